@@ -1,0 +1,18 @@
+//! What every crate shares: transactions, blocks, receipts and the genesis file.
+//!
+//! A block's header is Ethereum's own, byte for byte, and its hash is Ethereum's; what consensus and state sync need
+//! beyond it stands in the [`Seal`], whose hash the header carries in `extraData`.
+
+mod block;
+mod genesis;
+mod receipt;
+
+pub use block::{Block, Seal};
+pub use genesis::{Account, DEVELOPMENT_MNEMONIC, Fees, Genesis, GenesisError};
+pub use receipt::Receipt;
+
+/// A signed transaction of type 0, 1, 2 or 4 (legacy, EIP-2930, EIP-1559, EIP-7702).
+pub type Transaction = alloy_consensus::TxEnvelope;
+
+/// A signed transaction with the address that its signature recovers to.
+pub type Recovered = alloy_consensus::transaction::Recovered<Transaction>;

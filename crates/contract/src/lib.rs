@@ -1,0 +1,1 @@
+//! The kit for native contracts, and the virtual machine that runs them beside Solidity.

@@ -1,0 +1,34 @@
+/// Why the ledger cannot answer.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The block is past the newest one.
+    #[error("block {asked} does not exist yet, the newest is {head}")]
+    Unknown {
+        /// The number asked for.
+        asked: u64,
+        /// The newest block's number.
+        head: u64,
+    },
+    /// The state at that block is no longer kept.
+    #[error("state of block {asked} is no longer kept, the oldest kept is that of block {oldest} (see --history)")]
+    Pruned {
+        /// The number asked for.
+        asked: u64,
+        /// The oldest block whose state can be read.
+        oldest: u64,
+    },
+    /// More logs than one answer may hold.
+    #[error("the query matches more than {limit} logs, narrow the block range or the filter")]
+    TooManyLogs {
+        /// How many one answer may hold.
+        limit: usize,
+    },
+    /// What was read from disk isn't what was written.
+    #[error("damaged data: {0}")]
+    Damaged(String),
+    /// The disk or the database failed.
+    #[error("storage: {0}")]
+    Storage(String),
+}
+
+impl revm::database_interface::DBErrorMarker for LedgerError {}
