@@ -1,15 +1,116 @@
-use crate::LedgerError;
-use alloy_primitives::{Address, B256, Bytes, Log, U256};
-use std::sync::Arc;
+use crate::shim as stoa_contract;
+use crate::{
+    LedgerError,
+    execute::{self, Changes, Choices, Executed, ExecutionError, Rules, Transactions},
+    genesis::first_block,
+    history::{History, matching_logs},
+    state::{self, Batch, Key, KeyProof, Leaf, Runtime, Sealed, State, StateConfig, account_key, code_key, slot_key},
+    view::{BatchSource, StateCache, account_info, as_account, as_code, as_slot},
+};
+use alloy_primitives::{Address, B256, Bytes, Log, U256, map::HashMap};
+use commonware_glue::stateful::db::DatabaseSet;
+use futures::{executor::block_on, future::BoxFuture};
+use parking_lot::{Mutex, RwLock};
+use quick_cache::{Weighter, sync::Cache};
+use revm::{DatabaseRef, bytecode::Bytecode, context::BlockEnv, state::AccountInfo};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 use stoa_base::{Block, Genesis, Receipt, Recovered};
+use crate::shim::Natives;
 use tokio::sync::broadcast;
 
-/// A handle on the chain as this node has it: reading blocks, receipts, logs and state. Cheap to clone.
+/// How many final blocks a slow subscriber may lag behind before it misses some.
+const EVENTS: usize = 1024;
+
+/// How many transactions of recent blocks stay decoded in memory.
+const RECENT_TRANSACTIONS: u64 = 200_000;
+
+/// Where and how much a [`Ledger`] keeps.
+#[derive(Clone, Debug)]
+pub struct LedgerConfig {
+    /// Folder of the history; created if missing.
+    pub folder: PathBuf,
+    /// Of how many blocks back the state can be read; `u64::MAX` keeps all (an archive).
+    pub history: u64,
+    /// How many values of the state stay in memory.
+    pub cache_entries: usize,
+    /// Bytes of memory for reading history.
+    pub history_cache: u64,
+    /// Whether a block must survive a power cut before it is shown, and not only the end of the process.
+    pub durable: bool,
+}
+
+impl LedgerConfig {
+    /// The defaults, in this folder.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: folder.into(),
+            history: 10_000,
+            cache_entries: 1 << 20,
+            history_cache: 64 << 20,
+            durable: true,
+        }
+    }
+}
+
+/// A handle on the chain as this node has it: blocks, receipts, logs and state, and how new blocks join them. Cheap to
+/// clone.
 ///
 /// Every method that reads is blocking (disk): call it from a thread that may block, not from an async task.
 #[derive(Clone)]
 pub struct Ledger {
-    inner: Arc<()>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    genesis: Genesis,
+    natives: Natives,
+    config: LedgerConfig,
+    history: History,
+    cache: StateCache,
+    state: OnceLock<Box<dyn StateReader>>,
+    first: Arc<Block>,
+    head: RwLock<Arc<Block>>,
+    /// Executed, not final, by hash.
+    pending: Mutex<HashMap<B256, Pending>>,
+    recent: Cache<u64, Committed, ByTransactions>,
+    events: broadcast::Sender<Committed>,
+}
+
+#[derive(Clone)]
+struct Pending {
+    committed: Committed,
+    changes: Arc<Changes>,
+}
+
+#[derive(Clone)]
+struct ByTransactions;
+
+impl Weighter<u64, Committed> for ByTransactions {
+    fn weight(&self, _: &u64, committed: &Committed) -> u64 {
+        committed.receipts.len() as u64 + 1
+    }
+}
+
+/// The state database behind a runtime's type.
+trait StateReader: Send + Sync {
+    fn get(&self, key: Key) -> BoxFuture<'_, Result<Option<Leaf>, LedgerError>>;
+    fn prove(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<(B256, Vec<KeyProof>), LedgerError>>;
+}
+
+impl<E: Runtime> StateReader for State<E> {
+    fn get(&self, key: Key) -> BoxFuture<'_, Result<Option<Leaf>, LedgerError>> {
+        Box::pin(async move {
+            let db = self.read().await;
+            db.get(&key).await.map_err(|error| LedgerError::Storage(format!("state: {error}")))
+        })
+    }
+
+    fn prove(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<(B256, Vec<KeyProof>), LedgerError>> {
+        Box::pin(state::prove(self, keys))
+    }
 }
 
 /// A final block with what its execution left behind.
@@ -32,6 +133,17 @@ pub struct LogFilter {
     pub topics: [Vec<B256>; 4],
 }
 
+impl LogFilter {
+    /// Whether the filter wants this log.
+    pub fn matches(&self, log: &Log) -> bool {
+        let topic = |at: usize| log.topics().get(at);
+        (self.addresses.is_empty() || self.addresses.contains(&log.address))
+            && self.topics.iter().enumerate().all(|(at, any)| {
+                any.is_empty() || topic(at).is_some_and(|topic| any.contains(topic))
+            })
+    }
+}
+
 /// A log with its place in the chain.
 #[derive(Clone, Debug)]
 pub struct LogEntry {
@@ -51,50 +163,566 @@ pub struct LogEntry {
     pub log_index: u64,
 }
 
-/// The state after one block, read-only; a `revm` database (`DatabaseRef`). Blocking.
-#[derive(Clone)]
-pub struct StateAt {
-    number: u64,
-}
-impl StateAt {
-    /// The block after which this state stands.
-    pub fn number(&self) -> u64 { self.number }
-    /// Wei.
-    pub fn balance(&self, address: Address) -> Result<U256, LedgerError> { todo!() }
-    /// Transactions sent, or contracts created.
-    pub fn nonce(&self, address: Address) -> Result<u64, LedgerError> { todo!() }
-    /// Runtime code, empty where there is none.
-    pub fn code(&self, address: Address) -> Result<Bytes, LedgerError> { todo!() }
-    /// One slot.
-    pub fn storage(&self, address: Address, slot: U256) -> Result<U256, LedgerError> { todo!() }
-}
-impl revm::DatabaseRef for StateAt {
-    type Error = LedgerError;
-    fn basic_ref(&self, address: Address) -> Result<Option<revm::state::AccountInfo>, LedgerError> { todo!() }
-    fn code_by_hash_ref(&self, code_hash: B256) -> Result<revm::bytecode::Bytecode, LedgerError> { todo!() }
-    fn storage_ref(&self, address: Address, index: U256) -> Result<U256, LedgerError> { todo!() }
-    fn block_hash_ref(&self, number: u64) -> Result<B256, LedgerError> { todo!() }
+/// An account and some of its slots, proven against the state root of a block.
+#[derive(Clone, Debug)]
+pub struct AccountProof {
+    /// The block whose `stateRoot` the proofs lead to.
+    pub block: Arc<Block>,
+    /// Proof under the account's key.
+    pub account: KeyProof,
+    /// One proof per slot, in the order asked.
+    pub slots: Vec<KeyProof>,
 }
 
 impl Ledger {
+    /// Opens the chain in `config.folder` and the runtime's storage, or starts it. The state database joins with
+    /// [`attach`](Self::attach).
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Damaged`] if what lies there cannot be read, or belongs to another chain.
+    pub async fn open<E: Runtime>(
+        runtime: E,
+        genesis: Genesis,
+        config: LedgerConfig,
+        state_config: StateConfig,
+    ) -> Result<Self, LedgerError> {
+        let history = History::open(&config.folder, config.history_cache)?;
+        history.check_genesis(&genesis)?;
+        let first = match history.block(0)? {
+            Some(committed) => committed.block,
+            None => {
+                let state = <State<E> as DatabaseSet<E>>::init(runtime, state_config, None).await;
+                let block = Arc::new(first_block(&state, &genesis).await?);
+                let first =
+                    Committed { block: block.clone(), receipts: Arc::default(), senders: Arc::default() };
+                history.append(&first, &Changes::default(), true)?;
+                block
+            }
+        };
+        let inner = Inner {
+            genesis,
+            natives: Natives::stoa(),
+            history,
+            cache: StateCache::new(config.cache_entries),
+            state: OnceLock::new(),
+            head: RwLock::new(first.clone()),
+            first,
+            pending: Mutex::default(),
+            recent: Cache::with_weighter(4096, RECENT_TRANSACTIONS, ByTransactions),
+            events: broadcast::Sender::new(EVENTS),
+            config,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Block 0.
+    pub fn first(&self) -> Arc<Block> {
+        self.inner.first.clone()
+    }
+
+    /// Joins the state database, whose newest commit becomes the head.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Damaged`] if history and state do not belong together.
+    pub async fn attach<E: Runtime>(&self, state: State<E>) -> Result<(), LedgerError> {
+        let (number, root) = state::tip(&state).await?;
+        let committed = self.inner.history.block(number)?.ok_or_else(|| {
+            LedgerError::Damaged(format!("the state is that of block {number}, which the history does not hold"))
+        })?;
+        let expected = committed.block.header().state_root;
+        if !self.inner.genesis.development && root != expected {
+            return Err(LedgerError::Damaged(format!(
+                "the state's root is {root}, block {number} says {expected}"
+            )));
+        }
+        *self.inner.head.write() = committed.block;
+        self.inner.cache.reset(number);
+        self.inner.state.set(Box::new(state)).map_err(|_| LedgerError::Storage("attached twice".into()))
+    }
+
     /// What the chain began with and the numbers it runs by.
-    pub fn genesis(&self) -> &Genesis { todo!() }
+    pub fn genesis(&self) -> &Genesis {
+        &self.inner.genesis
+    }
+
+    /// The native contracts of this chain.
+    pub fn natives(&self) -> &Natives {
+        &self.inner.natives
+    }
+
     /// The newest final block. Never blocks.
-    pub fn head(&self) -> Arc<Block> { todo!() }
-    /// A block by number.
-    pub fn block(&self, number: u64) -> Result<Option<Committed>, LedgerError> { todo!() }
+    pub fn head(&self) -> Arc<Block> {
+        self.inner.head.read().clone()
+    }
+
+    /// A final block by number, `None` above the head.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails or holds something else than was written.
+    pub fn block(&self, number: u64) -> Result<Option<Committed>, LedgerError> {
+        if number > self.head().number() {
+            return Ok(None);
+        }
+        if let Some(committed) = self.inner.recent.get(&number) {
+            return Ok(Some(committed));
+        }
+        let Some(committed) = self.inner.history.block(number)? else { return Ok(None) };
+        self.inner.recent.insert(number, committed.clone());
+        Ok(Some(committed))
+    }
+
     /// The number of the block with this hash.
-    pub fn block_number(&self, hash: B256) -> Result<Option<u64>, LedgerError> { todo!() }
+    ///
+    /// # Errors
+    ///
+    /// As [`block`](Self::block).
+    pub fn block_number(&self, hash: B256) -> Result<Option<u64>, LedgerError> {
+        let head = self.head();
+        if head.hash() == hash {
+            return Ok(Some(head.number()));
+        }
+        Ok(self.inner.history.block_number(hash)?.filter(|number| *number <= head.number()))
+    }
+
     /// Block number and position of a transaction.
-    pub fn transaction(&self, hash: B256) -> Result<Option<(u64, usize)>, LedgerError> { todo!() }
+    ///
+    /// # Errors
+    ///
+    /// As [`block`](Self::block).
+    pub fn transaction(&self, hash: B256) -> Result<Option<(u64, usize)>, LedgerError> {
+        let place = self.inner.history.transaction(hash)?;
+        Ok(place.filter(|(number, _)| *number <= self.head().number()))
+    }
+
     /// Logs of blocks `from..=to`, oldest first, at most `limit`.
-    pub fn logs(&self, from: u64, to: u64, filter: &LogFilter, limit: usize) -> Result<Vec<LogEntry>, LedgerError> { todo!() }
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::TooManyLogs`] if there are more; else as [`block`](Self::block).
+    pub fn logs(&self, from: u64, to: u64, filter: &LogFilter, limit: usize) -> Result<Vec<LogEntry>, LedgerError> {
+        let to = to.min(self.head().number());
+        let mut found = Vec::new();
+        let mut look = |number| {
+            let Some(committed) = self.block(number)? else { return Ok(()) };
+            found.extend(matching_logs(&committed, filter).take(limit + 1 - found.len()));
+            if found.len() > limit { Err(LedgerError::TooManyLogs { limit }) } else { Ok(()) }
+        };
+        match self.inner.history.blocks_with_logs(from, to, filter)? {
+            Some(numbers) => numbers.into_iter().try_for_each(&mut look)?,
+            None => (from..=to).try_for_each(&mut look)?,
+        }
+        Ok(found)
+    }
+
     /// State after block `number`.
-    pub fn state(&self, number: u64) -> Result<StateAt, LedgerError> { todo!() }
-    /// The block environment for executing on top of the head (`pending`) or as block `number` was executed.
-    pub fn block_env(&self, number: u64) -> Result<revm::context::BlockEnv, LedgerError> { todo!() }
-    /// The block environment that the next block will have, at least one second after the head.
-    pub fn next_block_env(&self) -> revm::context::BlockEnv { todo!() }
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Unknown`] above the head, [`LedgerError::Pruned`] below what is kept.
+    pub fn state(&self, number: u64) -> Result<StateAt, LedgerError> {
+        let head = self.head().number();
+        if number > head {
+            return Err(LedgerError::Unknown { asked: number, head });
+        }
+        let oldest = self.oldest_state(head);
+        if number < oldest {
+            return Err(LedgerError::Pruned { asked: number, oldest });
+        }
+        Ok(StateAt { ledger: self.clone(), number })
+    }
+
+    fn oldest_state(&self, head: u64) -> u64 {
+        head.saturating_sub(self.inner.config.history)
+    }
+
+    /// Proves an account and slots of it against the head's state root.
+    ///
+    /// # Errors
+    ///
+    /// If the state can't be read.
+    pub async fn prove(&self, address: Address, slots: &[U256]) -> Result<AccountProof, LedgerError> {
+        let keys = std::iter::once(account_key(&address))
+            .chain(slots.iter().map(|slot| slot_key(&address, slot)))
+            .collect::<Vec<_>>();
+        // The head moves on when the state already has: try again until both are of one block.
+        loop {
+            let (root, mut proofs) = self.reader()?.prove(keys.clone()).await?;
+            let head = self.head();
+            if head.header().state_root == root {
+                let account = proofs.remove(0);
+                return Ok(AccountProof { block: head, account, slots: proofs });
+            }
+            if self.inner.genesis.development && self.inner.cache.version() == head.number() {
+                let what = "the state was set by hand after this block: mine one more".into();
+                return Err(LedgerError::Storage(what));
+            }
+            futures_yield().await;
+        }
+    }
+
+    fn reader(&self) -> Result<&dyn StateReader, LedgerError> {
+        let reader = self.inner.state.get().ok_or_else(|| LedgerError::Storage("the state is not open yet".into()))?;
+        Ok(&**reader)
+    }
+
+    /// The environment in which block `number` was executed.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Unknown`] above the head.
+    pub fn block_env(&self, number: u64) -> Result<BlockEnv, LedgerError> {
+        let head = self.head().number();
+        let committed = self.block(number)?.ok_or(LedgerError::Unknown { asked: number, head })?;
+        Ok(execute::block_env(committed.block.header()))
+    }
+
+    /// The environment that a block on top of the head would have one second later.
+    pub fn next_block_env(&self) -> BlockEnv {
+        let head = self.head();
+        let parent = head.header();
+        let choices = Choices {
+            timestamp: parent.timestamp + 1,
+            beneficiary: parent.beneficiary,
+            prevrandao: parent.mix_hash,
+            base_fee: None,
+            gas_limit: None,
+        };
+        execute::block_env(&execute::next_header(&self.inner.genesis, parent, head.hash(), &choices))
+    }
+
     /// Every final block from now on, in order.
-    pub fn subscribe(&self) -> broadcast::Receiver<Committed> { todo!() }
+    pub fn subscribe(&self) -> broadcast::Receiver<Committed> {
+        self.inner.events.subscribe()
+    }
+
+    /// Bytes of history on disk.
+    pub fn disk_space(&self) -> u64 {
+        self.inner.history.disk_space()
+    }
+
+    // How blocks join the chain.
+
+    /// Builds the block after `parent` on `batch`, the state after `parent`, from waiting transactions.
+    ///
+    /// `ahead` are those that will probably be included: what they need is read at once. `context` goes into the seal.
+    ///
+    /// # Errors
+    ///
+    /// If the state can't be read, or `transactions` insists on one that is refused.
+    pub async fn build<E: Runtime>(
+        &self,
+        batch: Batch<E>,
+        parent: &Block,
+        choices: &Choices,
+        context: Bytes,
+        transactions: Box<dyn Transactions + '_>,
+        ahead: &[Arc<Recovered>],
+    ) -> Result<(Block, Sealed<E>), ExecutionError> {
+        let executed = self.execute(&batch, parent, choices, transactions, ahead).await?;
+        let number = executed.header.number;
+        let sealed = state::seal(batch, &executed.changes, number).await?;
+        let seal = state::seal_of(&sealed, context);
+        let mut header = executed.header.clone();
+        header.state_root = state::root(&sealed);
+        header.extra_data = Bytes::copy_from_slice(seal.hash().as_slice());
+        let transactions = executed.transactions.iter().map(|tx| tx.inner().clone()).collect();
+        let block = Block::new(header, seal, transactions);
+        self.remember(&block, executed);
+        Ok((block, sealed))
+    }
+
+    /// Executes a block that somebody proposed on `batch`, the state after its parent, and checks all that it claims.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with the block, or that the state can't be read.
+    pub async fn verify<E: Runtime>(
+        &self,
+        batch: Batch<E>,
+        parent: &Block,
+        block: &Block,
+        senders: Vec<Arc<Recovered>>,
+    ) -> Result<Sealed<E>, InvalidBlock> {
+        let header = block.header();
+        let choices = Choices {
+            timestamp: header.timestamp,
+            beneficiary: header.beneficiary,
+            prevrandao: header.mix_hash,
+            base_fee: None,
+            gas_limit: None,
+        };
+        if header.timestamp < parent.header().timestamp {
+            return Err(InvalidBlock::Timestamp { block: header.timestamp, parent: parent.header().timestamp });
+        }
+        let all = Box::new(Fixed(senders.iter()));
+        let executed = self.execute(&batch, parent, &choices, all, &senders).await?;
+        let sealed = state::seal(batch, &executed.changes, header.number).await?;
+        let seal = state::seal_of(&sealed, block.seal().context.clone());
+        let mut expected = executed.header.clone();
+        expected.state_root = state::root(&sealed);
+        expected.extra_data = Bytes::copy_from_slice(seal.hash().as_slice());
+        if expected != *header || seal != *block.seal() {
+            return Err(InvalidBlock::Mismatch { expected: Box::new(expected), claimed: Box::new(header.clone()) });
+        }
+        self.remember(block, executed);
+        Ok(sealed)
+    }
+
+    async fn execute<E: Runtime>(
+        &self,
+        batch: &Batch<E>,
+        parent: &Block,
+        choices: &Choices,
+        transactions: Box<dyn Transactions + '_>,
+        ahead: &[Arc<Recovered>],
+    ) -> Result<Executed, ExecutionError> {
+        let (pending, hashes) = self.pending_changes(parent.hash());
+        let look_up = |number: u64| {
+            let known = hashes.iter().find(|(n, _)| *n == number).map(|(_, hash)| *hash);
+            known.or_else(|| Some(self.block(number).ok()??.block.hash()))
+        };
+        let rules = Rules {
+            genesis: &self.inner.genesis,
+            natives: &self.inner.natives,
+            cache: &self.inner.cache,
+            hashes: &look_up,
+        };
+        execute::execute(&rules, &BatchSource::<E>(batch), pending, (parent.header(), parent.hash()), choices, transactions, ahead).await
+    }
+
+    /// What blocks that are not final yet changed, from `hash` backwards, and their numbers and hashes.
+    fn pending_changes(&self, mut hash: B256) -> (Vec<Arc<Changes>>, Vec<(u64, B256)>) {
+        let pending = self.inner.pending.lock();
+        let (mut changes, mut hashes) = (Vec::new(), Vec::new());
+        while let Some(entry) = pending.get(&hash) {
+            changes.push(entry.changes.clone());
+            hashes.push((entry.committed.block.number(), hash));
+            hash = entry.committed.block.header().parent_hash;
+        }
+        (changes, hashes)
+    }
+
+    fn remember(&self, block: &Block, executed: Executed) {
+        let committed =
+            Committed { block: Arc::new(block.clone()), receipts: executed.receipts, senders: executed.senders };
+        self.inner.pending.lock().insert(block.hash(), Pending { committed, changes: executed.changes });
+    }
+
+    /// Writes an executed block to the history: to be called when it is final and before the state changes.
+    ///
+    /// # Errors
+    ///
+    /// If the block was not executed here, or the disk fails.
+    pub fn record(&self, hash: B256) -> Result<(), LedgerError> {
+        let entry = self.executed(hash)?;
+        self.inner.history.append(&entry.committed, &entry.changes, self.inner.config.durable)?;
+        self.inner.cache.apply(entry.committed.block.number(), &entry.changes);
+        Ok(())
+    }
+
+    /// Makes a recorded block the head and tells subscribers: to be called when the state has changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`record`](Self::record).
+    pub fn publish(&self, hash: B256) -> Result<Committed, LedgerError> {
+        let entry = self.executed(hash)?;
+        let committed = entry.committed;
+        let number = committed.block.number();
+        self.inner.recent.insert(number, committed.clone());
+        *self.inner.head.write() = committed.block.clone();
+        self.inner.pending.lock().retain(|_, entry| entry.committed.block.number() > number);
+        let _ = self.inner.events.send(committed.clone());
+        if let Some(old) = number.checked_sub(self.inner.config.history) {
+            self.inner.history.prune_undo(old)?;
+        }
+        Ok(committed)
+    }
+
+    fn executed(&self, hash: B256) -> Result<Pending, LedgerError> {
+        let entry = self.inner.pending.lock().get(&hash).cloned();
+        entry.ok_or_else(|| LedgerError::Storage(format!("block {hash} was not executed here")))
+    }
+
+    /// What an executed block changed.
+    pub(crate) fn changes(&self, hash: B256) -> Result<Arc<Changes>, LedgerError> {
+        Ok(self.executed(hash)?.changes)
+    }
+
+    pub(crate) fn history(&self) -> &History {
+        &self.inner.history
+    }
+
+    /// Sets head and cache back after the state was changed by hand.
+    pub(crate) fn reset(&self, head: Arc<Block>) {
+        self.inner.recent.retain(|number, _| *number <= head.number());
+        self.inner.pending.lock().clear();
+        self.inner.cache.reset(head.number());
+        *self.inner.head.write() = head;
+    }
+}
+
+/// Lets other tasks run once.
+async fn futures_yield() {
+    let mut yielded = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return std::task::Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}
+
+/// A block's transactions as they stand: none may be refused.
+struct Fixed<'a>(std::slice::Iter<'a, Arc<Recovered>>);
+
+impl Transactions for Fixed<'_> {
+    fn next(&mut self, _: u64) -> Option<Arc<Recovered>> {
+        self.0.next().cloned()
+    }
+
+    fn refuse(&mut self, _: &Recovered, why: execute::Refusal) -> Result<(), execute::Refusal> {
+        Err(why)
+    }
+}
+
+/// Why a proposed block is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidBlock {
+    /// Time ran backwards.
+    #[error("its timestamp {block} is before its parent's {parent}")]
+    Timestamp {
+        /// Seconds since 1970.
+        block: u64,
+        /// Seconds since 1970.
+        parent: u64,
+    },
+    /// Execution gives another header.
+    #[error("execution gives {expected:?}, the block claims {claimed:?}")]
+    Mismatch {
+        /// By our execution.
+        expected: Box<alloy_consensus::Header>,
+        /// By the block.
+        claimed: Box<alloy_consensus::Header>,
+    },
+    /// It can't be executed.
+    #[error(transparent)]
+    Execution(#[from] ExecutionError),
+    /// The state can't be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// The state after one block, read-only; a `revm` database. Blocking.
+#[derive(Clone)]
+pub struct StateAt {
+    ledger: Ledger,
+    number: u64,
+}
+
+impl StateAt {
+    /// The block after which this state stands.
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Wei.
+    ///
+    /// # Errors
+    ///
+    /// All methods fail if the disk does, or if the state is no longer kept.
+    pub fn balance(&self, address: Address) -> Result<U256, LedgerError> {
+        Ok(self.account(address)?.map_or(U256::ZERO, |account| account.balance))
+    }
+
+    /// Transactions sent, or contracts created.
+    ///
+    /// # Errors
+    ///
+    /// See [`balance`](Self::balance).
+    pub fn nonce(&self, address: Address) -> Result<u64, LedgerError> {
+        Ok(self.account(address)?.map_or(0, |account| account.nonce))
+    }
+
+    /// Runtime code, empty where there is none.
+    ///
+    /// # Errors
+    ///
+    /// See [`balance`](Self::balance).
+    pub fn code(&self, address: Address) -> Result<Bytes, LedgerError> {
+        match self.account(address)? {
+            Some(account) if account.code_hash != alloy_primitives::KECCAK256_EMPTY => {
+                Ok(self.code_by_hash_ref(account.code_hash)?.original_bytes())
+            }
+            _ => Ok(Bytes::new()),
+        }
+    }
+
+    /// One slot.
+    ///
+    /// # Errors
+    ///
+    /// See [`balance`](Self::balance).
+    pub fn storage(&self, address: Address, slot: U256) -> Result<U256, LedgerError> {
+        as_slot(self.get(slot_key(&address, &slot))?)
+    }
+
+    fn account(&self, address: Address) -> Result<Option<state::AccountLeaf>, LedgerError> {
+        as_account(self.get(account_key(&address))?)
+    }
+
+    fn get(&self, key: Key) -> Result<Option<Leaf>, LedgerError> {
+        let inner = &self.ledger.inner;
+        let version = inner.cache.version();
+        if version == self.number {
+            if let Some(leaf) = inner.cache.get(&key) {
+                // A block taken over meanwhile may have changed what was read.
+                if inner.cache.version() == version {
+                    return Ok(leaf);
+                }
+            }
+        } else if let Some(leaf) = inner.history.value_after(&key, self.number)? {
+            return Ok(leaf);
+        }
+        let leaf = block_on(self.ledger.reader()?.get(key))?;
+        // History is written before the state changes: a change that we might have seen is found now.
+        if inner.cache.version() == self.number {
+            inner.cache.keep(self.number, key, leaf.clone());
+            return Ok(leaf);
+        }
+        if self.number < self.ledger.oldest_state(inner.cache.version()) {
+            let oldest = self.ledger.oldest_state(inner.cache.version());
+            return Err(LedgerError::Pruned { asked: self.number, oldest });
+        }
+        Ok(inner.history.value_after(&key, self.number)?.unwrap_or(leaf))
+    }
+}
+
+impl DatabaseRef for StateAt {
+    type Error = LedgerError;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, LedgerError> {
+        Ok(self.account(address)?.as_ref().map(account_info))
+    }
+
+    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, LedgerError> {
+        if let Some(code) = self.ledger.inner.cache.code(&code_hash) {
+            return Ok(code);
+        }
+        let code = as_code(code_hash, self.get(code_key(&code_hash))?)?;
+        self.ledger.inner.cache.keep_code(code_hash, code)
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, LedgerError> {
+        self.storage(address, slot)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, LedgerError> {
+        Ok(self.ledger.block(number)?.map_or(B256::ZERO, |committed| committed.block.hash()))
+    }
 }

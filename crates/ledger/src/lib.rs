@@ -1,7 +1,19 @@
 //! Blocks, execution, state, history and proofs.
 
 mod chain;
+mod direct;
 mod error;
+pub mod execute;
+mod fees;
+mod genesis;
+mod history;
+pub mod state;
+mod shim;
+#[cfg(test)]
+mod tests;
+mod view;
 
-pub use chain::{Committed, Ledger, LogEntry, LogFilter, StateAt};
+pub use chain::{AccountProof, Committed, InvalidBlock, Ledger, LedgerConfig, LogEntry, LogFilter, StateAt};
+pub use direct::{Direct, Set};
 pub use error::LedgerError;
+pub use fees::next_base_fee;

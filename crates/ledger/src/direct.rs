@@ -1,0 +1,192 @@
+//! The ledger driven directly, without consensus: blocks are mined when the caller says so.
+//!
+//! For contract developers (`stoa dev`) and tests. State can be set by hand, and set back to a snapshot.
+
+use crate::{
+    Committed, Ledger, LedgerConfig, LedgerError,
+    execute::{Change, Changes, Choices, ExecutionError, Transactions},
+    state::{self, Leaf, Runtime, State, account_key, code_key, slot_key},
+    view::as_account,
+};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256, map::HashMap};
+use commonware_glue::stateful::db::DatabaseSet;
+use std::{num::NonZeroUsize, sync::Arc};
+use stoa_base::{Block, Genesis, Recovered};
+
+/// A ledger and its state database, for one caller at a time.
+pub struct Direct<E: Runtime> {
+    ledger: Ledger,
+    state: State<E>,
+    /// Old values of everything that changed since the first snapshot, oldest first.
+    undone: Vec<(state::Key, Option<Leaf>)>,
+    snapshots: Vec<Snapshot>,
+    last_id: u64,
+}
+
+struct Snapshot {
+    id: u64,
+    head: Arc<Block>,
+    undone: usize,
+}
+
+/// A field of an account or a slot to set by hand.
+#[derive(Clone, Debug)]
+pub enum Set {
+    /// Wei.
+    Balance(U256),
+    /// Transactions sent.
+    Nonce(u64),
+    /// Runtime code.
+    Code(Bytes),
+    /// A slot and its value.
+    Storage(U256, U256),
+}
+
+impl<E: Runtime> Direct<E> {
+    /// Opens the chain in the runtime's storage and `config.folder`, or starts it.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Damaged`] if what lies there cannot be read, or belongs to another chain.
+    pub async fn open(
+        runtime: E,
+        genesis: Genesis,
+        config: LedgerConfig,
+        cache: usize,
+        threads: NonZeroUsize,
+    ) -> Result<Self, LedgerError> {
+        let state_config = state::config(&runtime, "stoa", cache, threads);
+        let ledger = Ledger::open(runtime.child("genesis"), genesis, config, state_config.clone()).await?;
+        let state = <State<E> as DatabaseSet<E>>::init(runtime, state_config, None).await;
+        let (number, _) = state::tip(&state).await?;
+        // Blocks that the state has not seen were never shown to anybody.
+        ledger.history().truncate(number)?;
+        ledger.attach(state.clone()).await?;
+        Ok(Self { ledger, state, undone: Vec::new(), snapshots: Vec::new(), last_id: 0 })
+    }
+
+    /// The ledger that blocks join.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Mines one block on the head. It survives the end of the process only after [`sync`](Self::sync).
+    ///
+    /// # Errors
+    ///
+    /// If state or history fail, or `transactions` insists on one that is refused.
+    pub async fn mine(
+        &mut self,
+        choices: &Choices,
+        transactions: Box<dyn Transactions + '_>,
+        ahead: &[Arc<Recovered>],
+    ) -> Result<Committed, ExecutionError> {
+        let parent = self.ledger.head();
+        let batch = self.state.new_batches().await;
+        let built = self.ledger.build::<E>(batch, &parent, choices, Bytes::new(), transactions, ahead).await?;
+        let (block, sealed) = built;
+        self.ledger.record(block.hash())?;
+        if !self.snapshots.is_empty() {
+            let changes = self.ledger.changes(block.hash())?;
+            self.undone.extend(changes.iter().map(|(key, change)| (*key, change.old.clone())));
+        }
+        self.state.apply(sealed).await;
+        Ok(self.ledger.publish(block.hash())?)
+    }
+
+    /// Makes everything so far survive a crash.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails.
+    pub async fn sync(&mut self) -> Result<(), LedgerError> {
+        self.ledger.history().sync()?;
+        if self.state.finalize().await.durable().await {
+            Ok(())
+        } else {
+            Err(LedgerError::Storage("the runtime stopped before the state was written".into()))
+        }
+    }
+
+    /// Sets fields of accounts at the head, outside any block.
+    ///
+    /// # Errors
+    ///
+    /// If state or history fail.
+    pub async fn set(&mut self, address: Address, what: Set) -> Result<(), LedgerError> {
+        let head = self.ledger.head().number();
+        let mut changes = Changes::default();
+        let key = account_key(&address);
+        let old = self.read(key).await?;
+        let mut account = as_account(old.clone())?.unwrap_or_default();
+        match what {
+            Set::Balance(balance) => account.balance = balance,
+            Set::Nonce(nonce) => account.nonce = nonce,
+            Set::Code(code) => {
+                account.code_hash = keccak256(&code);
+                if !code.is_empty() {
+                    let key = code_key(&account.code_hash);
+                    changes.insert(key, Change { old: self.read(key).await?, new: Some(Leaf::Code(code)) });
+                }
+            }
+            Set::Storage(slot, value) => {
+                let key = slot_key(&address, &slot);
+                let new = (!value.is_zero()).then_some(Leaf::Slot(value));
+                changes.insert(key, Change { old: self.read(key).await?, new });
+            }
+        }
+        let new = (!account.is_empty()).then_some(Leaf::Account(account));
+        changes.insert(key, Change { old, new });
+        changes.retain(|_, change| change.old != change.new);
+        self.ledger.history().note(head, &changes)?;
+        if !self.snapshots.is_empty() {
+            self.undone.extend(changes.iter().map(|(key, change)| (*key, change.old.clone())));
+        }
+        self.write(&changes, self.ledger.head()).await
+    }
+
+    async fn read(&self, key: state::Key) -> Result<Option<Leaf>, LedgerError> {
+        let db = self.state.read().await;
+        db.get(&key).await.map_err(|error| LedgerError::Storage(format!("state: {error}")))
+    }
+
+    async fn write(&self, changes: &Changes, head: Arc<Block>) -> Result<(), LedgerError> {
+        let batch = self.state.new_batches().await;
+        let sealed = state::seal::<E>(batch, changes, head.number()).await?;
+        self.state.apply(sealed).await;
+        self.ledger.reset(head);
+        Ok(())
+    }
+
+    /// Remembers the chain as it is; returns a number to come back by.
+    pub fn snapshot(&mut self) -> u64 {
+        self.last_id += 1;
+        let snapshot = Snapshot { id: self.last_id, head: self.ledger.head(), undone: self.undone.len() };
+        self.snapshots.push(snapshot);
+        self.last_id
+    }
+
+    /// Sets the chain back to a snapshot, which is used up, with those after it. `false` if there is none of that
+    /// number.
+    ///
+    /// # Errors
+    ///
+    /// If state or history fail.
+    pub async fn revert(&mut self, id: u64) -> Result<bool, LedgerError> {
+        let Some(at) = self.snapshots.iter().position(|snapshot| snapshot.id == id) else { return Ok(false) };
+        let snapshot = self.snapshots.drain(at..).next().expect("a position is in bounds");
+        let mut first = HashMap::<state::Key, Option<Leaf>>::default();
+        for (key, old) in self.undone.drain(snapshot.undone..) {
+            first.entry(key).or_insert(old);
+        }
+        let changes = first.into_iter().map(|(key, new)| (key, Change { old: None, new })).collect();
+        self.write(&changes, snapshot.head.clone()).await?;
+        self.ledger.history().truncate(snapshot.head.number())?;
+        Ok(true)
+    }
+
+    /// The hash of the newest block.
+    pub fn head(&self) -> B256 {
+        self.ledger.head().hash()
+    }
+}

@@ -1,0 +1,403 @@
+//! Executing a block: transactions in, receipts and changes out.
+//!
+//! The same code builds a block from waiting transactions and checks a block that somebody proposed; they differ in
+//! what happens to a transaction that cannot be included ([`Transactions::refuse`]). The virtual machine runs on a
+//! fiber, so that a read from disk suspends it without blocking a thread, on a real runtime or a simulated one.
+
+use crate::shim as stoa_contract;
+use crate::{
+    LedgerError,
+    fees::next_base_fee,
+    state::{AccountLeaf, Key, Leaf, account_key, code_key},
+    view::{Source, StateCache, View},
+};
+use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header, Transaction as _, Typed2718, constants::EMPTY_WITHDRAWALS};
+use alloy_eips::{eip2935::{HISTORY_SERVE_WINDOW, HISTORY_STORAGE_ADDRESS}, eip7685::EMPTY_REQUESTS_HASH};
+use alloy_primitives::{Address, B64, B256, Bloom, BloomInput, Bytes, U256, map::{HashMap, hash_map::Entry}};
+use commonware_cryptography::{Sha256, sha256::Digest};
+use commonware_storage::bmt;
+use revm::{
+    context::{BlockEnv, TxEnv, result::{EVMError, ExecutionResult, InvalidTransaction, Output}},
+    context_interface::{ContextTr, JournalTr, block::BlobExcessGasAndPrice, either::Either},
+    database_interface::async_db::{FiberStack, on_fiber_with_stack},
+    state::EvmState,
+};
+use sha2::Digest as _;
+use std::{ptr::NonNull, sync::Arc};
+use stoa_base::{Genesis, Receipt, Recovered};
+use crate::shim::Natives;
+
+/// One value before and after a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// `None` if there was none.
+    pub old: Option<Leaf>,
+    /// `None` if there is none any more.
+    pub new: Option<Leaf>,
+}
+
+/// What a block changed in the state.
+pub type Changes = HashMap<Key, Change>;
+
+/// What the proposer of a block chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choices {
+    /// Seconds since 1970.
+    pub timestamp: u64,
+    /// Who gets the tips.
+    pub beneficiary: Address,
+    /// The block's randomness.
+    pub prevrandao: B256,
+    /// Overrides for development: the base fee in wei per gas, and the gas limit.
+    pub base_fee: Option<u64>,
+    /// See `base_fee`.
+    pub gas_limit: Option<u64>,
+}
+
+/// Where a block's transactions come from.
+pub trait Transactions: Send {
+    /// The next one to execute, `None` at the end; `gas_left` is what the block still holds.
+    fn next(&mut self, gas_left: u64) -> Option<Arc<Recovered>>;
+
+    /// The transaction cannot be included. `Err` ends the execution.
+    ///
+    /// # Errors
+    ///
+    /// The refusal itself, if the block must not go on without the transaction.
+    fn refuse(&mut self, transaction: &Recovered, why: Refusal) -> Result<(), Refusal>;
+}
+
+/// Why a transaction cannot be part of a block.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Refusal {
+    /// It breaks a rule.
+    #[error(transparent)]
+    Invalid(#[from] InvalidTransaction),
+    /// It needs more gas than the block has left.
+    #[error("needs {needs} gas, the block has {left} left")]
+    BlockFull {
+        /// Gas limit of the transaction.
+        needs: u64,
+        /// Gas left in the block.
+        left: u64,
+    },
+    /// It is of type 3.
+    #[error("transaction type not supported: blob transactions are not accepted on this chain")]
+    Blob,
+}
+
+/// Why a block cannot be executed.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecutionError {
+    /// A transaction breaks the rules, and with it the block.
+    #[error("transaction {index} cannot be executed: {why}")]
+    Transaction {
+        /// Position in the block.
+        index: usize,
+        /// What is wrong with it.
+        why: Refusal,
+    },
+    /// The state can't be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// What an execution left behind. Its header lacks what the state database adds: `stateRoot` and `extraData`.
+#[derive(Clone, Debug)]
+pub struct Executed {
+    /// The header of the executed block.
+    pub header: Header,
+    /// The transactions that were executed.
+    pub transactions: Vec<Arc<Recovered>>,
+    /// One receipt for each.
+    pub receipts: Arc<Vec<Receipt>>,
+    /// Who sent each.
+    pub senders: Arc<Vec<Address>>,
+    /// What changed in the state.
+    pub changes: Arc<Changes>,
+}
+
+/// What execution needs to know of the chain.
+pub(crate) struct Rules<'a> {
+    pub(crate) genesis: &'a Genesis,
+    pub(crate) natives: &'a Natives,
+    pub(crate) cache: &'a StateCache,
+    pub(crate) hashes: &'a (dyn Fn(u64) -> Option<B256> + Send + Sync),
+}
+
+/// The block environment of a header.
+pub(crate) fn block_env(header: &Header) -> BlockEnv {
+    BlockEnv {
+        number: U256::from(header.number),
+        beneficiary: header.beneficiary,
+        timestamp: U256::from(header.timestamp),
+        gas_limit: header.gas_limit,
+        basefee: header.base_fee_per_gas.unwrap_or_default(),
+        difficulty: U256::ZERO,
+        prevrandao: Some(header.mix_hash),
+        blob_excess_gas_and_price: Some(BlobExcessGasAndPrice::new(0, 1)),
+        ..BlockEnv::default()
+    }
+}
+
+/// The header of the block after `parent` before anything is executed.
+pub(crate) fn next_header(genesis: &Genesis, parent: &Header, parent_hash: B256, choices: &Choices) -> Header {
+    Header {
+        parent_hash,
+        ommers_hash: EMPTY_OMMER_ROOT_HASH,
+        beneficiary: choices.beneficiary,
+        number: parent.number + 1,
+        gas_limit: choices.gas_limit.unwrap_or(parent.gas_limit),
+        timestamp: choices.timestamp,
+        mix_hash: choices.prevrandao,
+        nonce: B64::ZERO,
+        base_fee_per_gas: Some(choices.base_fee.unwrap_or_else(|| next_base_fee(&genesis.fees, parent))),
+        withdrawals_root: Some(EMPTY_WITHDRAWALS),
+        blob_gas_used: Some(0),
+        excess_blob_gas: Some(0),
+        parent_beacon_block_root: Some(B256::ZERO),
+        requests_hash: Some(EMPTY_REQUESTS_HASH),
+        ..Header::default()
+    }
+}
+
+/// A transaction as the virtual machine wants it. `None` for blob transactions.
+pub fn tx_env(transaction: &Recovered) -> Option<TxEnv> {
+    let tx = transaction.inner();
+    if tx.is_eip4844() {
+        return None;
+    }
+    let authorizations = tx.authorization_list().unwrap_or_default();
+    Some(TxEnv {
+        tx_type: tx.ty(),
+        caller: transaction.signer(),
+        gas_limit: tx.gas_limit(),
+        gas_price: tx.max_fee_per_gas(),
+        kind: tx.kind(),
+        value: tx.value(),
+        data: tx.input().clone(),
+        nonce: tx.nonce(),
+        chain_id: tx.chain_id(),
+        access_list: tx.access_list().cloned().unwrap_or_default(),
+        gas_priority_fee: tx.max_priority_fee_per_gas(),
+        blob_hashes: Vec::new(),
+        max_fee_per_blob_gas: 0,
+        authorization_list: authorizations.iter().cloned().map(Either::Left).collect(),
+    })
+}
+
+/// Executes transactions on top of `parent`.
+pub(crate) async fn execute<S: Source>(
+    rules: &Rules<'_>,
+    source: &S,
+    pending: Vec<Arc<Changes>>,
+    parent: (&Header, B256),
+    choices: &Choices,
+    mut transactions: Box<dyn Transactions + '_>,
+    ahead: &[Arc<Recovered>],
+) -> Result<Executed, ExecutionError> {
+    let mut header = next_header(rules.genesis, parent.0, parent.1, choices);
+    let view = View::new(source, pending, rules.cache, rules.hashes);
+    let known = ahead.iter().flat_map(|tx| std::iter::once(tx.signer()).chain(tx.to()));
+    view.prefetch(known.map(|address| account_key(&address))).await?;
+
+    let mut stack = FiberStack::default();
+    let run = || run(rules, view, &mut header, &mut *transactions);
+    // SAFETY: `stack` lives in this future, outlives the fiber that is awaited here, and nothing else touches it.
+    #[expect(unsafe_code, reason = "revm offers its fibers through this function only")]
+    let fiber = unsafe { on_fiber_with_stack(NonNull::from(&mut stack), run) };
+    let outcome = fiber.await.map_err(|error| LedgerError::Storage(format!("execution was interrupted: {error}")))?;
+    let (executed, receipts, changes) = outcome?;
+
+    let senders = executed.iter().map(|tx| tx.signer()).collect();
+    header.transactions_root = merkle_root(executed.iter().map(|tx| Digest(tx.tx_hash().0)));
+    header.receipts_root = merkle_root(receipts.iter().map(receipt_digest));
+    header.logs_bloom = bloom(&receipts);
+    Ok(Executed {
+        header,
+        transactions: executed,
+        receipts: Arc::new(receipts),
+        senders: Arc::new(senders),
+        changes: Arc::new(changes),
+    })
+}
+
+type Run = (Vec<Arc<Recovered>>, Vec<Receipt>, Changes);
+
+fn run<S: Source>(
+    rules: &Rules<'_>,
+    view: View<'_, S>,
+    header: &mut Header,
+    transactions: &mut (dyn Transactions + '_),
+) -> Result<Run, ExecutionError> {
+    let cfg = stoa_contract::cfg(rules.genesis.chain_id);
+    let mut evm = stoa_contract::Evm::new(view, block_env(header), cfg, rules.natives.clone());
+    keep_parent_hash(&mut evm, header)?;
+    let mut executed = Vec::new();
+    let mut receipts = Vec::<Receipt>::new();
+    let mut used = 0;
+    while let Some(transaction) = transactions.next(header.gas_limit - used) {
+        let index = executed.len();
+        let refused = |why| ExecutionError::Transaction { index, why };
+        let left = header.gas_limit - used;
+        if transaction.gas_limit() > left {
+            let why = Refusal::BlockFull { needs: transaction.gas_limit(), left };
+            transactions.refuse(&transaction, why).map_err(refused)?;
+            continue;
+        }
+        let Some(env) = tx_env(&transaction) else {
+            transactions.refuse(&transaction, Refusal::Blob).map_err(refused)?;
+            continue;
+        };
+        let result = match evm.transact_one(env) {
+            Ok(result) => result,
+            Err(EVMError::Transaction(why)) => {
+                transactions.refuse(&transaction, why.into()).map_err(refused)?;
+                continue;
+            }
+            Err(EVMError::Database(error)) => return Err(error.into()),
+            Err(error) => return Err(LedgerError::Storage(format!("the virtual machine failed: {error}")).into()),
+        };
+        used += result.tx_gas_used();
+        receipts.push(receipt(&transaction, result, used, header.base_fee_per_gas.unwrap_or_default()));
+        executed.push(transaction);
+    }
+    header.gas_used = used;
+    let changes = finish(evm)?;
+    Ok((executed, receipts, changes))
+}
+
+/// EIP-2935: the parent's hash goes to the history contract, where there is one.
+fn keep_parent_hash<S: Source>(
+    evm: &mut stoa_contract::Evm<View<'_, S>>,
+    header: &Header,
+) -> Result<(), ExecutionError> {
+    let journal = evm.ctx_mut().journal_mut();
+    let has_code = !journal.load_account(HISTORY_STORAGE_ADDRESS)?.data.info.is_empty_code_hash();
+    if has_code {
+        let slot = U256::from((header.number - 1) % HISTORY_SERVE_WINDOW as u64);
+        journal.sstore(HISTORY_STORAGE_ADDRESS, slot, header.parent_hash.into())?;
+        journal.touch_account(HISTORY_STORAGE_ADDRESS);
+    }
+    journal.commit_tx();
+    Ok(())
+}
+
+fn receipt(transaction: &Recovered, result: ExecutionResult, cumulative: u64, base_fee: u64) -> Receipt {
+    let tx = transaction.inner();
+    let (gas_used, success) = (result.tx_gas_used(), result.is_success());
+    let contract_address = match &result {
+        ExecutionResult::Success { output: Output::Create(_, address), .. } => *address,
+        _ => None,
+    };
+    Receipt {
+        tx_type: tx.ty(),
+        success,
+        gas_used,
+        cumulative_gas_used: cumulative,
+        effective_gas_price: tx.effective_gas_price(Some(base_fee)),
+        logs: result.into_logs(),
+        contract_address,
+    }
+}
+
+/// Turns what the virtual machine holds into changes of keys.
+fn finish<S: Source>(mut evm: stoa_contract::Evm<View<'_, S>>) -> Result<Changes, ExecutionError> {
+    let delta = balance_delta(evm.state(), &evm.db().accounts);
+    evm.end_block(delta).map_err(|error| LedgerError::Storage(format!("the end of the block failed: {error}")))?;
+    let state = evm.finalize();
+    let view = evm.into_db();
+    let mut changes = Changes::default();
+    let put = |changes: &mut Changes, key: Key, old: Option<Leaf>, new: Option<Leaf>| {
+        if old != new {
+            changes.insert(key, Change { old, new });
+        }
+    };
+    for (address, account) in state {
+        if !account.is_touched() {
+            continue;
+        }
+        let (key, old) = match view.accounts.get(&address) {
+            Some((key, leaf)) => (*key, leaf.clone()),
+            None => (account_key(&address), AccountLeaf::default()),
+        };
+        let gone = account.is_selfdestructed();
+        let new = if gone { AccountLeaf::default() } else { leaf(&account.info) };
+        if new.code_hash != old.code_hash
+            && let Some(code) = account.info.code.as_ref().filter(|code| !code.is_empty() && !gone)
+        {
+            put(&mut changes, code_key(&new.code_hash), None, Some(Leaf::Code(code.original_bytes())));
+        }
+        put(&mut changes, key, kept(old), kept(new));
+        for (slot, value) in account.storage {
+            let (key, old) = match view.slots.get(&(address, slot)) {
+                Some((key, old)) => (*key, *old),
+                None => (crate::state::slot_key(&address, &slot), U256::ZERO),
+            };
+            let new = if gone { U256::ZERO } else { value.present_value };
+            put(&mut changes, key, nonzero(old), nonzero(new));
+        }
+    }
+    Ok(changes)
+}
+
+/// By how much all balances together changed: `(added, removed)`, in wei.
+fn balance_delta(state: &EvmState, before: &HashMap<Address, (Key, AccountLeaf)>) -> (U256, U256) {
+    let (mut added, mut removed) = (U256::ZERO, U256::ZERO);
+    for (address, account) in state.iter().filter(|(_, account)| account.is_touched()) {
+        let old = before.get(address).map_or(U256::ZERO, |(_, leaf)| leaf.balance);
+        let new = if account.is_selfdestructed() { U256::ZERO } else { account.info.balance };
+        added += new.saturating_sub(old);
+        removed += old.saturating_sub(new);
+    }
+    let both = added.min(removed);
+    (added - both, removed - both)
+}
+
+fn leaf(info: &revm::state::AccountInfo) -> AccountLeaf {
+    AccountLeaf {
+        nonce: info.nonce,
+        balance: info.balance,
+        code_hash: info.code_hash,
+        delegate: stoa_contract::delegate_of(info),
+    }
+}
+
+fn kept(leaf: AccountLeaf) -> Option<Leaf> {
+    (!leaf.is_empty()).then_some(Leaf::Account(leaf))
+}
+
+fn nonzero(value: U256) -> Option<Leaf> {
+    (!value.is_zero()).then_some(Leaf::Slot(value))
+}
+
+/// Root of a binary Merkle tree (`commonware-storage`'s `bmt`, SHA-256) over the leaves in order.
+pub fn merkle_root(leaves: impl ExactSizeIterator<Item = Digest>) -> B256 {
+    let mut tree = bmt::Builder::<Sha256>::new(leaves.len());
+    for leaf in leaves {
+        tree.add(&leaf);
+    }
+    B256::from(tree.build().root().0)
+}
+
+/// The leaf of a receipt under `receiptsRoot`: SHA-256 of its RLP.
+pub fn receipt_digest(receipt: &Receipt) -> Digest {
+    Digest(sha2::Sha256::digest(alloy_rlp::encode(receipt)).into())
+}
+
+/// The logs' bloom filter as Ethereum computes it. Hashes each address and topic once.
+fn bloom(receipts: &[Receipt]) -> Bloom {
+    let mut seen = HashMap::<Bytes, ()>::default();
+    let mut bloom = Bloom::ZERO;
+    let mut add = |bytes: &[u8]| {
+        if let Entry::Vacant(entry) = seen.entry(Bytes::copy_from_slice(bytes)) {
+            entry.insert(());
+            bloom.accrue(BloomInput::Raw(bytes));
+        }
+    };
+    for log in receipts.iter().flat_map(|receipt| &receipt.logs) {
+        add(log.address.as_slice());
+        log.topics().iter().for_each(|topic| add(topic.as_slice()));
+    }
+    bloom
+}

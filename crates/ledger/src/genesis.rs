@@ -1,0 +1,80 @@
+//! From a genesis file to the first block and its state.
+
+use crate::{
+    LedgerError,
+    execute::{Change, Changes, merkle_root},
+    state::{self, AccountLeaf, Leaf, Runtime, State, account_key, code_key, slot_key},
+};
+use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header, constants::EMPTY_WITHDRAWALS};
+use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
+use alloy_primitives::{B256, Bytes, U256, keccak256};
+use commonware_glue::stateful::db::DatabaseSet;
+use stoa_base::{Block, Genesis, Seal};
+
+/// The values that a genesis file puts into the state.
+fn changes(genesis: &Genesis) -> Changes {
+    let mut changes = Changes::default();
+    let mut put = |key, leaf| changes.insert(key, Change { old: None, new: Some(leaf) });
+    for (address, account) in &genesis.alloc {
+        let leaf = AccountLeaf {
+            nonce: account.nonce,
+            balance: account.balance,
+            code_hash: keccak256(&account.code),
+            delegate: None,
+        };
+        if !account.code.is_empty() {
+            put(code_key(&leaf.code_hash), Leaf::Code(account.code.clone()));
+        }
+        if !leaf.is_empty() {
+            put(account_key(address), Leaf::Account(leaf));
+        }
+        for (slot, value) in account.storage.iter().filter(|(_, value)| !value.is_zero()) {
+            put(slot_key(address, &U256::from_be_bytes(slot.0)), Leaf::Slot(U256::from_be_bytes(value.0)));
+        }
+    }
+    changes
+}
+
+/// The first block, given the root of its state and what its seal says of the operation log.
+fn block(genesis: &Genesis, state_root: B256, seal: Seal) -> Block {
+    let header = Header {
+        ommers_hash: EMPTY_OMMER_ROOT_HASH,
+        state_root,
+        transactions_root: merkle_root(std::iter::empty()),
+        receipts_root: merkle_root(std::iter::empty()),
+        gas_limit: genesis.gas_limit,
+        timestamp: genesis.timestamp,
+        base_fee_per_gas: Some(genesis.fees.initial_base_fee),
+        withdrawals_root: Some(EMPTY_WITHDRAWALS),
+        blob_gas_used: Some(0),
+        excess_blob_gas: Some(0),
+        parent_beacon_block_root: Some(B256::ZERO),
+        requests_hash: Some(EMPTY_REQUESTS_HASH),
+        extra_data: Bytes::copy_from_slice(seal.hash().as_slice()),
+        ..Header::default()
+    };
+    Block::new(header, seal, Vec::new())
+}
+
+/// The first block. Its state is written if the state database is empty.
+///
+/// # Errors
+///
+/// If the storage fails, or holds the state of a later block.
+pub(crate) async fn first_block<E: Runtime>(state: &State<E>, genesis: &Genesis) -> Result<Block, LedgerError> {
+    if state.read().await.is_empty() {
+        let batch = state.new_batches().await;
+        let sealed = state::seal::<E>(batch, &changes(genesis), 0).await?;
+        state.apply(sealed).await;
+        if !state.finalize().await.durable().await {
+            return Err(LedgerError::Storage("the runtime stopped before the first state was written".into()));
+        }
+    }
+    match state::tip(state).await? {
+        (0, root) => Ok(block(genesis, root, state::seal_of_tip(state).await)),
+        (number, _) => {
+            let what = format!("the state is that of block {number}, and the history does not even hold block 0");
+            Err(LedgerError::Damaged(what))
+        }
+    }
+}

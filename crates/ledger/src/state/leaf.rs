@@ -1,0 +1,237 @@
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
+use bytes::{Buf, BufMut};
+use commonware_codec::{EncodeSize, Error as CodecError, Read, Write};
+use commonware_cryptography::sha256::Digest;
+use sha2::{Digest as _, Sha256};
+
+/// Longest code that a leaf may hold: above EIP-170's limit, so that a genesis file may go beyond it.
+const MAX_CODE: usize = 1 << 20;
+
+/// Where a value stands in the state database: SHA-256 of what names it.
+///
+/// Hashing spreads the keys evenly, so that nobody can crowd the index's buckets by choosing addresses or slots.
+pub type Key = Digest;
+
+/// Key of an account: SHA-256 of the 20 bytes of its address.
+pub fn account_key(address: &Address) -> Key {
+    hash(&[address.as_slice()])
+}
+
+/// Key of a storage slot: SHA-256 of the 20 bytes of the address and the 32 bytes of the slot, big-endian.
+pub fn slot_key(address: &Address, slot: &U256) -> Key {
+    hash(&[address.as_slice(), &slot.to_be_bytes::<32>()])
+}
+
+/// Key of a contract's code: SHA-256 of the Keccak-256 hash of the code.
+pub fn code_key(code_hash: &B256) -> Key {
+    hash(&[code_hash.as_slice()])
+}
+
+fn hash(parts: &[&[u8]]) -> Key {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    Digest(hasher.finalize().into())
+}
+
+/// An account as the state database holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountLeaf {
+    /// Transactions sent, or contracts created.
+    pub nonce: u64,
+    /// Wei.
+    pub balance: U256,
+    /// Keccak-256 of the code, of nothing where there is none.
+    pub code_hash: B256,
+    /// To whom the holder has delegated the votes of this balance.
+    pub delegate: Option<Address>,
+}
+
+impl Default for AccountLeaf {
+    fn default() -> Self {
+        Self { nonce: 0, balance: U256::ZERO, code_hash: KECCAK256_EMPTY, delegate: None }
+    }
+}
+
+impl AccountLeaf {
+    /// EIP-161: such an account is not kept.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A value of the state database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leaf {
+    /// Under [`account_key`].
+    Account(AccountLeaf),
+    /// Under [`slot_key`]; never zero.
+    Slot(U256),
+    /// Under [`code_key`].
+    Code(Bytes),
+}
+
+const ACCOUNT: u8 = 0;
+const SLOT: u8 = 1;
+const CODE: u8 = 2;
+const HAS_CODE: u8 = 1 << 4;
+const HAS_DELEGATE: u8 = 1 << 5;
+
+impl Write for Leaf {
+    fn write(&self, buf: &mut impl BufMut) {
+        match self {
+            Self::Account(account) => {
+                let has_code = account.code_hash != KECCAK256_EMPTY;
+                let mut tag = ACCOUNT;
+                tag |= if has_code { HAS_CODE } else { 0 };
+                tag |= if account.delegate.is_some() { HAS_DELEGATE } else { 0 };
+                buf.put_u8(tag);
+                put_uint(buf, U256::from(account.nonce));
+                put_uint(buf, account.balance);
+                if has_code {
+                    buf.put_slice(account.code_hash.as_slice());
+                }
+                if let Some(delegate) = account.delegate {
+                    buf.put_slice(delegate.as_slice());
+                }
+            }
+            Self::Slot(value) => {
+                buf.put_u8(SLOT);
+                put_uint(buf, *value);
+            }
+            Self::Code(code) => {
+                buf.put_u8(CODE);
+                buf.put_u32(code.len() as u32);
+                buf.put_slice(code);
+            }
+        }
+    }
+}
+
+impl EncodeSize for Leaf {
+    fn encode_size(&self) -> usize {
+        1 + match self {
+            Self::Account(account) => {
+                uint_size(U256::from(account.nonce))
+                    + uint_size(account.balance)
+                    + if account.code_hash == KECCAK256_EMPTY { 0 } else { 32 }
+                    + if account.delegate.is_some() { 20 } else { 0 }
+            }
+            Self::Slot(value) => uint_size(*value),
+            Self::Code(code) => 4 + code.len(),
+        }
+    }
+}
+
+impl Read for Leaf {
+    type Cfg = ();
+
+    fn read_cfg(buf: &mut impl commonware_codec::Buf, (): &()) -> Result<Self, CodecError> {
+        let tag = take::<1>(buf)?[0];
+        match tag & 0x0f {
+            ACCOUNT if tag & !(HAS_CODE | HAS_DELEGATE) == ACCOUNT => {
+                let nonce = u64::try_from(take_uint(buf)?).map_err(|_| CodecError::Invalid("Leaf", "nonce"))?;
+                let balance = take_uint(buf)?;
+                let code_hash = if tag & HAS_CODE != 0 { B256::from(take(buf)?) } else { KECCAK256_EMPTY };
+                let delegate = if tag & HAS_DELEGATE != 0 { Some(Address::from(take(buf)?)) } else { None };
+                Ok(Self::Account(AccountLeaf { nonce, balance, code_hash, delegate }))
+            }
+            SLOT if tag == SLOT => Ok(Self::Slot(take_uint(buf)?)),
+            CODE if tag == CODE => {
+                let length = u32::from_be_bytes(take(buf)?) as usize;
+                if length > MAX_CODE {
+                    return Err(CodecError::InvalidLength(length));
+                }
+                if buf.remaining() < length {
+                    return Err(CodecError::EndOfBuffer);
+                }
+                Ok(Self::Code(Bytes::from(buf.copy_to_bytes(length))))
+            }
+            _ => Err(CodecError::InvalidEnum(tag)),
+        }
+    }
+}
+
+/// A length byte, then the big-endian digits without leading zeros.
+fn put_uint(buf: &mut impl BufMut, value: U256) {
+    let digits = value.byte_len();
+    buf.put_u8(digits as u8);
+    buf.put_slice(&value.to_be_bytes::<32>()[32 - digits..]);
+}
+
+fn uint_size(value: U256) -> usize {
+    1 + value.byte_len()
+}
+
+fn take_uint(buf: &mut impl Buf) -> Result<U256, CodecError> {
+    let digits = usize::from(take::<1>(buf)?[0]);
+    if digits > 32 {
+        return Err(CodecError::InvalidLength(digits));
+    }
+    if buf.remaining() < digits {
+        return Err(CodecError::EndOfBuffer);
+    }
+    let mut bytes = [0; 32];
+    buf.copy_to_slice(&mut bytes[32 - digits..]);
+    let value = U256::from_be_bytes(bytes);
+    if value.byte_len() != digits {
+        return Err(CodecError::Invalid("Leaf", "a number has leading zeros"));
+    }
+    Ok(value)
+}
+
+fn take<const N: usize>(buf: &mut impl Buf) -> Result<[u8; N], CodecError> {
+    if buf.remaining() < N {
+        return Err(CodecError::EndOfBuffer);
+    }
+    let mut bytes = [0; N];
+    buf.copy_to_slice(&mut bytes);
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use commonware_codec::{DecodeExt, Encode};
+    use proptest::prelude::*;
+
+    fn leaves() -> impl Strategy<Value = Leaf> {
+        let uint = any::<[u8; 32]>().prop_flat_map(|b| (0usize..=256).prop_map(move |s| U256::from_be_bytes(b) >> s));
+        prop_oneof![
+            (any::<u64>(), uint.clone(), any::<[u8; 32]>(), any::<Option<[u8; 20]>>()).prop_map(
+                |(nonce, balance, hash, delegate)| Leaf::Account(AccountLeaf {
+                    nonce,
+                    balance,
+                    code_hash: hash.into(),
+                    delegate: delegate.map(Address::from),
+                })
+            ),
+            uint.prop_map(Leaf::Slot),
+            proptest::collection::vec(any::<u8>(), 0..300).prop_map(|c| Leaf::Code(c.into())),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_leaf_survives_encoding(leaf in leaves()) {
+            let bytes = leaf.encode();
+            prop_assert_eq!(bytes.len(), leaf.encode_size());
+            prop_assert_eq!(Leaf::decode(bytes).unwrap(), leaf);
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic_and_decode_to_one_encoding_only(bytes: Vec<u8>) {
+            if let Ok(leaf) = Leaf::decode(commonware_codec::Copying(&bytes)) {
+                prop_assert_eq!(leaf.encode().to_vec(), bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn keys_of_accounts_slots_and_codes_differ() {
+        let address = Address::repeat_byte(7);
+        let keys = [account_key(&address), slot_key(&address, &U256::ZERO), code_key(&B256::ZERO)];
+        assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2]);
+    }
+}

@@ -1,0 +1,192 @@
+use crate::{
+    Direct, LedgerConfig, LedgerError, Set,
+    execute::{Choices, Refusal, Transactions},
+    state::{Leaf, account_key, verify_key},
+};
+use alloy_consensus::{SignableTransaction, TxEip1559, transaction::Recovered as AlloyRecovered};
+use alloy_primitives::{Address, B256, TxKind, U256, address};
+use alloy_signer::SignerSync;
+use alloy_signer_local::PrivateKeySigner;
+use commonware_runtime::{Runner as _, deterministic, tokio};
+use commonware_utils::NZUsize;
+use std::sync::Arc;
+use stoa_base::{Account, Genesis, Recovered};
+
+pub(crate) const RECIPIENT: Address = address!("00000000000000000000000000000000000000aa");
+
+pub(crate) fn signer(n: u8) -> PrivateKeySigner {
+    PrivateKeySigner::from_bytes(&B256::repeat_byte(n + 1)).unwrap()
+}
+
+pub(crate) fn genesis(signers: u8) -> Genesis {
+    let rich = Account { balance: U256::from(10).pow(U256::from(24)), ..Account::default() };
+    Genesis {
+        chain_id: 31337,
+        timestamp: 1_700_000_000,
+        gas_limit: 30_000_000,
+        fees: Default::default(),
+        development: true,
+        alloc: (0..signers).map(|n| (signer(n).address(), rich.clone())).collect(),
+    }
+}
+
+pub(crate) fn transfer(from: &PrivateKeySigner, nonce: u64, to: Address, value: u64) -> Arc<Recovered> {
+    let tx = TxEip1559 {
+        chain_id: 31337,
+        nonce,
+        gas_limit: 21_000,
+        max_fee_per_gas: 2_000_000_000,
+        max_priority_fee_per_gas: 1,
+        to: TxKind::Call(to),
+        value: U256::from(value),
+        ..TxEip1559::default()
+    };
+    let signature = from.sign_hash_sync(&tx.signature_hash()).unwrap();
+    Arc::new(AlloyRecovered::new_unchecked(tx.into_signed(signature).into(), from.address()))
+}
+
+/// Transactions in a row; keeps what was refused.
+pub(crate) struct List<'a>(pub(crate) Vec<Arc<Recovered>>, pub(crate) &'a mut Vec<Refusal>);
+
+impl Transactions for List<'_> {
+    fn next(&mut self, _: u64) -> Option<Arc<Recovered>> {
+        (!self.0.is_empty()).then(|| self.0.remove(0))
+    }
+
+    fn refuse(&mut self, _: &Recovered, why: Refusal) -> Result<(), Refusal> {
+        self.1.push(why);
+        Ok(())
+    }
+}
+
+fn choices(timestamp: u64) -> Choices {
+    Choices { timestamp, beneficiary: Address::ZERO, prevrandao: B256::ZERO, base_fee: None, gas_limit: None }
+}
+
+async fn open<E: crate::state::Runtime>(runtime: E, folder: &std::path::Path) -> Direct<E> {
+    let config = LedgerConfig::new(folder);
+    Direct::open(runtime, genesis(3), config, 1 << 20, NZUsize!(1)).await.unwrap()
+}
+
+async fn mine<E: crate::state::Runtime>(chain: &mut Direct<E>, transactions: Vec<Arc<Recovered>>) -> crate::Committed {
+    let mut refused = Vec::new();
+    let timestamp = chain.ledger().head().header().timestamp + 1;
+    let ahead = transactions.clone();
+    let block = chain.mine(&choices(timestamp), Box::new(List(transactions, &mut refused)), &ahead).await.unwrap();
+    assert_eq!(refused, []);
+    block
+}
+
+async fn a_chain_of_transfers<E: crate::state::Runtime>(runtime: E) -> B256 {
+    let folder = tempfile::tempdir().unwrap();
+    let mut chain = open(runtime, folder.path()).await;
+    let alice = signer(0);
+    for nonce in 0..5 {
+        let block = mine(&mut chain, vec![transfer(&alice, nonce, RECIPIENT, 7)]).await;
+        assert!(block.receipts[0].success);
+        assert_eq!(block.receipts[0].gas_used, 21_000);
+    }
+    let ledger = chain.ledger();
+    for number in 0..=5 {
+        assert_eq!(ledger.state(number).unwrap().balance(RECIPIENT).unwrap(), U256::from(7 * number));
+        assert_eq!(ledger.state(number).unwrap().nonce(alice.address()).unwrap(), number);
+    }
+    let proof = ledger.prove(RECIPIENT, &[U256::ZERO]).await.unwrap();
+    let root = proof.block.header().state_root;
+    let leaf = verify_key(root, account_key(&RECIPIENT), &proof.account).unwrap().unwrap();
+    assert!(matches!(leaf, Leaf::Account(account) if account.balance == U256::from(35)));
+    assert!(verify_key(B256::ZERO, account_key(&RECIPIENT), &proof.account).is_err());
+    assert!(verify_key(root, account_key(&Address::ZERO), &proof.account).is_err());
+    let key = crate::state::slot_key(&RECIPIENT, &U256::ZERO);
+    assert_eq!(verify_key(root, key, &proof.slots[0]).unwrap(), None);
+    ledger.head().hash()
+}
+
+#[test]
+fn the_same_blocks_come_out_of_a_real_and_a_simulated_runtime() {
+    let simulated = deterministic::Runner::seeded(1).start(a_chain_of_transfers);
+    let folder = tempfile::tempdir().unwrap();
+    let config = tokio::Config::new().with_storage_directory(folder.path());
+    let real = tokio::Runner::new(config).start(a_chain_of_transfers);
+    assert_eq!(simulated, real);
+}
+
+#[test]
+fn what_was_synced_is_there_after_a_restart() {
+    let (storage, history) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let run = |first: bool| {
+        let config = tokio::Config::new().with_storage_directory(storage.path());
+        tokio::Runner::new(config).start(async |runtime| {
+            let mut chain = open(runtime, history.path()).await;
+            if first {
+                mine(&mut chain, vec![transfer(&signer(0), 0, RECIPIENT, 1)]).await;
+                chain.sync().await.unwrap();
+                // This block is lost: nobody asked for it to be kept.
+                mine(&mut chain, vec![transfer(&signer(0), 1, RECIPIENT, 1)]).await;
+            }
+            let head = chain.ledger().head();
+            (head.number(), head.hash(), chain.ledger().state(1).unwrap().balance(RECIPIENT).unwrap())
+        })
+    };
+    let (_, _, before) = run(true);
+    let (number, _, after) = run(false);
+    assert_eq!((number, after), (1, before));
+}
+
+#[test]
+fn a_snapshot_brings_everything_back() {
+    deterministic::Runner::seeded(1).start(async |runtime| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut chain = open(runtime, folder.path()).await;
+        mine(&mut chain, vec![transfer(&signer(0), 0, RECIPIENT, 1)]).await;
+        let before = chain.ledger().head();
+        let id = chain.snapshot();
+        chain.set(RECIPIENT, Set::Balance(U256::from(99))).await.unwrap();
+        chain.set(RECIPIENT, Set::Storage(U256::from(1), U256::from(2))).await.unwrap();
+        assert_eq!(chain.ledger().state(1).unwrap().balance(RECIPIENT).unwrap(), U256::from(99));
+        assert_eq!(chain.ledger().state(0).unwrap().balance(RECIPIENT).unwrap(), U256::ZERO);
+        let gone = mine(&mut chain, vec![transfer(&signer(0), 1, RECIPIENT, 1)]).await;
+        assert!(chain.revert(id).await.unwrap());
+        assert!(!chain.revert(id).await.unwrap());
+        let ledger = chain.ledger();
+        assert_eq!(ledger.head(), before);
+        assert_eq!(ledger.state(1).unwrap().balance(RECIPIENT).unwrap(), U256::from(1));
+        assert_eq!(ledger.state(1).unwrap().storage(RECIPIENT, U256::from(1)).unwrap(), U256::ZERO);
+        assert_eq!(ledger.transaction(*gone.block.transactions()[0].tx_hash()).unwrap(), None);
+        let again = mine(&mut chain, vec![transfer(&signer(0), 1, RECIPIENT, 1)]).await;
+        assert_eq!(again.block.number(), 2);
+    });
+}
+
+#[test]
+fn a_transaction_that_breaks_a_rule_is_left_out_of_a_built_block() {
+    deterministic::Runner::seeded(1).start(async |runtime| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut chain = open(runtime, folder.path()).await;
+        let list = vec![
+            transfer(&signer(0), 3, RECIPIENT, 1),
+            transfer(&signer(9), 0, RECIPIENT, 1),
+            transfer(&signer(0), 0, RECIPIENT, 1),
+        ];
+        let mut refused = Vec::new();
+        let block = chain.mine(&choices(1_700_000_001), Box::new(List(list, &mut refused)), &[]).await.unwrap();
+        assert_eq!(block.receipts.len(), 1);
+        assert_eq!(refused.len(), 2);
+    });
+}
+
+#[test]
+fn states_that_are_no_longer_kept_say_so() {
+    deterministic::Runner::seeded(1).start(async |runtime| {
+        let folder = tempfile::tempdir().unwrap();
+        let config = LedgerConfig { history: 2, ..LedgerConfig::new(folder.path()) };
+        let mut chain = Direct::open(runtime, genesis(1), config, 1 << 20, NZUsize!(1)).await.unwrap();
+        for nonce in 0..5 {
+            mine(&mut chain, vec![transfer(&signer(0), nonce, RECIPIENT, 1)]).await;
+        }
+        let ledger = chain.ledger();
+        assert_eq!(ledger.state(3).unwrap().balance(RECIPIENT).unwrap(), U256::from(3));
+        assert!(matches!(ledger.state(2), Err(LedgerError::Pruned { asked: 2, oldest: 3 })));
+        assert!(matches!(ledger.state(6), Err(LedgerError::Unknown { asked: 6, head: 5 })));
+    });
+}
