@@ -1,1 +1,50 @@
-//! Ethereum JSON-RPC over HTTP and WebSocket.
+//! Ethereum JSON-RPC over HTTP and WebSocket, on one port.
+//!
+//! A body comes in and is framed without being turned into a tree ([`protocol`]); each request names a method of a
+//! table ([`Methods`]); methods that touch the disk or run contracts do so on threads that may block, a bounded number
+//! at a time ([`Context`]); the answer's text is joined and sent ([`http`], [`websocket`]). Shapes of answers stand in
+//! [`view`], forms of parameters in [`params`], [`hex`], [`request`] and [`logs`], errors in geth's words in
+//! [`RpcError`].
+//!
+//! Everything a client can make large is bounded by [`Config`]: bodies, nesting, batches, answers, connections and how
+//! slowly they may move, subscriptions, filters, log ranges, gas of calls, memory of traces. Going over a bound gives an
+//! error that names it, and the node goes on. Clients are not told apart: whoever reaches the port may ask.
+//!
+//! Others extend the server: [`Builder::method`] and [`Builder::methods`] add or replace methods, [`Builder::router`]
+//! adds routes on the same port.
+
+mod config;
+mod context;
+mod debug;
+mod error;
+pub mod eth;
+mod evm;
+mod filters;
+pub mod hex;
+mod http;
+mod logs;
+mod methods;
+mod net;
+mod params;
+mod pool;
+mod protocol;
+mod recent;
+pub mod request;
+mod server;
+mod shim;
+mod stream;
+mod subscriptions;
+#[cfg(test)]
+mod tests;
+mod trace;
+mod txpool;
+pub mod view;
+mod websocket;
+
+pub use config::{Config, Origins};
+pub use context::Context;
+pub use error::RpcError;
+pub use methods::Methods;
+pub use params::{BlockId, BlockNumber, Params, Reader};
+pub use pool::{Pool, PoolContent, PoolError};
+pub use server::{Builder, Handle, Server};

@@ -1,0 +1,313 @@
+use crate::{
+    Config, Methods, Params, Pool, RpcError,
+    filters::Filters,
+    methods::Method,
+    protocol::{self, Body, Request},
+    recent::Recent,
+    subscriptions::Subscriptions,
+};
+use alloy_primitives::{Address, B256};
+use alloy_signer_local::PrivateKeySigner;
+use bytes::Bytes;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use stoa_base::Block;
+use stoa_ledger::{Committed, Ledger, StateAt};
+use tokio::{sync::Semaphore, time::Instant};
+
+/// What all connections share.
+pub(crate) struct Node {
+    pub ledger: Ledger,
+    pub pool: Arc<dyn Pool>,
+    pub config: Config,
+    pub methods: Methods,
+    pub accounts: BTreeMap<Address, PrivateKeySigner>,
+    pub client_version: String,
+    pub reads: Arc<Semaphore>,
+    pub executions: Arc<Semaphore>,
+    pub filters: Filters,
+    pub recent: Recent,
+    pub subscriptions: Arc<AtomicUsize>,
+}
+
+/// One client's connection, and what it holds of things that are counted.
+pub(crate) struct Connection {
+    pub filters: Arc<AtomicUsize>,
+    /// Only a WebSocket has subscriptions.
+    pub subscriptions: Option<Subscriptions>,
+}
+
+impl Connection {
+    pub fn http() -> Self {
+        Self { filters: Arc::default(), subscriptions: None }
+    }
+
+    pub fn websocket() -> Self {
+        Self { filters: Arc::default(), subscriptions: Some(Subscriptions::default()) }
+    }
+}
+
+/// A place in something that is counted, given back when dropped.
+pub(crate) struct Slot(Arc<AtomicUsize>);
+
+impl Slot {
+    /// Takes a place, if fewer than `limit` are taken.
+    pub fn take(count: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+        count
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| (taken < limit).then_some(taken + 1))
+            .is_ok()
+            .then(|| Self(count.clone()))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a method gets to work with: the chain, the pool, the settings. Cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    pub(crate) node: Arc<Node>,
+    pub(crate) connection: Arc<Connection>,
+    /// Which message of the connection this is: a subscription speaks only after its own answer has been sent.
+    pub(crate) message: u64,
+}
+
+impl Context {
+    /// The chain.
+    pub fn ledger(&self) -> &Ledger {
+        &self.node.ledger
+    }
+
+    /// The transactions that wait.
+    pub fn pool(&self) -> &Arc<dyn Pool> {
+        &self.node.pool
+    }
+
+    /// The bounds.
+    pub fn config(&self) -> &Config {
+        &self.node.config
+    }
+
+    /// The names of all methods.
+    pub fn methods(&self) -> &Methods {
+        &self.node.methods
+    }
+
+    /// The accounts whose keys this node holds, for development.
+    pub fn accounts(&self) -> &BTreeMap<Address, PrivateKeySigner> {
+        &self.node.accounts
+    }
+
+    /// What `web3_clientVersion` answers.
+    pub fn client_version(&self) -> &str {
+        &self.node.client_version
+    }
+
+    /// EIP-155 chain id.
+    pub fn chain_id(&self) -> u64 {
+        self.node.ledger.genesis().chain_id
+    }
+
+    /// The newest block.
+    pub fn head(&self) -> Arc<Block> {
+        self.node.ledger.head()
+    }
+
+    /// Forgets what is remembered of blocks above `number`: a development node calls it when it has turned back.
+    pub fn forget_after(&self, number: u64) {
+        self.node.recent.forget_after(number);
+    }
+
+    /// A block with its receipts, from memory if it is one of the newest. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot read.
+    pub fn block(&self, number: u64) -> Result<Option<Committed>, RpcError> {
+        let head = self.head();
+        if let Some(found) = self.node.recent.block(number, &head) {
+            return Ok(Some(found));
+        }
+        Ok(self.node.ledger.block(number)?)
+    }
+
+    /// Where a transaction stands: its block and its position there. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot read.
+    pub fn transaction(&self, hash: B256) -> Result<Option<(Committed, usize)>, RpcError> {
+        if let Some(found) = self.node.recent.transaction(hash, &self.head()) {
+            return Ok(Some(found));
+        }
+        let Some((number, index)) = self.node.ledger.transaction(hash)? else { return Ok(None) };
+        Ok(self.block(number)?.map(|committed| (committed, index)))
+    }
+
+    /// The number of the block that `id` names; the newest for `pending`. `None` if there is no such block. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot read.
+    pub fn number(&self, id: crate::BlockId) -> Result<Option<u64>, RpcError> {
+        use crate::BlockId::{Hash, Latest, Number, Pending};
+        let head = self.head();
+        Ok(match id {
+            Latest | Pending => Some(head.number()),
+            Number(number) => (number <= head.number()).then_some(number),
+            Hash(hash) if hash == head.hash() => Some(head.number()),
+            Hash(hash) => self.node.ledger.block_number(hash)?,
+        })
+    }
+
+    /// The state after the block that `id` names. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// -32000 if there is no such block or its state is no longer kept.
+    pub fn state(&self, id: crate::BlockId) -> Result<StateAt, RpcError> {
+        match self.number(id)? {
+            Some(number) => Ok(self.node.ledger.state(number)?),
+            None if matches!(id, crate::BlockId::Hash(_)) => Err(RpcError::server("header for hash not found")),
+            None => Err(RpcError::header_not_found()),
+        }
+    }
+
+    /// Runs blocking work that reads from disk, when a worker is free.
+    ///
+    /// # Errors
+    ///
+    /// Those of the work, and -32603 if it panics.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, RpcError> + Send + 'static,
+    ) -> Result<T, RpcError> {
+        self.run(&self.node.reads, work).await
+    }
+
+    /// Runs blocking work that executes contracts, when a worker is free.
+    ///
+    /// # Errors
+    ///
+    /// Those of the work, and -32603 if it panics.
+    pub async fn execute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, RpcError> + Send + 'static,
+    ) -> Result<T, RpcError> {
+        self.run(&self.node.executions, work).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        workers: &Arc<Semaphore>,
+        work: impl FnOnce(&Self) -> Result<T, RpcError> + Send + 'static,
+    ) -> Result<T, RpcError> {
+        let crashed = || RpcError::new(-32603, "method handler crashed");
+        let permit = workers.clone().acquire_owned().await.map_err(|_| crashed())?;
+        let context = self.clone();
+        let job = tokio::task::spawn_blocking(move || {
+            // The place is given back when the work ends, not when the client goes away.
+            let _permit = permit;
+            work(&context)
+        });
+        job.await.map_err(|_| crashed())?
+    }
+
+    /// Answers a body; `None` if it holds only notifications.
+    pub(crate) async fn answer(&self, body: Bytes) -> Option<Vec<u8>> {
+        let deadline = Instant::now() + self.config().request_timeout;
+        let mut out = Vec::with_capacity(256);
+        match protocol::read(&body, self.config().max_batch, self.config().max_depth) {
+            Err(error) => protocol::write(&mut out, None, &Err(error)),
+            Ok(Body::Single(request)) => {
+                let (id, outcome) = self.outcome(&body, request, deadline).await;
+                protocol::write(&mut out, Some(id?), &outcome);
+            }
+            Ok(Body::Batch(requests)) => {
+                for request in requests {
+                    let full = out.len() > self.config().max_response_bytes;
+                    let (id, outcome) = match request {
+                        Ok(request) if full => (request.id.map(|id| id.get()), Err(RpcError::response_too_large())),
+                        request => self.outcome(&body, request, deadline).await,
+                    };
+                    if let Some(id) = id {
+                        out.push(if out.is_empty() { b'[' } else { b',' });
+                        protocol::write(&mut out, Some(id), &outcome);
+                    }
+                }
+                if out.is_empty() {
+                    return None;
+                }
+                out.push(b']');
+            }
+        }
+        Some(out)
+    }
+
+    /// The identifier to answer under, if any, and the outcome.
+    async fn outcome<'a>(
+        &self,
+        body: &Bytes,
+        request: Result<Request<'a>, RpcError>,
+        deadline: Instant,
+    ) -> (Option<&'a str>, Result<Vec<u8>, RpcError>) {
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => return (Some("null"), Err(error)),
+        };
+        let params = request.params.map(|json| Params::new(protocol::share(body, json.get()))).unwrap_or_default();
+        let outcome = tokio::time::timeout_at(deadline, self.call(&request.method, params)).await;
+        (request.id.map(|id| id.get()), outcome.unwrap_or_else(|_| Err(RpcError::timeout())))
+    }
+
+    /// Calls a method by name; the result is JSON text.
+    ///
+    /// # Errors
+    ///
+    /// Those of the method, and -32601 if there is none of that name.
+    pub async fn call(&self, name: &str, params: Params) -> Result<Vec<u8>, RpcError> {
+        let Some(method) = self.node.methods.get(name) else { return Err(RpcError::no_such_method(name)) };
+        match method {
+            Method::Instant(handler) => handler(self, &params),
+            Method::Asynchronous(handler) => handler(self.clone(), params).await,
+            Method::Read(handler) => {
+                let handler = handler.clone();
+                self.read(move |context| handler(context, &params)).await
+            }
+            Method::Execute(handler) => {
+                let handler = handler.clone();
+                self.execute(move |context| handler(context, &params)).await
+            }
+        }
+    }
+
+    /// How long a call may wait for a receipt: `asked`, or what the node allows.
+    pub(crate) fn sync_timeout(&self, asked: Option<u64>) -> Duration {
+        let most = self.config().sync_timeout;
+        asked.map_or(most, |milliseconds| Duration::from_millis(milliseconds).min(most))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_bounded_and_given_back() {
+        let count = Arc::default();
+        let first = Slot::take(&count, 2).unwrap();
+        let _second = Slot::take(&count, 2).unwrap();
+        assert!(Slot::take(&count, 2).is_none());
+        drop(first);
+        assert!(Slot::take(&count, 2).is_some());
+    }
+}

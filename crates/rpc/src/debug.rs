@@ -1,0 +1,206 @@
+//! `debug_`: traces, and blocks and transactions as bytes.
+//!
+//! A trace replays the transactions before the one asked for and runs that one under an inspector of
+//! `revm-inspectors`, which knows geth's formats. What an inspector records is counted and cut off
+//! ([`Bounded`]): a contract can be written so that its trace would fill any memory.
+
+use crate::{
+    BlockId, Context, Methods, Params, RpcError,
+    eth::{find_block, raw_block, raw_transaction, relax},
+    evm::{BlockOverrides, Sandbox, StateOverrides, recorded},
+    hex::{Hash, Uint64},
+    params::BlockNumber,
+    request::CallRequest,
+    trace::Bounded,
+};
+use alloy_consensus::{Eip658Value, Receipt as ConsensusReceipt, ReceiptEnvelope, TxType};
+use alloy_eips::eip2718::Encodable2718;
+use alloy_primitives::{B256, Bytes};
+use alloy_rpc_types_trace::geth::{GethDebugTracingOptions, GethTrace};
+use revm::{DatabaseCommit, context::TxEnv};
+use revm_inspectors::tracing::{DebugInspector, TransactionContext};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use stoa_ledger::Committed;
+
+pub(crate) fn register(methods: &mut Methods) {
+    methods
+        .execute("debug_traceTransaction", |context, params| {
+            let mut reader = params.reader()?;
+            let (Hash(hash), options) = (reader.required()?, reader.optional()?.unwrap_or_default());
+            reader.end()?;
+            let (committed, index) =
+                context.transaction(hash)?.ok_or_else(|| RpcError::server("transaction not found"))?;
+            let mut sandbox = Sandbox::replay(context, &committed, index)?;
+            let place = transaction_context(&committed, index);
+            let tracer = Bounded::new(inspector(options)?, context.config().max_trace_bytes);
+            Ok(trace(&mut sandbox, recorded(&committed, index)?, tracer, place)?.0)
+        })
+        .execute("debug_traceCall", trace_call)
+        .execute("debug_traceBlockByNumber", |context, params| {
+            let mut reader = params.reader()?;
+            let (BlockNumber(id), options) = (reader.required()?, reader.optional()?.unwrap_or_default());
+            reader.end()?;
+            trace_block(context, id, options)
+        })
+        .execute("debug_traceBlockByHash", |context, params| {
+            let mut reader = params.reader()?;
+            let (Hash(hash), options) = (reader.required()?, reader.optional()?.unwrap_or_default());
+            reader.end()?;
+            trace_block(context, BlockId::Hash(hash), options)
+        })
+        .read("debug_getRawTransaction", raw_transaction)
+        .read("debug_getRawBlock", |context, params| Ok(raw_block(&block(context, params)?.block)))
+        .read("debug_getRawHeader", |context, params| {
+            Ok(Bytes::from(alloy_rlp::encode(block(context, params)?.block.header())))
+        })
+        .read("debug_getRawReceipts", |context, params| {
+            let committed = block(context, params)?;
+            Ok(committed.receipts.iter().map(raw_receipt).collect::<Vec<_>>())
+        });
+}
+
+fn block(context: &Context, params: &Params) -> Result<Committed, RpcError> {
+    let mut reader = params.reader()?;
+    let id: BlockId = reader.required()?;
+    reader.end()?;
+    find_block(context, id)?.ok_or_else(|| RpcError::server("block not found"))
+}
+
+/// A receipt in Ethereum's own encoding (EIP-2718).
+fn raw_receipt(receipt: &stoa_base::Receipt) -> Bytes {
+    let with_bloom = ConsensusReceipt {
+        status: Eip658Value::Eip658(receipt.success),
+        cumulative_gas_used: receipt.cumulative_gas_used,
+        logs: receipt.logs.clone(),
+    }
+    .with_bloom();
+    let envelope = match TxType::try_from(receipt.tx_type) {
+        Ok(TxType::Eip2930) => ReceiptEnvelope::Eip2930(with_bloom),
+        Ok(TxType::Eip1559) => ReceiptEnvelope::Eip1559(with_bloom),
+        Ok(TxType::Eip7702) => ReceiptEnvelope::Eip7702(with_bloom),
+        Ok(TxType::Eip4844) => ReceiptEnvelope::Eip4844(with_bloom),
+        Ok(TxType::Legacy) | Err(_) => ReceiptEnvelope::Legacy(with_bloom),
+    };
+    envelope.encoded_2718().into()
+}
+
+fn inspector(options: GethDebugTracingOptions) -> Result<DebugInspector, RpcError> {
+    DebugInspector::new(options).map_err(|error| RpcError::server(error.to_string()))
+}
+
+fn transaction_context(committed: &Committed, index: usize) -> TransactionContext {
+    TransactionContext {
+        block_hash: Some(committed.block.hash()),
+        tx_index: Some(index),
+        tx_hash: Some(*committed.block.transactions()[index].hash()),
+    }
+}
+
+/// Runs one transaction under the tracer; the changes are not applied to the sandbox.
+fn trace(
+    sandbox: &mut Sandbox,
+    env: TxEnv,
+    tracer: Bounded,
+    place: TransactionContext,
+) -> Result<(GethTrace, Bounded, revm::state::EvmState), RpcError> {
+    let (traced, mut tracer) = sandbox.inspect(env.clone(), tracer)?;
+    let block = sandbox.block.clone();
+    let trace = tracer
+        .inner
+        .get_result(Some(place), &env, &block, &traced, &mut sandbox.db)
+        .map_err(|error| RpcError::server(format!("the trace cannot be put together: {error}")))?;
+    Ok((trace, tracer, traced.state))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BlockTrace {
+    tx_hash: B256,
+    result: GethTrace,
+}
+
+fn trace_block(context: &Context, id: BlockId, options: GethDebugTracingOptions) -> Result<Vec<BlockTrace>, RpcError> {
+    let committed = match id {
+        BlockId::Pending => None,
+        id => find_block(context, id)?,
+    };
+    let committed = committed.ok_or_else(|| RpcError::server("block not found"))?;
+    let mut sandbox = Sandbox::replay(context, &committed, 0)?;
+    let mut traces = Vec::new();
+    let mut budget = context.config().max_trace_bytes;
+    for index in 0..committed.block.transactions().len() {
+        let tracer = Bounded::new(inspector(options.clone())?, budget);
+        let place = transaction_context(&committed, index);
+        let tx_hash = *committed.block.transactions()[index].hash();
+        let (result, tracer, state) = trace(&mut sandbox, recorded(&committed, index)?, tracer, place)?;
+        budget = tracer.left();
+        sandbox.db.commit(state);
+        traces.push(BlockTrace { tx_hash, result });
+    }
+    Ok(traces)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CallOptions {
+    state_overrides: Option<StateOverrides>,
+    block_overrides: Option<BlockOverrides>,
+    tx_index: Option<Uint64>,
+}
+
+fn trace_call(context: &Context, params: &Params) -> Result<GethTrace, RpcError> {
+    let mut reader = params.reader()?;
+    let request: CallRequest = reader.required()?;
+    let id: BlockId = reader.optional()?.unwrap_or_default();
+    let options: Option<&RawValue> = reader.optional()?;
+    reader.end()?;
+    let call = request.check(context.chain_id())?;
+    let json = options.map_or("{}", RawValue::get);
+    let invalid = |error| RpcError::invalid_argument(2, crate::params::json_error(&error));
+    let tracing: GethDebugTracingOptions = serde_json::from_str(json).map_err(invalid)?;
+    let extra: CallOptions = serde_json::from_str(json).map_err(invalid)?;
+
+    let mut sandbox = match extra.tx_index {
+        None => Sandbox::new(context, id)?,
+        Some(Uint64(index)) => {
+            let committed = find_block(context, id)?.ok_or_else(RpcError::header_not_found)?;
+            let most = committed.block.transactions().len();
+            Sandbox::replay(context, &committed, usize::try_from(index).map_or(most, |index| index.min(most)))?
+        }
+    };
+    if let Some(overrides) = extra.state_overrides {
+        sandbox.override_state(overrides)?;
+    }
+    if let Some(overrides) = extra.block_overrides {
+        sandbox.override_block(overrides)?;
+    }
+    let gas = relax(context, &mut sandbox, &call);
+    let tracer = Bounded::new(inspector(tracing)?, context.config().max_trace_bytes);
+    let env = call.tx_env(gas, context.chain_id());
+    Ok(trace(&mut sandbox, env, tracer, TransactionContext::default())?.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::{Address, Log};
+
+    #[test]
+    fn a_raw_receipt_is_ethereums() {
+        let receipt = stoa_base::Receipt {
+            tx_type: 2,
+            success: true,
+            gas_used: 21_000,
+            cumulative_gas_used: 42_000,
+            effective_gas_price: 7,
+            logs: vec![Log::new_unchecked(Address::repeat_byte(1), vec![B256::repeat_byte(2)], Bytes::new())],
+            contract_address: None,
+        };
+        let raw = raw_receipt(&receipt);
+        assert_eq!(raw[0], 2);
+        let decoded: ReceiptEnvelope = alloy_eips::Decodable2718::decode_2718(&mut raw.as_ref()).unwrap();
+        assert_eq!((decoded.cumulative_gas_used(), decoded.logs().len()), (42_000, 1));
+        assert_eq!(*decoded.logs_bloom(), crate::view::bloom(&receipt));
+    }
+}

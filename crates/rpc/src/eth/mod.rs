@@ -1,0 +1,25 @@
+//! The `eth_` methods.
+
+mod accounts;
+mod blocks;
+mod call;
+mod fees;
+mod polling;
+mod send;
+mod state;
+
+pub(crate) use blocks::{find as find_block, raw_block, raw_transaction};
+pub(crate) use call::relax;
+pub use send::{fill, recover};
+
+use crate::Methods;
+
+pub(crate) fn register(methods: &mut Methods) {
+    accounts::register(methods);
+    blocks::register(methods);
+    call::register(methods);
+    fees::register(methods);
+    polling::register(methods);
+    send::register(methods);
+    state::register(methods);
+}

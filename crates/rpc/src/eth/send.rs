@@ -1,0 +1,215 @@
+//! Taking in transactions.
+
+use super::{call::estimate, fees::default_fees, state::pending_nonce};
+use crate::{
+    BlockId, Context, Methods, Params, PoolError, RpcError,
+    evm::Sandbox,
+    hex::{Data, Uint64},
+    request::{Call, Price},
+    view::OwnedReceipt,
+};
+use alloy_consensus::{
+    Transaction as _, TxEip1559, TxEip2930, TxEip7702, TxLegacy, TypedTransaction, transaction::SignerRecoverable,
+};
+use alloy_eips::eip2718::{Decodable2718, Eip2718Error};
+use alloy_primitives::{B256, TxKind};
+use stoa_base::{Recovered, Transaction};
+use tokio::{
+    sync::broadcast::error::RecvError,
+    time::{Instant, timeout_at},
+};
+
+pub(super) fn register(methods: &mut Methods) {
+    methods
+        .read("eth_sendRawTransaction", |context, params| {
+            let mut reader = params.reader()?;
+            let Data(raw) = reader.required()?;
+            reader.end()?;
+            let transaction = recover(context, &raw)?;
+            submit(context, transaction)
+        })
+        .add("eth_sendRawTransactionSync", send_and_wait);
+}
+
+/// Decodes a signed transaction and recovers its sender. Expensive: one signature.
+///
+/// # Errors
+///
+/// -32000 if it cannot be decoded, is for another chain, of a type that is not taken, or badly signed.
+pub fn recover(context: &Context, raw: &[u8]) -> Result<Recovered, RpcError> {
+    let mut rest = raw;
+    let transaction = Transaction::decode_2718(&mut rest).map_err(|error| {
+        RpcError::server(match error {
+            Eip2718Error::UnexpectedType(_) => "transaction type not supported".into(),
+            Eip2718Error::RlpError(_) if raw.is_empty() => "typed transaction too short".into(),
+            other => format!("rlp: {other}"),
+        })
+    })?;
+    if !rest.is_empty() {
+        return Err(RpcError::server("rlp: input contains more than one value"));
+    }
+    if transaction.is_eip4844() {
+        return Err(RpcError::server(
+            "transaction type not supported: blob transactions are not accepted on this chain",
+        ));
+    }
+    match transaction.chain_id() {
+        Some(other) if other != context.chain_id() => {
+            return Err(RpcError::server(format!(
+                "invalid sender: invalid chain id for signer: have {other} want {}",
+                context.chain_id()
+            )));
+        }
+        None if !context.config().allow_unprotected => {
+            return Err(RpcError::server("only replay-protected (EIP-155) transactions allowed over RPC"));
+        }
+        _ => {}
+    }
+    // The check that `s` is in the lower half (EIP-2) is part of this.
+    transaction.try_into_recovered().map_err(|_| RpcError::server("invalid sender"))
+}
+
+/// Hands a transaction to the pool. Blocking.
+///
+/// # Errors
+///
+/// The pool's, as -32000.
+pub(crate) fn submit(context: &Context, transaction: Recovered) -> Result<B256, RpcError> {
+    let hash = *transaction.inner().hash();
+    context.pool().add(transaction).map_err(|error: PoolError| RpcError::server(error.to_string()))?;
+    Ok(hash)
+}
+
+/// `eth_sendRawTransactionSync` (EIP-7966): sends and waits for the receipt.
+async fn send_and_wait(context: Context, params: Params) -> Result<OwnedReceipt, RpcError> {
+    let (raw, limit) = {
+        let mut reader = params.reader()?;
+        let Data(raw) = reader.required()?;
+        let limit: Option<Milliseconds> = reader.optional()?;
+        reader.end()?;
+        (raw, context.sync_timeout(limit.map(|Milliseconds(limit)| limit)))
+    };
+    // Before the transaction is sent, so that its block cannot be missed.
+    let mut blocks = context.ledger().subscribe();
+    let hash = context.read(move |context| submit(context, recover(context, &raw)?)).await?;
+    let deadline = Instant::now() + limit;
+    let timed_out = || RpcError {
+        data: Some(hash.0.into()),
+        ..RpcError::new(
+            4,
+            format!("The transaction was added to the mempool but wasn't processed in {}ms", limit.as_millis()),
+        )
+    };
+    loop {
+        match timeout_at(deadline, blocks.recv()).await {
+            Err(_) => return Err(timed_out()),
+            Ok(Ok(committed)) => {
+                let position = committed.block.transactions().iter().position(|found| *found.hash() == hash);
+                if let Some(index) = position {
+                    return Ok(OwnedReceipt(committed, index));
+                }
+            }
+            Ok(Err(RecvError::Lagged(_))) => {
+                if let Some((committed, index)) = context.read(move |context| context.transaction(hash)).await? {
+                    return Ok(OwnedReceipt(committed, index));
+                }
+            }
+            Ok(Err(RecvError::Closed)) => return Err(RpcError::server("the node shuts down")),
+        }
+    }
+}
+
+/// A time as a JSON number or a quantity.
+struct Milliseconds(u64);
+
+impl<'de> serde::Deserialize<'de> for Milliseconds {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        #[serde(untagged)]
+        enum Either {
+            Number(u64),
+            Text(Uint64),
+        }
+        Ok(match Either::deserialize(deserializer)? {
+            Either::Number(limit) | Either::Text(Uint64(limit)) => Self(limit),
+        })
+    }
+}
+
+/// Completes a transaction object to one that can be signed: nonce, gas limit, fees, as geth chooses them. Blocking.
+///
+/// # Errors
+///
+/// Those of the estimate, where no gas limit is given.
+pub fn fill(context: &Context, call: &Call) -> Result<TypedTransaction, RpcError> {
+    if call.to.is_none() && call.input.is_empty() {
+        return Err(RpcError::server("contract creation without any data provided"));
+    }
+    let nonce = match call.nonce {
+        Some(nonce) => nonce,
+        None => pending_nonce(context, call.from)?,
+    };
+    let gas_limit = match call.gas {
+        Some(gas) => gas,
+        None => estimate(context, &mut Sandbox::new(context, BlockId::Pending)?, call)?,
+    };
+    let chain_id = context.chain_id();
+    let to = call.to.map_or(TxKind::Create, TxKind::Call);
+    let (value, input) = (call.value, call.input.clone());
+    if let Price::Legacy(gas_price) = call.price {
+        return Ok(match call.access_list.clone() {
+            Some(access_list) => {
+                TxEip2930 { chain_id, nonce, gas_price, gas_limit, to, value, access_list, input }.into()
+            }
+            None => TxLegacy { chain_id: Some(chain_id), nonce, gas_price, gas_limit, to, value, input }.into(),
+        });
+    }
+    let (max_fee_per_gas, max_priority_fee_per_gas) = fees(context, call.price)?;
+    let access_list = call.access_list.clone().unwrap_or_default();
+    if let (false, Some(to)) = (call.authorization_list.is_empty(), call.to) {
+        let authorization_list = call.authorization_list.clone();
+        return Ok(TxEip7702 {
+            chain_id,
+            nonce,
+            gas_limit,
+            max_fee_per_gas,
+            max_priority_fee_per_gas,
+            to,
+            value,
+            access_list,
+            authorization_list,
+            input,
+        }
+        .into());
+    }
+    Ok(TxEip1559 {
+        chain_id,
+        nonce,
+        gas_limit,
+        max_fee_per_gas,
+        max_priority_fee_per_gas,
+        to,
+        value,
+        access_list,
+        input,
+    }
+    .into())
+}
+
+/// The most per gas and the tip, where the object leaves one or both open.
+fn fees(context: &Context, price: Price) -> Result<(u128, u128), RpcError> {
+    let (max_fee, priority_fee) = match price {
+        Price::Dynamic { max_fee, priority_fee } => (max_fee, priority_fee),
+        Price::Unset | Price::Legacy(_) => (None, None),
+    };
+    let (default_max, default_tip) = default_fees(context)?;
+    let tip = priority_fee.unwrap_or(match max_fee {
+        Some(max_fee) => default_tip.min(max_fee),
+        None => default_tip,
+    });
+    let max_fee = max_fee.unwrap_or((default_max - default_tip).saturating_add(tip));
+    if max_fee < tip {
+        return Err(RpcError::server(format!("maxFeePerGas ({max_fee}) < maxPriorityFeePerGas ({tip})")));
+    }
+    Ok((max_fee, tip))
+}

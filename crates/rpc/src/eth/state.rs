@@ -1,0 +1,79 @@
+//! Balances, nonces, code and storage.
+
+use crate::{
+    BlockId, Context, Methods, Params, RpcError,
+    hex::{Account, Hash, Slot},
+};
+use alloy_primitives::{Address, B256, Bytes, U64, U256};
+
+pub(super) fn register(methods: &mut Methods) {
+    methods
+        .read("eth_getBalance", |context, params| {
+            let (address, id) = account(params)?;
+            Ok(context.state(id)?.balance(address)?)
+        })
+        .read("eth_getCode", |context, params| {
+            let (address, id) = account(params)?;
+            Ok(context.state(id)?.code(address)?)
+        })
+        .read("eth_getTransactionCount", |context, params| {
+            let (address, id) = account(params)?;
+            if id == BlockId::Pending {
+                return pending_nonce(context, address).map(U64::from);
+            }
+            Ok(U64::from(context.state(id)?.nonce(address)?))
+        })
+        .read("eth_getStorageAt", |context, params| {
+            let mut reader = params.reader()?;
+            let (Account(address), Slot(slot)) = (reader.required()?, reader.required()?);
+            let id: BlockId = reader.optional()?.unwrap_or_default();
+            reader.end()?;
+            Ok(B256::from(context.state(id)?.storage(address, slot)?))
+        })
+        .instant("eth_getProof", |_, _| {
+            Err::<(), _>(RpcError::new(
+                -32601,
+                "the method eth_getProof is not available: the state is no Merkle Patricia trie; use stoa_getProof",
+            ))
+        })
+        .read("eth_getAccount", |context, params| {
+            let (address, id) = account(params)?;
+            let state = context.state(id)?;
+            let code: Bytes = state.code(address)?;
+            Ok(AccountView {
+                balance: state.balance(address)?,
+                nonce: U64::from(state.nonce(address)?),
+                code_hash: alloy_primitives::keccak256(code),
+            })
+        });
+}
+
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AccountView {
+    balance: U256,
+    nonce: U64,
+    code_hash: B256,
+}
+
+fn account(params: &Params) -> Result<(Address, BlockId), RpcError> {
+    let mut reader = params.reader()?;
+    let Account(address) = reader.required()?;
+    let id = reader.optional()?.unwrap_or_default();
+    reader.end()?;
+    Ok((address, id))
+}
+
+/// The nonce for the sender's next transaction, after those that wait. Blocking.
+pub(super) fn pending_nonce(context: &Context, address: Address) -> Result<u64, RpcError> {
+    let state = context.state(BlockId::Latest)?.nonce(address)?;
+    Ok(context.pool().next_nonce(address).map_or(state, |next| next.max(state)))
+}
+
+/// One hash as the only parameter.
+pub(super) fn hash(params: &Params) -> Result<B256, RpcError> {
+    let mut reader = params.reader()?;
+    let Hash(hash) = reader.required()?;
+    reader.end()?;
+    Ok(hash)
+}

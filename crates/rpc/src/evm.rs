@@ -1,0 +1,392 @@
+//! Running calls on the state of a block: overrides, errors in geth's words, replay of a block's transactions.
+
+use crate::shim::Natives;
+use crate::{
+    BlockId, Context, RpcError,
+    hex::{Account, Big, Data, Slot, Uint64},
+};
+use alloy_eips::eip2935::{HISTORY_SERVE_WINDOW, HISTORY_STORAGE_ADDRESS};
+use alloy_primitives::{Address, B256, U256, keccak256};
+use revm::{
+    Database, DatabaseCommit, DatabaseRef,
+    bytecode::Bytecode,
+    context::{
+        BlockEnv, CfgEnv, TxEnv,
+        result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, ResultAndState},
+    },
+    database::CacheDB,
+    state::AccountInfo,
+};
+use serde::{Deserialize, Deserializer, de};
+use std::collections::BTreeMap;
+use stoa_ledger::{Committed, LedgerError, StateAt};
+
+/// The state of a block, with hashes of blocks that a client made up.
+pub(crate) struct Base {
+    state: StateAt,
+    hashes: BTreeMap<u64, B256>,
+}
+
+impl DatabaseRef for Base {
+    type Error = LedgerError;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, LedgerError> {
+        self.state.basic_ref(address)
+    }
+
+    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, LedgerError> {
+        self.state.code_by_hash_ref(code_hash)
+    }
+
+    fn storage_ref(&self, address: Address, index: U256) -> Result<U256, LedgerError> {
+        self.state.storage_ref(address, index)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, LedgerError> {
+        match self.hashes.get(&number) {
+            Some(hash) => Ok(*hash),
+            None => self.state.block_hash_ref(number),
+        }
+    }
+}
+
+pub(crate) type Overlay = CacheDB<Base>;
+
+/// Reads a JSON object as pairs.
+#[derive(Clone, Debug)]
+struct Pairs<K, V>(Vec<(K, V)>);
+
+impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for Pairs<K, V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor<K, V>(std::marker::PhantomData<(K, V)>);
+        impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> de::Visitor<'de> for Visitor<K, V> {
+            type Value = Pairs<K, V>;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Visitor(std::marker::PhantomData))
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AccountOverride {
+    balance: Option<Big>,
+    nonce: Option<Uint64>,
+    code: Option<Data>,
+    state: Option<Pairs<Slot, Slot>>,
+    state_diff: Option<Pairs<Slot, Slot>>,
+    move_precompile_to_address: Option<Account>,
+}
+
+/// The state override set of `eth_call` and its relatives.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct StateOverrides(Pairs<Account, AccountOverride>);
+
+/// The block overrides of `eth_call` and its relatives.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct BlockOverrides {
+    number: Option<Big>,
+    difficulty: Option<Big>,
+    #[serde(alias = "timestamp")]
+    time: Option<Uint64>,
+    gas_limit: Option<Uint64>,
+    #[serde(alias = "coinbase")]
+    fee_recipient: Option<Account>,
+    #[serde(alias = "random")]
+    prev_randao: Option<crate::hex::Hash>,
+    #[serde(alias = "baseFee")]
+    base_fee_per_gas: Option<Big>,
+    block_hash: Option<Pairs<String, crate::hex::Hash>>,
+}
+
+/// A place to run transactions: a state with changes on top, a block environment, the chain's rules.
+pub(crate) struct Sandbox {
+    pub db: Overlay,
+    pub block: BlockEnv,
+    pub cfg: CfgEnv,
+    natives: Natives,
+}
+
+impl Sandbox {
+    /// On top of the block that `id` names, as if in that block; in the next one for `pending`. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// -32000 if there is no such block or its state is no longer kept.
+    pub fn new(context: &Context, id: BlockId) -> Result<Self, RpcError> {
+        let state = context.state(id)?;
+        let block = match id {
+            BlockId::Pending => context.ledger().next_block_env(),
+            _ => context.ledger().block_env(state.number())?,
+        };
+        Ok(Self::on(context, state, block))
+    }
+
+    fn on(context: &Context, state: StateAt, block: BlockEnv) -> Self {
+        Self {
+            db: CacheDB::new(Base { state, hashes: BTreeMap::new() }),
+            block,
+            cfg: crate::shim::cfg(context.chain_id()),
+            natives: Natives,
+        }
+    }
+
+    /// Where transaction `index` of a block was executed, all before it applied. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// -32000 for the genesis block and where the state is no longer kept.
+    pub fn replay(context: &Context, committed: &Committed, index: usize) -> Result<Self, RpcError> {
+        let number = committed.block.number();
+        let parent = number.checked_sub(1).ok_or_else(|| RpcError::server("genesis is not traceable"))?;
+        let mut sandbox = Self::on(context, context.ledger().state(parent)?, context.ledger().block_env(number)?);
+        // EIP-2935: a block begins by keeping its parent's hash.
+        let history = sandbox.db.basic(HISTORY_STORAGE_ADDRESS)?;
+        if history.is_some_and(|info| !info.is_empty_code_hash()) {
+            let slot = U256::from(parent % HISTORY_SERVE_WINDOW as u64);
+            let hash = committed.block.header().parent_hash;
+            sandbox.db.insert_account_storage(HISTORY_STORAGE_ADDRESS, slot, hash.into())?;
+        }
+        for position in 0..index {
+            let tx = recorded(committed, position)?;
+            sandbox.commit(tx)?;
+        }
+        Ok(sandbox)
+    }
+
+    /// Switches off what is asked of a signed transaction but not of a call: nonce, sender without code, gas limits.
+    pub fn relax(&mut self) {
+        self.cfg.disable_nonce_check = true;
+        self.cfg.disable_eip3607 = true;
+        self.cfg.disable_block_gas_limit = true;
+        self.cfg.tx_gas_limit_cap = Some(u64::MAX);
+    }
+
+    /// Applies block overrides.
+    ///
+    /// # Errors
+    ///
+    /// -32000 for values that no block can have.
+    pub fn override_block(&mut self, overrides: BlockOverrides) -> Result<(), RpcError> {
+        let block = &mut self.block;
+        if let Some(Big(number)) = overrides.number {
+            block.number = number;
+        }
+        if let Some(Big(difficulty)) = overrides.difficulty {
+            block.difficulty = difficulty;
+        }
+        if let Some(Uint64(time)) = overrides.time {
+            block.timestamp = U256::from(time);
+        }
+        if let Some(Uint64(limit)) = overrides.gas_limit {
+            block.gas_limit = limit;
+        }
+        if let Some(Account(address)) = overrides.fee_recipient {
+            block.beneficiary = address;
+        }
+        if let Some(crate::hex::Hash(hash)) = overrides.prev_randao {
+            block.prevrandao = Some(hash);
+        }
+        if let Some(Big(fee)) = overrides.base_fee_per_gas {
+            block.basefee =
+                fee.try_into().map_err(|_| RpcError::server(format!("base fee {fee} is more than 64 bits")))?;
+        }
+        for (number, crate::hex::Hash(hash)) in overrides.block_hash.map(|pairs| pairs.0).unwrap_or_default() {
+            let parsed = number.strip_prefix("0x").map_or_else(|| number.parse(), |hex| u64::from_str_radix(hex, 16));
+            let number = parsed.map_err(|_| RpcError::invalid_params("a key of blockHash is no block number"))?;
+            self.db.db.hashes.insert(number, hash);
+        }
+        Ok(())
+    }
+
+    /// Applies state overrides. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// -32000 for contradictions.
+    pub fn override_state(&mut self, overrides: StateOverrides) -> Result<(), RpcError> {
+        for (Account(address), account) in overrides.0.0 {
+            if account.move_precompile_to_address.is_some() {
+                return Err(RpcError::server(format!("account {address} is not a precompile that can be moved")));
+            }
+            let mut info = self.db.basic(address)?.unwrap_or_default();
+            if let Some(Uint64(nonce)) = account.nonce {
+                info.nonce = nonce;
+            }
+            if let Some(Big(balance)) = account.balance {
+                info.balance = balance;
+            }
+            if let Some(Data(code)) = account.code {
+                info.code_hash = keccak256(&code);
+                let code = Bytecode::new_raw_checked(code)
+                    .map_err(|_| RpcError::server(format!("code of account {address} is no valid code")))?;
+                info.code = Some(code);
+            }
+            self.db.insert_account_info(address, info);
+            match (account.state, account.state_diff) {
+                (Some(_), Some(_)) => {
+                    return Err(RpcError::server(format!("account {address} has both 'state' and 'stateDiff'")));
+                }
+                (Some(all), None) => {
+                    let slots = all.0.into_iter().map(|(Slot(key), Slot(value))| (key, value)).collect();
+                    self.db.replace_account_storage(address, slots)?;
+                }
+                (None, Some(some)) => {
+                    for (Slot(key), Slot(value)) in some.0 {
+                        self.db.insert_account_storage(address, key, value)?;
+                    }
+                }
+                (None, None) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a transaction and forgets what it changed. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// -32000 if the transaction is invalid; a revert is no error here.
+    pub fn run(&mut self, tx: TxEnv) -> Result<ExecutionResult, RpcError> {
+        let mut evm = crate::shim::Evm::new(&mut self.db, self.block.clone(), self.cfg.clone(), self.natives.clone());
+        let from = tx.caller;
+        evm.transact_one(tx).map_err(|error| refused(error, from))
+    }
+
+    /// Runs a transaction and keeps what it changed. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// -32000 if the transaction is invalid.
+    pub fn commit(&mut self, tx: TxEnv) -> Result<ExecutionResult, RpcError> {
+        let from = tx.caller;
+        let mut evm = crate::shim::Evm::new(&mut self.db, self.block.clone(), self.cfg.clone(), self.natives.clone());
+        let result = evm.transact_one(tx).map_err(|error| refused(error, from))?;
+        let state = evm.finalize();
+        drop(evm);
+        self.db.commit(state);
+        Ok(result)
+    }
+}
+
+/// A transaction of a block as the virtual machine wants it.
+///
+/// # Errors
+///
+/// -32603 for a type that no block of this chain holds.
+pub(crate) fn recorded(committed: &Committed, index: usize) -> Result<TxEnv, RpcError> {
+    let (transaction, sender) = (&committed.block.transactions()[index], committed.senders[index]);
+    let recovered = stoa_base::Recovered::new_unchecked(transaction.clone(), sender);
+    stoa_ledger::execute::tx_env(&recovered)
+        .ok_or_else(|| RpcError::new(-32603, "internal error: a blob transaction in a block"))
+}
+
+/// Geth's words for a transaction that cannot be executed.
+pub(crate) fn refused(error: EVMError<LedgerError>, from: Address) -> RpcError {
+    let invalid = match error {
+        EVMError::Database(error) => return error.into(),
+        EVMError::Transaction(invalid) => invalid,
+        other => return RpcError::server(other.to_string()),
+    };
+    RpcError::server(match invalid {
+        InvalidTransaction::LackOfFundForMaxFee { fee, balance } => {
+            format!("insufficient funds for gas * price + value: address {from} have {balance} want {fee}")
+        }
+        InvalidTransaction::NonceTooLow { tx, state } => format!("nonce too low: next nonce {state}, tx nonce {tx}"),
+        InvalidTransaction::NonceTooHigh { tx, state } => {
+            format!("nonce too high: address {from}, tx: {tx} state: {state}")
+        }
+        InvalidTransaction::CallGasCostMoreThanGasLimit { initial_gas, gas_limit } => {
+            format!("intrinsic gas too low: have {gas_limit}, want {initial_gas}")
+        }
+        InvalidTransaction::GasFloorMoreThanGasLimit { gas_floor, gas_limit } => {
+            format!("insufficient gas for floor data gas cost: have {gas_limit}, want {gas_floor}")
+        }
+        InvalidTransaction::GasPriceLessThanBasefee => {
+            format!("max fee per gas less than block base fee: address {from}")
+        }
+        InvalidTransaction::PriorityFeeGreaterThanMaxFee => {
+            format!("max priority fee per gas higher than max fee per gas: address {from}")
+        }
+        InvalidTransaction::CallerGasLimitMoreThanBlock => "exceeds block gas limit".into(),
+        InvalidTransaction::TxGasLimitGreaterThanCap { gas_limit, cap } => {
+            format!("transaction gas limit too high (cap: {cap}, tx: {gas_limit})")
+        }
+        InvalidTransaction::RejectCallerWithCode => format!("sender not an eoa: address {from}"),
+        InvalidTransaction::CreateInitCodeSizeLimit => "max initcode size exceeded".into(),
+        InvalidTransaction::InvalidChainId => "invalid chain id for signer".into(),
+        InvalidTransaction::OverflowPaymentInTransaction => {
+            format!("insufficient funds for gas * price + value: address {from} required balance exceeds 256 bits")
+        }
+        other => other.to_string(),
+    })
+}
+
+/// Geth's words for an execution that stopped.
+pub(crate) fn halted(reason: &HaltReason) -> RpcError {
+    RpcError::server(match reason {
+        HaltReason::OutOfGas(_) => "out of gas".into(),
+        HaltReason::OpcodeNotFound | HaltReason::NotActivated => "invalid opcode".into(),
+        HaltReason::InvalidFEOpcode => "invalid opcode: INVALID".into(),
+        HaltReason::InvalidJump => "invalid jump destination".into(),
+        HaltReason::StackUnderflow => "stack underflow".into(),
+        HaltReason::StackOverflow => "stack limit reached 1024".into(),
+        HaltReason::OutOfOffset => "return data out of bounds".into(),
+        HaltReason::CreateCollision => "contract address collision".into(),
+        HaltReason::NonceOverflow => "nonce uint64 overflow".into(),
+        HaltReason::CreateContractSizeLimit => "max code size exceeded".into(),
+        HaltReason::CreateContractStartingWithEF => "invalid code: must not begin with 0xef".into(),
+        HaltReason::CreateInitCodeSizeLimit => "max initcode size exceeded".into(),
+        HaltReason::StateChangeDuringStaticCall | HaltReason::CallNotAllowedInsideStatic => "write protection".into(),
+        HaltReason::OutOfFunds => "insufficient balance for transfer".into(),
+        HaltReason::CallTooDeep => "max call depth exceeded".into(),
+        other => other.to_string(),
+    })
+}
+
+/// The output of an execution, or the error that a caller sees.
+///
+/// # Errors
+///
+/// 3 for a revert, -32000 for anything else that stopped it.
+pub(crate) fn output(result: ExecutionResult) -> Result<alloy_primitives::Bytes, RpcError> {
+    match result {
+        ExecutionResult::Success { output, .. } => Ok(output.into_data()),
+        ExecutionResult::Revert { output, .. } => Err(RpcError::reverted(output)),
+        ExecutionResult::Halt { reason, .. } => Err(halted(&reason)),
+    }
+}
+
+/// The result and the changed accounts, for tracers.
+pub(crate) type Traced = ResultAndState;
+
+impl Sandbox {
+    /// Runs a transaction under an inspector and gives back what it changed, not applied. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// -32000 if the transaction is invalid or the inspector gave up.
+    pub fn inspect<I>(&mut self, tx: TxEnv, inspector: I) -> Result<(Traced, I), RpcError>
+    where
+        I: for<'a> revm::Inspector<crate::shim::Ctx<&'a mut Overlay>>,
+    {
+        let from = tx.caller;
+        let mut evm = crate::shim::Evm::new(&mut self.db, self.block.clone(), self.cfg.clone(), self.natives.clone())
+            .with_inspector(inspector);
+        let result = evm.inspect_one(tx).map_err(|error| refused(error, from))?;
+        let state = evm.finalize();
+        Ok((Traced::new(result, state), evm.into_inspector()))
+    }
+}

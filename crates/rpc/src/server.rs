@@ -1,0 +1,266 @@
+//! Listening, and what all connections share.
+
+use crate::{
+    Config, Context, Methods, Pool, RpcError,
+    context::{Connection, Node},
+    filters::Filters,
+    http,
+    recent::Recent,
+};
+use alloy_signer_local::PrivateKeySigner;
+use axum::Router;
+use futures::FutureExt;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use serde::Serialize;
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
+use stoa_ledger::Ledger;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, broadcast::error::RecvError, watch},
+    task::JoinHandle,
+};
+
+/// The JSON-RPC server: [`Server::builder`] begins.
+pub struct Server;
+
+/// Collects what a server serves.
+pub struct Builder {
+    ledger: Ledger,
+    pool: Arc<dyn Pool>,
+    config: Config,
+    accounts: Vec<PrivateKeySigner>,
+    client_version: String,
+    methods: Methods,
+    router: Router,
+}
+
+impl Server {
+    /// A server of this chain and these waiting transactions, with all standard methods.
+    pub fn builder(ledger: Ledger, pool: Arc<dyn Pool>) -> Builder {
+        let mut methods = Methods::default();
+        crate::eth::register(&mut methods);
+        crate::net::register(&mut methods);
+        crate::txpool::register(&mut methods);
+        crate::debug::register(&mut methods);
+        Builder {
+            ledger,
+            pool,
+            config: Config::default(),
+            accounts: Vec::new(),
+            client_version: concat!("Stoa/v", env!("CARGO_PKG_VERSION")).to_owned(),
+            methods,
+            router: Router::new(),
+        }
+    }
+}
+
+impl Builder {
+    /// The bounds.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Keys that the node signs with when asked to, for development.
+    pub fn accounts(mut self, accounts: impl IntoIterator<Item = PrivateKeySigner>) -> Self {
+        self.accounts.extend(accounts);
+        self
+    }
+
+    /// What `web3_clientVersion` answers.
+    pub fn client_version(mut self, version: impl Into<String>) -> Self {
+        self.client_version = version.into();
+        self
+    }
+
+    /// Adds an async method, or replaces the one of that name.
+    pub fn method<T, F>(
+        mut self,
+        name: &str,
+        handler: impl Fn(Context, crate::Params) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        T: Serialize,
+        F: Future<Output = Result<T, RpcError>> + Send + 'static,
+    {
+        self.methods.add(name, handler);
+        self
+    }
+
+    /// Adds methods of all kinds.
+    pub fn methods(mut self, add: impl FnOnce(&mut Methods)) -> Self {
+        add(&mut self.methods);
+        self
+    }
+
+    /// Routes that are served on the same port. `/` and `/ws` are the server's own.
+    pub fn router(mut self, router: Router) -> Self {
+        self.router = self.router.merge(router);
+        self
+    }
+
+    /// Listens on `address`; port 0 takes any free one.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be listened on.
+    pub async fn bind(self, address: SocketAddr) -> io::Result<Handle> {
+        let listener = TcpListener::bind(address).await?;
+        let local = listener.local_addr()?;
+        let node = Arc::new(Node {
+            reads: Arc::new(Semaphore::new(self.config.read_workers.max(1))),
+            executions: Arc::new(Semaphore::new(self.config.execution_workers.max(1))),
+            ledger: self.ledger,
+            pool: self.pool,
+            config: self.config,
+            methods: self.methods,
+            accounts: self.accounts.into_iter().map(|signer| (signer.address(), signer)).collect(),
+            client_version: self.client_version,
+            filters: Filters::default(),
+            recent: Recent::default(),
+            subscriptions: Arc::new(AtomicUsize::new(0)),
+        });
+        let (stop, stopped) = watch::channel(false);
+        let service =
+            http::Service { node: node.clone(), loopback: local.ip().is_loopback(), shutdown: stopped.clone() };
+        let router = http::router(service, self.router);
+        let tasks = vec![
+            tokio::spawn(remember_blocks(node.clone(), stopped.clone())),
+            tokio::spawn(remember_pending(node.clone(), stopped.clone())),
+            tokio::spawn(accept(listener, node, router, stopped)),
+        ];
+        Ok(Handle { local, stop, tasks })
+    }
+}
+
+/// A running server; dropping it stops the server.
+pub struct Handle {
+    local: SocketAddr,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Handle {
+    /// Where the server listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Takes no new connections, lets running requests end, and waits until the listener is closed.
+    pub async fn shutdown(self) {
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::warn!(%error, "a task of the server ended badly");
+            }
+        }
+    }
+}
+
+/// Keeps the newest blocks at hand.
+async fn remember_blocks(node: Arc<Node>, mut stopped: watch::Receiver<bool>) {
+    let mut blocks = node.ledger.subscribe();
+    let mut tidy = tokio::time::interval(Duration::from_secs(30));
+    loop {
+        tokio::select! {
+            _ = stopped.changed() => return,
+            _ = tidy.tick() => node.filters.expire(&node.config),
+            event = blocks.recv() => match event {
+                Ok(committed) => node.recent.insert(committed),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            },
+        }
+    }
+}
+
+/// Keeps the hashes of the newest waiting transactions at hand.
+async fn remember_pending(node: Arc<Node>, mut stopped: watch::Receiver<bool>) {
+    let mut pending = node.pool.subscribe();
+    loop {
+        tokio::select! {
+            _ = stopped.changed() => return,
+            event = pending.recv() => match event {
+                Ok(transaction) => node.filters.push_pending(*transaction.inner().hash()),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            },
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, node: Arc<Node>, router: Router, mut stopped: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(node.config.max_connections));
+    loop {
+        let stream = tokio::select! {
+            _ = stopped.changed() => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Too many open files, mostly: give connections time to end.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+        };
+        match places.clone().try_acquire_owned() {
+            Ok(place) => {
+                let stream = crate::stream::PatientStream::new(stream, node.config.write_timeout, place);
+                tokio::spawn(connection(stream, node.clone(), router.clone(), stopped.clone()));
+            }
+            Err(_) => turn_away(&stream),
+        }
+    }
+}
+
+/// Says in one packet that there are too many connections; what does not fit at once is not sent.
+fn turn_away(stream: &TcpStream) {
+    let body = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32005,"message":"too many connections"}}"#;
+    let text = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n{body}",
+        body.len()
+    );
+    // A fresh socket has room for this, but tokio has not looked yet; if it has none the client sees a reset.
+    if stream.writable().now_or_never().is_some() {
+        let _ = stream.try_write(text.as_bytes());
+    }
+}
+
+async fn connection(
+    stream: crate::stream::PatientStream,
+    node: Arc<Node>,
+    router: Router,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let client = Arc::new(Connection::http());
+    let router = router.layer(axum::Extension(client));
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(node.config.header_timeout)
+        .max_header_size(node.config.max_header_bytes)
+        .half_close(false);
+    let served = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).with_upgrades();
+    tokio::pin!(served);
+    let outcome = tokio::select! {
+        outcome = &mut served => outcome,
+        _ = stopped.changed() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "a connection ended badly");
+    }
+}

@@ -1,0 +1,172 @@
+//! Subscriptions of a WebSocket: `eth_subscribe` and `eth_unsubscribe`.
+//!
+//! A connection listens to the chain and the pool once, however many subscriptions it has; each event is held against
+//! its table. So a subscription costs an entry in a table, and no task or queue of its own.
+
+use crate::{
+    Context, Params, RpcError,
+    context::Slot,
+    logs::Query,
+    view::{BlockView, Detail, TransactionView},
+};
+use alloy_primitives::B128;
+use parking_lot::Mutex;
+use serde::Serialize;
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicUsize},
+};
+use stoa_base::Recovered;
+use stoa_ledger::Committed;
+
+enum Kind {
+    Heads,
+    Logs(Query),
+    Pending { full: bool },
+}
+
+struct Subscription {
+    kind: Kind,
+    /// The message that asked for it, until that has been answered.
+    unanswered: Option<u64>,
+    _slots: [Slot; 2],
+}
+
+/// The table of one connection.
+#[derive(Default)]
+pub(crate) struct Subscriptions {
+    by_id: Mutex<HashMap<B128, Subscription>>,
+    count: Arc<AtomicUsize>,
+}
+
+#[derive(Serialize)]
+struct Notification<'a, T> {
+    jsonrpc: &'static str,
+    method: &'static str,
+    params: NotificationParams<'a, T>,
+}
+
+#[derive(Serialize)]
+struct NotificationParams<'a, T> {
+    subscription: B128,
+    result: &'a T,
+}
+
+fn notification<T: Serialize>(subscription: B128, result: &T, out: &mut Vec<String>) {
+    let message = Notification {
+        jsonrpc: "2.0",
+        method: "eth_subscription",
+        params: NotificationParams { subscription, result },
+    };
+    match serde_json::to_string(&message) {
+        Ok(text) => out.push(text),
+        Err(error) => tracing::error!(%error, "a notification cannot be written as JSON"),
+    }
+}
+
+impl Subscriptions {
+    /// The answer to `message` has been sent: what it subscribed to may speak now.
+    pub fn answered(&self, message: u64) {
+        for subscription in self.by_id.lock().values_mut() {
+            if subscription.unanswered == Some(message) {
+                subscription.unanswered = None;
+            }
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_id.lock().is_empty()
+    }
+
+    /// The messages that a new block causes.
+    pub fn on_block(&self, committed: &Committed) -> Vec<String> {
+        let mut out = Vec::new();
+        let head = BlockView { committed: committed.clone(), detail: Detail::Header, pending: false };
+        for (id, subscription) in self.by_id.lock().iter() {
+            match &subscription.kind {
+                _ if subscription.unanswered.is_some() => {}
+                Kind::Heads => notification(*id, &head, &mut out),
+                Kind::Logs(query) => query.logs_of(committed).for_each(|log| notification(*id, &log, &mut out)),
+                Kind::Pending { .. } => {}
+            }
+        }
+        out
+    }
+
+    /// The messages that a newly waiting transaction causes.
+    pub fn on_pending(&self, transaction: &Recovered) -> Vec<String> {
+        let mut out = Vec::new();
+        for (id, subscription) in self.by_id.lock().iter() {
+            match subscription.kind {
+                _ if subscription.unanswered.is_some() => {}
+                Kind::Pending { full: false } => notification(*id, transaction.inner().hash(), &mut out),
+                Kind::Pending { full: true } => {
+                    let view =
+                        TransactionView { transaction: transaction.inner(), from: transaction.signer(), place: None };
+                    notification(*id, &view, &mut out);
+                }
+                Kind::Heads | Kind::Logs(_) => {}
+            }
+        }
+        out
+    }
+}
+
+fn table(context: &Context) -> Result<&Subscriptions, RpcError> {
+    let none = || RpcError::new(-32601, "notifications not supported");
+    context.connection.subscriptions.as_ref().ok_or_else(none)
+}
+
+/// `eth_subscribe`.
+///
+/// # Errors
+///
+/// -32601 over HTTP, -32602 for an unknown kind, -32005 if there are too many subscriptions.
+pub(crate) fn subscribe(context: &Context, params: &Params) -> Result<B128, RpcError> {
+    let table = table(context)?;
+    let mut reader = params.reader()?;
+    let name: String = reader.required()?;
+    let kind = match name.as_str() {
+        "newHeads" => Kind::Heads,
+        "logs" => {
+            let query: Query = reader.optional()?.unwrap_or_default();
+            query.check(context)?;
+            Kind::Logs(query)
+        }
+        "newPendingTransactions" => Kind::Pending { full: reader.optional()?.unwrap_or_default() },
+        other => {
+            let shown: String = other.chars().take(100).collect();
+            return Err(RpcError::new(-32601, format!("no \"{shown}\" subscription in eth namespace")));
+        }
+    };
+    reader.end()?;
+    let config = context.config();
+    let slots = Slot::take(&table.count, config.max_subscriptions_per_connection)
+        .zip(Slot::take(&context.node.subscriptions, config.max_subscriptions))
+        .ok_or_else(|| {
+            RpcError::limit(format!(
+                "too many subscriptions: at most {} per connection and {} in all",
+                config.max_subscriptions_per_connection, config.max_subscriptions
+            ))
+        })?;
+    let id = B128::random();
+    let subscription = Subscription { kind, unanswered: Some(context.message), _slots: [slots.0, slots.1] };
+    table.by_id.lock().insert(id, subscription);
+    Ok(id)
+}
+
+/// `eth_unsubscribe`.
+///
+/// # Errors
+///
+/// -32601 over HTTP, -32000 if there is no such subscription.
+pub(crate) fn unsubscribe(context: &Context, params: &Params) -> Result<bool, RpcError> {
+    let table = table(context)?;
+    let mut reader = params.reader()?;
+    let id: B128 = reader.required()?;
+    reader.end()?;
+    match table.by_id.lock().remove(&id) {
+        Some(_) => Ok(true),
+        None => Err(RpcError::server("subscription not found")),
+    }
+}

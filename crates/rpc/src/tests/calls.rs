@@ -1,0 +1,149 @@
+//! Calls, estimates, access lists, overrides.
+
+use super::*;
+use alloy_sol_types::{Revert, SolError};
+
+fn word(number: u64) -> Value {
+    json!(B256::from(U256::from(number)))
+}
+
+#[test]
+fn a_call_sees_its_block() {
+    with_default_node(async |node| {
+        let call = async |tag: &str| -> Vec<U256> {
+            let answer = node.call("eth_call", json!([{"to": BLOCK}, tag])).await;
+            let bytes: Bytes = serde_json::from_value(answer).unwrap();
+            bytes.chunks(32).map(U256::from_be_slice).collect()
+        };
+        let head = node.ledger.head();
+        let latest = call("latest").await;
+        assert_eq!(latest[0], U256::from(1));
+        assert_eq!(latest[1], U256::from(head.header().timestamp));
+        assert_eq!(latest[2], U256::ZERO, "who pays nothing sees no base fee");
+        assert_eq!(call("pending").await[0], U256::from(2));
+        assert_eq!(call("earliest").await[0], U256::ZERO);
+    });
+}
+
+#[test]
+fn a_revert_shows_its_reason_and_its_bytes() {
+    with_default_node(async |node| {
+        let data = Bytes::from(Revert::from("not today").abi_encode());
+        for method in ["eth_call", "eth_estimateGas"] {
+            let error = node.fails(method, json!([{"to": REVERTER, "data": data}])).await;
+            assert_eq!(error, (3, "execution reverted: not today".into(), json!(data)), "{method}");
+        }
+        let error = node.fails("eth_call", json!([{"to": REVERTER}, "latest"])).await;
+        assert_eq!(error, (3, "execution reverted".into(), json!("0x")));
+    });
+}
+
+#[test]
+fn an_endless_loop_ends_at_the_gas_cap() {
+    let config = Config { gas_cap: 1_000_000, ..Config::default() };
+    with_node(
+        config,
+        |builder| builder,
+        async |node| {
+            let (code, message, _) = node.fails("eth_call", json!([{"to": LOOP, "gas": "0xffffffffffff"}])).await;
+            assert_eq!((code, message.as_str()), (-32000, "out of gas"));
+            let (code, message, _) = node.fails("eth_estimateGas", json!([{"to": LOOP}])).await;
+            assert_eq!((code, message.as_str()), (-32000, "gas required exceeds allowance (1000000)"));
+        },
+    );
+}
+
+#[test]
+fn who_has_nothing_cannot_give() {
+    with_default_node(async |node| {
+        let poor = Address::repeat_byte(0x55);
+        let call = json!([{"from": poor, "to": Address::ZERO, "value": "0x1"}]);
+        let (code, message, _) = node.fails("eth_call", call.clone()).await;
+        assert_eq!(code, -32000);
+        assert!(message.starts_with("insufficient funds for gas * price + value: address"), "{message}");
+        let (_, message, _) = node.fails("eth_estimateGas", call).await;
+        assert!(message.starts_with("insufficient funds"), "{message}");
+        let call = json!([{"from": poor, "to": Address::ZERO, "gasPrice": "0x1"}]);
+        let (_, message, _) = node.fails("eth_estimateGas", call).await;
+        assert_eq!(message, "gas required exceeds allowance (0)");
+    });
+}
+
+#[test]
+fn an_estimate_is_enough_and_not_much_more() {
+    with_default_node(async |node| {
+        let transfer = json!([{"from": signer(0).address(), "to": Address::repeat_byte(1), "value": "0x1"}]);
+        assert_eq!(node.call("eth_estimateGas", transfer).await, "0x5208");
+        for contract in [COUNTER, CALLER, LOGGER] {
+            let answer = node.call("eth_estimateGas", json!([{"from": signer(0).address(), "to": contract}])).await;
+            let estimate = u64::from_str_radix(&answer.as_str().unwrap()[2..], 16).unwrap();
+            let nonce = node.ledger.state(node.ledger.head().number()).unwrap().nonce(signer(0).address()).unwrap();
+            let tx = TxEip1559 { gas_limit: estimate, ..unsigned(nonce, TxKind::Call(contract), 0, Bytes::new()) };
+            let receipt = node.receipt(&node.send(&sign(&signer(0), tx)).await).await;
+            assert_eq!(receipt["status"], "0x1", "{contract}");
+            let used = u64::from_str_radix(&receipt["gasUsed"].as_str().unwrap()[2..], 16).unwrap();
+            assert!(estimate <= used + used / 20 + 2_300, "{contract}: {estimate} for {used}");
+        }
+    });
+}
+
+#[test]
+fn state_overrides_hold_for_one_call() {
+    with_default_node(async |node| {
+        let slot = B256::ZERO;
+        let call = async |overrides: Value| node.call("eth_call", json!([{"to": COUNTER}, "latest", overrides])).await;
+        assert_eq!(call(json!({})).await, word(1));
+        let nine = B256::from(U256::from(9));
+        assert_eq!(call(json!({COUNTER.to_string(): {"stateDiff": {slot.to_string(): nine}}})).await, word(10));
+        assert_eq!(call(json!({COUNTER.to_string(): {"state": {slot.to_string(): nine}}})).await, word(10));
+        assert_eq!(call(json!({})).await, word(1));
+        let code = json!({COUNTER.to_string(): {"code": super::code(BLOCK)}});
+        let answer = call(code).await;
+        assert_eq!(answer.as_str().unwrap().len(), 2 + 4 * 64);
+        let poor = Address::repeat_byte(0x55);
+        let rich = json!([{"from": poor, "to": Address::ZERO, "value": "0x1"}, "latest", {poor.to_string(): {"balance": "0x1"}}]);
+        assert_eq!(node.call("eth_call", rich).await, "0x");
+        let both = json!([{"to": COUNTER}, "latest", {COUNTER.to_string(): {"state": {}, "stateDiff": {}}}]);
+        assert!(node.fails("eth_call", both).await.1.contains("has both 'state' and 'stateDiff'"));
+    });
+}
+
+#[test]
+fn block_overrides_hold_for_one_call() {
+    with_default_node(async |node| {
+        let overrides = json!({
+            "number": "0x64", "time": "0x65", "baseFeePerGas": "0x66",
+            "feeRecipient": Address::with_last_byte(0x67),
+        });
+        let call = json!([{"to": BLOCK, "gasPrice": "0x66", "gas": "0x186a0", "from": signer(0).address()}, "latest", {}, overrides]);
+        let answer = node.call("eth_call", call).await;
+        let bytes: Bytes = serde_json::from_value(answer).unwrap();
+        let words: Vec<u64> = bytes.chunks(32).map(|word| U256::from_be_slice(word).to()).collect();
+        assert_eq!(words, [0x64, 0x65, 0x66, 0x67]);
+    });
+}
+
+#[test]
+fn an_access_list_names_what_is_touched() {
+    with_default_node(async |node| {
+        let call = json!([{"from": signer(0).address(), "to": CALLER}]);
+        let answer = node.call("eth_createAccessList", call).await;
+        assert_eq!(answer["accessList"], json!([{"address": COUNTER, "storageKeys": [B256::ZERO]}]));
+        assert!(answer.get("error").is_none());
+        assert!(answer["gasUsed"].as_str().unwrap().starts_with("0x"));
+        let failing = node.call("eth_createAccessList", json!([{"to": REVERTER}])).await;
+        assert_eq!(failing["error"], "execution reverted");
+    });
+}
+
+#[test]
+fn code_and_storage_can_be_read() {
+    with_default_node(async |node| {
+        let hash = node.send(&transaction(0, 0, COUNTER, 0)).await;
+        node.receipt(&hash).await;
+        assert_eq!(node.call("eth_getStorageAt", json!([COUNTER, "0x0", "latest"])).await, word(1));
+        assert_eq!(node.call("eth_getStorageAt", json!([COUNTER, B256::ZERO, "0x1"])).await, word(0));
+        assert_eq!(node.call("eth_getCode", json!([COUNTER, "latest"])).await, json!(super::code(COUNTER)));
+        assert_eq!(node.call("eth_getCode", json!([Address::ZERO, "latest"])).await, "0x");
+    });
+}

@@ -1,0 +1,253 @@
+//! Clients that mean harm, or mean well and do it badly.
+
+use super::*;
+use crate::{Origins, RpcError};
+use std::time::Instant;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+async fn connect(node: &Node) -> TcpStream {
+    TcpStream::connect(node.handle.local_addr()).await.unwrap()
+}
+
+async fn all(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut text)).await;
+    // A reset after the answer is an end as well.
+    let _ = read.expect("the server ends the connection");
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+async fn is_alive(node: &Node) {
+    assert_eq!(node.call("eth_chainId", json!([])).await, "0x7a69");
+}
+
+#[test]
+fn bad_bodies_get_the_standard_codes() {
+    with_default_node(async |node| {
+        for (body, code) in [
+            (String::new(), -32700),
+            ("{\"jsonrpc\":".into(), -32700),
+            (format!("{}{}", "[".repeat(1_000), "]".repeat(1_000)), -32700),
+            (format!("{}1{}", "{\"a\":".repeat(1_000), "}".repeat(1_000)), -32700),
+            ("[]".into(), -32600),
+            (format!("[{}1]", "1,".repeat(1_000_000)), -32600),
+            ("{\"id\":1}".into(), -32600),
+        ] {
+            let answer = node.post(body.clone()).await;
+            assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(code), &Value::Null), "{answer}");
+        }
+        is_alive(&node).await;
+    });
+}
+
+#[test]
+fn notifications_get_no_answer() {
+    with_default_node(async |node| {
+        let one = json!({"jsonrpc": "2.0", "method": "eth_chainId"});
+        assert_eq!(node.post(one.to_string()).await, "");
+        assert_eq!(node.post(json!([one, one]).to_string()).await, "");
+        let mixed = json!([one, {"jsonrpc": "2.0", "id": "a", "method": "eth_chainId"}]);
+        let answer = node.post(mixed.to_string()).await;
+        assert_eq!(answer, json!([{"jsonrpc": "2.0", "id": "a", "result": "0x7a69"}]));
+    });
+}
+
+#[test]
+fn a_body_beyond_the_limit_is_refused_before_it_is_read() {
+    let config = Config { max_request_bytes: 1_000, ..Config::default() };
+    with_node(
+        config,
+        |builder| builder,
+        async |node| {
+            let head =
+                format!("POST / HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n", node.handle.local_addr());
+            let mut announced = connect(&node).await;
+            announced.write_all(format!("{head}content-length: 100000000\r\n\r\n").as_bytes()).await.unwrap();
+            let mut answer = vec![0; 1_000];
+            let length = announced.read(&mut answer).await.unwrap();
+            let answer = String::from_utf8_lossy(&answer[..length]);
+            assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("at most 1000 bytes"), "{answer}");
+
+            let mut chunked = connect(&node).await;
+            chunked.write_all(format!("{head}transfer-encoding: chunked\r\n\r\n").as_bytes()).await.unwrap();
+            chunked.write_all(format!("800\r\n{}\r\n", "x".repeat(0x800)).as_bytes()).await.unwrap();
+            let mut answer = vec![0; 1_000];
+            let length = chunked.read(&mut answer).await.unwrap();
+            assert!(String::from_utf8_lossy(&answer[..length]).starts_with("HTTP/1.1 413"));
+            is_alive(&node).await;
+        },
+    );
+}
+
+#[test]
+fn slow_heads_slow_bodies_and_half_open_connections_end() {
+    let config = Config {
+        header_timeout: Duration::from_millis(300),
+        body_timeout: Duration::from_millis(300),
+        ..Config::default()
+    };
+    with_node(
+        config,
+        |builder| builder,
+        async |node| {
+            let began = Instant::now();
+            let mut silent = connect(&node).await;
+            let mut slow_head = connect(&node).await;
+            slow_head.write_all(b"POST / HTTP/1.1\r\nhost: localhost\r\nx-a: ").await.unwrap();
+            let mut slow_body = connect(&node).await;
+            let head =
+                "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{";
+            slow_body.write_all(head.as_bytes()).await.unwrap();
+            let mut half_open = connect(&node).await;
+            half_open.write_all(head.as_bytes()).await.unwrap();
+            half_open.shutdown().await.unwrap();
+            let dripping = tokio::spawn(async move {
+                // One byte at a time never completes a head, however long it goes on.
+                for _ in 0..200 {
+                    if slow_head.write_all(b"x").await.is_err() {
+                        return true;
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                false
+            });
+            all(&mut silent).await;
+            let answer = all(&mut slow_body).await;
+            assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("-32002"), "{answer}");
+            all(&mut half_open).await;
+            assert!(dripping.await.unwrap(), "the dripping client was not cut off");
+            assert!(began.elapsed() < Duration::from_secs(10));
+            is_alive(&node).await;
+        },
+    );
+}
+
+#[test]
+fn a_client_that_does_not_read_is_dropped() {
+    let config = Config { write_timeout: Duration::from_millis(300), ..Config::default() };
+    let big = |builder: Builder| builder.method("test_big", async |_, _| Ok::<_, RpcError>("x".repeat(20 << 20)));
+    with_node(config, big, async |node| {
+        let mut stream = connect(&node).await;
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "test_big"}).to_string();
+        let request = format!(
+            "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        let mut text = Vec::new();
+        let _ = stream.read_to_end(&mut text).await;
+        assert!(text.len() < 20 << 20, "the whole answer was kept for a client that did not read");
+        is_alive(&node).await;
+    });
+}
+
+#[test]
+fn connections_beyond_the_limit_are_turned_away() {
+    let config = Config { max_connections: 3, ..Config::default() };
+    with_node(
+        config,
+        |builder| builder,
+        async |node| {
+            let held = [connect(&node).await, connect(&node).await, connect(&node).await];
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let answer = all(&mut connect(&node).await).await;
+            assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("too many connections"), "{answer}");
+            drop(held);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            is_alive(&node).await;
+        },
+    );
+}
+
+#[test]
+fn answers_and_waits_are_bounded() {
+    let config = Config {
+        max_response_bytes: 10_000,
+        request_timeout: Duration::from_millis(300),
+        max_batch: 5,
+        ..Config::default()
+    };
+    let add = |builder: Builder| {
+        builder
+            .method("test_big", async |_, _| Ok::<_, RpcError>("x".repeat(20_000)))
+            .method("test_some", async |_, _| Ok::<_, RpcError>("x".repeat(6_000)))
+            .method("test_slow", async |_, _| {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                Ok::<_, RpcError>(())
+            })
+            .methods(|methods| {
+                methods.read("test_panic", |_, _| -> Result<(), RpcError> { panic!("a bug in a method") });
+            })
+    };
+    with_node(config, add, async |node| {
+        assert_eq!(node.fails("test_big", json!([])).await.0, -32003);
+        assert_eq!(node.fails("test_slow", json!([])).await.0, -32002);
+        assert_eq!(node.fails("test_panic", json!([])).await.0, -32603);
+        let some = json!({"jsonrpc": "2.0", "id": 1, "method": "test_some"});
+        let answer = node.post(json!([some, some, some, some]).to_string()).await;
+        let failed = answer.as_array().unwrap().iter().filter(|answer| answer["error"]["code"] == -32003).count();
+        assert_eq!(failed, 2);
+        let answer = node.post(Value::Array(vec![some; 6]).to_string()).await;
+        assert_eq!(answer["error"]["message"], "batch too large, at most 5 requests");
+        is_alive(&node).await;
+    });
+}
+
+#[test]
+fn pages_may_call_and_strangers_names_may_not() {
+    let config = Config { origins: Origins::Only(vec!["https://wallet.example".into()]), ..Config::default() };
+    with_node(
+        config,
+        |builder| builder,
+        async |node| {
+            let body = json!({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"}).to_string();
+            let post = || node.client.post(node.url()).header("content-type", "application/json").body(body.clone());
+            let allowed = post().header("origin", "https://wallet.example").send().await.unwrap();
+            assert_eq!(allowed.headers()["access-control-allow-origin"], "https://wallet.example");
+            let other = post().header("origin", "https://evil.example").send().await.unwrap();
+            assert!(!other.headers().contains_key("access-control-allow-origin"));
+            let preflight = node
+                .client
+                .request(reqwest::Method::OPTIONS, node.url())
+                .header("origin", "https://wallet.example")
+                .header("access-control-request-method", "POST")
+                .header("access-control-request-headers", "content-type")
+                .send()
+                .await
+                .unwrap();
+            assert_eq!(preflight.status(), 204);
+            assert_eq!(preflight.headers()["access-control-allow-headers"], "content-type");
+
+            let rebound = post().header("host", "evil.example:8545").send().await.unwrap();
+            assert_eq!(rebound.status(), 403);
+            let text = node.client.post(node.url()).header("content-type", "text/plain").body(body.clone());
+            assert_eq!(text.send().await.unwrap().status(), 415);
+            assert_eq!(node.client.get(node.url()).send().await.unwrap().status(), 200);
+            assert_eq!(node.client.put(node.url()).send().await.unwrap().status(), 405);
+            assert_eq!(node.client.get(format!("{}/nothing", node.url())).send().await.unwrap().status(), 404);
+        },
+    );
+}
+
+#[test]
+fn methods_and_routes_can_be_added_and_replaced() {
+    let extend = |builder: Builder| {
+        builder
+            .method("stoa_hello", async |context: crate::Context, _| Ok::<_, RpcError>(context.chain_id()))
+            .method("eth_mining", async |_, _| Ok::<_, RpcError>("replaced"))
+            .router(axum::Router::new().route("/hello", axum::routing::get(async || "hello")))
+    };
+    with_node(Config::default(), extend, async |node| {
+        assert_eq!(node.call("stoa_hello", json!([])).await, 31337);
+        assert_eq!(node.call("eth_mining", json!([])).await, "replaced");
+        let page = node.client.get(format!("{}/hello", node.url())).send().await.unwrap();
+        assert_eq!(page.text().await.unwrap(), "hello");
+        let address = node.handle.local_addr();
+        node.handle.shutdown().await;
+        assert!(TcpStream::connect(address).await.is_err(), "the listener is closed");
+    });
+}

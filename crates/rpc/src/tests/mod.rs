@@ -1,0 +1,284 @@
+//! A real server on a real ledger, asked over real sockets.
+
+mod calls;
+mod chain;
+mod hostile;
+mod sending;
+mod sockets;
+mod traces;
+
+use crate::{Builder, Config, Handle, Pool, PoolContent, PoolError, Server};
+use alloy_consensus::{SignableTransaction, Transaction as _, TxEip1559};
+use alloy_eips::eip2718::Encodable2718;
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, bytes};
+use alloy_signer::SignerSync;
+use alloy_signer_local::PrivateKeySigner;
+use commonware_runtime::{Runner as _, tokio as runtime};
+use commonware_utils::NZUsize;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use stoa_base::{Account, Genesis, Recovered, Transaction};
+use stoa_ledger::{
+    Direct, Ledger, LedgerConfig,
+    execute::{Choices, Refusal, Transactions},
+};
+use tokio::sync::{broadcast, mpsc};
+
+/// Emits a log with topic 7 and the word 0x2a.
+pub(crate) const LOGGER: Address = address!("00000000000000000000000000000000000a0001");
+/// Reverts with its call data.
+pub(crate) const REVERTER: Address = address!("00000000000000000000000000000000000a0002");
+/// Adds one to slot 0 and returns the sum.
+pub(crate) const COUNTER: Address = address!("00000000000000000000000000000000000a0003");
+/// Never ends.
+pub(crate) const LOOP: Address = address!("00000000000000000000000000000000000a0004");
+/// Returns number, timestamp, base fee and coinbase.
+pub(crate) const BLOCK: Address = address!("00000000000000000000000000000000000a0005");
+/// Calls the counter with all gas.
+pub(crate) const CALLER: Address = address!("00000000000000000000000000000000000a0006");
+
+fn code(address: Address) -> Bytes {
+    match address {
+        LOGGER => bytes!("602a600052600760206000a100"),
+        REVERTER => bytes!("366000600037366000fd"),
+        COUNTER => bytes!("6000546001018060005560005260206000f3"),
+        LOOP => bytes!("5b600056"),
+        BLOCK => bytes!("4360005242602052486040524160605260806000f3"),
+        _ => {
+            let mut code = alloy_primitives::hex!("6020600060006000600073").to_vec();
+            code.extend_from_slice(COUNTER.as_slice());
+            code.extend_from_slice(&alloy_primitives::hex!("5af15060206000f3"));
+            code.into()
+        }
+    }
+}
+
+pub(crate) fn signer(n: u8) -> PrivateKeySigner {
+    PrivateKeySigner::from_bytes(&B256::repeat_byte(n + 1)).unwrap()
+}
+
+fn genesis() -> Genesis {
+    let rich = Account { balance: U256::from(10).pow(U256::from(22)), ..Account::default() };
+    let contract = |address| (address, Account { code: code(address), nonce: 1, ..Account::default() });
+    let contracts = [LOGGER, REVERTER, COUNTER, LOOP, BLOCK, CALLER].map(contract);
+    Genesis {
+        chain_id: 31337,
+        timestamp: 1_700_000_000,
+        gas_limit: 30_000_000,
+        fees: Default::default(),
+        development: true,
+        alloc: (0..4).map(|n| (signer(n).address(), rich.clone())).chain(contracts).collect(),
+    }
+}
+
+/// Transactions that wait for the test to mine them, or are mined at once.
+pub(crate) struct TestPool {
+    waiting: Mutex<BTreeMap<(Address, u64), Arc<Recovered>>>,
+    events: broadcast::Sender<Arc<Recovered>>,
+    mine: mpsc::UnboundedSender<()>,
+    pub automine: AtomicBool,
+}
+
+impl TestPool {
+    pub fn mine(&self) {
+        self.mine.send(()).unwrap();
+    }
+}
+
+impl Pool for TestPool {
+    fn add(&self, transaction: Recovered) -> Result<(), PoolError> {
+        let transaction = Arc::new(transaction);
+        let key = (transaction.signer(), transaction.nonce());
+        let mut waiting = self.waiting.lock();
+        if waiting.get(&key).is_some_and(|known| known.inner().hash() == transaction.inner().hash()) {
+            return Err(PoolError::AlreadyKnown);
+        }
+        waiting.insert(key, transaction.clone());
+        drop(waiting);
+        let _ = self.events.send(transaction);
+        if self.automine.load(Ordering::Relaxed) {
+            self.mine();
+        }
+        Ok(())
+    }
+
+    fn get(&self, hash: &B256) -> Option<Arc<Recovered>> {
+        self.waiting.lock().values().find(|waiting| waiting.inner().hash() == hash).cloned()
+    }
+
+    fn next_nonce(&self, sender: Address) -> Option<u64> {
+        self.waiting.lock().range((sender, 0)..=(sender, u64::MAX)).next_back().map(|((_, nonce), _)| nonce + 1)
+    }
+
+    fn counts(&self) -> (usize, usize) {
+        (self.waiting.lock().len(), 0)
+    }
+
+    fn content(&self, sender: Option<Address>) -> PoolContent {
+        let waiting = self.waiting.lock();
+        let wanted = waiting.values().filter(|waiting| sender.is_none_or(|sender| waiting.signer() == sender));
+        PoolContent { pending: wanted.cloned().collect(), queued: Vec::new() }
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<Arc<Recovered>> {
+        self.events.subscribe()
+    }
+}
+
+struct Block(Vec<Arc<Recovered>>);
+
+impl Transactions for Block {
+    fn next(&mut self, _: u64) -> Option<Arc<Recovered>> {
+        self.0.pop()
+    }
+
+    fn refuse(&mut self, _: &Recovered, why: Refusal) -> Result<(), Refusal> {
+        Err(why)
+    }
+}
+
+/// A running server.
+pub(crate) struct Node {
+    pub handle: Handle,
+    pub ledger: Ledger,
+    pub pool: Arc<TestPool>,
+    client: reqwest::Client,
+}
+
+impl Node {
+    pub fn url(&self) -> String {
+        format!("http://{}", self.handle.local_addr())
+    }
+
+    /// Posts a body and reads the answer.
+    pub async fn post(&self, body: impl Into<String>) -> Value {
+        let request = self.client.post(self.url()).header("content-type", "application/json").body(body.into());
+        let text = request.send().await.unwrap().text().await.unwrap();
+        serde_json::from_str(&text).unwrap_or(Value::String(text))
+    }
+
+    async fn ask(&self, method: &str, params: Value) -> Value {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let answer = self.post(body.to_string()).await;
+        assert_eq!(answer["id"], 1, "{answer}");
+        answer
+    }
+
+    /// The result of a call that must succeed.
+    pub async fn call(&self, method: &str, params: Value) -> Value {
+        let mut answer = self.ask(method, params).await;
+        assert!(answer.get("error").is_none(), "{method}: {answer}");
+        answer["result"].take()
+    }
+
+    /// Code, message and data of a call that must fail.
+    pub async fn fails(&self, method: &str, params: Value) -> (i64, String, Value) {
+        let mut answer = self.ask(method, params).await;
+        let error = answer["error"].take();
+        assert!(error.is_object(), "{method} did not fail: {answer}");
+        (error["code"].as_i64().unwrap(), error["message"].as_str().unwrap().to_owned(), error["data"].clone())
+    }
+
+    /// Sends a raw transaction, which must be taken; gives back its hash.
+    pub async fn send(&self, raw: &Bytes) -> Value {
+        self.call("eth_sendRawTransaction", json!([raw])).await
+    }
+
+    /// Waits for a receipt.
+    pub async fn receipt(&self, hash: &Value) -> Value {
+        for _ in 0..200 {
+            let receipt = self.call("eth_getTransactionReceipt", json!([hash])).await;
+            if !receipt.is_null() {
+                return receipt;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("no receipt for {hash}");
+    }
+}
+
+pub(crate) fn unsigned(nonce: u64, to: TxKind, value: u64, input: Bytes) -> TxEip1559 {
+    TxEip1559 {
+        chain_id: 31337,
+        nonce,
+        gas_limit: 200_000,
+        max_fee_per_gas: 3_000_000_000,
+        max_priority_fee_per_gas: 5,
+        to,
+        value: U256::from(value),
+        input,
+        ..TxEip1559::default()
+    }
+}
+
+pub(crate) fn sign(from: &PrivateKeySigner, tx: TxEip1559) -> Bytes {
+    let signature = from.sign_hash_sync(&tx.signature_hash()).unwrap();
+    Transaction::from(tx.into_signed(signature)).encoded_2718().into()
+}
+
+pub(crate) fn transaction(from: u8, nonce: u64, to: Address, value: u64) -> Bytes {
+    sign(&signer(from), unsigned(nonce, TxKind::Call(to), value, Bytes::new()))
+}
+
+/// Runs a test against a server with these settings, on a fresh chain with one empty block.
+pub(crate) fn with_node<F, Fut>(config: Config, build: impl FnOnce(Builder) -> Builder, test: F)
+where
+    F: FnOnce(Node) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let (storage, history) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let settings = runtime::Config::new().with_storage_directory(storage.path()).with_worker_threads(2);
+    runtime::Runner::new(settings).start(async |context| {
+        let ledger_config = LedgerConfig { durable: false, history: 8, ..LedgerConfig::new(history.path()) };
+        let mut direct = Direct::open(context, genesis(), ledger_config, 1 << 20, NZUsize!(1)).await.unwrap();
+        let ledger = direct.ledger().clone();
+        let (mine, mut wanted) = mpsc::unbounded_channel();
+        let pool = Arc::new(TestPool {
+            waiting: Mutex::default(),
+            events: broadcast::channel(1024).0,
+            mine,
+            automine: AtomicBool::new(true),
+        });
+        let waiting = pool.clone();
+        let miner = tokio::spawn(async move {
+            while wanted.recv().await.is_some() {
+                let transactions: Vec<_> = waiting.waiting.lock().values().rev().cloned().collect();
+                let choices = Choices {
+                    timestamp: direct.ledger().head().header().timestamp + 1,
+                    beneficiary: Address::repeat_byte(0xbe),
+                    prevrandao: B256::repeat_byte(9),
+                    base_fee: None,
+                    gas_limit: None,
+                };
+                let committed = direct.mine(&choices, Box::new(Block(transactions)), &[]).await.unwrap();
+                waiting.waiting.lock().retain(|_, transaction| {
+                    !committed.block.transactions().iter().any(|mined| mined.hash() == transaction.inner().hash())
+                });
+            }
+        });
+        let builder = build(Server::builder(ledger.clone(), pool.clone()).config(config));
+        let handle = builder.bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        pool.mine();
+        while ledger.head().number() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        test(Node { handle, ledger, pool, client: reqwest::Client::new() }).await;
+        miner.abort();
+    });
+}
+
+pub(crate) fn with_default_node<F, Fut>(test: F)
+where
+    F: FnOnce(Node) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    with_node(Config::default(), |builder| builder, test);
+}

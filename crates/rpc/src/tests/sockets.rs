@@ -1,0 +1,181 @@
+//! WebSockets and subscriptions.
+
+use super::*;
+use futures::{SinkExt, StreamExt};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+
+struct Socket(WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>);
+
+impl Socket {
+    async fn open(node: &Node) -> Self {
+        Self(connect_async(format!("ws://{}", node.handle.local_addr())).await.unwrap().0)
+    }
+
+    async fn send(&mut self, method: &str, params: Value) {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        self.0.send(Message::text(body.to_string())).await.unwrap();
+    }
+
+    async fn next(&mut self) -> Value {
+        let message = tokio::time::timeout(Duration::from_secs(10), self.0.next()).await;
+        serde_json::from_str(message.expect("a message").unwrap().unwrap().to_text().unwrap()).unwrap()
+    }
+
+    async fn call(&mut self, method: &str, params: Value) -> Value {
+        self.send(method, params).await;
+        self.next().await
+    }
+}
+
+#[test]
+fn a_socket_answers_like_a_post() {
+    with_default_node(async |node| {
+        let mut socket = Socket::open(&node).await;
+        assert_eq!(socket.call("eth_chainId", json!([])).await["result"], "0x7a69");
+        socket.0.send(Message::text("nonsense")).await.unwrap();
+        assert_eq!(socket.next().await["error"]["code"], -32700);
+        let batch = json!([{"jsonrpc": "2.0", "id": 5, "method": "eth_blockNumber"}, 1]);
+        socket.0.send(Message::text(batch.to_string())).await.unwrap();
+        let answer = socket.next().await;
+        assert_eq!((&answer[0]["result"], &answer[1]["error"]["code"]), (&json!("0x1"), &json!(-32600)));
+    });
+}
+
+#[test]
+fn subscriptions_tell_of_heads_logs_and_waiting_transactions() {
+    with_default_node(async |node| {
+        let mut socket = Socket::open(&node).await;
+        let mut ids = Vec::new();
+        for params in [
+            json!(["newHeads"]),
+            json!(["logs", {"address": LOGGER}]),
+            json!(["newPendingTransactions"]),
+            json!(["newPendingTransactions", true]),
+            json!(["logs", {"address": COUNTER}]),
+        ] {
+            ids.push(socket.call("eth_subscribe", params).await["result"].clone());
+        }
+        let hash = node.send(&transaction(0, 0, LOGGER, 0)).await;
+        let receipt = node.receipt(&hash).await;
+        let mut told = BTreeMap::new();
+        for _ in 0..4 {
+            let message = socket.next().await;
+            assert_eq!((&message["method"], &message["jsonrpc"]), (&json!("eth_subscription"), &json!("2.0")));
+            told.insert(message["params"]["subscription"].to_string(), message["params"]["result"].clone());
+        }
+        let of = |index: usize| &told[&ids[index].to_string()];
+        assert_eq!(of(0)["hash"], receipt["blockHash"]);
+        assert!(of(0).get("transactions").is_none());
+        assert_eq!(of(1), &receipt["logs"][0]);
+        assert_eq!(of(2), &hash);
+        assert_eq!(of(3)["hash"], hash);
+
+        assert_eq!(socket.call("eth_unsubscribe", json!([ids[0]])).await["result"], true);
+        let again = socket.call("eth_unsubscribe", json!([ids[0]])).await;
+        assert_eq!(again["error"]["message"], "subscription not found");
+        let unknown = socket.call("eth_subscribe", json!(["weather"])).await;
+        assert_eq!(unknown["error"]["message"], "no \"weather\" subscription in eth namespace");
+        let (code, message, _) = node.fails("eth_subscribe", json!(["newHeads"])).await;
+        assert_eq!((code, message.as_str()), (-32601, "notifications not supported"));
+    });
+}
+
+#[test]
+fn a_hundred_thousand_subscriptions_are_bounded_and_given_back() {
+    let config = Config {
+        max_subscriptions_per_connection: 60,
+        max_subscriptions: 100,
+        max_filters_per_connection: 5,
+        ..Config::default()
+    };
+    with_node(
+        config,
+        |builder| builder,
+        async |node| {
+            let one = json!({"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]});
+            let batch = Value::Array(vec![one; 1_000]).to_string();
+            let mut taken = Vec::new();
+            let mut sockets = Vec::new();
+            for _ in 0..3 {
+                let mut socket = Socket::open(&node).await;
+                let mut accepted = 0;
+                for _ in 0..34 {
+                    socket.0.send(Message::text(batch.clone())).await.unwrap();
+                    for answer in socket.next().await.as_array().unwrap() {
+                        if answer["result"].is_string() {
+                            accepted += 1;
+                        } else {
+                            assert_eq!(answer["error"]["code"], -32005);
+                        }
+                    }
+                }
+                taken.push(accepted);
+                sockets.push(socket);
+            }
+            assert_eq!(taken, [60, 40, 0]);
+            sockets.clear();
+            let mut socket = Socket::open(&node).await;
+            let mut result = Value::Null;
+            for _ in 0..100 {
+                result = socket.call("eth_subscribe", json!(["newHeads"])).await;
+                if result["result"].is_string() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            assert!(result["result"].is_string(), "closed connections give their places back: {result}");
+
+            let mut errors = 0;
+            for _ in 0..10 {
+                errors += usize::from(socket.call("eth_newBlockFilter", json!([])).await["error"]["code"] == -32005);
+            }
+            assert_eq!(errors, 5);
+            assert_eq!(node.call("eth_chainId", json!([])).await, "0x7a69");
+        },
+    );
+}
+
+#[test]
+fn a_message_beyond_the_limit_ends_the_connection_and_nothing_else() {
+    let config = Config { max_request_bytes: 1_000, ..Config::default() };
+    with_node(
+        config,
+        |builder| builder,
+        async |node| {
+            let mut socket = Socket::open(&node).await;
+            socket.0.send(Message::text("x".repeat(10_000))).await.unwrap();
+            let end = tokio::time::timeout(Duration::from_secs(10), socket.0.next()).await.unwrap();
+            assert!(matches!(end, Some(Ok(Message::Close(_)) | Err(_)) | None), "{end:?}");
+            assert_eq!(node.call("eth_chainId", json!([])).await, "0x7a69");
+        },
+    );
+}
+
+#[test]
+fn a_silent_socket_is_dropped() {
+    let config = Config { ping_interval: Duration::from_millis(100), ..Config::default() };
+    with_node(
+        config,
+        |builder| builder,
+        async |node| {
+            let mut socket = Socket::open(&node).await;
+            // Reading answers pings, so this one stays; not reading at all does not answer them.
+            for _ in 0..3 {
+                let ping = tokio::time::timeout(Duration::from_secs(5), socket.0.next()).await.unwrap();
+                assert!(matches!(ping, Some(Ok(Message::Ping(_)))), "{ping:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(800)).await;
+            let mut end = None;
+            for _ in 0..10 {
+                match tokio::time::timeout(Duration::from_secs(5), socket.0.next()).await.unwrap() {
+                    Some(Ok(Message::Ping(_))) => {}
+                    other => {
+                        end = Some(other);
+                        break;
+                    }
+                }
+            }
+            assert!(matches!(end, Some(None | Some(Err(_)))), "{end:?}");
+        },
+    );
+}

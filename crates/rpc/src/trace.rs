@@ -1,0 +1,143 @@
+use revm::{
+    Inspector,
+    context_interface::{ContextError, ContextTr, Database},
+    handler::FrameResult,
+    inspector::JournalExt,
+    interpreter::{
+        CallInputs, CallOutcome, CreateInputs, CreateOutcome, FrameInput, Interpreter, interpreter_types::LoopControl,
+    },
+    primitives::{Address, Log, U256},
+};
+use revm_inspectors::tracing::{DebugInspector, TraceLimitBehavior, TraceLimits};
+
+/// An inspector of geth's traces that gives up when what it has recorded takes too much memory.
+#[derive(Debug)]
+pub(crate) struct Bounded {
+    pub inner: DebugInspector,
+    left: usize,
+    exceeded: bool,
+    /// Whether every step is recorded, with the stack.
+    steps: bool,
+}
+
+/// What one entry of a list takes beside its bytes, about.
+const STEP_BYTES: usize = 256;
+const CALL_BYTES: usize = 1024;
+const LOG_BYTES: usize = 256;
+
+impl Bounded {
+    /// Lets `inner` record about `budget` bytes.
+    pub fn new(inner: DebugInspector, budget: usize) -> Self {
+        let limits = TraceLimits::default().set_max_recorded_bytes(Some(budget)).set_behavior(TraceLimitBehavior::Halt);
+        let inner = match inner {
+            DebugInspector::CallTracer(tracer, config) => {
+                DebugInspector::CallTracer(tracer.with_limits(limits), config)
+            }
+            DebugInspector::PreStateTracer(tracer, config) => {
+                DebugInspector::PreStateTracer(tracer.with_limits(limits), config)
+            }
+            DebugInspector::FlatCallTracer(tracer) => DebugInspector::FlatCallTracer(tracer.with_limits(limits)),
+            DebugInspector::Erc7562Tracer(tracer, config) => {
+                DebugInspector::Erc7562Tracer(tracer.with_limits(limits), config)
+            }
+            DebugInspector::Default(tracer, config) => DebugInspector::Default(tracer.with_limits(limits), config),
+            other => other,
+        };
+        let steps =
+            matches!(inner, DebugInspector::Default(..) | DebugInspector::Erc7562Tracer(..) | DebugInspector::Mux(..));
+        Self { inner, left: budget, exceeded: false, steps }
+    }
+
+    /// What is left of the budget.
+    pub fn left(&self) -> usize {
+        self.left
+    }
+
+    /// Counts bytes; execution fails once there are too many.
+    fn record<CTX: ContextTr>(&mut self, context: &mut CTX, bytes: usize) {
+        match self.left.checked_sub(bytes) {
+            Some(left) => self.left = left,
+            None => {
+                self.exceeded = true;
+                if context.error().is_ok() {
+                    *context.error() = Err(ContextError::<<CTX::Db as Database>::Error>::Custom(
+                        "the trace is too large, choose a tracer that records less".into(),
+                    ));
+                }
+            }
+        }
+    }
+
+    fn stop(&self, interp: &mut Interpreter) {
+        if self.exceeded {
+            interp.bytecode.action().take();
+            interp.bytecode.reset_action();
+            interp.halt_fatal();
+        }
+    }
+}
+
+impl<CTX> Inspector<CTX> for Bounded
+where
+    CTX: ContextTr<Journal: JournalExt>,
+{
+    fn initialize_interp(&mut self, interp: &mut Interpreter, context: &mut CTX) {
+        self.inner.initialize_interp(interp, context);
+    }
+
+    fn step(&mut self, interp: &mut Interpreter, context: &mut CTX) {
+        if self.steps && !self.exceeded {
+            self.record(context, STEP_BYTES + 32 * interp.stack.len());
+        }
+        if self.exceeded {
+            return self.stop(interp);
+        }
+        self.inner.step(interp, context);
+    }
+
+    fn step_end(&mut self, interp: &mut Interpreter, context: &mut CTX) {
+        if !self.exceeded {
+            self.inner.step_end(interp, context);
+        }
+    }
+
+    fn log(&mut self, context: &mut CTX, log: Log) {
+        self.record(context, LOG_BYTES + log.data.data.len());
+        self.inner.log(context, log);
+    }
+
+    fn log_full(&mut self, interp: &mut Interpreter, context: &mut CTX, log: Log) {
+        self.record(context, LOG_BYTES + log.data.data.len());
+        self.inner.log_full(interp, context, log);
+    }
+
+    fn call(&mut self, context: &mut CTX, inputs: &mut CallInputs) -> Option<CallOutcome> {
+        self.record(context, CALL_BYTES + inputs.input.len());
+        self.inner.call(context, inputs)
+    }
+
+    fn call_end(&mut self, context: &mut CTX, inputs: &CallInputs, outcome: &mut CallOutcome) {
+        self.inner.call_end(context, inputs, outcome);
+    }
+
+    fn create(&mut self, context: &mut CTX, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
+        self.record(context, CALL_BYTES + inputs.init_code().len());
+        self.inner.create(context, inputs)
+    }
+
+    fn create_end(&mut self, context: &mut CTX, inputs: &CreateInputs, outcome: &mut CreateOutcome) {
+        self.inner.create_end(context, inputs, outcome);
+    }
+
+    fn selfdestruct(&mut self, contract: Address, target: Address, value: U256) {
+        Inspector::<CTX>::selfdestruct(&mut self.inner, contract, target, value);
+    }
+
+    fn frame_start(&mut self, context: &mut CTX, frame_input: &mut FrameInput) -> Option<FrameResult> {
+        self.inner.frame_start(context, frame_input)
+    }
+
+    fn frame_end(&mut self, context: &mut CTX, frame_input: &FrameInput, frame_result: &mut FrameResult) {
+        self.inner.frame_end(context, frame_input, frame_result);
+    }
+}

@@ -1,0 +1,74 @@
+//! `txpool_`: the transactions that wait.
+
+use crate::{Methods, PoolContent, hex::Account, view::TransactionView};
+use alloy_consensus::Transaction as _;
+use alloy_primitives::U64;
+use serde::{Serialize, Serializer};
+use std::{collections::BTreeMap, sync::Arc};
+use stoa_base::Recovered;
+
+pub(crate) fn register(methods: &mut Methods) {
+    methods
+        .instant("txpool_status", |context, params| {
+            params.none()?;
+            let (pending, queued) = context.pool().counts();
+            Ok(Parts { pending: U64::from(pending), queued: U64::from(queued) })
+        })
+        .read("txpool_content", |context, params| {
+            params.none()?;
+            Ok(Parts::of(context.pool().content(None), |list| by_sender(list, Full)))
+        })
+        .read("txpool_inspect", |context, params| {
+            params.none()?;
+            Ok(Parts::of(context.pool().content(None), |list| by_sender(list, Summary)))
+        })
+        .read("txpool_contentFrom", |context, params| {
+            let mut reader = params.reader()?;
+            let Account(sender) = reader.required()?;
+            reader.end()?;
+            Ok(Parts::of(context.pool().content(Some(sender)), |list| {
+                list.into_iter().map(|waiting| (waiting.nonce(), Full(waiting))).collect::<BTreeMap<_, _>>()
+            }))
+        });
+}
+
+#[derive(Serialize)]
+struct Parts<T> {
+    pending: T,
+    queued: T,
+}
+
+impl<T> Parts<T> {
+    fn of(content: PoolContent, show: impl Fn(Vec<Arc<Recovered>>) -> T) -> Self {
+        Self { pending: show(content.pending), queued: show(content.queued) }
+    }
+}
+
+fn by_sender<T>(list: Vec<Arc<Recovered>>, show: impl Fn(Arc<Recovered>) -> T) -> BTreeMap<String, BTreeMap<u64, T>> {
+    let mut senders: BTreeMap<String, BTreeMap<u64, T>> = BTreeMap::new();
+    for waiting in list {
+        senders.entry(waiting.signer().to_checksum(None)).or_default().insert(waiting.nonce(), show(waiting));
+    }
+    senders
+}
+
+struct Full(Arc<Recovered>);
+
+impl Serialize for Full {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        TransactionView { transaction: self.0.inner(), from: self.0.signer(), place: None }.serialize(serializer)
+    }
+}
+
+struct Summary(Arc<Recovered>);
+
+impl Serialize for Summary {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let tx = self.0.inner();
+        let (value, gas, price) = (tx.value(), tx.gas_limit(), tx.max_fee_per_gas());
+        match tx.to() {
+            Some(to) => serializer.collect_str(&format_args!("{to:#x}: {value} wei + {gas} gas × {price} wei")),
+            None => serializer.collect_str(&format_args!("contract creation: {value} wei + {gas} gas × {price} wei")),
+        }
+    }
+}
