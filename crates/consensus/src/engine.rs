@@ -1,0 +1,290 @@
+use crate::{
+    application::{LedgerApplication, Node, Pace, Scheme, Waiting},
+    block::SealedBlock,
+};
+use alloy_primitives::Address;
+use commonware_broadcast::buffered;
+use commonware_consensus::{
+    marshal::{
+        self,
+        core::Actor as Marshal,
+        resolver::p2p as marshal_resolver,
+        standard::{Deferred, Standard},
+    },
+    simplex::{
+        self,
+        config::{Floor, ForwardPolicy, SkipPolicy},
+        elector::RoundRobin,
+    },
+    types::{Epoch, FixedEpocher, ViewDelta},
+};
+use commonware_cryptography::{
+    Digestible as _, Digested,
+    certificate::ConstantProvider,
+    ed25519::PublicKey,
+    sha256::{Digest, Sha256},
+};
+use commonware_glue::stateful::{
+    Config as StatefulConfig, PruneConfig, Stateful, SyncPlan,
+    db::{AttachableResolver, Shared, SyncEngineConfig},
+};
+use commonware_p2p::{Blocker, Provider, Receiver, Sender};
+use commonware_parallel::Sequential;
+use commonware_runtime::{
+    Handle, Network, Quota, Resolver, buffer::paged::CacheRef,
+};
+use commonware_storage::{
+    archive::prunable,
+    qmdb::{
+        any::{ordered::Operation, value::VariableEncoding},
+        sync::{Request, Source, source},
+    },
+    translator::EightCap,
+};
+use commonware_utils::{NZDuration, NZU16, NZU32, NZU64, NZUsize, channel::oneshot};
+use rand::CryptoRng;
+use std::{num::NonZeroU64, time::Duration};
+use stoa_ledger::{
+    Ledger,
+    state::{Family, Key, Leaf, Runtime, StateConfig},
+};
+
+/// Channels of the validators' network, with how many messages a second a peer may send on each.
+pub const CHANNELS: [(u64, Quota); 5] = [
+    (0, Quota::per_second(NZU32!(1024))),
+    (1, Quota::per_second(NZU32!(1024))),
+    (2, Quota::per_second(NZU32!(128))),
+    (3, Quota::per_second(NZU32!(256))),
+    (4, Quota::per_second(NZU32!(256))),
+];
+
+/// Blocks until the validator set may change.
+const EPOCH_LENGTH: NonZeroU64 = NZU64!(u64::MAX);
+const BUFFER: std::num::NonZeroUsize = NZUsize!(1 << 20);
+/// What a block has besides its transactions, at most.
+pub const BLOCK_OVERHEAD: usize = 4096;
+/// Operations of the state's log that one message of state sync carries.
+const SYNC_OPERATIONS: NonZeroU64 = NZU64!(1024);
+const MAILBOX: std::num::NonZeroUsize = NZUsize!(1024);
+
+/// What a validator runs with.
+pub struct Config<W, B, P> {
+    /// The chain; its state database joins it here.
+    pub ledger: Ledger,
+    /// How the state database is laid out.
+    pub state: StateConfig,
+    /// Transactions to include.
+    pub waiting: W,
+    /// This validator's keys, and the others'.
+    pub scheme: Scheme,
+    /// This validator's identity on the network.
+    pub me: PublicKey,
+    /// Who gets the tips of blocks built here.
+    pub beneficiary: Address,
+    /// How often blocks come.
+    pub pace: Pace,
+    /// The most bytes of a block.
+    pub max_bytes: usize,
+    /// Cuts off peers that break the rules.
+    pub blocker: B,
+    /// Tells which peers there are.
+    pub peers: P,
+}
+
+/// Where a node without peers would sync its state from. Its validator starts from block 0, so that nobody asks.
+#[derive(Clone)]
+struct NoPeers;
+
+/// There is nobody to sync the state from.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no peer to sync the state from")]
+struct NoPeer;
+
+impl Source for NoPeers {
+    type Family = Family;
+    type Digest = Digest;
+    type Op = Operation<Family, Key, VariableEncoding<Leaf>>;
+    type Error = NoPeer;
+
+    async fn serve(&self, _: Request<Family>) -> source::Result<Self> {
+        Err(NoPeer)
+    }
+}
+
+impl<DB: Send + Sync + 'static> AttachableResolver<DB> for NoPeers {
+    async fn attach_database(&self, _: Shared<DB>) {}
+}
+
+/// Starts everything that a validator runs, over the [`CHANNELS`] of its network.
+///
+/// Returns when the state database has joined the ledger; the handle is that of the consensus engine, which ends only
+/// when the runtime stops.
+///
+/// # Panics
+///
+/// If the storage cannot be opened.
+pub async fn start<E, W, B, P, S, R>(runtime: E, config: Config<W, B, P>, channels: Vec<(S, R)>) -> Handle<()>
+where
+    E: Runtime + CryptoRng + Network + Resolver,
+    W: Waiting,
+    B: Blocker<PublicKey = PublicKey>,
+    P: Provider<PublicKey = PublicKey>,
+    S: Sender<PublicKey = PublicKey>,
+    R: Receiver<PublicKey = PublicKey>,
+{
+    let [votes, certificates, resolver, backfill, broadcast] =
+        <[(S, R); 5]>::try_from(channels).unwrap_or_else(|_| panic!("one pair for each channel"));
+    let Config { ledger, state, waiting, scheme, me, beneficiary, pace, max_bytes, blocker, peers } = config;
+    let page_cache = CacheRef::new(NZU16!(4084), NZUsize!(2048));
+    let first = SealedBlock::new(ledger.first()).expect("block 0 has no context");
+
+    let fetch = marshal_resolver::Config {
+        public_key: me.clone(),
+        peer_provider: peers.clone(),
+        blocker: blocker.clone(),
+        mailbox_size: MAILBOX,
+        fetch_timeout: NZDuration!(Duration::from_secs(2)),
+        fetch_retry_delay: Duration::from_millis(100),
+        priority_requests: false,
+        priority_responses: false,
+    };
+    let fetch = marshal_resolver::init(runtime.child("marshal_resolver"), fetch, backfill);
+
+    let spread = buffered::Config {
+        public_key: me,
+        mailbox_size: MAILBOX,
+        deque_size: 16,
+        priority: false,
+        codec_config: max_bytes + BLOCK_OVERHEAD,
+        peer_provider: peers,
+        strategy: Sequential,
+    };
+    let (spread, buffer) = buffered::Engine::new(runtime.child("broadcast"), spread);
+    spread.start(broadcast);
+
+    let archive = |name: &str| prunable::Config {
+        translator: EightCap,
+        metadata_partition: format!("consensus-{name}-metadata"),
+        key_partition: format!("consensus-{name}-keys"),
+        key_page_cache: page_cache.clone(),
+        value_partition: format!("consensus-{name}-values"),
+        compression: None,
+        codec_config: (),
+        items_per_section: NZU64!(1024),
+        key_write_buffer: BUFFER,
+        value_write_buffer: BUFFER,
+        replay_buffer: BUFFER,
+    };
+    let finalizations = prunable::Archive::init(runtime.child("finalizations"), archive("finalizations"))
+        .await
+        .expect("the archive of certificates cannot be opened");
+    let blocks = archive("blocks");
+    let blocks = prunable::Config {
+        codec_config: max_bytes + BLOCK_OVERHEAD,
+        translator: blocks.translator,
+        metadata_partition: blocks.metadata_partition,
+        key_partition: blocks.key_partition,
+        key_page_cache: blocks.key_page_cache,
+        value_partition: blocks.value_partition,
+        compression: blocks.compression,
+        items_per_section: blocks.items_per_section,
+        key_write_buffer: blocks.key_write_buffer,
+        value_write_buffer: blocks.value_write_buffer,
+        replay_buffer: blocks.replay_buffer,
+    };
+    let blocks = prunable::Archive::init(runtime.child("blocks"), blocks)
+        .await
+        .expect("the archive of blocks cannot be opened");
+
+    let plan = SyncPlan::init(runtime.child("plan"), "consensus").await;
+    let provider = ConstantProvider::new(scheme.clone());
+    let digest = first.digest();
+    let marshal = marshal::Config {
+        provider,
+        epocher: FixedEpocher::new(EPOCH_LENGTH),
+        start: plan.marshal_start(Digested::precomputed(first.clone(), digest)),
+        partition_prefix: "consensus".into(),
+        mailbox_size: MAILBOX,
+        view_retention: ViewDelta::new(64),
+        prunable_items_per_section: NZU64!(1024),
+        page_cache: page_cache.clone(),
+        replay_buffer: BUFFER,
+        key_write_buffer: BUFFER,
+        value_write_buffer: BUFFER,
+        block_codec_config: max_bytes + BLOCK_OVERHEAD,
+        max_repair: NZUsize!(16),
+        max_pending_acks: NZUsize!(1),
+        strategy: Sequential,
+    };
+    let (marshal, marshal_mailbox, floor) =
+        Marshal::<_, Standard<SealedBlock>, _, _, _, _, _>::init(runtime.child("marshal"), finalizations, blocks, marshal)
+            .await;
+
+    let (joined, ready) = oneshot::channel::<()>();
+    let ready = async move {
+        let _ = ready.await;
+    };
+    let application = LedgerApplication::new(ledger.clone(), first, beneficiary, pace, max_bytes, ready);
+    let stateful = StatefulConfig {
+        application: Node { application, waiting },
+        db_config: state,
+        provider: (),
+        marshal: (marshal_mailbox.clone(), floor),
+        mailbox_size: MAILBOX,
+        plan,
+        resolvers: NoPeers,
+        sync_config: SyncEngineConfig {
+            fetch_batch_size: SYNC_OPERATIONS,
+            apply_batch_size: NZU64!(4096),
+            max_outstanding_requests: NZUsize!(8),
+        },
+        prune_config: Some(PruneConfig {
+            maintenance_interval: NZUsize!(1000),
+            retained_marshal_blocks: 10_000,
+            retained_qmdb_blocks: 0,
+        }),
+        strategy: Sequential,
+    };
+    let (stateful, stateful_mailbox) = Stateful::new(runtime.child("stateful"), stateful);
+    let deferred = Deferred::new(
+        runtime.child("deferred"),
+        stateful_mailbox.clone(),
+        marshal_mailbox,
+        FixedEpocher::new(EPOCH_LENGTH),
+    );
+    marshal.start(stateful_mailbox.clone(), buffer, fetch);
+    stateful.start();
+    let database = stateful_mailbox.subscribe_databases().await;
+    ledger.attach(database).await.unwrap_or_else(|error| panic!("{error}"));
+    let _ = joined.send(());
+
+    let simplex = simplex::Config {
+        scheme,
+        elector: RoundRobin::<Sha256>::default(),
+        blocker,
+        automaton: deferred.clone(),
+        relay: deferred.clone(),
+        reporter: deferred,
+        strategy: Sequential,
+        partition: "consensus-simplex".into(),
+        mailbox_size: MAILBOX,
+        epoch: Epoch::zero(),
+        floor: Floor::Genesis(digest),
+        replay_buffer: BUFFER,
+        write_buffer: BUFFER,
+        page_cache,
+        leader_timeout: pace.idle + Duration::from_secs(1),
+        certification_timeout: pace.idle + Duration::from_secs(2),
+        timeout_retry: Duration::from_secs(1),
+        view_retention: ViewDelta::new(64),
+        skip: SkipPolicy::Enabled {
+            timeout: pace.idle + Duration::from_secs(5),
+            budget: simplex::SkipBudget::Participants,
+        },
+        fetch_timeout: NZDuration!(Duration::from_secs(2)),
+        fetch_retry_delay: Duration::from_millis(100),
+        forward: ForwardPolicy::Disabled,
+        track_historical_votes: false,
+    };
+    simplex::Engine::new(runtime.child("simplex"), simplex).start(votes, certificates, resolver)
+}

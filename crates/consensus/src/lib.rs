@@ -1,0 +1,23 @@
+//! Agreement on blocks: commonware simplex over the ledger.
+//!
+//! A validator is one [`engine`]: `simplex` votes, `marshal` keeps finalized blocks and hands them on in order,
+//! `stateful` forks, executes and applies the state database, and [`Node`] is the ledger behind it. A block is final
+//! once a quorum has signed it; what is final never changes.
+//!
+//! ```text
+//!  simplex ──propose, verify──▶ Deferred ──▶ Stateful ──▶ Node ──build, verify──▶ Ledger
+//!     │                                        ▲            └──record, publish──▶ Ledger
+//!     └──certificates──▶ marshal ──final blocks┘
+//! ```
+
+mod application;
+mod block;
+mod engine;
+mod single;
+#[cfg(test)]
+mod tests;
+
+pub use application::{LedgerApplication, Node, Pace, Scheme, Waiting};
+pub use block::{Context, SealedBlock};
+pub use engine::{BLOCK_OVERHEAD, CHANNELS, Config, start};
+pub use single::{Single, start as start_single};
