@@ -1,1 +1,53 @@
-fn main() {}
+//! The one program: commands, configuration, start-up and what people see.
+
+mod network;
+mod output;
+mod tour;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Stoa: an open network for AI that nobody owns.
+#[derive(Parser)]
+#[command(name = "stoa", version, after_help = "Example: stoa tour --exit")]
+struct Cli {
+    /// Print one JSON object for programs instead of text for people.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run an embedded network of one validator through the real consensus engine.
+    #[command(after_help = "Example: stoa up --dir ./chain --http 127.0.0.1:8545")]
+    Up(network::Options),
+    /// See in a few minutes what Stoa does: real transactions, contracts and proofs on an embedded network.
+    #[command(after_help = "Example: stoa tour --exit")]
+    Tour(tour::Options),
+}
+
+/// Unoptimized builds keep large futures on the stack while they start.
+const STACK: usize = 64 << 20;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    output::log();
+    let json = cli.json;
+    let run = move || match cli.command {
+        Command::Up(options) => network::up(options, json),
+        Command::Tour(options) => tour::run(options, json),
+    };
+    let thread = std::thread::Builder::new().name("stoa".into()).stack_size(STACK).spawn(run);
+    let result = thread.map_err(eyre::Report::from).and_then(|thread| {
+        thread.join().unwrap_or_else(|_| Err(eyre::eyre!("stoa stopped on a fault of its own, which is printed above")))
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::failure(&error, json);
+            ExitCode::FAILURE
+        }
+    }
+}

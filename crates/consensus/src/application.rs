@@ -1,7 +1,7 @@
 use crate::block::{Context, SealedBlock, encode_context};
 use alloy_consensus::transaction::SignerRecoverable as _;
 use alloy_eips::eip2718::Encodable2718 as _;
-use alloy_primitives::{Address, B256, keccak256, map::HashSet};
+use alloy_primitives::{Address, B256, keccak256, map::{HashMap, HashSet}};
 use commonware_consensus::{CertifiableBlock as _, marshal::ancestry::Ancestry, simplex::scheme::bls12381_threshold::vrf};
 use commonware_cryptography::{bls12381::primitives::variant::MinSig, ed25519};
 use commonware_glue::stateful::{Application, Finality, Input, Proposed, db::DatabaseSet};
@@ -17,7 +17,7 @@ use std::{
 };
 use stoa_base::{Block, Recovered};
 use stoa_ledger::{
-    Ledger,
+    Committed, Ledger,
     execute::{Choices, Refusal, Transactions},
     state::{self, Runtime, State},
 };
@@ -28,7 +28,8 @@ pub type Scheme = vrf::Scheme<ed25519::PublicKey, MinSig>;
 /// The transactions that wait for a block.
 pub trait Waiting: Clone + Send + Sync + 'static {
     /// What to include next, best first, in an order that each sender's nonces allow; about as many as `gas` holds.
-    fn best(&self, base_fee: u64, gas: u64) -> Vec<Arc<Recovered>>;
+    /// `used` has the next nonces of senders with transactions in blocks that are not final yet.
+    fn best(&self, base_fee: u64, gas: u64, used: &HashMap<Address, u64>) -> Vec<Arc<Recovered>>;
 
     /// Whether something can be included.
     fn is_empty(&self) -> bool;
@@ -41,6 +42,9 @@ pub trait Waiting: Clone + Send + Sync + 'static {
 
     /// Refused while building a block.
     fn refused(&self, transaction: &Recovered, why: &Refusal);
+
+    /// A block is final: what it includes waits no longer.
+    fn finalized(&self, committed: &Committed);
 }
 
 /// How often blocks come.
@@ -200,7 +204,8 @@ impl<E: Runtime, W: Waiting> Application<E> for Node<W> {
             gas_limit: None,
         };
         let base_fee = stoa_ledger::next_base_fee(&application.ledger.genesis().fees, parent.header());
-        let list = self.waiting.best(base_fee, parent.header().gas_limit);
+        let used = application.ledger.pending_nonces(parent.hash());
+        let list = self.waiting.best(base_fee, parent.header().gas_limit, &used);
         let transactions = Box::new(Building {
             waiting: &self.waiting,
             list: list.clone().into_iter(),
@@ -261,6 +266,7 @@ impl<E: Runtime, W: Waiting> Application<E> for Node<W> {
         _: <State<E> as DatabaseSet<E>>::Readers,
     ) {
         let published = self.application.ledger.publish(block.hash());
-        published.unwrap_or_else(|error| panic!("cannot show a final block: {error}"));
+        let committed = published.unwrap_or_else(|error| panic!("cannot show a final block: {error}"));
+        self.waiting.finalized(&committed);
     }
 }

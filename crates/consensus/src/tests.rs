@@ -1,6 +1,6 @@
 use crate::{Pace, Single, Waiting, start_single};
 use alloy_consensus::{SignableTransaction, TxLegacy, transaction::Recovered as AlloyRecovered};
-use alloy_primitives::{Address, B256, TxKind, U256};
+use alloy_primitives::{Address, B256, TxKind, U256, map::HashMap};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use commonware_runtime::{Clock as _, Network, Resolver, Runner as _, deterministic, tokio};
@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use rand::CryptoRng;
 use std::{path::Path, sync::Arc, time::Duration};
 use stoa_base::{Account, Genesis, Recovered};
-use stoa_ledger::{Ledger, LedgerConfig, execute::Refusal, state::{self, Runtime}};
+use stoa_ledger::{Committed, Ledger, LedgerConfig, execute::Refusal, state::{self, Runtime}};
 
 const RECIPIENT: Address = Address::repeat_byte(0xaa);
 
@@ -18,7 +18,7 @@ const RECIPIENT: Address = Address::repeat_byte(0xaa);
 struct List(Arc<Mutex<Vec<Arc<Recovered>>>>);
 
 impl Waiting for List {
-    fn best(&self, _: u64, _: u64) -> Vec<Arc<Recovered>> {
+    fn best(&self, _: u64, _: u64, _: &HashMap<Address, u64>) -> Vec<Arc<Recovered>> {
         self.0.lock().clone()
     }
 
@@ -37,6 +37,8 @@ impl Waiting for List {
     fn refused(&self, transaction: &Recovered, why: &Refusal) {
         panic!("{:?} was refused: {why}", transaction.tx_hash());
     }
+
+    fn finalized(&self, _: &Committed) {}
 }
 
 fn signer() -> PrivateKeySigner {

@@ -7,6 +7,7 @@ use crate::{
     state::{self, Batch, Key, KeyProof, Leaf, Runtime, Sealed, State, StateConfig, account_key, code_key, slot_key},
     view::{BatchSource, StateCache, account_info, as_account, as_code, as_slot},
 };
+use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, B256, Bytes, Log, U256, map::HashMap};
 use commonware_glue::stateful::db::DatabaseSet;
 use futures::{executor::block_on, future::BoxFuture};
@@ -214,6 +215,15 @@ impl Ledger {
             config,
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The newest block that the history holds. After a crash the state may take a moment to come up to it again.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails.
+    pub fn newest_recorded(&self) -> Result<u64, LedgerError> {
+        Ok(self.inner.history.newest()?.unwrap_or(0))
     }
 
     /// Block 0.
@@ -505,6 +515,21 @@ impl Ledger {
         (changes, hashes)
     }
 
+    /// The next nonces of the senders of transactions in blocks that are not final yet, from `hash` backwards.
+    pub fn pending_nonces(&self, mut hash: B256) -> HashMap<Address, u64> {
+        let pending = self.inner.pending.lock();
+        let mut nonces = HashMap::default();
+        while let Some(entry) = pending.get(&hash) {
+            let committed = &entry.committed;
+            for (sender, transaction) in committed.senders.iter().zip(committed.block.transactions()) {
+                let next = nonces.entry(*sender).or_insert(0);
+                *next = (transaction.nonce() + 1).max(*next);
+            }
+            hash = committed.block.header().parent_hash;
+        }
+        nonces
+    }
+
     fn remember(&self, block: &Block, executed: Executed) {
         let committed =
             Committed { block: Arc::new(block.clone()), receipts: executed.receipts, senders: executed.senders };
@@ -625,6 +650,17 @@ pub struct StateAt {
     number: u64,
 }
 
+/// An account as the sender of transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// Transactions sent.
+    pub nonce: u64,
+    /// Wei.
+    pub balance: U256,
+    /// Whether code stands there that is no EIP-7702 delegation: such an account cannot send (EIP-3607).
+    pub has_code: bool,
+}
+
 impl StateAt {
     /// The block after which this state stands.
     pub const fn number(&self) -> u64 {
@@ -670,6 +706,18 @@ impl StateAt {
     /// See [`balance`](Self::balance).
     pub fn storage(&self, address: Address, slot: U256) -> Result<U256, LedgerError> {
         as_slot(self.get(slot_key(&address, &slot))?)
+    }
+
+    /// What a mempool must know of a sender.
+    ///
+    /// # Errors
+    ///
+    /// See [`balance`](Self::balance).
+    pub fn sender(&self, address: Address) -> Result<Sender, LedgerError> {
+        let account = self.account(address)?.unwrap_or_default();
+        let has_code = account.code_hash != alloy_primitives::KECCAK256_EMPTY
+            && !self.code_by_hash_ref(account.code_hash)?.is_eip7702();
+        Ok(Sender { nonce: account.nonce, balance: account.balance, has_code })
     }
 
     fn account(&self, address: Address) -> Result<Option<state::AccountLeaf>, LedgerError> {

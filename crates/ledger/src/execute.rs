@@ -86,6 +86,13 @@ pub enum Refusal {
     Blob,
 }
 
+impl Refusal {
+    /// Whether the sender's account is past this transaction, perhaps because of it.
+    pub const fn is_nonce_too_low(&self) -> bool {
+        matches!(self, Self::Invalid(InvalidTransaction::NonceTooLow { .. }))
+    }
+}
+
 /// Why a block cannot be executed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecutionError {

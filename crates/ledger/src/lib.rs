@@ -13,7 +13,7 @@ mod shim;
 mod tests;
 mod view;
 
-pub use chain::{AccountProof, Committed, InvalidBlock, Ledger, LedgerConfig, LogEntry, LogFilter, StateAt};
+pub use chain::{AccountProof, Committed, InvalidBlock, Ledger, LedgerConfig, LogEntry, LogFilter, Sender, StateAt};
 pub use direct::{Direct, Set};
 pub use error::LedgerError;
 pub use fees::next_base_fee;

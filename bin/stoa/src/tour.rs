@@ -1,0 +1,289 @@
+//! `stoa tour`: what Stoa does, on an embedded network, in plain words.
+//!
+//! Everything goes through JSON-RPC with signed transactions, as a wallet's would, and every number that is printed has
+//! been measured or computed a moment before.
+
+use crate::{network, output};
+use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
+use alloy_eips::eip2718::Encodable2718 as _;
+use alloy_network_primitives::ReceiptResponse as _;
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, hex, keccak256, utils::format_ether};
+use alloy_signer::SignerSync as _;
+use alloy_signer_local::PrivateKeySigner;
+use alloy_sol_types::{SolCall, SolConstructor as _, SolError as _, SolEvent as _, sol};
+use clap::Args;
+use commonware_runtime::{Runner as _, tokio as runtime};
+use eyre::{Result, WrapErr as _, bail, ensure, eyre};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+use stoa_client::{Client, ClientError};
+use stoa_node::up;
+
+/// Options of the tour.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Stop when the tour is over, instead of leaving the network up.
+    #[arg(long)]
+    exit: bool,
+    /// Folder of the network; a temporary one if not given.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+/// The coin as an ERC-20 token.
+const COIN: Address = address!("0000000000000000000000000000000000000C01");
+
+sol! {
+    interface Erc20 {
+        function balanceOf(address account) external view returns (uint256);
+        function transfer(address to, uint256 value) external returns (bool);
+        function approve(address spender, uint256 value) external returns (bool);
+    }
+
+    contract Notary {
+        event Claimed(bytes32 indexed document, address indexed claimant);
+        error AlreadyClaimed(bytes32 document, address claimant);
+        constructor(uint256 fee);
+        function claim(bytes32 document) external;
+    }
+}
+
+/// What the tour measured, for programs.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    milliseconds_to_final_receipt: u64,
+    transfer_fee: U256,
+    notary: Address,
+    proven_balance: U256,
+    proof_bytes: usize,
+    forged_proof: String,
+    height_before_restart: u64,
+    height_after_restart: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct BlockHash {
+    hash: B256,
+}
+
+type Receipt = alloy_rpc_types_eth::TransactionReceipt;
+
+/// Somebody who sends transactions.
+struct Wallet {
+    client: Client,
+    signer: PrivateKeySigner,
+    chain_id: u64,
+}
+
+impl Wallet {
+    fn address(&self) -> Address {
+        self.signer.address()
+    }
+
+    /// Signs a transaction, sends it, and waits for its receipt.
+    async fn send(&self, to: TxKind, value: U256, input: Bytes) -> Result<Receipt> {
+        let nonce: U256 = self.client.call("eth_getTransactionCount", (self.address(), "pending")).await?;
+        let gas_price: U256 = self.client.call("eth_gasPrice", ()).await?;
+        let mut call = json!({ "from": self.address(), "value": value, "input": input });
+        if let TxKind::Call(to) = to {
+            call["to"] = json!(to);
+        }
+        let gas: U256 = self.client.call("eth_estimateGas", (call,)).await?;
+        let transaction = TxEip1559 {
+            chain_id: self.chain_id,
+            nonce: nonce.to(),
+            gas_limit: gas.to::<u64>(),
+            max_fee_per_gas: gas_price.to::<u128>() * 2,
+            max_priority_fee_per_gas: 1_000_000,
+            to,
+            value,
+            input,
+            ..TxEip1559::default()
+        };
+        let signature = self.signer.sign_hash_sync(&transaction.signature_hash())?;
+        let raw = Bytes::from(TxEnvelope::from(transaction.into_signed(signature)).encoded_2718());
+        let hash: B256 = self.client.call("eth_sendRawTransaction", (raw,)).await?;
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < deadline {
+            if let Some(receipt) = self.client.call::<Option<Receipt>>("eth_getTransactionReceipt", (hash,)).await? {
+                return Ok(receipt);
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        bail!("transaction {hash} was not included within 20 seconds")
+    }
+
+    async fn call_contract(&self, to: Address, call: &impl SolCall) -> Result<Receipt> {
+        let receipt = self.send(TxKind::Call(to), U256::ZERO, call.abi_encode().into()).await?;
+        ensure!(receipt.status(), "a call of {to} reverted");
+        Ok(receipt)
+    }
+}
+
+async fn balance(client: &Client, address: Address) -> Result<U256> {
+    Ok(client.call("eth_getBalance", (address, "latest")).await?)
+}
+
+async fn token_balance(client: &Client, address: Address) -> Result<U256> {
+    let input = Bytes::from(Erc20::balanceOfCall { account: address }.abi_encode());
+    let output: Bytes = client.call("eth_call", (json!({ "to": COIN, "input": input }), "latest")).await?;
+    Ok(Erc20::balanceOfCall::abi_decode_returns(&output)?)
+}
+
+fn coins(wei: U256) -> String {
+    format!("{} STOA", format_ether(wei).trim_end_matches('0').trim_end_matches('.'))
+}
+
+fn ether(coins: u64) -> U256 {
+    U256::from(coins) * U256::from(10).pow(U256::from(18))
+}
+
+/// Runs the tour.
+pub(crate) fn run(options: Options, json: bool) -> Result<()> {
+    let temporary = tempfile::Builder::new().prefix("stoa-tour-").tempdir()?;
+    let folder = options.dir.unwrap_or_else(|| temporary.path().join("chain"));
+    let embedded = network::Options::embedded(folder);
+    let mut report = Report::default();
+    let (bob, known) = in_runtime(&embedded, async |running, wallets| walk(running, wallets, json, &mut report).await)?;
+    in_runtime(&embedded, async |running, wallets| {
+        after_restart(&running, &wallets[0].client, bob, known, json, &mut report).await?;
+        if json {
+            println!("{}", serde_json::to_string(&report)?);
+        }
+        if options.exit {
+            return Ok(());
+        }
+        if !json {
+            println!("\nThe network stays up at http://{}: point a wallet at it. Stop with Ctrl-C.", running.http());
+        }
+        network::interrupted().await
+    })
+}
+
+/// Starts the network, does something with it, and stops it.
+fn in_runtime<T>(
+    options: &network::Options,
+    visit: impl AsyncFnOnce(up::Running, Vec<Wallet>) -> Result<T>,
+) -> Result<T> {
+    let config = options.config()?;
+    let storage = runtime::Config::new().with_storage_directory(config.storage());
+    runtime::Runner::new(storage).start(async move |runtime| {
+        let (accounts, chain_id) = (config.accounts.clone(), config.genesis.chain_id);
+        let running = Box::pin(up::start(runtime, config)).await?;
+        let client = Client::new(format!("http://{}", running.http()));
+        let wallets = accounts.into_iter().map(|signer| Wallet { client: client.clone(), signer, chain_id });
+        visit(running, wallets.collect()).await
+    })
+}
+
+async fn walk(running: up::Running, wallets: Vec<Wallet>, json: bool, report: &mut Report) -> Result<(Address, u64)> {
+    let say = |text: String| if !json { output::line(text) };
+    let head = |number, text: &str| if !json { output::heading(number, text) };
+    let [alice, bob, carol, ..] = &*wallets else { bail!("the network has no accounts") };
+    let client = &alice.client;
+
+    head(1, "A network");
+    say(format!("One validator runs in this process, with its own keys, disk and consensus, and serves Ethereum's"));
+    say(format!("JSON-RPC at http://{}. Any Ethereum wallet or library can use it.", running.http()));
+
+    head(2, "A payment");
+    let (before, sender_before) = (balance(client, bob.address()).await?, balance(client, alice.address()).await?);
+    let start = Instant::now();
+    let receipt = alice.send(TxKind::Call(bob.address()), ether(3) / U256::from(2), Bytes::new()).await?;
+    let took = start.elapsed();
+    let fee = U256::from(receipt.gas_used()) * U256::from(receipt.effective_gas_price());
+    let spent = sender_before - balance(client, alice.address()).await?;
+    ensure!(balance(client, bob.address()).await? - before == ether(3) / U256::from(2), "Bob got another amount");
+    ensure!(spent >= ether(3) / U256::from(2), "Alice paid too little");
+    report.milliseconds_to_final_receipt = took.as_millis() as u64;
+    report.transfer_fee = fee;
+    say(format!("Alice signs a transfer of 1.5 STOA to Bob. {} ms later it is final, in block {}:", took.as_millis(), receipt.block_number().unwrap_or_default()));
+    say(format!("no later block can undo it. It cost {} gas, a fee of {}.", receipt.gas_used(), coins(fee)));
+
+    head(3, "The coin is a token, too");
+    let input = Erc20::transferCall { to: carol.address(), value: ether(2) };
+    let receipt = bob.call_contract(COIN, &input).await?;
+    let (plain, token) = (balance(client, carol.address()).await?, token_balance(client, carol.address()).await?);
+    ensure!(plain == token, "coin and token disagree: {plain} and {token}");
+    say(format!("Bob calls transfer(Carol, 2 STOA) on the ERC-20 contract at {COIN}:"));
+    say(format!("Rust code that every node runs. {} gas. Carol's balance, asked for as a coin's: {};", receipt.gas_used(), coins(plain)));
+    say(format!("asked for as a token's: {}. They are the same thing.", coins(token)));
+
+    head(4, "A contract in Solidity");
+    let code = hex::decode(include_str!("../contracts/Notary.hex").trim())?;
+    let fee = ether(1) / U256::from(4);
+    let code = [code, Notary::constructorCall { fee }.abi_encode()].concat();
+    let receipt = alice.send(TxKind::Create, U256::ZERO, code.into()).await?;
+    let notary = receipt.contract_address().ok_or_else(|| eyre!("no contract was created"))?;
+    report.notary = notary;
+    say(format!("Alice deploys a notary (bin/stoa/contracts/Notary.sol) at {notary}."));
+    let document = keccak256("the diary of Bob");
+    bob.call_contract(COIN, &Erc20::approveCall { spender: notary, value: fee }).await?;
+    let receipt = bob.call_contract(notary, &Notary::claimCall { document }).await?;
+    let claimed = receipt.inner.logs().iter().find_map(|log| Notary::Claimed::decode_log(&log.inner).ok());
+    let claimed = claimed.ok_or_else(|| eyre!("no claim was logged"))?;
+    ensure!(claimed.claimant == bob.address(), "somebody else claimed the document");
+    say(format!("Bob claims a document. Solidity calls the coin's Rust code, which moves the fee of {} to Alice,", coins(fee)));
+    say(format!("and logs Claimed({document}, Bob)."));
+    let again = json!({ "from": carol.address(), "to": notary, "input": Bytes::from(Notary::claimCall { document }.abi_encode()) });
+    match client.call::<Bytes>("eth_call", (again, "latest")).await {
+        Err(ClientError::Refused { data: Some(data), .. }) => {
+            let data: Bytes = serde_json::from_value(data)?;
+            let refused = Notary::AlreadyClaimed::abi_decode(&data)?;
+            ensure!(refused.claimant == bob.address(), "the refusal names somebody else");
+            say(format!("Carol tries the same and is refused: AlreadyClaimed, by {}.", refused.claimant));
+        }
+        other => bail!("Carol's claim was not refused as it should have been: {other:?}"),
+    }
+
+    head(5, "Trust nobody: a proof");
+    let proof = client.prove(bob.address(), &[]).await?;
+    let trusted: BlockHash = client.call("eth_getBlockByNumber", (proof.block_number, false)).await?;
+    let proven = proof.verify(trusted.hash, bob.address(), &[]).wrap_err("the node's proof does not hold")?;
+    report.proven_balance = proven.balance;
+    report.proof_bytes = proof.account_proof.len();
+    say(format!("The node says that Bob has {}, and proves it in {} bytes: hashes that lead", coins(proven.balance), proof.account_proof.len()));
+    say(format!("from his account to the state root of block {}, checked here with nothing but the block's hash.", proof.block_number));
+    let mut forged = proof.clone();
+    let mut bytes = forged.account_proof.to_vec();
+    // Inside the balance.
+    bytes[8] ^= 1;
+    forged.account_proof = bytes.into();
+    let refusal = match forged.verify(trusted.hash, bob.address(), &[]) {
+        Err(refusal) => refusal.to_string(),
+        Ok(_) => bail!("a forged balance was believed"),
+    };
+    say(format!("The same proof with one bit of the balance changed is refused: {refusal}."));
+    report.forged_proof = refusal;
+
+    let height = running.ledger.head().number();
+    report.height_before_restart = height;
+    head(6, "Stopping in the middle");
+    say(format!("The node is stopped at block {height}, without warning, and started again from its disk."));
+    Ok((bob.address(), height))
+}
+
+async fn after_restart(
+    running: &up::Running,
+    client: &Client,
+    bob: Address,
+    known: u64,
+    json: bool,
+    report: &mut Report,
+) -> Result<()> {
+    let height = running.ledger.head().number();
+    ensure!(height >= known, "blocks were lost: {known} before, {height} after");
+    report.height_after_restart = height;
+    let balance = balance(client, bob).await?;
+    ensure!(balance == report.proven_balance, "Bob's balance changed over the restart");
+    if !json {
+        output::line(format!("It is back at block {height}, and Bob still has {}. Nothing was lost.", coins(balance)));
+    }
+    Ok(())
+}

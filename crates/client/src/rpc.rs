@@ -1,0 +1,108 @@
+use crate::ProofReply;
+use alloy_primitives::{Address, U256};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// Calls a node over JSON-RPC. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    url: String,
+    id: Arc<AtomicU64>,
+}
+
+/// Why a call brought nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The node cannot be reached, or did not answer in time.
+    #[error("the node at {url} cannot be reached: {why}")]
+    Unreachable {
+        /// Where it should be.
+        url: String,
+        /// What the network said.
+        why: String,
+    },
+    /// The node refused.
+    #[error("{message} (code {code})")]
+    Refused {
+        /// JSON-RPC error code.
+        code: i64,
+        /// The node's words.
+        message: String,
+        /// What else it said, for example the bytes that a contract reverted with.
+        data: Option<Value>,
+    },
+    /// The answer has another shape than the method's.
+    #[error("the answer to {method} cannot be understood: {why}")]
+    Malformed {
+        /// The method called.
+        method: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    result: Option<Value>,
+    error: Option<Refusal>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    code: i64,
+    message: String,
+    data: Option<Value>,
+}
+
+impl Client {
+    /// A client of the node at `url`, for example `http://127.0.0.1:8545`.
+    pub fn new(url: impl Into<String>) -> Self {
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy().build().unwrap_or_default();
+        Self { http, url: url.into(), id: Arc::default() }
+    }
+
+    /// Calls a method with positional parameters.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn call<T: DeserializeOwned>(&self, method: &str, params: impl Serialize) -> Result<T, ClientError> {
+        let unreachable =
+            |why: reqwest::Error| ClientError::Unreachable { url: self.url.clone(), why: why.without_url().to_string() };
+        let malformed = |why: String| ClientError::Malformed { method: method.to_owned(), why };
+        let id = self.id.fetch_add(1, Ordering::Relaxed);
+        let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        let reply = self.http.post(&self.url).json(&request).send().await.map_err(unreachable)?;
+        let reply = reply.json::<Reply>().await.map_err(|why| malformed(why.without_url().to_string()))?;
+        if let Some(Refusal { code, message, data }) = reply.error {
+            return Err(ClientError::Refused { code, message, data });
+        }
+        serde_json::from_value(reply.result.unwrap_or(Value::Null)).map_err(|why| malformed(why.to_string()))
+    }
+
+    /// Number of the newest block.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn block_number(&self) -> Result<u64, ClientError> {
+        Ok(self.call::<U256>("eth_blockNumber", ()).await?.saturating_to())
+    }
+
+    /// What an account and slots of it hold at the newest block, with proofs to [`verify`](ProofReply::verify).
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn prove(&self, address: Address, slots: &[U256]) -> Result<ProofReply, ClientError> {
+        self.call("stoa_getProof", (address, slots, "latest")).await
+    }
+}

@@ -1,0 +1,48 @@
+//! What exists on development networks only: well-known accounts with money, and contracts that tools expect.
+
+use alloy_primitives::{Address, B256, U256};
+use alloy_signer_local::{MnemonicBuilder, PrivateKeySigner, coins_bip39::English};
+use stoa_base::{Account, Fees, Genesis};
+
+/// How many accounts are derived from the mnemonic.
+pub const ACCOUNTS: u32 = 10;
+
+/// Coins that each account starts with.
+pub const COINS: u64 = 10_000;
+
+/// Chain id of development networks, the one that Hardhat and Anvil use.
+pub const CHAIN_ID: u64 = 31337;
+
+/// Gas limit of a development network's blocks.
+const GAS_LIMIT: u64 = 150_000_000;
+
+/// The mnemonic is no BIP-39 one.
+#[derive(Debug, thiserror::Error)]
+#[error("the mnemonic is not one of BIP-39: {0}")]
+pub struct MnemonicError(String);
+
+/// The accounts of a mnemonic, derived as `m/44'/60'/0'/0/i` (BIP-44).
+///
+/// # Errors
+///
+/// If it is no BIP-39 mnemonic.
+pub fn accounts(mnemonic: &str) -> Result<Vec<PrivateKeySigner>, MnemonicError> {
+    let signer = |index| {
+        let builder = MnemonicBuilder::<English>::default().phrase(mnemonic).index(index);
+        builder.and_then(|builder| builder.build()).map_err(|error| MnemonicError(error.to_string()))
+    };
+    (0..ACCOUNTS).map(signer).collect()
+}
+
+/// The genesis of a development network.
+pub fn genesis(chain_id: u64, accounts: &[PrivateKeySigner], timestamp: u64) -> Genesis {
+    let coins = U256::from(COINS) * U256::from(10).pow(U256::from(18));
+    let rich = accounts.iter().map(|signer| (signer.address(), Account { balance: coins, ..Account::default() }));
+    let mut alloc = rich.collect::<std::collections::BTreeMap<Address, Account>>();
+    Genesis { chain_id, timestamp, gas_limit: GAS_LIMIT, fees: Fees::default(), development: true, alloc }
+}
+
+/// The private key of a development account, to be printed.
+pub fn private_key(signer: &PrivateKeySigner) -> B256 {
+    signer.to_bytes()
+}

@@ -1,0 +1,24 @@
+//! Puts the roles of a node together.
+//!
+//! [`up`] is an embedded network of one validator through the real consensus engine.
+
+pub mod development;
+mod rpc_pool;
+mod stoa_methods;
+pub mod up;
+mod waiting;
+
+use std::net::SocketAddr;
+use stoa_base::Genesis;
+
+/// Refuses to serve a chain whose money everybody has the keys of to other machines.
+fn check_loopback(genesis: &Genesis, http: SocketAddr) -> eyre::Result<()> {
+    if genesis.development && !http.ip().is_loopback() {
+        eyre::bail!(
+            "this is a development network, whose keys everybody knows: it is served on loopback only, not on {http} \
+             (use --http 127.0.0.1:{})",
+            http.port()
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! JSON-RPC methods of our own, under `stoa_`.
+//!
+//! | method | parameters | answers |
+//! |---|---|---|
+//! | `stoa_getProof` | address, slots, block | what the account and the slots hold at the block, with proofs |
+//! | `stoa_genesis` | - | the genesis file |
+
+use alloy_primitives::{Address, U256};
+use stoa_base::Genesis;
+use stoa_client::{ProofReply, SlotProof};
+use stoa_rpc::{BlockId, Context, Methods, Params, RpcError};
+
+/// How many slots one proof may cover.
+const MAX_SLOTS: usize = 1024;
+
+pub(crate) fn register(methods: &mut Methods) {
+    methods.add("stoa_getProof", get_proof);
+    methods.instant("stoa_genesis", genesis);
+}
+
+fn genesis(context: &Context, params: &Params) -> Result<Genesis, RpcError> {
+    params.none()?;
+    Ok(context.ledger().genesis().clone())
+}
+
+async fn get_proof(context: Context, params: Params) -> Result<ProofReply, RpcError> {
+    let (address, slots, at) = {
+        let mut reader = params.reader()?;
+        let read = (reader.required::<Address>()?, reader.required::<Vec<U256>>()?, reader.optional::<BlockId>()?);
+        reader.end()?;
+        read
+    };
+    if slots.len() > MAX_SLOTS {
+        return Err(RpcError::limit(format!("too many slots ({}), want at most {MAX_SLOTS}", slots.len())));
+    }
+    let proof = context.ledger().prove(address, &slots).await.map_err(|error| RpcError::server(error.to_string()))?;
+    let block = proof.block;
+    if let Some(at) = at {
+        let asked = context.number(at)?.ok_or_else(RpcError::header_not_found)?;
+        // The proof may be of a block that came in after the client asked for the newest.
+        if asked != block.number() && asked < context.head().number().min(block.number()) {
+            let newest = block.number();
+            return Err(RpcError::server(format!(
+                "the state of block {asked} can no longer be proven, only that of the newest ({newest}): ask for latest"
+            )));
+        }
+    }
+    let slots = slots.into_iter().zip(proof.slots);
+    Ok(ProofReply {
+        header: alloy_rlp::encode(block.header()).into(),
+        block_hash: block.hash(),
+        block_number: U256::from(block.number()),
+        account_proof: proof.account.to_bytes(),
+        storage_proof: slots.map(|(key, proof)| SlotProof { key, proof: proof.to_bytes() }).collect(),
+    })
+}

@@ -1,0 +1,148 @@
+use crate::{
+    rpc_pool::RpcPool,
+    waiting::{Head, Mempool},
+};
+use alloy_primitives::{Address, keccak256};
+use alloy_signer_local::PrivateKeySigner;
+use commonware_runtime::{Network, Resolver};
+use eyre::{WrapErr as _, bail};
+use std::{
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use stoa_base::Genesis;
+use stoa_consensus::{Pace, Single, start_single};
+use stoa_ledger::{
+    Ledger, LedgerConfig,
+    state::{self, Runtime},
+};
+use stoa_mempool::Pool;
+use stoa_rpc::Server;
+
+/// Bytes of the state database's pages in memory.
+const STATE_CACHE: usize = 256 << 20;
+
+/// Bytes of transactions in a block.
+const BLOCK_BYTES: usize = 4 << 20;
+
+/// How long the last blocks before a crash may take to be executed again.
+const REPLAY: Duration = Duration::from_secs(60);
+
+/// What an embedded network runs with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Folder of chain, state and waiting transactions.
+    pub folder: PathBuf,
+    /// Where JSON-RPC is served.
+    pub http: SocketAddr,
+    /// What the chain begins with.
+    pub genesis: Genesis,
+    /// Keys that the node signs with when asked to; only on development networks.
+    pub accounts: Vec<PrivateKeySigner>,
+    /// How often blocks come.
+    pub pace: Pace,
+    /// Of how many blocks back the state can be read.
+    pub history: u64,
+}
+
+impl Config {
+    /// The part of a folder that the runtime's storage takes.
+    pub fn storage(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+}
+
+/// A running embedded network.
+pub struct Running {
+    /// The chain.
+    pub ledger: Ledger,
+    /// Transactions that wait.
+    pub pool: Pool,
+    rpc: stoa_rpc::Handle,
+}
+
+impl Running {
+    /// Where JSON-RPC is served.
+    pub fn http(&self) -> SocketAddr {
+        self.rpc.local_addr()
+    }
+
+    /// Serves nobody any more. The chain stops with the runtime.
+    pub async fn stop(self) {
+        self.rpc.shutdown().await;
+    }
+}
+
+/// Starts a network of one validator that serves JSON-RPC.
+///
+/// # Errors
+///
+/// If the folder holds another chain or damaged data, or the port is taken.
+pub async fn start<E>(runtime: E, config: Config) -> eyre::Result<Running>
+where
+    E: Runtime + rand::CryptoRng + Network + Resolver,
+{
+    crate::check_loopback(&config.genesis, config.http)?;
+    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let state_config = state::config(&runtime, "stoa", STATE_CACHE, threads);
+    let ledger_config = LedgerConfig { history: config.history, ..LedgerConfig::new(config.folder.join("history")) };
+    let ledger =
+        Ledger::open(runtime.child("genesis"), config.genesis, ledger_config, state_config.clone()).await?;
+    let beneficiary = config.accounts.first().map_or(Address::ZERO, PrivateKeySigner::address);
+
+    let waiting = Mempool::new(ledger.clone());
+    let single = Single {
+        ledger: ledger.clone(),
+        state: state_config,
+        waiting: waiting.clone(),
+        beneficiary,
+        pace: config.pace,
+        max_bytes: BLOCK_BYTES,
+        seed: keccak256([b"stoa validator", ledger.first().hash().as_slice()].concat()).0,
+    };
+    // Boxed, for the state of all that starts is large.
+    Box::pin(start_single(runtime.child("validator"), single)).await;
+
+    // Clients have seen what the history holds: serve nobody before the state has come up to it.
+    let newest = ledger.newest_recorded()?;
+    let deadline = Instant::now() + REPLAY;
+    while ledger.head().number() < newest {
+        if Instant::now() > deadline {
+            bail!("block {newest} was final before the last stop, but the state stays at {}", ledger.head().number());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+
+    // The pool checks what it kept against the state, which has joined the ledger now.
+    let state = Arc::new(Head(ledger.clone()));
+    let pool = Pool::open(&config.folder.join("mempool"), stoa_mempool::Config::default(), state)
+        .wrap_err("the file of waiting transactions cannot be opened")?;
+    waiting.open(pool.clone());
+    tokio::spawn(maintain(pool.clone()));
+
+    let rpc = Server::builder(ledger.clone(), Arc::new(RpcPool(pool.clone())))
+        .accounts(config.accounts)
+        .methods(crate::stoa_methods::register)
+        .bind(config.http)
+        .await
+        .wrap_err_with(|| format!("cannot listen on {}", config.http))?;
+    Ok(Running { ledger, pool, rpc })
+}
+
+/// Lets the pool tidy up every few seconds.
+async fn maintain(pool: Pool) {
+    let start = Instant::now();
+    let mut every = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        every.tick().await;
+        let pool = pool.clone();
+        let now = start.elapsed().as_millis() as u64;
+        let tidied = tokio::task::spawn_blocking(move || pool.maintain(now)).await;
+        if let Ok(Err(error)) = tidied {
+            tracing::error!(%error, "the file of waiting transactions cannot be written");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+use alloy_consensus::Transaction as _;
+use alloy_primitives::{Address, B256, map::{HashMap, HashSet}};
+use std::sync::{Arc, OnceLock};
+use stoa_base::Recovered;
+use stoa_consensus::Waiting;
+use stoa_ledger::{Committed, Ledger, execute::Refusal};
+use stoa_mempool::{Account, Pool, State};
+use tokio::sync::Notify;
+
+/// The head of the ledger, as the mempool checks transactions against it.
+pub(crate) struct Head(pub(crate) Ledger);
+
+impl State for Head {
+    fn chain_id(&self) -> u64 {
+        self.0.genesis().chain_id
+    }
+
+    fn gas_limit(&self) -> u64 {
+        self.0.head().header().gas_limit
+    }
+
+    fn account(&self, address: Address) -> Result<Account, String> {
+        let state = self.0.state(self.0.head().number()).map_err(|error| error.to_string())?;
+        let account = state.sender(address).map_err(|error| error.to_string())?;
+        Ok(Account { nonce: account.nonce, balance: account.balance, has_code: account.has_code })
+    }
+}
+
+/// The mempool, as consensus takes transactions from it.
+#[derive(Clone)]
+pub(crate) struct Mempool {
+    /// Missing until the state that it checks against has joined the ledger.
+    pool: Arc<OnceLock<Pool>>,
+    opened: Arc<Notify>,
+    ledger: Ledger,
+}
+
+impl Mempool {
+    pub(crate) fn new(ledger: Ledger) -> Self {
+        Self { pool: Arc::default(), opened: Arc::default(), ledger }
+    }
+
+    /// From now on there are transactions.
+    pub(crate) fn open(&self, pool: Pool) {
+        let _ = self.pool.set(pool);
+        self.opened.notify_waiters();
+    }
+
+    /// Tells the pool what a block changed.
+    pub(crate) fn on_block(&self, committed: &Committed) {
+        let Some(pool) = self.pool.get() else { return };
+        let block = &committed.block;
+        let recipients = block.transactions().iter().filter_map(|transaction| transaction.to());
+        let addresses = committed.senders.iter().copied().chain(recipients).collect::<HashSet<_>>();
+        let head = Head(self.ledger.clone());
+        let changed = addresses.into_iter().filter_map(|address| {
+            let account = head.account(address).inspect_err(|error| tracing::error!(%error, "the state cannot be read"));
+            account.ok().map(|account| (address, account.nonce, account.balance))
+        });
+        let included = block.transactions().iter().map(|transaction| *transaction.tx_hash());
+        pool.on_block(changed, included);
+    }
+}
+
+impl Waiting for Mempool {
+    fn best(&self, base_fee: u64, gas: u64, used: &HashMap<Address, u64>) -> Vec<Arc<Recovered>> {
+        let mut left = gas;
+        let mut best = Vec::new();
+        let waiting = self.pool.get().into_iter().flat_map(|pool| pool.best_after(base_fee, used));
+        for transaction in waiting {
+            // What executes uses less than its limit: half as much again fills a block more often.
+            left = left.saturating_sub(transaction.gas_limit() / 2);
+            best.push(transaction);
+            if left == 0 {
+                break;
+            }
+        }
+        best
+    }
+
+    fn is_empty(&self) -> bool {
+        self.pool.get().is_none_or(|pool| pool.status().pending == 0)
+    }
+
+    async fn arrived(&self) {
+        match self.pool.get() {
+            Some(pool) => drop(pool.subscribe().recv().await),
+            None => self.opened.notified().await,
+        }
+    }
+
+    fn sender(&self, hash: &B256) -> Option<Address> {
+        Some(self.pool.get()?.get(hash)?.signer())
+    }
+
+    fn refused(&self, transaction: &Recovered, why: &Refusal) {
+        tracing::debug!(hash = %transaction.tx_hash(), %why, "a waiting transaction cannot be included");
+    }
+
+    fn finalized(&self, committed: &Committed) {
+        self.on_block(committed);
+    }
+}
