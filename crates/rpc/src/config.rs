@@ -14,6 +14,8 @@ pub enum Origins {
 pub struct Config {
     /// Connections open at the same time; the next one gets HTTP status 503.
     pub max_connections: usize,
+    /// How many of the connections may be WebSockets; the next one gets HTTP status 503.
+    pub max_websockets: usize,
     /// Bytes of a request's head, the request line and all headers.
     pub max_header_bytes: usize,
     /// How long a client may take for a request's head. Also how long a connection may stay idle between requests.
@@ -22,8 +24,12 @@ pub struct Config {
     pub body_timeout: Duration,
     /// How long a client may take without reading anything of what is sent to it.
     pub write_timeout: Duration,
-    /// Bytes of an HTTP body or a WebSocket message.
+    /// Bytes of an HTTP body.
     pub max_request_bytes: usize,
+    /// Bytes of a WebSocket message.
+    pub max_message_bytes: usize,
+    /// Bytes that large bodies and answers of all connections may take together.
+    pub max_buffered_bytes: usize,
     /// Levels of arrays and objects inside each other in a request.
     pub max_depth: usize,
     /// Requests in a batch.
@@ -64,8 +70,6 @@ pub struct Config {
     pub sync_timeout: Duration,
     /// Tip suggested while no block shows what others pay, in wei per gas.
     pub default_priority_fee: u128,
-    /// Whether transactions without a chain id (before EIP-155) are taken.
-    pub allow_unprotected: bool,
     /// Pages that may call.
     pub origins: Origins,
     /// Names in the `Host` header that are served besides `localhost` and plain IP addresses. Looked at only on
@@ -78,11 +82,14 @@ impl Default for Config {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             max_connections: 4_096,
+            max_websockets: 512,
             max_header_bytes: 32 << 10,
             header_timeout: Duration::from_secs(120),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
             max_request_bytes: 10 << 20,
+            max_message_bytes: 4 << 20,
+            max_buffered_bytes: 512 << 20,
             max_depth: 100,
             max_batch: 1_000,
             max_response_bytes: 25 << 20,
@@ -103,7 +110,6 @@ impl Default for Config {
             max_trace_bytes: 128 << 20,
             sync_timeout: Duration::from_secs(20),
             default_priority_fee: 1_000_000_000,
-            allow_unprotected: false,
             origins: Origins::Any,
             hosts: Vec::new(),
         }

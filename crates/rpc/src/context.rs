@@ -1,5 +1,6 @@
 use crate::{
     Config, Methods, Params, Pool, RpcError,
+    budget::{Budget, Counted},
     filters::Filters,
     methods::Method,
     protocol::{self, Body, Request},
@@ -34,6 +35,8 @@ pub(crate) struct Node {
     pub filters: Filters,
     pub recent: Recent,
     pub subscriptions: Arc<AtomicUsize>,
+    pub websockets: Arc<AtomicUsize>,
+    pub memory: Budget,
 }
 
 /// One client's connection, and what it holds of things that are counted.
@@ -70,6 +73,11 @@ impl Drop for Slot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Other clients' large bodies and answers take all the memory there is for them.
+pub(crate) fn crowded() -> RpcError {
+    RpcError::limit("the node is busy with large requests, try again later")
 }
 
 /// What a method gets to work with: the chain, the pool, the settings. Cheap to clone.
@@ -222,26 +230,44 @@ impl Context {
         job.await.map_err(|_| crashed())?
     }
 
-    /// Answers a body; `None` if it holds only notifications.
-    pub(crate) async fn answer(&self, body: Bytes) -> Option<Vec<u8>> {
+    /// Answers a body; `None` if it holds only notifications. The answer is counted until it has been sent.
+    pub(crate) async fn answer(&self, body: Bytes) -> Option<Bytes> {
         let deadline = Instant::now() + self.config().request_timeout;
         let mut out = Vec::with_capacity(256);
+        let mut charge = self.node.memory.charge();
         match protocol::read(&body, self.config().max_batch, self.config().max_depth) {
             Err(error) => protocol::write(&mut out, None, &Err(error)),
             Ok(Body::Single(request)) => {
                 let (id, outcome) = self.outcome(&body, request, deadline).await;
-                protocol::write(&mut out, Some(id?), &outcome);
+                let id = id?;
+                protocol::write(&mut out, Some(id), &outcome);
+                if !charge.grow_to(out.len()) {
+                    out.clear();
+                    protocol::write(&mut out, Some(id), &Err(crowded()));
+                }
             }
             Ok(Body::Batch(requests)) => {
+                let mut refused = None;
                 for request in requests {
-                    let full = out.len() > self.config().max_response_bytes;
-                    let (id, outcome) = match request {
-                        Ok(request) if full => (request.id.map(|id| id.get()), Err(RpcError::response_too_large())),
-                        request => self.outcome(&body, request, deadline).await,
+                    let (id, outcome) = match (request, &refused) {
+                        (Ok(request), Some(error)) => (request.id.map(|id| id.get()), Err(RpcError::clone(error))),
+                        (request, _) => self.outcome(&body, request, deadline).await,
                     };
-                    if let Some(id) = id {
-                        out.push(if out.is_empty() { b'[' } else { b',' });
-                        protocol::write(&mut out, Some(id), &outcome);
+                    let Some(id) = id else { continue };
+                    let before = out.len();
+                    out.push(if out.is_empty() { b'[' } else { b',' });
+                    protocol::write(&mut out, Some(id), &outcome);
+                    if refused.is_none() {
+                        refused = match out.len() {
+                            length if length > self.config().max_response_bytes => Some(RpcError::response_too_large()),
+                            length if !charge.grow_to(length) => Some(crowded()),
+                            _ => None,
+                        };
+                        if let Some(error) = &refused {
+                            out.truncate(before);
+                            out.push(if out.is_empty() { b'[' } else { b',' });
+                            protocol::write(&mut out, Some(id), &Err(error.clone()));
+                        }
                     }
                 }
                 if out.is_empty() {
@@ -250,7 +276,7 @@ impl Context {
                 out.push(b']');
             }
         }
-        Some(out)
+        Some(Bytes::from_owner(Counted { bytes: out, _charge: charge }))
     }
 
     /// The identifier to answer under, if any, and the outcome.

@@ -91,8 +91,6 @@ impl Filters {
     /// -32005 if there are too many.
     pub fn install(&self, context: &Context, kind: Kind) -> Result<B128, RpcError> {
         let config = context.config();
-        let mut by_id = self.by_id.lock();
-        by_id.retain(|_, filter| filter.polled.elapsed() < config.filter_timeout);
         let slots = Slot::take(&context.connection.filters, config.max_filters_per_connection)
             .zip(Slot::take(&self.count, config.max_filters))
             .ok_or_else(|| {
@@ -106,7 +104,7 @@ impl Filters {
             Kind::Blocks | Kind::Logs(_) => context.head().number(),
         };
         let id = B128::random();
-        by_id.insert(id, Filter { kind, last, polled: Instant::now(), _slots: [slots.0, slots.1] });
+        self.by_id.lock().insert(id, Filter { kind, last, polled: Instant::now(), _slots: [slots.0, slots.1] });
         Ok(id)
     }
 

@@ -2,18 +2,20 @@
 
 use crate::{
     Config, Origins, RpcError,
-    context::{Connection, Context, Node},
+    context::{Connection, Context, Node, Slot, crowded},
     protocol, websocket,
 };
 use axum::{
     Extension, Router,
-    body::{Body, to_bytes},
+    body::Body,
     extract::{Request, State, ws::WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::any,
 };
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
 use std::{net::IpAddr, sync::Arc};
 use tokio::{sync::watch, time::timeout};
 
@@ -83,7 +85,7 @@ fn origin_allowed(config: &Config, origin: &HeaderValue) -> bool {
     }
 }
 
-fn json(status: StatusCode, body: Vec<u8>) -> Response {
+fn json(status: StatusCode, body: Bytes) -> Response {
     (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
 }
 
@@ -91,7 +93,7 @@ fn json(status: StatusCode, body: Vec<u8>) -> Response {
 fn refusal(status: StatusCode, error: RpcError) -> Response {
     let mut body = Vec::new();
     protocol::write(&mut body, None, &Err(error));
-    json(status, body)
+    json(status, body.into())
 }
 
 async fn serve(
@@ -106,12 +108,18 @@ async fn serve(
         if !origin.is_none_or(|origin| origin_allowed(config, origin)) {
             return (StatusCode::FORBIDDEN, "origin not allowed\n").into_response();
         }
-        let max = config.max_request_bytes;
+        let Some(slot) = Slot::take(&service.node.websockets, config.max_websockets) else {
+            return refusal(StatusCode::SERVICE_UNAVAILABLE, RpcError::limit("too many WebSocket connections"));
+        };
+        let max = config.max_message_bytes;
         return upgrade
             .max_message_size(max)
             .max_frame_size(max)
             .max_write_buffer_size(2 * config.max_response_bytes)
-            .on_upgrade(move |socket| websocket::serve(socket, service.node, service.shutdown));
+            .on_upgrade(async move |socket| {
+                let _slot = slot;
+                websocket::serve(socket, service.node, service.shutdown).await;
+            });
     }
     match *request.method() {
         Method::POST => post(service.node, connection.0, request).await,
@@ -140,31 +148,50 @@ async fn post(node: Arc<Node>, connection: Arc<Connection>, request: Request<Bod
         let why = "invalid content type, only application/json is supported";
         return refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, RpcError::invalid_request(why));
     }
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if length.is_some_and(|length: u64| length > max as u64) {
+    let length: Option<u64> =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if length.is_some_and(|length| length > max as u64) {
         return too_large();
     }
-    let body = match timeout(config.body_timeout, to_bytes(request.into_body(), max)).await {
+    let mut charge = node.memory.charge();
+    let mut stream = request.into_body().into_data_stream();
+    let mut body = BytesMut::new();
+    let read = async {
+        while let Some(part) = stream.next().await {
+            let Ok(part) = part else { return Err(Unread::Broken) };
+            if body.len() + part.len() > max {
+                return Err(Unread::TooLarge);
+            }
+            if !charge.grow_to(body.len() + part.len()) {
+                return Err(Unread::Crowded);
+            }
+            if length == Some(part.len() as u64) {
+                // All of it came at once, so nothing needs to be joined.
+                return Ok(part);
+            }
+            body.extend_from_slice(&part);
+        }
+        Ok(body.split().freeze())
+    };
+    let body = match timeout(config.body_timeout, read).await {
+        Ok(Ok(body)) => body,
         Err(_) => return refusal(StatusCode::REQUEST_TIMEOUT, RpcError::timeout()),
-        Ok(Err(error)) if is_length_limit(&error) => return too_large(),
-        Ok(Err(_)) => {
+        Ok(Err(Unread::TooLarge)) => return too_large(),
+        Ok(Err(Unread::Crowded)) => return refusal(StatusCode::SERVICE_UNAVAILABLE, crowded()),
+        Ok(Err(Unread::Broken)) => {
             return refusal(StatusCode::BAD_REQUEST, RpcError::parse("the body ends before it is complete"));
         }
-        Ok(Ok(body)) => body,
     };
-    let context = Context { node, connection, message: 0 };
-    json(StatusCode::OK, context.answer(body).await.unwrap_or_default())
+    let context = Context { node: node.clone(), connection, message: 0 };
+    let answer = context.answer(body).await;
+    json(StatusCode::OK, answer.unwrap_or_default())
 }
 
-fn is_length_limit(error: &axum::Error) -> bool {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = source {
-        if error.to_string().contains("length limit exceeded") {
-            return true;
-        }
-        source = error.source();
-    }
-    false
+/// Why a body could not be read.
+enum Unread {
+    TooLarge,
+    Crowded,
+    Broken,
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 //! Others extend the server: [`Builder::method`] and [`Builder::methods`] add or replace methods, [`Builder::router`]
 //! adds routes on the same port.
 
+mod budget;
 mod config;
 mod context;
 mod debug;

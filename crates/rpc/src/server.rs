@@ -2,6 +2,7 @@
 
 use crate::{
     Config, Context, Methods, Pool, RpcError,
+    budget::Budget,
     context::{Connection, Node},
     filters::Filters,
     http,
@@ -116,6 +117,7 @@ impl Builder {
     pub async fn bind(self, address: SocketAddr) -> io::Result<Handle> {
         let listener = TcpListener::bind(address).await?;
         let local = listener.local_addr()?;
+        let memory = Budget::new(self.config.max_buffered_bytes);
         let node = Arc::new(Node {
             reads: Arc::new(Semaphore::new(self.config.read_workers.max(1))),
             executions: Arc::new(Semaphore::new(self.config.execution_workers.max(1))),
@@ -128,6 +130,8 @@ impl Builder {
             filters: Filters::default(),
             recent: Recent::default(),
             subscriptions: Arc::new(AtomicUsize::new(0)),
+            websockets: Arc::new(AtomicUsize::new(0)),
+            memory,
         });
         let (stop, stopped) = watch::channel(false);
         let service =
@@ -169,7 +173,7 @@ impl Handle {
 /// Keeps the newest blocks at hand.
 async fn remember_blocks(node: Arc<Node>, mut stopped: watch::Receiver<bool>) {
     let mut blocks = node.ledger.subscribe();
-    let mut tidy = tokio::time::interval(Duration::from_secs(30));
+    let mut tidy = tokio::time::interval(node.config.filter_timeout / 8 + Duration::from_millis(1));
     loop {
         tokio::select! {
             _ = stopped.changed() => return,

@@ -19,9 +19,11 @@ use std::{
 use stoa_base::Recovered;
 use stoa_ledger::Committed;
 
-enum Kind {
+/// What a subscription tells of.
+#[derive(Clone)]
+pub(crate) enum Kind {
     Heads,
-    Logs(Query),
+    Logs(Arc<Query>),
     Pending { full: bool },
 }
 
@@ -52,16 +54,12 @@ struct NotificationParams<'a, T> {
     result: &'a T,
 }
 
-fn notification<T: Serialize>(subscription: B128, result: &T, out: &mut Vec<String>) {
-    let message = Notification {
-        jsonrpc: "2.0",
-        method: "eth_subscription",
-        params: NotificationParams { subscription, result },
-    };
-    match serde_json::to_string(&message) {
-        Ok(text) => out.push(text),
-        Err(error) => tracing::error!(%error, "a notification cannot be written as JSON"),
-    }
+fn notification<T: Serialize>(subscription: B128, result: &T) -> Option<String> {
+    let params = NotificationParams { subscription, result };
+    let message = Notification { jsonrpc: "2.0", method: "eth_subscription", params };
+    serde_json::to_string(&message)
+        .inspect_err(|error| tracing::error!(%error, "a notification cannot be written as JSON"))
+        .ok()
 }
 
 impl Subscriptions {
@@ -74,42 +72,44 @@ impl Subscriptions {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.by_id.lock().is_empty()
+    /// Those that may speak.
+    pub fn active(&self) -> Vec<(B128, Kind)> {
+        let by_id = self.by_id.lock();
+        let active = by_id.iter().filter(|(_, subscription)| subscription.unanswered.is_none());
+        active.map(|(id, subscription)| (*id, subscription.kind.clone())).collect()
     }
+}
 
-    /// The messages that a new block causes.
-    pub fn on_block(&self, committed: &Committed) -> Vec<String> {
-        let mut out = Vec::new();
-        let head = BlockView { committed: committed.clone(), detail: Detail::Header, pending: false };
-        for (id, subscription) in self.by_id.lock().iter() {
-            match &subscription.kind {
-                _ if subscription.unanswered.is_some() => {}
-                Kind::Heads => notification(*id, &head, &mut out),
-                Kind::Logs(query) => query.logs_of(committed).for_each(|log| notification(*id, &log, &mut out)),
-                Kind::Pending { .. } => {}
+/// The messages that a new block causes, made one after the other.
+pub(crate) fn on_block<'a>(
+    active: &'a [(B128, Kind)],
+    committed: &'a Committed,
+) -> impl Iterator<Item = String> + Send + 'a {
+    active.iter().flat_map(move |(id, kind)| -> Box<dyn Iterator<Item = String> + Send + 'a> {
+        match kind {
+            Kind::Heads => {
+                let head = BlockView { committed: committed.clone(), detail: Detail::Header, pending: false };
+                Box::new(notification(*id, &head).into_iter())
             }
+            Kind::Logs(query) => Box::new(query.logs_of(committed).filter_map(move |log| notification(*id, &log))),
+            Kind::Pending { .. } => Box::new(std::iter::empty()),
         }
-        out
-    }
+    })
+}
 
-    /// The messages that a newly waiting transaction causes.
-    pub fn on_pending(&self, transaction: &Recovered) -> Vec<String> {
-        let mut out = Vec::new();
-        for (id, subscription) in self.by_id.lock().iter() {
-            match subscription.kind {
-                _ if subscription.unanswered.is_some() => {}
-                Kind::Pending { full: false } => notification(*id, transaction.inner().hash(), &mut out),
-                Kind::Pending { full: true } => {
-                    let view =
-                        TransactionView { transaction: transaction.inner(), from: transaction.signer(), place: None };
-                    notification(*id, &view, &mut out);
-                }
-                Kind::Heads | Kind::Logs(_) => {}
-            }
+/// The messages that a newly waiting transaction causes, made one after the other.
+pub(crate) fn on_pending<'a>(
+    active: &'a [(B128, Kind)],
+    transaction: &'a Recovered,
+) -> impl Iterator<Item = String> + Send + 'a {
+    active.iter().filter_map(move |(id, kind)| match kind {
+        Kind::Pending { full: false } => notification(*id, transaction.inner().hash()),
+        Kind::Pending { full: true } => {
+            let (from, transaction) = (transaction.signer(), transaction.inner());
+            notification(*id, &TransactionView { transaction, from, place: None })
         }
-        out
-    }
+        Kind::Heads | Kind::Logs(_) => None,
+    })
 }
 
 fn table(context: &Context) -> Result<&Subscriptions, RpcError> {
@@ -131,7 +131,7 @@ pub(crate) fn subscribe(context: &Context, params: &Params) -> Result<B128, RpcE
         "logs" => {
             let query: Query = reader.optional()?.unwrap_or_default();
             query.check(context)?;
-            Kind::Logs(query)
+            Kind::Logs(Arc::new(query))
         }
         "newPendingTransactions" => Kind::Pending { full: reader.optional()?.unwrap_or_default() },
         other => {

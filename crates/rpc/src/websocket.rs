@@ -4,8 +4,12 @@
 //! order they come about. While it writes it does not read, so a client that does not read its answers gets no new
 //! ones; one that does not read at all is dropped after the write timeout.
 
-use crate::context::{Connection, Context, Node};
-use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use crate::{
+    context::{Connection, Context, Node},
+    subscriptions::{Kind, Subscriptions, on_block, on_pending},
+};
+use alloy_primitives::B128;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
 use bytes::Bytes;
 use futures::{StreamExt, stream::FuturesUnordered};
 use std::sync::Arc;
@@ -66,8 +70,8 @@ pub(crate) async fn serve(socket: WebSocket, node: Arc<Node>, mut shutdown: watc
             },
             event = pending.recv() => match event {
                 Ok(transaction) => {
-                    let messages = session.subscriptions_messages(|table| table.on_pending(&transaction));
-                    session.send_all(messages).await
+                    let active = session.active();
+                    session.send_all(on_pending(&active, &transaction)).await
                 }
                 Err(RecvError::Lagged(_)) => true,
                 Err(RecvError::Closed) => false,
@@ -91,17 +95,17 @@ pub(crate) async fn serve(socket: WebSocket, node: Arc<Node>, mut shutdown: watc
 }
 
 impl Session {
-    fn answer(&mut self, body: Bytes) -> impl Future<Output = (u64, Option<Vec<u8>>)> + use<> {
+    fn answer(&mut self, body: Bytes) -> impl Future<Output = (u64, Option<Bytes>)> + use<> {
         self.context.message += 1;
         let context = self.context.clone();
         async move { (context.message, context.answer(body).await) }
     }
 
-    async fn send_answer(&mut self, message: u64, answer: Option<Vec<u8>>) -> bool {
+    async fn send_answer(&mut self, message: u64, answer: Option<Bytes>) -> bool {
         if let Some(answer) = answer {
             // Answers are built from JSON text alone, so they are always UTF-8.
-            let Ok(text) = String::from_utf8(answer) else { return false };
-            if !self.send(Message::Text(text.into())).await {
+            let Ok(text) = Utf8Bytes::try_from(answer) else { return false };
+            if !self.send(Message::Text(text)).await {
                 return false;
             }
         }
@@ -111,35 +115,27 @@ impl Session {
         true
     }
 
-    fn subscriptions_messages(
-        &self,
-        messages: impl FnOnce(&crate::subscriptions::Subscriptions) -> Vec<String>,
-    ) -> Vec<String> {
-        match &self.context.connection.subscriptions {
-            Some(table) if !table.is_empty() => messages(table),
-            _ => Vec::new(),
-        }
+    fn active(&self) -> Vec<(B128, Kind)> {
+        self.context.connection.subscriptions.as_ref().map(Subscriptions::active).unwrap_or_default()
     }
 
     /// Tells of a block, and of those before it that were missed.
     async fn on_block(&mut self, committed: Committed) -> bool {
         let number = committed.block.number();
-        let wanted = self.context.connection.subscriptions.as_ref().is_some_and(|table| !table.is_empty());
-        if wanted && number > self.told + 1 {
+        let active = self.active();
+        if !active.is_empty() && number > self.told + 1 {
             for missed in (self.told + 1).max(number.saturating_sub(MAX_CATCH_UP))..number {
                 let Ok(Some(block)) = self.context.read(move |context| context.block(missed)).await else { break };
-                let messages = self.subscriptions_messages(|table| table.on_block(&block));
-                if !self.send_all(messages).await {
+                if !self.send_all(on_block(&active, &block)).await {
                     return false;
                 }
             }
         }
         self.told = number;
-        let messages = self.subscriptions_messages(|table| table.on_block(&committed));
-        self.send_all(messages).await
+        self.send_all(on_block(&active, &committed)).await
     }
 
-    async fn send_all(&mut self, messages: Vec<String>) -> bool {
+    async fn send_all(&mut self, messages: impl Iterator<Item = String>) -> bool {
         for message in messages {
             if !self.send(Message::Text(message.into())).await {
                 return false;

@@ -8,12 +8,9 @@ use crate::{
     request::{Call, Price},
     view::OwnedReceipt,
 };
-use alloy_consensus::{
-    Transaction as _, TxEip1559, TxEip2930, TxEip7702, TxLegacy, TypedTransaction, transaction::SignerRecoverable,
-};
-use alloy_eips::eip2718::{Decodable2718, Eip2718Error};
+use alloy_consensus::{TxEip1559, TxEip2930, TxEip7702, TxLegacy, TypedTransaction};
 use alloy_primitives::{B256, TxKind};
-use stoa_base::{Recovered, Transaction};
+use stoa_base::Recovered;
 use tokio::{
     sync::broadcast::error::RecvError,
     time::{Instant, timeout_at},
@@ -25,7 +22,7 @@ pub(super) fn register(methods: &mut Methods) {
             let mut reader = params.reader()?;
             let Data(raw) = reader.required()?;
             reader.end()?;
-            let transaction = recover(context, &raw)?;
+            let transaction = recover(&raw)?;
             submit(context, transaction)
         })
         .add("eth_sendRawTransactionSync", send_and_wait);
@@ -35,38 +32,9 @@ pub(super) fn register(methods: &mut Methods) {
 ///
 /// # Errors
 ///
-/// -32000 if it cannot be decoded, is for another chain, of a type that is not taken, or badly signed.
-pub fn recover(context: &Context, raw: &[u8]) -> Result<Recovered, RpcError> {
-    let mut rest = raw;
-    let transaction = Transaction::decode_2718(&mut rest).map_err(|error| {
-        RpcError::server(match error {
-            Eip2718Error::UnexpectedType(_) => "transaction type not supported".into(),
-            Eip2718Error::RlpError(_) if raw.is_empty() => "typed transaction too short".into(),
-            other => format!("rlp: {other}"),
-        })
-    })?;
-    if !rest.is_empty() {
-        return Err(RpcError::server("rlp: input contains more than one value"));
-    }
-    if transaction.is_eip4844() {
-        return Err(RpcError::server(
-            "transaction type not supported: blob transactions are not accepted on this chain",
-        ));
-    }
-    match transaction.chain_id() {
-        Some(other) if other != context.chain_id() => {
-            return Err(RpcError::server(format!(
-                "invalid sender: invalid chain id for signer: have {other} want {}",
-                context.chain_id()
-            )));
-        }
-        None if !context.config().allow_unprotected => {
-            return Err(RpcError::server("only replay-protected (EIP-155) transactions allowed over RPC"));
-        }
-        _ => {}
-    }
-    // The check that `s` is in the lower half (EIP-2) is part of this.
-    transaction.try_into_recovered().map_err(|_| RpcError::server("invalid sender"))
+/// -32000 if it cannot be decoded, is of a type that is not taken, or badly signed.
+pub fn recover(raw: &[u8]) -> Result<Recovered, RpcError> {
+    stoa_mempool::recover(raw).map_err(|error| RpcError::server(error.to_string()))
 }
 
 /// Hands a transaction to the pool. Blocking.
@@ -91,7 +59,7 @@ async fn send_and_wait(context: Context, params: Params) -> Result<OwnedReceipt,
     };
     // Before the transaction is sent, so that its block cannot be missed.
     let mut blocks = context.ledger().subscribe();
-    let hash = context.read(move |context| submit(context, recover(context, &raw)?)).await?;
+    let hash = context.read(move |context| submit(context, recover(&raw)?)).await?;
     let deadline = Instant::now() + limit;
     let timed_out = || RpcError {
         data: Some(hash.0.into()),

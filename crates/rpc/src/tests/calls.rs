@@ -63,7 +63,7 @@ fn who_has_nothing_cannot_give() {
         assert!(message.starts_with("insufficient funds for gas * price + value: address"), "{message}");
         let (_, message, _) = node.fails("eth_estimateGas", call).await;
         assert!(message.starts_with("insufficient funds"), "{message}");
-        let call = json!([{"from": poor, "to": Address::ZERO, "gasPrice": "0x1"}]);
+        let call = json!([{"from": poor, "to": Address::ZERO, "gasPrice": "0xb2d05e00"}]);
         let (_, message, _) = node.fails("eth_estimateGas", call).await;
         assert_eq!(message, "gas required exceeds allowance (0)");
     });

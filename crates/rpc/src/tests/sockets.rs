@@ -137,7 +137,7 @@ fn a_hundred_thousand_subscriptions_are_bounded_and_given_back() {
 
 #[test]
 fn a_message_beyond_the_limit_ends_the_connection_and_nothing_else() {
-    let config = Config { max_request_bytes: 1_000, ..Config::default() };
+    let config = Config { max_message_bytes: 1_000, ..Config::default() };
     with_node(
         config,
         |builder| builder,

@@ -1,0 +1,71 @@
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Memory that bodies and answers of all connections may take together. What is small is not counted: its number is
+/// bounded by the number of connections.
+#[derive(Clone)]
+pub(crate) struct Budget(Arc<Semaphore>);
+
+/// Bytes of one unit, and of what costs nothing.
+const UNIT: usize = 64 << 10;
+
+impl Budget {
+    pub fn new(bytes: usize) -> Self {
+        Self(Arc::new(Semaphore::new((bytes / UNIT).min(Semaphore::MAX_PERMITS))))
+    }
+
+    /// Begins to count something that is empty yet.
+    pub fn charge(&self) -> Charge {
+        Charge { budget: self.clone(), held: None }
+    }
+}
+
+/// What one body or answer takes of the budget, until it is dropped.
+pub(crate) struct Charge {
+    budget: Budget,
+    held: Option<OwnedSemaphorePermit>,
+}
+
+impl Charge {
+    /// Counts `bytes` in all from now on. `false` if there is no room for that.
+    pub fn grow_to(&mut self, bytes: usize) -> bool {
+        let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let Some(more) = (bytes / UNIT).checked_sub(held).filter(|more| *more > 0) else { return true };
+        let Ok(more) = u32::try_from(more) else { return false };
+        let Ok(permit) = self.budget.0.clone().try_acquire_many_owned(more) else { return false };
+        match &mut self.held {
+            Some(held) => held.merge(permit),
+            None => self.held = Some(permit),
+        }
+        true
+    }
+}
+
+/// Bytes that stay counted for as long as anybody holds them.
+pub(crate) struct Counted {
+    pub bytes: Vec<u8>,
+    pub _charge: Charge,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_bounded_and_given_back() {
+        let budget = Budget::new(10 * UNIT);
+        let (mut first, mut second) = (budget.charge(), budget.charge());
+        assert!(first.grow_to(UNIT - 1), "what is small is free");
+        assert!(first.grow_to(6 * UNIT) && first.grow_to(6 * UNIT));
+        assert!(!second.grow_to(5 * UNIT));
+        assert!(second.grow_to(4 * UNIT));
+        drop(first);
+        assert!(second.grow_to(10 * UNIT) && !second.grow_to(11 * UNIT));
+    }
+}
