@@ -1,0 +1,540 @@
+//! A native call while it runs: who called, what it may use, what it costs.
+//!
+//! Everything that native code does to the chain goes through its [`Context`], and is paid for there as the EVM's own
+//! instructions are: storage by SLOAD and SSTORE (warm, cold, refunds, the stipend rule), logs by LOG, hashes of
+//! mapping keys by KECCAK256, calls by CALL with its 63/64 rule. Besides that a call costs [`BASE_GAS`], and what it
+//! computes is free: a native contract computes little between its accesses, and what grows with the call data was
+//! paid for with the call data. Functions that do heavier work charge for it with [`Context::charge`].
+
+use crate::{
+    Error, NativeContract, Result,
+    evm::{Machine, NativeCall},
+};
+use alloy_primitives::{Address, B256, Bytes, Log, LogData, U256, keccak256};
+use alloy_sol_types::{SolCall, SolEvent};
+use revm::{
+    context_interface::{CreateScheme, host::LoadError},
+    handler::FrameResult,
+    interpreter::{
+        CallInput, CallInputs, CallScheme, CallValue, CreateInputs, FrameInput, Gas, InstructionResult, SharedMemory,
+        instructions::contract::load_account_delegated, interpreter_action::FrameInit,
+    },
+    primitives::hardfork::SpecId,
+    state::AccountExtension,
+};
+use std::fmt;
+
+/// What entering native code costs, in gas, beyond what the call itself does: finding and decoding its function.
+pub const BASE_GAS: u64 = 100;
+
+/// What a call, or the creation of a contract, came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Whether it succeeded. If not, it changed nothing.
+    pub success: bool,
+    /// What it returned, or the data that it reverted with.
+    pub output: Bytes,
+}
+
+/// A native call while it runs.
+pub struct Context<'a> {
+    machine: &'a mut dyn Machine,
+    gas: Gas,
+    memory: SharedMemory,
+    data: Bytes,
+    caller: Address,
+    this: Address,
+    code: Address,
+    value: U256,
+    is_static: bool,
+    depth: usize,
+}
+
+impl<'a> Context<'a> {
+    /// Runs a contract's code in a frame of its own.
+    pub(crate) fn run(
+        machine: &'a mut dyn Machine,
+        call: NativeCall,
+        contract: &dyn NativeContract,
+    ) -> (Gas, Result<Bytes>) {
+        let NativeCall { inputs, data, memory, depth } = call;
+        let mut cx = Self {
+            machine,
+            gas: Gas::new_with_regular_gas_and_reservoir(inputs.gas_limit, inputs.reservoir),
+            memory,
+            data,
+            caller: inputs.caller,
+            this: inputs.target_address,
+            code: inputs.bytecode_address,
+            value: inputs.value.get(),
+            is_static: inputs.is_static,
+            depth,
+        };
+        let result = cx.enter(contract);
+        (cx.gas, result)
+    }
+
+    fn enter(&mut self, contract: &dyn NativeContract) -> Result<Bytes> {
+        self.charge(BASE_GAS)?;
+        if self.is_delegated() && !contract.may_be_delegated() {
+            return Err(Error::EMPTY);
+        }
+        contract.call(self)
+    }
+
+    /// Runs code as the contract at `this`, without a limit of gas.
+    pub(crate) fn system<T>(
+        machine: &'a mut dyn Machine,
+        this: Address,
+        code: impl FnOnce(&mut Context<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut cx = Context {
+            machine,
+            gas: Gas::new(u64::MAX),
+            memory: SharedMemory::new(),
+            data: Bytes::new(),
+            caller: this,
+            this,
+            code: this,
+            value: U256::ZERO,
+            is_static: false,
+            depth: 0,
+        };
+        let checkpoint = cx.machine.checkpoint();
+        let result = code(&mut cx);
+        cx.machine.end(checkpoint, result.is_ok());
+        result
+    }
+
+    /// Who called: an account that signed a transaction, or a contract.
+    pub const fn caller(&self) -> Address {
+        self.caller
+    }
+
+    /// The account whose storage and coin this call works on.
+    pub const fn this(&self) -> Address {
+        self.this
+    }
+
+    /// Where the running code lives; differs from [`Context::this`] in a delegated call.
+    pub const fn code(&self) -> Address {
+        self.code
+    }
+
+    /// Whether the code runs on the storage of another account, as a clone's implementation does.
+    pub fn is_delegated(&self) -> bool {
+        self.this != self.code
+    }
+
+    /// The coin that came with the call, in wei.
+    pub const fn value(&self) -> U256 {
+        self.value
+    }
+
+    /// The call data: a selector and the encoded arguments.
+    pub fn data(&self) -> &Bytes {
+        &self.data
+    }
+
+    /// Whether nothing may be changed.
+    pub const fn is_static(&self) -> bool {
+        self.is_static
+    }
+
+    /// The block's time, in seconds since 1970.
+    pub fn timestamp(&self) -> u64 {
+        self.machine.env().timestamp().saturating_to()
+    }
+
+    /// The block's number.
+    pub fn block_number(&self) -> u64 {
+        self.machine.env().block_number().saturating_to()
+    }
+
+    /// The block's randomness. Its proposer knows it first, and may give the block up for it.
+    pub fn prevrandao(&self) -> B256 {
+        self.machine.env().prevrandao().unwrap_or_default().into()
+    }
+
+    /// The chain's id.
+    pub fn chain_id(&self) -> u64 {
+        self.machine.env().chain_id().saturating_to()
+    }
+
+    /// The account that signed the transaction.
+    pub fn origin(&self) -> Address {
+        self.machine.env().caller()
+    }
+
+    /// Gas that the call has left.
+    pub const fn gas_left(&self) -> u64 {
+        self.gas.remaining()
+    }
+
+    /// Pays for work.
+    ///
+    /// # Errors
+    ///
+    /// Out of gas.
+    pub fn charge(&mut self, gas: u64) -> Result<()> {
+        if self.gas.record_regular_cost(gas) { Ok(()) } else { Err(Error::OUT_OF_GAS) }
+    }
+
+    /// Refuses to go on in a static call.
+    ///
+    /// # Errors
+    ///
+    /// Halts, as the EVM does for a write in a static call.
+    pub const fn require_writable(&self) -> Result<()> {
+        match self.is_static {
+            true => Err(Error::Halt(InstructionResult::StateChangeDuringStaticCall)),
+            false => Ok(()),
+        }
+    }
+
+    /// The keccak256 hash, paid for.
+    ///
+    /// # Errors
+    ///
+    /// Out of gas.
+    pub fn keccak256(&mut self, bytes: &[u8]) -> Result<B256> {
+        let cost = self.machine.host().gas_params().keccak256_cost(bytes.len());
+        // KECCAK256's constant part is charged by the interpreter's table, not by its formula.
+        self.charge(30 + cost)?;
+        Ok(keccak256(bytes))
+    }
+
+    /// Reads a slot of storage, as SLOAD.
+    ///
+    /// # Errors
+    ///
+    /// Out of gas.
+    pub fn sload(&mut self, slot: U256) -> Result<U256> {
+        let params = self.machine.host().gas_params();
+        let (warm, cold) = (params.warm_storage_read_cost(), params.cold_storage_additional_cost());
+        self.charge(warm)?;
+        let skip_cold = self.gas.remaining() < cold;
+        let load = self.machine.host().sload_skip_cold_load(self.this, slot, skip_cold).map_err(missing)?;
+        if load.is_cold {
+            self.charge(cold)?;
+        }
+        Ok(load.data)
+    }
+
+    /// Writes a slot of storage, as SSTORE.
+    ///
+    /// # Errors
+    ///
+    /// Out of gas, also where no more than the stipend of a plain transfer is left; halts in a static call.
+    pub fn sstore(&mut self, slot: U256, value: U256) -> Result<()> {
+        self.require_writable()?;
+        let params = self.machine.host().gas_params();
+        let (stipend, base, cold) = (params.call_stipend(), params.sstore_static_gas(), params.cold_storage_cost());
+        if self.gas.remaining() <= stipend {
+            return Err(Error::Halt(InstructionResult::ReentrancySentryOOG));
+        }
+        self.charge(base)?;
+        let skip_cold = self.gas.remaining() < cold;
+        let this = self.this;
+        let load = self.machine.host().sstore_skip_cold_load(this, slot, value, skip_cold).map_err(missing)?;
+        let params = self.machine.host().gas_params();
+        let (cost, refund) =
+            (params.sstore_dynamic_gas(true, &load.data, load.is_cold), params.sstore_refund(true, &load.data));
+        self.charge(cost)?;
+        self.gas.record_refund(refund);
+        Ok(())
+    }
+
+    /// Reads a slot of the storage that lasts one transaction, as TLOAD.
+    ///
+    /// # Errors
+    ///
+    /// Out of gas.
+    pub fn tload(&mut self, slot: U256) -> Result<U256> {
+        self.charge(100)?;
+        Ok(self.machine.host().tload(self.this, slot))
+    }
+
+    /// Writes a slot of the storage that lasts one transaction, as TSTORE.
+    ///
+    /// # Errors
+    ///
+    /// Out of gas; halts in a static call.
+    pub fn tstore(&mut self, slot: U256, value: U256) -> Result<()> {
+        self.require_writable()?;
+        self.charge(100)?;
+        self.machine.host().tstore(self.this, slot, value);
+        Ok(())
+    }
+
+    /// Emits an event, as LOG.
+    ///
+    /// # Errors
+    ///
+    /// Out of gas; halts in a static call.
+    pub fn emit<E: SolEvent>(&mut self, event: &E) -> Result<()> {
+        self.emit_raw(event.encode_log_data())
+    }
+
+    fn emit_raw(&mut self, data: LogData) -> Result<()> {
+        self.require_writable()?;
+        let topics = data.topics().len() as u8;
+        let cost = self.machine.host().gas_params().log_cost(topics, data.data.len() as u64);
+        // LOG's constant part is charged by the interpreter's table, not by its formula.
+        self.charge(375 + cost)?;
+        self.machine.log(Log { address: self.this, data });
+        Ok(())
+    }
+
+    /// An account's coin, in wei, as BALANCE.
+    ///
+    /// # Errors
+    ///
+    /// Out of gas.
+    pub fn balance(&mut self, address: Address) -> Result<U256> {
+        let params = self.machine.host().gas_params();
+        let (warm, cold) = (params.warm_storage_read_cost(), params.cold_account_additional_cost());
+        self.charge(warm)?;
+        let skip_cold = self.gas.remaining() < cold;
+        let load = self.machine.host().load_account_info_skip_cold_load(address, false, skip_cold).map_err(missing)?;
+        let (balance, is_cold) = (load.balance, load.is_cold);
+        if is_cold {
+            self.charge(cold)?;
+        }
+        Ok(balance)
+    }
+
+    /// Whether an account has code, as EXTCODESIZE tells.
+    ///
+    /// # Errors
+    ///
+    /// Out of gas.
+    pub fn has_code(&mut self, address: Address) -> Result<bool> {
+        let params = self.machine.host().gas_params();
+        let (warm, cold) = (params.warm_storage_read_cost(), params.cold_account_additional_cost());
+        self.charge(warm)?;
+        let skip_cold = self.gas.remaining() < cold;
+        let load = self.machine.host().load_account_info_skip_cold_load(address, true, skip_cold).map_err(missing)?;
+        let (has_code, is_cold) = (!load.is_empty_code_hash(), load.is_cold);
+        if is_cold {
+            self.charge(cold)?;
+        }
+        Ok(has_code)
+    }
+
+    /// Calls another contract with up to 63/64 of the gas, as CALL. A failed call is no error: see [`Outcome`].
+    ///
+    /// # Errors
+    ///
+    /// Out of gas; halts when value is sent in a static call.
+    pub fn call(&mut self, to: Address, value: U256, data: Bytes) -> Result<Outcome> {
+        if self.is_static && !value.is_zero() {
+            return Err(Error::Halt(InstructionResult::CallNotAllowedInsideStatic));
+        }
+        self.call_with(CallScheme::Call, to, value, data)
+    }
+
+    /// Calls another contract, which may change nothing, as STATICCALL.
+    ///
+    /// # Errors
+    ///
+    /// Out of gas.
+    pub fn static_call(&mut self, to: Address, data: Bytes) -> Result<Outcome> {
+        self.call_with(CallScheme::StaticCall, to, U256::ZERO, data)
+    }
+
+    /// Runs another contract's code on this account, for this caller, as DELEGATECALL.
+    ///
+    /// # Errors
+    ///
+    /// Out of gas.
+    pub fn delegate_call(&mut self, code: Address, data: Bytes) -> Result<Outcome> {
+        self.call_with(CallScheme::DelegateCall, code, U256::ZERO, data)
+    }
+
+    fn call_with(&mut self, scheme: CallScheme, to: Address, value: U256, data: Bytes) -> Result<Outcome> {
+        let transfers = !value.is_zero();
+        let host = self.machine.host();
+        let params = host.gas_params();
+        let (warm, transfer, stipend) =
+            (params.warm_storage_read_cost(), params.transfer_value_cost(), params.call_stipend());
+        self.charge(if transfers { warm + transfer } else { warm })?;
+        let left = self.gas.remaining();
+        let creates = scheme == CallScheme::Call;
+        let (cost, _, bytecode, hash) =
+            load_account_delegated(self.machine.host(), SpecId::OSAKA, left, to, transfers, creates)
+                .map_err(missing)?;
+        self.charge(cost)?;
+        let forwarded = self.machine.host().gas_params().call_stipend_reduction(self.gas.remaining());
+        self.charge(forwarded)?;
+
+        let delegated = scheme == CallScheme::DelegateCall;
+        let inputs = CallInputs {
+            input: CallInput::Bytes(data),
+            return_memory_offset: 0..0,
+            gas_limit: forwarded + if transfers { stipend } else { 0 },
+            reservoir: self.gas.reservoir(),
+            bytecode_address: to,
+            known_bytecode: (hash, bytecode),
+            target_address: if delegated { self.this } else { to },
+            caller: if delegated { self.caller } else { self.this },
+            value: if delegated { CallValue::Apparent(self.value) } else { CallValue::Transfer(value) },
+            scheme,
+            is_static: self.is_static || scheme == CallScheme::StaticCall,
+            charged_new_account_state_gas: false,
+        };
+        self.execute(FrameInput::Call(Box::new(inputs))).map(|(outcome, _)| outcome)
+    }
+
+    /// Creates a contract from its init code, as CREATE, or CREATE2 where there is a salt. `Ok(Err(_))` is a
+    /// creation that failed.
+    ///
+    /// # Errors
+    ///
+    /// Out of gas; halts in a static call or when the code is longer than the EVM allows.
+    pub fn create(
+        &mut self,
+        init_code: Bytes,
+        value: U256,
+        salt: Option<B256>,
+    ) -> Result<std::result::Result<Address, Outcome>> {
+        self.require_writable()?;
+        let (len, host) = (init_code.len(), self.machine.host());
+        if len > host.max_initcode_size() {
+            return Err(Error::Halt(InstructionResult::CreateInitCodeSizeLimit));
+        }
+        let params = host.gas_params();
+        let (init, create) = (params.initcode_cost(len), params.create_cost());
+        let (create2, scheme) = match salt {
+            Some(salt) => (params.create2_cost(len), CreateScheme::Create2 { salt: salt.into() }),
+            None => (create, CreateScheme::Create),
+        };
+        self.charge(init + create2)?;
+        let forwarded = self.machine.host().gas_params().call_stipend_reduction(self.gas.remaining());
+        self.charge(forwarded)?;
+        let inputs = CreateInputs::new(self.this, scheme, value, init_code, forwarded, self.gas.reservoir());
+        let (outcome, address) = self.execute(FrameInput::Create(Box::new(inputs)))?;
+        Ok(match address {
+            Some(address) if outcome.success => Ok(address),
+            _ => Err(outcome),
+        })
+    }
+
+    /// Runs a frame and takes its unused gas back.
+    fn execute(&mut self, frame_input: FrameInput) -> Result<(Outcome, Option<Address>)> {
+        let memory = self.memory.new_child_context();
+        let result = self.machine.execute(FrameInit { depth: self.depth + 1, memory, frame_input });
+        self.memory.free_child_context();
+        let mut result = result?;
+        let ended = result.instruction_result();
+        revm::handler::handle_reservoir_remaining_gas(ended, self.gas.tracker_mut(), result.gas_mut().tracker_mut());
+        let created = match &result {
+            FrameResult::Create(outcome) => outcome.address,
+            FrameResult::Call(_) => None,
+        };
+        let output = result.into_interpreter_result().output;
+        Ok((Outcome { success: ended.is_ok(), output }, created))
+    }
+
+    /// A typed call, as Solidity writes `contract.function(arguments)`.
+    ///
+    /// # Errors
+    ///
+    /// Reverts as Solidity does: with the callee's own data if it failed, without data if there is no contract or its
+    /// answer cannot be decoded. Out of gas.
+    pub fn call_typed<C: SolCall>(&mut self, to: Address, value: U256, call: &C) -> Result<C::Return> {
+        let outcome = self.call(to, value, call.abi_encode().into())?;
+        self.answer::<C>(to, outcome)
+    }
+
+    /// A typed call of a function that changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::call_typed`].
+    pub fn view_typed<C: SolCall>(&mut self, to: Address, call: &C) -> Result<C::Return> {
+        let outcome = self.static_call(to, call.abi_encode().into())?;
+        self.answer::<C>(to, outcome)
+    }
+
+    fn answer<C: SolCall>(&mut self, to: Address, outcome: Outcome) -> Result<C::Return> {
+        if !outcome.success {
+            return Err(Error::Revert(outcome.output));
+        }
+        if outcome.output.is_empty() && !self.has_code(to)? {
+            return Err(Error::EMPTY);
+        }
+        C::abi_decode_returns_with_config(&outcome.output, crate::abi::decoder(outcome.output.len()))
+            .map_err(|_| Error::EMPTY)
+    }
+
+    /// Sends coin of this account to another, running no code there. For payments to accounts that might refuse them
+    /// or reenter. `false` if this account has not enough.
+    ///
+    /// # Errors
+    ///
+    /// Out of gas; halts in a static call.
+    pub fn transfer(&mut self, to: Address, value: U256) -> Result<bool> {
+        let from = self.this;
+        self.transfer_from(from, to, value)
+    }
+
+    /// Moves coin between any two accounts: the coin's own right.
+    pub(crate) fn transfer_from(&mut self, from: Address, to: Address, value: U256) -> Result<bool> {
+        self.require_writable()?;
+        for address in [from, to] {
+            self.balance(address)?;
+        }
+        Ok(self.machine.transfer(from, to, value)?.is_none())
+    }
+
+    /// What an account carries beside Ethereum's fields, its balance, and whether it ends with the transaction. Not
+    /// charged: it comes with a balance.
+    pub(crate) fn extension(&mut self, address: Address) -> Result<(AccountExtension, U256, bool)> {
+        let (info, destroyed) = self.machine.account(address)?;
+        Ok((info.extension.clone(), info.balance, destroyed))
+    }
+
+    /// Replaces what an account carries. Not charged.
+    pub(crate) fn set_extension(&mut self, address: Address, extension: AccountExtension) -> Result<()> {
+        self.require_writable()?;
+        self.machine.set_extension(address, extension)
+    }
+
+    /// Runs code whose effects are undone, and only they, if it fails.
+    ///
+    /// # Errors
+    ///
+    /// What the code fails with.
+    pub fn attempt<T>(&mut self, code: impl FnOnce(&mut Context<'_>) -> Result<T>) -> Result<T> {
+        let checkpoint = self.machine.checkpoint();
+        let refunded = self.gas.refunded();
+        let result = code(self);
+        if result.is_err() {
+            self.gas.set_refunded(refunded);
+        }
+        self.machine.end(checkpoint, result.is_ok());
+        result
+    }
+}
+
+/// What is not there: not paid for, or not readable.
+fn missing(error: LoadError) -> Error {
+    match error {
+        LoadError::ColdLoadSkipped => Error::OUT_OF_GAS,
+        LoadError::DBError => Error::Fatal,
+    }
+}
+
+impl fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("caller", &self.caller)
+            .field("this", &self.this)
+            .field("code", &self.code)
+            .field("value", &self.value)
+            .field("is_static", &self.is_static)
+            .field("gas_left", &self.gas.remaining())
+            .finish_non_exhaustive()
+    }
+}
