@@ -66,7 +66,8 @@ fn genesis(accounts: u64) -> Genesis {
     let code = Bytes::from(hex::decode(include_str!("../../contracts/Token.hex").trim()).expect("the file is hex"));
     let storage = (0..accounts).map(|n| (balance_slot(account(n)), B256::from(U256::from(1) << 100)));
     genesis.alloc.insert(TOKEN, Account { nonce: 1, code, storage: storage.collect(), ..Account::default() });
-    for native in stoa_contract::Natives::stoa().genesis() {
+    let supply = genesis.alloc.values().map(|account| account.balance).sum();
+    for native in stoa_contract::Natives::stoa().genesis(supply, 1) {
         let storage = native.storage.into_iter().collect();
         genesis.alloc.insert(native.address, Account { nonce: 1, code: native.code, storage, ..Account::default() });
     }

@@ -1,4 +1,3 @@
-use crate::shim as stoa_contract;
 use crate::{
     LedgerError,
     execute::{self, Changes, Choices, Executed, ExecutionError, Rules, Transactions},
@@ -19,7 +18,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 use stoa_base::{Block, Genesis, Receipt, Recovered};
-use crate::shim::Natives;
+use stoa_contract::Natives;
 use tokio::sync::broadcast;
 
 /// How many final blocks a slow subscriber may lag behind before it misses some.
@@ -481,6 +480,22 @@ impl Ledger {
         Ok(sealed)
     }
 
+    /// Sets a balance outside any block: what that changes in the state at the head.
+    pub(crate) async fn set_balance<E: Runtime>(
+        &self,
+        batch: &Batch<E>,
+        address: Address,
+        balance: U256,
+    ) -> Result<Changes, ExecutionError> {
+        let head = self.head();
+        let rules = self.rules(&|_| None);
+        execute::set_balance(&rules, &BatchSource::<E>(batch), head.header(), address, balance).await
+    }
+
+    fn rules<'a>(&'a self, hashes: &'a (dyn Fn(u64) -> Option<B256> + Send + Sync)) -> Rules<'a> {
+        Rules { genesis: &self.inner.genesis, natives: &self.inner.natives, cache: &self.inner.cache, hashes }
+    }
+
     async fn execute<E: Runtime>(
         &self,
         batch: &Batch<E>,
@@ -494,12 +509,7 @@ impl Ledger {
             let known = hashes.iter().find(|(n, _)| *n == number).map(|(_, hash)| *hash);
             known.or_else(|| Some(self.block(number).ok()??.block.hash()))
         };
-        let rules = Rules {
-            genesis: &self.inner.genesis,
-            natives: &self.inner.natives,
-            cache: &self.inner.cache,
-            hashes: &look_up,
-        };
+        let rules = self.rules(&look_up);
         execute::execute(&rules, &BatchSource::<E>(batch), pending, (parent.header(), parent.hash()), choices, transactions, ahead).await
     }
 

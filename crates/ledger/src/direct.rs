@@ -113,14 +113,17 @@ impl<E: Runtime> Direct<E> {
     /// # Errors
     ///
     /// If state or history fail.
-    pub async fn set(&mut self, address: Address, what: Set) -> Result<(), LedgerError> {
-        let head = self.ledger.head().number();
+    pub async fn set(&mut self, address: Address, what: Set) -> Result<(), ExecutionError> {
         let mut changes = Changes::default();
         let key = account_key(&address);
         let old = self.read(key).await?;
         let mut account = as_account(old.clone())?.unwrap_or_default();
         match what {
-            Set::Balance(balance) => account.balance = balance,
+            Set::Balance(balance) => {
+                let batch = self.state.new_batches().await;
+                changes = self.ledger.set_balance::<E>(&batch, address, balance).await?;
+                return self.change(changes).await;
+            }
             Set::Nonce(nonce) => account.nonce = nonce,
             Set::Code(code) => {
                 account.code_hash = keccak256(&code);
@@ -137,12 +140,16 @@ impl<E: Runtime> Direct<E> {
         }
         let new = (!account.is_empty()).then_some(Leaf::Account(account));
         changes.insert(key, Change { old, new });
+        self.change(changes).await
+    }
+
+    async fn change(&mut self, mut changes: Changes) -> Result<(), ExecutionError> {
         changes.retain(|_, change| change.old != change.new);
-        self.ledger.history().note(head, &changes)?;
+        self.ledger.history().note(self.ledger.head().number(), &changes)?;
         if !self.snapshots.is_empty() {
             self.undone.extend(changes.iter().map(|(key, change)| (*key, change.old.clone())));
         }
-        self.write(&changes, self.ledger.head()).await
+        Ok(self.write(&changes, self.ledger.head()).await?)
     }
 
     async fn read(&self, key: state::Key) -> Result<Option<Leaf>, LedgerError> {

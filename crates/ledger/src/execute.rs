@@ -4,7 +4,6 @@
 //! what happens to a transaction that cannot be included ([`Transactions::refuse`]). The virtual machine runs on a
 //! fiber, so that a read from disk suspends it without blocking a thread, on a real runtime or a simulated one.
 
-use crate::shim as stoa_contract;
 use crate::{
     LedgerError,
     fees::next_base_fee,
@@ -25,7 +24,7 @@ use revm::{
 use sha2::Digest as _;
 use std::{ptr::NonNull, sync::Arc};
 use stoa_base::{Genesis, Receipt, Recovered};
-use crate::shim::Natives;
+use stoa_contract::Natives;
 
 /// One value before and after a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -208,13 +207,8 @@ pub(crate) async fn execute<S: Source>(
     let known = ahead.iter().flat_map(|tx| std::iter::once(tx.signer()).chain(tx.to()));
     view.prefetch(known.map(|address| account_key(&address))).await?;
 
-    let mut stack = FiberStack::default();
     let run = || run(rules, view, &mut header, &mut *transactions);
-    // SAFETY: `stack` lives in this future, outlives the fiber that is awaited here, and nothing else touches it.
-    #[expect(unsafe_code, reason = "revm offers its fibers through this function only")]
-    let fiber = unsafe { on_fiber_with_stack(NonNull::from(&mut stack), run) };
-    let outcome = fiber.await.map_err(|error| LedgerError::Storage(format!("execution was interrupted: {error}")))?;
-    let (executed, receipts, changes) = outcome?;
+    let (executed, receipts, changes) = on_fiber(run).await?;
 
     let senders = executed.iter().map(|tx| tx.signer()).collect();
     header.transactions_root = merkle_root(executed.iter().map(|tx| Digest(tx.tx_hash().0)));
@@ -227,6 +221,44 @@ pub(crate) async fn execute<S: Source>(
         senders: Arc::new(senders),
         changes: Arc::new(changes),
     })
+}
+
+/// Runs code that reads a [`View`]: what is not at hand suspends it.
+async fn on_fiber<T: Send>(
+    run: impl FnOnce() -> Result<T, ExecutionError> + Send,
+) -> Result<T, ExecutionError> {
+    let mut stack = FiberStack::default();
+    // SAFETY: `stack` lives in this future, outlives the fiber that is awaited here, and nothing else touches it.
+    #[expect(unsafe_code, reason = "revm offers its fibers through this function only")]
+    let fiber = unsafe { on_fiber_with_stack(NonNull::from(&mut stack), run) };
+    fiber.await.map_err(|error| LedgerError::Storage(format!("execution was interrupted: {error}")))?
+}
+
+/// Sets a balance outside any block, votes and total supply included, on the state after `header`.
+pub(crate) async fn set_balance<S: Source>(
+    rules: &Rules<'_>,
+    source: &S,
+    header: &Header,
+    address: Address,
+    balance: U256,
+) -> Result<Changes, ExecutionError> {
+    let view = View::new(source, Vec::new(), rules.cache, rules.hashes);
+    on_fiber(|| {
+        let cfg = stoa_contract::cfg(rules.genesis.chain_id);
+        let mut evm = stoa_contract::Evm::new(view, block_env(header), cfg, rules.natives.clone());
+        evm.set_balance(address, balance).map_err(machine_failed)?;
+        evm.ctx_mut().journal_mut().touch_account(address);
+        finish(evm)
+    })
+    .await
+}
+
+/// The error of a machine that has no transaction to blame.
+fn machine_failed(error: EVMError<LedgerError>) -> ExecutionError {
+    match error {
+        EVMError::Database(error) => error.into(),
+        error => LedgerError::Storage(format!("the virtual machine failed: {error}")).into(),
+    }
 }
 
 type Run = (Vec<Arc<Recovered>>, Vec<Receipt>, Changes);
@@ -262,8 +294,7 @@ fn run<S: Source>(
                 transactions.refuse(&transaction, why.into()).map_err(refused)?;
                 continue;
             }
-            Err(EVMError::Database(error)) => return Err(error.into()),
-            Err(error) => return Err(LedgerError::Storage(format!("the virtual machine failed: {error}")).into()),
+            Err(error) => return Err(machine_failed(error)),
         };
         used += result.tx_gas_used();
         receipts.push(receipt(&transaction, result, used, header.base_fee_per_gas.unwrap_or_default()));
@@ -311,7 +342,7 @@ fn receipt(transaction: &Recovered, result: ExecutionResult, cumulative: u64, ba
 /// Turns what the virtual machine holds into changes of keys.
 fn finish<S: Source>(mut evm: stoa_contract::Evm<View<'_, S>>) -> Result<Changes, ExecutionError> {
     let delta = balance_delta(evm.state(), &evm.db().accounts);
-    evm.end_block(delta).map_err(|error| LedgerError::Storage(format!("the end of the block failed: {error}")))?;
+    evm.end_block(delta).map_err(machine_failed)?;
     let state = evm.finalize();
     let view = evm.into_db();
     let mut changes = Changes::default();

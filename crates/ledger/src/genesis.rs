@@ -14,7 +14,7 @@ use stoa_base::{Block, Genesis, Seal};
 /// The values that a genesis file puts into the state.
 fn changes(genesis: &Genesis) -> Changes {
     let mut changes = Changes::default();
-    let mut put = |key, leaf| changes.insert(key, Change { old: None, new: Some(leaf) });
+    let mut put = |key, leaf| drop(changes.insert(key, Change { old: None, new: Some(leaf) }));
     for (address, account) in &genesis.alloc {
         let leaf = AccountLeaf {
             nonce: account.nonce,

@@ -195,11 +195,6 @@ impl History {
         batch.commit().map_err(failed)
     }
 
-    /// The oldest block whose old values are kept.
-    pub(crate) fn oldest_undo(&self) -> Result<Option<u64>, LedgerError> {
-        self.touched.first_key_value().map(|entry| number_of(&entry.key().map_err(failed)?)).transpose()
-    }
-
     /// The newest block.
     pub(crate) fn newest(&self) -> Result<Option<u64>, LedgerError> {
         self.blocks.last_key_value().map(|entry| number_of(&entry.key().map_err(failed)?)).transpose()

@@ -8,7 +8,6 @@ mod fees;
 mod genesis;
 mod history;
 pub mod state;
-mod shim;
 #[cfg(test)]
 mod tests;
 mod view;

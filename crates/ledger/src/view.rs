@@ -1,6 +1,5 @@
 //! The state that a block is executed on: changes of pending blocks, then a cache, then the database.
 
-use crate::shim as stoa_contract;
 use crate::{
     LedgerError,
     execute::Changes,

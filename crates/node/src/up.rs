@@ -1,3 +1,5 @@
+//! An embedded network of one validator.
+
 use crate::{
     rpc_pool::RpcPool,
     waiting::{Head, Mempool},

@@ -14,7 +14,7 @@ use crate::{LedgerError, execute::Changes};
 use alloy_primitives::{B256, Bytes, U256};
 
 use commonware_cryptography::{Sha256, sha256::Digest};
-use commonware_glue::stateful::db::{DatabaseSet, Merkleized as _, Shared, Unmerkleized as _};
+use commonware_glue::stateful::db::{DatabaseSet, Shared, Unmerkleized as _};
 use commonware_parallel::Rayon;
 use commonware_runtime::{Spawner, Strategizer, Supervisor, buffer::paged::CacheRef, deterministic};
 use commonware_storage::{
