@@ -1,6 +1,5 @@
 //! Running calls on the state of a block: overrides, errors in geth's words, replay of a block's transactions.
 
-use crate::shim::Natives;
 use crate::{
     BlockId, Context, RpcError,
     hex::{Account, Big, Data, Slot, Uint64},
@@ -19,6 +18,7 @@ use revm::{
 };
 use serde::{Deserialize, Deserializer, de};
 use std::collections::BTreeMap;
+use stoa_contract::Natives;
 use stoa_ledger::{Committed, LedgerError, StateAt};
 
 /// The state of a block, with hashes of blocks that a client made up.
@@ -138,8 +138,8 @@ impl Sandbox {
         Self {
             db: CacheDB::new(Base { state, hashes: BTreeMap::new() }),
             block,
-            cfg: crate::shim::cfg(context.chain_id()),
-            natives: Natives,
+            cfg: stoa_contract::cfg(context.chain_id()),
+            natives: context.ledger().natives().clone(),
         }
     }
 
@@ -260,7 +260,7 @@ impl Sandbox {
     ///
     /// -32000 if the transaction is invalid; a revert is no error here.
     pub fn run(&mut self, tx: TxEnv) -> Result<ExecutionResult, RpcError> {
-        let mut evm = crate::shim::Evm::new(&mut self.db, self.block.clone(), self.cfg.clone(), self.natives.clone());
+        let mut evm = stoa_contract::Evm::new(&mut self.db, self.block.clone(), self.cfg.clone(), self.natives.clone());
         let from = tx.caller;
         evm.transact_one(tx).map_err(|error| refused(error, from))
     }
@@ -272,7 +272,7 @@ impl Sandbox {
     /// -32000 if the transaction is invalid.
     pub fn commit(&mut self, tx: TxEnv) -> Result<ExecutionResult, RpcError> {
         let from = tx.caller;
-        let mut evm = crate::shim::Evm::new(&mut self.db, self.block.clone(), self.cfg.clone(), self.natives.clone());
+        let mut evm = stoa_contract::Evm::new(&mut self.db, self.block.clone(), self.cfg.clone(), self.natives.clone());
         let result = evm.transact_one(tx).map_err(|error| refused(error, from))?;
         let state = evm.finalize();
         drop(evm);
@@ -380,10 +380,10 @@ impl Sandbox {
     /// -32000 if the transaction is invalid or the inspector gave up.
     pub fn inspect<I>(&mut self, tx: TxEnv, inspector: I) -> Result<(Traced, I), RpcError>
     where
-        I: for<'a> revm::Inspector<crate::shim::Ctx<&'a mut Overlay>>,
+        I: for<'a> revm::Inspector<stoa_contract::Ctx<&'a mut Overlay>>,
     {
         let from = tx.caller;
-        let mut evm = crate::shim::Evm::new(&mut self.db, self.block.clone(), self.cfg.clone(), self.natives.clone())
+        let mut evm = stoa_contract::Evm::new(&mut self.db, self.block.clone(), self.cfg.clone(), self.natives.clone())
             .with_inspector(inspector);
         let result = evm.inspect_one(tx).map_err(|error| refused(error, from))?;
         let state = evm.finalize();

@@ -32,7 +32,6 @@ mod protocol;
 mod recent;
 pub mod request;
 mod server;
-mod shim;
 mod stream;
 mod subscriptions;
 #[cfg(test)]

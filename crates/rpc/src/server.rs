@@ -10,7 +10,6 @@ use crate::{
 };
 use alloy_signer_local::PrivateKeySigner;
 use axum::Router;
-use futures::FutureExt;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -25,9 +24,11 @@ use std::{
 };
 use stoa_ledger::Ledger;
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, broadcast::error::RecvError, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, broadcast::error::RecvError, watch},
     task::JoinHandle,
+    time::timeout,
 };
 
 /// The JSON-RPC server: [`Server::builder`] begins.
@@ -202,13 +203,25 @@ async fn remember_pending(node: Arc<Node>, mut stopped: watch::Receiver<bool>) {
     }
 }
 
+/// Clients being turned away at the same time, and how long each may take.
+const FAREWELLS: usize = 64;
+const FAREWELL: Duration = Duration::from_secs(1);
+
 async fn accept(listener: TcpListener, node: Arc<Node>, router: Router, mut stopped: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(node.config.max_connections));
+    let farewells = Arc::new(Semaphore::new(FAREWELLS));
     loop {
         let stream = tokio::select! {
             _ = stopped.changed() => return,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok((stream, _)) => {
+                    // Answers are written whole; waiting to join them would only delay them.
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%error, "a connection ended before it began");
+                        continue;
+                    }
+                    stream
+                }
                 Err(error) => {
                     // Too many open files, mostly: give connections time to end.
                     tracing::warn!(%error, "cannot accept a connection");
@@ -222,22 +235,35 @@ async fn accept(listener: TcpListener, node: Arc<Node>, router: Router, mut stop
                 let stream = crate::stream::PatientStream::new(stream, node.config.write_timeout, place);
                 tokio::spawn(connection(stream, node.clone(), router.clone(), stopped.clone()));
             }
-            Err(_) => turn_away(&stream),
+            Err(_) => {
+                // Who comes when even these places are taken is hung up on.
+                if let Ok(place) = farewells.clone().try_acquire_owned() {
+                    tokio::spawn(turn_away(stream, place));
+                }
+            }
         }
     }
 }
 
-/// Says in one packet that there are too many connections; what does not fit at once is not sent.
-fn turn_away(stream: &TcpStream) {
+/// Tells a client that there are too many connections, once it has begun to ask: an answer to nothing would be taken
+/// for a broken server.
+async fn turn_away(mut stream: TcpStream, _place: OwnedSemaphorePermit) {
     let body = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32005,"message":"too many connections"}}"#;
     let text = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
          connection: close\r\n\r\n{body}",
         body.len()
     );
-    // A fresh socket has room for this, but tokio has not looked yet; if it has none the client sees a reset.
-    if stream.writable().now_or_never().is_some() {
-        let _ = stream.try_write(text.as_bytes());
+    let farewell = async {
+        let mut asked = [0; 4096];
+        if stream.read(&mut asked).await? > 0 {
+            stream.write_all(text.as_bytes()).await?;
+            stream.shutdown().await?;
+        }
+        io::Result::Ok(())
+    };
+    if !matches!(timeout(FAREWELL, farewell).await, Ok(Ok(()))) {
+        tracing::debug!("a client was turned away without a word");
     }
 }
 

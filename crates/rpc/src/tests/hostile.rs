@@ -162,7 +162,9 @@ fn connections_beyond_the_limit_are_turned_away() {
         async |node| {
             let held = [connect(&node).await, connect(&node).await, connect(&node).await];
             tokio::time::sleep(Duration::from_millis(100)).await;
-            let answer = all(&mut connect(&node).await).await;
+            let mut fourth = connect(&node).await;
+            fourth.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+            let answer = all(&mut fourth).await;
             assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("too many connections"), "{answer}");
             drop(held);
             tokio::time::sleep(Duration::from_millis(100)).await;
