@@ -21,6 +21,7 @@ mod error;
 pub mod eth;
 mod evm;
 mod filters;
+pub mod fuzzing;
 pub mod hex;
 mod http;
 mod logs;

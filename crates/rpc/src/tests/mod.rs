@@ -3,6 +3,7 @@
 mod calls;
 mod chain;
 mod hostile;
+mod natives;
 mod sending;
 mod sockets;
 mod traces;
@@ -26,6 +27,7 @@ use std::{
     time::Duration,
 };
 use stoa_base::{Account, Genesis, Recovered, Transaction};
+use stoa_contract::Natives;
 use stoa_ledger::{
     Direct, Ledger, LedgerConfig,
     execute::{Choices, Refusal, Transactions},
@@ -69,14 +71,14 @@ fn genesis() -> Genesis {
     let rich = Account { balance: U256::from(10).pow(U256::from(22)), ..Account::default() };
     let contract = |address| (address, Account { code: code(address), nonce: 1, ..Account::default() });
     let contracts = [LOGGER, REVERTER, COUNTER, LOOP, BLOCK, CALLER].map(contract);
-    Genesis {
-        chain_id: 31337,
-        timestamp: 1_700_000_000,
-        gas_limit: 30_000_000,
-        fees: Default::default(),
-        development: true,
-        alloc: (0..4).map(|n| (signer(n).address(), rich.clone())).chain(contracts).collect(),
+    let mut alloc: BTreeMap<_, _> = (0..4).map(|n| (signer(n).address(), rich.clone())).chain(contracts).collect();
+    let supply = alloc.values().map(|account| account.balance).sum();
+    let timestamp = 1_700_000_000;
+    for native in Natives::stoa().genesis(supply, timestamp) {
+        let storage = native.storage.into_iter().collect();
+        alloc.insert(native.address, Account { code: native.code, storage, ..Account::default() });
     }
+    Genesis { chain_id: 31337, timestamp, gas_limit: 30_000_000, fees: Default::default(), development: true, alloc }
 }
 
 /// Transactions that wait for the test to mine them, or are mined at once.

@@ -1,0 +1,54 @@
+//! Native contracts look like any other from outside.
+
+use super::*;
+use alloy_sol_types::{SolCall, SolEvent, sol};
+use stoa_contract::coin::ADDRESS as COIN;
+
+sol! {
+    function name() returns (string);
+    function balanceOf(address owner) returns (uint256);
+    function transfer(address to, uint256 value) returns (bool);
+    event Transfer(address indexed from, address indexed to, uint256 value);
+}
+
+fn data(call: impl SolCall) -> Bytes {
+    call.abi_encode().into()
+}
+
+#[test]
+fn the_coin_is_called_estimated_and_traced() {
+    with_default_node(async |node| {
+        assert_eq!(node.call("eth_getCode", json!([COIN])).await, "0xfe");
+        let answer = node.call("eth_call", json!([{"to": COIN, "data": data(nameCall {})}])).await;
+        let bytes: Bytes = serde_json::from_value(answer).unwrap();
+        assert_eq!(nameCall::abi_decode_returns(&bytes).unwrap(), "Stoa");
+
+        let (from, to) = (signer(0).address(), Address::repeat_byte(0x66));
+        let input = data(transferCall { to, value: U256::from(9) });
+        let call = json!({"from": from, "to": COIN, "data": input});
+        let estimate = node.call("eth_estimateGas", json!([call])).await;
+        let gas_limit = u64::from_str_radix(&estimate.as_str().unwrap()[2..], 16).unwrap();
+        let tx = TxEip1559 { gas_limit, ..unsigned(0, TxKind::Call(COIN), 0, input.clone()) };
+        let hash = node.send(&sign(&signer(0), tx)).await;
+        let receipt = node.receipt(&hash).await;
+        assert_eq!(receipt["status"], "0x1", "the estimate was enough");
+        assert_eq!(receipt["logs"][0]["topics"][0], json!(Transfer::SIGNATURE_HASH));
+        assert_eq!(node.call("eth_getBalance", json!([to])).await, "0x9");
+        let logs = json!([{"fromBlock": "0x0", "address": COIN, "topics": [Transfer::SIGNATURE_HASH]}]);
+        assert_eq!(node.call("eth_getLogs", logs).await, receipt["logs"]);
+
+        let trace = node.call("debug_traceTransaction", json!([hash, {"tracer": "callTracer"}])).await;
+        assert_eq!((&trace["to"], &trace["gasUsed"]), (&json!(COIN), &receipt["gasUsed"]));
+        assert_eq!(trace["input"], json!(input));
+
+        let owner = Address::repeat_byte(0x67);
+        let rich = json!({owner.to_string(): {"balance": "0x2a"}});
+        let call = json!([{"to": COIN, "data": data(balanceOfCall { owner })}, "latest", rich]);
+        assert_eq!(node.call("eth_call", call).await, json!(B256::from(U256::from(42))));
+
+        let poor = json!({"from": owner, "to": COIN, "data": data(transferCall { to, value: U256::from(1) })});
+        let (code, message, data) = node.fails("eth_call", json!([poor])).await;
+        assert_eq!((code, message.as_str()), (3, "execution reverted"));
+        assert!(data.as_str().unwrap().starts_with("0xe450d38c"), "ERC20InsufficientBalance: {data}");
+    });
+}
