@@ -1,1 +1,81 @@
-fn main() {}
+//! `cargo xtask test` and `cargo xtask bench NAME`: everything the project is checked and measured with, and its set-up.
+//!
+//! A check is a [`steps::Step`]; the steps that install or compile what others need remember in a [`stamp`] what they
+//! worked from, and do nothing while that stays the same. Nothing reads from standard input.
+
+mod bench;
+mod junit;
+mod place;
+mod setup;
+mod stamp;
+mod steps;
+
+use clap::{Args, Parser, Subcommand};
+use eyre::Result;
+use place::Place;
+use std::process::ExitCode;
+use steps::Step;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Checks and measures Stoa.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Sets up what the tests need and runs them: style, lints, unit tests, documentation, other people's clients.
+    Test(TestArgs),
+    /// Runs a benchmark, or lists them when no name is given.
+    Bench(BenchArgs),
+}
+
+#[derive(Args)]
+struct TestArgs {
+    /// Runs these steps only, and the set-up they need.
+    #[arg(long, value_enum, value_name = "STEP", value_delimiter = ',')]
+    only: Vec<Step>,
+    /// Leaves these steps out.
+    #[arg(long, value_enum, value_name = "STEP", value_delimiter = ',', conflicts_with = "only")]
+    skip: Vec<Step>,
+    /// Says which steps there are, and runs none.
+    #[arg(long)]
+    list: bool,
+    /// Options and filters for nextest, as in `cargo xtask test --only clients -- viem`.
+    #[arg(last = true, value_name = "NEXTEST")]
+    nextest: Vec<String>,
+}
+
+#[derive(Args)]
+struct BenchArgs {
+    /// Which benchmark.
+    name: Option<String>,
+    /// Options for the benchmark itself.
+    #[arg(last = true)]
+    options: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all that was asked for passed.
+fn run(cli: Cli) -> Result<bool> {
+    let place = Place::find()?;
+    match cli.command {
+        Command::Test(args) if args.list => {
+            steps::list();
+            Ok(true)
+        }
+        Command::Test(args) => steps::run(&place, &steps::choose(&args.only, &args.skip), &args.nextest),
+        Command::Bench(args) => bench::run(&place, args.name.as_deref(), &args.options),
+    }
+}

@@ -1,0 +1,163 @@
+//! A node for a test: the program `stoa` on a free port of its own with a folder of its own, ended with the test.
+//!
+//! `cargo xtask test` builds the program and says where it and the other languages' packages are, in the environment:
+//! `STOA_BIN`, `STOA_SOLIDITY`, `STOA_PYTHON`, `STOA_HARDHAT`.
+
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail, eyre};
+use serde_json::Value;
+use std::{
+    env,
+    fs::{self, File},
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+use tempfile::TempDir;
+
+/// How long a node may take from its start until it serves.
+const START: Duration = Duration::from_secs(30);
+
+/// Which of the program's networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// `stoa up`: one validator through the real consensus engine.
+    Up,
+    /// `stoa dev`: a block for each transaction, time under the caller's control.
+    Dev,
+}
+
+/// A running node. It is ended when this is dropped.
+pub struct Node {
+    process: Child,
+    folder: TempDir,
+    http: String,
+    ws: String,
+}
+
+impl Node {
+    /// Starts a new chain and waits until it is served.
+    ///
+    /// # Errors
+    ///
+    /// If the program is not there or does not serve within half a minute; what it said is part of the error.
+    pub fn start(network: Network) -> Result<Self> {
+        let program = variable("STOA_BIN")?;
+        let folder = tempfile::tempdir()?;
+        let errors = folder.path().join("stderr");
+        let command = match network {
+            Network::Up => "up",
+            Network::Dev => "dev",
+        };
+        let mut process = Command::new(&program)
+            .args(["--json", command, "--http", "127.0.0.1:0", "--dir"])
+            .arg(folder.path().join("chain"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&errors)?)
+            .spawn()
+            .wrap_err_with(|| format!("cannot start {}", program.display()))?;
+
+        let lines = BufReader::new(process.stdout.take().wrap_err("no standard output")?).lines();
+        let (sender, receiver) = mpsc::channel();
+        // Reads to the end, so that the node never waits for somebody to read.
+        thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(sender.send(line))));
+        let mut node = Self { process, folder, http: String::new(), ws: String::new() };
+        let first = receiver.recv_timeout(START).map_err(|_| eyre!("`stoa {command}` does not serve"));
+        let served = first.and_then(|line| {
+            let said: Value = serde_json::from_str(&line).wrap_err_with(|| format!("not JSON: {line}"))?;
+            let text = |name: &str| said[name].as_str().map(str::to_owned).wrap_err_with(|| format!("{name}: {line}"));
+            Ok((text("http")?, text("ws")?))
+        });
+        (node.http, node.ws) = served.map_err(|error| error.wrap_err(node.said()))?;
+        Ok(node)
+    }
+
+    /// The address of JSON-RPC over HTTP.
+    pub fn http(&self) -> &str {
+        &self.http
+    }
+
+    /// The address of JSON-RPC over WebSocket.
+    pub fn ws(&self) -> &str {
+        &self.ws
+    }
+
+    /// Process id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// What the node wrote to its standard error.
+    pub fn said(&self) -> String {
+        fs::read_to_string(self.folder.path().join("stderr")).unwrap_or_default()
+    }
+
+    /// Runs a client's suite against the node, its output shown.
+    ///
+    /// # Errors
+    ///
+    /// If the suite fails, or the node has ended meanwhile.
+    pub fn suite(&mut self, command: &mut Command) -> Result<()> {
+        command.env("STOA_URL", &self.http).env("STOA_WS", &self.ws).env("STOA_PID", self.pid().to_string());
+        let status = command.stdin(Stdio::null()).status().wrap_err_with(|| format!("cannot start {command:?}"))?;
+        if let Some(ended) = self.process.try_wait()? {
+            bail!("the node ended, {ended}: {}", self.said());
+        }
+        if !status.success() {
+            bail!("the suite failed, {status}; the node said: {:?}", self.said());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // It may have ended on its own; then there is nothing to end.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+/// The folder of JavaScript, Python and Solidity, where this package lies.
+pub fn folder() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A suite for Node's own test runner.
+pub fn node_suite(file: &str) -> Command {
+    let mut command = Command::new("node");
+    command.arg("--test-reporter=spec").arg(folder().join(file)).current_dir(folder());
+    command
+}
+
+/// A suite for Python's own test runner, in the environment that xtask made.
+///
+/// # Errors
+///
+/// If xtask did not say where that is.
+pub fn python_suite(file: &str) -> Result<Command> {
+    let mut command = Command::new(variable("STOA_PYTHON")?);
+    command.args(["-B", "-W", "ignore"]).arg(folder().join(file)).arg("--verbose").current_dir(folder());
+    Ok(command)
+}
+
+/// A run of the Hardhat project on one of its networks.
+pub fn hardhat_suite(network: &str) -> Command {
+    let mut command = Command::new("node");
+    command.arg(folder().join("node_modules/.bin/hardhat")).args(["test", "--no-compile", "--network", network]);
+    command.current_dir(folder().join("hardhat"));
+    command
+}
+
+/// A path that xtask puts into the environment.
+fn variable(name: &str) -> Result<PathBuf> {
+    let path = env::var_os(name).map(PathBuf::from);
+    let path = path.wrap_err_with(|| format!("{name} is not set: run this as `cargo xtask test --only clients`"))?;
+    if !path.exists() {
+        bail!("{name} is {}, which is not there: run `cargo xtask test --only clients`", path.display());
+    }
+    Ok(path)
+}

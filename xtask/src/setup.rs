@@ -1,0 +1,90 @@
+//! What has to be there before tests run: programs, packages of other languages, compiled Solidity.
+
+use crate::{
+    place::{Place, check, output},
+    stamp,
+};
+use eyre::{Result, bail};
+use std::fs;
+
+/// Installs Debian packages for the programs that are missing, if any is.
+pub fn programs(place: &Place) -> Result<bool> {
+    // How to see that it is there, and the Debian package that brings it.
+    let wanted: &[(&str, &[&str], &str)] = &[
+        ("cc", &["--version"], "gcc"),
+        ("node", &["--version"], "nodejs"),
+        ("npm", &["--version"], "npm"),
+        ("python3", &["-c", "import ensurepip, venv"], "python3-venv"),
+    ];
+    let missing: Vec<_> = wanted
+        .iter()
+        .filter(|(program, arguments, _)| output(place.command(program).args(*arguments)).is_none())
+        .map(|(_, _, package)| *package)
+        .collect();
+    if !missing.is_empty() {
+        if output(place.command("id").arg("-u")).as_deref() != Some("0") {
+            bail!("missing programs; as root: apt-get install {}", missing.join(" "));
+        }
+        let apt = |arguments: &[&str]| {
+            check(place.command("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(arguments))
+        };
+        apt(&["update", "-q"])?;
+        apt(&[&["install", "-qy", "--no-install-recommends"], missing.as_slice()].concat())?;
+    }
+    if output(place.cargo()?.args(["nextest", "--version"])).is_none() {
+        bail!("cargo-nextest is missing: cargo install --locked cargo-nextest");
+    }
+    let node = output(place.command("node").arg("--version")).unwrap_or_default();
+    let major: u32 = node.trim_start_matches('v').split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
+    if major < 20 {
+        bail!("Node 20 or newer is needed, this is {node:?}");
+    }
+    Ok(!missing.is_empty())
+}
+
+/// Makes the Python environment with the packages of `tests/python/requirements.txt`.
+pub fn python(place: &Place) -> Result<bool> {
+    let folder = place.python()?;
+    stamp::once(&folder, "done", || {
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        check(place.command("python3").args(["-m", "venv"]).arg(&folder))?;
+        let requirements = place.tests().join("python/requirements.txt");
+        let python = folder.join("bin/python");
+        let pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-input", "--requirement"];
+        check(place.command(&python.to_string_lossy()).args(pip).arg(requirements))
+    })
+}
+
+/// Installs the packages of `tests/package-lock.json`.
+pub fn node(place: &Place) -> Result<bool> {
+    let tests = place.tests();
+    let locked = [tests.join("package.json"), tests.join("package-lock.json"), tests.join(".npmrc")];
+    let version = output(place.command("node").arg("--version")).unwrap_or_default();
+    stamp::once(&tests.join("node_modules"), &stamp::hash(&locked, &[&version])?, || {
+        // No package's own script runs: none of them is needed.
+        check(place.command("npm").current_dir(&tests).args(["ci", "--ignore-scripts", "--loglevel=error"]))
+    })
+}
+
+/// Compiles the Solidity of the tests, for us and for the Hardhat project.
+pub fn solidity(place: &Place) -> Result<bool> {
+    let tests = place.tests();
+    let mut sources = stamp::files(&tests.join("solidity"), &["sol", "js"])?;
+    sources.push(tests.join("package-lock.json"));
+    let ours = stamp::once(&place.solidity(), &stamp::hash(&sources, &[])?, || {
+        check(place.command("node").arg(tests.join("solidity/compile.js")).arg(place.solidity()))
+    })?;
+
+    let mut sources = stamp::files(&tests.join("hardhat/contracts"), &["sol"])?;
+    sources.extend([tests.join("hardhat/hardhat.config.js"), tests.join("package-lock.json")]);
+    let folder = place.target.join("hardhat");
+    let hardhat = stamp::once(&folder, &stamp::hash(&sources, &[])?, || {
+        fs::create_dir_all(&folder)?;
+        let mut command = place.command("node");
+        command.current_dir(tests.join("hardhat")).env("STOA_HARDHAT", &folder);
+        check(command.arg(tests.join("node_modules/.bin/hardhat")).args(["compile", "--quiet"]))
+    })?;
+    Ok(ours || hardhat)
+}

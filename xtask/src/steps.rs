@@ -1,0 +1,209 @@
+//! The steps of `cargo xtask test`: which there are, what each needs, and running them in order.
+
+use crate::{
+    junit::{self, Count},
+    place::{Place, check, show},
+    setup,
+};
+use clap::ValueEnum;
+use eyre::Result;
+use std::{
+    env, fs,
+    time::{Duration, Instant},
+};
+
+/// One step; they run in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Step {
+    /// Programs that everything needs; installed if missing.
+    Programs,
+    /// Packages of the Python clients.
+    Python,
+    /// Packages of the JavaScript clients.
+    Node,
+    /// Solidity contracts of the tests, compiled.
+    Solidity,
+    /// Style of the code: `cargo fmt`.
+    Format,
+    /// Lints: `cargo clippy`, warnings refused.
+    Clippy,
+    /// The program and all tests, built.
+    Build,
+    /// Tests of every crate.
+    Crates,
+    /// Examples in the documentation.
+    Docs,
+    /// Other people's clients, and bad input, against a running node.
+    Clients,
+}
+
+impl Step {
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    fn help(self) -> String {
+        let help = self.to_possible_value().and_then(|value| value.get_help().map(ToString::to_string));
+        help.unwrap_or_default()
+    }
+
+    fn needs(self) -> &'static [Self] {
+        match self {
+            Self::Python | Self::Node | Self::Format | Self::Clippy | Self::Build | Self::Docs => &[Self::Programs],
+            Self::Solidity => &[Self::Node],
+            Self::Crates => &[Self::Solidity, Self::Build],
+            Self::Clients => &[Self::Python, Self::Node, Self::Solidity, Self::Build],
+            Self::Programs => &[],
+        }
+    }
+
+    /// Steps that others cannot do without.
+    fn is_setup(self) -> bool {
+        matches!(self, Self::Programs | Self::Python | Self::Node | Self::Solidity | Self::Build)
+    }
+}
+
+/// How a step ended.
+enum Outcome {
+    /// It did its work.
+    Done,
+    /// Nothing has changed since it did its work.
+    Unchanged,
+    /// Tests ran.
+    Tested(Count),
+}
+
+/// Prints the steps.
+pub fn list() {
+    for step in Step::value_variants() {
+        println!("{:<9} {}", step.name(), step.help());
+    }
+}
+
+/// The steps asked for, with those they need, in order.
+pub fn choose(only: &[Step], skip: &[Step]) -> Vec<Step> {
+    fn add(step: Step, chosen: &mut Vec<Step>) {
+        if !chosen.contains(&step) {
+            chosen.push(step);
+            step.needs().iter().for_each(|need| add(*need, chosen));
+        }
+    }
+    let mut chosen = Vec::new();
+    if only.is_empty() {
+        chosen.extend(Step::value_variants().iter().filter(|step| !skip.contains(step)));
+    } else {
+        only.iter().for_each(|step| add(*step, &mut chosen));
+    }
+    chosen.sort();
+    chosen
+}
+
+/// Runs steps; a failed check does not keep the others from running, a failed set-up does. Whether all passed.
+pub fn run(place: &Place, steps: &[Step], nextest: &[String]) -> Result<bool> {
+    let begin = Instant::now();
+    let mut total = Count::default();
+    let mut results: Vec<(Step, Duration, String)> = Vec::new();
+    let mut passed = true;
+    for &step in steps {
+        println!("\n── {}: {}", step.name(), step.help());
+        let begin = Instant::now();
+        let said = match one(place, step, nextest) {
+            Ok(Outcome::Done) => "done".to_owned(),
+            Ok(Outcome::Unchanged) => "unchanged".to_owned(),
+            Ok(Outcome::Tested(count)) => {
+                total.passed += count.passed;
+                total.failed += count.failed;
+                passed &= count.failed == 0;
+                format!("{} passed, {} failed", count.passed, count.failed)
+            }
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                passed = false;
+                "FAILED".to_owned()
+            }
+        };
+        println!("   {said} in {:.1} s", begin.elapsed().as_secs_f64());
+        let failed = said == "FAILED";
+        results.push((step, begin.elapsed(), said));
+        if failed && step.is_setup() {
+            break;
+        }
+    }
+
+    println!("\n── {} in {:.1} s", if passed { "passed" } else { "failed" }, begin.elapsed().as_secs_f64());
+    for (step, time, said) in &results {
+        println!("{:<9} {:>7.1} s  {said}", step.name(), time.as_secs_f64());
+    }
+    println!("{} passed, {} failed", total.passed, total.failed);
+    Ok(passed)
+}
+
+fn one(place: &Place, step: Step, nextest: &[String]) -> Result<Outcome> {
+    let unchanged = |worked: bool| if worked { Outcome::Done } else { Outcome::Unchanged };
+    let cargo = |arguments: &[&str]| -> Result<Outcome> {
+        let mut command = place.cargo()?;
+        command.args(arguments);
+        println!("   {}", show(&command));
+        check(&mut command)?;
+        Ok(Outcome::Done)
+    };
+    match step {
+        Step::Programs => setup::programs(place).map(unchanged),
+        Step::Python => setup::python(place).map(unchanged),
+        Step::Node => setup::node(place).map(unchanged),
+        Step::Solidity => setup::solidity(place).map(unchanged),
+        Step::Format => cargo(&["fmt", "--all", "--check"]),
+        Step::Clippy => {
+            cargo(&["clippy", "--quiet", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])
+        }
+        // All targets at once, so that dependencies are built with one set of features.
+        Step::Build => cargo(&["build", "--quiet", "--locked", "--workspace", "--all-targets"]),
+        Step::Docs => cargo(&["test", "--quiet", "--locked", "--doc", "--workspace"]),
+        Step::Crates => tests(place, "not package(stoa-tests)", nextest),
+        Step::Clients => tests(place, "package(stoa-tests)", nextest),
+    }
+}
+
+/// Runs the tests of the workspace that a nextest filter picks.
+fn tests(place: &Place, filter: &str, nextest: &[String]) -> Result<Outcome> {
+    let profile = env::var("NEXTEST_PROFILE").unwrap_or_else(|_| "default".into());
+    let report = place.target.join("nextest").join(profile).join("junit.xml");
+    if report.exists() {
+        fs::remove_file(&report)?;
+    }
+    let mut command = place.cargo()?;
+    command.args(["nextest", "run", "--locked", "--workspace", "--no-fail-fast", "--no-tests=pass"]);
+    command.args(["--cargo-quiet", "--filterset", filter]).args(nextest);
+    println!("   {}", show(&command));
+    let result = check(&mut command);
+    match junit::count(&report) {
+        // A run that ends badly though no test failed did not run its tests.
+        Some(count) if count.failed > 0 || result.is_ok() => Ok(Outcome::Tested(count)),
+        _ => result.map(|()| Outcome::Tested(Count::default())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chosen_step_brings_the_steps_it_needs_in_order() {
+        let chosen = choose(&[Step::Crates], &[]);
+        assert_eq!(chosen, [Step::Programs, Step::Node, Step::Solidity, Step::Build, Step::Crates]);
+    }
+
+    #[test]
+    fn a_skipped_step_is_left_out_and_no_other() {
+        let chosen = choose(&[], &[Step::Clippy]);
+        assert_eq!(chosen.len(), Step::value_variants().len() - 1);
+        assert!(!chosen.contains(&Step::Clippy));
+    }
+
+    #[test]
+    fn every_step_comes_after_those_it_needs() {
+        for step in Step::value_variants() {
+            assert!(step.needs().iter().all(|need| need < step), "{step:?}");
+        }
+    }
+}
