@@ -111,6 +111,13 @@ pub(crate) struct BlockOverrides {
     block_hash: Option<Pairs<String, crate::hex::Hash>>,
 }
 
+impl BlockOverrides {
+    /// The number, where one is given.
+    pub fn number(&self) -> Option<U256> {
+        self.number.map(|Big(number)| number)
+    }
+}
+
 /// A place to run transactions: a state with changes on top, a block environment, the chain's rules.
 pub(crate) struct Sandbox {
     pub db: Overlay,
@@ -172,6 +179,11 @@ impl Sandbox {
         self.cfg.disable_eip3607 = true;
         self.cfg.disable_block_gas_limit = true;
         self.cfg.tx_gas_limit_cap = Some(u64::MAX);
+    }
+
+    /// Makes the hash of a block known to contracts.
+    pub fn know_block(&mut self, number: u64, hash: B256) {
+        self.db.db.hashes.insert(number, hash);
     }
 
     /// Applies block overrides.

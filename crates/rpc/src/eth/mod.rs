@@ -6,6 +6,7 @@ mod call;
 mod fees;
 mod polling;
 mod send;
+mod simulate;
 mod state;
 
 pub(crate) use blocks::{find as find_block, raw_block, raw_transaction};
@@ -21,5 +22,6 @@ pub(crate) fn register(methods: &mut Methods) {
     fees::register(methods);
     polling::register(methods);
     send::register(methods);
+    simulate::register(methods);
     state::register(methods);
 }

@@ -170,6 +170,9 @@ fn fees(context: &Context, price: Price) -> Result<(u128, u128), RpcError> {
         Price::Dynamic { max_fee, priority_fee } => (max_fee, priority_fee),
         Price::Unset | Price::Legacy(_) => (None, None),
     };
+    if let (Some(max_fee), Some(priority_fee)) = (max_fee, priority_fee) {
+        return Ok((max_fee, priority_fee));
+    }
     let (default_max, default_tip) = default_fees(context)?;
     let tip = priority_fee.unwrap_or(match max_fee {
         Some(max_fee) => default_tip.min(max_fee),

@@ -147,3 +147,52 @@ fn code_and_storage_can_be_read() {
         assert_eq!(node.call("eth_getCode", json!([Address::ZERO, "latest"])).await, "0x");
     });
 }
+
+#[test]
+fn blocks_that_never_were_build_on_each_other() {
+    with_default_node(async |node| {
+        let (from, to) = (signer(0).address(), Address::repeat_byte(0x31));
+        let blocks = json!([
+            {"calls": [{"from": from, "to": COUNTER}, {"from": from, "to": COUNTER}]},
+            {
+                "blockOverrides": {"number": "0x5", "time": "0x70000000"},
+                "stateOverrides": {to.to_string(): {"balance": "0x7"}},
+                "calls": [
+                    {"from": to, "to": from, "value": "0x7"},
+                    {"from": from, "to": REVERTER},
+                    {"to": BLOCK},
+                    {"from": from, "to": LOGGER},
+                ],
+            },
+        ]);
+        let payload = json!({"blockStateCalls": blocks, "traceTransfers": true});
+        let answer = node.call("eth_simulateV1", json!([payload, "latest"])).await;
+        let numbers: Vec<_> = answer.as_array().unwrap().iter().map(|block| block["number"].clone()).collect();
+        assert_eq!(numbers, ["0x2", "0x3", "0x4", "0x5"]);
+        assert_eq!(answer[0]["calls"][1]["returnData"], word(2));
+        assert_eq!(answer[3]["parentHash"], answer[2]["hash"]);
+        let calls = &answer[3]["calls"];
+        assert_eq!((&calls[0]["status"], &calls[0]["gasUsed"]), (&json!("0x1"), &json!("0x5208")));
+        assert_eq!(calls[0]["logs"][0]["address"], json!(Address::repeat_byte(0xee)));
+        assert_eq!((&calls[1]["status"], &calls[1]["error"]["code"]), (&json!("0x0"), &json!(3)));
+        assert!(calls[2]["returnData"].as_str().unwrap().starts_with(word(5).as_str().unwrap()));
+        assert_eq!(
+            (&calls[3]["logs"][0]["logIndex"], &calls[3]["logs"][0]["blockHash"]),
+            (&json!("0x1"), &answer[3]["hash"])
+        );
+        assert_eq!(answer[3]["transactions"].as_array().unwrap().len(), 4);
+        // Nothing of this has happened.
+        assert_eq!(node.call("eth_getStorageAt", json!([COUNTER, "0x0"])).await, word(0));
+
+        for (blocks, code) in [
+            (json!([]), -32602),
+            (json!(vec![json!({}); 300]), -38026),
+            (json!([{"blockOverrides": {"number": "0xffff"}}]), -38026),
+            (json!([{"blockOverrides": {"number": "0x1"}}]), -38020),
+            (json!([{"blockOverrides": {"time": "0x1"}}]), -38021),
+            (json!([{"calls": [{"from": Address::repeat_byte(0x55), "to": from, "value": "0x1"}]}]), -32000),
+        ] {
+            assert_eq!(node.fails("eth_simulateV1", json!([{"blockStateCalls": blocks}])).await.0, code, "{blocks}");
+        }
+    });
+}
