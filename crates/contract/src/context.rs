@@ -501,6 +501,14 @@ impl<'a> Context<'a> {
         self.machine.set_extension(address, extension)
     }
 
+    /// Runs code that sees other call data.
+    pub(crate) fn with_data<T>(&mut self, data: Bytes, code: impl FnOnce(&mut Context<'_>) -> Result<T>) -> Result<T> {
+        let before = std::mem::replace(&mut self.data, data);
+        let result = code(self);
+        self.data = before;
+        result
+    }
+
     /// Runs code whose effects are undone, and only they, if it fails.
     ///
     /// # Errors

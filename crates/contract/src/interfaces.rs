@@ -133,4 +133,128 @@ alloy_sol_types::sol! {
         error CheckpointUnorderedInsertion();
         error SafeCastOverflowedUintDowncast(uint8 bits, uint256 value);
     }
+
+    /// ERC-721: tokens of which each is one of its kind.
+    #[derive(Debug, PartialEq, Eq)]
+    interface IERC721 {
+        event Transfer(address indexed from, address indexed to, uint256 indexed tokenId);
+        event Approval(address indexed owner, address indexed approved, uint256 indexed tokenId);
+        event ApprovalForAll(address indexed owner, address indexed operator, bool approved);
+
+        function balanceOf(address owner) external view returns (uint256);
+        function ownerOf(uint256 tokenId) external view returns (address);
+        function safeTransferFrom(address from, address to, uint256 tokenId, bytes calldata data) external;
+        function safeTransferFrom(address from, address to, uint256 tokenId) external;
+        function transferFrom(address from, address to, uint256 tokenId) external;
+        function approve(address to, uint256 tokenId) external;
+        function setApprovalForAll(address operator, bool approved) external;
+        function getApproved(uint256 tokenId) external view returns (address);
+        function isApprovedForAll(address owner, address operator) external view returns (bool);
+    }
+
+    /// ERC-721: what a collection and its tokens are called.
+    interface IERC721Metadata {
+        function name() external view returns (string memory);
+        function symbol() external view returns (string memory);
+        function tokenURI(uint256 tokenId) external view returns (string memory);
+    }
+
+    /// ERC-721: listing tokens.
+    #[derive(Debug, PartialEq, Eq)]
+    interface IERC721Enumerable {
+        error ERC721OutOfBoundsIndex(address owner, uint256 index);
+
+        function totalSupply() external view returns (uint256);
+        function tokenOfOwnerByIndex(address owner, uint256 index) external view returns (uint256);
+        function tokenByIndex(uint256 index) external view returns (uint256);
+    }
+
+    /// ERC-721: contracts that take tokens.
+    interface IERC721Receiver {
+        function onERC721Received(address operator, address from, uint256 tokenId, bytes calldata data) external returns (bytes4);
+    }
+
+    /// ERC-6093: errors of ERC-721 tokens.
+    #[derive(Debug, PartialEq, Eq)]
+    interface IERC721Errors {
+        error ERC721InvalidOwner(address owner);
+        error ERC721NonexistentToken(uint256 tokenId);
+        error ERC721IncorrectOwner(address sender, uint256 tokenId, address owner);
+        error ERC721InvalidSender(address sender);
+        error ERC721InvalidReceiver(address receiver);
+        error ERC721InsufficientApproval(address operator, uint256 tokenId);
+        error ERC721InvalidApprover(address approver);
+        error ERC721InvalidOperator(address operator);
+    }
+
+    /// OpenZeppelin's `Ownable`.
+    #[derive(Debug, PartialEq, Eq)]
+    interface IOwnable {
+        error OwnableUnauthorizedAccount(address account);
+        error OwnableInvalidOwner(address owner);
+
+        event OwnershipTransferred(address indexed previousOwner, address indexed newOwner);
+
+        function owner() external view returns (address);
+        function renounceOwnership() external;
+        function transferOwnership(address newOwner) external;
+    }
+
+    /// OpenZeppelin's `Ownable2Step`, with the functions of `Ownable`.
+    #[derive(Debug, PartialEq, Eq)]
+    interface IOwnable2Step {
+        event OwnershipTransferStarted(address indexed previousOwner, address indexed newOwner);
+
+        function owner() external view returns (address);
+        function pendingOwner() external view returns (address);
+        function renounceOwnership() external;
+        function transferOwnership(address newOwner) external;
+        function acceptOwnership() external;
+    }
+
+    /// OpenZeppelin's `IAccessControl`.
+    #[derive(Debug, PartialEq, Eq)]
+    interface IAccessControl {
+        error AccessControlUnauthorizedAccount(address account, bytes32 neededRole);
+        error AccessControlBadConfirmation();
+
+        event RoleAdminChanged(bytes32 indexed role, bytes32 indexed previousAdminRole, bytes32 indexed newAdminRole);
+        event RoleGranted(bytes32 indexed role, address indexed account, address indexed sender);
+        event RoleRevoked(bytes32 indexed role, address indexed account, address indexed sender);
+
+        function hasRole(bytes32 role, address account) external view returns (bool);
+        function getRoleAdmin(bytes32 role) external view returns (bytes32);
+        function grantRole(bytes32 role, address account) external;
+        function revokeRole(bytes32 role, address account) external;
+        function renounceRole(bytes32 role, address callerConfirmation) external;
+    }
+
+    /// The role above all, in OpenZeppelin's `AccessControl`.
+    interface IDefaultAdminRole {
+        function DEFAULT_ADMIN_ROLE() external view returns (bytes32);
+    }
+
+    /// OpenZeppelin's `Pausable`.
+    #[derive(Debug, PartialEq, Eq)]
+    interface IPausable {
+        error EnforcedPause();
+        error ExpectedPause();
+
+        event Paused(address account);
+        event Unpaused(address account);
+
+        function paused() external view returns (bool);
+    }
+
+    /// OpenZeppelin's `ReentrancyGuard`.
+    #[derive(Debug, PartialEq, Eq)]
+    interface IReentrancyGuardErrors {
+        error ReentrancyGuardReentrantCall();
+    }
+
+    /// OpenZeppelin's `Errors`, which `Clones` uses.
+    #[derive(Debug, PartialEq, Eq)]
+    interface IDeploymentErrors {
+        error FailedDeployment();
+    }
 }

@@ -11,11 +11,14 @@
 //! [`parts`] are the pieces that every area needs, equal to OpenZeppelin's. [`coin`] is the first contract: the
 //! chain's own currency as an ERC-20 with votes.
 //!
+//! [`bench`] runs contracts in tests.
+//!
 //! [`Evm`] is the machine: revm, which enters native code where an address has some ([`evm`]). A contract must behave
 //! alike on all machines: it has no clock but the block's, no floating point, no order that a hash map gives, no I/O,
 //! and no memory but its storage.
 
 pub mod abi;
+pub mod bench;
 pub mod coin;
 mod context;
 mod error;

@@ -14,6 +14,8 @@
 mod frames;
 mod handler;
 mod machine;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use frames::NativeCall;
 pub(crate) use machine::Machine;

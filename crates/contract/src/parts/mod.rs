@@ -5,8 +5,15 @@
 //! and whose overridable ones are OpenZeppelin's `virtual`s. Each has a `dispatch` that takes the decoded calls of its
 //! interface.
 
+pub mod access_control;
 pub mod checkpoints;
+pub mod clones;
 pub mod eip712;
+pub mod erc165;
 pub mod erc20;
+pub mod erc721;
 pub mod nonces;
+pub mod ownable;
+pub mod pausable;
+pub mod reentrancy;
 pub mod votes;
