@@ -28,6 +28,8 @@
 mod dispatch;
 mod extension;
 mod settle;
+#[cfg(test)]
+mod tests;
 
 pub use extension::{delegate_of, set_delegate};
 pub use settle::end_block;

@@ -33,6 +33,7 @@ crate::storage! {
 }
 
 alloy_sol_types::sol! {
+    #[doc = "What a delegator signs."]
     struct Delegation {
         address delegatee;
         uint256 nonce;
