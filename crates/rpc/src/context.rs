@@ -7,11 +7,11 @@ use crate::{
     recent::Recent,
     subscriptions::Subscriptions,
 };
-use alloy_primitives::{Address, B256};
+use alloy_primitives::B256;
 use alloy_signer_local::PrivateKeySigner;
 use bytes::Bytes;
+use revm::context::BlockEnv;
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -22,14 +22,18 @@ use stoa_base::Block;
 use stoa_ledger::{Committed, Ledger, StateAt};
 use tokio::{sync::Semaphore, time::Instant};
 
+/// What says how the next block is going to be.
+pub(crate) type NextBlock = Box<dyn Fn(&Ledger) -> BlockEnv + Send + Sync>;
+
 /// What all connections share.
 pub(crate) struct Node {
     pub ledger: Ledger,
     pub pool: Arc<dyn Pool>,
     pub config: Config,
     pub methods: Methods,
-    pub accounts: BTreeMap<Address, PrivateKeySigner>,
+    pub accounts: Vec<PrivateKeySigner>,
     pub client_version: String,
+    pub next_block: Option<NextBlock>,
     pub reads: Arc<Semaphore>,
     pub executions: Arc<Semaphore>,
     pub filters: Filters,
@@ -110,8 +114,8 @@ impl Context {
         &self.node.methods
     }
 
-    /// The accounts whose keys this node holds, for development.
-    pub fn accounts(&self) -> &BTreeMap<Address, PrivateKeySigner> {
+    /// The keys of the accounts that this node signs for, for development.
+    pub fn accounts(&self) -> &[PrivateKeySigner] {
         &self.node.accounts
     }
 
@@ -128,6 +132,14 @@ impl Context {
     /// The newest block.
     pub fn head(&self) -> Arc<Block> {
         self.node.ledger.head()
+    }
+
+    /// The environment of the block that comes next, as far as it is known.
+    pub fn next_block_env(&self) -> BlockEnv {
+        match &self.node.next_block {
+            Some(next) => next(self.ledger()),
+            None => self.ledger().next_block_env(),
+        }
     }
 
     /// Forgets what is remembered of blocks above `number`: a development node calls it when it has turned back.

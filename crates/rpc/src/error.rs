@@ -1,4 +1,4 @@
-use alloy_primitives::{Bytes, U256, hex};
+use alloy_primitives::{B256, Bytes, U256, hex};
 use alloy_sol_types::{Panic, Revert, SolError};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::borrow::Cow;
@@ -14,12 +14,27 @@ pub struct RpcError {
     pub message: Cow<'static, str>,
     /// Bytes that belong to the error: what a contract reverted with, or a transaction's hash.
     pub data: Option<Bytes>,
+    /// How the data are shown.
+    pub style: ErrorStyle,
+}
+
+/// How an error's data are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ErrorStyle {
+    /// As hexadecimal text.
+    #[default]
+    Geth,
+    /// In an object beside the message, as Hardhat's network shows them.
+    Hardhat {
+        /// The transaction that failed on the chain, if it was one.
+        transaction: Option<B256>,
+    },
 }
 
 impl RpcError {
     /// An error with any code.
     pub fn new(code: i64, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), data: None }
+        Self { code, message: message.into(), data: None, style: ErrorStyle::Geth }
     }
 
     /// Not JSON (-32700).
@@ -78,9 +93,9 @@ impl RpcError {
     pub fn reverted(data: Bytes) -> Self {
         let message = match revert_reason(&data) {
             Some(reason) => format!("execution reverted: {reason}").into(),
-            None => "execution reverted".into(),
+            None => Cow::Borrowed("execution reverted"),
         };
-        Self { code: 3, message, data: Some(data) }
+        Self { data: Some(data), ..Self::new(3, message) }
     }
 }
 
@@ -111,8 +126,20 @@ impl Serialize for RpcError {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("code", &self.code)?;
         map.serialize_entry("message", &self.message)?;
-        if let Some(data) = &self.data {
-            map.serialize_entry("data", &hex::encode_prefixed(data))?;
+        match (&self.data, self.style) {
+            (None, _) => {}
+            (Some(data), ErrorStyle::Geth) => map.serialize_entry("data", &hex::encode_prefixed(data))?,
+            (Some(data), ErrorStyle::Hardhat { transaction }) => {
+                #[derive(Serialize)]
+                #[serde(rename_all = "camelCase")]
+                struct Wrapped<'a> {
+                    message: &'a str,
+                    #[serde(skip_serializing_if = "Option::is_none")]
+                    tx_hash: Option<B256>,
+                    data: &'a Bytes,
+                }
+                map.serialize_entry("data", &Wrapped { message: &self.message, tx_hash: transaction, data })?;
+            }
         }
         map.end()
     }

@@ -135,7 +135,7 @@ impl Sandbox {
     pub fn new(context: &Context, id: BlockId) -> Result<Self, RpcError> {
         let state = context.state(id)?;
         let block = match id {
-            BlockId::Pending => context.ledger().next_block_env(),
+            BlockId::Pending => context.next_block_env(),
             _ => context.ledger().block_env(state.number())?,
         };
         Ok(Self::on(context, state, block))

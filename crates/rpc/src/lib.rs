@@ -1,9 +1,9 @@
 //! Ethereum JSON-RPC over HTTP and WebSocket, on one port.
 //!
-//! A body comes in and is framed without being turned into a tree ([`protocol`]); each request names a method of a
+//! A body comes in and is framed without being turned into a tree (`protocol`); each request names a method of a
 //! table ([`Methods`]); methods that touch the disk or run contracts do so on threads that may block, a bounded number
-//! at a time ([`Context`]); the answer's text is joined and sent ([`http`], [`websocket`]). Shapes of answers stand in
-//! [`view`], forms of parameters in [`params`], [`hex`], [`request`] and [`logs`], errors in geth's words in
+//! at a time ([`Context`]); the answer's text is joined and sent (`http`, `websocket`). Shapes of answers stand in
+//! [`view`], forms of parameters in `params`, [`hex`], [`request`] and `logs`, errors in geth's words in
 //! [`RpcError`].
 //!
 //! Everything a client can make large is bounded by [`Config`]: bodies, nesting, batches, answers, connections and how
@@ -12,11 +12,24 @@
 //!
 //! Others extend the server: [`Builder::method`] and [`Builder::methods`] add or replace methods, [`Builder::router`]
 //! adds routes on the same port.
+//!
+//! ```no_run
+//! # async fn run(ledger: stoa_ledger::Ledger, pool: std::sync::Arc<dyn stoa_rpc::Pool>) -> std::io::Result<()> {
+//! let server = stoa_rpc::Server::builder(ledger, pool)
+//!     .method("stoa_hello", async |_, _| Ok::<_, stoa_rpc::RpcError>("hello"))
+//!     .bind(([127, 0, 0, 1], 8545).into())
+//!     .await?;
+//! println!("listening on {}", server.local_addr());
+//! server.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
 
 mod budget;
 mod config;
 mod context;
 mod debug;
+pub mod dev;
 mod error;
 pub mod eth;
 mod evm;
@@ -44,7 +57,7 @@ mod websocket;
 
 pub use config::{Config, Origins};
 pub use context::Context;
-pub use error::RpcError;
+pub use error::{ErrorStyle, RpcError};
 pub use methods::Methods;
 pub use params::{BlockId, BlockNumber, Params, Reader};
 pub use pool::{Pool, PoolContent, PoolError};

@@ -3,7 +3,7 @@
 use crate::{
     Config, Context, Methods, Pool, RpcError,
     budget::Budget,
-    context::{Connection, Node},
+    context::{Connection, NextBlock, Node},
     filters::Filters,
     http,
     recent::Recent,
@@ -15,6 +15,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use revm::context::BlockEnv;
 use serde::Serialize;
 use std::{
     io,
@@ -41,6 +42,7 @@ pub struct Builder {
     config: Config,
     accounts: Vec<PrivateKeySigner>,
     client_version: String,
+    next_block: Option<NextBlock>,
     methods: Methods,
     router: Router,
 }
@@ -59,6 +61,7 @@ impl Server {
             config: Config::default(),
             accounts: Vec::new(),
             client_version: concat!("Stoa/v", env!("CARGO_PKG_VERSION")).to_owned(),
+            next_block: None,
             methods,
             router: Router::new(),
         }
@@ -81,6 +84,13 @@ impl Builder {
     /// What `web3_clientVersion` answers.
     pub fn client_version(mut self, version: impl Into<String>) -> Self {
         self.client_version = version.into();
+        self
+    }
+
+    /// Says how the next block is going to be, where somebody decides that; else it is what the fee rules say, a second
+    /// after the newest.
+    pub fn next_block(mut self, next: impl Fn(&Ledger) -> BlockEnv + Send + Sync + 'static) -> Self {
+        self.next_block = Some(Box::new(next));
         self
     }
 
@@ -126,8 +136,9 @@ impl Builder {
             pool: self.pool,
             config: self.config,
             methods: self.methods,
-            accounts: self.accounts.into_iter().map(|signer| (signer.address(), signer)).collect(),
+            accounts: self.accounts,
             client_version: self.client_version,
+            next_block: self.next_block,
             filters: Filters::default(),
             recent: Recent::default(),
             subscriptions: Arc::new(AtomicUsize::new(0)),

@@ -21,7 +21,7 @@ pub(super) fn register(methods: &mut Methods) {
     methods
         .instant("eth_accounts", |context, params| {
             params.none()?;
-            Ok(context.accounts().keys().copied().collect::<Vec<Address>>())
+            Ok(context.accounts().iter().map(PrivateKeySigner::address).collect::<Vec<Address>>())
         })
         .instant("eth_coinbase", |context, params| {
             params.none()?;
@@ -66,7 +66,8 @@ pub(super) fn register(methods: &mut Methods) {
 ///
 /// -32000 if the node does not hold it.
 pub(crate) fn signer(context: &Context, address: Address) -> Result<&PrivateKeySigner, RpcError> {
-    context.accounts().get(&address).ok_or_else(|| RpcError::server("unknown account"))
+    let known = context.accounts().iter().find(|signer| signer.address() == address);
+    known.ok_or_else(|| RpcError::server("unknown account"))
 }
 
 fn sign_hash(context: &Context, address: Address, hash: B256) -> Result<Bytes, RpcError> {

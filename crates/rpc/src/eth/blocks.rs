@@ -112,7 +112,7 @@ pub(crate) fn find(context: &Context, id: BlockId) -> Result<Option<Committed>, 
 
 /// The next block as far as it is known: empty, with the environment that its transactions will see.
 fn pending(context: &Context) -> Committed {
-    let (head, env) = (context.head(), context.ledger().next_block_env());
+    let (head, env) = (context.head(), context.next_block_env());
     let parent = head.header();
     let header = Header {
         parent_hash: head.hash(),

@@ -18,7 +18,7 @@ pub(super) fn register(methods: &mut Methods) {
         })
         .read("eth_gasPrice", |context, params| {
             params.none()?;
-            let base_fee = context.ledger().next_block_env().basefee;
+            let base_fee = context.next_block_env().basefee;
             Ok(U128::from(priority_fee(context)? + u128::from(base_fee)))
         })
         .read("eth_maxPriorityFeePerGas", |context, params| {
@@ -145,7 +145,7 @@ fn fee_history(context: &Context, params: &Params) -> Result<FeeHistory, RpcErro
     }
     let next = match context.block(newest + 1)? {
         Some(next) => next.block.header().base_fee_per_gas.unwrap_or_default(),
-        None => context.ledger().next_block_env().basefee,
+        None => context.next_block_env().basefee,
     };
     history.base_fee_per_gas.push(U64::from(next));
     history.base_fee_per_blob_gas = vec![U64::from(1); history.base_fee_per_gas.len()];
@@ -198,7 +198,7 @@ fn rewards(committed: &Committed, percentiles: &[f64]) -> Vec<U128> {
 /// What a transaction that says nothing pays at most: twice the next base fee, and the suggested tip. Blocking.
 pub(crate) fn default_fees(context: &Context) -> Result<(u128, u128), RpcError> {
     let tip = priority_fee(context)?;
-    let base_fee: u128 = U256::from(context.ledger().next_block_env().basefee).saturating_to();
+    let base_fee: u128 = U256::from(context.next_block_env().basefee).saturating_to();
     Ok((base_fee * 2 + tip, tip))
 }
 

@@ -1,0 +1,69 @@
+//! Methods of a development node: blocks on demand, time, accounts set by hand, snapshots, impersonation.
+//!
+//! They are those of Hardhat's network (`hardhat_`, `evm_`) and of Anvil (`anvil_`), so that a contract project's test
+//! suite runs here over HTTP as it does there. Parameters are read at least as leniently as in both; answers and errors
+//! are Hardhat's where the two differ. A failed call or transaction answers with an error in Hardhat's words, whose data
+//! are an object with the bytes that the contract returned: its assertion libraries read them.
+//!
+//! [`register`] adds them to a server, and replaces methods that behave differently here: sending mines a block at once
+//! (automine), `eth_estimateGas` and `eth_call` on the pending block see the time and fees that the next block is going
+//! to have, and an account that is impersonated sends without a key. What the methods need of the chain is [`Dev`].
+//!
+//! Anybody who reaches the port may do all of this: such a node serves on loopback only.
+
+mod calls;
+mod clock;
+mod failure;
+mod methods;
+mod node;
+mod numbers;
+#[cfg(test)]
+mod tests;
+
+pub use methods::register;
+
+use crate::RpcError;
+use alloy_primitives::{Address, B256};
+use stoa_ledger::{Committed, Set, execute::Choices};
+
+/// A chain that is driven by hand. One change at a time: callers wait for each other.
+pub trait Dev: Send + Sync + 'static {
+    /// Mines one block for each of the choices, from what waits and can run; what a block included waits no longer when
+    /// it has been mined.
+    ///
+    /// # Errors
+    ///
+    /// If the chain's storage fails.
+    fn mine(&self, blocks: Vec<Choices>) -> impl Future<Output = Result<Vec<Committed>, RpcError>> + Send;
+
+    /// Sets a field of an account at the head; waiting transactions are checked against it.
+    ///
+    /// # Errors
+    ///
+    /// If the chain's storage fails.
+    fn set(&self, address: Address, what: Set) -> impl Future<Output = Result<(), RpcError>> + Send;
+
+    /// Remembers the chain and the waiting transactions as they are; numbers start at 1 and never come again.
+    ///
+    /// # Errors
+    ///
+    /// If the chain's storage fails.
+    fn snapshot(&self) -> impl Future<Output = Result<u64, RpcError>> + Send;
+
+    /// Goes back to a snapshot, which is used up, with those after it. `false` if there is none of that number.
+    ///
+    /// # Errors
+    ///
+    /// If the chain's storage fails.
+    fn revert(&self, id: u64) -> impl Future<Output = Result<bool, RpcError>> + Send;
+
+    /// Goes back to the first block. Nothing waits afterwards, and all snapshots are gone.
+    ///
+    /// # Errors
+    ///
+    /// If the chain's storage fails.
+    fn reset(&self) -> impl Future<Output = Result<(), RpcError>> + Send;
+
+    /// Takes a waiting transaction away. `false` if it does not wait.
+    fn drop_transaction(&self, hash: B256) -> bool;
+}
