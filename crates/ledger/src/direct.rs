@@ -8,7 +8,7 @@ use crate::{
     state::{self, Leaf, Runtime, State, account_key, code_key, slot_key},
     view::as_account,
 };
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256, map::HashMap};
+use alloy_primitives::{Address, Bytes, U256, keccak256, map::HashMap};
 use commonware_glue::stateful::db::DatabaseSet;
 use std::{num::NonZeroUsize, sync::Arc};
 use stoa_base::{Block, Genesis, Recovered};
@@ -192,8 +192,26 @@ impl<E: Runtime> Direct<E> {
         Ok(true)
     }
 
-    /// The hash of the newest block.
-    pub fn head(&self) -> B256 {
-        self.ledger.head().hash()
+    /// Sets the chain back to its first block; all snapshots are gone.
+    ///
+    /// # Errors
+    ///
+    /// If state or history fail, or the values of the first block are no longer kept.
+    pub async fn reset(&mut self) -> Result<(), LedgerError> {
+        self.ledger.state(0)?;
+        let history = self.ledger.history();
+        let mut changes = Changes::default();
+        for number in 0..=self.ledger.head().number() {
+            for key in history.touched(number)? {
+                if let Some(new) = history.value_since(&key, 0)? {
+                    changes.insert(key, Change { old: None, new });
+                }
+            }
+        }
+        self.snapshots.clear();
+        self.undone.clear();
+        self.write(&changes, self.ledger.first()).await?;
+        self.ledger.history().truncate(0)?;
+        self.ledger.history().prune_undo(0)
     }
 }

@@ -66,6 +66,16 @@ pub trait Transactions: Send {
     fn refuse(&mut self, transaction: &Recovered, why: Refusal) -> Result<(), Refusal>;
 }
 
+impl<T: Transactions + ?Sized> Transactions for &mut T {
+    fn next(&mut self, gas_left: u64) -> Option<Arc<Recovered>> {
+        (**self).next(gas_left)
+    }
+
+    fn refuse(&mut self, transaction: &Recovered, why: Refusal) -> Result<(), Refusal> {
+        (**self).refuse(transaction, why)
+    }
+}
+
 /// Why a transaction cannot be part of a block.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Refusal {

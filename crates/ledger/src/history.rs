@@ -212,7 +212,13 @@ impl History {
     /// The value that `key` had after block `number`, if a later block changed it: `None` if none did.
     #[expect(clippy::option_option, reason = "whether it changed, and then whether there was a value")]
     pub(crate) fn value_after(&self, key: &Key, number: u64) -> Result<Option<Option<Leaf>>, LedgerError> {
-        let range = with_number(&key.0, number.saturating_add(1))..=with_number(&key.0, u64::MAX);
+        self.value_since(key, number.saturating_add(1))
+    }
+
+    /// The value that `key` had before the first change in block `number` or later, if there was one.
+    #[expect(clippy::option_option, reason = "whether it changed, and then whether there was a value")]
+    pub(crate) fn value_since(&self, key: &Key, number: u64) -> Result<Option<Option<Leaf>>, LedgerError> {
+        let range = with_number(&key.0, number)..=with_number(&key.0, u64::MAX);
         let Some(entry) = self.undo.range(range).next() else { return Ok(None) };
         let value = entry.value().map_err(failed)?;
         if value.is_empty() {
