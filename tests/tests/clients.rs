@@ -1,7 +1,8 @@
 //! Other people's clients, unmodified, against a running node.
 
-use eyre::Result;
-use stoa_tests::{Network, Node, node_suite, python_suite};
+use eyre::{ContextCompat as _, Result, ensure};
+use std::{process::Command, time::Instant};
+use stoa_tests::{Network, Node, hardhat_suite, node_suite, python_suite};
 
 fn javascript(network: Network, file: &str) -> Result<()> {
     Node::start(network)?.suite(&mut node_suite(file))
@@ -39,4 +40,26 @@ fn openzeppelins_governor_takes_a_proposal_from_vote_to_execution() -> Result<()
 #[test]
 fn bad_input_gets_errors_and_the_node_goes_on() -> Result<()> {
     python(Network::Up, "python/test_bad_input.py")
+}
+
+/// How many tests of a Hardhat project passed, and in how many seconds; its output is shown.
+fn hardhat(command: &mut Command) -> Result<(usize, f64)> {
+    let begin = Instant::now();
+    let output = command.output()?;
+    let seconds = begin.elapsed().as_secs_f64();
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{said}");
+    ensure!(output.status.success(), "the suite failed, {}: {errors}", output.status);
+    let summary = said.lines().find_map(|line| line.trim().split_once(" passing (")).wrap_err("no summary")?;
+    Ok((summary.0.parse()?, seconds))
+}
+
+#[test]
+fn a_hardhat_project_passes_as_it_does_on_hardhats_own_network() -> Result<()> {
+    let (expected, hardhat_seconds) = hardhat(&mut hardhat_suite("hardhat"))?;
+    let node = Node::start(Network::Dev)?;
+    let (passed, seconds) = hardhat(hardhat_suite("stoa").env("STOA_URL", node.http()))?;
+    println!("{expected} tests on Hardhat's own network in {hardhat_seconds:.1} s, {passed} on stoa in {seconds:.1} s");
+    ensure!(passed == expected, "{expected} tests pass on Hardhat's own network, {passed} on stoa");
+    Ok(())
 }
