@@ -30,8 +30,12 @@ pub(super) fn register(methods: &mut Methods) {
         });
 }
 
-/// Reads `call, block?, stateOverrides?, blockOverrides?`.
-fn prepare(context: &Context, params: &Params, default: BlockId) -> Result<(Call, Sandbox), RpcError> {
+/// Reads `call, block?, stateOverrides?, blockOverrides?`. Blocking.
+///
+/// # Errors
+///
+/// -32602 for parameters of a wrong form, -32000 for contradictions and where there is no such state.
+pub(crate) fn prepare(context: &Context, params: &Params, default: BlockId) -> Result<(Call, Sandbox), RpcError> {
     let mut reader = params.reader()?;
     let request: CallRequest = reader.required()?;
     let id = reader.optional()?.unwrap_or(default);

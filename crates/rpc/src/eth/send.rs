@@ -49,7 +49,7 @@ pub(crate) fn submit(context: &Context, transaction: Recovered) -> Result<B256, 
 }
 
 /// `eth_sendRawTransactionSync` (EIP-7966): sends and waits for the receipt.
-async fn send_and_wait(context: Context, params: Params) -> Result<OwnedReceipt, RpcError> {
+pub(crate) async fn send_and_wait(context: Context, params: Params) -> Result<OwnedReceipt, RpcError> {
     let (raw, limit) = {
         let mut reader = params.reader()?;
         let Data(raw) = reader.required()?;

@@ -67,7 +67,7 @@ pub(crate) fn signer(n: u8) -> PrivateKeySigner {
     PrivateKeySigner::from_bytes(&B256::repeat_byte(n + 1)).unwrap()
 }
 
-fn genesis() -> Genesis {
+pub(crate) fn genesis() -> Genesis {
     let rich = Account { balance: U256::from(10).pow(U256::from(22)), ..Account::default() };
     let contract = |address| (address, Account { code: code(address), nonce: 1, ..Account::default() });
     let contracts = [LOGGER, REVERTER, COUNTER, LOOP, BLOCK, CALLER].map(contract);

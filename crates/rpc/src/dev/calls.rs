@@ -1,0 +1,107 @@
+//! Calls and transactions, where a development node treats them in its own way.
+
+use super::{Dev, failure, node::Node};
+use crate::{
+    BlockId, Context, Params, RpcError,
+    eth::{estimate, fill, prepare, recover, relax, send_and_wait},
+    hex::Data,
+    request::{Call, CallRequest},
+    view::OwnedReceipt,
+};
+use alloy_consensus::SignableTransaction;
+use alloy_primitives::{Address, B256, Bytes, Signature, U64, U256};
+use alloy_signer::SignerSync;
+use revm::primitives::eip7825::TX_GAS_LIMIT_CAP;
+use std::sync::Arc;
+use stoa_base::{Recovered, Transaction};
+
+/// `eth_call`, failing in Hardhat's words. Blocking.
+pub(crate) fn call(context: &Context, params: &Params) -> Result<Bytes, RpcError> {
+    let (call, mut sandbox) = prepare(context, params, BlockId::Latest)?;
+    let gas = relax(context, &mut sandbox, &call);
+    let result = sandbox.run(call.tx_env(gas, context.chain_id()))?;
+    match failure::failure(&result, None) {
+        Some(error) => Err(error),
+        None => Ok(result.into_output().unwrap_or_default()),
+    }
+}
+
+/// `eth_estimateGas`, failing in Hardhat's words. Blocking.
+pub(crate) fn estimate_gas(context: &Context, params: &Params) -> Result<U64, RpcError> {
+    let (call, mut sandbox) = prepare(context, params, BlockId::Pending)?;
+    let error = match estimate(context, &mut sandbox, &call) {
+        Ok(gas) => return Ok(U64::from(gas)),
+        Err(error) => error,
+    };
+    // How the execution ended says more than that there is no estimate.
+    let gas = call.gas.unwrap_or(sandbox.block.gas_limit).min(TX_GAS_LIMIT_CAP);
+    let ended = sandbox.run(call.tx_env(gas, context.chain_id()));
+    Err(ended.ok().and_then(|result| failure::failure(&result, None)).unwrap_or(error))
+}
+
+/// `eth_sendRawTransaction`.
+pub(crate) async fn send_raw<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<B256, RpcError> {
+    let transaction = context.read(move |_| raw(&params)).await?;
+    node.deliver(&context, transaction).await
+}
+
+fn raw(params: &Params) -> Result<Recovered, RpcError> {
+    let mut reader = params.reader()?;
+    let Data(raw) = reader.required()?;
+    // `eth_sendRawTransactionSync` has a time limit as well.
+    let _limit: Option<&serde_json::value::RawValue> = reader.optional()?;
+    reader.end()?;
+    recover(&raw)
+}
+
+/// `eth_sendRawTransactionSync`: what is mined at once need not be waited for.
+pub(crate) async fn send_raw_sync<D: Dev>(
+    node: Arc<Node<D>>,
+    context: Context,
+    params: Params,
+) -> Result<OwnedReceipt, RpcError> {
+    if !node.automine() {
+        return send_and_wait(context, params).await;
+    }
+    let hash = send_raw(node, context.clone(), params).await?;
+    let place = context.read(move |context| context.transaction(hash)).await?;
+    let (committed, index) = place.ok_or_else(|| RpcError::server(format!("transaction {hash} is not there")))?;
+    Ok(OwnedReceipt(committed, index))
+}
+
+/// `eth_sendTransaction`: signed with the account's key, or not at all if the account is impersonated.
+pub(crate) async fn send<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<B256, RpcError> {
+    let completing = node.clone();
+    let transaction = context.execute(move |context| complete(&completing, context, &params)).await?;
+    node.deliver(&context, transaction).await
+}
+
+fn complete<D: Dev>(node: &Node<D>, context: &Context, params: &Params) -> Result<Recovered, RpcError> {
+    let mut reader = params.reader()?;
+    let request: CallRequest = reader.required()?;
+    reader.end()?;
+    let call = request.check(context.chain_id())?;
+    // As Hardhat does: all the gas that there is, instead of an estimate that a failing transaction would not have.
+    let gas = call.gas.unwrap_or_else(|| context.next_block_env().gas_limit.min(TX_GAS_LIMIT_CAP));
+    let call = Call { gas: Some(gas), ..call };
+    let from = call.from;
+    let key = context.accounts().iter().find(|signer| signer.address() == from);
+    if key.is_none() && !node.is_impersonated(from) {
+        return Err(RpcError::server(format!("Unknown account {from}")));
+    }
+    let unsigned = fill(context, &call)?;
+    let signature = match key {
+        Some(key) => key
+            .sign_hash_sync(&unsigned.signature_hash())
+            .map_err(|error| RpcError::server(format!("cannot sign: {error}")))?,
+        None => nobodys_signature(from),
+    };
+    Ok(Recovered::new_unchecked(Transaction::from(unsigned.into_signed(signature)), from))
+}
+
+/// What stands in the place of an impersonated account's signature: another one for each account, so that equal
+/// transactions of two accounts have different hashes.
+fn nobodys_signature(from: Address) -> Signature {
+    let number = U256::from_be_slice(from.as_slice()) + U256::from(1);
+    Signature::new(number, number, false)
+}

@@ -1,0 +1,429 @@
+//! The names of the methods, and their parameters.
+
+use super::{
+    Dev, calls,
+    node::{Node, now},
+    numbers::{Interval, Number, Number64},
+};
+use crate::{
+    Builder, Context, Methods, Params, RpcError,
+    hex::{Account, Data, Hash},
+};
+use alloy_primitives::{Address, B256, U64, U256};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use stoa_ledger::Set;
+
+/// Adds the methods of a development node to a server, in place of the standard ones where they differ.
+pub fn register<D: Dev>(builder: Builder, dev: Arc<D>) -> Builder {
+    let node = Arc::new(Node::new(dev));
+    let next = node.clone();
+    builder.next_block(move |ledger| next.next_block_env(ledger)).methods(move |methods| add_all(methods, &node))
+}
+
+fn add_all<D: Dev>(methods: &mut Methods, node: &Arc<Node<D>>) {
+    methods
+        .execute("eth_call", calls::call)
+        .execute("eth_estimateGas", calls::estimate_gas)
+        .instant("hardhat_setLoggingEnabled", logging)
+        .instant("anvil_setLoggingEnabled", logging);
+    let mut table = Table { methods, node };
+    table
+        .add(&["eth_sendTransaction"], calls::send)
+        .add(&["eth_sendRawTransaction"], calls::send_raw)
+        .add(&["eth_sendRawTransactionSync"], calls::send_raw_sync)
+        .add(&["eth_coinbase"], coinbase)
+        .add(&["evm_mine"], mine_one)
+        .add(&["hardhat_mine", "anvil_mine"], mine)
+        .add(&["evm_setAutomine", "anvil_setAutomine"], set_automine)
+        .add(&["hardhat_getAutomine", "anvil_getAutomine", "evm_getAutomine"], get_automine)
+        .add(&["evm_setIntervalMining"], set_interval_mining)
+        .add(&["anvil_setIntervalMining"], set_interval_mining_seconds)
+        .add(&["evm_increaseTime"], increase_time)
+        .add(&["anvil_increaseTime"], increase_time_number)
+        .add(&["evm_setNextBlockTimestamp", "anvil_setNextBlockTimestamp"], set_next_timestamp)
+        .add(&["evm_setTime", "anvil_setTime"], set_time)
+        .add(&["anvil_setBlockTimestampInterval"], set_timestamp_interval)
+        .add(&["anvil_removeBlockTimestampInterval"], remove_timestamp_interval)
+        .add(&["evm_snapshot", "anvil_snapshot"], snapshot)
+        .add(&["evm_revert", "anvil_revert"], revert)
+        .add(&["hardhat_reset", "anvil_reset"], reset)
+        .add(&["hardhat_setBalance", "anvil_setBalance", "evm_setAccountBalance"], set_balance)
+        .add(&["hardhat_setCode", "anvil_setCode", "evm_setAccountCode"], set_code)
+        .add(&["hardhat_setStorageAt", "anvil_setStorageAt", "evm_setAccountStorageAt"], set_storage_at)
+        .add(&["hardhat_setNonce"], raise_nonce)
+        .add(&["anvil_setNonce", "evm_setAccountNonce"], set_nonce)
+        .add(&["hardhat_setCoinbase", "anvil_setCoinbase"], set_coinbase)
+        .add(&["hardhat_setPrevRandao", "anvil_setPrevRandao"], set_prevrandao)
+        .add(&["hardhat_setNextBlockBaseFeePerGas", "anvil_setNextBlockBaseFeePerGas"], set_base_fee)
+        .add(&["evm_setBlockGasLimit", "anvil_setBlockGasLimit"], set_gas_limit)
+        .add(&["hardhat_impersonateAccount", "anvil_impersonateAccount"], impersonate)
+        .add(&["hardhat_stopImpersonatingAccount", "anvil_stopImpersonatingAccount"], stop_impersonating)
+        .add(&["anvil_autoImpersonateAccount"], auto_impersonate)
+        .add(&["hardhat_dropTransaction", "anvil_dropTransaction"], drop_transaction)
+        .add(&["hardhat_metadata", "anvil_metadata"], metadata)
+        .add(&["anvil_nodeInfo"], node_info);
+}
+
+struct Table<'a, D> {
+    methods: &'a mut Methods,
+    node: &'a Arc<Node<D>>,
+}
+
+impl<D: Dev> Table<'_, D> {
+    /// Adds a method under all of its names.
+    fn add<T, F>(
+        &mut self,
+        names: &[&str],
+        handler: impl Fn(Arc<Node<D>>, Context, Params) -> F + Copy + Send + Sync + 'static,
+    ) -> &mut Self
+    where
+        T: Serialize,
+        F: Future<Output = Result<T, RpcError>> + Send + 'static,
+    {
+        for name in names {
+            let node = self.node.clone();
+            self.methods.add(name, move |context, params| handler(node.clone(), context, params));
+        }
+        self
+    }
+}
+
+/// The only parameter.
+fn one<T: for<'de> Deserialize<'de>>(params: &Params) -> Result<T, RpcError> {
+    let mut reader = params.reader()?;
+    let value = reader.required()?;
+    reader.end()?;
+    Ok(value)
+}
+
+/// The only two parameters.
+fn two<A, B>(params: &Params) -> Result<(A, B), RpcError>
+where
+    A: for<'de> Deserialize<'de>,
+    B: for<'de> Deserialize<'de>,
+{
+    let mut reader = params.reader()?;
+    let values = (reader.required()?, reader.required()?);
+    reader.end()?;
+    Ok(values)
+}
+
+fn logging(_: &Context, params: &Params) -> Result<bool, RpcError> {
+    // What is logged is for whoever started the node to say.
+    one::<bool>(params).map(|_| true)
+}
+
+async fn coinbase<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<Address, RpcError> {
+    params.none()?;
+    Ok(node.next_block_env(context.ledger()).beneficiary)
+}
+
+/// What `evm_mine` takes: a time, or an object as Anvil and Ganache read it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Mine {
+    At(Number64),
+    Options { timestamp: Option<Number64>, blocks: Option<Number64> },
+}
+
+async fn mine_one<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<&'static str, RpcError> {
+    let options: Option<Mine> = {
+        let mut reader = params.reader()?;
+        let options = reader.optional()?;
+        reader.end()?;
+        options
+    };
+    let (timestamp, blocks) = match options {
+        None => (None, None),
+        // Zero means no time, as in Hardhat's network.
+        Some(Mine::At(Number64(timestamp))) => (Some(timestamp).filter(|timestamp| *timestamp > 0), None),
+        Some(Mine::Options { timestamp, blocks }) => {
+            (timestamp.map(|Number64(timestamp)| timestamp), blocks.map(|Number64(blocks)| blocks))
+        }
+    };
+    let mut blocks = blocks.unwrap_or(1);
+    if let (Some(timestamp), 1..) = (timestamp, blocks) {
+        node.mine_at(context.ledger(), timestamp).await?;
+        blocks -= 1;
+    }
+    node.mine(context.ledger(), blocks, None).await?;
+    Ok("0x0")
+}
+
+async fn mine<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<bool, RpcError> {
+    let (count, interval) = {
+        let mut reader = params.reader()?;
+        let values: (Option<Number64>, Option<Number64>) = (reader.optional()?, reader.optional()?);
+        reader.end()?;
+        values
+    };
+    let count = count.map_or(1, |Number64(count)| count);
+    let interval = interval.map_or(1, |Number64(interval)| interval);
+    node.mine(context.ledger(), count, Some(interval)).await?;
+    Ok(true)
+}
+
+async fn set_automine<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<bool, RpcError> {
+    node.set_automine(one(&params)?);
+    Ok(true)
+}
+
+async fn get_automine<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<bool, RpcError> {
+    params.none()?;
+    Ok(node.automine())
+}
+
+async fn set_interval_mining<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<bool, RpcError> {
+    let bounds = one::<Interval>(&params)?.bounds()?;
+    node.mine_at_intervals(context.ledger().clone(), bounds).await;
+    Ok(true)
+}
+
+async fn set_interval_mining_seconds<D: Dev>(
+    node: Arc<Node<D>>,
+    context: Context,
+    params: Params,
+) -> Result<bool, RpcError> {
+    let Number64(seconds) = one(&params)?;
+    let milliseconds = seconds.saturating_mul(1000);
+    let bounds = (seconds > 0).then_some((milliseconds, milliseconds));
+    node.mine_at_intervals(context.ledger().clone(), bounds).await;
+    Ok(true)
+}
+
+async fn increase_time_number<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<i64, RpcError> {
+    let Number64(seconds) = one(&params)?;
+    node.upcoming(|upcoming| upcoming.clock.increase(seconds))
+}
+
+async fn increase_time<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<String, RpcError> {
+    Ok(increase_time_number(node, context, params).await?.to_string())
+}
+
+async fn set_next_timestamp<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<String, RpcError> {
+    let Number64(timestamp) = one(&params)?;
+    node.set_next_timestamp(context.ledger(), timestamp)?;
+    Ok(timestamp.to_string())
+}
+
+async fn set_time<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<i64, RpcError> {
+    let Number64(time) = one(&params)?;
+    node.upcoming(|upcoming| upcoming.clock.set(time, now()))
+}
+
+async fn set_timestamp_interval<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<(), RpcError> {
+    let Number64(seconds) = one(&params)?;
+    node.upcoming(|upcoming| upcoming.clock.set_interval(Some(seconds)));
+    Ok(())
+}
+
+async fn remove_timestamp_interval<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<bool, RpcError> {
+    params.none()?;
+    Ok(node.upcoming(|upcoming| upcoming.clock.set_interval(None)))
+}
+
+async fn snapshot<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<U64, RpcError> {
+    params.none()?;
+    node.snapshot().await.map(U64::from)
+}
+
+async fn revert<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<bool, RpcError> {
+    let Number64(id) = one(&params)?;
+    node.revert(&context, id).await
+}
+
+async fn reset<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<bool, RpcError> {
+    #[derive(Default, Deserialize)]
+    struct Options<'a> {
+        #[serde(borrow)]
+        forking: Option<&'a RawValue>,
+    }
+    let forking = {
+        let mut reader = params.reader()?;
+        let options: Option<Options<'_>> = reader.optional()?;
+        reader.end()?;
+        options.unwrap_or_default().forking.is_some()
+    };
+    if forking {
+        return Err(RpcError::invalid_params("forking another chain is not supported"));
+    }
+    node.reset(&context).await?;
+    Ok(true)
+}
+
+async fn set_balance<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<bool, RpcError> {
+    let (Account(address), Number(balance)) = two(&params)?;
+    node.dev().set(address, Set::Balance(balance)).await?;
+    Ok(true)
+}
+
+async fn set_code<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<bool, RpcError> {
+    let (Account(address), Data(code)) = two(&params)?;
+    node.dev().set(address, Set::Code(code)).await?;
+    Ok(true)
+}
+
+async fn set_storage_at<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<bool, RpcError> {
+    let (Account(address), slot, Data(value)) = {
+        let mut reader = params.reader()?;
+        let values: (_, Number, _) = (reader.required()?, reader.required()?, reader.required()?);
+        reader.end()?;
+        values
+    };
+    let value = <[u8; 32]>::try_from(&value[..]).map_err(|_| {
+        RpcError::server(format!("Storage value must be exactly 32 bytes long, it is {} bytes long", value.len()))
+    })?;
+    node.dev().set(address, Set::Storage(slot.0, U256::from_be_bytes(value))).await?;
+    Ok(true)
+}
+
+async fn set_nonce<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<bool, RpcError> {
+    let (Account(address), Number64(nonce)) = two(&params)?;
+    node.dev().set(address, Set::Nonce(nonce)).await?;
+    Ok(true)
+}
+
+/// As Hardhat's network does it: never down, and not while transactions wait.
+async fn raise_nonce<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<bool, RpcError> {
+    let (Account(address), Number64(nonce)) = two(&params)?;
+    if context.pool().counts() != (0, 0) {
+        return Err(RpcError::new(-32603, "Cannot set account nonce when the transaction pool is not empty"));
+    }
+    let existing = context.read(move |context| Ok(context.state(crate::BlockId::Latest)?.nonce(address)?)).await?;
+    if nonce < existing {
+        return Err(RpcError::server(format!(
+            "New nonce ({nonce}) must not be smaller than the existing nonce ({existing})"
+        )));
+    }
+    node.dev().set(address, Set::Nonce(nonce)).await?;
+    Ok(true)
+}
+
+async fn set_coinbase<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<bool, RpcError> {
+    let Account(address) = one(&params)?;
+    node.upcoming(|upcoming| upcoming.coinbase = Some(address));
+    Ok(true)
+}
+
+async fn set_prevrandao<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<bool, RpcError> {
+    let Hash(prevrandao) = one(&params)?;
+    node.upcoming(|upcoming| upcoming.prevrandao = Some(prevrandao));
+    Ok(true)
+}
+
+async fn set_base_fee<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<bool, RpcError> {
+    let Number64(base_fee) = one(&params)?;
+    node.upcoming(|upcoming| upcoming.base_fee = Some(base_fee));
+    Ok(true)
+}
+
+async fn set_gas_limit<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<bool, RpcError> {
+    let Number64(gas_limit) = one(&params)?;
+    if gas_limit == 0 {
+        return Err(RpcError::server("Block gas limit must be greater than 0"));
+    }
+    node.upcoming(|upcoming| upcoming.gas_limit = Some(gas_limit));
+    Ok(true)
+}
+
+async fn impersonate<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<bool, RpcError> {
+    let Account(address) = one(&params)?;
+    node.impersonate(address);
+    Ok(true)
+}
+
+async fn stop_impersonating<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<bool, RpcError> {
+    let Account(address) = one(&params)?;
+    Ok(node.stop_impersonating(address))
+}
+
+async fn auto_impersonate<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<bool, RpcError> {
+    node.auto_impersonate(one(&params)?);
+    Ok(true)
+}
+
+async fn drop_transaction<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<bool, RpcError> {
+    let Hash(hash) = one(&params)?;
+    if node.dev().drop_transaction(hash) {
+        return Ok(true);
+    }
+    match context.read(move |context| context.transaction(hash)).await? {
+        Some(_) => {
+            Err(RpcError::invalid_params(format!("Transaction {hash} cannot be dropped because it's already mined")))
+        }
+        None => Ok(false),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    client_version: String,
+    chain_id: u64,
+    instance_id: B256,
+    latest_block_number: u64,
+    latest_block_hash: B256,
+}
+
+async fn metadata<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<Metadata, RpcError> {
+    params.none()?;
+    let head = context.head();
+    Ok(Metadata {
+        client_version: context.client_version().to_owned(),
+        chain_id: context.chain_id(),
+        instance_id: node.instance(),
+        latest_block_number: head.number(),
+        latest_block_hash: head.hash(),
+    })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NodeInfo {
+    current_block_number: U64,
+    current_block_timestamp: u64,
+    current_block_hash: B256,
+    hard_fork: &'static str,
+    transaction_order: &'static str,
+    environment: Environment,
+    fork_config: Fork,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Environment {
+    base_fee: U64,
+    chain_id: u64,
+    gas_limit: U64,
+    gas_price: U64,
+}
+
+/// Which other chain this one was forked from: never any.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Fork {
+    fork_url: Option<String>,
+    fork_block_number: Option<u64>,
+    fork_retry_backoff: Option<u64>,
+}
+
+async fn node_info<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<NodeInfo, RpcError> {
+    params.none()?;
+    let (head, next) = (context.head(), node.next_block_env(context.ledger()));
+    Ok(NodeInfo {
+        current_block_number: U64::from(head.number()),
+        current_block_timestamp: head.header().timestamp,
+        current_block_hash: head.hash(),
+        hard_fork: "Osaka",
+        transaction_order: "fees",
+        environment: Environment {
+            base_fee: U64::from(next.basefee),
+            chain_id: context.chain_id(),
+            gas_limit: U64::from(next.gas_limit),
+            gas_price: U64::from(next.basefee),
+        },
+        fork_config: Fork { fork_url: None, fork_block_number: None, fork_retry_backoff: None },
+    })
+}

@@ -1,0 +1,388 @@
+//! What a development node remembers between requests, and how its blocks come about.
+
+use super::{Dev, clock::Clock, failure::failure};
+use crate::{
+    Context, PoolError, RpcError,
+    eth::pending_nonce,
+    evm::{Sandbox, recorded},
+};
+use alloy_consensus::{Header, Transaction as _};
+use alloy_primitives::{Address, B256, keccak256, map::HashSet};
+use parking_lot::Mutex;
+use revm::context::BlockEnv;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use stoa_base::Recovered;
+use stoa_ledger::{Committed, Ledger, execute::Choices};
+use tokio::{
+    sync::Mutex as AsyncMutex,
+    task::{AbortHandle, JoinHandle},
+};
+
+/// More blocks than this at once take longer than anybody waits for an answer.
+const MAX_BLOCKS: u64 = 1_000_000;
+
+/// Blocks that are asked of the chain together.
+const CHUNK: u64 = 256;
+
+/// Blocks that may come before a transaction that waits behind others gets its turn.
+const MAX_TURNS: usize = 64;
+
+/// Real time, seconds since 1970.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// What is settled of the blocks to come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Upcoming {
+    pub clock: Clock,
+    /// Who gets the tips from now on.
+    pub coinbase: Option<Address>,
+    /// Gas limit from now on.
+    pub gas_limit: Option<u64>,
+    /// Base fee of the next block only, wei per gas.
+    pub base_fee: Option<u64>,
+    /// Randomness of the next block only.
+    pub prevrandao: Option<B256>,
+}
+
+impl Upcoming {
+    /// Settles the next block.
+    fn take(&mut self, parent: &Header, now: u64) -> Choices {
+        Choices {
+            timestamp: self.clock.take(parent.timestamp, now),
+            beneficiary: self.coinbase.unwrap_or(parent.beneficiary),
+            prevrandao: self.prevrandao.take().unwrap_or_else(|| keccak256(parent.mix_hash)),
+            base_fee: self.base_fee.take(),
+            gas_limit: self.gas_limit,
+        }
+    }
+
+    /// The environment of the next block, if it were mined now.
+    fn env(&self, ledger: &Ledger, now: u64) -> BlockEnv {
+        let head = ledger.head();
+        let choices = Self::take(&mut self.clone(), head.header(), now);
+        let env = ledger.next_block_env();
+        BlockEnv {
+            timestamp: alloy_primitives::U256::from(choices.timestamp),
+            beneficiary: choices.beneficiary,
+            prevrandao: Some(choices.prevrandao),
+            basefee: choices.base_fee.unwrap_or(env.basefee),
+            gas_limit: choices.gas_limit.unwrap_or(env.gas_limit),
+            ..env
+        }
+    }
+}
+
+struct Settings {
+    upcoming: Upcoming,
+    automine: bool,
+    impersonated: HashSet<Address>,
+    auto_impersonate: bool,
+    /// What was settled when each snapshot was taken, and what the clock showed.
+    snapshots: Vec<(u64, Upcoming, u64)>,
+    /// Names this chain until it is reset.
+    instance: B256,
+}
+
+impl Settings {
+    fn new() -> Self {
+        Self {
+            upcoming: Upcoming::default(),
+            automine: true,
+            impersonated: HashSet::default(),
+            auto_impersonate: false,
+            snapshots: Vec::new(),
+            instance: B256::random(),
+        }
+    }
+}
+
+/// A development chain and how it is set.
+pub(crate) struct Node<D> {
+    dev: Arc<D>,
+    settings: Mutex<Settings>,
+    /// Held while the chain is changed; keeps the task that mines at intervals.
+    turn: AsyncMutex<Option<AbortHandle>>,
+}
+
+impl<D: Dev> Node<D> {
+    pub fn new(dev: Arc<D>) -> Self {
+        Self { dev, settings: Mutex::new(Settings::new()), turn: AsyncMutex::default() }
+    }
+
+    pub fn dev(&self) -> &D {
+        &self.dev
+    }
+
+    pub fn next_block_env(&self, ledger: &Ledger) -> BlockEnv {
+        self.settings.lock().upcoming.env(ledger, now())
+    }
+
+    /// Reads or changes what is settled of the blocks to come.
+    pub fn upcoming<T>(&self, change: impl FnOnce(&mut Upcoming) -> T) -> T {
+        change(&mut self.settings.lock().upcoming)
+    }
+
+    pub fn instance(&self) -> B256 {
+        self.settings.lock().instance
+    }
+
+    pub fn automine(&self) -> bool {
+        self.settings.lock().automine
+    }
+
+    pub fn set_automine(&self, on: bool) {
+        self.settings.lock().automine = on;
+    }
+
+    pub fn impersonate(&self, address: Address) {
+        self.settings.lock().impersonated.insert(address);
+    }
+
+    pub fn stop_impersonating(&self, address: Address) -> bool {
+        self.settings.lock().impersonated.remove(&address)
+    }
+
+    pub fn auto_impersonate(&self, on: bool) {
+        self.settings.lock().auto_impersonate = on;
+    }
+
+    pub fn is_impersonated(&self, address: Address) -> bool {
+        let settings = self.settings.lock();
+        settings.auto_impersonate || settings.impersonated.contains(&address)
+    }
+
+    /// Mines `count` blocks, the first by the clock, the others `interval` seconds after the one before (1 if unset).
+    ///
+    /// # Errors
+    ///
+    /// -32602 for too many, else those of the chain.
+    pub async fn mine(&self, ledger: &Ledger, count: u64, interval: Option<u64>) -> Result<(), RpcError> {
+        if count > MAX_BLOCKS {
+            return Err(RpcError::invalid_params(format!("{count} blocks are too many: at most {MAX_BLOCKS} at once")));
+        }
+        let _turn = self.turn.lock().await;
+        let mut left = count;
+        while left > 0 {
+            let chunk = left.min(CHUNK);
+            self.mine_chunk(ledger, chunk, interval, left == count).await?;
+            left -= chunk;
+        }
+        Ok(())
+    }
+
+    /// As [`mine`](Self::mine), with the turn held; `first` if no blocks of the same request came before.
+    async fn mine_chunk(
+        &self,
+        ledger: &Ledger,
+        count: u64,
+        interval: Option<u64>,
+        first: bool,
+    ) -> Result<Vec<Committed>, RpcError> {
+        let head = ledger.head();
+        let (mut timestamp, mut mix_hash) = (head.header().timestamp, head.header().mix_hash);
+        let mut blocks = Vec::with_capacity(count as usize);
+        let upcoming = self.upcoming(|upcoming| *upcoming);
+        self.upcoming(|upcoming| {
+            for position in 0..count {
+                let parent = Header { timestamp, mix_hash, ..head.header().clone() };
+                if let Some(interval) = interval.filter(|_| !(first && position == 0)) {
+                    // Zero would stand still.
+                    upcoming.clock.follow(timestamp.saturating_add(interval.max(1)), now());
+                }
+                let choices = upcoming.take(&parent, now());
+                (timestamp, mix_hash) = (choices.timestamp, choices.prevrandao);
+                blocks.push(choices);
+            }
+        });
+        self.dev.mine(blocks).await.inspect_err(|_| self.upcoming(|now| *now = upcoming))
+    }
+
+    /// Sets a time for the next block and mines it.
+    ///
+    /// # Errors
+    ///
+    /// -32000 if the time is not after the newest block's.
+    pub async fn mine_at(&self, ledger: &Ledger, timestamp: u64) -> Result<(), RpcError> {
+        let _turn = self.turn.lock().await;
+        self.set_next_timestamp(ledger, timestamp)?;
+        self.mine_chunk(ledger, 1, None, true).await.map(drop)
+    }
+
+    /// Sets the time of the next block.
+    ///
+    /// # Errors
+    ///
+    /// -32000 if it is not after the newest block's.
+    pub fn set_next_timestamp(&self, ledger: &Ledger, timestamp: u64) -> Result<(), RpcError> {
+        let parent = ledger.head().header().timestamp;
+        self.upcoming(|upcoming| upcoming.clock.set_next(timestamp, parent, now()))
+    }
+
+    /// Mines a block again and again after a random time between the bounds, in milliseconds, or no longer.
+    pub async fn mine_at_intervals(self: &Arc<Self>, ledger: Ledger, bounds: Option<(u64, u64)>) {
+        let task = bounds.map(|bounds| self.clone().spawn_miner(ledger, bounds).abort_handle());
+        if let Some(before) = std::mem::replace(&mut *self.turn.lock().await, task) {
+            before.abort();
+        }
+    }
+
+    fn spawn_miner(self: Arc<Self>, ledger: Ledger, (least, most): (u64, u64)) -> JoinHandle<()> {
+        // The task must not keep alive what it mines for.
+        let node = Arc::downgrade(&self);
+        tokio::spawn(async move {
+            loop {
+                let spread = u64::from_le_bytes(B256::random().0[..8].try_into().unwrap_or_default());
+                let wait = least + spread % (most - least).saturating_add(1).max(1);
+                tokio::time::sleep(Duration::from_millis(wait)).await;
+                let Some(node) = node.upgrade() else { return };
+                if let Err(error) = node.mine(&ledger, 1, None).await {
+                    tracing::warn!(%error, "a block could not be mined");
+                }
+            }
+        })
+    }
+
+    /// Remembers the chain and what is settled of the blocks to come.
+    ///
+    /// # Errors
+    ///
+    /// Those of the chain.
+    pub async fn snapshot(&self) -> Result<u64, RpcError> {
+        let _turn = self.turn.lock().await;
+        let id = self.dev.snapshot().await?;
+        let mut settings = self.settings.lock();
+        let upcoming = settings.upcoming;
+        settings.snapshots.push((id, upcoming, upcoming.clock.time(now())));
+        Ok(id)
+    }
+
+    /// Goes back to a snapshot; time goes on from where it was taken.
+    ///
+    /// # Errors
+    ///
+    /// Those of the chain.
+    pub async fn revert(&self, context: &Context, id: u64) -> Result<bool, RpcError> {
+        let _turn = self.turn.lock().await;
+        if !self.dev.revert(id).await? {
+            return Ok(false);
+        }
+        context.forget_after(context.head().number());
+        let mut settings = self.settings.lock();
+        if let Some(at) = settings.snapshots.iter().position(|(known, ..)| *known == id) {
+            let (_, upcoming, time) = settings.snapshots[at];
+            settings.snapshots.truncate(at);
+            settings.upcoming = upcoming;
+            settings.upcoming.clock.follow(time, now());
+        }
+        Ok(true)
+    }
+
+    /// Goes back to the first block, and to how the node was set when it started.
+    ///
+    /// # Errors
+    ///
+    /// Those of the chain.
+    pub async fn reset(&self, context: &Context) -> Result<(), RpcError> {
+        let mut turn = self.turn.lock().await;
+        self.dev.reset().await?;
+        context.forget_after(0);
+        if let Some(miner) = turn.take() {
+            miner.abort();
+        }
+        *self.settings.lock() = Settings::new();
+        Ok(())
+    }
+
+    /// Takes a transaction in, and mines it at once unless automining is off.
+    ///
+    /// # Errors
+    ///
+    /// Says why it is not taken, in Hardhat's words; if it was mined and failed, how.
+    pub async fn deliver(&self, context: &Context, transaction: Recovered) -> Result<B256, RpcError> {
+        let _turn = self.turn.lock().await;
+        let hash = *transaction.inner().hash();
+        let automine = self.automine();
+        let base_fee = self.next_block_env(context.ledger()).basefee;
+        context.read(move |context| admit(context, transaction, automine.then_some(base_fee))).await?;
+        if automine {
+            self.include(context, hash).await?;
+        }
+        Ok(hash)
+    }
+
+    /// Mines until a transaction that waits is in a block, and says how it failed if it did.
+    async fn include(&self, context: &Context, hash: B256) -> Result<(), RpcError> {
+        for _ in 0..MAX_TURNS {
+            let mined = self.mine_chunk(context.ledger(), 1, None, true).await?;
+            for committed in mined {
+                let position = committed.block.transactions().iter().position(|found| *found.hash() == hash);
+                if let Some(index) = position {
+                    return outcome(context, committed, index).await;
+                }
+                if committed.block.transactions().is_empty() {
+                    self.dev.drop_transaction(hash);
+                    return Err(RpcError::server(format!("Transaction {hash} could not be mined")));
+                }
+            }
+        }
+        Err(RpcError::server(format!("Transaction {hash} waits behind too many others")))
+    }
+}
+
+/// How a mined transaction ended.
+async fn outcome(context: &Context, committed: Committed, index: usize) -> Result<(), RpcError> {
+    if committed.receipts.get(index).is_some_and(|receipt| receipt.success) {
+        return Ok(());
+    }
+    let hash = *committed.block.transactions()[index].hash();
+    // Receipts don't keep what a contract returned.
+    let result =
+        context.execute(move |context| Sandbox::replay(context, &committed, index)?.run(recorded(&committed, index)?));
+    Err(failure(&result.await?, Some(hash)).unwrap_or_else(|| RpcError::server(format!("Transaction {hash} failed"))))
+}
+
+/// Checks a transaction as Hardhat's network does and hands it to the pool. `base_fee` is the next block's, if it is
+/// mined at once. Blocking.
+fn admit(context: &Context, transaction: Recovered, base_fee: Option<u64>) -> Result<(), RpcError> {
+    let (hash, nonce) = (*transaction.inner().hash(), transaction.inner().nonce());
+    let known = || RpcError::server(format!("Known transaction: {hash}"));
+    if context.pool().get(&hash).is_some() || context.transaction(hash)?.is_some() {
+        return Err(known());
+    }
+    if let Some(base_fee) = base_fee {
+        let expected = pending_nonce(context, transaction.signer())?;
+        if nonce != expected {
+            let what = if nonce < expected { "low" } else { "high" };
+            return Err(RpcError::server(format!(
+                "Nonce too {what}. Expected nonce to be {expected} but got {nonce}. \
+                 Note that transactions can't be queued when automining."
+            )));
+        }
+        let most = transaction.inner().max_fee_per_gas();
+        if most < u128::from(base_fee) {
+            let field = if transaction.inner().is_dynamic_fee() { "maxFeePerGas" } else { "gasPrice" };
+            return Err(RpcError::server(format!(
+                "Transaction {field} ({most}) is too low for the next block, which has a baseFeePerGas of {base_fee}"
+            )));
+        }
+    }
+    context.pool().add(transaction).map_err(|error| match error {
+        PoolError::AlreadyKnown => known(),
+        PoolError::NonceTooLow { next, nonce } => {
+            RpcError::server(format!("Nonce too low. Expected nonce to be at least {next} but got {nonce}."))
+        }
+        PoolError::InsufficientFunds { balance, cost } => RpcError::server(format!(
+            "Sender doesn't have enough funds to send tx. The max upfront cost is: {cost} and the sender's balance is: \
+             {balance}."
+        )),
+        PoolError::ReplacementUnderpriced => RpcError::server(format!(
+            "Replacement transaction underpriced. It would replace the one with nonce {nonce}."
+        )),
+        other => RpcError::server(other.to_string()),
+    })
+}

@@ -1,0 +1,536 @@
+//! A development chain behind a real server, driven as Hardhat's and Anvil's tools drive theirs.
+
+use super::{Dev, register};
+use crate::{
+    Config, Handle, Pool, PoolContent, PoolError, RpcError, Server,
+    tests::{COUNTER, LOOP, REVERTER, genesis, sign, signer, unsigned},
+};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
+use alloy_sol_types::{Revert, SolError};
+use commonware_runtime::{Runner as _, tokio as runtime};
+use commonware_utils::NZUsize;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use std::{sync::Arc, time::Duration};
+use stoa_base::Recovered;
+use stoa_ledger::{
+    Committed, Direct, Ledger, LedgerConfig, Set,
+    execute::{Choices, Refusal, Transactions},
+    state::Runtime,
+};
+use stoa_mempool as mempool;
+use tokio::sync::{Mutex as AsyncMutex, broadcast};
+
+struct Head(Ledger);
+
+impl mempool::State for Head {
+    fn chain_id(&self) -> u64 {
+        31337
+    }
+
+    fn gas_limit(&self) -> u64 {
+        self.0.head().header().gas_limit
+    }
+
+    fn account(&self, address: Address) -> Result<mempool::Account, String> {
+        let state = self.0.state(self.0.head().number()).map_err(|error| error.to_string())?;
+        let account = state.sender(address).map_err(|error| error.to_string())?;
+        Ok(mempool::Account { nonce: account.nonce, balance: account.balance, has_code: false })
+    }
+}
+
+struct Waiting(mempool::Pool);
+
+impl Pool for Waiting {
+    fn add(&self, transaction: Recovered) -> Result<(), PoolError> {
+        self.0.add(transaction).map(drop).map_err(|error| match error {
+            mempool::PoolError::InsufficientFunds { balance, cost } => PoolError::InsufficientFunds { balance, cost },
+            mempool::PoolError::NonceTooLow { next, nonce } => PoolError::NonceTooLow { next, nonce },
+            other => PoolError::Invalid(other.to_string()),
+        })
+    }
+
+    fn get(&self, hash: &B256) -> Option<Arc<Recovered>> {
+        self.0.get(hash)
+    }
+
+    fn next_nonce(&self, sender: Address) -> Option<u64> {
+        self.0.pending_nonce(sender)
+    }
+
+    fn counts(&self) -> (usize, usize) {
+        let status = self.0.status();
+        (status.pending, status.queued)
+    }
+
+    fn content(&self, sender: Option<Address>) -> PoolContent {
+        let content = sender.map_or_else(|| self.0.content(), |sender| self.0.content_from(sender));
+        PoolContent { pending: content.pending, queued: content.queued }
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<Arc<Recovered>> {
+        self.0.subscribe()
+    }
+}
+
+struct FromPool(mempool::Best);
+
+impl Transactions for FromPool {
+    fn next(&mut self, _: u64) -> Option<Arc<Recovered>> {
+        self.0.next()
+    }
+
+    fn refuse(&mut self, transaction: &Recovered, _: Refusal) -> Result<(), Refusal> {
+        self.0.mark_invalid(transaction.signer());
+        Ok(())
+    }
+}
+
+/// A ledger and its pool. The first snapshot of the ledger is the way back to its first block.
+struct Chain<E: Runtime> {
+    direct: AsyncMutex<Direct<E>>,
+    pool: mempool::Pool,
+    waiting: Mutex<Vec<(u64, mempool::Content)>>,
+}
+
+fn failed(error: impl std::fmt::Display) -> RpcError {
+    RpcError::server(error.to_string())
+}
+
+impl<E: Runtime> Dev for Chain<E> {
+    async fn mine(&self, blocks: Vec<Choices>) -> Result<Vec<Committed>, RpcError> {
+        let mut direct = self.direct.lock().await;
+        let mut mined = Vec::new();
+        for choices in blocks {
+            let base_fee = choices.base_fee.unwrap_or_else(|| direct.ledger().next_block_env().basefee);
+            let committed =
+                direct.mine(&choices, Box::new(FromPool(self.pool.best(base_fee))), &[]).await.map_err(failed)?;
+            let head = Head(direct.ledger().clone());
+            let changed: Vec<_> = committed
+                .senders
+                .iter()
+                .map(|sender| {
+                    let account = mempool::State::account(&head, *sender).unwrap();
+                    (*sender, account.nonce, account.balance)
+                })
+                .collect();
+            self.pool.on_block(changed, committed.block.transactions().iter().map(|tx| *tx.hash()));
+            mined.push(committed);
+        }
+        Ok(mined)
+    }
+
+    async fn set(&self, address: Address, what: Set) -> Result<(), RpcError> {
+        self.direct.lock().await.set(address, what).await.map_err(failed)?;
+        self.pool.refresh().map_err(failed)
+    }
+
+    async fn snapshot(&self) -> Result<u64, RpcError> {
+        let id = self.direct.lock().await.snapshot() - 1;
+        self.waiting.lock().push((id, self.pool.content()));
+        Ok(id)
+    }
+
+    async fn revert(&self, id: u64) -> Result<bool, RpcError> {
+        if !self.direct.lock().await.revert(id + 1).await.map_err(failed)? {
+            return Ok(false);
+        }
+        self.pool.clear().map_err(failed)?;
+        let mut waiting = self.waiting.lock();
+        let at = waiting.iter().position(|(known, _)| *known == id).unwrap();
+        let (_, content) = waiting.drain(at..).next().unwrap();
+        for transaction in content.pending.iter().chain(&content.queued) {
+            self.pool.add((**transaction).clone()).map_err(failed)?;
+        }
+        Ok(true)
+    }
+
+    async fn reset(&self) -> Result<(), RpcError> {
+        let mut direct = self.direct.lock().await;
+        direct.revert(1).await.map_err(failed)?;
+        self.pool.clear().map_err(failed)
+    }
+
+    fn drop_transaction(&self, hash: B256) -> bool {
+        self.pool.remove(&hash).is_some()
+    }
+}
+
+struct Node {
+    handle: Handle,
+    client: reqwest::Client,
+}
+
+impl Node {
+    async fn ask(&self, method: &str, params: Value) -> Value {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
+        let url = format!("http://{}", self.handle.local_addr());
+        let request = self.client.post(url).header("content-type", "application/json").body(body);
+        serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap()
+    }
+
+    async fn call(&self, method: &str, params: Value) -> Value {
+        let mut answer = self.ask(method, params).await;
+        assert!(answer.get("error").is_none(), "{method}: {answer}");
+        answer["result"].take()
+    }
+
+    async fn fails(&self, method: &str, params: Value) -> Value {
+        let mut answer = self.ask(method, params).await;
+        assert!(answer["error"].is_object(), "{method} did not fail: {answer}");
+        answer["error"].take()
+    }
+
+    /// A number that the method gives as a quantity.
+    async fn number(&self, method: &str, params: Value) -> u64 {
+        let text = self.call(method, params).await;
+        u64::from_str_radix(text.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+    }
+
+    /// A field of the newest block, or of the pending one.
+    async fn block(&self, tag: &str, field: &str) -> u64 {
+        let block = self.call("eth_getBlockByNumber", json!([tag, false])).await;
+        u64::from_str_radix(block[field].as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+    }
+
+    async fn height(&self) -> u64 {
+        self.number("eth_blockNumber", json!([])).await
+    }
+}
+
+fn with_chain<Fut: Future<Output = ()>>(test: impl FnOnce(Node) -> Fut) {
+    let (storage, history) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let settings = runtime::Config::new().with_storage_directory(storage.path()).with_worker_threads(2);
+    runtime::Runner::new(settings).start(async |context| {
+        let config = LedgerConfig { durable: false, ..LedgerConfig::new(history.path()) };
+        let mut direct = Direct::open(context, genesis(), config, 1 << 20, NZUsize!(1)).await.unwrap();
+        assert_eq!(direct.snapshot(), 1);
+        let ledger = direct.ledger().clone();
+        let pool = mempool::Pool::new(mempool::Config::default(), Arc::new(Head(ledger.clone())));
+        let chain = Chain { direct: AsyncMutex::new(direct), pool: pool.clone(), waiting: Mutex::default() };
+        let builder = Server::builder(ledger, Arc::new(Waiting(pool)))
+            .config(Config::default())
+            .client_version("HardhatNetwork/test")
+            .accounts([signer(1), signer(0)]);
+        let handle = register(builder, Arc::new(chain)).bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        test(Node { handle, client: reqwest::Client::new() }).await;
+    });
+}
+
+const STRANGER: &str = "0x00000000000000000000000000000000000000c0";
+
+fn account(n: u8) -> String {
+    signer(n).address().to_string()
+}
+
+#[test]
+fn sending_mines_a_block_at_once() {
+    with_chain(async |node| {
+        assert_eq!(
+            node.call("eth_accounts", json!([])).await,
+            json!([account(1), account(0)].map(|a| a.to_lowercase()))
+        );
+        let hash =
+            node.call("eth_sendTransaction", json!([{"from": account(0), "to": STRANGER, "value": "0x7"}])).await;
+        assert_eq!(node.height().await, 1);
+        let receipt = node.call("eth_getTransactionReceipt", json!([hash])).await;
+        assert_eq!((receipt["status"].as_str(), receipt["gasUsed"].as_str()), (Some("0x1"), Some("0x5208")));
+        let raw = sign(&signer(0), unsigned(1, TxKind::Call(COUNTER), 0, Bytes::new()));
+        node.call("eth_sendRawTransaction", json!([raw])).await;
+        assert_eq!(node.height().await, 2);
+        let raw = sign(&signer(0), unsigned(2, TxKind::Call(COUNTER), 0, Bytes::new()));
+        let receipt = node.call("eth_sendRawTransactionSync", json!([raw])).await;
+        assert_eq!(receipt["blockNumber"], "0x3");
+        assert_eq!(node.call("eth_getBalance", json!([STRANGER, "latest"])).await, "0x7");
+    });
+}
+
+#[test]
+fn a_failed_transaction_is_mined_and_answers_with_the_reason() {
+    with_chain(async |node| {
+        let data = Bytes::from(Revert::from("no").abi_encode());
+        let request = json!({"from": account(0), "to": REVERTER, "data": data, "gas": "0x30000"});
+        let said = "VM Exception while processing transaction: reverted with reason string 'no'";
+        let error = node.fails("eth_sendTransaction", json!([request])).await;
+        assert_eq!(error["code"], -32603);
+        assert_eq!(error["message"], said);
+        assert_eq!((&error["data"]["message"], &error["data"]["data"]), (&json!(said), &json!(data)));
+        let receipt = node.call("eth_getTransactionReceipt", json!([error["data"]["txHash"]])).await;
+        assert_eq!((receipt["status"].as_str(), receipt["blockNumber"].as_str()), (Some("0x0"), Some("0x1")));
+
+        let raw = sign(&signer(1), unsigned(0, TxKind::Call(REVERTER), 0, Bytes::from_static(&[0xde, 0xad])));
+        let error = node.fails("eth_sendRawTransaction", json!([raw])).await;
+        assert!(error["message"].as_str().unwrap().ends_with("unrecognized custom error (return data: 0xdead)"));
+        assert_eq!(node.height().await, 2);
+
+        for method in ["eth_call", "eth_estimateGas"] {
+            let error = node.fails(method, json!([request])).await;
+            assert_eq!((&error["message"], &error["data"]["data"]), (&json!(said), &json!(data)), "{method}");
+            assert!(error["data"].get("txHash").is_none());
+        }
+        let error = node.fails("eth_call", json!([{"to": LOOP, "gas": "0x30000"}])).await;
+        assert_eq!((&error["message"], &error["data"]["data"]), (&json!("Transaction ran out of gas"), &json!("0x")));
+    });
+}
+
+#[test]
+fn what_cannot_be_sent_is_refused_in_hardhats_words() {
+    with_chain(async |node| {
+        node.call("eth_sendTransaction", json!([{"from": account(0), "to": STRANGER}])).await;
+        let refusals = [
+            (
+                json!({"from": account(0), "to": STRANGER, "nonce": "0x0"}),
+                "Nonce too low. Expected nonce to be 1 but got 0. Note that transactions can't be queued when automining.",
+            ),
+            (
+                json!({"from": account(0), "to": STRANGER, "nonce": "0x9"}),
+                "Nonce too high. Expected nonce to be 1 but got 9. Note that transactions can't be queued when automining.",
+            ),
+            (json!({"from": STRANGER, "to": account(0)}), "Unknown account 0x00000000000000000000000000000000000000C0"),
+            (
+                json!({"from": account(0), "to": STRANGER, "maxFeePerGas": "0x1", "maxPriorityFeePerGas": "0x1"}),
+                "Transaction maxFeePerGas (1) is too low for the next block, which has a baseFeePerGas of ",
+            ),
+            (
+                json!({"from": account(0), "to": STRANGER, "gasPrice": "0x1"}),
+                "Transaction gasPrice (1) is too low for the next block, which has a baseFeePerGas of ",
+            ),
+            (
+                json!({"from": account(0), "to": STRANGER, "value": "0xffffffffffffffffffffff"}),
+                "Sender doesn't have enough funds to send tx. The max upfront cost is: ",
+            ),
+        ];
+        for (request, said) in refusals {
+            let error = node.fails("eth_sendTransaction", json!([request])).await;
+            assert!(error["message"].as_str().unwrap().starts_with(said), "{error}");
+        }
+        assert_eq!(node.height().await, 1);
+        assert_eq!(node.call("txpool_status", json!([])).await, json!({"pending": "0x0", "queued": "0x0"}));
+    });
+}
+
+#[test]
+fn blocks_are_mined_on_demand_when_automining_is_off() {
+    with_chain(async |node| {
+        assert_eq!(node.call("evm_setAutomine", json!([false])).await, true);
+        assert_eq!(node.call("hardhat_getAutomine", json!([])).await, false);
+        let send = async |nonce: &str| {
+            node.call("eth_sendTransaction", json!([{"from": account(0), "to": STRANGER, "nonce": nonce}])).await
+        };
+        let (first, second) = (send("0x0").await, send("0x1").await);
+        assert_eq!(node.height().await, 0);
+        assert_eq!(node.call("hardhat_dropTransaction", json!([second])).await, true);
+        assert_eq!(node.call("hardhat_dropTransaction", json!([second])).await, false);
+        assert_eq!(node.call("evm_mine", json!([])).await, "0x0");
+        assert_eq!(node.call("eth_getTransactionReceipt", json!([first])).await["blockNumber"], "0x1");
+        let error = node.fails("hardhat_dropTransaction", json!([first])).await;
+        assert_eq!(
+            error["message"],
+            format!("Transaction {} cannot be dropped because it's already mined", first.as_str().unwrap())
+        );
+        // Nonces cannot be changed under waiting transactions.
+        send("0x1").await;
+        let error = node.fails("hardhat_setNonce", json!([STRANGER, "0x5"])).await;
+        assert_eq!(error["message"], "Cannot set account nonce when the transaction pool is not empty");
+    });
+}
+
+#[test]
+fn many_blocks_come_with_a_time_between_them() {
+    with_chain(async |node| {
+        node.call("hardhat_mine", json!(["0x258", "0x3c"])).await;
+        assert_eq!(node.height().await, 600);
+        let time = async |number: u64| {
+            let block = node.call("eth_getBlockByNumber", json!([format!("{number:#x}"), false])).await;
+            u64::from_str_radix(block["timestamp"].as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+        };
+        assert_eq!(time(600).await - time(1).await, 599 * 60);
+        assert_eq!(time(257).await - time(256).await, 60);
+        node.call("evm_mine", json!([{"blocks": 3}])).await;
+        assert_eq!(node.height().await, 603);
+        let error = node.fails("hardhat_mine", json!(["0x100000000"])).await;
+        assert_eq!(error["code"], -32602);
+    });
+}
+
+#[test]
+fn time_is_set_and_moves_on() {
+    with_chain(async |node| {
+        node.call("evm_mine", json!([])).await;
+        let start = node.block("latest", "timestamp").await;
+        assert_eq!(node.call("evm_increaseTime", json!([1000])).await, "1000");
+        assert_eq!(node.call("anvil_increaseTime", json!(["0xa"])).await, 1010);
+        // What is estimated sees the next block's time.
+        assert!(node.block("pending", "timestamp").await >= start + 1010);
+        node.call("evm_mine", json!([])).await;
+        let now = node.block("latest", "timestamp").await;
+        assert!((start + 1010..start + 1070).contains(&now));
+
+        let next = now + 5000;
+        assert_eq!(node.call("evm_setNextBlockTimestamp", json!([format!("{next:#x}")])).await, next.to_string());
+        assert_eq!(node.block("pending", "timestamp").await, next);
+        node.call("eth_sendTransaction", json!([{"from": account(0), "to": COUNTER}])).await;
+        assert_eq!(node.block("latest", "timestamp").await, next);
+        let error = node.fails("evm_setNextBlockTimestamp", json!([1])).await;
+        assert_eq!(error["message"], format!("Timestamp 1 is lower than the previous block's timestamp {next}"));
+        assert_eq!(node.fails("evm_mine", json!([next])).await["code"], -32000);
+        node.call("evm_mine", json!([next + 7])).await;
+        assert_eq!(node.block("latest", "timestamp").await, next + 7);
+
+        node.call("anvil_setBlockTimestampInterval", json!([12])).await;
+        node.call("anvil_mine", json!([])).await;
+        assert_eq!(node.block("latest", "timestamp").await, next + 19);
+        assert_eq!(node.call("anvil_removeBlockTimestampInterval", json!([])).await, true);
+        assert_eq!(node.call("anvil_removeBlockTimestampInterval", json!([])).await, false);
+        assert_eq!(node.fails("evm_increaseTime", json!([-1])).await["code"], -32602);
+    });
+}
+
+#[test]
+fn blocks_come_by_themselves_at_intervals() {
+    with_chain(async |node| {
+        node.call("evm_setIntervalMining", json!([[10, 20]])).await;
+        while node.height().await < 3 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        node.call("evm_setIntervalMining", json!([0])).await;
+        let height = node.height().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(node.height().await, height);
+        assert_eq!(node.fails("evm_setIntervalMining", json!([[2, 1]])).await["code"], -32602);
+    });
+}
+
+#[test]
+fn a_snapshot_brings_back_chain_pool_settings_and_time() {
+    with_chain(async |node| {
+        node.call("hardhat_setBalance", json!([STRANGER, "0x5"])).await;
+        node.call("evm_setAutomine", json!([false])).await;
+        let waiting = node.call("eth_sendTransaction", json!([{"from": account(1), "to": STRANGER}])).await;
+        let id = node.call("evm_snapshot", json!([])).await;
+        assert_eq!(id, "0x1");
+        let later = node.call("evm_snapshot", json!([])).await;
+        node.call("evm_setAutomine", json!([true])).await;
+        node.call("evm_increaseTime", json!([100_000])).await;
+        node.call("hardhat_setCoinbase", json!([STRANGER])).await;
+        node.call("eth_sendTransaction", json!([{"from": account(0), "to": STRANGER, "value": "0x64"}])).await;
+        assert!(!node.call("eth_getTransactionReceipt", json!([waiting])).await.is_null());
+        assert!(node.block("latest", "timestamp").await > 100_000);
+
+        assert_eq!(node.call("evm_revert", json!([id])).await, true);
+        assert_eq!(node.height().await, 0);
+        assert_eq!(node.call("eth_getBalance", json!([STRANGER, "latest"])).await, "0x5");
+        assert!(node.call("eth_getTransactionReceipt", json!([waiting])).await.is_null());
+        assert_eq!(node.call("txpool_status", json!([])).await["pending"], "0x1");
+        assert_ne!(node.call("eth_coinbase", json!([])).await, STRANGER);
+        // A snapshot is used up, with those after it.
+        for used in [&id, &later, &json!("0x99")] {
+            assert_eq!(node.call("evm_revert", json!([used])).await, false);
+        }
+        assert_eq!(node.call("evm_snapshot", json!([])).await, "0x3");
+        node.call("evm_mine", json!([])).await;
+        let real = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        assert!(node.block("latest", "timestamp").await <= real + 5);
+        assert_eq!(node.call("eth_getTransactionReceipt", json!([waiting])).await["status"], "0x1");
+    });
+}
+
+#[test]
+fn accounts_are_set_by_hand() {
+    with_chain(async |node| {
+        node.call("hardhat_setBalance", json!([STRANGER, "0xde0b6b3a7640000"])).await;
+        node.call("hardhat_setNonce", json!([STRANGER, "0x5"])).await;
+        node.call("hardhat_setCode", json!([STRANGER, "0x6000"])).await;
+        let word = B256::from(U256::from(7));
+        node.call("hardhat_setStorageAt", json!([STRANGER, "0x0", word])).await;
+        assert_eq!(node.call("eth_getBalance", json!([STRANGER, "latest"])).await, "0xde0b6b3a7640000");
+        assert_eq!(node.call("eth_getTransactionCount", json!([STRANGER, "latest"])).await, "0x5");
+        assert_eq!(node.call("eth_getCode", json!([STRANGER, "latest"])).await, "0x6000");
+        assert_eq!(node.call("eth_getStorageAt", json!([STRANGER, "0x0", "latest"])).await, json!(word));
+        let error = node.fails("hardhat_setNonce", json!([STRANGER, "0x4"])).await;
+        assert_eq!(error["message"], "New nonce (4) must not be smaller than the existing nonce (5)");
+        node.call("anvil_setNonce", json!([STRANGER, "0x4"])).await;
+        assert_eq!(node.call("eth_getTransactionCount", json!([STRANGER, "latest"])).await, "0x4");
+        for (method, params) in [
+            ("hardhat_setStorageAt", json!([STRANGER, "0x0", "0x07"])),
+            ("hardhat_setBalance", json!(["0x1", "0x1"])),
+            ("hardhat_setBalance", json!([STRANGER])),
+            ("hardhat_setCode", json!([STRANGER, "0x600"])),
+            ("hardhat_setNonce", json!([STRANGER, format!("0x{}", "f".repeat(17))])),
+        ] {
+            node.fails(method, params).await;
+        }
+    });
+}
+
+#[test]
+fn the_next_block_is_what_was_asked_for() {
+    with_chain(async |node| {
+        let randomness = B256::repeat_byte(0x11);
+        node.call("hardhat_setCoinbase", json!([STRANGER])).await;
+        node.call("hardhat_setPrevRandao", json!([randomness])).await;
+        node.call("hardhat_setNextBlockBaseFeePerGas", json!(["0x77359400"])).await;
+        node.call("evm_setBlockGasLimit", json!(["0x1c9c380"])).await;
+        assert_eq!(node.block("pending", "baseFeePerGas").await, 2_000_000_000);
+        node.call("eth_sendTransaction", json!([{"from": account(0), "to": STRANGER}])).await;
+        let block = node.call("eth_getBlockByNumber", json!(["latest", false])).await;
+        assert_eq!(block["miner"], STRANGER);
+        assert_eq!(block["mixHash"], json!(randomness));
+        assert_eq!(block["baseFeePerGas"], "0x77359400");
+        assert_eq!(block["gasLimit"], "0x1c9c380");
+        node.call("evm_mine", json!([])).await;
+        let block = node.call("eth_getBlockByNumber", json!(["latest", false])).await;
+        assert_eq!((block["miner"].as_str(), block["gasLimit"].as_str()), (Some(STRANGER), Some("0x1c9c380")));
+        assert_ne!(block["mixHash"], json!(randomness));
+        assert_ne!(block["baseFeePerGas"], "0x77359400");
+        assert_eq!(
+            node.fails("evm_setBlockGasLimit", json!(["0x0"])).await["message"],
+            "Block gas limit must be greater than 0"
+        );
+    });
+}
+
+#[test]
+fn an_impersonated_account_sends_without_a_key() {
+    with_chain(async |node| {
+        let request = json!([{"from": STRANGER, "to": account(0), "value": "0x1"}]);
+        node.call("hardhat_setBalance", json!([STRANGER, "0xde0b6b3a7640000"])).await;
+        assert_eq!(node.call("hardhat_impersonateAccount", json!([STRANGER])).await, true);
+        let hash = node.call("eth_sendTransaction", request.clone()).await;
+        let transaction = node.call("eth_getTransactionByHash", json!([hash])).await;
+        assert_eq!((transaction["from"].as_str(), transaction["nonce"].as_str()), (Some(STRANGER), Some("0x0")));
+        assert_eq!(node.call("hardhat_stopImpersonatingAccount", json!([STRANGER])).await, true);
+        assert_eq!(node.call("hardhat_stopImpersonatingAccount", json!([STRANGER])).await, false);
+        node.fails("eth_sendTransaction", request.clone()).await;
+        node.call("anvil_autoImpersonateAccount", json!([true])).await;
+        node.call("eth_sendTransaction", request).await;
+        assert_eq!(node.call("eth_getTransactionCount", json!([STRANGER, "latest"])).await, "0x2");
+    });
+}
+
+#[test]
+fn a_reset_goes_back_to_the_first_block() {
+    with_chain(async |node| {
+        let metadata = node.call("hardhat_metadata", json!([])).await;
+        assert_eq!((metadata["chainId"].as_u64(), metadata["latestBlockNumber"].as_u64()), (Some(31337), Some(0)));
+        assert_eq!(metadata["clientVersion"], "HardhatNetwork/test");
+        node.call("evm_setAutomine", json!([false])).await;
+        node.call("hardhat_mine", json!(["0x3"])).await;
+        assert!(
+            node.fails("hardhat_reset", json!([{"forking": {"jsonRpcUrl": "http://localhost"}}])).await["message"]
+                .as_str()
+                .unwrap()
+                .contains("not supported")
+        );
+        assert_eq!(node.call("hardhat_reset", json!([])).await, true);
+        assert_eq!((node.height().await, node.call("hardhat_getAutomine", json!([])).await), (0, json!(true)));
+        let after = node.call("hardhat_metadata", json!([])).await;
+        assert_ne!(after["instanceId"], metadata["instanceId"]);
+        assert_eq!(after["latestBlockHash"], metadata["latestBlockHash"]);
+        let info = node.call("anvil_nodeInfo", json!([])).await;
+        assert_eq!(
+            (info["currentBlockNumber"].as_str(), info["environment"]["chainId"].as_u64()),
+            (Some("0x0"), Some(31337))
+        );
+    });
+}
