@@ -469,7 +469,8 @@ impl<'a> Context<'a> {
     }
 
     /// Sends coin of this account to another, running no code there. For payments to accounts that might refuse them
-    /// or reenter. `false` if this account has not enough.
+    /// or reenter. `false` if this account has not enough. Costs what a CALL with value costs less its stipend, and
+    /// the making of an account where there is none.
     ///
     /// # Errors
     ///
@@ -482,8 +483,15 @@ impl<'a> Context<'a> {
     /// Moves coin between any two accounts: the coin's own right.
     pub(crate) fn transfer_from(&mut self, from: Address, to: Address, value: U256) -> Result<bool> {
         self.require_writable()?;
-        for address in [from, to] {
-            self.balance(address)?;
+        self.balance(from)?;
+        self.balance(to)?;
+        if !value.is_zero() {
+            let host = self.machine.host();
+            let params = host.gas_params();
+            let (moving, creating) =
+                (params.transfer_value_cost() - params.call_stipend(), params.new_account_cost(true, true));
+            let is_new = host.load_account_info_skip_cold_load(to, false, false).map_err(missing)?.is_empty;
+            self.charge(if is_new { moving + creating } else { moving })?;
         }
         Ok(self.machine.transfer(from, to, value)?.is_none())
     }
