@@ -114,7 +114,8 @@ fn ours(folder: &Path, genesis: Genesis, blocks: &[Vec<Arc<Recovered>>]) -> Vec<
     tokio::Runner::new(config).start(async |runtime| {
         let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let config = LedgerConfig { durable: false, ..LedgerConfig::new(folder.join("history")) };
-        let mut chain = Box::pin(Direct::open(runtime, genesis, config, 1 << 30, threads)).await.expect("the chain opens");
+        let mut chain =
+            Box::pin(Direct::open(runtime, genesis, config, 1 << 30, threads)).await.expect("the chain opens");
         let mut rates = Vec::new();
         for block in blocks {
             let timestamp = chain.ledger().head().header().timestamp + 1;
@@ -150,12 +151,8 @@ fn bare(genesis: &Genesis, blocks: &[Vec<Arc<Recovered>>]) -> Vec<f64> {
     cfg.chain_id = CHAIN_ID;
     let mut rates = Vec::new();
     for (number, block) in (1..).zip(blocks) {
-        let env = BlockEnv {
-            number: U256::from(number),
-            gas_limit: genesis.gas_limit,
-            basefee: 0,
-            ..BlockEnv::default()
-        };
+        let env =
+            BlockEnv { number: U256::from(number), gas_limit: genesis.gas_limit, basefee: 0, ..BlockEnv::default() };
         let start = Instant::now();
         let mut evm = Context::mainnet().with_db(&mut db).with_block(env).with_cfg(cfg.clone()).build_mainnet();
         for transaction in block {
@@ -220,7 +217,10 @@ fn main() -> Result<()> {
         row(&format!("{kind:?}"), ours, bare, "tx/s", "0.5");
     }
     let ratio = solidity_time.as_secs_f64() / native_time.as_secs_f64();
-    println!("\nA native ERC-20 transfer takes {:.2} µs, the same in Solidity {:.2} µs: {ratio:.2}× (to reach: 3×).",
-        native_time.as_secs_f64() * 1e6, solidity_time.as_secs_f64() * 1e6);
+    println!(
+        "\nA native ERC-20 transfer takes {:.2} µs, the same in Solidity {:.2} µs: {ratio:.2}× (to reach: 3×).",
+        native_time.as_secs_f64() * 1e6,
+        solidity_time.as_secs_f64() * 1e6
+    );
     Ok(())
 }

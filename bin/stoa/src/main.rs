@@ -23,6 +23,9 @@ enum Command {
     /// Run an embedded network of one validator through the real consensus engine.
     #[command(after_help = "Example: stoa up --dir ./chain --http 127.0.0.1:8545")]
     Up(network::Options),
+    /// Run the ledger without consensus, for contract developers: Hardhat's and Anvil's development methods.
+    #[command(after_help = "Example: stoa dev --http 127.0.0.1:8545")]
+    Dev(network::Options),
     /// See in a few minutes what Stoa does: real transactions, contracts and proofs on an embedded network.
     #[command(after_help = "Example: stoa tour --exit")]
     Tour(tour::Options),
@@ -34,14 +37,17 @@ const STACK: usize = 64 << 20;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     output::log();
+    let fault = output::catch_faults();
     let json = cli.json;
     let run = move || match cli.command {
         Command::Up(options) => network::up(options, json),
+        Command::Dev(options) => network::dev(options, json),
         Command::Tour(options) => tour::run(options, json),
     };
     let thread = std::thread::Builder::new().name("stoa".into()).stack_size(STACK).spawn(run);
     let result = thread.map_err(eyre::Report::from).and_then(|thread| {
-        thread.join().unwrap_or_else(|_| Err(eyre::eyre!("stoa stopped on a fault of its own, which is printed above")))
+        // Storage that cannot be read ends its task; the runtime then ends the program.
+        thread.join().unwrap_or_else(|_| Err(fault.report()))
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

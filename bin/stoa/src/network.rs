@@ -1,4 +1,4 @@
-//! `stoa up`: an embedded network.
+//! `stoa up` and `stoa dev`: embedded networks.
 
 use alloy_primitives::hex;
 use alloy_signer_local::PrivateKeySigner;
@@ -14,7 +14,7 @@ use std::{
 };
 use stoa_base::{DEVELOPMENT_MNEMONIC, Genesis};
 use stoa_consensus::Pace;
-use stoa_node::{development, up};
+use stoa_node::{dev, development, up};
 
 /// Options that embedded networks share.
 #[derive(Args, Clone, Debug)]
@@ -135,15 +135,55 @@ pub(crate) fn up(options: Options, json: bool) -> Result<()> {
     runtime::Runner::new(storage).start(async move |runtime| {
         let chain_id = config.genesis.chain_id;
         let running = Box::pin(up::start(runtime, config)).await?;
-        announce(&running, chain_id, &accounts, &options.dir, json);
+        let block = running.ledger.head().number();
+        announce(
+            "an embedded network of one validator",
+            running.http(),
+            block,
+            chain_id,
+            &accounts,
+            &options.dir,
+            json,
+        );
         interrupted().await?;
         running.stop().await;
         Ok(())
     })
 }
 
-fn announce(running: &up::Running, chain_id: u64, accounts: &[PrivateKeySigner], dir: &Path, json: bool) {
-    let (http, ws) = (format!("http://{}", running.http()), format!("ws://{}", running.http()));
+/// Runs until interrupted.
+pub(crate) fn dev(options: Options, json: bool) -> Result<()> {
+    let config = options.config()?;
+    let accounts = config.accounts.clone();
+    let storage = runtime::Config::new().with_storage_directory(config.storage());
+    runtime::Runner::new(storage).start(async move |runtime| {
+        let chain_id = config.genesis.chain_id;
+        let running = Box::pin(dev::start(runtime, config)).await?;
+        let block = running.ledger().head().number();
+        announce(
+            "a development node without consensus",
+            running.http(),
+            block,
+            chain_id,
+            &accounts,
+            &options.dir,
+            json,
+        );
+        interrupted().await?;
+        Ok(running.stop().await?)
+    })
+}
+
+fn announce(
+    what: &str,
+    address: SocketAddr,
+    block: u64,
+    chain_id: u64,
+    accounts: &[PrivateKeySigner],
+    dir: &Path,
+    json: bool,
+) {
+    let (http, ws) = (format!("http://{address}"), format!("ws://{address}"));
     let key = |signer| hex::encode_prefixed(development::private_key(signer));
     if json {
         let accounts = accounts.iter().map(|signer| json!({ "address": signer.address(), "privateKey": key(signer) }));
@@ -151,8 +191,8 @@ fn announce(running: &up::Running, chain_id: u64, accounts: &[PrivateKeySigner],
         println!("{}", json!({ "http": http, "ws": ws, "chainId": chain_id, "dir": dir, "accounts": accounts }));
         return;
     }
-    println!("Stoa: an embedded network of one validator, chain {chain_id}, in {}", dir.display());
-    println!("\n  JSON-RPC   {http}\n  WebSocket  {ws}\n  block      {}\n", running.ledger.head().number());
+    println!("Stoa: {what}, chain {chain_id}, in {}", dir.display());
+    println!("\n  JSON-RPC   {http}\n  WebSocket  {ws}\n  block      {block}\n");
     println!("  Development accounts, {} STOA each at the start. Everybody knows their keys.", development::COINS);
     for (index, signer) in accounts.iter().enumerate() {
         println!("  ({index}) {}  {}", signer.address(), key(signer));

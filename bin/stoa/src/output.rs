@@ -2,17 +2,48 @@
 
 use owo_colors::{OwoColorize as _, Stream};
 use serde_json::json;
-use std::io::IsTerminal as _;
+use std::{
+    io::IsTerminal as _,
+    sync::{Arc, OnceLock},
+};
 use tracing_subscriber::EnvFilter;
 
 /// Logs go to standard error; `RUST_LOG` says how much of them.
 pub(crate) fn log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error,stoa=warn"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off,stoa=warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+}
+
+/// What the program stopped on without being told to.
+#[derive(Clone, Default)]
+pub(crate) struct Fault(Arc<OnceLock<String>>);
+
+/// From now on the first fault is remembered, to be said in words, and its details are logged.
+pub(crate) fn catch_faults() -> Fault {
+    let fault = Fault::default();
+    let first = fault.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        let message = panic.payload_as_str().unwrap_or("no message").to_owned();
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::debug!(%message, %place, "a fault");
+        let _ = first.0.set(message);
+    }));
+    fault
+}
+
+impl Fault {
+    /// The error to end with.
+    pub(crate) fn report(&self) -> eyre::Report {
+        let message = self.0.get().map_or("no reason was given", String::as_str);
+        eyre::eyre!("{message}").wrap_err(
+            "the node cannot go on. If what lies in its folder was damaged, restore a copy of the folder, or start a \
+             new chain with --fresh (RUST_LOG=debug tells more)",
+        )
+    }
 }
 
 /// Says what went wrong, and why, outermost first.

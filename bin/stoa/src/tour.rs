@@ -183,13 +183,21 @@ fn in_runtime<T>(
 }
 
 async fn walk(running: up::Running, wallets: Vec<Wallet>, json: bool, report: &mut Report) -> Result<(Address, u64)> {
-    let say = |text: String| if !json { output::line(text) };
-    let head = |number, text: &str| if !json { output::heading(number, text) };
+    let say = |text: String| {
+        if !json {
+            output::line(text)
+        }
+    };
+    let head = |number, text: &str| {
+        if !json {
+            output::heading(number, text)
+        }
+    };
     let [alice, bob, carol, ..] = &*wallets else { bail!("the network has no accounts") };
     let client = &alice.client;
 
     head(1, "A network");
-    say(format!("One validator runs in this process, with its own keys, disk and consensus, and serves Ethereum's"));
+    say("One validator runs in this process, with its own keys, disk and consensus, and serves Ethereum's".into());
     say(format!("JSON-RPC at http://{}. Any Ethereum wallet or library can use it.", running.http()));
 
     head(2, "A payment");
@@ -203,7 +211,11 @@ async fn walk(running: up::Running, wallets: Vec<Wallet>, json: bool, report: &m
     ensure!(spent >= ether(3) / U256::from(2), "Alice paid too little");
     report.milliseconds_to_final_receipt = took.as_millis() as u64;
     report.transfer_fee = fee;
-    say(format!("Alice signs a transfer of 1.5 STOA to Bob. {} ms later it is final, in block {}:", took.as_millis(), receipt.block_number().unwrap_or_default()));
+    say(format!(
+        "Alice signs a transfer of 1.5 STOA to Bob. {} ms later it is final, in block {}:",
+        took.as_millis(),
+        receipt.block_number().unwrap_or_default()
+    ));
     say(format!("no later block can undo it. It cost {} gas, a fee of {}.", receipt.gas_used(), coins(fee)));
 
     head(3, "The coin is a token, too");
@@ -212,7 +224,11 @@ async fn walk(running: up::Running, wallets: Vec<Wallet>, json: bool, report: &m
     let (plain, token) = (balance(client, carol.address()).await?, token_balance(client, carol.address()).await?);
     ensure!(plain == token, "coin and token disagree: {plain} and {token}");
     say(format!("Bob calls transfer(Carol, 2 STOA) on the ERC-20 contract at {COIN}:"));
-    say(format!("Rust code that every node runs. {} gas. Carol's balance, asked for as a coin's: {};", receipt.gas_used(), coins(plain)));
+    say(format!(
+        "Rust code that every node runs. {} gas. Carol's balance, asked for as a coin's: {};",
+        receipt.gas_used(),
+        coins(plain)
+    ));
     say(format!("asked for as a token's: {}. They are the same thing.", coins(token)));
 
     head(4, "A contract in Solidity");
@@ -229,7 +245,10 @@ async fn walk(running: up::Running, wallets: Vec<Wallet>, json: bool, report: &m
     let claimed = receipt.inner.logs().iter().find_map(|log| Notary::Claimed::decode_log(&log.inner).ok());
     let claimed = claimed.ok_or_else(|| eyre!("no claim was logged"))?;
     ensure!(claimed.claimant == bob.address(), "somebody else claimed the document");
-    say(format!("Bob claims a document. Solidity calls the coin's Rust code, which moves the fee of {} to Alice,", coins(fee)));
+    say(format!(
+        "Bob claims a document. Solidity calls the coin's Rust code, which moves the fee of {} to Alice,",
+        coins(fee)
+    ));
     say(format!("and logs Claimed({document}, Bob)."));
     let again = json!({ "from": carol.address(), "to": notary, "input": Bytes::from(Notary::claimCall { document }.abi_encode()) });
     match client.call::<Bytes>("eth_call", (again, "latest")).await {
@@ -248,8 +267,15 @@ async fn walk(running: up::Running, wallets: Vec<Wallet>, json: bool, report: &m
     let proven = proof.verify(trusted.hash, bob.address(), &[]).wrap_err("the node's proof does not hold")?;
     report.proven_balance = proven.balance;
     report.proof_bytes = proof.account_proof.len();
-    say(format!("The node says that Bob has {}, and proves it in {} bytes: hashes that lead", coins(proven.balance), proof.account_proof.len()));
-    say(format!("from his account to the state root of block {}, checked here with nothing but the block's hash.", proof.block_number));
+    say(format!(
+        "The node says that Bob has {}, and proves it in {} bytes: hashes that lead",
+        coins(proven.balance),
+        proof.account_proof.len()
+    ));
+    say(format!(
+        "from his account to the state root of block {}, checked here with nothing but the block's hash.",
+        proof.block_number
+    ));
     let mut forged = proof.clone();
     let mut bytes = forged.account_proof.to_vec();
     // Inside the balance.

@@ -1,8 +1,13 @@
 use crate::block::{Context, SealedBlock, encode_context};
 use alloy_consensus::transaction::SignerRecoverable as _;
 use alloy_eips::eip2718::Encodable2718 as _;
-use alloy_primitives::{Address, B256, keccak256, map::{HashMap, HashSet}};
-use commonware_consensus::{CertifiableBlock as _, marshal::ancestry::Ancestry, simplex::scheme::bls12381_threshold::vrf};
+use alloy_primitives::{
+    Address, B256, keccak256,
+    map::{HashMap, HashSet},
+};
+use commonware_consensus::{
+    CertifiableBlock as _, marshal::ancestry::Ancestry, simplex::scheme::bls12381_threshold::vrf,
+};
 use commonware_cryptography::{bls12381::primitives::variant::MinSig, ed25519};
 use commonware_glue::stateful::{Application, Finality, Input, Proposed, db::DatabaseSet};
 use commonware_runtime::Clock;

@@ -19,7 +19,7 @@ use commonware_consensus::{
     types::{Epoch, FixedEpocher, ViewDelta},
 };
 use commonware_cryptography::{
-    Digestible as _, Digested,
+    Digested, Digestible as _,
     certificate::ConstantProvider,
     ed25519::PublicKey,
     sha256::{Digest, Sha256},
@@ -30,9 +30,7 @@ use commonware_glue::stateful::{
 };
 use commonware_p2p::{Blocker, Provider, Receiver, Sender};
 use commonware_parallel::Sequential;
-use commonware_runtime::{
-    Handle, Network, Quota, Resolver, buffer::paged::CacheRef,
-};
+use commonware_runtime::{Handle, Network, Quota, Resolver, buffer::paged::CacheRef};
 use commonware_storage::{
     archive::prunable,
     qmdb::{
@@ -192,9 +190,8 @@ where
         value_write_buffer: blocks.value_write_buffer,
         replay_buffer: blocks.replay_buffer,
     };
-    let blocks = prunable::Archive::init(runtime.child("blocks"), blocks)
-        .await
-        .expect("the archive of blocks cannot be opened");
+    let blocks =
+        prunable::Archive::init(runtime.child("blocks"), blocks).await.expect("the archive of blocks cannot be opened");
 
     let plan = SyncPlan::init(runtime.child("plan"), "consensus").await;
     let provider = ConstantProvider::new(scheme.clone());
@@ -216,9 +213,13 @@ where
         max_pending_acks: NZUsize!(1),
         strategy: Sequential,
     };
-    let (marshal, marshal_mailbox, floor) =
-        Marshal::<_, Standard<SealedBlock>, _, _, _, _, _>::init(runtime.child("marshal"), finalizations, blocks, marshal)
-            .await;
+    let (marshal, marshal_mailbox, floor) = Marshal::<_, Standard<SealedBlock>, _, _, _, _, _>::init(
+        runtime.child("marshal"),
+        finalizations,
+        blocks,
+        marshal,
+    )
+    .await;
 
     let (joined, ready) = oneshot::channel::<()>();
     let ready = async move {

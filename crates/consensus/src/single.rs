@@ -5,16 +5,31 @@ use crate::{
 use alloy_primitives::Address;
 use commonware_cryptography::{
     ChaCha20Poly1305, Signer as _,
-    bls12381::{dkg::feldman_desmedt::deal, primitives::{sharing::Mode, variant::MinSig}},
+    bls12381::{
+        dkg::feldman_desmedt::deal,
+        primitives::{sharing::Mode, variant::MinSig},
+    },
     ed25519::PrivateKey,
 };
 use commonware_p2p::{Address as PeerAddress, AddressableManager as _, authenticated::lookup};
 use commonware_runtime::{Handle, Network, Resolver};
-use commonware_stream::{cups::{self, Cups}, sake::{self, Sake}};
-use commonware_utils::{N3f1, NZUsize, TryCollect as _, ordered::{Map, Set}};
+use commonware_stream::{
+    cups::{self, Cups},
+    sake::{self, Sake},
+};
+use commonware_utils::{
+    N3f1, NZUsize, TryCollect as _,
+    ordered::{Map, Set},
+};
 use rand::{CryptoRng, SeedableRng as _, rngs::StdRng};
-use std::{net::{Ipv4Addr, SocketAddr}, time::Duration};
-use stoa_ledger::{Ledger, state::{Runtime, StateConfig}};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+use stoa_ledger::{
+    Ledger,
+    state::{Runtime, StateConfig},
+};
 
 /// What a network of one validator runs with.
 pub struct Single<W> {
@@ -67,7 +82,8 @@ where
     let most = u32::try_from(single.max_bytes + BLOCK_OVERHEAD + (1 << 20)).expect("blocks stay far below 4 GiB");
     let config = lookup::Config::local(handshake, &namespace, listen, NZUsize!(1), most, NZUsize!(1024));
     let (mut network, mut oracle) = lookup::Network::new(runtime.child("network"), config);
-    let peers: Map<_, PeerAddress> = [(me.clone(), listen.into())].into_iter().try_collect().expect("one is no duplicate");
+    let peers: Map<_, PeerAddress> =
+        [(me.clone(), listen.into())].into_iter().try_collect().expect("one is no duplicate");
     oracle.track(0, peers);
     let channels = CHANNELS.map(|(channel, quota)| network.register(channel, quota));
     network.start();

@@ -3,13 +3,17 @@ use alloy_consensus::{SignableTransaction, TxLegacy, transaction::Recovered as A
 use alloy_primitives::{Address, B256, TxKind, U256, map::HashMap};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
-use commonware_runtime::{Clock as _, Network, Resolver, Runner as _, deterministic, tokio};
+use commonware_runtime::{Network, Resolver, Runner as _, deterministic, tokio};
 use commonware_utils::NZUsize;
 use parking_lot::Mutex;
 use rand::CryptoRng;
 use std::{path::Path, sync::Arc, time::Duration};
 use stoa_base::{Account, Genesis, Recovered};
-use stoa_ledger::{Committed, Ledger, LedgerConfig, execute::Refusal, state::{self, Runtime}};
+use stoa_ledger::{
+    Committed, Ledger, LedgerConfig,
+    execute::Refusal,
+    state::{self, Runtime},
+};
 
 const RECIPIENT: Address = Address::repeat_byte(0xaa);
 

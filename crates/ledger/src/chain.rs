@@ -40,6 +40,8 @@ pub struct LedgerConfig {
     pub history_cache: u64,
     /// Whether a block must survive a power cut before it is shown, and not only the end of the process.
     pub durable: bool,
+    /// Whether contracts may send transactions (against EIP-3607), as impersonated ones do on a development node.
+    pub contract_senders: bool,
 }
 
 impl LedgerConfig {
@@ -51,6 +53,7 @@ impl LedgerConfig {
             cache_entries: 1 << 20,
             history_cache: 64 << 20,
             durable: true,
+            contract_senders: false,
         }
     }
 }
@@ -138,9 +141,11 @@ impl LogFilter {
     pub fn matches(&self, log: &Log) -> bool {
         let topic = |at: usize| log.topics().get(at);
         (self.addresses.is_empty() || self.addresses.contains(&log.address))
-            && self.topics.iter().enumerate().all(|(at, any)| {
-                any.is_empty() || topic(at).is_some_and(|topic| any.contains(topic))
-            })
+            && self
+                .topics
+                .iter()
+                .enumerate()
+                .all(|(at, any)| any.is_empty() || topic(at).is_some_and(|topic| any.contains(topic)))
     }
 }
 
@@ -187,16 +192,15 @@ impl Ledger {
         config: LedgerConfig,
         state_config: StateConfig,
     ) -> Result<Self, LedgerError> {
-        let history = History::open(&config.folder, config.history_cache)?;
+        let history = History::open(&config.folder, config.history_cache, !config.durable)?;
         history.check_genesis(&genesis)?;
         let first = match history.block(0)? {
             Some(committed) => committed.block,
             None => {
                 let state = <State<E> as DatabaseSet<E>>::init(runtime, state_config, None).await;
                 let block = Arc::new(first_block(&state, &genesis).await?);
-                let first =
-                    Committed { block: block.clone(), receipts: Arc::default(), senders: Arc::default() };
-                history.append(&first, &Changes::default(), true)?;
+                let first = Committed { block: block.clone(), receipts: Arc::default(), senders: Arc::default() };
+                history.append(&first, &Arc::default(), true)?;
                 block
             }
         };
@@ -242,9 +246,7 @@ impl Ledger {
         })?;
         let expected = committed.block.header().state_root;
         if !self.inner.genesis.development && root != expected {
-            return Err(LedgerError::Damaged(format!(
-                "the state's root is {root}, block {number} says {expected}"
-            )));
+            return Err(LedgerError::Damaged(format!("the state's root is {root}, block {number} says {expected}")));
         }
         *self.inner.head.write() = committed.block;
         self.inner.cache.reset(number);
@@ -493,7 +495,14 @@ impl Ledger {
     }
 
     fn rules<'a>(&'a self, hashes: &'a (dyn Fn(u64) -> Option<B256> + Send + Sync)) -> Rules<'a> {
-        Rules { genesis: &self.inner.genesis, natives: &self.inner.natives, cache: &self.inner.cache, hashes }
+        let contract_senders = self.inner.config.contract_senders;
+        Rules {
+            genesis: &self.inner.genesis,
+            natives: &self.inner.natives,
+            cache: &self.inner.cache,
+            hashes,
+            contract_senders,
+        }
     }
 
     async fn execute<E: Runtime>(
@@ -510,7 +519,16 @@ impl Ledger {
             known.or_else(|| Some(self.block(number).ok()??.block.hash()))
         };
         let rules = self.rules(&look_up);
-        execute::execute(&rules, &BatchSource::<E>(batch), pending, (parent.header(), parent.hash()), choices, transactions, ahead).await
+        execute::execute(
+            &rules,
+            &BatchSource::<E>(batch),
+            pending,
+            (parent.header(), parent.hash()),
+            choices,
+            transactions,
+            ahead,
+        )
+        .await
     }
 
     /// What blocks that are not final yet changed, from `hash` backwards, and their numbers and hashes.

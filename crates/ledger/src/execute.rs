@@ -11,12 +11,21 @@ use crate::{
     view::{Source, StateCache, View},
 };
 use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header, Transaction as _, Typed2718, constants::EMPTY_WITHDRAWALS};
-use alloy_eips::{eip2935::{HISTORY_SERVE_WINDOW, HISTORY_STORAGE_ADDRESS}, eip7685::EMPTY_REQUESTS_HASH};
-use alloy_primitives::{Address, B64, B256, Bloom, BloomInput, Bytes, U256, map::{HashMap, hash_map::Entry}};
+use alloy_eips::{
+    eip2935::{HISTORY_SERVE_WINDOW, HISTORY_STORAGE_ADDRESS},
+    eip7685::EMPTY_REQUESTS_HASH,
+};
+use alloy_primitives::{
+    Address, B64, B256, Bloom, BloomInput, Bytes, U256,
+    map::{HashMap, hash_map::Entry},
+};
 use commonware_cryptography::{Sha256, sha256::Digest};
 use commonware_storage::bmt;
 use revm::{
-    context::{BlockEnv, TxEnv, result::{EVMError, ExecutionResult, InvalidTransaction, Output}},
+    context::{
+        BlockEnv, TxEnv,
+        result::{EVMError, ExecutionResult, InvalidTransaction, Output},
+    },
     context_interface::{ContextTr, JournalTr, block::BlobExcessGasAndPrice, either::Either},
     database_interface::async_db::{FiberStack, on_fiber_with_stack},
     state::EvmState,
@@ -139,6 +148,7 @@ pub(crate) struct Rules<'a> {
     pub(crate) natives: &'a Natives,
     pub(crate) cache: &'a StateCache,
     pub(crate) hashes: &'a (dyn Fn(u64) -> Option<B256> + Send + Sync),
+    pub(crate) contract_senders: bool,
 }
 
 /// The block environment of a header.
@@ -234,9 +244,7 @@ pub(crate) async fn execute<S: Source>(
 }
 
 /// Runs code that reads a [`View`]: what is not at hand suspends it.
-async fn on_fiber<T: Send>(
-    run: impl FnOnce() -> Result<T, ExecutionError> + Send,
-) -> Result<T, ExecutionError> {
+async fn on_fiber<T: Send>(run: impl FnOnce() -> Result<T, ExecutionError> + Send) -> Result<T, ExecutionError> {
     let mut stack = FiberStack::default();
     // SAFETY: `stack` lives in this future, outlives the fiber that is awaited here, and nothing else touches it.
     #[expect(unsafe_code, reason = "revm offers its fibers through this function only")]
@@ -279,7 +287,8 @@ fn run<S: Source>(
     header: &mut Header,
     transactions: &mut (dyn Transactions + '_),
 ) -> Result<Run, ExecutionError> {
-    let cfg = stoa_contract::cfg(rules.genesis.chain_id);
+    let mut cfg = stoa_contract::cfg(rules.genesis.chain_id);
+    cfg.disable_eip3607 = rules.contract_senders;
     let mut evm = stoa_contract::Evm::new(view, block_env(header), cfg, rules.natives.clone());
     keep_parent_hash(&mut evm, header)?;
     let mut executed = Vec::new();

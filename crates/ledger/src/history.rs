@@ -27,10 +27,14 @@ use alloy_rlp::{Decodable, RlpDecodable, RlpEncodable};
 use commonware_codec::{Copying, DecodeExt, Encode};
 use commonware_cryptography::sha256::Digest;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use parking_lot::{Condvar, Mutex};
 use std::{
     collections::{BTreeSet, HashSet},
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        mpsc::{SyncSender, sync_channel},
+    },
 };
 use stoa_base::{Block, Genesis, Receipt, Seal, Transaction};
 
@@ -54,7 +58,64 @@ pub(crate) struct History {
     undo: Keyspace,
     touched: Keyspace,
     meta: Keyspace,
+    /// Writes blocks behind the caller's back, where the caller does not need them on disk at once.
+    writer: Option<Arc<Writer>>,
 }
+
+/// A thread that appends blocks in order.
+struct Writer {
+    queue: SyncSender<(Committed, Arc<Changes>)>,
+    progress: Mutex<Progress>,
+    moved: Condvar,
+}
+
+#[derive(Default)]
+struct Progress {
+    queued: u64,
+    written: u64,
+    error: Option<String>,
+}
+
+impl Writer {
+    fn start(history: History) -> Arc<Self> {
+        let (queue, blocks) = sync_channel::<(Committed, Arc<Changes>)>(WRITE_BEHIND);
+        let writer = Arc::new(Self { queue, progress: Mutex::default(), moved: Condvar::new() });
+        let weak = Arc::downgrade(&writer);
+        std::thread::spawn(move || {
+            for (committed, changes) in blocks {
+                let result = history.write(&committed, &changes, false);
+                let Some(writer) = weak.upgrade() else { return };
+                let mut progress = writer.progress.lock();
+                progress.written += 1;
+                if let Err(error) = result {
+                    progress.error.get_or_insert(error.to_string());
+                }
+                writer.moved.notify_all();
+            }
+        });
+        writer
+    }
+
+    fn push(&self, committed: Committed, changes: Arc<Changes>) -> Result<(), LedgerError> {
+        self.progress.lock().queued += 1;
+        self.queue.send((committed, changes)).map_err(|_| LedgerError::Storage("the history's writer ended".into()))
+    }
+
+    /// Waits until everything that was pushed is written.
+    fn flush(&self) -> Result<(), LedgerError> {
+        let mut progress = self.progress.lock();
+        while progress.written < progress.queued {
+            self.moved.wait(&mut progress);
+        }
+        match &progress.error {
+            Some(error) => Err(LedgerError::Storage(error.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How many blocks may wait to be written.
+const WRITE_BEHIND: usize = 4;
 
 fn failed(error: fjall::Error) -> LedgerError {
     LedgerError::Storage(format!("history: {error}"))
@@ -81,10 +142,12 @@ fn log_key(position: u8, value: &[u8]) -> [u8; 8] {
 
 impl History {
     /// Opens or creates the store in a folder, with `cache` bytes for blocks read.
-    pub(crate) fn open(folder: &Path, cache: u64) -> Result<Self, LedgerError> {
+    ///
+    /// With `behind`, blocks are appended behind the caller's back; whoever reads waits for them.
+    pub(crate) fn open(folder: &Path, cache: u64, behind: bool) -> Result<Self, LedgerError> {
         let database = Database::builder(folder).cache_size(cache).open().map_err(failed)?;
         let keyspace = |name| database.keyspace(name, KeyspaceCreateOptions::default).map_err(failed);
-        Ok(Self {
+        let history = Self {
             blocks: keyspace("blocks")?,
             receipts: keyspace("receipts")?,
             hashes: keyspace("hashes")?,
@@ -94,7 +157,28 @@ impl History {
             touched: keyspace("touched")?,
             meta: keyspace("meta")?,
             database,
-        })
+            writer: None,
+        };
+        let writer = behind.then(|| Writer::start(history.clone()));
+        Ok(Self { writer, ..history })
+    }
+
+    /// Waits for blocks that are being written.
+    fn settle(&self) -> Result<(), LedgerError> {
+        self.writer.as_ref().map_or(Ok(()), |writer| writer.flush())
+    }
+
+    /// Takes a block in, durably if `durable`; else it may still be on its way when this returns.
+    pub(crate) fn append(
+        &self,
+        committed: &Committed,
+        changes: &Arc<Changes>,
+        durable: bool,
+    ) -> Result<(), LedgerError> {
+        match &self.writer {
+            Some(writer) if !durable => writer.push(committed.clone(), changes.clone()),
+            _ => self.write(committed, changes, durable),
+        }
     }
 
     /// Writes down the genesis file, or checks that it is the one the chain began with.
@@ -109,6 +193,7 @@ impl History {
 
     /// Notes old values that were replaced after block `number` was written, unless it has noted older ones.
     pub(crate) fn note(&self, number: u64, changes: &Changes) -> Result<(), LedgerError> {
+        self.settle()?;
         let mut touched = self.touched(number)?;
         let mut batch = self.database.batch();
         for (key, change) in changes {
@@ -125,7 +210,7 @@ impl History {
     }
 
     /// Writes a block with all its entries. Survives the end of the process on return, and a power cut if `durable`.
-    pub(crate) fn append(&self, committed: &Committed, changes: &Changes, durable: bool) -> Result<(), LedgerError> {
+    fn write(&self, committed: &Committed, changes: &Changes, durable: bool) -> Result<(), LedgerError> {
         let block = &committed.block;
         let number = block.number();
         let mut batch = self.database.batch();
@@ -159,11 +244,11 @@ impl History {
 
     /// Forgets the blocks above `number`, newest first.
     pub(crate) fn truncate(&self, number: u64) -> Result<(), LedgerError> {
+        self.settle()?;
         while let Some(newest) = self.newest()?
             && newest > number
         {
-            let committed =
-                self.block(newest)?.ok_or_else(|| damaged("the body", newest, "it is missing"))?;
+            let committed = self.block(newest)?.ok_or_else(|| damaged("the body", newest, "it is missing"))?;
             let key = newest.to_be_bytes();
             let mut batch = self.database.batch();
             batch.remove(&self.blocks, key);
@@ -186,6 +271,7 @@ impl History {
 
     /// Forgets the old values that only states before block `number` need.
     pub(crate) fn prune_undo(&self, number: u64) -> Result<(), LedgerError> {
+        self.settle()?;
         let key = number.to_be_bytes();
         let mut batch = self.database.batch();
         for state_key in self.touched(number)? {
@@ -197,11 +283,13 @@ impl History {
 
     /// The newest block.
     pub(crate) fn newest(&self) -> Result<Option<u64>, LedgerError> {
+        self.settle()?;
         self.blocks.last_key_value().map(|entry| number_of(&entry.key().map_err(failed)?)).transpose()
     }
 
     /// The state keys that a block changed.
     pub(crate) fn touched(&self, number: u64) -> Result<Vec<Key>, LedgerError> {
+        self.settle()?;
         let bytes = self.touched.get(number.to_be_bytes()).map_err(failed)?.unwrap_or_default();
         if bytes.len() % 32 != 0 {
             return Err(damaged("the list of changes", number, "its length is no multiple of 32"));
@@ -218,6 +306,7 @@ impl History {
     /// The value that `key` had before the first change in block `number` or later, if there was one.
     #[expect(clippy::option_option, reason = "whether it changed, and then whether there was a value")]
     pub(crate) fn value_since(&self, key: &Key, number: u64) -> Result<Option<Option<Leaf>>, LedgerError> {
+        self.settle()?;
         let range = with_number(&key.0, number)..=with_number(&key.0, u64::MAX);
         let Some(entry) = self.undo.range(range).next() else { return Ok(None) };
         let value = entry.value().map_err(failed)?;
@@ -229,6 +318,7 @@ impl History {
 
     /// A block with senders and receipts.
     pub(crate) fn block(&self, number: u64) -> Result<Option<Committed>, LedgerError> {
+        self.settle()?;
         let key = number.to_be_bytes();
         let Some(bytes) = self.blocks.get(key).map_err(failed)? else { return Ok(None) };
         let stored = StoredBlock::decode(&mut &*bytes).map_err(|why| damaged("the body", number, why))?;
@@ -241,11 +331,13 @@ impl History {
 
     /// The number of the block with this hash.
     pub(crate) fn block_number(&self, hash: B256) -> Result<Option<u64>, LedgerError> {
+        self.settle()?;
         self.hashes.get(hash.0).map_err(failed)?.map(|bytes| number_of(&bytes)).transpose()
     }
 
     /// Block number and position of a transaction.
     pub(crate) fn transaction(&self, hash: B256) -> Result<Option<(u64, usize)>, LedgerError> {
+        self.settle()?;
         let Some(bytes) = self.transactions.get(hash.0).map_err(failed)? else { return Ok(None) };
         let (number, index) = bytes.split_at_checked(8).unwrap_or((&bytes, &[]));
         Ok(Some((number_of(number)?, number_of(index)? as usize)))
@@ -258,6 +350,7 @@ impl History {
         to: u64,
         filter: &LogFilter,
     ) -> Result<Option<BTreeSet<u64>>, LedgerError> {
+        self.settle()?;
         let addresses = filter.addresses.iter().map(|address| log_key(4, address.as_slice())).collect::<Vec<_>>();
         let topics = (0u8..).zip(&filter.topics);
         let topics = topics.map(|(at, any)| any.iter().map(|topic| log_key(at, topic.as_slice())).collect());
@@ -285,6 +378,7 @@ impl History {
 
     /// Makes everything written so far survive a power cut.
     pub(crate) fn sync(&self) -> Result<(), LedgerError> {
+        self.settle()?;
         self.database.persist(PersistMode::SyncAll).map_err(failed)
     }
 }

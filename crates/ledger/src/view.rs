@@ -8,12 +8,7 @@ use crate::{
 use alloy_primitives::{Address, B256, Bytes, U256, map::HashMap};
 use parking_lot::RwLock;
 use quick_cache::sync::Cache;
-use revm::{
-    Database,
-    bytecode::Bytecode,
-    database_interface::async_db::block_on_current,
-    state::AccountInfo,
-};
+use revm::{Database, bytecode::Bytecode, database_interface::async_db::block_on_current, state::AccountInfo};
 use std::{future::Future, sync::Arc};
 
 /// Values of the newest final state, kept by how often they are read. Shared by execution and readers.

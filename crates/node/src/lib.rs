@@ -1,7 +1,9 @@
 //! Puts the roles of a node together.
 //!
-//! [`up`] is an embedded network of one validator through the real consensus engine.
+//! [`up`] is an embedded network of one validator through the real consensus engine; [`dev`] is the same ledger driven
+//! without consensus.
 
+pub mod dev;
 pub mod development;
 mod rpc_pool;
 mod stoa_methods;

@@ -91,8 +91,7 @@ where
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let state_config = state::config(&runtime, "stoa", STATE_CACHE, threads);
     let ledger_config = LedgerConfig { history: config.history, ..LedgerConfig::new(config.folder.join("history")) };
-    let ledger =
-        Ledger::open(runtime.child("genesis"), config.genesis, ledger_config, state_config.clone()).await?;
+    let ledger = Ledger::open(runtime.child("genesis"), config.genesis, ledger_config, state_config.clone()).await?;
     let beneficiary = config.accounts.first().map_or(Address::ZERO, PrivateKeySigner::address);
 
     let waiting = Mempool::new(ledger.clone());
@@ -119,7 +118,7 @@ where
     }
 
     // The pool checks what it kept against the state, which has joined the ledger now.
-    let state = Arc::new(Head(ledger.clone()));
+    let state = Arc::new(Head { ledger: ledger.clone(), contract_senders: false });
     let pool = Pool::open(&config.folder.join("mempool"), stoa_mempool::Config::default(), state)
         .wrap_err("the file of waiting transactions cannot be opened")?;
     waiting.open(pool.clone());

@@ -1,5 +1,8 @@
 use alloy_consensus::Transaction as _;
-use alloy_primitives::{Address, B256, map::{HashMap, HashSet}};
+use alloy_primitives::{
+    Address, B256,
+    map::{HashMap, HashSet},
+};
 use std::sync::{Arc, OnceLock};
 use stoa_base::Recovered;
 use stoa_consensus::Waiting;
@@ -8,21 +11,29 @@ use stoa_mempool::{Account, Pool, State};
 use tokio::sync::Notify;
 
 /// The head of the ledger, as the mempool checks transactions against it.
-pub(crate) struct Head(pub(crate) Ledger);
+pub(crate) struct Head {
+    pub(crate) ledger: Ledger,
+    /// Whether contracts may send, as impersonated ones do on a development node.
+    pub(crate) contract_senders: bool,
+}
 
 impl State for Head {
     fn chain_id(&self) -> u64 {
-        self.0.genesis().chain_id
+        self.ledger.genesis().chain_id
     }
 
     fn gas_limit(&self) -> u64 {
-        self.0.head().header().gas_limit
+        self.ledger.head().header().gas_limit
     }
 
     fn account(&self, address: Address) -> Result<Account, String> {
-        let state = self.0.state(self.0.head().number()).map_err(|error| error.to_string())?;
+        let state = self.ledger.state(self.ledger.head().number()).map_err(|error| error.to_string())?;
         let account = state.sender(address).map_err(|error| error.to_string())?;
-        Ok(Account { nonce: account.nonce, balance: account.balance, has_code: account.has_code })
+        Ok(Account {
+            nonce: account.nonce,
+            balance: account.balance,
+            has_code: account.has_code && !self.contract_senders,
+        })
     }
 }
 
@@ -52,9 +63,10 @@ impl Mempool {
         let block = &committed.block;
         let recipients = block.transactions().iter().filter_map(|transaction| transaction.to());
         let addresses = committed.senders.iter().copied().chain(recipients).collect::<HashSet<_>>();
-        let head = Head(self.ledger.clone());
+        let head = Head { ledger: self.ledger.clone(), contract_senders: false };
         let changed = addresses.into_iter().filter_map(|address| {
-            let account = head.account(address).inspect_err(|error| tracing::error!(%error, "the state cannot be read"));
+            let account =
+                head.account(address).inspect_err(|error| tracing::error!(%error, "the state cannot be read"));
             account.ok().map(|account| (address, account.nonce, account.balance))
         });
         let included = block.transactions().iter().map(|transaction| *transaction.tx_hash());

@@ -7,8 +7,8 @@ mod leaf;
 mod proof;
 
 pub use leaf::{AccountLeaf, Key, Leaf, account_key, code_key, slot_key};
-pub use proof::{KeyProof, ProofError, verify_key};
 pub(crate) use proof::prove;
+pub use proof::{KeyProof, ProofError, verify_key};
 
 use crate::{LedgerError, execute::Changes};
 use alloy_primitives::{B256, Bytes, U256};

@@ -1,5 +1,5 @@
-use crate::LedgerError;
 use super::{CHUNK, Family, Key, Leaf, Runtime, State};
+use crate::LedgerError;
 use alloy_primitives::B256;
 use commonware_codec::{Encode, EncodeSize, Error as CodecError, Read, ReadExt, Write};
 use commonware_cryptography::{Sha256, sha256::Digest};
@@ -87,10 +87,7 @@ impl KeyProof {
 }
 
 /// Proves what keys hold at the root of the state's applied tip, which comes first.
-pub(crate) async fn prove<E: Runtime>(
-    state: &State<E>,
-    keys: Vec<Key>,
-) -> Result<(B256, Vec<KeyProof>), LedgerError> {
+pub(crate) async fn prove<E: Runtime>(state: &State<E>, keys: Vec<Key>) -> Result<(B256, Vec<KeyProof>), LedgerError> {
     let db = state.read().await;
     let failed = |error| LedgerError::Storage(format!("cannot prove a key: {error}"));
     let mut proofs = Vec::with_capacity(keys.len());

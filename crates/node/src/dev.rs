@@ -1,0 +1,229 @@
+//! A ledger for contract developers, driven without consensus: a block per transaction, or when asked.
+
+use crate::{
+    rpc_pool::RpcPool,
+    up::Config,
+    waiting::{Head, Mempool},
+};
+use alloy_primitives::{Address, B256, map::HashMap};
+use eyre::WrapErr as _;
+use parking_lot::Mutex;
+use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+use stoa_base::Recovered;
+use stoa_consensus::Waiting as _;
+use stoa_ledger::{
+    Committed, Direct, Ledger, LedgerConfig, LedgerError, Set,
+    execute::{Choices, ExecutionError, Refusal, Transactions},
+    state::Runtime,
+};
+use stoa_mempool::Pool;
+use stoa_rpc::{
+    RpcError, Server,
+    dev::{self, Dev},
+};
+
+/// Bytes of the state database's pages in memory.
+const STATE_CACHE: usize = 64 << 20;
+
+/// How often what was mined is written so that it survives a crash.
+const SYNC: Duration = Duration::from_secs(5);
+
+/// Hardhat's helpers work with nodes whose version begins with a name that they know.
+const CLIENT_VERSION: &str = concat!("anvil-compatible/Stoa/v", env!("CARGO_PKG_VERSION"));
+
+struct Node<E: Runtime> {
+    direct: tokio::sync::Mutex<Direct<E>>,
+    ledger: Ledger,
+    mempool: Mempool,
+    pool: Pool,
+    /// What waited when a snapshot was taken.
+    waiting: Mutex<HashMap<u64, Vec<Arc<Recovered>>>>,
+}
+
+/// Waiting transactions, in order; of a sender with one that is refused, the later ones wait on.
+struct Block {
+    list: std::vec::IntoIter<Arc<Recovered>>,
+    skipped: Vec<Address>,
+    invalid: Vec<B256>,
+}
+
+impl Transactions for Block {
+    fn next(&mut self, _: u64) -> Option<Arc<Recovered>> {
+        let skipped = &self.skipped;
+        self.list.find(|transaction| !skipped.contains(&transaction.signer()))
+    }
+
+    fn refuse(&mut self, transaction: &Recovered, why: Refusal) -> Result<(), Refusal> {
+        tracing::debug!(hash = %transaction.tx_hash(), %why, "a waiting transaction cannot be included");
+        self.skipped.push(transaction.signer());
+        if !matches!(why, Refusal::BlockFull { .. }) {
+            self.invalid.push(*transaction.tx_hash());
+        }
+        Ok(())
+    }
+}
+
+fn failed(error: impl Into<ExecutionError>) -> RpcError {
+    RpcError::server(error.into().to_string())
+}
+
+impl<E: Runtime> Node<E> {
+    async fn mine_one(&self, direct: &mut Direct<E>, choices: &Choices) -> Result<Committed, ExecutionError> {
+        let head = self.ledger.head();
+        let next = stoa_ledger::next_base_fee(&self.ledger.genesis().fees, head.header());
+        let gas = choices.gas_limit.unwrap_or(head.header().gas_limit);
+        let list = self.mempool.best(choices.base_fee.unwrap_or(next), gas, &HashMap::default());
+        let mut block = Block { list: list.clone().into_iter(), skipped: Vec::new(), invalid: Vec::new() };
+        let committed = direct.mine(choices, Box::new(&mut block), &list).await?;
+        for hash in &block.invalid {
+            self.pool.remove(hash);
+        }
+        self.mempool.on_block(&committed);
+        Ok(committed)
+    }
+
+    /// Makes what waits what waited before, as far as it still can.
+    fn restore(&self, waiting: Vec<Arc<Recovered>>) -> Result<(), RpcError> {
+        self.pool.clear().map_err(|error| RpcError::server(error.to_string()))?;
+        for transaction in waiting {
+            if let Err(error) = self.pool.add((*transaction).clone()) {
+                tracing::debug!(hash = %transaction.tx_hash(), %error, "a transaction does not wait any more");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<E: Runtime> Dev for Node<E> {
+    async fn mine(&self, blocks: Vec<Choices>) -> Result<Vec<Committed>, RpcError> {
+        let mut direct = self.direct.lock().await;
+        let mut mined = Vec::with_capacity(blocks.len());
+        for choices in &blocks {
+            mined.push(self.mine_one(&mut direct, choices).await.map_err(failed)?);
+        }
+        Ok(mined)
+    }
+
+    async fn set(&self, address: Address, what: Set) -> Result<(), RpcError> {
+        self.direct.lock().await.set(address, what).await.map_err(failed)?;
+        self.pool.refresh().map_err(|error| RpcError::server(error.to_string()))
+    }
+
+    async fn snapshot(&self) -> Result<u64, RpcError> {
+        let mut direct = self.direct.lock().await;
+        let id = direct.snapshot();
+        let content = self.pool.content();
+        self.waiting.lock().insert(id, content.pending.into_iter().chain(content.queued).collect());
+        Ok(id)
+    }
+
+    async fn revert(&self, id: u64) -> Result<bool, RpcError> {
+        let mut direct = self.direct.lock().await;
+        if !direct.revert(id).await.map_err(failed)? {
+            return Ok(false);
+        }
+        let waiting = {
+            let mut kept = self.waiting.lock();
+            let waiting = kept.remove(&id).unwrap_or_default();
+            kept.retain(|other, _| *other < id);
+            waiting
+        };
+        self.restore(waiting)?;
+        Ok(true)
+    }
+
+    async fn reset(&self) -> Result<(), RpcError> {
+        self.direct.lock().await.reset().await.map_err(failed)?;
+        self.waiting.lock().clear();
+        self.restore(Vec::new())
+    }
+
+    fn drop_transaction(&self, hash: B256) -> bool {
+        self.pool.remove(&hash).is_some()
+    }
+}
+
+/// A running development node.
+pub struct Running<E: Runtime> {
+    node: Arc<Node<E>>,
+    rpc: stoa_rpc::Handle,
+}
+
+impl<E: Runtime> Running<E> {
+    /// Where JSON-RPC is served.
+    pub fn http(&self) -> SocketAddr {
+        self.rpc.local_addr()
+    }
+
+    /// The chain.
+    pub fn ledger(&self) -> &Ledger {
+        &self.node.ledger
+    }
+
+    /// Serves nobody any more, and writes everything to the disk.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails.
+    pub async fn stop(self) -> Result<(), LedgerError> {
+        self.rpc.shutdown().await;
+        self.node.direct.lock().await.sync().await
+    }
+}
+
+/// Starts a development node.
+///
+/// # Errors
+///
+/// If the folder holds another chain or damaged data, or the port is taken.
+pub async fn start<E: Runtime>(runtime: E, config: Config) -> eyre::Result<Running<E>> {
+    crate::check_loopback(&config.genesis, config.http)?;
+    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let folder = config.folder.join("history");
+    let ledger_config =
+        LedgerConfig { history: config.history, durable: false, contract_senders: true, ..LedgerConfig::new(folder) };
+    // Boxed, for the state of all that starts is large.
+    let direct = Box::pin(Direct::open(runtime, config.genesis, ledger_config, STATE_CACHE, threads)).await?;
+    let ledger = direct.ledger().clone();
+    let pool = Pool::open(
+        &config.folder.join("mempool"),
+        stoa_mempool::Config { allow_unprotected: true, ..stoa_mempool::Config::default() },
+        Arc::new(Head { ledger: ledger.clone(), contract_senders: true }),
+    )
+    .wrap_err("the file of waiting transactions cannot be opened")?;
+    let mempool = Mempool::new(ledger.clone());
+    mempool.open(pool.clone());
+    let node = Arc::new(Node {
+        direct: tokio::sync::Mutex::new(direct),
+        ledger: ledger.clone(),
+        mempool,
+        pool: pool.clone(),
+        waiting: Mutex::default(),
+    });
+    let server = Server::builder(ledger, Arc::new(RpcPool(pool)))
+        .accounts(config.accounts)
+        .client_version(CLIENT_VERSION)
+        .methods(crate::stoa_methods::register);
+    let rpc = dev::register(server, node.clone())
+        .bind(config.http)
+        .await
+        .wrap_err_with(|| format!("cannot listen on {}", config.http))?;
+    tokio::spawn(sync(Arc::downgrade(&node)));
+    Ok(Running { node, rpc })
+}
+
+/// Writes what was mined every few seconds, while the node is there.
+async fn sync<E: Runtime>(node: std::sync::Weak<Node<E>>) {
+    let mut written = B256::ZERO;
+    loop {
+        tokio::time::sleep(SYNC).await;
+        let Some(node) = node.upgrade() else { return };
+        let head = node.ledger.head().hash();
+        if head != written
+            && let Err(error) = node.direct.lock().await.sync().await
+        {
+            tracing::error!(%error, "the chain cannot be written");
+        }
+        written = head;
+    }
+}
