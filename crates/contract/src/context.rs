@@ -2,9 +2,9 @@
 //!
 //! Everything that native code does to the chain goes through its [`Context`], and is paid for there as the EVM's own
 //! instructions are: storage by SLOAD and SSTORE (warm, cold, refunds, the stipend rule), logs by LOG, hashes of
-//! mapping keys by KECCAK256, calls by CALL with its 63/64 rule. Besides that a call costs [`BASE_GAS`], and what it
-//! computes is free: a native contract computes little between its accesses, and what grows with the call data was
-//! paid for with the call data. Functions that do heavier work charge for it with [`Context::charge`].
+//! mapping keys by KECCAK256, calls by CALL with its 63/64 rule. Besides that a call costs [`BASE_GAS`] and
+//! [`WORD_GAS`] for each word of call data, which is copied and decoded. What it computes is free: a native contract
+//! computes little between its accesses. Functions that do heavier work charge for it with [`Context::charge`].
 
 use crate::{
     Error, NativeContract, Result,
@@ -26,6 +26,15 @@ use std::fmt;
 
 /// What entering native code costs, in gas, beyond what the call itself does: finding and decoding its function.
 pub const BASE_GAS: u64 = 100;
+
+/// What entering native code costs for each 32 bytes of call data, in gas: a caller in the machine gives the same
+/// memory again and again at no cost of its own.
+pub const WORD_GAS: u64 = 6;
+
+/// What entering native code costs with so many bytes of call data, in gas.
+pub(crate) const fn entry_gas(len: usize) -> u64 {
+    BASE_GAS + WORD_GAS * len.div_ceil(32) as u64
+}
 
 /// What a call, or the creation of a contract, came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,10 +66,10 @@ impl<'a> Context<'a> {
         call: NativeCall,
         contract: &dyn NativeContract,
     ) -> (Gas, Result<Bytes>) {
-        let NativeCall { inputs, data, memory, depth } = call;
+        let NativeCall { inputs, data, memory, depth, gas } = call;
         let mut cx = Self {
             machine,
-            gas: Gas::new_with_regular_gas_and_reservoir(inputs.gas_limit, inputs.reservoir),
+            gas,
             memory,
             data,
             caller: inputs.caller,
@@ -75,7 +84,6 @@ impl<'a> Context<'a> {
     }
 
     fn enter(&mut self, contract: &dyn NativeContract) -> Result<Bytes> {
-        self.charge(BASE_GAS)?;
         if self.is_delegated() && !contract.may_be_delegated() {
             return Err(Error::EMPTY);
         }
@@ -85,13 +93,14 @@ impl<'a> Context<'a> {
     /// Runs code as the contract at `this`, without a limit of gas.
     pub(crate) fn system<T>(
         machine: &'a mut dyn Machine,
+        memory: SharedMemory,
         this: Address,
         code: impl FnOnce(&mut Context<'_>) -> Result<T>,
     ) -> Result<T> {
         let mut cx = Context {
             machine,
             gas: Gas::new(u64::MAX),
-            memory: SharedMemory::new(),
+            memory,
             data: Bytes::new(),
             caller: this,
             this,

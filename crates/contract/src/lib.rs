@@ -29,7 +29,7 @@ pub mod parts;
 pub mod storage;
 
 pub use coin::{delegate_of, set_delegate};
-pub use context::{BASE_GAS, Context, Outcome};
+pub use context::{BASE_GAS, Context, Outcome, WORD_GAS};
 pub use error::{Error, Result};
 pub use evm::{Ctx, Evm, MAX_NATIVE_DEPTH, cfg};
 pub use natives::{NativeAccount, NativeContract, Natives};

@@ -2,8 +2,9 @@
 //!
 //! Native contracts live at `0x0000000000000000000000000000000000000Cnn`: one comparison of a prefix tells that an
 //! address is none, and the last byte is the index of the one that it is. Their accounts hold the single byte `0xfe`
-//! (`INVALID`), so that `eth_getCode` and Solidity's check for code see a contract; the byte is never run. The
-//! addresses are always warm, as those of precompiled contracts are.
+//! (`INVALID`), so that `eth_getCode` and Solidity's check for code see a contract; the contract does not run it. The
+//! addresses are always warm, as those of precompiled contracts are. An account that delegates its code to a native
+//! address (EIP-7702) runs that byte, and fails: native code runs where a call or a clone names its address.
 //!
 //! The registry says what code runs at which address, for all nodes alike: it is a rule of the chain, not a setting.
 

@@ -4,7 +4,7 @@ use super::{
     Ctx, Evm, MAX_NATIVE_DEPTH, Precompiles,
     machine::{Inspected, Plain},
 };
-use crate::{Context, Error, NativeContract, Result as CallResult};
+use crate::{Context, Error, NativeContract, Result as CallResult, context::entry_gas};
 use alloy_primitives::Bytes;
 use revm::{
     Database, Inspector,
@@ -126,6 +126,8 @@ pub(crate) struct NativeCall {
     pub(crate) memory: SharedMemory,
     /// Frames above this one.
     pub(crate) depth: usize,
+    /// What the frame may use, with its entry paid.
+    pub(crate) gas: Gas,
 }
 
 /// The contract whose code the frame is to run, if it is a native one.
@@ -167,10 +169,16 @@ fn run_native<DB: Database, I>(
         ctx.journal_mut().checkpoint_revert(checkpoint);
         return outcome(error.into(), untouched, Bytes::new());
     }
+    let mut gas = untouched;
+    if !gas.record_regular_cost(entry_gas(inputs.input.len())) {
+        ctx.journal_mut().checkpoint_revert(checkpoint);
+        gas.spend_all();
+        return outcome(InstructionResult::OutOfGas, gas, Bytes::new());
+    }
     let data = inputs.input.bytes_local(ctx.local());
 
     evm.native_depth += 1;
-    let (mut gas, result) = code(evm, NativeCall { inputs, data, memory, depth });
+    let (mut gas, result) = code(evm, NativeCall { inputs, data, memory, depth, gas });
     evm.native_depth -= 1;
 
     let ctx = &mut evm.inner.ctx;

@@ -26,13 +26,13 @@ use handler::StoaHandler;
 use revm::{
     Database, Inspector, Journal,
     context::{
-        BlockEnv, CfgEnv, ContextSetters, ContextTr, JournalTr, TxEnv,
+        BlockEnv, CfgEnv, ContextSetters, ContextTr, JournalTr, LocalContextTr, TxEnv,
         result::{EVMError, ExecutionResult},
     },
     context_interface::{context::take_error, journaled_state::account::JournaledAccountTr},
     handler::{EthFrame, EthPrecompiles, Handler, PrecompileProvider, instructions::EthInstructions},
     inspector::{InspectorHandler, NoOpInspector},
-    interpreter::{CallInputs, InterpreterResult, interpreter::EthInterpreter},
+    interpreter::{CallInputs, InterpreterResult, SharedMemory, interpreter::EthInterpreter},
     primitives::{AddressSet, hardfork::SpecId},
     state::EvmState,
 };
@@ -132,6 +132,7 @@ impl<DB: Database, I> Evm<DB, I> {
             }
             Err(error) => {
                 journal.discard_tx();
+                self.inner.frame_stack.clear();
                 Err(error)
             }
         }
@@ -149,7 +150,9 @@ impl<DB: Database, I> Evm<DB, I> {
         }
         self.inner.ctx.journal_mut().load_account(this)?;
         self.inner.ctx.journal_mut().touch_account(this);
-        let result = Context::system(&mut machine::Plain(self), this, code);
+        // What the code calls finds its callers' memory in the buffer of the machine.
+        let memory = SharedMemory::new_with_buffer(self.inner.ctx.local().shared_memory_buffer().clone());
+        let result = Context::system(&mut machine::Plain(self), memory, this, code);
         take_error::<EVMError<DB::Error>, _>(self.inner.ctx.error())?;
         result.map_err(|error| EVMError::Custom(format!("system code failed: {error}")))
     }

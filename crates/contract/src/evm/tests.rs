@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    BASE_GAS, Error, NativeContract, abi,
+    BASE_GAS, Error, NativeContract, WORD_GAS, abi,
     bench::{Bench, Failure, GAS_LIMIT, assert_handles},
     interfaces::{IERC20, IReentrancyGuardErrors::ReentrancyGuardReentrantCall},
     natives,
@@ -275,15 +275,16 @@ fn storage_costs_what_the_evm_charges() {
     let log = 375 + 375 + 8 * 32;
     for (value, storage) in [(5, 22_100), (6, 5_000), (6, 2_200)] {
         let data = data(value);
-        let expected = intrinsic(&data) + BASE_GAS + storage + log;
+        let expected = intrinsic(&data) + BASE_GAS + 2 * WORD_GAS + storage + log;
         assert_eq!(bench.send_raw(ALICE, PROBE, U256::ZERO, data).unwrap().gas, expected);
     }
     // Clearing gives 4800 back.
     let clear = data(0);
-    let expected = intrinsic(&clear) + BASE_GAS + 5_000 + log - 4_800;
+    let expected = intrinsic(&clear) + BASE_GAS + 2 * WORD_GAS + 5_000 + log - 4_800;
     assert_eq!(bench.send_raw(ALICE, PROBE, U256::ZERO, clear).unwrap().gas, expected);
     let get = Bytes::from(getCall {}.abi_encode());
-    assert_eq!(bench.send_raw(ALICE, PROBE, U256::ZERO, get.clone()).unwrap().gas, intrinsic(&get) + BASE_GAS + 2_100);
+    let expected = intrinsic(&get) + BASE_GAS + WORD_GAS + 2_100;
+    assert_eq!(bench.send_raw(ALICE, PROBE, U256::ZERO, get).unwrap().gas, expected);
 }
 
 #[test]
@@ -488,4 +489,88 @@ fn plain_transactions_cost_and_do_what_they_do_in_plain_revm() {
         assert_eq!(bench.transact(tx), theirs);
     }
     assert_eq!(bench.evm.finalize(), plain.finalize());
+}
+
+#[test]
+fn large_call_data_is_paid_for_by_the_word() {
+    // Calls `to` with so many words of memory.
+    let gas = |to: Address, words: u16| {
+        let mut bench = bench();
+        install(&mut bench, 0x57, bytes!("00"));
+        let len = (words * 32).to_be_bytes();
+        let code = [&[0x5f, 0x5f, 0x61], &len[..], &[0x5f, 0x5f, 0x73], to.as_slice(), &[0x5a, 0xf1, 0x50, 0x00]];
+        let caller = install(&mut bench, 0xca, code.concat().into());
+        bench.send_raw(ALICE, caller, U256::ZERO, Bytes::new()).unwrap().gas
+    };
+    let plain = Address::repeat_byte(0x57);
+    let (native, interpreted) = (gas(PROBE, 1000) - gas(PROBE, 1), gas(plain, 1000) - gas(plain, 1));
+    assert_eq!(native, interpreted + 999 * WORD_GAS);
+}
+
+#[test]
+fn solidity_that_system_code_calls_can_call_on() {
+    let mut bench = bench();
+    let forwarder = install(&mut bench, 0xf0, FORWARDER);
+    let data = [forwarder.into_word().as_slice(), &via(PROBE, &setCall { value: U256::from(5) })].concat();
+    let (outcome, logs) = bench.evm.system(PROBE, |cx| cx.call(forwarder, U256::ZERO, data.into())).unwrap();
+    assert!(outcome.success);
+    assert_eq!(logs.len(), 1);
+    assert_eq!(bench.view(PROBE, &getCall {}), Ok(U256::from(5)));
+}
+
+/// A database that loses the storage of one account.
+#[derive(Debug)]
+struct Lossy(revm::database::InMemoryDB, Address);
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("lost")]
+struct Lost;
+
+impl revm::database_interface::DBErrorMarker for Lost {}
+
+impl Database for Lossy {
+    type Error = Lost;
+
+    fn basic(&mut self, address: Address) -> Result<Option<revm::state::AccountInfo>, Lost> {
+        let Ok(info) = self.0.basic(address);
+        Ok(info)
+    }
+
+    fn code_by_hash(&mut self, hash: alloy_primitives::B256) -> Result<revm::state::Bytecode, Lost> {
+        let Ok(code) = self.0.code_by_hash(hash);
+        Ok(code)
+    }
+
+    fn storage(&mut self, address: Address, index: U256) -> Result<U256, Lost> {
+        let Ok(value) = self.0.storage(address, index);
+        if address == self.1 { Err(Lost) } else { Ok(value) }
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<alloy_primitives::B256, Lost> {
+        let Ok(hash) = self.0.block_hash(number);
+        Ok(hash)
+    }
+}
+
+#[test]
+fn a_database_that_fails_below_native_code_fails_the_transaction() {
+    for (lost, call) in [
+        (PROBE, getCall {}.abi_encode()),
+        (Address::repeat_byte(0x5e), forwardCall { to: Address::repeat_byte(0x5e), data: Bytes::new() }.abi_encode()),
+    ] {
+        let mut bench = bench();
+        install(&mut bench, 0x5e, SETTER);
+        let tx = bench.tx(ALICE, TxKind::Call(PROBE), U256::ZERO, call.into());
+        let natives = bench.evm.natives().clone();
+        let mut cfg = cfg(31337);
+        cfg.disable_nonce_check = true;
+        let db = Lossy(bench.evm.into_db(), lost);
+        let mut evm = Evm::new(db, BlockEnv::default(), cfg, natives);
+        assert!(matches!(evm.transact_one(tx.clone()), Err(EVMError::Database(Lost))));
+        let failed = evm.system(PROBE, |cx| cx.call(PROBE, U256::ZERO, tx.data.clone()));
+        assert!(matches!(failed, Err(EVMError::Database(Lost))));
+        // The machine goes on.
+        let plain = TxEnv { kind: TxKind::Call(ALICE), data: Bytes::new(), ..tx };
+        assert!(evm.transact_one(plain).unwrap().is_success());
+    }
 }
