@@ -42,14 +42,13 @@ fn bad_input_gets_errors_and_the_node_goes_on() -> Result<()> {
     python(Network::Up, "python/test_bad_input.py")
 }
 
-/// How many tests of a Hardhat project passed, and in how many seconds; its output is shown.
+/// How many tests of a Hardhat project passed, and in how many seconds.
 fn hardhat(command: &mut Command) -> Result<(usize, f64)> {
     let begin = Instant::now();
     let output = command.output()?;
     let seconds = begin.elapsed().as_secs_f64();
     let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    println!("{said}");
-    ensure!(output.status.success(), "the suite failed, {}: {errors}", output.status);
+    ensure!(output.status.success(), "the suite failed, {}: {said}{errors}", output.status);
     let summary = said.lines().find_map(|line| line.trim().split_once(" passing (")).wrap_err("no summary")?;
     Ok((summary.0.parse()?, seconds))
 }

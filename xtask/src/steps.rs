@@ -167,13 +167,15 @@ fn one(place: &Place, step: Step, nextest: &[String]) -> Result<Outcome> {
 /// Runs the tests of the workspace that a nextest filter picks.
 fn tests(place: &Place, filter: &str, nextest: &[String]) -> Result<Outcome> {
     let profile = env::var("NEXTEST_PROFILE").unwrap_or_else(|_| "default".into());
-    let report = place.target.join("nextest").join(profile).join("junit.xml");
+    let report = place.root.join("target/nextest").join(profile).join("junit.xml");
     if report.exists() {
         fs::remove_file(&report)?;
     }
     let mut command = place.cargo()?;
     command.args(["nextest", "run", "--locked", "--workspace", "--no-fail-fast", "--no-tests=pass"]);
     command.args(["--cargo-quiet", "--filterset", filter]).args(nextest);
+    // Errors of tests say what they need to; panics keep their backtrace.
+    command.env("RUST_LIB_BACKTRACE", "0");
     println!("   {}", show(&command));
     let result = check(&mut command);
     match junit::count(&report) {
