@@ -170,18 +170,18 @@ impl Coin {
 }
 
 /// Changes the newest value of a history. A development network can hand out more coin than 208 bits count; the
-/// values then stay at their ends.
+/// values then stay at their ends. A simulation can lie before the newest point; it then changes that one.
 fn change(cx: &mut Context<'_>, trace: Trace208, added: U256, removed: U256) -> Result<Option<(U208, U208)>> {
     if added == removed {
         return Ok(None);
     }
-    let old = trace.latest(cx)?;
+    let (newest, old) = trace.latest_checkpoint(cx)?;
     let new = U256::from(old).saturating_add(added).saturating_sub(removed).min(U256::from(U208::MAX));
     let new = U208::from(new);
     if new == old {
         return Ok(None);
     }
-    let clock = votes::clock(cx);
+    let clock = votes::clock(cx).max(newest);
     trace.push(cx, clock, new).map(Some)
 }
 
@@ -196,6 +196,6 @@ pub(crate) fn genesis_storage(supply: U256, timestamp: u64) -> Vec<(U256, U256)>
     vec![
         (state.erc20.total_supply.place().slot, supply),
         (trace.place().slot, U256::ONE),
-        (trace.get_unchecked(0).place().slot, (counted << 48) | U256::from(timestamp)),
+        (trace.get_unchecked(0).place().slot, (counted << 48) | U256::from(timestamp.min(votes::CLOCK_MAX))),
     ]
 }

@@ -196,18 +196,19 @@ fn two_calls(first: (Address, U256, Bytes), second: (Address, U256, Bytes)) -> B
     code.into()
 }
 
-/// Init code that delegates to `delegatee` and then destroys the contract, coin to `heir`.
-fn delegate_and_die(delegatee: Address, heir: Address) -> Bytes {
+/// Init code that delegates to `delegatee` and then destroys the contract, coin to `heir`, or with it if there is none.
+fn delegate_and_die(delegatee: Address, heir: Option<Address>) -> Bytes {
     let none = (Address::ZERO, U256::ZERO, Bytes::new());
     let calls = two_calls((ADDRESS, U256::ZERO, abi_call(&IVotes::delegateCall { delegatee })), none);
-    [&calls[..calls.len() - 1], &[0x73], heir.as_slice(), &[0xff]].concat().into()
+    let heir = heir.map_or(vec![0x30], |heir| [&[0x73], heir.as_slice()].concat());
+    [&calls[..calls.len() - 1], &heir, &[0xff]].concat().into()
 }
 
 #[test]
 fn a_contract_that_destroys_itself_votes_no_more() {
     let mut bench = bench();
     let (alice, carol, heir) = (account(0), account(9), account(8));
-    let data = delegate_and_die(carol, heir);
+    let data = delegate_and_die(carol, Some(heir));
     let result = bench.transact(bench.tx(alice, TxKind::Create, U256::from(5), data));
     let contract = result.created_address().unwrap();
     assert!(result.is_success());
@@ -217,6 +218,30 @@ fn a_contract_that_destroys_itself_votes_no_more() {
     // What is sent there later is nobody's vote.
     bench.send_raw(alice, contract, U256::from(5), Bytes::new()).unwrap();
     assert_eq!(votes(&mut bench, carol), U256::ZERO);
+}
+
+#[test]
+fn coin_that_is_destroyed_votes_no_more() {
+    let mut bench = bench();
+    let carol = account(9);
+    let result = bench.transact(bench.tx(account(0), TxKind::Create, U256::from(5), delegate_and_die(carol, None)));
+    assert!(result.is_success());
+    assert_eq!(votes(&mut bench, carol), U256::ZERO);
+}
+
+#[test]
+fn a_simulation_at_any_time_has_a_result() {
+    let mut bench = bench();
+    let (alice, carol) = (account(0), account(9));
+    delegate(&mut bench, alice, carol);
+    for time in [0, 1, START - 1, 1 << 48, u64::MAX] {
+        bench.evm.ctx_mut().block.timestamp = U256::from(time);
+        bench.send_raw(alice, account(1), U256::ONE, Bytes::new()).unwrap();
+        bench.send(alice, ADDRESS, &IERC20::transferCall { to: account(1), value: U256::ONE }).unwrap();
+        bench.view(ADDRESS, &IERC6372::clockCall {}).unwrap();
+        bench.evm.end_block((U256::ZERO, U256::ONE)).unwrap();
+    }
+    assert_eq!(votes(&mut bench, carol), U256::from(1000 * COIN - 10));
 }
 
 #[test]
@@ -383,7 +408,7 @@ proptest! {
                 }
                 Step::Inner { from, value } => (from, TxKind::Call(contract), milli(value), Bytes::new()),
                 Step::Die { from, delegatee, heir, value } => {
-                    (from, TxKind::Create, milli(value), delegate_and_die(account(delegatee), account(heir)))
+                    (from, TxKind::Create, milli(value), delegate_and_die(account(delegatee), Some(account(heir))))
                 }
                 Step::SetBalance { account: number, value } => {
                     let (old, new) = (bench.balance(account(number)), milli(value));

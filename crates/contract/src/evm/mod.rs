@@ -170,8 +170,8 @@ impl<DB: Database, I> Evm<DB, I> {
         self.system(coin::ADDRESS, |cx| coin::end_block(cx, added, removed)).map(|_| ())
     }
 
-    /// Sets an account's balance outside transactions, in wei, and moves its votes along. The total supply follows
-    /// with [`Evm::end_block`].
+    /// Sets an account's balance outside transactions, in wei, and moves its votes along; there is no receipt that
+    /// could hold the logs of that. The total supply follows with [`Evm::end_block`].
     ///
     /// # Errors
     ///

@@ -33,9 +33,18 @@ impl Trace208 {
     ///
     /// Out of gas.
     pub fn latest(&self, cx: &mut Context<'_>) -> Result<U208> {
+        Ok(self.latest_checkpoint(cx)?.1)
+    }
+
+    /// The newest point: its time and value; zeros if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Out of gas.
+    pub fn latest_checkpoint(&self, cx: &mut Context<'_>) -> Result<(u64, U208)> {
         match self.checkpoints.len(cx)? {
-            0 => Ok(U208::ZERO),
-            len => Ok(self.read(cx, len - 1)?.1),
+            0 => Ok((0, U208::ZERO)),
+            len => self.read(cx, len - 1),
         }
     }
 

@@ -180,6 +180,9 @@ pub trait Votes: Eip712 {
     }
 }
 
+/// The last time that a checkpoint can have.
+pub(crate) const CLOCK_MAX: u64 = (1 << 48) - 1;
+
 type Op = fn(U208, U208) -> Option<U208>;
 
 fn push(cx: &mut Context<'_>, trace: Trace208, op: Op, amount: U256) -> Result<(U208, U208)> {
@@ -193,9 +196,10 @@ pub(crate) fn emit_votes(cx: &mut Context<'_>, delegate: Address, old: U208, new
     cx.emit(&DelegateVotesChanged { delegate, previousVotes: U256::from(old), newVotes: U256::from(new) })
 }
 
-/// `clock()`: seconds since 1970.
+/// `clock()`: seconds since 1970. The 48 bits that it has last for nine million years; a simulation that goes beyond
+/// stays at their end.
 pub fn clock(cx: &Context<'_>) -> u64 {
-    cx.timestamp()
+    cx.timestamp().min(CLOCK_MAX)
 }
 
 fn past(cx: &Context<'_>, timepoint: U256) -> Result<u64> {

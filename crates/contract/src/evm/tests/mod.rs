@@ -1,5 +1,8 @@
 //! Native and interpreted code calling each other.
 
+mod inspector;
+mod lossy;
+
 use super::*;
 use crate::{
     BASE_GAS, Error, NativeContract, WORD_GAS, abi,
@@ -11,11 +14,7 @@ use crate::{
 };
 use alloy_primitives::{Bytes, TxKind, bytes, keccak256};
 use alloy_sol_types::SolCall;
-use revm::{
-    context::{BlockEnv, result::InvalidTransaction},
-    handler::FrameResult,
-    interpreter::{CallInputs, CallOutcome, CreateInputs, CreateOutcome},
-};
+use revm::context::{BlockEnv, result::InvalidTransaction};
 
 alloy_sol_types::sol! {
     #[derive(Debug)]
@@ -314,23 +313,6 @@ fn the_deepest_recursion_fits_the_stack_of_a_fiber() {
 }
 
 #[test]
-fn the_deepest_recursion_fits_the_stack_of_a_fiber_when_inspected() {
-    let run = || {
-        let mut bench = bench();
-        let via = install(&mut bench, 0xf0, FORWARDER);
-        let tx = bench.tx(ALICE, TxKind::Call(PROBE), U256::ZERO, recurseCall { via }.abi_encode().into());
-        let mut evm = bench.evm.with_inspector(Frames::default());
-        let result = evm.inspect_one(tx).unwrap();
-        let deepest = recurseCall::abi_decode_returns(result.output().unwrap()).unwrap();
-        (deepest, evm.into_inspector().0.len())
-    };
-    let (deepest, events) = std::thread::Builder::new().stack_size(512 * 1024).spawn(run).unwrap().join().unwrap();
-    assert_eq!(deepest, U256::from(MAX_NATIVE_DEPTH));
-    // Every frame begins and ends, the refused one too.
-    assert_eq!(events, 2 * (2 * MAX_NATIVE_DEPTH + 1));
-}
-
-#[test]
 fn a_clone_runs_native_code_on_its_own_storage() {
     let mut bench = bench();
     let salt = keccak256("first");
@@ -364,85 +346,6 @@ fn code_at_native_addresses_is_visible() {
     assert!(genesis.iter().all(|account| account.code.as_ref() == natives::CODE));
     assert_eq!(genesis[0].storage.len(), 3);
     assert!(Natives::stoa().get(&Address::repeat_byte(0x0c)).is_none());
-}
-
-/// What an inspector sees.
-#[derive(Default)]
-struct Frames(Vec<String>);
-
-impl<DB: Database> Inspector<Ctx<DB>> for Frames {
-    fn call(&mut self, _: &mut Ctx<DB>, inputs: &mut CallInputs) -> Option<CallOutcome> {
-        self.0.push(format!("call {} {:?}", inputs.target_address, inputs.scheme));
-        None
-    }
-
-    fn call_end(&mut self, _: &mut Ctx<DB>, _: &CallInputs, outcome: &mut CallOutcome) {
-        self.0.push(format!("end {:?}", outcome.result.result));
-    }
-
-    fn create(&mut self, _: &mut Ctx<DB>, _: &mut CreateInputs) -> Option<CreateOutcome> {
-        self.0.push("create".to_owned());
-        None
-    }
-
-    fn create_end(&mut self, _: &mut Ctx<DB>, _: &CreateInputs, outcome: &mut CreateOutcome) {
-        self.0.push(format!("end {:?}", outcome.result.result));
-    }
-
-    fn log(&mut self, _: &mut Ctx<DB>, log: Log) {
-        self.0.push(format!("log {}", log.address));
-    }
-}
-
-fn inspected(bench: Bench, to: Address, call: &impl SolCall) -> (ExecutionResult, Vec<String>) {
-    let tx = bench.tx(ALICE, TxKind::Call(to), U256::ZERO, call.abi_encode().into());
-    let mut evm = bench.evm.with_inspector(Frames::default());
-    let result = evm.inspect_one(tx).unwrap();
-    (result, evm.into_inspector().0)
-}
-
-#[test]
-fn an_inspector_sees_native_frames_inner_frames_and_each_log_once() {
-    let mut bench = bench();
-    let forwarder = install(&mut bench, 0xf0, FORWARDER);
-    let call = forwardCall { to: forwarder, data: via(PROBE, &setCall { value: U256::from(5) }) };
-    let (result, seen) = inspected(bench, PROBE, &call);
-    assert!(result.is_success());
-    let expected = [
-        format!("call {PROBE} Call"),
-        format!("call {forwarder} Call"),
-        format!("call {PROBE} Call"),
-        format!("log {PROBE}"),
-        "end Return".to_owned(),
-        "end Return".to_owned(),
-        "end Return".to_owned(),
-    ];
-    assert_eq!(seen, expected);
-}
-
-#[test]
-fn inspecting_changes_no_result() {
-    let salt = keccak256("x");
-    let (seen, events) = inspected(bench(), PROBE, &createCloneCall { salt });
-    assert_eq!(events[1], "create");
-    let mut bench = bench();
-    let tx = bench.tx(ALICE, TxKind::Call(PROBE), U256::ZERO, createCloneCall { salt }.abi_encode().into());
-    assert_eq!(bench.transact(tx), seen);
-}
-
-#[test]
-fn an_inspector_can_answer_a_native_call_itself() {
-    struct Answer;
-    impl<DB: Database> Inspector<Ctx<DB>> for Answer {
-        fn frame_start(&mut self, _: &mut Ctx<DB>, input: &mut revm::interpreter::FrameInput) -> Option<FrameResult> {
-            let revm::interpreter::FrameInput::Call(inputs) = input else { return None };
-            Some(FrameResult::new_call_oog(inputs.gas_limit, 0..0, 0))
-        }
-    }
-    let bench = bench();
-    let tx = bench.tx(ALICE, TxKind::Call(PROBE), U256::ZERO, setCall { value: U256::ONE }.abi_encode().into());
-    let mut evm = bench.evm.with_inspector(Answer);
-    assert!(evm.inspect_one(tx).unwrap().is_halt());
 }
 
 #[test]
@@ -516,61 +419,4 @@ fn solidity_that_system_code_calls_can_call_on() {
     assert!(outcome.success);
     assert_eq!(logs.len(), 1);
     assert_eq!(bench.view(PROBE, &getCall {}), Ok(U256::from(5)));
-}
-
-/// A database that loses the storage of one account.
-#[derive(Debug)]
-struct Lossy(revm::database::InMemoryDB, Address);
-
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("lost")]
-struct Lost;
-
-impl revm::database_interface::DBErrorMarker for Lost {}
-
-impl Database for Lossy {
-    type Error = Lost;
-
-    fn basic(&mut self, address: Address) -> Result<Option<revm::state::AccountInfo>, Lost> {
-        let Ok(info) = self.0.basic(address);
-        Ok(info)
-    }
-
-    fn code_by_hash(&mut self, hash: alloy_primitives::B256) -> Result<revm::state::Bytecode, Lost> {
-        let Ok(code) = self.0.code_by_hash(hash);
-        Ok(code)
-    }
-
-    fn storage(&mut self, address: Address, index: U256) -> Result<U256, Lost> {
-        let Ok(value) = self.0.storage(address, index);
-        if address == self.1 { Err(Lost) } else { Ok(value) }
-    }
-
-    fn block_hash(&mut self, number: u64) -> Result<alloy_primitives::B256, Lost> {
-        let Ok(hash) = self.0.block_hash(number);
-        Ok(hash)
-    }
-}
-
-#[test]
-fn a_database_that_fails_below_native_code_fails_the_transaction() {
-    for (lost, call) in [
-        (PROBE, getCall {}.abi_encode()),
-        (Address::repeat_byte(0x5e), forwardCall { to: Address::repeat_byte(0x5e), data: Bytes::new() }.abi_encode()),
-    ] {
-        let mut bench = bench();
-        install(&mut bench, 0x5e, SETTER);
-        let tx = bench.tx(ALICE, TxKind::Call(PROBE), U256::ZERO, call.into());
-        let natives = bench.evm.natives().clone();
-        let mut cfg = cfg(31337);
-        cfg.disable_nonce_check = true;
-        let db = Lossy(bench.evm.into_db(), lost);
-        let mut evm = Evm::new(db, BlockEnv::default(), cfg, natives);
-        assert!(matches!(evm.transact_one(tx.clone()), Err(EVMError::Database(Lost))));
-        let failed = evm.system(PROBE, |cx| cx.call(PROBE, U256::ZERO, tx.data.clone()));
-        assert!(matches!(failed, Err(EVMError::Database(Lost))));
-        // The machine goes on.
-        let plain = TxEnv { kind: TxKind::Call(ALICE), data: Bytes::new(), ..tx };
-        assert!(evm.transact_one(plain).unwrap().is_success());
-    }
 }
