@@ -4,14 +4,14 @@
 //! storage layout, events, custom errors, gas. It is written in four pieces:
 //!
 //! 1. the interface, with [`sol!`](alloy_sol_types::sol);
-//! 2. the state, with [`storage!`], whose fields are Solidity's types in Solidity's layout ([`storage`]);
+//! 2. the state, with [`storage!`](crate::storage!), whose fields are Solidity's types in Solidity's layout ([`mod@storage`]);
 //! 3. the logic: methods that take the call's [`Context`], which reads, writes, emits, calls, and charges for it;
 //! 4. the dispatch, from the calls of the interface to the methods ([`abi`]).
 //!
 //! [`parts`] are the pieces that every area needs, equal to OpenZeppelin's. [`coin`] is the first contract: the
 //! chain's own currency as an ERC-20 with votes.
 //!
-//! [`bench`] runs contracts in tests.
+//! [`mod@bench`] runs contracts in tests.
 //!
 //! [`Evm`] is the machine: revm, which enters native code where an address has some ([`evm`]). A contract must behave
 //! alike on all machines: it has no clock but the block's, no floating point, no order that a hash map gives, no I/O,

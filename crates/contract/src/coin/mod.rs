@@ -6,7 +6,7 @@
 //! # Votes
 //!
 //! An account that has called `delegate` carries its delegatee in its account (the extension of revm's
-//! [`AccountInfo`]), beside the ordinary `delegates` slot that Solidity and `eth_getStorageAt` see. With it goes the
+//! [`AccountInfo`](revm::state::AccountInfo)), beside the ordinary `delegates` slot that Solidity and `eth_getStorageAt` see. With it goes the
 //! balance that the delegatee's votes contain. At the end of every transaction the machine goes through the journal,
 //! and for each such account whose balance is another now, for whatever reason (value, fees, the proposer's tips, a
 //! contract that destroyed itself), it moves the difference: one checkpoint and one `DelegateVotesChanged` for each

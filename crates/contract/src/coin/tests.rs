@@ -134,6 +134,7 @@ fn delegated_votes_follow_plain_transfers_and_fees() {
     (tx.gas_price, tx.gas_limit) = (12, 100_000);
     let result = bench.transact(tx);
     assert!(!result.is_success());
+    assert_eq!(result.logs().len(), 1, "the votes that the fee took");
     let fee = U256::from(12 * result.tx_gas_used());
     assert_eq!(bench.balance(alice), U256::from(1003 * COIN) - fee);
     bench.evm.ctx_mut().block.basefee = 0;
