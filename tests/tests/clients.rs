@@ -33,6 +33,11 @@ fn web3_py_works_against_a_network() -> Result<()> {
 }
 
 #[test]
+fn viems_test_client_drives_a_development_chain() -> Result<()> {
+    javascript(Network::Dev, "js/dev.test.js")
+}
+
+#[test]
 fn openzeppelins_governor_takes_a_proposal_from_vote_to_execution() -> Result<()> {
     javascript(Network::Up, "js/governor.test.js")
 }

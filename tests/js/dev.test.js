@@ -1,0 +1,118 @@
+// The development methods under both of their names, as viem's test client calls them.
+
+"use strict";
+
+const assert = require("node:assert/strict");
+const { test } = require("node:test");
+const viem = require("viem");
+const { hardhat } = require("viem/chains");
+const { mnemonicToAccount, privateKeyToAccount, generatePrivateKey } = require("viem/accounts");
+const { url, mnemonic, contract, rpc, rpcError } = require("./support");
+
+const Probe = contract("Probe");
+const fresh = () => privateKeyToAccount(generatePrivateKey()).address;
+const [alice, bob] = [0, 1].map((addressIndex) => mnemonicToAccount(mnemonic, { addressIndex }));
+
+for (const mode of ["hardhat", "anvil"]) {
+  const client = viem.createTestClient({ mode, chain: hardhat, transport: viem.http(url), cacheTime: 0, pollingInterval: 20 })
+    .extend(viem.publicActions)
+    .extend(viem.walletActions);
+  const latest = () => client.getBlock({ blockTag: "latest" });
+  const send = async (transaction) => client.waitForTransactionReceipt({ hash: await client.sendTransaction(transaction) });
+
+  test(`${mode}: each transaction makes a block before it is answered`, async () => {
+    const { number } = await latest();
+    const hash = await client.sendTransaction({ account: alice.address, to: bob.address, value: 1n });
+    const receipt = await client.getTransactionReceipt({ hash });
+    assert.equal(receipt.blockNumber, number + 1n);
+    const raw = await alice.signTransaction(await client.prepareTransactionRequest({ account: alice, to: bob.address }));
+    const { blockNumber } = await client.getTransactionReceipt({ hash: await client.sendRawTransaction({ serializedTransaction: raw }) });
+    assert.equal(blockNumber, number + 2n);
+  });
+
+  test(`${mode}: blocks are made on demand, at the times asked for`, async () => {
+    const before = await latest();
+    await client.mine({ blocks: 5, interval: 10 });
+    const after = await latest();
+    assert.equal(after.number, before.number + 5n);
+    assert.ok(after.timestamp >= before.timestamp + 40n);
+    await client.setNextBlockTimestamp({ timestamp: after.timestamp + 1234n });
+    await client.mine({ blocks: 1 });
+    assert.equal((await latest()).timestamp, after.timestamp + 1234n);
+    await client.increaseTime({ seconds: 1_000_000 });
+    await client.mine({ blocks: 1 });
+    assert.ok((await latest()).timestamp >= after.timestamp + 1_000_000n);
+  });
+
+  test(`${mode}: balances, nonces, code and storage are set`, async () => {
+    const address = fresh();
+    await client.setBalance({ address, value: 77n });
+    await client.setNonce({ address, nonce: 9 });
+    await client.setCode({ address, bytecode: Probe.deployedBytecode });
+    await client.setStorageAt({ address, index: 0, value: viem.toHex(42, { size: 32 }) });
+    assert.equal(await client.getBalance({ address }), 77n);
+    assert.equal(await client.getTransactionCount({ address }), 9);
+    assert.equal(await client.getCode({ address }), Probe.deployedBytecode);
+    assert.equal(await client.readContract({ address, abi: Probe.abi, functionName: "value" }), 42n);
+  });
+
+  test(`${mode}: an account is impersonated until told to stop`, async () => {
+    const address = fresh();
+    await client.setBalance({ address, value: viem.parseEther("1") });
+    await assert.rejects(client.sendTransaction({ account: address, to: bob.address, value: 1n }));
+    await client.impersonateAccount({ address });
+    const receipt = await send({ account: address, to: bob.address, value: 1n });
+    assert.equal(viem.getAddress(receipt.from), address);
+    await client.stopImpersonatingAccount({ address });
+    await assert.rejects(client.sendTransaction({ account: address, to: bob.address, value: 1n }));
+  });
+
+  test(`${mode}: a snapshot brings everything back`, async () => {
+    const before = await latest();
+    const balance = await client.getBalance({ address: bob.address });
+    const id = await client.snapshot();
+    const { transactionHash } = await send({ account: alice.address, to: bob.address, value: 5n });
+    await client.mine({ blocks: 3 });
+    await client.revert({ id });
+    const after = await latest();
+    assert.equal(after.hash, before.hash);
+    assert.equal(await client.getBalance({ address: bob.address }), balance);
+    await assert.rejects(client.getTransactionReceipt({ hash: transactionHash }), viem.TransactionReceiptNotFoundError);
+    // A block in place of the one that was taken back.
+    await client.mine({ blocks: 1 });
+    assert.equal((await latest()).parentHash, before.hash);
+  });
+
+  test(`${mode}: transactions wait while mining is not automatic`, async () => {
+    await client.setAutomine(false);
+    try {
+      const hashes = [];
+      for (const account of [alice.address, bob.address]) {
+        hashes.push(await client.sendTransaction({ account, to: fresh(), value: 1n, gas: 21_000n }));
+      }
+      await assert.rejects(client.getTransactionReceipt({ hash: hashes[0] }), viem.TransactionReceiptNotFoundError);
+      assert.equal((await client.getBlock({ blockTag: "pending" })).transactions.length, 2);
+      await client.mine({ blocks: 1 });
+      const receipts = await Promise.all(hashes.map((hash) => client.getTransactionReceipt({ hash })));
+      assert.equal(receipts[0].blockNumber, receipts[1].blockNumber);
+    } finally {
+      await client.setAutomine(true);
+    }
+  });
+}
+
+test("the client version is one that Hardhat's helpers accept", async () => {
+  assert.match((await rpc("web3_clientVersion")).toLowerCase(), /hardhatnetwork|anvil/);
+});
+
+test("a transaction that reverts makes a block, and its error says why", async () => {
+  const { abi, bytecode } = Probe;
+  const client = viem.createWalletClient({ chain: hardhat, account: alice.address, transport: viem.http(url) }).extend(viem.publicActions);
+  const receipt = await client.waitForTransactionReceipt({ hash: await client.deployContract({ abi, bytecode, args: [1n, ""] }) });
+  const data = viem.encodeFunctionData({ abi, functionName: "failIfStored", args: [13n] });
+  const before = await client.getBlockNumber({ cacheTime: 0 });
+  const error = await rpcError("eth_sendTransaction", { from: alice.address, to: receipt.contractAddress, data, gas: "0x186a0" });
+  const decoded = viem.decodeErrorResult({ abi, data: error.data?.data ?? error.data });
+  assert.equal(decoded.errorName, "Refused");
+  assert.equal(await client.getBlockNumber({ cacheTime: 0 }), before + 1n);
+});
