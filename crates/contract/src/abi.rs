@@ -113,3 +113,69 @@ pub fn done(result: Result<()>) -> Result<Bytes> {
 pub fn interface_id<I: SolInterface>() -> [u8; 4] {
     I::selectors().fold([0; 4], |id, selector| std::array::from_fn(|i| id[i] ^ selector[i]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::{Address, U256};
+
+    alloy_sol_types::sol! {
+        struct Call {
+            address target;
+            uint256 value;
+            bytes data;
+        }
+
+        interface IBatch {
+            function run(Call[] calldata calls) external;
+            function texts(string[] calldata texts) external;
+            function numbers(uint256[][] calldata numbers) external;
+        }
+    }
+
+    fn decode_call<C: SolCall>(data: &[u8]) -> Option<C> {
+        C::abi_decode_raw_with_config(data, decoder(data.len())).ok()
+    }
+
+    fn word(number: usize) -> [u8; 32] {
+        U256::from(number).to_be_bytes()
+    }
+
+    #[test]
+    fn honest_arguments_of_any_size_are_decoded() {
+        for len in [0, 1, 10, 1000] {
+            let call = Call { target: Address::ZERO, value: U256::ONE, data: Bytes::new() };
+            let call = IBatch::runCall { calls: vec![call; len] }.abi_encode();
+            assert_eq!(decode_call::<IBatch::runCall>(&call[4..]).unwrap().calls.len(), len);
+            let call = IBatch::textsCall { texts: vec![String::new(); len] }.abi_encode();
+            assert_eq!(decode_call::<IBatch::textsCall>(&call[4..]).unwrap().texts.len(), len);
+            let call = IBatch::numbersCall { numbers: vec![vec![U256::ONE]; len] }.abi_encode();
+            assert_eq!(decode_call::<IBatch::numbersCall>(&call[4..]).unwrap().numbers.len(), len);
+        }
+    }
+
+    #[test]
+    fn overlapping_arguments_do_not_multiply() {
+        // A thousand arrays of a thousand numbers, all the same one.
+        let mut data = [word(32), word(1000)].concat();
+        data.extend((0..1000).flat_map(|_| word(32 * 1000)));
+        data.extend(word(1000));
+        data.extend((0..1000).flat_map(word));
+        assert!(decode_call::<IBatch::numbersCall>(&data).is_none());
+    }
+
+    #[test]
+    fn lengths_and_offsets_beyond_the_data_are_refused() {
+        for data in [
+            [word(32), word(usize::MAX)].concat(),
+            [word(usize::MAX), word(1)].concat(),
+            [[0xff; 32], [0xff; 32]].concat(),
+            [word(32), word(1)].concat(),
+            word(31).to_vec(),
+            Vec::new(),
+        ] {
+            assert!(decode_call::<IBatch::numbersCall>(&data).is_none(), "{data:?}");
+            assert!(decode_call::<IBatch::textsCall>(&data).is_none(), "{data:?}");
+        }
+    }
+}

@@ -123,6 +123,8 @@ impl<DB: Database, I> Evm<DB, I> {
         this: Address,
         code: impl FnOnce(&mut Context<'_>) -> Result<T>,
     ) -> Result<(T, Vec<Log>), EVMError<DB::Error>> {
+        // Nothing of the transaction before, which may be one that was refused, must be seen.
+        self.inner.ctx.set_tx(TxEnv { caller: this, ..TxEnv::default() });
         let result = self.as_system(this, code);
         let journal = self.inner.ctx.journal_mut();
         match result {

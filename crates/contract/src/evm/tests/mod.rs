@@ -363,6 +363,13 @@ fn an_invalid_transaction_leaves_the_journal_as_it_was() {
 }
 
 #[test]
+fn system_code_sees_nothing_of_the_transaction_before() {
+    let mut bench = bench();
+    bench.send(ALICE, PROBE, &setCall { value: U256::from(5) }).unwrap();
+    assert_eq!(bench.evm.system(PROBE, |cx| Ok((cx.origin(), cx.caller()))).unwrap().0, (PROBE, PROBE));
+}
+
+#[test]
 fn system_code_that_fails_leaves_nothing() {
     let mut bench = bench();
     let write = |value: u64| move |cx: &mut Context<'_>| State::root().value.write(cx, U256::from(value));
