@@ -1,4 +1,5 @@
-//! The benchmarks by name. Each is a program of the workspace that prints its figures; adding one is a line in the table.
+//! The benchmarks by name. Each is one or more programs of the package `stoa-benchmarks`, which print their figures; adding
+//! one is a line in the table.
 
 use crate::{
     place::{Place, check, show},
@@ -6,14 +7,13 @@ use crate::{
 };
 use eyre::{Result, bail};
 
-/// Name, what it measures, and cargo's arguments.
-const BENCHMARKS: &[(&str, &str, &[&str])] = &[(
-    "ledger",
-    "execution, transactions over JSON-RPC, native against Solidity, growth, start",
-    &["run", "--release", "--locked", "--package", "stoa-bench-ledger", "--"],
-)];
+/// Name, what it measures, and the programs that measure it, in this order.
+const BENCHMARKS: &[(&str, &str, &[&str])] = &[("ledger", "execution of blocks against bare revm", &["execution"])];
 
 /// Runs a benchmark after the set-up it needs; lists them when no name is given. Whether it ran to its end.
+///
+/// Its programs find the release build of the node in `STOA_BIN`, compiled Solidity in `STOA_SOLIDITY` and Anvil in
+/// `STOA_ANVIL`.
 pub fn run(place: &Place, name: Option<&str>, options: &[String]) -> Result<bool> {
     let Some(name) = name else {
         for (name, what, _) in BENCHMARKS {
@@ -21,16 +21,28 @@ pub fn run(place: &Place, name: Option<&str>, options: &[String]) -> Result<bool
         }
         return Ok(true);
     };
-    let Some((_, _, arguments)) = BENCHMARKS.iter().find(|(known, _, _)| *known == name) else {
+    let Some((_, _, programs)) = BENCHMARKS.iter().find(|(known, _, _)| *known == name) else {
         let known: Vec<_> = BENCHMARKS.iter().map(|(name, _, _)| *name).collect();
         bail!("no benchmark is called {name:?}; there is: {}", known.join(", "));
     };
     if !steps::run(place, &steps::choose(&[Step::Solidity], &[]), &[])? {
         return Ok(false);
     }
-    let mut command = place.cargo()?;
-    command.args(*arguments).args(options).env("STOA_BIN", place.target.join("release/stoa"));
-    println!("\n── {}", show(&command));
-    check(&mut command)?;
+    let release = ["--release", "--locked"];
+    check(place.cargo()?.arg("build").args(release).args([
+        "--package",
+        "stoa",
+        "--package",
+        "stoa-benchmarks",
+        "--bins",
+    ]))?;
+    for program in *programs {
+        let mut command = place.cargo()?;
+        command.arg("run").args(release).args(["--quiet", "--package", "stoa-benchmarks", "--bin", program, "--"]);
+        command.args(options).env("STOA_BIN", place.target.join("release/stoa"));
+        command.env("STOA_ANVIL", place.tests().join("node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"));
+        println!("\n── {}", show(&command));
+        check(&mut command)?;
+    }
     Ok(true)
 }

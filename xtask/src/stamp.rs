@@ -55,3 +55,49 @@ pub fn files(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>> {
     found.sort();
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use eyre::bail;
+
+    #[test]
+    fn work_is_done_once_for_a_hash_and_again_for_another() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let mut times = 0;
+        for (hash, worked) in [("a", true), ("a", false), ("b", true), ("b", false), ("a", true)] {
+            let did = once(folder.path(), hash, || {
+                times += 1;
+                Ok(())
+            })?;
+            assert_eq!(did, worked, "{hash}");
+        }
+        assert_eq!(times, 3);
+        Ok(())
+    }
+
+    #[test]
+    fn work_that_failed_is_done_again() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        assert!(once(folder.path(), "a", || Ok(()))?);
+        assert!(once(folder.path(), "b", || bail!("stopped halfway")).is_err());
+        // The folder may be half changed: not even what was there before counts as done.
+        assert!(once(folder.path(), "a", || Ok(()))?);
+        Ok(())
+    }
+
+    #[test]
+    fn a_hash_changes_with_the_content_the_name_and_the_words() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+        fs::write(&one, "x")?;
+        fs::write(&two, "x")?;
+        let first = hash(std::slice::from_ref(&one), &["w"])?;
+        assert_eq!(first, hash(std::slice::from_ref(&one), &["w"])?);
+        assert_ne!(first, hash(&[two], &["w"])?);
+        assert_ne!(first, hash(std::slice::from_ref(&one), &["v"])?);
+        fs::write(&one, "y")?;
+        assert_ne!(first, hash(&[one], &["w"])?);
+        Ok(())
+    }
+}
