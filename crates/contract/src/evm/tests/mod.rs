@@ -340,6 +340,16 @@ fn the_coin_refuses_to_run_for_a_clone() {
 }
 
 #[test]
+fn an_account_that_delegates_its_code_to_a_native_address_runs_nothing() {
+    let mut bench = bench();
+    let account = Address::repeat_byte(0x77);
+    let info = revm::state::AccountInfo::default().with_code(revm::state::Bytecode::new_eip7702(PROBE));
+    bench.evm.db_mut().insert_account_info(account, info);
+    let failure = bench.send(ALICE, account, &setCall { value: U256::ONE }).unwrap_err();
+    assert!(matches!(failure, Failure::Halt(_)), "{failure:?}");
+}
+
+#[test]
 fn code_at_native_addresses_is_visible() {
     let genesis = Natives::stoa().with(PROBE, Probe).genesis(U256::from(10), 5);
     assert_eq!(genesis.iter().map(|account| account.address).collect::<Vec<_>>(), [coin::ADDRESS, PROBE]);
