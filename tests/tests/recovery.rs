@@ -96,13 +96,15 @@ async fn a_node_killed_again_and_again_loses_no_receipt_and_no_accepted_transact
         for (number, root) in &roots {
             ensure!(state_root(&node.client, *number).await? == *root, "the state root of block {number} changed");
         }
-        let end = Instant::now() + Duration::from_millis(random.random_range(50..600));
+        let end = Instant::now() + Duration::from_millis(random.random_range(500..2500));
         while Instant::now() < end {
             let (hash, raw) = transfer(&signer, accepted.len() as u64)?;
             let returned: B256 = node.client.call("eth_sendRawTransaction", (raw,)).await?;
             ensure!(returned == hash);
             accepted.push(hash);
             let asked = accepted[random.random_range(0..accepted.len())];
+            // As fast as this, receipts would come in only after the kill.
+            tokio::time::sleep(Duration::from_millis(2)).await;
             if let Some(place) = receipt(&node.client, asked).await? {
                 roots.insert(place.1, state_root(&node.client, place.1).await?);
                 seen.insert(asked, place);

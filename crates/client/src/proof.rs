@@ -86,7 +86,8 @@ impl ProofReply {
         if got != trusted {
             return Err(InvalidProof::Header { got, trusted });
         }
-        if slots.len() != self.storage_proof.len() || !slots.iter().eq(self.storage_proof.iter().map(|slot| &slot.key)) {
+        if slots.len() != self.storage_proof.len() || !slots.iter().eq(self.storage_proof.iter().map(|slot| &slot.key))
+        {
             return Err(InvalidProof::Slots);
         }
         let root = header.state_root;

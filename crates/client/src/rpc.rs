@@ -75,8 +75,10 @@ impl Client {
     ///
     /// See [`ClientError`].
     pub async fn call<T: DeserializeOwned>(&self, method: &str, params: impl Serialize) -> Result<T, ClientError> {
-        let unreachable =
-            |why: reqwest::Error| ClientError::Unreachable { url: self.url.clone(), why: why.without_url().to_string() };
+        let unreachable = |why: reqwest::Error| ClientError::Unreachable {
+            url: self.url.clone(),
+            why: why.without_url().to_string(),
+        };
         let malformed = |why: String| ClientError::Malformed { method: method.to_owned(), why };
         let id = self.id.fetch_add(1, Ordering::Relaxed);
         let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });

@@ -274,9 +274,9 @@ where
         replay_buffer: BUFFER,
         write_buffer: BUFFER,
         page_cache,
-        leader_timeout: pace.idle + Duration::from_secs(1),
-        certification_timeout: pace.idle + Duration::from_secs(2),
-        timeout_retry: Duration::from_secs(1),
+        leader_timeout: pace.idle + Duration::from_millis(250),
+        certification_timeout: pace.idle + Duration::from_millis(500),
+        timeout_retry: Duration::from_millis(500),
         view_retention: ViewDelta::new(64),
         skip: SkipPolicy::Enabled {
             timeout: pace.idle + Duration::from_secs(5),

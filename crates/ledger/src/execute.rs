@@ -2,13 +2,14 @@
 //!
 //! The same code builds a block from waiting transactions and checks a block that somebody proposed; they differ in
 //! what happens to a transaction that cannot be included ([`Transactions::refuse`]). The virtual machine runs on a
-//! fiber, so that a read from disk suspends it without blocking a thread, on a real runtime or a simulated one.
+//! coroutine, so that a read from disk suspends it without blocking a thread, on a real runtime or a simulated one.
 
 use crate::{
     LedgerError,
     fees::next_base_fee,
+    fiber::{self, Suspender},
     state::{AccountLeaf, Key, Leaf, account_key, code_key},
-    view::{Source, StateCache, View},
+    view::{Reads, Source, StateCache, View},
 };
 use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header, Transaction as _, Typed2718, constants::EMPTY_WITHDRAWALS};
 use alloy_eips::{
@@ -27,11 +28,10 @@ use revm::{
         result::{EVMError, ExecutionResult, InvalidTransaction, Output},
     },
     context_interface::{ContextTr, JournalTr, block::BlobExcessGasAndPrice, either::Either},
-    database_interface::async_db::{FiberStack, on_fiber_with_stack},
     state::EvmState,
 };
 use sha2::Digest as _;
-use std::{ptr::NonNull, sync::Arc};
+use std::sync::Arc;
 use stoa_base::{Genesis, Receipt, Recovered};
 use stoa_contract::Natives;
 
@@ -223,11 +223,13 @@ pub(crate) async fn execute<S: Source>(
     ahead: &[Arc<Recovered>],
 ) -> Result<Executed, ExecutionError> {
     let mut header = next_header(rules.genesis, parent.0, parent.1, choices);
-    let view = View::new(source, pending, rules.cache, rules.hashes);
+    let reads = Reads { source, pending, cache: rules.cache };
     let known = ahead.iter().flat_map(|tx| std::iter::once(tx.signer()).chain(tx.to()));
-    view.prefetch(known.map(|address| account_key(&address))).await?;
+    reads.prefetch(known.map(|address| account_key(&address))).await?;
 
-    let run = || run(rules, view, &mut header, &mut *transactions);
+    let run = |suspender: &Suspender<'_>| {
+        run(rules, View::new(reads, suspender, rules.hashes), &mut header, &mut *transactions)
+    };
     let (executed, receipts, changes) = on_fiber(run).await?;
 
     let senders = executed.iter().map(|tx| tx.signer()).collect();
@@ -244,12 +246,10 @@ pub(crate) async fn execute<S: Source>(
 }
 
 /// Runs code that reads a [`View`]: what is not at hand suspends it.
-async fn on_fiber<T: Send>(run: impl FnOnce() -> Result<T, ExecutionError> + Send) -> Result<T, ExecutionError> {
-    let mut stack = FiberStack::default();
-    // SAFETY: `stack` lives in this future, outlives the fiber that is awaited here, and nothing else touches it.
-    #[expect(unsafe_code, reason = "revm offers its fibers through this function only")]
-    let fiber = unsafe { on_fiber_with_stack(NonNull::from(&mut stack), run) };
-    fiber.await.map_err(|error| LedgerError::Storage(format!("execution was interrupted: {error}")))?
+async fn on_fiber<T: Send>(
+    code: impl FnOnce(&Suspender<'_>) -> Result<T, ExecutionError> + Send,
+) -> Result<T, ExecutionError> {
+    fiber::run(code).await.map_err(|error| LedgerError::Storage(format!("no memory for a stack: {error}")))?
 }
 
 /// Sets a balance outside any block, votes and total supply included, on the state after `header`.
@@ -260,8 +260,9 @@ pub(crate) async fn set_balance<S: Source>(
     address: Address,
     balance: U256,
 ) -> Result<Changes, ExecutionError> {
-    let view = View::new(source, Vec::new(), rules.cache, rules.hashes);
-    on_fiber(|| {
+    let reads = Reads { source, pending: Vec::new(), cache: rules.cache };
+    on_fiber(|suspender| {
+        let view = View::new(reads, suspender, rules.hashes);
         let cfg = stoa_contract::cfg(rules.genesis.chain_id);
         let mut evm = stoa_contract::Evm::new(view, block_env(header), cfg, rules.natives.clone());
         evm.set_balance(address, balance).map_err(machine_failed)?;

@@ -5,6 +5,7 @@ mod direct;
 mod error;
 pub mod execute;
 mod fees;
+mod fiber;
 mod genesis;
 mod history;
 pub mod state;

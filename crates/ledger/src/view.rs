@@ -3,12 +3,13 @@
 use crate::{
     LedgerError,
     execute::Changes,
+    fiber::Suspender,
     state::{AccountLeaf, Batch, Key, Leaf, Runtime, account_key, code_key, slot_key},
 };
 use alloy_primitives::{Address, B256, Bytes, U256, map::HashMap};
 use parking_lot::RwLock;
 use quick_cache::sync::Cache;
-use revm::{Database, bytecode::Bytecode, database_interface::async_db::block_on_current, state::AccountInfo};
+use revm::{Database, bytecode::Bytecode, state::AccountInfo};
 use std::{future::Future, sync::Arc};
 
 /// Values of the newest final state, kept by how often they are read. Shared by execution and readers.
@@ -94,29 +95,15 @@ impl<E: Runtime> Source for BatchSource<'_, E> {
     }
 }
 
-/// The state that one block is executed on, and what was read of it. A `revm` database that must be used on a fiber.
-pub(crate) struct View<'a, S> {
-    source: &'a S,
+/// Where values are looked for, in this order: pending blocks, the cache, the database.
+pub(crate) struct Reads<'a, S> {
+    pub(crate) source: &'a S,
     /// Changes of the blocks between the final state and this one, newest first.
-    pending: Vec<Arc<Changes>>,
-    cache: &'a StateCache,
-    hashes: &'a (dyn Fn(u64) -> Option<B256> + Send + Sync),
-    /// Accounts as they were when first read.
-    pub(crate) accounts: HashMap<Address, (Key, AccountLeaf)>,
-    /// Slots as they were when first read.
-    pub(crate) slots: HashMap<(Address, U256), (Key, U256)>,
+    pub(crate) pending: Vec<Arc<Changes>>,
+    pub(crate) cache: &'a StateCache,
 }
 
-impl<'a, S: Source> View<'a, S> {
-    pub(crate) fn new(
-        source: &'a S,
-        pending: Vec<Arc<Changes>>,
-        cache: &'a StateCache,
-        hashes: &'a (dyn Fn(u64) -> Option<B256> + Send + Sync),
-    ) -> Self {
-        Self { source, pending, cache, hashes, accounts: HashMap::default(), slots: HashMap::default() }
-    }
-
+impl<S: Source> Reads<'_, S> {
     fn at_hand(&self, key: &Key) -> Option<Option<Leaf>> {
         let pending = self.pending.iter().find_map(|changes| changes.get(key));
         pending.map(|change| change.new.clone()).or_else(|| self.cache.get(key))
@@ -136,15 +123,36 @@ impl<'a, S: Source> View<'a, S> {
         }
         Ok(())
     }
+}
+
+/// The state that one block is executed on, and what was read of it: a `revm` database, for use on a coroutine.
+pub(crate) struct View<'a, S> {
+    reads: Reads<'a, S>,
+    suspender: &'a Suspender<'a>,
+    hashes: &'a (dyn Fn(u64) -> Option<B256> + Send + Sync),
+    /// Accounts as they were when first read.
+    pub(crate) accounts: HashMap<Address, (Key, AccountLeaf)>,
+    /// Slots as they were when first read.
+    pub(crate) slots: HashMap<(Address, U256), (Key, U256)>,
+}
+
+impl<'a, S: Source> View<'a, S> {
+    pub(crate) fn new(
+        reads: Reads<'a, S>,
+        suspender: &'a Suspender<'a>,
+        hashes: &'a (dyn Fn(u64) -> Option<B256> + Send + Sync),
+    ) -> Self {
+        Self { reads, suspender, hashes, accounts: HashMap::default(), slots: HashMap::default() }
+    }
 
     fn read(&self, key: &Key) -> Result<Option<Leaf>, LedgerError> {
-        if let Some(leaf) = self.at_hand(key) {
+        if let Some(leaf) = self.reads.at_hand(key) {
             return Ok(leaf);
         }
-        let version = self.cache.version();
-        let leaf = block_on_current(self.source.get(key))
-            .map_err(|error| LedgerError::Storage(format!("execution was interrupted: {error}")))??;
-        self.cache.keep(version, *key, leaf.clone());
+        let version = self.reads.cache.version();
+        let read = self.suspender.block_on(self.reads.source.get(key));
+        let leaf = read.map_err(|error| LedgerError::Storage(error.to_string()))??;
+        self.reads.cache.keep(version, *key, leaf.clone());
         Ok(leaf)
     }
 }
@@ -200,11 +208,11 @@ impl<S: Source> Database for View<'_, S> {
     }
 
     fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, LedgerError> {
-        if let Some(code) = self.cache.code(&code_hash) {
+        if let Some(code) = self.reads.cache.code(&code_hash) {
             return Ok(code);
         }
         let code = as_code(code_hash, self.read(&code_key(&code_hash))?)?;
-        self.cache.keep_code(code_hash, code)
+        self.reads.cache.keep_code(code_hash, code)
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, LedgerError> {
