@@ -82,6 +82,17 @@ pub fn check(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Runs a command to its end, its output shown only if it fails.
+pub fn check_quietly(command: &mut Command) -> Result<()> {
+    let shown = show(command);
+    let output = command.output().wrap_err_with(|| format!("cannot start {shown}"))?;
+    if !output.status.success() {
+        let said = [output.stdout, output.stderr].concat();
+        bail!("{shown}: {}\n{}", output.status, String::from_utf8_lossy(&said));
+    }
+    Ok(())
+}
+
 /// The command as one would type it.
 pub fn show(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());

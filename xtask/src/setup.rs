@@ -1,7 +1,7 @@
 //! What has to be there before tests run: programs, packages of other languages, compiled Solidity.
 
 use crate::{
-    place::{Place, check, output},
+    place::{Place, check, check_quietly, output},
     stamp,
 };
 use eyre::{Result, bail};
@@ -84,7 +84,8 @@ pub fn solidity(place: &Place) -> Result<bool> {
         fs::create_dir_all(&folder)?;
         let mut command = place.command("node");
         command.current_dir(tests.join("hardhat")).env("STOA_HARDHAT", &folder);
-        check(command.arg(tests.join("node_modules/.bin/hardhat")).args(["compile", "--quiet"]))
+        // Quietly, for it warns of each imported contract.
+        check_quietly(command.arg(tests.join("node_modules/.bin/hardhat")).args(["compile", "--quiet"]))
     })?;
     Ok(ours || hardhat)
 }

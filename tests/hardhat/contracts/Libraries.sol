@@ -95,7 +95,7 @@ contract Functions {
         return x - y;
     }
 
-    function at(uint256[] calldata list, uint256 index) external pure returns (uint256) {
+    function pick(uint256[] calldata list, uint256 index) external pure returns (uint256) {
         return list[index];
     }
 

@@ -31,7 +31,7 @@ describe("functions", () => {
     base64: [[["0x"], ""], [["0x00"], "AA=="], [["0x0001"], "AAE="], [["0x000102"], "AAEC"], [[ethers.toUtf8Bytes("a stoa")], "YSBzdG9h"]],
     divide: [[[7n, 2n], 3n]],
     subtract: [[[7n, 7n], 0n]],
-    at: [[[[5n, 6n], 1n], 6n]],
+    pick: [[[[5n, 6n], 1n], 6n]],
   };
   for (const [name, rows] of Object.entries(table)) {
     for (const [index, [args, expected]] of rows.entries()) {
@@ -42,7 +42,7 @@ describe("functions", () => {
   }
 
   const panics = [
-    ["divide", [1n, 0n], 0x12], ["subtract", [1n, 2n], 0x11], ["at", [[], 0n], 0x32], ["at", [[1n], MAX], 0x32],
+    ["divide", [1n, 0n], 0x12], ["subtract", [1n, 2n], 0x11], ["pick", [[], 0n], 0x32], ["pick", [[1n], MAX], 0x32],
     ["mulDiv", [1n, 1n, 0n, 0], 0x12], ["mulDiv", [MAX, 2n, 1n, 0], 0x11], ["modExp", [1n, 1n, 0n], 0x12], ["mulDiv", [1n, 1n, 0n, 1], 0x12],
   ];
   for (const [name, args, code] of panics) {
