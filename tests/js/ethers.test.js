@@ -136,7 +136,8 @@ test("events are found by topic, value and range", async () => {
 
 test("filters on the node give changes once", async () => {
   const address = await probe.getAddress();
-  const filter = await provider.send("eth_newFilter", [{ address }]);
+  const fromBlock = ethers.toQuantity(await provider.getBlockNumber());
+  const filter = await provider.send("eth_newFilter", [{ address, fromBlock }]);
   const blocks = await provider.send("eth_newBlockFilter", []);
   const pending = await provider.send("eth_newPendingTransactionFilter", []);
   const receipt = await mined(probe.store(300n, "filtered"));
