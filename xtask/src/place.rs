@@ -60,7 +60,7 @@ impl Place {
         let mut command = self.command(&env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
         command
             .env("CARGO_TARGET_DIR", &self.target)
-            .env("STOA_BIN", self.target.join("debug/stoa"))
+            .env("STOA_BIN", env::var_os("STOA_BIN").unwrap_or_else(|| self.target.join("debug/stoa").into()))
             .env("STOA_SOLIDITY", self.solidity())
             .env("STOA_HARDHAT", self.target.join("hardhat"))
             .env("STOA_PYTHON", self.python()?.join("bin/python"));
