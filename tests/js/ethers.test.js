@@ -204,31 +204,6 @@ test("the CREATE2 deployer puts a contract where it was computed to be", async (
   assert.equal(await provider.getCode(address), Batcher.deployedBytecode);
 });
 
-test("Permit2 moves a token by signature", async () => {
-  const token = await deploy(contract("VoteToken"), alice, 1000n);
-  await mined(token.approve(canonical.permit2, ethers.MaxUint256));
-  const permit2 = new ethers.Contract(canonical.permit2, [
-    "function DOMAIN_SEPARATOR() view returns (bytes32)",
-    `function permitTransferFrom(((address token, uint256 amount) permitted, uint256 nonce, uint256 deadline) permit,
-      (address to, uint256 requestedAmount) transferDetails, address owner, bytes signature)`,
-  ], bob);
-  const domain = { name: "Permit2", chainId, verifyingContract: canonical.permit2 };
-  assert.equal(await permit2.DOMAIN_SEPARATOR(), ethers.TypedDataEncoder.hashDomain(domain));
-  const types = {
-    PermitTransferFrom: [
-      { name: "permitted", type: "TokenPermissions" }, { name: "spender", type: "address" },
-      { name: "nonce", type: "uint256" }, { name: "deadline", type: "uint256" },
-    ],
-    TokenPermissions: [{ name: "token", type: "address" }, { name: "amount", type: "uint256" }],
-  };
-  const permit = { permitted: { token: await token.getAddress(), amount: 70n }, nonce: 0n, deadline: ethers.MaxUint256 };
-  const signature = await alice.signTypedData(domain, types, { ...permit, spender: bob.address });
-  const details = { to: bob.address, requestedAmount: 60n };
-  await mined(permit2.permitTransferFrom(permit, details, alice.address, signature));
-  assert.equal(await token.balanceOf(bob), 60n);
-  await assert.rejects(permit2.permitTransferFrom.staticCall(permit, details, alice.address, signature));
-});
-
 test("typed data: signed here and by the node, accepted by a contract", async () => {
   const mailbox = await deploy(Mailbox, alice);
   const domain = mail.domain(await mailbox.getAddress());

@@ -4,6 +4,7 @@
 //! beyond it stands in the [`Seal`], whose hash the header carries in `extraData`.
 
 mod block;
+pub mod canonical;
 mod genesis;
 mod receipt;
 

@@ -40,6 +40,7 @@ pub fn genesis(chain_id: u64, accounts: &[PrivateKeySigner], timestamp: u64) -> 
     let coins = U256::from(COINS) * U256::from(10).pow(U256::from(18));
     let rich = accounts.iter().map(|signer| (signer.address(), Account { balance: coins, ..Account::default() }));
     let mut alloc = rich.collect::<std::collections::BTreeMap<Address, Account>>();
+    alloc.extend(stoa_base::canonical::canonical_contracts());
     let supply = coins * U256::from(accounts.len());
     for native in Natives::stoa().genesis(supply, timestamp) {
         let storage = native.storage.into_iter().collect();

@@ -119,7 +119,9 @@ where
 
     // The pool checks what it kept against the state, which has joined the ledger now.
     let state = Arc::new(Head { ledger: ledger.clone(), contract_senders: false });
-    let pool = Pool::open(&config.folder.join("mempool"), stoa_mempool::Config::default(), state)
+    // One wei of tip, as geth asks for: who pays nothing costs the network something all the same.
+    let pool_config = stoa_mempool::Config { minimum_tip: 1, ..stoa_mempool::Config::default() };
+    let pool = Pool::open(&config.folder.join("mempool"), pool_config, state)
         .wrap_err("the file of waiting transactions cannot be opened")?;
     waiting.open(pool.clone());
     tokio::spawn(maintain(pool.clone()));

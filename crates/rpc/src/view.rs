@@ -341,12 +341,21 @@ pub enum Detail {
 struct BlockTransactions<'a> {
     committed: &'a Committed,
     full: bool,
+    pending: bool,
 }
 
 impl Serialize for BlockTransactions<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let transactions = self.committed.block.transactions();
-        if self.full {
+        if self.full && self.pending {
+            let senders = self.committed.senders.iter();
+            let waiting = transactions.iter().zip(senders);
+            serializer.collect_seq(waiting.map(|(transaction, from)| TransactionView {
+                transaction,
+                from: *from,
+                place: None,
+            }))
+        } else if self.full {
             serializer.collect_seq((0..transactions.len()).map(|index| in_block(self.committed, index)))
         } else {
             serializer.collect_seq(transactions.iter().map(|transaction| transaction.hash()))
@@ -447,8 +456,11 @@ impl Serialize for BlockView {
             requests_hash: header.requests_hash,
             size: body.then(|| block_size(header, block.transactions())),
             uncles: body.then_some([]),
-            transactions: body
-                .then(|| BlockTransactions { committed: &self.committed, full: self.detail == Detail::Full }),
+            transactions: body.then(|| BlockTransactions {
+                committed: &self.committed,
+                full: self.detail == Detail::Full,
+                pending: self.pending,
+            }),
             withdrawals: (body && header.withdrawals_root.is_some()).then_some([]),
         }
         .serialize(serializer)

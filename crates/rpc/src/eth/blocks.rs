@@ -7,7 +7,7 @@ use crate::{
     params::BlockNumber,
     view::{BlockView, Detail, OwnedReceipt, OwnedTransaction, ReceiptList, TransactionView},
 };
-use alloy_consensus::Header;
+use alloy_consensus::{Header, Transaction as _};
 use alloy_eips::{Encodable2718, eip4895::Withdrawals};
 use alloy_primitives::{B256, Bytes, U64};
 use serde::{Serialize, Serializer};
@@ -110,7 +110,10 @@ pub(crate) fn find(context: &Context, id: BlockId) -> Result<Option<Committed>, 
     }
 }
 
-/// The next block as far as it is known: empty, with the environment that its transactions will see.
+/// Transactions of the pending block that are shown, at most: looking at it shall not cost more than a full block.
+const MAX_PENDING: usize = 10_000;
+
+/// The next block as far as it is known: what waits and can run, and the environment that it will see.
 fn pending(context: &Context) -> Committed {
     let (head, env) = (context.head(), context.next_block_env());
     let parent = head.header();
@@ -130,10 +133,18 @@ fn pending(context: &Context) -> Committed {
         extra_data: Bytes::new(),
         ..parent.clone()
     };
+    let mut gas = header.gas_limit;
+    let waiting = context.pool().content(None).pending.into_iter().take(MAX_PENDING).take_while(|transaction| {
+        let fits = transaction.gas_limit() <= gas;
+        gas = gas.saturating_sub(transaction.gas_limit());
+        fits
+    });
+    let (transactions, senders) =
+        waiting.map(|transaction| (transaction.inner().clone(), transaction.signer())).unzip();
     Committed {
-        block: Arc::new(Block::new(header, Seal::default(), Vec::new())),
+        block: Arc::new(Block::new(header, Seal::default(), transactions)),
         receipts: Arc::default(),
-        senders: Arc::default(),
+        senders: Arc::new(senders),
     }
 }
 
