@@ -253,9 +253,14 @@ where
         marshal_mailbox,
         FixedEpocher::new(EPOCH_LENGTH),
     );
+    // Asked for before marshal can hand on the first block: executing one waits for the database to join the ledger,
+    // and while a final block is executed nobody is answered.
+    let mut database = Box::pin(stateful_mailbox.subscribe_databases());
+    let asked = futures::poll!(&mut database);
+    assert!(asked.is_pending(), "nobody can have answered yet");
     marshal.start(stateful_mailbox.clone(), buffer, fetch);
     stateful.start();
-    let database = stateful_mailbox.subscribe_databases().await;
+    let database = database.await;
     ledger.attach(database).await.unwrap_or_else(|error| panic!("{error}"));
     let _ = joined.send(());
 
