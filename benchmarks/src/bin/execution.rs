@@ -178,7 +178,11 @@ fn main() -> Result<()> {
     let genesis = genesis(accounts);
     let mut native_time = Duration::ZERO;
     let mut solidity_time = Duration::ZERO;
+    let only = arguments.next();
     for kind in [Kind::Coin, Kind::Native, Kind::Solidity, Kind::Mixed] {
+        if only.as_ref().is_some_and(|only| *only != format!("{kind:?}")) {
+            continue;
+        }
         let folder = tempfile::tempdir()?;
         let blocks = blocks(kind, accounts, count);
         let mut ours = ours(folder.path(), genesis.clone(), &blocks);

@@ -4,7 +4,7 @@ pub use state_at::{Sender, StateAt};
 
 use crate::{
     LedgerError,
-    execute::{self, Changes, Choices, Executed, ExecutionError, Rules, Transactions},
+    execute::{self, Changes, Choices, Executed, ExecutionError, Rules, Summary, Transactions},
     genesis::first_block,
     history::{History, matching_logs},
     state::{self, Batch, Key, KeyProof, Leaf, Runtime, Sealed, State, StateConfig, account_key, slot_key},
@@ -196,7 +196,7 @@ impl Ledger {
         config: LedgerConfig,
         state_config: StateConfig,
     ) -> Result<Self, LedgerError> {
-        let history = History::open(&config.folder, config.history_cache, !config.durable)?;
+        let history = History::open(&config.folder, config.history_cache, config.history)?;
         history.check_genesis(&genesis)?;
         let first = match history.block(0)? {
             Some(committed) => committed.block,
@@ -308,8 +308,13 @@ impl Ledger {
     ///
     /// As [`block`](Self::block).
     pub fn transaction(&self, hash: B256) -> Result<Option<(u64, usize)>, LedgerError> {
-        let place = self.inner.history.transaction(hash)?;
-        Ok(place.filter(|(number, _)| *number <= self.head().number()))
+        for (number, position) in self.inner.history.transaction(hash)? {
+            let block = self.block(number)?.map(|committed| committed.block);
+            if block.is_some_and(|block| block.transactions().get(position).is_some_and(|tx| *tx.tx_hash() == hash)) {
+                return Ok(Some((number, position)));
+            }
+        }
+        Ok(None)
     }
 
     /// Logs of blocks `from..=to`, oldest first, at most `limit`.
@@ -350,7 +355,7 @@ impl Ledger {
     }
 
     fn oldest_state(&self, head: u64) -> u64 {
-        head.saturating_sub(self.inner.config.history)
+        head.saturating_sub(self.inner.config.history).max(self.inner.history.oldest_state())
     }
 
     /// Proves an account and slots of it against the head's state root.
@@ -438,9 +443,11 @@ impl Ledger {
     ) -> Result<(Block, Sealed<E>), ExecutionError> {
         let executed = self.execute(&batch, parent, choices, transactions, ahead).await?;
         let number = executed.header.number;
+        let summary = Summary::begin(&executed);
         let sealed = state::seal(batch, &executed.changes, number).await?;
         let seal = state::seal_of(&sealed, context);
         let mut header = executed.header.clone();
+        summary().complete(&mut header);
         header.state_root = state::root(&sealed);
         header.extra_data = Bytes::copy_from_slice(seal.hash().as_slice());
         let transactions = executed.transactions.iter().map(|tx| tx.inner().clone()).collect();
@@ -474,9 +481,11 @@ impl Ledger {
         }
         let all = Box::new(Fixed(senders.iter()));
         let executed = self.execute(&batch, parent, &choices, all, &senders).await?;
+        let summary = Summary::begin(&executed);
         let sealed = state::seal(batch, &executed.changes, header.number).await?;
         let seal = state::seal_of(&sealed, block.seal().context.clone());
         let mut expected = executed.header.clone();
+        summary().complete(&mut expected);
         expected.state_root = state::root(&sealed);
         expected.extra_data = Bytes::copy_from_slice(seal.hash().as_slice());
         if expected != *header || seal != *block.seal() {
@@ -593,9 +602,6 @@ impl Ledger {
         *self.inner.head.write() = committed.block.clone();
         self.inner.pending.lock().retain(|_, entry| entry.committed.block.number() > number);
         let _ = self.inner.events.send(committed.clone());
-        if let Some(old) = number.checked_sub(self.inner.config.history) {
-            self.inner.history.prune_undo(old)?;
-        }
         Ok(committed)
     }
 

@@ -145,7 +145,7 @@ impl<E: Runtime> Direct<E> {
 
     async fn change(&mut self, mut changes: Changes) -> Result<(), ExecutionError> {
         changes.retain(|_, change| change.old != change.new);
-        self.ledger.history().note(self.ledger.head().number(), &changes)?;
+        self.ledger.history().note(&changes)?;
         if !self.snapshots.is_empty() {
             self.undone.extend(changes.iter().map(|(key, change)| (*key, change.old.clone())));
         }
@@ -199,19 +199,11 @@ impl<E: Runtime> Direct<E> {
     /// If state or history fail, or the values of the first block are no longer kept.
     pub async fn reset(&mut self) -> Result<(), LedgerError> {
         self.ledger.state(0)?;
-        let history = self.ledger.history();
-        let mut changes = Changes::default();
-        for number in 0..=self.ledger.head().number() {
-            for key in history.touched(number)? {
-                if let Some(new) = history.value_since(&key, 0)? {
-                    changes.insert(key, Change { old: None, new });
-                }
-            }
-        }
+        let before = self.ledger.history().values_before(0)?;
+        let changes = before.into_iter().map(|(key, new)| (key, Change { old: None, new })).collect();
         self.snapshots.clear();
         self.undone.clear();
         self.write(&changes, self.ledger.first()).await?;
-        self.ledger.history().truncate(0)?;
-        self.ledger.history().prune_undo(0)
+        self.ledger.history().truncate(0)
     }
 }

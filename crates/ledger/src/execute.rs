@@ -127,13 +127,13 @@ pub enum ExecutionError {
     Ledger(#[from] LedgerError),
 }
 
-/// What an execution left behind. Its header lacks what the state database adds: `stateRoot` and `extraData`.
+/// What an execution left behind. Its header lacks what is computed from it: the roots, the bloom filter, `extraData`.
 #[derive(Clone, Debug)]
 pub struct Executed {
     /// The header of the executed block.
     pub header: Header,
     /// The transactions that were executed.
-    pub transactions: Vec<Arc<Recovered>>,
+    pub transactions: Arc<Vec<Arc<Recovered>>>,
     /// One receipt for each.
     pub receipts: Arc<Vec<Receipt>>,
     /// Who sent each.
@@ -225,25 +225,67 @@ pub(crate) async fn execute<S: Source>(
     let mut header = next_header(rules.genesis, parent.0, parent.1, choices);
     let reads = Reads { source, pending, cache: rules.cache };
     let known = ahead.iter().flat_map(|tx| std::iter::once(tx.signer()).chain(tx.to()));
-    reads.prefetch(known.map(|address| account_key(&address))).await?;
+    let accounts = reads.prefetch(known, ahead.len() * 2).await?;
 
     let run = |suspender: &Suspender<'_>| {
-        run(rules, View::new(reads, suspender, rules.hashes), &mut header, &mut *transactions)
+        run(rules, View::new(reads, suspender, rules.hashes, accounts), &mut header, &mut *transactions)
     };
     let (executed, receipts, changes) = on_fiber(run).await?;
 
     let senders = executed.iter().map(|tx| tx.signer()).collect();
-    header.transactions_root = merkle_root(executed.iter().map(|tx| Digest(tx.tx_hash().0)));
-    header.receipts_root = merkle_root(receipts.iter().map(receipt_digest));
-    header.logs_bloom = bloom(&receipts);
     Ok(Executed {
         header,
-        transactions: executed,
+        transactions: Arc::new(executed),
         receipts: Arc::new(receipts),
         senders: Arc::new(senders),
         changes: Arc::new(changes),
     })
 }
+
+/// What a header says of its transactions and receipts.
+#[derive(Debug)]
+pub(crate) struct Summary {
+    transactions_root: B256,
+    receipts_root: B256,
+    logs_bloom: Bloom,
+}
+
+impl Summary {
+    /// Begins to compute it, on another thread if it is worth one.
+    pub(crate) fn begin(executed: &Executed) -> impl FnOnce() -> Self + Send + use<> {
+        let (transactions, receipts) = (executed.transactions.clone(), executed.receipts.clone());
+        let worth_it = transactions.len() >= WORTH_A_THREAD;
+        let (done, result) = std::sync::mpsc::sync_channel(1);
+        let compute = move || Self {
+            transactions_root: merkle_root(transactions.iter().map(|tx| Digest(tx.tx_hash().0))),
+            receipts_root: merkle_root(receipts.iter().map(receipt_digest)),
+            logs_bloom: bloom(&receipts),
+        };
+        let work = move || drop(done.send(compute()));
+        let work = if worth_it {
+            rayon::spawn(work);
+            None
+        } else {
+            Some(work)
+        };
+        move || {
+            if let Some(work) = work {
+                work();
+            }
+            result.recv().expect("computing it does not fail")
+        }
+    }
+
+    /// Completes a header.
+    pub(crate) fn complete(self, header: &mut Header) {
+        header.transactions_root = self.transactions_root;
+        header.receipts_root = self.receipts_root;
+        header.logs_bloom = self.logs_bloom;
+    }
+}
+
+/// From how many transactions on hashing them takes longer than handing them to another thread.
+const WORTH_A_THREAD: usize = 128;
 
 /// Runs code that reads a [`View`]: what is not at hand suspends it.
 async fn on_fiber<T: Send>(
@@ -262,7 +304,7 @@ pub(crate) async fn set_balance<S: Source>(
 ) -> Result<Changes, ExecutionError> {
     let reads = Reads { source, pending: Vec::new(), cache: rules.cache };
     on_fiber(|suspender| {
-        let view = View::new(reads, suspender, rules.hashes);
+        let view = View::new(reads, suspender, rules.hashes, HashMap::default());
         let cfg = stoa_contract::cfg(rules.genesis.chain_id);
         let mut evm = stoa_contract::Evm::new(view, block_env(header), cfg, rules.natives.clone());
         evm.set_balance(address, balance).map_err(machine_failed)?;
@@ -364,8 +406,8 @@ fn finish<S: Source>(mut evm: stoa_contract::Evm<View<'_, S>>) -> Result<Changes
     let delta = balance_delta(evm.state(), &evm.db().accounts);
     evm.end_block(delta).map_err(machine_failed)?;
     let state = evm.finalize();
-    let view = evm.into_db();
-    let mut changes = Changes::default();
+    let mut view = evm.into_db();
+    let mut changes = Changes::with_capacity_and_hasher(state.len() + view.slots.len(), Default::default());
     let put = |changes: &mut Changes, key: Key, old: Option<Leaf>, new: Option<Leaf>| {
         if old != new {
             changes.insert(key, Change { old, new });
@@ -375,10 +417,8 @@ fn finish<S: Source>(mut evm: stoa_contract::Evm<View<'_, S>>) -> Result<Changes
         if !account.is_touched() {
             continue;
         }
-        let (key, old) = match view.accounts.get(&address) {
-            Some((key, leaf)) => (*key, leaf.clone()),
-            None => (account_key(&address), AccountLeaf::default()),
-        };
+        let known = view.accounts.remove(&address);
+        let (key, old) = known.unwrap_or_else(|| (account_key(&address), AccountLeaf::default()));
         let gone = account.is_selfdestructed();
         let new = if gone { AccountLeaf::default() } else { leaf(&account.info) };
         if new.code_hash != old.code_hash

@@ -1,70 +1,88 @@
 //! What has happened: blocks, receipts, indices, and the old values that past states are read from.
 //!
-//! One log-structured store (`fjall`) beside the state database. A block's entries are written in one batch and are
-//! durable before its changes are applied to the state, so that a crash can leave history ahead of the state, never
-//! behind it; writing a block again is harmless.
+//! One log-structured store (`fjall`) beside the state database. A block is written as a few large values, in one batch
+//! that is durable before its changes are applied to the state, so that a crash can leave history ahead of the state,
+//! never behind it; writing a block again is harmless. The newest blocks also stay in memory ([`Tail`]), where reads find
+//! them without an index; a thread indexes them many at a time, sorted ([`index`]), which costs a fraction of an index
+//! entry by entry. What the indices lacked at a crash is read back from the blocks.
 //!
 //! | keyspace | key | value |
 //! |---|---|---|
 //! | blocks | number | header, seal, transactions, senders (RLP) |
 //! | receipts | number | receipts (RLP) |
+//! | changes | number | the state keys that the block changed, each with its value before |
 //! | hashes | block hash | number |
-//! | transactions | transaction hash | number, position |
+//! | transactions | 8 bytes of the transaction's hash, number, position | - |
 //! | logs | 8 bytes of the hash of address or topic, number | - |
 //! | undo | state key, number | the value before that block, empty if none |
-//! | touched | number | the state keys that the block changed |
 //! | meta | "genesis" | the genesis file (JSON) |
-//!
-//! Numbers are big-endian, so that ranges are scans.
+//! | meta | "indexed" | number of the newest indexed block |
+//! | meta | "forgotten" | number of the newest block whose old values are gone |
+
+mod encoding;
+mod index;
+mod tail;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     Committed, LedgerError, LogEntry, LogFilter,
     execute::Changes,
     state::{Key, Leaf},
 };
-use alloy_primitives::{Address, B256, keccak256};
-use alloy_rlp::{Decodable, RlpDecodable, RlpEncodable};
-use commonware_codec::{Copying, DecodeExt, Encode};
-use commonware_cryptography::sha256::Digest;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
-use parking_lot::{Condvar, Mutex};
+use alloy_primitives::B256;
+use commonware_codec::{Copying, DecodeExt as _};
+use encoding::{damaged, log_key, number_of, undo_key};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
+use index::ForgetOld;
+use parking_lot::{Condvar, Mutex, RwLock};
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::BTreeSet,
     path::Path,
     sync::{
         Arc,
+        atomic::{AtomicU64, Ordering},
         mpsc::{SyncSender, sync_channel},
     },
+    thread::JoinHandle,
 };
-use stoa_base::{Block, Genesis, Receipt, Seal, Transaction};
+use stoa_base::Genesis;
+use tail::{Limits, Recent, Tail};
 
-#[derive(RlpEncodable, RlpDecodable)]
-struct StoredBlock {
-    header: alloy_consensus::Header,
-    seal: Seal,
-    transactions: Vec<Transaction>,
-    senders: Vec<Address>,
+/// How many jobs may wait for the history's thread.
+const JOBS: usize = 8;
+
+/// The store. Blocking.
+pub(crate) struct History {
+    store: Arc<Store>,
+    /// `None` only while the history is dropped.
+    jobs: Option<SyncSender<Job>>,
+    thread: Option<JoinHandle<()>>,
 }
 
-/// The store. Cheap to clone; blocking.
-#[derive(Clone)]
-pub(crate) struct History {
+/// What the history's thread does behind the caller's back.
+enum Job {
+    /// Write the block of this number, which is in the tail.
+    Write(u64),
+    /// Index what the tail has too much of.
+    Index,
+}
+
+struct Store {
     database: Database,
     blocks: Keyspace,
     receipts: Keyspace,
+    changes: Keyspace,
     hashes: Keyspace,
     transactions: Keyspace,
     logs: Keyspace,
     undo: Keyspace,
-    touched: Keyspace,
     meta: Keyspace,
-    /// Writes blocks behind the caller's back, where the caller does not need them on disk at once.
-    writer: Option<Arc<Writer>>,
-}
-
-/// A thread that appends blocks in order.
-struct Writer {
-    queue: SyncSender<(Committed, Arc<Changes>)>,
+    tail: RwLock<Tail>,
+    /// Of how many blocks back the state can be read.
+    window: u64,
+    /// Values replaced by blocks up to this one are needed by nobody.
+    forgotten: Arc<AtomicU64>,
     progress: Mutex<Progress>,
     moved: Condvar,
 }
@@ -72,243 +90,183 @@ struct Writer {
 #[derive(Default)]
 struct Progress {
     queued: u64,
-    written: u64,
+    done: u64,
+    /// Blocks that wait to be written.
+    writes: u64,
+    /// Whether [`Job::Index`] waits already.
+    indexing: bool,
     error: Option<String>,
 }
-
-impl Writer {
-    fn start(history: History) -> Arc<Self> {
-        let (queue, blocks) = sync_channel::<(Committed, Arc<Changes>)>(WRITE_BEHIND);
-        let writer = Arc::new(Self { queue, progress: Mutex::default(), moved: Condvar::new() });
-        let weak = Arc::downgrade(&writer);
-        std::thread::spawn(move || {
-            for (committed, changes) in blocks {
-                let result = history.write(&committed, &changes, false);
-                let Some(writer) = weak.upgrade() else { return };
-                let mut progress = writer.progress.lock();
-                progress.written += 1;
-                if let Err(error) = result {
-                    progress.error.get_or_insert(error.to_string());
-                }
-                writer.moved.notify_all();
-            }
-        });
-        writer
-    }
-
-    fn push(&self, committed: Committed, changes: Arc<Changes>) -> Result<(), LedgerError> {
-        self.progress.lock().queued += 1;
-        self.queue.send((committed, changes)).map_err(|_| LedgerError::Storage("the history's writer ended".into()))
-    }
-
-    /// Waits until everything that was pushed is written.
-    fn flush(&self) -> Result<(), LedgerError> {
-        let mut progress = self.progress.lock();
-        while progress.written < progress.queued {
-            self.moved.wait(&mut progress);
-        }
-        match &progress.error {
-            Some(error) => Err(LedgerError::Storage(error.clone())),
-            None => Ok(()),
-        }
-    }
-}
-
-/// How many blocks may wait to be written.
-const WRITE_BEHIND: usize = 4;
 
 fn failed(error: fjall::Error) -> LedgerError {
     LedgerError::Storage(format!("history: {error}"))
 }
 
-fn damaged(what: &str, number: u64, why: impl std::fmt::Display) -> LedgerError {
-    LedgerError::Damaged(format!("{what} of block {number} in the history cannot be read ({why})"))
-}
-
-fn number_of(bytes: &[u8]) -> Result<u64, LedgerError> {
-    let bytes = bytes.try_into().map_err(|_| LedgerError::Damaged("a number in the history is not 8 bytes".into()))?;
-    Ok(u64::from_be_bytes(bytes))
-}
-
-fn with_number(prefix: &[u8], number: u64) -> Vec<u8> {
-    [prefix, &number.to_be_bytes()].concat()
-}
-
-/// What an address or a topic at some position is indexed by. Collisions cost a look at one block more.
-fn log_key(position: u8, value: &[u8]) -> [u8; 8] {
-    let hash = keccak256([&[position], value].concat());
-    hash[..8].try_into().expect("a hash has 32 bytes")
-}
-
 impl History {
-    /// Opens or creates the store in a folder, with `cache` bytes for blocks read.
-    ///
-    /// With `behind`, blocks are appended behind the caller's back; whoever reads waits for them.
-    pub(crate) fn open(folder: &Path, cache: u64, behind: bool) -> Result<Self, LedgerError> {
-        let database = Database::builder(folder).cache_size(cache).open().map_err(failed)?;
-        let keyspace = |name| database.keyspace(name, KeyspaceCreateOptions::default).map_err(failed);
-        let history = Self {
-            blocks: keyspace("blocks")?,
-            receipts: keyspace("receipts")?,
-            hashes: keyspace("hashes")?,
-            transactions: keyspace("transactions")?,
-            logs: keyspace("logs")?,
-            undo: keyspace("undo")?,
-            touched: keyspace("touched")?,
-            meta: keyspace("meta")?,
+    /// Opens or creates the store in a folder, with `cache` bytes for blocks read; old values are kept for `window` blocks.
+    pub(crate) fn open(folder: &Path, cache: u64, window: u64) -> Result<Self, LedgerError> {
+        Self::open_with(folder, cache, window, Limits::default())
+    }
+
+    fn open_with(folder: &Path, cache: u64, window: u64, limits: Limits) -> Result<Self, LedgerError> {
+        let forgotten = Arc::new(AtomicU64::new(0));
+        let database = Database::builder(folder)
+            .cache_size(cache)
+            .with_compaction_filter_factories(ForgetOld::assign("undo", &forgotten))
+            .open()
+            .map_err(failed)?;
+        let small = |name| database.keyspace(name, KeyspaceCreateOptions::default).map_err(failed);
+        // Large values are not rewritten when their keys are compacted.
+        let large = KeyspaceCreateOptions::default().with_kv_separation(Some(KvSeparationOptions::default()));
+        let large = |name| database.keyspace(name, || large.clone()).map_err(failed);
+        let store = Store {
+            blocks: large("blocks")?,
+            receipts: large("receipts")?,
+            changes: large("changes")?,
+            hashes: small("hashes")?,
+            transactions: small("transactions")?,
+            logs: small("logs")?,
+            undo: small("undo")?,
+            meta: small("meta")?,
             database,
-            writer: None,
+            tail: RwLock::new(Tail::new(limits)),
+            window,
+            forgotten,
+            progress: Mutex::default(),
+            moved: Condvar::new(),
         };
-        let writer = behind.then(|| Writer::start(history.clone()));
-        Ok(Self { writer, ..history })
+        store.fill_tail()?;
+        let store = Arc::new(store);
+        let (jobs, queue) = sync_channel(JOBS);
+        let worker = store.clone();
+        let thread = std::thread::Builder::new().name("history".into()).spawn(move || {
+            for job in queue {
+                worker.work(&job);
+            }
+        });
+        let thread = thread.map_err(|error| LedgerError::Storage(format!("no thread for the history: {error}")))?;
+        Ok(Self { store, jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// Waits for blocks that are being written.
+    fn queue(&self, job: Job) -> Result<(), LedgerError> {
+        let mut progress = self.store.progress.lock();
+        progress.queued += 1;
+        progress.writes += u64::from(matches!(job, Job::Write(_)));
+        drop(progress);
+        let jobs = self.jobs.as_ref().expect("only dropping takes it");
+        jobs.send(job).map_err(|_| LedgerError::Storage("the history's thread ended".into()))
+    }
+
+    /// Waits until the history's thread has nothing to do.
     fn settle(&self) -> Result<(), LedgerError> {
-        self.writer.as_ref().map_or(Ok(()), |writer| writer.flush())
+        let mut progress = self.store.progress.lock();
+        while progress.done < progress.queued {
+            self.store.moved.wait(&mut progress);
+        }
+        progress.error.clone().map_or(Ok(()), |error| Err(LedgerError::Storage(error)))
     }
 
-    /// Takes a block in, durably if `durable`; else it may still be on its way when this returns.
+    /// Takes a block in: durably if `durable`, else it is on its way to the disk when this returns.
     pub(crate) fn append(
         &self,
         committed: &Committed,
         changes: &Arc<Changes>,
         durable: bool,
     ) -> Result<(), LedgerError> {
-        match &self.writer {
-            Some(writer) if !durable => writer.push(committed.clone(), changes.clone()),
-            _ => self.write(committed, changes, durable),
+        let number = committed.block.number();
+        if self.newest()?.is_some_and(|newest| newest >= number) {
+            if self.block_number(committed.block.hash())? == Some(number) {
+                return Ok(());
+            }
+            self.truncate(number - 1)?;
         }
+        let too_much = {
+            let mut tail = self.store.tail.write();
+            tail.push_unwritten(Recent { committed: committed.clone(), changes: changes.clone() });
+            tail.excess()
+        };
+        if durable {
+            // Blocks are written in order.
+            if self.store.progress.lock().writes > 0 {
+                self.settle()?;
+            }
+            self.store.write(number, true)?;
+        } else {
+            self.queue(Job::Write(number))?;
+        }
+        if too_much > 0 && !std::mem::replace(&mut self.store.progress.lock().indexing, true) {
+            self.queue(Job::Index)?;
+        }
+        // Indexing lags far behind: let it catch up rather than fill the memory.
+        if too_much > 4 { self.settle() } else { Ok(()) }
     }
 
     /// Writes down the genesis file, or checks that it is the one the chain began with.
     pub(crate) fn check_genesis(&self, genesis: &Genesis) -> Result<(), LedgerError> {
         let json = serde_json::to_vec(genesis).map_err(|error| LedgerError::Storage(error.to_string()))?;
-        match self.meta.get("genesis").map_err(failed)? {
-            None => self.meta.insert("genesis", json).map_err(failed),
+        match self.store.meta.get("genesis").map_err(failed)? {
+            None => self.store.meta.insert("genesis", json).map_err(failed),
             Some(kept) if *kept == *json => Ok(()),
             Some(_) => Err(LedgerError::Damaged("the folder holds a chain with another genesis".into())),
         }
     }
 
-    /// Notes old values that were replaced after block `number` was written, unless it has noted older ones.
-    pub(crate) fn note(&self, number: u64, changes: &Changes) -> Result<(), LedgerError> {
-        self.settle()?;
-        let mut touched = self.touched(number)?;
-        let mut batch = self.database.batch();
-        for (key, change) in changes {
-            let place = with_number(&key.0, number);
-            if !self.undo.contains_key(&place).map_err(failed)? {
-                let old = change.old.as_ref().map(|leaf| leaf.encode().to_vec()).unwrap_or_default();
-                batch.insert(&self.undo, place, old);
-                touched.push(*key);
-            }
-        }
-        let touched = touched.iter().flat_map(|key| key.0).collect::<Vec<u8>>();
-        batch.insert(&self.touched, number.to_be_bytes(), touched);
-        batch.commit().map_err(failed)
+    /// Notes old values that were replaced after the newest block, unless that has noted older ones.
+    pub(crate) fn note(&self, changes: &Changes) -> Result<(), LedgerError> {
+        let newest = self.store.tail.write().note(changes);
+        newest.map_or(Ok(()), |number| self.queue(Job::Write(number)))
     }
 
-    /// Writes a block with all its entries. Survives the end of the process on return, and a power cut if `durable`.
-    fn write(&self, committed: &Committed, changes: &Changes, durable: bool) -> Result<(), LedgerError> {
-        let block = &committed.block;
-        let number = block.number();
-        let mut batch = self.database.batch();
-        let stored = StoredBlock {
-            header: block.header().clone(),
-            seal: block.seal().clone(),
-            transactions: block.transactions().to_vec(),
-            senders: committed.senders.to_vec(),
-        };
-        let key = number.to_be_bytes();
-        batch.insert(&self.blocks, key, alloy_rlp::encode(&stored));
-        batch.insert(&self.receipts, key, alloy_rlp::encode(&*committed.receipts));
-        batch.insert(&self.hashes, block.hash().0, key);
-        for (index, transaction) in block.transactions().iter().enumerate() {
-            let place = with_number(&key, index as u64);
-            batch.insert(&self.transactions, transaction.tx_hash().0, place);
-        }
-        for entry in log_keys(&committed.receipts) {
-            batch.insert(&self.logs, with_number(&entry, number), []);
-        }
-        let mut touched = Vec::with_capacity(changes.len() * 32);
-        for (state_key, change) in changes.iter() {
-            touched.extend_from_slice(&state_key.0);
-            let old = change.old.as_ref().map(|leaf| leaf.encode().to_vec()).unwrap_or_default();
-            batch.insert(&self.undo, with_number(&state_key.0, number), old);
-        }
-        batch.insert(&self.touched, key, touched);
-        let mode = if durable { PersistMode::SyncData } else { PersistMode::Buffer };
-        batch.durability(Some(mode)).commit().map_err(failed)
-    }
-
-    /// Forgets the blocks above `number`, newest first.
+    /// Forgets the blocks above `number`.
     pub(crate) fn truncate(&self, number: u64) -> Result<(), LedgerError> {
         self.settle()?;
-        while let Some(newest) = self.newest()?
-            && newest > number
-        {
-            let committed = self.block(newest)?.ok_or_else(|| damaged("the body", newest, "it is missing"))?;
-            let key = newest.to_be_bytes();
-            let mut batch = self.database.batch();
-            batch.remove(&self.blocks, key);
-            batch.remove(&self.receipts, key);
-            batch.remove(&self.hashes, committed.block.hash().0);
-            for transaction in committed.block.transactions() {
-                batch.remove(&self.transactions, transaction.tx_hash().0);
-            }
-            for entry in log_keys(&committed.receipts) {
-                batch.remove(&self.logs, with_number(&entry, newest));
-            }
-            for state_key in self.touched(newest)? {
-                batch.remove(&self.undo, with_number(&state_key.0, newest));
-            }
-            batch.remove(&self.touched, key);
-            batch.commit().map_err(failed)?;
-        }
-        Ok(())
+        self.store.truncate(number)
     }
 
-    /// Forgets the old values that only states before block `number` need.
-    pub(crate) fn prune_undo(&self, number: u64) -> Result<(), LedgerError> {
-        self.settle()?;
-        let key = number.to_be_bytes();
-        let mut batch = self.database.batch();
-        for state_key in self.touched(number)? {
-            batch.remove(&self.undo, with_number(&state_key.0, number));
-        }
-        batch.remove(&self.touched, key);
-        batch.commit().map_err(failed)
+    /// The oldest block whose state can be told: the values that it left are all kept.
+    pub(crate) fn oldest_state(&self) -> u64 {
+        self.store.forgotten()
     }
 
     /// The newest block.
     pub(crate) fn newest(&self) -> Result<Option<u64>, LedgerError> {
-        self.settle()?;
-        self.blocks.last_key_value().map(|entry| number_of(&entry.key().map_err(failed)?)).transpose()
+        let newest = self.store.tail.read().newest();
+        Ok(newest)
     }
 
-    /// The state keys that a block changed.
-    pub(crate) fn touched(&self, number: u64) -> Result<Vec<Key>, LedgerError> {
+    /// The values that keys had before block `number` or any later one changed them first.
+    pub(crate) fn values_before(&self, number: u64) -> Result<Vec<(Key, Option<Leaf>)>, LedgerError> {
         self.settle()?;
-        let bytes = self.touched.get(number.to_be_bytes()).map_err(failed)?.unwrap_or_default();
-        if bytes.len() % 32 != 0 {
-            return Err(damaged("the list of changes", number, "its length is no multiple of 32"));
+        let mut first = alloy_primitives::map::HashMap::<Key, Option<Leaf>>::default();
+        for number in number..=self.newest()?.unwrap_or(0) {
+            for (key, change) in self.store.changes_of(number)? {
+                first.entry(key).or_insert(change.old);
+            }
         }
-        Ok(bytes.chunks_exact(32).map(|key| Digest(key.try_into().expect("chunks of 32"))).collect())
+        Ok(first.into_iter().collect())
     }
 
     /// The value that `key` had after block `number`, if a later block changed it: `None` if none did.
     #[expect(clippy::option_option, reason = "whether it changed, and then whether there was a value")]
     pub(crate) fn value_after(&self, key: &Key, number: u64) -> Result<Option<Option<Leaf>>, LedgerError> {
-        self.value_since(key, number.saturating_add(1))
+        let found = self.value_before(key, number.saturating_add(1))?;
+        // Asked again: old values may have been forgotten while this looked for one.
+        let oldest = self.oldest_state();
+        if number < oldest { Err(LedgerError::Pruned { asked: number, oldest }) } else { Ok(found) }
     }
 
-    /// The value that `key` had before the first change in block `number` or later, if there was one.
     #[expect(clippy::option_option, reason = "whether it changed, and then whether there was a value")]
-    pub(crate) fn value_since(&self, key: &Key, number: u64) -> Result<Option<Option<Leaf>>, LedgerError> {
-        self.settle()?;
-        let range = with_number(&key.0, number)..=with_number(&key.0, u64::MAX);
-        let Some(entry) = self.undo.range(range).next() else { return Ok(None) };
+    fn value_before(&self, key: &Key, number: u64) -> Result<Option<Option<Leaf>>, LedgerError> {
+        // The tail first: what leaves it meanwhile is in the index by then. The index holds older blocks than the tail.
+        let (in_tail, covered) = {
+            let tail = self.store.tail.read();
+            (tail.value_before(key, number), tail.oldest().is_some_and(|oldest| oldest <= number))
+        };
+        if covered {
+            return Ok(in_tail);
+        }
+        let range = undo_key(key, number)..=undo_key(key, u64::MAX);
+        let Some(entry) = self.store.undo.range(range).next() else { return Ok(in_tail) };
         let value = entry.value().map_err(failed)?;
         if value.is_empty() {
             return Ok(Some(None));
@@ -318,29 +276,31 @@ impl History {
 
     /// A block with senders and receipts.
     pub(crate) fn block(&self, number: u64) -> Result<Option<Committed>, LedgerError> {
-        self.settle()?;
-        let key = number.to_be_bytes();
-        let Some(bytes) = self.blocks.get(key).map_err(failed)? else { return Ok(None) };
-        let stored = StoredBlock::decode(&mut &*bytes).map_err(|why| damaged("the body", number, why))?;
-        let bytes = self.receipts.get(key).map_err(failed)?;
-        let bytes = bytes.ok_or_else(|| damaged("the receipts", number, "they are missing"))?;
-        let receipts = Vec::<Receipt>::decode(&mut &*bytes).map_err(|why| damaged("the receipts", number, why))?;
-        let block = Block::new(stored.header, stored.seal, stored.transactions);
-        Ok(Some(Committed { block: Arc::new(block), receipts: Arc::new(receipts), senders: Arc::new(stored.senders) }))
+        let recent = self.store.tail.read().get(number).map(|recent| recent.committed.clone());
+        recent.map_or_else(|| self.store.read(number), |committed| Ok(Some(committed)))
     }
 
     /// The number of the block with this hash.
     pub(crate) fn block_number(&self, hash: B256) -> Result<Option<u64>, LedgerError> {
-        self.settle()?;
-        self.hashes.get(hash.0).map_err(failed)?.map(|bytes| number_of(&bytes)).transpose()
+        if let Some(number) = self.store.tail.read().number(hash) {
+            return Ok(Some(number));
+        }
+        self.store.hashes.get(hash.0).map_err(failed)?.map(|bytes| number_of(&bytes)).transpose()
     }
 
-    /// Block number and position of a transaction.
-    pub(crate) fn transaction(&self, hash: B256) -> Result<Option<(u64, usize)>, LedgerError> {
-        self.settle()?;
-        let Some(bytes) = self.transactions.get(hash.0).map_err(failed)? else { return Ok(None) };
-        let (number, index) = bytes.split_at_checked(8).unwrap_or((&bytes, &[]));
-        Ok(Some((number_of(number)?, number_of(index)? as usize)))
+    /// Block numbers and positions where a transaction with this hash may be: mostly one, sometimes another beside it.
+    pub(crate) fn transaction(&self, hash: B256) -> Result<Vec<(u64, usize)>, LedgerError> {
+        if let Some(place) = self.store.tail.read().transaction(&hash) {
+            return Ok(vec![place]);
+        }
+        let entries = self.store.transactions.prefix(&hash[..8]);
+        let places = entries.map(|entry| {
+            let key = entry.key().map_err(failed)?;
+            let position = key.get(16..).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
+            let position = position.ok_or_else(|| LedgerError::Damaged("an index entry is too short".into()))?;
+            Ok((number_of(&key[8..16])?, position as usize))
+        });
+        places.collect()
     }
 
     /// Numbers of the blocks in `from..=to` that may hold a log the filter wants; `None` if the filter says nothing.
@@ -350,15 +310,16 @@ impl History {
         to: u64,
         filter: &LogFilter,
     ) -> Result<Option<BTreeSet<u64>>, LedgerError> {
-        self.settle()?;
         let addresses = filter.addresses.iter().map(|address| log_key(4, address.as_slice())).collect::<Vec<_>>();
         let topics = (0u8..).zip(&filter.topics);
         let topics = topics.map(|(at, any)| any.iter().map(|topic| log_key(at, topic.as_slice())).collect());
         let mut found: Option<BTreeSet<u64>> = None;
-        for any in std::iter::once(addresses).chain(topics).filter(|any| !any.is_empty()) {
+        let recent = self.store.tail.read().blocks_with_logs(from, to, filter);
+        for any in std::iter::once(addresses).chain(topics).filter(|any: &Vec<_>| !any.is_empty()) {
             let mut numbers = BTreeSet::new();
             for key in any {
-                for entry in self.logs.range(with_number(&key, from)..=with_number(&key, to)) {
+                let (first, last) = (encoding::with_number(&key, from), encoding::with_number(&key, to));
+                for entry in self.store.logs.range(first..=last) {
                     let key = entry.key().map_err(failed)?;
                     numbers.insert(number_of(&key[8..])?);
                 }
@@ -368,36 +329,139 @@ impl History {
                 None => numbers,
             });
         }
-        Ok(found)
+        Ok(found.map(|mut found| {
+            found.extend(recent);
+            found
+        }))
     }
 
     /// Bytes on disk.
     pub(crate) fn disk_space(&self) -> u64 {
-        self.database.disk_space().unwrap_or(0)
+        self.store.database.disk_space().unwrap_or(0)
     }
 
     /// Makes everything written so far survive a power cut.
     pub(crate) fn sync(&self) -> Result<(), LedgerError> {
         self.settle()?;
-        self.database.persist(PersistMode::SyncAll).map_err(failed)
+        self.store.database.persist(PersistMode::SyncAll).map_err(failed)
     }
 }
 
-/// The index entries of a block's logs, each once.
-fn log_keys(receipts: &[Receipt]) -> HashSet<[u8; 8]> {
-    let mut seen = HashSet::new();
-    let mut keys = HashSet::new();
-    for log in receipts.iter().flat_map(|receipt| &receipt.logs) {
-        if seen.insert((4, B256::left_padding_from(log.address.as_slice()))) {
-            keys.insert(log_key(4, log.address.as_slice()));
-        }
-        for (at, topic) in (0u8..).zip(log.topics()) {
-            if seen.insert((at, *topic)) {
-                keys.insert(log_key(at, topic.as_slice()));
-            }
+impl Drop for History {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
         }
     }
-    keys
+}
+
+impl Store {
+    fn work(&self, job: &Job) {
+        let result = match job {
+            Job::Write(number) => self.write(*number, false),
+            Job::Index => {
+                self.progress.lock().indexing = false;
+                self.index()
+            }
+        };
+        let mut progress = self.progress.lock();
+        progress.done += 1;
+        progress.writes -= u64::from(matches!(job, Job::Write(_)));
+        if let Err(error) = result {
+            progress.error.get_or_insert(error.to_string());
+        }
+        self.moved.notify_all();
+    }
+
+    /// Writes a block of the tail. Survives the end of the process on return, and a power cut if `durable`.
+    fn write(&self, number: u64, durable: bool) -> Result<(), LedgerError> {
+        let Some(recent) = self.tail.read().get(number).cloned() else { return Ok(()) };
+        let Recent { committed, changes } = recent;
+        let key = number.to_be_bytes();
+        let mut batch = self.database.batch();
+        batch.insert(&self.blocks, key, encoding::block(&committed));
+        batch.insert(&self.receipts, key, alloy_rlp::encode(&*committed.receipts));
+        batch.insert(&self.changes, key, encoding::changes(&changes));
+        batch.insert(&self.hashes, committed.block.hash().0, key);
+        let mode = if durable { PersistMode::SyncData } else { PersistMode::Buffer };
+        batch.durability(Some(mode)).commit().map_err(failed)?;
+        self.tail.write().written(number);
+        Ok(())
+    }
+
+    fn read(&self, number: u64) -> Result<Option<Committed>, LedgerError> {
+        let key = number.to_be_bytes();
+        let Some(block) = self.blocks.get(key).map_err(failed)? else { return Ok(None) };
+        let receipts = self.receipts.get(key).map_err(failed)?;
+        let receipts = receipts.ok_or_else(|| damaged("the receipts", number, "they are missing"))?;
+        encoding::committed(number, &block, &receipts).map(Some)
+    }
+
+    /// What a block changed, with no new values; nothing where that is no longer kept.
+    fn changes_of(&self, number: u64) -> Result<Changes, LedgerError> {
+        let bytes = self.changes.get(number.to_be_bytes()).map_err(failed)?;
+        bytes.map_or_else(|| Ok(Changes::default()), |bytes| encoding::decode_changes(number, &bytes))
+    }
+
+    fn load(&self, number: u64) -> Result<Recent, LedgerError> {
+        let committed = self.read(number)?.ok_or_else(|| damaged("the body", number, "it is missing"))?;
+        Ok(Recent { committed, changes: Arc::new(self.changes_of(number)?) })
+    }
+
+    fn noted(&self, what: &str) -> Result<Option<u64>, LedgerError> {
+        self.meta.get(what).map_err(failed)?.map(|bytes| number_of(&bytes)).transpose()
+    }
+
+    fn indexed(&self) -> Result<Option<u64>, LedgerError> {
+        self.noted("indexed")
+    }
+
+    fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::Relaxed)
+    }
+
+    /// Reads back what is not indexed, and the newest block in any case.
+    fn fill_tail(&self) -> Result<(), LedgerError> {
+        let newest = self.blocks.last_key_value().map(|entry| number_of(&entry.key().map_err(failed)?)).transpose()?;
+        let Some(newest) = newest else { return Ok(()) };
+        let from = self.indexed()?.map_or(0, |indexed| indexed + 1).min(newest);
+        let mut tail = self.tail.write();
+        for number in from..=newest {
+            tail.push(self.load(number)?);
+        }
+        self.forgotten.store(self.noted("forgotten")?.unwrap_or(0), Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn truncate(&self, number: u64) -> Result<(), LedgerError> {
+        let mut tail = self.tail.write();
+        let indexed = self.indexed()?;
+        while let Some(newest) = tail.newest().filter(|newest| *newest > number) {
+            let mut batch = self.database.batch();
+            // In pieces, so that a long way back does not fill the memory.
+            let down_to = newest.saturating_sub(1000).max(number);
+            for gone in (down_to + 1..=newest).rev() {
+                let recent = tail.pop_newest().map_or_else(|| self.load(gone), Ok)?;
+                let key = gone.to_be_bytes();
+                if indexed.is_some_and(|indexed| indexed >= gone) {
+                    self.remove_from_index(&mut batch, &recent);
+                }
+                batch.remove(&self.blocks, key);
+                batch.remove(&self.receipts, key);
+                batch.remove(&self.changes, key);
+                batch.remove(&self.hashes, recent.committed.block.hash().0);
+            }
+            if indexed.is_some_and(|indexed| indexed > down_to) {
+                batch.insert(&self.meta, "indexed", down_to.to_be_bytes());
+            }
+            batch.commit().map_err(failed)?;
+            if tail.newest().is_none() {
+                tail.push(self.load(down_to)?);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The logs of one block that the filter wants, in order.

@@ -6,7 +6,10 @@ use crate::{
     fiber::Suspender,
     state::{AccountLeaf, Batch, Key, Leaf, Runtime, account_key, code_key, slot_key},
 };
-use alloy_primitives::{Address, B256, Bytes, U256, map::HashMap};
+use alloy_primitives::{
+    Address, B256, Bytes, U256,
+    map::{HashMap, hash_map::Entry},
+};
 use parking_lot::RwLock;
 use quick_cache::sync::Cache;
 use revm::{Database, bytecode::Bytecode, state::AccountInfo};
@@ -109,21 +112,38 @@ impl<S: Source> Reads<'_, S> {
         pending.map(|change| change.new.clone()).or_else(|| self.cache.get(key))
     }
 
-    /// Reads what will be needed in one go, so that execution finds it in the cache.
-    pub(crate) async fn prefetch(&self, keys: impl Iterator<Item = Key>) -> Result<(), LedgerError> {
-        let mut missing = keys.filter(|key| self.at_hand(key).is_none()).collect::<Vec<_>>();
-        missing.sort_unstable();
-        missing.dedup();
+    /// Reads accounts that will be needed in one go: about `expected` of them, some twice.
+    pub(crate) async fn prefetch(
+        &self,
+        addresses: impl Iterator<Item = Address>,
+        expected: usize,
+    ) -> Result<Accounts, LedgerError> {
+        let mut accounts = Accounts::with_capacity_and_hasher(expected, Default::default());
+        let mut missing = Vec::new();
+        for address in addresses {
+            let Entry::Vacant(entry) = accounts.entry(address) else { continue };
+            let key = account_key(&address);
+            let at_hand = self.at_hand(&key);
+            if at_hand.is_none() {
+                missing.push((key, address));
+            }
+            entry.insert((key, as_account(at_hand.flatten())?.unwrap_or_default()));
+        }
         // In pieces, so that a full block never asks for more memory than a few reads of it need.
         for piece in missing.chunks(4096) {
+            let keys = piece.iter().map(|(key, _)| *key).collect::<Vec<_>>();
             let version = self.cache.version();
-            for (key, leaf) in piece.iter().zip(self.source.get_many(piece).await?) {
-                self.cache.keep(version, *key, leaf);
+            for ((key, address), leaf) in piece.iter().zip(self.source.get_many(&keys).await?) {
+                self.cache.keep(version, *key, leaf.clone());
+                accounts.insert(*address, (*key, as_account(leaf)?.unwrap_or_default()));
             }
         }
-        Ok(())
+        Ok(accounts)
     }
 }
+
+/// Accounts with their keys; the default for one that does not exist.
+pub(crate) type Accounts = HashMap<Address, (Key, AccountLeaf)>;
 
 /// The state that one block is executed on, and what was read of it: a `revm` database, for use on a coroutine.
 pub(crate) struct View<'a, S> {
@@ -131,7 +151,7 @@ pub(crate) struct View<'a, S> {
     suspender: &'a Suspender<'a>,
     hashes: &'a (dyn Fn(u64) -> Option<B256> + Send + Sync),
     /// Accounts as they were when first read.
-    pub(crate) accounts: HashMap<Address, (Key, AccountLeaf)>,
+    pub(crate) accounts: Accounts,
     /// Slots as they were when first read.
     pub(crate) slots: HashMap<(Address, U256), (Key, U256)>,
 }
@@ -141,8 +161,9 @@ impl<'a, S: Source> View<'a, S> {
         reads: Reads<'a, S>,
         suspender: &'a Suspender<'a>,
         hashes: &'a (dyn Fn(u64) -> Option<B256> + Send + Sync),
+        accounts: Accounts,
     ) -> Self {
-        Self { reads, suspender, hashes, accounts: HashMap::default(), slots: HashMap::default() }
+        Self { reads, suspender, hashes, accounts, slots: HashMap::default() }
     }
 
     fn read(&self, key: &Key) -> Result<Option<Leaf>, LedgerError> {
@@ -200,10 +221,13 @@ impl<S: Source> Database for View<'_, S> {
     type Error = LedgerError;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, LedgerError> {
+        if let Some((_, account)) = self.accounts.get(&address) {
+            return Ok((!account.is_empty()).then(|| account_info(account)));
+        }
         let key = account_key(&address);
         let account = as_account(self.read(&key)?)?;
         let info = account.as_ref().map(account_info);
-        self.accounts.entry(address).or_insert((key, account.unwrap_or_default()));
+        self.accounts.insert(address, (key, account.unwrap_or_default()));
         Ok(info)
     }
 

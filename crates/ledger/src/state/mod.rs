@@ -99,6 +99,9 @@ pub(crate) async fn seal<E: Runtime>(
     changes: &Changes,
     number: u64,
 ) -> Result<Sealed<E>, LedgerError> {
+    // In order, so that each goes to the end of the batch's tree.
+    let mut changes = changes.iter().collect::<Vec<_>>();
+    changes.sort_unstable_by_key(|(key, _)| **key);
     for (key, change) in changes {
         batch = batch.write(*key, change.new.clone());
     }
