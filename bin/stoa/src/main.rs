@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 /// Stoa: an open network for AI that nobody owns.
 #[derive(Parser)]
-#[command(name = "stoa", version, after_help = "Example: stoa tour --exit")]
+#[command(name = "stoa", version, after_help = "Example: stoa tour")]
 struct Cli {
     /// Print one JSON object for programs instead of text for people.
     #[arg(long, global = true)]
@@ -27,7 +27,7 @@ enum Command {
     #[command(after_help = "Example: stoa dev --http 127.0.0.1:8545")]
     Dev(network::Options),
     /// See in a few minutes what Stoa does: real transactions, contracts and proofs on an embedded network.
-    #[command(after_help = "Example: stoa tour --exit")]
+    #[command(after_help = "Example: stoa tour --stay")]
     Tour(tour::Options),
 }
 

@@ -26,9 +26,9 @@ use stoa_node::up;
 /// Options of the tour.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Stop when the tour is over, instead of leaving the network up.
+    /// Leave the network up when the tour is over, for a wallet to be pointed at.
     #[arg(long)]
-    exit: bool,
+    stay: bool,
     /// Folder of the network; a temporary one if not given.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -156,7 +156,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
         if json {
             println!("{}", serde_json::to_string(&report)?);
         }
-        if options.exit {
+        if !options.stay {
             return Ok(());
         }
         if !json {
