@@ -2,7 +2,7 @@
 
 use super::{call::estimate, fees::default_fees, state::pending_nonce};
 use crate::{
-    BlockId, Context, Methods, Params, PoolError, RpcError,
+    BlockId, Context, Methods, Params, RpcError,
     evm::Sandbox,
     hex::{Data, Uint64},
     request::{Call, Price},
@@ -43,9 +43,7 @@ pub fn recover(raw: &[u8]) -> Result<Recovered, RpcError> {
 ///
 /// The pool's, as -32000.
 pub(crate) fn submit(context: &Context, transaction: Recovered) -> Result<B256, RpcError> {
-    let hash = *transaction.inner().hash();
-    context.pool().add(transaction).map_err(|error: PoolError| RpcError::server(error.to_string()))?;
-    Ok(hash)
+    context.pool().add(transaction).map_err(|error| RpcError::server(error.to_string()))
 }
 
 /// `eth_sendRawTransactionSync` (EIP-7966): sends and waits for the receipt.

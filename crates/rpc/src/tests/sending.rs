@@ -28,7 +28,7 @@ fn what_cannot_be_a_transaction_is_refused_in_geths_words() {
 #[test]
 fn a_waiting_transaction_can_be_seen() {
     with_default_node(async |node| {
-        node.pool.automine.store(false, Ordering::Relaxed);
+        node.automine.store(false, Ordering::Relaxed);
         let sender = signer(0).address();
         let raw = transaction(0, 0, Address::ZERO, 1);
         let hash = node.send(&raw).await;
@@ -47,7 +47,7 @@ fn a_waiting_transaction_can_be_seen() {
         let inspected = node.call("txpool_inspect", json!([])).await;
         let line = inspected["pending"][sender.to_string()]["0"].as_str().unwrap();
         assert!(line.ends_with(": 1 wei + 200000 gas × 3000000000 wei"), "{line}");
-        node.pool.mine();
+        node.mine();
         node.receipt(&hash).await;
         assert_eq!(node.call("txpool_status", json!([])).await["pending"], "0x0");
     });
@@ -59,7 +59,7 @@ fn sending_can_wait_for_the_receipt() {
         let raw = transaction(0, 0, Address::ZERO, 1);
         let receipt = node.call("eth_sendRawTransactionSync", json!([raw])).await;
         assert_eq!(receipt["status"], "0x1");
-        node.pool.automine.store(false, Ordering::Relaxed);
+        node.automine.store(false, Ordering::Relaxed);
         let raw = transaction(0, 1, Address::ZERO, 1);
         let (code, message, data) = node.fails("eth_sendRawTransactionSync", json!([raw, 50])).await;
         assert_eq!(code, 4);
