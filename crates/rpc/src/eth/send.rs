@@ -8,8 +8,9 @@ use crate::{
     request::{Call, Price},
     view::OwnedReceipt,
 };
-use alloy_consensus::{TxEip1559, TxEip2930, TxEip7702, TxLegacy, TypedTransaction};
+use alloy_consensus::TypedTransaction;
 use alloy_primitives::{B256, TxKind};
+use alloy_rpc_types_eth::TransactionRequest;
 use stoa_base::Recovered;
 use tokio::{
     sync::broadcast::error::RecvError,
@@ -119,47 +120,28 @@ pub fn fill(context: &Context, call: &Call) -> Result<TypedTransaction, RpcError
         Some(gas) => gas,
         None => estimate(context, &mut Sandbox::new(context, BlockId::Pending)?, call)?,
     };
-    let chain_id = context.chain_id();
-    let to = call.to.map_or(TxKind::Create, TxKind::Call);
-    let (value, input) = (call.value, call.input.clone());
-    if let Price::Legacy(gas_price) = call.price {
-        return Ok(match call.access_list.clone() {
-            Some(access_list) => {
-                TxEip2930 { chain_id, nonce, gas_price, gas_limit, to, value, access_list, input }.into()
-            }
-            None => TxLegacy { chain_id: Some(chain_id), nonce, gas_price, gas_limit, to, value, input }.into(),
-        });
-    }
-    let (max_fee_per_gas, max_priority_fee_per_gas) = fees(context, call.price)?;
-    let access_list = call.access_list.clone().unwrap_or_default();
-    if let (false, Some(to)) = (call.authorization_list.is_empty(), call.to) {
-        let authorization_list = call.authorization_list.clone();
-        return Ok(TxEip7702 {
-            chain_id,
-            nonce,
-            gas_limit,
-            max_fee_per_gas,
-            max_priority_fee_per_gas,
-            to,
-            value,
-            access_list,
-            authorization_list,
-            input,
-        }
-        .into());
-    }
-    Ok(TxEip1559 {
-        chain_id,
-        nonce,
-        gas_limit,
-        max_fee_per_gas,
-        max_priority_fee_per_gas,
-        to,
-        value,
-        access_list,
-        input,
-    }
-    .into())
+    let (gas_price, dynamic) = match call.price {
+        Price::Legacy(price) => (Some(price), None),
+        price => (None, Some(fees(context, price)?)),
+    };
+    let request = TransactionRequest {
+        chain_id: Some(context.chain_id()),
+        from: Some(call.from),
+        nonce: Some(nonce),
+        gas: Some(gas_limit),
+        gas_price,
+        max_fee_per_gas: dynamic.map(|(max_fee, _)| max_fee),
+        max_priority_fee_per_gas: dynamic.map(|(_, priority_fee)| priority_fee),
+        to: Some(call.to.map_or(TxKind::Create, TxKind::Call)),
+        value: Some(call.value),
+        input: call.input.clone().into(),
+        access_list: call.access_list.clone(),
+        authorization_list: Some(call.authorization_list.clone()).filter(|list| !list.is_empty()),
+        ..TransactionRequest::default()
+    };
+    request
+        .build_typed_tx()
+        .map_err(|_| RpcError::server("gasPrice cannot pay for an authorizationList: use maxFeePerGas"))
 }
 
 /// The most per gas and the tip, where the object leaves one or both open.

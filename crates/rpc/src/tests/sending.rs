@@ -114,6 +114,42 @@ fn keys_handed_in_sign_and_send() {
 }
 
 #[test]
+fn the_type_of_a_completed_transaction_follows_its_fields() {
+    with_node(
+        Config::default(),
+        |builder| builder.accounts([signer(0)]),
+        async |node| {
+            let list = json!([{"address": COUNTER, "storageKeys": [B256::ZERO]}]);
+            let authorizations = json!([
+                {"chainId": "0x7a69", "address": COUNTER, "nonce": "0x0", "yParity": "0x0", "r": "0x1", "s": "0x1"}
+            ]);
+            let request = |fields: Value| {
+                let mut request = json!({"from": signer(0).address(), "to": COUNTER, "gas": "0x186a0"});
+                request.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+                json!([request])
+            };
+            for (fields, wanted) in [
+                (json!({"gasPrice": "0xb2d05e00"}), "0x0"),
+                (json!({"gasPrice": "0xb2d05e00", "accessList": list}), "0x1"),
+                (json!({"accessList": list}), "0x2"),
+                (json!({"accessList": list, "authorizationList": authorizations}), "0x4"),
+            ] {
+                let signed = node.call("eth_signTransaction", request(fields.clone())).await;
+                assert_eq!(signed["tx"]["type"], wanted, "{fields}");
+                let is_listed = fields.get("accessList").is_some();
+                assert_eq!(signed["tx"].get("accessList").is_some_and(|kept| *kept == list), is_listed, "{fields}");
+            }
+            let mixed = request(json!({"gasPrice": "0xb2d05e00", "authorizationList": authorizations}));
+            let (code, message, _) = node.fails("eth_signTransaction", mixed).await;
+            assert_eq!(
+                (code, message.as_str()),
+                (-32000, "gasPrice cannot pay for an authorizationList: use maxFeePerGas")
+            );
+        },
+    );
+}
+
+#[test]
 fn typed_data_are_signed_as_an_object_or_as_text() {
     with_node(
         Config::default(),
