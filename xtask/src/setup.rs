@@ -72,7 +72,7 @@ pub fn node(place: &Place) -> Result<bool> {
 pub fn solidity(place: &Place) -> Result<bool> {
     let tests = place.tests();
     let mut sources = stamp::files(&tests.join("solidity"), &["sol", "js"])?;
-    sources.push(tests.join("package-lock.json"));
+    sources.extend([tests.join("hardhat/contracts/TimelockedGovernor.sol"), tests.join("package-lock.json")]);
     let ours = stamp::once(&place.solidity(), &stamp::hash(&sources, &[])?, || {
         check(place.command("node").arg(tests.join("solidity/compile.js")).arg(place.solidity()))
     })?;
