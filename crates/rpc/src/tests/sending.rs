@@ -174,6 +174,9 @@ fn typed_data_are_signed_as_an_object_or_as_text() {
             assert_eq!(signature.recover_address_from_prehash(&hash).unwrap(), from);
             let (code, _, _) = node.fails("eth_signTypedData_v4", json!([from, {"types": {}}])).await;
             assert_eq!(code, -32602);
+            // Strangers' data are not even read.
+            let (_, message, _) = node.fails("eth_signTypedData_v4", json!([COUNTER, {"types": {}}])).await;
+            assert_eq!(message, "unknown account");
         },
     );
 }
