@@ -15,7 +15,8 @@ if (!folder) {
   process.exit(2);
 }
 
-const modules = path.join(__dirname, "..", "node_modules");
+const tests = path.join(__dirname, "..");
+const modules = path.join(tests, "node_modules");
 const own = fs.readdirSync(__dirname).filter((name) => name.endsWith(".sol"));
 const input = {
   language: "Solidity",
@@ -28,8 +29,10 @@ const input = {
 };
 
 function readImport(name) {
-  const file = path.resolve(modules, name);
-  if (!file.startsWith(modules + path.sep) || !fs.existsSync(file)) return { error: `${name} is not in node_modules` };
+  // "../hardhat/contracts" is "hardhat/contracts" by now.
+  const files = [modules, tests].map((folder) => path.resolve(folder, name));
+  const file = files.find((file) => file.startsWith(tests + path.sep) && fs.existsSync(file));
+  if (!file) return { error: `${name} is neither in node_modules nor in tests` };
   return { contents: fs.readFileSync(file, "utf8") };
 }
 

@@ -1,7 +1,8 @@
 //! The benchmarks by name. Each is one or more programs of the package `stoa-benchmarks`, which print their figures; adding
-//! one is a line in the table.
+//! one is a line in the table. Fuzzing is one as well: it runs for minutes and says how much it has seen.
 
 use crate::{
+    fuzz,
     place::{Place, check, show},
     steps::{self, Step},
 };
@@ -9,6 +10,9 @@ use eyre::{Result, bail};
 
 /// Name, what it measures, and the programs that measure it, in this order.
 const BENCHMARKS: &[(&str, &str, &[&str])] = &[("ledger", "execution of blocks against bare revm", &["execution"])];
+
+/// Name of the fuzz targets, and what they are.
+const FUZZ: (&str, &str) = ("fuzz", "decoders under any bytes, a minute each");
 
 /// Runs a benchmark after the set-up it needs; lists them when no name is given. Whether it ran to its end.
 ///
@@ -19,10 +23,14 @@ pub fn run(place: &Place, name: Option<&str>, options: &[String]) -> Result<bool
         for (name, what, _) in BENCHMARKS {
             println!("{name:<9} {what}");
         }
+        println!("{:<9} {}", FUZZ.0, FUZZ.1);
         return Ok(true);
     };
+    if name == FUZZ.0 {
+        return fuzz::run(place, options);
+    }
     let Some((_, _, programs)) = BENCHMARKS.iter().find(|(known, _, _)| *known == name) else {
-        let known: Vec<_> = BENCHMARKS.iter().map(|(name, _, _)| *name).collect();
+        let known: Vec<_> = BENCHMARKS.iter().map(|(name, _, _)| *name).chain([FUZZ.0]).collect();
         bail!("no benchmark is called {name:?}; there is: {}", known.join(", "));
     };
     if !steps::run(place, &steps::choose(&[Step::Solidity], &[]), &[])? {

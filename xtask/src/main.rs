@@ -4,6 +4,7 @@
 //! worked from, and do nothing while that stays the same. Nothing reads from standard input.
 
 mod bench;
+mod fuzz;
 mod junit;
 mod place;
 mod setup;

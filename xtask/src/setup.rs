@@ -7,15 +7,11 @@ use crate::{
 use eyre::{Result, bail};
 use std::fs;
 
+/// How to see that a program is there, and the Debian package that brings it.
+type Program<'a> = (&'a str, &'a [&'a str], &'a str);
+
 /// Installs Debian packages for the programs that are missing, if any is.
-pub fn programs(place: &Place) -> Result<bool> {
-    // How to see that it is there, and the Debian package that brings it.
-    let wanted: &[(&str, &[&str], &str)] = &[
-        ("cc", &["--version"], "gcc"),
-        ("node", &["--version"], "nodejs"),
-        ("npm", &["--version"], "npm"),
-        ("python3", &["-c", "import ensurepip, venv"], "python3-venv"),
-    ];
+fn install(place: &Place, wanted: &[Program<'_>]) -> Result<bool> {
     let missing: Vec<_> = wanted
         .iter()
         .filter(|(program, arguments, _)| output(place.command(program).args(*arguments)).is_none())
@@ -31,6 +27,23 @@ pub fn programs(place: &Place) -> Result<bool> {
         apt(&["update", "-q"])?;
         apt(&[&["install", "-qy", "--no-install-recommends"], missing.as_slice()].concat())?;
     }
+    Ok(!missing.is_empty())
+}
+
+/// What libFuzzer is compiled with.
+pub fn cpp(place: &Place) -> Result<bool> {
+    install(place, &[("c++", &["--version"], "g++")])
+}
+
+/// The programs that the tests run.
+pub fn programs(place: &Place) -> Result<bool> {
+    let wanted: &[Program<'_>] = &[
+        ("cc", &["--version"], "gcc"),
+        ("node", &["--version"], "nodejs"),
+        ("npm", &["--version"], "npm"),
+        ("python3", &["-c", "import ensurepip, venv"], "python3-venv"),
+    ];
+    let installed = install(place, wanted)?;
     if output(place.cargo()?.args(["nextest", "--version"])).is_none() {
         bail!("cargo-nextest is missing: cargo install --locked cargo-nextest");
     }
@@ -39,7 +52,7 @@ pub fn programs(place: &Place) -> Result<bool> {
     if major < 20 {
         bail!("Node 20 or newer is needed, this is {node:?}");
     }
-    Ok(!missing.is_empty())
+    Ok(installed)
 }
 
 /// Makes the Python environment with the packages of `tests/python/requirements.txt`.
@@ -72,7 +85,7 @@ pub fn node(place: &Place) -> Result<bool> {
 pub fn solidity(place: &Place) -> Result<bool> {
     let tests = place.tests();
     let mut sources = stamp::files(&tests.join("solidity"), &["sol", "js"])?;
-    sources.push(tests.join("package-lock.json"));
+    sources.extend([tests.join("hardhat/contracts/TimelockedGovernor.sol"), tests.join("package-lock.json")]);
     let ours = stamp::once(&place.solidity(), &stamp::hash(&sources, &[])?, || {
         check(place.command("node").arg(tests.join("solidity/compile.js")).arg(place.solidity()))
     })?;

@@ -154,7 +154,9 @@ fn one(place: &Place, step: Step, nextest: &[String]) -> Result<Outcome> {
         Step::Solidity => setup::solidity(place).map(unchanged),
         Step::Format => cargo(&["fmt", "--all", "--check"]),
         Step::Clippy => {
-            cargo(&["clippy", "--quiet", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])
+            // The fuzzer as well, which is not linked elsewhere.
+            let all = ["--workspace", "--all-targets", "--features", "stoa-fuzz/libfuzzer"];
+            cargo(&[&["clippy", "--quiet", "--locked"], &all[..], &["--", "-D", "warnings"]].concat())
         }
         // All targets at once, so that dependencies are built with one set of features.
         Step::Build => cargo(&["build", "--quiet", "--locked", "--workspace", "--all-targets"]),

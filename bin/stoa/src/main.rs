@@ -5,6 +5,7 @@ mod output;
 mod tour;
 
 use clap::{Parser, Subcommand};
+use network::Driver;
 use std::process::ExitCode;
 
 /// Stoa: an open network for AI that nobody owns.
@@ -40,8 +41,8 @@ fn main() -> ExitCode {
     let fault = output::catch_faults();
     let json = cli.json;
     let run = move || match cli.command {
-        Command::Up(options) => network::up(options, json),
-        Command::Dev(options) => network::dev(options, json),
+        Command::Up(options) => network::run(Driver::Consensus, options, json),
+        Command::Dev(options) => network::run(Driver::Direct, options, json),
         Command::Tour(options) => tour::run(options, json),
     };
     let thread = std::thread::Builder::new().name("stoa".into()).stack_size(STACK).spawn(run);

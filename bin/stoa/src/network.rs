@@ -127,50 +127,38 @@ fn remove_chain(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Runs until interrupted.
-pub(crate) fn up(options: Options, json: bool) -> Result<()> {
-    let config = options.config()?;
-    let accounts = config.accounts.clone();
-    let storage = runtime::Config::new().with_storage_directory(config.storage());
-    runtime::Runner::new(storage).start(async move |runtime| {
-        let chain_id = config.genesis.chain_id;
-        let running = Box::pin(up::start(runtime, config)).await?;
-        let block = running.ledger.head().number();
-        announce(
-            "an embedded network of one validator",
-            running.http(),
-            block,
-            chain_id,
-            &accounts,
-            &options.dir,
-            json,
-        );
-        interrupted().await?;
-        running.stop().await;
-        Ok(())
-    })
+/// What moves an embedded network on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Driver {
+    /// One validator's consensus engine: `stoa up`.
+    Consensus,
+    /// Whoever sends a transaction or asks for a block: `stoa dev`.
+    Direct,
 }
 
 /// Runs until interrupted.
-pub(crate) fn dev(options: Options, json: bool) -> Result<()> {
+pub(crate) fn run(driver: Driver, options: Options, json: bool) -> Result<()> {
     let config = options.config()?;
-    let accounts = config.accounts.clone();
+    let (chain_id, accounts) = (config.genesis.chain_id, config.accounts.clone());
     let storage = runtime::Config::new().with_storage_directory(config.storage());
     runtime::Runner::new(storage).start(async move |runtime| {
-        let chain_id = config.genesis.chain_id;
-        let running = Box::pin(dev::start(runtime, config)).await?;
-        let block = running.ledger().head().number();
-        announce(
-            "a development node without consensus",
-            running.http(),
-            block,
-            chain_id,
-            &accounts,
-            &options.dir,
-            json,
-        );
-        interrupted().await?;
-        Ok(running.stop().await?)
+        let serve = async |what, http, block| {
+            announce(what, http, block, chain_id, &accounts, &options.dir, json);
+            interrupted().await
+        };
+        match driver {
+            Driver::Consensus => {
+                let running = Box::pin(up::start(runtime, config)).await?;
+                serve("an embedded network of one validator", running.http(), running.ledger.head().number()).await?;
+                running.stop().await;
+            }
+            Driver::Direct => {
+                let running = Box::pin(dev::start(runtime, config)).await?;
+                serve("a development node without consensus", running.http(), running.ledger().head().number()).await?;
+                running.stop().await?;
+            }
+        }
+        Ok(())
     })
 }
 

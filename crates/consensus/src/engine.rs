@@ -113,6 +113,23 @@ impl<DB: Send + Sync + 'static> AttachableResolver<DB> for NoPeers {
     async fn attach_database(&self, _: Shared<DB>) {}
 }
 
+/// How what marshal keeps is laid out.
+fn archive<C>(name: &str, codec_config: C, page_cache: CacheRef) -> prunable::Config<EightCap, C> {
+    prunable::Config {
+        translator: EightCap,
+        metadata_partition: format!("consensus-{name}-metadata"),
+        key_partition: format!("consensus-{name}-keys"),
+        key_page_cache: page_cache,
+        value_partition: format!("consensus-{name}-values"),
+        compression: None,
+        codec_config,
+        items_per_section: NZU64!(1024),
+        key_write_buffer: BUFFER,
+        value_write_buffer: BUFFER,
+        replay_buffer: BUFFER,
+    }
+}
+
 /// Starts everything that a validator runs, over the [`CHANNELS`] of its network.
 ///
 /// Returns when the state database has joined the ledger; the handle is that of the consensus engine, which ends only
@@ -160,36 +177,11 @@ where
     let (spread, buffer) = buffered::Engine::new(runtime.child("broadcast"), spread);
     spread.start(broadcast);
 
-    let archive = |name: &str| prunable::Config {
-        translator: EightCap,
-        metadata_partition: format!("consensus-{name}-metadata"),
-        key_partition: format!("consensus-{name}-keys"),
-        key_page_cache: page_cache.clone(),
-        value_partition: format!("consensus-{name}-values"),
-        compression: None,
-        codec_config: (),
-        items_per_section: NZU64!(1024),
-        key_write_buffer: BUFFER,
-        value_write_buffer: BUFFER,
-        replay_buffer: BUFFER,
-    };
-    let finalizations = prunable::Archive::init(runtime.child("finalizations"), archive("finalizations"))
+    let finalizations = archive("finalizations", (), page_cache.clone());
+    let finalizations = prunable::Archive::init(runtime.child("finalizations"), finalizations)
         .await
         .expect("the archive of certificates cannot be opened");
-    let blocks = archive("blocks");
-    let blocks = prunable::Config {
-        codec_config: max_bytes + BLOCK_OVERHEAD,
-        translator: blocks.translator,
-        metadata_partition: blocks.metadata_partition,
-        key_partition: blocks.key_partition,
-        key_page_cache: blocks.key_page_cache,
-        value_partition: blocks.value_partition,
-        compression: blocks.compression,
-        items_per_section: blocks.items_per_section,
-        key_write_buffer: blocks.key_write_buffer,
-        value_write_buffer: blocks.value_write_buffer,
-        replay_buffer: blocks.replay_buffer,
-    };
+    let blocks = archive("blocks", max_bytes + BLOCK_OVERHEAD, page_cache.clone());
     let blocks =
         prunable::Archive::init(runtime.child("blocks"), blocks).await.expect("the archive of blocks cannot be opened");
 

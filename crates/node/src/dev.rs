@@ -1,7 +1,6 @@
 //! A ledger for contract developers, driven without consensus: a block per transaction, or when asked.
 
 use crate::{
-    rpc_pool::RpcPool,
     up::Config,
     waiting::{Head, Mempool},
 };
@@ -200,7 +199,7 @@ pub async fn start<E: Runtime>(runtime: E, config: Config) -> eyre::Result<Runni
         pool: pool.clone(),
         waiting: Mutex::default(),
     });
-    let server = Server::builder(ledger, Arc::new(RpcPool(pool)))
+    let server = Server::builder(ledger, pool)
         .accounts(config.accounts)
         .client_version(CLIENT_VERSION)
         .methods(crate::stoa_methods::register);

@@ -5,7 +5,6 @@
 
 pub mod dev;
 pub mod development;
-mod rpc_pool;
 mod stoa_methods;
 pub mod up;
 mod waiting;

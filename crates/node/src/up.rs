@@ -1,9 +1,6 @@
 //! An embedded network of one validator.
 
-use crate::{
-    rpc_pool::RpcPool,
-    waiting::{Head, Mempool},
-};
+use crate::waiting::{Head, Mempool};
 use alloy_primitives::{Address, keccak256};
 use alloy_signer_local::PrivateKeySigner;
 use commonware_runtime::{Network, Resolver};
@@ -126,7 +123,7 @@ where
     waiting.open(pool.clone());
     tokio::spawn(maintain(pool.clone()));
 
-    let rpc = Server::builder(ledger.clone(), Arc::new(RpcPool(pool.clone())))
+    let rpc = Server::builder(ledger.clone(), pool.clone())
         .accounts(config.accounts)
         .methods(crate::stoa_methods::register)
         .bind(config.http)

@@ -1,5 +1,5 @@
 use crate::{
-    Config, Methods, Params, Pool, RpcError,
+    Config, Methods, Params, RpcError,
     budget::{Budget, Counted},
     filters::Filters,
     methods::Method,
@@ -20,6 +20,7 @@ use std::{
 };
 use stoa_base::Block;
 use stoa_ledger::{Committed, Ledger, StateAt};
+use stoa_mempool::Pool;
 use tokio::{sync::Semaphore, time::Instant};
 
 /// What says how the next block is going to be.
@@ -28,7 +29,7 @@ pub(crate) type NextBlock = Box<dyn Fn(&Ledger) -> BlockEnv + Send + Sync>;
 /// What all connections share.
 pub(crate) struct Node {
     pub ledger: Ledger,
-    pub pool: Arc<dyn Pool>,
+    pub pool: Pool,
     pub config: Config,
     pub methods: Methods,
     pub accounts: Vec<PrivateKeySigner>,
@@ -100,7 +101,7 @@ impl Context {
     }
 
     /// The transactions that wait.
-    pub fn pool(&self) -> &Arc<dyn Pool> {
+    pub fn pool(&self) -> &Pool {
         &self.node.pool
     }
 

@@ -40,7 +40,10 @@ pub fn decode(body: &[u8]) -> usize {
         read::<BlockOverrides>,
         read::<StateOverrides>,
         read::<Query>,
-        read::<TypedData>,
+        |params| {
+            let Ok(mut reader) = params.reader() else { return false };
+            reader.required::<TypedData>().is_ok_and(|data| data.eip712_signing_hash().is_ok())
+        },
         read::<GethDebugTracingOptions>,
         |params| {
             let Ok(mut reader) = params.reader() else { return false };

@@ -14,7 +14,7 @@
 //! adds routes on the same port.
 //!
 //! ```no_run
-//! # async fn run(ledger: stoa_ledger::Ledger, pool: std::sync::Arc<dyn stoa_rpc::Pool>) -> std::io::Result<()> {
+//! # async fn run(ledger: stoa_ledger::Ledger, pool: stoa_mempool::Pool) -> std::io::Result<()> {
 //! let server = stoa_rpc::Server::builder(ledger, pool)
 //!     .method("stoa_hello", async |_, _| Ok::<_, stoa_rpc::RpcError>("hello"))
 //!     .bind(([127, 0, 0, 1], 8545).into())
@@ -41,7 +41,6 @@ mod logs;
 mod methods;
 mod net;
 mod params;
-mod pool;
 mod protocol;
 mod recent;
 pub mod request;
@@ -60,5 +59,4 @@ pub use context::Context;
 pub use error::{ErrorStyle, RpcError};
 pub use methods::Methods;
 pub use params::{BlockId, BlockNumber, Params, Reader};
-pub use pool::{Pool, PoolContent, PoolError};
 pub use server::{Builder, Handle, Server};

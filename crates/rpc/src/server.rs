@@ -1,7 +1,7 @@
 //! Listening, and what all connections share.
 
 use crate::{
-    Config, Context, Methods, Pool, RpcError,
+    Config, Context, Methods, RpcError,
     budget::Budget,
     context::{Connection, NextBlock, Node},
     filters::Filters,
@@ -24,6 +24,7 @@ use std::{
     time::Duration,
 };
 use stoa_ledger::Ledger;
+use stoa_mempool::Pool;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -38,7 +39,7 @@ pub struct Server;
 /// Collects what a server serves.
 pub struct Builder {
     ledger: Ledger,
-    pool: Arc<dyn Pool>,
+    pool: Pool,
     config: Config,
     accounts: Vec<PrivateKeySigner>,
     client_version: String,
@@ -49,7 +50,7 @@ pub struct Builder {
 
 impl Server {
     /// A server of this chain and these waiting transactions, with all standard methods.
-    pub fn builder(ledger: Ledger, pool: Arc<dyn Pool>) -> Builder {
+    pub fn builder(ledger: Ledger, pool: Pool) -> Builder {
         let mut methods = Methods::default();
         crate::eth::register(&mut methods);
         crate::net::register(&mut methods);

@@ -1,32 +1,33 @@
 //! `txpool_`: the transactions that wait.
 
-use crate::{Methods, PoolContent, hex::Account, view::TransactionView};
+use crate::{Methods, hex::Account, view::TransactionView};
 use alloy_consensus::Transaction as _;
 use alloy_primitives::U64;
 use serde::{Serialize, Serializer};
 use std::{collections::BTreeMap, sync::Arc};
 use stoa_base::Recovered;
+use stoa_mempool::Content;
 
 pub(crate) fn register(methods: &mut Methods) {
     methods
         .instant("txpool_status", |context, params| {
             params.none()?;
-            let (pending, queued) = context.pool().counts();
-            Ok(Parts { pending: U64::from(pending), queued: U64::from(queued) })
+            let status = context.pool().status();
+            Ok(Parts { pending: U64::from(status.pending), queued: U64::from(status.queued) })
         })
         .read("txpool_content", |context, params| {
             params.none()?;
-            Ok(Parts::of(context.pool().content(None), |list| by_sender(list, Full)))
+            Ok(Parts::of(context.pool().content(), |list| by_sender(list, Full)))
         })
         .read("txpool_inspect", |context, params| {
             params.none()?;
-            Ok(Parts::of(context.pool().content(None), |list| by_sender(list, Summary)))
+            Ok(Parts::of(context.pool().content(), |list| by_sender(list, Summary)))
         })
         .read("txpool_contentFrom", |context, params| {
             let mut reader = params.reader()?;
             let Account(sender) = reader.required()?;
             reader.end()?;
-            Ok(Parts::of(context.pool().content(Some(sender)), |list| {
+            Ok(Parts::of(context.pool().content_from(sender), |list| {
                 list.into_iter().map(|waiting| (waiting.nonce(), Full(waiting))).collect::<BTreeMap<_, _>>()
             }))
         });
@@ -39,7 +40,7 @@ struct Parts<T> {
 }
 
 impl<T> Parts<T> {
-    fn of(content: PoolContent, show: impl Fn(Vec<Arc<Recovered>>) -> T) -> Self {
+    fn of(content: Content, show: impl Fn(Vec<Arc<Recovered>>) -> T) -> Self {
         Self { pending: show(content.pending), queued: show(content.queued) }
     }
 }

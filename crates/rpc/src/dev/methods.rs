@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use stoa_ledger::Set;
+use stoa_mempool::Status;
 
 /// Adds the methods of a development node to a server, in place of the standard ones where they differ.
 pub fn register<D: Dev>(builder: Builder, dev: Arc<D>) -> Builder {
@@ -288,7 +289,7 @@ async fn set_nonce<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Re
 /// As Hardhat's network does it: never down, and not while transactions wait.
 async fn raise_nonce<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<bool, RpcError> {
     let (Account(address), Number64(nonce)) = two(&params)?;
-    if context.pool().counts() != (0, 0) {
+    if context.pool().status() != Status::default() {
         return Err(RpcError::new(-32603, "Cannot set account nonce when the transaction pool is not empty"));
     }
     let existing = context.read(move |context| Ok(context.state(crate::BlockId::Latest)?.nonce(address)?)).await?;

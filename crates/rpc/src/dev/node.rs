@@ -2,7 +2,7 @@
 
 use super::{Dev, clock::Clock, failure::failure};
 use crate::{
-    Context, PoolError, RpcError,
+    Context, RpcError,
     eth::pending_nonce,
     evm::{Sandbox, recorded},
 };
@@ -16,6 +16,7 @@ use std::{
 };
 use stoa_base::Recovered;
 use stoa_ledger::{Committed, Ledger, execute::Choices};
+use stoa_mempool::PoolError;
 use tokio::{
     sync::Mutex as AsyncMutex,
     task::{AbortHandle, JoinHandle},
@@ -371,7 +372,7 @@ fn admit(context: &Context, transaction: Recovered, base_fee: Option<u64>) -> Re
             )));
         }
     }
-    context.pool().add(transaction).map_err(|error| match error {
+    context.pool().add(transaction).map(drop).map_err(|error| match error {
         PoolError::AlreadyKnown => known(),
         PoolError::NonceTooLow { next, nonce } => {
             RpcError::server(format!("Nonce too low. Expected nonce to be at least {next} but got {nonce}."))

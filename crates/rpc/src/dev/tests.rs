@@ -2,8 +2,8 @@
 
 use super::{Dev, register};
 use crate::{
-    Config, Handle, Pool, PoolContent, PoolError, RpcError, Server,
-    tests::{COUNTER, LOOP, REVERTER, genesis, sign, signer, unsigned},
+    Config, Handle, RpcError, Server,
+    tests::{COUNTER, LOOP, REVERTER, genesis, mempool, mine, sign, signer, unsigned},
 };
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use alloy_sol_types::{Revert, SolError};
@@ -12,85 +12,15 @@ use commonware_utils::NZUsize;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
-use stoa_base::Recovered;
-use stoa_ledger::{
-    Committed, Direct, Ledger, LedgerConfig, Set,
-    execute::{Choices, Refusal, Transactions},
-    state::Runtime,
-};
-use stoa_mempool as mempool;
-use tokio::sync::{Mutex as AsyncMutex, broadcast};
-
-struct Head(Ledger);
-
-impl mempool::State for Head {
-    fn chain_id(&self) -> u64 {
-        31337
-    }
-
-    fn gas_limit(&self) -> u64 {
-        self.0.head().header().gas_limit
-    }
-
-    fn account(&self, address: Address) -> Result<mempool::Account, String> {
-        let state = self.0.state(self.0.head().number()).map_err(|error| error.to_string())?;
-        let account = state.sender(address).map_err(|error| error.to_string())?;
-        Ok(mempool::Account { nonce: account.nonce, balance: account.balance, has_code: false })
-    }
-}
-
-struct Waiting(mempool::Pool);
-
-impl Pool for Waiting {
-    fn add(&self, transaction: Recovered) -> Result<(), PoolError> {
-        self.0.add(transaction).map(drop).map_err(|error| match error {
-            mempool::PoolError::InsufficientFunds { balance, cost } => PoolError::InsufficientFunds { balance, cost },
-            mempool::PoolError::NonceTooLow { next, nonce } => PoolError::NonceTooLow { next, nonce },
-            other => PoolError::Invalid(other.to_string()),
-        })
-    }
-
-    fn get(&self, hash: &B256) -> Option<Arc<Recovered>> {
-        self.0.get(hash)
-    }
-
-    fn next_nonce(&self, sender: Address) -> Option<u64> {
-        self.0.pending_nonce(sender)
-    }
-
-    fn counts(&self) -> (usize, usize) {
-        let status = self.0.status();
-        (status.pending, status.queued)
-    }
-
-    fn content(&self, sender: Option<Address>) -> PoolContent {
-        let content = sender.map_or_else(|| self.0.content(), |sender| self.0.content_from(sender));
-        PoolContent { pending: content.pending, queued: content.queued }
-    }
-
-    fn subscribe(&self) -> broadcast::Receiver<Arc<Recovered>> {
-        self.0.subscribe()
-    }
-}
-
-struct FromPool(mempool::Best);
-
-impl Transactions for FromPool {
-    fn next(&mut self, _: u64) -> Option<Arc<Recovered>> {
-        self.0.next()
-    }
-
-    fn refuse(&mut self, transaction: &Recovered, _: Refusal) -> Result<(), Refusal> {
-        self.0.mark_invalid(transaction.signer());
-        Ok(())
-    }
-}
+use stoa_ledger::{Committed, Direct, LedgerConfig, Set, execute::Choices, state::Runtime};
+use stoa_mempool::{Content, Pool};
+use tokio::sync::Mutex as AsyncMutex;
 
 /// A ledger and its pool. The first snapshot of the ledger is the way back to its first block.
 struct Chain<E: Runtime> {
     direct: AsyncMutex<Direct<E>>,
-    pool: mempool::Pool,
-    waiting: Mutex<Vec<(u64, mempool::Content)>>,
+    pool: Pool,
+    waiting: Mutex<Vec<(u64, Content)>>,
 }
 
 fn failed(error: impl std::fmt::Display) -> RpcError {
@@ -102,19 +32,7 @@ impl<E: Runtime> Dev for Chain<E> {
         let mut direct = self.direct.lock().await;
         let mut mined = Vec::new();
         for choices in blocks {
-            let base_fee = choices.base_fee.unwrap_or_else(|| direct.ledger().next_block_env().basefee);
-            let committed =
-                direct.mine(&choices, Box::new(FromPool(self.pool.best(base_fee))), &[]).await.map_err(failed)?;
-            let head = Head(direct.ledger().clone());
-            let changed: Vec<_> = committed
-                .senders
-                .iter()
-                .map(|sender| {
-                    let account = mempool::State::account(&head, *sender).unwrap();
-                    (*sender, account.nonce, account.balance)
-                })
-                .collect();
-            self.pool.on_block(changed, committed.block.transactions().iter().map(|tx| *tx.hash()));
+            let committed = mine(&mut direct, &self.pool, &choices).await.map_err(failed)?;
             mined.push(committed);
         }
         Ok(mined)
@@ -206,9 +124,9 @@ fn with_chain<Fut: Future<Output = ()>>(test: impl FnOnce(Node) -> Fut) {
         let mut direct = Direct::open(context, genesis(), config, 1 << 20, NZUsize!(1)).await.unwrap();
         assert_eq!(direct.snapshot(), 1);
         let ledger = direct.ledger().clone();
-        let pool = mempool::Pool::new(mempool::Config::default(), Arc::new(Head(ledger.clone())));
+        let pool = mempool(&ledger);
         let chain = Chain { direct: AsyncMutex::new(direct), pool: pool.clone(), waiting: Mutex::default() };
-        let builder = Server::builder(ledger, Arc::new(Waiting(pool)))
+        let builder = Server::builder(ledger, pool)
             .config(Config::default())
             .client_version("HardhatNetwork/test")
             .accounts([signer(1), signer(0)]);

@@ -47,14 +47,14 @@ pub(super) fn register(methods: &mut Methods) {
             let mut reader = params.reader()?;
             let (Account(address), Data(message)) = (reader.required()?, reader.required()?);
             reader.end()?;
-            sign_hash(context, address, eip191_hash_message(&message))
+            sign_hash(signer(context, address)?, eip191_hash_message(&message))
         })
         .read("personal_sign", |context, params| {
             let mut reader = params.reader()?;
             let (Data(message), Account(address)) = (reader.required()?, reader.required()?);
             let _password: Option<String> = reader.optional()?;
             reader.end()?;
-            sign_hash(context, address, eip191_hash_message(&message))
+            sign_hash(signer(context, address)?, eip191_hash_message(&message))
         })
         .read("eth_signTypedData_v4", typed_data)
         .read("eth_signTypedData", typed_data);
@@ -70,10 +70,8 @@ pub(crate) fn signer(context: &Context, address: Address) -> Result<&PrivateKeyS
     known.ok_or_else(|| RpcError::server("unknown account"))
 }
 
-fn sign_hash(context: &Context, address: Address, hash: B256) -> Result<Bytes, RpcError> {
-    let signature = signer(context, address)?
-        .sign_hash_sync(&hash)
-        .map_err(|error| RpcError::server(format!("cannot sign: {error}")))?;
+fn sign_hash(signer: &PrivateKeySigner, hash: B256) -> Result<Bytes, RpcError> {
+    let signature = signer.sign_hash_sync(&hash).map_err(|error| RpcError::server(format!("cannot sign: {error}")))?;
     Ok(signature.as_bytes().into())
 }
 
@@ -82,6 +80,8 @@ fn typed_data(context: &Context, params: &Params) -> Result<Bytes, RpcError> {
     let Account(address) = reader.required()?;
     let given: &RawValue = reader.required()?;
     reader.end()?;
+    // Hashing can cost much more than reading: not for strangers.
+    let signer = signer(context, address)?;
     // Wallets send the object itself or its text.
     let invalid = |error: serde_json::Error| RpcError::invalid_argument(1, crate::params::json_error(&error));
     let data: TypedData = match given.get().starts_with('"') {
@@ -92,7 +92,7 @@ fn typed_data(context: &Context, params: &Params) -> Result<Bytes, RpcError> {
         false => serde_json::from_str(given.get()).map_err(invalid)?,
     };
     let hash = data.eip712_signing_hash().map_err(|error| RpcError::invalid_argument(1, error))?;
-    sign_hash(context, address, hash)
+    sign_hash(signer, hash)
 }
 
 /// Completes and signs a transaction object; its `from` must be one of the node's accounts. Blocking.

@@ -134,7 +134,7 @@ fn pending(context: &Context) -> Committed {
         ..parent.clone()
     };
     let mut gas = header.gas_limit;
-    let waiting = context.pool().content(None).pending.into_iter().take(MAX_PENDING).take_while(|transaction| {
+    let waiting = context.pool().content().pending.into_iter().take(MAX_PENDING).take_while(|transaction| {
         let fits = transaction.gas_limit() <= gas;
         gas = gas.saturating_sub(transaction.gas_limit());
         fits

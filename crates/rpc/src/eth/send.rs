@@ -2,14 +2,15 @@
 
 use super::{call::estimate, fees::default_fees, state::pending_nonce};
 use crate::{
-    BlockId, Context, Methods, Params, PoolError, RpcError,
+    BlockId, Context, Methods, Params, RpcError,
     evm::Sandbox,
     hex::{Data, Uint64},
     request::{Call, Price},
     view::OwnedReceipt,
 };
-use alloy_consensus::{TxEip1559, TxEip2930, TxEip7702, TxLegacy, TypedTransaction};
+use alloy_consensus::TypedTransaction;
 use alloy_primitives::{B256, TxKind};
+use alloy_rpc_types_eth::TransactionRequest;
 use stoa_base::Recovered;
 use tokio::{
     sync::broadcast::error::RecvError,
@@ -43,9 +44,7 @@ pub fn recover(raw: &[u8]) -> Result<Recovered, RpcError> {
 ///
 /// The pool's, as -32000.
 pub(crate) fn submit(context: &Context, transaction: Recovered) -> Result<B256, RpcError> {
-    let hash = *transaction.inner().hash();
-    context.pool().add(transaction).map_err(|error: PoolError| RpcError::server(error.to_string()))?;
-    Ok(hash)
+    context.pool().add(transaction).map_err(|error| RpcError::server(error.to_string()))
 }
 
 /// `eth_sendRawTransactionSync` (EIP-7966): sends and waits for the receipt.
@@ -121,47 +120,28 @@ pub fn fill(context: &Context, call: &Call) -> Result<TypedTransaction, RpcError
         Some(gas) => gas,
         None => estimate(context, &mut Sandbox::new(context, BlockId::Pending)?, call)?,
     };
-    let chain_id = context.chain_id();
-    let to = call.to.map_or(TxKind::Create, TxKind::Call);
-    let (value, input) = (call.value, call.input.clone());
-    if let Price::Legacy(gas_price) = call.price {
-        return Ok(match call.access_list.clone() {
-            Some(access_list) => {
-                TxEip2930 { chain_id, nonce, gas_price, gas_limit, to, value, access_list, input }.into()
-            }
-            None => TxLegacy { chain_id: Some(chain_id), nonce, gas_price, gas_limit, to, value, input }.into(),
-        });
-    }
-    let (max_fee_per_gas, max_priority_fee_per_gas) = fees(context, call.price)?;
-    let access_list = call.access_list.clone().unwrap_or_default();
-    if let (false, Some(to)) = (call.authorization_list.is_empty(), call.to) {
-        let authorization_list = call.authorization_list.clone();
-        return Ok(TxEip7702 {
-            chain_id,
-            nonce,
-            gas_limit,
-            max_fee_per_gas,
-            max_priority_fee_per_gas,
-            to,
-            value,
-            access_list,
-            authorization_list,
-            input,
-        }
-        .into());
-    }
-    Ok(TxEip1559 {
-        chain_id,
-        nonce,
-        gas_limit,
-        max_fee_per_gas,
-        max_priority_fee_per_gas,
-        to,
-        value,
-        access_list,
-        input,
-    }
-    .into())
+    let (gas_price, dynamic) = match call.price {
+        Price::Legacy(price) => (Some(price), None),
+        price => (None, Some(fees(context, price)?)),
+    };
+    let request = TransactionRequest {
+        chain_id: Some(context.chain_id()),
+        from: Some(call.from),
+        nonce: Some(nonce),
+        gas: Some(gas_limit),
+        gas_price,
+        max_fee_per_gas: dynamic.map(|(max_fee, _)| max_fee),
+        max_priority_fee_per_gas: dynamic.map(|(_, priority_fee)| priority_fee),
+        to: Some(call.to.map_or(TxKind::Create, TxKind::Call)),
+        value: Some(call.value),
+        input: call.input.clone().into(),
+        access_list: call.access_list.clone(),
+        authorization_list: Some(call.authorization_list.clone()).filter(|list| !list.is_empty()),
+        ..TransactionRequest::default()
+    };
+    request
+        .build_typed_tx()
+        .map_err(|_| RpcError::server("gasPrice cannot pay for an authorizationList: use maxFeePerGas"))
 }
 
 /// The most per gas and the tip, where the object leaves one or both open.

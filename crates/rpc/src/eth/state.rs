@@ -67,7 +67,7 @@ fn account(params: &Params) -> Result<(Address, BlockId), RpcError> {
 /// The nonce for the sender's next transaction, after those that wait. Blocking.
 pub(crate) fn pending_nonce(context: &Context, address: Address) -> Result<u64, RpcError> {
     let state = context.state(BlockId::Latest)?.nonce(address)?;
-    Ok(context.pool().next_nonce(address).map_or(state, |next| next.max(state)))
+    Ok(context.pool().pending_nonce(address).map_or(state, |next| next.max(state)))
 }
 
 /// One hash as the only parameter.

@@ -113,7 +113,7 @@ fn raw_transactions_and_receipts_come_back_as_sent() {
 fn old_state_is_refused_in_words_and_unknown_blocks_too() {
     with_default_node(async |node| {
         for number in 2..12 {
-            node.pool.mine();
+            node.mine();
             while node.ledger.head().number() < number {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }

@@ -8,15 +8,14 @@ mod sending;
 mod sockets;
 mod traces;
 
-use crate::{Builder, Config, Handle, Pool, PoolContent, PoolError, Server};
-use alloy_consensus::{SignableTransaction, Transaction as _, TxEip1559};
+use crate::{Builder, Config, Handle, Server};
+use alloy_consensus::{SignableTransaction, TxEip1559};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, bytes};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use commonware_runtime::{Runner as _, tokio as runtime};
 use commonware_utils::NZUsize;
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -29,10 +28,12 @@ use std::{
 use stoa_base::{Account, Genesis, Recovered, Transaction};
 use stoa_contract::Natives;
 use stoa_ledger::{
-    Direct, Ledger, LedgerConfig,
-    execute::{Choices, Refusal, Transactions},
+    Committed, Direct, Ledger, LedgerConfig,
+    execute::{Choices, ExecutionError, Refusal, Transactions},
+    state::Runtime,
 };
-use tokio::sync::{broadcast, mpsc};
+use stoa_mempool::{Best, Pool, State};
+use tokio::sync::mpsc;
 
 /// Emits a log with topic 7 and the word 0x2a.
 pub(crate) const LOGGER: Address = address!("00000000000000000000000000000000000a0001");
@@ -81,83 +82,78 @@ pub(crate) fn genesis() -> Genesis {
     Genesis { chain_id: 31337, timestamp, gas_limit: 30_000_000, fees: Default::default(), development: true, alloc }
 }
 
-/// Transactions that wait for the test to mine them, or are mined at once.
-pub(crate) struct TestPool {
-    waiting: Mutex<BTreeMap<(Address, u64), Arc<Recovered>>>,
-    events: broadcast::Sender<Arc<Recovered>>,
-    mine: mpsc::UnboundedSender<()>,
-    pub automine: AtomicBool,
-}
+/// The chain's head, as the mempool sees it.
+struct Head(Ledger);
 
-impl TestPool {
-    pub fn mine(&self) {
-        self.mine.send(()).unwrap();
+impl State for Head {
+    fn chain_id(&self) -> u64 {
+        self.0.genesis().chain_id
+    }
+
+    fn gas_limit(&self) -> u64 {
+        self.0.head().header().gas_limit
+    }
+
+    fn account(&self, address: Address) -> Result<stoa_mempool::Account, String> {
+        let state = self.0.state(self.0.head().number()).map_err(|error| error.to_string())?;
+        let account = state.sender(address).map_err(|error| error.to_string())?;
+        Ok(stoa_mempool::Account { nonce: account.nonce, balance: account.balance, has_code: false })
     }
 }
 
-impl Pool for TestPool {
-    fn add(&self, transaction: Recovered) -> Result<(), PoolError> {
-        let transaction = Arc::new(transaction);
-        let key = (transaction.signer(), transaction.nonce());
-        let mut waiting = self.waiting.lock();
-        if waiting.get(&key).is_some_and(|known| known.inner().hash() == transaction.inner().hash()) {
-            return Err(PoolError::AlreadyKnown);
-        }
-        waiting.insert(key, transaction.clone());
-        drop(waiting);
-        let _ = self.events.send(transaction);
-        if self.automine.load(Ordering::Relaxed) {
-            self.mine();
-        }
+/// An empty mempool over a chain.
+pub(crate) fn mempool(ledger: &Ledger) -> Pool {
+    Pool::new(stoa_mempool::Config::default(), Arc::new(Head(ledger.clone())))
+}
+
+struct FromPool(Best);
+
+impl Transactions for FromPool {
+    fn next(&mut self, _: u64) -> Option<Arc<Recovered>> {
+        self.0.next()
+    }
+
+    fn refuse(&mut self, transaction: &Recovered, _: Refusal) -> Result<(), Refusal> {
+        self.0.mark_invalid(transaction.signer());
         Ok(())
     }
-
-    fn get(&self, hash: &B256) -> Option<Arc<Recovered>> {
-        self.waiting.lock().values().find(|waiting| waiting.inner().hash() == hash).cloned()
-    }
-
-    fn next_nonce(&self, sender: Address) -> Option<u64> {
-        self.waiting.lock().range((sender, 0)..=(sender, u64::MAX)).next_back().map(|((_, nonce), _)| nonce + 1)
-    }
-
-    fn counts(&self) -> (usize, usize) {
-        (self.waiting.lock().len(), 0)
-    }
-
-    fn content(&self, sender: Option<Address>) -> PoolContent {
-        let waiting = self.waiting.lock();
-        let wanted = waiting.values().filter(|waiting| sender.is_none_or(|sender| waiting.signer() == sender));
-        PoolContent { pending: wanted.cloned().collect(), queued: Vec::new() }
-    }
-
-    fn subscribe(&self) -> broadcast::Receiver<Arc<Recovered>> {
-        self.events.subscribe()
-    }
 }
 
-struct Block(Vec<Arc<Recovered>>);
-
-impl Transactions for Block {
-    fn next(&mut self, _: u64) -> Option<Arc<Recovered>> {
-        self.0.pop()
-    }
-
-    fn refuse(&mut self, _: &Recovered, why: Refusal) -> Result<(), Refusal> {
-        Err(why)
-    }
+/// Mines what waits, and tells the pool.
+pub(crate) async fn mine<E: Runtime>(
+    direct: &mut Direct<E>,
+    pool: &Pool,
+    choices: &Choices,
+) -> Result<Committed, ExecutionError> {
+    let base_fee = choices.base_fee.unwrap_or_else(|| direct.ledger().next_block_env().basefee);
+    let committed = direct.mine(choices, Box::new(FromPool(pool.best(base_fee))), &[]).await?;
+    let head = Head(direct.ledger().clone());
+    let changed = committed.senders.iter().map(|sender| {
+        let account = head.account(*sender).unwrap();
+        (*sender, account.nonce, account.balance)
+    });
+    pool.on_block(changed, committed.block.transactions().iter().map(|tx| *tx.hash()));
+    Ok(committed)
 }
 
 /// A running server.
 pub(crate) struct Node {
     pub handle: Handle,
     pub ledger: Ledger,
-    pub pool: Arc<TestPool>,
+    /// Whether a transaction is mined as soon as it waits.
+    pub automine: Arc<AtomicBool>,
+    mine: mpsc::UnboundedSender<()>,
     client: reqwest::Client,
 }
 
 impl Node {
     pub fn url(&self) -> String {
         format!("http://{}", self.handle.local_addr())
+    }
+
+    /// Has a block mined of what waits.
+    pub fn mine(&self) {
+        self.mine.send(()).unwrap();
     }
 
     /// Posts a body and reads the answer.
@@ -243,16 +239,15 @@ where
         let mut direct = Direct::open(context, genesis(), ledger_config, 1 << 20, NZUsize!(1)).await.unwrap();
         let ledger = direct.ledger().clone();
         let (mine, mut wanted) = mpsc::unbounded_channel();
-        let pool = Arc::new(TestPool {
-            waiting: Mutex::default(),
-            events: broadcast::channel(1024).0,
-            mine,
-            automine: AtomicBool::new(true),
-        });
-        let waiting = pool.clone();
+        let automine = Arc::new(AtomicBool::new(true));
+        let pool = mempool(&ledger);
+        let (waiting, at_once, mut arrived) = (pool.clone(), automine.clone(), pool.subscribe());
         let miner = tokio::spawn(async move {
-            while wanted.recv().await.is_some() {
-                let transactions: Vec<_> = waiting.waiting.lock().values().rev().cloned().collect();
+            loop {
+                tokio::select! {
+                    asked = wanted.recv() => if asked.is_none() { return },
+                    transaction = arrived.recv() => if transaction.is_err() || !at_once.load(Ordering::Relaxed) { continue },
+                }
                 let choices = Choices {
                     timestamp: direct.ledger().head().header().timestamp + 1,
                     beneficiary: Address::repeat_byte(0xbe),
@@ -260,19 +255,16 @@ where
                     base_fee: None,
                     gas_limit: None,
                 };
-                let committed = direct.mine(&choices, Box::new(Block(transactions)), &[]).await.unwrap();
-                waiting.waiting.lock().retain(|_, transaction| {
-                    !committed.block.transactions().iter().any(|mined| mined.hash() == transaction.inner().hash())
-                });
+                self::mine(&mut direct, &waiting, &choices).await.unwrap();
             }
         });
-        let builder = build(Server::builder(ledger.clone(), pool.clone()).config(config));
+        let builder = build(Server::builder(ledger.clone(), pool).config(config));
         let handle = builder.bind(([127, 0, 0, 1], 0).into()).await.unwrap();
-        pool.mine();
+        mine.send(()).unwrap();
         while ledger.head().number() == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        test(Node { handle, ledger, pool, client: reqwest::Client::new() }).await;
+        test(Node { handle, ledger, automine, mine, client: reqwest::Client::new() }).await;
         miner.abort();
     });
 }

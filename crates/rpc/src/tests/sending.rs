@@ -28,7 +28,7 @@ fn what_cannot_be_a_transaction_is_refused_in_geths_words() {
 #[test]
 fn a_waiting_transaction_can_be_seen() {
     with_default_node(async |node| {
-        node.pool.automine.store(false, Ordering::Relaxed);
+        node.automine.store(false, Ordering::Relaxed);
         let sender = signer(0).address();
         let raw = transaction(0, 0, Address::ZERO, 1);
         let hash = node.send(&raw).await;
@@ -47,7 +47,7 @@ fn a_waiting_transaction_can_be_seen() {
         let inspected = node.call("txpool_inspect", json!([])).await;
         let line = inspected["pending"][sender.to_string()]["0"].as_str().unwrap();
         assert!(line.ends_with(": 1 wei + 200000 gas × 3000000000 wei"), "{line}");
-        node.pool.mine();
+        node.mine();
         node.receipt(&hash).await;
         assert_eq!(node.call("txpool_status", json!([])).await["pending"], "0x0");
     });
@@ -59,7 +59,7 @@ fn sending_can_wait_for_the_receipt() {
         let raw = transaction(0, 0, Address::ZERO, 1);
         let receipt = node.call("eth_sendRawTransactionSync", json!([raw])).await;
         assert_eq!(receipt["status"], "0x1");
-        node.pool.automine.store(false, Ordering::Relaxed);
+        node.automine.store(false, Ordering::Relaxed);
         let raw = transaction(0, 1, Address::ZERO, 1);
         let (code, message, data) = node.fails("eth_sendRawTransactionSync", json!([raw, 50])).await;
         assert_eq!(code, 4);
@@ -114,6 +114,42 @@ fn keys_handed_in_sign_and_send() {
 }
 
 #[test]
+fn the_type_of_a_completed_transaction_follows_its_fields() {
+    with_node(
+        Config::default(),
+        |builder| builder.accounts([signer(0)]),
+        async |node| {
+            let list = json!([{"address": COUNTER, "storageKeys": [B256::ZERO]}]);
+            let authorizations = json!([
+                {"chainId": "0x7a69", "address": COUNTER, "nonce": "0x0", "yParity": "0x0", "r": "0x1", "s": "0x1"}
+            ]);
+            let request = |fields: Value| {
+                let mut request = json!({"from": signer(0).address(), "to": COUNTER, "gas": "0x186a0"});
+                request.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+                json!([request])
+            };
+            for (fields, wanted) in [
+                (json!({"gasPrice": "0xb2d05e00"}), "0x0"),
+                (json!({"gasPrice": "0xb2d05e00", "accessList": list}), "0x1"),
+                (json!({"accessList": list}), "0x2"),
+                (json!({"accessList": list, "authorizationList": authorizations}), "0x4"),
+            ] {
+                let signed = node.call("eth_signTransaction", request(fields.clone())).await;
+                assert_eq!(signed["tx"]["type"], wanted, "{fields}");
+                let is_listed = fields.get("accessList").is_some();
+                assert_eq!(signed["tx"].get("accessList").is_some_and(|kept| *kept == list), is_listed, "{fields}");
+            }
+            let mixed = request(json!({"gasPrice": "0xb2d05e00", "authorizationList": authorizations}));
+            let (code, message, _) = node.fails("eth_signTransaction", mixed).await;
+            assert_eq!(
+                (code, message.as_str()),
+                (-32000, "gasPrice cannot pay for an authorizationList: use maxFeePerGas")
+            );
+        },
+    );
+}
+
+#[test]
 fn typed_data_are_signed_as_an_object_or_as_text() {
     with_node(
         Config::default(),
@@ -138,6 +174,9 @@ fn typed_data_are_signed_as_an_object_or_as_text() {
             assert_eq!(signature.recover_address_from_prehash(&hash).unwrap(), from);
             let (code, _, _) = node.fails("eth_signTypedData_v4", json!([from, {"types": {}}])).await;
             assert_eq!(code, -32602);
+            // Strangers' data are not even read.
+            let (_, message, _) = node.fails("eth_signTypedData_v4", json!([COUNTER, {"types": {}}])).await;
+            assert_eq!(message, "unknown account");
         },
     );
 }

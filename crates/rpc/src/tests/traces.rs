@@ -5,10 +5,10 @@ use super::*;
 #[test]
 fn a_transaction_is_replayed_where_it_stood() {
     with_default_node(async |node| {
-        node.pool.automine.store(false, Ordering::Relaxed);
+        node.automine.store(false, Ordering::Relaxed);
         let first = node.send(&transaction(0, 0, COUNTER, 0)).await;
         let second = node.send(&transaction(0, 1, CALLER, 0)).await;
-        node.pool.mine();
+        node.mine();
         let receipt = node.receipt(&second).await;
         node.receipt(&first).await;
         let options = json!({"tracer": "callTracer"});

@@ -1,0 +1,28 @@
+use crate::{BLOCK, LEAF, PROOF, RPC, TRANSACTION, Target};
+
+const TARGETS: [Target; 5] = [TRANSACTION, BLOCK, RPC, LEAF, PROOF];
+
+#[test]
+fn seeds_are_taken() {
+    for target in TARGETS {
+        for (index, seed) in (target.seeds)().iter().enumerate() {
+            assert!((target.run)(seed), "{}: seed {index}", target.name);
+        }
+    }
+}
+
+#[test]
+fn damaged_seeds_break_no_promise() {
+    for target in TARGETS {
+        for seed in (target.seeds)() {
+            for at in 0..seed.len().min(150) {
+                (target.run)(&seed[..at]);
+                for flip in [1, 0x80, 0xff] {
+                    let mut damaged = seed.clone();
+                    damaged[at] ^= flip;
+                    (target.run)(&damaged);
+                }
+            }
+        }
+    }
+}
