@@ -19,6 +19,7 @@ const chainId = 31337;
 const canonical = {
   multicall3: "0xcA11bde05977b3631167028862bE2a173976CA11",
   create2: "0x4e59b44847b379578588920cA78FbF26c0B4956C",
+  permit2: "0x000000000022D473030F116dDEE9F6B43aC78BA3",
 };
 
 /** A contract that tests/solidity/compile.js compiled. */

@@ -1,6 +1,8 @@
 // Compiles the Solidity of this folder with the npm `solc`, imports from node_modules included, and writes one JSON file
 // for each contract: { contractName, sourceName, abi, bytecode, deployedBytecode, storageLayout }.
 //
+// Checks as well that the runtime code in crates/base/contracts is that of the Solidity beside it.
+//
 // node compile.js OUT_FOLDER
 
 "use strict";
@@ -70,3 +72,26 @@ for (const [name, contract] of contracts) {
   fs.writeFileSync(path.join(folder, `${name}.json`), JSON.stringify(contract));
 }
 console.log(`   ${contracts.size} contracts in ${folder}`);
+
+const base = path.join(tests, "..", "crates", "base", "contracts");
+for (const file of fs.readdirSync(base).filter((file) => file.endsWith(".sol"))) {
+  const name = path.basename(file, ".sol");
+  const compiled = JSON.parse(
+    solc.compile(
+      JSON.stringify({
+        language: "Solidity",
+        sources: { [file]: { content: fs.readFileSync(path.join(base, file), "utf8") } },
+        settings: {
+          optimizer: { enabled: true, runs: 200 },
+          metadata: { bytecodeHash: "none", appendCBOR: false },
+          outputSelection: { "*": { "*": ["evm.deployedBytecode.object"] } },
+        },
+      }),
+    ),
+  );
+  const code = compiled.contracts?.[file]?.[name]?.evm.deployedBytecode.object;
+  if (!code || code !== fs.readFileSync(path.join(base, `${name}.hex`), "utf8").trim()) {
+    console.error(`${name}.hex is not the code of ${file}: compile it as the README beside it says`);
+    process.exit(1);
+  }
+}

@@ -18,6 +18,11 @@ fn ethers_works_against_a_network() -> Result<()> {
 }
 
 #[test]
+fn permit2_moves_tokens_that_uniswaps_sdk_permits() -> Result<()> {
+    javascript(Network::Up, "js/permit2.test.js")
+}
+
+#[test]
 fn viem_works_against_a_network() -> Result<()> {
     javascript(Network::Up, "js/viem.test.js")
 }
