@@ -1,5 +1,8 @@
 //! What the benchmarks share: accounts, transactions, and figures in a table.
 
+pub mod node;
+pub mod wire;
+
 use alloy_consensus::{SignableTransaction as _, TxEip1559};
 use alloy_primitives::{Address, Bytes, Signature, TxKind, U256, keccak256};
 use std::{sync::Arc, time::Duration};

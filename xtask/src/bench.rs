@@ -9,12 +9,15 @@ use crate::{
 use eyre::{Result, bail};
 
 /// Name, what it measures, and the programs that measure it, in this order.
-const BENCHMARKS: &[(&str, &str, &[&str])] = &[("ledger", "execution of blocks against bare revm", &["execution"])];
+const BENCHMARKS: &[(&str, &str, &[&str])] =
+    &[("ledger", "blocks against bare revm, load against Anvil", &["execution", "load"])];
 
 /// Name of the fuzz targets, and what they are.
 const FUZZ: (&str, &str) = ("fuzz", "decoders under any bytes, a minute each");
 
 /// Runs a benchmark after the set-up it needs; lists them when no name is given. Whether it ran to its end.
+///
+/// `options` are for one program, whose name they begin with; without any all its programs run as they do for the docs.
 ///
 /// Its programs find the release build of the node in `STOA_BIN`, compiled Solidity in `STOA_SOLIDITY` and Anvil in
 /// `STOA_ANVIL`.
@@ -33,6 +36,13 @@ pub fn run(place: &Place, name: Option<&str>, options: &[String]) -> Result<bool
         let known: Vec<_> = BENCHMARKS.iter().map(|(name, _, _)| *name).chain([FUZZ.0]).collect();
         bail!("no benchmark is called {name:?}; there is: {}", known.join(", "));
     };
+    let (programs, options): (&[&str], _) = match options.split_first() {
+        None => (programs, options),
+        Some((one, options)) => match programs.iter().position(|known| known == one) {
+            Some(at) => (&programs[at..=at], options),
+            None => bail!("{name} has no program {one:?}; it has: {}", programs.join(", ")),
+        },
+    };
     if !steps::run(place, &steps::choose(&[Step::Solidity], &[]), &[])? {
         return Ok(false);
     }
@@ -44,7 +54,7 @@ pub fn run(place: &Place, name: Option<&str>, options: &[String]) -> Result<bool
         "stoa-benchmarks",
         "--bins",
     ]))?;
-    for program in *programs {
+    for program in programs {
         let mut command = place.cargo()?;
         command.arg("run").args(release).args(["--quiet", "--package", "stoa-benchmarks", "--bin", program, "--"]);
         command.args(options).env("STOA_BIN", place.target.join("release/stoa"));

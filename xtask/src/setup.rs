@@ -86,6 +86,7 @@ pub fn solidity(place: &Place) -> Result<bool> {
     let tests = place.tests();
     let mut sources = stamp::files(&tests.join("solidity"), &["sol", "js"])?;
     sources.extend([tests.join("hardhat/contracts/TimelockedGovernor.sol"), tests.join("package-lock.json")]);
+    sources.extend(stamp::files(&tests.join("../crates/base/contracts"), &["sol", "hex"])?);
     let ours = stamp::once(&place.solidity(), &stamp::hash(&sources, &[])?, || {
         check(place.command("node").arg(tests.join("solidity/compile.js")).arg(place.solidity()))
     })?;

@@ -1,94 +1,78 @@
-//! Load over JSON-RPC: signed transfers to final receipts, against any Ethereum node.
+//! Load over JSON-RPC: signed transfers to final receipts, `stoa up` against Anvil, with one generator in one run.
 //!
-//! `load URL SENDERS TRANSACTIONS CONNECTIONS` sends as fast as the node answers and prints transactions per second from
-//! the first sent to the last receipt; `load URL SENDERS TRANSACTIONS CONNECTIONS RATE` sends RATE a second and prints how
-//! long it took from sending each to having its receipt. The node's first development account pays for everything.
+//! Every sender is a wallet of its own: one keep-alive connection, on which it sends its transactions one after the other,
+//! each once the node has answered the one before. They are signed before the clock starts, all by one thread of the
+//! generator, which shares the machine with the node.
+//!
+//! **Throughput.** As fast as the node answers, from the first transaction sent to the last receipt. While it runs nobody
+//! asks for receipts; at the end each sender's last one is asked for, and afterwards every block is checked to have held
+//! them all.
+//!
+//! **Latency.** Transactions go out at fixed times, from each to its receipt: one connection asks for the receipts of the
+//! next block until there is one. A transaction that had to wait for its sender's connection counts from when it was due.
 
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718 as _;
-use alloy_primitives::{Address, B256, TxKind, U256, hex, keccak256};
+use alloy_primitives::{Address, B256, TxKind, U64, U256, hex, keccak256};
 use alloy_signer::SignerSync as _;
 use alloy_signer_local::PrivateKeySigner;
-use eyre::{Result, bail, ensure, eyre};
-use serde_json::{Value, json};
+use eyre::{ContextCompat as _, Result, bail, ensure};
+use futures::future::try_join_all;
+use rayon::prelude::*;
+use serde::Deserialize;
+use serde_json::json;
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
-    sync::Mutex,
-    thread,
+    cell::RefCell,
+    collections::HashMap,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
-use stoa_benchmarks::{median, rate};
+use stoa_benchmarks::{
+    CHAIN_ID, median,
+    node::{Node, Program},
+    rate,
+    wire::{self, Wire},
+};
 
-/// One keep-alive connection, as plain as it can be: the generator shall cost little beside the node.
-struct Connection {
-    stream: BufReader<TcpStream>,
-    host: String,
+/// How long a node may take for what it was sent.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Between two looks for the next block.
+const POLL: Duration = Duration::from_millis(1);
+
+/// Seconds of each measurement of latency.
+const SECONDS: f64 = 5.0;
+
+/// How often each throughput is measured.
+const ROUNDS: usize = 3;
+
+/// What Anvil may be run with for throughput; the best of these counts.
+const ANVIL: [&[&str]; 4] = [
+    &[],
+    &["--prune-history"],
+    &["--block-time", "1", "--gas-limit", "1000000000"],
+    &["--block-time", "1", "--mixed-mining", "--gas-limit", "1000000000", "--prune-history"],
+];
+
+/// One signed transaction, ready to be sent.
+struct Signed {
+    hash: B256,
+    request: Vec<u8>,
 }
 
-impl Connection {
-    fn open(url: &str) -> Result<Self> {
-        let host = url.strip_prefix("http://").ok_or_else(|| eyre!("{url} does not begin with http://"))?;
-        let host = host.trim_end_matches('/').to_owned();
-        let stream = TcpStream::connect(&host)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-        Ok(Self { stream: BufReader::new(stream), host })
-    }
-
-    fn call(&mut self, method: &str, params: Value) -> Result<Value> {
-        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
-        let request = format!(
-            "POST / HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            self.host,
-            body.len()
-        );
-        self.stream.get_mut().write_all(request.as_bytes())?;
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            ensure!(self.stream.read_line(&mut line)? > 0, "the node closed the connection");
-            if line == "\r\n" {
-                break;
-            }
-            if let Some((name, value)) = line.split_once(':')
-                && name.eq_ignore_ascii_case("content-length")
-            {
-                length = value.trim().parse()?;
-            }
-        }
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body)?;
-        let mut reply: Value = serde_json::from_slice(&body)?;
-        if let Some(error) = reply.get("error").filter(|error| !error.is_null()) {
-            bail!("{method}: {error}");
-        }
-        Ok(reply["result"].take())
-    }
-
-    fn number(&mut self, method: &str, params: Value) -> Result<u64> {
-        let result = self.call(method, params)?;
-        Ok(serde_json::from_value::<U256>(result)?.saturating_to())
-    }
-
-    fn wait_for(&mut self, hash: B256, pause: Duration) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(120);
-        while Instant::now() < deadline {
-            if !self.call("eth_getTransactionReceipt", json!([hash]))?.is_null() {
-                return Ok(());
-            }
-            thread::sleep(pause);
-        }
-        bail!("{hash} was never included")
-    }
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Receipt {
+    transaction_hash: B256,
+    status: U64,
 }
 
-fn sign(signer: &PrivateKeySigner, chain_id: u64, nonce: u64, to: Address, value: U256) -> Result<(B256, String)> {
+fn sign(signer: &PrivateKeySigner, nonce: u64, to: Address, value: U256) -> Result<(B256, String)> {
     let tx = TxEip1559 {
-        chain_id,
+        chain_id: CHAIN_ID,
         nonce,
         gas_limit: 21_000,
-        max_fee_per_gas: 1_000_000_000_000,
+        max_fee_per_gas: 100_000_000_000,
         max_priority_fee_per_gas: 1_000_000_000,
         to: TxKind::Call(to),
         value,
@@ -99,83 +83,234 @@ fn sign(signer: &PrivateKeySigner, chain_id: u64, nonce: u64, to: Address, value
     Ok((*envelope.tx_hash(), hex::encode_prefixed(envelope.encoded_2718())))
 }
 
-/// Gives every sender coins, a thousand transfers at a time.
-fn fund(connection: &mut Connection, chain_id: u64, senders: &[PrivateKeySigner]) -> Result<()> {
-    let bank: PrivateKeySigner = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80".parse()?;
-    let coins = U256::from(5) * U256::from(10).pow(U256::from(18));
-    let mut nonce = connection.number("eth_getTransactionCount", json!([bank.address(), "latest"]))?;
-    for part in senders.chunks(1000) {
+/// Wallets with coins on a node's chain, and what each is going to send: `count` transfers in all.
+struct Load {
+    address: SocketAddr,
+    lanes: Vec<Vec<Signed>>,
+    first_block: u64,
+}
+
+impl Load {
+    async fn prepare(node: &Node, senders: usize, count: usize) -> Result<Self> {
+        let key = |n: usize| keccak256([b"load".as_slice(), &n.to_be_bytes()].concat());
+        let signers = (0..senders).map(|n| Ok(PrivateKeySigner::from_bytes(&key(n))?)).collect::<Result<Vec<_>>>()?;
+        let mut wire = Wire::open(node.address()).await?;
+        let chain_id: U64 = wire.call("eth_chainId", json!([])).await?;
+        ensure!(chain_id.to::<u64>() == CHAIN_ID, "the node serves another chain");
+
+        // The first development account pays, a hundred transfers in a batch.
+        let bank: PrivateKeySigner = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80".parse()?;
+        let each = U256::from(count / senders + 1) * U256::from(5_000_000_000_000_000_u64);
         let mut last = B256::ZERO;
-        for sender in part {
-            let (hash, raw) = sign(&bank, chain_id, nonce, sender.address(), coins)?;
-            connection.call("eth_sendRawTransaction", json!([raw]))?;
-            (nonce, last) = (nonce + 1, hash);
+        for (part, signers) in signers.chunks(100).enumerate() {
+            let mut batch = Vec::new();
+            for (index, signer) in signers.iter().enumerate() {
+                let (hash, raw) = sign(&bank, (100 * part + index) as u64, signer.address(), each)?;
+                batch.push(wire::call("eth_sendRawTransaction", &json!([raw])));
+                last = hash;
+            }
+            wire.send(&wire::request(&serde_json::Value::Array(batch).to_string())).await?;
         }
-        connection.wait_for(last, Duration::from_millis(5))?;
+        wait_for(&mut wire, last).await?;
+
+        let lanes = signers.par_iter().enumerate().map(|(sender, signer)| {
+            let mine = (sender..count).step_by(senders).zip(0..);
+            mine.map(|(index, nonce)| {
+                // A thousand recipients, so that neither state grows with the length of the run.
+                let to = Address::from_word(keccak256((index % 1000).to_be_bytes()));
+                let (hash, raw) = sign(signer, nonce, to, U256::from(1))?;
+                let body = wire::call("eth_sendRawTransaction", &json!([raw])).to_string();
+                Ok(Signed { hash, request: wire::request(&body) })
+            })
+            .collect()
+        });
+        let lanes = lanes.collect::<Result<Vec<_>>>()?;
+        let first_block = wire.call::<U64>("eth_blockNumber", json!([])).await?.to::<u64>() + 1;
+        Ok(Self { address: node.address(), lanes, first_block })
+    }
+
+    async fn connect(&self) -> Result<Vec<Wire>> {
+        try_join_all(self.lanes.iter().map(|_| Wire::open(self.address))).await
+    }
+
+    /// Transactions per second, and the node's processor time for each.
+    async fn throughput(&self, node: &Node) -> Result<(f64, Duration)> {
+        let mut wires = self.connect().await?;
+        let before = node.processor_time()?;
+        let start = Instant::now();
+        let sending = self.lanes.iter().zip(&mut wires).map(async |(lane, wire)| {
+            for signed in lane {
+                wire.send(&signed.request).await?;
+            }
+            eyre::Ok(())
+        });
+        try_join_all(sending).await?;
+        for lane in &self.lanes {
+            wait_for(&mut wires[0], lane.last().wrap_err("every sender sends")?.hash).await?;
+        }
+        let count = self.lanes.iter().map(Vec::len).sum::<usize>();
+        let figure = rate(count as u64, start.elapsed());
+        let used = (node.processor_time()? - before) / count as u32;
+        self.check(&mut wires[0], count).await?;
+        Ok((figure, used))
+    }
+
+    /// Whether the blocks since the beginning hold all that was sent.
+    async fn check(&self, wire: &mut Wire, count: usize) -> Result<()> {
+        let head: U64 = wire.call("eth_blockNumber", json!([])).await?;
+        let mut found = 0;
+        for number in self.first_block..=head.to() {
+            let receipts: Vec<Receipt> = wire.call("eth_getBlockReceipts", json!([U64::from(number)])).await?;
+            ensure!(receipts.iter().all(|receipt| receipt.status == U64::ONE), "a transfer failed");
+            found += receipts.len();
+        }
+        ensure!(found == count, "{count} transactions were sent and {found} included");
+        Ok(())
+    }
+
+    /// Milliseconds from sending to receipt, at `pace` transactions per second.
+    async fn latencies(&self, pace: f64) -> Result<Vec<f64>> {
+        let wires = self.connect().await?;
+        let senders = self.lanes.len();
+        let sent = RefCell::new(HashMap::<B256, Instant>::new());
+        let count = self.lanes.iter().map(Vec::len).sum::<usize>();
+        let mut watcher = Wire::open(self.address).await?;
+        let mut next: u64 = watcher.call::<U64>("eth_blockNumber", json!([])).await?.to::<u64>() + 1;
+        let start = tokio::time::Instant::now();
+        let sending = self.lanes.iter().zip(wires).enumerate().map(async |(sender, (lane, mut wire))| {
+            for (index, signed) in lane.iter().enumerate() {
+                let due = start + Duration::from_secs_f64((index * senders + sender) as f64 / pace);
+                let late = tokio::time::Instant::now() > due;
+                let began = if late {
+                    due.into_std()
+                } else {
+                    tokio::time::sleep_until(due).await;
+                    Instant::now()
+                };
+                sent.borrow_mut().insert(signed.hash, began);
+                wire.send(&signed.request).await?;
+            }
+            eyre::Ok(())
+        });
+        let receiving = async {
+            let mut took = Vec::with_capacity(count);
+            while took.len() < count {
+                let receipts: Option<Vec<Receipt>> =
+                    watcher.call("eth_getBlockReceipts", json!([U64::from(next)])).await?;
+                let Some(receipts) = receipts else {
+                    tokio::time::sleep(POLL).await;
+                    continue;
+                };
+                next += 1;
+                let now = Instant::now();
+                let sent = sent.borrow();
+                let ours = receipts.iter().filter_map(|receipt| sent.get(&receipt.transaction_hash));
+                took.extend(ours.map(|sent| (now - *sent).as_secs_f64() * 1e3));
+            }
+            Ok(took)
+        };
+        let receiving = async { tokio::time::timeout(PATIENCE, receiving).await? };
+        Ok(tokio::try_join!(try_join_all(sending), receiving)?.1)
+    }
+}
+
+/// Waits for a receipt.
+async fn wait_for(wire: &mut Wire, hash: B256) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if wire.call::<Option<Receipt>>("eth_getTransactionReceipt", json!([hash])).await?.is_some() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    bail!("{hash} was never included")
+}
+
+/// How many transactions a measurement of throughput takes.
+fn count(senders: usize) -> usize {
+    if senders == 1 { 10_000 } else { 20_000 }
+}
+
+async fn throughput(program: Program, senders: usize) -> Result<f64> {
+    let node = Node::start(program)?;
+    let load = Load::prepare(&node, senders, count(senders)).await?;
+    let (figure, used) = load.throughput(&node).await?;
+    eprintln!("{program:?}, {senders} senders: {figure:.0} tx/s, {used:?} of the node's processor time for each");
+    Ok(figure)
+}
+
+/// p50 and p99 in milliseconds.
+async fn latency(program: Program, senders: usize, pace: f64) -> Result<(f64, f64)> {
+    let node = Node::start(program)?;
+    let load = Load::prepare(&node, senders, (pace * SECONDS) as usize).await?;
+    let mut took = load.latencies(pace).await?;
+    let p50 = median(&mut took);
+    let p99 = took[(took.len() * 99 / 100).min(took.len() - 1)];
+    Ok((p50, p99))
+}
+
+fn options(program: &[&str]) -> String {
+    if program.is_empty() { "its defaults".to_owned() } else { format!("`{}`", program.join(" ")) }
+}
+
+async fn compare(all_senders: &[usize]) -> Result<()> {
+    let mut best = (0.0, ANVIL[0]);
+    for options in ANVIL {
+        let figure = throughput(Program::Anvil(options), 100).await?;
+        if figure > best.0 {
+            best = (figure, options);
+        }
+    }
+    let (_, best) = best;
+    println!("Load over JSON-RPC, `stoa up` against Anvil. For throughput Anvil runs with {},", options(best));
+    println!("its best of {}; for latency with its defaults.\n", ANVIL.map(options).join(", "));
+    println!("| signed transfers to final receipts | stoa up | anvil | ratio | to reach |\n|---|---|---|---|---|");
+    let mut paces = Vec::new();
+    for &senders in all_senders {
+        let (mut ours, mut others) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            ours.push(throughput(Program::Stoa, senders).await?);
+            others.push(throughput(Program::Anvil(best), senders).await?);
+        }
+        let (ours, others) = (median(&mut ours), median(&mut others));
+        stoa_benchmarks::row(&format!("throughput, {senders} senders"), ours, others, "tx/s", "3");
+        paces.push((senders, others));
+    }
+    for (senders, most) in paces {
+        for share in [0.25, 0.5, 0.75] {
+            let pace = most * share;
+            let ours = latency(Program::Stoa, senders, pace).await?;
+            let others = latency(Program::Anvil(&[]), senders, pace).await?;
+            for (name, ours, others) in [("p50", ours.0, others.0), ("p99", ours.1, others.1)] {
+                println!(
+                    "| {name}, {senders} senders, {pace:.0} tx/s | {ours:.1} ms | {others:.1} ms | {:.2} | at most 1 |",
+                    ours / others
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn run(arguments: &[&str]) -> Result<()> {
+    let (program, senders, pace) = match arguments {
+        [] => return compare(&[1, 100, 1000]).await,
+        [program, senders] => (*program, senders.parse()?, None),
+        [program, senders, pace] => (*program, senders.parse()?, Some(pace.parse()?)),
+        _ => bail!("usage: load [stoa|anvil SENDERS [TRANSACTIONS_PER_SECOND]]"),
+    };
+    let program = if program == "stoa" { Program::Stoa } else { Program::Anvil(&[]) };
+    if let Some(pace) = pace {
+        let (p50, p99) = latency(program, senders, pace).await?;
+        println!("p50 {p50:.1} ms, p99 {p99:.1} ms");
+    } else {
+        println!("{:.0} tx/s", throughput(program, senders).await?);
     }
     Ok(())
 }
 
 fn main() -> Result<()> {
     let arguments = std::env::args().skip(1).collect::<Vec<_>>();
-    let [url, senders, count, connections, rest @ ..] = &*arguments else {
-        bail!("usage: load URL SENDERS TRANSACTIONS CONNECTIONS [RATE]");
-    };
-    let (senders, count, connections): (u64, u64, usize) = (senders.parse()?, count.parse()?, connections.parse()?);
-    let pace = rest.first().map(|text| text.parse::<f64>()).transpose()?;
-    let mut connection = Connection::open(url)?;
-    let chain_id = connection.number("eth_chainId", json!([]))?;
-    // New senders each time, so that every run begins at nonce 0.
-    let salt = connection.number("eth_blockNumber", json!([]))?;
-    let key = |n: u64| keccak256([b"load".as_slice(), &salt.to_be_bytes(), &n.to_be_bytes()].concat());
-    let signers = (0..senders).map(|n| Ok(PrivateKeySigner::from_bytes(&key(n))?)).collect::<Result<Vec<_>>>()?;
-    fund(&mut connection, chain_id, &signers)?;
-
-    // Signed before the clock starts. A sender's transactions stay in order: one connection sends them all.
-    let mut lanes = vec![Vec::<(B256, String)>::new(); connections.min(signers.len())];
-    let lane_count = lanes.len();
-    for index in 0..count {
-        let (sender, nonce) = (index % senders, index / senders);
-        let to = Address::from_word(keccak256(index.to_be_bytes()));
-        let signed = sign(&signers[sender as usize], chain_id, nonce, to, U256::from(1))?;
-        lanes[sender as usize % lane_count].push(signed);
-    }
-
-    let latencies = Mutex::new(Vec::with_capacity(count as usize));
-    let start = Instant::now();
-    thread::scope(|scope| {
-        let lanes = lanes.iter().enumerate().map(|(lane, list)| {
-            let (latencies, url) = (&latencies, url.as_str());
-            scope.spawn(move || -> Result<()> {
-                let mut connection = Connection::open(url)?;
-                let mut waiting = Vec::new();
-                for (index, (hash, raw)) in list.iter().enumerate() {
-                    if let Some(pace) = pace {
-                        let due = Duration::from_secs_f64((index * lane_count + lane) as f64 / pace);
-                        thread::sleep(due.saturating_sub(start.elapsed()));
-                        let sent = Instant::now();
-                        connection.call("eth_sendRawTransaction", json!([raw]))?;
-                        connection.wait_for(*hash, Duration::from_micros(500))?;
-                        latencies.lock().expect("no thread panics").push(sent.elapsed().as_secs_f64() * 1e3);
-                    } else {
-                        connection.call("eth_sendRawTransaction", json!([raw]))?;
-                        waiting.push(*hash);
-                    }
-                }
-                waiting.last().map_or(Ok(()), |hash| connection.wait_for(*hash, Duration::from_millis(5)))
-            })
-        });
-        let lanes = lanes.collect::<Vec<_>>();
-        lanes.into_iter().try_for_each(|lane| lane.join().map_err(|_| eyre!("a sender failed"))?)
-    })?;
-    let took = start.elapsed();
-    let mut latencies = latencies.into_inner()?;
-    let mut result = json!({ "transactions": count, "seconds": took.as_secs_f64(), "perSecond": rate(count, took) });
-    if !latencies.is_empty() {
-        let p50 = median(&mut latencies);
-        result["p50ms"] = json!(p50);
-        result["p99ms"] = json!(latencies[(latencies.len() * 99 / 100).min(latencies.len() - 1)]);
-    }
-    println!("{result}");
-    Ok(())
+    let arguments = arguments.iter().map(String::as_str).collect::<Vec<_>>();
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run(&arguments))
 }

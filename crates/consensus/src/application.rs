@@ -1,4 +1,7 @@
-use crate::block::{Context, SealedBlock, encode_context};
+use crate::{
+    block::{Context, SealedBlock, encode_context},
+    pace::Moving,
+};
 use alloy_consensus::transaction::SignerRecoverable as _;
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{
@@ -10,16 +13,9 @@ use commonware_consensus::{
 };
 use commonware_cryptography::{bls12381::primitives::variant::MinSig, ed25519};
 use commonware_glue::stateful::{Application, Finality, Input, Proposed, db::DatabaseSet};
-use commonware_runtime::Clock;
 use futures::{FutureExt as _, StreamExt as _, future::Shared};
-use parking_lot::Mutex;
 use rayon::prelude::*;
-use std::{
-    future::Future,
-    pin::pin,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{future::Future, pin::pin, sync::Arc, time::UNIX_EPOCH};
 use stoa_base::{Block, Recovered};
 use stoa_ledger::{
     Committed, Ledger,
@@ -36,11 +32,12 @@ pub trait Waiting: Clone + Send + Sync + 'static {
     /// `used` has the next nonces of senders with transactions in blocks that are not final yet.
     fn best(&self, base_fee: u64, gas: u64, used: &HashMap<Address, u64>) -> Vec<Arc<Recovered>>;
 
-    /// Whether something can be included.
-    fn is_empty(&self) -> bool;
+    /// Whether nothing can be included on top of blocks that are not final yet: `used` has the next nonces of senders with
+    /// transactions in those.
+    fn is_empty(&self, used: &HashMap<Address, u64>) -> bool;
 
-    /// Resolves when something may have come in.
-    fn arrived(&self) -> impl Future<Output = ()> + Send;
+    /// Resolves when something may have come in since this was called.
+    fn arrived(&self) -> impl Future<Output = ()> + Send + use<Self>;
 
     /// The sender of a waiting transaction, which need not be recovered again.
     fn sender(&self, hash: &B256) -> Option<Address>;
@@ -52,60 +49,30 @@ pub trait Waiting: Clone + Send + Sync + 'static {
     fn finalized(&self, committed: &Committed);
 }
 
-/// How often blocks come.
-#[derive(Clone, Copy, Debug)]
-pub struct Pace {
-    /// At least this long between blocks while transactions wait.
-    pub busy: Duration,
-    /// An empty block after this long without transactions.
-    pub idle: Duration,
-}
-
 /// The ledger as consensus drives it.
 #[derive(Clone)]
 pub struct LedgerApplication {
     ledger: Ledger,
     first: SealedBlock,
     beneficiary: Address,
-    pace: Pace,
     max_bytes: usize,
+    moving: Moving,
     /// Resolves when the state database has joined the ledger.
     ready: Shared<futures::future::BoxFuture<'static, ()>>,
-    /// When this node last built a block.
-    built: Arc<Mutex<SystemTime>>,
 }
 
 impl LedgerApplication {
     /// `beneficiary` gets the tips of blocks built here; blocks have at most `max_bytes` of transactions.
-    pub fn new(
+    pub(crate) fn new(
         ledger: Ledger,
         first: SealedBlock,
         beneficiary: Address,
-        pace: Pace,
         max_bytes: usize,
+        moving: Moving,
         ready: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
         let ready = ready.boxed().shared();
-        Self { ledger, first, beneficiary, pace, max_bytes, ready, built: Arc::new(Mutex::new(UNIX_EPOCH)) }
-    }
-
-    /// Waits until it is time for a block: at once when transactions wait, but not faster than the pace.
-    async fn pace(&self, clock: &impl Clock, waiting: &impl Waiting) {
-        let last = *self.built.lock();
-        let busy = last + self.pace.busy;
-        if clock.current() < busy {
-            clock.sleep_until(busy).await;
-        }
-        let idle = last + self.pace.idle;
-        while waiting.is_empty() && clock.current() < idle {
-            let mut arrived = pin!(waiting.arrived().fuse());
-            let mut over = pin!(clock.sleep_until(idle).fuse());
-            futures::select! {
-                () = arrived => {}
-                () = over => {}
-            }
-        }
-        *self.built.lock() = clock.current();
+        Self { ledger, first, beneficiary, max_bytes, moving, ready }
     }
 }
 
@@ -199,7 +166,6 @@ impl<E: Runtime, W: Waiting> Application<E> for Node<W> {
         let application = &self.application;
         application.ready.clone().await;
         let parent = pin!(ancestry).next().await?.inner().clone();
-        application.pace(&clock, &self.waiting).await;
         let now = clock.current().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let choices = Choices {
             timestamp: now.max(parent.header().timestamp),
@@ -270,6 +236,7 @@ impl<E: Runtime, W: Waiting> Application<E> for Node<W> {
         (): (),
         _: <State<E> as DatabaseSet<E>>::Readers,
     ) {
+        let _moving = self.application.moving.lock().await;
         let published = self.application.ledger.publish(block.hash());
         let committed = published.unwrap_or_else(|error| panic!("cannot show a final block: {error}"));
         self.waiting.finalized(&committed);

@@ -1,6 +1,7 @@
 use crate::{
-    application::{LedgerApplication, Node, Pace, Scheme, Waiting},
+    application::{LedgerApplication, Node, Scheme, Waiting},
     block::SealedBlock,
+    pace::{Moving, Pace, Paced},
 };
 use alloy_primitives::Address;
 use commonware_broadcast::buffered;
@@ -217,9 +218,10 @@ where
     let ready = async move {
         let _ = ready.await;
     };
-    let application = LedgerApplication::new(ledger.clone(), first, beneficiary, pace, max_bytes, ready);
+    let moving = Moving::default();
+    let application = LedgerApplication::new(ledger.clone(), first, beneficiary, max_bytes, moving.clone(), ready);
     let stateful = StatefulConfig {
-        application: Node { application, waiting },
+        application: Node { application, waiting: waiting.clone() },
         db_config: state,
         provider: (),
         marshal: (marshal_mailbox.clone(), floor),
@@ -256,11 +258,12 @@ where
     ledger.attach(database).await.unwrap_or_else(|error| panic!("{error}"));
     let _ = joined.send(());
 
+    let paced = Paced::new(runtime.child("pace"), deferred.clone(), ledger, waiting, pace, moving);
     let simplex = simplex::Config {
         scheme,
         elector: RoundRobin::<Sha256>::default(),
         blocker,
-        automaton: deferred.clone(),
+        automaton: paced,
         relay: deferred.clone(),
         reporter: deferred,
         strategy: Sequential,

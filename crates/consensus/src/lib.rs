@@ -5,7 +5,7 @@
 //! once a quorum has signed it; what is final never changes.
 //!
 //! ```text
-//!  simplex ──propose, verify──▶ Deferred ──▶ Stateful ──▶ Node ──build, verify──▶ Ledger
+//!  simplex ──propose, verify──▶ Paced ──▶ Deferred ──▶ Stateful ──▶ Node ──build, verify──▶ Ledger
 //!     │                                        ▲            └──record, publish──▶ Ledger
 //!     └──certificates──▶ marshal ──final blocks┘
 //! ```
@@ -13,11 +13,13 @@
 mod application;
 mod block;
 mod engine;
+mod pace;
 mod single;
 #[cfg(test)]
 mod tests;
 
-pub use application::{LedgerApplication, Node, Pace, Scheme, Waiting};
+pub use application::{LedgerApplication, Node, Scheme, Waiting};
 pub use block::{Context, SealedBlock};
 pub use engine::{BLOCK_OVERHEAD, CHANNELS, Config, start};
+pub use pace::Pace;
 pub use single::{Single, start as start_single};

@@ -1,6 +1,7 @@
 use crate::{
-    application::{Pace, Scheme, Waiting},
+    application::{Scheme, Waiting},
     engine::{self, BLOCK_OVERHEAD, CHANNELS},
+    pace::Pace,
 };
 use alloy_primitives::Address;
 use commonware_cryptography::{

@@ -26,12 +26,12 @@ impl Waiting for List {
         self.0.lock().clone()
     }
 
-    fn is_empty(&self) -> bool {
+    fn is_empty(&self, _: &HashMap<Address, u64>) -> bool {
         self.0.lock().is_empty()
     }
 
-    async fn arrived(&self) {
-        std::future::pending::<()>().await;
+    fn arrived(&self) -> impl Future<Output = ()> + Send + use<> {
+        std::future::pending()
     }
 
     fn sender(&self, _: &B256) -> Option<Address> {

@@ -167,6 +167,20 @@ impl Pool {
         Best::new(self.clone(), base_fee, used)
     }
 
+    /// Whether nothing is pending but what `used` says is in blocks that are not final yet: the next nonces of the senders
+    /// of their transactions.
+    pub fn is_empty_after(&self, used: &HashMap<Address, u64>) -> bool {
+        let table = self.table();
+        let included = used.iter().filter_map(|(sender, next)| {
+            let queue = table.queue(sender)?;
+            Some(
+                usize::try_from(next.saturating_sub(queue.account.nonce))
+                    .map_or(queue.pending(), |used| used.min(queue.pending())),
+            )
+        });
+        table.pending() == included.sum::<usize>()
+    }
+
     /// Takes over what a block changed: accounts with their new nonce and balance, and the transactions it included.
     /// Drops those, and what is stale or can no longer be paid for; what a gap held back may become pending.
     ///

@@ -90,14 +90,18 @@ impl Waiting for Mempool {
         best
     }
 
-    fn is_empty(&self) -> bool {
-        self.pool.get().is_none_or(|pool| pool.status().pending == 0)
+    fn is_empty(&self, used: &HashMap<Address, u64>) -> bool {
+        self.pool.get().is_none_or(|pool| pool.is_empty_after(used))
     }
 
-    async fn arrived(&self) {
-        match self.pool.get() {
-            Some(pool) => drop(pool.subscribe().recv().await),
-            None => self.opened.notified().await,
+    fn arrived(&self) -> impl Future<Output = ()> + Send + use<> {
+        let opened = self.opened.clone().notified_owned();
+        let mut events = self.pool.get().map(Pool::subscribe);
+        async move {
+            match &mut events {
+                Some(events) => drop(events.recv().await),
+                None => opened.await,
+            }
         }
     }
 

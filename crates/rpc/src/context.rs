@@ -6,6 +6,7 @@ use crate::{
     protocol::{self, Body, Request},
     recent::Recent,
     subscriptions::Subscriptions,
+    workers::{Crashed, Workers},
 };
 use alloy_primitives::B256;
 use alloy_signer_local::PrivateKeySigner;
@@ -21,7 +22,7 @@ use std::{
 use stoa_base::Block;
 use stoa_ledger::{Committed, Ledger, StateAt};
 use stoa_mempool::Pool;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::time::Instant;
 
 /// What says how the next block is going to be.
 pub(crate) type NextBlock = Box<dyn Fn(&Ledger) -> BlockEnv + Send + Sync>;
@@ -35,8 +36,8 @@ pub(crate) struct Node {
     pub accounts: Vec<PrivateKeySigner>,
     pub client_version: String,
     pub next_block: Option<NextBlock>,
-    pub reads: Arc<Semaphore>,
-    pub executions: Arc<Semaphore>,
+    pub reads: Workers,
+    pub executions: Workers,
     pub filters: Filters,
     pub recent: Recent,
     pub subscriptions: Arc<AtomicUsize>,
@@ -229,18 +230,12 @@ impl Context {
 
     async fn run<T: Send + 'static>(
         &self,
-        workers: &Arc<Semaphore>,
+        workers: &Workers,
         work: impl FnOnce(&Self) -> Result<T, RpcError> + Send + 'static,
     ) -> Result<T, RpcError> {
-        let crashed = || RpcError::new(-32603, "method handler crashed");
-        let permit = workers.clone().acquire_owned().await.map_err(|_| crashed())?;
         let context = self.clone();
-        let job = tokio::task::spawn_blocking(move || {
-            // The place is given back when the work ends, not when the client goes away.
-            let _permit = permit;
-            work(&context)
-        });
-        job.await.map_err(|_| crashed())?
+        let outcome = workers.run(move || work(&context)).await;
+        outcome.unwrap_or_else(|Crashed| Err(RpcError::new(-32603, "method handler crashed")))
     }
 
     /// Answers a body; `None` if it holds only notifications. The answer is counted until it has been sent.

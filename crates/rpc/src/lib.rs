@@ -53,6 +53,7 @@ mod trace;
 mod txpool;
 pub mod view;
 mod websocket;
+mod workers;
 
 pub use config::{Config, Origins};
 pub use context::Context;

@@ -7,6 +7,7 @@ use crate::{
     filters::Filters,
     http,
     recent::Recent,
+    workers::Workers,
 };
 use alloy_signer_local::PrivateKeySigner;
 use axum::Router;
@@ -131,8 +132,8 @@ impl Builder {
         let local = listener.local_addr()?;
         let memory = Budget::new(self.config.max_buffered_bytes);
         let node = Arc::new(Node {
-            reads: Arc::new(Semaphore::new(self.config.read_workers.max(1))),
-            executions: Arc::new(Semaphore::new(self.config.execution_workers.max(1))),
+            reads: Workers::start("rpc-read", self.config.read_workers)?,
+            executions: Workers::start("rpc-execute", self.config.execution_workers)?,
             ledger: self.ledger,
             pool: self.pool,
             config: self.config,
