@@ -5,13 +5,14 @@
 
 use parking_lot::{Condvar, Mutex};
 use std::{
+    any::Any,
     collections::VecDeque,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
 };
-use tokio::sync::oneshot;
+use tokio::{runtime::Handle, sync::oneshot};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -37,16 +38,24 @@ struct Queue {
 pub(crate) struct Crashed;
 
 impl Workers {
-    /// Starts the threads.
+    /// Starts the threads; their work may use this task's runtime.
     ///
     /// # Errors
     ///
     /// If the system has none left.
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime.
     pub fn start(name: &str, threads: usize) -> io::Result<Self> {
         let workers = Self(Arc::default());
+        let runtime = Handle::current();
         for _ in 0..threads.max(1) {
-            let shared = workers.0.clone();
-            thread::Builder::new().name(name.to_owned()).spawn(move || shared.serve())?;
+            let (shared, runtime) = (workers.0.clone(), runtime.clone());
+            thread::Builder::new().name(name.to_owned()).spawn(move || {
+                let _context = runtime.enter();
+                shared.serve();
+            })?;
         }
         Ok(workers)
     }
@@ -98,17 +107,26 @@ impl Shared {
             };
             drop(queue);
             // What a job leaves half done when it panics is its own: the threads share the queue alone.
-            if catch_unwind(AssertUnwindSafe(job)).is_err() {
-                tracing::error!("a request's work panicked");
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(job)) {
+                let said = panic_message(&*panic);
+                tracing::error!(said, "a request's work panicked");
             }
         }
     }
 }
 
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        time::Duration,
+    };
 
     #[tokio::test]
     async fn all_work_is_done_and_a_panic_spoils_only_its_own() {
@@ -123,6 +141,13 @@ mod tests {
         for (n, outcome) in outcomes.into_iter().enumerate() {
             assert_eq!(outcome.ok(), (n % 10 != 3).then_some(n));
         }
+    }
+
+    #[tokio::test]
+    async fn work_may_wait_for_the_runtime() {
+        let workers = Workers::start("test", 1).unwrap();
+        let sleep = || Handle::current().block_on(tokio::time::sleep(Duration::from_millis(1)));
+        workers.run(sleep).await.unwrap();
     }
 
     #[tokio::test]
