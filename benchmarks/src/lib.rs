@@ -1,5 +1,6 @@
 //! What the benchmarks share: accounts, transactions, and figures in a table.
 
+pub mod chain;
 pub mod node;
 pub mod wire;
 
@@ -47,4 +48,15 @@ pub fn median(figures: &mut [f64]) -> f64 {
 /// Prints a row of the table: what, ours, the other's, the ratio, and what is to be reached.
 pub fn row(what: &str, ours: f64, other: f64, unit: &str, goal: &str) {
     println!("| {what} | {ours:.0} {unit} | {other:.0} {unit} | {:.2} | {goal} |", ours / other);
+}
+
+/// The same numbers in each run, evenly spread (xorshift64).
+pub fn random() -> impl FnMut() -> u64 {
+    let mut next = 0x2545_f491_4f6c_dd1d_u64;
+    move || {
+        next ^= next << 13;
+        next ^= next >> 7;
+        next ^= next << 17;
+        next
+    }
 }

@@ -3,7 +3,6 @@
 
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex};
 use alloy_sol_types::{SolCall, sol};
-use commonware_runtime::{Runner as _, tokio};
 use eyre::Result;
 use revm::{
     Context, DatabaseCommit as _, ExecuteEvm as _, MainBuilder as _, MainContext as _,
@@ -13,17 +12,13 @@ use revm::{
     state::{AccountInfo, Bytecode},
 };
 use std::{
-    num::NonZeroUsize,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
-use stoa_base::{Account, Fees, Genesis, Recovered};
-use stoa_benchmarks::{CHAIN_ID, account, median, rate, row, transaction};
-use stoa_ledger::{
-    Direct, LedgerConfig,
-    execute::{Choices, Refusal, Transactions, tx_env},
-};
+use stoa_base::{Account, Genesis, Recovered};
+use stoa_benchmarks::{CHAIN_ID, account, chain, median, random, rate, row, transaction};
+use stoa_ledger::execute::tx_env;
 
 sol! {
     function transfer(address to, uint256 value) external returns (bool);
@@ -41,28 +36,8 @@ enum Kind {
     Mixed,
 }
 
-struct All(std::vec::IntoIter<Arc<Recovered>>);
-
-impl Transactions for All {
-    fn next(&mut self, _: u64) -> Option<Arc<Recovered>> {
-        self.0.next()
-    }
-
-    fn refuse(&mut self, _: &Recovered, why: Refusal) -> Result<(), Refusal> {
-        Err(why)
-    }
-}
-
 fn genesis(accounts: u64) -> Genesis {
-    let rich = Account { balance: U256::from(10).pow(U256::from(30)), ..Account::default() };
-    let mut genesis = Genesis {
-        chain_id: CHAIN_ID,
-        timestamp: 1,
-        gas_limit: 10_000_000_000,
-        fees: Fees { elasticity: 1, ..Fees::default() },
-        development: true,
-        alloc: (0..accounts).map(|n| (account(n), rich.clone())).collect(),
-    };
+    let mut genesis = chain::genesis(accounts);
     let code = Bytes::from(hex::decode(include_str!("../../contracts/Token.hex").trim()).expect("the file is hex"));
     let storage = (0..accounts).map(|n| (balance_slot(account(n)), B256::from(U256::from(1) << 100)));
     genesis.alloc.insert(TOKEN, Account { nonce: 1, code, storage: storage.collect(), ..Account::default() });
@@ -84,13 +59,7 @@ fn balance_slot(owner: Address) -> B256 {
 /// Blocks of transactions among `accounts`, each sent by another account of its block.
 fn blocks(kind: Kind, accounts: u64, count: u64) -> Vec<Vec<Arc<Recovered>>> {
     let mut nonces = vec![0; accounts as usize];
-    let mut next = 0x2545_f491_4f6c_dd1d_u64;
-    let mut random = move || {
-        next ^= next << 13;
-        next ^= next >> 7;
-        next ^= next << 17;
-        next
-    };
+    let mut random = random();
     let mut one = |index: u64| {
         let (from, to) = (random() % accounts, account(random() % accounts));
         let nonce = nonces[from as usize];
@@ -110,29 +79,13 @@ fn blocks(kind: Kind, accounts: u64, count: u64) -> Vec<Vec<Arc<Recovered>>> {
 }
 
 fn ours(folder: &Path, genesis: Genesis, blocks: &[Vec<Arc<Recovered>>]) -> Vec<f64> {
-    let config = tokio::Config::new().with_storage_directory(folder.join("state"));
-    tokio::Runner::new(config).start(async |runtime| {
-        let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let config = LedgerConfig { durable: false, ..LedgerConfig::new(folder.join("history")) };
-        let mut chain =
-            Box::pin(Direct::open(runtime, genesis, config, 1 << 30, threads)).await.expect("the chain opens");
+    chain::with(folder, genesis, async |chain| {
         let mut rates = Vec::new();
         for block in blocks {
-            let timestamp = chain.ledger().head().header().timestamp + 1;
-            let choices = Choices {
-                timestamp,
-                beneficiary: Address::ZERO,
-                prevrandao: B256::ZERO,
-                base_fee: None,
-                gas_limit: None,
-            };
             let start = Instant::now();
-            let all = Box::new(All(block.clone().into_iter()));
-            let committed = chain.mine(&choices, all, block).await.expect("the block executes");
+            chain::mine(chain, block).await;
             rates.push(rate(PER_BLOCK, start.elapsed()));
-            assert!(committed.receipts.iter().all(|receipt| receipt.success), "a transaction failed");
         }
-        chain.sync().await.expect("the state is written");
         rates
     })
 }
