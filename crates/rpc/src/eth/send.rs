@@ -19,7 +19,7 @@ use tokio::{
 
 pub(super) fn register(methods: &mut Methods) {
     methods
-        .read("eth_sendRawTransaction", |context, params| {
+        .instant("eth_sendRawTransaction", |context, params| {
             let mut reader = params.reader()?;
             let Data(raw) = reader.required()?;
             reader.end()?;
