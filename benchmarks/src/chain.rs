@@ -57,17 +57,17 @@ pub async fn mine(chain: &mut Chain, block: &[Arc<Recovered>]) -> Committed {
         base_fee: None,
         gas_limit: None,
     };
-    let all = Box::new(All(block.to_vec().into_iter()));
+    let all = Box::new(All(block.iter()));
     let committed = chain.mine(&choices, all, block).await.expect("the block executes");
     assert!(committed.receipts.iter().all(|receipt| receipt.success), "a transaction failed");
     committed
 }
 
-struct All(std::vec::IntoIter<Arc<Recovered>>);
+struct All<'a>(std::slice::Iter<'a, Arc<Recovered>>);
 
-impl Transactions for All {
+impl Transactions for All<'_> {
     fn next(&mut self, _: u64) -> Option<Arc<Recovered>> {
-        self.0.next()
+        self.0.next().cloned()
     }
 
     fn refuse(&mut self, _: &Recovered, why: Refusal) -> Result<(), Refusal> {

@@ -1,7 +1,7 @@
 //! Values of the state, as peers send them to whoever syncs.
 
 use crate::Target;
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
 use commonware_codec::{Copying, DecodeExt as _, Encode as _, EncodeSize as _};
 use stoa_ledger::state::{AccountLeaf, Leaf};
 
@@ -16,9 +16,8 @@ fn run(bytes: &[u8]) -> bool {
 }
 
 fn seeds() -> Vec<Vec<u8>> {
-    let rich = AccountLeaf { nonce: 1 << 40, balance: U256::from(10).pow(U256::from(24)), ..AccountLeaf::default() };
-    let contract =
-        AccountLeaf { code_hash: B256::repeat_byte(7), delegate: Some(Address::repeat_byte(8)), ..rich.clone() };
+    let rich = AccountLeaf::new(1 << 40, U256::from(10).pow(U256::from(24)), KECCAK256_EMPTY, None);
+    let contract = AccountLeaf::new(rich.nonce, rich.balance, B256::repeat_byte(7), Some(Address::repeat_byte(8)));
     let leaves = [
         Leaf::Account(AccountLeaf::default()),
         Leaf::Account(rich),

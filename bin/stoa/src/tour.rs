@@ -262,7 +262,7 @@ async fn walk(running: up::Running, wallets: Vec<Wallet>, json: bool, report: &m
     }
 
     head(5, "Trust nobody: a proof");
-    let proof = client.prove(bob.address(), &[]).await?;
+    let proof = client.prove(bob.address(), &[], None).await?;
     let trusted: BlockHash = client.call("eth_getBlockByNumber", (proof.block_number, false)).await?;
     let proven = proof.verify(trusted.hash, bob.address(), &[]).wrap_err("the node's proof does not hold")?;
     report.proven_balance = proven.balance;

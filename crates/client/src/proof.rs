@@ -94,7 +94,7 @@ impl ProofReply {
         let account = decode(&self.account_proof)?;
         let (balance, nonce, code_hash) = match verify_key(root, account_key(&address), &account)? {
             None => (U256::ZERO, 0, KECCAK256_EMPTY),
-            Some(Leaf::Account(account)) => (account.balance, account.nonce, account.code_hash),
+            Some(Leaf::Account(account)) => (account.balance, account.nonce, account.code_hash()),
             Some(_) => return Err(InvalidProof::Kind("an account")),
         };
         let slot = |slot: &SlotProof| match verify_key(root, slot_key(&address, &slot.key), &decode(&slot.proof)?)? {

@@ -99,12 +99,19 @@ impl Client {
         Ok(self.call::<U256>("eth_blockNumber", ()).await?.saturating_to())
     }
 
-    /// What an account and slots of it hold at the newest block, with proofs to [`verify`](ProofReply::verify).
+    /// What an account and slots of it hold at block `number`, or at the newest, with proofs to
+    /// [`verify`](ProofReply::verify).
     ///
     /// # Errors
     ///
     /// See [`ClientError`].
-    pub async fn prove(&self, address: Address, slots: &[U256]) -> Result<ProofReply, ClientError> {
-        self.call("stoa_getProof", (address, slots, "latest")).await
+    pub async fn prove(
+        &self,
+        address: Address,
+        slots: &[U256],
+        number: Option<u64>,
+    ) -> Result<ProofReply, ClientError> {
+        let block = number.map_or_else(|| "latest".to_owned(), |number| format!("{number:#x}"));
+        self.call("stoa_getProof", (address, slots, block)).await
     }
 }

@@ -114,6 +114,20 @@ impl<DB: Send + Sync + 'static> AttachableResolver<DB> for NoPeers {
     async fn attach_database(&self, _: Shared<DB>) {}
 }
 
+/// Blocks and certificates that are kept for peers that have fallen behind.
+const RETAINED_BLOCKS: usize = 10_000;
+
+/// What is given up of consensus and state: nothing that belongs to the last `window` blocks, whose states can be proven.
+fn prune_config(window: u64) -> Option<PruneConfig> {
+    // The targets of all these blocks are in memory, some 100 bytes each: an archive prunes nothing.
+    let window = usize::try_from(window).ok().filter(|window| *window <= 1 << 20)?;
+    Some(PruneConfig {
+        maintenance_interval: NZUsize!(1000),
+        retained_marshal_blocks: RETAINED_BLOCKS.max(window),
+        retained_qmdb_blocks: window,
+    })
+}
+
 /// How what marshal keeps is laid out.
 fn archive<C>(name: &str, codec_config: C, page_cache: CacheRef) -> prunable::Config<EightCap, C> {
     prunable::Config {
@@ -233,11 +247,7 @@ where
             apply_batch_size: NZU64!(4096),
             max_outstanding_requests: NZUsize!(8),
         },
-        prune_config: Some(PruneConfig {
-            maintenance_interval: NZUsize!(1000),
-            retained_marshal_blocks: 10_000,
-            retained_qmdb_blocks: 0,
-        }),
+        prune_config: prune_config(ledger.window()),
         strategy: Sequential,
     };
     let (stateful, stateful_mailbox) = Stateful::new(runtime.child("stateful"), stateful);

@@ -7,8 +7,8 @@ use crate::{
     execute::{self, Changes, Choices, Executed, ExecutionError, Rules, Summary, Transactions},
     genesis::first_block,
     history::{History, matching_logs},
-    state::{self, Batch, Key, KeyProof, Leaf, Runtime, Sealed, State, StateConfig, account_key, slot_key},
-    view::{BatchSource, StateCache},
+    state::{self, Batch, Key, KeyProof, Leaf, PastState, Runtime, Sealed, State, StateConfig, account_key, slot_key},
+    view::{BatchSource, Source, StateCache},
 };
 use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, B256, Bytes, Log, U256, map::HashMap};
@@ -21,7 +21,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, OnceLock},
 };
-use stoa_base::{Block, Genesis, Receipt, Recovered};
+use stoa_base::{Block, Genesis, Receipt, Recovered, Seal};
 use stoa_contract::Natives;
 use tokio::sync::broadcast;
 
@@ -30,6 +30,9 @@ const EVENTS: usize = 1024;
 
 /// How many transactions of recent blocks stay decoded in memory.
 const RECENT_TRANSACTIONS: u64 = 200_000;
+
+/// For how many past blocks proofs can be made without reading the state's log again.
+const PAST_STATES: usize = 4;
 
 /// Where and how much a [`Ledger`] keeps.
 #[derive(Clone, Debug)]
@@ -84,6 +87,8 @@ struct Inner {
     pending: Mutex<HashMap<B256, Pending>>,
     recent: Cache<u64, Committed, ByTransactions>,
     events: broadcast::Sender<Committed>,
+    /// What proofs against past blocks were made from last, by the size of the state's log, newest first.
+    past: futures::lock::Mutex<Vec<(u64, Arc<PastState>)>>,
 }
 
 #[derive(Clone)]
@@ -105,6 +110,12 @@ impl Weighter<u64, Committed> for ByTransactions {
 trait StateReader: Send + Sync {
     fn get(&self, key: Key) -> BoxFuture<'_, Result<Option<Leaf>, LedgerError>>;
     fn prove(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<(B256, Vec<KeyProof>), LedgerError>>;
+    fn past<'a>(&'a self, seal: &'a Seal) -> BoxFuture<'a, Result<PastState, LedgerError>>;
+    fn prove_past<'a>(
+        &'a self,
+        past: &'a PastState,
+        keys: &'a [Key],
+    ) -> BoxFuture<'a, Result<Vec<KeyProof>, LedgerError>>;
 }
 
 impl<E: Runtime> StateReader for State<E> {
@@ -117,6 +128,18 @@ impl<E: Runtime> StateReader for State<E> {
 
     fn prove(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<(B256, Vec<KeyProof>), LedgerError>> {
         Box::pin(state::prove(self, keys))
+    }
+
+    fn past<'a>(&'a self, seal: &'a Seal) -> BoxFuture<'a, Result<PastState, LedgerError>> {
+        Box::pin(PastState::read(self, seal))
+    }
+
+    fn prove_past<'a>(
+        &'a self,
+        past: &'a PastState,
+        keys: &'a [Key],
+    ) -> BoxFuture<'a, Result<Vec<KeyProof>, LedgerError>> {
+        Box::pin(past.prove(self, keys))
     }
 }
 
@@ -219,6 +242,7 @@ impl Ledger {
             pending: Mutex::default(),
             recent: Cache::with_weighter(4096, RECENT_TRANSACTIONS, ByTransactions),
             events: broadcast::Sender::new(EVENTS),
+            past: futures::lock::Mutex::default(),
             config,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -337,6 +361,11 @@ impl Ledger {
         Ok(found)
     }
 
+    /// Of how many blocks back the state can be read and proven; `u64::MAX` for an archive.
+    pub fn window(&self) -> u64 {
+        self.inner.config.history
+    }
+
     /// State after block `number`.
     ///
     /// # Errors
@@ -358,29 +387,55 @@ impl Ledger {
         head.saturating_sub(self.inner.config.history).max(self.inner.history.oldest_state())
     }
 
-    /// Proves an account and slots of it against the head's state root.
+    /// Proves an account and slots of it against the state root of block `number`.
+    ///
+    /// At the newest block that takes next to nothing; the first proof at an earlier one reads the part of the state's log
+    /// that was needed then, some microseconds for each account there was.
     ///
     /// # Errors
     ///
-    /// If the state can't be read.
-    pub async fn prove(&self, address: Address, slots: &[U256]) -> Result<AccountProof, LedgerError> {
+    /// As [`state`](Self::state), and [`LedgerError::TooLarge`] if the state of a past block was too large for that.
+    pub async fn prove(&self, number: u64, address: Address, slots: &[U256]) -> Result<AccountProof, LedgerError> {
+        self.state(number)?;
+        let head = self.head().number();
+        let block = self.block(number)?.ok_or(LedgerError::Unknown { asked: number, head })?.block;
         let keys = std::iter::once(account_key(&address))
             .chain(slots.iter().map(|slot| slot_key(&address, slot)))
             .collect::<Vec<_>>();
-        // The head moves on when the state already has: try again until both are of one block.
-        loop {
-            let (root, mut proofs) = self.reader()?.prove(keys.clone()).await?;
-            let head = self.head();
-            if head.header().state_root == root {
-                let account = proofs.remove(0);
-                return Ok(AccountProof { block: head, account, slots: proofs });
+        let mut proofs = self.prove_keys(&block, keys).await?;
+        let account = proofs.remove(0);
+        Ok(AccountProof { block, account, slots: proofs })
+    }
+
+    async fn prove_keys(&self, block: &Block, keys: Vec<Key>) -> Result<Vec<KeyProof>, LedgerError> {
+        let (reader, root) = (self.reader()?, block.header().state_root);
+        if block.number() == self.head().number() {
+            let (newest, proofs) = reader.prove(keys.clone()).await?;
+            // Else the state has moved on meanwhile, or was set by hand after the block.
+            if newest == root {
+                return Ok(proofs);
             }
-            if self.inner.genesis.development && self.inner.cache.version() == head.number() {
-                let what = "the state was set by hand after this block: mine one more".into();
-                return Err(LedgerError::Storage(what));
-            }
-            futures_yield().await;
         }
+        let size = block.seal().ops_end;
+        let past = {
+            // One at a time: whoever waits may find what it wants.
+            let mut past = self.inner.past.lock().await;
+            match past.iter().position(|(known, _)| *known == size) {
+                Some(at) => past[at].1.clone(),
+                None => {
+                    let read = Arc::new(reader.past(block.seal()).await?);
+                    past.truncate(PAST_STATES - 1);
+                    past.insert(0, (size, read.clone()));
+                    read
+                }
+            }
+        };
+        let proofs = reader.prove_past(&past, &keys).await?;
+        for (key, proof) in keys.iter().zip(&proofs) {
+            let checked = state::verify_key(root, *key, proof);
+            checked.map_err(|why| LedgerError::Damaged(format!("the state of block {}: {why}", block.number())))?;
+        }
+        Ok(proofs)
     }
 
     fn reader(&self) -> Result<&dyn StateReader, LedgerError> {
@@ -441,7 +496,7 @@ impl Ledger {
         transactions: Box<dyn Transactions + '_>,
         ahead: &[Arc<Recovered>],
     ) -> Result<(Block, Sealed<E>), ExecutionError> {
-        let executed = self.execute(&batch, parent, choices, transactions, ahead).await?;
+        let executed = self.execute(&BatchSource::<E>(&batch), parent, choices, transactions, ahead).await?;
         let number = executed.header.number;
         let summary = Summary::begin(&executed);
         let sealed = state::seal(batch, &executed.changes, number).await?;
@@ -468,6 +523,20 @@ impl Ledger {
         block: &Block,
         senders: Vec<Arc<Recovered>>,
     ) -> Result<Sealed<E>, InvalidBlock> {
+        let executed = self.execute_known(&BatchSource::<E>(&batch), parent, block, senders).await?;
+        let sealed = self.seal_known(batch, block, &executed).await?;
+        self.remember(block, executed);
+        Ok(sealed)
+    }
+
+    /// Executes a known block: the first half of [`verify`](Self::verify).
+    pub(crate) async fn execute_known<S: Source>(
+        &self,
+        source: &S,
+        parent: &Block,
+        block: &Block,
+        senders: Vec<Arc<Recovered>>,
+    ) -> Result<Executed, InvalidBlock> {
         let header = block.header();
         let choices = Choices {
             timestamp: header.timestamp,
@@ -480,8 +549,18 @@ impl Ledger {
             return Err(InvalidBlock::Timestamp { block: header.timestamp, parent: parent.header().timestamp });
         }
         let all = Box::new(Fixed(senders.iter()));
-        let executed = self.execute(&batch, parent, &choices, all, &senders).await?;
-        let summary = Summary::begin(&executed);
+        Ok(self.execute(source, parent, &choices, all, &senders).await?)
+    }
+
+    /// Computes the root and checks all that a block claims: the second half of [`verify`](Self::verify).
+    pub(crate) async fn seal_known<E: Runtime>(
+        &self,
+        batch: Batch<E>,
+        block: &Block,
+        executed: &Executed,
+    ) -> Result<Sealed<E>, InvalidBlock> {
+        let header = block.header();
+        let summary = Summary::begin(executed);
         let sealed = state::seal(batch, &executed.changes, header.number).await?;
         let seal = state::seal_of(&sealed, block.seal().context.clone());
         let mut expected = executed.header.clone();
@@ -491,7 +570,6 @@ impl Ledger {
         if expected != *header || seal != *block.seal() {
             return Err(InvalidBlock::Mismatch { expected: Box::new(expected), claimed: Box::new(header.clone()) });
         }
-        self.remember(block, executed);
         Ok(sealed)
     }
 
@@ -518,9 +596,9 @@ impl Ledger {
         }
     }
 
-    async fn execute<E: Runtime>(
+    async fn execute<S: Source>(
         &self,
-        batch: &Batch<E>,
+        source: &S,
         parent: &Block,
         choices: &Choices,
         transactions: Box<dyn Transactions + '_>,
@@ -532,16 +610,7 @@ impl Ledger {
             known.or_else(|| Some(self.block(number).ok()??.block.hash()))
         };
         let rules = self.rules(&look_up);
-        execute::execute(
-            &rules,
-            &BatchSource::<E>(batch),
-            pending,
-            (parent.header(), parent.hash()),
-            choices,
-            transactions,
-            ahead,
-        )
-        .await
+        execute::execute(&rules, source, pending, (parent.header(), parent.hash()), choices, transactions, ahead).await
     }
 
     /// What blocks that are not final yet changed, from `hash` backwards, and their numbers and hashes.
@@ -571,10 +640,16 @@ impl Ledger {
         nonces
     }
 
-    fn remember(&self, block: &Block, executed: Executed) {
+    /// Keeps what the execution of a block left behind until the block is final.
+    pub(crate) fn remember(&self, block: &Block, executed: Executed) {
         let committed =
             Committed { block: Arc::new(block.clone()), receipts: executed.receipts, senders: executed.senders };
         self.inner.pending.lock().insert(block.hash(), Pending { committed, changes: executed.changes });
+    }
+
+    /// Drops what blocks that are not final left behind.
+    pub(crate) fn forget_pending(&self) {
+        self.inner.pending.lock().clear();
     }
 
     /// Writes an executed block to the history: to be called when it is final and before the state changes.
@@ -622,23 +697,10 @@ impl Ledger {
     /// Sets head and cache back after the state was changed by hand.
     pub(crate) fn reset(&self, head: Arc<Block>) {
         self.inner.recent.retain(|number, _| *number <= head.number());
-        self.inner.pending.lock().clear();
+        self.forget_pending();
         self.inner.cache.reset(head.number());
         *self.inner.head.write() = head;
     }
-}
-
-/// Lets other tasks run once.
-async fn futures_yield() {
-    let mut yielded = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut yielded, true) {
-            return std::task::Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        std::task::Poll::Pending
-    })
-    .await;
 }
 
 /// A block's transactions as they stand: none may be refused.

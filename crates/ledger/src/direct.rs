@@ -3,10 +3,10 @@
 //! For contract developers (`stoa dev`) and tests. State can be set by hand, and set back to a snapshot.
 
 use crate::{
-    Committed, Ledger, LedgerConfig, LedgerError,
-    execute::{Change, Changes, Choices, ExecutionError, Transactions},
-    state::{self, Leaf, Runtime, State, account_key, code_key, slot_key},
-    view::as_account,
+    Committed, InvalidBlock, Ledger, LedgerConfig, LedgerError,
+    execute::{Change, Changes, Choices, Executed, ExecutionError, Transactions},
+    state::{self, AccountLeaf, Leaf, Runtime, State, account_key, code_key, slot_key},
+    view::{StateSource, as_account},
 };
 use alloy_primitives::{Address, Bytes, U256, keccak256, map::HashMap};
 use commonware_glue::stateful::db::DatabaseSet;
@@ -15,6 +15,7 @@ use stoa_base::{Block, Genesis, Recovered};
 
 /// A ledger and its state database, for one caller at a time.
 pub struct Direct<E: Runtime> {
+    runtime: E,
     ledger: Ledger,
     state: State<E>,
     /// Old values of everything that changed since the first snapshot, oldest first.
@@ -57,12 +58,12 @@ impl<E: Runtime> Direct<E> {
     ) -> Result<Self, LedgerError> {
         let state_config = state::config(&runtime, "stoa", cache, threads);
         let ledger = Ledger::open(runtime.child("genesis"), genesis, config, state_config.clone()).await?;
-        let state = <State<E> as DatabaseSet<E>>::init(runtime, state_config, None).await;
+        let state = <State<E> as DatabaseSet<E>>::init(runtime.child("state"), state_config, None).await;
         let (number, _) = state::tip(&state).await?;
         // Blocks that the state has not seen were never shown to anybody.
         ledger.history().truncate(number)?;
         ledger.attach(state.clone()).await?;
-        Ok(Self { ledger, state, undone: Vec::new(), snapshots: Vec::new(), last_id: 0 })
+        Ok(Self { runtime, ledger, state, undone: Vec::new(), snapshots: Vec::new(), last_id: 0 })
     }
 
     /// The ledger that blocks join.
@@ -94,6 +95,51 @@ impl<E: Runtime> Direct<E> {
         Ok(self.ledger.publish(block.hash())?)
     }
 
+    /// Executes known blocks on top of the head, each with its transactions and their senders, and checks all that they
+    /// claim. While a block is sealed and written, the next one is executed. They survive the end of the process only
+    /// after [`sync`](Self::sync).
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with a block, or that state or history fail. The blocks before that one have joined the chain.
+    pub async fn replay(
+        &mut self,
+        blocks: impl IntoIterator<Item = (Arc<Block>, Vec<Arc<Recovered>>)>,
+    ) -> Result<(), InvalidBlock> {
+        let (executed, mut waiting) = tokio::sync::mpsc::channel::<(Arc<Block>, Executed)>(1);
+        let (ledger, state) = (self.ledger.clone(), self.state.clone());
+        let joining = self.runtime.child("replay").spawn(async move |_| {
+            while let Some((block, executed)) = waiting.recv().await {
+                let batch = state.new_batches().await;
+                let sealed = ledger.seal_known(batch, &block, &executed).await?;
+                ledger.record(block.hash())?;
+                state.apply(sealed).await;
+                ledger.publish(block.hash())?;
+            }
+            Ok(())
+        });
+        let execute = async {
+            let mut parent = self.ledger.head();
+            for (block, transactions) in blocks {
+                let source = StateSource(&self.state);
+                let outcome = self.ledger.execute_known(&source, &parent, &block, transactions).await?;
+                self.ledger.remember(&block, outcome.clone());
+                if executed.send((block.clone(), outcome)).await.is_err() {
+                    break;
+                }
+                parent = block;
+            }
+            drop(executed);
+            Ok(())
+        };
+        let outcome: Result<(), InvalidBlock> = execute.await;
+        let joined = joining.await.map_err(|error| LedgerError::Storage(format!("the replay was stopped: {error}")));
+        let outcome = joined?.and(outcome);
+        // What was executed and did not join the chain is no longer of use.
+        self.ledger.forget_pending();
+        outcome
+    }
+
     /// Makes everything so far survive a crash.
     ///
     /// # Errors
@@ -114,37 +160,37 @@ impl<E: Runtime> Direct<E> {
     ///
     /// If state or history fail.
     pub async fn set(&mut self, address: Address, what: Set) -> Result<(), ExecutionError> {
-        let mut changes = Changes::default();
+        let mut changes = Vec::new();
         let key = account_key(&address);
         let old = self.read(key).await?;
         let mut account = as_account(old.clone())?.unwrap_or_default();
         match what {
             Set::Balance(balance) => {
                 let batch = self.state.new_batches().await;
-                changes = self.ledger.set_balance::<E>(&batch, address, balance).await?;
-                return self.change(changes).await;
+                return self.change(self.ledger.set_balance::<E>(&batch, address, balance).await?).await;
             }
             Set::Nonce(nonce) => account.nonce = nonce,
             Set::Code(code) => {
-                account.code_hash = keccak256(&code);
+                let code_hash = keccak256(&code);
+                account = AccountLeaf::new(account.nonce, account.balance, code_hash, account.delegate());
                 if !code.is_empty() {
-                    let key = code_key(&account.code_hash);
-                    changes.insert(key, Change { old: self.read(key).await?, new: Some(Leaf::Code(code)) });
+                    let key = code_key(&code_hash);
+                    changes.push((key, Change { old: self.read(key).await?, new: Some(Leaf::Code(code)) }));
                 }
             }
             Set::Storage(slot, value) => {
                 let key = slot_key(&address, &slot);
                 let new = (!value.is_zero()).then_some(Leaf::Slot(value));
-                changes.insert(key, Change { old: self.read(key).await?, new });
+                changes.push((key, Change { old: self.read(key).await?, new }));
             }
         }
         let new = (!account.is_empty()).then_some(Leaf::Account(account));
-        changes.insert(key, Change { old, new });
-        self.change(changes).await
+        changes.push((key, Change { old, new }));
+        changes.retain(|(_, change)| change.old != change.new);
+        self.change(changes.into()).await
     }
 
-    async fn change(&mut self, mut changes: Changes) -> Result<(), ExecutionError> {
-        changes.retain(|_, change| change.old != change.new);
+    async fn change(&mut self, changes: Changes) -> Result<(), ExecutionError> {
         self.ledger.history().note(&changes)?;
         if !self.snapshots.is_empty() {
             self.undone.extend(changes.iter().map(|(key, change)| (*key, change.old.clone())));

@@ -17,6 +17,17 @@ pub enum LedgerError {
         /// The oldest block whose state can be read.
         oldest: u64,
     },
+    /// Proofs at a past block would take too long.
+    #[error(
+        "the state at that block cannot be proven any more: {operations} entries would have to be read again, at most \
+         {most} are; ask for the newest block"
+    )]
+    TooLarge {
+        /// Entries of the state's log.
+        operations: u64,
+        /// How many are read at most.
+        most: u64,
+    },
     /// More logs than one answer may hold.
     #[error("the query matches more than {limit} logs, narrow the block range or the filter")]
     TooManyLogs {

@@ -4,6 +4,8 @@
 //! what happens to a transaction that cannot be included ([`Transactions::refuse`]). The virtual machine runs on a
 //! coroutine, so that a read from disk suspends it without blocking a thread, on a real runtime or a simulated one.
 
+pub use crate::changes::{Change, Changes};
+
 use crate::{
     LedgerError,
     fees::next_base_fee,
@@ -34,18 +36,6 @@ use sha2::Digest as _;
 use std::sync::Arc;
 use stoa_base::{Genesis, Receipt, Recovered};
 use stoa_contract::Natives;
-
-/// One value before and after a block.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// `None` if there was none.
-    pub old: Option<Leaf>,
-    /// `None` if there is none any more.
-    pub new: Option<Leaf>,
-}
-
-/// What a block changed in the state.
-pub type Changes = HashMap<Key, Change>;
 
 /// What the proposer of a block chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -407,10 +397,10 @@ fn finish<S: Source>(mut evm: stoa_contract::Evm<View<'_, S>>) -> Result<Changes
     evm.end_block(delta).map_err(machine_failed)?;
     let state = evm.finalize();
     let mut view = evm.into_db();
-    let mut changes = Changes::with_capacity_and_hasher(state.len() + view.slots.len(), Default::default());
-    let put = |changes: &mut Changes, key: Key, old: Option<Leaf>, new: Option<Leaf>| {
+    let mut changes = Vec::with_capacity(state.len() + view.slots.len());
+    let mut put = |key: Key, old: Option<Leaf>, new: Option<Leaf>| {
         if old != new {
-            changes.insert(key, Change { old, new });
+            changes.push((key, Change { old, new }));
         }
     };
     for (address, account) in state {
@@ -421,22 +411,24 @@ fn finish<S: Source>(mut evm: stoa_contract::Evm<View<'_, S>>) -> Result<Changes
         let (key, old) = known.unwrap_or_else(|| (account_key(&address), AccountLeaf::default()));
         let gone = account.is_selfdestructed();
         let new = if gone { AccountLeaf::default() } else { leaf(&account.info) };
-        if new.code_hash != old.code_hash
+        if new.code_hash() != old.code_hash()
             && let Some(code) = account.info.code.as_ref().filter(|code| !code.is_empty() && !gone)
         {
-            put(&mut changes, code_key(&new.code_hash), None, Some(Leaf::Code(code.original_bytes())));
+            let key = code_key(&new.code_hash());
+            // Another account may have the same code already.
+            put(key, view.read(&key)?, Some(Leaf::Code(code.original_bytes())));
         }
-        put(&mut changes, key, kept(old), kept(new));
+        put(key, kept(old), kept(new));
         for (slot, value) in account.storage {
             let (key, old) = match view.slots.get(&(address, slot)) {
                 Some((key, old)) => (*key, *old),
                 None => (crate::state::slot_key(&address, &slot), U256::ZERO),
             };
             let new = if gone { U256::ZERO } else { value.present_value };
-            put(&mut changes, key, nonzero(old), nonzero(new));
+            put(key, nonzero(old), nonzero(new));
         }
     }
-    Ok(changes)
+    Ok(changes.into())
 }
 
 /// By how much all balances together changed: `(added, removed)`, in wei.
@@ -453,12 +445,7 @@ fn balance_delta(state: &EvmState, before: &HashMap<Address, (Key, AccountLeaf)>
 }
 
 fn leaf(info: &revm::state::AccountInfo) -> AccountLeaf {
-    AccountLeaf {
-        nonce: info.nonce,
-        balance: info.balance,
-        code_hash: info.code_hash,
-        delegate: stoa_contract::delegate_of(info),
-    }
+    AccountLeaf::new(info.nonce, info.balance, info.code_hash, stoa_contract::delegate_of(info))
 }
 
 fn kept(leaf: AccountLeaf) -> Option<Leaf> {

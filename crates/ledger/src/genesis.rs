@@ -13,17 +13,13 @@ use stoa_base::{Block, Genesis, Seal};
 
 /// The values that a genesis file puts into the state.
 fn changes(genesis: &Genesis) -> Changes {
-    let mut changes = Changes::default();
-    let mut put = |key, leaf| drop(changes.insert(key, Change { old: None, new: Some(leaf) }));
+    let mut changes = Vec::new();
+    let mut put = |key, leaf| changes.push((key, Change { old: None, new: Some(leaf) }));
     for (address, account) in &genesis.alloc {
-        let leaf = AccountLeaf {
-            nonce: account.nonce,
-            balance: account.balance,
-            code_hash: keccak256(&account.code),
-            delegate: None,
-        };
+        let code_hash = keccak256(&account.code);
+        let leaf = AccountLeaf::new(account.nonce, account.balance, code_hash, None);
         if !account.code.is_empty() {
-            put(code_key(&leaf.code_hash), Leaf::Code(account.code.clone()));
+            put(code_key(&code_hash), Leaf::Code(account.code.clone()));
         }
         if !leaf.is_empty() {
             put(account_key(address), Leaf::Account(leaf));
@@ -32,7 +28,7 @@ fn changes(genesis: &Genesis) -> Changes {
             put(slot_key(address, &U256::from_be_bytes(slot.0)), Leaf::Slot(U256::from_be_bytes(value.0)));
         }
     }
-    changes
+    changes.into()
 }
 
 /// The first block, given the root of its state and what its seal says of the operation log.

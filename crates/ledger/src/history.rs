@@ -239,8 +239,8 @@ impl History {
         self.settle()?;
         let mut first = alloy_primitives::map::HashMap::<Key, Option<Leaf>>::default();
         for number in number..=self.newest()?.unwrap_or(0) {
-            for (key, change) in self.store.changes_of(number)? {
-                first.entry(key).or_insert(change.old);
+            for (key, change) in self.store.changes_of(number)?.iter() {
+                first.entry(*key).or_insert_with(|| change.old.clone());
             }
         }
         Ok(first.into_iter().collect())

@@ -1,6 +1,7 @@
 //! Blocks, execution, state, history and proofs.
 
 mod chain;
+mod changes;
 mod direct;
 mod error;
 pub mod execute;

@@ -91,15 +91,36 @@ async fn a_chain_of_transfers<E: crate::state::Runtime>(runtime: E) -> B256 {
         assert_eq!(ledger.state(number).unwrap().balance(RECIPIENT).unwrap(), U256::from(7 * number));
         assert_eq!(ledger.state(number).unwrap().nonce(alice.address()).unwrap(), number);
     }
-    let proof = ledger.prove(RECIPIENT, &[U256::ZERO]).await.unwrap();
+    for number in 0..=5 {
+        proves_the_past(ledger, number, U256::from(7 * number)).await;
+    }
+    ledger.head().hash()
+}
+
+/// What a proof shows of an account's balance at a block.
+async fn proven(ledger: &crate::Ledger, number: u64, address: Address) -> U256 {
+    let proof = ledger.prove(number, address, &[]).await.unwrap();
+    match verify_key(proof.block.header().state_root, account_key(&address), &proof.account).unwrap() {
+        None => U256::ZERO,
+        Some(Leaf::Account(account)) => account.balance,
+        Some(other) => panic!("an account's key holds {other:?}"),
+    }
+}
+
+/// At block `number`, `RECIPIENT` had this balance and nothing in slot 0: there are proofs of both, and of no other block.
+async fn proves_the_past(ledger: &crate::Ledger, number: u64, balance: U256) {
+    assert_eq!(proven(ledger, number, RECIPIENT).await, balance);
+    let proof = ledger.prove(number, RECIPIENT, &[U256::ZERO]).await.unwrap();
+    assert_eq!(proof.block.number(), number);
     let root = proof.block.header().state_root;
-    let leaf = verify_key(root, account_key(&RECIPIENT), &proof.account).unwrap().unwrap();
-    assert!(matches!(leaf, Leaf::Account(account) if account.balance == U256::from(35)));
     assert!(verify_key(B256::ZERO, account_key(&RECIPIENT), &proof.account).is_err());
-    assert!(verify_key(root, account_key(&Address::ZERO), &proof.account).is_err());
+    if let Some(before) = number.checked_sub(1) {
+        assert!(verify_key(root, account_key(&Address::ZERO), &proof.account).is_err());
+        let other = ledger.block(before).unwrap().unwrap().block.header().state_root;
+        assert!(verify_key(other, account_key(&RECIPIENT), &proof.account).is_err());
+    }
     let key = crate::state::slot_key(&RECIPIENT, &U256::ZERO);
     assert_eq!(verify_key(root, key, &proof.slots[0]).unwrap(), None);
-    ledger.head().hash()
 }
 
 #[test]
@@ -159,6 +180,39 @@ fn a_snapshot_brings_everything_back() {
 }
 
 #[test]
+fn past_states_are_proven_however_long_the_log_is() {
+    deterministic::Runner::seeded(1).start(async |runtime| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut chain = open(runtime, folder.path()).await;
+        // Of 400 accounts, some are paid often, some once, some never: the log outgrows its floor many times.
+        let account = |n: u64| Address::left_padding_from(&(1000 + n).to_be_bytes());
+        let (mut next, mut nonce) = (1_u64, 0);
+        for _ in 0..40 {
+            let transfers = (0..25).map(|_| {
+                next = next.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let n = (next >> 33) % 400;
+                nonce += 1;
+                transfer(&signer(0), nonce - 1, account(n * n / 400), 1)
+            });
+            let transfers = transfers.collect();
+            mine(&mut chain, transfers).await;
+        }
+        let ledger = chain.ledger();
+        assert!(ledger.head().seal().ops_start > 1000, "the floor has moved");
+        for number in (0..=40).rev() {
+            let state = ledger.state(number).unwrap();
+            for n in (0..400).step_by(if number % 8 == 7 { 1 } else { 37 }) {
+                assert_eq!(proven(ledger, number, account(n)).await, state.balance(account(n)).unwrap());
+            }
+        }
+        // What is set by hand afterwards does not change what a block proves.
+        let before = proven(ledger, 40, account(1)).await;
+        chain.set(account(1), Set::Balance(U256::from(99))).await.unwrap();
+        assert_eq!(proven(chain.ledger(), 40, account(1)).await, before);
+    });
+}
+
+#[test]
 fn a_transaction_that_breaks_a_rule_is_left_out_of_a_built_block() {
     deterministic::Runner::seeded(1).start(async |runtime| {
         let folder = tempfile::tempdir().unwrap();
@@ -188,5 +242,35 @@ fn states_that_are_no_longer_kept_say_so() {
         assert_eq!(ledger.state(3).unwrap().balance(RECIPIENT).unwrap(), U256::from(3));
         assert!(matches!(ledger.state(2), Err(LedgerError::Pruned { asked: 2, oldest: 3 })));
         assert!(matches!(ledger.state(6), Err(LedgerError::Unknown { asked: 6, head: 5 })));
+    });
+}
+
+#[test]
+fn known_blocks_are_executed_again_and_a_false_one_is_refused() {
+    let known = deterministic::Runner::seeded(1).start(async |runtime| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut chain = open(runtime, folder.path()).await;
+        let mut known = Vec::new();
+        for nonce in 0..6 {
+            let list = vec![transfer(&signer(0), nonce, RECIPIENT, 7)];
+            known.push((mine(&mut chain, list.clone()).await.block, list));
+        }
+        known
+    });
+    deterministic::Runner::seeded(2).start(async |runtime| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut chain = open(runtime, folder.path()).await;
+        chain.replay(known[..2].to_vec()).await.unwrap();
+        // The fourth pays somebody else than its block says.
+        let mut forged = known[2..].to_vec();
+        forged[1].1 = vec![transfer(&signer(0), 3, Address::repeat_byte(0xbb), 7)];
+        let refused = chain.replay(forged).await.unwrap_err();
+        assert!(matches!(refused, crate::InvalidBlock::Mismatch { .. }), "{refused}");
+        assert_eq!(chain.ledger().head(), known[2].0);
+        chain.replay(known[3..].to_vec()).await.unwrap();
+        assert_eq!(chain.ledger().head(), known[5].0);
+        for number in 0..=6 {
+            proves_the_past(chain.ledger(), number, U256::from(7 * number)).await;
+        }
     });
 }

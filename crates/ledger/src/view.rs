@@ -4,7 +4,7 @@ use crate::{
     LedgerError,
     execute::Changes,
     fiber::Suspender,
-    state::{AccountLeaf, Batch, Key, Leaf, Runtime, account_key, code_key, slot_key},
+    state::{AccountLeaf, Batch, Key, Leaf, Runtime, State, account_key, code_key, slot_key},
 };
 use alloy_primitives::{
     Address, B256, Bytes, U256,
@@ -98,6 +98,22 @@ impl<E: Runtime> Source for BatchSource<'_, E> {
     }
 }
 
+/// The state database itself, to read from.
+pub(crate) struct StateSource<'a, E: Runtime>(pub(crate) &'a State<E>);
+
+impl<E: Runtime> Source for StateSource<'_, E> {
+    async fn get(&self, key: &Key) -> Result<Option<Leaf>, LedgerError> {
+        let db = self.0.read().await;
+        db.get(key).await.map_err(|error| LedgerError::Storage(format!("state: {error}")))
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Leaf>>, LedgerError> {
+        let keys = keys.iter().collect::<Vec<_>>();
+        let db = self.0.read().await;
+        db.get_many(&keys).await.map_err(|error| LedgerError::Storage(format!("state: {error}")))
+    }
+}
+
 /// Where values are looked for, in this order: pending blocks, the cache, the database.
 pub(crate) struct Reads<'a, S> {
     pub(crate) source: &'a S,
@@ -166,7 +182,8 @@ impl<'a, S: Source> View<'a, S> {
         Self { reads, suspender, hashes, accounts, slots: HashMap::default() }
     }
 
-    fn read(&self, key: &Key) -> Result<Option<Leaf>, LedgerError> {
+    /// What a key holds before the block.
+    pub(crate) fn read(&self, key: &Key) -> Result<Option<Leaf>, LedgerError> {
         if let Some(leaf) = self.reads.at_hand(key) {
             return Ok(leaf);
         }
@@ -209,11 +226,11 @@ pub(crate) fn account_info(account: &AccountLeaf) -> AccountInfo {
     let mut info = AccountInfo {
         balance: account.balance,
         nonce: account.nonce,
-        code_hash: account.code_hash,
+        code_hash: account.code_hash(),
         code: None,
         ..AccountInfo::default()
     };
-    stoa_contract::set_delegate(&mut info, account.delegate);
+    stoa_contract::set_delegate(&mut info, account.delegate());
     info
 }
 

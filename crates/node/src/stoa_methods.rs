@@ -33,18 +33,13 @@ async fn get_proof(context: Context, params: Params) -> Result<ProofReply, RpcEr
     if slots.len() > MAX_SLOTS {
         return Err(RpcError::limit(format!("too many slots ({}), want at most {MAX_SLOTS}", slots.len())));
     }
-    let proof = context.ledger().prove(address, &slots).await.map_err(|error| RpcError::server(error.to_string()))?;
+    let number = match at {
+        Some(at) => context.number(at)?.ok_or_else(RpcError::header_not_found)?,
+        None => context.head().number(),
+    };
+    let proof = context.ledger().prove(number, address, &slots).await;
+    let proof = proof.map_err(|error| RpcError::server(error.to_string()))?;
     let block = proof.block;
-    if let Some(at) = at {
-        let asked = context.number(at)?.ok_or_else(RpcError::header_not_found)?;
-        // The proof may be of a block that came in after the client asked for the newest.
-        if asked != block.number() && asked < context.head().number().min(block.number()) {
-            let newest = block.number();
-            return Err(RpcError::server(format!(
-                "the state of block {asked} can no longer be proven, only that of the newest ({newest}): ask for latest"
-            )));
-        }
-    }
     let slots = slots.into_iter().zip(proof.slots);
     Ok(ProofReply {
         header: alloy_rlp::encode(block.header()).into(),

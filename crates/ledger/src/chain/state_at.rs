@@ -6,7 +6,7 @@ use crate::{
     state::{AccountLeaf, Key, Leaf, account_key, code_key, slot_key},
     view::{account_info, as_account, as_code, as_slot},
 };
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
 use futures::executor::block_on;
 use revm::{DatabaseRef, bytecode::Bytecode, state::AccountInfo};
 
@@ -59,8 +59,8 @@ impl StateAt {
     /// See [`balance`](Self::balance).
     pub fn code(&self, address: Address) -> Result<Bytes, LedgerError> {
         match self.account(address)? {
-            Some(account) if account.code_hash != alloy_primitives::KECCAK256_EMPTY => {
-                Ok(self.code_by_hash_ref(account.code_hash)?.original_bytes())
+            Some(account) if account.code_hash() != KECCAK256_EMPTY => {
+                Ok(self.code_by_hash_ref(account.code_hash())?.original_bytes())
             }
             _ => Ok(Bytes::new()),
         }
@@ -82,8 +82,8 @@ impl StateAt {
     /// See [`balance`](Self::balance).
     pub fn sender(&self, address: Address) -> Result<Sender, LedgerError> {
         let account = self.account(address)?.unwrap_or_default();
-        let has_code = account.code_hash != alloy_primitives::KECCAK256_EMPTY
-            && !self.code_by_hash_ref(account.code_hash)?.is_eip7702();
+        let has_code =
+            account.code_hash() != KECCAK256_EMPTY && !self.code_by_hash_ref(account.code_hash())?.is_eip7702();
         Ok(Sender { nonce: account.nonce, balance: account.balance, has_code })
     }
 

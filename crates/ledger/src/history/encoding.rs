@@ -115,7 +115,7 @@ pub(super) fn committed(number: u64, block: &[u8], receipts: &[u8]) -> Result<Co
 /// Each key, the length of its old value in 4 bytes, and the old value.
 pub(super) fn changes(changes: &Changes) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(changes.len() * 64);
-    for (key, change) in changes {
+    for (key, change) in changes.iter() {
         bytes.extend_from_slice(&key.0);
         let length = change.old.as_ref().map_or(0, |old| old.encode_size());
         bytes.extend_from_slice(&(length as u32).to_be_bytes());
@@ -128,7 +128,7 @@ pub(super) fn changes(changes: &Changes) -> Vec<u8> {
 
 pub(super) fn decode_changes(number: u64, mut bytes: &[u8]) -> Result<Changes, LedgerError> {
     let short = || damaged("the old values", number, "they end too early");
-    let mut changes = Changes::default();
+    let mut changes = Vec::new();
     while !bytes.is_empty() {
         let (key, rest) = bytes.split_first_chunk::<32>().ok_or_else(short)?;
         let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(short)?;
@@ -139,8 +139,8 @@ pub(super) fn decode_changes(number: u64, mut bytes: &[u8]) -> Result<Changes, L
         } else {
             Some(Leaf::decode(Copying(old)).map_err(|why| damaged("an old value", number, why))?)
         };
-        changes.insert(Digest(*key), Change { old, new: None });
+        changes.push((Digest(*key), Change { old, new: None }));
         bytes = rest;
     }
-    Ok(changes)
+    Ok(changes.into())
 }

@@ -66,7 +66,7 @@ impl Store {
         for key in log_keys(&recent.committed.receipts) {
             batch.remove(&self.logs, with_number(&key, number));
         }
-        for key in recent.changes.keys() {
+        for (key, _) in recent.changes.iter() {
             batch.remove(&self.undo, undo_key(key, number));
         }
     }

@@ -124,10 +124,7 @@ impl Tail {
     pub(super) fn note(&mut self, changes: &Changes) -> Option<u64> {
         let newest = self.blocks.back_mut()?;
         self.entries -= newest.entries();
-        let noted = Arc::make_mut(&mut newest.changes);
-        for (key, change) in changes {
-            noted.entry(*key).or_insert_with(|| change.clone());
-        }
+        Arc::make_mut(&mut newest.changes).add(changes);
         self.entries += newest.entries();
         self.unwritten = self.unwritten.max(1);
         Some(newest.number())

@@ -43,7 +43,7 @@ struct Model {
 impl Model {
     fn append(&mut self, sets: &[(u8, Option<u8>)]) -> (Committed, Arc<Changes>) {
         let mut state = self.blocks.last().map(|(_, state)| state.clone()).unwrap_or_default();
-        let mut changes = Changes::default();
+        let mut changes = HashMap::new();
         for (at, value) in sets {
             let old = state.get(at).copied();
             let change = changes.entry(key(*at)).or_insert_with(|| Change { old: old.map(leaf), new: None });
@@ -77,7 +77,7 @@ impl Model {
             senders: Arc::new(vec![Address::ZERO]),
         };
         self.blocks.push((committed.clone(), state));
-        (committed, Arc::new(changes))
+        (committed, Arc::new(changes.into_iter().collect()))
     }
 }
 

@@ -3,6 +3,7 @@ use bytes::{Buf, BufMut};
 use commonware_codec::{EncodeSize, Error as CodecError, Read, Write};
 use commonware_cryptography::sha256::Digest;
 use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
 
 /// Longest code that a leaf may hold: above EIP-170's limit, so that a genesis file may go beyond it.
 const MAX_CODE: usize = 1 << 20;
@@ -36,28 +37,44 @@ fn hash(parts: &[&[u8]]) -> Key {
 }
 
 /// An account as the state database holds it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// What most accounts have stands in it; what few have, beside it: leaves are moved about a lot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccountLeaf {
     /// Transactions sent, or contracts created.
     pub nonce: u64,
     /// Wei.
     pub balance: U256,
-    /// Keccak-256 of the code, of nothing where there is none.
-    pub code_hash: B256,
-    /// To whom the holder has delegated the votes of this balance.
-    pub delegate: Option<Address>,
+    rare: Option<Arc<Rare>>,
 }
 
-impl Default for AccountLeaf {
-    fn default() -> Self {
-        Self { nonce: 0, balance: U256::ZERO, code_hash: KECCAK256_EMPTY, delegate: None }
-    }
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Rare {
+    code_hash: B256,
+    delegate: Option<Address>,
 }
 
 impl AccountLeaf {
+    /// An account with this code (by its Keccak-256 hash, that of nothing where there is none), whose votes go to
+    /// `delegate`.
+    pub fn new(nonce: u64, balance: U256, code_hash: B256, delegate: Option<Address>) -> Self {
+        let rare = (code_hash != KECCAK256_EMPTY || delegate.is_some()).then(|| Arc::new(Rare { code_hash, delegate }));
+        Self { nonce, balance, rare }
+    }
+
+    /// Keccak-256 of the code, of nothing where there is none.
+    pub fn code_hash(&self) -> B256 {
+        self.rare.as_ref().map_or(KECCAK256_EMPTY, |rare| rare.code_hash)
+    }
+
+    /// To whom the holder has delegated the votes of this balance.
+    pub fn delegate(&self) -> Option<Address> {
+        self.rare.as_ref()?.delegate
+    }
+
     /// EIP-161: such an account is not kept.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.nonce == 0 && self.balance.is_zero() && self.rare.is_none()
     }
 }
 
@@ -82,17 +99,18 @@ impl Write for Leaf {
     fn write(&self, buf: &mut impl BufMut) {
         match self {
             Self::Account(account) => {
-                let has_code = account.code_hash != KECCAK256_EMPTY;
+                let (code_hash, delegate) = (account.code_hash(), account.delegate());
+                let has_code = code_hash != KECCAK256_EMPTY;
                 let mut tag = ACCOUNT;
                 tag |= if has_code { HAS_CODE } else { 0 };
-                tag |= if account.delegate.is_some() { HAS_DELEGATE } else { 0 };
+                tag |= if delegate.is_some() { HAS_DELEGATE } else { 0 };
                 buf.put_u8(tag);
                 put_uint(buf, U256::from(account.nonce));
                 put_uint(buf, account.balance);
                 if has_code {
-                    buf.put_slice(account.code_hash.as_slice());
+                    buf.put_slice(code_hash.as_slice());
                 }
-                if let Some(delegate) = account.delegate {
+                if let Some(delegate) = delegate {
                     buf.put_slice(delegate.as_slice());
                 }
             }
@@ -115,8 +133,8 @@ impl EncodeSize for Leaf {
             Self::Account(account) => {
                 uint_size(U256::from(account.nonce))
                     + uint_size(account.balance)
-                    + if account.code_hash == KECCAK256_EMPTY { 0 } else { 32 }
-                    + if account.delegate.is_some() { 20 } else { 0 }
+                    + if account.code_hash() == KECCAK256_EMPTY { 0 } else { 32 }
+                    + if account.delegate().is_some() { 20 } else { 0 }
             }
             Self::Slot(value) => uint_size(*value),
             Self::Code(code) => 4 + code.len(),
@@ -135,7 +153,7 @@ impl Read for Leaf {
                 let balance = take_uint(buf)?;
                 let code_hash = if tag & HAS_CODE != 0 { B256::from(take(buf)?) } else { KECCAK256_EMPTY };
                 let delegate = if tag & HAS_DELEGATE != 0 { Some(Address::from(take(buf)?)) } else { None };
-                Ok(Self::Account(AccountLeaf { nonce, balance, code_hash, delegate }))
+                Ok(Self::Account(AccountLeaf::new(nonce, balance, code_hash, delegate)))
             }
             SLOT if tag == SLOT => Ok(Self::Slot(take_uint(buf)?)),
             CODE if tag == CODE => {
@@ -200,12 +218,12 @@ mod tests {
         let uint = any::<[u8; 32]>().prop_flat_map(|b| (0usize..=256).prop_map(move |s| U256::from_be_bytes(b) >> s));
         prop_oneof![
             (any::<u64>(), uint.clone(), any::<[u8; 32]>(), any::<Option<[u8; 20]>>()).prop_map(
-                |(nonce, balance, hash, delegate)| Leaf::Account(AccountLeaf {
+                |(nonce, balance, hash, delegate)| Leaf::Account(AccountLeaf::new(
                     nonce,
                     balance,
-                    code_hash: hash.into(),
-                    delegate: delegate.map(Address::from),
-                })
+                    hash.into(),
+                    delegate.map(Address::from),
+                ))
             ),
             uint.prop_map(Leaf::Slot),
             proptest::collection::vec(any::<u8>(), 0..300).prop_map(|c| Leaf::Code(c.into())),

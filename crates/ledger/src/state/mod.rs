@@ -4,9 +4,11 @@
 //! QMDB, whose root proves that a key has a value now, or that it has none. The root is the `stateRoot` of every block.
 
 mod leaf;
+mod past;
 mod proof;
 
 pub use leaf::{AccountLeaf, Key, Leaf, account_key, code_key, slot_key};
+pub(crate) use past::PastState;
 pub(crate) use proof::prove;
 pub use proof::{KeyProof, ProofError, verify_key};
 
@@ -100,9 +102,7 @@ pub(crate) async fn seal<E: Runtime>(
     number: u64,
 ) -> Result<Sealed<E>, LedgerError> {
     // In order, so that each goes to the end of the batch's tree.
-    let mut changes = changes.iter().collect::<Vec<_>>();
-    changes.sort_unstable_by_key(|(key, _)| **key);
-    for (key, change) in changes {
+    for (key, change) in changes.iter() {
         batch = batch.write(*key, change.new.clone());
     }
     let sealed = batch.with_metadata(Leaf::Slot(U256::from(number))).merkleize().await;
