@@ -29,7 +29,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8545")]
     http: SocketAddr,
     /// Milliseconds between blocks while transactions wait.
-    #[arg(long, value_name = "MS", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    #[arg(long, value_name = "MS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     block_time: u64,
     /// Chain id of a new chain.
     #[arg(long, value_name = "N", default_value_t = development::CHAIN_ID)]

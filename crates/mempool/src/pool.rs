@@ -107,9 +107,30 @@ impl Pool {
     /// Says why the transaction cannot wait here.
     pub fn add(&self, transaction: Recovered) -> Result<B256, PoolError> {
         let (transaction, promoted) = self.admit(transaction)?;
+        self.accepted(&transaction, promoted)
+    }
+
+    /// As [`add`](Self::add), if the sender's account is known because others of its transactions wait; `None` if it would
+    /// have to be read. Does not wait for the state.
+    pub fn add_if_known(&self, transaction: &Recovered) -> Option<Result<B256, PoolError>> {
+        let checked = match self.check(transaction.clone()) {
+            Ok(checked) => checked,
+            Err(error) => return Some(Err(error)),
+        };
+        let transaction = checked.transaction.clone();
+        let inserted = self.table().insert(checked, None);
+        match inserted {
+            Ok(promoted) => Some(self.accepted(&transaction, promoted)),
+            Err(Refused::Because(error)) => Some(Err(error)),
+            Err(Refused::AccountNeeded) => None,
+        }
+    }
+
+    /// Writes down what was taken in, and tells.
+    fn accepted(&self, transaction: &Arc<Recovered>, promoted: Promoted) -> Result<B256, PoolError> {
         let hash = *transaction.inner().hash();
         if let Some(journal) = &self.shared.journal
-            && let Err(error) = journal.append(&records::accepted(&transaction))
+            && let Err(error) = journal.append(&records::accepted(transaction))
         {
             self.table().remove(&hash);
             return Err(PoolError::Journal(error.to_string()));
@@ -127,9 +148,14 @@ impl Pool {
         self.add(recover(raw)?)
     }
 
-    fn admit(&self, transaction: Recovered) -> Result<(Arc<Recovered>, Promoted), PoolError> {
+    fn check(&self, transaction: Recovered) -> Result<Checked, PoolError> {
         let Shared { config, state, .. } = &*self.shared;
-        let checked = check(config, state.chain_id(), state.gas_limit(), transaction)?;
+        check(config, state.chain_id(), state.gas_limit(), transaction)
+    }
+
+    fn admit(&self, transaction: Recovered) -> Result<(Arc<Recovered>, Promoted), PoolError> {
+        let state = &self.shared.state;
+        let checked = self.check(transaction)?;
         let Checked { transaction, .. } = &checked;
         let (transaction, sender) = (transaction.clone(), transaction.signer());
         let mut account = None;

@@ -1,7 +1,7 @@
 //! The table of methods.
 //!
 //! A method is a name and a function; how the function is run is chosen when it is added. [`Methods::instant`] runs on
-//! the connection's own task and takes no longer than handing it to another thread would. [`Methods::read`] and [`Methods::execute`] run on threads that may
+//! the connection's own task and must not block. [`Methods::read`] and [`Methods::execute`] run on threads that may
 //! block, as many at a time as the [`Config`](crate::Config) allows. [`Methods::add`] takes an async function. A name
 //! that is added again replaces the earlier one, so that a development node can change what a method does.
 
@@ -28,7 +28,7 @@ pub struct Methods {
 }
 
 impl Methods {
-    /// A method that answers within a tenth of a millisecond or so, without waiting for the disk.
+    /// A method that answers from memory and never blocks.
     pub fn instant<T: Serialize>(
         &mut self,
         name: &str,

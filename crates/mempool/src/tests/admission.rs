@@ -19,6 +19,18 @@ fn transactions_behind_a_gap_wait_until_it_closes() {
 }
 
 #[test]
+fn the_state_is_not_asked_about_senders_that_wait_already() {
+    let (pool, _) = roomy();
+    assert_eq!(pool.add_if_known(&tx(1, 0, 5)), None, "the account has to be read");
+    assert_eq!(pool.status(), Status::default());
+    add(&pool, [tx(1, 0, 5)]);
+    let next = tx(1, 1, 5);
+    assert_eq!(pool.add_if_known(&next), Some(Ok(*next.inner().hash())));
+    assert_eq!(pool.add_if_known(&next), Some(Err(PoolError::AlreadyKnown)));
+    assert_eq!(pool.status(), Status { pending: 2, queued: 0 });
+}
+
+#[test]
 fn a_replacement_must_pay_a_tenth_more_in_both_fees() {
     let (pool, _) = roomy();
     add(&pool, [fees(1, 0, 1000, 100), fees(1, 1, 1000, 100)]);

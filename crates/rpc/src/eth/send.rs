@@ -18,15 +18,23 @@ use tokio::{
 };
 
 pub(super) fn register(methods: &mut Methods) {
-    methods
-        .instant("eth_sendRawTransaction", |context, params| {
-            let mut reader = params.reader()?;
-            let Data(raw) = reader.required()?;
-            reader.end()?;
-            let transaction = recover(&raw)?;
-            submit(context, transaction)
-        })
-        .add("eth_sendRawTransactionSync", send_and_wait);
+    methods.add("eth_sendRawTransaction", send_raw).add("eth_sendRawTransactionSync", send_and_wait);
+}
+
+async fn send_raw(context: Context, params: Params) -> Result<B256, RpcError> {
+    let raw = {
+        let mut reader = params.reader()?;
+        let Data(raw) = reader.required()?;
+        reader.end()?;
+        raw
+    };
+    // On the connection's own task: handing this to another thread costs as much. Reading the state has to be handed over,
+    // since it may have to wait for what this task's thread would do next.
+    let transaction = recover(&raw)?;
+    match context.pool().add_if_known(&transaction) {
+        Some(added) => added.map_err(|error| RpcError::server(error.to_string())),
+        None => context.read(move |context| submit(context, transaction)).await,
+    }
 }
 
 /// Decodes a signed transaction and recovers its sender. Expensive: one signature.
