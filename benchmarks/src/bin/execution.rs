@@ -18,6 +18,7 @@ use std::{
 };
 use stoa_base::{Account, Block, Genesis, Recovered};
 use stoa_benchmarks::{CHAIN_ID, account, chain, median, random, rate, row, transaction};
+use stoa_contract::Natives;
 use stoa_ledger::execute::tx_env;
 
 sol! {
@@ -103,7 +104,8 @@ fn replayed(folder: &Path, genesis: Genesis, made: &[Arc<Block>], blocks: &[Vec<
     })
 }
 
-fn bare(genesis: &Genesis, blocks: &[Vec<Arc<Recovered>>]) -> Vec<f64> {
+/// The genesis in memory.
+fn in_memory(genesis: &Genesis) -> CacheDB<EmptyDB> {
     let mut db = CacheDB::new(EmptyDB::default());
     for (address, account) in &genesis.alloc {
         let code = Bytecode::new_legacy(account.code.clone());
@@ -113,6 +115,33 @@ fn bare(genesis: &Genesis, blocks: &[Vec<Arc<Recovered>>]) -> Vec<f64> {
             let _ = db.insert_account_storage(*address, (*slot).into(), (*value).into());
         }
     }
+    db
+}
+
+/// Our machine by itself, in memory and without a root: how many transactions a second in each block.
+fn machine(genesis: &Genesis, blocks: &[Vec<Arc<Recovered>>]) -> Vec<f64> {
+    let mut db = in_memory(genesis);
+    let mut rates = Vec::new();
+    for (number, block) in (1..).zip(blocks) {
+        let env =
+            BlockEnv { number: U256::from(number), gas_limit: genesis.gas_limit, basefee: 0, ..BlockEnv::default() };
+        let start = Instant::now();
+        let mut evm = stoa_contract::Evm::new(&mut db, env, stoa_contract::cfg(CHAIN_ID), Natives::stoa());
+        for transaction in block {
+            let env = tx_env(transaction).expect("no blob transactions");
+            let result = evm.transact_one(env).expect("the transaction is valid");
+            assert!(result.is_success(), "a transaction failed");
+        }
+        let state = evm.finalize();
+        rates.push(rate(PER_BLOCK, start.elapsed()));
+        drop(evm);
+        db.commit(state);
+    }
+    rates
+}
+
+fn bare(genesis: &Genesis, blocks: &[Vec<Arc<Recovered>>]) -> Vec<f64> {
+    let mut db = in_memory(genesis);
     let mut cfg = CfgEnv::new_with_spec(SpecId::OSAKA);
     cfg.chain_id = CHAIN_ID;
     let mut rates = Vec::new();
@@ -144,6 +173,8 @@ fn main() -> Result<()> {
     let genesis = genesis(accounts);
     let mut native_time = Duration::ZERO;
     let mut solidity_time = Duration::ZERO;
+    // Coin, native, Solidity.
+    let mut alone = [0.0; 3];
     let only = arguments.next();
     for kind in [Kind::Coin, Kind::Native, Kind::Solidity, Kind::Mixed] {
         if only.as_ref().is_some_and(|only| *only != format!("{kind:?}")) {
@@ -154,6 +185,13 @@ fn main() -> Result<()> {
         let (mut rates, made) = built(first.path(), genesis.clone(), &blocks);
         let building = median(&mut rates);
         let ours = replayed(second.path(), genesis.clone(), &made, &blocks);
+        let by_itself = median(&mut machine(&genesis, &blocks));
+        match kind {
+            Kind::Coin => alone[0] = by_itself,
+            Kind::Native => alone[1] = by_itself,
+            Kind::Solidity => alone[2] = by_itself,
+            Kind::Mixed => {}
+        }
         match kind {
             Kind::Native => native_time = Duration::from_secs_f64(1.0 / ours),
             Kind::Solidity => solidity_time = Duration::from_secs_f64(1.0 / ours),
@@ -193,6 +231,14 @@ fn main() -> Result<()> {
         "\nA native ERC-20 transfer takes {:.2} µs, the same in Solidity {:.2} µs: {ratio:.2}× (to reach: 3×).",
         native_time.as_secs_f64() * 1e6,
         solidity_time.as_secs_f64() * 1e6
+    );
+    let [coin, native, solidity] = alone.map(|rate| 1e6 / rate);
+    println!(
+        "In our machine alone, in memory and without a root: {native:.2} µs and {solidity:.2} µs; of both {coin:.2} µs are \
+         what any transaction takes. What the call adds: {:.2} µs and {:.2} µs, {:.2}×.",
+        native - coin,
+        solidity - coin,
+        (solidity - coin) / (native - coin)
     );
     Ok(())
 }

@@ -33,7 +33,10 @@ use crate::{
 use alloy_primitives::B256;
 use commonware_codec::{Copying, DecodeExt as _};
 use encoding::{damaged, log_key, number_of, undo_key};
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
+use fjall::{
+    Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode,
+    config::{CompressionPolicy, FilterPolicy},
+};
 use index::ForgetOld;
 use parking_lot::{Condvar, Mutex, RwLock};
 use std::{
@@ -116,6 +119,11 @@ impl History {
             .open()
             .map_err(failed)?;
         let small = |name| database.keyspace(name, KeyspaceCreateOptions::default).map_err(failed);
+        // Keys that begin with hashes and are looked for by ranges: nothing to compress, no use for a filter of whole keys.
+        let ranges = KeyspaceCreateOptions::default()
+            .data_block_compression_policy(CompressionPolicy::disabled())
+            .filter_policy(FilterPolicy::disabled());
+        let ranges = |name| database.keyspace(name, || ranges.clone()).map_err(failed);
         // Large values are not rewritten when their keys are compacted.
         let large = KeyspaceCreateOptions::default().with_kv_separation(Some(KvSeparationOptions::default()));
         let large = |name| database.keyspace(name, || large.clone()).map_err(failed);
@@ -124,9 +132,9 @@ impl History {
             receipts: large("receipts")?,
             changes: large("changes")?,
             hashes: small("hashes")?,
-            transactions: small("transactions")?,
-            logs: small("logs")?,
-            undo: small("undo")?,
+            transactions: ranges("transactions")?,
+            logs: ranges("logs")?,
+            undo: ranges("undo")?,
             meta: small("meta")?,
             database,
             tail: RwLock::new(Tail::new(limits)),
