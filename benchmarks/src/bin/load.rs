@@ -263,6 +263,14 @@ async fn latency(program: Program, senders: usize, pace: f64) -> Result<(f64, f6
     Ok((p50, p99))
 }
 
+/// A latency, endless where the node did not keep up.
+fn in_time(latency: Result<(f64, f64)>) -> (f64, f64) {
+    latency.unwrap_or_else(|error| {
+        eprintln!("{error:#}");
+        (f64::INFINITY, f64::INFINITY)
+    })
+}
+
 fn options(options: &[&str]) -> String {
     if options.is_empty() { "its defaults".to_owned() } else { format!("`{}`", options.join(" ")) }
 }
@@ -301,8 +309,8 @@ async fn compare(all_senders: &[usize]) -> Result<()> {
     for (senders, most) in paces {
         for share in [0.25, 0.5, 0.75] {
             let pace = most * share;
-            let ours = latency(Program::Stoa, senders, pace).await?;
-            let others = latency(Program::Anvil(QUICK), senders, pace).await?;
+            let ours = in_time(latency(Program::Stoa, senders, pace).await);
+            let others = in_time(latency(Program::Anvil(QUICK), senders, pace).await);
             for (name, ours, others) in [("p50", ours.0, others.0), ("p99", ours.1, others.1)] {
                 println!(
                     "| {name}, {senders} senders, {pace:.0} tx/s | {ours:.1} ms | {others:.1} ms | {:.2} | at most 1 |",
