@@ -189,20 +189,30 @@ fn answers_and_waits_are_bounded() {
                 tokio::time::sleep(Duration::from_secs(60)).await;
                 Ok::<_, RpcError>(())
             })
-            .methods(|methods| {
-                methods.read("test_panic", |_, _| -> Result<(), RpcError> { panic!("a bug in a method") });
-            })
     };
     with_node(config, add, async |node| {
         assert_eq!(node.fails("test_big", json!([])).await.0, -32003);
         assert_eq!(node.fails("test_slow", json!([])).await.0, -32002);
-        assert_eq!(node.fails("test_panic", json!([])).await.0, -32603);
         let some = json!({"jsonrpc": "2.0", "id": 1, "method": "test_some"});
         let answer = node.post(json!([some, some, some, some]).to_string()).await;
         let failed = answer.as_array().unwrap().iter().filter(|answer| answer["error"]["code"] == -32003).count();
         assert_eq!(failed, 3);
         let answer = node.post(Value::Array(vec![some; 6]).to_string()).await;
         assert_eq!(answer["error"]["message"], "batch too large, at most 5 requests");
+        is_alive(&node).await;
+    });
+}
+
+#[test]
+fn a_method_that_panics_fails_alone() {
+    // With time enough for the panic to print its backtrace on a busy machine.
+    let add = |builder: Builder| {
+        builder.methods(|methods| {
+            methods.read("test_panic", |_, _| -> Result<(), RpcError> { panic!("a bug in a method") });
+        })
+    };
+    with_node(Config::default(), add, async |node| {
+        assert_eq!(node.fails("test_panic", json!([])).await.0, -32603);
         is_alive(&node).await;
     });
 }
