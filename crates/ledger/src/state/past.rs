@@ -149,9 +149,13 @@ impl PastState {
         key: &Key,
     ) -> Result<Option<(u64, Update<Key, VariableEncoding<Leaf>>)>, LedgerError> {
         let wanted = prefix(key);
+        let alike = |wanted| {
+            let from = self.places.partition_point(|(prefix, _)| *prefix < wanted);
+            self.places[from..].iter().take_while(move |(prefix, _)| *prefix == wanted)
+        };
         let from = self.places.partition_point(|(prefix, _)| *prefix < wanted);
         let Some((before, _)) = self.places[..from].last().or(self.places.last()).copied() else { return Ok(None) };
-        for (_, place) in self.places.iter().filter(|(prefix, _)| *prefix == wanted || *prefix == before) {
+        for (_, place) in alike(wanted).chain(alike(before)) {
             let Some(Operation::Update(update)) = read(db, self.size, *place, 1).await?.pop() else {
                 return Err(failed("an operation changed"));
             };
