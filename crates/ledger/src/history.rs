@@ -14,7 +14,7 @@
 //! | hashes | block hash | number |
 //! | transactions | 8 bytes of the transaction's hash, number, position | - |
 //! | logs | 8 bytes of the hash of address or topic, number | - |
-//! | undo | state key, number | the value before that block, empty if none |
+//! | undo | 8 bytes of a state key that the block changed, number | - |
 //! | meta | "genesis" | the genesis file (JSON) |
 //! | meta | "indexed" | number of the newest indexed block |
 //! | meta | "forgotten" | number of the newest block whose old values are gone |
@@ -31,10 +31,10 @@ use crate::{
     state::{Key, Leaf},
 };
 use alloy_primitives::B256;
-use commonware_codec::{Copying, DecodeExt as _};
 use encoding::{damaged, log_key, number_of, undo_key};
 use fjall::{
     Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode,
+    compaction::Leveled,
     config::{CompressionPolicy, FilterPolicy},
 };
 use index::ForgetOld;
@@ -115,12 +115,17 @@ impl History {
         let forgotten = Arc::new(AtomicU64::new(0));
         let database = Database::builder(folder)
             .cache_size(cache)
+            // With more, the first of them spins for as long as another compacts.
+            .worker_threads(1)
             .with_compaction_filter_factories(ForgetOld::assign("undo", &forgotten))
             .open()
             .map_err(failed)?;
         let small = |name| database.keyspace(name, KeyspaceCreateOptions::default).map_err(failed);
         // Keys that begin with hashes and are looked for by ranges: nothing to compress, no use for a filter of whole keys.
+        // Each run of them covers all keys, so that merging one rewrites the whole next level: seldom, many at once.
+        let merging = Leveled::default().with_l0_threshold(16).with_table_target_size(4 << 20);
         let ranges = KeyspaceCreateOptions::default()
+            .compaction_strategy(Arc::new(merging))
             .data_block_compression_policy(CompressionPolicy::disabled())
             .filter_policy(FilterPolicy::disabled());
         let ranges = |name| database.keyspace(name, || ranges.clone()).map_err(failed);
@@ -273,13 +278,17 @@ impl History {
         if covered {
             return Ok(in_tail);
         }
-        let range = undo_key(key, number)..=undo_key(key, u64::MAX);
-        let Some(entry) = self.store.undo.range(range).next() else { return Ok(in_tail) };
-        let value = entry.value().map_err(failed)?;
-        if value.is_empty() {
-            return Ok(Some(None));
+        for entry in self.store.undo.range(undo_key(key, number)..=undo_key(key, u64::MAX)) {
+            let changed = number_of(&entry.key().map_err(failed)?[8..])?;
+            // Missing if it was forgotten meanwhile.
+            let Some(changes) = self.store.changes.get(changed.to_be_bytes()).map_err(failed)? else { continue };
+            let old = encoding::old_value(changed, &changes, key)?;
+            // Else the block changed another key that begins alike.
+            if old.is_some() {
+                return Ok(old);
+            }
         }
-        Leaf::decode(Copying(&value)).map(|leaf| Some(Some(leaf))).map_err(|why| damaged("an old value", number, why))
+        Ok(in_tail)
     }
 
     /// A block with senders and receipts.

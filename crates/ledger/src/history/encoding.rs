@@ -46,11 +46,8 @@ pub(super) fn with_number(prefix: &[u8; 8], number: u64) -> [u8; 16] {
     key
 }
 
-pub(super) fn undo_key(key: &Key, number: u64) -> [u8; 40] {
-    let mut bytes = [0; 40];
-    bytes[..32].copy_from_slice(&key.0);
-    bytes[32..].copy_from_slice(&number.to_be_bytes());
-    bytes
+pub(super) fn undo_key(key: &Key, number: u64) -> [u8; 16] {
+    with_number(key.0.first_chunk().expect("a key has 32 bytes"), number)
 }
 
 pub(super) fn transaction_key(transaction: &Transaction, number: u64, position: usize) -> [u8; 20] {
@@ -87,14 +84,6 @@ pub(super) fn log_keys(receipts: &[Receipt]) -> Vec<[u8; 8]> {
     keys
 }
 
-/// An old value as the undo index holds it.
-pub(super) fn old_value(change: &Change) -> Vec<u8> {
-    let Some(old) = &change.old else { return Vec::new() };
-    let mut bytes = Vec::with_capacity(old.encode_size());
-    old.write(&mut bytes);
-    bytes
-}
-
 pub(super) fn block(committed: &Committed) -> Vec<u8> {
     let block = &committed.block;
     alloy_rlp::encode(BlockToStore {
@@ -126,21 +115,53 @@ pub(super) fn changes(changes: &Changes) -> Vec<u8> {
     bytes
 }
 
-pub(super) fn decode_changes(number: u64, mut bytes: &[u8]) -> Result<Changes, LedgerError> {
-    let short = || damaged("the old values", number, "they end too early");
-    let mut changes = Vec::new();
-    while !bytes.is_empty() {
-        let (key, rest) = bytes.split_first_chunk::<32>().ok_or_else(short)?;
-        let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(short)?;
-        let length = u32::from_be_bytes(*length) as usize;
-        let (old, rest) = rest.split_at_checked(length).ok_or_else(short)?;
-        let old = if old.is_empty() {
-            None
-        } else {
-            Some(Leaf::decode(Copying(old)).map_err(|why| damaged("an old value", number, why))?)
-        };
-        changes.push((Digest(*key), Change { old, new: None }));
-        bytes = rest;
+/// Goes through what [`changes`] wrote: each key with the bytes of its old value.
+fn entries(number: u64, mut bytes: &[u8]) -> impl Iterator<Item = Result<(&[u8; 32], &[u8]), LedgerError>> {
+    std::iter::from_fn(move || {
+        if bytes.is_empty() {
+            return None;
+        }
+        let entry = (|| {
+            let (key, rest) = bytes.split_first_chunk::<32>()?;
+            let (length, rest) = rest.split_first_chunk::<4>()?;
+            let (old, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+            bytes = rest;
+            Some((key, old))
+        })();
+        if entry.is_none() {
+            bytes = &[];
+        }
+        Some(entry.ok_or_else(|| damaged("the old values", number, "they end too early")))
+    })
+}
+
+fn decode_old(number: u64, old: &[u8]) -> Result<Option<Leaf>, LedgerError> {
+    if old.is_empty() {
+        return Ok(None);
     }
-    Ok(changes.into())
+    Leaf::decode(Copying(old)).map(Some).map_err(|why| damaged("an old value", number, why))
+}
+
+pub(super) fn decode_changes(number: u64, bytes: &[u8]) -> Result<Changes, LedgerError> {
+    let change = |entry: Result<(&[u8; 32], &[u8]), LedgerError>| {
+        let (key, old) = entry?;
+        Ok((Digest(*key), Change { old: decode_old(number, old)?, new: None }))
+    };
+    entries(number, bytes).map(change).collect::<Result<Vec<_>, LedgerError>>().map(Into::into)
+}
+
+/// The value that `key` had before a block, if the block changed it: `None` if it did not.
+#[expect(clippy::option_option, reason = "whether it changed, and then whether there was a value")]
+pub(super) fn old_value(number: u64, bytes: &[u8], key: &Key) -> Result<Option<Option<Leaf>>, LedgerError> {
+    // Every entry up to the key's is looked at, for they are in order.
+    for entry in entries(number, bytes) {
+        let (found, old) = entry?;
+        if *found == key.0 {
+            return decode_old(number, old).map(Some);
+        }
+        if *found > key.0 {
+            break;
+        }
+    }
+    Ok(None)
 }

@@ -6,7 +6,7 @@
 
 use super::{
     Store,
-    encoding::{log_keys, old_value, transaction_key, undo_key, with_number},
+    encoding::{log_keys, transaction_key, undo_key, with_number},
     failed,
     tail::Recent,
 };
@@ -29,18 +29,19 @@ impl Store {
 
         let transactions = blocks.iter().flat_map(|recent| {
             let transactions = recent.committed.block.transactions().iter().enumerate();
-            transactions.map(|(at, transaction)| (transaction_key(transaction, recent.number(), at), Vec::new()))
+            transactions.map(|(at, transaction)| transaction_key(transaction, recent.number(), at))
         });
         ingest(&self.transactions, transactions.collect())?;
         let logs = blocks.iter().flat_map(|recent| {
             let keys = log_keys(&recent.committed.receipts).into_iter();
-            keys.map(|key| (with_number(&key, recent.number()), Vec::new()))
+            keys.map(|key| with_number(&key, recent.number()))
         });
         ingest(&self.logs, logs.collect())?;
         let before = self.forgotten();
         let forgotten = newest.saturating_sub(self.window).max(before);
         let undo = blocks.iter().flat_map(|recent| {
-            recent.changes.iter().map(|(key, change)| (undo_key(key, recent.number()), old_value(change)))
+            let keys = recent.changes.iter().map(|(key, _)| key);
+            keys.map(|key| undo_key(key, recent.number()))
         });
         ingest(&self.undo, undo.collect())?;
 
@@ -72,13 +73,13 @@ impl Store {
     }
 }
 
-/// Adds entries to a keyspace as whole tables.
-fn ingest<const N: usize>(keyspace: &Keyspace, mut entries: Vec<([u8; N], Vec<u8>)>) -> Result<(), LedgerError> {
-    entries.sort_unstable_by_key(|entry| entry.0);
-    entries.dedup_by(|a, b| a.0 == b.0);
+/// Adds entries without values to a keyspace as whole tables.
+fn ingest<const N: usize>(keyspace: &Keyspace, mut entries: Vec<[u8; N]>) -> Result<(), LedgerError> {
+    entries.sort_unstable();
+    entries.dedup();
     let mut ingestion = keyspace.start_ingestion().map_err(failed)?;
-    for (key, value) in entries {
-        ingestion.write(key, value).map_err(failed)?;
+    for key in entries {
+        ingestion.write(key, []).map_err(failed)?;
     }
     ingestion.finish().map_err(failed)
 }
@@ -86,7 +87,7 @@ fn ingest<const N: usize>(keyspace: &Keyspace, mut entries: Vec<([u8; N], Vec<u8
 /// Says which keyspace is compacted with which filter.
 type Assigner = Arc<dyn Fn(&str) -> Option<Arc<dyn Factory>> + Send + Sync>;
 
-/// Drops old values that no state within the window needs, whenever their tables are compacted.
+/// Drops where old values are that no state within the window needs, whenever their tables are compacted.
 pub(super) struct ForgetOld(Arc<AtomicU64>);
 
 impl ForgetOld {

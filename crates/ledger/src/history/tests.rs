@@ -25,8 +25,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..60)
 }
 
+/// Keys of which some begin alike.
 fn key(n: u8) -> Key {
-    Digest([n; 32])
+    let mut bytes = [n / 2; 32];
+    bytes[31] = n;
+    Digest(bytes)
 }
 
 fn leaf(value: u8) -> Leaf {
