@@ -15,7 +15,7 @@ use stoa_ledger::{
 use crate::{CHAIN_ID, account};
 
 /// Bytes of the state's pages that stay in memory: what a node has by default.
-const PAGE_CACHE: usize = 256 << 20;
+const PAGE_CACHE: usize = 3 << 30;
 
 /// A ledger, its state and its runtime.
 pub type Chain = Direct<Context>;
@@ -30,6 +30,7 @@ pub fn genesis(accounts: u64) -> Genesis {
         gas_limit: 10_000_000_000,
         fees: Fees { elasticity: 1, ..Fees::default() },
         development: true,
+        committee: None,
         alloc: (0..accounts).map(|n| (account(n), rich.clone())).collect(),
     }
 }
@@ -58,7 +59,7 @@ pub async fn mine(chain: &mut Chain, block: &[Arc<Recovered>]) -> Committed {
         gas_limit: None,
     };
     let all = Box::new(All(block.iter()));
-    let committed = chain.mine(&choices, all, block).await.expect("the block executes");
+    let (committed, _) = chain.mine(&choices, all, block).await.expect("the block executes");
     assert!(committed.receipts.iter().all(|receipt| receipt.success), "a transaction failed");
     committed
 }

@@ -43,7 +43,9 @@ impl Node {
         let mut command = match program {
             Program::Stoa => {
                 let mut command = Command::new(variable("STOA_BIN")?);
-                command.args(["--json", "up", "--http", "127.0.0.1:0", "--dir"]).arg(folder.path().join("chain"));
+                command
+                    .args(["--json", "up", "--validators", "1", "--http", "127.0.0.1:0", "--dir"])
+                    .arg(folder.path().join("chain"));
                 command.stdout(Stdio::piped());
                 command
             }

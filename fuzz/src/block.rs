@@ -19,6 +19,11 @@ pub const TARGET: Target = Target { name: "block", run, seeds };
 /// The most bytes that a block may have.
 const MOST: usize = 1 << 20;
 
+/// A signature, as far as decoding goes: the generator of BLS12-381's G1.
+const SIGNATURE: [u8; 48] = alloy_primitives::hex!(
+    "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"
+);
+
 /// The bytes are a block, or a block's without the length before it, or the consensus context of one.
 fn run(bytes: &[u8]) -> bool {
     let framed = [&(bytes.len() as u32).to_be_bytes(), bytes].concat();
@@ -51,9 +56,18 @@ fn context(view: u64) -> Context {
     }
 }
 
+/// What consensus says of a block: its context, and a signature where its parent is not block 0.
+fn consent(view: u64) -> Vec<u8> {
+    let mut bytes = context(view).encode().to_vec();
+    if view > 1 {
+        bytes.extend_from_slice(&SIGNATURE);
+    }
+    bytes
+}
+
 fn seeds() -> Vec<Vec<u8>> {
     let block = |number: u64, transactions: Vec<Transaction>| {
-        let context = context(number).encode().to_vec().into();
+        let context = consent(number).into();
         let seal = Seal { context, ops_root: B256::repeat_byte(1), ops_start: number, ops_end: 300 * number };
         let header = Header {
             parent_hash: B256::repeat_byte(2),
@@ -75,6 +89,6 @@ fn seeds() -> Vec<Vec<u8>> {
     let mut seeds: Vec<_> =
         transaction::examples().into_iter().map(|transaction| block(7, vec![transaction])).collect();
     seeds.extend([block(1, Vec::new()), block(1 << 40, transaction::examples())]);
-    seeds.extend([0, 1, 1 << 40].map(|view| context(view).encode().to_vec()));
+    seeds.extend([0, 1, 1 << 40].map(consent));
     seeds
 }

@@ -38,6 +38,7 @@ static EXAMPLES: LazyLock<[Example; 3]> = LazyLock::new(|| {
         gas_limit: 30_000_000,
         fees: Default::default(),
         development: true,
+        committee: None,
         alloc,
     };
     deterministic::Runner::seeded(0).start(async |runtime| {
@@ -53,7 +54,7 @@ static EXAMPLES: LazyLock<[Example; 3]> = LazyLock::new(|| {
 });
 
 async fn example(ledger: &Ledger, address: Address, slots: Vec<U256>) -> Example {
-    let proof = ledger.prove(ledger.head().number(), address, &slots).await.expect("the newest block is proven");
+    let proof = ledger.prove(None, address, &slots).await.expect("the newest block is proven");
     let storage = slots.iter().zip(&proof.slots).map(|(key, proof)| SlotProof { key: *key, proof: proof.to_bytes() });
     let reply = ProofReply {
         header: alloy_rlp::encode(proof.block.header()).into(),

@@ -44,21 +44,39 @@ impl Node {
     ///
     /// If the program is not there or does not serve within half a minute; what it said is part of the error.
     pub fn start(network: Network) -> Result<Self> {
-        let program = variable("STOA_BIN")?;
+        Self::launch(Command::new(variable("STOA_BIN")?), network)
+    }
+
+    /// As [`start`](Self::start), on one core of the machine's.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_on_one_core(network: Network) -> Result<Self> {
+        let mut program = Command::new("taskset");
+        program.args(["--cpu-list", "0"]).arg(variable("STOA_BIN")?);
+        Self::launch(program, network)
+    }
+
+    fn launch(mut program: Command, network: Network) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let errors = folder.path().join("stderr");
         let command = match network {
             Network::Up => "up",
             Network::Dev => "dev",
         };
-        let mut process = Command::new(&program)
-            .args(["--json", command, "--http", "127.0.0.1:0", "--dir"])
+        // One validator: what other people's clients see does not depend on how many there are.
+        let validators: &[&str] = if network == Network::Up { &["--validators", "1"] } else { &[] };
+        let mut process = program
+            .args(["--json", command, "--http", "127.0.0.1:0"])
+            .args(validators)
+            .arg("--dir")
             .arg(folder.path().join("chain"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(&errors)?)
             .spawn()
-            .wrap_err_with(|| format!("cannot start {}", program.display()))?;
+            .wrap_err_with(|| format!("cannot start {program:?}"))?;
 
         let lines = BufReader::new(process.stdout.take().wrap_err("no standard output")?).lines();
         let (sender, receiver) = mpsc::channel();

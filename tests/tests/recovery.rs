@@ -27,7 +27,7 @@ struct Node {
 fn program(folder: &Path) -> Result<Command> {
     let program = env::var_os("STOA_BIN").wrap_err("STOA_BIN is not set: run `cargo xtask test --only clients`")?;
     let mut command = Command::new(program);
-    command.args(["--json", "up", "--http", "127.0.0.1:0", "--dir"]).arg(folder);
+    command.args(["--json", "up", "--validators", "1", "--http", "127.0.0.1:0", "--dir"]).arg(folder);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     Ok(command)
 }

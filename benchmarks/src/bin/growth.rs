@@ -15,6 +15,9 @@ const PER_BLOCK: u64 = 10_000;
 /// Blocks before the measurement at a level, so that the caches hold what they would, and measured ones.
 const BLOCKS: (u64, u64) = (10, 20);
 
+/// Blocks after which everything is written to the disk, as a node does again and again.
+const SYNC: u64 = 50;
+
 /// Who sent how many transactions, four bytes each: these are not to weigh on the memory that is measured.
 struct Senders(Vec<u32>);
 
@@ -52,8 +55,11 @@ fn main() -> Result<()> {
                 let new = accounts..(accounts + PER_BLOCK).min(level);
                 let gift = U256::from(10).pow(U256::from(18));
                 let block: Vec<_> = new.clone().map(|to| senders.transfer(to % first, to, gift)).collect();
-                chain::mine(chain, &block).await;
+                let number = chain::mine(chain, &block).await.block.number();
                 accounts = new.end;
+                if number % SYNC == 0 || accounts == level {
+                    chain.sync().await.expect("the state is written");
+                }
             }
             let mut rates = Vec::new();
             for number in 0..BLOCKS.0 + BLOCKS.1 {

@@ -5,7 +5,6 @@ mod output;
 mod tour;
 
 use clap::{Parser, Subcommand};
-use network::Driver;
 use std::process::ExitCode;
 
 /// Stoa: an open network for AI that nobody owns.
@@ -21,9 +20,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run an embedded network of one validator through the real consensus engine.
-    #[command(after_help = "Example: stoa up --dir ./chain --http 127.0.0.1:8545")]
-    Up(network::Options),
+    /// Run an embedded network of validators through the real consensus engine.
+    #[command(after_help = "Example: stoa up --validators 4 --dir ./chain --http 127.0.0.1:8545")]
+    Up(network::UpOptions),
     /// Run the ledger without consensus, for contract developers: Hardhat's and Anvil's development methods.
     #[command(after_help = "Example: stoa dev --http 127.0.0.1:8545")]
     Dev(network::Options),
@@ -41,8 +40,8 @@ fn main() -> ExitCode {
     let fault = output::catch_faults();
     let json = cli.json;
     let run = move || match cli.command {
-        Command::Up(options) => network::run(Driver::Consensus, options, json),
-        Command::Dev(options) => network::run(Driver::Direct, options, json),
+        Command::Up(options) => network::run_up(options, json),
+        Command::Dev(options) => network::run_dev(options, json),
         Command::Tour(options) => tour::run(options, json),
     };
     let thread = std::thread::Builder::new().name("stoa".into()).stack_size(STACK).spawn(run);

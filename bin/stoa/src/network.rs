@@ -4,15 +4,16 @@ use alloy_primitives::hex;
 use alloy_signer_local::PrivateKeySigner;
 use clap::Args;
 use commonware_runtime::{Runner as _, tokio as runtime};
-use eyre::{Result, WrapErr as _, bail};
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail, eyre};
 use serde_json::json;
 use std::{
     fs,
     net::SocketAddr,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use stoa_base::{DEVELOPMENT_MNEMONIC, Genesis};
+use stoa_base::{Committee, DEVELOPMENT_MNEMONIC, Genesis};
 use stoa_consensus::Pace;
 use stoa_node::{dev, development, up};
 
@@ -21,7 +22,7 @@ use stoa_node::{dev, development, up};
 pub(crate) struct Options {
     /// Folder of the chain; goes on where it stopped.
     #[arg(long, value_name = "DIR", default_value = ".stoa")]
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
     /// Start a new chain: delete the one in the folder.
     #[arg(long)]
     fresh: bool,
@@ -42,8 +43,24 @@ pub(crate) struct Options {
     history: u64,
 }
 
+/// Options of `stoa up`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct UpOptions {
+    /// How many validators run in this process; of a chain that is there already, as many as it has.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(up::MAX_VALIDATORS)))]
+    validators: Option<u32>,
+    #[command(flatten)]
+    options: Options,
+}
+
 /// The file of a folder that holds the chain's genesis.
 const GENESIS: &str = "genesis.json";
+
+/// The file that a development network's keys are derived from.
+const SEED: &str = "validators.seed";
+
+/// How many validators a new network has.
+const VALIDATORS: NonZeroU32 = NonZeroU32::new(4).expect("it is not zero");
 
 impl Options {
     /// For an embedded network in `dir`, on any free port.
@@ -59,24 +76,85 @@ impl Options {
         }
     }
 
-    pub(crate) fn config(&self) -> Result<up::Config> {
+    /// Makes the folder, and derives the accounts.
+    fn prepare(&self) -> Result<Vec<PrivateKeySigner>> {
         if self.fresh {
             remove_chain(&self.dir)?;
         }
         fs::create_dir_all(&self.dir).wrap_err_with(|| format!("cannot create the folder {}", self.dir.display()))?;
-        let accounts = development::accounts(&self.mnemonic).wrap_err("--mnemonic")?;
+        development::accounts(&self.mnemonic).wrap_err("--mnemonic")
+    }
+
+    fn window(&self) -> u64 {
+        if self.history == 0 { u64::MAX } else { self.history }
+    }
+
+    /// Of a node without consensus.
+    fn dev(&self) -> Result<dev::Config> {
+        let accounts = self.prepare()?;
+        let genesis = self.genesis(&accounts, || Ok(None))?;
+        if genesis.committee.is_some() {
+            bail!("the chain in {} is that of validators (run it with `stoa up`)", self.dir.display());
+        }
+        Ok(dev::Config { genesis, folder: self.dir.clone(), http: self.http, accounts, history: self.window() })
+    }
+
+    /// Of a network of so many validators.
+    pub(crate) fn up(&self, validators: Option<NonZeroU32>) -> Result<up::Config> {
+        let accounts = self.prepare()?;
+        let mut seed = None;
+        let genesis = self.genesis(&accounts, || {
+            let new = rand::random::<[u8; 32]>();
+            write_secret(&self.dir.join(SEED), &hex::encode(new))?;
+            seed = Some(new);
+            let (committee, _) = up::deal(new, validators.unwrap_or(VALIDATORS));
+            Ok(Some((&committee).into()))
+        })?;
+        let Some(committee) = &genesis.committee else {
+            bail!("the chain in {} has no validators (run it with `stoa dev`)", self.dir.display());
+        };
+        let count = committee.validators.len();
+        if validators.is_some_and(|wanted| wanted.get() as usize != count) {
+            bail!("the chain in {} has {count} validators (--fresh starts a new chain)", self.dir.display());
+        }
+        let seed = match seed {
+            Some(seed) => seed,
+            None => self.seed()?,
+        };
+        let (dealt, identities) = up::deal(seed, NonZeroU32::new(u32::try_from(count)?).wrap_err("no validators")?);
+        if stoa_base::Committee::from(&dealt) != *committee {
+            bail!("{} is not that of the chain in {}", SEED, self.dir.display());
+        }
+        let with_beneficiary = |(index, identity)| {
+            let beneficiary = development::beneficiary(&self.mnemonic, index).wrap_err("--mnemonic")?;
+            Ok((identity, beneficiary))
+        };
         Ok(up::Config {
-            genesis: self.genesis(&accounts)?,
+            genesis,
+            validators: (0..).zip(identities).map(with_beneficiary).collect::<Result<_>>()?,
             folder: self.dir.clone(),
             http: self.http,
             accounts,
             pace: Pace { busy: Duration::from_millis(self.block_time), idle: Duration::from_secs(1) },
-            history: if self.history == 0 { u64::MAX } else { self.history },
+            history: self.window(),
         })
     }
 
-    /// The genesis in the folder, or a new one.
-    fn genesis(&self, accounts: &[PrivateKeySigner]) -> Result<Genesis> {
+    /// What the validators' keys were derived from.
+    fn seed(&self) -> Result<[u8; 32]> {
+        let path = self.dir.join(SEED);
+        let text = fs::read_to_string(&path)
+            .wrap_err_with(|| format!("cannot read {}, which the validators' keys come from", path.display()))?;
+        let bytes = hex::decode(text.trim()).wrap_err_with(|| format!("{} is damaged", path.display()))?;
+        bytes.try_into().map_err(|_| eyre!("{} is damaged: want 32 bytes", path.display()))
+    }
+
+    /// The genesis in the folder, or a new one with this committee.
+    fn genesis(
+        &self,
+        accounts: &[PrivateKeySigner],
+        committee: impl FnOnce() -> Result<Option<Committee>>,
+    ) -> Result<Genesis> {
         let path = self.dir.join(GENESIS);
         if path.exists() {
             let text = fs::read_to_string(&path).wrap_err_with(|| format!("cannot read {}", path.display()))?;
@@ -97,7 +175,8 @@ impl Options {
             return Ok(genesis);
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let genesis = development::genesis(self.chain_id, accounts, now);
+        let committee = committee()?;
+        let genesis = Genesis { committee, ..development::genesis(self.chain_id, accounts, now) };
         genesis.validate()?;
         fs::write(&path, serde_json::to_string_pretty(&genesis)?)
             .wrap_err_with(|| format!("cannot write {}", path.display()))?;
@@ -114,7 +193,9 @@ fn remove_chain(folder: &Path) -> Result<()> {
     if !empty && !folder.join(GENESIS).exists() {
         bail!("{} holds no chain (there is no {GENESIS} in it), so --fresh does not delete it", folder.display());
     }
-    for name in ["state", "history", "mempool", GENESIS] {
+    let validators = (0..up::MAX_VALIDATORS).map(|index| index.to_string());
+    let names = ["state", "history", "mempool", GENESIS, SEED].map(str::to_owned);
+    for name in names.into_iter().chain(validators) {
         let path = folder.join(name);
         let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         match removed {
@@ -127,62 +208,94 @@ fn remove_chain(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What moves an embedded network on.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Driver {
-    /// One validator's consensus engine: `stoa up`.
-    Consensus,
-    /// Whoever sends a transaction or asks for a block: `stoa dev`.
-    Direct,
+/// Writes a file that only its owner may read.
+fn write_secret(path: &Path, text: &str) -> Result<()> {
+    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
+    let written = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let written = written.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.wrap_err_with(|| format!("cannot write {}", path.display()))
 }
 
-/// Runs until interrupted.
-pub(crate) fn run(driver: Driver, options: Options, json: bool) -> Result<()> {
-    let config = options.config()?;
+/// Runs a node without consensus until interrupted.
+pub(crate) fn run_dev(options: Options, json: bool) -> Result<()> {
+    let config = options.dev()?;
     let (chain_id, accounts) = (config.genesis.chain_id, config.accounts.clone());
     let storage = runtime::Config::new().with_storage_directory(config.storage());
     runtime::Runner::new(storage).start(async move |runtime| {
-        let serve = async |what, http, block| {
-            announce(what, http, block, chain_id, &accounts, &options.dir, json);
-            interrupted().await
-        };
-        match driver {
-            Driver::Consensus => {
-                let running = Box::pin(up::start(runtime, config)).await?;
-                serve("an embedded network of one validator", running.http(), running.ledger.head().number()).await?;
-                running.stop().await;
-            }
-            Driver::Direct => {
-                let running = Box::pin(dev::start(runtime, config)).await?;
-                serve("a development node without consensus", running.http(), running.ledger().head().number()).await?;
-                running.stop().await?;
-            }
-        }
-        Ok(())
+        let running = Box::pin(dev::start(runtime, config)).await?;
+        let chain = Chain { id: chain_id, block: running.ledger().head().number(), accounts: &accounts };
+        announce("a development node without consensus", &[running.http()], &chain, &options.dir, json);
+        interrupted().await?;
+        Ok(running.stop().await?)
     })
 }
 
-fn announce(
-    what: &str,
-    address: SocketAddr,
+/// Runs a network of validators until interrupted.
+pub(crate) fn run_up(options: UpOptions, json: bool) -> Result<()> {
+    let UpOptions { validators, options } = options;
+    let config = options.up(validators.and_then(NonZeroU32::new))?;
+    let (chain_id, accounts) = (config.genesis.chain_id, config.accounts.clone());
+    let network = up::Network::start(config)?;
+    let http = network.http().collect::<Vec<_>>();
+    let what = match http.len() {
+        1 => "an embedded network of one validator".to_owned(),
+        count => format!("an embedded network of {count} validators"),
+    };
+    let chain = Chain { id: chain_id, block: network.ledger(0).head().number(), accounts: &accounts };
+    announce(&what, &http, &chain, &options.dir, json);
+    wait(interrupted_or(|| !network.is_running()))??;
+    network.end()
+}
+
+/// Runs a future on this thread.
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(future))
+}
+
+/// Resolves as [`interrupted`], or when something is over.
+async fn interrupted_or(over: impl Fn() -> bool) -> Result<()> {
+    let polled = async {
+        while !over() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        interrupted = interrupted() => interrupted,
+        () = polled => Ok(()),
+    }
+}
+
+/// What is said of a chain when it starts.
+struct Chain<'a> {
+    id: u64,
     block: u64,
-    chain_id: u64,
-    accounts: &[PrivateKeySigner],
-    dir: &Path,
-    json: bool,
-) {
-    let (http, ws) = (format!("http://{address}"), format!("ws://{address}"));
+    accounts: &'a [PrivateKeySigner],
+}
+
+fn announce(what: &str, addresses: &[SocketAddr], chain: &Chain<'_>, dir: &Path, json: bool) {
+    let url = |scheme: &str, address: &SocketAddr| format!("{scheme}://{address}");
     let key = |signer| hex::encode_prefixed(development::private_key(signer));
+    let [address, others @ ..] = addresses else { return };
+    let (http, ws, chain_id) = (url("http", address), url("ws", address), chain.id);
     if json {
-        let accounts = accounts.iter().map(|signer| json!({ "address": signer.address(), "privateKey": key(signer) }));
-        let accounts = accounts.collect::<Vec<_>>();
-        println!("{}", json!({ "http": http, "ws": ws, "chainId": chain_id, "dir": dir, "accounts": accounts }));
+        let accounts =
+            chain.accounts.iter().map(|signer| json!({ "address": signer.address(), "privateKey": key(signer) }));
+        let (accounts, nodes) = (accounts.collect::<Vec<_>>(), addresses.iter().map(|node| url("http", node)));
+        let nodes = nodes.collect::<Vec<_>>();
+        let said =
+            json!({ "http": http, "ws": ws, "nodes": nodes, "chainId": chain_id, "dir": dir, "accounts": accounts });
+        println!("{said}");
         return;
     }
     println!("Stoa: {what}, chain {chain_id}, in {}", dir.display());
-    println!("\n  JSON-RPC   {http}\n  WebSocket  {ws}\n  block      {block}\n");
+    println!("\n  JSON-RPC   {http}\n  WebSocket  {ws}");
+    for other in others {
+        println!("  also at    {}", url("http", other));
+    }
+    println!("  block      {}\n", chain.block);
     println!("  Development accounts, {} STOA each at the start. Everybody knows their keys.", development::COINS);
-    for (index, signer) in accounts.iter().enumerate() {
+    for (index, signer) in chain.accounts.iter().enumerate() {
         println!("  ({index}) {}  {}", signer.address(), key(signer));
     }
     println!("\n  Stop with Ctrl-C; the next start goes on from here.");

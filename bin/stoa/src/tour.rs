@@ -12,11 +12,11 @@ use alloy_signer::SignerSync as _;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::{SolCall, SolConstructor as _, SolError as _, SolEvent as _, sol};
 use clap::Args;
-use commonware_runtime::{Runner as _, tokio as runtime};
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -62,7 +62,9 @@ struct Report {
     proven_balance: U256,
     proof_bytes: usize,
     forged_proof: String,
-    height_before_restart: u64,
+    validators: usize,
+    height_before_stop: u64,
+    transfers_without_it: usize,
     height_after_restart: u64,
 }
 
@@ -148,57 +150,61 @@ fn ether(coins: u64) -> U256 {
 pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     let temporary = tempfile::Builder::new().prefix("stoa-tour-").tempdir()?;
     let folder = options.dir.unwrap_or_else(|| temporary.path().join("chain"));
-    let embedded = network::Options::embedded(folder);
+    let config = network::Options::embedded(folder).up(None)?;
+    let (accounts, chain_id) = (config.accounts.clone(), config.genesis.chain_id);
+    let mut network = up::Network::start(config)?;
+    let nodes = network.http().collect::<Vec<_>>();
+    let client = Client::new(format!("http://{}", nodes[0]));
+    let wallets = accounts.into_iter().map(|signer| Wallet { client: client.clone(), signer, chain_id });
+    let wallets = wallets.collect::<Vec<_>>();
+    let voice = Voice { json };
     let mut report = Report::default();
-    let (bob, known) = in_runtime(&embedded, async |running, wallets| walk(running, wallets, json, &mut report).await)?;
-    in_runtime(&embedded, async |running, wallets| {
-        after_restart(&running, &wallets[0].client, bob, known, json, &mut report).await?;
-        if json {
-            println!("{}", serde_json::to_string(&report)?);
-        }
-        if !options.stay {
-            return Ok(());
-        }
-        if !json {
-            println!("\nThe network stays up at http://{}: point a wallet at it. Stop with Ctrl-C.", running.http());
-        }
-        network::interrupted().await
-    })
+    network::wait(walk(&nodes, &wallets, voice, &mut report))??;
+    lose_one(&mut network, &wallets, voice, &mut report)?;
+    if json {
+        println!("{}", serde_json::to_string(&report)?);
+    }
+    if options.stay {
+        voice.say(format!("\nThe network stays up at http://{}: point a wallet at it. Stop with Ctrl-C.", nodes[0]));
+        network::wait(network::interrupted())??;
+    }
+    network.end()
 }
 
-/// Starts the network, does something with it, and stops it.
-fn in_runtime<T>(
-    options: &network::Options,
-    visit: impl AsyncFnOnce(up::Running, Vec<Wallet>) -> Result<T>,
-) -> Result<T> {
-    let config = options.config()?;
-    let storage = runtime::Config::new().with_storage_directory(config.storage());
-    runtime::Runner::new(storage).start(async move |runtime| {
-        let (accounts, chain_id) = (config.accounts.clone(), config.genesis.chain_id);
-        let running = Box::pin(up::start(runtime, config)).await?;
-        let client = Client::new(format!("http://{}", running.http()));
-        let wallets = accounts.into_iter().map(|signer| Wallet { client: client.clone(), signer, chain_id });
-        visit(running, wallets.collect()).await
-    })
+/// Tells people what happens, and programs nothing.
+#[derive(Clone, Copy)]
+struct Voice {
+    json: bool,
 }
 
-async fn walk(running: up::Running, wallets: Vec<Wallet>, json: bool, report: &mut Report) -> Result<(Address, u64)> {
-    let say = |text: String| {
-        if !json {
-            output::line(text)
+impl Voice {
+    fn say(self, text: String) {
+        if !self.json {
+            output::line(text);
         }
-    };
-    let head = |number, text: &str| {
-        if !json {
-            output::heading(number, text)
+    }
+
+    fn head(self, number: usize, text: &str) {
+        if !self.json {
+            output::heading(number, text);
         }
-    };
-    let [alice, bob, carol, ..] = &*wallets else { bail!("the network has no accounts") };
+    }
+}
+
+async fn walk(nodes: &[SocketAddr], wallets: &[Wallet], voice: Voice, report: &mut Report) -> Result<()> {
+    let say = |text| voice.say(text);
+    let head = |number, text: &str| voice.head(number, text);
+    let [alice, bob, carol, ..] = wallets else { bail!("the network has no accounts") };
     let client = &alice.client;
 
     head(1, "A network");
-    say("One validator runs in this process, with its own keys, disk and consensus, and serves Ethereum's".into());
-    say(format!("JSON-RPC at http://{}. Any Ethereum wallet or library can use it.", running.http()));
+    report.validators = nodes.len();
+    say(format!(
+        "{} validators run in this process, each with keys, a disk and sockets of its own. They agree on every",
+        nodes.len()
+    ));
+    say("block by votes, and no one of them is needed for that. Each serves Ethereum's JSON-RPC, the first at".into());
+    say(format!("http://{}: any Ethereum wallet or library can use it.", nodes[0]));
 
     head(2, "A payment");
     let (before, sender_before) = (balance(client, bob.address()).await?, balance(client, alice.address()).await?);
@@ -288,28 +294,49 @@ async fn walk(running: up::Running, wallets: Vec<Wallet>, json: bool, report: &m
     say(format!("The same proof with one bit of the balance changed is refused: {refusal}."));
     report.forged_proof = refusal;
 
-    let height = running.ledger.head().number();
-    report.height_before_restart = height;
-    head(6, "Stopping in the middle");
-    say(format!("The node is stopped at block {height}, without warning, and started again from its disk."));
-    Ok((bob.address(), height))
+    Ok(())
 }
 
-async fn after_restart(
-    running: &up::Running,
-    client: &Client,
-    bob: Address,
-    known: u64,
-    json: bool,
-    report: &mut Report,
-) -> Result<()> {
-    let height = running.ledger.head().number();
-    ensure!(height >= known, "blocks were lost: {known} before, {height} after");
-    report.height_after_restart = height;
-    let balance = balance(client, bob).await?;
-    ensure!(balance == report.proven_balance, "Bob's balance changed over the restart");
-    if !json {
-        output::line(format!("It is back at block {height}, and Bob still has {}. Nothing was lost.", coins(balance)));
+/// Stops a validator, goes on without it, and starts it again.
+fn lose_one(network: &mut up::Network, wallets: &[Wallet], voice: Voice, report: &mut Report) -> Result<()> {
+    let [_, bob, carol, ..] = wallets else { bail!("the network has no accounts") };
+    let lost = report.validators - 1;
+    let before = network.ledger(lost).head();
+    report.height_before_stop = before.number();
+    voice.head(6, "A machine dies");
+    network.stop(lost)?;
+    voice.say(format!("Validator {} is stopped at block {}, in the middle of its work.", lost + 1, before.number()));
+    let mut hashes = Vec::new();
+    let start = Instant::now();
+    for _ in 0..3 {
+        let receipt = network::wait(carol.send(TxKind::Call(bob.address()), U256::from(1), Bytes::new()))??;
+        hashes.push(receipt.transaction_hash);
     }
+    report.transfers_without_it = hashes.len();
+    voice.say(format!(
+        "The others go on: {} transfers became final without it, in {} ms.",
+        hashes.len(),
+        start.elapsed().as_millis()
+    ));
+    network.restart(lost)?;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while network.ledger(lost).head().number() < network.ledger(0).head().number() {
+        ensure!(Instant::now() < deadline, "the validator did not catch up within 30 seconds");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let (ledger, head) = (network.ledger(lost), network.ledger(lost).head());
+    report.height_after_restart = head.number();
+    let kept = ledger.block(before.number())?.is_some_and(|kept| kept.block.hash() == before.hash());
+    ensure!(kept, "block {} was lost", before.number());
+    for hash in hashes {
+        ensure!(ledger.transaction(hash)?.is_some(), "it never got transaction {hash}");
+    }
+    let same = network.ledger(0).block(head.number())?.is_some_and(|other| other.block.hash() == head.hash());
+    ensure!(same, "two validators disagree on block {}", head.number());
+    voice.say(format!(
+        "Started again from its disk, it caught up from the others to block {}, which they have as well:",
+        head.number()
+    ));
+    voice.say(format!("state root {}. Nothing was lost.", head.header().state_root));
     Ok(())
 }

@@ -1,4 +1,5 @@
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_rlp::RlpEncodable;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -20,8 +21,29 @@ pub struct Genesis {
     /// Whether well-known keys hold money here: such a chain serves on loopback only.
     #[serde(default)]
     pub development: bool,
+    /// Who agrees on blocks; nobody where the ledger is driven directly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committee: Option<Committee>,
     /// Accounts with balance, nonce, code and storage.
     pub alloc: BTreeMap<Address, Account>,
+}
+
+/// The validators, and the public side of the key that they share. Block 0 carries its [`hash`](Committee::hash).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, RlpEncodable)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Committee {
+    /// ed25519 public keys, in ascending order.
+    pub validators: Vec<B256>,
+    /// The polynomial that the network key and each validator's public share come from: BLS12-381 with keys in G2, in the
+    /// encoding of `commonware-cryptography`.
+    pub sharing: Bytes,
+}
+
+impl Committee {
+    /// Keccak-256 of the RLP encoding.
+    pub fn hash(&self) -> B256 {
+        keccak256(alloy_rlp::encode(self))
+    }
 }
 
 /// EIP-1559's parameters.

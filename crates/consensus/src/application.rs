@@ -1,11 +1,12 @@
 use crate::{
-    block::{Context, SealedBlock, encode_context},
+    block::{Context, SealedBlock, encode_seal},
     pace::Moving,
+    seeds::{Seeds, randomness, round_of_parent},
 };
 use alloy_consensus::transaction::SignerRecoverable as _;
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{
-    Address, B256, keccak256,
+    Address, B256,
     map::{HashMap, HashSet},
 };
 use commonware_consensus::{
@@ -13,13 +14,18 @@ use commonware_consensus::{
 };
 use commonware_cryptography::{bls12381::primitives::variant::MinSig, ed25519};
 use commonware_glue::stateful::{Application, Finality, Input, Proposed, db::DatabaseSet};
-use futures::{FutureExt as _, StreamExt as _, future::Shared};
+use futures::{FutureExt as _, Stream, StreamExt as _, future::Shared};
 use rayon::prelude::*;
-use std::{future::Future, pin::pin, sync::Arc, time::UNIX_EPOCH};
-use stoa_base::{Block, Recovered};
+use std::{
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+use stoa_base::{Block, Recovered, Transaction};
 use stoa_ledger::{
     Committed, Ledger,
-    execute::{Choices, Refusal, Transactions},
+    execute::{Changes, Choices, Refusal, Transactions},
     state::{self, Runtime, State},
 };
 
@@ -39,14 +45,20 @@ pub trait Waiting: Clone + Send + Sync + 'static {
     /// Resolves when something may have come in since this was called.
     fn arrived(&self) -> impl Future<Output = ()> + Send + use<Self>;
 
+    /// What clients give to this node from now on: the other validators are to have it as well.
+    fn given(&self) -> impl Stream<Item = Arc<Recovered>> + Send + use<Self>;
+
+    /// Takes in what another validator was given. Does not wait.
+    fn take(&self, transactions: Vec<Transaction>);
+
     /// The sender of a waiting transaction, which need not be recovered again.
     fn sender(&self, hash: &B256) -> Option<Address>;
 
     /// Refused while building a block.
     fn refused(&self, transaction: &Recovered, why: &Refusal);
 
-    /// A block is final: what it includes waits no longer.
-    fn finalized(&self, committed: &Committed);
+    /// A block is final and has changed this: what it includes waits no longer.
+    fn finalized(&self, committed: &Committed, changes: &Changes);
 }
 
 /// The ledger as consensus drives it.
@@ -56,23 +68,61 @@ pub struct LedgerApplication {
     first: SealedBlock,
     beneficiary: Address,
     max_bytes: usize,
+    scheme: Scheme,
+    seeds: Seeds,
     moving: Moving,
     /// Resolves when the state database has joined the ledger.
     ready: Shared<futures::future::BoxFuture<'static, ()>>,
 }
 
+/// What a [`LedgerApplication`] works with.
+pub(crate) struct Parts {
+    pub(crate) ledger: Ledger,
+    pub(crate) first: SealedBlock,
+    /// Gets the tips of blocks built here.
+    pub(crate) beneficiary: Address,
+    /// Bytes of transactions in a block, at most.
+    pub(crate) max_bytes: usize,
+    pub(crate) scheme: Scheme,
+    pub(crate) seeds: Seeds,
+    pub(crate) moving: Moving,
+}
+
 impl LedgerApplication {
-    /// `beneficiary` gets the tips of blocks built here; blocks have at most `max_bytes` of transactions.
-    pub(crate) fn new(
-        ledger: Ledger,
-        first: SealedBlock,
-        beneficiary: Address,
-        max_bytes: usize,
-        moving: Moving,
-        ready: impl Future<Output = ()> + Send + 'static,
-    ) -> Self {
-        let ready = ready.boxed().shared();
-        Self { ledger, first, beneficiary, max_bytes, moving, ready }
+    /// `ready` resolves when the state database has joined the ledger.
+    pub(crate) fn new(parts: Parts, ready: impl Future<Output = ()> + Send + 'static) -> Self {
+        let Parts { ledger, first, beneficiary, max_bytes, scheme, seeds, moving } = parts;
+        Self { ledger, first, beneficiary, max_bytes, scheme, seeds, moving, ready: ready.boxed().shared() }
+    }
+}
+
+/// The furthest that a block's time may be after its parent's, in seconds: after a longer stop the chain catches up in such
+/// steps.
+const MAX_STEP: u64 = 3600;
+
+/// How far a block's time may be ahead of a validator's clock before the validator waits with its vote.
+const MAX_AHEAD: Duration = Duration::from_secs(2);
+
+impl LedgerApplication {
+    /// What is checked of a proposed block besides its execution.
+    fn check(&self, block: &SealedBlock, parent: &SealedBlock) -> Result<(), &'static str> {
+        let context = block.context();
+        if let (Some(round), Some(signature)) = (round_of_parent(&context), block.seed())
+            && !self.seeds.verify(&self.scheme, round, signature)
+        {
+            return Err("the validators have not signed its randomness");
+        }
+        if block.header().mix_hash != randomness(&context, block.seed()) {
+            return Err("its randomness is not that of its parent's round");
+        }
+        if block.header().timestamp > parent.header().timestamp + MAX_STEP {
+            return Err("its time is too far after its parent's");
+        }
+        if block.transactions().iter().map(|transaction| transaction.encode_2718_len()).sum::<usize>() > self.max_bytes
+        {
+            return Err("it is too large");
+        }
+        Ok(())
     }
 }
 
@@ -117,7 +167,7 @@ impl<W: Waiting> Transactions for Building<'_, W> {
 
 /// The senders of a block's transactions, recovered on all cores but for those that are known.
 fn recover(block: &Block, known: &(impl Fn(&B256) -> Option<Address> + Sync)) -> Option<Vec<Arc<Recovered>>> {
-    let recover = |transaction: &stoa_base::Transaction| {
+    let recover = |transaction: &Transaction| {
         let sender = match known(transaction.tx_hash()) {
             Some(sender) => sender,
             None => transaction.recover_signer().ok()?,
@@ -125,11 +175,6 @@ fn recover(block: &Block, known: &(impl Fn(&B256) -> Option<Address> + Sync)) ->
         Some(Arc::new(Recovered::new_unchecked(transaction.clone(), sender)))
     };
     block.transactions().par_iter().map(recover).collect()
-}
-
-/// Until validators sign randomness of their own, it is drawn from the parent's hash and the round.
-fn randomness(context: &Context) -> B256 {
-    keccak256([context.parent.1.0.as_slice(), &context.round.view().get().to_be_bytes()].concat())
 }
 
 /// [`LedgerApplication`] with the transactions that wait at this node.
@@ -166,11 +211,16 @@ impl<E: Runtime, W: Waiting> Application<E> for Node<W> {
         let application = &self.application;
         application.ready.clone().await;
         let parent = pin!(ancestry).next().await?.inner().clone();
+        let seed = match round_of_parent(&context) {
+            Some(round) => Some(application.seeds.of(round).await),
+            None => None,
+        };
         let now = clock.current().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let earliest = parent.header().timestamp;
         let choices = Choices {
-            timestamp: now.max(parent.header().timestamp),
+            timestamp: now.clamp(earliest, earliest + MAX_STEP),
             beneficiary: application.beneficiary,
-            prevrandao: randomness(&context),
+            prevrandao: randomness(&context, seed.as_ref()),
             base_fee: None,
             gas_limit: None,
         };
@@ -183,7 +233,7 @@ impl<E: Runtime, W: Waiting> Application<E> for Node<W> {
             skipped: HashSet::default(),
             bytes_left: application.max_bytes,
         });
-        let seal = encode_context(&context);
+        let seal = encode_seal(&context, seed.as_ref());
         let built = application.ledger.build::<E>(batches, &parent, &choices, seal, transactions, &list).await;
         let (block, merkleized) = built.unwrap_or_else(|error| panic!("cannot build a block: {error}"));
         let block = SealedBlock::new(Arc::new(block)).expect("the context was encoded here");
@@ -192,29 +242,35 @@ impl<E: Runtime, W: Waiting> Application<E> for Node<W> {
 
     async fn process(
         &mut self,
-        _: (E, Context),
+        (clock, _): (E, Context),
         ancestry: impl Ancestry<SealedBlock>,
         batches: <State<E> as DatabaseSet<E>>::Unmerkleized,
-        _: Finality,
+        finality: Finality,
     ) -> Option<<State<E> as DatabaseSet<E>>::Merkleized> {
         let application = &self.application;
         application.ready.clone().await;
         let mut ancestry = pin!(ancestry);
         let block = ancestry.next().await?.inner().clone();
         let parent = ancestry.next().await?.inner().clone();
-        let expected = randomness(&block.context());
-        let senders = recover(&block, &|hash| self.waiting.sender(hash));
-        let Some(senders) = senders.filter(|_| block.header().mix_hash == expected) else {
-            tracing::warn!(number = block.number(), hash = %block.hash(), "a block is invalid: signature or randomness");
-            return None;
+        let invalid = |why: &str| {
+            tracing::warn!(number = block.number(), hash = %block.hash(), why, "a block is invalid");
+            None
+        };
+        if finality == Finality::Candidate {
+            if let Err(why) = application.check(&block, &parent) {
+                return invalid(why);
+            }
+            // It only delays: a clock says nothing of a block's validity.
+            let time = UNIX_EPOCH + Duration::from_secs(block.header().timestamp);
+            clock.sleep_until(time - MAX_AHEAD.min(Duration::from_secs(block.header().timestamp))).await;
+        }
+        let Some(senders) = recover(&block, &|hash| self.waiting.sender(hash)) else {
+            return invalid("a transaction's signature");
         };
         match application.ledger.verify::<E>(batches, &parent, &block, senders).await {
             Ok(sealed) => Some(sealed),
             Err(stoa_ledger::InvalidBlock::Ledger(error)) => panic!("cannot check a block: {error}"),
-            Err(error) => {
-                tracing::warn!(number = block.number(), hash = %block.hash(), %error, "a block is invalid");
-                None
-            }
+            Err(error) => invalid(&error.to_string()),
         }
     }
 
@@ -238,7 +294,7 @@ impl<E: Runtime, W: Waiting> Application<E> for Node<W> {
     ) {
         let _moving = self.application.moving.lock().await;
         let published = self.application.ledger.publish(block.hash());
-        let committed = published.unwrap_or_else(|error| panic!("cannot show a final block: {error}"));
-        self.waiting.finalized(&committed);
+        let (committed, changes) = published.unwrap_or_else(|error| panic!("cannot show a final block: {error}"));
+        self.waiting.finalized(&committed, &changes);
     }
 }

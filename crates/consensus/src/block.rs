@@ -1,7 +1,8 @@
+use crate::seeds::{Signature, round_of_parent};
 use alloy_primitives::Bytes;
 use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
 use bytes::{Buf as _, BufMut};
-use commonware_codec::{Buf, DecodeExt as _, Encode as _, EncodeSize, Error as CodecError, Read, Write};
+use commonware_codec::{Buf, Copying, Encode as _, EncodeSize, Error as CodecError, Read, ReadExt as _, Write};
 use commonware_consensus::{
     Block as ConsensusBlock, BoundedBlock, CertifiableBlock, Heightable,
     simplex::types::Context as SimplexContext,
@@ -14,11 +15,13 @@ use stoa_base::{Block, Seal, Transaction};
 /// What consensus says of the round that a block is proposed in.
 pub type Context = SimplexContext<Digest, ed25519::PublicKey>;
 
-/// A block as consensus passes it around: its digest is the block's Ethereum hash, its context stands in the seal.
+/// A block as consensus passes it around: its digest is the block's Ethereum hash. In its seal stand the round that it was
+/// proposed in, and the signature of the round in which its parent was agreed on, which the block's randomness comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedBlock {
     block: Arc<Block>,
     context: Context,
+    seed: Option<Signature>,
 }
 
 #[derive(RlpEncodable, RlpDecodable)]
@@ -38,24 +41,41 @@ pub fn genesis_context() -> Context {
 }
 
 /// The bytes that stand in a seal.
-pub fn encode_context(context: &Context) -> Bytes {
-    Bytes::from(context.encode().to_vec())
+pub(crate) fn encode_seal(context: &Context, seed: Option<&Signature>) -> Bytes {
+    let mut bytes = context.encode().to_vec();
+    if let Some(seed) = seed {
+        seed.write(&mut bytes);
+    }
+    bytes.into()
+}
+
+/// Reads what [`encode_seal`] wrote.
+fn decode_seal(bytes: &Bytes) -> Result<(Context, Option<Signature>), CodecError> {
+    let mut rest = Copying(bytes);
+    let context = Context::read(&mut rest)?;
+    let seed = round_of_parent(&context).map(|_| Signature::read(&mut rest)).transpose()?;
+    if rest.remaining() > 0 {
+        return Err(CodecError::ExtraData(rest.remaining()));
+    }
+    Ok((context, seed))
 }
 
 impl SealedBlock {
-    /// A block whose seal carries a consensus context, or block 0.
+    /// A block that carries what consensus says of it, or block 0.
     ///
     /// # Errors
     ///
     /// If the seal carries something else.
     pub fn new(block: Arc<Block>) -> Result<Self, CodecError> {
         let bytes = &block.seal().context;
-        let context = if bytes.is_empty() && block.number() == 0 {
-            genesis_context()
-        } else {
-            Context::decode(commonware_codec::Copying(bytes))?
-        };
-        Ok(Self { block, context })
+        let (context, seed) =
+            if bytes.is_empty() && block.number() == 0 { (genesis_context(), None) } else { decode_seal(bytes)? };
+        Ok(Self { block, context, seed })
+    }
+
+    /// The signature that its randomness comes from; none where its parent is block 0.
+    pub(crate) const fn seed(&self) -> Option<&Signature> {
+        self.seed.as_ref()
     }
 
     /// The block itself.

@@ -1,11 +1,14 @@
 use crate::{
-    application::{LedgerApplication, Node, Scheme, Waiting},
+    application::{LedgerApplication, Node, Parts, Scheme, Waiting},
     block::SealedBlock,
+    gossip,
     pace::{Moving, Pace, Paced},
+    seeds::Seeds,
 };
 use alloy_primitives::Address;
 use commonware_broadcast::buffered;
 use commonware_consensus::{
+    Reporters,
     marshal::{
         self,
         core::Actor as Marshal,
@@ -49,12 +52,13 @@ use stoa_ledger::{
 };
 
 /// Channels of the validators' network, with how many messages a second a peer may send on each.
-pub const CHANNELS: [(u64, Quota); 5] = [
+pub const CHANNELS: [(u64, Quota); 6] = [
     (0, Quota::per_second(NZU32!(1024))),
     (1, Quota::per_second(NZU32!(1024))),
     (2, Quota::per_second(NZU32!(128))),
     (3, Quota::per_second(NZU32!(256))),
     (4, Quota::per_second(NZU32!(256))),
+    (5, Quota::per_second(NZU32!(512))),
 ];
 
 /// Blocks until the validator set may change.
@@ -72,6 +76,8 @@ pub struct Config<W, B, P> {
     pub ledger: Ledger,
     /// How the state database is laid out.
     pub state: StateConfig,
+    /// What the names of consensus' own storage begin with.
+    pub partition: String,
     /// Transactions to include.
     pub waiting: W,
     /// This validator's keys, and the others'.
@@ -129,13 +135,13 @@ fn prune_config(window: u64) -> Option<PruneConfig> {
 }
 
 /// How what marshal keeps is laid out.
-fn archive<C>(name: &str, codec_config: C, page_cache: CacheRef) -> prunable::Config<EightCap, C> {
+fn archive<C>(partition: &str, name: &str, codec_config: C, page_cache: CacheRef) -> prunable::Config<EightCap, C> {
     prunable::Config {
         translator: EightCap,
-        metadata_partition: format!("consensus-{name}-metadata"),
-        key_partition: format!("consensus-{name}-keys"),
+        metadata_partition: format!("{partition}-{name}-metadata"),
+        key_partition: format!("{partition}-{name}-keys"),
         key_page_cache: page_cache,
-        value_partition: format!("consensus-{name}-values"),
+        value_partition: format!("{partition}-{name}-values"),
         compression: None,
         codec_config,
         items_per_section: NZU64!(1024),
@@ -162,9 +168,9 @@ where
     S: Sender<PublicKey = PublicKey>,
     R: Receiver<PublicKey = PublicKey>,
 {
-    let [votes, certificates, resolver, backfill, broadcast] =
-        <[(S, R); 5]>::try_from(channels).unwrap_or_else(|_| panic!("one pair for each channel"));
-    let Config { ledger, state, waiting, scheme, me, beneficiary, pace, max_bytes, blocker, peers } = config;
+    let [votes, certificates, resolver, backfill, broadcast, transactions] =
+        <[(S, R); 6]>::try_from(channels).unwrap_or_else(|_| panic!("one pair for each channel"));
+    let Config { ledger, state, partition, waiting, scheme, me, beneficiary, pace, max_bytes, blocker, peers } = config;
     let page_cache = CacheRef::new(NZU16!(4084), NZUsize!(2048));
     let first = SealedBlock::new(ledger.first()).expect("block 0 has no context");
 
@@ -192,22 +198,22 @@ where
     let (spread, buffer) = buffered::Engine::new(runtime.child("broadcast"), spread);
     spread.start(broadcast);
 
-    let finalizations = archive("finalizations", (), page_cache.clone());
+    let finalizations = archive(&partition, "finalizations", (), page_cache.clone());
     let finalizations = prunable::Archive::init(runtime.child("finalizations"), finalizations)
         .await
         .expect("the archive of certificates cannot be opened");
-    let blocks = archive("blocks", max_bytes + BLOCK_OVERHEAD, page_cache.clone());
+    let blocks = archive(&partition, "blocks", max_bytes + BLOCK_OVERHEAD, page_cache.clone());
     let blocks =
         prunable::Archive::init(runtime.child("blocks"), blocks).await.expect("the archive of blocks cannot be opened");
 
-    let plan = SyncPlan::init(runtime.child("plan"), "consensus").await;
+    let plan = SyncPlan::init(runtime.child("plan"), &partition).await;
     let provider = ConstantProvider::new(scheme.clone());
     let digest = first.digest();
     let marshal = marshal::Config {
         provider,
         epocher: FixedEpocher::new(EPOCH_LENGTH),
         start: plan.marshal_start(Digested::precomputed(first.clone(), digest)),
-        partition_prefix: "consensus".into(),
+        partition_prefix: partition.clone(),
         mailbox_size: MAILBOX,
         view_retention: ViewDelta::new(64),
         prunable_items_per_section: NZU64!(1024),
@@ -233,7 +239,17 @@ where
         let _ = ready.await;
     };
     let moving = Moving::default();
-    let application = LedgerApplication::new(ledger.clone(), first, beneficiary, max_bytes, moving.clone(), ready);
+    let seeds = Seeds::default();
+    let parts = Parts {
+        ledger: ledger.clone(),
+        first,
+        beneficiary,
+        max_bytes,
+        scheme: scheme.clone(),
+        seeds: seeds.clone(),
+        moving: moving.clone(),
+    };
+    let application = LedgerApplication::new(parts, ready);
     let stateful = StatefulConfig {
         application: Node { application, waiting: waiting.clone() },
         db_config: state,
@@ -268,6 +284,9 @@ where
     ledger.attach(database).await.unwrap_or_else(|error| panic!("{error}"));
     let _ = joined.send(());
 
+    let gossip = gossip::run(runtime.child("gossip"), waiting.clone(), transactions);
+    runtime.child("transactions").spawn(move |_| gossip);
+
     let paced = Paced::new(runtime.child("pace"), deferred.clone(), ledger, waiting, pace, moving);
     let simplex = simplex::Config {
         scheme,
@@ -275,9 +294,9 @@ where
         blocker,
         automaton: paced,
         relay: deferred.clone(),
-        reporter: deferred,
+        reporter: Reporters::from((deferred, seeds)),
         strategy: Sequential,
-        partition: "consensus-simplex".into(),
+        partition: format!("{partition}-simplex"),
         mailbox_size: MAILBOX,
         epoch: Epoch::zero(),
         floor: Floor::Genesis(digest),

@@ -12,14 +12,18 @@
 
 mod application;
 mod block;
+mod committee;
 mod engine;
+mod gossip;
 mod pace;
-mod single;
+mod seeds;
 #[cfg(test)]
 mod tests;
+mod validator;
 
 pub use application::{LedgerApplication, Node, Scheme, Waiting};
 pub use block::{Context, SealedBlock};
+pub use committee::{Committee, CommitteeError, Identity, MAX_VALIDATORS, NetworkKey};
 pub use engine::{BLOCK_OVERHEAD, CHANNELS, Config, start};
 pub use pace::Pace;
-pub use single::{Single, start as start_single};
+pub use validator::{Validator, ValidatorError, namespace, start as start_validator};

@@ -42,8 +42,8 @@ struct Timer<E, W> {
     waiting: W,
     pace: Pace,
     moving: Moving,
-    /// When this node last proposed.
-    proposed: Mutex<SystemTime>,
+    /// When this node last proposed, or was asked to check what another did.
+    newest: Mutex<SystemTime>,
 }
 
 impl<E, A: Clone, W> Clone for Paced<E, A, W> {
@@ -54,8 +54,8 @@ impl<E, A: Clone, W> Clone for Paced<E, A, W> {
 
 impl<E, A, W> Paced<E, A, W> {
     pub fn new(runtime: E, inner: A, ledger: Ledger, waiting: W, pace: Pace, moving: Moving) -> Self {
-        let proposed = Mutex::new(UNIX_EPOCH);
-        Self { inner, timer: Arc::new(Timer { runtime, ledger, waiting, pace, moving, proposed }) }
+        let newest = Mutex::new(UNIX_EPOCH);
+        Self { inner, timer: Arc::new(Timer { runtime, ledger, waiting, pace, moving, newest }) }
     }
 }
 
@@ -63,7 +63,7 @@ impl<E: Clock, W: Waiting> Timer<E, W> {
     /// Waits until it is time for a block on `parent`: at once when transactions wait, but not faster than the pace.
     async fn due(&self, parent: B256) {
         let clock = &self.runtime;
-        let last = *self.proposed.lock();
+        let last = *self.newest.lock();
         let busy = last + self.pace.busy;
         if clock.current() < busy {
             clock.sleep_until(busy).await;
@@ -82,7 +82,7 @@ impl<E: Clock, W: Waiting> Timer<E, W> {
                 () = over => {}
             }
         }
-        *self.proposed.lock() = clock.current();
+        *self.newest.lock() = clock.current();
     }
 
     /// Whether there are transactions that no block up to `parent` holds.
@@ -123,6 +123,7 @@ where
     }
 
     async fn verify(&mut self, context: Self::Context, payload: Digest) -> oneshot::Receiver<bool> {
+        *self.timer.newest.lock() = self.timer.runtime.current();
         self.inner.verify(context, payload).await
     }
 }

@@ -1,40 +1,30 @@
+//! One validator on its network.
+
 use crate::{
-    application::{Scheme, Waiting},
+    Committee, CommitteeError, Identity,
+    application::Waiting,
     engine::{self, BLOCK_OVERHEAD, CHANNELS},
     pace::Pace,
 };
 use alloy_primitives::Address;
-use commonware_cryptography::{
-    ChaCha20Poly1305, Signer as _,
-    bls12381::{
-        dkg::feldman_desmedt::deal,
-        primitives::{sharing::Mode, variant::MinSig},
-    },
-    ed25519::PrivateKey,
-};
+use commonware_cryptography::{ChaCha20Poly1305, ed25519::PublicKey};
 use commonware_p2p::{Address as PeerAddress, AddressableManager as _, authenticated::lookup};
 use commonware_runtime::{Handle, Network, Resolver};
 use commonware_stream::{
     cups::{self, Cups},
     sake::{self, Sake},
 };
-use commonware_utils::{
-    N3f1, NZUsize, TryCollect as _,
-    ordered::{Map, Set},
-};
-use rand::{CryptoRng, SeedableRng as _, rngs::StdRng};
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    time::Duration,
-};
+use commonware_utils::{NZUsize, TryCollect as _, ordered::Map};
+use rand::CryptoRng;
+use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 use stoa_ledger::{
     Ledger,
     state::{Runtime, StateConfig},
 };
 
-/// What a network of one validator runs with.
-pub struct Single<W> {
-    /// The chain.
+/// What a validator runs with.
+pub struct Validator<W> {
+    /// The chain; its genesis names the committee.
     pub ledger: Ledger,
     /// How the state database is laid out.
     pub state: StateConfig,
@@ -46,61 +36,91 @@ pub struct Single<W> {
     pub pace: Pace,
     /// The most bytes of transactions in a block.
     pub max_bytes: usize,
-    /// From what the validator's keys are derived: the same after a restart.
-    pub seed: [u8; 32],
+    /// What only this validator knows.
+    pub identity: Identity,
+    /// Where it listens to the others.
+    pub listen: SocketAddr,
+    /// Where the validators listen, this one included.
+    pub peers: Vec<(PublicKey, SocketAddr)>,
 }
 
-/// Starts a network of one validator through the real consensus engine, on a loopback socket of its own.
+/// Why a validator cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ValidatorError {
+    /// The genesis file names none.
+    #[error("the genesis file names no committee")]
+    NoCommittee,
+    /// It names one that cannot be.
+    #[error(transparent)]
+    Committee(#[from] CommitteeError),
+    /// The keys are not a validator's.
+    #[error("these keys belong to none of the validators that the genesis file names")]
+    NotMine,
+    /// An address is missing, or of somebody else.
+    #[error("the addresses of the validators are not those of the committee: {0}")]
+    Peers(&'static str),
+}
+
+/// What keeps signatures of one chain from counting on another.
+pub fn namespace(ledger: &Ledger) -> Vec<u8> {
+    [b"stoa-", ledger.first().hash().as_slice()].concat()
+}
+
+/// Starts a validator. Returns when its state has joined the ledger; the handle is that of its consensus engine, which ends
+/// only when the runtime stops.
+///
+/// # Errors
+///
+/// If keys, addresses and genesis file do not belong together.
 ///
 /// # Panics
 ///
-/// If the storage cannot be opened or no socket can be bound.
-pub async fn start<E, W>(runtime: E, single: Single<W>) -> Handle<()>
+/// If the storage cannot be opened or the address cannot be listened on.
+pub async fn start<E, W>(runtime: E, validator: Validator<W>) -> Result<Handle<()>, ValidatorError>
 where
     E: Runtime + CryptoRng + Network + Resolver,
     W: Waiting,
 {
-    let namespace = [b"stoa-", single.ledger.first().hash().as_slice()].concat();
-    let mut rng = StdRng::from_seed(single.seed);
-    let key = PrivateKey::from_seed(rand::Rng::next_u64(&mut rng));
-    let me = key.public_key();
-    let participants = [me.clone()].into_iter().try_collect::<Set<_>>().expect("one is no duplicate");
-    let (output, shares) = deal::<MinSig, _, N3f1>(&mut rng, Mode::NonZeroCounter, participants.clone())
-        .expect("a key can be dealt to one participant");
-    let share = shares.get_value(&me).cloned().expect("the only participant has a share");
-    let scheme = Scheme::signer(&namespace, participants, output.public().clone(), share).expect("the share fits");
+    let committee = validator.ledger.genesis().committee.as_ref().ok_or(ValidatorError::NoCommittee)?;
+    let committee = Committee::try_from(committee)?;
+    let namespace = namespace(&validator.ledger);
+    let scheme = committee.signer(&namespace, &validator.identity).ok_or(ValidatorError::NotMine)?;
+    let peers = validator.peers.into_iter().map(|(peer, address)| (peer, PeerAddress::from(address)));
+    let peers = peers.try_collect::<Map<_, PeerAddress>>().map_err(|_| ValidatorError::Peers("one comes twice"))?;
+    if peers.keys() != committee.validators() {
+        return Err(ValidatorError::Peers("want one for each validator"));
+    }
 
-    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let handshake = Cups::<_, ChaCha20Poly1305>::new(
         Sake {
-            signer: key,
+            signer: validator.identity.key.clone(),
             synchrony_bound: Duration::from_secs(5),
             max_handshake_age: Duration::from_secs(10),
             version: sake::Version::V1,
         },
         cups::Version::V1,
     );
-    let most = u32::try_from(single.max_bytes + BLOCK_OVERHEAD + (1 << 20)).expect("blocks stay far below 4 GiB");
-    let config = lookup::Config::local(handshake, &namespace, listen, NZUsize!(1), most, NZUsize!(1024));
+    let most = u32::try_from(validator.max_bytes + BLOCK_OVERHEAD + (1 << 20)).expect("blocks stay far below 4 GiB");
+    let count = NonZeroUsize::new(peers.len()).expect("a committee is not empty");
+    let config = lookup::Config::local(handshake, &namespace, validator.listen, count, most, NZUsize!(1024));
     let (mut network, mut oracle) = lookup::Network::new(runtime.child("network"), config);
-    let peers: Map<_, PeerAddress> =
-        [(me.clone(), listen.into())].into_iter().try_collect().expect("one is no duplicate");
     oracle.track(0, peers);
     let channels = CHANNELS.map(|(channel, quota)| network.register(channel, quota));
     network.start();
 
     let config = engine::Config {
-        ledger: single.ledger,
-        state: single.state,
-        waiting: single.waiting,
+        ledger: validator.ledger,
+        state: validator.state,
+        partition: "consensus".into(),
+        waiting: validator.waiting,
         scheme,
-        me,
-        beneficiary: single.beneficiary,
-        pace: single.pace,
-        max_bytes: single.max_bytes,
+        me: validator.identity.public(),
+        beneficiary: validator.beneficiary,
+        pace: validator.pace,
+        max_bytes: validator.max_bytes,
         blocker: oracle.clone(),
         peers: oracle,
     };
     // Boxed, for the state of all that starts is large.
-    Box::pin(engine::start(runtime, config, channels.into())).await
+    Ok(Box::pin(engine::start(runtime, config, channels.into())).await)
 }

@@ -26,6 +26,7 @@ pub mod evm;
 pub mod interfaces;
 pub mod natives;
 pub mod parts;
+pub mod randomness;
 pub mod storage;
 
 pub use coin::{delegate_of, set_delegate};

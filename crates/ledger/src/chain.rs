@@ -1,19 +1,23 @@
+mod grow;
+mod logs;
+mod proofs;
 mod state_at;
 
+pub use grow::InvalidBlock;
+pub use logs::{LogEntry, LogFilter};
+pub use proofs::AccountProof;
 pub use state_at::{Sender, StateAt};
 
 use crate::{
     LedgerError,
-    execute::{self, Changes, Choices, Executed, ExecutionError, Rules, Summary, Transactions},
+    execute::{self, Changes, Choices},
     genesis::first_block,
     history::{History, matching_logs},
-    state::{self, Batch, Key, KeyProof, Leaf, PastState, Runtime, Sealed, State, StateConfig, account_key, slot_key},
-    view::{BatchSource, Source, StateCache},
+    state::{PastState, Runtime, State, StateConfig, Tip},
+    view::StateCache,
 };
-use alloy_consensus::Transaction as _;
-use alloy_primitives::{Address, B256, Bytes, Log, U256, map::HashMap};
+use alloy_primitives::{Address, B256, map::HashMap};
 use commonware_glue::stateful::db::DatabaseSet;
-use futures::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
 use quick_cache::{Weighter, sync::Cache};
 use revm::context::BlockEnv;
@@ -21,7 +25,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, OnceLock},
 };
-use stoa_base::{Block, Genesis, Receipt, Recovered, Seal};
+use stoa_base::{Block, Genesis, Receipt};
 use stoa_contract::Natives;
 use tokio::sync::broadcast;
 
@@ -30,9 +34,6 @@ const EVENTS: usize = 1024;
 
 /// How many transactions of recent blocks stay decoded in memory.
 const RECENT_TRANSACTIONS: u64 = 200_000;
-
-/// For how many past blocks proofs can be made without reading the state's log again.
-const PAST_STATES: usize = 4;
 
 /// Where and how much a [`Ledger`] keeps.
 #[derive(Clone, Debug)]
@@ -80,7 +81,7 @@ struct Inner {
     config: LedgerConfig,
     history: History,
     cache: StateCache,
-    state: OnceLock<Box<dyn StateReader>>,
+    state: OnceLock<Box<dyn proofs::StateReader>>,
     first: Arc<Block>,
     head: RwLock<Arc<Block>>,
     /// Executed, not final, by hash.
@@ -106,43 +107,6 @@ impl Weighter<u64, Committed> for ByTransactions {
     }
 }
 
-/// The state database behind a runtime's type.
-trait StateReader: Send + Sync {
-    fn get(&self, key: Key) -> BoxFuture<'_, Result<Option<Leaf>, LedgerError>>;
-    fn prove(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<(B256, Vec<KeyProof>), LedgerError>>;
-    fn past<'a>(&'a self, seal: &'a Seal) -> BoxFuture<'a, Result<PastState, LedgerError>>;
-    fn prove_past<'a>(
-        &'a self,
-        past: &'a PastState,
-        keys: &'a [Key],
-    ) -> BoxFuture<'a, Result<Vec<KeyProof>, LedgerError>>;
-}
-
-impl<E: Runtime> StateReader for State<E> {
-    fn get(&self, key: Key) -> BoxFuture<'_, Result<Option<Leaf>, LedgerError>> {
-        Box::pin(async move {
-            let db = self.read().await;
-            db.get(&key).await.map_err(|error| LedgerError::Storage(format!("state: {error}")))
-        })
-    }
-
-    fn prove(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<(B256, Vec<KeyProof>), LedgerError>> {
-        Box::pin(state::prove(self, keys))
-    }
-
-    fn past<'a>(&'a self, seal: &'a Seal) -> BoxFuture<'a, Result<PastState, LedgerError>> {
-        Box::pin(PastState::read(self, seal))
-    }
-
-    fn prove_past<'a>(
-        &'a self,
-        past: &'a PastState,
-        keys: &'a [Key],
-    ) -> BoxFuture<'a, Result<Vec<KeyProof>, LedgerError>> {
-        Box::pin(past.prove(self, keys))
-    }
-}
-
 /// A final block with what its execution left behind.
 #[derive(Clone, Debug)]
 pub struct Committed {
@@ -152,58 +116,6 @@ pub struct Committed {
     pub receipts: Arc<Vec<Receipt>>,
     /// Who sent each transaction, in order.
     pub senders: Arc<Vec<Address>>,
-}
-
-/// Which logs to find: an empty list matches everything, as in `eth_getLogs`.
-#[derive(Clone, Debug, Default)]
-pub struct LogFilter {
-    /// Emitting contracts, any of them.
-    pub addresses: Vec<Address>,
-    /// For each position the topics that match, any of them.
-    pub topics: [Vec<B256>; 4],
-}
-
-impl LogFilter {
-    /// Whether the filter wants this log.
-    pub fn matches(&self, log: &Log) -> bool {
-        let topic = |at: usize| log.topics().get(at);
-        (self.addresses.is_empty() || self.addresses.contains(&log.address))
-            && self
-                .topics
-                .iter()
-                .enumerate()
-                .all(|(at, any)| any.is_empty() || topic(at).is_some_and(|topic| any.contains(topic)))
-    }
-}
-
-/// A log with its place in the chain.
-#[derive(Clone, Debug)]
-pub struct LogEntry {
-    /// The log.
-    pub log: Log,
-    /// Number of the block.
-    pub block_number: u64,
-    /// Hash of the block.
-    pub block_hash: B256,
-    /// Seconds since 1970.
-    pub block_timestamp: u64,
-    /// Hash of the transaction.
-    pub transaction_hash: B256,
-    /// Position of the transaction in the block.
-    pub transaction_index: u64,
-    /// Position of the log in the block.
-    pub log_index: u64,
-}
-
-/// An account and some of its slots, proven against the state root of a block.
-#[derive(Clone, Debug)]
-pub struct AccountProof {
-    /// The block whose `stateRoot` the proofs lead to.
-    pub block: Arc<Block>,
-    /// Proof under the account's key.
-    pub account: KeyProof,
-    /// One proof per slot, in the order asked.
-    pub slots: Vec<KeyProof>,
 }
 
 impl Ledger {
@@ -268,7 +180,7 @@ impl Ledger {
     ///
     /// [`LedgerError::Damaged`] if history and state do not belong together.
     pub async fn attach<E: Runtime>(&self, state: State<E>) -> Result<(), LedgerError> {
-        let (number, root) = state::tip(&state).await?;
+        let Tip { number, root } = Tip::of(&*state.read().await).await?;
         let committed = self.inner.history.block(number)?.ok_or_else(|| {
             LedgerError::Damaged(format!("the state is that of block {number}, which the history does not hold"))
         })?;
@@ -387,62 +299,6 @@ impl Ledger {
         head.saturating_sub(self.inner.config.history).max(self.inner.history.oldest_state())
     }
 
-    /// Proves an account and slots of it against the state root of block `number`.
-    ///
-    /// At the newest block that takes next to nothing; the first proof at an earlier one reads the part of the state's log
-    /// that was needed then, some microseconds for each account there was.
-    ///
-    /// # Errors
-    ///
-    /// As [`state`](Self::state), and [`LedgerError::TooLarge`] if the state of a past block was too large for that.
-    pub async fn prove(&self, number: u64, address: Address, slots: &[U256]) -> Result<AccountProof, LedgerError> {
-        self.state(number)?;
-        let head = self.head().number();
-        let block = self.block(number)?.ok_or(LedgerError::Unknown { asked: number, head })?.block;
-        let keys = std::iter::once(account_key(&address))
-            .chain(slots.iter().map(|slot| slot_key(&address, slot)))
-            .collect::<Vec<_>>();
-        let mut proofs = self.prove_keys(&block, keys).await?;
-        let account = proofs.remove(0);
-        Ok(AccountProof { block, account, slots: proofs })
-    }
-
-    async fn prove_keys(&self, block: &Block, keys: Vec<Key>) -> Result<Vec<KeyProof>, LedgerError> {
-        let (reader, root) = (self.reader()?, block.header().state_root);
-        if block.number() == self.head().number() {
-            let (newest, proofs) = reader.prove(keys.clone()).await?;
-            // Else the state has moved on meanwhile, or was set by hand after the block.
-            if newest == root {
-                return Ok(proofs);
-            }
-        }
-        let size = block.seal().ops_end;
-        let past = {
-            // One at a time: whoever waits may find what it wants.
-            let mut past = self.inner.past.lock().await;
-            match past.iter().position(|(known, _)| *known == size) {
-                Some(at) => past[at].1.clone(),
-                None => {
-                    let read = Arc::new(reader.past(block.seal()).await?);
-                    past.truncate(PAST_STATES - 1);
-                    past.insert(0, (size, read.clone()));
-                    read
-                }
-            }
-        };
-        let proofs = reader.prove_past(&past, &keys).await?;
-        for (key, proof) in keys.iter().zip(&proofs) {
-            let checked = state::verify_key(root, *key, proof);
-            checked.map_err(|why| LedgerError::Damaged(format!("the state of block {}: {why}", block.number())))?;
-        }
-        Ok(proofs)
-    }
-
-    fn reader(&self) -> Result<&dyn StateReader, LedgerError> {
-        let reader = self.inner.state.get().ok_or_else(|| LedgerError::Storage("the state is not open yet".into()))?;
-        Ok(&**reader)
-    }
-
     /// The environment in which block `number` was executed.
     ///
     /// # Errors
@@ -477,268 +333,4 @@ impl Ledger {
     pub fn disk_space(&self) -> u64 {
         self.inner.history.disk_space()
     }
-
-    // How blocks join the chain.
-
-    /// Builds the block after `parent` on `batch`, the state after `parent`, from waiting transactions.
-    ///
-    /// `ahead` are those that will probably be included: what they need is read at once. `context` goes into the seal.
-    ///
-    /// # Errors
-    ///
-    /// If the state can't be read, or `transactions` insists on one that is refused.
-    pub async fn build<E: Runtime>(
-        &self,
-        batch: Batch<E>,
-        parent: &Block,
-        choices: &Choices,
-        context: Bytes,
-        transactions: Box<dyn Transactions + '_>,
-        ahead: &[Arc<Recovered>],
-    ) -> Result<(Block, Sealed<E>), ExecutionError> {
-        let executed = self.execute(&BatchSource::<E>(&batch), parent, choices, transactions, ahead).await?;
-        let number = executed.header.number;
-        let summary = Summary::begin(&executed);
-        let sealed = state::seal(batch, &executed.changes, number).await?;
-        let seal = state::seal_of(&sealed, context);
-        let mut header = executed.header.clone();
-        summary().complete(&mut header);
-        header.state_root = state::root(&sealed);
-        header.extra_data = Bytes::copy_from_slice(seal.hash().as_slice());
-        let transactions = executed.transactions.iter().map(|tx| tx.inner().clone()).collect();
-        let block = Block::new(header, seal, transactions);
-        self.remember(&block, executed);
-        Ok((block, sealed))
-    }
-
-    /// Executes a block that somebody proposed on `batch`, the state after its parent, and checks all that it claims.
-    ///
-    /// # Errors
-    ///
-    /// Says what is wrong with the block, or that the state can't be read.
-    pub async fn verify<E: Runtime>(
-        &self,
-        batch: Batch<E>,
-        parent: &Block,
-        block: &Block,
-        senders: Vec<Arc<Recovered>>,
-    ) -> Result<Sealed<E>, InvalidBlock> {
-        let executed = self.execute_known(&BatchSource::<E>(&batch), parent, block, senders).await?;
-        let sealed = self.seal_known(batch, block, &executed).await?;
-        self.remember(block, executed);
-        Ok(sealed)
-    }
-
-    /// Executes a known block: the first half of [`verify`](Self::verify).
-    pub(crate) async fn execute_known<S: Source>(
-        &self,
-        source: &S,
-        parent: &Block,
-        block: &Block,
-        senders: Vec<Arc<Recovered>>,
-    ) -> Result<Executed, InvalidBlock> {
-        let header = block.header();
-        let choices = Choices {
-            timestamp: header.timestamp,
-            beneficiary: header.beneficiary,
-            prevrandao: header.mix_hash,
-            base_fee: None,
-            gas_limit: None,
-        };
-        if header.timestamp < parent.header().timestamp {
-            return Err(InvalidBlock::Timestamp { block: header.timestamp, parent: parent.header().timestamp });
-        }
-        let all = Box::new(Fixed(senders.iter()));
-        Ok(self.execute(source, parent, &choices, all, &senders).await?)
-    }
-
-    /// Computes the root and checks all that a block claims: the second half of [`verify`](Self::verify).
-    pub(crate) async fn seal_known<E: Runtime>(
-        &self,
-        batch: Batch<E>,
-        block: &Block,
-        executed: &Executed,
-    ) -> Result<Sealed<E>, InvalidBlock> {
-        let header = block.header();
-        let summary = Summary::begin(executed);
-        let sealed = state::seal(batch, &executed.changes, header.number).await?;
-        let seal = state::seal_of(&sealed, block.seal().context.clone());
-        let mut expected = executed.header.clone();
-        summary().complete(&mut expected);
-        expected.state_root = state::root(&sealed);
-        expected.extra_data = Bytes::copy_from_slice(seal.hash().as_slice());
-        if expected != *header || seal != *block.seal() {
-            return Err(InvalidBlock::Mismatch { expected: Box::new(expected), claimed: Box::new(header.clone()) });
-        }
-        Ok(sealed)
-    }
-
-    /// Sets a balance outside any block: what that changes in the state at the head.
-    pub(crate) async fn set_balance<E: Runtime>(
-        &self,
-        batch: &Batch<E>,
-        address: Address,
-        balance: U256,
-    ) -> Result<Changes, ExecutionError> {
-        let head = self.head();
-        let rules = self.rules(&|_| None);
-        execute::set_balance(&rules, &BatchSource::<E>(batch), head.header(), address, balance).await
-    }
-
-    fn rules<'a>(&'a self, hashes: &'a (dyn Fn(u64) -> Option<B256> + Send + Sync)) -> Rules<'a> {
-        let contract_senders = self.inner.config.contract_senders;
-        Rules {
-            genesis: &self.inner.genesis,
-            natives: &self.inner.natives,
-            cache: &self.inner.cache,
-            hashes,
-            contract_senders,
-        }
-    }
-
-    async fn execute<S: Source>(
-        &self,
-        source: &S,
-        parent: &Block,
-        choices: &Choices,
-        transactions: Box<dyn Transactions + '_>,
-        ahead: &[Arc<Recovered>],
-    ) -> Result<Executed, ExecutionError> {
-        let (pending, hashes) = self.pending_changes(parent.hash());
-        let look_up = |number: u64| {
-            let known = hashes.iter().find(|(n, _)| *n == number).map(|(_, hash)| *hash);
-            known.or_else(|| Some(self.block(number).ok()??.block.hash()))
-        };
-        let rules = self.rules(&look_up);
-        execute::execute(&rules, source, pending, (parent.header(), parent.hash()), choices, transactions, ahead).await
-    }
-
-    /// What blocks that are not final yet changed, from `hash` backwards, and their numbers and hashes.
-    fn pending_changes(&self, mut hash: B256) -> (Vec<Arc<Changes>>, Vec<(u64, B256)>) {
-        let pending = self.inner.pending.lock();
-        let (mut changes, mut hashes) = (Vec::new(), Vec::new());
-        while let Some(entry) = pending.get(&hash) {
-            changes.push(entry.changes.clone());
-            hashes.push((entry.committed.block.number(), hash));
-            hash = entry.committed.block.header().parent_hash;
-        }
-        (changes, hashes)
-    }
-
-    /// The next nonces of the senders of transactions in blocks that are not final yet, from `hash` backwards.
-    pub fn pending_nonces(&self, mut hash: B256) -> HashMap<Address, u64> {
-        let pending = self.inner.pending.lock();
-        let mut nonces = HashMap::default();
-        while let Some(entry) = pending.get(&hash) {
-            let committed = &entry.committed;
-            for (sender, transaction) in committed.senders.iter().zip(committed.block.transactions()) {
-                let next = nonces.entry(*sender).or_insert(0);
-                *next = (transaction.nonce() + 1).max(*next);
-            }
-            hash = committed.block.header().parent_hash;
-        }
-        nonces
-    }
-
-    /// Keeps what the execution of a block left behind until the block is final.
-    pub(crate) fn remember(&self, block: &Block, executed: Executed) {
-        let committed =
-            Committed { block: Arc::new(block.clone()), receipts: executed.receipts, senders: executed.senders };
-        self.inner.pending.lock().insert(block.hash(), Pending { committed, changes: executed.changes });
-    }
-
-    /// Drops what blocks that are not final left behind.
-    pub(crate) fn forget_pending(&self) {
-        self.inner.pending.lock().clear();
-    }
-
-    /// Writes an executed block to the history: to be called when it is final and before the state changes.
-    ///
-    /// # Errors
-    ///
-    /// If the block was not executed here, or the disk fails.
-    pub fn record(&self, hash: B256) -> Result<(), LedgerError> {
-        let entry = self.executed(hash)?;
-        self.inner.history.append(&entry.committed, &entry.changes, self.inner.config.durable)?;
-        self.inner.cache.apply(entry.committed.block.number(), &entry.changes);
-        Ok(())
-    }
-
-    /// Makes a recorded block the head and tells subscribers: to be called when the state has changed.
-    ///
-    /// # Errors
-    ///
-    /// As [`record`](Self::record).
-    pub fn publish(&self, hash: B256) -> Result<Committed, LedgerError> {
-        let entry = self.executed(hash)?;
-        let committed = entry.committed;
-        let number = committed.block.number();
-        self.inner.recent.insert(number, committed.clone());
-        *self.inner.head.write() = committed.block.clone();
-        self.inner.pending.lock().retain(|_, entry| entry.committed.block.number() > number);
-        let _ = self.inner.events.send(committed.clone());
-        Ok(committed)
-    }
-
-    fn executed(&self, hash: B256) -> Result<Pending, LedgerError> {
-        let entry = self.inner.pending.lock().get(&hash).cloned();
-        entry.ok_or_else(|| LedgerError::Storage(format!("block {hash} was not executed here")))
-    }
-
-    /// What an executed block changed.
-    pub(crate) fn changes(&self, hash: B256) -> Result<Arc<Changes>, LedgerError> {
-        Ok(self.executed(hash)?.changes)
-    }
-
-    pub(crate) fn history(&self) -> &History {
-        &self.inner.history
-    }
-
-    /// Sets head and cache back after the state was changed by hand.
-    pub(crate) fn reset(&self, head: Arc<Block>) {
-        self.inner.recent.retain(|number, _| *number <= head.number());
-        self.forget_pending();
-        self.inner.cache.reset(head.number());
-        *self.inner.head.write() = head;
-    }
-}
-
-/// A block's transactions as they stand: none may be refused.
-struct Fixed<'a>(std::slice::Iter<'a, Arc<Recovered>>);
-
-impl Transactions for Fixed<'_> {
-    fn next(&mut self, _: u64) -> Option<Arc<Recovered>> {
-        self.0.next().cloned()
-    }
-
-    fn refuse(&mut self, _: &Recovered, why: execute::Refusal) -> Result<(), execute::Refusal> {
-        Err(why)
-    }
-}
-
-/// Why a proposed block is refused.
-#[derive(Debug, thiserror::Error)]
-pub enum InvalidBlock {
-    /// Time ran backwards.
-    #[error("its timestamp {block} is before its parent's {parent}")]
-    Timestamp {
-        /// Seconds since 1970.
-        block: u64,
-        /// Seconds since 1970.
-        parent: u64,
-    },
-    /// Execution gives another header.
-    #[error("execution gives {expected:?}, the block claims {claimed:?}")]
-    Mismatch {
-        /// By our execution.
-        expected: Box<alloy_consensus::Header>,
-        /// By the block.
-        claimed: Box<alloy_consensus::Header>,
-    },
-    /// It can't be executed.
-    #[error(transparent)]
-    Execution(#[from] ExecutionError),
-    /// The state can't be read.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
 }

@@ -5,7 +5,7 @@
 use crate::{
     Committed, InvalidBlock, Ledger, LedgerConfig, LedgerError,
     execute::{Change, Changes, Choices, Executed, ExecutionError, Transactions},
-    state::{self, AccountLeaf, Leaf, Runtime, State, account_key, code_key, slot_key},
+    state::{self, AccountLeaf, Leaf, Runtime, State, Tip, account_key, code_key, slot_key},
     view::{StateSource, as_account},
 };
 use alloy_primitives::{Address, Bytes, U256, keccak256, map::HashMap};
@@ -59,7 +59,7 @@ impl<E: Runtime> Direct<E> {
         let state_config = state::config(&runtime, "stoa", cache, threads);
         let ledger = Ledger::open(runtime.child("genesis"), genesis, config, state_config.clone()).await?;
         let state = <State<E> as DatabaseSet<E>>::init(runtime.child("state"), state_config, None).await;
-        let (number, _) = state::tip(&state).await?;
+        let number = Tip::of(&*state.read().await).await?.number;
         // Blocks that the state has not seen were never shown to anybody.
         ledger.history().truncate(number)?;
         ledger.attach(state.clone()).await?;
@@ -81,7 +81,7 @@ impl<E: Runtime> Direct<E> {
         choices: &Choices,
         transactions: Box<dyn Transactions + '_>,
         ahead: &[Arc<Recovered>],
-    ) -> Result<Committed, ExecutionError> {
+    ) -> Result<(Committed, Arc<Changes>), ExecutionError> {
         let parent = self.ledger.head();
         let batch = self.state.new_batches().await;
         let built = self.ledger.build::<E>(batch, &parent, choices, Bytes::new(), transactions, ahead).await?;

@@ -35,7 +35,7 @@ use revm::{
 use sha2::Digest as _;
 use std::sync::Arc;
 use stoa_base::{Genesis, Receipt, Recovered};
-use stoa_contract::Natives;
+use stoa_contract::{Natives, randomness};
 
 /// What the proposer of a block chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -323,7 +323,7 @@ fn run<S: Source>(
     let mut cfg = stoa_contract::cfg(rules.genesis.chain_id);
     cfg.disable_eip3607 = rules.contract_senders;
     let mut evm = stoa_contract::Evm::new(view, block_env(header), cfg, rules.natives.clone());
-    keep_parent_hash(&mut evm, header)?;
+    keep(&mut evm, header)?;
     let mut executed = Vec::new();
     let mut receipts = Vec::<Receipt>::new();
     let mut used = 0;
@@ -357,17 +357,24 @@ fn run<S: Source>(
     Ok((executed, receipts, changes))
 }
 
-/// EIP-2935: the parent's hash goes to the history contract, where there is one.
-fn keep_parent_hash<S: Source>(
-    evm: &mut stoa_contract::Evm<View<'_, S>>,
-    header: &Header,
-) -> Result<(), ExecutionError> {
+/// What a block writes before its first transaction, for contracts to ask later: its parent's hash (EIP-2935) and its
+/// randomness. Contract, slot and value; nothing is written where the contract is not deployed.
+pub fn kept_for_later(header: &Header) -> [(Address, U256, B256); 2] {
+    let parent = U256::from(header.number.saturating_sub(1) % HISTORY_SERVE_WINDOW as u64);
+    [
+        (HISTORY_STORAGE_ADDRESS, parent, header.parent_hash),
+        (randomness::ADDRESS, randomness::slot(header.number), header.mix_hash),
+    ]
+}
+
+fn keep<S: Source>(evm: &mut stoa_contract::Evm<View<'_, S>>, header: &Header) -> Result<(), ExecutionError> {
     let journal = evm.ctx_mut().journal_mut();
-    let has_code = !journal.load_account(HISTORY_STORAGE_ADDRESS)?.data.info.is_empty_code_hash();
-    if has_code {
-        let slot = U256::from((header.number - 1) % HISTORY_SERVE_WINDOW as u64);
-        journal.sstore(HISTORY_STORAGE_ADDRESS, slot, header.parent_hash.into())?;
-        journal.touch_account(HISTORY_STORAGE_ADDRESS);
+    for (address, slot, value) in kept_for_later(header) {
+        let has_code = !journal.load_account(address)?.data.info.is_empty_code_hash();
+        if has_code {
+            journal.sstore(address, slot, value.into())?;
+            journal.touch_account(address);
+        }
     }
     journal.commit_tx();
     Ok(())

@@ -3,13 +3,13 @@
 use crate::{
     LedgerError,
     execute::{Change, Changes, merkle_root},
-    state::{self, AccountLeaf, Leaf, Runtime, State, account_key, code_key, slot_key},
+    state::{self, AccountLeaf, Leaf, Runtime, State, Tip, account_key, code_key, slot_key},
 };
 use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header, constants::EMPTY_WITHDRAWALS};
 use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
 use alloy_primitives::{B256, Bytes, U256, keccak256};
 use commonware_glue::stateful::db::DatabaseSet;
-use stoa_base::{Block, Genesis, Seal};
+use stoa_base::{Block, Committee, Genesis, Seal};
 
 /// The values that a genesis file puts into the state.
 fn changes(genesis: &Genesis) -> Changes {
@@ -40,6 +40,8 @@ fn block(genesis: &Genesis, state_root: B256, seal: Seal) -> Block {
         receipts_root: merkle_root(std::iter::empty()),
         gas_limit: genesis.gas_limit,
         timestamp: genesis.timestamp,
+        // Nothing is random yet: whoever knows the hash of block 0 knows who may agree on the next.
+        mix_hash: genesis.committee.as_ref().map_or(B256::ZERO, Committee::hash),
         base_fee_per_gas: Some(genesis.fees.initial_base_fee),
         withdrawals_root: Some(EMPTY_WITHDRAWALS),
         blob_gas_used: Some(0),
@@ -66,9 +68,9 @@ pub(crate) async fn first_block<E: Runtime>(state: &State<E>, genesis: &Genesis)
             return Err(LedgerError::Storage("the runtime stopped before the first state was written".into()));
         }
     }
-    match state::tip(state).await? {
-        (0, root) => Ok(block(genesis, root, state::seal_of_tip(state).await)),
-        (number, _) => {
+    match Tip::of(&*state.read().await).await? {
+        Tip { number: 0, root } => Ok(block(genesis, root, state::seal_of_tip(state).await)),
+        Tip { number, .. } => {
             let what = format!("the state is that of block {number}, and the history does not even hold block 0");
             Err(LedgerError::Damaged(what))
         }

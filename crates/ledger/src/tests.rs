@@ -26,6 +26,7 @@ pub(crate) fn genesis(signers: u8) -> Genesis {
         gas_limit: 30_000_000,
         fees: Default::default(),
         development: true,
+        committee: None,
         alloc: (0..signers).map(|n| (signer(n).address(), rich.clone())).collect(),
     }
 }
@@ -72,7 +73,7 @@ async fn mine<E: crate::state::Runtime>(chain: &mut Direct<E>, transactions: Vec
     let mut refused = Vec::new();
     let timestamp = chain.ledger().head().header().timestamp + 1;
     let ahead = transactions.clone();
-    let block = chain.mine(&choices(timestamp), Box::new(List(transactions, &mut refused)), &ahead).await.unwrap();
+    let (block, _) = chain.mine(&choices(timestamp), Box::new(List(transactions, &mut refused)), &ahead).await.unwrap();
     assert_eq!(refused, []);
     block
 }
@@ -99,7 +100,7 @@ async fn a_chain_of_transfers<E: crate::state::Runtime>(runtime: E) -> B256 {
 
 /// What a proof shows of an account's balance at a block.
 async fn proven(ledger: &crate::Ledger, number: u64, address: Address) -> U256 {
-    let proof = ledger.prove(number, address, &[]).await.unwrap();
+    let proof = ledger.prove(Some(number), address, &[]).await.unwrap();
     match verify_key(proof.block.header().state_root, account_key(&address), &proof.account).unwrap() {
         None => U256::ZERO,
         Some(Leaf::Account(account)) => account.balance,
@@ -110,7 +111,7 @@ async fn proven(ledger: &crate::Ledger, number: u64, address: Address) -> U256 {
 /// At block `number`, `RECIPIENT` had this balance and nothing in slot 0: there are proofs of both, and of no other block.
 async fn proves_the_past(ledger: &crate::Ledger, number: u64, balance: U256) {
     assert_eq!(proven(ledger, number, RECIPIENT).await, balance);
-    let proof = ledger.prove(number, RECIPIENT, &[U256::ZERO]).await.unwrap();
+    let proof = ledger.prove(Some(number), RECIPIENT, &[U256::ZERO]).await.unwrap();
     assert_eq!(proof.block.number(), number);
     let root = proof.block.header().state_root;
     assert!(verify_key(B256::ZERO, account_key(&RECIPIENT), &proof.account).is_err());
@@ -180,6 +181,47 @@ fn a_snapshot_brings_everything_back() {
 }
 
 #[test]
+fn code_that_two_accounts_share_outlives_one_of_them() {
+    deterministic::Runner::seeded(1).start(async |runtime| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut chain = open(runtime, folder.path()).await;
+        let code = alloy_primitives::Bytes::from_static(&[0x60, 0x00, 0x60, 0x00, 0xf3]);
+        let (first, second) = (Address::repeat_byte(1), Address::repeat_byte(2));
+        chain.set(first, Set::Code(code.clone())).await.unwrap();
+        mine(&mut chain, vec![transfer(&signer(0), 0, RECIPIENT, 1)]).await;
+        let id = chain.snapshot();
+        chain.set(second, Set::Code(code.clone())).await.unwrap();
+        mine(&mut chain, vec![transfer(&signer(0), 1, RECIPIENT, 1)]).await;
+        assert_eq!(chain.ledger().state(2).unwrap().code(second).unwrap(), code);
+        assert!(chain.revert(id).await.unwrap());
+        let state = chain.ledger().state(1).unwrap();
+        assert_eq!(state.code(first).unwrap(), code);
+        assert_eq!(state.code(second).unwrap(), alloy_primitives::Bytes::new());
+        // The other way round: the account that the code came with goes.
+        let id = chain.snapshot();
+        chain.set(second, Set::Code(code.clone())).await.unwrap();
+        chain.set(first, Set::Code(alloy_primitives::Bytes::new())).await.unwrap();
+        assert_eq!(chain.ledger().state(1).unwrap().code(second).unwrap(), code);
+        assert!(chain.revert(id).await.unwrap());
+        assert_eq!(chain.ledger().state(1).unwrap().code(first).unwrap(), code);
+    });
+}
+
+#[test]
+fn a_proof_of_the_newest_state_is_of_the_block_that_it_belongs_to() {
+    deterministic::Runner::seeded(1).start(async |runtime| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut chain = open(runtime, folder.path()).await;
+        for number in 1..4 {
+            mine(&mut chain, vec![transfer(&signer(0), number - 1, RECIPIENT, 7)]).await;
+            let proof = chain.ledger().prove(None, RECIPIENT, &[]).await.unwrap();
+            assert_eq!(proof.block.number(), number);
+            verify_key(proof.block.header().state_root, account_key(&RECIPIENT), &proof.account).unwrap();
+        }
+    });
+}
+
+#[test]
 fn past_states_are_proven_however_long_the_log_is() {
     deterministic::Runner::seeded(1).start(async |runtime| {
         let folder = tempfile::tempdir().unwrap();
@@ -223,7 +265,7 @@ fn a_transaction_that_breaks_a_rule_is_left_out_of_a_built_block() {
             transfer(&signer(0), 0, RECIPIENT, 1),
         ];
         let mut refused = Vec::new();
-        let block = chain.mine(&choices(1_700_000_001), Box::new(List(list, &mut refused)), &[]).await.unwrap();
+        let (block, _) = chain.mine(&choices(1_700_000_001), Box::new(List(list, &mut refused)), &[]).await.unwrap();
         assert_eq!(block.receipts.len(), 1);
         assert_eq!(refused.len(), 2);
     });

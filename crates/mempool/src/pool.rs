@@ -25,6 +25,7 @@ struct Shared {
     table: Mutex<Table>,
     journal: Option<Journal>,
     events: broadcast::Sender<Arc<Recovered>>,
+    given: broadcast::Sender<Arc<Recovered>>,
 }
 
 /// How many transactions wait.
@@ -96,8 +97,8 @@ impl Pool {
     }
 
     fn assemble(config: Config, state: Arc<dyn State>, table: Table, journal: Option<Journal>) -> Self {
-        let events = broadcast::Sender::new(config.events);
-        Self { shared: Arc::new(Shared { config, state, table: Mutex::new(table), journal, events }) }
+        let (events, given) = (broadcast::Sender::new(config.events), broadcast::Sender::new(config.events));
+        Self { shared: Arc::new(Shared { config, state, table: Mutex::new(table), journal, events, given }) }
     }
 
     /// Takes a transaction in. The signer is believed: see [`recover`]. May block on the state and, shortly, on the file.
@@ -106,8 +107,27 @@ impl Pool {
     ///
     /// Says why the transaction cannot wait here.
     pub fn add(&self, transaction: Recovered) -> Result<B256, PoolError> {
+        let hash = self.add_from_peer(transaction)?;
+        self.tell_given(&hash);
+        Ok(hash)
+    }
+
+    /// As [`add`](Self::add), of a transaction that other nodes have already: [`given`](Self::given) leaves it out.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Self::add).
+    pub fn add_from_peer(&self, transaction: Recovered) -> Result<B256, PoolError> {
         let (transaction, promoted) = self.admit(transaction)?;
         self.accepted(&transaction, promoted)
+    }
+
+    fn tell_given(&self, hash: &B256) {
+        if self.shared.given.receiver_count() > 0
+            && let Some(transaction) = self.get(hash)
+        {
+            let _ = self.shared.given.send(transaction);
+        }
     }
 
     /// As [`add`](Self::add), if the sender's account is known because others of its transactions wait; `None` if it would
@@ -120,7 +140,7 @@ impl Pool {
         let transaction = checked.transaction.clone();
         let inserted = self.table().insert(checked, None);
         match inserted {
-            Ok(promoted) => Some(self.accepted(&transaction, promoted)),
+            Ok(promoted) => Some(self.accepted(&transaction, promoted).inspect(|hash| self.tell_given(hash))),
             Err(Refused::Because(error)) => Some(Err(error)),
             Err(Refused::AccountNeeded) => None,
         }
@@ -295,6 +315,11 @@ impl Pool {
     /// Every transaction that becomes pending from now on.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Recovered>> {
         self.shared.events.subscribe()
+    }
+
+    /// Every transaction that clients give to this node from now on, pending or not.
+    pub fn given(&self) -> broadcast::Receiver<Arc<Recovered>> {
+        self.shared.given.subscribe()
     }
 
     /// A waiting transaction.

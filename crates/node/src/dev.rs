@@ -1,14 +1,12 @@
 //! A ledger for contract developers, driven without consensus: a block per transaction, or when asked.
 
-use crate::{
-    up::Config,
-    waiting::{Head, Mempool},
-};
+use crate::waiting::{Head, Mempool};
 use alloy_primitives::{Address, B256, map::HashMap};
+use alloy_signer_local::PrivateKeySigner;
 use eyre::WrapErr as _;
 use parking_lot::Mutex;
-use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
-use stoa_base::Recovered;
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+use stoa_base::{Genesis, Recovered};
 use stoa_consensus::Waiting as _;
 use stoa_ledger::{
     Committed, Direct, Ledger, LedgerConfig, LedgerError, Set,
@@ -29,6 +27,28 @@ const SYNC: Duration = Duration::from_secs(5);
 
 /// Hardhat's helpers work with nodes whose version begins with a name that they know.
 const CLIENT_VERSION: &str = concat!("anvil-compatible/Stoa/v", env!("CARGO_PKG_VERSION"));
+
+/// What a development node runs with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Folder of chain, state and waiting transactions.
+    pub folder: PathBuf,
+    /// Where JSON-RPC is served.
+    pub http: SocketAddr,
+    /// What the chain begins with.
+    pub genesis: Genesis,
+    /// Keys that the node signs with when asked to.
+    pub accounts: Vec<PrivateKeySigner>,
+    /// Of how many blocks back the state can be read.
+    pub history: u64,
+}
+
+impl Config {
+    /// The part of a folder that the runtime's storage takes.
+    pub fn storage(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+}
 
 struct Node<E: Runtime> {
     direct: tokio::sync::Mutex<Direct<E>>,
@@ -73,11 +93,11 @@ impl<E: Runtime> Node<E> {
         let gas = choices.gas_limit.unwrap_or(head.header().gas_limit);
         let list = self.mempool.best(choices.base_fee.unwrap_or(next), gas, &HashMap::default());
         let mut block = Block { list: list.clone().into_iter(), skipped: Vec::new(), invalid: Vec::new() };
-        let committed = direct.mine(choices, Box::new(&mut block), &list).await?;
+        let (committed, changes) = direct.mine(choices, Box::new(&mut block), &list).await?;
         for hash in &block.invalid {
             self.pool.remove(hash);
         }
-        self.mempool.on_block(&committed);
+        self.mempool.on_block(&committed, &changes);
         Ok(committed)
     }
 
@@ -190,7 +210,7 @@ pub async fn start<E: Runtime>(runtime: E, config: Config) -> eyre::Result<Runni
         Arc::new(Head { ledger: ledger.clone(), contract_senders: true }),
     )
     .wrap_err("the file of waiting transactions cannot be opened")?;
-    let mempool = Mempool::new(ledger.clone());
+    let mempool = Mempool::default();
     mempool.open(pool.clone());
     let node = Arc::new(Node {
         direct: tokio::sync::Mutex::new(direct),

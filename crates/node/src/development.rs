@@ -28,11 +28,22 @@ pub struct MnemonicError(String);
 ///
 /// If it is no BIP-39 mnemonic.
 pub fn accounts(mnemonic: &str) -> Result<Vec<PrivateKeySigner>, MnemonicError> {
-    let signer = |index| {
-        let builder = MnemonicBuilder::<English>::default().phrase(mnemonic).index(index);
-        builder.and_then(|builder| builder.build()).map_err(|error| MnemonicError(error.to_string()))
-    };
-    (0..ACCOUNTS).map(signer).collect()
+    (0..ACCOUNTS).map(|index| account(mnemonic, index)).collect()
+}
+
+/// Who gets a validator's tips: the account of the mnemonic that comes so many after those with money. What costs gas in a
+/// block depends on whose block it is, so it is none that people use.
+///
+/// # Errors
+///
+/// As [`accounts`].
+pub fn beneficiary(mnemonic: &str, validator: u32) -> Result<Address, MnemonicError> {
+    account(mnemonic, ACCOUNTS + validator).map(|signer| signer.address())
+}
+
+fn account(mnemonic: &str, index: u32) -> Result<PrivateKeySigner, MnemonicError> {
+    let builder = MnemonicBuilder::<English>::default().phrase(mnemonic).index(index);
+    builder.and_then(|builder| builder.build()).map_err(|error| MnemonicError(error.to_string()))
 }
 
 /// The genesis of a development network.
@@ -46,7 +57,15 @@ pub fn genesis(chain_id: u64, accounts: &[PrivateKeySigner], timestamp: u64) -> 
         let storage = native.storage.into_iter().collect();
         alloc.insert(native.address, Account { nonce: 1, code: native.code, storage, ..Account::default() });
     }
-    Genesis { chain_id, timestamp, gas_limit: GAS_LIMIT, fees: Fees::default(), development: true, alloc }
+    Genesis {
+        chain_id,
+        timestamp,
+        gas_limit: GAS_LIMIT,
+        fees: Fees::default(),
+        development: true,
+        committee: None,
+        alloc,
+    }
 }
 
 /// The private key of a development account, to be printed.

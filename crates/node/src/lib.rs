@@ -1,12 +1,13 @@
 //! Puts the roles of a node together.
 //!
-//! [`up`] is an embedded network of one validator through the real consensus engine; [`dev`] is the same ledger driven
-//! without consensus.
+//! [`validator`] is a validator that serves JSON-RPC, [`up`] an embedded network of several; [`dev`] is the same ledger
+//! driven without consensus.
 
 pub mod dev;
 pub mod development;
 mod stoa_methods;
 pub mod up;
+pub mod validator;
 mod waiting;
 
 use std::net::SocketAddr;

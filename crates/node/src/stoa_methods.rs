@@ -33,9 +33,9 @@ async fn get_proof(context: Context, params: Params) -> Result<ProofReply, RpcEr
     if slots.len() > MAX_SLOTS {
         return Err(RpcError::limit(format!("too many slots ({}), want at most {MAX_SLOTS}", slots.len())));
     }
-    let number = match at {
-        Some(at) => context.number(at)?.ok_or_else(RpcError::header_not_found)?,
-        None => context.head().number(),
+    let number = match at.unwrap_or_default() {
+        BlockId::Latest | BlockId::Pending => None,
+        at => Some(context.number(at)?.ok_or_else(RpcError::header_not_found)?),
     };
     let proof = context.ledger().prove(number, address, &slots).await;
     let proof = proof.map_err(|error| RpcError::server(error.to_string()))?;

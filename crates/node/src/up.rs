@@ -1,45 +1,43 @@
-//! An embedded network of one validator.
+//! An embedded network: several validators in one process, each with its own folder, keys and sockets.
 
-use crate::waiting::{Head, Mempool};
-use alloy_primitives::{Address, keccak256};
+use crate::validator;
+use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
-use commonware_runtime::{Network, Resolver};
-use eyre::{WrapErr as _, bail};
+use commonware_runtime::{Runner as _, tokio as runtime};
+use eyre::{WrapErr as _, bail, ensure, eyre};
 use std::{
-    net::SocketAddr,
-    num::NonZeroUsize,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    num::NonZeroU32,
     path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
+    thread,
 };
 use stoa_base::Genesis;
-use stoa_consensus::{Pace, Single, start_single};
-use stoa_ledger::{
-    Ledger, LedgerConfig,
-    state::{self, Runtime},
-};
-use stoa_mempool::Pool;
-use stoa_rpc::Server;
+use stoa_consensus::{Committee, Identity, Pace};
+use stoa_ledger::Ledger;
+use tokio::sync::oneshot;
 
-/// Bytes of the state database's pages in memory.
-const STATE_CACHE: usize = 256 << 20;
+/// The most validators that run in one process.
+pub const MAX_VALIDATORS: u32 = 32;
 
-/// Bytes of transactions in a block.
-const BLOCK_BYTES: usize = 4 << 20;
+/// Stack of a validator's thread: unoptimized builds keep large futures there while they start.
+const STACK: usize = 64 << 20;
 
-/// How long the last blocks before a crash may take to be executed again.
-const REPLAY: Duration = Duration::from_secs(60);
+/// The least memory for a validator's state, and the most for all together, in bytes.
+const LEAST_CACHE: usize = 64 << 20;
+const MOST_CACHE: usize = 1 << 30;
 
 /// What an embedded network runs with.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Folder of chain, state and waiting transactions.
+    /// Folder of the network; each validator has one of its own in it.
     pub folder: PathBuf,
-    /// Where JSON-RPC is served.
+    /// Where the first validator serves JSON-RPC; the others take the ports after it, or free ones if this is port 0.
     pub http: SocketAddr,
     /// What the chain begins with.
     pub genesis: Genesis,
-    /// Keys that the node signs with when asked to; only on development networks.
+    /// The validators' keys, and who gets the tips of each.
+    pub validators: Vec<(Identity, Address)>,
+    /// Keys that the nodes sign with when asked to; only on development networks.
     pub accounts: Vec<PrivateKeySigner>,
     /// How often blocks come.
     pub pace: Pace,
@@ -47,102 +45,169 @@ pub struct Config {
     pub history: u64,
 }
 
-impl Config {
-    /// The part of a folder that the runtime's storage takes.
-    pub fn storage(&self) -> PathBuf {
-        self.folder.join("state")
+/// The committee of a development network, dealt from a seed.
+pub fn deal(seed: [u8; 32], validators: NonZeroU32) -> (Committee, Vec<Identity>) {
+    use rand::SeedableRng as _;
+    Committee::deal(&mut rand::rngs::StdRng::from_seed(seed), validators)
+}
+
+/// A running network.
+pub struct Network {
+    configs: Vec<validator::Config>,
+    nodes: Vec<Option<Node>>,
+}
+
+/// A validator on a thread of its own.
+struct Node {
+    http: SocketAddr,
+    ledger: Ledger,
+    stop: oneshot::Sender<()>,
+    thread: thread::JoinHandle<eyre::Result<()>>,
+}
+
+impl Network {
+    /// Starts all validators, and returns when all of them serve. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// If a folder holds another chain or damaged data, or a port is taken.
+    pub fn start(config: Config) -> eyre::Result<Self> {
+        let configs = configs(config)?;
+        let starting = configs.iter().map(|config| launch(config.clone())).collect::<eyre::Result<Vec<_>>>()?;
+        let nodes = starting.into_iter().map(|node| node.serving().map(Some)).collect::<eyre::Result<Vec<_>>>()?;
+        Ok(Self { configs, nodes })
+    }
+
+    /// Where each running validator serves JSON-RPC.
+    pub fn http(&self) -> impl Iterator<Item = SocketAddr> {
+        self.nodes.iter().flatten().map(|node| node.http)
+    }
+
+    /// The chain as a validator has it.
+    ///
+    /// # Panics
+    ///
+    /// If the validator was stopped.
+    pub fn ledger(&self, validator: usize) -> &Ledger {
+        &self.nodes[validator].as_ref().expect("it is running").ledger
+    }
+
+    /// Stops a validator in the middle of what it does.
+    ///
+    /// # Errors
+    ///
+    /// What it failed with before.
+    pub fn stop(&mut self, validator: usize) -> eyre::Result<()> {
+        self.nodes[validator].take().map_or(Ok(()), Node::stop)
+    }
+
+    /// Starts a validator that was stopped, from its folder.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn restart(&mut self, validator: usize) -> eyre::Result<()> {
+        self.stop(validator)?;
+        self.nodes[validator] = Some(launch(self.configs[validator].clone())?.serving()?);
+        Ok(())
+    }
+
+    /// Whether all validators that were not stopped still run.
+    pub fn is_running(&self) -> bool {
+        self.nodes.iter().flatten().all(|node| !node.thread.is_finished())
+    }
+
+    /// Stops all validators.
+    ///
+    /// # Errors
+    ///
+    /// What one failed with before.
+    pub fn end(mut self) -> eyre::Result<()> {
+        (0..self.nodes.len()).map(|validator| self.stop(validator)).collect::<Vec<_>>().into_iter().collect()
     }
 }
 
-/// A running embedded network.
-pub struct Running {
-    /// The chain.
-    pub ledger: Ledger,
-    /// Transactions that wait.
-    pub pool: Pool,
-    rpc: stoa_rpc::Handle,
+/// A validator that is starting.
+struct Starting {
+    ready: std::sync::mpsc::Receiver<(SocketAddr, Ledger)>,
+    stop: oneshot::Sender<()>,
+    thread: thread::JoinHandle<eyre::Result<()>>,
 }
 
-impl Running {
-    /// Where JSON-RPC is served.
-    pub fn http(&self) -> SocketAddr {
-        self.rpc.local_addr()
-    }
-
-    /// Serves nobody any more. The chain stops with the runtime.
-    pub async fn stop(self) {
-        self.rpc.shutdown().await;
+impl Starting {
+    fn serving(self) -> eyre::Result<Node> {
+        match self.ready.recv() {
+            Ok((http, ledger)) => Ok(Node { http, ledger, stop: self.stop, thread: self.thread }),
+            Err(_) => Err(ended(self.thread).err().unwrap_or_else(|| eyre!("a validator stopped while it started"))),
+        }
     }
 }
 
-/// Starts a network of one validator that serves JSON-RPC.
-///
-/// # Errors
-///
-/// If the folder holds another chain or damaged data, or the port is taken.
-pub async fn start<E>(runtime: E, config: Config) -> eyre::Result<Running>
-where
-    E: Runtime + rand::CryptoRng + Network + Resolver,
-{
-    crate::check_loopback(&config.genesis, config.http)?;
-    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let state_config = state::config(&runtime, "stoa", STATE_CACHE, threads);
-    let ledger_config = LedgerConfig { history: config.history, ..LedgerConfig::new(config.folder.join("history")) };
-    let ledger = Ledger::open(runtime.child("genesis"), config.genesis, ledger_config, state_config.clone()).await?;
-    let beneficiary = config.accounts.first().map_or(Address::ZERO, PrivateKeySigner::address);
+impl Node {
+    fn stop(self) -> eyre::Result<()> {
+        let _ = self.stop.send(());
+        ended(self.thread)
+    }
+}
 
-    let waiting = Mempool::new(ledger.clone());
-    let single = Single {
-        ledger: ledger.clone(),
-        state: state_config,
-        waiting: waiting.clone(),
-        beneficiary,
-        pace: config.pace,
-        max_bytes: BLOCK_BYTES,
-        seed: keccak256([b"stoa validator", ledger.first().hash().as_slice()].concat()).0,
+fn ended(thread: thread::JoinHandle<eyre::Result<()>>) -> eyre::Result<()> {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn launch(config: validator::Config) -> eyre::Result<Starting> {
+    let (tell, ready) = std::sync::mpsc::channel();
+    let (stop, stopped) = oneshot::channel();
+    let run = move || {
+        let storage = runtime::Config::new().with_storage_directory(config.storage());
+        runtime::Runner::new(storage).start(async move |runtime| {
+            let running = Box::pin(validator::start(runtime, config)).await?;
+            let _ = tell.send((running.http(), running.ledger.clone()));
+            let _ = stopped.await;
+            running.stop().await;
+            Ok(())
+        })
     };
-    // Boxed, for the state of all that starts is large.
-    Box::pin(start_single(runtime.child("validator"), single)).await;
-
-    // Clients have seen what the history holds: serve nobody before the state has come up to it.
-    let newest = ledger.newest_recorded()?;
-    let deadline = Instant::now() + REPLAY;
-    while ledger.head().number() < newest {
-        if Instant::now() > deadline {
-            bail!("block {newest} was final before the last stop, but the state stays at {}", ledger.head().number());
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-
-    // The pool checks what it kept against the state, which has joined the ledger now.
-    let state = Arc::new(Head { ledger: ledger.clone(), contract_senders: false });
-    // One wei of tip, as geth asks for: who pays nothing costs the network something all the same.
-    let pool_config = stoa_mempool::Config { minimum_tip: 1, ..stoa_mempool::Config::default() };
-    let pool = Pool::open(&config.folder.join("mempool"), pool_config, state)
-        .wrap_err("the file of waiting transactions cannot be opened")?;
-    waiting.open(pool.clone());
-    tokio::spawn(maintain(pool.clone()));
-
-    let rpc = Server::builder(ledger.clone(), pool.clone())
-        .accounts(config.accounts)
-        .methods(crate::stoa_methods::register)
-        .bind(config.http)
-        .await
-        .wrap_err_with(|| format!("cannot listen on {}", config.http))?;
-    Ok(Running { ledger, pool, rpc })
+    let thread = thread::Builder::new().name("validator".into()).stack_size(STACK).spawn(run);
+    Ok(Starting { ready, stop, thread: thread.wrap_err("no thread for a validator")? })
 }
 
-/// Lets the pool tidy up every few seconds.
-async fn maintain(pool: Pool) {
-    let start = Instant::now();
-    let mut every = tokio::time::interval(Duration::from_secs(5));
-    loop {
-        every.tick().await;
-        let pool = pool.clone();
-        let now = start.elapsed().as_millis() as u64;
-        let tidied = tokio::task::spawn_blocking(move || pool.maintain(now)).await;
-        if let Ok(Err(error)) = tidied {
-            tracing::error!(%error, "the file of waiting transactions cannot be written");
-        }
+/// What each validator runs with.
+fn configs(config: Config) -> eyre::Result<Vec<validator::Config>> {
+    let Config { folder, http, genesis, validators, accounts, pace, history } = config;
+    ensure!(!validators.is_empty(), "a network has at least one validator");
+    let count = u16::try_from(validators.len())?;
+    if http.port() != 0 && http.port().checked_add(count - 1).is_none() {
+        bail!("there are no {count} ports from {http} on (use a lower port in --http)");
     }
+    // All are bound at once, so that they differ.
+    let listeners = (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<Vec<_>, _>>();
+    let listeners = listeners.wrap_err("no free port on loopback")?;
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
+    let peers = validators.iter().map(|(identity, _)| identity.public()).zip(addresses.clone()).collect::<Vec<_>>();
+    let cache = ((memory() / 16).min(MOST_CACHE) / usize::from(count)).max(LEAST_CACHE);
+    let each = (0..count).zip(validators).zip(addresses);
+    let each = each.map(|((index, (identity, beneficiary)), listen)| validator::Config {
+        folder: folder.join(index.to_string()),
+        http: SocketAddr::new(http.ip(), if http.port() == 0 { 0 } else { http.port() + index }),
+        genesis: genesis.clone(),
+        accounts: accounts.clone(),
+        beneficiary,
+        pace,
+        history,
+        cache,
+        identity,
+        listen,
+        peers: peers.clone(),
+    });
+    Ok(each.collect())
+}
+
+/// Bytes of memory that the machine has; a gigabyte if it does not say.
+fn memory() -> usize {
+    let said = std::fs::read_to_string("/proc/meminfo").ok();
+    let kilobytes = said.as_deref().and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()
+    });
+    kilobytes.map_or(1 << 30, |kilobytes| kilobytes << 10)
 }

@@ -1,14 +1,19 @@
-use alloy_consensus::Transaction as _;
+use alloy_consensus::{Transaction as _, transaction::SignerRecoverable as _};
 use alloy_primitives::{
     Address, B256,
     map::{HashMap, HashSet},
 };
+use futures::{Stream, StreamExt as _, stream};
+use rayon::prelude::*;
 use std::sync::{Arc, OnceLock};
-use stoa_base::Recovered;
+use stoa_base::{Recovered, Transaction};
 use stoa_consensus::Waiting;
-use stoa_ledger::{Committed, Ledger, execute::Refusal};
+use stoa_ledger::{
+    Committed, Ledger,
+    execute::{Changes, Refusal},
+};
 use stoa_mempool::{Account, Pool, State};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast, broadcast::error::RecvError};
 
 /// The head of the ledger, as the mempool checks transactions against it.
 pub(crate) struct Head {
@@ -38,19 +43,14 @@ impl State for Head {
 }
 
 /// The mempool, as consensus takes transactions from it.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Mempool {
     /// Missing until the state that it checks against has joined the ledger.
     pool: Arc<OnceLock<Pool>>,
     opened: Arc<Notify>,
-    ledger: Ledger,
 }
 
 impl Mempool {
-    pub(crate) fn new(ledger: Ledger) -> Self {
-        Self { pool: Arc::default(), opened: Arc::default(), ledger }
-    }
-
     /// From now on there are transactions.
     pub(crate) fn open(&self, pool: Pool) {
         let _ = self.pool.set(pool);
@@ -58,16 +58,14 @@ impl Mempool {
     }
 
     /// Tells the pool what a block changed.
-    pub(crate) fn on_block(&self, committed: &Committed) {
+    pub(crate) fn on_block(&self, committed: &Committed, changes: &Changes) {
         let Some(pool) = self.pool.get() else { return };
         let block = &committed.block;
         let recipients = block.transactions().iter().filter_map(|transaction| transaction.to());
         let addresses = committed.senders.iter().copied().chain(recipients).collect::<HashSet<_>>();
-        let head = Head { ledger: self.ledger.clone(), contract_senders: false };
         let changed = addresses.into_iter().filter_map(|address| {
-            let account =
-                head.account(address).inspect_err(|error| tracing::error!(%error, "the state cannot be read"));
-            account.ok().map(|account| (address, account.nonce, account.balance))
+            let (nonce, balance) = changes.account(&address)?;
+            Some((address, nonce, balance))
         });
         let included = block.transactions().iter().map(|transaction| *transaction.tx_hash());
         pool.on_block(changed, included);
@@ -105,6 +103,45 @@ impl Waiting for Mempool {
         }
     }
 
+    fn given(&self) -> impl Stream<Item = Arc<Recovered>> + Send + use<> {
+        let (pool, opened) = (self.pool.clone(), self.opened.clone().notified_owned());
+        let open = async move {
+            if pool.get().is_none() {
+                opened.await;
+            }
+            pool.get().map(Pool::given)
+        };
+        // Those that came in too fast to be sent wait here for this node's turn.
+        let next = |given: Option<broadcast::Receiver<Arc<Recovered>>>| async {
+            let mut given = given?;
+            loop {
+                match given.recv().await {
+                    Ok(transaction) => return Some((transaction, Some(given))),
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return None,
+                }
+            }
+        };
+        stream::once(open).flat_map(move |given| stream::unfold(given, next))
+    }
+
+    fn take(&self, transactions: Vec<Transaction>) {
+        let Some(pool) = self.pool.get().cloned() else { return };
+        // The state is read for senders that are not known.
+        tokio::task::spawn_blocking(move || {
+            transactions.into_par_iter().for_each(|transaction| {
+                let hash = *transaction.tx_hash();
+                let taken = match transaction.try_into_recovered() {
+                    Ok(recovered) => pool.add_from_peer(recovered).map_err(|error| error.to_string()),
+                    Err(_) => Err("its signature is no signature".to_owned()),
+                };
+                if let Err(why) = taken {
+                    tracing::debug!(%hash, why, "a transaction of another validator is not taken in");
+                }
+            });
+        });
+    }
+
     fn sender(&self, hash: &B256) -> Option<Address> {
         Some(self.pool.get()?.get(hash)?.signer())
     }
@@ -113,7 +150,7 @@ impl Waiting for Mempool {
         tracing::debug!(hash = %transaction.tx_hash(), %why, "a waiting transaction cannot be included");
     }
 
-    fn finalized(&self, committed: &Committed) {
-        self.on_block(committed);
+    fn finalized(&self, committed: &Committed, changes: &Changes) {
+        self.on_block(committed, changes);
     }
 }

@@ -4,7 +4,6 @@ use crate::{
     BlockId, Context, RpcError,
     hex::{Account, Big, Data, Slot, Uint64},
 };
-use alloy_eips::eip2935::{HISTORY_SERVE_WINDOW, HISTORY_STORAGE_ADDRESS};
 use alloy_primitives::{Address, B256, U256, keccak256};
 use revm::{
     Database, DatabaseCommit, DatabaseRef,
@@ -19,7 +18,7 @@ use revm::{
 use serde::{Deserialize, Deserializer, de};
 use std::collections::BTreeMap;
 use stoa_contract::Natives;
-use stoa_ledger::{Committed, LedgerError, StateAt};
+use stoa_ledger::{Committed, LedgerError, StateAt, execute::kept_for_later};
 
 /// The state of a block, with hashes of blocks that a client made up.
 pub(crate) struct Base {
@@ -161,12 +160,10 @@ impl Sandbox {
         let mut sandbox = Self::on(context, context.ledger().state(parent)?, context.ledger().block_env(number)?);
         // On a development chain contracts send as well; whoever did has been let in when the block was executed.
         sandbox.cfg.disable_eip3607 = true;
-        // EIP-2935: a block begins by keeping its parent's hash.
-        let history = sandbox.db.basic(HISTORY_STORAGE_ADDRESS)?;
-        if history.is_some_and(|info| !info.is_empty_code_hash()) {
-            let slot = U256::from(parent % HISTORY_SERVE_WINDOW as u64);
-            let hash = committed.block.header().parent_hash;
-            sandbox.db.insert_account_storage(HISTORY_STORAGE_ADDRESS, slot, hash.into())?;
+        for (contract, slot, value) in kept_for_later(committed.block.header()) {
+            if sandbox.db.basic(contract)?.is_some_and(|info| !info.is_empty_code_hash()) {
+                sandbox.db.insert_account_storage(contract, slot, value.into())?;
+            }
         }
         for position in 0..index {
             let tx = recorded(committed, position)?;

@@ -141,14 +141,23 @@ pub fn target(seal: &Seal) -> Target {
     Target::new(Digest(seal.ops_root.0), range)
 }
 
-/// Block number and root of the newest commit.
-pub(crate) async fn tip<E: Runtime>(state: &State<E>) -> Result<(u64, B256), LedgerError> {
-    let db = state.read().await;
-    let metadata = db.get_metadata().await.map_err(|error| LedgerError::Storage(format!("state: {error}")))?;
-    let number = match metadata {
-        None => 0,
-        Some(Leaf::Slot(number)) => number.saturating_to(),
-        Some(other) => return Err(LedgerError::Damaged(format!("the state's newest commit holds {other:?}"))),
-    };
-    Ok((number, B256::from(db.root().0)))
+/// The newest commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tip {
+    /// After which block it was made.
+    pub number: u64,
+    /// The state's root.
+    pub root: B256,
+}
+
+impl Tip {
+    pub async fn of<E: Runtime>(db: &StateDb<E>) -> Result<Self, LedgerError> {
+        let metadata = db.get_metadata().await.map_err(|error| LedgerError::Storage(format!("state: {error}")))?;
+        let number = match metadata {
+            None => 0,
+            Some(Leaf::Slot(number)) => number.saturating_to(),
+            Some(other) => return Err(LedgerError::Damaged(format!("the state's newest commit holds {other:?}"))),
+        };
+        Ok(Self { number, root: B256::from(db.root().0) })
+    }
 }

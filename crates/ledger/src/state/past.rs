@@ -77,6 +77,14 @@ async fn read<E: Runtime>(db: &StateDb<E>, size: u64, from: u64, most: u64) -> R
     read.map(|(_, operations)| operations).map_err(failed)
 }
 
+/// What the commit that ends the log at `size` says: its metadata and its floor.
+async fn commit_at<E: Runtime>(db: &StateDb<E>, size: u64) -> Result<(Option<Leaf>, u64), LedgerError> {
+    match read(db, size, size - 1, 1).await?.pop() {
+        Some(Operation::CommitFloor(value, floor)) => Ok((value, *floor)),
+        _ => Err(failed("no commit ends at the seal")),
+    }
+}
+
 impl PastState {
     /// Reads what the state after the block with this seal was.
     ///
@@ -86,9 +94,7 @@ impl PastState {
     pub(crate) async fn read<E: Runtime>(state: &State<E>, seal: &Seal) -> Result<Self, LedgerError> {
         let size = seal.ops_end;
         let last = size.checked_sub(1).ok_or_else(|| failed("the block's seal is of an empty log"))?;
-        let commit = read(&*state.read().await, size, last, 1).await?.pop();
-        let Some(Operation::CommitFloor(_, floor)) = commit else { return Err(failed("no commit ends at the seal")) };
-        let floor = *floor;
+        let (_, floor) = commit_at(&*state.read().await, size).await?;
         if size - floor > MAX_OPERATIONS {
             return Err(LedgerError::TooLarge { operations: size - floor, most: MAX_OPERATIONS });
         }
@@ -131,11 +137,8 @@ impl PastState {
                     }
                 }
                 None => {
-                    let last = self.size - 1;
-                    let Some(Operation::CommitFloor(value, _)) = read(&db, self.size, last, 1).await?.pop() else {
-                        return Err(failed("no commit ends at the seal"));
-                    };
-                    KeyProof::Absent(ExclusionProof::Commit(self.operation(&db, last).await?, value))
+                    let (value, _) = commit_at(&db, self.size).await?;
+                    KeyProof::Absent(ExclusionProof::Commit(self.operation(&db, self.size - 1).await?, value))
                 }
             });
         }

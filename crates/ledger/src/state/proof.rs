@@ -1,4 +1,4 @@
-use super::{CHUNK, Family, Key, Leaf, Runtime, State};
+use super::{CHUNK, Family, Key, Leaf, Runtime, State, Tip};
 use crate::LedgerError;
 use alloy_primitives::B256;
 use commonware_codec::{Encode, EncodeSize, Error as CodecError, Read, ReadExt, Write};
@@ -86,18 +86,18 @@ impl KeyProof {
     }
 }
 
-/// Proves what keys hold at the root of the state's applied tip, which comes first.
-pub(crate) async fn prove<E: Runtime>(state: &State<E>, keys: Vec<Key>) -> Result<(B256, Vec<KeyProof>), LedgerError> {
+/// Proves what keys hold at the newest commit, which comes first.
+pub(crate) async fn prove<E: Runtime>(state: &State<E>, keys: &[Key]) -> Result<(Tip, Vec<KeyProof>), LedgerError> {
     let db = state.read().await;
     let failed = |error| LedgerError::Storage(format!("cannot prove a key: {error}"));
     let mut proofs = Vec::with_capacity(keys.len());
     for key in keys {
-        proofs.push(match db.get(&key).await.map_err(failed)? {
-            Some(leaf) => KeyProof::Present(leaf, db.key_value_proof(key).await.map_err(failed)?),
-            None => KeyProof::Absent(db.exclusion_proof(&key).await.map_err(failed)?),
+        proofs.push(match db.get(key).await.map_err(failed)? {
+            Some(leaf) => KeyProof::Present(leaf, db.key_value_proof(*key).await.map_err(failed)?),
+            None => KeyProof::Absent(db.exclusion_proof(key).await.map_err(failed)?),
         });
     }
-    Ok((B256::from(db.root().0), proofs))
+    Ok((Tip::of(&*db).await?, proofs))
 }
 
 /// Checks `proof` and returns what `key` holds under `root`, `None` if it has no value.

@@ -79,7 +79,15 @@ pub(crate) fn genesis() -> Genesis {
         let storage = native.storage.into_iter().collect();
         alloc.insert(native.address, Account { code: native.code, storage, ..Account::default() });
     }
-    Genesis { chain_id: 31337, timestamp, gas_limit: 30_000_000, fees: Default::default(), development: true, alloc }
+    Genesis {
+        chain_id: 31337,
+        timestamp,
+        gas_limit: 30_000_000,
+        fees: Default::default(),
+        development: true,
+        committee: None,
+        alloc,
+    }
 }
 
 /// The chain's head, as the mempool sees it.
@@ -126,7 +134,7 @@ pub(crate) async fn mine<E: Runtime>(
     choices: &Choices,
 ) -> Result<Committed, ExecutionError> {
     let base_fee = choices.base_fee.unwrap_or_else(|| direct.ledger().next_block_env().basefee);
-    let committed = direct.mine(choices, Box::new(FromPool(pool.best(base_fee))), &[]).await?;
+    let (committed, _) = direct.mine(choices, Box::new(FromPool(pool.best(base_fee))), &[]).await?;
     let head = Head(direct.ledger().clone());
     let changed = committed.senders.iter().map(|sender| {
         let account = head.account(*sender).unwrap();

@@ -1,0 +1,141 @@
+//! The validators, and the key that they share.
+
+use crate::application::Scheme;
+use commonware_codec::{Copying, Decode as _, DecodeExt as _, Encode as _};
+use commonware_cryptography::{
+    Signer as _,
+    bls12381::{
+        dkg::feldman_desmedt::deal,
+        primitives::{
+            group::Share,
+            sharing::{Mode, ModeVersion, Sharing},
+            variant::{MinSig, Variant},
+        },
+    },
+    ed25519::{PrivateKey, PublicKey},
+};
+use commonware_math::algebra::Random as _;
+use commonware_utils::{
+    N3f1, NZU32, TryCollect as _,
+    ordered::{Quorum as _, Set},
+};
+use rand::CryptoRng;
+use std::num::NonZeroU32;
+
+/// The most validators that a genesis file may name.
+pub const MAX_VALIDATORS: NonZeroU32 = NZU32!(1000);
+
+/// The key that verifies all certificates: a point of G2.
+pub type NetworkKey = <MinSig as Variant>::Public;
+
+/// Who agrees on blocks, and the public side of the key that they share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committee {
+    validators: Set<PublicKey>,
+    sharing: Sharing<MinSig>,
+}
+
+/// Why a committee of a genesis file cannot be used.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the committee of the genesis file cannot be used: {0}")]
+pub struct CommitteeError(String);
+
+/// What only one validator knows.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Identifies it to the others.
+    pub key: PrivateKey,
+    /// Its share of the network key.
+    pub share: Share,
+}
+
+impl Identity {
+    /// What the others know of it.
+    pub fn public(&self) -> PublicKey {
+        self.key.public_key()
+    }
+}
+
+impl Committee {
+    /// Joins validators and the outcome of a key generation among them.
+    ///
+    /// # Errors
+    ///
+    /// If the key is not one that so many share, a quorum of whom can sign.
+    pub fn new(validators: Set<PublicKey>, sharing: Sharing<MinSig>) -> Result<Self, CommitteeError> {
+        let count = validators.len();
+        if count == 0 || count > MAX_VALIDATORS.get() as usize {
+            return Err(CommitteeError(format!("it has {count} validators, want 1 to {MAX_VALIDATORS}")));
+        }
+        if sharing.total().get() as usize != count {
+            return Err(CommitteeError(format!("{count} validators, but the key is shared by {}", sharing.total())));
+        }
+        if sharing.required() != validators.quorum::<N3f1>() {
+            return Err(CommitteeError(format!("{} of {count} can sign, which is no quorum", sharing.required())));
+        }
+        Ok(Self { validators, sharing })
+    }
+
+    /// Deals a key to new validators. Whoever does that knows all shares: for development only.
+    pub fn deal(rng: &mut impl CryptoRng, count: NonZeroU32) -> (Self, Vec<Identity>) {
+        let keys = (0..count.get()).map(|_| PrivateKey::random(&mut *rng)).collect::<Vec<_>>();
+        let validators = keys.iter().map(PrivateKey::public_key);
+        let validators = validators.try_collect::<Set<_>>().expect("random keys differ");
+        let (output, shares) = deal::<MinSig, _, N3f1>(rng, Mode::NonZeroCounter, validators.clone())
+            .expect("a key can be dealt to one or more");
+        let identity = |key: PrivateKey| {
+            let share = shares.get_value(&key.public_key()).cloned().expect("every validator has a share");
+            Identity { key, share }
+        };
+        let mut identities = keys.into_iter().map(identity).collect::<Vec<_>>();
+        identities.sort_by_key(Identity::public);
+        (Self { validators, sharing: output.public().clone() }, identities)
+    }
+
+    /// The validators, in the order of their keys.
+    pub const fn validators(&self) -> &Set<PublicKey> {
+        &self.validators
+    }
+
+    /// The key that verifies all certificates.
+    pub fn network_key(&self) -> NetworkKey {
+        *self.sharing.public()
+    }
+
+    /// How a validator signs, and checks what others sign. `None` if the identity is not one of the committee's.
+    pub fn signer(&self, namespace: &[u8], identity: &Identity) -> Option<Scheme> {
+        if self.validators.index(&identity.public()) != Some(identity.share.index) {
+            return None;
+        }
+        Scheme::signer(namespace, self.validators.clone(), self.sharing.clone(), identity.share.clone())
+    }
+}
+
+impl TryFrom<&stoa_base::Committee> for Committee {
+    type Error = CommitteeError;
+
+    fn try_from(committee: &stoa_base::Committee) -> Result<Self, CommitteeError> {
+        let key = |bytes: &alloy_primitives::B256| {
+            PublicKey::decode(Copying(bytes.as_slice()))
+                .map_err(|error| CommitteeError(format!("{bytes} is no ed25519 public key: {error}")))
+        };
+        let keys = committee.validators.iter().map(key).collect::<Result<Vec<_>, _>>()?;
+        if !keys.is_sorted_by(|a, b| a < b) {
+            return Err(CommitteeError("the validators are not in ascending order, each once".into()));
+        }
+        let validators = Set::try_from(keys).map_err(|error| CommitteeError(format!("the validators: {error:?}")))?;
+        let sharing = Sharing::decode_cfg(Copying(&committee.sharing), &(MAX_VALIDATORS, ModeVersion::v0()))
+            .map_err(|error| CommitteeError(format!("the sharing of the key: {error}")))?;
+        Self::new(validators, sharing)
+    }
+}
+
+impl From<&Committee> for stoa_base::Committee {
+    fn from(committee: &Committee) -> Self {
+        let bytes = |key: &PublicKey| alloy_primitives::B256::from_slice(key.as_ref());
+        Self {
+            validators: committee.validators.iter().map(bytes).collect(),
+            sharing: committee.sharing.encode().to_vec().into(),
+        }
+    }
+}

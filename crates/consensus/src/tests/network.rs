@@ -1,0 +1,290 @@
+//! Several validators on a simulated network, for tests to break.
+
+use super::{List, RECIPIENT, WEALTH, genesis, signer, transfer_from};
+use crate::{
+    BLOCK_OVERHEAD, CHANNELS, Committee, Identity, Pace,
+    engine::{self, Config},
+    namespace,
+};
+use alloy_primitives::{Address, B256, U256};
+use commonware_consensus::types::{Epoch, Height, Round, View};
+use commonware_cryptography::ed25519::PublicKey;
+use commonware_glue::simulate::{
+    engine::{ChannelPair, EngineDefinition, InitContext},
+    plan::{PlanBuilder, PlanResult},
+    processed::ProcessedHeight,
+    property::Property,
+    tracker::{FinalizationUpdate, ProgressTracker},
+};
+use commonware_p2p::simulated::{Control, Link, Manager};
+use commonware_runtime::{Clock as _, Handle, Quota, Spawner as _, Supervisor as _, deterministic};
+use commonware_utils::{NZUsize, channel::mpsc, probability};
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use rand::{SeedableRng as _, rngs::StdRng};
+use std::{collections::BTreeMap, num::NonZeroU32, pin::Pin, sync::Arc, time::Duration};
+use stoa_base::Genesis;
+use stoa_ledger::{
+    Ledger, LedgerConfig, LedgerError,
+    state::{self, Leaf, account_key, verify_key},
+};
+use tempfile::TempDir;
+
+const MAX_BYTES: usize = 1 << 20;
+
+/// How many transfers each validator's client gives to it.
+const TRANSFERS: u64 = 15;
+
+/// A receipt that somebody has seen: transaction, and the block that it says.
+type Seen = Arc<Mutex<BTreeMap<B256, (u64, B256)>>>;
+
+/// The chain as each validator has it; none where one has crashed.
+type Ledgers = Arc<Vec<Mutex<Option<Ledger>>>>;
+
+/// Several validators; each has a client of its own.
+#[derive(Clone)]
+pub(super) struct Validators {
+    identities: Arc<Vec<Identity>>,
+    genesis: Arc<Genesis>,
+    committee: Committee,
+    /// History of each, which outlives a crash as the simulated storage does.
+    folders: Arc<Vec<TempDir>>,
+    ledgers: Ledgers,
+    seen: Seen,
+}
+
+impl Validators {
+    pub(super) fn new(count: NonZeroU32) -> Self {
+        let (committee, identities) = Committee::deal(&mut StdRng::seed_from_u64(1), count);
+        let each = 0..count.get();
+        Self {
+            genesis: Arc::new(genesis(&committee, count.get() as u8)),
+            committee,
+            identities: Arc::new(identities),
+            folders: Arc::new(each.clone().map(|_| tempfile::tempdir().unwrap()).collect()),
+            ledgers: Arc::new(each.map(|_| Mutex::default()).collect()),
+            seen: Seen::default(),
+        }
+    }
+
+    pub(super) fn keys(&self) -> Vec<PublicKey> {
+        self.identities.iter().map(Identity::public).collect()
+    }
+}
+
+/// A validator, ready to run.
+pub(super) struct Engine {
+    context: deterministic::Context,
+    run: BoxFuture<'static, ()>,
+}
+
+/// What tests see of a validator.
+pub(super) struct State {
+    ledgers: Ledgers,
+    index: usize,
+    genesis: Arc<Genesis>,
+    seen: Seen,
+}
+
+impl State {
+    fn ledger(&self) -> Ledger {
+        self.ledgers[self.index].lock().clone().expect("it is running")
+    }
+}
+
+impl ProcessedHeight for State {
+    async fn processed_height(&self) -> u64 {
+        self.ledgers[self.index].lock().as_ref().map_or(0, |ledger| ledger.head().number())
+    }
+}
+
+/// A good network: 10 ms between any two nodes.
+pub(super) fn good() -> Link {
+    Link { latency: Duration::from_millis(10), jitter: Duration::from_millis(2), success_rate: probability!(1.0) }
+}
+
+impl EngineDefinition for Validators {
+    type PublicKey = PublicKey;
+    type Engine = Engine;
+    type State = State;
+
+    fn participants(&self) -> Vec<PublicKey> {
+        self.keys()
+    }
+
+    fn channels(&self) -> Vec<(u64, Quota)> {
+        CHANNELS.to_vec()
+    }
+
+    fn max_message_size(&self) -> u32 {
+        (MAX_BYTES + BLOCK_OVERHEAD + (1 << 20)) as u32
+    }
+
+    async fn init(&self, init: InitContext<'_, PublicKey>) -> (Engine, State) {
+        let InitContext { context, index, oracle, public_key, channels, monitor, .. } = init;
+        // The one that crashed is gone, with its hold on the folder.
+        drop(self.ledgers[index].lock().take());
+        let state = state::config(&context, &format!("validator-{index}"), 1 << 20, NZUsize!(1));
+        let folder = LedgerConfig { durable: false, ..LedgerConfig::new(self.folders[index].path()) };
+        let mut tries = 0;
+        let ledger = loop {
+            let genesis = (*self.genesis).clone();
+            match Ledger::open(context.child("genesis"), genesis, folder.clone(), state.clone()).await {
+                Ok(ledger) => break ledger,
+                Err(LedgerError::Storage(why)) if tries < 100 => {
+                    tracing::debug!(why, "the crashed validator still holds its folder");
+                    tries += 1;
+                    context.sleep(Duration::from_millis(1)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        };
+        *self.ledgers[index].lock() = Some(ledger.clone());
+        let identity = &self.identities[index];
+        let scheme = self.committee.signer(&namespace(&ledger), identity).unwrap();
+        let transfers = (0..TRANSFERS).map(|nonce| transfer_from(index as u8, nonce)).collect();
+        let config = Config {
+            ledger: ledger.clone(),
+            state,
+            partition: format!("validator-{index}"),
+            waiting: List::new(transfers),
+            scheme,
+            me: public_key.clone(),
+            beneficiary: beneficiary(index),
+            pace: Pace { busy: Duration::from_millis(50), idle: Duration::from_millis(200) },
+            max_bytes: MAX_BYTES,
+            blocker: oracle.control(public_key.clone()),
+            peers: oracle.manager(),
+        };
+        let run = Box::pin(run(context.child("run"), config, channels, monitor, self.seen.clone()));
+        let state =
+            State { ledgers: self.ledgers.clone(), index, genesis: self.genesis.clone(), seen: self.seen.clone() };
+        (Engine { context, run }, state)
+    }
+
+    fn start(engine: Engine) -> Handle<()> {
+        let Engine { context, run } = engine;
+        context.spawn(move |_| run)
+    }
+}
+
+fn beneficiary(index: usize) -> Address {
+    Address::repeat_byte(0xf0 | index as u8)
+}
+
+/// Runs a validator, and tells the simulation of every block that becomes final on it.
+async fn run(
+    context: deterministic::Context,
+    config: Config<List, Control<PublicKey, deterministic::Context>, Manager<PublicKey, deterministic::Context>>,
+    channels: Vec<ChannelPair<PublicKey>>,
+    monitor: mpsc::UnboundedSender<FinalizationUpdate<PublicKey>>,
+    seen: Seen,
+) {
+    let (ledger, pk) = (config.ledger.clone(), config.me.clone());
+    let mut blocks = ledger.subscribe();
+    let _engine = Box::pin(engine::start(context.child("engine"), config, channels)).await;
+    while let Ok(committed) = blocks.recv().await {
+        let block = &committed.block;
+        for transaction in block.transactions() {
+            let place = (block.number(), block.hash());
+            let before = seen.lock().insert(*transaction.tx_hash(), place);
+            assert!(before.is_none_or(|before| before == place), "a transaction is final in two blocks");
+        }
+        let update = FinalizationUpdate {
+            pk: pk.clone(),
+            round: Round::new(Epoch::zero(), View::new(block.number())),
+            height: Height::new(block.number()),
+            block_digest: block.hash().to_vec(),
+        };
+        let _ = monitor.send(update);
+    }
+}
+
+/// What must be true of every validator when a simulation ends: each has every block and receipt that any of them has shown,
+/// the state that its head says, and as much money as there was, but for the fees that were burnt.
+#[derive(Clone)]
+struct NothingLost;
+
+impl NothingLost {
+    async fn check(states: &[&State]) -> Result<(), String> {
+        let lowest = states.iter().map(|state| state.ledger().head().number()).min().ok_or("nobody runs")?;
+        for state in states {
+            let ledger = state.ledger();
+            let receipts = state.seen.lock().clone();
+            for (hash, (number, block)) in receipts.iter().filter(|(_, (number, _))| *number <= lowest) {
+                let place = ledger.transaction(*hash).map_err(|error| error.to_string())?;
+                if place.map(|(number, _)| number) != Some(*number) {
+                    return Err(format!("transaction {hash} was in block {number}, here it is in {place:?}"));
+                }
+                let here = ledger.block(*number).map_err(|error| error.to_string())?;
+                if here.is_none_or(|here| here.block.hash() != *block || here.receipts.is_empty()) {
+                    return Err(format!("block {number} is another one here"));
+                }
+            }
+            conserved(state, &ledger).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds up all balances, which are proven against the root of the head.
+async fn conserved(state: &State, ledger: &Ledger) -> Result<(), String> {
+    let count = state.ledgers.len();
+    let accounts = (0..count).flat_map(|index| [signer(index as u8).address(), beneficiary(index)]).chain([RECIPIENT]);
+    let (mut sum, mut burnt, mut height) = (U256::ZERO, U256::ZERO, None);
+    for account in accounts {
+        let proof = ledger.prove(height, account, &[]).await.map_err(|error| error.to_string())?;
+        height = Some(proof.block.number());
+        let root = proof.block.header().state_root;
+        let leaf = verify_key(root, account_key(&account), &proof.account).map_err(|error| error.to_string())?;
+        if let Some(Leaf::Account(account)) = leaf {
+            sum += account.balance;
+        }
+    }
+    for number in 0..=height.unwrap_or_default() {
+        let block = ledger.block(number).map_err(|error| error.to_string())?.ok_or("a block is missing")?.block;
+        burnt += U256::from(block.header().gas_used) * U256::from(block.header().base_fee_per_gas.unwrap_or_default());
+    }
+    let supply = U256::from(state.genesis.alloc.len() as u64) * U256::from(WEALTH);
+    if sum + burnt != supply { Err(format!("{sum} wei and {burnt} burnt, of {supply}")) } else { Ok(()) }
+}
+
+impl Property<PublicKey, State> for NothingLost {
+    fn name(&self) -> &str {
+        "nothing lost"
+    }
+
+    fn check<'a>(
+        &'a self,
+        _: &'a ProgressTracker<PublicKey>,
+        states: &'a [&'a State],
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
+        Box::pin(async move {
+            let outcome = Self::check(states).await;
+            // The simulation's storage must not be held any longer than the simulation.
+            states.iter().flat_map(|state| state.ledgers.iter()).for_each(|ledger| drop(ledger.lock().take()));
+            outcome
+        })
+    }
+}
+
+/// Simulates so many validators with a seed until every one of them is at block `height`, with the faults that `plan` adds,
+/// and checks what must be true in the end.
+pub(super) fn simulate(
+    count: NonZeroU32,
+    seed: u64,
+    height: u64,
+    plan: impl FnOnce(PlanBuilder<Validators>, &[PublicKey]) -> PlanBuilder<Validators> + Send,
+) -> PlanResult<Validators> {
+    super::with_stack(|| {
+        let validators = Validators::new(count);
+        let keys = validators.keys();
+        let builder = PlanBuilder::new(validators)
+            .seed(seed)
+            .link(good())
+            .required_finalizations(height)
+            .timeout(Duration::from_secs(600))
+            .property(NothingLost);
+        plan(builder, &keys).build().run().unwrap_or_else(|why| panic!("seed {seed}: {why}"))
+    })
+}

@@ -1,0 +1,162 @@
+//! A validator that serves JSON-RPC.
+
+use crate::waiting::{Head, Mempool};
+use alloy_primitives::Address;
+use alloy_signer_local::PrivateKeySigner;
+use commonware_cryptography::ed25519::PublicKey;
+use commonware_runtime::{Network, Resolver};
+use eyre::{WrapErr as _, bail};
+use std::{
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use stoa_base::Genesis;
+use stoa_consensus::{Identity, Pace, start_validator};
+use stoa_ledger::{
+    Ledger, LedgerConfig,
+    state::{self, Runtime},
+};
+use stoa_mempool::Pool;
+use stoa_rpc::Server;
+
+/// Bytes of transactions in a block.
+const BLOCK_BYTES: usize = 4 << 20;
+
+/// How long the last blocks before a crash may take to be executed again.
+const REPLAY: Duration = Duration::from_secs(60);
+
+/// What a validator runs with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Folder of chain, state and waiting transactions.
+    pub folder: PathBuf,
+    /// Where JSON-RPC is served.
+    pub http: SocketAddr,
+    /// What the chain begins with.
+    pub genesis: Genesis,
+    /// Keys that the node signs with when asked to; only on development networks.
+    pub accounts: Vec<PrivateKeySigner>,
+    /// Who gets the tips.
+    pub beneficiary: Address,
+    /// How often blocks come.
+    pub pace: Pace,
+    /// Of how many blocks back the state can be read.
+    pub history: u64,
+    /// Bytes of memory for the state.
+    pub cache: usize,
+    /// What only this validator knows.
+    pub identity: Identity,
+    /// Where it listens to the other validators.
+    pub listen: SocketAddr,
+    /// Where the validators listen, this one included.
+    pub peers: Vec<(PublicKey, SocketAddr)>,
+}
+
+impl Config {
+    /// The part of a folder that the runtime's storage takes.
+    pub fn storage(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+}
+
+/// A running validator.
+pub struct Running {
+    /// The chain.
+    pub ledger: Ledger,
+    /// Transactions that wait.
+    pub pool: Pool,
+    rpc: stoa_rpc::Handle,
+}
+
+impl Running {
+    /// Where JSON-RPC is served.
+    pub fn http(&self) -> SocketAddr {
+        self.rpc.local_addr()
+    }
+
+    /// Serves nobody any more. The chain stops with the runtime.
+    pub async fn stop(self) {
+        self.rpc.shutdown().await;
+    }
+}
+
+/// Starts a validator that serves JSON-RPC.
+///
+/// # Errors
+///
+/// If the folder holds another chain or damaged data, a port is taken, or the keys are not those of a validator.
+pub async fn start<E>(runtime: E, config: Config) -> eyre::Result<Running>
+where
+    E: Runtime + rand::CryptoRng + Network + Resolver,
+{
+    crate::check_loopback(&config.genesis, config.http)?;
+    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    // Values that are read again and again, at some 200 bytes each, take an eighth of what the log's pages take.
+    let state_config = state::config(&runtime, "stoa", config.cache, threads);
+    let ledger_config = LedgerConfig {
+        history: config.history,
+        cache_entries: config.cache / 8 / 200,
+        ..LedgerConfig::new(config.folder.join("history"))
+    };
+    let ledger = Ledger::open(runtime.child("genesis"), config.genesis, ledger_config, state_config.clone()).await?;
+
+    let waiting = Mempool::default();
+    let validator = stoa_consensus::Validator {
+        ledger: ledger.clone(),
+        state: state_config,
+        waiting: waiting.clone(),
+        beneficiary: config.beneficiary,
+        pace: config.pace,
+        max_bytes: BLOCK_BYTES,
+        identity: config.identity,
+        listen: config.listen,
+        peers: config.peers,
+    };
+    // Boxed, for the state of all that starts is large.
+    Box::pin(start_validator(runtime.child("validator"), validator)).await?;
+
+    // Clients have seen what the history holds: serve nobody before the state has come up to it.
+    let newest = ledger.newest_recorded()?;
+    let deadline = Instant::now() + REPLAY;
+    while ledger.head().number() < newest {
+        if Instant::now() > deadline {
+            bail!("block {newest} was final before the last stop, but the state stays at {}", ledger.head().number());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+
+    // The pool checks what it kept against the state, which has joined the ledger now.
+    let state = Arc::new(Head { ledger: ledger.clone(), contract_senders: false });
+    // One wei of tip, as geth asks for: who pays nothing costs the network something all the same.
+    let pool_config = stoa_mempool::Config { minimum_tip: 1, ..stoa_mempool::Config::default() };
+    let pool = Pool::open(&config.folder.join("mempool"), pool_config, state)
+        .wrap_err("the file of waiting transactions cannot be opened")?;
+    waiting.open(pool.clone());
+    tokio::spawn(maintain(pool.clone()));
+
+    let rpc = Server::builder(ledger.clone(), pool.clone())
+        .accounts(config.accounts)
+        .methods(crate::stoa_methods::register)
+        .bind(config.http)
+        .await
+        .wrap_err_with(|| format!("cannot listen on {}", config.http))?;
+    Ok(Running { ledger, pool, rpc })
+}
+
+/// Lets the pool tidy up every few seconds.
+async fn maintain(pool: Pool) {
+    let start = Instant::now();
+    let mut every = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        every.tick().await;
+        let pool = pool.clone();
+        let now = start.elapsed().as_millis() as u64;
+        let tidied = tokio::task::spawn_blocking(move || pool.maintain(now)).await;
+        if let Ok(Err(error)) = tidied {
+            tracing::error!(%error, "the file of waiting transactions cannot be written");
+        }
+    }
+}
