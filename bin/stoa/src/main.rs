@@ -1,8 +1,10 @@
 //! The one program: commands, configuration, start-up and what people see.
 
 mod network;
+mod node;
 mod output;
 mod tour;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -26,6 +28,20 @@ enum Command {
     /// Run the ledger without consensus, for contract developers: Hardhat's and Anvil's development methods.
     #[command(after_help = "Example: stoa dev --http 127.0.0.1:8545")]
     Dev(network::Options),
+    /// Make keys, genesis and configuration files for a network of validators on several hosts.
+    #[command(
+        after_help = "Example: stoa init --hosts a.example:9000,b.example:9000,c.example:9000,d.example:9000 --chain-id 4242"
+    )]
+    Init(node::InitOptions),
+    /// Run one node of a network, or prepare to.
+    #[command(subcommand)]
+    Node(node::Command),
+    /// Show a node's height, committee and health.
+    #[command(after_help = "Example: stoa status --http http://127.0.0.1:8545")]
+    Status(node::StatusOptions),
+    /// Check an account's balance from a node that need not be trusted, with nothing but the network key.
+    #[command(after_help = "Example: stoa verify 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266 --network-key 0x8a…")]
+    Verify(verify::Options),
     /// See in a few minutes what Stoa does: real transactions, contracts and proofs on an embedded network.
     #[command(after_help = "Example: stoa tour --stay")]
     Tour(tour::Options),
@@ -42,6 +58,10 @@ fn main() -> ExitCode {
     let run = move || match cli.command {
         Command::Up(options) => network::run_up(options, json),
         Command::Dev(options) => network::run_dev(options, json),
+        Command::Init(options) => node::init(options, json),
+        Command::Node(command) => node::run(command, json),
+        Command::Status(options) => node::status(options, json),
+        Command::Verify(options) => verify::run(options, json),
         Command::Tour(options) => tour::run(options, json),
     };
     let thread = std::thread::Builder::new().name("stoa".into()).stack_size(STACK).spawn(run);

@@ -1,4 +1,4 @@
-use crate::ProofReply;
+use crate::{CertificateReply, ProofReply};
 use alloy_primitives::{Address, U256};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -97,6 +97,17 @@ impl Client {
     /// See [`ClientError`].
     pub async fn block_number(&self) -> Result<u64, ClientError> {
         Ok(self.call::<U256>("eth_blockNumber", ()).await?.saturating_to())
+    }
+
+    /// What proves that block `number`, or the newest that there is such a proof of, is final; to be
+    /// [verified](CertificateReply::verify).
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn certificate(&self, number: Option<u64>) -> Result<CertificateReply, ClientError> {
+        let block = number.map_or_else(|| "latest".to_owned(), |number| format!("{number:#x}"));
+        self.call("stoa_getCertificate", (block,)).await
     }
 
     /// What an account and slots of it hold at block `number`, or at the newest, with proofs to

@@ -2,6 +2,7 @@ use crate::{
     application::{LedgerApplication, Node, Parts, Scheme, Waiting},
     block::SealedBlock,
     gossip,
+    observe::{Certificates, Running, Votes},
     pace::{Moving, Pace, Paced},
     seeds::Seeds,
 };
@@ -34,7 +35,7 @@ use commonware_glue::stateful::{
 };
 use commonware_p2p::{Blocker, Provider, Receiver, Sender};
 use commonware_parallel::Sequential;
-use commonware_runtime::{Handle, Network, Quota, Resolver, buffer::paged::CacheRef};
+use commonware_runtime::{Quota, buffer::paged::CacheRef};
 use commonware_storage::{
     archive::prunable,
     qmdb::{
@@ -153,22 +154,21 @@ fn archive<C>(partition: &str, name: &str, codec_config: C, page_cache: CacheRef
 
 /// Starts everything that a validator runs, over the [`CHANNELS`] of its network.
 ///
-/// Returns when the state database has joined the ledger; the handle is that of the consensus engine, which ends only
-/// when the runtime stops.
+/// Returns when the state database has joined the ledger. The engine ends only when the runtime stops.
 ///
 /// # Panics
 ///
 /// If the storage cannot be opened.
-pub async fn start<E, W, B, P, S, R>(runtime: E, config: Config<W, B, P>, channels: Vec<(S, R)>) -> Handle<()>
+pub async fn start<E, W, B, P, S, R>(runtime: E, config: Config<W, B, P>, channels: Vec<(S, R)>) -> Running
 where
-    E: Runtime + CryptoRng + Network + Resolver,
+    E: Runtime + CryptoRng,
     W: Waiting,
     B: Blocker<PublicKey = PublicKey>,
     P: Provider<PublicKey = PublicKey>,
     S: Sender<PublicKey = PublicKey>,
     R: Receiver<PublicKey = PublicKey>,
 {
-    let [votes, certificates, resolver, backfill, broadcast, transactions] =
+    let [vote_channel, certificate_channel, resolver, backfill, broadcast, transactions] =
         <[(S, R); 6]>::try_from(channels).unwrap_or_else(|_| panic!("one pair for each channel"));
     let Config { ledger, state, partition, waiting, scheme, me, beneficiary, pace, max_bytes, blocker, peers } = config;
     let page_cache = CacheRef::new(NZU16!(4084), NZUsize!(2048));
@@ -239,7 +239,8 @@ where
         let _ = ready.await;
     };
     let moving = Moving::default();
-    let seeds = Seeds::default();
+    let (seeds, votes) = (Seeds::default(), Votes::default());
+    let certificates = Certificates::new(marshal_mailbox.clone());
     let parts = Parts {
         ledger: ledger.clone(),
         first,
@@ -294,7 +295,7 @@ where
         blocker,
         automaton: paced,
         relay: deferred.clone(),
-        reporter: Reporters::from((deferred, seeds)),
+        reporter: Reporters::from((deferred, Reporters::from((seeds, votes.clone())))),
         strategy: Sequential,
         partition: format!("{partition}-simplex"),
         mailbox_size: MAILBOX,
@@ -316,5 +317,6 @@ where
         forward: ForwardPolicy::Disabled,
         track_historical_votes: false,
     };
-    simplex::Engine::new(runtime.child("simplex"), simplex).start(votes, certificates, resolver)
+    simplex::Engine::new(runtime.child("simplex"), simplex).start(vote_channel, certificate_channel, resolver);
+    Running { certificates, votes }
 }

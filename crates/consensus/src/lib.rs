@@ -12,18 +12,24 @@
 
 mod application;
 mod block;
+mod ceremony;
 mod committee;
 mod engine;
 mod gossip;
+mod observe;
 mod pace;
 mod seeds;
 #[cfg(test)]
 mod tests;
 mod validator;
+mod wire;
 
 pub use application::{LedgerApplication, Node, Scheme, Waiting};
 pub use block::{Context, SealedBlock};
+pub use ceremony::{CeremonyError, generate};
 pub use committee::{Committee, CommitteeError, Identity, MAX_VALIDATORS, NetworkKey};
 pub use engine::{BLOCK_OVERHEAD, CHANNELS, Config, start};
+pub use observe::{Certificates, Running, Votes};
 pub use pace::Pace;
 pub use validator::{Validator, ValidatorError, namespace, start as start_validator};
+pub use wire::{Peers, Wire, WireError, connect, peers};

@@ -2,8 +2,7 @@
 
 use alloy_primitives::{Address, B256, U256};
 use alloy_signer_local::{MnemonicBuilder, PrivateKeySigner, coins_bip39::English};
-use stoa_base::{Account, Fees, Genesis};
-use stoa_contract::Natives;
+use stoa_base::Genesis;
 
 /// How many accounts are derived from the mnemonic.
 pub const ACCOUNTS: u32 = 10;
@@ -49,23 +48,8 @@ fn account(mnemonic: &str, index: u32) -> Result<PrivateKeySigner, MnemonicError
 /// The genesis of a development network.
 pub fn genesis(chain_id: u64, accounts: &[PrivateKeySigner], timestamp: u64) -> Genesis {
     let coins = U256::from(COINS) * U256::from(10).pow(U256::from(18));
-    let rich = accounts.iter().map(|signer| (signer.address(), Account { balance: coins, ..Account::default() }));
-    let mut alloc = rich.collect::<std::collections::BTreeMap<Address, Account>>();
-    alloc.extend(stoa_base::canonical::canonical_contracts());
-    let supply = coins * U256::from(accounts.len());
-    for native in Natives::stoa().genesis(supply, timestamp) {
-        let storage = native.storage.into_iter().collect();
-        alloc.insert(native.address, Account { nonce: 1, code: native.code, storage, ..Account::default() });
-    }
-    Genesis {
-        chain_id,
-        timestamp,
-        gas_limit: GAS_LIMIT,
-        fees: Fees::default(),
-        development: true,
-        committee: None,
-        alloc,
-    }
+    let rich = accounts.iter().map(|signer| (signer.address(), coins));
+    Genesis { gas_limit: GAS_LIMIT, development: true, ..crate::genesis(chain_id, rich, timestamp) }
 }
 
 /// The private key of a development account, to be printed.

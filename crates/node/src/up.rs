@@ -1,6 +1,6 @@
 //! An embedded network: several validators in one process, each with its own folder, keys and sockets.
 
-use crate::validator;
+use crate::validator::{self, Keys};
 use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
 use commonware_runtime::{Runner as _, tokio as runtime};
@@ -195,7 +195,7 @@ fn configs(config: Config) -> eyre::Result<Vec<validator::Config>> {
         pace,
         history,
         cache,
-        identity,
+        keys: Keys::Dealt(identity),
         listen,
         peers: peers.clone(),
     });

@@ -1,20 +1,30 @@
 //! A validator that serves JSON-RPC.
 
-use crate::waiting::{Head, Mempool};
-use alloy_primitives::Address;
+use crate::{
+    vault::{Vault, write_private},
+    waiting::{Head, Mempool},
+};
+use alloy_primitives::{Address, keccak256};
 use alloy_signer_local::PrivateKeySigner;
-use commonware_cryptography::ed25519::PublicKey;
+use commonware_consensus::types::Epoch;
+use commonware_cryptography::{
+    Signer as _,
+    bls12381::primitives::group::Share,
+    ed25519::{PrivateKey, PublicKey},
+};
+use commonware_glue::dkg::SecretStore as _;
 use commonware_runtime::{Network, Resolver};
-use eyre::{WrapErr as _, bail};
+use eyre::{WrapErr as _, bail, eyre};
 use std::{
+    fs,
     net::SocketAddr,
     num::NonZeroUsize,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 use stoa_base::Genesis;
-use stoa_consensus::{Identity, Pace, start_validator};
+use stoa_consensus::{Identity, Pace, Wire, start_validator};
 use stoa_ledger::{
     Ledger, LedgerConfig,
     state::{self, Runtime},
@@ -48,12 +58,27 @@ pub struct Config {
     /// Bytes of memory for the state.
     pub cache: usize,
     /// What only this validator knows.
-    pub identity: Identity,
+    pub keys: Keys,
     /// Where it listens to the other validators.
     pub listen: SocketAddr,
     /// Where the validators listen, this one included.
     pub peers: Vec<(PublicKey, SocketAddr)>,
 }
+
+/// What only a validator knows.
+#[derive(Clone, Debug)]
+pub enum Keys {
+    /// A key, and a share of the network key that was dealt to it.
+    Dealt(Identity),
+    /// A key; the share comes from a ceremony of the validators, which is held when there is none yet.
+    Own(PrivateKey),
+}
+
+/// The file of a folder that holds the outcome of the ceremony.
+const COMMITTEE: &str = "committee.json";
+
+/// The file of a folder that holds a validator's secrets but for its key.
+const SECRETS: &str = "secrets";
 
 impl Config {
     /// The part of a folder that the runtime's storage takes.
@@ -101,7 +126,25 @@ where
         cache_entries: config.cache / 8 / 200,
         ..LedgerConfig::new(config.folder.join("history"))
     };
-    let ledger = Ledger::open(runtime.child("genesis"), config.genesis, ledger_config, state_config.clone()).await?;
+    let key = match &config.keys {
+        Keys::Dealt(identity) => identity.key.clone(),
+        Keys::Own(key) => key.clone(),
+    };
+    let mut genesis = config.genesis;
+    // The same for all validators, before and after they have a key.
+    let network = keccak256(serde_json::to_vec(&Genesis { committee: None, ..genesis.clone() })?);
+    let peers = stoa_consensus::peers(config.peers)?;
+    let wire = runtime.child("wire");
+    let mut wire = stoa_consensus::connect(wire, key.clone(), network.as_slice(), config.listen, peers, BLOCK_BYTES)?;
+    let share = match config.keys {
+        Keys::Dealt(identity) => identity.share,
+        Keys::Own(_) => {
+            let (committee, share) = Box::pin(own_share(&runtime, &config.folder, &key, &mut wire)).await?;
+            genesis.committee = Some(committee);
+            share
+        }
+    };
+    let ledger = Ledger::open(runtime.child("genesis"), genesis, ledger_config, state_config.clone()).await?;
 
     let waiting = Mempool::default();
     let validator = stoa_consensus::Validator {
@@ -111,12 +154,10 @@ where
         beneficiary: config.beneficiary,
         pace: config.pace,
         max_bytes: BLOCK_BYTES,
-        identity: config.identity,
-        listen: config.listen,
-        peers: config.peers,
+        share,
     };
     // Boxed, for the state of all that starts is large.
-    Box::pin(start_validator(runtime.child("validator"), validator)).await?;
+    let consensus = Box::pin(start_validator(runtime.child("validator"), wire, validator)).await?;
 
     // Clients have seen what the history holds: serve nobody before the state has come up to it.
     let newest = ledger.newest_recorded()?;
@@ -140,10 +181,41 @@ where
     let rpc = Server::builder(ledger.clone(), pool.clone())
         .accounts(config.accounts)
         .methods(crate::stoa_methods::register)
+        .methods(|methods| crate::validator_methods::register(methods, key.public_key(), consensus))
+        .router(crate::health::routes(ledger.clone(), runtime.child("metrics")))
         .bind(config.http)
         .await
         .wrap_err_with(|| format!("cannot listen on {}", config.http))?;
     Ok(Running { ledger, pool, rpc })
+}
+
+/// The committee, and a validator's share of its key: from the folder, or from a ceremony.
+async fn own_share<E>(
+    runtime: &E,
+    folder: &Path,
+    key: &PrivateKey,
+    wire: &mut Wire<E>,
+) -> eyre::Result<(stoa_base::Committee, Share)>
+where
+    E: Runtime + rand::CryptoRng,
+{
+    fs::create_dir_all(folder).wrap_err_with(|| format!("cannot create {}", folder.display()))?;
+    let (path, mut vault) = (folder.join(COMMITTEE), Vault::open(&folder.join(SECRETS), key)?);
+    if path.exists() {
+        let text = fs::read_to_string(&path).wrap_err_with(|| format!("cannot read {}", path.display()))?;
+        let committee = serde_json::from_str(&text).wrap_err_with(|| format!("{} is damaged", path.display()))?;
+        let share = vault.get_share(Epoch::zero()).await;
+        let share =
+            share.ok_or_else(|| eyre!("{} holds no share of the network key", folder.join(SECRETS).display()))?;
+        return Ok((committee, share));
+    }
+    let (committee, share, helping) = stoa_consensus::generate(runtime.child("ceremony"), wire, vault).await?;
+    let committee = stoa_base::Committee::from(&committee);
+    write_private(&path, serde_json::to_string_pretty(&committee)?.as_bytes())
+        .wrap_err_with(|| format!("cannot write {}", path.display()))?;
+    tracing::info!(validators = committee.validators.len(), "the network key is there");
+    tokio::spawn(helping);
+    Ok((committee, share))
 }
 
 /// Lets the pool tidy up every few seconds.

@@ -1,7 +1,7 @@
 //! One validator, on its own network.
 
 use super::{List, RECIPIENT, genesis, transfer, with_stack};
-use crate::{Committee, Pace, Validator, start_validator};
+use crate::{Committee, Pace, Validator, connect, peers, start_validator};
 use alloy_primitives::{Address, U256};
 use commonware_runtime::{Network, Resolver, Runner as _, deterministic, tokio};
 use commonware_utils::{NZU32, NZUsize};
@@ -28,6 +28,8 @@ where
         Ledger::open(runtime.child("genesis"), genesis, LedgerConfig::new(folder), state.clone()).await.unwrap();
     let identity = identities.remove(0);
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let peers = peers([(identity.public(), listen)]).unwrap();
+    let wire = connect(runtime.child("wire"), identity.key, b"test", listen, peers, 1 << 20).unwrap();
     let validator = Validator {
         ledger: ledger.clone(),
         state,
@@ -35,11 +37,9 @@ where
         beneficiary: Address::ZERO,
         pace: Pace { busy: Duration::from_millis(10), idle: Duration::from_millis(100) },
         max_bytes: 1 << 20,
-        peers: vec![(identity.public(), listen)],
-        identity,
-        listen,
+        share: identity.share,
     };
-    Box::pin(start_validator(runtime.child("validator"), validator)).await.unwrap();
+    Box::pin(start_validator(runtime.child("validator"), wire, validator)).await.unwrap();
     for _ in 0..1000 {
         let now = ledger.state(ledger.head().number()).unwrap().balance(RECIPIENT).unwrap();
         if now == U256::from(balance) {

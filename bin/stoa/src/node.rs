@@ -1,0 +1,265 @@
+//! `stoa init`, `stoa node` and `stoa status`: validators of a real network.
+
+use crate::network;
+use alloy_primitives::{Address, B256, U256, utils::parse_ether};
+use clap::{Args, Subcommand};
+use commonware_runtime::{Runner as _, tokio as runtime};
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
+use serde_json::json;
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+use stoa_client::Client;
+use stoa_node::{
+    config::{self, File, Peer},
+    validator,
+};
+
+/// Options of `stoa init`.
+#[derive(Args)]
+pub(crate) struct InitOptions {
+    /// Folder to write to: one folder for each validator, numbered.
+    #[arg(long, value_name = "DIR", default_value = "network")]
+    dir: PathBuf,
+    /// Host and port of each validator, separated by commas.
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', required = true)]
+    hosts: Vec<String>,
+    /// Public keys of validators that have made their own (`stoa node key`), one for each host; else new ones are made.
+    #[arg(long, value_name = "KEY", value_delimiter = ',')]
+    keys: Vec<B256>,
+    /// Chain id (EIP-155).
+    #[arg(long, value_name = "N")]
+    chain_id: u64,
+    /// Accounts that have coins at the start: address=STOA, separated by commas.
+    #[arg(long, value_name = "ADDRESS=COINS", value_delimiter = ',')]
+    fund: Vec<String>,
+    /// File with the passphrase that the new keys are encrypted with; asked for if not given.
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// Port of JSON-RPC on each host; on one host, the validators after the first take the ports after it.
+    #[arg(long, value_name = "PORT", default_value_t = 8545)]
+    http_port: u16,
+    /// Milliseconds between blocks while transactions wait, at least.
+    #[arg(long, value_name = "MS", default_value_t = 100)]
+    block_time: u64,
+}
+
+/// Commands on one node.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run a validator.
+    #[command(after_help = "Example: stoa node run --config validator/stoa.toml")]
+    Run {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE", default_value = "stoa.toml")]
+        config: PathBuf,
+    },
+    /// Make a validator's key, and print what others know it by.
+    #[command(after_help = "Example: stoa node key --file validator.key")]
+    Key {
+        /// The file to write.
+        #[arg(long, value_name = "FILE", default_value = "validator.key")]
+        file: PathBuf,
+        /// File with the passphrase to encrypt it with; asked for if not given.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Check a configuration file and all that it names, without running anything.
+    #[command(after_help = "Example: stoa node check --config validator/stoa.toml")]
+    Check {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE", default_value = "stoa.toml")]
+        config: PathBuf,
+    },
+}
+
+/// Options of `stoa status`.
+#[derive(Args)]
+pub(crate) struct StatusOptions {
+    /// The node's JSON-RPC.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
+    http: String,
+}
+
+/// The passphrase in a file, or one that is typed in; a new one twice.
+fn passphrase(file: Option<&Path>, new: bool) -> Result<String> {
+    let passphrase = match file {
+        Some(file) => {
+            let text = fs::read_to_string(file).wrap_err_with(|| format!("cannot read {}", file.display()))?;
+            text.trim_end_matches(['\r', '\n']).to_owned()
+        }
+        None => {
+            let typed = rpassword::prompt_password("Passphrase: ")
+                .wrap_err("cannot ask for the passphrase (use a passphrase file)")?;
+            if new {
+                ensure!(rpassword::prompt_password("The same again: ")? == typed, "the two passphrases differ");
+            }
+            typed
+        }
+    };
+    ensure!(!passphrase.is_empty(), "the passphrase is empty");
+    Ok(passphrase)
+}
+
+fn funded(fund: &[String]) -> Result<Vec<(Address, U256)>> {
+    let one = |text: &String| {
+        let (address, coins) = text.split_once('=').wrap_err_with(|| format!("--fund {text}: want ADDRESS=COINS"))?;
+        let address = address.trim().parse().wrap_err_with(|| format!("--fund {text}: no address"))?;
+        Ok((address, parse_ether(coins.trim()).wrap_err_with(|| format!("--fund {text}: no amount"))?))
+    };
+    fund.iter().map(one).collect()
+}
+
+/// Writes genesis, keys and configuration files for a new network.
+pub(crate) fn init(options: InitOptions, json: bool) -> Result<()> {
+    let InitOptions { dir, hosts, keys, chain_id, fund, passphrase_file, http_port, block_time } = options;
+    let given = !keys.is_empty();
+    if given && keys.len() != hosts.len() {
+        bail!("{} hosts and {} keys: want one key for each host", hosts.len(), keys.len());
+    }
+    if dir.exists() && fs::read_dir(&dir)?.next().is_some() {
+        bail!("{} is not empty (choose another folder with --dir)", dir.display());
+    }
+    let ports = hosts.iter().map(|host| {
+        let port = host.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        port.wrap_err_with(|| format!("--hosts {host}: want HOST:PORT"))
+    });
+    let ports = ports.collect::<Result<Vec<_>>>()?;
+    let funded = funded(&fund)?;
+    let secret = if given { None } else { Some(passphrase(passphrase_file.as_deref(), true)?) };
+
+    let folder = |index: usize| dir.join(format!("validator-{index}"));
+    let public = match &secret {
+        Some(passphrase) => {
+            let make = |index| config::new_key(&folder(index).join("validator.key"), passphrase);
+            let made = (0..hosts.len()).map(|index| Ok(config::public(&make(index)?)));
+            made.collect::<Result<Vec<_>>>()?
+        }
+        None => keys,
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let genesis = stoa_node::genesis(chain_id, funded, now);
+    genesis.validate()?;
+    let genesis = serde_json::to_string_pretty(&genesis)?;
+    let validators = public.iter().zip(&hosts).map(|(key, address)| Peer { key: *key, address: address.clone() });
+    let validators = validators.collect::<Vec<_>>();
+    for (index, port) in ports.iter().enumerate() {
+        let folder = folder(index);
+        fs::create_dir_all(&folder).wrap_err_with(|| format!("cannot create {}", folder.display()))?;
+        // Hosts that are the same machine must not serve on the same port.
+        let host = |at: usize| hosts[at].rsplit_once(':').map(|(host, _)| host);
+        let before = (0..index).filter(|before| host(*before) == host(index)).count();
+        let local = host(index).is_some_and(|host| host == "127.0.0.1" || host == "localhost");
+        let file = File {
+            genesis: "genesis.json".into(),
+            data: "data".into(),
+            key: "validator.key".into(),
+            passphrase_file: None,
+            listen: SocketAddr::from((if local { [127, 0, 0, 1] } else { [0, 0, 0, 0] }, *port)),
+            http: SocketAddr::from(([127, 0, 0, 1], http_port + u16::try_from(before)?)),
+            beneficiary: Address::from_slice(&alloy_primitives::keccak256(public[index])[12..]),
+            block_time_ms: block_time,
+            history_blocks: 10_000,
+            state_cache_mb: 256,
+            validators: validators.clone(),
+        };
+        for (name, text) in [("genesis.json", &genesis), ("stoa.toml", &file.to_text()?)] {
+            let path = folder.join(name);
+            fs::write(&path, text).wrap_err_with(|| format!("cannot write {}", path.display()))?;
+        }
+    }
+    if json {
+        println!("{}", json!({ "dir": dir, "validators": public, "chainId": chain_id }));
+        return Ok(());
+    }
+    println!("A network of {} validators, chain {chain_id}, in {}:", hosts.len(), dir.display());
+    for (index, host) in hosts.iter().enumerate() {
+        println!("  {}  {}  for {host}", folder(index).display(), public[index]);
+    }
+    println!(
+        "\nPut the `beneficiary` of your own into each stoa.toml: tips go there, and nobody has the key of what stands there."
+    );
+    if given {
+        println!("Put each validator's own key beside its stoa.toml, as validator.key.");
+    }
+    println!("Copy each folder to its host, and start all of them: stoa node run --config stoa.toml");
+    println!("At the first start they generate the network key together; none of them ever has it.");
+    Ok(())
+}
+
+/// Runs one of the node's commands.
+pub(crate) fn run(command: Command, json: bool) -> Result<()> {
+    match command {
+        Command::Key { file, passphrase_file } => {
+            let key = config::new_key(&file, &passphrase(passphrase_file.as_deref(), true)?)?;
+            let public = config::public(&key);
+            if json {
+                println!("{}", json!({ "file": file, "key": public }));
+            } else {
+                println!("{public}");
+            }
+            Ok(())
+        }
+        Command::Check { config } => {
+            let (file, config) = read(&config)?;
+            if json {
+                println!("{}", json!({ "chainId": config.genesis.chain_id, "validators": file.validators.len() }));
+            } else {
+                println!("Chain {}, {} validators: this one can run.", config.genesis.chain_id, file.validators.len());
+            }
+            Ok(())
+        }
+        Command::Run { config } => serve(read(&config)?.1, json),
+    }
+}
+
+fn read(path: &Path) -> Result<(File, validator::Config)> {
+    let file = File::read(path)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let passphrase = passphrase(file.passphrase_file.as_ref().map(|name| folder.join(name)).as_deref(), false)?;
+    let config = file.config(folder, &passphrase)?;
+    Ok((file, config))
+}
+
+fn serve(config: validator::Config, json: bool) -> Result<()> {
+    let (chain_id, listen) = (config.genesis.chain_id, config.listen);
+    let storage = runtime::Config::new().with_storage_directory(config.storage());
+    runtime::Runner::new(storage).start(async move |runtime| {
+        let starting = async {
+            let running = Box::pin(validator::start(runtime, config)).await?;
+            let (http, block) = (format!("http://{}", running.http()), running.ledger.head().number());
+            if json {
+                println!("{}", json!({ "http": http, "listen": listen, "chainId": chain_id, "block": block }));
+            } else {
+                println!("Stoa: a validator of chain {chain_id}, at block {block}");
+                println!("\n  JSON-RPC    {http}\n  validators  {listen}\n\n  Stop with Ctrl-C.");
+            }
+            Ok::<_, eyre::Report>(running)
+        };
+        tokio::select! {
+            running = starting => {
+                let running = running?;
+                network::interrupted().await?;
+                running.stop().await;
+                Ok(())
+            }
+            interrupted = network::interrupted() => interrupted,
+        }
+    })
+}
+
+/// Asks a node how it is.
+pub(crate) fn status(options: StatusOptions, json: bool) -> Result<()> {
+    let client = Client::new(&options.http);
+    let status = network::wait(client.call::<stoa_client::Status>("stoa_status", ()))?;
+    let status = status.wrap_err_with(|| format!("no node answers at {}", options.http))?;
+    if json {
+        println!("{}", serde_json::to_string(&status)?);
+        return Ok(());
+    }
+    println!("{}", status);
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! A validator's connections to the others.
+
+use crate::engine::{BLOCK_OVERHEAD, CHANNELS};
+use alloy_primitives::keccak256;
+use commonware_codec::Encode as _;
+use commonware_cryptography::{
+    ChaCha20Poly1305, Signer as _,
+    ed25519::{PrivateKey, PublicKey},
+};
+use commonware_p2p::{Address, authenticated::lookup};
+use commonware_runtime::{Clock, Network, Quota, Resolver};
+use commonware_stream::{
+    cups::{self, Cups},
+    sake::{self, Sake},
+};
+use commonware_utils::{NZU32, NZUsize, TryCollect as _, ordered::Map};
+use rand::CryptoRng;
+use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
+use stoa_ledger::state::Runtime;
+
+/// Channels of the ceremony, with how many messages a second a peer may send on each.
+const CEREMONY: [(u64, Quota); 7] = [
+    (16, Quota::per_second(NZU32!(1024))),
+    (17, Quota::per_second(NZU32!(1024))),
+    (18, Quota::per_second(NZU32!(128))),
+    (19, Quota::per_second(NZU32!(128))),
+    (20, Quota::per_second(NZU32!(256))),
+    (21, Quota::per_second(NZU32!(256))),
+    (22, Quota::per_second(NZU32!(16))),
+];
+
+/// Both ends of a channel.
+pub(crate) type Pair<E> = (lookup::Sender<PublicKey, E>, lookup::Receiver<PublicKey>);
+
+/// Where validators listen.
+pub type Peers = Map<PublicKey, Address>;
+
+/// A validator's connections to the others.
+pub struct Wire<E: Clock> {
+    pub(crate) key: PrivateKey,
+    pub(crate) peers: Peers,
+    pub(crate) namespace: Vec<u8>,
+    pub(crate) oracle: lookup::Oracle<PublicKey>,
+    pub(crate) consensus: Vec<Pair<E>>,
+    pub(crate) ceremony: Option<Vec<Pair<E>>>,
+}
+
+/// Why a validator cannot connect.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum WireError {
+    /// An address is missing or there twice.
+    #[error("two validators have the same key")]
+    Twice,
+    /// The keys are somebody else's.
+    #[error("this validator's key is not one of those of the network")]
+    NotMine,
+}
+
+/// Where validators listen, by key.
+///
+/// # Errors
+///
+/// If one comes twice.
+pub fn peers(peers: impl IntoIterator<Item = (PublicKey, SocketAddr)>) -> Result<Peers, WireError> {
+    let peers = peers.into_iter().map(|(peer, address)| (peer, Address::from(address)));
+    peers.try_collect::<Peers>().map_err(|_| WireError::Twice)
+}
+
+/// Listens to the other validators and calls them. `network` tells one network from another; blocks have at most
+/// `max_bytes` of transactions.
+///
+/// # Errors
+///
+/// [`WireError::NotMine`] if the key is not among the peers'.
+///
+/// # Panics
+///
+/// If the address cannot be listened on.
+pub fn connect<E>(
+    runtime: E,
+    key: PrivateKey,
+    network: &[u8],
+    listen: SocketAddr,
+    peers: Peers,
+    max_bytes: usize,
+) -> Result<Wire<E>, WireError>
+where
+    E: Runtime + CryptoRng + Network + Resolver,
+{
+    if peers.get_value(&key.public_key()).is_none() {
+        return Err(WireError::NotMine);
+    }
+    let handshake = Cups::<_, ChaCha20Poly1305>::new(
+        Sake {
+            signer: key.clone(),
+            synchrony_bound: Duration::from_secs(5),
+            max_handshake_age: Duration::from_secs(10),
+            version: sake::Version::V1,
+        },
+        cups::Version::V1,
+    );
+    // Validators of another list are on another network.
+    let namespace = [b"stoa-", network, keccak256(peers.keys().encode()).as_slice()].concat();
+    let most = u32::try_from(max_bytes + BLOCK_OVERHEAD + (1 << 20)).expect("blocks stay far below 4 GiB");
+    let count = NonZeroUsize::new(peers.len()).expect("the key is among them");
+    let config = lookup::Config::local(handshake, &namespace, listen, count, most, NZUsize!(1024));
+    let (mut network, oracle) = lookup::Network::new(runtime.child("network"), config);
+    let consensus = CHANNELS.iter().map(|(channel, quota)| network.register(*channel, *quota)).collect();
+    let ceremony = CEREMONY.iter().map(|(channel, quota)| network.register(*channel, *quota)).collect();
+    network.start();
+    Ok(Wire { key, peers, namespace, oracle, consensus, ceremony: Some(ceremony) })
+}

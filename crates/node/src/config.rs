@@ -1,0 +1,258 @@
+//! A validator's configuration file.
+
+use alloy_primitives::{Address, B256};
+use commonware_codec::{Copying, DecodeExt as _};
+use commonware_cryptography::{Signer as _, ed25519};
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    net::{SocketAddr, ToSocketAddrs as _},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use stoa_base::Genesis;
+use stoa_consensus::Pace;
+
+use crate::validator::{self, Keys};
+
+/// The file, as it stands on the disk. Paths in it are relative to its folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// The genesis file, the same for all validators.
+    pub genesis: PathBuf,
+    /// Chain, state and secrets.
+    pub data: PathBuf,
+    /// The validator's key, encrypted.
+    pub key: PathBuf,
+    /// The file with the key's passphrase; asked for if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passphrase_file: Option<PathBuf>,
+    /// Where this validator listens to the others.
+    pub listen: SocketAddr,
+    /// Where JSON-RPC is served.
+    pub http: SocketAddr,
+    /// Who gets the tips.
+    pub beneficiary: Address,
+    /// Milliseconds between blocks while transactions wait, at least.
+    pub block_time_ms: u64,
+    /// Of how many blocks back the state can be read; 0 keeps all.
+    pub history_blocks: u64,
+    /// Megabytes of memory for the state.
+    pub state_cache_mb: usize,
+    /// All validators, this one included.
+    pub validators: Vec<Peer>,
+}
+
+/// A validator as the others know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peer {
+    /// ed25519 public key.
+    pub key: B256,
+    /// Host and port where it listens.
+    pub address: String,
+}
+
+const FIELDS: [&str; 11] = [
+    "genesis",
+    "data",
+    "key",
+    "passphrase_file",
+    "listen",
+    "http",
+    "beneficiary",
+    "block_time_ms",
+    "history_blocks",
+    "state_cache_mb",
+    "validators",
+];
+
+/// What each field is for, in the order of [`FIELDS`].
+const COMMENTS: [&str; 11] = [
+    "The genesis file: the same on all validators.",
+    "Folder of chain, state and secrets.",
+    "This validator's key, encrypted (Ethereum keystore v3).",
+    "File with the passphrase of the key; leave it out to be asked at the start.",
+    "Where this validator listens to the others: open this port in the firewall.",
+    "Where JSON-RPC is served. Keep it on loopback, or behind a proxy that limits who may call.",
+    "Who gets the tips of this validator's blocks.",
+    "Milliseconds between blocks while transactions wait, at least.",
+    "Of how many blocks back the state can be read and proven; 0 keeps all (an archive).",
+    "Megabytes of memory for the state: the more of it fits, the fewer reads from the disk.",
+    "All validators, this one included: the same list everywhere.",
+];
+
+impl File {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with it, and what a name that nobody knows may have meant.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).wrap_err_with(|| format!("cannot read {}", path.display()))?;
+        Self::parse(&text).wrap_err_with(|| format!("{} cannot be used", path.display()))
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let table = text.parse::<toml::Table>()?;
+        if let Some(name) = table.keys().find(|name| !FIELDS.contains(&name.as_str())) {
+            let likeness = |field: &&&str| strsim::jaro_winkler(field, name);
+            let like = FIELDS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+            bail!("`{name}` is no setting (did you mean `{}`?)", like.unwrap_or(&"genesis"));
+        }
+        let file: Self = toml::from_str(text)?;
+        ensure!(file.block_time_ms > 0 && file.block_time_ms <= 60_000, "block_time_ms must be 1 to 60000");
+        ensure!(file.state_cache_mb >= 16, "state_cache_mb must be at least 16");
+        ensure!(!file.validators.is_empty(), "there are no validators");
+        Ok(file)
+    }
+
+    /// The text of the file, with a comment for each setting.
+    ///
+    /// # Errors
+    ///
+    /// If a path is not Unicode.
+    pub fn to_text(&self) -> Result<String> {
+        let mut text = String::new();
+        for line in toml::to_string(self)?.lines() {
+            let name = line.trim_start_matches("[[").split([' ', ']']).next().unwrap_or_default();
+            if let Some(at) = FIELDS.iter().position(|field| *field == name)
+                && !(line.starts_with("[[") && text.contains(line))
+                && !line.is_empty()
+                // In the list of validators `key` means something else.
+                && !text.contains("[[")
+            {
+                text.push_str(&format!("# {}\n", COMMENTS[at]));
+            }
+            text.push_str(line);
+            text.push('\n');
+            if name == "key" && self.passphrase_file.is_none() && !text.contains("[[") {
+                text.push_str(&format!("# {}\n# passphrase_file = \"passphrase\"\n", COMMENTS[3]));
+            }
+        }
+        Ok(text)
+    }
+
+    /// What the validator runs with. `folder` is that of the file, `passphrase` opens the key.
+    ///
+    /// # Errors
+    ///
+    /// If a file that it names is missing or damaged, the passphrase is wrong, or a host has no address.
+    pub fn config(&self, folder: &Path, passphrase: &str) -> Result<validator::Config> {
+        let path = folder.join(&self.genesis);
+        let text = fs::read_to_string(&path).wrap_err_with(|| format!("cannot read {}", path.display()))?;
+        let genesis: Genesis =
+            serde_json::from_str(&text).wrap_err_with(|| format!("{} is no genesis file", path.display()))?;
+        genesis.validate()?;
+        let key = read_key(&folder.join(&self.key), passphrase)?;
+        let peer = |peer: &Peer| {
+            let key = ed25519::PublicKey::decode(Copying(peer.key.as_slice()))
+                .map_err(|error| eyre!("{} is no ed25519 public key: {error}", peer.key))?;
+            let mut addresses = peer.address.to_socket_addrs().wrap_err_with(|| format!("no host {}", peer.address))?;
+            Ok((key, addresses.next().wrap_err_with(|| format!("{} has no address", peer.address))?))
+        };
+        Ok(validator::Config {
+            folder: folder.join(&self.data),
+            http: self.http,
+            genesis,
+            accounts: Vec::new(),
+            beneficiary: self.beneficiary,
+            pace: Pace { busy: Duration::from_millis(self.block_time_ms), idle: Duration::from_secs(1) },
+            history: if self.history_blocks == 0 { u64::MAX } else { self.history_blocks },
+            cache: self.state_cache_mb << 20,
+            keys: Keys::Own(key),
+            listen: self.listen,
+            peers: self.validators.iter().map(peer).collect::<Result<_>>()?,
+        })
+    }
+}
+
+/// What others know a key by.
+pub fn public(key: &ed25519::PrivateKey) -> B256 {
+    B256::from_slice(key.public_key().as_ref())
+}
+
+/// Makes a validator's key, and writes it to a file, encrypted.
+///
+/// # Errors
+///
+/// If the file is there already or cannot be written.
+pub fn new_key(path: &Path, passphrase: &str) -> Result<ed25519::PrivateKey> {
+    ensure!(!path.exists(), "{} is there already", path.display());
+    let secret = rand::random::<[u8; 32]>();
+    let key = ed25519::PrivateKey::decode(Copying(&secret)).map_err(|error| eyre!("no key: {error}"))?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().and_then(|name| name.to_str()).wrap_err("a key's file needs a name")?;
+    fs::create_dir_all(folder).wrap_err_with(|| format!("cannot create {}", folder.display()))?;
+    eth_keystore::encrypt_key(folder, &mut rand_08::thread_rng(), secret, passphrase, Some(name))
+        .and_then(|_| Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o600))?))
+        .wrap_err_with(|| format!("cannot write {}", path.display()))?;
+    Ok(key)
+}
+
+/// Reads a validator's key.
+///
+/// # Errors
+///
+/// If there is none, or the passphrase is another.
+pub fn read_key(path: &Path, passphrase: &str) -> Result<ed25519::PrivateKey> {
+    let secret = eth_keystore::decrypt_key(path, passphrase)
+        .wrap_err_with(|| format!("cannot open the key {} (is the passphrase right?)", path.display()))?;
+    ed25519::PrivateKey::decode(Copying(&secret))
+        .map_err(|error| eyre!("{} holds no ed25519 key: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> File {
+        File {
+            genesis: "genesis.json".into(),
+            data: "data".into(),
+            key: "validator.key".into(),
+            passphrase_file: None,
+            listen: SocketAddr::from(([127, 0, 0, 1], 9000)),
+            http: SocketAddr::from(([127, 0, 0, 1], 8545)),
+            beneficiary: Address::repeat_byte(1),
+            block_time_ms: 100,
+            history_blocks: 10_000,
+            state_cache_mb: 256,
+            validators: vec![Peer { key: B256::repeat_byte(2), address: "localhost:9000".into() }; 2],
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_and_every_setting_is_explained() {
+        let text = file().to_text().unwrap();
+        assert_eq!(File::parse(&text).unwrap(), file());
+        for comment in COMMENTS {
+            assert_eq!(text.matches(comment).count(), 1, "{comment}\n{text}");
+        }
+        let with = File { passphrase_file: Some("passphrase".into()), ..file() };
+        assert_eq!(File::parse(&with.to_text().unwrap()).unwrap(), with);
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_refused_with_a_suggestion() {
+        let text = file().to_text().unwrap().replace("block_time_ms", "blocktime_ms");
+        let error = File::parse(&text).unwrap_err().to_string();
+        assert!(error.contains("`blocktime_ms`") && error.contains("`block_time_ms`"), "{error}");
+        let text = file().to_text().unwrap().replace("block_time_ms = 100", "block_time_ms = 0");
+        assert!(File::parse(&text).is_err());
+    }
+
+    #[test]
+    fn a_key_opens_with_its_passphrase_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("validator.key");
+        let key = new_key(&path, "correct horse").unwrap();
+        assert_eq!(public(&read_key(&path, "correct horse").unwrap()), public(&key));
+        assert!(read_key(&path, "battery staple").is_err());
+        assert!(new_key(&path, "correct horse").is_err(), "a key was overwritten");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
