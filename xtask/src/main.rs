@@ -1,4 +1,4 @@
-//! `cargo xtask test` and `cargo xtask bench NAME`: everything the project is checked and measured with, and its set-up.
+//! `cargo xtask test`, `soak` and `bench NAME`: everything the project is checked and measured with, and its set-up.
 //!
 //! A check is a [`steps::Step`]; the steps that install or compile what others need remember in a [`stamp`] what they
 //! worked from, and do nothing while that stays the same. Nothing reads from standard input.
@@ -8,6 +8,7 @@ mod fuzz;
 mod junit;
 mod place;
 mod setup;
+mod soak;
 mod stamp;
 mod steps;
 
@@ -28,6 +29,8 @@ struct Cli {
 enum Command {
     /// Sets up what the tests need and runs them: style, lints, unit tests, documentation, other people's clients.
     Test(TestArgs),
+    /// Draws faults of machines and networks from thousands of seeds, and simulates each.
+    Soak(SoakArgs),
     /// Runs a benchmark, or lists them when no name is given.
     Bench(BenchArgs),
 }
@@ -46,6 +49,16 @@ struct TestArgs {
     /// Options and filters for nextest, as in `cargo xtask test --only clients -- viem`.
     #[arg(last = true, value_name = "NEXTEST")]
     nextest: Vec<String>,
+}
+
+#[derive(Args)]
+struct SoakArgs {
+    /// How many seeds.
+    #[arg(long, default_value_t = 1000)]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 0)]
+    first: u64,
 }
 
 #[derive(Args)]
@@ -77,6 +90,7 @@ fn run(cli: Cli) -> Result<bool> {
             Ok(true)
         }
         Command::Test(args) => steps::run(&place, &steps::choose(&args.only, &args.skip), &args.nextest),
+        Command::Soak(args) => soak::run(&place, args.first, args.seeds),
         Command::Bench(args) => bench::run(&place, args.name.as_deref(), &args.options),
     }
 }

@@ -71,6 +71,8 @@ pub struct LedgerApplication {
     scheme: Scheme,
     seeds: Seeds,
     moving: Moving,
+    #[cfg(test)]
+    malice: Malice,
     /// Resolves when the state database has joined the ledger.
     ready: Shared<futures::future::BoxFuture<'static, ()>>,
 }
@@ -86,13 +88,35 @@ pub(crate) struct Parts {
     pub(crate) scheme: Scheme,
     pub(crate) seeds: Seeds,
     pub(crate) moving: Moving,
+    #[cfg(test)]
+    pub(crate) malice: Malice,
+}
+
+/// How a validator breaks the rules when it proposes.
+#[cfg(test)]
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Malice {
+    /// What it makes of the header that execution gives.
+    pub(crate) forge: Option<fn(&mut alloy_consensus::Header)>,
+    /// By how much its clock is ahead.
+    pub(crate) ahead: Duration,
 }
 
 impl LedgerApplication {
     /// `ready` resolves when the state database has joined the ledger.
     pub(crate) fn new(parts: Parts, ready: impl Future<Output = ()> + Send + 'static) -> Self {
-        let Parts { ledger, first, beneficiary, max_bytes, scheme, seeds, moving } = parts;
-        Self { ledger, first, beneficiary, max_bytes, scheme, seeds, moving, ready: ready.boxed().shared() }
+        Self {
+            ledger: parts.ledger,
+            first: parts.first,
+            beneficiary: parts.beneficiary,
+            max_bytes: parts.max_bytes,
+            scheme: parts.scheme,
+            seeds: parts.seeds,
+            moving: parts.moving,
+            #[cfg(test)]
+            malice: parts.malice,
+            ready: ready.boxed().shared(),
+        }
     }
 }
 
@@ -215,7 +239,10 @@ impl<E: Runtime, W: Waiting> Application<E> for Node<W> {
             Some(round) => Some(application.seeds.of(round).await),
             None => None,
         };
-        let now = clock.current().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = clock.current();
+        #[cfg(test)]
+        let now = now + application.malice.ahead;
+        let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let earliest = parent.header().timestamp;
         let choices = Choices {
             timestamp: now.clamp(earliest, earliest + MAX_STEP),
@@ -236,6 +263,15 @@ impl<E: Runtime, W: Waiting> Application<E> for Node<W> {
         let seal = encode_seal(&context, seed.as_ref());
         let built = application.ledger.build::<E>(batches, &parent, &choices, seal, transactions, &list).await;
         let (block, merkleized) = built.unwrap_or_else(|error| panic!("cannot build a block: {error}"));
+        #[cfg(test)]
+        let block = match application.malice.forge {
+            Some(forge) => {
+                let mut header = block.header().clone();
+                forge(&mut header);
+                Block::new(header, block.seal().clone(), block.transactions().to_vec())
+            }
+            None => block,
+        };
         let block = SealedBlock::new(Arc::new(block)).expect("the context was encoded here");
         Some(Proposed { block, merkleized })
     }

@@ -95,6 +95,8 @@ pub struct Config<W, B, P> {
     pub blocker: B,
     /// Tells which peers there are.
     pub peers: P,
+    #[cfg(test)]
+    pub(crate) malice: crate::application::Malice,
 }
 
 /// Where a node without peers would sync its state from. Its validator starts from block 0, so that nobody asks.
@@ -170,7 +172,10 @@ where
 {
     let [vote_channel, certificate_channel, resolver, backfill, broadcast, transactions] =
         <[(S, R); 6]>::try_from(channels).unwrap_or_else(|_| panic!("one pair for each channel"));
-    let Config { ledger, state, partition, waiting, scheme, me, beneficiary, pace, max_bytes, blocker, peers } = config;
+    #[cfg(test)]
+    let malice = config.malice;
+    let Config { ledger, state, partition, waiting, scheme, me, beneficiary, pace, max_bytes, blocker, peers, .. } =
+        config;
     let page_cache = CacheRef::new(NZU16!(4084), NZUsize!(2048));
     let first = SealedBlock::new(ledger.first()).expect("block 0 has no context");
 
@@ -249,6 +254,8 @@ where
         scheme: scheme.clone(),
         seeds: seeds.clone(),
         moving: moving.clone(),
+        #[cfg(test)]
+        malice,
     };
     let application = LedgerApplication::new(parts, ready);
     let stateful = StatefulConfig {

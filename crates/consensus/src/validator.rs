@@ -86,6 +86,8 @@ where
         max_bytes: validator.max_bytes,
         blocker: wire.oracle.clone(),
         peers: wire.oracle,
+        #[cfg(test)]
+        malice: Default::default(),
     };
     // Boxed, for the state of all that starts is large.
     Ok(Box::pin(engine::start(runtime, config, wire.consensus)).await)

@@ -1,11 +1,19 @@
-//! Faults of machines and of the network between them. Every run checks what must be true in the end (see `network`).
+//! Faults of machines, of the network between them, and of validators that break the rules. Every run checks what must be true
+//! in the end (see `network`).
 
 use super::network::{good, simulate};
+use crate::application::Malice;
+use alloy_primitives::B256;
 use commonware_cryptography::ed25519::PublicKey;
-use commonware_glue::simulate::action::{Action, Crash, Schedule};
+use commonware_glue::simulate::{
+    action::{Action, Crash, Schedule},
+    plan::PlanBuilder,
+};
 use commonware_p2p::simulated::Link;
 use commonware_utils::{NZU32, probability};
-use std::time::Duration;
+use parking_lot::Mutex;
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
+use std::{env, num::NonZeroU32, time::Duration};
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -34,27 +42,173 @@ fn partition(
 }
 
 #[test]
-fn four_validators_agree() {
-    let once = simulate(NZU32!(4), 1, 10, |plan, _| plan).state;
-    assert_eq!(once, simulate(NZU32!(4), 1, 10, |plan, _| plan).state, "the same seed gives another run");
+fn four_validators_agree_and_a_seed_replays_them_exactly() {
+    let run = |seed| simulate(NZU32!(4), seed, 10, [], |plan, _| plan).state;
+    let once = run(1);
+    assert_eq!(once, run(1));
+    assert_ne!(once, run(2));
 }
 
 #[test]
 fn validators_that_crash_again_and_again_come_back() {
     let crashes = Crash::Random { frequency: ms(700), downtime: ms(400), count: 1 };
-    simulate(NZU32!(4), 2, 25, |plan, _| plan.crash(crashes));
+    simulate(NZU32!(4), 2, 25, [], |plan, _| plan.crash(crashes));
+}
+
+#[test]
+fn seven_validators_go_on_while_two_are_down() {
+    simulate(NZU32!(7), 3, 12, [], |plan, keys| {
+        let down = |schedule: Schedule<_>, at| {
+            schedule.at(at, Action::Crash(keys[0].clone())).at(at, Action::Crash(keys[1].clone()))
+        };
+        let up = |schedule: Schedule<_>, at| {
+            schedule.at(at, Action::Restart(keys[0].clone())).at(at, Action::Restart(keys[1].clone()))
+        };
+        plan.crash(Crash::Schedule(up(down(Schedule::new(), ms(300)), ms(4000))))
+    });
+}
+
+#[test]
+fn all_validators_crash_at_once_and_go_on_from_their_disks() {
+    simulate(NZU32!(4), 4, 15, [], |plan, keys| {
+        let crash = |schedule: Schedule<_>, key: &PublicKey| schedule.at(ms(900), Action::Crash(key.clone()));
+        let restart = |schedule: Schedule<_>, key: &PublicKey| schedule.at(ms(1500), Action::Restart(key.clone()));
+        let schedule = keys.iter().fold(keys.iter().fold(Schedule::new(), crash), restart);
+        plan.crash(Crash::Schedule(schedule))
+    });
 }
 
 #[test]
 fn a_network_cut_in_two_halves_stops_and_goes_on_when_healed() {
-    simulate(NZU32!(4), 3, 30, |plan, keys| {
+    simulate(NZU32!(4), 5, 30, [], |plan, keys| {
         let schedule = partition(Schedule::new(), ms(500), &keys[..2], &keys[2..]);
         plan.crash(Crash::Schedule(schedule.at(ms(5000), Action::Heal(good()))))
     });
 }
 
 #[test]
-fn a_lossy_slow_network_only_slows() {
+fn the_larger_part_of_a_cut_network_goes_on_and_the_other_catches_up() {
+    simulate(NZU32!(4), 6, 30, [], |plan, keys| {
+        let schedule = partition(Schedule::new(), ms(500), &keys[..1], &keys[1..]);
+        plan.crash(Crash::Schedule(schedule.at(ms(6000), Action::Heal(good()))))
+    });
+}
+
+#[test]
+fn a_lossy_slow_network_that_reorders_only_slows() {
     let link = Link { latency: ms(40), jitter: ms(30), success_rate: probability!(0.9) };
-    simulate(NZU32!(4), 4, 15, |plan, _| plan.link(link));
+    simulate(NZU32!(4), 7, 15, [], |plan, _| plan.link(link));
+}
+
+#[test]
+fn blocks_with_forged_headers_are_never_agreed_on() {
+    let forgeries: [fn(&mut alloy_consensus::Header); 5] = [
+        |header| header.receipts_root = B256::repeat_byte(1),
+        |header| header.state_root = B256::repeat_byte(2),
+        |header| header.gas_used += 1,
+        |header| header.mix_hash = B256::repeat_byte(3),
+        |header| header.base_fee_per_gas = Some(0),
+    ];
+    for (seed, forge) in (8..).zip(forgeries) {
+        let malice = Malice { forge: Some(forge), ..Malice::default() };
+        simulate(NZU32!(4), seed, 8, [(0, malice)], |plan, _| plan);
+    }
+}
+
+#[test]
+fn a_clock_that_is_ahead_does_not_take_the_chain_with_it() {
+    let malice = Malice { ahead: Duration::from_secs(1000), ..Malice::default() };
+    simulate(NZU32!(4), 13, 10, [(1, malice)], |plan, _| plan);
+}
+
+/// Faults drawn from a seed: how many validators, how good the network, who crashes when, which part is cut off.
+fn drawn(seed: u64) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let count = [4, 4, 4, 7, 10][random.random_range(0..5)];
+    let link = Link {
+        latency: ms(random.random_range(2..60)),
+        jitter: ms(random.random_range(0..30)),
+        success_rate: if random.random_bool(0.5) { probability!(1.0) } else { probability!(0.95) },
+    };
+    let malicious = random.random_bool(0.2);
+    // One of four may fail at a time: nobody crashes while another is down, or beside one that breaks the rules.
+    let crashes = (!malicious && random.random_bool(0.6)).then(|| {
+        let frequency = random.random_range(400..1500);
+        Crash::Random { frequency: ms(frequency), downtime: ms(random.random_range(50..frequency - 200)), count: 1 }
+    });
+    let cut_off = random.random_bool(0.5).then(|| {
+        let at = random.random_range(50..600);
+        (at, at + random.random_range(500..3000), random.random_range(1..count))
+    });
+    let malice = malicious.then(|| {
+        let forge: fn(&mut alloy_consensus::Header) = |header| header.receipts_root = B256::repeat_byte(1);
+        (0, Malice { forge: Some(forge), ..Malice::default() })
+    });
+    let plan = |mut plan: PlanBuilder<_>, keys: &[PublicKey]| {
+        plan = plan.link(link.clone());
+        if let Some(crashes) = crashes {
+            plan = plan.crash(crashes);
+        }
+        if let Some((from, to, size)) = cut_off {
+            let mut keys = keys.to_vec();
+            keys.shuffle(&mut random);
+            let schedule = partition(Schedule::new(), ms(from), &keys[..size as usize], &keys[size as usize..]);
+            plan = plan.crash(Crash::Schedule(schedule.at(ms(to), Action::Heal(link))));
+        }
+        plan
+    };
+    simulate(NonZeroU32::new(count).expect("four or more"), seed, 12, malice, plan);
+}
+
+/// Ten seeds a test, so that tests run beside each other.
+fn ten(first: u64) {
+    for seed in first..first + 10 {
+        let outcome = std::panic::catch_unwind(|| drawn(seed));
+        assert!(outcome.is_ok(), "seed {seed} failed");
+    }
+}
+
+#[test]
+fn drawn_faults_break_nothing_00() {
+    ten(0);
+}
+
+#[test]
+fn drawn_faults_break_nothing_10() {
+    ten(10);
+}
+
+#[test]
+fn drawn_faults_break_nothing_20() {
+    ten(20);
+}
+
+#[test]
+fn drawn_faults_break_nothing_30() {
+    ten(30);
+}
+
+#[test]
+fn drawn_faults_break_nothing_40() {
+    ten(40);
+}
+
+#[test]
+#[ignore = "takes hours: `cargo xtask soak` runs it"]
+fn soak() {
+    let seeds = env::var("STOA_SEEDS").expect("STOA_SEEDS says which seeds: first..last");
+    let (first, last) = seeds.split_once("..").expect("STOA_SEEDS is first..last");
+    let seeds: std::ops::Range<u64> = first.parse().expect("a number")..last.parse().expect("a number");
+    // Not on the threads of rayon's pool, which validators use.
+    let seeds = Mutex::new(seeds);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(seed) = { seeds.lock().next() } {
+                    let outcome = std::panic::catch_unwind(|| drawn(seed));
+                    assert!(outcome.is_ok(), "seed {seed} failed");
+                }
+            });
+        }
+    });
 }

@@ -3,6 +3,7 @@
 use super::{List, RECIPIENT, WEALTH, genesis, signer, transfer_from};
 use crate::{
     BLOCK_OVERHEAD, CHANNELS, Committee, Identity, Pace,
+    application::Malice,
     engine::{self, Config},
     namespace,
 };
@@ -51,10 +52,11 @@ pub(super) struct Validators {
     folders: Arc<Vec<TempDir>>,
     ledgers: Ledgers,
     seen: Seen,
+    malicious: BTreeMap<usize, Malice>,
 }
 
 impl Validators {
-    pub(super) fn new(count: NonZeroU32) -> Self {
+    pub(super) fn new(count: NonZeroU32, malicious: BTreeMap<usize, Malice>) -> Self {
         let (committee, identities) = Committee::deal(&mut StdRng::seed_from_u64(1), count);
         let each = 0..count.get();
         Self {
@@ -64,6 +66,7 @@ impl Validators {
             folders: Arc::new(each.clone().map(|_| tempfile::tempdir().unwrap()).collect()),
             ledgers: Arc::new(each.map(|_| Mutex::default()).collect()),
             seen: Seen::default(),
+            malicious,
         }
     }
 
@@ -155,6 +158,7 @@ impl EngineDefinition for Validators {
             max_bytes: MAX_BYTES,
             blocker: oracle.control(public_key.clone()),
             peers: oracle.manager(),
+            malice: self.malicious.get(&index).copied().unwrap_or_default(),
         };
         let run = Box::pin(run(context.child("run"), config, channels, monitor, self.seen.clone()));
         let state =
@@ -274,10 +278,12 @@ pub(super) fn simulate(
     count: NonZeroU32,
     seed: u64,
     height: u64,
+    malicious: impl IntoIterator<Item = (usize, Malice)>,
     plan: impl FnOnce(PlanBuilder<Validators>, &[PublicKey]) -> PlanBuilder<Validators> + Send,
 ) -> PlanResult<Validators> {
+    let malicious = malicious.into_iter().collect::<BTreeMap<_, _>>();
     super::with_stack(|| {
-        let validators = Validators::new(count);
+        let validators = Validators::new(count, malicious);
         let keys = validators.keys();
         let builder = PlanBuilder::new(validators)
             .seed(seed)
