@@ -1,6 +1,7 @@
 //! What the benchmarks share: accounts, transactions, and figures in a table.
 
 pub mod chain;
+pub mod load;
 pub mod node;
 pub mod wire;
 

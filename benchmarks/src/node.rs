@@ -19,8 +19,11 @@ const START: Duration = Duration::from_secs(30);
 /// What a node is started as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
-    /// `stoa up`: one validator through the real consensus engine, state and history on disk.
-    Stoa,
+    /// `stoa up`: so many validators through the real consensus engine, state and history on disk.
+    Stoa {
+        /// How many.
+        validators: u32,
+    },
     /// Anvil with these options, in memory.
     Anvil(&'static [&'static str]),
 }
@@ -41,10 +44,10 @@ impl Node {
     pub fn start(program: Program) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut command = match program {
-            Program::Stoa => {
+            Program::Stoa { validators } => {
                 let mut command = Command::new(variable("STOA_BIN")?);
                 command
-                    .args(["--json", "up", "--validators", "1", "--http", "127.0.0.1:0", "--dir"])
+                    .args(["--json", "up", "--validators", &validators.to_string(), "--http", "127.0.0.1:0", "--dir"])
                     .arg(folder.path().join("chain"));
                 command.stdout(Stdio::piped());
                 command
@@ -58,7 +61,7 @@ impl Node {
             }
         };
         let address = match program {
-            Program::Stoa => None,
+            Program::Stoa { .. } => None,
             Program::Anvil(_) => {
                 let port = command.get_args().nth(4).and_then(|port| port.to_str()?.parse().ok());
                 Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port.wrap_err("the port was put there")?)))

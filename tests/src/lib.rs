@@ -3,6 +3,8 @@
 //! `cargo xtask test` builds the program and says where it and the other languages' packages are, in the environment:
 //! `STOA_BIN`, `STOA_SOLIDITY`, `STOA_PYTHON`, `STOA_HARDHAT`.
 
+pub mod validators;
+
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, eyre};
 use serde_json::Value;
 use std::{

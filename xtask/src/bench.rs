@@ -9,11 +9,14 @@ use crate::{
 use eyre::{Result, bail};
 
 /// Name, what it measures, and the programs that measure it, in this order.
-const BENCHMARKS: &[(&str, &str, &[&str])] = &[(
-    "ledger",
-    "blocks against bare revm, load against Anvil, and how cost grows",
-    &["execution", "recovery", "growth", "restart", "load"],
-)];
+const BENCHMARKS: &[(&str, &str, &[&str])] = &[
+    (
+        "ledger",
+        "blocks against bare revm, load against Anvil, and how cost grows",
+        &["execution", "recovery", "growth", "restart", "load"],
+    ),
+    ("network", "several validators: latency, throughput, certificates", &["network"]),
+];
 
 /// Name of the fuzz targets, and what they are.
 const FUZZ: (&str, &str) = ("fuzz", "decoders under any bytes, a minute each");

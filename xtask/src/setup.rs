@@ -42,6 +42,8 @@ pub fn programs(place: &Place) -> Result<bool> {
         ("node", &["--version"], "nodejs"),
         ("npm", &["--version"], "npm"),
         ("python3", &["-c", "import ensurepip, venv"], "python3-venv"),
+        ("ip", &["-V"], "iproute2"),
+        ("taskset", &["--version"], "util-linux"),
     ];
     let installed = install(place, wanted)?;
     if output(place.cargo()?.args(["nextest", "--version"])).is_none() {

@@ -13,7 +13,7 @@ use commonware_cryptography::{
     ed25519::{PrivateKey, PublicKey},
 };
 use commonware_glue::dkg::SecretStore as _;
-use commonware_runtime::{Network, Resolver};
+use commonware_runtime::{Supervisor as _, tokio::Context};
 use eyre::{WrapErr as _, bail, eyre};
 use std::{
     fs,
@@ -25,10 +25,7 @@ use std::{
 };
 use stoa_base::Genesis;
 use stoa_consensus::{Identity, Pace, Wire, start_validator};
-use stoa_ledger::{
-    Ledger, LedgerConfig,
-    state::{self, Runtime},
-};
+use stoa_ledger::{Ledger, LedgerConfig, state};
 use stoa_mempool::Pool;
 use stoa_rpc::Server;
 
@@ -113,10 +110,7 @@ impl Running {
 /// # Errors
 ///
 /// If the folder holds another chain or damaged data, a port is taken, or the keys are not those of a validator.
-pub async fn start<E>(runtime: E, config: Config) -> eyre::Result<Running>
-where
-    E: Runtime + rand::CryptoRng + Network + Resolver,
-{
+pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
     crate::check_loopback(&config.genesis, config.http)?;
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     // Values that are read again and again, at some 200 bytes each, take an eighth of what the log's pages take.
@@ -190,15 +184,12 @@ where
 }
 
 /// The committee, and a validator's share of its key: from the folder, or from a ceremony.
-async fn own_share<E>(
-    runtime: &E,
+async fn own_share(
+    runtime: &Context,
     folder: &Path,
     key: &PrivateKey,
-    wire: &mut Wire<E>,
-) -> eyre::Result<(stoa_base::Committee, Share)>
-where
-    E: Runtime + rand::CryptoRng,
-{
+    wire: &mut Wire<Context>,
+) -> eyre::Result<(stoa_base::Committee, Share)> {
     fs::create_dir_all(folder).wrap_err_with(|| format!("cannot create {}", folder.display()))?;
     let (path, mut vault) = (folder.join(COMMITTEE), Vault::open(&folder.join(SECRETS), key)?);
     if path.exists() {

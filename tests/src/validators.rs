@@ -1,0 +1,206 @@
+//! A network of processes: each validator from its own configuration file, as `stoa init` writes it.
+
+use crate::variable;
+use alloy_primitives::{Address, B256};
+use eyre::{ContextCompat as _, Result, bail, ensure};
+use serde_json::Value;
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+use stoa_client::Client;
+
+/// Chain id of such a network.
+pub const CHAIN_ID: u64 = 4242;
+
+/// Longer than anything takes on a busy machine.
+pub const LONG: Duration = Duration::from_secs(120);
+
+/// Where a validator runs.
+pub struct Machine {
+    /// Host and port where it listens to the others.
+    pub host: String,
+    /// Where it serves JSON-RPC.
+    pub http: SocketAddr,
+    /// What is put before its command line.
+    pub before: Vec<String>,
+}
+
+/// So many machines on loopback, on free ports.
+///
+/// # Errors
+///
+/// If there are none.
+pub fn on_loopback(count: usize) -> Result<Vec<Machine>> {
+    let bound = (0..2 * count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<Vec<_>, _>>()?;
+    let addresses = bound.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
+    let machine = |pair: &[SocketAddr]| Machine { host: pair[0].to_string(), http: pair[1], before: Vec::new() };
+    Ok(addresses.chunks(2).map(machine).collect())
+}
+
+/// A command that says nothing, from its words.
+fn command(before: &[String], program: &Path) -> Command {
+    let mut command = match before.split_first() {
+        Some((first, words)) => {
+            let mut command = Command::new(first);
+            command.args(words).arg(program);
+            command
+        }
+        None => Command::new(program),
+    };
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// A receipt's block, if there is a receipt.
+///
+/// # Errors
+///
+/// If the node does not answer.
+pub async fn place(client: &Client, hash: B256) -> Result<Option<B256>> {
+    let receipt: Option<Value> = client.call("eth_getTransactionReceipt", (hash,)).await?;
+    receipt.map(|receipt| Ok(serde_json::from_value(receipt["blockHash"].clone())?)).transpose()
+}
+
+/// Validators, each a process. They are ended when this is dropped.
+pub struct Validators {
+    program: PathBuf,
+    machines: Vec<Machine>,
+    folders: Vec<PathBuf>,
+    processes: Vec<Option<Child>>,
+    clients: Vec<Client>,
+}
+
+impl Validators {
+    /// Makes keys and files as the handbook says, and starts all.
+    ///
+    /// # Errors
+    ///
+    /// If that fails.
+    pub fn start(folder: &Path, funded: Address, machines: Vec<Machine>) -> Result<Self> {
+        let program = variable("STOA_BIN")?;
+        let (dir, passphrase) = (folder.join("network"), folder.join("passphrase"));
+        fs::write(&passphrase, "correct horse battery staple")?;
+        let hosts = machines.iter().map(|machine| machine.host.as_str()).collect::<Vec<_>>().join(",");
+        let made = command(&[], &program)
+            .args(["init", "--chain-id", &CHAIN_ID.to_string(), "--block-time", "20", "--hosts", &hosts])
+            .args(["--fund", &format!("{funded}=1000"), "--passphrase-file"])
+            .arg(&passphrase)
+            .arg("--dir")
+            .arg(&dir)
+            .status()?;
+        ensure!(made.success(), "`stoa init` failed");
+        let folders = (0..machines.len()).map(|index| dir.join(format!("validator-{index}"))).collect::<Vec<_>>();
+        for (folder, machine) in folders.iter().zip(&machines) {
+            let path = folder.join("stoa.toml");
+            let text = fs::read_to_string(&path)?;
+            let text = text.replace("# passphrase_file = \"passphrase\"", &format!("passphrase_file = {passphrase:?}"));
+            let lines = text.lines().map(|line| match line.starts_with("http =") {
+                true => format!("http = \"{}\"\n", machine.http),
+                false => format!("{line}\n"),
+            });
+            fs::write(&path, lines.collect::<String>())?;
+        }
+        let clients = machines.iter().map(|machine| Client::new(format!("http://{}", machine.http))).collect();
+        let processes = machines.iter().map(|_| None).collect();
+        let mut network = Self { program, machines, folders, processes, clients };
+        (0..network.machines.len()).try_for_each(|index| network.launch(index))?;
+        Ok(network)
+    }
+
+    /// A client of each.
+    pub fn clients(&self) -> &[Client] {
+        &self.clients
+    }
+
+    /// Where a validator keeps chain and secrets.
+    pub fn data(&self, index: usize) -> PathBuf {
+        self.folders[index].join("data")
+    }
+
+    /// Starts one that does not run.
+    ///
+    /// # Errors
+    ///
+    /// If the program is not there.
+    pub fn launch(&mut self, index: usize) -> Result<()> {
+        let config = self.folders[index].join("stoa.toml");
+        let errors = fs::File::create(self.folders[index].join("stderr"))?;
+        let mut command = command(&self.machines[index].before, &self.program);
+        self.processes[index] = Some(command.args(["node", "run", "--config"]).arg(config).stderr(errors).spawn()?);
+        Ok(())
+    }
+
+    /// `kill -9`.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run.
+    pub fn kill(&mut self, index: usize) -> Result<()> {
+        let mut process = self.processes[index].take().wrap_err("it does not run")?;
+        process.kill()?;
+        process.wait()?;
+        Ok(())
+    }
+
+    /// What `stoa status` says on a validator's own machine.
+    ///
+    /// # Errors
+    ///
+    /// If it does not answer.
+    pub fn status(&self, index: usize) -> Result<stoa_client::Status> {
+        let machine = &self.machines[index];
+        let mut command = command(&machine.before, &self.program);
+        let output = command
+            .args(["--json", "status", "--http", &format!("http://{}", machine.http)])
+            .stdout(Stdio::piped())
+            .output()?;
+        ensure!(output.status.success(), "validator {index} does not answer");
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// Every node has these receipts: transactions and their blocks.
+    ///
+    /// # Errors
+    ///
+    /// If one is missing, or another one.
+    pub async fn hold(&self, seen: &[(B256, B256)]) -> Result<()> {
+        for client in &self.clients {
+            for (hash, block) in seen {
+                ensure!(place(client, *hash).await? == Some(*block), "the receipt of {hash} is lost, or another one");
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until a node is at a height.
+    ///
+    /// # Errors
+    ///
+    /// If it is not in two minutes; what it said is part of the error.
+    pub async fn reach(&self, index: usize, height: u64) -> Result<()> {
+        let until = Instant::now() + LONG;
+        loop {
+            match self.status(index) {
+                Ok(status) if status.block_number.to::<u64>() >= height => return Ok(()),
+                _ if Instant::now() > until => {
+                    let said = fs::read_to_string(self.folders[index].join("stderr")).unwrap_or_default();
+                    bail!("validator {index} does not reach block {height}; it said: {said}");
+                }
+                _ => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+}
+
+impl Drop for Validators {
+    fn drop(&mut self) {
+        for mut process in self.processes.iter_mut().filter_map(Option::take) {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
