@@ -100,6 +100,8 @@ pub(crate) struct Malice {
     pub(crate) forge: Option<fn(&mut alloy_consensus::Header)>,
     /// By how much its clock is ahead.
     pub(crate) ahead: Duration,
+    /// It does nothing but vote, for whatever others vote for and for something else as well.
+    pub(crate) conflicting_votes: bool,
 }
 
 impl LedgerApplication {

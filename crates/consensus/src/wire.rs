@@ -103,7 +103,9 @@ where
     let namespace = [b"stoa-", network, keccak256(peers.keys().encode()).as_slice()].concat();
     let most = u32::try_from(max_bytes + BLOCK_OVERHEAD + (1 << 20)).expect("blocks stay far below 4 GiB");
     let count = NonZeroUsize::new(peers.len()).expect("the key is among them");
-    let config = lookup::Config::local(handshake, &namespace, listen, count, most, NZUsize!(1024));
+    let mut config = lookup::Config::local(handshake, &namespace, listen, count, most, NZUsize!(1024));
+    // One peer is called at a time.
+    config.dial_frequency = Duration::from_millis(100);
     let (mut network, oracle) = lookup::Network::new(runtime.child("network"), config);
     let consensus = CHANNELS.iter().map(|(channel, quota)| network.register(*channel, *quota)).collect();
     let ceremony = CEREMONY.iter().map(|(channel, quota)| network.register(*channel, *quota)).collect();

@@ -10,6 +10,7 @@ use std::{
     num::NonZeroU32,
     path::PathBuf,
     thread,
+    time::{Duration, Instant},
 };
 use stoa_base::Genesis;
 use stoa_consensus::{Committee, Identity, Pace};
@@ -21,6 +22,9 @@ pub const MAX_VALIDATORS: u32 = 32;
 
 /// Stack of a validator's thread: unoptimized builds keep large futures there while they start.
 const STACK: usize = 64 << 20;
+
+/// How long validators may take to find each other before people are let in all the same.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// The least memory for a validator's state, and the most for all together, in bytes.
 const LEAST_CACHE: usize = 64 << 20;
@@ -75,7 +79,18 @@ impl Network {
         let configs = configs(config)?;
         let starting = configs.iter().map(|config| launch(config.clone())).collect::<eyre::Result<Vec<_>>>()?;
         let nodes = starting.into_iter().map(|node| node.serving().map(Some)).collect::<eyre::Result<Vec<_>>>()?;
-        Ok(Self { configs, nodes })
+        let network = Self { configs, nodes };
+        network.first_block();
+        Ok(network)
+    }
+
+    /// Waits until the validators have found each other, and agreed on a block; not for ever.
+    fn first_block(&self) {
+        let (ledger, until) = (self.ledger(0), Instant::now() + CONNECT);
+        let before = ledger.head().number();
+        while ledger.head().number() == before && Instant::now() < until && self.is_running() {
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Where each running validator serves JSON-RPC.

@@ -116,6 +116,12 @@ fn blocks_with_forged_headers_are_never_agreed_on() {
 }
 
 #[test]
+fn votes_for_two_blocks_at_once_do_not_fork_the_chain() {
+    let malice = Malice { conflicting_votes: true, ..Malice::default() };
+    simulate(NZU32!(4), 14, 8, [(2, malice)], |plan, _| plan);
+}
+
+#[test]
 fn a_clock_that_is_ahead_does_not_take_the_chain_with_it() {
     let malice = Malice { ahead: Duration::from_secs(1000), ..Malice::default() };
     simulate(NZU32!(4), 13, 10, [(1, malice)], |plan, _| plan);

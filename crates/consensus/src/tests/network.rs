@@ -8,10 +8,14 @@ use crate::{
     namespace,
 };
 use alloy_primitives::{Address, B256, U256};
-use commonware_consensus::types::{Epoch, Height, Round, View};
-use commonware_cryptography::ed25519::PublicKey;
+use commonware_consensus::{
+    simplex::mocks::conflicter::{self, Conflicter},
+    types::{Epoch, Height, Round, View},
+};
+use commonware_cryptography::{Sha256, ed25519::PublicKey};
 use commonware_glue::simulate::{
     engine::{ChannelPair, EngineDefinition, InitContext},
+    exit::ExitCondition,
     plan::{PlanBuilder, PlanResult},
     processed::ProcessedHeight,
     property::Property,
@@ -87,6 +91,8 @@ pub(super) struct State {
     index: usize,
     genesis: Arc<Genesis>,
     seen: Seen,
+    /// Whether it follows the chain at all.
+    follows: bool,
 }
 
 impl State {
@@ -160,9 +166,15 @@ impl EngineDefinition for Validators {
             peers: oracle.manager(),
             malice: self.malicious.get(&index).copied().unwrap_or_default(),
         };
+        let follows = !config.malice.conflicting_votes;
         let run = Box::pin(run(context.child("run"), config, channels, monitor, self.seen.clone()));
-        let state =
-            State { ledgers: self.ledgers.clone(), index, genesis: self.genesis.clone(), seen: self.seen.clone() };
+        let state = State {
+            ledgers: self.ledgers.clone(),
+            index,
+            genesis: self.genesis.clone(),
+            seen: self.seen.clone(),
+            follows,
+        };
         (Engine { context, run }, state)
     }
 
@@ -184,6 +196,12 @@ async fn run(
     monitor: mpsc::UnboundedSender<FinalizationUpdate<PublicKey>>,
     seen: Seen,
 ) {
+    if config.malice.conflicting_votes {
+        let votes = channels.into_iter().next().expect("the first channel is that of the votes");
+        let conflicter = conflicter::Config { scheme: config.scheme };
+        let conflicter = Conflicter::<_, _, Sha256>::new(context.child("conflicter"), conflicter);
+        return drop(conflicter.start(votes).await);
+    }
     let (ledger, pk) = (config.ledger.clone(), config.me.clone());
     let mut blocks = ledger.subscribe();
     let _engine = Box::pin(engine::start(context.child("engine"), config, channels)).await;
@@ -211,6 +229,7 @@ struct NothingLost;
 
 impl NothingLost {
     async fn check(states: &[&State]) -> Result<(), String> {
+        let states = states.iter().filter(|state| state.follows).collect::<Vec<_>>();
         let lowest = states.iter().map(|state| state.ledger().head().number()).min().ok_or("nobody runs")?;
         for state in states {
             let ledger = state.ledger();
@@ -253,6 +272,37 @@ async fn conserved(state: &State, ledger: &Ledger) -> Result<(), String> {
     if sum + burnt != supply { Err(format!("{sum} wei and {burnt} burnt, of {supply}")) } else { Ok(()) }
 }
 
+/// Every validator that follows the chain is at a height.
+#[derive(Clone)]
+struct AllFollowers {
+    height: u64,
+}
+
+impl ExitCondition<PublicKey, State> for AllFollowers {
+    fn name(&self) -> &str {
+        "all followers"
+    }
+
+    fn requires_polling(&self) -> bool {
+        true
+    }
+
+    fn reached<'a>(
+        &'a self,
+        _: &'a ProgressTracker<PublicKey>,
+        states: &'a [&'a State],
+        all: usize,
+    ) -> Pin<Box<dyn Future<Output = Result<bool, String>> + Send + 'a>> {
+        Box::pin(async move {
+            let mut there = 0;
+            for state in states {
+                there += usize::from(!state.follows || state.processed_height().await >= self.height);
+            }
+            Ok(there >= all)
+        })
+    }
+}
+
 impl Property<PublicKey, State> for NothingLost {
     fn name(&self) -> &str {
         "nothing lost"
@@ -288,7 +338,7 @@ pub(super) fn simulate(
         let builder = PlanBuilder::new(validators)
             .seed(seed)
             .link(good())
-            .required_finalizations(height)
+            .exit_condition(AllFollowers { height })
             .timeout(Duration::from_secs(600))
             .property(NothingLost);
         plan(builder, &keys).build().run().unwrap_or_else(|why| panic!("seed {seed}: {why}"))
