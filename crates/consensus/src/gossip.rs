@@ -19,6 +19,9 @@ const GATHER: Duration = Duration::from_millis(2);
 /// Bytes of transactions in one message, about.
 const MESSAGE: usize = 128 << 10;
 
+/// The most bytes of a message that are looked at: one transaction more than [`MESSAGE`], of the largest that are taken.
+const MOST: usize = 4 * MESSAGE;
+
 /// Sends what clients give to this node to the others, and takes in what those send.
 pub(crate) async fn run<E, W, S, R>(runtime: E, waiting: W, (mut sender, mut receiver): (S, R))
 where
@@ -31,20 +34,16 @@ where
     let (mut gathered, mut bytes) = (Vec::<Bytes>::new(), 0);
     let mut full = pin!(futures::future::Fuse::terminated());
     loop {
-        futures::select_biased! {
-            () = full => {
-                let _ = sender.send(Recipients::All, encode(&std::mem::take(&mut gathered)), false);
-                bytes = 0;
-            }
+        let due = futures::select_biased! {
+            () = full => true,
             transaction = given.select_next_some() => {
                 let encoded = Bytes::from(transaction.inner().encoded_2718());
                 bytes += encoded.len();
                 gathered.push(encoded);
-                if bytes >= MESSAGE {
-                    full.set(runtime.sleep(Duration::ZERO).fuse());
-                } else if gathered.len() == 1 {
+                if gathered.len() == 1 {
                     full.set(runtime.sleep(GATHER).fuse());
                 }
+                bytes >= MESSAGE
             }
             message = receiver.recv().fuse() => {
                 let Ok((peer, message)) = message else { return };
@@ -52,7 +51,13 @@ where
                     Some(transactions) => waiting.take(transactions),
                     None => tracing::warn!(?peer, "sends transactions that are none"),
                 }
+                false
             }
+        };
+        if due {
+            let _ = sender.send(Recipients::All, encode(&std::mem::take(&mut gathered)), false);
+            bytes = 0;
+            full.set(futures::future::Fuse::terminated());
         }
     }
 }
@@ -64,6 +69,9 @@ fn encode(transactions: &[Bytes]) -> Vec<u8> {
 }
 
 fn decode(message: &[u8]) -> Option<Vec<Transaction>> {
+    if message.len() > MOST {
+        return None;
+    }
     let list = Vec::<alloy_primitives::Bytes>::decode(&mut &*message).ok()?;
     list.iter().map(|bytes| Transaction::decode_2718_exact(bytes).ok()).collect()
 }
@@ -81,5 +89,6 @@ mod tests {
         for damaged in [&message[..message.len() - 1], &[], &[0xff; 40]] {
             assert_eq!(decode(damaged), None);
         }
+        assert_eq!(decode(&vec![0xb8; MOST + 1]), None);
     }
 }

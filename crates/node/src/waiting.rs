@@ -13,7 +13,7 @@ use stoa_ledger::{
     execute::{Changes, Refusal},
 };
 use stoa_mempool::{Account, Pool, State};
-use tokio::sync::{Notify, broadcast, broadcast::error::RecvError};
+use tokio::sync::{Notify, Semaphore, broadcast, broadcast::error::RecvError};
 
 /// The head of the ledger, as the mempool checks transactions against it.
 pub(crate) struct Head {
@@ -43,11 +43,22 @@ impl State for Head {
 }
 
 /// The mempool, as consensus takes transactions from it.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Mempool {
     /// Missing until the state that it checks against has joined the ledger.
     pool: Arc<OnceLock<Pool>>,
     opened: Arc<Notify>,
+    /// Messages of other validators that are being taken in.
+    taking: Arc<Semaphore>,
+}
+
+/// How many messages of other validators are taken in at a time: what is beyond is theirs to propose.
+const TAKING: usize = 32;
+
+impl Default for Mempool {
+    fn default() -> Self {
+        Self { pool: Arc::default(), opened: Arc::default(), taking: Arc::new(Semaphore::new(TAKING)) }
+    }
 }
 
 impl Mempool {
@@ -127,8 +138,13 @@ impl Waiting for Mempool {
 
     fn take(&self, transactions: Vec<Transaction>) {
         let Some(pool) = self.pool.get().cloned() else { return };
+        let Ok(place) = self.taking.clone().try_acquire_owned() else {
+            tracing::debug!(count = transactions.len(), "too many transactions of other validators at once");
+            return;
+        };
         // The state is read for senders that are not known.
         tokio::task::spawn_blocking(move || {
+            let _place = place;
             transactions.into_par_iter().for_each(|transaction| {
                 let hash = *transaction.tx_hash();
                 let taken = match transaction.try_into_recovered() {
