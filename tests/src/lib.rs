@@ -5,6 +5,11 @@
 
 pub mod validators;
 
+use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
+use alloy_eips::eip2718::Encodable2718 as _;
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
+use alloy_signer::SignerSync as _;
+use alloy_signer_local::PrivateKeySigner;
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, eyre};
 use serde_json::Value;
 use std::{
@@ -18,6 +23,27 @@ use std::{
     time::Duration,
 };
 use tempfile::TempDir;
+
+/// A signed transfer of one wei: its hash, and its bytes.
+///
+/// # Errors
+///
+/// If it cannot be signed.
+pub fn transfer(chain_id: u64, from: &PrivateKeySigner, nonce: u64) -> Result<(B256, Bytes)> {
+    let transaction = TxEip1559 {
+        chain_id,
+        nonce,
+        gas_limit: 21_000,
+        max_fee_per_gas: 100_000_000_000,
+        max_priority_fee_per_gas: 1_000_000_000,
+        to: TxKind::Call(Address::repeat_byte(0xaa)),
+        value: U256::from(1),
+        ..TxEip1559::default()
+    };
+    let signature = from.sign_hash_sync(&transaction.signature_hash())?;
+    let envelope = TxEnvelope::from(transaction.into_signed(signature));
+    Ok((*envelope.tx_hash(), envelope.encoded_2718().into()))
+}
 
 /// How long a node may take from its start until it serves.
 const START: Duration = Duration::from_secs(30);

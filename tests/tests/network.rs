@@ -1,9 +1,6 @@
 //! A network of four processes: they generate a key, agree, are killed, and lose nothing.
 
-use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
-use alloy_eips::eip2718::Encodable2718 as _;
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
-use alloy_signer::SignerSync as _;
+use alloy_primitives::B256;
 use alloy_signer_local::PrivateKeySigner;
 use eyre::{Result, WrapErr as _, ensure};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -11,23 +8,10 @@ use std::{
     fs,
     time::{Duration, Instant},
 };
-use stoa_tests::validators::{CHAIN_ID, LONG, Validators, on_loopback, place};
-
-fn transfer(from: &PrivateKeySigner, nonce: u64) -> Result<(B256, Bytes)> {
-    let transaction = TxEip1559 {
-        chain_id: CHAIN_ID,
-        nonce,
-        gas_limit: 21_000,
-        max_fee_per_gas: 100_000_000_000,
-        max_priority_fee_per_gas: 1_000_000_000,
-        to: TxKind::Call(Address::repeat_byte(0xaa)),
-        value: U256::from(1),
-        ..TxEip1559::default()
-    };
-    let signature = from.sign_hash_sync(&transaction.signature_hash())?;
-    let envelope = TxEnvelope::from(transaction.into_signed(signature));
-    Ok((*envelope.tx_hash(), envelope.encoded_2718().into()))
-}
+use stoa_tests::{
+    transfer,
+    validators::{CHAIN_ID, LONG, Validators, on_loopback, place},
+};
 
 #[tokio::test]
 async fn four_processes_of_which_one_is_killed_again_and_again_lose_nothing() -> Result<()> {
@@ -49,7 +33,7 @@ async fn four_processes_of_which_one_is_killed_again_and_again_lose_nothing() ->
         // Given to any of the others, none of whom has to be the one that proposes next.
         for _ in 0..5 {
             let node = (victim + random.random_range(1..4_usize)) % 4;
-            let (hash, raw) = transfer(&signer, nonce)?;
+            let (hash, raw) = transfer(CHAIN_ID, &signer, nonce)?;
             nonce += 1;
             let given: B256 = network.clients()[node].call("eth_sendRawTransaction", (raw,)).await?;
             ensure!(given == hash);

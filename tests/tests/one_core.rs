@@ -1,32 +1,16 @@
 //! A node that has one core: what waits there must not keep from running what it waits for.
 
-use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
-use alloy_eips::eip2718::Encodable2718 as _;
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
-use alloy_signer::SignerSync as _;
+use alloy_primitives::{B256, U256};
 use alloy_signer_local::PrivateKeySigner;
 use eyre::{Result, bail, ensure};
 use std::{sync::Arc, time::Duration};
 use stoa_client::Client;
-use stoa_tests::{Network, Node};
+use stoa_tests::{Network, Node, transfer};
+
+const CHAIN_ID: u64 = 31337;
 
 /// Longer than any answer takes on a busy machine.
 const LONG: Duration = Duration::from_secs(60);
-
-fn transfer(from: &PrivateKeySigner, nonce: u64) -> Result<Bytes> {
-    let transaction = TxEip1559 {
-        chain_id: 31337,
-        nonce,
-        gas_limit: 21_000,
-        max_fee_per_gas: 100_000_000_000,
-        max_priority_fee_per_gas: 1_000_000_000,
-        to: TxKind::Call(Address::repeat_byte(0xaa)),
-        value: U256::from(1),
-        ..TxEip1559::default()
-    };
-    let signature = from.sign_hash_sync(&transaction.signature_hash())?;
-    Ok(TxEnvelope::from(transaction.into_signed(signature)).encoded_2718().into())
-}
 
 #[tokio::test]
 async fn transactions_of_unknown_senders_do_not_hold_up_the_chain() -> Result<()> {
@@ -40,7 +24,7 @@ async fn transactions_of_unknown_senders_do_not_hold_up_the_chain() -> Result<()
             for n in 0..50_u8 {
                 let mut key = [7; 32];
                 (key[30], key[31]) = (task, n);
-                let raw = transfer(&PrivateKeySigner::from_bytes(&B256::from(key))?, 0)?;
+                let (_, raw) = transfer(CHAIN_ID, &PrivateKeySigner::from_bytes(&B256::from(key))?, 0)?;
                 let answer = client.call::<B256>("eth_sendRawTransaction", (raw,));
                 let Err(error) = tokio::time::timeout(LONG, answer).await? else {
                     bail!("there was nothing to pay with")
@@ -52,7 +36,7 @@ async fn transactions_of_unknown_senders_do_not_hold_up_the_chain() -> Result<()
     });
     let unknown = unknown.collect::<Vec<_>>();
     for nonce in 0..200 {
-        let answer = client.call::<B256>("eth_sendRawTransaction", (transfer(&known, nonce)?,));
+        let answer = client.call::<B256>("eth_sendRawTransaction", (transfer(CHAIN_ID, &known, nonce)?.1,));
         tokio::time::timeout(LONG, answer).await??;
     }
     for task in unknown {

@@ -1,9 +1,6 @@
 //! A node that is killed, and a folder that is damaged.
 
-use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
-use alloy_eips::eip2718::Encodable2718 as _;
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
-use alloy_signer::SignerSync as _;
+use alloy_primitives::{Address, B256, U256};
 use alloy_signer_local::PrivateKeySigner;
 use eyre::{ContextCompat as _, Result, bail, ensure};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -17,6 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 use stoa_client::Client;
+use stoa_tests::transfer;
+
+const CHAIN_ID: u64 = 31337;
 
 /// A node on a folder that outlives it.
 struct Node {
@@ -48,22 +48,6 @@ impl Node {
         self.process.wait()?;
         Ok(())
     }
-}
-
-fn transfer(from: &PrivateKeySigner, nonce: u64) -> Result<(B256, Bytes)> {
-    let transaction = TxEip1559 {
-        chain_id: 31337,
-        nonce,
-        gas_limit: 21_000,
-        max_fee_per_gas: 100_000_000_000,
-        max_priority_fee_per_gas: 1_000_000_000,
-        to: TxKind::Call(Address::repeat_byte(0xaa)),
-        value: U256::from(1),
-        ..TxEip1559::default()
-    };
-    let signature = from.sign_hash_sync(&transaction.signature_hash())?;
-    let envelope = TxEnvelope::from(transaction.into_signed(signature));
-    Ok((*envelope.tx_hash(), envelope.encoded_2718().into()))
 }
 
 async fn receipt(client: &Client, hash: B256) -> Result<Option<(B256, U256)>> {
@@ -98,7 +82,7 @@ async fn a_node_killed_again_and_again_loses_no_receipt_and_no_accepted_transact
         }
         let end = Instant::now() + Duration::from_millis(random.random_range(500..2500));
         while Instant::now() < end {
-            let (hash, raw) = transfer(&signer, accepted.len() as u64)?;
+            let (hash, raw) = transfer(CHAIN_ID, &signer, accepted.len() as u64)?;
             let returned: B256 = node.client.call("eth_sendRawTransaction", (raw,)).await?;
             ensure!(returned == hash);
             accepted.push(hash);
@@ -162,7 +146,7 @@ async fn damaged_state_and_history_are_noticed_at_the_start_and_said_in_words() 
     let chain = folder.path().join("chain");
     let node = Node::start(&chain)?;
     let signer: PrivateKeySigner = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80".parse()?;
-    let (hash, raw) = transfer(&signer, 0)?;
+    let (hash, raw) = transfer(CHAIN_ID, &signer, 0)?;
     node.client.call::<B256>("eth_sendRawTransaction", (raw,)).await?;
     while receipt(&node.client, hash).await?.is_none() {
         tokio::time::sleep(Duration::from_millis(10)).await;

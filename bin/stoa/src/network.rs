@@ -4,7 +4,7 @@ use alloy_primitives::hex;
 use alloy_signer_local::PrivateKeySigner;
 use clap::Args;
 use commonware_runtime::{Runner as _, tokio as runtime};
-use eyre::{ContextCompat as _, Result, WrapErr as _, bail, eyre};
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
 use serde_json::json;
 use std::{
     fs,
@@ -15,7 +15,7 @@ use std::{
 };
 use stoa_base::{Committee, DEVELOPMENT_MNEMONIC, Genesis};
 use stoa_consensus::Pace;
-use stoa_node::{dev, development, up};
+use stoa_node::{dev, development, up, vault::write_private};
 
 /// Options that embedded networks share.
 #[derive(Args, Clone, Debug)]
@@ -105,7 +105,10 @@ impl Options {
         let mut seed = None;
         let genesis = self.genesis(&accounts, || {
             let new = rand::random::<[u8; 32]>();
-            write_secret(&self.dir.join(SEED), &hex::encode(new))?;
+            let path = self.dir.join(SEED);
+            ensure!(!path.exists(), "cannot write {}: it is there already", path.display());
+            write_private(&path, hex::encode(new).as_bytes())
+                .wrap_err_with(|| format!("cannot write {}", path.display()))?;
             seed = Some(new);
             let (committee, _) = up::deal(new, validators.unwrap_or(VALIDATORS));
             Ok(Some((&committee).into()))
@@ -206,14 +209,6 @@ fn remove_chain(folder: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Writes a file that only its owner may read.
-fn write_secret(path: &Path, text: &str) -> Result<()> {
-    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
-    let written = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let written = written.and_then(|mut file| file.write_all(text.as_bytes()));
-    written.wrap_err_with(|| format!("cannot write {}", path.display()))
 }
 
 /// Runs a node without consensus until interrupted.

@@ -14,7 +14,7 @@ use commonware_consensus::{
 };
 use commonware_cryptography::{bls12381::primitives::variant::MinSig, ed25519};
 use commonware_glue::stateful::{Application, Finality, Input, Proposed, db::DatabaseSet};
-use futures::{FutureExt as _, Stream, StreamExt as _, future::Shared};
+use futures::{Stream, StreamExt as _, future::Shared};
 use rayon::prelude::*;
 use std::{
     future::Future,
@@ -64,21 +64,6 @@ pub trait Waiting: Clone + Send + Sync + 'static {
 /// The ledger as consensus drives it.
 #[derive(Clone)]
 pub struct LedgerApplication {
-    ledger: Ledger,
-    first: SealedBlock,
-    beneficiary: Address,
-    max_bytes: usize,
-    scheme: Scheme,
-    seeds: Seeds,
-    moving: Moving,
-    #[cfg(test)]
-    malice: Malice,
-    /// Resolves when the state database has joined the ledger.
-    ready: Shared<futures::future::BoxFuture<'static, ()>>,
-}
-
-/// What a [`LedgerApplication`] works with.
-pub(crate) struct Parts {
     pub(crate) ledger: Ledger,
     pub(crate) first: SealedBlock,
     /// Gets the tips of blocks built here.
@@ -90,6 +75,8 @@ pub(crate) struct Parts {
     pub(crate) moving: Moving,
     #[cfg(test)]
     pub(crate) malice: Malice,
+    /// Resolves when the state database has joined the ledger.
+    pub(crate) ready: Shared<futures::future::BoxFuture<'static, ()>>,
 }
 
 /// How a validator breaks the rules when it proposes.
@@ -102,24 +89,6 @@ pub(crate) struct Malice {
     pub(crate) ahead: Duration,
     /// It does nothing but vote, for whatever others vote for and for something else as well.
     pub(crate) conflicting_votes: bool,
-}
-
-impl LedgerApplication {
-    /// `ready` resolves when the state database has joined the ledger.
-    pub(crate) fn new(parts: Parts, ready: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self {
-            ledger: parts.ledger,
-            first: parts.first,
-            beneficiary: parts.beneficiary,
-            max_bytes: parts.max_bytes,
-            scheme: parts.scheme,
-            seeds: parts.seeds,
-            moving: parts.moving,
-            #[cfg(test)]
-            malice: parts.malice,
-            ready: ready.boxed().shared(),
-        }
-    }
 }
 
 /// The furthest that a block's time may be after its parent's, in seconds: after a longer stop the chain catches up in such

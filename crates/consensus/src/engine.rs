@@ -1,5 +1,5 @@
 use crate::{
-    application::{LedgerApplication, Node, Parts, Scheme, Waiting},
+    application::{LedgerApplication, Node, Scheme, Waiting},
     block::SealedBlock,
     gossip,
     observe::{Certificates, Running, Votes},
@@ -45,6 +45,7 @@ use commonware_storage::{
     translator::EightCap,
 };
 use commonware_utils::{NZDuration, NZU16, NZU32, NZU64, NZUsize, channel::oneshot};
+use futures::FutureExt as _;
 use rand::CryptoRng;
 use std::{num::NonZeroU64, time::Duration};
 use stoa_ledger::{
@@ -246,7 +247,7 @@ where
     let moving = Moving::default();
     let (seeds, votes) = (Seeds::default(), Votes::default());
     let certificates = Certificates::new(marshal_mailbox.clone());
-    let parts = Parts {
+    let application = LedgerApplication {
         ledger: ledger.clone(),
         first,
         beneficiary,
@@ -256,8 +257,8 @@ where
         moving: moving.clone(),
         #[cfg(test)]
         malice,
+        ready: ready.boxed().shared(),
     };
-    let application = LedgerApplication::new(parts, ready);
     let stateful = StatefulConfig {
         application: Node { application, waiting: waiting.clone() },
         db_config: state,

@@ -175,7 +175,7 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
     let rpc = Server::builder(ledger.clone(), pool.clone())
         .accounts(config.accounts)
         .methods(crate::stoa_methods::register)
-        .methods(|methods| crate::validator_methods::register(methods, key.public_key(), consensus))
+        .methods(|methods| crate::validator_methods::register(methods, &ledger, key.public_key(), consensus))
         .router(crate::health::routes(ledger.clone(), runtime.child("metrics")))
         .bind(config.http)
         .await

@@ -11,14 +11,17 @@ use commonware_cryptography::ed25519::PublicKey;
 use std::sync::Arc;
 use stoa_client::{CertificateReply, Status, ValidatorStatus};
 use stoa_consensus::{Committee, Running};
+use stoa_ledger::Ledger;
 use stoa_rpc::{BlockId, Context, Methods, Params, RpcError};
 
 /// How many blocks after the one asked for are looked through for a certificate: one proves all before it.
 const LOOK_AHEAD: u64 = 64;
 
-pub(crate) fn register(methods: &mut Methods, me: PublicKey, running: Running) {
+pub(crate) fn register(methods: &mut Methods, ledger: &Ledger, me: PublicKey, running: Running) {
+    let key = network_key(ledger);
     let me = B256::from_slice(me.as_ref());
     let Running { certificates, votes } = running;
+    let status_key = key.clone();
     methods.instant("stoa_status", move |context: &Context, params: &Params| {
         params.none()?;
         let (ledger, head) = (context.ledger(), context.ledger().head());
@@ -38,7 +41,7 @@ pub(crate) fn register(methods: &mut Methods, me: PublicKey, running: Running) {
             block_hash: head.hash(),
             timestamp: U256::from(head.header().timestamp),
             genesis_hash: ledger.first().hash(),
-            network_key: network_key(context),
+            network_key: status_key.clone(),
             validators: validators.collect(),
             pending: U256::from(status.pending),
             queued: U256::from(status.queued),
@@ -46,7 +49,7 @@ pub(crate) fn register(methods: &mut Methods, me: PublicKey, running: Running) {
     });
     let certificates = Arc::new(certificates);
     methods.add("stoa_getCertificate", move |context: Context, params: Params| {
-        let certificates = certificates.clone();
+        let (certificates, key) = (certificates.clone(), key.clone());
         async move {
             let at = {
                 let mut reader = params.reader()?;
@@ -78,7 +81,7 @@ pub(crate) fn register(methods: &mut Methods, me: PublicKey, running: Running) {
             });
             Ok(CertificateReply {
                 genesis_hash: context.ledger().first().hash(),
-                network_key: network_key(&context),
+                network_key: key,
                 headers: headers.collect::<Result<_, RpcError>>()?,
                 certificate,
             })
@@ -86,8 +89,7 @@ pub(crate) fn register(methods: &mut Methods, me: PublicKey, running: Running) {
     });
 }
 
-fn network_key(context: &Context) -> Bytes {
-    let committee =
-        context.ledger().genesis().committee.as_ref().and_then(|committee| Committee::try_from(committee).ok());
+fn network_key(ledger: &Ledger) -> Bytes {
+    let committee = ledger.genesis().committee.as_ref().and_then(|committee| Committee::try_from(committee).ok());
     committee.map_or_else(Bytes::new, |committee| committee.network_key().encode().to_vec().into())
 }

@@ -166,11 +166,16 @@ fn drawn(seed: u64) {
     simulate(NonZeroU32::new(count).expect("four or more"), seed, 12, malice, plan);
 }
 
+/// Runs a seed, and names it if it fails.
+fn named(seed: u64) {
+    let outcome = std::panic::catch_unwind(|| drawn(seed));
+    assert!(outcome.is_ok(), "seed {seed} failed");
+}
+
 /// Ten seeds a test, so that tests run beside each other.
 fn ten(first: u64) {
     for seed in first..first + 10 {
-        let outcome = std::panic::catch_unwind(|| drawn(seed));
-        assert!(outcome.is_ok(), "seed {seed} failed");
+        named(seed);
     }
 }
 
@@ -211,8 +216,7 @@ fn soak() {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
                 while let Some(seed) = { seeds.lock().next() } {
-                    let outcome = std::panic::catch_unwind(|| drawn(seed));
-                    assert!(outcome.is_ok(), "seed {seed} failed");
+                    named(seed);
                 }
             });
         }
