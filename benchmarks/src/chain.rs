@@ -59,7 +59,7 @@ pub async fn mine(chain: &mut Chain, block: &[Arc<Recovered>]) -> Committed {
         gas_limit: None,
     };
     let all = Box::new(All(block.iter()));
-    let (committed, _) = chain.mine(&choices, all, block).await.expect("the block executes");
+    let (committed, _) = chain.mine(&choices, Default::default(), all, block).await.expect("the block executes");
     assert!(committed.receipts.iter().all(|receipt| receipt.success), "a transaction failed");
     committed
 }

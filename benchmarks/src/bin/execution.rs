@@ -97,7 +97,7 @@ fn replayed(folder: &Path, genesis: Genesis, made: &[Arc<Block>], blocks: &[Vec<
     chain::with(folder, genesis, async |chain| {
         let known = made.iter().cloned().zip(blocks.iter().cloned());
         let start = Instant::now();
-        chain.replay(known).await.expect("the blocks are valid");
+        chain.replay(known, |_, _| {}).await.expect("the blocks are valid");
         chain.sync().await.expect("the state is written");
         assert_eq!(chain.ledger().head().hash(), made.last().expect("there are blocks").hash());
         rate(PER_BLOCK * made.len() as u64, start.elapsed())

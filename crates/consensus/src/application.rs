@@ -48,8 +48,8 @@ pub trait Waiting: Clone + Send + Sync + 'static {
     /// What clients give to this node from now on: the other validators are to have it as well.
     fn given(&self) -> impl Stream<Item = Arc<Recovered>> + Send + use<Self>;
 
-    /// Takes in what another validator was given. Does not wait.
-    fn take(&self, transactions: Vec<Transaction>);
+    /// Takes in what another node was given. Does not wait.
+    fn take(&self, transactions: Vec<Transaction>, from: Origin);
 
     /// The sender of a waiting transaction, which need not be recovered again.
     fn sender(&self, hash: &B256) -> Option<Address>;
@@ -59,6 +59,15 @@ pub trait Waiting: Clone + Send + Sync + 'static {
 
     /// A block is final and has changed this: what it includes waits no longer.
     fn finalized(&self, committed: &Committed, changes: &Changes);
+}
+
+/// Which node has sent transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// One that has sent them to all validators.
+    Validator,
+    /// One that relies on this node to pass them on, as if a client had given them to it.
+    Follower,
 }
 
 /// The ledger as consensus drives it.
@@ -161,7 +170,7 @@ impl<W: Waiting> Transactions for Building<'_, W> {
 }
 
 /// The senders of a block's transactions, recovered on all cores but for those that are known.
-fn recover(block: &Block, known: &(impl Fn(&B256) -> Option<Address> + Sync)) -> Option<Vec<Arc<Recovered>>> {
+pub(crate) fn recover(block: &Block, known: &(impl Fn(&B256) -> Option<Address> + Sync)) -> Option<Vec<Arc<Recovered>>> {
     let recover = |transaction: &Transaction| {
         let sender = match known(transaction.tx_hash()) {
             Some(sender) => sender,

@@ -3,7 +3,7 @@
 //! The node that a client gave a transaction to sends it to every validator, once; nobody passes on what came from another
 //! validator, for all are connected to all. What is lost on the way is proposed by that node itself when its turn comes.
 
-use crate::Waiting;
+use crate::{Waiting, application::Origin};
 use alloy_eips::eip2718::{Decodable2718 as _, Encodable2718 as _};
 use alloy_rlp::{Decodable as _, Encodable as _};
 use bytes::Bytes;
@@ -48,7 +48,7 @@ where
             message = receiver.recv().fuse() => {
                 let Ok((peer, message)) = message else { return };
                 match decode(message.as_ref()) {
-                    Some(transactions) => waiting.take(transactions),
+                    Some(transactions) => waiting.take(transactions, Origin::Validator),
                     None => tracing::warn!(?peer, "sends transactions that are none"),
                 }
                 false
@@ -68,7 +68,13 @@ fn encode(transactions: &[Bytes]) -> Vec<u8> {
     message
 }
 
-fn decode(message: &[u8]) -> Option<Vec<Transaction>> {
+/// The same of transactions that are not encoded yet.
+pub(crate) fn encode_all(transactions: &[Transaction]) -> Vec<u8> {
+    encode(&transactions.iter().map(|transaction| transaction.encoded_2718().into()).collect::<Vec<_>>())
+}
+
+/// Reads what [`encode`] wrote; `None` if it did not write this.
+pub(crate) fn decode(message: &[u8]) -> Option<Vec<Transaction>> {
     if message.len() > MOST {
         return None;
     }
@@ -84,7 +90,7 @@ mod tests {
     #[test]
     fn what_is_sent_is_what_arrives() {
         let sent = (0..3).map(|nonce| transfer(nonce).inner().clone()).collect::<Vec<_>>();
-        let message = encode(&sent.iter().map(|transaction| transaction.encoded_2718().into()).collect::<Vec<_>>());
+        let message = encode_all(&sent);
         assert_eq!(decode(&message), Some(sent));
         for damaged in [&message[..message.len() - 1], &[], &[0xff; 40]] {
             assert_eq!(decode(damaged), None);

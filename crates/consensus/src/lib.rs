@@ -15,6 +15,7 @@ mod block;
 mod ceremony;
 mod committee;
 mod engine;
+pub mod follow;
 mod gossip;
 mod observe;
 mod pace;
@@ -24,7 +25,7 @@ mod tests;
 mod validator;
 mod wire;
 
-pub use application::{LedgerApplication, Node, Scheme, Waiting};
+pub use application::{LedgerApplication, Node, Origin, Scheme, Waiting};
 pub use block::{Context, SealedBlock};
 pub use ceremony::{CeremonyError, generate};
 pub use committee::{Committee, CommitteeError, Identity, MAX_VALIDATORS, NetworkKey};

@@ -3,7 +3,7 @@
 use crate::{
     Committee, CommitteeError, Identity, application::Waiting, engine, observe::Running, pace::Pace, wire::Wire,
 };
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
 use commonware_cryptography::{Signer as _, bls12381::primitives::group::Share};
 use commonware_p2p::AddressableManager as _;
 use rand::CryptoRng;
@@ -49,7 +49,12 @@ pub enum ValidatorError {
 
 /// What keeps signatures of one chain from counting on another.
 pub fn namespace(ledger: &Ledger) -> Vec<u8> {
-    [b"stoa-", ledger.first().hash().as_slice()].concat()
+    namespace_of(ledger.first().hash())
+}
+
+/// The same of the chain that begins with the block of this hash.
+pub(crate) fn namespace_of(first: B256) -> Vec<u8> {
+    [b"stoa-", first.as_slice()].concat()
 }
 
 /// Starts a validator. Returns when its state has joined the ledger. It ends only when the runtime stops.

@@ -1,8 +1,10 @@
+mod certified;
 mod grow;
 mod logs;
 mod proofs;
 mod state_at;
 
+pub use certified::ForeignReceipts;
 pub use grow::InvalidBlock;
 pub use logs::{LogEntry, LogFilter};
 pub use proofs::AccountProof;
@@ -27,7 +29,7 @@ use std::{
 };
 use stoa_base::{Block, Genesis, Receipt};
 use stoa_contract::Natives;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 /// How many final blocks a slow subscriber may lag behind before it misses some.
 const EVENTS: usize = 1024;
@@ -88,6 +90,8 @@ struct Inner {
     pending: Mutex<HashMap<B256, Pending>>,
     recent: Cache<u64, Committed, ByTransactions>,
     events: broadcast::Sender<Committed>,
+    /// Number of the newest block with a certificate.
+    certified: watch::Sender<u64>,
     /// What proofs against past blocks were made from last, by the size of the state's log, newest first.
     past: futures::lock::Mutex<Vec<(u64, Arc<PastState>)>>,
 }
@@ -143,6 +147,7 @@ impl Ledger {
                 block
             }
         };
+        let certified = history.certified(.., true)?.map_or(0, |(number, _)| number);
         let inner = Inner {
             genesis,
             natives: Natives::stoa(),
@@ -154,6 +159,7 @@ impl Ledger {
             pending: Mutex::default(),
             recent: Cache::with_weighter(4096, RECENT_TRANSACTIONS, ByTransactions),
             events: broadcast::Sender::new(EVENTS),
+            certified: watch::Sender::new(certified),
             past: futures::lock::Mutex::default(),
             config,
         };
@@ -212,7 +218,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// If the disk fails or holds something else than was written.
+    /// [`LedgerError::NotKept`] if this node does not keep it; and if the disk fails or holds something else than was written.
     pub fn block(&self, number: u64) -> Result<Option<Committed>, LedgerError> {
         if number > self.head().number() {
             return Ok(None);
@@ -220,7 +226,9 @@ impl Ledger {
         if let Some(committed) = self.inner.recent.get(&number) {
             return Ok(Some(committed));
         }
-        let Some(committed) = self.inner.history.block(number)? else { return Ok(None) };
+        let Some(committed) = self.inner.history.block(number)? else {
+            return Err(LedgerError::NotKept { asked: number, first: self.inner.history.kept_from()? });
+        };
         self.inner.recent.insert(number, committed.clone());
         Ok(Some(committed))
     }
@@ -257,9 +265,13 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// [`LedgerError::TooManyLogs`] if there are more; else as [`block`](Self::block).
+    /// [`LedgerError::TooManyLogs`] if there are more, [`LedgerError::NotKept`] if this node lacks some of the blocks; else as [`block`](Self::block).
     pub fn logs(&self, from: u64, to: u64, filter: &LogFilter, limit: usize) -> Result<Vec<LogEntry>, LedgerError> {
         let to = to.min(self.head().number());
+        let first = self.inner.history.kept_from()?;
+        if from < first {
+            return Err(LedgerError::NotKept { asked: from, first });
+        }
         let mut found = Vec::new();
         let mut look = |number| {
             let Some(committed) = self.block(number)? else { return Ok(()) };

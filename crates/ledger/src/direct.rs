@@ -1,11 +1,12 @@
-//! The ledger driven directly, without consensus: blocks are mined when the caller says so.
+//! The ledger driven directly, without consensus: blocks are mined when the caller says so, or come from elsewhere.
 //!
-//! For contract developers (`stoa dev`) and tests. State can be set by hand, and set back to a snapshot.
+//! For contract developers (`stoa dev`), nodes that follow a chain, and tests. State can be set by hand, and set back to a
+//! snapshot.
 
 use crate::{
     Committed, InvalidBlock, Ledger, LedgerConfig, LedgerError,
     execute::{Change, Changes, Choices, Executed, ExecutionError, Transactions},
-    state::{self, AccountLeaf, Leaf, Runtime, State, Tip, account_key, code_key, slot_key},
+    state::{self, AccountLeaf, Leaf, Runtime, State, StateConfig, Tip, account_key, code_key, slot_key},
     view::{StateSource, as_account},
 };
 use alloy_primitives::{Address, Bytes, U256, keccak256, map::HashMap};
@@ -58,7 +59,25 @@ impl<E: Runtime> Direct<E> {
     ) -> Result<Self, LedgerError> {
         let state_config = state::config(&runtime, "stoa", cache, threads);
         let ledger = Ledger::open(runtime.child("genesis"), genesis, config, state_config.clone()).await?;
+        Self::reopen(runtime, ledger, state_config).await
+    }
+
+    /// Opens the state database of a ledger.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub async fn reopen(runtime: E, ledger: Ledger, state_config: StateConfig) -> Result<Self, LedgerError> {
         let state = <State<E> as DatabaseSet<E>>::init(runtime.child("state"), state_config, None).await;
+        Self::join(runtime, ledger, state).await
+    }
+
+    /// Joins a ledger and its state database.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Damaged`] if they do not belong together.
+    pub async fn join(runtime: E, ledger: Ledger, state: State<E>) -> Result<Self, LedgerError> {
         let number = Tip::of(&*state.read().await).await?.number;
         // Blocks that the state has not seen were never shown to anybody.
         ledger.history().truncate(number)?;
@@ -71,7 +90,7 @@ impl<E: Runtime> Direct<E> {
         &self.ledger
     }
 
-    /// Mines one block on the head. It survives the end of the process only after [`sync`](Self::sync).
+    /// Mines one block on the head, with `context` in its seal. It survives the end of the process only after [`sync`](Self::sync).
     ///
     /// # Errors
     ///
@@ -79,12 +98,13 @@ impl<E: Runtime> Direct<E> {
     pub async fn mine(
         &mut self,
         choices: &Choices,
+        context: Bytes,
         transactions: Box<dyn Transactions + '_>,
         ahead: &[Arc<Recovered>],
     ) -> Result<(Committed, Arc<Changes>), ExecutionError> {
         let parent = self.ledger.head();
         let batch = self.state.new_batches().await;
-        let built = self.ledger.build::<E>(batch, &parent, choices, Bytes::new(), transactions, ahead).await?;
+        let built = self.ledger.build::<E>(batch, &parent, choices, context, transactions, ahead).await?;
         let (block, sealed) = built;
         self.ledger.record(block.hash())?;
         if !self.snapshots.is_empty() {
@@ -96,8 +116,8 @@ impl<E: Runtime> Direct<E> {
     }
 
     /// Executes known blocks on top of the head, each with its transactions and their senders, and checks all that they
-    /// claim. While a block is sealed and written, the next one is executed. They survive the end of the process only
-    /// after [`sync`](Self::sync).
+    /// claim. While a block is sealed and written, the next one is executed. `joined` is told of each. They survive the end
+    /// of the process only after [`sync`](Self::sync).
     ///
     /// # Errors
     ///
@@ -105,6 +125,7 @@ impl<E: Runtime> Direct<E> {
     pub async fn replay(
         &mut self,
         blocks: impl IntoIterator<Item = (Arc<Block>, Vec<Arc<Recovered>>)>,
+        joined: impl Fn(&Committed, &Changes) + Send + 'static,
     ) -> Result<(), InvalidBlock> {
         let (executed, mut waiting) = tokio::sync::mpsc::channel::<(Arc<Block>, Executed)>(1);
         let (ledger, state) = (self.ledger.clone(), self.state.clone());
@@ -114,7 +135,8 @@ impl<E: Runtime> Direct<E> {
                 let sealed = ledger.seal_known(batch, &block, &executed).await?;
                 ledger.record(block.hash())?;
                 state.apply(sealed).await;
-                ledger.publish(block.hash())?;
+                let (committed, changes) = ledger.publish(block.hash())?;
+                joined(&committed, &changes);
             }
             Ok(())
         });
@@ -133,8 +155,8 @@ impl<E: Runtime> Direct<E> {
             Ok(())
         };
         let outcome: Result<(), InvalidBlock> = execute.await;
-        let joined = joining.await.map_err(|error| LedgerError::Storage(format!("the replay was stopped: {error}")));
-        let outcome = joined?.and(outcome);
+        let joining = joining.await.map_err(|error| LedgerError::Storage(format!("the replay was stopped: {error}")));
+        let outcome = joining?.and(outcome);
         // What was executed and did not join the chain is no longer of use.
         self.ledger.forget_pending();
         outcome

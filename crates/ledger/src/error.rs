@@ -17,6 +17,14 @@ pub enum LedgerError {
         /// The oldest block whose state can be read.
         oldest: u64,
     },
+    /// The block is not kept here: the state was taken over from another node at a later one.
+    #[error("block {asked} is not kept by this node, the oldest after it is block {first}: ask another node")]
+    NotKept {
+        /// The number asked for.
+        asked: u64,
+        /// The first block after it that is kept.
+        first: u64,
+    },
     /// Proofs at a past block would take too long.
     #[error(
         "the state at that block cannot be proven any more: {operations} entries would have to be read again, at most \

@@ -247,7 +247,7 @@ impl Summary {
         let worth_it = transactions.len() >= WORTH_A_THREAD;
         let (done, result) = std::sync::mpsc::sync_channel(1);
         let compute = move || Self {
-            transactions_root: merkle_root(transactions.iter().map(|tx| Digest(tx.tx_hash().0))),
+            transactions_root: transactions_root(transactions.iter().map(|tx| *tx.tx_hash())),
             receipts_root: merkle_root(receipts.iter().map(receipt_digest)),
             logs_bloom: bloom(&receipts),
         };
@@ -477,8 +477,13 @@ pub fn receipt_digest(receipt: &Receipt) -> Digest {
     Digest(sha2::Sha256::digest(alloy_rlp::encode(receipt)).into())
 }
 
+/// The root of transactions, given their hashes in order.
+pub fn transactions_root(hashes: impl ExactSizeIterator<Item = B256>) -> B256 {
+    merkle_root(hashes.map(|hash| Digest(hash.0)))
+}
+
 /// The logs' bloom filter as Ethereum computes it. Hashes each address and topic once.
-fn bloom(receipts: &[Receipt]) -> Bloom {
+pub(crate) fn bloom(receipts: &[Receipt]) -> Bloom {
     let mut seen = HashMap::<Bytes, ()>::default();
     let mut bloom = Bloom::ZERO;
     let mut add = |bytes: &[u8]| {

@@ -9,6 +9,8 @@ use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header, constants::EMPTY_WITHDRAWAL
 use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
 use alloy_primitives::{B256, Bytes, U256, keccak256};
 use commonware_glue::stateful::db::DatabaseSet;
+use commonware_runtime::{Runner as _, deterministic};
+use std::num::NonZeroUsize;
 use stoa_base::{Block, Committee, Genesis, Seal};
 
 /// The values that a genesis file puts into the state.
@@ -52,6 +54,20 @@ fn block(genesis: &Genesis, state_root: B256, seal: Seal) -> Block {
         ..Header::default()
     };
     Block::new(header, seal, Vec::new())
+}
+
+/// The hash of the first block of a chain, which nothing need be stored for. Blocking.
+///
+/// # Errors
+///
+/// If there is no memory for it.
+pub fn first_hash(genesis: &Genesis) -> Result<B256, LedgerError> {
+    let genesis = genesis.clone();
+    deterministic::Runner::default().start(async move |runtime| {
+        let config = state::config(&runtime, "first", 1 << 20, NonZeroUsize::MIN);
+        let state = <State<_> as DatabaseSet<_>>::init(runtime, config, None).await;
+        Ok(first_block(&state, &genesis).await?.hash())
+    })
 }
 
 /// The first block. Its state is written if the state database is empty.

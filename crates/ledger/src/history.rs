@@ -15,9 +15,14 @@
 //! | transactions | 8 bytes of the transaction's hash, number, position | - |
 //! | logs | 8 bytes of the hash of address or topic, number | - |
 //! | undo | 8 bytes of a state key that the block changed, number | - |
+//! | certificates | number | what a quorum has signed of the block |
 //! | meta | "genesis" | the genesis file (JSON) |
 //! | meta | "indexed" | number of the newest indexed block |
 //! | meta | "forgotten" | number of the newest block whose old values are gone |
+//! | meta | "kept" | number of the block from which on all are there; 0 if it is missing |
+//! | meta | "syncing" | there while the state is being taken over from a peer, and is of no use |
+//!
+//! A node that took over its state from a peer has block 0, then those from some way before that state on.
 
 mod encoding;
 mod index;
@@ -41,6 +46,7 @@ use index::ForgetOld;
 use parking_lot::{Condvar, Mutex, RwLock};
 use std::{
     collections::BTreeSet,
+    ops::{Bound, RangeBounds},
     path::Path,
     sync::{
         Arc,
@@ -80,6 +86,7 @@ struct Store {
     transactions: Keyspace,
     logs: Keyspace,
     undo: Keyspace,
+    certificates: Keyspace,
     meta: Keyspace,
     tail: RwLock<Tail>,
     /// Of how many blocks back the state can be read.
@@ -140,6 +147,7 @@ impl History {
             transactions: ranges("transactions")?,
             logs: ranges("logs")?,
             undo: ranges("undo")?,
+            certificates: small("certificates")?,
             meta: small("meta")?,
             database,
             tail: RwLock::new(Tail::new(limits)),
@@ -352,6 +360,48 @@ impl History {
         }))
     }
 
+    /// From this block on all are kept.
+    pub(crate) fn kept_from(&self) -> Result<u64, LedgerError> {
+        Ok(self.store.noted("kept")?.unwrap_or(0))
+    }
+
+    /// Keeps a block's certificate.
+    pub(crate) fn certify(&self, number: u64, certificate: &[u8]) -> Result<(), LedgerError> {
+        self.store.certificates.insert(number.to_be_bytes(), certificate).map_err(failed)
+    }
+
+    /// The first block in `range` that has a certificate, or the last.
+    pub(crate) fn certified(
+        &self,
+        range: impl RangeBounds<u64>,
+        last: bool,
+    ) -> Result<Option<(u64, Vec<u8>)>, LedgerError> {
+        let bound = |bound: Bound<&u64>| bound.map(|number| number.to_be_bytes());
+        let range = (bound(range.start_bound()), bound(range.end_bound()));
+        let mut entries = self.store.certificates.range(range);
+        let entry = if last { entries.next_back() } else { entries.next() };
+        let Some(entry) = entry else { return Ok(None) };
+        let (key, certificate) = entry.into_inner().map_err(failed)?;
+        Ok(Some((number_of(&key)?, certificate.to_vec())))
+    }
+
+    /// Notes that the state is about to be taken over from a peer.
+    pub(crate) fn begin_sync(&self) -> Result<(), LedgerError> {
+        self.store.meta.insert("syncing", []).map_err(failed)?;
+        self.store.database.persist(PersistMode::SyncAll).map_err(failed)
+    }
+
+    /// Whether the state was being taken over from a peer, and is of no use yet.
+    pub(crate) fn is_syncing(&self) -> Result<bool, LedgerError> {
+        self.store.meta.contains_key("syncing").map_err(failed)
+    }
+
+    /// Goes on from blocks without gaps whose last one's state was taken over from a peer.
+    pub(crate) fn restart(&self, blocks: Vec<Committed>) -> Result<(), LedgerError> {
+        self.settle()?;
+        self.store.restart(blocks)
+    }
+
     /// Bytes on disk.
     pub(crate) fn disk_space(&self) -> u64 {
         self.store.database.disk_space().unwrap_or(0)
@@ -451,6 +501,33 @@ impl Store {
         Ok(())
     }
 
+    fn restart(&self, blocks: Vec<Committed>) -> Result<(), LedgerError> {
+        let numbers = |committed: &Committed| committed.block.number();
+        let (Some(oldest), Some(newest)) = (blocks.first().map(numbers), blocks.last().map(numbers)) else {
+            return Ok(());
+        };
+        let recent = |committed| Recent { committed, changes: Arc::default() };
+        let blocks = blocks.into_iter().map(recent).collect::<Vec<_>>();
+        self.ingest_blocks(&blocks)?;
+        let mut batch = self.database.batch();
+        for Recent { committed, .. } in &blocks {
+            let key = committed.block.number().to_be_bytes();
+            batch.insert(&self.blocks, key, encoding::block(committed));
+            batch.insert(&self.receipts, key, alloy_rlp::encode(&*committed.receipts));
+            batch.insert(&self.hashes, committed.block.hash().0, key);
+        }
+        batch.insert(&self.meta, "indexed", newest.to_be_bytes());
+        batch.insert(&self.meta, "forgotten", newest.to_be_bytes());
+        batch.insert(&self.meta, "kept", oldest.to_be_bytes());
+        batch.remove(&self.meta, "syncing");
+        batch.durability(Some(PersistMode::SyncAll)).commit().map_err(failed)?;
+        self.forgotten.store(newest, Ordering::Relaxed);
+        let mut tail = self.tail.write();
+        tail.clear();
+        blocks.into_iter().next_back().into_iter().for_each(|newest| tail.push(newest));
+        Ok(())
+    }
+
     fn truncate(&self, number: u64) -> Result<(), LedgerError> {
         let mut tail = self.tail.write();
         let indexed = self.indexed()?;
@@ -468,6 +545,7 @@ impl Store {
                 batch.remove(&self.receipts, key);
                 batch.remove(&self.changes, key);
                 batch.remove(&self.hashes, recent.committed.block.hash().0);
+                batch.remove(&self.certificates, key);
             }
             if indexed.is_some_and(|indexed| indexed > down_to) {
                 batch.insert(&self.meta, "indexed", down_to.to_be_bytes());

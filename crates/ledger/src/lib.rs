@@ -14,7 +14,10 @@ pub mod state;
 mod tests;
 mod view;
 
-pub use chain::{AccountProof, Committed, InvalidBlock, Ledger, LedgerConfig, LogEntry, LogFilter, Sender, StateAt};
+pub use chain::{
+    AccountProof, Committed, ForeignReceipts, InvalidBlock, Ledger, LedgerConfig, LogEntry, LogFilter, Sender, StateAt,
+};
 pub use direct::{Direct, Set};
 pub use error::LedgerError;
 pub use fees::next_base_fee;
+pub use genesis::first_hash;

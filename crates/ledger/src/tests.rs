@@ -73,7 +73,7 @@ async fn mine<E: crate::state::Runtime>(chain: &mut Direct<E>, transactions: Vec
     let mut refused = Vec::new();
     let timestamp = chain.ledger().head().header().timestamp + 1;
     let ahead = transactions.clone();
-    let (block, _) = chain.mine(&choices(timestamp), Box::new(List(transactions, &mut refused)), &ahead).await.unwrap();
+    let (block, _) = chain.mine(&choices(timestamp), Default::default(), Box::new(List(transactions, &mut refused)), &ahead).await.unwrap();
     assert_eq!(refused, []);
     block
 }
@@ -265,7 +265,7 @@ fn a_transaction_that_breaks_a_rule_is_left_out_of_a_built_block() {
             transfer(&signer(0), 0, RECIPIENT, 1),
         ];
         let mut refused = Vec::new();
-        let (block, _) = chain.mine(&choices(1_700_000_001), Box::new(List(list, &mut refused)), &[]).await.unwrap();
+        let (block, _) = chain.mine(&choices(1_700_000_001), Default::default(), Box::new(List(list, &mut refused)), &[]).await.unwrap();
         assert_eq!(block.receipts.len(), 1);
         assert_eq!(refused.len(), 2);
     });
@@ -302,14 +302,14 @@ fn known_blocks_are_executed_again_and_a_false_one_is_refused() {
     deterministic::Runner::seeded(2).start(async |runtime| {
         let folder = tempfile::tempdir().unwrap();
         let mut chain = open(runtime, folder.path()).await;
-        chain.replay(known[..2].to_vec()).await.unwrap();
+        chain.replay(known[..2].to_vec(), |_, _| {}).await.unwrap();
         // The fourth pays somebody else than its block says.
         let mut forged = known[2..].to_vec();
         forged[1].1 = vec![transfer(&signer(0), 3, Address::repeat_byte(0xbb), 7)];
-        let refused = chain.replay(forged).await.unwrap_err();
+        let refused = chain.replay(forged, |_, _| {}).await.unwrap_err();
         assert!(matches!(refused, crate::InvalidBlock::Mismatch { .. }), "{refused}");
         assert_eq!(chain.ledger().head(), known[2].0);
-        chain.replay(known[3..].to_vec()).await.unwrap();
+        chain.replay(known[3..].to_vec(), |_, _| {}).await.unwrap();
         assert_eq!(chain.ledger().head(), known[5].0);
         for number in 0..=6 {
             proves_the_past(chain.ledger(), number, U256::from(7 * number)).await;

@@ -1,7 +1,7 @@
 //! A ledger for contract developers, driven without consensus: a block per transaction, or when asked.
 
 use crate::waiting::{Head, Mempool};
-use alloy_primitives::{Address, B256, map::HashMap};
+use alloy_primitives::{Address, B256, Bytes, map::HashMap};
 use alloy_signer_local::PrivateKeySigner;
 use eyre::WrapErr as _;
 use parking_lot::Mutex;
@@ -93,7 +93,7 @@ impl<E: Runtime> Node<E> {
         let gas = choices.gas_limit.unwrap_or(head.header().gas_limit);
         let list = self.mempool.best(choices.base_fee.unwrap_or(next), gas, &HashMap::default());
         let mut block = Block { list: list.clone().into_iter(), skipped: Vec::new(), invalid: Vec::new() };
-        let (committed, changes) = direct.mine(choices, Box::new(&mut block), &list).await?;
+        let (committed, changes) = direct.mine(choices, Bytes::new(), Box::new(&mut block), &list).await?;
         for hash in &block.invalid {
             self.pool.remove(hash);
         }

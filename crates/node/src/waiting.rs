@@ -7,7 +7,7 @@ use futures::{Stream, StreamExt as _, stream};
 use rayon::prelude::*;
 use std::sync::{Arc, OnceLock};
 use stoa_base::{Recovered, Transaction};
-use stoa_consensus::Waiting;
+use stoa_consensus::{Origin, Waiting};
 use stoa_ledger::{
     Committed, Ledger,
     execute::{Changes, Refusal},
@@ -48,11 +48,11 @@ pub(crate) struct Mempool {
     /// Missing until the state that it checks against has joined the ledger.
     pool: Arc<OnceLock<Pool>>,
     opened: Arc<Notify>,
-    /// Messages of other validators that are being taken in.
+    /// Messages of other nodes that are being taken in.
     taking: Arc<Semaphore>,
 }
 
-/// How many messages of other validators are taken in at a time: what is beyond is theirs to propose.
+/// How many messages of other nodes are taken in at a time: what is beyond is theirs to propose.
 const TAKING: usize = 32;
 
 impl Default for Mempool {
@@ -136,10 +136,10 @@ impl Waiting for Mempool {
         stream::once(open).flat_map(move |given| stream::unfold(given, next))
     }
 
-    fn take(&self, transactions: Vec<Transaction>) {
+    fn take(&self, transactions: Vec<Transaction>, from: Origin) {
         let Some(pool) = self.pool.get().cloned() else { return };
         let Ok(place) = self.taking.clone().try_acquire_owned() else {
-            tracing::debug!(count = transactions.len(), "too many transactions of other validators at once");
+            tracing::debug!(count = transactions.len(), "too many transactions of other nodes at once");
             return;
         };
         // The state is read for senders that are not known.
@@ -148,11 +148,17 @@ impl Waiting for Mempool {
             transactions.into_par_iter().for_each(|transaction| {
                 let hash = *transaction.tx_hash();
                 let taken = match transaction.try_into_recovered() {
-                    Ok(recovered) => pool.add_from_peer(recovered).map_err(|error| error.to_string()),
+                    Ok(recovered) => {
+                        let added = match from {
+                            Origin::Validator => pool.add_from_peer(recovered),
+                            Origin::Follower => pool.add(recovered),
+                        };
+                        added.map_err(|error| error.to_string())
+                    }
                     Err(_) => Err("its signature is no signature".to_owned()),
                 };
                 if let Err(why) = taken {
-                    tracing::debug!(%hash, why, "a transaction of another validator is not taken in");
+                    tracing::debug!(%hash, why, "a transaction of another node is not taken in");
                 }
             });
         });

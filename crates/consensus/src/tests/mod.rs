@@ -2,7 +2,7 @@ mod faults;
 mod network;
 mod validator;
 
-use crate::Waiting;
+use crate::{Origin, Waiting};
 use alloy_consensus::transaction::SignerRecoverable as _;
 use alloy_consensus::{SignableTransaction, Transaction as _, TxLegacy, transaction::Recovered as AlloyRecovered};
 use alloy_primitives::{Address, B256, TxKind, U256, map::HashMap};
@@ -64,7 +64,7 @@ impl Waiting for List {
         stream::iter(given).chain(stream::pending())
     }
 
-    fn take(&self, transactions: Vec<Transaction>) {
+    fn take(&self, transactions: Vec<Transaction>, _: Origin) {
         for transaction in transactions {
             let sender = transaction.recover_signer().unwrap();
             self.add(Arc::new(Recovered::new_unchecked(transaction, sender)));

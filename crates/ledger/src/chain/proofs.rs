@@ -3,9 +3,9 @@
 use super::Ledger;
 use crate::{
     LedgerError,
-    state::{self, Key, KeyProof, Leaf, PastState, Runtime, State, account_key, slot_key},
+    state::{self, Key, KeyProof, Leaf, PastState, Runtime, State, SyncRequest, account_key, slot_key},
 };
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, Bytes, U256};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use stoa_base::{Block, Seal};
@@ -29,6 +29,7 @@ pub(super) trait StateReader: Send + Sync {
     fn get(&self, key: Key) -> BoxFuture<'_, Result<Option<Leaf>, LedgerError>>;
     fn prove<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<(state::Tip, Vec<KeyProof>), LedgerError>>;
     fn past<'a>(&'a self, seal: &'a Seal) -> BoxFuture<'a, Result<PastState, LedgerError>>;
+    fn serve_sync(&self, request: SyncRequest) -> BoxFuture<'_, Result<Bytes, LedgerError>>;
     fn prove_past<'a>(
         &'a self,
         past: &'a PastState,
@@ -50,6 +51,10 @@ impl<E: Runtime> StateReader for State<E> {
 
     fn past<'a>(&'a self, seal: &'a Seal) -> BoxFuture<'a, Result<PastState, LedgerError>> {
         Box::pin(PastState::read(self, seal))
+    }
+
+    fn serve_sync(&self, request: SyncRequest) -> BoxFuture<'_, Result<Bytes, LedgerError>> {
+        Box::pin(state::serve(self, request))
     }
 
     fn prove_past<'a>(

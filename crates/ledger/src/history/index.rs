@@ -27,16 +27,7 @@ impl Store {
         let Some(newest) = blocks.last().map(Recent::number) else { return Ok(()) };
         self.database.persist(PersistMode::SyncData).map_err(failed)?;
 
-        let transactions = blocks.iter().flat_map(|recent| {
-            let transactions = recent.committed.block.transactions().iter().enumerate();
-            transactions.map(|(at, transaction)| transaction_key(transaction, recent.number(), at))
-        });
-        ingest(&self.transactions, transactions.collect())?;
-        let logs = blocks.iter().flat_map(|recent| {
-            let keys = log_keys(&recent.committed.receipts).into_iter();
-            keys.map(|key| with_number(&key, recent.number()))
-        });
-        ingest(&self.logs, logs.collect())?;
+        self.ingest_blocks(&blocks)?;
         let before = self.forgotten();
         let forgotten = newest.saturating_sub(self.window).max(before);
         let undo = blocks.iter().flat_map(|recent| {
@@ -56,6 +47,20 @@ impl Store {
         batch.commit().map_err(failed)?;
         self.tail.write().drop_up_to(newest);
         Ok(())
+    }
+
+    /// Adds blocks to the indices of transactions and logs.
+    pub(super) fn ingest_blocks(&self, blocks: &[Recent]) -> Result<(), LedgerError> {
+        let transactions = blocks.iter().flat_map(|recent| {
+            let transactions = recent.committed.block.transactions().iter().enumerate();
+            transactions.map(|(at, transaction)| transaction_key(transaction, recent.number(), at))
+        });
+        ingest(&self.transactions, transactions.collect())?;
+        let logs = blocks.iter().flat_map(|recent| {
+            let keys = log_keys(&recent.committed.receipts).into_iter();
+            keys.map(|key| with_number(&key, recent.number()))
+        });
+        ingest(&self.logs, logs.collect())
     }
 
     /// Takes a block out of the indices.

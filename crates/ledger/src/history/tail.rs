@@ -87,6 +87,11 @@ impl Tail {
         Some(recent)
     }
 
+    /// Drops all blocks, of which none waits to be written.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.limits);
+    }
+
     /// Drops the blocks up to `number`.
     pub(super) fn drop_up_to(&mut self, number: u64) {
         while self.oldest().is_some_and(|oldest| oldest <= number) {

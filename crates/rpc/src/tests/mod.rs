@@ -134,7 +134,7 @@ pub(crate) async fn mine<E: Runtime>(
     choices: &Choices,
 ) -> Result<Committed, ExecutionError> {
     let base_fee = choices.base_fee.unwrap_or_else(|| direct.ledger().next_block_env().basefee);
-    let (committed, _) = direct.mine(choices, Box::new(FromPool(pool.best(base_fee))), &[]).await?;
+    let (committed, _) = direct.mine(choices, Default::default(), Box::new(FromPool(pool.best(base_fee))), &[]).await?;
     let head = Head(direct.ledger().clone());
     let changed = committed.senders.iter().map(|sender| {
         let account = head.account(*sender).unwrap();

@@ -1,0 +1,145 @@
+//! What followers ask, and how answers are written.
+
+use super::check::Certificate;
+use crate::{block::SealedBlock, gossip};
+use alloy_primitives::Bytes;
+use alloy_rlp::{RlpDecodable, RlpEncodable};
+use commonware_codec::{Copying, Decode as _, DecodeExt as _, Encode as _};
+use stoa_base::{Receipt, Transaction};
+use stoa_ledger::state::{self, SyncRequest};
+
+/// The most bytes of a request.
+pub const MOST_REQUEST: usize = 1 << 20;
+
+/// The most bytes of a genesis file.
+pub(super) const MOST_GENESIS: usize = 16 << 20;
+
+/// The most bytes of blocks in an answer. So many are given only where no earlier block has a certificate.
+pub(super) const MOST_BLOCKS: usize = 64 << 20;
+
+/// What a follower asks.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// The genesis file (JSON).
+    Genesis,
+    /// The newest block that has a certificate, with it.
+    Tip,
+    /// Blocks from this one on, the last with a certificate. Answered when there are any, or after a while.
+    Blocks {
+        /// Number of the first.
+        from: u64,
+    },
+    /// Blocks up to this one with their receipts.
+    Past {
+        /// Number of the last.
+        to: u64,
+        /// How many are wanted at most.
+        count: u64,
+    },
+    /// Operations of the state's log.
+    State(SyncRequest),
+    /// Transactions to pass on to the validators.
+    Transactions(Vec<Transaction>),
+}
+
+impl Request {
+    /// The bytes that are sent.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Genesis => vec![0],
+            Self::Tip => vec![1],
+            Self::Blocks { from } => [&[2][..], &from.to_be_bytes()].concat(),
+            Self::Past { to, count } => [&[3][..], &to.to_be_bytes(), &count.to_be_bytes()].concat(),
+            Self::State(request) => [&[4][..], &request.encode()].concat(),
+            Self::Transactions(transactions) => [&[5][..], &gossip::encode_all(transactions)].concat(),
+        }
+    }
+
+    /// Reads what came; `None` if it is no request.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (tag, rest) = bytes.split_first()?;
+        let number = |bytes: &[u8]| bytes.try_into().ok().map(u64::from_be_bytes);
+        match tag {
+            0 if rest.is_empty() => Some(Self::Genesis),
+            1 if rest.is_empty() => Some(Self::Tip),
+            2 => Some(Self::Blocks { from: number(rest)? }),
+            3 => {
+                let (to, count) = rest.split_first_chunk::<8>()?;
+                Some(Self::Past { to: u64::from_be_bytes(*to), count: number(count)? })
+            }
+            4 => state::decode_request(rest).ok().map(Self::State),
+            5 => gossip::decode(rest).map(Self::Transactions),
+            _ => None,
+        }
+    }
+}
+
+/// Blocks without gaps, and the certificate of the last.
+#[derive(RlpEncodable, RlpDecodable)]
+pub(super) struct Blocks {
+    pub(super) blocks: Vec<Bytes>,
+    /// Empty if there are no blocks.
+    pub(super) certificate: Bytes,
+}
+
+impl Blocks {
+    pub(super) fn new(blocks: &[SealedBlock], certificate: Bytes) -> Self {
+        let blocks = blocks.iter().map(|block| block.encode().to_vec().into());
+        Self { blocks: blocks.collect(), certificate }
+    }
+
+    /// Blocks of at most `most` bytes, and the certificate; `None` if that is not what these are.
+    pub(super) fn read(bytes: &[u8], most: usize) -> Option<(Vec<SealedBlock>, Option<Certificate>)> {
+        let Self { blocks, certificate } = decode(bytes)?;
+        let block = |bytes: &Bytes| SealedBlock::decode_cfg(Copying(bytes), &most).ok();
+        let blocks = blocks.iter().map(block).collect::<Option<Vec<_>>>()?;
+        if blocks.is_empty() {
+            return Some((blocks, None));
+        }
+        Some((blocks, Some(Certificate::decode(Copying(&certificate)).ok()?)))
+    }
+}
+
+/// A block and the receipts that it led to.
+#[derive(RlpEncodable, RlpDecodable)]
+pub(super) struct Past {
+    pub(super) block: Bytes,
+    pub(super) receipts: Vec<Receipt>,
+}
+
+impl Past {
+    pub(super) fn read(bytes: &[u8], most: usize) -> Option<Vec<(SealedBlock, Vec<Receipt>)>> {
+        let past = decode::<Vec<Self>>(bytes)?;
+        let read = |past: Self| Some((SealedBlock::decode_cfg(Copying(&past.block), &most).ok()?, past.receipts));
+        past.into_iter().map(read).collect()
+    }
+}
+
+fn decode<T: alloy_rlp::Decodable>(mut bytes: &[u8]) -> Option<T> {
+    let decoded = T::decode(&mut bytes).ok()?;
+    bytes.is_empty().then_some(decoded)
+}
+
+/// An answer as it is sent: whether there is one, then it or the reason.
+pub(super) fn encode_answer(answer: Result<Vec<u8>, String>) -> Vec<u8> {
+    match answer {
+        Ok(bytes) => [&[0][..], &bytes].concat(),
+        Err(why) => [&[1][..], why.as_bytes()].concat(),
+    }
+}
+
+/// Reads what [`encode_answer`] wrote; `None` if it did not write this.
+pub(super) fn decode_answer(bytes: &[u8]) -> Option<Result<&[u8], String>> {
+    match bytes.split_first()? {
+        (0, answer) => Some(Ok(answer)),
+        // It is for a log: nothing that would not fit there.
+        (1, why) => Some(Err(String::from_utf8_lossy(why).chars().filter(|c| !c.is_control()).take(200).collect())),
+        _ => None,
+    }
+}
+
+pub(super) fn encode<T: alloy_rlp::Encodable>(value: &T) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(value.length());
+    value.encode(&mut bytes);
+    bytes
+}

@@ -1,0 +1,186 @@
+//! Nodes that a follower asks, and what it has come to think of each.
+
+use super::{
+    Lie, Request,
+    messages::decode_answer,
+};
+use commonware_runtime::Clock;
+use futures::FutureExt as _;
+use parking_lot::Mutex;
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+/// How long a peer that was caught is not asked any more.
+const DROPPED: Duration = Duration::from_secs(600);
+
+/// How long one that did not answer is left alone, at first and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+
+/// The way to other nodes. Cheap to clone.
+pub trait Link: Clone + Send + Sync + 'static {
+    /// How many peers there are.
+    fn count(&self) -> usize;
+
+    /// What a peer is called in messages to people.
+    fn name(&self, peer: usize) -> String;
+
+    /// Sends a request to a peer and brings its answer, of at most `most` bytes.
+    fn ask(
+        &self,
+        peer: usize,
+        request: Vec<u8>,
+        most: usize,
+    ) -> impl Future<Output = Result<Vec<u8>, String>> + Send + use<Self>;
+}
+
+/// Why a peer gave no answer.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Failure {
+    /// It cannot be reached, or took too long.
+    #[error("{0}")]
+    Unreachable(String),
+    /// It does not have what was asked for.
+    #[error("it refuses: {0}")]
+    Refused(String),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Standing {
+    /// Not asked before this.
+    until: Option<SystemTime>,
+    /// How often it has failed in a row.
+    failures: u32,
+    /// What it was caught with.
+    lie: Option<Lie>,
+    /// Blocks that it said it did not have, and when.
+    denied: BTreeMap<u64, SystemTime>,
+}
+
+/// How it stands with a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerStatus {
+    /// Key and address.
+    pub name: String,
+    /// Whether it is asked at present.
+    pub used: bool,
+    /// What it was caught with, if it is left for that.
+    pub lie: Option<Lie>,
+}
+
+/// The peers of a follower. Cheap to clone.
+#[derive(Clone)]
+pub struct Peers<L> {
+    link: L,
+    standing: Arc<Mutex<Vec<Standing>>>,
+}
+
+impl<L: Link> Peers<L> {
+    /// All that a link leads to.
+    pub fn new(link: L) -> Self {
+        let standing = vec![Standing::default(); link.count()];
+        Self { link, standing: Arc::new(Mutex::new(standing)) }
+    }
+
+    /// What a peer is called.
+    pub(super) fn name(&self, peer: usize) -> String {
+        self.link.name(peer)
+    }
+
+    /// How it stands with each.
+    pub fn status(&self, now: SystemTime) -> Vec<PeerStatus> {
+        let standing = self.standing.lock();
+        let status = |(peer, standing): (usize, &Standing)| {
+            let used = standing.until.is_none_or(|until| until <= now);
+            PeerStatus { name: self.link.name(peer), used, lie: standing.lie.clone().filter(|_| !used) }
+        };
+        standing.iter().enumerate().map(status).collect()
+    }
+
+    /// Those that may be asked, from `first` on in a circle.
+    pub(super) fn usable(&self, now: SystemTime, first: usize) -> Vec<usize> {
+        let standing = self.standing.lock();
+        let count = standing.len().max(1);
+        let circle = (0..standing.len()).map(|step| (first + step) % count);
+        circle.filter(|peer| standing[*peer].until.is_none_or(|until| until <= now)).collect()
+    }
+
+    /// Asks a peer, and waits so long for its answer.
+    pub(super) async fn ask(
+        &self,
+        clock: &impl Clock,
+        peer: usize,
+        request: &Request,
+        most: usize,
+        patience: Duration,
+    ) -> Result<Vec<u8>, Failure> {
+        let answer = self.link.ask(peer, request.encode(), most);
+        let answer = futures::select_biased! {
+            answer = Box::pin(answer).fuse() => answer,
+            () = Box::pin(clock.sleep(patience)).fuse() => Err("it does not answer in time".to_owned()),
+        };
+        let answered = match answer {
+            Ok(bytes) => match decode_answer(&bytes) {
+                Some(Ok(answer)) => Ok(answer.to_vec()),
+                Some(Err(why)) => Err(Failure::Refused(why)),
+                None => {
+                    self.caught(clock.current(), peer, Lie::Malformed);
+                    Err(Failure::Unreachable("its answer is none".into()))
+                }
+            },
+            Err(why) => Err(Failure::Unreachable(why)),
+        };
+        match &answered {
+            Ok(_) => self.standing.lock()[peer].failures = 0,
+            Err(failure) => self.failed(clock.current(), peer, failure),
+        }
+        answered
+    }
+
+    fn failed(&self, now: SystemTime, peer: usize, why: &Failure) {
+        tracing::debug!(peer = self.link.name(peer), %why, "a peer gives no answer");
+        let mut standing = self.standing.lock();
+        let standing = &mut standing[peer];
+        let pause = PAUSE.0.saturating_mul(1 << standing.failures.min(10)).min(PAUSE.1);
+        standing.failures += 1;
+        standing.until = Some(standing.until.unwrap_or(now).max(now + pause));
+    }
+
+    /// A peer was caught: it is left.
+    pub(super) fn caught(&self, now: SystemTime, peer: usize, lie: Lie) {
+        tracing::warn!(peer = self.link.name(peer), %lie, "a peer is left");
+        let mut standing = self.standing.lock();
+        standing[peer].until = Some(now + DROPPED);
+        standing[peer].lie = Some(lie);
+    }
+
+    /// A peer said that there is no block of this number yet.
+    pub(super) fn denied(&self, now: SystemTime, peer: usize, number: u64) {
+        let mut standing = self.standing.lock();
+        let denied = &mut standing[peer].denied;
+        denied.insert(number, now);
+        while denied.len() > 16 {
+            denied.pop_first();
+        }
+    }
+
+    /// There is a block of this number, made at this time: whoever said later that there is none kept it back.
+    pub(super) fn made(&self, now: SystemTime, number: u64, made: SystemTime) {
+        let keeping = {
+            let mut standing = self.standing.lock();
+            let said = |standing: &mut Standing| standing.denied.remove(&number);
+            let said = standing.iter_mut().map(said).enumerate().collect::<Vec<_>>();
+            let later = |(peer, said): (usize, Option<SystemTime>)| (said? > made + TRAVEL).then_some(peer);
+            said.into_iter().filter_map(later).collect::<Vec<_>>()
+        };
+        for peer in keeping {
+            self.caught(now, peer, Lie::Withheld(number));
+        }
+    }
+}
+
+/// How long a block may take to everywhere.
+const TRAVEL: Duration = Duration::from_secs(5);

@@ -1,0 +1,153 @@
+//! What a node gives to those that follow it.
+
+use super::messages::{Blocks, MOST_BLOCKS, MOST_GENESIS, Past, Request, encode, encode_answer};
+use crate::{
+    application::{Origin, Waiting},
+    block::SealedBlock,
+};
+use alloy_primitives::Bytes;
+use commonware_codec::{Encode as _, EncodeSize as _};
+use futures::FutureExt as _;
+use std::time::Duration;
+use stoa_ledger::{Committed, Ledger, LedgerError, state::Runtime};
+
+/// How long somebody who asks for a block that there is not yet waits for it.
+pub(super) const WAIT: Duration = Duration::from_secs(10);
+
+/// Bytes of blocks in an answer, about.
+const BYTES: usize = 4 << 20;
+
+/// The most blocks in an answer.
+const BLOCKS: u64 = 4096;
+
+/// Answers followers. Cheap to clone.
+pub struct Server<E, W> {
+    runtime: E,
+    ledger: Ledger,
+    waiting: W,
+    genesis: Bytes,
+}
+
+impl<E: Runtime, W: Waiting> Clone for Server<E, W> {
+    fn clone(&self) -> Self {
+        Self {
+            runtime: self.runtime.child("again"),
+            ledger: self.ledger.clone(),
+            waiting: self.waiting.clone(),
+            genesis: self.genesis.clone(),
+        }
+    }
+}
+
+impl<E: Runtime, W: Waiting> Server<E, W> {
+    /// Serves this chain, and passes transactions on to these.
+    ///
+    /// # Panics
+    ///
+    /// If the genesis file is too large for followers.
+    pub fn new(runtime: E, ledger: Ledger, waiting: W) -> Self {
+        let genesis = serde_json::to_vec(ledger.genesis()).expect("what was read from JSON can be written as it");
+        assert!(genesis.len() < MOST_GENESIS, "the genesis file is too large for followers");
+        Self { runtime, ledger, waiting, genesis: genesis.into() }
+    }
+
+    /// The answer to a request. Waits up to some seconds if it is for a block to come.
+    pub async fn answer(&self, request: &[u8]) -> Vec<u8> {
+        let Some(request) = Request::decode(request) else {
+            return encode_answer(Err("this is no request".into()));
+        };
+        let answer = match request {
+            Request::Genesis => Ok(self.genesis.to_vec()),
+            Request::State(request) => self.ledger.serve_sync(request).await.map(|bytes| bytes.to_vec()),
+            Request::Transactions(transactions) => {
+                self.waiting.take(transactions, Origin::Follower);
+                Ok(Vec::new())
+            }
+            Request::Tip => self.read(|ledger| tip(&ledger)).await,
+            Request::Blocks { from } => {
+                self.wait(from).await;
+                self.read(move |ledger| blocks(&ledger, from)).await
+            }
+            Request::Past { to, count } => self.read(move |ledger| past(&ledger, to, count)).await,
+        };
+        encode_answer(answer.map_err(|error| match error {
+            LedgerError::Storage(_) | LedgerError::Damaged(_) => {
+                tracing::debug!(%error, "a follower cannot be answered");
+                "it is not kept here".to_owned()
+            }
+            other => other.to_string(),
+        }))
+    }
+
+    /// Reads the ledger on a thread that may block.
+    async fn read<F>(&self, read: F) -> Result<Vec<u8>, LedgerError>
+    where
+        F: FnOnce(Ledger) -> Result<Vec<u8>, LedgerError> + Send + 'static,
+    {
+        let ledger = self.ledger.clone();
+        let reading = self.runtime.child("read").shared(true).spawn(async move |_| read(ledger));
+        reading.await.unwrap_or_else(|error| Err(LedgerError::Storage(error.to_string())))
+    }
+
+    /// Waits until there is a block from `from` on with a certificate, for a while.
+    async fn wait(&self, from: u64) {
+        let mut newest = self.ledger.newest_certified();
+        let there = newest.wait_for(|newest| *newest >= from);
+        futures::select_biased! {
+            _ = Box::pin(there).fuse() => {}
+            () = Box::pin(self.runtime.sleep(WAIT)).fuse() => {}
+        }
+    }
+}
+
+fn sealed(committed: Committed) -> Result<SealedBlock, LedgerError> {
+    let number = committed.block.number();
+    SealedBlock::new(committed.block).map_err(|error| LedgerError::Damaged(format!("the seal of block {number}: {error}")))
+}
+
+fn block(ledger: &Ledger, number: u64) -> Result<Committed, LedgerError> {
+    let head = ledger.head().number();
+    ledger.block(number)?.ok_or(LedgerError::Unknown { asked: number, head })
+}
+
+fn tip(ledger: &Ledger) -> Result<Vec<u8>, LedgerError> {
+    let head = ledger.head().number();
+    let newest = ledger.certificate_within(0, head)?;
+    let (number, certificate) = newest.ok_or(LedgerError::Unknown { asked: head, head: 0 })?;
+    Ok(encode(&Blocks::new(&[sealed(block(ledger, number)?)?], certificate)))
+}
+
+fn blocks(ledger: &Ledger, from: u64) -> Result<Vec<u8>, LedgerError> {
+    let Some((first, _)) = ledger.certificate_from(from)? else { return Ok(encode(&Blocks::new(&[], Bytes::new()))) };
+    let head = ledger.head().number();
+    let (mut given, mut bytes) = (Vec::new(), 0);
+    for number in from..=head.min(from.saturating_add(BLOCKS)) {
+        // The first that has a certificate is given in any case.
+        if (bytes >= BYTES && number > first) || bytes >= MOST_BLOCKS {
+            break;
+        }
+        let block = sealed(block(ledger, number)?)?;
+        bytes += block.encode_size();
+        given.push(block);
+    }
+    let last = from + given.len() as u64 - 1;
+    let found = ledger.certificate_within(from, last)?;
+    let (last, certificate) = found.ok_or(LedgerError::NotKept { asked: from, first })?;
+    given.truncate(usize::try_from(last - from).unwrap_or(usize::MAX) + 1);
+    Ok(encode(&Blocks::new(&given, certificate)))
+}
+
+fn past(ledger: &Ledger, to: u64, count: u64) -> Result<Vec<u8>, LedgerError> {
+    let (mut given, mut bytes) = (Vec::new(), 0);
+    for number in (0..=to).rev().take(usize::try_from(count.min(BLOCKS)).unwrap_or(usize::MAX)) {
+        let committed = block(ledger, number)?;
+        let receipts = committed.receipts.to_vec();
+        let block = Bytes::from(sealed(committed)?.encode().to_vec());
+        bytes += block.len() + receipts.iter().map(alloy_rlp::Encodable::length).sum::<usize>();
+        given.push(Past { block, receipts });
+        if bytes >= BYTES {
+            break;
+        }
+    }
+    Ok(encode(&given))
+}

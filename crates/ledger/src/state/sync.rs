@@ -1,0 +1,101 @@
+//! Taking over a state from others, who need not be trusted: its operation log, with proofs against the root that a block's
+//! seal says.
+
+use super::{CHUNK, Family, Key, Leaf, Runtime, State, StateConfig, StateDb, target};
+use crate::LedgerError;
+use alloy_primitives::{B256, Bytes};
+use commonware_codec::{Copying, Decode as _, DecodeExt as _, Encode as _};
+use commonware_cryptography::sha256::Digest;
+use commonware_glue::stateful::db::Shared;
+use commonware_storage::qmdb::{
+    any::{ordered::Operation, value::VariableEncoding},
+    sync::{self, Request, Response, Source, engine},
+};
+use commonware_utils::{NZU64, NZUsize};
+use std::num::NonZeroU64;
+use stoa_base::Seal;
+
+/// What somebody who takes over a state asks for.
+pub type SyncRequest = Request<Family>;
+
+/// Operations of a state's log, with their proof.
+pub type SyncResponse = Response<Family, SyncOperation, Digest>;
+
+/// An operation of a state's log.
+pub type SyncOperation = Operation<Family, Key, VariableEncoding<Leaf>>;
+
+/// Where a state is taken over from.
+pub trait SyncSource: Source<Family = Family, Digest = Digest, Op = SyncOperation> + 'static {}
+impl<S: Source<Family = Family, Digest = Digest, Op = SyncOperation> + 'static> SyncSource for S {}
+
+/// Operations that are asked for at once: some hundred kilobytes, if they are not contracts' code.
+const AT_ONCE: NonZeroU64 = NZU64!(2048);
+
+/// The most operations that are given at once.
+const MOST: NonZeroU64 = NZU64!(4096);
+
+/// The most bytes that an answer may have: operations that put contracts' code are large.
+pub const MOST_BYTES: usize = 128 << 20;
+
+const _: () = assert!(CHUNK == 32, "what the log commits to depends on it");
+
+/// Reads an answer to a request.
+///
+/// # Errors
+///
+/// If it is none.
+pub fn decode_response(request: &SyncRequest, bytes: &[u8]) -> Result<SyncResponse, commonware_codec::Error> {
+    let most = usize::try_from(request.max_ops().get()).unwrap_or(usize::MAX);
+    SyncResponse::decode_cfg(Copying(bytes), &(most, ((), ())))
+}
+
+/// Reads a request.
+///
+/// # Errors
+///
+/// If it is none.
+pub fn decode_request(bytes: &[u8]) -> Result<SyncRequest, commonware_codec::Error> {
+    SyncRequest::decode(Copying(bytes))
+}
+
+/// Answers a request, encoded.
+pub(crate) async fn serve<E: Runtime>(state: &State<E>, request: SyncRequest) -> Result<Bytes, LedgerError> {
+    let request = match request {
+        Request::Operations { size, start, max_ops } => {
+            Request::Operations { size, start, max_ops: max_ops.min(MOST) }
+        }
+        boundary @ Request::Boundary { .. } => boundary,
+    };
+    let served = state.read().await.serve(request).await;
+    let (response, _) = served.map_err(|error| LedgerError::Storage(format!("the state's log: {error}")))?;
+    Ok(Bytes::from(response.encode().to_vec()))
+}
+
+/// Takes over the state that a block with this seal left behind.
+pub(crate) async fn sync<E: Runtime, S: SyncSource>(
+    runtime: E,
+    config: StateConfig,
+    seal: &Seal,
+    source: S,
+) -> Result<State<E>, LedgerError> {
+    let config = engine::Config {
+        context: runtime,
+        source,
+        target: target(seal),
+        max_outstanding_requests: NZUsize!(8),
+        fetch_batch_size: AT_ONCE,
+        apply_batch_size: NZU64!(1 << 14),
+        db_config: config,
+        update_rx: None,
+        finish_rx: None,
+        reached_target_tx: None,
+    };
+    let synced = sync::sync::<StateDb<E>, S>(config).await;
+    let synced = synced.map_err(|error| LedgerError::Storage(format!("the state cannot be taken over: {error}")))?;
+    Ok(Shared::new("state", synced))
+}
+
+/// The root that a block's header carries.
+pub(crate) async fn root_of<E: Runtime>(state: &State<E>) -> B256 {
+    B256::from(state.read().await.root().0)
+}
