@@ -61,8 +61,10 @@ pub enum Network {
 pub struct Node {
     process: Child,
     folder: TempDir,
-    http: String,
-    ws: String,
+    /// The command line.
+    line: Vec<String>,
+    /// The first line that it said.
+    said: Value,
 }
 
 impl Node {
@@ -72,7 +74,7 @@ impl Node {
     ///
     /// If the program is not there or does not serve within half a minute; what it said is part of the error.
     pub fn start(network: Network) -> Result<Self> {
-        Self::launch(Command::new(variable("STOA_BIN")?), network)
+        Self::on_network(&[], network)
     }
 
     /// As [`start`](Self::start), on one core of the machine's.
@@ -81,54 +83,112 @@ impl Node {
     ///
     /// As [`start`](Self::start).
     pub fn start_on_one_core(network: Network) -> Result<Self> {
-        let mut program = Command::new("taskset");
-        program.args(["--cpu-list", "0"]).arg(variable("STOA_BIN")?);
-        Self::launch(program, network)
+        Self::on_network(&["taskset", "--cpu-list", "0"], network)
     }
 
-    fn launch(mut program: Command, network: Network) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let errors = folder.path().join("stderr");
-        let command = match network {
-            Network::Up => "up",
-            Network::Dev => "dev",
-        };
+    /// Starts a node that follows others, and waits until it serves. `options` are further ones of `stoa follow`.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn follow(network_key: &str, peers: &[String], options: &[&str]) -> Result<Self> {
+        let peers = peers.iter().flat_map(|peer| ["--peer", peer]);
+        let words = ["follow", "--network-key", network_key].into_iter().chain(peers).chain(options.iter().copied());
+        Self::launch(Vec::new(), words.map(str::to_owned).collect())
+    }
+
+    fn on_network(before: &[&str], network: Network) -> Result<Self> {
         // One validator: what other people's clients see does not depend on how many there are.
-        let validators: &[&str] = if network == Network::Up { &["--validators", "1"] } else { &[] };
-        let mut process = program
-            .args(["--json", command, "--http", "127.0.0.1:0"])
-            .args(validators)
-            .arg("--dir")
-            .arg(folder.path().join("chain"))
+        let words: &[&str] = match network {
+            Network::Up => &["up", "--validators", "1"],
+            Network::Dev => &["dev"],
+        };
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        Self::launch(owned(before), owned(words))
+    }
+
+    /// Starts the program with these words, and others before it.
+    fn launch(before: Vec<String>, words: Vec<String>) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let mut line = before;
+        line.push(variable("STOA_BIN")?.to_string_lossy().into_owned());
+        line.push("--json".to_owned());
+        line.extend(words);
+        line.extend(["--http", "127.0.0.1:0"].map(str::to_owned));
+        line.extend(["--dir".to_owned(), folder.path().join("chain").to_string_lossy().into_owned()]);
+        let (process, said) = Self::spawn(&line, folder.path())?;
+        Ok(Self { process, folder, line, said })
+    }
+
+    /// Starts a process, and returns it with the first line that it says.
+    fn spawn(line: &[String], folder: &Path) -> Result<(Child, Value)> {
+        let errors = folder.join("stderr");
+        let mut process = Command::new(&line[0])
+            .args(&line[1..])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(&errors)?)
             .spawn()
-            .wrap_err_with(|| format!("cannot start {program:?}"))?;
-
+            .wrap_err_with(|| format!("cannot start {line:?}"))?;
         let lines = BufReader::new(process.stdout.take().wrap_err("no standard output")?).lines();
         let (sender, receiver) = mpsc::channel();
         // Reads to the end, so that the node never waits for somebody to read.
         thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(sender.send(line))));
-        let mut node = Self { process, folder, http: String::new(), ws: String::new() };
-        let first = receiver.recv_timeout(START).map_err(|_| eyre!("`stoa {command}` does not serve"));
-        let served = first.and_then(|line| {
-            let said: Value = serde_json::from_str(&line).wrap_err_with(|| format!("not JSON: {line}"))?;
-            let text = |name: &str| said[name].as_str().map(str::to_owned).wrap_err_with(|| format!("{name}: {line}"));
-            Ok((text("http")?, text("ws")?))
-        });
-        (node.http, node.ws) = served.map_err(|error| error.wrap_err(node.said()))?;
-        Ok(node)
+        let said = match receiver.recv_timeout(START) {
+            Ok(first) => match serde_json::from_str::<Value>(&first) {
+                Ok(said) if said["error"].is_null() => Ok(said),
+                Ok(said) => Err(eyre!("{line:?} ends: {}", said["error"])),
+                Err(error) => Err(error).wrap_err_with(|| format!("not JSON: {first}")),
+            },
+            Err(_) => Err(eyre!("{line:?} does not serve")),
+        };
+        match said {
+            Ok(said) => Ok((process, said)),
+            Err(error) => {
+                drop(process.kill());
+                drop(process.wait());
+                Err(error.wrap_err(fs::read_to_string(&errors).unwrap_or_default()))
+            }
+        }
+    }
+
+    /// `kill -9`, and the same again in the same folder.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn restart(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        (self.process, self.said) = Self::spawn(&self.line, self.folder.path())?;
+        Ok(())
+    }
+
+    /// What the node said of itself when it began to serve.
+    ///
+    /// # Errors
+    ///
+    /// If it did not say that.
+    pub fn announced(&self, name: &str) -> Result<&str> {
+        self.said[name].as_str().wrap_err_with(|| format!("{name}: {}", self.said))
     }
 
     /// The address of JSON-RPC over HTTP.
+    ///
+    /// # Panics
+    ///
+    /// If the node did not say.
     pub fn http(&self) -> &str {
-        &self.http
+        self.announced("http").expect("every node says where it serves")
     }
 
     /// The address of JSON-RPC over WebSocket.
+    ///
+    /// # Panics
+    ///
+    /// If the node did not say.
     pub fn ws(&self) -> &str {
-        &self.ws
+        self.announced("ws").expect("every node says where it serves")
     }
 
     /// Process id.
@@ -147,7 +207,7 @@ impl Node {
     ///
     /// If the suite fails, or the node has ended meanwhile.
     pub fn suite(&mut self, command: &mut Command) -> Result<()> {
-        command.env("STOA_URL", &self.http).env("STOA_WS", &self.ws).env("STOA_PID", self.pid().to_string());
+        command.env("STOA_URL", self.http()).env("STOA_WS", self.ws()).env("STOA_PID", self.pid().to_string());
         let status = command.stdin(Stdio::null()).status().wrap_err_with(|| format!("cannot start {command:?}"))?;
         if let Some(ended) = self.process.try_wait()? {
             bail!("the node ended, {ended}: {}", self.said());
@@ -199,6 +259,15 @@ pub fn hardhat_suite(network: &str) -> Command {
     command.arg(folder().join("node_modules/.bin/hardhat")).args(["test", "--no-compile", "--network", network]);
     command.current_dir(folder().join("hardhat"));
     command
+}
+
+/// The program.
+///
+/// # Errors
+///
+/// If xtask did not say where it is.
+pub fn program() -> Result<PathBuf> {
+    variable("STOA_BIN")
 }
 
 /// A path that xtask puts into the environment.

@@ -1,5 +1,6 @@
 //! The one program: commands, configuration, start-up and what people see.
 
+mod follow;
 mod network;
 mod node;
 mod output;
@@ -36,6 +37,11 @@ enum Command {
     /// Run one node of a network, or prepare to.
     #[command(subcommand)]
     Node(node::Command),
+    /// Follow a network without anybody's permission: check every certificate, execute, serve JSON-RPC and proofs.
+    #[command(
+        after_help = "Example: stoa follow --network-key 0x8a… --peer 0x3f…@a.example:9000 --http 127.0.0.1:8545"
+    )]
+    Follow(follow::Options),
     /// Show a node's height, committee and health.
     #[command(after_help = "Example: stoa status --http http://127.0.0.1:8545")]
     Status(node::StatusOptions),
@@ -60,6 +66,7 @@ fn main() -> ExitCode {
         Command::Dev(options) => network::run_dev(options, json),
         Command::Init(options) => node::init(options, json),
         Command::Node(command) => node::run(command, json),
+        Command::Follow(options) => follow::run(options, json),
         Command::Status(options) => node::status(options, json),
         Command::Verify(options) => verify::run(options, json),
         Command::Tour(options) => tour::run(options, json),

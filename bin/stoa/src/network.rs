@@ -1,6 +1,6 @@
 //! `stoa up` and `stoa dev`: embedded networks.
 
-use alloy_primitives::hex;
+use alloy_primitives::{Bytes, hex};
 use alloy_signer_local::PrivateKeySigner;
 use clap::Args;
 use commonware_runtime::{Runner as _, tokio as runtime};
@@ -15,7 +15,7 @@ use std::{
 };
 use stoa_base::{Committee, DEVELOPMENT_MNEMONIC, Genesis};
 use stoa_consensus::Pace;
-use stoa_node::{dev, development, up, vault::write_private};
+use stoa_node::{dev, development, quic::PeerAddress, up, vault::write_private};
 
 /// Options that embedded networks share.
 #[derive(Args, Clone, Debug)]
@@ -218,7 +218,8 @@ pub(crate) fn run_dev(options: Options, json: bool) -> Result<()> {
     let storage = runtime::Config::new().with_storage_directory(config.storage());
     runtime::Runner::new(storage).start(async move |runtime| {
         let running = Box::pin(dev::start(runtime, config)).await?;
-        let chain = Chain { id: chain_id, block: running.ledger().head().number(), accounts: &accounts };
+        let block = running.ledger().head().number();
+        let chain = Chain { id: chain_id, block, accounts: &accounts, followed: None };
         announce("a development node without consensus", &[running.http()], &chain, &options.dir, json);
         interrupted().await?;
         Ok(running.stop().await?)
@@ -230,13 +231,16 @@ pub(crate) fn run_up(options: UpOptions, json: bool) -> Result<()> {
     let UpOptions { validators, options } = options;
     let config = options.up(validators.and_then(NonZeroU32::new))?;
     let (chain_id, accounts) = (config.genesis.chain_id, config.accounts.clone());
+    let config_key = config.genesis.committee.as_ref().and_then(|committee| stoa_node::network_key(committee).ok());
     let network = up::Network::start(config)?;
     let http = network.http().collect::<Vec<_>>();
     let what = match http.len() {
         1 => "an embedded network of one validator".to_owned(),
         count => format!("an embedded network of {count} validators"),
     };
-    let chain = Chain { id: chain_id, block: network.ledger(0).head().number(), accounts: &accounts };
+    let head = network.ledger(0).head().number();
+    let followed = config_key.zip(network.addresses().next().cloned());
+    let chain = Chain { id: chain_id, block: head, accounts: &accounts, followed };
     announce(&what, &http, &chain, &options.dir, json);
     wait(interrupted_or(|| !network.is_running()))??;
     network.end()
@@ -266,6 +270,8 @@ struct Chain<'a> {
     id: u64,
     block: u64,
     accounts: &'a [PrivateKeySigner],
+    /// The network key, and where the network can be followed.
+    followed: Option<(Bytes, PeerAddress)>,
 }
 
 fn announce(what: &str, addresses: &[SocketAddr], chain: &Chain<'_>, dir: &Path, json: bool) {
@@ -278,8 +284,14 @@ fn announce(what: &str, addresses: &[SocketAddr], chain: &Chain<'_>, dir: &Path,
             chain.accounts.iter().map(|signer| json!({ "address": signer.address(), "privateKey": key(signer) }));
         let (accounts, nodes) = (accounts.collect::<Vec<_>>(), addresses.iter().map(|node| url("http", node)));
         let nodes = nodes.collect::<Vec<_>>();
-        let said =
-            json!({ "http": http, "ws": ws, "nodes": nodes, "chainId": chain_id, "dir": dir, "accounts": accounts });
+        let (network_key, follow_at) = match &chain.followed {
+            Some((key, address)) => (Some(key), Some(address.to_string())),
+            None => (None, None),
+        };
+        let said = json!({
+            "http": http, "ws": ws, "nodes": nodes, "chainId": chain_id, "dir": dir, "networkKey": network_key,
+            "followAt": follow_at, "accounts": accounts,
+        });
         println!("{said}");
         return;
     }
@@ -289,6 +301,10 @@ fn announce(what: &str, addresses: &[SocketAddr], chain: &Chain<'_>, dir: &Path,
         println!("  also at    {}", url("http", other));
     }
     println!("  block      {}\n", chain.block);
+    if let Some((key, address)) = &chain.followed {
+        println!("  Follow it with a node of your own, which trusts none of these:");
+        println!("  stoa follow --http 127.0.0.1:0 --network-key {key} --peer {address}\n");
+    }
     println!("  Development accounts, {} STOA each at the start. Everybody knows their keys.", development::COINS);
     for (index, signer) in chain.accounts.iter().enumerate() {
         println!("  ({index}) {}  {}", signer.address(), key(signer));

@@ -85,7 +85,7 @@ pub(crate) struct StatusOptions {
 }
 
 /// The passphrase in a file, or one that is typed in; a new one twice.
-fn passphrase(file: Option<&Path>, new: bool) -> Result<String> {
+pub(crate) fn passphrase(file: Option<&Path>, new: bool) -> Result<String> {
     let passphrase = match file {
         Some(file) => {
             let text = fs::read_to_string(file).wrap_err_with(|| format!("cannot read {}", file.display()))?;
@@ -231,11 +231,17 @@ fn serve(config: validator::Config, json: bool) -> Result<()> {
         let starting = async {
             let running = Box::pin(validator::start(runtime, config)).await?;
             let (http, block) = (format!("http://{}", running.http()), running.ledger.head().number());
+            let follow_at = running.address().map(|address| address.to_string());
             if json {
-                println!("{}", json!({ "http": http, "listen": listen, "chainId": chain_id, "block": block }));
+                let said = json!({
+                    "http": http, "listen": listen, "chainId": chain_id, "block": block, "followAt": follow_at,
+                });
+                println!("{said}");
             } else {
                 println!("Stoa: a validator of chain {chain_id}, at block {block}");
-                println!("\n  JSON-RPC    {http}\n  validators  {listen}\n\n  Stop with Ctrl-C.");
+                println!("\n  JSON-RPC    {http}\n  validators  {listen} (TCP)");
+                println!("  followers   {} (UDP)", follow_at.unwrap_or_default());
+                println!("\n  Stop with Ctrl-C.");
             }
             Ok::<_, eyre::Report>(running)
         };

@@ -12,4 +12,4 @@ mod status;
 pub use certificate::{CertificateReply, InvalidCertificate};
 pub use proof::{InvalidProof, ProofReply, ProvenAccount, SlotProof};
 pub use rpc::{Client, ClientError};
-pub use status::{Status, ValidatorStatus};
+pub use status::{PeerStatus, Status, ValidatorStatus};

@@ -65,6 +65,8 @@ struct Refusal {
 impl Client {
     /// A client of the node at `url`, for example `http://127.0.0.1:8545`.
     pub fn new(url: impl Into<String>) -> Self {
+        // Whoever builds the program may have chosen one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy().build().unwrap_or_default();
         Self { http, url: url.into(), id: Arc::default() }
     }

@@ -170,7 +170,10 @@ impl<W: Waiting> Transactions for Building<'_, W> {
 }
 
 /// The senders of a block's transactions, recovered on all cores but for those that are known.
-pub(crate) fn recover(block: &Block, known: &(impl Fn(&B256) -> Option<Address> + Sync)) -> Option<Vec<Arc<Recovered>>> {
+pub(crate) fn recover(
+    block: &Block,
+    known: &(impl Fn(&B256) -> Option<Address> + Sync),
+) -> Option<Vec<Arc<Recovered>>> {
     let recover = |transaction: &Transaction| {
         let sender = match known(transaction.tx_hash()) {
             Some(sender) => sender,

@@ -2,7 +2,7 @@ use crate::{
     application::{LedgerApplication, Node, Scheme, Waiting},
     block::SealedBlock,
     gossip,
-    observe::{Certificates, Running, Votes},
+    observe::{Running, Votes, keep_certificates},
     pace::{Moving, Pace, Paced},
     seeds::Seeds,
 };
@@ -246,7 +246,7 @@ where
     };
     let moving = Moving::default();
     let (seeds, votes) = (Seeds::default(), Votes::default());
-    let certificates = Certificates::new(marshal_mailbox.clone());
+    let certificates = keep_certificates(ledger.clone(), marshal_mailbox.clone());
     let application = LedgerApplication {
         ledger: ledger.clone(),
         first,
@@ -292,6 +292,7 @@ where
     let database = database.await;
     ledger.attach(database).await.unwrap_or_else(|error| panic!("{error}"));
     let _ = joined.send(());
+    runtime.child("certificates").spawn(move |_| certificates);
 
     let gossip = gossip::run(runtime.child("gossip"), waiting.clone(), transactions);
     runtime.child("transactions").spawn(move |_| gossip);
@@ -326,5 +327,5 @@ where
         track_historical_votes: false,
     };
     simplex::Engine::new(runtime.child("simplex"), simplex).start(vote_channel, certificate_channel, resolver);
-    Running { certificates, votes }
+    Running { votes }
 }

@@ -30,7 +30,7 @@ pub use block::{Context, SealedBlock};
 pub use ceremony::{CeremonyError, generate};
 pub use committee::{Committee, CommitteeError, Identity, MAX_VALIDATORS, NetworkKey};
 pub use engine::{BLOCK_OVERHEAD, CHANNELS, Config, start};
-pub use observe::{Certificates, Running, Votes};
+pub use observe::{Running, Votes};
 pub use pace::Pace;
 pub use validator::{Validator, ValidatorError, namespace, start as start_validator};
 pub use wire::{Peers, Wire, WireError, connect, peers};

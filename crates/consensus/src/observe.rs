@@ -1,7 +1,6 @@
 //! What a running validator lets others see of its consensus.
 
-use crate::application::Scheme;
-use alloy_primitives::Bytes;
+use crate::{application::Scheme, block::SealedBlock};
 use commonware_actor::Feedback;
 use commonware_codec::Encode as _;
 use commonware_consensus::{
@@ -11,11 +10,10 @@ use commonware_consensus::{
     types::Height,
 };
 use commonware_cryptography::sha256::Digest;
-use futures::{FutureExt as _, future::BoxFuture};
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc};
-
-use crate::block::SealedBlock;
+use stoa_ledger::Ledger;
+use tokio::sync::broadcast::error::RecvError;
 
 /// In which view each validator's last vote was heard, by its place in the committee. Cheap to clone.
 #[derive(Clone, Default)]
@@ -47,33 +45,35 @@ impl Reporter for Votes {
     }
 }
 
-/// The certificates of final blocks. Cheap to clone.
-#[derive(Clone)]
-pub struct Certificates(Arc<dyn Fn(u64) -> BoxFuture<'static, Option<Bytes>> + Send + Sync>);
+/// How far back a validator that starts looks for certificates that it had no time to keep.
+const LOOK_BACK: u64 = 256;
 
-impl Certificates {
-    pub(crate) fn new(marshal: Mailbox<Scheme, Standard<SealedBlock>>) -> Self {
-        Self(Arc::new(move |height| {
-            let marshal = marshal.clone();
-            async move {
-                let certificate = marshal.get_finalization(Height::new(height)).await?;
-                Some(Bytes::from(certificate.encode().to_vec()))
-            }
-            .boxed()
-        }))
+/// Keeps the certificate of every final block that has one. Blocks without are proven by those after them.
+pub(crate) async fn keep_certificates(ledger: Ledger, marshal: Mailbox<Scheme, Standard<SealedBlock>>) {
+    let mut blocks = ledger.subscribe();
+    let head = ledger.head().number();
+    let known = *ledger.newest_certified().borrow();
+    for number in (known + 1).max(head.saturating_sub(LOOK_BACK))..=head {
+        keep_certificate(&ledger, &marshal, number).await;
     }
+    loop {
+        match blocks.recv().await {
+            Ok(committed) => keep_certificate(&ledger, &marshal, committed.block.number()).await,
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
 
-    /// The certificate of the block at a height: a `Finalization` of `commonware-consensus`, encoded. `None` where only a later
-    /// block has one, or it is no longer kept.
-    pub async fn of(&self, height: u64) -> Option<Bytes> {
-        self.0(height).await
+async fn keep_certificate(ledger: &Ledger, marshal: &Mailbox<Scheme, Standard<SealedBlock>>, number: u64) {
+    let Some(certificate) = marshal.get_finalization(Height::new(number)).await else { return };
+    if let Err(error) = ledger.certify(number, &certificate.encode()) {
+        tracing::error!(%error, number, "the certificate of a block cannot be kept");
     }
 }
 
 /// A running validator.
 pub struct Running {
-    /// The certificates that it has.
-    pub certificates: Certificates,
     /// The votes that it hears.
     pub votes: Votes,
 }

@@ -73,7 +73,10 @@ async fn mine<E: crate::state::Runtime>(chain: &mut Direct<E>, transactions: Vec
     let mut refused = Vec::new();
     let timestamp = chain.ledger().head().header().timestamp + 1;
     let ahead = transactions.clone();
-    let (block, _) = chain.mine(&choices(timestamp), Default::default(), Box::new(List(transactions, &mut refused)), &ahead).await.unwrap();
+    let (block, _) = chain
+        .mine(&choices(timestamp), Default::default(), Box::new(List(transactions, &mut refused)), &ahead)
+        .await
+        .unwrap();
     assert_eq!(refused, []);
     block
 }
@@ -265,7 +268,10 @@ fn a_transaction_that_breaks_a_rule_is_left_out_of_a_built_block() {
             transfer(&signer(0), 0, RECIPIENT, 1),
         ];
         let mut refused = Vec::new();
-        let (block, _) = chain.mine(&choices(1_700_000_001), Default::default(), Box::new(List(list, &mut refused)), &[]).await.unwrap();
+        let (block, _) = chain
+            .mine(&choices(1_700_000_001), Default::default(), Box::new(List(list, &mut refused)), &[])
+            .await
+            .unwrap();
         assert_eq!(block.receipts.len(), 1);
         assert_eq!(refused.len(), 2);
     });

@@ -196,7 +196,7 @@ impl<E: Runtime> Running<E> {
 ///
 /// If the folder holds another chain or damaged data, or the port is taken.
 pub async fn start<E: Runtime>(runtime: E, config: Config) -> eyre::Result<Running<E>> {
-    crate::check_loopback(&config.genesis, config.http)?;
+    crate::common::check_loopback(&config.genesis, config.http)?;
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let folder = config.folder.join("history");
     let ledger_config =

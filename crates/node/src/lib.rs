@@ -1,22 +1,27 @@
 //! Puts the roles of a node together.
 //!
-//! [`validator`] is a validator that serves JSON-RPC, [`up`] an embedded network of several; [`dev`] is the same ledger
-//! driven without consensus.
+//! [`validator`] is a validator that serves JSON-RPC, [`up`] an embedded network of several, [`follower`] a node that needs
+//! nobody's permission; [`dev`] is the same ledger driven without consensus.
 
+mod common;
 pub mod config;
 pub mod dev;
 pub mod development;
+pub mod follower;
 mod health;
+mod network_methods;
+pub mod quic;
 mod stoa_methods;
 pub mod up;
 pub mod validator;
-mod validator_methods;
 pub mod vault;
 mod waiting;
 
-use alloy_primitives::{Address, U256};
-use std::{collections::BTreeMap, net::SocketAddr};
+use alloy_primitives::{Address, Bytes, U256};
+use commonware_codec::Encode as _;
+use std::collections::BTreeMap;
 use stoa_base::{Account, Fees, Genesis};
+use stoa_consensus::{Committee, CommitteeError};
 use stoa_contract::Natives;
 
 /// Gas limit of a new network's blocks.
@@ -44,14 +49,11 @@ pub fn genesis(chain_id: u64, funded: impl IntoIterator<Item = (Address, U256)>,
     }
 }
 
-/// Refuses to serve a chain whose money everybody has the keys of to other machines.
-fn check_loopback(genesis: &Genesis, http: SocketAddr) -> eyre::Result<()> {
-    if genesis.development && !http.ip().is_loopback() {
-        eyre::bail!(
-            "this is a development network, whose keys everybody knows: it is served on loopback only, not on {http} \
-             (use --http 127.0.0.1:{})",
-            http.port()
-        );
-    }
-    Ok(())
+/// The key that verifies all certificates of a committee, as people pass it on.
+///
+/// # Errors
+///
+/// If the committee cannot be one.
+pub fn network_key(committee: &stoa_base::Committee) -> Result<Bytes, CommitteeError> {
+    Ok(Committee::try_from(committee)?.network_key().encode().to_vec().into())
 }

@@ -1,6 +1,9 @@
 //! An embedded network: several validators in one process, each with its own folder, keys and sockets.
 
-use crate::validator::{self, Keys};
+use crate::{
+    quic::PeerAddress,
+    validator::{self, Keys},
+};
 use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
 use commonware_runtime::{Runner as _, tokio as runtime};
@@ -64,6 +67,7 @@ pub struct Network {
 /// A validator on a thread of its own.
 struct Node {
     http: SocketAddr,
+    address: Option<PeerAddress>,
     ledger: Ledger,
     stop: oneshot::Sender<()>,
     thread: thread::JoinHandle<eyre::Result<()>>,
@@ -96,6 +100,11 @@ impl Network {
     /// Where each running validator serves JSON-RPC.
     pub fn http(&self) -> impl Iterator<Item = SocketAddr> {
         self.nodes.iter().flatten().map(|node| node.http)
+    }
+
+    /// Where the running validators can be followed.
+    pub fn addresses(&self) -> impl Iterator<Item = &PeerAddress> {
+        self.nodes.iter().flatten().filter_map(|node| node.address.as_ref())
     }
 
     /// The chain as a validator has it.
@@ -144,7 +153,7 @@ impl Network {
 
 /// A validator that is starting.
 struct Starting {
-    ready: std::sync::mpsc::Receiver<(SocketAddr, Ledger)>,
+    ready: std::sync::mpsc::Receiver<(SocketAddr, Option<PeerAddress>, Ledger)>,
     stop: oneshot::Sender<()>,
     thread: thread::JoinHandle<eyre::Result<()>>,
 }
@@ -152,7 +161,7 @@ struct Starting {
 impl Starting {
     fn serving(self) -> eyre::Result<Node> {
         match self.ready.recv() {
-            Ok((http, ledger)) => Ok(Node { http, ledger, stop: self.stop, thread: self.thread }),
+            Ok((http, address, ledger)) => Ok(Node { http, address, ledger, stop: self.stop, thread: self.thread }),
             Err(_) => Err(ended(self.thread).err().unwrap_or_else(|| eyre!("a validator stopped while it started"))),
         }
     }
@@ -176,7 +185,7 @@ fn launch(config: validator::Config) -> eyre::Result<Starting> {
         let storage = runtime::Config::new().with_storage_directory(config.storage());
         runtime::Runner::new(storage).start(async move |runtime| {
             let running = Box::pin(validator::start(runtime, config)).await?;
-            let _ = tell.send((running.http(), running.ledger.clone()));
+            let _ = tell.send((running.http(), running.address(), running.ledger.clone()));
             let _ = stopped.await;
             running.stop().await;
             Ok(())

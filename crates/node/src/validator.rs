@@ -1,10 +1,13 @@
 //! A validator that serves JSON-RPC.
 
 use crate::{
+    common::{self, Serving},
+    network_methods::About,
+    quic::{Endpoint, PeerAddress},
     vault::{Vault, write_private},
-    waiting::{Head, Mempool},
+    waiting::Mempool,
 };
-use alloy_primitives::{Address, keccak256};
+use alloy_primitives::{Address, B256, keccak256};
 use alloy_signer_local::PrivateKeySigner;
 use commonware_consensus::types::Epoch;
 use commonware_cryptography::{
@@ -15,22 +18,18 @@ use commonware_cryptography::{
 use commonware_glue::dkg::SecretStore as _;
 use commonware_runtime::{Supervisor as _, tokio::Context};
 use eyre::{WrapErr as _, bail, eyre};
+use iroh::protocol::Router;
 use std::{
     fs,
     net::SocketAddr,
-    num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 use stoa_base::Genesis;
-use stoa_consensus::{Identity, Pace, Wire, start_validator};
-use stoa_ledger::{Ledger, LedgerConfig, state};
+use stoa_consensus::{Identity, Pace, Wire, follow, start_validator};
+use stoa_ledger::Ledger;
 use stoa_mempool::Pool;
-use stoa_rpc::Server;
-
-/// Bytes of transactions in a block.
-const BLOCK_BYTES: usize = 4 << 20;
 
 /// How long the last blocks before a crash may take to be executed again.
 const REPLAY: Duration = Duration::from_secs(60);
@@ -91,6 +90,8 @@ pub struct Running {
     /// Transactions that wait.
     pub pool: Pool,
     rpc: stoa_rpc::Handle,
+    endpoint: Endpoint,
+    _router: Router,
 }
 
 impl Running {
@@ -102,6 +103,12 @@ impl Running {
     /// Serves nobody any more. The chain stops with the runtime.
     pub async fn stop(self) {
         self.rpc.shutdown().await;
+        self.endpoint.close().await;
+    }
+
+    /// Where others can follow this node.
+    pub fn address(&self) -> Option<PeerAddress> {
+        self.endpoint.address()
     }
 }
 
@@ -111,15 +118,9 @@ impl Running {
 ///
 /// If the folder holds another chain or damaged data, a port is taken, or the keys are not those of a validator.
 pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
-    crate::check_loopback(&config.genesis, config.http)?;
-    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    // Values that are read again and again, at some 200 bytes each, take an eighth of what the log's pages take.
-    let state_config = state::config(&runtime, "stoa", config.cache, threads);
-    let ledger_config = LedgerConfig {
-        history: config.history,
-        cache_entries: config.cache / 8 / 200,
-        ..LedgerConfig::new(config.folder.join("history"))
-    };
+    common::check_loopback(&config.genesis, config.http)?;
+    let state_config = common::state_config(&runtime, config.cache);
+    let ledger_config = common::ledger_config(&config.folder, config.history, config.cache);
     let key = match &config.keys {
         Keys::Dealt(identity) => identity.key.clone(),
         Keys::Own(key) => key.clone(),
@@ -127,9 +128,11 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
     let mut genesis = config.genesis;
     // The same for all validators, before and after they have a key.
     let network = keccak256(serde_json::to_vec(&Genesis { committee: None, ..genesis.clone() })?);
+    let endpoint = Endpoint::bind(&key, config.listen).await?;
     let peers = stoa_consensus::peers(config.peers)?;
     let wire = runtime.child("wire");
-    let mut wire = stoa_consensus::connect(wire, key.clone(), network.as_slice(), config.listen, peers, BLOCK_BYTES)?;
+    let mut wire =
+        stoa_consensus::connect(wire, key.clone(), network.as_slice(), config.listen, peers, common::BLOCK_BYTES)?;
     let share = match config.keys {
         Keys::Dealt(identity) => identity.share,
         Keys::Own(_) => {
@@ -147,7 +150,7 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
         waiting: waiting.clone(),
         beneficiary: config.beneficiary,
         pace: config.pace,
-        max_bytes: BLOCK_BYTES,
+        max_bytes: common::BLOCK_BYTES,
         share,
     };
     // Boxed, for the state of all that starts is large.
@@ -163,24 +166,18 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 
-    // The pool checks what it kept against the state, which has joined the ledger now.
-    let state = Arc::new(Head { ledger: ledger.clone(), contract_senders: false });
-    // One wei of tip, as geth asks for: who pays nothing costs the network something all the same.
-    let pool_config = stoa_mempool::Config { minimum_tip: 1, ..stoa_mempool::Config::default() };
-    let pool = Pool::open(&config.folder.join("mempool"), pool_config, state)
-        .wrap_err("the file of waiting transactions cannot be opened")?;
-    waiting.open(pool.clone());
-    tokio::spawn(maintain(pool.clone()));
-
-    let rpc = Server::builder(ledger.clone(), pool.clone())
-        .accounts(config.accounts)
-        .methods(crate::stoa_methods::register)
-        .methods(|methods| crate::validator_methods::register(methods, &ledger, key.public_key(), consensus))
-        .router(crate::health::routes(ledger.clone(), runtime.child("metrics")))
-        .bind(config.http)
-        .await
-        .wrap_err_with(|| format!("cannot listen on {}", config.http))?;
-    Ok(Running { ledger, pool, rpc })
+    let server = follow::Server::new(runtime.child("serve"), ledger.clone(), waiting.clone());
+    let router = endpoint.serve(server);
+    let about = About {
+        roles: &["validator"],
+        me: Some(B256::from_slice(key.public_key().as_ref())),
+        votes: consensus.votes,
+        peers: Arc::new(Vec::new),
+        address: endpoint.address(),
+    };
+    let serving = Serving { folder: &config.folder, http: config.http, accounts: config.accounts };
+    let (pool, rpc) = common::serve(&runtime, &ledger, &waiting, about, serving).await?;
+    Ok(Running { ledger, pool, rpc, endpoint, _router: router })
 }
 
 /// The committee, and a validator's share of its key: from the folder, or from a ceremony.
@@ -207,19 +204,4 @@ async fn own_share(
     tracing::info!(validators = committee.validators.len(), "the network key is there");
     tokio::spawn(helping);
     Ok((committee, share))
-}
-
-/// Lets the pool tidy up every few seconds.
-async fn maintain(pool: Pool) {
-    let start = Instant::now();
-    let mut every = tokio::time::interval(Duration::from_secs(5));
-    loop {
-        every.tick().await;
-        let pool = pool.clone();
-        let now = start.elapsed().as_millis() as u64;
-        let tidied = tokio::task::spawn_blocking(move || pool.maintain(now)).await;
-        if let Ok(Err(error)) = tidied {
-            tracing::error!(%error, "the file of waiting transactions cannot be written");
-        }
-    }
 }

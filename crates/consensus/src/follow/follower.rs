@@ -38,9 +38,6 @@ const SPREAD: usize = 3;
 /// How many blocks before the state that is taken over are fetched: as far back as contracts can ask for hashes.
 const BEFORE: u64 = 256;
 
-/// How many blocks a chain has before its state is worth taking over, where nothing else is said.
-const WORTH_SYNCING: u64 = 10_000;
-
 /// How a follower that has nothing yet begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
@@ -51,12 +48,6 @@ pub enum Start {
         /// How many.
         from: u64,
     },
-}
-
-impl Default for Start {
-    fn default() -> Self {
-        Self::State { from: WORTH_SYNCING }
-    }
 }
 
 /// What a follower runs with.
@@ -116,6 +107,9 @@ pub async fn genesis<E: Runtime, L: Link>(
     for attempt in 0..tries {
         if attempt > 0 {
             runtime.sleep(NOBODY).await;
+        }
+        if peers.status(runtime.current()).iter().all(|status| status.lie.is_some()) {
+            break;
         }
         for peer in peers.usable(runtime.current(), 0) {
             match genesis_of(runtime, peers, peer, key, max_bytes).await {
@@ -343,7 +337,12 @@ impl<E: Runtime, L: Link, W: Waiting> Follower<E, L, W> {
     }
 
     /// Executes blocks that a quorum has signed.
-    async fn take_in(&mut self, blocks: Vec<SealedBlock>, last: u64, certificate: &Certificate) -> Result<(), FollowError> {
+    async fn take_in(
+        &mut self,
+        blocks: Vec<SealedBlock>,
+        last: u64,
+        certificate: &Certificate,
+    ) -> Result<(), FollowError> {
         let mut known = Vec::with_capacity(blocks.len());
         for block in &blocks {
             let senders = recover(block, &|hash| self.waiting.sender(hash));
@@ -357,9 +356,7 @@ impl<E: Runtime, L: Link, W: Waiting> Follower<E, L, W> {
         let joined = move |committed: &Committed, changes: &_| waiting.finalized(committed, changes);
         self.direct.replay(known, joined).await.map_err(|error| match error {
             InvalidBlock::Ledger(error) => FollowError::Ledger(error),
-            other => {
-                FollowError::Rules { number: self.direct.ledger().head().number() + 1, why: other.to_string() }
-            }
+            other => FollowError::Rules { number: self.direct.ledger().head().number() + 1, why: other.to_string() },
         })?;
         self.ledger().certify(last, &certificate.encode())?;
         Ok(self.direct.sync().await?)
@@ -417,11 +414,7 @@ impl<E: Runtime, L: Link> Opening<'_, E, L> {
                 return Ok(None);
             }
             tracing::info!(number, "taking over the state");
-            let source = FromPeers {
-                runtime: self.runtime.child("source"),
-                peers: self.peers.clone(),
-                turn: 0.into(),
-            };
+            let source = FromPeers { runtime: self.runtime.child("source"), peers: self.peers.clone(), turn: 0.into() };
             let synced = self.ledger.sync_state(self.runtime.child("state"), config.clone(), &block, source).await;
             let synced = match synced {
                 Ok(synced) => synced,

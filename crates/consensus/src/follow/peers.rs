@@ -1,9 +1,6 @@
 //! Nodes that a follower asks, and what it has come to think of each.
 
-use super::{
-    Lie, Request,
-    messages::decode_answer,
-};
+use super::{Lie, Request, messages::decode_answer};
 use commonware_runtime::Clock;
 use futures::FutureExt as _;
 use parking_lot::Mutex;

@@ -8,14 +8,18 @@ use crate::{
 use alloy_primitives::Bytes;
 use commonware_codec::{Encode as _, EncodeSize as _};
 use futures::FutureExt as _;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use stoa_ledger::{Committed, Ledger, LedgerError, state::Runtime};
+use tokio::sync::Semaphore;
 
 /// How long somebody who asks for a block that there is not yet waits for it.
 pub(super) const WAIT: Duration = Duration::from_secs(10);
 
 /// Bytes of blocks in an answer, about.
 const BYTES: usize = 4 << 20;
+
+/// How many answers are read from the ledger at a time: whoever follows must not keep those who vote from it.
+const READING: usize = 8;
 
 /// The most blocks in an answer.
 const BLOCKS: u64 = 4096;
@@ -26,6 +30,8 @@ pub struct Server<E, W> {
     ledger: Ledger,
     waiting: W,
     genesis: Bytes,
+    /// Who may read the ledger at a time.
+    reading: Arc<Semaphore>,
 }
 
 impl<E: Runtime, W: Waiting> Clone for Server<E, W> {
@@ -35,6 +41,7 @@ impl<E: Runtime, W: Waiting> Clone for Server<E, W> {
             ledger: self.ledger.clone(),
             waiting: self.waiting.clone(),
             genesis: self.genesis.clone(),
+            reading: self.reading.clone(),
         }
     }
 }
@@ -48,7 +55,8 @@ impl<E: Runtime, W: Waiting> Server<E, W> {
     pub fn new(runtime: E, ledger: Ledger, waiting: W) -> Self {
         let genesis = serde_json::to_vec(ledger.genesis()).expect("what was read from JSON can be written as it");
         assert!(genesis.len() < MOST_GENESIS, "the genesis file is too large for followers");
-        Self { runtime, ledger, waiting, genesis: genesis.into() }
+        let reading = Arc::new(Semaphore::new(READING));
+        Self { runtime, ledger, waiting, genesis: genesis.into(), reading }
     }
 
     /// The answer to a request. Waits up to some seconds if it is for a block to come.
@@ -58,7 +66,10 @@ impl<E: Runtime, W: Waiting> Server<E, W> {
         };
         let answer = match request {
             Request::Genesis => Ok(self.genesis.to_vec()),
-            Request::State(request) => self.ledger.serve_sync(request).await.map(|bytes| bytes.to_vec()),
+            Request::State(request) => {
+                let _place = self.reading.acquire().await;
+                self.ledger.serve_sync(request).await.map(|bytes| bytes.to_vec())
+            }
             Request::Transactions(transactions) => {
                 self.waiting.take(transactions, Origin::Follower);
                 Ok(Vec::new())
@@ -84,6 +95,7 @@ impl<E: Runtime, W: Waiting> Server<E, W> {
     where
         F: FnOnce(Ledger) -> Result<Vec<u8>, LedgerError> + Send + 'static,
     {
+        let _place = self.reading.acquire().await;
         let ledger = self.ledger.clone();
         let reading = self.runtime.child("read").shared(true).spawn(async move |_| read(ledger));
         reading.await.unwrap_or_else(|error| Err(LedgerError::Storage(error.to_string())))
@@ -102,7 +114,8 @@ impl<E: Runtime, W: Waiting> Server<E, W> {
 
 fn sealed(committed: Committed) -> Result<SealedBlock, LedgerError> {
     let number = committed.block.number();
-    SealedBlock::new(committed.block).map_err(|error| LedgerError::Damaged(format!("the seal of block {number}: {error}")))
+    SealedBlock::new(committed.block)
+        .map_err(|error| LedgerError::Damaged(format!("the seal of block {number}: {error}")))
 }
 
 fn block(ledger: &Ledger, number: u64) -> Result<Committed, LedgerError> {

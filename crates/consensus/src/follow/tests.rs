@@ -187,8 +187,7 @@ async fn follow(
     let ledger = Ledger::open(runtime.child(name), genesis, config(folder), layout.clone()).await?;
     let peers = Peers::new(Here(Arc::new(peers)));
     let options = Options { start, max_bytes: MAX_BYTES };
-    let follower =
-        Follower::open(runtime.child(name), ledger, layout, peers.clone(), List::default(), options).await?;
+    let follower = Follower::open(runtime.child(name), ledger, layout, peers.clone(), List::default(), options).await?;
     Ok(Following { follower, peers })
 }
 
@@ -435,8 +434,7 @@ fn two_chains_that_the_validators_have_signed_are_a_fork() {
         }
         let (genesis, folder) = (one.ledger().genesis().clone(), tempfile::tempdir().unwrap());
         let peers = vec![honest(&runtime, one.ledger(), List::default())];
-        let mut following =
-            follow(&runtime, "first", genesis.clone(), &folder, peers, Start::Blocks).await.unwrap();
+        let mut following = follow(&runtime, "first", genesis.clone(), &folder, peers, Start::Blocks).await.unwrap();
         following.follower.catch_up(3).await.unwrap();
         drop(following);
         let peers = vec![honest(&runtime, two.ledger(), List::default())];
@@ -513,7 +511,8 @@ fn a_followers_transactions_reach_those_that_it_follows() {
         runtime.child("follower").spawn(move |_| follower.run().map(drop));
         runtime.sleep(Duration::from_secs(1)).await;
         let best = crate::Waiting::best(&taken, 0, u64::MAX, &Default::default());
-        let hashes = |list: &[Arc<Recovered>]| list.iter().map(|transaction| *transaction.tx_hash()).collect::<Vec<_>>();
+        let hashes =
+            |list: &[Arc<Recovered>]| list.iter().map(|transaction| *transaction.tx_hash()).collect::<Vec<_>>();
         assert_eq!(hashes(&best), hashes(&(0..3).map(transfer).collect::<Vec<_>>()));
     });
 }

@@ -12,8 +12,8 @@ pub use leaf::{AccountLeaf, Key, Leaf, account_key, code_key, slot_key};
 pub(crate) use past::PastState;
 pub(crate) use proof::prove;
 pub use proof::{KeyProof, ProofError, verify_key};
-pub(crate) use sync::{root_of, serve, sync};
 pub use sync::{MOST_BYTES, SyncOperation, SyncRequest, SyncResponse, SyncSource, decode_request, decode_response};
+pub(crate) use sync::{root_of, serve, sync};
 
 use crate::{LedgerError, execute::Changes};
 use alloy_primitives::{B256, Bytes, U256};

@@ -61,9 +61,7 @@ pub fn decode_request(bytes: &[u8]) -> Result<SyncRequest, commonware_codec::Err
 /// Answers a request, encoded.
 pub(crate) async fn serve<E: Runtime>(state: &State<E>, request: SyncRequest) -> Result<Bytes, LedgerError> {
     let request = match request {
-        Request::Operations { size, start, max_ops } => {
-            Request::Operations { size, start, max_ops: max_ops.min(MOST) }
-        }
+        Request::Operations { size, start, max_ops } => Request::Operations { size, start, max_ops: max_ops.min(MOST) },
         boundary @ Request::Boundary { .. } => boundary,
     };
     let served = state.read().await.serve(request).await;

@@ -131,7 +131,7 @@ fn with_chain<Fut: Future<Output = ()>>(test: impl FnOnce(Node) -> Fut) {
             .client_version("HardhatNetwork/test")
             .accounts([signer(1), signer(0)]);
         let handle = register(builder, Arc::new(chain)).bind(([127, 0, 0, 1], 0).into()).await.unwrap();
-        test(Node { handle, client: reqwest::Client::new() }).await;
+        test(Node { handle, client: crate::tests::http_client() }).await;
     });
 }
 

@@ -144,6 +144,12 @@ pub(crate) async fn mine<E: Runtime>(
     Ok(committed)
 }
 
+/// An HTTP client. Other crates of the same build may have told it to expect TLS, which wants a provider of cryptography.
+pub(crate) fn http_client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
 /// A running server.
 pub(crate) struct Node {
     pub handle: Handle,
@@ -272,7 +278,7 @@ where
         while ledger.head().number() == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        test(Node { handle, ledger, automine, mine, client: reqwest::Client::new() }).await;
+        test(Node { handle, ledger, automine, mine, client: http_client() }).await;
         miner.abort();
     });
 }

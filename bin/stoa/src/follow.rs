@@ -1,0 +1,101 @@
+//! `stoa follow`: a node that needs nobody's permission.
+
+use crate::{network, node};
+use alloy_primitives::Bytes;
+use clap::Args;
+use commonware_runtime::{Runner as _, tokio as runtime};
+use eyre::Result;
+use serde_json::json;
+use std::{net::SocketAddr, path::PathBuf};
+use stoa_consensus::follow::Start;
+use stoa_node::{config, follower, quic::PeerAddress};
+
+/// Options of `stoa follow`.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The key that verifies the network's certificates (`stoa status` shows it; get it from people whom you trust).
+    #[arg(long, value_name = "HEX")]
+    network_key: Bytes,
+    /// A node of the network, validator or follower, as `stoa status` there shows it; may be given several times. None of
+    /// them is trusted.
+    #[arg(long = "peer", value_name = "KEY@HOST:PORT", required = true)]
+    peers: Vec<PeerAddress>,
+    /// Folder of the chain; goes on where it stopped.
+    #[arg(long, value_name = "DIR", default_value = ".stoa-follower")]
+    dir: PathBuf,
+    /// Address to serve JSON-RPC on, HTTP and WebSocket; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8545")]
+    http: SocketAddr,
+    /// Address to serve further followers on (UDP); none are served if not given.
+    #[arg(long, value_name = "ADDR", requires = "key")]
+    listen: Option<SocketAddr>,
+    /// The key by which further followers know this node (`stoa node key` makes one).
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    key: Option<PathBuf>,
+    /// File with the passphrase of the key; asked for if not given.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    passphrase_file: Option<PathBuf>,
+    /// Execute all blocks since the first and keep them, instead of taking over the state of a late one.
+    #[arg(long, conflicts_with = "sync_from")]
+    from_genesis: bool,
+    /// Take over the state of a chain that has so many blocks or more, if there is nothing in the folder yet.
+    #[arg(long, value_name = "BLOCKS", default_value_t = 10_000)]
+    sync_from: u64,
+    /// Of how many blocks back the state can be read; 0 keeps all (an archive).
+    #[arg(long, value_name = "BLOCKS", default_value_t = 10_000)]
+    history: u64,
+    /// Megabytes of memory for the state.
+    #[arg(long, value_name = "MB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(16..))]
+    state_cache: u64,
+}
+
+/// Follows a chain until interrupted.
+pub(crate) fn run(options: Options, json: bool) -> Result<()> {
+    let listen = match (options.listen, &options.key) {
+        (Some(listen), Some(file)) => {
+            Some((listen, config::read_key(file, &node::passphrase(options.passphrase_file.as_deref(), false)?)?))
+        }
+        _ => None,
+    };
+    let config = follower::Config {
+        folder: options.dir.clone(),
+        http: options.http,
+        network_key: options.network_key,
+        peers: options.peers,
+        listen,
+        history: if options.history == 0 { u64::MAX } else { options.history },
+        cache: usize::try_from(options.state_cache)? << 20,
+        start: if options.from_genesis { Start::Blocks } else { Start::State { from: options.sync_from } },
+    };
+    if !json {
+        println!("Stoa: looking for the chain that the validators with this key have signed …");
+    }
+    let storage = runtime::Config::new().with_storage_directory(config.storage());
+    runtime::Runner::new(storage).start(async move |runtime| {
+        let mut running = tokio::select! {
+            running = Box::pin(follower::start(runtime, config)) => running?,
+            interrupted = network::interrupted() => return interrupted,
+        };
+        let (http, head) = (format!("http://{}", running.http()), running.ledger.head());
+        let (chain_id, address) = (running.ledger.genesis().chain_id, running.address().map(|at| at.to_string()));
+        if json {
+            let ws = format!("ws://{}", running.http());
+            let said =
+                json!({ "http": http, "ws": ws, "chainId": chain_id, "block": head.number(), "followAt": address });
+            println!("{said}");
+        } else {
+            println!("Stoa: a follower of chain {chain_id}, at block {}, in {}", head.number(), options.dir.display());
+            println!("\n  JSON-RPC   {http}");
+            if let Some(address) = &address {
+                println!("  follow at  {address}");
+            }
+            println!("\n  Stop with Ctrl-C; the next start goes on from here.");
+        }
+        tokio::select! {
+            error = running.failed() => return Err(error),
+            interrupted = network::interrupted() => interrupted?,
+        }
+        running.stop().await;
+        Ok(())
+    })
+}

@@ -1,0 +1,103 @@
+//! What validators and followers have in common.
+
+use crate::{
+    health,
+    network_methods::{self, About},
+    stoa_methods,
+    waiting::{Head, Mempool},
+};
+use alloy_signer_local::PrivateKeySigner;
+use commonware_runtime::{Supervisor as _, tokio::Context};
+use eyre::WrapErr as _;
+use std::{
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use stoa_base::Genesis;
+use stoa_ledger::{
+    Ledger, LedgerConfig,
+    state::{self, StateConfig},
+};
+use stoa_mempool::Pool;
+use stoa_rpc::Server;
+
+/// Bytes of transactions in a block.
+pub(crate) const BLOCK_BYTES: usize = 4 << 20;
+
+/// Refuses to serve a chain whose money everybody has the keys of to other machines.
+pub(crate) fn check_loopback(genesis: &Genesis, http: SocketAddr) -> eyre::Result<()> {
+    if genesis.development && !http.ip().is_loopback() {
+        eyre::bail!(
+            "this is a development network, whose keys everybody knows: it is served on loopback only, not on {http} \
+             (use --http 127.0.0.1:{})",
+            http.port()
+        );
+    }
+    Ok(())
+}
+
+/// How the state is laid out, with `cache` bytes of memory.
+pub(crate) fn state_config(runtime: &Context, cache: usize) -> StateConfig {
+    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    state::config(runtime, "stoa", cache, threads)
+}
+
+/// How the chain is kept in a folder.
+pub(crate) fn ledger_config(folder: &Path, history: u64, cache: usize) -> LedgerConfig {
+    // Values that are read again and again, at some 200 bytes each, take an eighth of what the log's pages take.
+    LedgerConfig { history, cache_entries: cache / 8 / 200, ..LedgerConfig::new(folder.join("history")) }
+}
+
+/// Where and for whom JSON-RPC is served.
+pub(crate) struct Serving<'a> {
+    /// Of the waiting transactions.
+    pub(crate) folder: &'a Path,
+    pub(crate) http: SocketAddr,
+    /// Keys that the node signs with when asked to.
+    pub(crate) accounts: Vec<PrivateKeySigner>,
+}
+
+/// Opens the waiting transactions, which are checked against the state, and serves JSON-RPC.
+pub(crate) async fn serve(
+    runtime: &Context,
+    ledger: &Ledger,
+    waiting: &Mempool,
+    about: About,
+    serving: Serving<'_>,
+) -> eyre::Result<(Pool, stoa_rpc::Handle)> {
+    let Serving { folder, http, accounts } = serving;
+    let state = Arc::new(Head { ledger: ledger.clone(), contract_senders: false });
+    // One wei of tip, as geth asks for: who pays nothing costs the network something all the same.
+    let pool_config = stoa_mempool::Config { minimum_tip: 1, ..stoa_mempool::Config::default() };
+    let pool = Pool::open(&folder.join("mempool"), pool_config, state)
+        .wrap_err("the file of waiting transactions cannot be opened")?;
+    waiting.open(pool.clone());
+    tokio::spawn(maintain(pool.clone()));
+    let rpc = Server::builder(ledger.clone(), pool.clone())
+        .accounts(accounts)
+        .methods(stoa_methods::register)
+        .methods(|methods| network_methods::register(methods, ledger, about))
+        .router(health::routes(ledger.clone(), runtime.child("metrics")))
+        .bind(http)
+        .await
+        .wrap_err_with(|| format!("cannot listen on {http}"))?;
+    Ok((pool, rpc))
+}
+
+/// Lets the pool tidy up every few seconds.
+async fn maintain(pool: Pool) {
+    let start = Instant::now();
+    let mut every = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        every.tick().await;
+        let pool = pool.clone();
+        let now = start.elapsed().as_millis() as u64;
+        let tidied = tokio::task::spawn_blocking(move || pool.maintain(now)).await;
+        if let Ok(Err(error)) = tidied {
+            tracing::error!(%error, "the file of waiting transactions cannot be written");
+        }
+    }
+}

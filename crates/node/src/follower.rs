@@ -1,0 +1,197 @@
+//! A node that follows the chain, and serves JSON-RPC and further followers.
+
+use crate::{
+    common::{self, Serving},
+    network_methods::About,
+    quic::{Endpoint, PeerAddress},
+    vault::write_private,
+    waiting::Mempool,
+};
+use alloy_primitives::Bytes;
+use commonware_codec::{Copying, DecodeExt as _, Encode as _};
+use commonware_cryptography::ed25519::PrivateKey;
+use commonware_runtime::{Clock as _, Spawner as _, Supervisor as _, tokio::Context};
+use eyre::{Result, WrapErr as _, bail, ensure, eyre};
+use iroh::protocol::Router;
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _},
+    path::PathBuf,
+};
+use stoa_base::Genesis;
+use stoa_consensus::{
+    Committee, NetworkKey, Votes,
+    follow::{self, FollowError, Follower, Options, Peers, Server, Start},
+};
+use stoa_ledger::{Ledger, LedgerConfig};
+use stoa_mempool::Pool;
+use tokio::sync::oneshot;
+
+/// How often peers are asked for the genesis file before the node gives up.
+const TRIES: usize = 40;
+
+/// What a follower runs with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Folder of chain, state and waiting transactions.
+    pub folder: PathBuf,
+    /// Where JSON-RPC is served.
+    pub http: SocketAddr,
+    /// The key that verifies all certificates, encoded.
+    pub network_key: Bytes,
+    /// Nodes to follow.
+    pub peers: Vec<PeerAddress>,
+    /// Where further followers are served, and by which key they know this node.
+    pub listen: Option<(SocketAddr, PrivateKey)>,
+    /// Of how many blocks back the state can be read.
+    pub history: u64,
+    /// Bytes of memory for the state.
+    pub cache: usize,
+    /// How to begin where there is nothing yet.
+    pub start: Start,
+}
+
+impl Config {
+    /// The part of a folder that the runtime's storage takes.
+    pub fn storage(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+}
+
+/// A running follower.
+pub struct Running {
+    /// The chain.
+    pub ledger: Ledger,
+    /// Transactions that wait to be included by the validators.
+    pub pool: Pool,
+    rpc: stoa_rpc::Handle,
+    endpoint: Endpoint,
+    router: Option<Router>,
+    failed: oneshot::Receiver<FollowError>,
+}
+
+impl Running {
+    /// Where JSON-RPC is served.
+    pub fn http(&self) -> SocketAddr {
+        self.rpc.local_addr()
+    }
+
+    /// Where further followers are served.
+    pub fn address(&self) -> Option<PeerAddress> {
+        self.router.as_ref().and_then(|_| self.endpoint.address())
+    }
+
+    /// Resolves when the chain cannot be followed any further.
+    pub async fn failed(&mut self) -> eyre::Report {
+        match (&mut self.failed).await {
+            Ok(error) => error.into(),
+            Err(_) => eyre!("the follower stopped"),
+        }
+    }
+
+    /// Serves nobody any more. The chain stops with the runtime.
+    pub async fn stop(self) {
+        self.rpc.shutdown().await;
+        self.endpoint.close().await;
+    }
+}
+
+/// Starts a follower: finds the chain that the network key signs, takes over its state if there is none yet, and serves.
+///
+/// # Errors
+///
+/// If no peer has such a chain, the folder holds another or damaged data, or a port is taken.
+pub async fn start(runtime: Context, config: Config) -> Result<Running> {
+    ensure!(!config.peers.is_empty(), "there are no peers to follow");
+    let key = NetworkKey::decode(Copying(&config.network_key)).map_err(|error| eyre!("the network key: {error}"))?;
+    let (listen, identity) = match &config.listen {
+        Some((listen, identity)) => (*listen, identity.clone()),
+        None => (toward(&config.peers), new_identity()?),
+    };
+    let endpoint = Endpoint::bind(&identity, listen).await?;
+    let peers = Peers::new(endpoint.link(config.peers));
+    let genesis = genesis(&runtime, &config.folder, &peers, key).await?;
+    common::check_loopback(&genesis, config.http)?;
+
+    let state = common::state_config(&runtime, config.cache);
+    // What is lost in a power cut can be had again.
+    let ledger_config =
+        LedgerConfig { durable: false, ..common::ledger_config(&config.folder, config.history, config.cache) };
+    let ledger = Ledger::open(runtime.child("genesis"), genesis, ledger_config, state.clone()).await?;
+    let waiting = Mempool::default();
+    let options = Options { start: config.start, max_bytes: common::BLOCK_BYTES };
+    let opening =
+        Follower::open(runtime.child("follower"), ledger.clone(), state, peers.clone(), waiting.clone(), options);
+    // Boxed, for the state of all that starts is large.
+    let follower = Box::pin(opening).await?;
+
+    let clock = runtime.child("clock");
+    let router = config.listen.is_some().then(|| {
+        let server = Server::new(runtime.child("serve"), ledger.clone(), waiting.clone());
+        endpoint.serve(server)
+    });
+    let about = About {
+        roles: &["follower"],
+        me: None,
+        votes: Votes::default(),
+        peers: std::sync::Arc::new(move || peers.status(clock.current())),
+        address: router.as_ref().and_then(|_| endpoint.address()),
+    };
+    let serving = Serving { folder: &config.folder, http: config.http, accounts: Vec::new() };
+    let (pool, rpc) = common::serve(&runtime, &ledger, &waiting, about, serving).await?;
+    let (tell, failed) = oneshot::channel();
+    runtime.child("run").spawn(async move |_| {
+        let Err(error) = Box::pin(follower.run()).await;
+        let _ = tell.send(error);
+    });
+    Ok(Running { ledger, pool, rpc, endpoint, router, failed })
+}
+
+/// The genesis file in the folder, or that which the peers prove to be the network's.
+async fn genesis<L: follow::Link>(
+    runtime: &Context,
+    folder: &std::path::Path,
+    peers: &Peers<L>,
+    key: NetworkKey,
+) -> Result<Genesis> {
+    let path = folder.join("genesis.json");
+    if !path.exists() {
+        let genesis = follow::genesis(runtime, peers, key, common::BLOCK_BYTES, TRIES).await?;
+        fs::create_dir_all(folder).wrap_err_with(|| format!("cannot create {}", folder.display()))?;
+        write_private(&path, serde_json::to_string_pretty(&genesis)?.as_bytes())
+            .wrap_err_with(|| format!("cannot write {}", path.display()))?;
+        return Ok(genesis);
+    }
+    let text = fs::read_to_string(&path).wrap_err_with(|| format!("cannot read {}", path.display()))?;
+    let genesis: Genesis =
+        serde_json::from_str(&text).wrap_err_with(|| format!("{} is no genesis file", path.display()))?;
+    let committee = genesis.committee.as_ref().map(Committee::try_from).transpose()?;
+    match committee.map(|committee| committee.network_key()) {
+        Some(other) if other == key => Ok(genesis),
+        Some(other) => bail!(
+            "the folder {} holds the chain of another network, whose key is {}",
+            folder.display(),
+            Bytes::from(other.encode().to_vec())
+        ),
+        None => bail!("the chain in {} has no validators", folder.display()),
+    }
+}
+
+/// Where to call peers from: loopback if all are there.
+fn toward(peers: &[PeerAddress]) -> SocketAddr {
+    let resolved = peers.iter().flat_map(|peer| peer.host.to_socket_addrs().into_iter().flatten()).collect::<Vec<_>>();
+    let local = !resolved.is_empty() && resolved.iter().all(|address| address.ip().is_loopback());
+    let six = resolved.iter().any(SocketAddr::is_ipv6) && !resolved.iter().any(SocketAddr::is_ipv4);
+    let ip: IpAddr = match (local, six) {
+        (true, false) => Ipv4Addr::LOCALHOST.into(),
+        (true, true) => Ipv6Addr::LOCALHOST.into(),
+        (false, false) => Ipv4Addr::UNSPECIFIED.into(),
+        (false, true) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    SocketAddr::new(ip, 0)
+}
+
+/// A key for one run: nobody need know a node that serves none.
+fn new_identity() -> Result<PrivateKey> {
+    PrivateKey::decode(Copying(&rand::random::<[u8; 32]>())).map_err(|error| eyre!("no key: {error}"))
+}

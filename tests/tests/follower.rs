@@ -1,0 +1,104 @@
+//! Nodes that follow a network of four processes: they trust none of it, and outlive those that they follow.
+
+use alloy_primitives::B256;
+use alloy_signer_local::PrivateKeySigner;
+use eyre::{ContextCompat as _, Result, WrapErr as _, ensure};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+use stoa_client::Client;
+use stoa_tests::{
+    Node, program, transfer,
+    validators::{CHAIN_ID, LONG, Validators, on_loopback, place},
+};
+
+/// Waits for a receipt, and returns its block.
+async fn included(client: &Client, hash: B256) -> Result<B256> {
+    let until = Instant::now() + LONG;
+    loop {
+        if let Some(block) = place(client, hash).await? {
+            return Ok(block);
+        }
+        ensure!(Instant::now() < until, "{hash} is not final");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until a node is at a height.
+async fn reach(node: &Node, height: u64) -> Result<()> {
+    let (client, until) = (Client::new(node.http()), Instant::now() + LONG);
+    while client.block_number().await? < height {
+        ensure!(Instant::now() < until, "{} does not reach block {height}: {}", node.http(), node.said());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn followers_of_four_processes_trust_none_and_outlive_those_that_they_follow() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let signer = PrivateKeySigner::random();
+    let mut network = Validators::start(folder.path(), signer.address(), on_loopback(4)?)?;
+    for index in 0..4 {
+        network.reach(index, 1).await.wrap_err("the validators did not generate a key")?;
+    }
+    let status = network.status(0)?;
+    let key = status.network_key.to_string();
+    let addresses = (0..2).map(|index| network.status(index)?.follow_at.wrap_err("it cannot be followed"));
+    let addresses = addresses.collect::<Result<Vec<_>>>()?;
+
+    // One executes all blocks and serves others, by a key of its own.
+    let (own, passphrase) = (folder.path().join("follower.key"), folder.path().join("passphrase"));
+    let mut make = Command::new(program()?);
+    make.args(["node", "key", "--file"]).arg(&own).arg("--passphrase-file").arg(&passphrase);
+    ensure!(make.output()?.status.success(), "`stoa node key` failed");
+    let (own, passphrase) = (own.display().to_string(), passphrase.display().to_string());
+    let serving = ["--from-genesis", "--listen", "127.0.0.1:0", "--key", &own, "--passphrase-file", &passphrase];
+    let mut follower = Node::follow(&key, &addresses, &serving)?;
+    // A transaction given to it reaches the validators, and its receipt comes back.
+    let client = Client::new(follower.http());
+    let (hash, raw) = transfer(CHAIN_ID, &signer, 0)?;
+    let _: B256 = client.call("eth_sendRawTransaction", (raw,)).await?;
+    let block = included(&client, hash).await?;
+    ensure!(place(&network.clients()[3], hash).await? == Some(block));
+
+    // Another knows only the follower, and takes over its state.
+    let far = Node::follow(&key, &[follower.announced("followAt")?.to_owned()], &["--sync-from", "1"])?;
+    let (hash, raw) = transfer(CHAIN_ID, &signer, 1)?;
+    let far_client = Client::new(far.http());
+    let _: B256 = far_client.call("eth_sendRawTransaction", (raw,)).await?;
+    let block = included(&far_client, hash).await?;
+    ensure!(place(&network.clients()[2], hash).await? == Some(block));
+    // What it says can be proven.
+    let proof = far_client.prove(signer.address(), &[], None).await?;
+    let until = Instant::now() + LONG;
+    let certificate = loop {
+        match far_client.certificate(Some(proof.block_number.to())).await {
+            Ok(certificate) => break certificate,
+            Err(error) => ensure!(Instant::now() < until, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let header = certificate.verify(&status.network_key)?;
+    ensure!(proof.verify(header.hash_slow(), signer.address(), &[])?.nonce == 2);
+
+    // The validator that is followed is gone; then the follower itself, and comes back.
+    network.kill(0)?;
+    let height = network.clients()[1].block_number().await? + 2;
+    reach(&follower, height).await?;
+    reach(&far, height).await?;
+    follower.restart()?;
+    let height = network.clients()[1].block_number().await? + 2;
+    reach(&follower, height).await?;
+    let client = Client::new(follower.http());
+    ensure!(place(&client, hash).await? == Some(block), "the follower lost a receipt");
+
+    // With another network's key there is nothing to follow.
+    let mut wrong = status.network_key.to_vec();
+    wrong.reverse();
+    let refused = Node::follow(&alloy_primitives::Bytes::from(wrong).to_string(), &addresses, &[]);
+    let error = refused.err().wrap_err("it followed another network")?;
+    ensure!(format!("{error:#}").contains("network key"), "{error:#}");
+    Ok(())
+}
