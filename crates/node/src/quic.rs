@@ -34,7 +34,11 @@ const REQUESTS: u32 = 32;
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 
 /// How long it may take to reach a peer.
-const CONNECT_TIME: Duration = Duration::from_secs(10);
+const CONNECT_TIME: Duration = Duration::from_secs(4);
+
+/// How long a peer that says nothing counts as there; and how often it is made to say something.
+const SILENCE: Duration = Duration::from_secs(6);
+const KEEP_ALIVE: Duration = Duration::from_secs(2);
 
 /// Where a node that can be followed is: `KEY@HOST:PORT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +87,10 @@ impl Endpoint {
             .stream_receive_window(VarInt::from_u32(16 << 20))
             .receive_window(VarInt::from_u32(32 << 20))
             .send_window(32 << 20)
-            .keep_alive_interval(Duration::from_secs(5))
+            .max_idle_timeout(Some(SILENCE.try_into().wrap_err("the time of silence")?))
+            .keep_alive_interval(KEEP_ALIVE)
+            .default_path_max_idle_timeout(SILENCE)
+            .default_path_keep_alive_interval(KEEP_ALIVE)
             .build();
         let endpoint = iroh::Endpoint::builder(presets::Minimal)
             .secret_key(SecretKey::from_bytes(&secret))
