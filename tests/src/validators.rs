@@ -16,6 +16,9 @@ use stoa_client::Client;
 /// Chain id of such a network.
 pub const CHAIN_ID: u64 = 4242;
 
+/// By how many blocks the others are ahead when a validator catches up as followers do.
+pub const SYNC_FROM: u64 = 20;
+
 /// Longer than anything takes on a busy machine.
 pub const LONG: Duration = Duration::from_secs(120);
 
@@ -98,6 +101,7 @@ impl Validators {
             let path = folder.join("stoa.toml");
             let text = fs::read_to_string(&path)?;
             let text = text.replace("# passphrase_file = \"passphrase\"", &format!("passphrase_file = {passphrase:?}"));
+            let text = text.replace("sync_from_blocks = 5000", &format!("sync_from_blocks = {SYNC_FROM}"));
             let lines = text.lines().map(|line| match line.starts_with("http =") {
                 true => format!("http = \"{}\"\n", machine.http),
                 false => format!("{line}\n"),

@@ -1,6 +1,6 @@
 //! A network of four processes: they generate a key, agree, are killed, and lose nothing.
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, U256};
 use alloy_signer_local::PrivateKeySigner;
 use eyre::{Result, WrapErr as _, ensure};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -10,7 +10,7 @@ use std::{
 };
 use stoa_tests::{
     transfer,
-    validators::{CHAIN_ID, LONG, Validators, on_loopback, place},
+    validators::{CHAIN_ID, LONG, SYNC_FROM, Validators, on_loopback, place},
 };
 
 #[tokio::test]
@@ -53,8 +53,10 @@ async fn four_processes_of_which_one_is_killed_again_and_again_lose_nothing() ->
     }
     network.hold(&seen).await?;
 
-    // A folder that is damaged beyond use: keys and the outcome of the ceremony are all that is kept.
+    // A folder that is damaged beyond use: keys and the outcome of the ceremony are all that is kept. The validator takes
+    // over the state of the others.
     let height = network.clients()[0].block_number().await?;
+    ensure!(height > SYNC_FROM, "the chain has only {height} blocks");
     network.kill(2)?;
     for part in ["state", "history", "mempool"] {
         let path = network.data(2).join(part);
@@ -64,6 +66,19 @@ async fn four_processes_of_which_one_is_killed_again_and_again_lose_nothing() ->
     network.launch(2)?;
     network.reach(2, height).await?;
     network.hold(&seen).await?;
+    let before = network.clients()[2].call::<U256>("eth_getBalance", (signer.address(), "0x1")).await;
+    ensure!(before.is_err(), "it has executed what it should have taken over");
+    // It votes: without it there is no quorum now.
+    network.kill(0)?;
+    let height = network.clients()[1].block_number().await? + 3;
+    network.reach(1, height).await?;
+    network.reach(2, height).await?;
+    network.launch(0)?;
+    network.reach(0, height).await?;
+    // And it goes on from its own folder as others do.
+    network.kill(2)?;
+    network.launch(2)?;
+    network.reach(2, height + 2).await?;
 
     // A light client believes none of them.
     let key = status.network_key;

@@ -164,6 +164,7 @@ pub(crate) fn init(options: InitOptions, json: bool) -> Result<()> {
             block_time_ms: block_time,
             history_blocks: 10_000,
             state_cache_mb: 256,
+            sync_from_blocks: config::sync_from(),
             validators: validators.clone(),
         };
         for (name, text) in [("genesis.json", &genesis), ("stoa.toml", &file.to_text()?)] {

@@ -1,6 +1,7 @@
 use crate::{
     application::{LedgerApplication, Node, Scheme, Waiting},
     block::SealedBlock,
+    floor::Floor,
     gossip,
     observe::{Running, Votes, keep_certificates},
     pace::{Moving, Pace, Paced},
@@ -18,7 +19,7 @@ use commonware_consensus::{
     },
     simplex::{
         self,
-        config::{Floor, ForwardPolicy, SkipPolicy},
+        config::{Floor as Root, ForwardPolicy, SkipPolicy},
         elector::RoundRobin,
     },
     types::{Epoch, FixedEpocher, ViewDelta},
@@ -92,6 +93,8 @@ pub struct Config<W, B, P> {
     pub pace: Pace,
     /// The most bytes of a block.
     pub max_bytes: usize,
+    /// The block to go on from, if the node has come to it without consensus.
+    pub floor: Option<Floor>,
     /// Cuts off peers that break the rules.
     pub blocker: B,
     /// Tells which peers there are.
@@ -175,8 +178,21 @@ where
         <[(S, R); 6]>::try_from(channels).unwrap_or_else(|_| panic!("one pair for each channel"));
     #[cfg(test)]
     let malice = config.malice;
-    let Config { ledger, state, partition, waiting, scheme, me, beneficiary, pace, max_bytes, blocker, peers, .. } =
-        config;
+    let Config {
+        ledger,
+        state,
+        partition,
+        waiting,
+        scheme,
+        me,
+        beneficiary,
+        pace,
+        max_bytes,
+        floor,
+        blocker,
+        peers,
+        ..
+    } = config;
     let page_cache = CacheRef::new(NZU16!(4084), NZUsize!(2048));
     let first = SealedBlock::new(ledger.first()).expect("block 0 has no context");
 
@@ -209,8 +225,12 @@ where
         .await
         .expect("the archive of certificates cannot be opened");
     let blocks = archive(&partition, "blocks", max_bytes + BLOCK_OVERHEAD, page_cache.clone());
-    let blocks =
+    let mut blocks =
         prunable::Archive::init(runtime.child("blocks"), blocks).await.expect("the archive of blocks cannot be opened");
+    if let Some(floor) = &floor {
+        floor.note(runtime.child("floor"), &partition).await;
+        blocks = floor.keep(blocks).await;
+    }
 
     let plan = SyncPlan::init(runtime.child("plan"), &partition).await;
     let provider = ConstantProvider::new(scheme.clone());
@@ -218,7 +238,10 @@ where
     let marshal = marshal::Config {
         provider,
         epocher: FixedEpocher::new(EPOCH_LENGTH),
-        start: plan.marshal_start(Digested::precomputed(first.clone(), digest)),
+        start: match &floor {
+            Some(floor) => marshal::Start::Floor(floor.certificate.clone()),
+            None => plan.marshal_start(Digested::precomputed(first.clone(), digest)),
+        },
         partition_prefix: partition.clone(),
         mailbox_size: MAILBOX,
         view_retention: ViewDelta::new(64),
@@ -232,7 +255,7 @@ where
         max_pending_acks: NZUsize!(1),
         strategy: Sequential,
     };
-    let (marshal, marshal_mailbox, floor) = Marshal::<_, Standard<SealedBlock>, _, _, _, _, _>::init(
+    let (marshal, marshal_mailbox, marshal_floor) = Marshal::<_, Standard<SealedBlock>, _, _, _, _, _>::init(
         runtime.child("marshal"),
         finalizations,
         blocks,
@@ -263,7 +286,7 @@ where
         application: Node { application, waiting: waiting.clone() },
         db_config: state,
         provider: (),
-        marshal: (marshal_mailbox.clone(), floor),
+        marshal: (marshal_mailbox.clone(), marshal_floor),
         mailbox_size: MAILBOX,
         plan,
         resolvers: NoPeers,
@@ -309,7 +332,7 @@ where
         partition: format!("{partition}-simplex"),
         mailbox_size: MAILBOX,
         epoch: Epoch::zero(),
-        floor: Floor::Genesis(digest),
+        floor: floor.map_or(Root::Genesis(digest), |floor| Root::Finalized(floor.certificate)),
         replay_buffer: BUFFER,
         write_buffer: BUFFER,
         page_cache,

@@ -1,7 +1,8 @@
 //! One validator on its network.
 
 use crate::{
-    Committee, CommitteeError, Identity, application::Waiting, engine, observe::Running, pace::Pace, wire::Wire,
+    Committee, CommitteeError, Identity, application::Waiting, engine, floor::Floor, observe::Running, pace::Pace,
+    wire::Wire,
 };
 use alloy_primitives::{Address, B256};
 use commonware_cryptography::{Signer as _, bls12381::primitives::group::Share};
@@ -28,6 +29,8 @@ pub struct Validator<W> {
     pub max_bytes: usize,
     /// This validator's share of the network key.
     pub share: Share,
+    /// The block to go on from, if the node has come to it without consensus.
+    pub floor: Option<Floor>,
 }
 
 /// Why a validator cannot start.
@@ -89,6 +92,7 @@ where
         beneficiary: validator.beneficiary,
         pace: validator.pace,
         max_bytes: validator.max_bytes,
+        floor: validator.floor,
         blocker: wire.oracle.clone(),
         peers: wire.oracle,
         #[cfg(test)]

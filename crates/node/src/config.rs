@@ -42,6 +42,9 @@ pub struct File {
     pub history_blocks: u64,
     /// Megabytes of memory for the state.
     pub state_cache_mb: usize,
+    /// By how many blocks the others may be ahead at the start before this one catches up as followers do.
+    #[serde(default = "sync_from")]
+    pub sync_from_blocks: u64,
     /// All validators, this one included.
     pub validators: Vec<Peer>,
 }
@@ -56,7 +59,12 @@ pub struct Peer {
     pub address: String,
 }
 
-const FIELDS: [&str; 11] = [
+/// Well below what validators keep for each other.
+pub const fn sync_from() -> u64 {
+    5000
+}
+
+const FIELDS: [&str; 12] = [
     "genesis",
     "data",
     "key",
@@ -67,11 +75,12 @@ const FIELDS: [&str; 11] = [
     "block_time_ms",
     "history_blocks",
     "state_cache_mb",
+    "sync_from_blocks",
     "validators",
 ];
 
 /// What each field is for, in the order of [`FIELDS`].
-const COMMENTS: [&str; 11] = [
+const COMMENTS: [&str; 12] = [
     "The genesis file: the same on all validators.",
     "Folder of chain, state and secrets.",
     "This validator's key, encrypted (Ethereum keystore v3).",
@@ -82,6 +91,7 @@ const COMMENTS: [&str; 11] = [
     "Milliseconds between blocks while transactions wait, at least.",
     "Of how many blocks back the state can be read and proven; 0 keeps all (an archive).",
     "Megabytes of memory for the state: the more of it fits, the fewer reads from the disk.",
+    "By how many blocks the others may be ahead at the start before this one catches up as followers do: 1 to 9000.",
     "All validators, this one included: the same list everywhere.",
 ];
 
@@ -106,6 +116,7 @@ impl File {
         let file: Self = toml::from_str(text)?;
         ensure!(file.block_time_ms > 0 && file.block_time_ms <= 60_000, "block_time_ms must be 1 to 60000");
         ensure!(file.state_cache_mb >= 16, "state_cache_mb must be at least 16");
+        ensure!((1..=9000).contains(&file.sync_from_blocks), "sync_from_blocks must be 1 to 9000");
         ensure!(!file.validators.is_empty(), "there are no validators");
         Ok(file)
     }
@@ -166,6 +177,7 @@ impl File {
             keys: Keys::Own(key),
             listen: self.listen,
             peers: self.validators.iter().map(peer).collect::<Result<_>>()?,
+            sync_from: Some(self.sync_from_blocks),
         })
     }
 }
@@ -221,6 +233,7 @@ mod tests {
             block_time_ms: 100,
             history_blocks: 10_000,
             state_cache_mb: 256,
+            sync_from_blocks: sync_from(),
             validators: vec![Peer { key: B256::repeat_byte(2), address: "localhost:9000".into() }; 2],
         }
     }

@@ -222,6 +222,7 @@ fn configs(config: Config) -> eyre::Result<Vec<validator::Config>> {
         keys: Keys::Dealt(identity),
         listen,
         peers: peers.clone(),
+        sync_from: None,
     });
     Ok(each.collect())
 }

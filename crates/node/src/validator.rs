@@ -18,7 +18,7 @@ use commonware_cryptography::{
 use commonware_glue::dkg::SecretStore as _;
 use commonware_runtime::{Supervisor as _, tokio::Context};
 use eyre::{WrapErr as _, bail, eyre};
-use iroh::protocol::Router;
+use iroh::{EndpointId, protocol::Router};
 use std::{
     fs,
     net::SocketAddr,
@@ -27,8 +27,12 @@ use std::{
     time::{Duration, Instant},
 };
 use stoa_base::Genesis;
-use stoa_consensus::{Identity, Pace, Wire, follow, start_validator};
-use stoa_ledger::Ledger;
+use stoa_consensus::{
+    Floor, Identity, Pace, Wire,
+    follow::{self, Follower},
+    start_validator,
+};
+use stoa_ledger::{Ledger, LedgerConfig, state::StateConfig};
 use stoa_mempool::Pool;
 
 /// How long the last blocks before a crash may take to be executed again.
@@ -59,6 +63,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the validators listen, this one included.
     pub peers: Vec<(PublicKey, SocketAddr)>,
+    /// By how many blocks the others may be ahead at the start before this one catches up as followers do; never if not
+    /// given.
+    pub sync_from: Option<u64>,
 }
 
 /// What only a validator knows.
@@ -129,7 +136,9 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
     // The same for all validators, before and after they have a key.
     let network = keccak256(serde_json::to_vec(&Genesis { committee: None, ..genesis.clone() })?);
     let endpoint = Endpoint::bind(&key, config.listen).await?;
+    let addresses = config.peers.clone();
     let peers = stoa_consensus::peers(config.peers)?;
+    let ceremony = !config.folder.join(COMMITTEE).exists();
     let wire = runtime.child("wire");
     let mut wire =
         stoa_consensus::connect(wire, key.clone(), network.as_slice(), config.listen, peers, common::BLOCK_BYTES)?;
@@ -141,9 +150,18 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
             share
         }
     };
+    let chain = Chain { genesis, ledger: ledger_config, state: state_config };
+    let others = addresses.into_iter().filter(|(other, _)| *other != key.public_key());
+    let floor = match config.sync_from {
+        Some(behind) if !ceremony => Box::pin(catch_up(&runtime, &chain, &endpoint, others, behind)).await?,
+        _ => None,
+    };
+    let Chain { genesis, ledger: ledger_config, state: state_config } = chain;
     let ledger = Ledger::open(runtime.child("genesis"), genesis, ledger_config, state_config.clone()).await?;
 
+    // Others may want to catch up before this one can.
     let waiting = Mempool::default();
+    let router = endpoint.serve(follow::Server::new(runtime.child("serve"), ledger.clone(), waiting.clone()));
     let validator = stoa_consensus::Validator {
         ledger: ledger.clone(),
         state: state_config,
@@ -152,6 +170,7 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
         pace: config.pace,
         max_bytes: common::BLOCK_BYTES,
         share,
+        floor,
     };
     // Boxed, for the state of all that starts is large.
     let consensus = Box::pin(start_validator(runtime.child("validator"), wire, validator)).await?;
@@ -166,8 +185,6 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 
-    let server = follow::Server::new(runtime.child("serve"), ledger.clone(), waiting.clone());
-    let router = endpoint.serve(server);
     let about = About {
         roles: &["validator"],
         me: Some(B256::from_slice(key.public_key().as_ref())),
@@ -178,6 +195,48 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
     let serving = Serving { folder: &config.folder, http: config.http, accounts: config.accounts };
     let (pool, rpc) = common::serve(&runtime, &ledger, &waiting, about, serving).await?;
     Ok(Running { ledger, pool, rpc, endpoint, _router: router })
+}
+
+/// What a chain is opened with.
+struct Chain {
+    genesis: Genesis,
+    ledger: LedgerConfig,
+    state: StateConfig,
+}
+
+/// How long to wait for others to say how far they are.
+const ASK: Duration = Duration::from_secs(4);
+
+/// Follows the others up to where they are, if they are ahead by `behind` blocks or more: validators do not keep for each
+/// other what is long past. A validator that has nothing takes over their state.
+async fn catch_up(
+    runtime: &Context,
+    chain: &Chain,
+    endpoint: &Endpoint,
+    others: impl Iterator<Item = (PublicKey, SocketAddr)>,
+    behind: u64,
+) -> eyre::Result<Option<Floor>> {
+    let others = others.map(|(key, address)| {
+        let key = key.as_ref().try_into().map_err(|_| eyre!("a public key has 32 bytes"))?;
+        Ok(PeerAddress { key: EndpointId::from_bytes(key)?, host: address.to_string() })
+    });
+    let peers = follow::Peers::new(endpoint.link(others.collect::<eyre::Result<Vec<_>>>()?));
+    let Chain { genesis, ledger, state } = chain;
+    let open = Ledger::open(runtime.child("genesis"), genesis.clone(), ledger.clone(), state.clone());
+    let ledger = open.await?;
+    let verifier = follow::Verifier::of(&ledger).ok_or_else(|| eyre!("the genesis file names no committee"))?;
+    let newest = follow::newest(runtime, &peers, &verifier, common::BLOCK_BYTES, ASK).await;
+    let here = ledger.newest_recorded()?;
+    let Some(newest) = newest.filter(|newest| ledger.is_syncing().unwrap_or(true) || *newest >= here + behind) else {
+        return Ok(None);
+    };
+    tracing::info!(here, newest, "catching up with the others");
+    let options = follow::Options { start: follow::Start::State { from: 1 }, max_bytes: common::BLOCK_BYTES };
+    let waiting = Mempool::default();
+    let follower = Follower::open(runtime.child("catch_up"), ledger, state.clone(), peers, waiting, options);
+    let mut follower = follower.await?;
+    follower.catch_up(newest).await?;
+    Ok(follower.floor()?)
 }
 
 /// The committee, and a validator's share of its key: from the folder, or from a ceremony.

@@ -1,11 +1,11 @@
 //! What is checked of what a peer says, with nothing but the network key.
 
-use crate::{NetworkKey, application::Scheme, block::SealedBlock, validator::namespace_of};
+use crate::{Committee, NetworkKey, application::Scheme, block::SealedBlock, validator::namespace_of};
 use alloy_primitives::B256;
 use commonware_consensus::simplex::types::Finalization;
 use commonware_cryptography::sha256::Digest;
 use commonware_parallel::Sequential;
-use stoa_ledger::execute::transactions_root;
+use stoa_ledger::{Ledger, execute::transactions_root};
 
 /// What a quorum has signed of a block.
 pub type Certificate = Finalization<Scheme, Digest>;
@@ -46,6 +46,12 @@ pub enum Lie {
 }
 
 impl Verifier {
+    /// For the chain of a ledger; `None` if its genesis file names no committee that can be one.
+    pub fn of(ledger: &Ledger) -> Option<Self> {
+        let committee = Committee::try_from(ledger.genesis().committee.as_ref()?).ok()?;
+        Some(Self::new(ledger.first().hash(), committee.network_key()))
+    }
+
     /// For the chain that begins with the block of this hash.
     pub fn new(first: B256, key: NetworkKey) -> Self {
         Self { scheme: Scheme::certificate_verifier(&namespace_of(first), key) }

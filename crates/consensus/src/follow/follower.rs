@@ -10,9 +10,10 @@ use crate::{
     BLOCK_OVERHEAD, Committee, NetworkKey,
     application::{Waiting, recover},
     block::SealedBlock,
+    floor::Floor,
 };
 use alloy_primitives::B256;
-use commonware_codec::Encode as _;
+use commonware_codec::{Copying, DecodeExt as _, Encode as _};
 use commonware_runtime::Handle;
 use futures::{StreamExt as _, stream};
 use std::{
@@ -144,12 +145,45 @@ async fn genesis_of<E: Runtime, L: Link>(
     let hashing = runtime.child("genesis").shared(true).spawn(async move |_| stoa_ledger::first_hash(&hashed));
     let first = hashing.await.map_err(|error| Failure::Unreachable(error.to_string()))?;
     let first = first.map_err(|error| Failure::Unreachable(error.to_string()))?;
-    let tip = tip_of(runtime, peers, peer, &Verifier::new(first, key), max_bytes).await;
+    let tip = tip_of(runtime, peers, peer, &Verifier::new(first, key), max_bytes, PATIENCE).await;
     tip.map_err(|error| match error {
         Either::Lie(Lie::Certificate) => Lie::Genesis.into(),
         other => other,
     })?;
     Ok(genesis)
+}
+
+/// The number of the newest block that any peer has, among those that answer in time.
+pub async fn newest<E: Runtime, L: Link>(
+    runtime: &E,
+    peers: &Peers<L>,
+    verifier: &Verifier,
+    max_bytes: usize,
+    patience: Duration,
+) -> Option<u64> {
+    let tips = tips(runtime, peers, verifier, max_bytes, patience).await;
+    tips.into_iter().map(|(block, _)| block.number()).max()
+}
+
+/// The newest blocks of all peers that answer in time.
+async fn tips<E: Runtime, L: Link>(
+    runtime: &E,
+    peers: &Peers<L>,
+    verifier: &Verifier,
+    max_bytes: usize,
+    patience: Duration,
+) -> Vec<(SealedBlock, Certificate)> {
+    let usable = peers.usable(runtime.current(), 0);
+    let tips =
+        usable.into_iter().map(async |peer| match tip_of(runtime, peers, peer, verifier, max_bytes, patience).await {
+            Ok(tip) => Some(tip),
+            Err(Either::Failure(_)) => None,
+            Err(Either::Lie(lie)) => {
+                peers.caught(runtime.current(), peer, lie);
+                None
+            }
+        });
+    stream::iter(tips).buffer_unordered(16).filter_map(std::future::ready).collect().await
 }
 
 /// Why an answer is of no use.
@@ -176,9 +210,10 @@ async fn tip_of<E: Runtime, L: Link>(
     peer: usize,
     verifier: &Verifier,
     max_bytes: usize,
+    patience: Duration,
 ) -> Result<(SealedBlock, Certificate), Either> {
     let most = max_bytes + BLOCK_OVERHEAD;
-    let bytes = peers.ask(runtime, peer, &Request::Tip, most + 4096, PATIENCE).await?;
+    let bytes = peers.ask(runtime, peer, &Request::Tip, most + 4096, patience).await?;
     let (mut blocks, certificate) = Blocks::read(&bytes, most).ok_or(Lie::Malformed)?;
     let (block, certificate) = blocks.pop().zip(certificate).ok_or(Lie::Malformed)?;
     verifier.check_chain(block.number(), std::slice::from_ref(&block), &certificate)?;
@@ -214,10 +249,8 @@ impl<E: Runtime, L: Link, W: Waiting> Follower<E, L, W> {
         waiting: W,
         options: Options,
     ) -> Result<Self, FollowError> {
-        let committee = ledger.genesis().committee.as_ref();
-        let committee = committee.ok_or_else(|| FollowError::NoChain("the genesis file names no committee".into()))?;
-        let committee = Committee::try_from(committee).map_err(|error| FollowError::NoChain(error.to_string()))?;
-        let verifier = Verifier::new(ledger.first().hash(), committee.network_key());
+        let verifier =
+            Verifier::of(&ledger).ok_or_else(|| FollowError::NoChain("the genesis file names no committee".into()))?;
         let from = match options.start {
             _ if ledger.is_syncing()? => Some(0),
             Start::State { from } if ledger.newest_recorded()? == 0 => Some(from),
@@ -238,6 +271,20 @@ impl<E: Runtime, L: Link, W: Waiting> Follower<E, L, W> {
     /// The chain.
     pub const fn ledger(&self) -> &Ledger {
         self.direct.ledger()
+    }
+
+    /// Where the follower is, for a validator that goes on from here. `None` at block 0.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails.
+    pub fn floor(&self) -> Result<Option<Floor>, LedgerError> {
+        let (ledger, head) = (self.ledger(), self.ledger().head());
+        let Some((_, certificate)) = ledger.certificate_within(head.number(), head.number())? else { return Ok(None) };
+        let number = head.number();
+        let damaged = |error| LedgerError::Damaged(format!("block {number} or its certificate: {error}"));
+        let certificate = Certificate::decode(Copying(&certificate)).map_err(damaged)?;
+        Ok(Some(Floor { block: SealedBlock::new(head).map_err(damaged)?, certificate }))
     }
 
     /// Follows the chain until something is wrong with it.
@@ -381,18 +428,7 @@ impl<E: Runtime, L: Link> Opening<'_, E, L> {
     /// The newest block that any peer has. Waits until one answers.
     async fn newest(&self, max_bytes: usize) -> (SealedBlock, Certificate) {
         loop {
-            let usable = self.peers.usable(self.runtime.current(), 0);
-            let tips = usable.into_iter().map(async |peer| {
-                match tip_of(self.runtime, self.peers, peer, self.verifier, max_bytes).await {
-                    Ok(tip) => Some(tip),
-                    Err(Either::Failure(_)) => None,
-                    Err(Either::Lie(lie)) => {
-                        self.peers.caught(self.runtime.current(), peer, lie);
-                        None
-                    }
-                }
-            });
-            let tips = stream::iter(tips).buffer_unordered(16).filter_map(std::future::ready).collect::<Vec<_>>().await;
+            let tips = tips(self.runtime, self.peers, self.verifier, max_bytes, PATIENCE).await;
             if let Some(newest) = tips.into_iter().max_by_key(|(block, _)| block.number()) {
                 return newest;
             }

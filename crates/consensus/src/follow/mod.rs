@@ -21,7 +21,7 @@ mod source;
 mod tests;
 
 pub use check::{Certificate, Lie, Verifier};
-pub use follower::{FollowError, Follower, Options, Start, genesis};
+pub use follower::{FollowError, Follower, Options, Start, genesis, newest};
 pub use messages::{MOST_REQUEST, Request};
 pub use peers::{Failure, Link, PeerStatus, Peers};
 pub use serve::Server;

@@ -162,6 +162,7 @@ impl EngineDefinition for Validators {
             beneficiary: beneficiary(index),
             pace: Pace { busy: Duration::from_millis(50), idle: Duration::from_millis(200) },
             max_bytes: MAX_BYTES,
+            floor: None,
             blocker: oracle.control(public_key.clone()),
             peers: oracle.manager(),
             malice: self.malicious.get(&index).copied().unwrap_or_default(),

@@ -38,6 +38,7 @@ where
         pace: Pace { busy: Duration::from_millis(10), idle: Duration::from_millis(100) },
         max_bytes: 1 << 20,
         share: identity.share,
+        floor: None,
     };
     Box::pin(start_validator(runtime.child("validator"), wire, validator)).await.unwrap();
     for _ in 0..1000 {
