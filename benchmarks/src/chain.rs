@@ -1,11 +1,11 @@
 //! The ledger by itself, on disk, driven block by block as fast as it goes.
 
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use commonware_runtime::{
-    Runner as _,
+    Runner as _, Supervisor as _,
     tokio::{Config, Context, Runner},
 };
-use std::{num::NonZeroUsize, path::Path, sync::Arc, thread};
+use std::{num::NonZeroUsize, path::Path, sync::Arc, thread, time::Instant};
 use stoa_base::{Account, Fees, Genesis, Recovered};
 use stoa_ledger::{
     Committed, Direct, LedgerConfig,
@@ -37,13 +37,18 @@ pub fn genesis(accounts: u64) -> Genesis {
 
 /// Opens a chain in this folder, or starts it, works with it and closes it. Blocks need not survive a power cut.
 pub fn with<T>(folder: &Path, genesis: Genesis, work: impl AsyncFnOnce(&mut Chain) -> T) -> T {
+    on(folder, genesis, async |_, chain| work(chain).await)
+}
+
+/// As [`with`], on a runtime that is passed on.
+pub fn on<T>(folder: &Path, genesis: Genesis, work: impl AsyncFnOnce(&Context, &mut Chain) -> T) -> T {
     let config = Config::new().with_storage_directory(folder.join("state"));
     Runner::new(config).start(async |runtime| {
         let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let config = LedgerConfig { durable: false, ..LedgerConfig::new(folder.join("history")) };
-        let opened = Box::pin(Direct::open(runtime, genesis, config, PAGE_CACHE, threads)).await;
+        let opened = Box::pin(Direct::open(runtime.child("chain"), genesis, config, PAGE_CACHE, threads)).await;
         let mut chain = opened.expect("the chain opens");
-        let outcome = work(&mut chain).await;
+        let outcome = work(&runtime, &mut chain).await;
         chain.sync().await.expect("the state is written");
         outcome
     })
@@ -51,6 +56,11 @@ pub fn with<T>(folder: &Path, genesis: Genesis, work: impl AsyncFnOnce(&mut Chai
 
 /// Mines a block of these transactions, all of which must succeed.
 pub async fn mine(chain: &mut Chain, block: &[Arc<Recovered>]) -> Committed {
+    mine_sealed(chain, block, Bytes::new()).await
+}
+
+/// As [`mine`], with this in the block's seal.
+pub async fn mine_sealed(chain: &mut Chain, block: &[Arc<Recovered>], context: Bytes) -> Committed {
     let choices = Choices {
         timestamp: chain.ledger().head().header().timestamp + 1,
         beneficiary: Address::ZERO,
@@ -59,9 +69,21 @@ pub async fn mine(chain: &mut Chain, block: &[Arc<Recovered>]) -> Committed {
         gas_limit: None,
     };
     let all = Box::new(All(block.iter()));
-    let (committed, _) = chain.mine(&choices, Default::default(), all, block).await.expect("the block executes");
+    let (committed, _) = chain.mine(&choices, context, all, block).await.expect("the block executes");
     assert!(committed.receipts.iter().all(|receipt| receipt.success), "a transaction failed");
     committed
+}
+
+/// Seconds that it takes to put so many accounts into an empty state, with its root, durably.
+///
+/// # Errors
+///
+/// If there is no folder for it.
+pub fn put(accounts: u64) -> std::io::Result<f64> {
+    let folder = tempfile::tempdir()?;
+    let genesis = genesis(accounts);
+    let start = Instant::now();
+    Ok(with(folder.path(), genesis, async |_| start.elapsed().as_secs_f64()))
 }
 
 struct All<'a>(std::slice::Iter<'a, Arc<Recovered>>);

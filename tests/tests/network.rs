@@ -2,7 +2,7 @@
 
 use alloy_primitives::{B256, U256};
 use alloy_signer_local::PrivateKeySigner;
-use eyre::{Result, WrapErr as _, ensure};
+use eyre::{ContextCompat as _, Result, WrapErr as _, ensure};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::{
     fs,
@@ -94,6 +94,11 @@ async fn four_processes_of_which_one_is_killed_again_and_again_lose_nothing() ->
     let header = certificate.verify(&key)?;
     let proven = proof.verify(header.hash_slow(), signer.address(), &[])?;
     ensure!(proven.nonce == nonce);
+    let receipt = network.clients()[2].prove_receipt(seen[0].0).await?;
+    let receipt = receipt.wrap_err("there is no proof of a receipt")?;
+    let at = network.clients()[1].certificate(Some(receipt.block_number.to())).await?.verify(&key)?;
+    let proven = receipt.verify(at.hash_slow(), seen[0].0)?;
+    ensure!(proven.receipt.success && at.hash_slow() == seen[0].1);
     let mut forged = certificate.clone();
     forged.headers[0] = proof.header.iter().rev().copied().collect::<Vec<_>>().into();
     ensure!(forged.verify(&key).is_err());

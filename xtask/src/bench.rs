@@ -15,7 +15,7 @@ const BENCHMARKS: &[(&str, &str, &[&str])] = &[
         "blocks against bare revm, load against Anvil, and how cost grows",
         &["execution", "recovery", "growth", "restart", "load"],
     ),
-    ("network", "several validators: latency, throughput, certificates", &["network"]),
+    ("network", "several validators: latency, throughput, certificates; taking over a state", &["network", "sync"]),
 ];
 
 /// Name of the fuzz targets, and what they are.

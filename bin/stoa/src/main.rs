@@ -45,7 +45,7 @@ enum Command {
     /// Show a node's height, committee and health.
     #[command(after_help = "Example: stoa status --http http://127.0.0.1:8545")]
     Status(node::StatusOptions),
-    /// Check an account's balance from a node that need not be trusted, with nothing but the network key.
+    /// Check an account, a slot, a receipt or an event from a node that need not be trusted, with nothing but the network key.
     #[command(after_help = "Example: stoa verify 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266 --network-key 0x8a…")]
     Verify(verify::Options),
     /// See in a few minutes what Stoa does: real transactions, contracts and proofs on an embedded network.

@@ -1,52 +1,79 @@
 //! `stoa verify`: what a node says, checked with the network key.
 
 use crate::network;
-use alloy_primitives::{Address, Bytes, U256, utils::format_ether};
+use alloy_consensus::Header;
+use alloy_primitives::{Address, B256, Bytes, U256, utils::format_ether};
 use clap::Args;
-use eyre::{Result, WrapErr as _};
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail};
 use serde_json::json;
-use stoa_client::Client;
+use std::time::Duration;
+use stoa_client::{Client, ProvenReceipt};
+
+/// Options of `stoa verify`.
+#[derive(Args)]
+#[group(id = "what", required = true, multiple = false)]
+pub(crate) struct What {
+    /// The account whose balance, and whose slots, are checked.
+    #[arg(value_name = "ADDRESS")]
+    address: Option<Address>,
+    /// The transaction whose receipt and events are checked, instead of an account.
+    #[arg(long, value_name = "TRANSACTION")]
+    receipt: Option<B256>,
+}
 
 /// Options of `stoa verify`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The account.
-    #[arg(value_name = "ADDRESS")]
-    address: Address,
-    /// A slot of its storage; may be given several times.
-    #[arg(long, value_name = "SLOT")]
+    #[command(flatten)]
+    what: What,
+    /// A slot of the account's storage; may be given several times.
+    #[arg(long, value_name = "SLOT", requires = "address")]
     slot: Vec<U256>,
     /// The key that verifies the network's certificates (`stoa status` shows it; get it from people whom you trust).
     #[arg(long, value_name = "HEX")]
     network_key: Bytes,
-    /// A block of the past; the newest if not given.
-    #[arg(long, value_name = "NUMBER")]
+    /// A block of the past at which the account is looked at; the newest if not given.
+    #[arg(long, value_name = "NUMBER", requires = "address")]
     block: Option<u64>,
     /// The node that is asked.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
     http: String,
 }
 
+/// How often the certificate of a block is asked for: that of the very newest may be on its way.
+const TRIES: usize = 50;
+
 /// Asks a node, and believes nothing that is not proven.
 pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     let client = Client::new(&options.http);
-    let (proof, header) = network::wait(async {
-        let proof = client.prove(options.address, &options.slot, options.block).await?;
-        let number = proof.block_number.saturating_to();
-        // The certificate of the very newest block may be on its way.
-        let mut certificate = client.certificate(Some(number)).await;
-        for _ in 0..20 {
-            if certificate.is_ok() {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            certificate = client.certificate(Some(number)).await;
+    match (options.what.address, options.what.receipt) {
+        (Some(address), _) => account(&client, address, &options, json),
+        (None, Some(transaction)) => receipt(&client, transaction, &options.network_key, json),
+        (None, None) => bail!("want an address, or --receipt"),
+    }
+}
+
+/// The header of a block, of which the network key has signed that it is final.
+async fn certified(client: &Client, number: U256, network_key: &Bytes) -> Result<Header> {
+    let number = number.saturating_to();
+    let mut certificate = client.certificate(Some(number)).await;
+    for _ in 0..TRIES {
+        if certificate.is_ok() {
+            break;
         }
-        let header = certificate?.verify(&options.network_key).wrap_err("the node's certificate does not hold")?;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        certificate = client.certificate(Some(number)).await;
+    }
+    certificate?.verify(network_key).wrap_err("the node's certificate does not hold")
+}
+
+fn account(client: &Client, address: Address, options: &Options, json: bool) -> Result<()> {
+    let (proof, header) = network::wait(async {
+        let proof = client.prove(address, &options.slot, options.block).await?;
+        let header = certified(client, proof.block_number, &options.network_key).await?;
         Ok::<_, eyre::Report>((proof, header))
     })??;
-    let proven =
-        proof.verify(header.hash_slow(), options.address, &options.slot).wrap_err("the node's proof does not hold")?;
+    let proven = proof.verify(header.hash_slow(), address, &options.slot).wrap_err("the node's proof does not hold")?;
     if json {
         let storage = proven.storage.iter().map(|(slot, value)| json!({ "slot": slot, "value": value }));
         let storage = storage.collect::<Vec<_>>();
@@ -66,6 +93,46 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     println!("  nonce    {}", proven.nonce);
     for (slot, value) in &proven.storage {
         println!("  slot {slot}  {value:#066x}");
+    }
+    Ok(())
+}
+
+fn receipt(client: &Client, transaction: B256, network_key: &Bytes, json: bool) -> Result<()> {
+    let (proof, header) = network::wait(async {
+        let proof = client.prove_receipt(transaction).await?;
+        let proof = proof.wrap_err_with(|| format!("the node knows no block with transaction {transaction}"))?;
+        let header = certified(client, proof.block_number, network_key).await?;
+        Ok::<_, eyre::Report>((proof, header))
+    })??;
+    let proven = proof.verify(header.hash_slow(), transaction).wrap_err("the node's proof does not hold")?;
+    let ProvenReceipt { header, index, receipt } = proven;
+    if json {
+        let logs = receipt
+            .logs
+            .iter()
+            .map(|log| json!({ "address": log.address, "topics": log.topics(), "data": log.data.data }));
+        let said = json!({
+            "block": U256::from(header.number),
+            "blockHash": header.hash_slow(),
+            "index": U256::from(index),
+            "success": receipt.success,
+            "gasUsed": U256::from(receipt.gas_used),
+            "contractAddress": receipt.contract_address,
+            "logs": logs.collect::<Vec<_>>(),
+        });
+        println!("{said}");
+        return Ok(());
+    }
+    println!("Proven at block {}, which the network has signed ({}):", header.number, header.hash_slow());
+    println!("  transaction {index} of the block {}", if receipt.success { "succeeded" } else { "failed" });
+    println!("  gas used  {}", receipt.gas_used);
+    if let Some(contract) = receipt.contract_address {
+        println!("  created   {contract}");
+    }
+    for (at, log) in receipt.logs.iter().enumerate() {
+        println!("  event {at} of {}", log.address);
+        log.topics().iter().for_each(|topic| println!("    topic  {topic}"));
+        println!("    data   {}", log.data.data);
     }
     Ok(())
 }

@@ -1,15 +1,15 @@
 //! A typed client of a node.
 //!
-//! [`Client`] calls a node over JSON-RPC. What it returns is the node's word, but for [`Client::prove`]: that comes with
-//! a proof, which [`ProofReply::verify`] checks against the state root of a block whose hash the caller trusts. Whoever
-//! knows the network key need trust no hash: [`Client::certificate`] brings what [`CertificateReply::verify`] checks with it.
+//! [`Client`] calls a node over JSON-RPC. What it returns is the node's word, but for what comes with a proof:
+//! [`Client::prove`] and [`Client::prove_receipt`], whose answers lead to a block's header, and [`Client::certificate`],
+//! which proves with the network key that the block is final. `stoa-proof` checks all of them.
 
-mod certificate;
-mod proof;
 mod rpc;
 mod status;
 
-pub use certificate::{CertificateReply, InvalidCertificate};
-pub use proof::{InvalidProof, ProofReply, ProvenAccount, SlotProof};
 pub use rpc::{Client, ClientError};
 pub use status::{PeerStatus, Status, ValidatorStatus};
+pub use stoa_proof::{
+    CertificateReply, InvalidCertificate, InvalidProof, InvalidReceipt, ProofReply, ProvenAccount, ProvenReceipt,
+    ReceiptReply, SlotProof,
+};

@@ -1,5 +1,4 @@
-use crate::{CertificateReply, ProofReply};
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, B256, U256};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::{
@@ -9,6 +8,7 @@ use std::{
     },
     time::Duration,
 };
+use stoa_proof::{CertificateReply, ProofReply, ReceiptReply};
 
 /// Calls a node over JSON-RPC. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -110,6 +110,16 @@ impl Client {
     pub async fn certificate(&self, number: Option<u64>) -> Result<CertificateReply, ClientError> {
         let block = number.map_or_else(|| "latest".to_owned(), |number| format!("{number:#x}"));
         self.call("stoa_getCertificate", (block,)).await
+    }
+
+    /// What a transaction left behind, with proofs to [`verify`](ReceiptReply::verify). `None` if there is no such
+    /// transaction in a final block.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn prove_receipt(&self, transaction: B256) -> Result<Option<ReceiptReply>, ClientError> {
+        self.call("stoa_getReceiptProof", (transaction,)).await
     }
 
     /// What an account and slots of it hold at block `number`, or at the newest, with proofs to

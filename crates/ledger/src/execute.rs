@@ -22,8 +22,6 @@ use alloy_primitives::{
     Address, B64, B256, Bloom, BloomInput, Bytes, U256,
     map::{HashMap, hash_map::Entry},
 };
-use commonware_cryptography::{Sha256, sha256::Digest};
-use commonware_storage::bmt;
 use revm::{
     context::{
         BlockEnv, TxEnv,
@@ -32,10 +30,10 @@ use revm::{
     context_interface::{ContextTr, JournalTr, block::BlobExcessGasAndPrice, either::Either},
     state::EvmState,
 };
-use sha2::Digest as _;
 use std::sync::Arc;
 use stoa_base::{Genesis, Receipt, Recovered};
 use stoa_contract::{Natives, randomness};
+pub use stoa_proof::{merkle_root, receipt_digest, transactions_root};
 
 /// What the proposer of a block chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -461,25 +459,6 @@ fn kept(leaf: AccountLeaf) -> Option<Leaf> {
 
 fn nonzero(value: U256) -> Option<Leaf> {
     (!value.is_zero()).then_some(Leaf::Slot(value))
-}
-
-/// Root of a binary Merkle tree (`commonware-storage`'s `bmt`, SHA-256) over the leaves in order.
-pub fn merkle_root(leaves: impl ExactSizeIterator<Item = Digest>) -> B256 {
-    let mut tree = bmt::Builder::<Sha256>::new(leaves.len());
-    for leaf in leaves {
-        tree.add(&leaf);
-    }
-    B256::from(tree.build().root().0)
-}
-
-/// The leaf of a receipt under `receiptsRoot`: SHA-256 of its RLP.
-pub fn receipt_digest(receipt: &Receipt) -> Digest {
-    Digest(sha2::Sha256::digest(alloy_rlp::encode(receipt)).into())
-}
-
-/// The root of transactions, given their hashes in order.
-pub fn transactions_root(hashes: impl ExactSizeIterator<Item = B256>) -> B256 {
-    merkle_root(hashes.map(|hash| Digest(hash.0)))
 }
 
 /// The logs' bloom filter as Ethereum computes it. Hashes each address and topic once.

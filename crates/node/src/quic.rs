@@ -4,7 +4,6 @@
 //! listens on the UDP port of the same number as the TCP port of the validators' network. Protocols are told apart by their
 //! ALPN string.
 
-use crate::waiting::Mempool;
 use commonware_codec::Encode as _;
 use commonware_cryptography::ed25519::PrivateKey;
 use commonware_runtime::tokio::Context;
@@ -15,7 +14,10 @@ use iroh::{
     protocol::{AcceptError, ProtocolHandler, Router},
 };
 use std::{fmt, net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
-use stoa_consensus::follow::{Link, MOST_REQUEST, Server};
+use stoa_consensus::{
+    Waiting,
+    follow::{Link, MOST_REQUEST, Server},
+};
 use tokio::{
     sync::{Mutex, Semaphore},
     time::timeout,
@@ -111,13 +113,13 @@ impl Endpoint {
     }
 
     /// Answers those that follow this node, until the router is dropped.
-    pub(crate) fn serve(&self, server: Server<Context, Mempool>) -> Router {
+    pub fn serve<W: Waiting>(&self, server: Server<Context, W>) -> Router {
         let followers = Arc::new(Semaphore::new(FOLLOWERS));
         Router::builder(self.0.clone()).accept(FOLLOW, Followers { server, followers }).spawn()
     }
 
     /// The way to peers.
-    pub(crate) fn link(&self, peers: Vec<PeerAddress>) -> Quic {
+    pub fn link(&self, peers: Vec<PeerAddress>) -> Quic {
         let peers = peers.into_iter().map(|address| Peer { address, connection: Mutex::default() }).collect();
         Quic { endpoint: self.0.clone(), peers: Arc::new(peers) }
     }
@@ -129,18 +131,18 @@ impl Endpoint {
 }
 
 /// Answers followers.
-struct Followers {
-    server: Server<Context, Mempool>,
+struct Followers<W: Waiting> {
+    server: Server<Context, W>,
     followers: Arc<Semaphore>,
 }
 
-impl fmt::Debug for Followers {
+impl<W: Waiting> fmt::Debug for Followers<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Followers").finish_non_exhaustive()
     }
 }
 
-impl ProtocolHandler for Followers {
+impl<W: Waiting> ProtocolHandler for Followers<W> {
     async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
         let Ok(_place) = self.followers.try_acquire() else {
             connection.close(VarInt::from_u32(1), b"too many follow this node");
@@ -159,7 +161,7 @@ impl ProtocolHandler for Followers {
     }
 }
 
-async fn answer(server: &Server<Context, Mempool>, mut send: SendStream, mut receive: RecvStream) -> Result<()> {
+async fn answer<W: Waiting>(server: &Server<Context, W>, mut send: SendStream, mut receive: RecvStream) -> Result<()> {
     let request = timeout(REQUEST_TIME, receive.read_to_end(MOST_REQUEST)).await??;
     // Nobody waits for an answer after the follower has gone.
     let answer = tokio::select! {
@@ -178,7 +180,7 @@ struct Peer {
 
 /// Peers over QUIC. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Quic {
+pub struct Quic {
     endpoint: iroh::Endpoint,
     peers: Arc<Vec<Peer>>,
 }

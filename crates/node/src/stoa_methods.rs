@@ -3,11 +3,12 @@
 //! | method | parameters | answers |
 //! |---|---|---|
 //! | `stoa_getProof` | address, slots, block | what the account and the slots hold at the block, with proofs |
+//! | `stoa_getReceiptProof` | transaction hash | what the transaction left behind, with proofs; null if it is in no block |
 //! | `stoa_genesis` | - | the genesis file |
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, B256, U256};
 use stoa_base::Genesis;
-use stoa_client::{ProofReply, SlotProof};
+use stoa_client::{ProofReply, ReceiptReply, SlotProof};
 use stoa_rpc::{BlockId, Context, Methods, Params, RpcError};
 
 /// How many slots one proof may cover.
@@ -15,6 +16,7 @@ const MAX_SLOTS: usize = 1024;
 
 pub(crate) fn register(methods: &mut Methods) {
     methods.add("stoa_getProof", get_proof);
+    methods.add("stoa_getReceiptProof", get_receipt_proof);
     methods.instant("stoa_genesis", genesis);
 }
 
@@ -48,4 +50,22 @@ async fn get_proof(context: Context, params: Params) -> Result<ProofReply, RpcEr
         account_proof: proof.account.to_bytes(),
         storage_proof: slots.map(|(key, proof)| SlotProof { key, proof: proof.to_bytes() }).collect(),
     })
+}
+
+async fn get_receipt_proof(context: Context, params: Params) -> Result<Option<ReceiptReply>, RpcError> {
+    let hash = {
+        let mut reader = params.reader()?;
+        let hash = reader.required::<B256>()?;
+        reader.end()?;
+        hash
+    };
+    let proof = context.read(move |context| {
+        let ledger = context.ledger();
+        let Some((number, index)) = ledger.transaction(hash)? else { return Ok(None) };
+        let Some(committed) = ledger.block(number)? else { return Ok(None) };
+        let hashes = committed.block.transactions().iter().map(|transaction| *transaction.tx_hash());
+        let index = u32::try_from(index).map_err(|_| RpcError::server("the position is too large"))?;
+        Ok::<_, RpcError>(ReceiptReply::new(committed.block.header(), hashes, &committed.receipts, index))
+    });
+    proof.await
 }

@@ -3,15 +3,15 @@
 //! Every value stands under a SHA-256 key (see [`account_key`], [`slot_key`], [`code_key`]) in an ordered `current`
 //! QMDB, whose root proves that a key has a value now, or that it has none. The root is the `stateRoot` of every block.
 
-mod leaf;
 mod past;
 mod proof;
 mod sync;
 
-pub use leaf::{AccountLeaf, Key, Leaf, account_key, code_key, slot_key};
 pub(crate) use past::PastState;
 pub(crate) use proof::prove;
-pub use proof::{KeyProof, ProofError, verify_key};
+pub use stoa_proof::{
+    AccountLeaf, CHUNK, Family, Key, KeyProof, Leaf, ProofError, account_key, code_key, slot_key, verify_key,
+};
 pub use sync::{MOST_BYTES, SyncOperation, SyncRequest, SyncResponse, SyncSource, decode_request, decode_response};
 pub(crate) use sync::{root_of, serve, sync};
 
@@ -25,19 +25,13 @@ use commonware_runtime::{Spawner, Strategizer, Supervisor, buffer::paged::CacheR
 use commonware_storage::{
     Context,
     journal::contiguous::variable::Config as JournalConfig,
-    merkle::{Location, full::Config as MerkleConfig, mmr},
+    merkle::{Location, full::Config as MerkleConfig},
     qmdb::current::{VariableConfig, ordered::variable::Db},
     translator::EightCap,
 };
 use commonware_utils::{NZU16, NZU64, NZUsize, non_empty_range};
 use std::num::NonZeroUsize;
 use stoa_base::Seal;
-
-/// Bytes of a chunk of the activity bitmap: the size of one SHA-256 digest.
-pub const CHUNK: usize = 32;
-
-/// How the operation log is hashed: a Merkle mountain range.
-pub type Family = mmr::Family;
 
 /// The state database over a runtime's storage.
 pub type StateDb<E> = Db<Family, E, Key, Leaf, Sha256, EightCap, CHUNK, Rayon>;

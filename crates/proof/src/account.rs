@@ -1,9 +1,12 @@
+use crate::{
+    key::{KeyProof, ProofError, verify_key},
+    leaf::{Leaf, account_key, slot_key},
+};
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
 use alloy_rlp::Decodable as _;
 use commonware_codec::{Copying, DecodeExt as _};
 use serde::{Deserialize, Serialize};
-use stoa_ledger::state::{KeyProof, Leaf, ProofError, account_key, slot_key, verify_key};
 
 /// The answer to `stoa_getProof`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
