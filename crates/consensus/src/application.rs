@@ -98,6 +98,13 @@ pub(crate) struct Malice {
     pub(crate) ahead: Duration,
     /// It does nothing but vote, for whatever others vote for and for something else as well.
     pub(crate) conflicting_votes: bool,
+    /// It is two validators with one key, each of which talks to one half of the others: as a leader it proposes a block to
+    /// each half.
+    pub(crate) twins: bool,
+    /// It votes, but gives nobody the blocks that it proposes.
+    pub(crate) withholds: bool,
+    /// It sends as much as it may on every channel, none of which means anything.
+    pub(crate) floods: bool,
 }
 
 /// The furthest that a block's time may be after its parent's, in seconds: after a longer stop the chain catches up in such

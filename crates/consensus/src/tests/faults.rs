@@ -10,6 +10,7 @@ use commonware_glue::simulate::{
     plan::PlanBuilder,
 };
 use commonware_p2p::simulated::Link;
+use commonware_runtime::deterministic::{FaultConfig, PartialWriteMode, WriteConfig};
 use commonware_utils::{NZU32, probability};
 use parking_lot::Mutex;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
@@ -119,6 +120,46 @@ fn blocks_with_forged_headers_are_never_agreed_on() {
 fn votes_for_two_blocks_at_once_do_not_fork_the_chain() {
     let malice = Malice { conflicting_votes: true, ..Malice::default() };
     simulate(NZU32!(4), 14, 8, [(2, malice)], |plan, _| plan);
+}
+
+#[test]
+fn a_leader_that_proposes_two_blocks_does_not_fork_the_chain() {
+    for (seed, count) in [(15, NZU32!(4)), (16, NZU32!(4)), (17, NZU32!(7))] {
+        let malice = Malice { twins: true, ..Malice::default() };
+        simulate(count, seed, 10, [(1, malice)], |plan, _| plan);
+    }
+}
+
+#[test]
+fn a_leader_that_gives_nobody_its_blocks_is_passed_over() {
+    let malice = Malice { withholds: true, ..Malice::default() };
+    simulate(NZU32!(4), 18, 8, [(3, malice)], |plan, _| plan);
+}
+
+#[test]
+fn a_validator_that_floods_the_others_does_not_stop_them() {
+    let malice = Malice { floods: true, ..Malice::default() };
+    simulate(NZU32!(4), 19, 10, [(0, malice)], |plan, _| plan);
+}
+
+#[test]
+fn disks_that_fail_in_the_middle_of_a_write_lose_nothing() {
+    for (seed, mode) in (20..).zip([PartialWriteMode::Prefix, PartialWriteMode::Subset]) {
+        let some = |rate| WriteConfig { failure_rate: rate, retention_rate: probability!(0.5), mode };
+        simulate(NZU32!(4), seed, 15, [], |plan, keys| {
+            let fails = FaultConfig::default().write(some(probability!(0.3))).sync(probability!(0.3));
+            // Whoever cannot write stops; all are started again when the disks are well.
+            let mut schedule = Schedule::new().at(ms(900), Action::SetStorageFault(fails));
+            for key in keys {
+                schedule = schedule.at(ms(1200), Action::Crash(key.clone()));
+            }
+            schedule = schedule.at(ms(1250), Action::SetStorageFault(FaultConfig::default()));
+            for key in keys {
+                schedule = schedule.at(ms(1500), Action::Restart(key.clone()));
+            }
+            plan.with_storage_fault(FaultConfig::default()).crash(Crash::Schedule(schedule))
+        });
+    }
 }
 
 #[test]

@@ -1,12 +1,7 @@
 //! Several validators on a simulated network, for tests to break.
 
 use super::{List, RECIPIENT, WEALTH, genesis, signer, transfer_from};
-use crate::{
-    BLOCK_OVERHEAD, CHANNELS, Committee, Identity, Pace,
-    application::Malice,
-    engine::{self, Config},
-    namespace,
-};
+use crate::{BLOCK_OVERHEAD, CHANNELS, Committee, Identity, Pace, application::Malice, engine, namespace};
 use alloy_primitives::{Address, B256, U256};
 use commonware_consensus::{
     simplex::mocks::conflicter::{self, Conflicter},
@@ -21,13 +16,16 @@ use commonware_glue::simulate::{
     property::Property,
     tracker::{FinalizationUpdate, ProgressTracker},
 };
-use commonware_p2p::simulated::{Control, Link, Manager};
+use commonware_p2p::{
+    Recipients, Sender as _,
+    simulated::{Control, Link, Manager, Oracle, SplitOrigin, SplitTarget},
+};
 use commonware_runtime::{Clock as _, Handle, Quota, Spawner as _, Supervisor as _, deterministic};
 use commonware_utils::{NZUsize, channel::mpsc, probability};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use rand::{SeedableRng as _, rngs::StdRng};
-use std::{collections::BTreeMap, num::NonZeroU32, pin::Pin, sync::Arc, time::Duration};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 use stoa_base::Genesis;
 use stoa_ledger::{
     Ledger, LedgerConfig, LedgerError,
@@ -59,6 +57,9 @@ pub(super) struct Validators {
     malicious: BTreeMap<usize, Malice>,
 }
 
+type Config =
+    engine::Config<List, Control<PublicKey, deterministic::Context>, Manager<PublicKey, deterministic::Context>>;
+
 impl Validators {
     pub(super) fn new(count: NonZeroU32, malicious: BTreeMap<usize, Malice>) -> Self {
         let (committee, identities) = Committee::deal(&mut StdRng::seed_from_u64(1), count);
@@ -74,8 +75,73 @@ impl Validators {
         }
     }
 
+    /// What a validator runs with.
+    async fn config(
+        &self,
+        context: &deterministic::Context,
+        oracle: &Oracle<PublicKey, deterministic::Context>,
+        public_key: &PublicKey,
+        Place { index, name, folder }: Place,
+    ) -> Config {
+        let state = state::config(context, &name, 1 << 20, NZUsize!(1));
+        let folder = LedgerConfig { durable: false, ..LedgerConfig::new(folder) };
+        let mut tries = 0;
+        let ledger = loop {
+            let genesis = (*self.genesis).clone();
+            match Ledger::open(context.child("genesis"), genesis, folder.clone(), state.clone()).await {
+                Ok(ledger) => break ledger,
+                Err(LedgerError::Storage(why)) if tries < 100 => {
+                    tracing::debug!(why, "the crashed validator still holds its folder");
+                    tries += 1;
+                    context.sleep(Duration::from_millis(1)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        };
+        let identity = &self.identities[index];
+        let scheme = self.committee.signer(&namespace(&ledger), identity).unwrap();
+        let transfers = (0..TRANSFERS).map(|nonce| transfer_from(index as u8, nonce)).collect();
+        Config {
+            ledger,
+            state,
+            partition: name,
+            waiting: List::new(transfers),
+            scheme,
+            me: public_key.clone(),
+            beneficiary: beneficiary(index),
+            pace: Pace { busy: Duration::from_millis(50), idle: Duration::from_millis(200) },
+            max_bytes: MAX_BYTES,
+            floor: None,
+            blocker: oracle.control(public_key.clone()),
+            peers: oracle.manager(),
+            malice: self.malicious.get(&index).copied().unwrap_or_default(),
+        }
+    }
+
     pub(super) fn keys(&self) -> Vec<PublicKey> {
         self.identities.iter().map(Identity::public).collect()
+    }
+}
+
+/// Which validator, and where it keeps what.
+struct Place {
+    index: usize,
+    name: String,
+    folder: PathBuf,
+}
+
+/// A second validator with the same key.
+struct Twin {
+    config: Config,
+    /// Those that the first talks to; it talks to the others.
+    first_half: Vec<PublicKey>,
+    _folder: TempDir,
+}
+
+impl Malice {
+    /// Whether it follows the chain at all.
+    const fn follows(&self) -> bool {
+        !(self.conflicting_votes || self.twins || self.withholds || self.floods)
     }
 }
 
@@ -133,42 +199,21 @@ impl EngineDefinition for Validators {
         let InitContext { context, index, oracle, public_key, channels, monitor, .. } = init;
         // The one that crashed is gone, with its hold on the folder.
         drop(self.ledgers[index].lock().take());
-        let state = state::config(&context, &format!("validator-{index}"), 1 << 20, NZUsize!(1));
-        let folder = LedgerConfig { durable: false, ..LedgerConfig::new(self.folders[index].path()) };
-        let mut tries = 0;
-        let ledger = loop {
-            let genesis = (*self.genesis).clone();
-            match Ledger::open(context.child("genesis"), genesis, folder.clone(), state.clone()).await {
-                Ok(ledger) => break ledger,
-                Err(LedgerError::Storage(why)) if tries < 100 => {
-                    tracing::debug!(why, "the crashed validator still holds its folder");
-                    tries += 1;
-                    context.sleep(Duration::from_millis(1)).await;
-                }
-                Err(error) => panic!("{error}"),
+        let me = Place { index, name: format!("validator-{index}"), folder: self.folders[index].path().to_owned() };
+        let config = self.config(&context, oracle, public_key, me).await;
+        *self.ledgers[index].lock() = Some(config.ledger.clone());
+        let twin = match config.malice.twins {
+            true => {
+                let folder = tempfile::tempdir().unwrap();
+                let me = Place { index, name: format!("twin-{index}"), folder: folder.path().to_owned() };
+                let twin = self.config(&context.child("twin"), oracle, public_key, me).await;
+                let half = self.keys().into_iter().filter(|key| key != public_key).take(self.keys().len() / 3);
+                Some(Twin { config: twin, first_half: half.collect(), _folder: folder })
             }
+            false => None,
         };
-        *self.ledgers[index].lock() = Some(ledger.clone());
-        let identity = &self.identities[index];
-        let scheme = self.committee.signer(&namespace(&ledger), identity).unwrap();
-        let transfers = (0..TRANSFERS).map(|nonce| transfer_from(index as u8, nonce)).collect();
-        let config = Config {
-            ledger: ledger.clone(),
-            state,
-            partition: format!("validator-{index}"),
-            waiting: List::new(transfers),
-            scheme,
-            me: public_key.clone(),
-            beneficiary: beneficiary(index),
-            pace: Pace { busy: Duration::from_millis(50), idle: Duration::from_millis(200) },
-            max_bytes: MAX_BYTES,
-            floor: None,
-            blocker: oracle.control(public_key.clone()),
-            peers: oracle.manager(),
-            malice: self.malicious.get(&index).copied().unwrap_or_default(),
-        };
-        let follows = !config.malice.conflicting_votes;
-        let run = Box::pin(run(context.child("run"), config, channels, monitor, self.seen.clone()));
+        let follows = config.malice.follows();
+        let run = Box::pin(run(context.child("run"), config, twin, channels, monitor, self.seen.clone()));
         let state = State {
             ledgers: self.ledgers.clone(),
             index,
@@ -189,10 +234,58 @@ fn beneficiary(index: usize) -> Address {
     Address::repeat_byte(0xf0 | index as u8)
 }
 
+/// Sends as much as it may on every channel, for ever.
+async fn flood(context: deterministic::Context, channels: Vec<ChannelPair<PublicKey>>) {
+    let flooding = channels.into_iter().enumerate().map(|(at, (mut sender, _receiver))| {
+        let context = context.child("channel");
+        async move {
+            let mut random = StdRng::seed_from_u64(at as u64);
+            loop {
+                let length = random.random_range(0..4096_usize);
+                let junk = (0..length).map(|_| random.random::<u8>()).collect::<Vec<_>>();
+                let _ = sender.send(Recipients::All, junk, random.random());
+                context.sleep(Duration::from_millis(2)).await;
+            }
+        }
+    });
+    futures::future::join_all(flooding).await;
+}
+
+/// Runs two validators with one key, each of which hears one part of the others and is heard by it.
+async fn run_twins(context: deterministic::Context, one: Config, twin: Twin, channels: Vec<ChannelPair<PublicKey>>) {
+    let Twin { config: other, first_half, _folder } = twin;
+    let (mut ones, mut others) = (Vec::new(), Vec::new());
+    for (sender, receiver) in channels {
+        let half = first_half.clone();
+        let all = other.scheme.participants().clone();
+        let forward = move |origin, recipients: &Recipients<PublicKey>, _: &_| {
+            let wanted = match recipients {
+                Recipients::All => all.iter().cloned().collect(),
+                Recipients::Some(some) => some.clone(),
+                Recipients::One(one) => vec![one.clone()],
+            };
+            let first = matches!(origin, SplitOrigin::Primary);
+            Some(Recipients::Some(wanted.into_iter().filter(|key| half.contains(key) == first).collect()))
+        };
+        let half = first_half.clone();
+        let route = move |(from, _): &(PublicKey, _)| match half.contains(from) {
+            true => SplitTarget::Primary,
+            false => SplitTarget::Secondary,
+        };
+        let (senders, receivers) = (sender.split_with(forward), receiver.split_with(context.child("split"), route));
+        ones.push((senders.0, receivers.0));
+        others.push((senders.1, receivers.1));
+    }
+    let _one = Box::pin(engine::start(context.child("one"), one, ones)).await;
+    let _other = Box::pin(engine::start(context.child("other"), other, others)).await;
+    futures::future::pending::<()>().await;
+}
+
 /// Runs a validator, and tells the simulation of every block that becomes final on it.
 async fn run(
     context: deterministic::Context,
-    config: Config<List, Control<PublicKey, deterministic::Context>, Manager<PublicKey, deterministic::Context>>,
+    config: Config,
+    twin: Option<Twin>,
     channels: Vec<ChannelPair<PublicKey>>,
     monitor: mpsc::UnboundedSender<FinalizationUpdate<PublicKey>>,
     seen: Seen,
@@ -203,9 +296,28 @@ async fn run(
         let conflicter = Conflicter::<_, _, Sha256>::new(context.child("conflicter"), conflicter);
         return drop(conflicter.start(votes).await);
     }
+    if config.malice.floods {
+        return flood(context, channels).await;
+    }
+    if let Some(twin) = twin {
+        return run_twins(context, config, twin, channels).await;
+    }
     let (ledger, pk) = (config.ledger.clone(), config.me.clone());
     let mut blocks = ledger.subscribe();
-    let _engine = Box::pin(engine::start(context.child("engine"), config, channels)).await;
+    if config.malice.withholds {
+        // Neither as a proposal nor when asked for.
+        let quiet = channels.into_iter().enumerate().map(|(channel, (sender, receiver))| {
+            let blocks = channel == 3 || channel == 4;
+            let forward = move |_, recipients: &Recipients<_>, _: &_| {
+                Some(if blocks { Recipients::Some(Vec::new()) } else { recipients.clone() })
+            };
+            (sender.split_with(forward).0, receiver)
+        });
+        let channels = quiet.collect();
+        let _engine = Box::pin(engine::start(context.child("engine"), config, channels)).await;
+    } else {
+        let _engine = Box::pin(engine::start(context.child("engine"), config, channels)).await;
+    }
     while let Ok(committed) = blocks.recv().await {
         let block = &committed.block;
         for transaction in block.transactions() {
