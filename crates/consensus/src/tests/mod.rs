@@ -1,4 +1,5 @@
 mod faults;
+mod latency;
 mod network;
 mod validator;
 
@@ -8,7 +9,7 @@ use alloy_consensus::{SignableTransaction, Transaction as _, TxLegacy, transacti
 use alloy_primitives::{Address, B256, TxKind, U256, map::HashMap};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
-use futures::{Stream, StreamExt as _, stream};
+use futures::{Stream, StreamExt as _, channel::mpsc, stream};
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc};
 use stoa_base::{Account, Genesis, Recovered, Transaction};
@@ -16,6 +17,7 @@ use stoa_ledger::{
     Committed,
     execute::{Changes, Refusal},
 };
+use tokio::sync::Notify;
 
 pub(crate) const RECIPIENT: Address = Address::repeat_byte(0xaa);
 
@@ -29,18 +31,27 @@ type ByNonce = BTreeMap<(Address, u64), Arc<Recovered>>;
 pub(crate) struct List {
     waiting: Arc<Mutex<ByNonce>>,
     given: Arc<Vec<Arc<Recovered>>>,
+    later: Arc<Mutex<Vec<mpsc::UnboundedSender<Arc<Recovered>>>>>,
+    arrived: Arc<Notify>,
 }
 
 impl List {
     /// One that clients have given these to.
     pub(crate) fn new(given: Vec<Arc<Recovered>>) -> Self {
-        let list = Self { waiting: Arc::default(), given: Arc::new(given) };
+        let list = Self { given: Arc::new(given), ..Self::default() };
         list.given.iter().for_each(|transaction| list.add(transaction.clone()));
         list
     }
 
     fn add(&self, transaction: Arc<Recovered>) {
         self.waiting.lock().insert((transaction.signer(), transaction.nonce()), transaction);
+        self.arrived.notify_waiters();
+    }
+
+    /// A client gives another.
+    pub(crate) fn give(&self, transaction: Arc<Recovered>) {
+        self.add(transaction.clone());
+        self.later.lock().retain(|later| later.unbounded_send(transaction.clone()).is_ok());
     }
 }
 
@@ -56,12 +67,13 @@ impl Waiting for List {
     }
 
     fn arrived(&self) -> impl Future<Output = ()> + Send + use<> {
-        std::future::pending()
+        self.arrived.clone().notified_owned()
     }
 
     fn given(&self) -> impl Stream<Item = Arc<Recovered>> + Send + use<> {
-        let given = self.given.to_vec();
-        stream::iter(given).chain(stream::pending())
+        let (later, coming) = mpsc::unbounded();
+        self.later.lock().push(later);
+        stream::iter(self.given.to_vec()).chain(coming)
     }
 
     fn take(&self, transactions: Vec<Transaction>, _: Origin) {

@@ -20,12 +20,19 @@ use commonware_p2p::{
     Recipients, Sender as _,
     simulated::{Control, Link, Manager, Oracle, SplitOrigin, SplitTarget},
 };
-use commonware_runtime::{Clock as _, Handle, Quota, Spawner as _, Supervisor as _, deterministic};
+use commonware_runtime::{Clock as _, Handle, IoBuf, Quota, Spawner as _, Supervisor as _, deterministic};
 use commonware_utils::{NZUsize, channel::mpsc, probability};
-use futures::future::BoxFuture;
+use futures::{FutureExt as _, future::BoxFuture};
 use parking_lot::Mutex;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU32,
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use stoa_base::Genesis;
 use stoa_ledger::{
     Ledger, LedgerConfig, LedgerError,
@@ -55,6 +62,18 @@ pub(super) struct Validators {
     ledgers: Ledgers,
     seen: Seen,
     malicious: BTreeMap<usize, Malice>,
+    measured: Option<Measured>,
+}
+
+/// What is measured of validators that are given a transfer now and then.
+#[derive(Clone, Default)]
+pub(super) struct Measured {
+    /// How long each took until it was final where it was given.
+    pub(super) latencies: Arc<Mutex<Vec<Duration>>>,
+    /// Messages and bytes that all sent, on all channels but that of the transactions.
+    pub(super) sent: Arc<Mutex<(u64, u64)>>,
+    /// Blocks that became final.
+    pub(super) blocks: Arc<Mutex<u64>>,
 }
 
 type Config =
@@ -72,7 +91,13 @@ impl Validators {
             ledgers: Arc::new(each.map(|_| Mutex::default()).collect()),
             seen: Seen::default(),
             malicious,
+            measured: None,
         }
+    }
+
+    /// Such that no transfer is given to a validator before the last is final, and all that they do is measured.
+    pub(super) fn measured(count: NonZeroU32, measured: Measured) -> Self {
+        Self { measured: Some(measured), ..Self::new(count, BTreeMap::new()) }
     }
 
     /// What a validator runs with.
@@ -100,7 +125,10 @@ impl Validators {
         };
         let identity = &self.identities[index];
         let scheme = self.committee.signer(&namespace(&ledger), identity).unwrap();
-        let transfers = (0..TRANSFERS).map(|nonce| transfer_from(index as u8, nonce)).collect();
+        let transfers = if self.measured.is_some() { 0 } else { TRANSFERS };
+        let transfers = (0..transfers).map(|nonce| transfer_from(index as u8, nonce)).collect();
+        // As a node has it, where time is measured.
+        let idle = if self.measured.is_some() { 1000 } else { 200 };
         Config {
             ledger,
             state,
@@ -109,7 +137,7 @@ impl Validators {
             scheme,
             me: public_key.clone(),
             beneficiary: beneficiary(index),
-            pace: Pace { busy: Duration::from_millis(50), idle: Duration::from_millis(200) },
+            pace: Pace { busy: Duration::from_millis(50), idle: Duration::from_millis(idle) },
             max_bytes: MAX_BYTES,
             floor: None,
             blocker: oracle.control(public_key.clone()),
@@ -213,7 +241,10 @@ impl EngineDefinition for Validators {
             false => None,
         };
         let follows = config.malice.follows();
-        let run = Box::pin(run(context.child("run"), config, twin, channels, monitor, self.seen.clone()));
+        let run = match &self.measured {
+            Some(measured) => measure(context.child("run"), index, config, channels, monitor, measured.clone()).boxed(),
+            None => run(context.child("run"), config, twin, channels, monitor, self.seen.clone()).boxed(),
+        };
         let state = State {
             ledgers: self.ledgers.clone(),
             index,
@@ -335,6 +366,75 @@ async fn run(
     }
 }
 
+/// Runs a validator, gives it a transfer now and then, and measures.
+async fn measure(
+    context: deterministic::Context,
+    index: usize,
+    config: Config,
+    channels: Vec<ChannelPair<PublicKey>>,
+    monitor: mpsc::UnboundedSender<FinalizationUpdate<PublicKey>>,
+    measured: Measured,
+) {
+    let others = config.scheme.participants().len() as u64 - 1;
+    let counted = channels.into_iter().enumerate().map(|(channel, (sender, receiver))| {
+        let sent = measured.sent.clone();
+        let count = move |_, recipients: &Recipients<_>, message: &IoBuf| {
+            if channel < 5 {
+                let copies = match recipients {
+                    Recipients::All => others,
+                    Recipients::Some(some) => some.len() as u64,
+                    Recipients::One(_) => 1,
+                };
+                let mut sent = sent.lock();
+                *sent = (sent.0 + copies, sent.1 + copies * message.len() as u64);
+            }
+            Some(recipients.clone())
+        };
+        (sender.split_with(count).0, receiver)
+    });
+    let channels = counted.collect();
+    let (ledger, waiting, pk) = (config.ledger.clone(), config.waiting.clone(), config.me.clone());
+    let mut blocks = ledger.subscribe();
+    let _engine = Box::pin(engine::start(context.child("engine"), config, channels)).await;
+    let (mut nonce, mut given) = (0, None::<(B256, SystemTime)>);
+    // They begin at different times, and go on at times that have nothing to do with those of blocks.
+    let mut next = context.current() + Duration::from_millis(2000 + 137 * index as u64);
+    loop {
+        let committed = futures::select_biased! {
+            committed = Box::pin(blocks.recv()).fuse() => committed,
+            () = Box::pin(context.sleep_until(next)).fuse() => {
+                // A light load, however many validators there are.
+                if given.is_none() && index < 2 {
+                    let transfer = transfer_from(index as u8, nonce);
+                    given = Some((*transfer.tx_hash(), context.current()));
+                    nonce += 1;
+                    waiting.give(transfer);
+                }
+                next = context.current() + Duration::from_millis(3701);
+                continue;
+            }
+        };
+        let Ok(committed) = committed else { return };
+        let block = &committed.block;
+        if let Some((hash, since)) = given
+            && block.transactions().iter().any(|transaction| *transaction.tx_hash() == hash)
+        {
+            measured.latencies.lock().push(context.current().duration_since(since).unwrap());
+            given = None;
+        }
+        if index == 0 {
+            *measured.blocks.lock() += 1;
+        }
+        let update = FinalizationUpdate {
+            pk: pk.clone(),
+            round: Round::new(Epoch::zero(), View::new(block.number())),
+            height: Height::new(block.number()),
+            block_digest: block.hash().to_vec(),
+        };
+        let _ = monitor.send(update);
+    }
+}
+
 /// What must be true of every validator when a simulation ends: each has every block and receipt that any of them has shown,
 /// the state that its head says, and as much money as there was, but for the fees that were burnt.
 #[derive(Clone)]
@@ -387,8 +487,8 @@ async fn conserved(state: &State, ledger: &Ledger) -> Result<(), String> {
 
 /// Every validator that follows the chain is at a height.
 #[derive(Clone)]
-struct AllFollowers {
-    height: u64,
+pub(super) struct AllFollowers {
+    pub(super) height: u64,
 }
 
 impl ExitCondition<PublicKey, State> for AllFollowers {
@@ -413,6 +513,25 @@ impl ExitCondition<PublicKey, State> for AllFollowers {
             }
             Ok(there >= all)
         })
+    }
+}
+
+/// Lets go of what the simulation holds, and checks nothing.
+#[derive(Clone)]
+pub(super) struct LetGo;
+
+impl Property<PublicKey, State> for LetGo {
+    fn name(&self) -> &str {
+        "let go"
+    }
+
+    fn check<'a>(
+        &'a self,
+        _: &'a ProgressTracker<PublicKey>,
+        states: &'a [&'a State],
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
+        states.iter().flat_map(|state| state.ledgers.iter()).for_each(|ledger| drop(ledger.lock().take()));
+        Box::pin(std::future::ready(Ok(())))
     }
 }
 
