@@ -17,6 +17,9 @@ struct Cli {
     /// Print one JSON object for programs instead of text for people.
     #[arg(long, global = true)]
     json: bool,
+    /// How logs are written to standard error; RUST_LOG says how much of them.
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
+    log_format: output::LogFormat,
     #[command(subcommand)]
     command: Command,
 }
@@ -58,7 +61,7 @@ const STACK: usize = 64 << 20;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    output::log();
+    output::log(cli.log_format);
     let fault = output::catch_faults();
     let json = cli.json;
     let run = move || match cli.command {

@@ -14,6 +14,7 @@ use std::{
 };
 use stoa_client::Client;
 use stoa_node::{
+    backup,
     config::{self, File, Peer},
     validator,
 };
@@ -66,6 +67,32 @@ pub(crate) enum Command {
         /// File with the passphrase to encrypt it with; asked for if not given.
         #[arg(long, value_name = "FILE")]
         passphrase_file: Option<PathBuf>,
+    },
+    /// Copy what a validator cannot get back from others into a new folder: key, secrets, configuration, genesis file.
+    #[command(
+        after_help = "Example: stoa node backup --config validator/stoa.toml --to /media/backup/validator\nThe copy is a folder \
+                      to run from. The passphrase is not in it, nor is the chain."
+    )]
+    Backup {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE", default_value = "stoa.toml")]
+        config: PathBuf,
+        /// The folder to write to.
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Copy a backup into a new folder, from which the validator takes the chain from the others again.
+    #[command(
+        after_help = "Example: stoa node restore --from /media/backup/validator --to validator\nFirst make sure that this \
+                      validator runs nowhere else: one that votes twice is taken for dishonest."
+    )]
+    Restore {
+        /// The folder of the backup.
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+        /// The folder to write to.
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
     },
     /// Check a configuration file and all that it names, without running anything.
     #[command(after_help = "Example: stoa node check --config validator/stoa.toml")]
@@ -213,8 +240,19 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
             }
             Ok(())
         }
+        Command::Backup { config, to } => copied(&backup::copy(&config, &to)?, json),
+        Command::Restore { from, to } => copied(&backup::copy(&from.join("stoa.toml"), &to)?, json),
         Command::Run { config } => serve(read(&config)?.1, json),
     }
+}
+
+fn copied(files: &[PathBuf], json: bool) -> Result<()> {
+    if json {
+        println!("{}", json!({ "files": files }));
+    } else {
+        files.iter().for_each(|file| println!("{}", file.display()));
+    }
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<(File, validator::Config)> {

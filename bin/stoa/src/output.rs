@@ -1,5 +1,6 @@
 //! What people and programs see.
 
+use clap::ValueEnum;
 use owo_colors::{OwoColorize as _, Stream};
 use serde_json::json;
 use std::{
@@ -8,14 +9,26 @@ use std::{
 };
 use tracing_subscriber::EnvFilter;
 
+/// How logs are written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// A line for people.
+    Text,
+    /// A JSON object a line, for programs.
+    Json,
+}
+
 /// Logs go to standard error; `RUST_LOG` says how much of them.
-pub(crate) fn log() {
+pub(crate) fn log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off,stoa=warn"));
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+        .with_ansi(std::io::stderr().is_terminal());
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
 }
 
 /// What the program stopped on without being told to.

@@ -78,10 +78,10 @@ pub enum Keys {
 }
 
 /// The file of a folder that holds the outcome of the ceremony.
-const COMMITTEE: &str = "committee.json";
+pub(crate) const COMMITTEE: &str = "committee.json";
 
 /// The file of a folder that holds a validator's secrets but for its key.
-const SECRETS: &str = "secrets";
+pub(crate) const SECRETS: &str = "secrets";
 
 impl Config {
     /// The part of a folder that the runtime's storage takes.

@@ -397,8 +397,10 @@ async fn measure(
     let mut blocks = ledger.subscribe();
     let _engine = Box::pin(engine::start(context.child("engine"), config, channels)).await;
     let (mut nonce, mut given) = (0, None::<(B256, SystemTime)>);
-    // They begin at different times, and go on at times that have nothing to do with those of blocks.
-    let mut next = context.current() + Duration::from_millis(2000 + 137 * index as u64);
+    // At times that have nothing to do with those of blocks.
+    let mut random = StdRng::seed_from_u64(index as u64);
+    let mut pause = move || Duration::from_millis(random.random_range(2000..6000));
+    let mut next = context.current() + pause();
     loop {
         let committed = futures::select_biased! {
             committed = Box::pin(blocks.recv()).fuse() => committed,
@@ -410,7 +412,7 @@ async fn measure(
                     nonce += 1;
                     waiting.give(transfer);
                 }
-                next = context.current() + Duration::from_millis(3701);
+                next = context.current() + pause();
                 continue;
             }
         };

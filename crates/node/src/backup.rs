@@ -1,0 +1,102 @@
+//! A copy of what a validator cannot get back from others: its key, its secrets, and what it runs with.
+
+use crate::{
+    config::File,
+    validator::{COMMITTEE, SECRETS},
+    vault::write_private,
+};
+use eyre::{Result, WrapErr as _, ensure};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The files of a backup, but for the configuration.
+const GENESIS: &str = "genesis.json";
+const KEY: &str = "validator.key";
+const DATA: &str = "data";
+const CONFIG: &str = "stoa.toml";
+
+/// Copies what the configuration file at `config` names into a new folder, from which the validator can run as well. The chain
+/// is not copied: others have it. Nor is the passphrase.
+///
+/// # Errors
+///
+/// If a file is missing (before the first start there are no secrets yet), or the folder is there and not empty.
+pub fn copy(config: &Path, to: &Path) -> Result<Vec<PathBuf>> {
+    let file = File::read(config)?;
+    let folder = config.parent().unwrap_or(Path::new("."));
+    let empty =
+        !to.exists() || fs::read_dir(to).wrap_err_with(|| format!("cannot read {}", to.display()))?.next().is_none();
+    ensure!(empty, "{} is not empty (choose another folder)", to.display());
+    let data = folder.join(&file.data);
+    let parts = [
+        (folder.join(&file.genesis), to.join(GENESIS)),
+        (folder.join(&file.key), to.join(KEY)),
+        (data.join(COMMITTEE), to.join(DATA).join(COMMITTEE)),
+        (data.join(SECRETS), to.join(DATA).join(SECRETS)),
+    ];
+    // All are read before any is written.
+    let read = |(from, to): (PathBuf, PathBuf)| {
+        let bytes = fs::read(&from).wrap_err_with(|| format!("cannot read {}", from.display()))?;
+        Ok((to, bytes))
+    };
+    let mut parts = parts.into_iter().map(read).collect::<Result<Vec<_>>>()?;
+    let config = File { genesis: GENESIS.into(), data: DATA.into(), key: KEY.into(), passphrase_file: None, ..file };
+    parts.push((to.join(CONFIG), config.to_text()?.into_bytes()));
+    let data = to.join(DATA);
+    fs::create_dir_all(&data).wrap_err_with(|| format!("cannot create {}", data.display()))?;
+    for (path, bytes) in &parts {
+        write_private(path, bytes).wrap_err_with(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(parts.into_iter().map(|(path, _)| path).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Peer, new_key, public, read_key, sync_from};
+    use alloy_primitives::Address;
+    use std::net::SocketAddr;
+
+    #[test]
+    fn a_copy_is_a_folder_to_run_from_and_overwrites_nothing() {
+        let here = tempfile::tempdir().unwrap();
+        let folder = here.path().join("validator");
+        let key = new_key(&folder.join("keys/mine"), "correct horse").unwrap();
+        let file = File {
+            genesis: "first.json".into(),
+            data: "chain".into(),
+            key: "keys/mine".into(),
+            passphrase_file: Some("passphrase".into()),
+            listen: SocketAddr::from(([127, 0, 0, 1], 9000)),
+            http: SocketAddr::from(([127, 0, 0, 1], 8545)),
+            beneficiary: Address::repeat_byte(1),
+            block_time_ms: 100,
+            history_blocks: 10_000,
+            state_cache_mb: 256,
+            sync_from_blocks: sync_from(),
+            validators: vec![Peer { key: public(&key), address: "localhost:9000".into() }],
+        };
+        let config = folder.join("my.toml");
+        fs::write(&config, file.to_text().unwrap()).unwrap();
+        fs::write(folder.join("first.json"), "{}").unwrap();
+        let to = here.path().join("backup");
+        let error = copy(&config, &to).unwrap_err();
+        assert!(format!("{error:#}").contains(COMMITTEE), "{error:#}");
+        assert!(!to.exists(), "half a backup was made");
+
+        fs::create_dir_all(folder.join("chain")).unwrap();
+        fs::write(folder.join("chain").join(COMMITTEE), "the committee").unwrap();
+        fs::write(folder.join("chain").join(SECRETS), "the secrets").unwrap();
+        assert_eq!(copy(&config, &to).unwrap().len(), 5);
+        let copied = File::read(&to.join(CONFIG)).unwrap();
+        assert_eq!(fs::read_to_string(to.join(&copied.genesis)).unwrap(), "{}");
+        assert_eq!(fs::read_to_string(to.join(&copied.data).join(SECRETS)).unwrap(), "the secrets");
+        assert_eq!(public(&read_key(&to.join(&copied.key), "correct horse").unwrap()), public(&key));
+        assert_eq!((copied.validators, copied.passphrase_file), (file.validators, None));
+        assert!(copy(&config, &to).is_err(), "a backup was overwritten");
+        // What was copied can be copied back.
+        copy(&to.join(CONFIG), &here.path().join("again")).unwrap();
+    }
+}
