@@ -15,8 +15,15 @@ const BENCHMARKS: &[(&str, &str, &[&str])] = &[
         "blocks against bare revm, load against Anvil, and how cost grows",
         &["execution", "recovery", "growth", "restart", "load"],
     ),
-    ("network", "several validators: latency, throughput, certificates; taking over a state", &["network", "sync"]),
+    (
+        "network",
+        "several validators: latency, throughput, certificates; taking over a state",
+        &["network", "sync", LATENCY],
+    ),
 ];
+
+/// A program that is a test: what it measures is simulated time, which the machine has no part in.
+const LATENCY: &str = "latency";
 
 /// Name of the fuzz targets, and what they are.
 const FUZZ: (&str, &str) = ("fuzz", "decoders under any bytes, a minute each");
@@ -60,8 +67,15 @@ pub fn run(place: &Place, name: Option<&str>, options: &[String]) -> Result<bool
         "stoa-benchmarks",
         "--bins",
     ]))?;
-    for program in programs {
+    for &program in programs {
         let mut command = place.cargo()?;
+        if program == LATENCY {
+            command.args(["test", "--locked", "--quiet", "--package", "stoa-consensus", "--lib"]);
+            command.args(["--", "--ignored", "--nocapture", "latency::table"]);
+            println!("\n── {}", show(&command));
+            check(&mut command)?;
+            continue;
+        }
         command.arg("run").args(release).args(["--quiet", "--package", "stoa-benchmarks", "--bin", program, "--"]);
         command.args(options).env("STOA_BIN", place.target.join("release/stoa"));
         command.env("STOA_ANVIL", place.tests().join("node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"));
