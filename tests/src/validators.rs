@@ -84,6 +84,20 @@ impl Validators {
     ///
     /// If that fails.
     pub fn start(folder: &Path, funded: Address, machines: Vec<Machine>) -> Result<Self> {
+        Self::start_with(folder, funded, machines, |_| Ok(()))
+    }
+
+    /// As [`start`](Self::start), with something done to the folders before.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_with(
+        folder: &Path,
+        funded: Address,
+        machines: Vec<Machine>,
+        prepare: impl FnOnce(&Self) -> Result<()>,
+    ) -> Result<Self> {
         let program = variable("STOA_BIN")?;
         let (dir, passphrase) = (folder.join("network"), folder.join("passphrase"));
         fs::write(&passphrase, "correct horse battery staple")?;
@@ -111,6 +125,7 @@ impl Validators {
         let clients = machines.iter().map(|machine| Client::new(format!("http://{}", machine.http))).collect();
         let processes = machines.iter().map(|_| None).collect();
         let mut network = Self { program, machines, folders, processes, clients };
+        prepare(&network)?;
         (0..network.machines.len()).try_for_each(|index| network.launch(index))?;
         Ok(network)
     }
@@ -148,6 +163,42 @@ impl Validators {
         process.kill()?;
         process.wait()?;
         Ok(())
+    }
+
+    /// Asks one to stop, and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run, or ends with an error.
+    pub fn stop(&mut self, index: usize) -> Result<()> {
+        let mut process = self.processes[index].take().wrap_err("it does not run")?;
+        let asked = Command::new("kill").args(["-TERM", &process.id().to_string()]).status()?;
+        ensure!(asked.success(), "it cannot be asked");
+        let status = process.wait()?;
+        ensure!(status.success(), "it ended with {status}: {}", self.said(index));
+        Ok(())
+    }
+
+    /// Waits until one ends by itself; returns what it said.
+    ///
+    /// # Errors
+    ///
+    /// If it does not, in two minutes.
+    pub async fn ended(&mut self, index: usize) -> Result<String> {
+        let until = Instant::now() + LONG;
+        let mut process = self.processes[index].take().wrap_err("it does not run")?;
+        while process.try_wait()?.is_none() {
+            if Instant::now() > until {
+                self.processes[index] = Some(process);
+                bail!("validator {index} goes on");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(self.said(index))
+    }
+
+    fn said(&self, index: usize) -> String {
+        fs::read_to_string(self.folders[index].join("stderr")).unwrap_or_default()
     }
 
     /// What `stoa status` says on a validator's own machine.
@@ -191,8 +242,7 @@ impl Validators {
             match self.status(index) {
                 Ok(status) if status.block_number.to::<u64>() >= height => return Ok(()),
                 _ if Instant::now() > until => {
-                    let said = fs::read_to_string(self.folders[index].join("stderr")).unwrap_or_default();
-                    bail!("validator {index} does not reach block {height}; it said: {said}");
+                    bail!("validator {index} does not reach block {height}; it said: {}", self.said(index));
                 }
                 _ => tokio::time::sleep(Duration::from_millis(50)).await,
             }

@@ -80,7 +80,7 @@ pub(crate) async fn serve(
         .accounts(accounts)
         .methods(stoa_methods::register)
         .methods(|methods| network_methods::register(methods, ledger, about))
-        .router(health::routes(ledger.clone(), runtime.child("metrics")))
+        .router(health::routes(ledger.clone(), pool.clone(), runtime.child("stoa")))
         .bind(http)
         .await
         .wrap_err_with(|| format!("cannot listen on {http}"))?;

@@ -1,0 +1,119 @@
+//! What operators of a network of four processes meet: a machine that was away for long, a restart of all, one by one, and a
+//! disk that is full.
+
+use alloy_primitives::B256;
+use alloy_signer_local::PrivateKeySigner;
+use eyre::{Result, WrapErr as _, bail, ensure};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+use stoa_tests::{
+    transfer,
+    validators::{CHAIN_ID, LONG, SYNC_FROM, Validators, on_loopback, place},
+};
+
+/// A small disk, which goes with this.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(at: &Path, megabytes: u64) -> Result<Self> {
+        fs::create_dir_all(at)?;
+        let size = format!("size={megabytes}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "stoa-test"]).arg(at).output()?;
+        if !mounted.status.success() {
+            bail!("no disk: {}", String::from_utf8_lossy(&mounted.stderr));
+        }
+        Ok(Self(at.to_owned()))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").args(["-l"]).arg(&self.0).status();
+    }
+}
+
+/// Gives transfers to a node, and waits until they are final; adds them to `seen`, with their blocks.
+async fn pay(
+    network: &Validators,
+    node: usize,
+    signer: &PrivateKeySigner,
+    count: usize,
+    seen: &mut Vec<(B256, B256)>,
+) -> Result<()> {
+    for _ in 0..count {
+        let (hash, raw) = transfer(CHAIN_ID, signer, seen.len() as u64)?;
+        let _: B256 = network.clients()[node].call("eth_sendRawTransaction", (raw,)).await?;
+        let until = Instant::now() + LONG;
+        let block = loop {
+            if let Some(block) = place(&network.clients()[node], hash).await? {
+                break block;
+            }
+            ensure!(Instant::now() < until, "{hash} is not final");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        seen.push((hash, block));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_machine_that_was_away_a_restart_of_all_and_a_full_disk_lose_nothing() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let signer = PrivateKeySigner::random();
+    let mut disk = None;
+    // Mounting wants root; without it the rest is tested.
+    let root = String::from_utf8(Command::new("id").arg("-u").output()?.stdout)?.trim() == "0";
+    let mut network = Validators::start_with(folder.path(), signer.address(), on_loopback(4)?, |network| {
+        if root {
+            disk = Some(Disk::mount(&network.data(3), 64)?);
+        }
+        Ok(())
+    })?;
+    for index in 0..4 {
+        network.reach(index, 1).await.wrap_err("the validators did not generate a key")?;
+    }
+    let mut seen = Vec::new();
+
+    // Away for longer than the others wait: it executes what it missed, and keeps all receipts.
+    network.stop(1)?;
+    let height = network.clients()[0].block_number().await?;
+    while network.clients()[0].block_number().await? < height + SYNC_FROM + 5 {
+        pay(&network, 0, &signer, 3, &mut seen).await?;
+    }
+    network.launch(1)?;
+    network.reach(1, height + SYNC_FROM + 5).await?;
+    network.hold(&seen).await?;
+
+    // Each is stopped and started in turn, while clients go on.
+    for index in 0..4 {
+        network.stop(index)?;
+        pay(&network, (index + 1) % 4, &signer, 3, &mut seen).await?;
+        let height = network.clients()[(index + 1) % 4].block_number().await?;
+        network.launch(index)?;
+        network.reach(index, height).await?;
+    }
+    network.hold(&seen).await?;
+
+    // One that cannot write stops and says so; the others go on, and it comes back when there is room.
+    if root {
+        let filler = network.data(3).join("filler");
+        let filled =
+            Command::new("dd").args(["if=/dev/zero", "bs=1M"]).arg(format!("of={}", filler.display())).output()?;
+        ensure!(!filled.status.success(), "the disk is not full");
+        let paying = pay(&network, 0, &signer, 10, &mut seen);
+        paying.await?;
+        let said = network.ended(3).await?;
+        ensure!(said.contains("No space left") || said.contains("cannot"), "it says: {said}");
+        pay(&network, 0, &signer, 3, &mut seen).await?;
+        fs::remove_file(&filler)?;
+        let height = network.clients()[0].block_number().await?;
+        network.launch(3)?;
+        network.reach(3, height).await?;
+        network.hold(&seen).await?;
+    }
+    Ok(())
+}
