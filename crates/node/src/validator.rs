@@ -207,6 +207,9 @@ struct Chain {
 /// How long to wait for others to say how far they are.
 const ASK: Duration = Duration::from_secs(4);
 
+/// How long to wait for a next block of theirs: what is missing then comes over the validators' own network, or never.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Follows the others up to where they are, if they are ahead by `behind` blocks or more: validators do not keep for each
 /// other what is long past. A validator that has nothing takes over their state.
 async fn catch_up(
@@ -235,7 +238,7 @@ async fn catch_up(
     let waiting = Mempool::default();
     let follower = Follower::open(runtime.child("catch_up"), ledger, state.clone(), peers, waiting, options);
     let mut follower = follower.await?;
-    follower.catch_up(newest).await?;
+    follower.catch_up(newest, PATIENCE).await?;
     Ok(follower.floor()?)
 }
 

@@ -261,9 +261,20 @@ impl<E: Runtime, L: Link, W: Waiting> Follower<E, L, W> {
             Some(from) => opening.take_over(state.clone(), from, options.max_bytes).await?,
             None => None,
         };
+        let chain = runtime.child("chain");
         let direct = match taken {
-            Some(state) => Direct::join(runtime.child("chain"), ledger, state).await?,
-            None => Direct::reopen(runtime.child("chain"), ledger, state).await?,
+            Some(state) => Direct::join(chain, ledger, state).await?,
+            None => match Direct::reopen(chain, ledger.clone(), state.clone()).await {
+                // A power cut may leave the state ahead of the history.
+                Err(LedgerError::Damaged(why)) => {
+                    tracing::warn!(why, "state and history do not belong together: the state is taken over anew");
+                    let opening = Opening { runtime: &runtime, ledger: &ledger, peers: &peers, verifier: &verifier };
+                    let taken = opening.take_over(state, 1, options.max_bytes).await?;
+                    let taken = taken.ok_or(LedgerError::Damaged(why))?;
+                    Direct::join(runtime.child("anew"), ledger, taken).await?
+                }
+                opened => opened?,
+            },
         };
         Ok(Self { runtime, direct, peers, verifier, waiting, options, first: 0 })
     }
@@ -301,15 +312,20 @@ impl<E: Runtime, L: Link, W: Waiting> Follower<E, L, W> {
         }
     }
 
-    /// Follows the chain until the peers have nothing newer than `number`.
+    /// Follows the chain up to block `number`, or until no block has come for `patience`.
     ///
     /// # Errors
     ///
     /// As [`run`](Self::run).
-    pub async fn catch_up(&mut self, number: u64) -> Result<(), FollowError> {
+    pub async fn catch_up(&mut self, number: u64, patience: Duration) -> Result<(), FollowError> {
         let mut asked = None;
-        while self.ledger().head().number() < number {
+        let (mut head, mut since) = (self.ledger().head().number(), self.runtime.current());
+        while head < number && self.runtime.current() < since + patience {
             asked = self.step(asked).await?;
+            let now = self.ledger().head().number();
+            if now > head {
+                (head, since) = (now, self.runtime.current());
+            }
         }
         Ok(())
     }

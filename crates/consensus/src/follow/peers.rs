@@ -138,7 +138,10 @@ impl<L: Link> Peers<L> {
     }
 
     fn failed(&self, now: SystemTime, peer: usize, why: &Failure) {
-        tracing::debug!(peer = self.link.name(peer), %why, "a peer gives no answer");
+        match why {
+            Failure::Unreachable(_) => tracing::debug!(peer = self.link.name(peer), %why, "a peer gives no answer"),
+            Failure::Refused(_) => tracing::warn!(peer = self.link.name(peer), %why, "a peer gives no answer"),
+        }
         let mut standing = self.standing.lock();
         let standing = &mut standing[peer];
         let pause = PAUSE.0.saturating_mul(1 << standing.failures.min(10)).min(PAUSE.1);

@@ -28,6 +28,9 @@ use tempfile::TempDir;
 
 const MAX_BYTES: usize = 1 << 20;
 
+/// Longer than anything takes.
+const LONG: Duration = Duration::from_secs(600);
+
 type Runtime = deterministic::Context;
 
 /// A chain whose blocks its validators sign.
@@ -253,7 +256,7 @@ fn a_new_node_takes_over_the_state_and_goes_on() {
         assert!(matches!(ledger.state(299), Err(LedgerError::Pruned { .. })));
 
         chain.grow_by(4).await;
-        following.follower.catch_up(304).await.unwrap();
+        following.follower.catch_up(304, LONG).await.unwrap();
         assert_eq!(ledger.state(304).unwrap().balance(RECIPIENT).unwrap(), U256::from(304));
         assert_eq!(ledger.state(301).unwrap().balance(RECIPIENT).unwrap(), U256::from(301));
         let proof = ledger.prove(None, signer(0).address(), &[]).await.unwrap();
@@ -269,7 +272,7 @@ fn a_new_node_takes_over_the_state_and_goes_on() {
         chain.grow_by(1).await;
         let mut following = follow(&runtime, "first", genesis, &folders[0], vec![source], start).await.unwrap();
         assert_eq!(following.follower.ledger().head().number(), 304);
-        following.follower.catch_up(305).await.unwrap();
+        following.follower.catch_up(305, LONG).await.unwrap();
         assert_eq!(following.follower.ledger().head().hash(), chain.ledger().head().hash());
     });
 }
@@ -293,6 +296,65 @@ fn a_take_over_that_was_interrupted_is_finished_by_the_next_start() {
         // Whatever is asked for now: what was begun has to be finished.
         let following = follow(&runtime, "first", genesis, &folder, vec![source], Start::Blocks).await.unwrap();
         assert_eq!(following.follower.ledger().head().hash(), chain.ledger().head().hash());
+    });
+}
+
+/// Copies a folder.
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            std::fs::copy(&path, &to).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_history_that_lacks_what_the_state_has_is_made_good_by_the_peers() {
+    simulate(async |runtime| {
+        let mut chain = Chain::open(&runtime, "validators", 1).await;
+        chain.grow_by(10).await;
+        let genesis = chain.ledger().genesis().clone();
+        let folders = [tempfile::tempdir(), tempfile::tempdir()].map(Result::unwrap);
+        let source = || vec![honest(&runtime, chain.ledger(), List::default())];
+        let mut following =
+            follow(&runtime, "first", genesis.clone(), &folders[0], source(), Start::Blocks).await.unwrap();
+        following.follower.catch_up(10, LONG).await.unwrap();
+        drop(following);
+        // The history as it was before the last blocks, beside the state as it is after them.
+        copy(folders[0].path(), folders[1].path());
+        chain.grow_by(6).await;
+        let source = || vec![honest(&runtime, chain.ledger(), List::default())];
+        let mut following =
+            follow(&runtime, "first", genesis.clone(), &folders[0], source(), Start::Blocks).await.unwrap();
+        following.follower.catch_up(16, LONG).await.unwrap();
+        drop(following);
+        let following = follow(&runtime, "first", genesis, &folders[1], source(), Start::Blocks).await.unwrap();
+        let ledger = following.follower.ledger();
+        assert_eq!(ledger.head().hash(), chain.ledger().head().hash());
+        assert_eq!(ledger.state(16).unwrap().balance(RECIPIENT).unwrap(), U256::from(16));
+        assert_eq!(ledger.block(12).unwrap().unwrap().receipts, chain.ledger().block(12).unwrap().unwrap().receipts);
+    });
+}
+
+#[test]
+fn whoever_waits_for_a_block_in_vain_is_answered_all_the_same() {
+    simulate(async |runtime| {
+        let mut chain = Chain::open(&runtime, "validators", 1).await;
+        chain.grow_by(3).await;
+        let peer = honest(&runtime, chain.ledger(), List::default());
+        for from in [4, 5, 1 << 40, u64::MAX] {
+            let answer = peer(Request::Blocks { from }.encode()).await.unwrap();
+            let answer = messages::decode_answer(&answer).unwrap().unwrap();
+            assert!(messages::Blocks::read(answer, MAX_BYTES).unwrap().0.is_empty());
+        }
+        for request in [Request::Past { to: u64::MAX, count: u64::MAX }, Request::Past { to: 4, count: 1 }] {
+            let answer = peer(request.encode()).await.unwrap();
+            assert!(messages::decode_answer(&answer).unwrap().is_err());
+        }
     });
 }
 
@@ -349,7 +411,7 @@ fn peers_that_lie_are_noticed_and_left() {
             let good = honest(&runtime, chain.ledger(), List::default());
             let peers = vec![lying(good.clone(), kind, move |answer| lie(answer, &theirs)), good];
             let mut following = follow(&runtime, "first", genesis, &folder, peers, Start::Blocks).await.unwrap();
-            following.follower.catch_up(10).await.unwrap();
+            following.follower.catch_up(10, LONG).await.unwrap();
             assert_eq!(following.follower.ledger().head().hash(), chain.ledger().head().hash());
             let lies = lies(&following.peers, &runtime);
             assert!(lies[0].as_ref().is_some_and(caught), "{lies:?}");
@@ -379,7 +441,7 @@ fn a_block_with_the_transactions_of_another_is_the_peers_lie_and_not_the_validat
         };
         let peers = vec![lying(good.clone(), 2, swap), good];
         let mut following = follow(&runtime, "first", genesis, &folder, peers, Start::Blocks).await.unwrap();
-        following.follower.catch_up(3).await.unwrap();
+        following.follower.catch_up(3, LONG).await.unwrap();
         assert_eq!(lies(&following.peers, &runtime), [Some(Lie::Contents(1)), None]);
     });
 }
@@ -396,7 +458,7 @@ fn a_peer_that_keeps_blocks_back_is_noticed() {
         let nothing = messages::encode_answer(Ok(messages::encode(&messages::Blocks::new(&[], Default::default()))));
         let peers = vec![lying(good.clone(), 2, move |_| nothing.clone()), good];
         let mut following = follow(&runtime, "first", genesis, &folder, peers, Start::Blocks).await.unwrap();
-        following.follower.catch_up(10).await.unwrap();
+        following.follower.catch_up(10, LONG).await.unwrap();
         assert_eq!(lies(&following.peers, &runtime), [Some(Lie::Withheld(1)), None]);
     });
 }
@@ -435,11 +497,11 @@ fn two_chains_that_the_validators_have_signed_are_a_fork() {
         let (genesis, folder) = (one.ledger().genesis().clone(), tempfile::tempdir().unwrap());
         let peers = vec![honest(&runtime, one.ledger(), List::default())];
         let mut following = follow(&runtime, "first", genesis.clone(), &folder, peers, Start::Blocks).await.unwrap();
-        following.follower.catch_up(3).await.unwrap();
+        following.follower.catch_up(3, LONG).await.unwrap();
         drop(following);
         let peers = vec![honest(&runtime, two.ledger(), List::default())];
         let mut following = follow(&runtime, "first", genesis, &folder, peers, Start::Blocks).await.unwrap();
-        let error = following.follower.catch_up(5).await.unwrap_err();
+        let error = following.follower.catch_up(5, LONG).await.unwrap_err();
         let (ours, theirs) = (one.ledger().head().hash(), two.ledger().block(3).unwrap().unwrap().block.hash());
         assert!(
             matches!(error, FollowError::Fork { number: 3, ours: a, theirs: b } if (a, b) == (ours, theirs)),
@@ -465,7 +527,7 @@ fn a_signed_block_that_breaks_the_rules_stops_the_follower() {
         let forged = messages::encode_answer(Ok(forged));
         let peers = vec![lying(honest(&runtime, chain.ledger(), List::default()), 2, move |_| forged.clone())];
         let mut following = follow(&runtime, "first", genesis, &folder, peers, Start::Blocks).await.unwrap();
-        let error = following.follower.catch_up(1).await.unwrap_err();
+        let error = following.follower.catch_up(1, LONG).await.unwrap_err();
         assert!(matches!(error, FollowError::Rules { number: 1, .. }), "{error}");
         assert_eq!(following.follower.ledger().head().number(), 0);
     });

@@ -42,7 +42,11 @@ impl Ledger {
     ///
     /// If the disk fails.
     pub fn certificate_from(&self, number: u64) -> Result<Option<(u64, Bytes)>, LedgerError> {
-        let found = self.inner.history.certified(number..=self.head().number(), false)?;
+        let head = self.head().number();
+        if number > head {
+            return Ok(None);
+        }
+        let found = self.inner.history.certified(number..=head, false)?;
         Ok(found.map(|(number, certificate)| (number, certificate.into())))
     }
 
@@ -52,7 +56,11 @@ impl Ledger {
     ///
     /// If the disk fails.
     pub fn certificate_within(&self, from: u64, to: u64) -> Result<Option<(u64, Bytes)>, LedgerError> {
-        let found = self.inner.history.certified(from..=to.min(self.head().number()), true)?;
+        let to = to.min(self.head().number());
+        if from > to {
+            return Ok(None);
+        }
+        let found = self.inner.history.certified(from..=to, true)?;
         Ok(found.map(|(number, certificate)| (number, certificate.into())))
     }
 
