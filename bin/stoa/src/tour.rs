@@ -21,7 +21,8 @@ use std::{
     time::{Duration, Instant},
 };
 use stoa_client::{Client, ClientError};
-use stoa_node::up;
+use stoa_consensus::follow::Start;
+use stoa_node::{follower, up};
 
 /// Options of the tour.
 #[derive(Args)]
@@ -66,6 +67,8 @@ struct Report {
     height_before_stop: u64,
     transfers_without_it: usize,
     height_after_restart: u64,
+    milliseconds_to_join: u64,
+    follower_block: u64,
 }
 
 #[derive(Deserialize)]
@@ -152,6 +155,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     let folder = options.dir.unwrap_or_else(|| temporary.path().join("chain"));
     let config = network::Options::embedded(folder).up(None)?;
     let (accounts, chain_id) = (config.accounts.clone(), config.genesis.chain_id);
+    let key = config.genesis.committee.as_ref().and_then(|committee| stoa_node::network_key(committee).ok());
     let mut network = up::Network::start(config)?;
     let nodes = network.http().collect::<Vec<_>>();
     let client = Client::new(format!("http://{}", nodes[0]));
@@ -161,6 +165,8 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     let mut report = Report::default();
     network::wait(walk(&nodes, &wallets, voice, &mut report))??;
     lose_one(&mut network, &wallets, voice, &mut report)?;
+    let key = key.ok_or_else(|| eyre!("the network has no key"))?;
+    join(&network, key, temporary.path().join("follower"), &wallets, voice, &mut report)?;
     if json {
         println!("{}", serde_json::to_string(&report)?);
     }
@@ -339,4 +345,63 @@ fn lose_one(network: &mut up::Network, wallets: &[Wallet], voice: Voice, report:
     ));
     voice.say(format!("state root {}. Nothing was lost.", head.header().state_root));
     Ok(())
+}
+
+/// Joins the network with a node that nobody has let in, and that trusts none of the validators.
+fn join(
+    network: &up::Network,
+    network_key: Bytes,
+    folder: PathBuf,
+    wallets: &[Wallet],
+    voice: Voice,
+    report: &mut Report,
+) -> Result<()> {
+    let [_, bob, carol, ..] = wallets else { bail!("the network has no accounts") };
+    voice.head(7, "Anybody may join");
+    let start = Instant::now();
+    let follower = follower::launch(follower::Config {
+        folder,
+        http: SocketAddr::from(([127, 0, 0, 1], 0)),
+        network_key: network_key.clone(),
+        peers: network.addresses().cloned().collect(),
+        listen: None,
+        history: 10_000,
+        cache: 64 << 20,
+        start: Start::State { from: 1 },
+    })?;
+    report.milliseconds_to_join = start.elapsed().as_millis() as u64;
+    let at = follower.ledger.head().number();
+    voice.say(
+        "A node that nobody has let in follows the network over QUIC. It is given the network's public key and".into(),
+    );
+    voice.say(format!(
+        "addresses, and trusts none of them. In {} ms it took over the state of block {at}, each part of it proven.",
+        report.milliseconds_to_join
+    ));
+    let client = Client::new(format!("http://{}", follower.http));
+    let mine = Wallet { client: client.clone(), signer: carol.signer.clone(), chain_id: carol.chain_id };
+    let receipt = network::wait(mine.send(TxKind::Call(bob.address()), U256::from(1), Bytes::new()))??;
+    let hash = receipt.transaction_hash;
+    voice.say(format!(
+        "Carol gives it a transfer; it passes it on, and executes block {}, in which the",
+        receipt.block_number.unwrap_or_default()
+    ));
+    let proven = network::wait(async {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let proof = client.prove_receipt(hash).await?.ok_or_else(|| eyre!("it has no proof of {hash}"))?;
+        loop {
+            match client.certificate(Some(proof.block_number.to())).await {
+                Ok(certificate) => {
+                    let header = certificate.verify(&network_key).wrap_err("the certificate does not hold")?;
+                    return proof.verify(header.hash_slow(), hash).wrap_err("the proof does not hold");
+                }
+                Err(error) => ensure!(Instant::now() < deadline, "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })??;
+    ensure!(proven.receipt.success, "the transfer failed");
+    report.follower_block = proven.header.number;
+    voice.say("validators have put it. The receipt that it gives her is proven with the network's key alone.".into());
+    follower.stop()
 }

@@ -10,13 +10,17 @@ use crate::{
 use alloy_primitives::Bytes;
 use commonware_codec::{Copying, DecodeExt as _, Encode as _};
 use commonware_cryptography::ed25519::PrivateKey;
-use commonware_runtime::{Clock as _, Spawner as _, Supervisor as _, tokio::Context};
+use commonware_runtime::{
+    Clock as _, Runner as _, Spawner as _, Supervisor as _,
+    tokio::{self as runtime, Context},
+};
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
 use iroh::protocol::Router;
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _},
     path::PathBuf,
+    thread,
 };
 use stoa_base::Genesis;
 use stoa_consensus::{
@@ -145,6 +149,61 @@ pub async fn start(runtime: Context, config: Config) -> Result<Running> {
         let _ = tell.send(error);
     });
     Ok(Running { ledger, pool, rpc, endpoint, router, failed })
+}
+
+/// A follower on a thread of its own.
+pub struct Launched {
+    /// Where JSON-RPC is served.
+    pub http: SocketAddr,
+    /// The chain.
+    pub ledger: Ledger,
+    stop: oneshot::Sender<()>,
+    thread: thread::JoinHandle<Result<()>>,
+}
+
+impl Launched {
+    /// Stops it.
+    ///
+    /// # Errors
+    ///
+    /// What it failed with before.
+    pub fn stop(self) -> Result<()> {
+        let _ = self.stop.send(());
+        ended(self.thread)
+    }
+}
+
+fn ended(thread: thread::JoinHandle<Result<()>>) -> Result<()> {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Starts a follower on a thread of its own, and returns when it serves. Blocking.
+///
+/// # Errors
+///
+/// As [`start`].
+pub fn launch(config: Config) -> Result<Launched> {
+    let (tell, ready) = std::sync::mpsc::channel();
+    let (stop, stopped) = oneshot::channel();
+    let run = move || {
+        let storage = runtime::Config::new().with_storage_directory(config.storage());
+        runtime::Runner::new(storage).start(async move |runtime| {
+            let mut running = Box::pin(start(runtime, config)).await?;
+            let _ = tell.send((running.http(), running.ledger.clone()));
+            let outcome = tokio::select! {
+                error = running.failed() => Err(error),
+                _ = stopped => Ok(()),
+            };
+            running.stop().await;
+            outcome
+        })
+    };
+    let thread = thread::Builder::new().name("follower".into()).stack_size(crate::STACK).spawn(run);
+    let thread = thread.wrap_err("no thread for a follower")?;
+    match ready.recv() {
+        Ok((http, ledger)) => Ok(Launched { http, ledger, stop, thread }),
+        Err(_) => Err(ended(thread).err().unwrap_or_else(|| eyre!("the follower stopped while it started"))),
+    }
 }
 
 /// The genesis file in the folder, or that which the peers prove to be the network's.

@@ -25,6 +25,9 @@ use stoa_base::{Account, Fees, Genesis};
 use stoa_consensus::{Committee, CommitteeError};
 use stoa_contract::Natives;
 
+/// Stack of a node's thread: unoptimized builds keep large futures there while they start.
+const STACK: usize = 64 << 20;
+
 /// Gas limit of a new network's blocks.
 const GAS_LIMIT: u64 = 30_000_000;
 

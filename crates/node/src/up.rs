@@ -23,9 +23,6 @@ use tokio::sync::oneshot;
 /// The most validators that run in one process.
 pub const MAX_VALIDATORS: u32 = 32;
 
-/// Stack of a validator's thread: unoptimized builds keep large futures there while they start.
-const STACK: usize = 64 << 20;
-
 /// How long validators may take to find each other before people are let in all the same.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -191,7 +188,7 @@ fn launch(config: validator::Config) -> eyre::Result<Starting> {
             Ok(())
         })
     };
-    let thread = thread::Builder::new().name("validator".into()).stack_size(STACK).spawn(run);
+    let thread = thread::Builder::new().name("validator".into()).stack_size(crate::STACK).spawn(run);
     Ok(Starting { ready, stop, thread: thread.wrap_err("no thread for a validator")? })
 }
 
