@@ -162,6 +162,22 @@ impl<E: Runtime> Direct<E> {
         outcome
     }
 
+    /// Gives up what the state's log holds beyond the states that can be read and proven: after [`sync`](Self::sync).
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails.
+    pub async fn prune(&mut self) -> Result<(), LedgerError> {
+        let Some(number) = self.ledger.head().number().checked_sub(self.ledger.window()) else { return Ok(()) };
+        match self.ledger.block(number) {
+            Ok(Some(committed)) => self.state.prune(&state::target(committed.block.seal())).await,
+            // The log that was taken over begins after it.
+            Ok(None) | Err(LedgerError::NotKept { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     /// Makes everything so far survive a crash.
     ///
     /// # Errors

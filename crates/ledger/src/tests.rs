@@ -290,6 +290,14 @@ fn states_that_are_no_longer_kept_say_so() {
         assert_eq!(ledger.state(3).unwrap().balance(RECIPIENT).unwrap(), U256::from(3));
         assert!(matches!(ledger.state(2), Err(LedgerError::Pruned { asked: 2, oldest: 3 })));
         assert!(matches!(ledger.state(6), Err(LedgerError::Unknown { asked: 6, head: 5 })));
+        // Giving up what is beyond them leaves those that are kept.
+        chain.sync().await.unwrap();
+        chain.prune().await.unwrap();
+        for number in 3..=5 {
+            assert_eq!(proven(chain.ledger(), number, RECIPIENT).await, U256::from(number));
+        }
+        mine(&mut chain, vec![transfer(&signer(0), 5, RECIPIENT, 1)]).await;
+        assert_eq!(proven(chain.ledger(), 6, RECIPIENT).await, U256::from(6));
     });
 }
 

@@ -33,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long to wait before asking again where nobody may be asked.
 const NOBODY: Duration = Duration::from_millis(250);
 
+/// After how many blocks what is needed no longer is given up.
+const PRUNE: u64 = 1000;
+
 /// To how many peers a transaction goes.
 const SPREAD: usize = 3;
 
@@ -422,7 +425,11 @@ impl<E: Runtime, L: Link, W: Waiting> Follower<E, L, W> {
             other => FollowError::Rules { number: self.direct.ledger().head().number() + 1, why: other.to_string() },
         })?;
         self.ledger().certify(last, &certificate.encode())?;
-        Ok(self.direct.sync().await?)
+        self.direct.sync().await?;
+        if last / PRUNE != (last - blocks.len() as u64) / PRUNE {
+            self.direct.prune().await?;
+        }
+        Ok(())
     }
 }
 
