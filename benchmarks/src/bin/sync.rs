@@ -64,7 +64,9 @@ impl Waiting for Nothing {
         stream::pending()
     }
 
-    fn take(&self, _: Vec<Transaction>, _: Origin) {}
+    fn take(&self, _: Vec<Transaction>, _: Origin) -> bool {
+        false
+    }
 
     fn sender(&self, _: &B256) -> Option<Address> {
         None

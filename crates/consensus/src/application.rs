@@ -48,8 +48,8 @@ pub trait Waiting: Clone + Send + Sync + 'static {
     /// What clients give to this node from now on: the other validators are to have it as well.
     fn given(&self) -> impl Stream<Item = Arc<Recovered>> + Send + use<Self>;
 
-    /// Takes in what another node was given. Does not wait.
-    fn take(&self, transactions: Vec<Transaction>, from: Origin);
+    /// Takes in what another node was given, unless there is too much of that already. Does not wait; whether it is taken in.
+    fn take(&self, transactions: Vec<Transaction>, from: Origin) -> bool;
 
     /// The sender of a waiting transaction, which need not be recovered again.
     fn sender(&self, hash: &B256) -> Option<Address>;

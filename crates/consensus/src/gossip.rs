@@ -48,7 +48,8 @@ where
             message = receiver.recv().fuse() => {
                 let Ok((peer, message)) = message else { return };
                 match decode(message.as_ref()) {
-                    Some(transactions) => waiting.take(transactions, Origin::Validator),
+                    // What is too much is theirs to propose.
+                    Some(transactions) => drop(waiting.take(transactions, Origin::Validator)),
                     None => tracing::warn!(?peer, "sends transactions that are none"),
                 }
                 false

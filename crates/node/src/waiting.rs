@@ -48,16 +48,25 @@ pub(crate) struct Mempool {
     /// Missing until the state that it checks against has joined the ledger.
     pool: Arc<OnceLock<Pool>>,
     opened: Arc<Notify>,
-    /// Messages of other nodes that are being taken in.
+    /// Messages of other validators that are being taken in, and of followers.
     taking: Arc<Semaphore>,
+    taking_of_followers: Arc<Semaphore>,
 }
 
-/// How many messages of other nodes are taken in at a time: what is beyond is theirs to propose.
+/// How many messages of other validators are taken in at a time: what is beyond is theirs to propose.
 const TAKING: usize = 32;
+
+/// How many of followers': they send what is beyond to others, or again.
+const TAKING_OF_FOLLOWERS: usize = 1;
 
 impl Default for Mempool {
     fn default() -> Self {
-        Self { pool: Arc::default(), opened: Arc::default(), taking: Arc::new(Semaphore::new(TAKING)) }
+        Self {
+            pool: Arc::default(),
+            opened: Arc::default(),
+            taking: Arc::new(Semaphore::new(TAKING)),
+            taking_of_followers: Arc::new(Semaphore::new(TAKING_OF_FOLLOWERS)),
+        }
     }
 }
 
@@ -80,6 +89,21 @@ impl Mempool {
         });
         let included = block.transactions().iter().map(|transaction| *transaction.tx_hash());
         pool.on_block(changed, included);
+    }
+}
+
+/// Adds what another node was given, if it can wait here.
+fn add(pool: &Pool, transaction: Transaction, from: Origin) {
+    let hash = *transaction.tx_hash();
+    let taken = match transaction.try_into_recovered() {
+        Ok(recovered) => match from {
+            Origin::Validator => pool.add_from_peer(recovered).map_err(|error| error.to_string()),
+            Origin::Follower => pool.add(recovered).map_err(|error| error.to_string()),
+        },
+        Err(_) => Err("its signature is no signature".to_owned()),
+    };
+    if let Err(why) = taken {
+        tracing::debug!(%hash, why, "a transaction of another node is not taken in");
     }
 }
 
@@ -136,32 +160,26 @@ impl Waiting for Mempool {
         stream::once(open).flat_map(move |given| stream::unfold(given, next))
     }
 
-    fn take(&self, transactions: Vec<Transaction>, from: Origin) {
-        let Some(pool) = self.pool.get().cloned() else { return };
-        let Ok(place) = self.taking.clone().try_acquire_owned() else {
+    fn take(&self, transactions: Vec<Transaction>, from: Origin) -> bool {
+        let Some(pool) = self.pool.get().cloned() else { return false };
+        let places = match from {
+            Origin::Validator => &self.taking,
+            Origin::Follower => &self.taking_of_followers,
+        };
+        let Ok(place) = places.clone().try_acquire_owned() else {
             tracing::debug!(count = transactions.len(), "too many transactions of other nodes at once");
-            return;
+            return false;
         };
         // The state is read for senders that are not known.
         tokio::task::spawn_blocking(move || {
             let _place = place;
-            transactions.into_par_iter().for_each(|transaction| {
-                let hash = *transaction.tx_hash();
-                let taken = match transaction.try_into_recovered() {
-                    Ok(recovered) => {
-                        let added = match from {
-                            Origin::Validator => pool.add_from_peer(recovered),
-                            Origin::Follower => pool.add(recovered),
-                        };
-                        added.map_err(|error| error.to_string())
-                    }
-                    Err(_) => Err("its signature is no signature".to_owned()),
-                };
-                if let Err(why) = taken {
-                    tracing::debug!(%hash, why, "a transaction of another node is not taken in");
-                }
-            });
+            match from {
+                Origin::Validator => transactions.into_par_iter().for_each(|transaction| add(&pool, transaction, from)),
+                // On this thread alone: whoever follows must not take all cores from those who vote.
+                Origin::Follower => transactions.into_iter().for_each(|transaction| add(&pool, transaction, from)),
+            }
         });
+        true
     }
 
     fn sender(&self, hash: &B256) -> Option<Address> {

@@ -71,8 +71,9 @@ impl<E: Runtime, W: Waiting> Server<E, W> {
                 self.ledger.serve_sync(request).await.map(|bytes| bytes.to_vec())
             }
             Request::Transactions(transactions) => {
-                self.waiting.take(transactions, Origin::Follower);
-                Ok(Vec::new())
+                let taken = self.waiting.take(transactions, Origin::Follower);
+                let taken = if taken { Ok(Vec::new()) } else { Err("too many transactions at once".to_owned()) };
+                return encode_answer(taken);
             }
             Request::Tip => self.read(|ledger| tip(&ledger)).await,
             Request::Blocks { from } => {

@@ -76,11 +76,12 @@ impl Waiting for List {
         stream::iter(self.given.to_vec()).chain(coming)
     }
 
-    fn take(&self, transactions: Vec<Transaction>, _: Origin) {
+    fn take(&self, transactions: Vec<Transaction>, _: Origin) -> bool {
         for transaction in transactions {
             let sender = transaction.recover_signer().unwrap();
             self.add(Arc::new(Recovered::new_unchecked(transaction, sender)));
         }
+        true
     }
 
     fn sender(&self, _: &B256) -> Option<Address> {
