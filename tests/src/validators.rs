@@ -68,6 +68,22 @@ pub async fn place(client: &Client, hash: B256) -> Result<Option<B256>> {
     receipt.map(|receipt| Ok(serde_json::from_value(receipt["blockHash"].clone())?)).transpose()
 }
 
+/// Waits for a receipt, and returns its block.
+///
+/// # Errors
+///
+/// If the node does not answer, or there is none in two minutes.
+pub async fn included(client: &Client, hash: B256) -> Result<B256> {
+    let until = Instant::now() + LONG;
+    loop {
+        if let Some(block) = place(client, hash).await? {
+            return Ok(block);
+        }
+        ensure!(Instant::now() < until, "{hash} is not final");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// Validators, each a process. They are ended when this is dropped.
 pub struct Validators {
     program: PathBuf,

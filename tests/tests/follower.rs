@@ -10,20 +10,8 @@ use std::{
 use stoa_client::Client;
 use stoa_tests::{
     Node, program, transfer,
-    validators::{CHAIN_ID, LONG, Validators, on_loopback, place},
+    validators::{CHAIN_ID, LONG, Validators, included, on_loopback, place},
 };
-
-/// Waits for a receipt, and returns its block.
-async fn included(client: &Client, hash: B256) -> Result<B256> {
-    let until = Instant::now() + LONG;
-    loop {
-        if let Some(block) = place(client, hash).await? {
-            return Ok(block);
-        }
-        ensure!(Instant::now() < until, "{hash} is not final");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
 
 /// Waits until a node is at a height.
 async fn reach(node: &Node, height: u64) -> Result<()> {
@@ -72,14 +60,7 @@ async fn followers_of_four_processes_trust_none_and_outlive_those_that_they_foll
     ensure!(place(&network.clients()[2], hash).await? == Some(block));
     // What it says can be proven.
     let proof = far_client.prove(signer.address(), &[], None).await?;
-    let until = Instant::now() + LONG;
-    let certificate = loop {
-        match far_client.certificate(Some(proof.block_number.to())).await {
-            Ok(certificate) => break certificate,
-            Err(error) => ensure!(Instant::now() < until, "{error}"),
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let certificate = far_client.certificate_within(proof.block_number.to(), LONG).await?;
     let header = certificate.verify(&status.network_key)?;
     ensure!(proof.verify(header.hash_slow(), signer.address(), &[])?.nonce == 2);
 

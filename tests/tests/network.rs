@@ -4,13 +4,10 @@ use alloy_primitives::{B256, U256};
 use alloy_signer_local::PrivateKeySigner;
 use eyre::{ContextCompat as _, Result, WrapErr as _, ensure};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::fs;
 use stoa_tests::{
     transfer,
-    validators::{CHAIN_ID, LONG, SYNC_FROM, Validators, on_loopback, place},
+    validators::{CHAIN_ID, LONG, SYNC_FROM, Validators, included, on_loopback},
 };
 
 #[tokio::test]
@@ -37,14 +34,8 @@ async fn four_processes_of_which_one_is_killed_again_and_again_lose_nothing() ->
             nonce += 1;
             let given: B256 = network.clients()[node].call("eth_sendRawTransaction", (raw,)).await?;
             ensure!(given == hash);
-            let until = Instant::now() + LONG;
-            let block = loop {
-                if let Some(block) = place(&network.clients()[node], hash).await? {
-                    break block;
-                }
-                ensure!(Instant::now() < until, "round {round}: a transfer is not final without node {victim}");
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            };
+            let block = included(&network.clients()[node], hash).await;
+            let block = block.wrap_err_with(|| format!("round {round}: a transfer without node {victim}"))?;
             seen.push((hash, block));
         }
         network.launch(victim)?;
@@ -83,14 +74,7 @@ async fn four_processes_of_which_one_is_killed_again_and_again_lose_nothing() ->
     // A light client believes none of them.
     let key = status.network_key;
     let proof = network.clients()[2].prove(signer.address(), &[], None).await?;
-    let until = Instant::now() + LONG;
-    let certificate = loop {
-        match network.clients()[3].certificate(Some(proof.block_number.to())).await {
-            Ok(certificate) => break certificate,
-            Err(error) => ensure!(Instant::now() < until, "{error}"),
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
+    let certificate = network.clients()[3].certificate_within(proof.block_number.to(), LONG).await?;
     let header = certificate.verify(&key)?;
     let proven = proof.verify(header.hash_slow(), signer.address(), &[])?;
     ensure!(proven.nonce == nonce);

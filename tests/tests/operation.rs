@@ -8,11 +8,10 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    time::{Duration, Instant},
 };
 use stoa_tests::{
     transfer,
-    validators::{CHAIN_ID, LONG, SYNC_FROM, Validators, on_loopback, place},
+    validators::{CHAIN_ID, SYNC_FROM, Validators, included, on_loopback},
 };
 
 /// A small disk, which goes with this.
@@ -47,14 +46,7 @@ async fn pay(
     for _ in 0..count {
         let (hash, raw) = transfer(CHAIN_ID, signer, seen.len() as u64)?;
         let _: B256 = network.clients()[node].call("eth_sendRawTransaction", (raw,)).await?;
-        let until = Instant::now() + LONG;
-        let block = loop {
-            if let Some(block) = place(&network.clients()[node], hash).await? {
-                break block;
-            }
-            ensure!(Instant::now() < until, "{hash} is not final");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        };
+        let block = included(&network.clients()[node], hash).await?;
         seen.push((hash, block));
     }
     Ok(())

@@ -160,10 +160,7 @@ impl Options {
     ) -> Result<Genesis> {
         let path = self.dir.join(GENESIS);
         if path.exists() {
-            let text = fs::read_to_string(&path).wrap_err_with(|| format!("cannot read {}", path.display()))?;
-            let genesis: Genesis =
-                serde_json::from_str(&text).wrap_err_with(|| format!("{} is no genesis file", path.display()))?;
-            genesis.validate()?;
+            let genesis = stoa_node::read_genesis(&path)?;
             if genesis.chain_id != self.chain_id {
                 bail!(
                     "the chain in {} has id {}, not {} (use --chain-id {0}, or --fresh for a new chain)",
@@ -231,7 +228,6 @@ pub(crate) fn run_up(options: UpOptions, json: bool) -> Result<()> {
     let UpOptions { validators, options } = options;
     let config = options.up(validators.and_then(NonZeroU32::new))?;
     let (chain_id, accounts) = (config.genesis.chain_id, config.accounts.clone());
-    let config_key = config.genesis.committee.as_ref().and_then(|committee| stoa_node::network_key(committee).ok());
     let network = up::Network::start(config)?;
     let http = network.http().collect::<Vec<_>>();
     let what = match http.len() {
@@ -239,7 +235,7 @@ pub(crate) fn run_up(options: UpOptions, json: bool) -> Result<()> {
         count => format!("an embedded network of {count} validators"),
     };
     let head = network.ledger(0).head().number();
-    let followed = config_key.zip(network.addresses().next().cloned());
+    let followed = network.network_key().zip(network.addresses().next().cloned());
     let chain = Chain { id: chain_id, block: head, accounts: &accounts, followed };
     announce(&what, &http, &chain, &options.dir, json);
     wait(interrupted_or(|| !network.is_running()))??;

@@ -155,7 +155,6 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     let folder = options.dir.unwrap_or_else(|| temporary.path().join("chain"));
     let config = network::Options::embedded(folder).up(None)?;
     let (accounts, chain_id) = (config.accounts.clone(), config.genesis.chain_id);
-    let key = config.genesis.committee.as_ref().and_then(|committee| stoa_node::network_key(committee).ok());
     let mut network = up::Network::start(config)?;
     let nodes = network.http().collect::<Vec<_>>();
     let client = Client::new(format!("http://{}", nodes[0]));
@@ -165,8 +164,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     let mut report = Report::default();
     network::wait(walk(&nodes, &wallets, voice, &mut report))??;
     lose_one(&mut network, &wallets, voice, &mut report)?;
-    let key = key.ok_or_else(|| eyre!("the network has no key"))?;
-    join(&network, key, temporary.path().join("follower"), &wallets, voice, &mut report)?;
+    join(&network, temporary.path().join("follower"), &wallets, voice, &mut report)?;
     if json {
         println!("{}", serde_json::to_string(&report)?);
     }
@@ -348,15 +346,9 @@ fn lose_one(network: &mut up::Network, wallets: &[Wallet], voice: Voice, report:
 }
 
 /// Joins the network with a node that nobody has let in, and that trusts none of the validators.
-fn join(
-    network: &up::Network,
-    network_key: Bytes,
-    folder: PathBuf,
-    wallets: &[Wallet],
-    voice: Voice,
-    report: &mut Report,
-) -> Result<()> {
+fn join(network: &up::Network, folder: PathBuf, wallets: &[Wallet], voice: Voice, report: &mut Report) -> Result<()> {
     let [_, bob, carol, ..] = wallets else { bail!("the network has no accounts") };
+    let network_key = network.network_key().ok_or_else(|| eyre!("the network has no key"))?;
     voice.head(7, "Anybody may join");
     let start = Instant::now();
     let follower = follower::launch(follower::Config {
@@ -387,18 +379,10 @@ fn join(
         receipt.block_number.unwrap_or_default()
     ));
     let proven = network::wait(async {
-        let deadline = Instant::now() + Duration::from_secs(20);
         let proof = client.prove_receipt(hash).await?.ok_or_else(|| eyre!("it has no proof of {hash}"))?;
-        loop {
-            match client.certificate(Some(proof.block_number.to())).await {
-                Ok(certificate) => {
-                    let header = certificate.verify(&network_key).wrap_err("the certificate does not hold")?;
-                    return proof.verify(header.hash_slow(), hash).wrap_err("the proof does not hold");
-                }
-                Err(error) => ensure!(Instant::now() < deadline, "{error}"),
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let certificate = client.certificate_within(proof.block_number.to(), Duration::from_secs(20)).await?;
+        let header = certificate.verify(&network_key).wrap_err("the certificate does not hold")?;
+        proof.verify(header.hash_slow(), hash).wrap_err("the proof does not hold")
     })??;
     ensure!(proven.receipt.success, "the transfer failed");
     report.follower_block = proven.header.number;

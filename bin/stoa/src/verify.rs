@@ -40,8 +40,8 @@ pub(crate) struct Options {
     http: String,
 }
 
-/// How often the certificate of a block is asked for: that of the very newest may be on its way.
-const TRIES: usize = 50;
+/// How long to wait for the certificate of a block.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Asks a node, and believes nothing that is not proven.
 pub(crate) fn run(options: Options, json: bool) -> Result<()> {
@@ -55,16 +55,8 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
 
 /// The header of a block, of which the network key has signed that it is final.
 async fn certified(client: &Client, number: U256, network_key: &Bytes) -> Result<Header> {
-    let number = number.saturating_to();
-    let mut certificate = client.certificate(Some(number)).await;
-    for _ in 0..TRIES {
-        if certificate.is_ok() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        certificate = client.certificate(Some(number)).await;
-    }
-    certificate?.verify(network_key).wrap_err("the node's certificate does not hold")
+    let certificate = client.certificate_within(number.saturating_to(), PATIENCE).await?;
+    certificate.verify(network_key).wrap_err("the node's certificate does not hold")
 }
 
 fn account(client: &Client, address: Address, options: &Options, json: bool) -> Result<()> {

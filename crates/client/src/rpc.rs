@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use stoa_proof::{CertificateReply, ProofReply, ReceiptReply};
 
@@ -110,6 +110,23 @@ impl Client {
     pub async fn certificate(&self, number: Option<u64>) -> Result<CertificateReply, ClientError> {
         let block = number.map_or_else(|| "latest".to_owned(), |number| format!("{number:#x}"));
         self.call("stoa_getCertificate", (block,)).await
+    }
+
+    /// As [`certificate`](Self::certificate) of block `number`, waiting for it up to `patience`: that of the very newest block
+    /// may be on its way.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn certificate_within(&self, number: u64, patience: Duration) -> Result<CertificateReply, ClientError> {
+        let until = Instant::now() + patience;
+        loop {
+            let certificate = self.certificate(Some(number)).await;
+            if certificate.is_ok() || Instant::now() > until {
+                return certificate;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// What a transaction left behind, with proofs to [`verify`](ReceiptReply::verify). `None` if there is no such

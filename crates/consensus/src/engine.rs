@@ -39,10 +39,7 @@ use commonware_parallel::Sequential;
 use commonware_runtime::{Quota, buffer::paged::CacheRef};
 use commonware_storage::{
     archive::prunable,
-    qmdb::{
-        any::{ordered::Operation, value::VariableEncoding},
-        sync::{Request, Source, source},
-    },
+    qmdb::sync::{Request, Source, source},
     translator::EightCap,
 };
 use commonware_utils::{NZDuration, NZU16, NZU32, NZU64, NZUsize, channel::oneshot};
@@ -51,7 +48,7 @@ use rand::CryptoRng;
 use std::{num::NonZeroU64, time::Duration};
 use stoa_ledger::{
     Ledger,
-    state::{Family, Key, Leaf, Runtime, StateConfig},
+    state::{Family, Runtime, StateConfig, SyncOperation},
 };
 
 /// Channels of the validators' network, with how many messages a second a peer may send on each.
@@ -103,7 +100,8 @@ pub struct Config<W, B, P> {
     pub(crate) malice: crate::application::Malice,
 }
 
-/// Where a node without peers would sync its state from. Its validator starts from block 0, so that nobody asks.
+/// Where `stateful` would sync a state from. A validator comes here with the state that it needs (see [`Floor`]), so that
+/// nobody asks.
 #[derive(Clone)]
 struct NoPeers;
 
@@ -115,7 +113,7 @@ struct NoPeer;
 impl Source for NoPeers {
     type Family = Family;
     type Digest = Digest;
-    type Op = Operation<Family, Key, VariableEncoding<Leaf>>;
+    type Op = SyncOperation;
     type Error = NoPeer;
 
     async fn serve(&self, _: Request<Family>) -> source::Result<Self> {

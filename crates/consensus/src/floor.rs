@@ -8,8 +8,7 @@ use crate::{block::SealedBlock, follow::Certificate};
 use bytes::BufMut;
 use commonware_codec::{Buf, EncodeSize, Error as CodecError, Read, ReadExt as _, Write};
 use commonware_consensus::{Heightable as _, types::Height};
-use commonware_cryptography::Digestible as _;
-use commonware_cryptography::sha256::Digest;
+use commonware_cryptography::{Digestible as _, sha256::Digest};
 use commonware_storage::{
     archive::{Archive as _, prunable},
     metadata::{self, Metadata},

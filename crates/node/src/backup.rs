@@ -55,9 +55,7 @@ pub fn copy(config: &Path, to: &Path) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Peer, new_key, public, read_key, sync_from};
-    use alloy_primitives::Address;
-    use std::net::SocketAddr;
+    use crate::config::{new_key, public, read_key, tests};
 
     #[test]
     fn a_copy_is_a_folder_to_run_from_and_overwrites_nothing() {
@@ -69,14 +67,7 @@ mod tests {
             data: "chain".into(),
             key: "keys/mine".into(),
             passphrase_file: Some("passphrase".into()),
-            listen: SocketAddr::from(([127, 0, 0, 1], 9000)),
-            http: SocketAddr::from(([127, 0, 0, 1], 8545)),
-            beneficiary: Address::repeat_byte(1),
-            block_time_ms: 100,
-            history_blocks: 10_000,
-            state_cache_mb: 256,
-            sync_from_blocks: sync_from(),
-            validators: vec![Peer { key: public(&key), address: "localhost:9000".into() }],
+            ..tests::file()
         };
         let config = folder.join("my.toml");
         fs::write(&config, file.to_text().unwrap()).unwrap();

@@ -12,7 +12,6 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use stoa_base::Genesis;
 use stoa_consensus::Pace;
 
 use crate::validator::{self, Keys};
@@ -153,11 +152,7 @@ impl File {
     ///
     /// If a file that it names is missing or damaged, the passphrase is wrong, or a host has no address.
     pub fn config(&self, folder: &Path, passphrase: &str) -> Result<validator::Config> {
-        let path = folder.join(&self.genesis);
-        let text = fs::read_to_string(&path).wrap_err_with(|| format!("cannot read {}", path.display()))?;
-        let genesis: Genesis =
-            serde_json::from_str(&text).wrap_err_with(|| format!("{} is no genesis file", path.display()))?;
-        genesis.validate()?;
+        let genesis = crate::read_genesis(&folder.join(&self.genesis))?;
         let key = read_key(&folder.join(&self.key), passphrase)?;
         let peer = |peer: &Peer| {
             let key = ed25519::PublicKey::decode(Copying(peer.key.as_slice()))
@@ -218,10 +213,11 @@ pub fn read_key(path: &Path, passphrase: &str) -> Result<ed25519::PrivateKey> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn file() -> File {
+    /// A file as `stoa init` writes it.
+    pub(crate) fn file() -> File {
         File {
             genesis: "genesis.json".into(),
             data: "data".into(),

@@ -4,23 +4,20 @@ use crate::{
     common::{self, Serving},
     network_methods::About,
     quic::{Endpoint, PeerAddress},
+    thread::{self, Thread},
     vault::write_private,
     waiting::Mempool,
 };
 use alloy_primitives::Bytes;
 use commonware_codec::{Copying, DecodeExt as _, Encode as _};
 use commonware_cryptography::ed25519::PrivateKey;
-use commonware_runtime::{
-    Clock as _, Runner as _, Spawner as _, Supervisor as _,
-    tokio::{self as runtime, Context},
-};
+use commonware_runtime::{Clock as _, Spawner as _, Supervisor as _, tokio::Context};
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
 use iroh::protocol::Router;
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _},
     path::PathBuf,
-    thread,
 };
 use stoa_base::Genesis;
 use stoa_consensus::{
@@ -157,8 +154,7 @@ pub struct Launched {
     pub http: SocketAddr,
     /// The chain.
     pub ledger: Ledger,
-    stop: oneshot::Sender<()>,
-    thread: thread::JoinHandle<Result<()>>,
+    thread: Thread,
 }
 
 impl Launched {
@@ -168,13 +164,8 @@ impl Launched {
     ///
     /// What it failed with before.
     pub fn stop(self) -> Result<()> {
-        let _ = self.stop.send(());
-        ended(self.thread)
+        self.thread.stop()
     }
-}
-
-fn ended(thread: thread::JoinHandle<Result<()>>) -> Result<()> {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Starts a follower on a thread of its own, and returns when it serves. Blocking.
@@ -183,27 +174,18 @@ fn ended(thread: thread::JoinHandle<Result<()>>) -> Result<()> {
 ///
 /// As [`start`].
 pub fn launch(config: Config) -> Result<Launched> {
-    let (tell, ready) = std::sync::mpsc::channel();
-    let (stop, stopped) = oneshot::channel();
-    let run = move || {
-        let storage = runtime::Config::new().with_storage_directory(config.storage());
-        runtime::Runner::new(storage).start(async move |runtime| {
-            let mut running = Box::pin(start(runtime, config)).await?;
-            let _ = tell.send((running.http(), running.ledger.clone()));
-            let outcome = tokio::select! {
-                error = running.failed() => Err(error),
-                _ = stopped => Ok(()),
-            };
-            running.stop().await;
-            outcome
-        })
-    };
-    let thread = thread::Builder::new().name("follower".into()).stack_size(crate::STACK).spawn(run);
-    let thread = thread.wrap_err("no thread for a follower")?;
-    match ready.recv() {
-        Ok((http, ledger)) => Ok(Launched { http, ledger, stop, thread }),
-        Err(_) => Err(ended(thread).err().unwrap_or_else(|| eyre!("the follower stopped while it started"))),
-    }
+    let starting = thread::launch("follower", config.storage(), async move |runtime, tell, stopped| {
+        let mut running = Box::pin(start(runtime, config)).await?;
+        let _ = tell.send((running.http(), running.ledger.clone()));
+        let outcome = tokio::select! {
+            error = running.failed() => Err(error),
+            _ = stopped => Ok(()),
+        };
+        running.stop().await;
+        outcome
+    })?;
+    let ((http, ledger), thread) = starting.serving()?;
+    Ok(Launched { http, ledger, thread })
 }
 
 /// The genesis file in the folder, or that which the peers prove to be the network's.
@@ -221,9 +203,7 @@ async fn genesis<L: follow::Link>(
             .wrap_err_with(|| format!("cannot write {}", path.display()))?;
         return Ok(genesis);
     }
-    let text = fs::read_to_string(&path).wrap_err_with(|| format!("cannot read {}", path.display()))?;
-    let genesis: Genesis =
-        serde_json::from_str(&text).wrap_err_with(|| format!("{} is no genesis file", path.display()))?;
+    let genesis = crate::read_genesis(&path)?;
     let committee = genesis.committee.as_ref().map(Committee::try_from).transpose()?;
     match committee.map(|committee| committee.network_key()) {
         Some(other) if other == key => Ok(genesis),

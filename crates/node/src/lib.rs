@@ -13,6 +13,7 @@ mod health;
 mod network_methods;
 pub mod quic;
 mod stoa_methods;
+mod thread;
 pub mod up;
 pub mod validator;
 pub mod vault;
@@ -20,13 +21,11 @@ mod waiting;
 
 use alloy_primitives::{Address, Bytes, U256};
 use commonware_codec::Encode as _;
-use std::collections::BTreeMap;
+use eyre::{Result, WrapErr as _};
+use std::{collections::BTreeMap, fs, path::Path};
 use stoa_base::{Account, Fees, Genesis};
-use stoa_consensus::{Committee, CommitteeError};
+use stoa_consensus::Committee;
 use stoa_contract::Natives;
-
-/// Stack of a node's thread: unoptimized builds keep large futures there while they start.
-const STACK: usize = 64 << 20;
 
 /// Gas limit of a new network's blocks.
 const GAS_LIMIT: u64 = 30_000_000;
@@ -53,11 +52,22 @@ pub fn genesis(chain_id: u64, funded: impl IntoIterator<Item = (Address, U256)>,
     }
 }
 
-/// The key that verifies all certificates of a committee, as people pass it on.
+/// Reads and checks a genesis file.
 ///
 /// # Errors
 ///
-/// If the committee cannot be one.
-pub fn network_key(committee: &stoa_base::Committee) -> Result<Bytes, CommitteeError> {
-    Ok(Committee::try_from(committee)?.network_key().encode().to_vec().into())
+/// If it is missing, damaged, or says what cannot be.
+pub fn read_genesis(path: &Path) -> Result<Genesis> {
+    let text = fs::read_to_string(path).wrap_err_with(|| format!("cannot read {}", path.display()))?;
+    let genesis: Genesis =
+        serde_json::from_str(&text).wrap_err_with(|| format!("{} is no genesis file", path.display()))?;
+    genesis.validate()?;
+    Ok(genesis)
+}
+
+/// The key that verifies all certificates of a network, as people pass it on; `None` if the genesis file names no committee
+/// that can be one.
+pub fn network_key(genesis: &Genesis) -> Option<Bytes> {
+    let committee = Committee::try_from(genesis.committee.as_ref()?).ok()?;
+    Some(committee.network_key().encode().to_vec().into())
 }

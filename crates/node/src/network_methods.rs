@@ -29,8 +29,7 @@ pub(crate) struct About {
 }
 
 pub(crate) fn register(methods: &mut Methods, ledger: &Ledger, about: About) {
-    let committee = ledger.genesis().committee.as_ref();
-    let key = committee.and_then(|committee| crate::network_key(committee).ok()).unwrap_or_default();
+    let key = crate::network_key(ledger.genesis()).unwrap_or_default();
     let status_key = key.clone();
     methods.instant("stoa_status", move |context: &Context, params: &Params| {
         params.none()?;

@@ -2,23 +2,21 @@
 
 use crate::{
     quic::PeerAddress,
+    thread::{self, Starting, Thread},
     validator::{self, Keys},
 };
-use alloy_primitives::Address;
+use alloy_primitives::{Address, Bytes};
 use alloy_signer_local::PrivateKeySigner;
-use commonware_runtime::{Runner as _, tokio as runtime};
-use eyre::{WrapErr as _, bail, ensure, eyre};
+use eyre::{WrapErr as _, bail, ensure};
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     num::NonZeroU32,
     path::PathBuf,
-    thread,
     time::{Duration, Instant},
 };
 use stoa_base::Genesis;
 use stoa_consensus::{Committee, Identity, Pace};
 use stoa_ledger::Ledger;
-use tokio::sync::oneshot;
 
 /// The most validators that run in one process.
 pub const MAX_VALIDATORS: u32 = 32;
@@ -63,11 +61,15 @@ pub struct Network {
 
 /// A validator on a thread of its own.
 struct Node {
+    served: Served,
+    thread: Thread,
+}
+
+/// What the network knows of a validator.
+struct Served {
     http: SocketAddr,
     address: Option<PeerAddress>,
     ledger: Ledger,
-    stop: oneshot::Sender<()>,
-    thread: thread::JoinHandle<eyre::Result<()>>,
 }
 
 impl Network {
@@ -79,7 +81,7 @@ impl Network {
     pub fn start(config: Config) -> eyre::Result<Self> {
         let configs = configs(config)?;
         let starting = configs.iter().map(|config| launch(config.clone())).collect::<eyre::Result<Vec<_>>>()?;
-        let nodes = starting.into_iter().map(|node| node.serving().map(Some)).collect::<eyre::Result<Vec<_>>>()?;
+        let nodes = starting.into_iter().map(|node| serving(node).map(Some)).collect::<eyre::Result<Vec<_>>>()?;
         let network = Self { configs, nodes };
         network.first_block();
         Ok(network)
@@ -90,18 +92,23 @@ impl Network {
         let (ledger, until) = (self.ledger(0), Instant::now() + CONNECT);
         let before = ledger.head().number();
         while ledger.head().number() == before && Instant::now() < until && self.is_running() {
-            thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 
     /// Where each running validator serves JSON-RPC.
     pub fn http(&self) -> impl Iterator<Item = SocketAddr> {
-        self.nodes.iter().flatten().map(|node| node.http)
+        self.nodes.iter().flatten().map(|node| node.served.http)
     }
 
     /// Where the running validators can be followed.
     pub fn addresses(&self) -> impl Iterator<Item = &PeerAddress> {
-        self.nodes.iter().flatten().filter_map(|node| node.address.as_ref())
+        self.nodes.iter().flatten().filter_map(|node| node.served.address.as_ref())
+    }
+
+    /// The key that verifies all certificates of the network.
+    pub fn network_key(&self) -> Option<Bytes> {
+        self.configs.first().and_then(|config| crate::network_key(&config.genesis))
     }
 
     /// The chain as a validator has it.
@@ -110,7 +117,7 @@ impl Network {
     ///
     /// If the validator was stopped.
     pub fn ledger(&self, validator: usize) -> &Ledger {
-        &self.nodes[validator].as_ref().expect("it is running").ledger
+        &self.nodes[validator].as_ref().expect("it is running").served.ledger
     }
 
     /// Stops a validator in the middle of what it does.
@@ -119,7 +126,7 @@ impl Network {
     ///
     /// What it failed with before.
     pub fn stop(&mut self, validator: usize) -> eyre::Result<()> {
-        self.nodes[validator].take().map_or(Ok(()), Node::stop)
+        self.nodes[validator].take().map_or(Ok(()), |node| node.thread.stop())
     }
 
     /// Starts a validator that was stopped, from its folder.
@@ -129,7 +136,7 @@ impl Network {
     /// As [`start`](Self::start).
     pub fn restart(&mut self, validator: usize) -> eyre::Result<()> {
         self.stop(validator)?;
-        self.nodes[validator] = Some(launch(self.configs[validator].clone())?.serving()?);
+        self.nodes[validator] = Some(serving(launch(self.configs[validator].clone())?)?);
         Ok(())
     }
 
@@ -148,48 +155,20 @@ impl Network {
     }
 }
 
-/// A validator that is starting.
-struct Starting {
-    ready: std::sync::mpsc::Receiver<(SocketAddr, Option<PeerAddress>, Ledger)>,
-    stop: oneshot::Sender<()>,
-    thread: thread::JoinHandle<eyre::Result<()>>,
+fn launch(config: validator::Config) -> eyre::Result<Starting<Served>> {
+    thread::launch("validator", config.storage(), async move |runtime, tell, stopped| {
+        let running = Box::pin(validator::start(runtime, config)).await?;
+        let (http, address, ledger) = (running.http(), running.address(), running.ledger.clone());
+        let _ = tell.send(Served { http, address, ledger });
+        let _ = stopped.await;
+        running.stop().await;
+        Ok(())
+    })
 }
 
-impl Starting {
-    fn serving(self) -> eyre::Result<Node> {
-        match self.ready.recv() {
-            Ok((http, address, ledger)) => Ok(Node { http, address, ledger, stop: self.stop, thread: self.thread }),
-            Err(_) => Err(ended(self.thread).err().unwrap_or_else(|| eyre!("a validator stopped while it started"))),
-        }
-    }
-}
-
-impl Node {
-    fn stop(self) -> eyre::Result<()> {
-        let _ = self.stop.send(());
-        ended(self.thread)
-    }
-}
-
-fn ended(thread: thread::JoinHandle<eyre::Result<()>>) -> eyre::Result<()> {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-fn launch(config: validator::Config) -> eyre::Result<Starting> {
-    let (tell, ready) = std::sync::mpsc::channel();
-    let (stop, stopped) = oneshot::channel();
-    let run = move || {
-        let storage = runtime::Config::new().with_storage_directory(config.storage());
-        runtime::Runner::new(storage).start(async move |runtime| {
-            let running = Box::pin(validator::start(runtime, config)).await?;
-            let _ = tell.send((running.http(), running.address(), running.ledger.clone()));
-            let _ = stopped.await;
-            running.stop().await;
-            Ok(())
-        })
-    };
-    let thread = thread::Builder::new().name("validator".into()).stack_size(crate::STACK).spawn(run);
-    Ok(Starting { ready, stop, thread: thread.wrap_err("no thread for a validator")? })
+fn serving(starting: Starting<Served>) -> eyre::Result<Node> {
+    let (served, thread) = starting.serving()?;
+    Ok(Node { served, thread })
 }
 
 /// What each validator runs with.

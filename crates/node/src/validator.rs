@@ -3,7 +3,7 @@
 use crate::{
     common::{self, Serving},
     network_methods::About,
-    quic::{Endpoint, PeerAddress},
+    quic::{Endpoint, PeerAddress, Quic},
     vault::{Vault, write_private},
     waiting::Mempool,
 };
@@ -29,10 +29,10 @@ use std::{
 use stoa_base::Genesis;
 use stoa_consensus::{
     Floor, Identity, Pace, Wire,
-    follow::{self, Follower},
+    follow::{self, Follower, Peers},
     start_validator,
 };
-use stoa_ledger::{Ledger, LedgerConfig, state::StateConfig};
+use stoa_ledger::{Ledger, state::StateConfig};
 use stoa_mempool::Pool;
 
 /// How long the last blocks before a crash may take to be executed again.
@@ -150,14 +150,20 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
             share
         }
     };
-    let chain = Chain { genesis, ledger: ledger_config, state: state_config };
-    let others = addresses.into_iter().filter(|(other, _)| *other != key.public_key());
-    let floor = match config.sync_from {
-        Some(behind) if !ceremony => Box::pin(catch_up(&runtime, &chain, &endpoint, others, behind)).await?,
-        _ => None,
+    let open = async || {
+        let (ledger, state) = (ledger_config.clone(), state_config.clone());
+        Ledger::open(runtime.child("genesis"), genesis.clone(), ledger, state).await
     };
-    let Chain { genesis, ledger: ledger_config, state: state_config } = chain;
-    let ledger = Ledger::open(runtime.child("genesis"), genesis, ledger_config, state_config.clone()).await?;
+    let mut ledger = open().await?;
+    let mut floor = None;
+    if let Some(behind) = config.sync_from.filter(|_| !ceremony) {
+        let others = addresses.into_iter().filter(|(other, _)| *other != key.public_key());
+        if let Some((peers, newest)) = far_ahead(&runtime, &ledger, &endpoint, others, behind).await? {
+            floor = Box::pin(catch_up(&runtime, ledger, state_config.clone(), peers, newest)).await?;
+            // Consensus opens the state itself.
+            ledger = open().await?;
+        }
+    }
 
     // Others may want to catch up before this one can.
     let waiting = Mempool::default();
@@ -197,47 +203,44 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
     Ok(Running { ledger, pool, rpc, endpoint, _router: router })
 }
 
-/// What a chain is opened with.
-struct Chain {
-    genesis: Genesis,
-    ledger: LedgerConfig,
-    state: StateConfig,
-}
-
 /// How long to wait for others to say how far they are.
 const ASK: Duration = Duration::from_secs(4);
 
 /// How long to wait for a next block of theirs: what is missing then comes over the validators' own network, or never.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Follows the others up to where they are, if they are ahead by `behind` blocks or more: validators do not keep for each
-/// other what is long past. A validator that has nothing takes over their state.
-async fn catch_up(
+/// The others, and the newest block that they have, if they are ahead by `behind` blocks or more: validators do not keep for
+/// each other what is long past.
+async fn far_ahead(
     runtime: &Context,
-    chain: &Chain,
+    ledger: &Ledger,
     endpoint: &Endpoint,
     others: impl Iterator<Item = (PublicKey, SocketAddr)>,
     behind: u64,
-) -> eyre::Result<Option<Floor>> {
+) -> eyre::Result<Option<(Peers<Quic>, u64)>> {
     let others = others.map(|(key, address)| {
         let key = key.as_ref().try_into().map_err(|_| eyre!("a public key has 32 bytes"))?;
         Ok(PeerAddress { key: EndpointId::from_bytes(key)?, host: address.to_string() })
     });
-    let peers = follow::Peers::new(endpoint.link(others.collect::<eyre::Result<Vec<_>>>()?));
-    let Chain { genesis, ledger, state } = chain;
-    let open = Ledger::open(runtime.child("genesis"), genesis.clone(), ledger.clone(), state.clone());
-    let ledger = open.await?;
-    let verifier = follow::Verifier::of(&ledger).ok_or_else(|| eyre!("the genesis file names no committee"))?;
+    let peers = Peers::new(endpoint.link(others.collect::<eyre::Result<Vec<_>>>()?));
+    let verifier = follow::Verifier::of(ledger).ok_or_else(|| eyre!("the genesis file names no committee"))?;
     let newest = follow::newest(runtime, &peers, &verifier, common::BLOCK_BYTES, ASK).await;
-    let here = ledger.newest_recorded()?;
-    let Some(newest) = newest.filter(|newest| ledger.is_syncing().unwrap_or(true) || *newest >= here + behind) else {
-        return Ok(None);
-    };
-    tracing::info!(here, newest, "catching up with the others");
+    let (here, syncing) = (ledger.newest_recorded()?, ledger.is_syncing()?);
+    Ok(newest.filter(|newest| syncing || *newest >= here + behind).map(|newest| (peers, newest)))
+}
+
+/// Follows the others up to a block. A validator that has nothing takes over their state.
+async fn catch_up(
+    runtime: &Context,
+    ledger: Ledger,
+    state: StateConfig,
+    peers: Peers<Quic>,
+    newest: u64,
+) -> eyre::Result<Option<Floor>> {
+    tracing::info!(newest, "catching up with the others");
     let options = follow::Options { start: follow::Start::State { from: 1 }, max_bytes: common::BLOCK_BYTES };
-    let waiting = Mempool::default();
-    let follower = Follower::open(runtime.child("catch_up"), ledger, state.clone(), peers, waiting, options);
-    let mut follower = follower.await?;
+    let following = Follower::open(runtime.child("catch_up"), ledger, state, peers, Mempool::default(), options);
+    let mut follower = following.await?;
     follower.catch_up(newest, PATIENCE).await?;
     Ok(follower.floor()?)
 }

@@ -264,17 +264,15 @@ impl<E: Runtime, L: Link, W: Waiting> Follower<E, L, W> {
             Some(from) => opening.take_over(state.clone(), from, options.max_bytes).await?,
             None => None,
         };
-        let chain = runtime.child("chain");
+        let join = async |state| Direct::join(runtime.child("chain"), ledger.clone(), state).await;
         let direct = match taken {
-            Some(state) => Direct::join(chain, ledger, state).await?,
-            None => match Direct::reopen(chain, ledger.clone(), state.clone()).await {
+            Some(state) => join(state).await?,
+            None => match Direct::reopen(runtime.child("chain"), ledger.clone(), state.clone()).await {
                 // A power cut may leave the state ahead of the history.
                 Err(LedgerError::Damaged(why)) => {
                     tracing::warn!(why, "state and history do not belong together: the state is taken over anew");
-                    let opening = Opening { runtime: &runtime, ledger: &ledger, peers: &peers, verifier: &verifier };
                     let taken = opening.take_over(state, 1, options.max_bytes).await?;
-                    let taken = taken.ok_or(LedgerError::Damaged(why))?;
-                    Direct::join(runtime.child("anew"), ledger, taken).await?
+                    join(taken.ok_or(LedgerError::Damaged(why))?).await?
                 }
                 opened => opened?,
             },

@@ -518,7 +518,12 @@ impl ExitCondition<PublicKey, State> for AllFollowers {
     }
 }
 
-/// Lets go of what the simulation holds, and checks nothing.
+/// Lets go of the ledgers: the simulation's storage must not be held any longer than the simulation.
+fn let_go(states: &[&State]) {
+    states.iter().flat_map(|state| state.ledgers.iter()).for_each(|ledger| drop(ledger.lock().take()));
+}
+
+/// Checks nothing in the end.
 #[derive(Clone)]
 pub(super) struct LetGo;
 
@@ -532,7 +537,7 @@ impl Property<PublicKey, State> for LetGo {
         _: &'a ProgressTracker<PublicKey>,
         states: &'a [&'a State],
     ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
-        states.iter().flat_map(|state| state.ledgers.iter()).for_each(|ledger| drop(ledger.lock().take()));
+        let_go(states);
         Box::pin(std::future::ready(Ok(())))
     }
 }
@@ -549,8 +554,7 @@ impl Property<PublicKey, State> for NothingLost {
     ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
         Box::pin(async move {
             let outcome = Self::check(states).await;
-            // The simulation's storage must not be held any longer than the simulation.
-            states.iter().flat_map(|state| state.ledgers.iter()).for_each(|ledger| drop(ledger.lock().take()));
+            let_go(states);
             outcome
         })
     }

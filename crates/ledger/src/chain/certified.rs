@@ -42,12 +42,7 @@ impl Ledger {
     ///
     /// If the disk fails.
     pub fn certificate_from(&self, number: u64) -> Result<Option<(u64, Bytes)>, LedgerError> {
-        let head = self.head().number();
-        if number > head {
-            return Ok(None);
-        }
-        let found = self.inner.history.certified(number..=head, false)?;
-        Ok(found.map(|(number, certificate)| (number, certificate.into())))
+        self.certified(number, u64::MAX, false)
     }
 
     /// The last certificate of a block in `from..=to`, with the block's number.
@@ -56,11 +51,15 @@ impl Ledger {
     ///
     /// If the disk fails.
     pub fn certificate_within(&self, from: u64, to: u64) -> Result<Option<(u64, Bytes)>, LedgerError> {
+        self.certified(from, to, true)
+    }
+
+    fn certified(&self, from: u64, to: u64, last: bool) -> Result<Option<(u64, Bytes)>, LedgerError> {
         let to = to.min(self.head().number());
         if from > to {
             return Ok(None);
         }
-        let found = self.inner.history.certified(from..=to, true)?;
+        let found = self.inner.history.certified(from..=to, last)?;
         Ok(found.map(|(number, certificate)| (number, certificate.into())))
     }
 
