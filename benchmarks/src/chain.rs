@@ -30,6 +30,7 @@ pub fn genesis(accounts: u64) -> Genesis {
         gas_limit: 10_000_000_000,
         fees: Fees { elasticity: 1, ..Fees::default() },
         development: true,
+        epoch_length: stoa_base::EPOCH_LENGTH,
         committee: None,
         alloc: (0..accounts).map(|n| (account(n), rich.clone())).collect(),
     }

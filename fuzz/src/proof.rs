@@ -38,6 +38,7 @@ static EXAMPLES: LazyLock<[Example; 3]> = LazyLock::new(|| {
         gas_limit: 30_000_000,
         fees: Default::default(),
         development: true,
+        epoch_length: stoa_base::EPOCH_LENGTH,
         committee: None,
         alloc,
     };

@@ -16,6 +16,9 @@ use stoa_client::Client;
 /// Chain id of such a network.
 pub const CHAIN_ID: u64 = 4242;
 
+/// So many blocks that no test sees the end of an epoch: a validator that joins late in one has no share of the key in the next.
+const LONG_EPOCH: u64 = 10_000;
+
 /// By how many blocks the others are ahead when a validator catches up as followers do.
 pub const SYNC_FROM: u64 = 20;
 
@@ -114,12 +117,28 @@ impl Validators {
         machines: Vec<Machine>,
         prepare: impl FnOnce(&Self) -> Result<()>,
     ) -> Result<Self> {
+        Self::start_in_epochs(folder, funded, machines, LONG_EPOCH, prepare)
+    }
+
+    /// The same with epochs of so many blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_in_epochs(
+        folder: &Path,
+        funded: Address,
+        machines: Vec<Machine>,
+        epoch_length: u64,
+        prepare: impl FnOnce(&Self) -> Result<()>,
+    ) -> Result<Self> {
         let program = variable("STOA_BIN")?;
         let (dir, passphrase) = (folder.join("network"), folder.join("passphrase"));
         fs::write(&passphrase, "correct horse battery staple")?;
         let hosts = machines.iter().map(|machine| machine.host.as_str()).collect::<Vec<_>>().join(",");
         let made = command(&[], &program)
             .args(["init", "--chain-id", &CHAIN_ID.to_string(), "--block-time", "20", "--hosts", &hosts])
+            .args(["--epoch-length", &epoch_length.to_string()])
             .args(["--fund", &format!("{funded}=1000"), "--passphrase-file"])
             .arg(&passphrase)
             .arg("--dir")

@@ -90,3 +90,36 @@ async fn four_processes_of_which_one_is_killed_again_and_again_lose_nothing() ->
     ensure!(certificate.verify(&other).is_err());
     Ok(())
 }
+
+#[tokio::test]
+async fn four_processes_share_the_key_anew_while_one_is_killed_and_comes_back() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let signer = PrivateKeySigner::random();
+    let length = 16;
+    let mut network =
+        Validators::start_in_epochs(folder.path(), signer.address(), on_loopback(4)?, length, |_| Ok(()))?;
+    for index in 0..4 {
+        network.reach(index, 1).await.wrap_err("the validators did not generate a key")?;
+    }
+    let key = network.status(0)?.network_key;
+    // It misses what is said of the next epoch, and most of what is dealt.
+    network.kill(1)?;
+    let (hash, raw) = transfer(CHAIN_ID, &signer, 0)?;
+    let _: B256 = network.clients()[2].call("eth_sendRawTransaction", (raw,)).await?;
+    let block = included(&network.clients()[2], hash).await?;
+    network.reach(0, length + 2).await?;
+    network.launch(1)?;
+    network.reach(1, 2 * length + 2).await?;
+    // It votes: without it there is no quorum now.
+    network.kill(3)?;
+    let height = network.clients()[1].block_number().await? + 3;
+    network.reach(1, height).await?;
+    network.launch(3)?;
+    network.reach(3, height + 2).await?;
+    network.hold(&[(hash, block)]).await?;
+    let status = network.status(3)?;
+    ensure!(status.epoch.to::<u64>() >= 2 && status.network_key == key, "{status}");
+    let certificate = network.clients()[3].certificate_within(2 * length + 1, LONG).await?;
+    certificate.verify(&key)?;
+    Ok(())
+}

@@ -12,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
+use stoa_base::Genesis;
 use stoa_client::Client;
 use stoa_node::{
     backup,
@@ -46,6 +47,9 @@ pub(crate) struct InitOptions {
     /// Milliseconds between blocks while transactions wait, at least.
     #[arg(long, value_name = "MS", default_value_t = 100)]
     block_time: u64,
+    /// Blocks until the validators share the network key anew: 8 or more, and some 4 for each validator.
+    #[arg(long, value_name = "BLOCKS", default_value_t = stoa_base::EPOCH_LENGTH)]
+    epoch_length: u64,
 }
 
 /// Commands on one node.
@@ -142,7 +146,8 @@ fn funded(fund: &[String]) -> Result<Vec<(Address, U256)>> {
 
 /// Writes genesis, keys and configuration files for a new network.
 pub(crate) fn init(options: InitOptions, json: bool) -> Result<()> {
-    let InitOptions { dir, hosts, keys, chain_id, fund, passphrase_file, http_port, block_time } = options;
+    let InitOptions { dir, hosts, keys, chain_id, fund, passphrase_file, http_port, block_time, epoch_length } =
+        options;
     let given = !keys.is_empty();
     if given && keys.len() != hosts.len() {
         bail!("{} hosts and {} keys: want one key for each host", hosts.len(), keys.len());
@@ -168,7 +173,7 @@ pub(crate) fn init(options: InitOptions, json: bool) -> Result<()> {
         None => keys,
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let genesis = stoa_node::genesis(chain_id, funded, now);
+    let genesis = Genesis { epoch_length, ..stoa_node::genesis(chain_id, funded, now) };
     genesis.validate()?;
     let genesis = serde_json::to_string_pretty(&genesis)?;
     let validators = public.iter().zip(&hosts).map(|(key, address)| Peer { key: *key, address: address.clone() });

@@ -1,5 +1,5 @@
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
-use alloy_rlp::RlpEncodable;
+use alloy_rlp::{RlpDecodable, RlpEncodable};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -21,6 +21,9 @@ pub struct Genesis {
     /// Whether well-known keys hold money here: such a chain serves on loopback only.
     #[serde(default)]
     pub development: bool,
+    /// Blocks until the validators share the network key anew.
+    #[serde(default = "epoch_length")]
+    pub epoch_length: u64,
     /// Who agrees on blocks; nobody where the ledger is driven directly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub committee: Option<Committee>,
@@ -28,22 +31,22 @@ pub struct Genesis {
     pub alloc: BTreeMap<Address, Account>,
 }
 
-/// The validators, and the public side of the key that they share. Block 0 carries its [`hash`](Committee::hash).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, RlpEncodable)]
+/// [`Genesis::epoch_length`] of new chains.
+pub const EPOCH_LENGTH: u64 = 10_000;
+
+const fn epoch_length() -> u64 {
+    EPOCH_LENGTH
+}
+
+/// The first validators, and the public side of the key that they share. Stands in the seal of block 0 (RLP).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, RlpEncodable, RlpDecodable)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Committee {
     /// ed25519 public keys, in ascending order.
     pub validators: Vec<B256>,
-    /// The polynomial that the network key and each validator's public share come from: BLS12-381 with keys in G2, in the
-    /// encoding of `commonware-cryptography`.
-    pub sharing: Bytes,
-}
-
-impl Committee {
-    /// Keccak-256 of the RLP encoding.
-    pub fn hash(&self) -> B256 {
-        keccak256(alloy_rlp::encode(self))
-    }
+    /// What the generation of the key led to: who took part, and the polynomial that the network key and each validator's
+    /// public share come from (BLS12-381, keys in G2, in the encoding of `commonware-cryptography`).
+    pub output: Bytes,
 }
 
 /// EIP-1559's parameters.
@@ -100,6 +103,16 @@ pub enum GenesisError {
 }
 
 impl Genesis {
+    /// Keccak-256 of the file without its accounts, as JSON. Block 0 carries it as its `prevrandao`; the accounts are in its
+    /// state root.
+    pub fn parameters_hash(&self) -> B256 {
+        let Self { chain_id, timestamp, gas_limit, fees, development, epoch_length, ref committee, .. } = *self;
+        let committee = committee.clone();
+        let alloc = BTreeMap::new();
+        let parameters = Self { chain_id, timestamp, gas_limit, fees, development, epoch_length, committee, alloc };
+        keccak256(serde_json::to_vec(&parameters).expect("numbers, bytes and lists can be written as JSON"))
+    }
+
     /// Checks that a chain can run by these numbers.
     ///
     /// # Errors
@@ -111,6 +124,7 @@ impl Genesis {
         };
         check(self.chain_id > 0, "chainId", self.chain_id, "at least 1")?;
         check(self.gas_limit >= 1_000_000, "gasLimit", self.gas_limit, "at least 1000000")?;
+        check(self.epoch_length >= 8, "epochLength", self.epoch_length, "at least 8 (and some 4 for each validator)")?;
         check(self.fees.elasticity > 0, "fees.elasticity", self.fees.elasticity, "at least 1")?;
         check(self.fees.change_denominator > 1, "fees.changeDenominator", self.fees.change_denominator, "at least 2")
     }

@@ -9,7 +9,7 @@ mod genesis;
 mod receipt;
 
 pub use block::{Block, Seal};
-pub use genesis::{Account, Committee, DEVELOPMENT_MNEMONIC, Fees, Genesis, GenesisError};
+pub use genesis::{Account, Committee, DEVELOPMENT_MNEMONIC, EPOCH_LENGTH, Fees, Genesis, GenesisError};
 pub use receipt::Receipt;
 
 /// A signed transaction of type 0, 1, 2 or 4 (legacy, EIP-2930, EIP-1559, EIP-7702).

@@ -8,7 +8,7 @@ mod rpc;
 mod status;
 
 pub use rpc::{Client, ClientError};
-pub use status::{PeerStatus, Status, ValidatorStatus};
+pub use status::{PeerStatus, Status, ValidatorStatus, Vote};
 pub use stoa_proof::{
     CertificateReply, InvalidCertificate, InvalidProof, InvalidReceipt, ProofReply, ProvenAccount, ProvenReceipt,
     ReceiptReply, SlotProof,

@@ -18,6 +18,8 @@ pub struct Status {
     pub block_hash: B256,
     /// Its time, in seconds since 1970.
     pub timestamp: U256,
+    /// Which epoch the block belongs to; the validators share the network key anew in each.
+    pub epoch: U256,
     /// Hash of block 0.
     pub genesis_hash: B256,
     /// The key that verifies the certificate of any block.
@@ -40,10 +42,20 @@ pub struct Status {
 pub struct ValidatorStatus {
     /// ed25519 public key.
     pub key: B256,
-    /// The view of its last vote that was heard, if any.
-    pub last_vote: Option<U256>,
+    /// Its last vote that was heard, if any.
+    pub last_vote: Option<Vote>,
     /// Whether it is the one that answers.
     pub me: bool,
+}
+
+/// When a validator voted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Vote {
+    /// The epoch.
+    pub epoch: U256,
+    /// The view; they begin anew in every epoch.
+    pub view: U256,
 }
 
 /// How it stands with a node that this one follows.
@@ -67,6 +79,7 @@ impl fmt::Display for Status {
         writeln!(f, "chain        {chain_id} (stoa {version})")?;
         writeln!(f, "role         {}", self.roles.join(", "))?;
         writeln!(f, "block        {block_number}  {block_hash}  at {timestamp}")?;
+        writeln!(f, "epoch        {}", self.epoch)?;
         writeln!(f, "waiting      {pending} pending, {queued} queued")?;
         writeln!(f, "network key  {network_key}")?;
         if let Some(follow_at) = &self.follow_at {
@@ -84,12 +97,19 @@ impl fmt::Display for Status {
         if self.validators.iter().all(|validator| validator.last_vote.is_none()) {
             return self.validators.iter().try_for_each(|validator| write!(f, "\n  {}", validator.key));
         }
-        let newest = self.validators.iter().filter_map(|validator| validator.last_vote).max().unwrap_or_default();
+        let newest = self.validators.iter().filter_map(|validator| validator.last_vote).max();
         for validator in &self.validators {
             let health = match validator.last_vote {
                 None => "never heard".to_owned(),
-                Some(view) if view + U256::from(SILENT) < newest => format!("silent since view {view}"),
-                Some(view) => format!("voted in view {view}"),
+                Some(vote) => {
+                    let before = |newest: Vote| {
+                        let view = if vote.epoch < newest.epoch { U256::ZERO } else { vote.view };
+                        view + U256::from(SILENT) < newest.view
+                    };
+                    let silent = newest.is_some_and(before);
+                    let said = if silent { "silent since" } else { "voted in" };
+                    format!("{said} epoch {}, view {}", vote.epoch, vote.view)
+                }
             };
             write!(f, "\n  {}  {health}{}", validator.key, if validator.me { "  (this node)" } else { "" })?;
         }

@@ -13,7 +13,10 @@ use commonware_consensus::{
     CertifiableBlock as _, marshal::ancestry::Ancestry, simplex::scheme::bls12381_threshold::vrf,
 };
 use commonware_cryptography::{bls12381::primitives::variant::MinSig, ed25519};
-use commonware_glue::stateful::{Application, Finality, Input, Proposed, db::DatabaseSet};
+use commonware_glue::{
+    dkg::reshare,
+    stateful::{Application, Finality, Input, Proposed, db::DatabaseSet},
+};
 use futures::{Stream, StreamExt as _, future::Shared};
 use rayon::prelude::*;
 use std::{
@@ -123,7 +126,7 @@ impl LedgerApplication {
         {
             return Err("the validators have not signed its randomness");
         }
-        if block.header().mix_hash != randomness(&context, block.seed()) {
+        if block.header().mix_hash != randomness(parent.header().mix_hash, block.seed()) {
             return Err("its randomness is not that of its parent's round");
         }
         if block.header().timestamp > parent.header().timestamp + MAX_STEP {
@@ -205,7 +208,7 @@ impl<E: Runtime, W: Waiting> Application<E> for Node<W> {
     type Databases = State<E>;
     type Captured = ();
     type Provider = ();
-    type Input = ();
+    type Input = reshare::Input<(), MinSig, ed25519::PrivateKey>;
 
     fn sync_targets(block: &SealedBlock) -> <State<E> as DatabaseSet<E>>::SyncTargets {
         state::target(block.seal())
@@ -220,7 +223,7 @@ impl<E: Runtime, W: Waiting> Application<E> for Node<W> {
         (clock, context): (E, Context),
         ancestry: impl Ancestry<SealedBlock>,
         batches: <State<E> as DatabaseSet<E>>::Unmerkleized,
-        _: Input<(), ()>,
+        input: Input<Self::Input, ()>,
     ) -> Option<Proposed<Self, E>> {
         let application = &self.application;
         application.ready.clone().await;
@@ -237,7 +240,7 @@ impl<E: Runtime, W: Waiting> Application<E> for Node<W> {
         let choices = Choices {
             timestamp: now.clamp(earliest, earliest + MAX_STEP),
             beneficiary: application.beneficiary,
-            prevrandao: randomness(&context, seed.as_ref()),
+            prevrandao: randomness(parent.header().mix_hash, seed.as_ref()),
             base_fee: None,
             gas_limit: None,
         };
@@ -250,7 +253,7 @@ impl<E: Runtime, W: Waiting> Application<E> for Node<W> {
             skipped: HashSet::default(),
             bytes_left: application.max_bytes,
         });
-        let seal = encode_seal(&context, seed.as_ref());
+        let seal = encode_seal(&context, seed.as_ref(), input.upstream.payload.as_ref());
         let built = application.ledger.build::<E>(batches, &parent, &choices, seal, transactions, &list).await;
         let (block, merkleized) = built.unwrap_or_else(|error| panic!("cannot build a block: {error}"));
         #[cfg(test)]

@@ -1,4 +1,7 @@
-use crate::seeds::{Signature, round_of_parent};
+use crate::{
+    committee::{Committee, MAX_VALIDATORS},
+    seeds::{Signature, round_of_parent},
+};
 use alloy_primitives::Bytes;
 use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
 use bytes::{Buf as _, BufMut};
@@ -8,20 +11,41 @@ use commonware_consensus::{
     simplex::types::Context as SimplexContext,
     types::{Epoch, Height, Round, View},
 };
-use commonware_cryptography::{Digest as _, Digestible, Signer as _, ed25519, sha256::Digest};
-use std::{ops::Deref, sync::Arc};
+use commonware_cryptography::{
+    Digest as _, Digestible, Signer as _,
+    bls12381::primitives::{sharing::ModeVersion, variant::MinSig},
+    ed25519,
+    sha256::Digest,
+};
+use commonware_glue::dkg::{ReshareBlock, types};
+use commonware_utils::sequence::Unit;
+use std::{fmt, ops::Deref, sync::Arc};
 use stoa_base::{Block, Seal, Transaction};
 
 /// What consensus says of the round that a block is proposed in.
 pub type Context = SimplexContext<Digest, ed25519::PublicKey>;
 
+/// What validators share the network key anew with: what each has dealt, and in an epoch's last block the outcome.
+pub(crate) type Payload = types::Payload<MinSig, ed25519::PublicKey, Unit>;
+
 /// A block as consensus passes it around: its digest is the block's Ethereum hash. In its seal stand the round that it was
-/// proposed in, and the signature of the round in which its parent was agreed on, which the block's randomness comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// proposed in, the signature of the round in which its parent was agreed on, which the block's randomness comes from, and
+/// what belongs to the sharing of the key.
+#[derive(Clone, PartialEq, Eq)]
 pub struct SealedBlock {
     block: Arc<Block>,
     context: Context,
     seed: Option<Signature>,
+    payload: Option<Arc<Payload>>,
+}
+
+impl fmt::Debug for SealedBlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealedBlock")
+            .field("block", &self.block)
+            .field("context", &self.context)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(RlpEncodable, RlpDecodable)]
@@ -41,36 +65,55 @@ pub fn genesis_context() -> Context {
 }
 
 /// The bytes that stand in a seal.
-pub(crate) fn encode_seal(context: &Context, seed: Option<&Signature>) -> Bytes {
+pub(crate) fn encode_seal(context: &Context, seed: Option<&Signature>, payload: Option<&Payload>) -> Bytes {
     let mut bytes = context.encode().to_vec();
     if let Some(seed) = seed {
         seed.write(&mut bytes);
+    }
+    if let Some(payload) = payload {
+        payload.write(&mut bytes);
     }
     bytes.into()
 }
 
 /// Reads what [`encode_seal`] wrote.
-fn decode_seal(bytes: &Bytes) -> Result<(Context, Option<Signature>), CodecError> {
+fn decode_seal(bytes: &Bytes) -> Result<(Context, Option<Signature>, Option<Payload>), CodecError> {
     let mut rest = Copying(bytes);
     let context = Context::read(&mut rest)?;
     let seed = round_of_parent(&context).map(|_| Signature::read(&mut rest)).transpose()?;
+    let more = rest.remaining() > 0;
+    let payload = more.then(|| Payload::read_cfg(&mut rest, &(MAX_VALIDATORS, ModeVersion::v0()))).transpose()?;
     if rest.remaining() > 0 {
         return Err(CodecError::ExtraData(rest.remaining()));
     }
-    Ok((context, seed))
+    Ok((context, seed, payload))
+}
+
+/// What the seal of block 0 says of the first epoch: nothing on a chain without validators.
+fn decode_first(bytes: &Bytes) -> Result<Option<Payload>, CodecError> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let committee = alloy_rlp::decode_exact::<stoa_base::Committee>(bytes);
+    let committee = committee.map_err(|_| CodecError::Invalid("block 0", "malformed RLP"))?;
+    let committee = Committee::try_from(&committee);
+    let committee = committee.map_err(|_| CodecError::Invalid("block 0", "a committee that cannot be one"))?;
+    Ok(Some(Payload::EpochInfo(committee.first_epoch())))
 }
 
 impl SealedBlock {
-    /// A block that carries what consensus says of it, or block 0.
+    /// A block that carries what consensus says of it.
     ///
     /// # Errors
     ///
     /// If the seal carries something else.
     pub fn new(block: Arc<Block>) -> Result<Self, CodecError> {
         let bytes = &block.seal().context;
-        let (context, seed) =
-            if bytes.is_empty() && block.number() == 0 { (genesis_context(), None) } else { decode_seal(bytes)? };
-        Ok(Self { block, context, seed })
+        let (context, seed, payload) = match block.number() {
+            0 => (genesis_context(), None, decode_first(bytes)?),
+            _ => decode_seal(bytes)?,
+        };
+        Ok(Self { block, context, seed, payload: payload.map(Arc::new) })
     }
 
     /// The signature that its randomness comes from; none where its parent is block 0.
@@ -168,6 +211,16 @@ impl CertifiableBlock for SealedBlock {
 
     fn context(&self) -> Context {
         self.context.clone()
+    }
+}
+
+impl ReshareBlock for SealedBlock {
+    type Variant = MinSig;
+    type PublicKey = ed25519::PublicKey;
+    type Directory = Unit;
+
+    fn payload(&self) -> Option<Payload> {
+        self.payload.as_deref().cloned()
     }
 }
 

@@ -130,7 +130,7 @@ where
     if revealed > 0 {
         return Err(CeremonyError::Revealed(revealed));
     }
-    let committee = Committee::new(info.output.players().clone(), info.output.public().clone())?;
+    let committee = Committee::new(info.output)?;
     let share = secrets.get_share(Epoch::zero()).await.ok_or(CeremonyError::Failed)?;
     let others = wire.peers.len() - 1;
     let help = async move {

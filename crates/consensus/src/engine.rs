@@ -1,6 +1,8 @@
 use crate::{
-    application::{LedgerApplication, Node, Scheme, Waiting},
+    application::{LedgerApplication, Node, Waiting},
     block::SealedBlock,
+    committee::{Committee, MAX_VALIDATORS},
+    epochs::{Founders, Registered, Schemes, Voting},
     floor::Floor,
     gossip,
     observe::{Running, Votes, keep_certificates},
@@ -19,24 +21,31 @@ use commonware_consensus::{
     },
     simplex::{
         self,
-        config::{Floor as Root, ForwardPolicy, SkipPolicy},
+        config::{ForwardPolicy, SkipPolicy},
         elector::RoundRobin,
     },
     types::{Epoch, FixedEpocher, ViewDelta},
 };
 use commonware_cryptography::{
-    Digested, Digestible as _,
+    Digested, Digestible as _, Signer as _,
+    bls12381::{
+        dkg::feldman_desmedt::Reveal,
+        primitives::sharing::{Mode, ModeVersion},
+    },
     certificate::ConstantProvider,
-    ed25519::PublicKey,
+    ed25519::{PrivateKey, PublicKey},
     sha256::{Digest, Sha256},
 };
-use commonware_glue::stateful::{
-    Config as StatefulConfig, PruneConfig, Stateful, SyncPlan,
-    db::{AttachableResolver, Shared, SyncEngineConfig},
+use commonware_glue::{
+    dkg::{SecretStore, fence::Fence, orchestrator, reshare, state_sync},
+    stateful::{
+        Config as StatefulConfig, PruneConfig, Stateful, SyncPlan,
+        db::{AttachableResolver, Shared, SyncEngineConfig},
+    },
 };
-use commonware_p2p::{Blocker, Provider, Receiver, Sender};
+use commonware_p2p::{Blocker, Manager, Receiver, Sender};
 use commonware_parallel::Sequential;
-use commonware_runtime::{Quota, buffer::paged::CacheRef};
+use commonware_runtime::{Network, Quota, buffer::paged::CacheRef};
 use commonware_storage::{
     archive::prunable,
     qmdb::sync::{Request, Source, source},
@@ -52,26 +61,25 @@ use stoa_ledger::{
 };
 
 /// Channels of the validators' network, with how many messages a second a peer may send on each.
-pub const CHANNELS: [(u64, Quota); 6] = [
+pub const CHANNELS: [(u64, Quota); 7] = [
     (0, Quota::per_second(NZU32!(1024))),
     (1, Quota::per_second(NZU32!(1024))),
     (2, Quota::per_second(NZU32!(128))),
     (3, Quota::per_second(NZU32!(256))),
     (4, Quota::per_second(NZU32!(256))),
     (5, Quota::per_second(NZU32!(512))),
+    (6, Quota::per_second(NZU32!(256))),
 ];
 
-/// Blocks until the validator set may change.
-const EPOCH_LENGTH: NonZeroU64 = NZU64!(u64::MAX);
 const BUFFER: std::num::NonZeroUsize = NZUsize!(1 << 20);
-/// What a block has besides its transactions, at most.
-pub const BLOCK_OVERHEAD: usize = 4096;
+/// What a block has besides its transactions, at most: as many validators as there may be share a key.
+pub const BLOCK_OVERHEAD: usize = 4096 + (1 << 19);
 /// Operations of the state's log that one message of state sync carries.
 const SYNC_OPERATIONS: NonZeroU64 = NZU64!(1024);
 const MAILBOX: std::num::NonZeroUsize = NZUsize!(1024);
 
 /// What a validator runs with.
-pub struct Config<W, B, P> {
+pub struct Config<W, K, B, P> {
     /// The chain; its state database joins it here.
     pub ledger: Ledger,
     /// How the state database is laid out.
@@ -80,10 +88,14 @@ pub struct Config<W, B, P> {
     pub partition: String,
     /// Transactions to include.
     pub waiting: W,
-    /// This validator's keys, and the others'.
-    pub scheme: Scheme,
-    /// This validator's identity on the network.
-    pub me: PublicKey,
+    /// The first validators.
+    pub committee: Committee,
+    /// What keeps signatures of one chain from counting on another.
+    pub namespace: Vec<u8>,
+    /// Identifies this validator to the others.
+    pub key: PrivateKey,
+    /// This validator's shares of the network key.
+    pub secrets: K,
     /// Who gets the tips of blocks built here.
     pub beneficiary: Address,
     /// How often blocks come.
@@ -129,12 +141,13 @@ impl<DB: Send + Sync + 'static> AttachableResolver<DB> for NoPeers {
 const RETAINED_BLOCKS: usize = 10_000;
 
 /// What is given up of consensus and state: nothing that belongs to the last `window` blocks, whose states can be proven.
-fn prune_config(window: u64) -> Option<PruneConfig> {
+fn prune_config(window: u64, epoch_length: NonZeroU64) -> Option<PruneConfig> {
     // The targets of all these blocks are in memory, some 100 bytes each: an archive prunes nothing.
     let window = usize::try_from(window).ok().filter(|window| *window <= 1 << 20)?;
     Some(PruneConfig {
         maintenance_interval: NZUsize!(1000),
-        retained_marshal_blocks: RETAINED_BLOCKS.max(window),
+        // The last block of the epoch before says who agrees in this one.
+        retained_marshal_blocks: RETAINED_BLOCKS.max(window).max(usize::try_from(epoch_length.get()).ok()?),
         retained_qmdb_blocks: window,
     })
 }
@@ -163,17 +176,18 @@ fn archive<C>(partition: &str, name: &str, codec_config: C, page_cache: CacheRef
 /// # Panics
 ///
 /// If the storage cannot be opened.
-pub async fn start<E, W, B, P, S, R>(runtime: E, config: Config<W, B, P>, channels: Vec<(S, R)>) -> Running
+pub async fn start<E, W, K, B, P, S, R>(runtime: E, config: Config<W, K, B, P>, channels: Vec<(S, R)>) -> Running
 where
-    E: Runtime + CryptoRng,
+    E: Runtime + CryptoRng + Network,
     W: Waiting,
+    K: SecretStore,
     B: Blocker<PublicKey = PublicKey>,
-    P: Provider<PublicKey = PublicKey>,
+    P: Manager<PublicKey = PublicKey> + Clone,
     S: Sender<PublicKey = PublicKey>,
     R: Receiver<PublicKey = PublicKey>,
 {
-    let [vote_channel, certificate_channel, resolver, backfill, broadcast, transactions] =
-        <[(S, R); 6]>::try_from(channels).unwrap_or_else(|_| panic!("one pair for each channel"));
+    let [vote_channel, certificate_channel, resolver, backfill, broadcast, transactions, sharing] =
+        <[(S, R); 7]>::try_from(channels).unwrap_or_else(|_| panic!("one pair for each channel"));
     #[cfg(test)]
     let malice = config.malice;
     let Config {
@@ -181,8 +195,10 @@ where
         state,
         partition,
         waiting,
-        scheme,
-        me,
+        committee,
+        namespace,
+        key,
+        secrets,
         beneficiary,
         pace,
         max_bytes,
@@ -191,6 +207,11 @@ where
         peers,
         ..
     } = config;
+    let me = key.public_key();
+    let schemes = Schemes::new(&namespace, committee.network_key());
+    let epoch_length =
+        NonZeroU64::new(ledger.genesis().epoch_length).expect("a genesis file is checked when it is read");
+    let epocher = FixedEpocher::new(epoch_length);
     let page_cache = CacheRef::new(NZU16!(4084), NZUsize!(2048));
     let first = SealedBlock::new(ledger.first()).expect("block 0 has no context");
 
@@ -212,7 +233,7 @@ where
         deque_size: 16,
         priority: false,
         codec_config: max_bytes + BLOCK_OVERHEAD,
-        peer_provider: peers,
+        peer_provider: peers.clone(),
         strategy: Sequential,
     };
     let (spread, buffer) = buffered::Engine::new(runtime.child("broadcast"), spread);
@@ -231,11 +252,11 @@ where
     }
 
     let plan = SyncPlan::init(runtime.child("plan"), &partition).await;
-    let provider = ConstantProvider::new(scheme.clone());
+    let provider = ConstantProvider::<_, Epoch>::new(schemes.certificates().clone());
     let digest = first.digest();
     let marshal = marshal::Config {
         provider,
-        epocher: FixedEpocher::new(EPOCH_LENGTH),
+        epocher: epocher.clone(),
         start: match &floor {
             Some(floor) => marshal::Start::Floor(floor.certificate.clone()),
             None => plan.marshal_start(Digested::precomputed(first.clone(), digest)),
@@ -273,7 +294,7 @@ where
         first,
         beneficiary,
         max_bytes,
-        scheme: scheme.clone(),
+        scheme: schemes.certificates().clone(),
         seeds: seeds.clone(),
         moving: moving.clone(),
         #[cfg(test)]
@@ -293,60 +314,124 @@ where
             apply_batch_size: NZU64!(4096),
             max_outstanding_requests: NZUsize!(8),
         },
-        prune_config: prune_config(ledger.window()),
+        prune_config: prune_config(ledger.window(), epoch_length),
         strategy: Sequential,
     };
     let (stateful, stateful_mailbox) = Stateful::new(runtime.child("stateful"), stateful);
-    let deferred = Deferred::new(
-        runtime.child("deferred"),
-        stateful_mailbox.clone(),
-        marshal_mailbox,
-        FixedEpocher::new(EPOCH_LENGTH),
-    );
+
+    // What this validator starts from if not from the last block of an epoch that it has.
+    let joined_at = floor.map(|floor| state_sync::StateSync { info: floor.info, floor: floor.certificate });
+    let joining = state_sync::Config {
+        partition_prefix: partition.clone(),
+        max_participants: MAX_VALIDATORS,
+        max_supported_mode: ModeVersion::v0(),
+    };
+    let joining = state_sync::Plan::init(runtime.child("joining"), joining, joined_at).await;
+    let (fence, gate) = Fence::new();
+    let simplex_partition = format!("{partition}-simplex");
+    let reshare = reshare::Config {
+        signer: key,
+        manager: peers.clone(),
+        blocker: blocker.clone(),
+        participants_provider: Founders(committee.validators().clone()),
+        secret_store: secrets,
+        strategy: Sequential,
+        registrar: Registered {
+            runtime: runtime.child("votes"),
+            schemes: schemes.clone(),
+            partition: simplex_partition.clone(),
+        },
+        marshal: marshal_mailbox.clone(),
+        state_sync: joining.clone(),
+        fence,
+        // It lives as long as the validator, which is as long as the process.
+        namespace: Box::leak([namespace.as_slice(), b"-share"].concat().into_boxed_slice()),
+        sharing_mode: Mode::NonZeroCounter,
+        reveal: Reveal::V1,
+        mailbox_size: MAILBOX,
+        partition_prefix: format!("{partition}-share"),
+        page_cache: page_cache.clone(),
+        write_buffer: BUFFER,
+        replay_buffer: BUFFER,
+        max_participants: MAX_VALIDATORS,
+        blocks_per_epoch: epoch_length,
+    };
+    let (reshare, reshare_mailbox) = reshare::Actor::new(runtime.child("share"), reshare);
+    let sharing_stateful = reshare::Application::new(stateful_mailbox.clone(), reshare_mailbox.clone(), epoch_length);
+    let deferred = Deferred::new(runtime.child("deferred"), sharing_stateful, marshal_mailbox.clone(), epocher);
+    let paced = Paced::new(runtime.child("pace"), deferred.clone(), ledger.clone(), waiting.clone(), pace, moving);
+    let orchestrator = orchestrator::Config {
+        oracle: blocker,
+        manager: peers,
+        provider: schemes.clone(),
+        marshal: marshal_mailbox,
+        application: Voting {
+            automaton: paced,
+            relay: deferred.clone(),
+            reporter: Reporters::from((deferred, Reporters::from((seeds, votes.clone())))),
+        },
+        strategy: Sequential,
+        simplex: orchestrator::SimplexConfig {
+            elector: RoundRobin::<Sha256>::default(),
+            mailbox_size: MAILBOX,
+            replay_buffer: BUFFER,
+            write_buffer: BUFFER,
+            page_cache,
+            leader_timeout: pace.idle + Duration::from_millis(250),
+            certification_timeout: pace.idle + Duration::from_millis(500),
+            timeout_retry: Duration::from_millis(500),
+            view_retention: ViewDelta::new(64),
+            skip: SkipPolicy::Enabled {
+                timeout: pace.idle + Duration::from_secs(5),
+                budget: simplex::SkipBudget::Participants,
+            },
+            fetch_timeout: NZDuration!(Duration::from_secs(2)),
+            fetch_retry_delay: Duration::from_millis(100),
+            forward: ForwardPolicy::Disabled,
+            track_historical_votes: false,
+        },
+        gate,
+        state_sync: joining,
+        blocks_per_epoch: epoch_length,
+        mailbox_size: MAILBOX,
+        partition_prefix: simplex_partition,
+    };
+    let (orchestrator, orchestrator_mailbox) = orchestrator::Actor::new(runtime.child("epochs"), orchestrator);
+
     // Asked for before marshal can hand on the first block: executing one waits for the database to join the ledger,
     // and while a final block is executed nobody is answered.
     let mut database = Box::pin(stateful_mailbox.subscribe_databases());
     let asked = futures::poll!(&mut database);
     assert!(asked.is_pending(), "nobody can have answered yet");
-    marshal.start(stateful_mailbox.clone(), buffer, fetch);
+    let reporters =
+        Reporters::from((stateful_mailbox.clone(), Reporters::from((orchestrator_mailbox, reshare_mailbox))));
+    marshal.start(reporters, buffer, fetch);
     stateful.start();
     let database = database.await;
     ledger.attach(database).await.unwrap_or_else(|error| panic!("{error}"));
     let _ = joined.send(());
     runtime.child("certificates").spawn(move |_| certificates);
 
-    let gossip = gossip::run(runtime.child("gossip"), waiting.clone(), transactions);
+    let gossip = gossip::run(runtime.child("gossip"), waiting, transactions);
     runtime.child("transactions").spawn(move |_| gossip);
 
-    let paced = Paced::new(runtime.child("pace"), deferred.clone(), ledger, waiting, pace, moving);
-    let simplex = simplex::Config {
-        scheme,
-        elector: RoundRobin::<Sha256>::default(),
-        blocker,
-        automaton: paced,
-        relay: deferred.clone(),
-        reporter: Reporters::from((deferred, Reporters::from((seeds, votes.clone())))),
-        strategy: Sequential,
-        partition: format!("{partition}-simplex"),
-        mailbox_size: MAILBOX,
-        epoch: Epoch::zero(),
-        floor: floor.map_or(Root::Genesis(digest), |floor| Root::Finalized(floor.certificate)),
-        replay_buffer: BUFFER,
-        write_buffer: BUFFER,
-        page_cache,
-        leader_timeout: pace.idle + Duration::from_millis(250),
-        certification_timeout: pace.idle + Duration::from_millis(500),
-        timeout_retry: Duration::from_millis(500),
-        view_retention: ViewDelta::new(64),
-        skip: SkipPolicy::Enabled {
-            timeout: pace.idle + Duration::from_secs(5),
-            budget: simplex::SkipBudget::Participants,
-        },
-        fetch_timeout: NZDuration!(Duration::from_secs(2)),
-        fetch_retry_delay: Duration::from_millis(100),
-        forward: ForwardPolicy::Disabled,
-        track_historical_votes: false,
-    };
-    simplex::Engine::new(runtime.child("simplex"), simplex).start(vote_channel, certificate_channel, resolver);
+    reshare.start(sharing);
+    let running = orchestrator.start(vote_channel, certificate_channel, resolver);
+    runtime.child("watch").spawn(async move |_| {
+        if running.await.is_ok() {
+            panic!("consensus has ended: the block that says who agrees in this epoch is missing from the storage");
+        }
+    });
     Running { votes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::Payload;
+
+    #[test]
+    fn a_block_has_room_for_what_the_most_validators_share_a_key_with() {
+        assert!(Payload::max_encode_size(MAX_VALIDATORS) < 1 << 19);
+    }
 }

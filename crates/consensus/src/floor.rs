@@ -4,11 +4,16 @@
 //! that far: marshal gets the block with its certificate, and `stateful` learns that its state is that of the block. The
 //! latter is not something that `commonware-glue` offers; what is written is what it writes itself after a state sync.
 
-use crate::{block::SealedBlock, follow::Certificate};
+use crate::{
+    block::{Payload, SealedBlock},
+    committee::EpochInfo,
+    follow::Certificate,
+};
 use bytes::BufMut;
 use commonware_codec::{Buf, EncodeSize, Error as CodecError, Read, ReadExt as _, Write};
-use commonware_consensus::{Heightable as _, types::Height};
+use commonware_consensus::{Epochable as _, Heightable as _, types::Height};
 use commonware_cryptography::{Digestible as _, sha256::Digest};
+use commonware_glue::dkg::ReshareBlock as _;
 use commonware_storage::{
     archive::{Archive as _, prunable},
     metadata::{self, Metadata},
@@ -21,10 +26,16 @@ use stoa_ledger::state::Runtime;
 /// A final block whose state a node has.
 #[derive(Clone, Debug)]
 pub struct Floor {
-    /// The block.
-    pub block: SealedBlock,
+    block: SealedBlock,
     /// What a quorum has signed of it.
-    pub certificate: Certificate,
+    pub(crate) certificate: Certificate,
+    /// Who agrees in its epoch.
+    pub(crate) info: EpochInfo,
+}
+
+/// The number of the block that says who agrees in the epoch of a block.
+pub(crate) fn says_who_agrees(number: u64, epoch_length: u64) -> u64 {
+    (number / epoch_length * epoch_length).saturating_sub(1)
 }
 
 /// The name of `stateful`'s storage, after that of the rest, and its one key.
@@ -60,6 +71,17 @@ impl Read for Complete {
 }
 
 impl Floor {
+    /// A block, what a quorum has signed of it, and the block that [says who agrees](says_who_agrees) in its epoch. `None` if
+    /// that is another.
+    pub(crate) fn new(block: SealedBlock, certificate: Certificate, said: &SealedBlock) -> Option<Self> {
+        match said.payload() {
+            Some(Payload::EpochInfo(info)) if info.epoch == certificate.epoch() => {
+                Some(Self { block, certificate, info })
+            }
+            _ => None,
+        }
+    }
+
     /// Writes down that the state is that of this block. Before anything of consensus is opened.
     pub(crate) async fn note<E: Runtime>(&self, runtime: E, partition: &str) {
         let config = metadata::Config { partition: format!("{partition}{METADATA}"), codec_config: () };

@@ -15,6 +15,7 @@ mod block;
 mod ceremony;
 mod committee;
 mod engine;
+mod epochs;
 mod floor;
 pub mod follow;
 mod gossip;

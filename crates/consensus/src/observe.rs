@@ -4,7 +4,7 @@ use crate::{application::Scheme, block::SealedBlock};
 use commonware_actor::Feedback;
 use commonware_codec::Encode as _;
 use commonware_consensus::{
-    Reporter, Viewable as _,
+    Reporter,
     marshal::{core::Mailbox, standard::Standard},
     simplex::types::{Activity, Attributable as _},
     types::Height,
@@ -15,13 +15,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use stoa_ledger::Ledger;
 use tokio::sync::broadcast::error::RecvError;
 
-/// In which view each validator's last vote was heard, by its place in the committee. Cheap to clone.
+/// In which epoch and view each validator's last vote was heard, by its place in the committee. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Votes(Arc<Mutex<BTreeMap<usize, u64>>>);
+pub struct Votes(Arc<Mutex<BTreeMap<usize, (u64, u64)>>>);
 
 impl Votes {
-    /// The view of the last vote heard of each validator; those that were never heard are missing.
-    pub fn heard(&self) -> BTreeMap<usize, u64> {
+    /// Epoch and view of the last vote heard of each validator; those that were never heard are missing.
+    pub fn heard(&self) -> BTreeMap<usize, (u64, u64)> {
         self.0.lock().clone()
     }
 }
@@ -31,15 +31,15 @@ impl Reporter for Votes {
 
     fn report(&mut self, activity: Self::Activity) -> Feedback {
         let vote = match &activity {
-            Activity::Notarize(vote) => Some((vote.signer(), vote.view())),
-            Activity::Nullify(vote) => Some((vote.signer(), vote.view())),
-            Activity::Finalize(vote) => Some((vote.signer(), vote.view())),
+            Activity::Notarize(vote) => Some((vote.signer(), vote.round())),
+            Activity::Nullify(vote) => Some((vote.signer(), vote.round)),
+            Activity::Finalize(vote) => Some((vote.signer(), vote.round())),
             _ => None,
         };
-        if let Some((signer, view)) = vote {
+        if let Some((signer, round)) = vote {
             let mut heard = self.0.lock();
             let last = heard.entry(usize::from(signer)).or_default();
-            *last = view.get().max(*last);
+            *last = (round.epoch().get(), round.view().get()).max(*last);
         }
         Feedback::Ok
     }

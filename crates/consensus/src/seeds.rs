@@ -33,15 +33,17 @@ pub(crate) struct Seeds {
     arrived: Arc<Notify>,
 }
 
-/// The round whose randomness a block uses: that in which its parent was agreed on. `None` for the first block.
+/// The round whose randomness a block uses: that in which its parent was agreed on. `None` for the first block of an epoch,
+/// whose parent may have been agreed on in any of several rounds of the epoch before.
 pub(crate) fn round_of_parent(context: &Context) -> Option<Round> {
     let view = context.parent.0;
     (!view.is_zero()).then(|| Round::new(context.round.epoch(), view))
 }
 
-/// A block's `prevrandao`.
-pub(crate) fn randomness(context: &Context, seed: Option<&Signature>) -> B256 {
-    seed.map_or_else(|| keccak256(context.parent.1.0), |signature| keccak256(signature.encode()))
+/// A block's `prevrandao`, given its parent's. What the first block of an epoch has is known a block earlier, and is nobody's
+/// choice either.
+pub(crate) fn randomness(parent: B256, seed: Option<&Signature>) -> B256 {
+    seed.map_or_else(|| keccak256(parent), |signature| keccak256(signature.encode()))
 }
 
 impl Seeds {

@@ -1,12 +1,14 @@
 //! One validator on its network.
 
 use crate::{
-    Committee, CommitteeError, Identity, application::Waiting, engine, floor::Floor, observe::Running, pace::Pace,
+    Committee, CommitteeError, application::Waiting, engine, epochs::Known, floor::Floor, observe::Running, pace::Pace,
     wire::Wire,
 };
 use alloy_primitives::{Address, B256};
-use commonware_cryptography::{Signer as _, bls12381::primitives::group::Share};
+use commonware_cryptography::Signer as _;
+use commonware_glue::dkg::SecretStore;
 use commonware_p2p::AddressableManager as _;
+use commonware_runtime::Network;
 use rand::CryptoRng;
 use stoa_ledger::{
     Ledger,
@@ -14,7 +16,7 @@ use stoa_ledger::{
 };
 
 /// What a validator runs with.
-pub struct Validator<W> {
+pub struct Validator<W, K> {
     /// The chain; its genesis names the committee.
     pub ledger: Ledger,
     /// How the state database is laid out.
@@ -27,8 +29,8 @@ pub struct Validator<W> {
     pub pace: Pace,
     /// The most bytes of transactions in a block.
     pub max_bytes: usize,
-    /// This validator's share of the network key.
-    pub share: Share,
+    /// This validator's shares of the network key.
+    pub secrets: K,
     /// The block to go on from, if the node has come to it without consensus.
     pub floor: Option<Floor>,
 }
@@ -43,7 +45,7 @@ pub enum ValidatorError {
     #[error(transparent)]
     Committee(#[from] CommitteeError),
     /// The keys are not a validator's.
-    #[error("these keys belong to none of the validators that the genesis file names")]
+    #[error("this key belongs to none of the validators that the genesis file names")]
     NotMine,
     /// An address is missing, or of somebody else.
     #[error("the validators that addresses are given of are not those that the genesis file names")]
@@ -69,32 +71,41 @@ pub(crate) fn namespace_of(first: B256) -> Vec<u8> {
 /// # Panics
 ///
 /// If the storage cannot be opened.
-pub async fn start<E, W>(runtime: E, mut wire: Wire<E>, validator: Validator<W>) -> Result<Running, ValidatorError>
+pub async fn start<E, W, K>(
+    runtime: E,
+    mut wire: Wire<E>,
+    validator: Validator<W, K>,
+) -> Result<Running, ValidatorError>
 where
-    E: Runtime + CryptoRng,
+    E: Runtime + CryptoRng + Network,
     W: Waiting,
+    K: SecretStore,
 {
     let committee = validator.ledger.genesis().committee.as_ref().ok_or(ValidatorError::NoCommittee)?;
     let committee = Committee::try_from(committee)?;
-    let identity = Identity { key: wire.key.clone(), share: validator.share };
-    let scheme = committee.signer(&namespace(&validator.ledger), &identity).ok_or(ValidatorError::NotMine)?;
+    if committee.validators().position(&wire.key.public_key()).is_none() {
+        return Err(ValidatorError::NotMine);
+    }
     if wire.peers.keys() != committee.validators() {
         return Err(ValidatorError::Peers);
     }
-    wire.oracle.track(0, wire.peers);
+    // Blocks are asked for before it is known which epoch it is.
+    wire.oracle.track(0, wire.peers.clone());
     let config = engine::Config {
+        namespace: namespace(&validator.ledger),
         ledger: validator.ledger,
         state: validator.state,
         partition: "consensus".into(),
         waiting: validator.waiting,
-        scheme,
-        me: wire.key.public_key(),
+        committee,
+        key: wire.key,
+        secrets: validator.secrets,
         beneficiary: validator.beneficiary,
         pace: validator.pace,
         max_bytes: validator.max_bytes,
         floor: validator.floor,
         blocker: wire.oracle.clone(),
-        peers: wire.oracle,
+        peers: Known { oracle: wire.oracle, addresses: wire.peers },
         #[cfg(test)]
         malice: Default::default(),
     };

@@ -11,7 +11,7 @@ use alloy_primitives::{B256, Bytes, U256, keccak256};
 use commonware_glue::stateful::db::DatabaseSet;
 use commonware_runtime::{Runner as _, deterministic};
 use std::num::NonZeroUsize;
-use stoa_base::{Block, Committee, Genesis, Seal};
+use stoa_base::{Block, Genesis, Seal};
 
 /// The values that a genesis file puts into the state.
 fn changes(genesis: &Genesis) -> Changes {
@@ -34,7 +34,10 @@ fn changes(genesis: &Genesis) -> Changes {
 }
 
 /// The first block, given the root of its state and what its seal says of the operation log.
-fn block(genesis: &Genesis, state_root: B256, seal: Seal) -> Block {
+fn block(genesis: &Genesis, state_root: B256, log: Seal) -> Block {
+    // Who agrees on the blocks of the first epoch, as the last block of each epoch says it of the next.
+    let context = genesis.committee.as_ref().map(|committee| alloy_rlp::encode(committee).into());
+    let seal = Seal { context: context.unwrap_or_default(), ..log };
     let header = Header {
         ommers_hash: EMPTY_OMMER_ROOT_HASH,
         state_root,
@@ -42,8 +45,8 @@ fn block(genesis: &Genesis, state_root: B256, seal: Seal) -> Block {
         receipts_root: merkle_root(std::iter::empty()),
         gas_limit: genesis.gas_limit,
         timestamp: genesis.timestamp,
-        // Nothing is random yet: whoever knows the hash of block 0 knows who may agree on the next.
-        mix_hash: genesis.committee.as_ref().map_or(B256::ZERO, Committee::hash),
+        // Nothing is random yet: whoever knows the hash of block 0 knows by which rules the chain runs.
+        mix_hash: genesis.parameters_hash(),
         base_fee_per_gas: Some(genesis.fees.initial_base_fee),
         withdrawals_root: Some(EMPTY_WITHDRAWALS),
         blob_gas_used: Some(0),

@@ -26,6 +26,7 @@ pub(crate) fn genesis(signers: u8) -> Genesis {
         gas_limit: 30_000_000,
         fees: Default::default(),
         development: true,
+        epoch_length: stoa_base::EPOCH_LENGTH,
         committee: None,
         alloc: (0..signers).map(|n| (signer(n).address(), rich.clone())).collect(),
     }

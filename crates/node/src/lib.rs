@@ -47,6 +47,7 @@ pub fn genesis(chain_id: u64, funded: impl IntoIterator<Item = (Address, U256)>,
         gas_limit: GAS_LIMIT,
         fees: Fees::default(),
         development: false,
+        epoch_length: stoa_base::EPOCH_LENGTH,
         committee: None,
         alloc,
     }

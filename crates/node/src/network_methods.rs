@@ -8,7 +8,7 @@
 use crate::quic::PeerAddress;
 use alloy_primitives::{B256, Bytes, U256};
 use std::sync::Arc;
-use stoa_client::{CertificateReply, PeerStatus, Status, ValidatorStatus};
+use stoa_client::{CertificateReply, PeerStatus, Status, ValidatorStatus, Vote};
 use stoa_consensus::{Votes, follow};
 use stoa_ledger::Ledger;
 use stoa_rpc::{BlockId, Context, Methods, Params, RpcError};
@@ -56,7 +56,7 @@ fn status(context: &Context, about: &About, network_key: &Bytes) -> Status {
     let heard = about.votes.heard();
     let validators = keys.into_iter().enumerate().map(|(index, key)| ValidatorStatus {
         key,
-        last_vote: heard.get(&index).map(|view| U256::from(*view)),
+        last_vote: heard.get(&index).map(|(epoch, view)| Vote { epoch: U256::from(*epoch), view: U256::from(*view) }),
         me: about.me == Some(key),
     });
     let peers = (about.peers)().into_iter().map(|peer| PeerStatus {
@@ -72,6 +72,7 @@ fn status(context: &Context, about: &About, network_key: &Bytes) -> Status {
         block_number: U256::from(head.number()),
         block_hash: head.hash(),
         timestamp: U256::from(head.header().timestamp),
+        epoch: U256::from(head.number() / ledger.genesis().epoch_length),
         genesis_hash: ledger.first().hash(),
         network_key: network_key.clone(),
         follow_at: about.address.as_ref().map(ToString::to_string),

@@ -12,7 +12,6 @@ use alloy_signer_local::PrivateKeySigner;
 use commonware_consensus::types::Epoch;
 use commonware_cryptography::{
     Signer as _,
-    bls12381::primitives::group::Share,
     ed25519::{PrivateKey, PublicKey},
 };
 use commonware_glue::dkg::SecretStore as _;
@@ -142,14 +141,16 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
     let wire = runtime.child("wire");
     let mut wire =
         stoa_consensus::connect(wire, key.clone(), network.as_slice(), config.listen, peers, common::BLOCK_BYTES)?;
-    let share = match config.keys {
-        Keys::Dealt(identity) => identity.share,
+    fs::create_dir_all(&config.folder).wrap_err_with(|| format!("cannot create {}", config.folder.display()))?;
+    let mut secrets = Vault::open(&config.folder.join(SECRETS), &key)?;
+    match config.keys {
+        Keys::Dealt(identity) if secrets.is_empty() => secrets.put_share(Epoch::zero(), identity.share).await,
+        Keys::Dealt(_) => {}
         Keys::Own(_) => {
-            let (committee, share) = Box::pin(own_share(&runtime, &config.folder, &key, &mut wire)).await?;
-            genesis.committee = Some(committee);
-            share
+            let ceremony = committee(&runtime, &config.folder, secrets.clone(), &mut wire);
+            genesis.committee = Some(Box::pin(ceremony).await?);
         }
-    };
+    }
     let open = async || {
         let (ledger, state) = (ledger_config.clone(), state_config.clone());
         Ledger::open(runtime.child("genesis"), genesis.clone(), ledger, state).await
@@ -175,7 +176,7 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
         beneficiary: config.beneficiary,
         pace: config.pace,
         max_bytes: common::BLOCK_BYTES,
-        share,
+        secrets,
         floor,
     };
     // Boxed, for the state of all that starts is large.
@@ -242,31 +243,26 @@ async fn catch_up(
     let following = Follower::open(runtime.child("catch_up"), ledger, state, peers, Mempool::default(), options);
     let mut follower = following.await?;
     follower.catch_up(newest, PATIENCE).await?;
-    Ok(follower.floor()?)
+    Ok(follower.floor(PATIENCE).await?)
 }
 
-/// The committee, and a validator's share of its key: from the folder, or from a ceremony.
-async fn own_share(
+/// The committee: from the folder, or from a ceremony, which also gives this validator a share of its key.
+async fn committee(
     runtime: &Context,
     folder: &Path,
-    key: &PrivateKey,
+    secrets: Vault,
     wire: &mut Wire<Context>,
-) -> eyre::Result<(stoa_base::Committee, Share)> {
-    fs::create_dir_all(folder).wrap_err_with(|| format!("cannot create {}", folder.display()))?;
-    let (path, mut vault) = (folder.join(COMMITTEE), Vault::open(&folder.join(SECRETS), key)?);
+) -> eyre::Result<stoa_base::Committee> {
+    let path = folder.join(COMMITTEE);
     if path.exists() {
         let text = fs::read_to_string(&path).wrap_err_with(|| format!("cannot read {}", path.display()))?;
-        let committee = serde_json::from_str(&text).wrap_err_with(|| format!("{} is damaged", path.display()))?;
-        let share = vault.get_share(Epoch::zero()).await;
-        let share =
-            share.ok_or_else(|| eyre!("{} holds no share of the network key", folder.join(SECRETS).display()))?;
-        return Ok((committee, share));
+        return serde_json::from_str(&text).wrap_err_with(|| format!("{} is damaged", path.display()));
     }
-    let (committee, share, helping) = stoa_consensus::generate(runtime.child("ceremony"), wire, vault).await?;
+    let (committee, _, helping) = stoa_consensus::generate(runtime.child("ceremony"), wire, secrets).await?;
     let committee = stoa_base::Committee::from(&committee);
     write_private(&path, serde_json::to_string_pretty(&committee)?.as_bytes())
         .wrap_err_with(|| format!("cannot write {}", path.display()))?;
     tracing::info!(validators = committee.validators.len(), "the network key is there");
     tokio::spawn(helping);
-    Ok((committee, share))
+    Ok(committee)
 }

@@ -66,6 +66,11 @@ impl Vault {
         Ok(Self { shared: Arc::new(Shared { path: path.into(), cipher, secrets: Mutex::new(secrets) }) })
     }
 
+    /// Whether nothing was ever put into it.
+    pub fn is_empty(&self) -> bool {
+        self.shared.secrets.lock().is_empty()
+    }
+
     fn change(&self, change: impl FnOnce(&mut BTreeMap<Vec<u8>, Vec<u8>>)) {
         let mut secrets = self.shared.secrets.lock();
         change(&mut secrets);

@@ -10,7 +10,7 @@ use crate::{
     BLOCK_OVERHEAD, Committee, NetworkKey,
     application::{Waiting, recover},
     block::SealedBlock,
-    floor::Floor,
+    floor::{Floor, says_who_agrees},
 };
 use alloy_primitives::B256;
 use commonware_codec::{Copying, DecodeExt as _, Encode as _};
@@ -19,7 +19,7 @@ use futures::{StreamExt as _, stream};
 use std::{
     pin::pin,
     sync::Arc,
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use stoa_base::Genesis;
 use stoa_ledger::{
@@ -93,6 +93,11 @@ pub enum FollowError {
     /// A genesis file names no committee, or one that cannot be.
     #[error("no peer has a chain of which the validators with this network key have signed anything ({0})")]
     NoChain(String),
+    /// Nobody has a block that is needed.
+    #[error(
+        "no peer has block {0}, which says who agrees on the blocks after it (name more peers, or ones that keep all)"
+    )]
+    NoBlock(u64),
 }
 
 /// Fetches the genesis file of the chain that a network key signs.
@@ -285,18 +290,47 @@ impl<E: Runtime, L: Link, W: Waiting> Follower<E, L, W> {
         self.direct.ledger()
     }
 
-    /// Where the follower is, for a validator that goes on from here. `None` at block 0.
+    /// Where the follower is, for a validator that goes on from here. `None` at block 0. Waits for a peer that says who agrees in
+    /// this epoch, for `patience` at most.
     ///
     /// # Errors
     ///
-    /// If the disk fails.
-    pub fn floor(&self) -> Result<Option<Floor>, LedgerError> {
+    /// If the disk fails, or no peer says it.
+    pub async fn floor(&self, patience: Duration) -> Result<Option<Floor>, FollowError> {
         let (ledger, head) = (self.ledger(), self.ledger().head());
         let Some((_, certificate)) = ledger.certificate_within(head.number(), head.number())? else { return Ok(None) };
         let number = head.number();
         let damaged = |error| LedgerError::Damaged(format!("block {number} or its certificate: {error}"));
         let certificate = Certificate::decode(Copying(&certificate)).map_err(damaged)?;
-        Ok(Some(Floor { block: SealedBlock::new(head).map_err(damaged)?, certificate }))
+        let said = says_who_agrees(number, ledger.genesis().epoch_length);
+        let (here, until) = (ledger.block(said), self.runtime.current() + patience);
+        let said = match here {
+            Ok(Some(here)) => SealedBlock::new(here.block).map_err(damaged)?,
+            _ => self.fetch(said, until).await?,
+        };
+        let floor = Floor::new(SealedBlock::new(head).map_err(damaged)?, certificate, &said);
+        Ok(Some(floor.ok_or_else(|| FollowError::Rules {
+            number: said.number(),
+            why: "it does not say who agrees in the epoch after it".into(),
+        })?))
+    }
+
+    /// A block that a quorum has signed, from any peer that has it.
+    async fn fetch(&self, number: u64, until: SystemTime) -> Result<SealedBlock, FollowError> {
+        let mut turn = self.first;
+        while self.runtime.current() < until {
+            let Some(asked) = self.ask_peer(number, turn) else {
+                self.runtime.sleep(NOBODY).await;
+                continue;
+            };
+            turn = asked.peer + 1;
+            if let Some((blocks, Some(_))) = asked.answer.await.ok().flatten()
+                && let Some(block) = blocks.into_iter().next()
+            {
+                return Ok(block);
+            }
+        }
+        Err(FollowError::NoBlock(number))
     }
 
     /// Follows the chain until something is wrong with it.
@@ -333,7 +367,12 @@ impl<E: Runtime, L: Link, W: Waiting> Follower<E, L, W> {
 
     /// Asks for the blocks from `from` on, beside what else is done.
     fn ask(&self, from: u64) -> Option<Asked> {
-        let peer = self.peers.usable(self.runtime.current(), self.first).first().copied()?;
+        self.ask_peer(from, self.first)
+    }
+
+    /// The same of the first usable peer from `first` on.
+    fn ask_peer(&self, from: u64, first: usize) -> Option<Asked> {
+        let peer = self.peers.usable(self.runtime.current(), first).first().copied()?;
         let (peers, verifier, max_bytes) = (self.peers.clone(), self.verifier.clone(), self.options.max_bytes);
         let asking = self.runtime.child("ask").spawn(async move |runtime| {
             // Asked for so many seconds before the answer, at least.

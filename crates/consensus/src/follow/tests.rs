@@ -106,7 +106,7 @@ impl Chain {
         };
         let transfers = vec![transfer(number - 1)];
         let (committed, _) =
-            self.direct.mine(&choices, encode_seal(&context, None), Box::new(All(transfers)), &[]).await.unwrap();
+            self.direct.mine(&choices, encode_seal(&context, None, None), Box::new(All(transfers)), &[]).await.unwrap();
         if certified {
             let certificate = self.certificate(committed.block.hash(), number);
             self.ledger().certify(number, &certificate.encode()).unwrap();

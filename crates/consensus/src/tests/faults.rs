@@ -1,7 +1,7 @@
 //! Faults of machines, of the network between them, and of validators that break the rules. Every run checks what must be true
 //! in the end (see `network`).
 
-use super::network::{good, simulate};
+use super::network::{Validators, good, simulate, simulate_these};
 use crate::application::Malice;
 use alloy_primitives::B256;
 use commonware_cryptography::ed25519::PublicKey;
@@ -191,6 +191,8 @@ fn drawn(seed: u64) {
         let forge: fn(&mut alloy_consensus::Header) = |header| header.receipts_root = B256::repeat_byte(1);
         (0, Malice { forge: Some(forge), ..Malice::default() })
     });
+    // Long enough for no change, or one or two of them.
+    let epoch = random.random_range(5..16);
     let plan = |mut plan: PlanBuilder<_>, keys: &[PublicKey]| {
         plan = plan.link(link.clone());
         if let Some(crashes) = crashes {
@@ -204,7 +206,8 @@ fn drawn(seed: u64) {
         }
         plan
     };
-    simulate(NonZeroU32::new(count).expect("four or more"), seed, 12, malice, plan);
+    let validators = Validators::new(NonZeroU32::new(count).expect("four or more"), malice.into_iter().collect());
+    simulate_these(validators.with_epochs(epoch), seed, 12, plan);
 }
 
 /// Runs a seed, and names it if it fails.

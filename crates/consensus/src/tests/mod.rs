@@ -1,6 +1,8 @@
+mod epochs;
 mod faults;
 mod latency;
 mod network;
+mod secrets;
 mod validator;
 
 use crate::{Origin, Waiting};
@@ -125,6 +127,9 @@ pub(crate) fn transfer(nonce: u64) -> Arc<Recovered> {
     transfer_from(0, nonce)
 }
 
+/// Short, so that epochs change in the middle of what tests do.
+pub(crate) const EPOCH_LENGTH: u64 = 12;
+
 /// A chain with this committee on which so many senders have coins.
 pub(crate) fn genesis(committee: &crate::Committee, senders: u8) -> Genesis {
     let rich = Account { balance: U256::from(WEALTH), ..Account::default() };
@@ -134,6 +139,7 @@ pub(crate) fn genesis(committee: &crate::Committee, senders: u8) -> Genesis {
         gas_limit: 30_000_000,
         fees: Default::default(),
         development: true,
+        epoch_length: EPOCH_LENGTH,
         committee: Some(committee.into()),
         alloc: (0..senders).map(|n| (signer(n).address(), rich.clone())).collect(),
     }

@@ -1,13 +1,13 @@
 //! Several validators on a simulated network, for tests to break.
 
-use super::{List, RECIPIENT, WEALTH, genesis, signer, transfer_from};
+use super::{List, RECIPIENT, WEALTH, genesis, secrets::Secrets, signer, transfer_from};
 use crate::{BLOCK_OVERHEAD, CHANNELS, Committee, Identity, Pace, application::Malice, engine, namespace};
 use alloy_primitives::{Address, B256, U256};
 use commonware_consensus::{
     simplex::mocks::conflicter::{self, Conflicter},
     types::{Epoch, Height, Round, View},
 };
-use commonware_cryptography::{Sha256, ed25519::PublicKey};
+use commonware_cryptography::{Sha256, Signer as _, ed25519::PublicKey};
 use commonware_glue::simulate::{
     engine::{ChannelPair, EngineDefinition, InitContext},
     exit::ExitCondition,
@@ -19,6 +19,7 @@ use commonware_glue::simulate::{
 use commonware_p2p::{
     Recipients, Sender as _,
     simulated::{Control, Link, Manager, Oracle, SplitOrigin, SplitTarget},
+    utils::mux::Muxer,
 };
 use commonware_runtime::{Clock as _, Handle, IoBuf, Quota, Spawner as _, Supervisor as _, deterministic};
 use commonware_utils::{NZUsize, channel::mpsc, probability};
@@ -57,6 +58,8 @@ pub(super) struct Validators {
     identities: Arc<Vec<Identity>>,
     genesis: Arc<Genesis>,
     committee: Committee,
+    /// What each keeps to itself, which outlives a crash as well.
+    secrets: Arc<Vec<Secrets>>,
     /// History of each, which outlives a crash as the simulated storage does.
     folders: Arc<Vec<TempDir>>,
     ledgers: Ledgers,
@@ -76,8 +79,12 @@ pub(super) struct Measured {
     pub(super) blocks: Arc<Mutex<u64>>,
 }
 
-type Config =
-    engine::Config<List, Control<PublicKey, deterministic::Context>, Manager<PublicKey, deterministic::Context>>;
+type Config = engine::Config<
+    List,
+    Secrets,
+    Control<PublicKey, deterministic::Context>,
+    Manager<PublicKey, deterministic::Context>,
+>;
 
 impl Validators {
     pub(super) fn new(count: NonZeroU32, malicious: BTreeMap<usize, Malice>) -> Self {
@@ -86,6 +93,7 @@ impl Validators {
         Self {
             genesis: Arc::new(genesis(&committee, count.get() as u8)),
             committee,
+            secrets: Arc::new(identities.iter().map(|identity| Secrets::dealt(identity.share.clone())).collect()),
             identities: Arc::new(identities),
             folders: Arc::new(each.clone().map(|_| tempfile::tempdir().unwrap()).collect()),
             ledgers: Arc::new(each.map(|_| Mutex::default()).collect()),
@@ -106,6 +114,7 @@ impl Validators {
         context: &deterministic::Context,
         oracle: &Oracle<PublicKey, deterministic::Context>,
         public_key: &PublicKey,
+        secrets: Secrets,
         Place { index, name, folder }: Place,
     ) -> Config {
         let state = state::config(context, &name, 1 << 20, NZUsize!(1));
@@ -123,19 +132,19 @@ impl Validators {
                 Err(error) => panic!("{error}"),
             }
         };
-        let identity = &self.identities[index];
-        let scheme = self.committee.signer(&namespace(&ledger), identity).unwrap();
         let transfers = if self.measured.is_some() { 0 } else { TRANSFERS };
         let transfers = (0..transfers).map(|nonce| transfer_from(index as u8, nonce)).collect();
         // As a node has it, where time is measured.
         let idle = if self.measured.is_some() { 1000 } else { 200 };
         Config {
+            namespace: namespace(&ledger),
             ledger,
             state,
             partition: name,
             waiting: List::new(transfers),
-            scheme,
-            me: public_key.clone(),
+            committee: self.committee.clone(),
+            key: self.identities[index].key.clone(),
+            secrets,
             beneficiary: beneficiary(index),
             pace: Pace { busy: Duration::from_millis(50), idle: Duration::from_millis(idle) },
             max_bytes: MAX_BYTES,
@@ -144,6 +153,18 @@ impl Validators {
             peers: oracle.manager(),
             malice: self.malicious.get(&index).copied().unwrap_or_default(),
         }
+    }
+
+    /// On a chain with epochs of another length.
+    pub(super) fn with_epochs(self, length: u64) -> Self {
+        Self { genesis: Arc::new(Genesis { epoch_length: length, ..(*self.genesis).clone() }), ..self }
+    }
+
+    /// A validator has lost what it was dealt.
+    pub(super) fn without_share(self, index: usize) -> Self {
+        let mut secrets = (*self.secrets).clone();
+        secrets[index] = Secrets::default();
+        Self { secrets: Arc::new(secrets), ..self }
     }
 
     pub(super) fn keys(&self) -> Vec<PublicKey> {
@@ -185,12 +206,13 @@ pub(super) struct State {
     index: usize,
     genesis: Arc<Genesis>,
     seen: Seen,
+    pub(super) secrets: Secrets,
     /// Whether it follows the chain at all.
     follows: bool,
 }
 
 impl State {
-    fn ledger(&self) -> Ledger {
+    pub(super) fn ledger(&self) -> Ledger {
         self.ledgers[self.index].lock().clone().expect("it is running")
     }
 }
@@ -228,13 +250,14 @@ impl EngineDefinition for Validators {
         // The one that crashed is gone, with its hold on the folder.
         drop(self.ledgers[index].lock().take());
         let me = Place { index, name: format!("validator-{index}"), folder: self.folders[index].path().to_owned() };
-        let config = self.config(&context, oracle, public_key, me).await;
+        let config = self.config(&context, oracle, public_key, self.secrets[index].clone(), me).await;
         *self.ledgers[index].lock() = Some(config.ledger.clone());
         let twin = match config.malice.twins {
             true => {
                 let folder = tempfile::tempdir().unwrap();
                 let me = Place { index, name: format!("twin-{index}"), folder: folder.path().to_owned() };
-                let twin = self.config(&context.child("twin"), oracle, public_key, me).await;
+                let secrets = Secrets::dealt(self.identities[index].share.clone());
+                let twin = self.config(&context.child("twin"), oracle, public_key, secrets, me).await;
                 let half = self.keys().into_iter().filter(|key| key != public_key).take(self.keys().len() / 3);
                 Some(Twin { config: twin, first_half: half.collect(), _folder: folder })
             }
@@ -250,6 +273,7 @@ impl EngineDefinition for Validators {
             index,
             genesis: self.genesis.clone(),
             seen: self.seen.clone(),
+            secrets: self.secrets[index].clone(),
             follows,
         };
         (Engine { context, run }, state)
@@ -288,7 +312,7 @@ async fn run_twins(context: deterministic::Context, one: Config, twin: Twin, cha
     let (mut ones, mut others) = (Vec::new(), Vec::new());
     for (sender, receiver) in channels {
         let half = first_half.clone();
-        let all = other.scheme.participants().clone();
+        let all = other.committee.validators().clone();
         let forward = move |origin, recipients: &Recipients<PublicKey>, _: &_| {
             let wanted = match recipients {
                 Recipients::All => all.iter().cloned().collect(),
@@ -322,9 +346,14 @@ async fn run(
     seen: Seen,
 ) {
     if config.malice.conflicting_votes {
-        let votes = channels.into_iter().next().expect("the first channel is that of the votes");
-        let conflicter = conflicter::Config { scheme: config.scheme };
-        let conflicter = Conflicter::<_, _, Sha256>::new(context.child("conflicter"), conflicter);
+        let (sender, receiver) = channels.into_iter().next().expect("the first channel is that of the votes");
+        let (muxer, mut epochs) = Muxer::new(context.child("muxer"), sender, receiver);
+        muxer.start();
+        let votes = epochs.register(0).await.expect("the first epoch is asked for once");
+        let secret = config.secrets.shares().into_values().next().expect("it was dealt one");
+        let identity = Identity { key: config.key, share: secret };
+        let scheme = config.committee.signer(&config.namespace, &identity).expect("it is one of them");
+        let conflicter = Conflicter::<_, _, Sha256>::new(context.child("conflicter"), conflicter::Config { scheme });
         return drop(conflicter.start(votes).await);
     }
     if config.malice.floods {
@@ -333,7 +362,7 @@ async fn run(
     if let Some(twin) = twin {
         return run_twins(context, config, twin, channels).await;
     }
-    let (ledger, pk) = (config.ledger.clone(), config.me.clone());
+    let (ledger, pk) = (config.ledger.clone(), config.key.public_key());
     let mut blocks = ledger.subscribe();
     if config.malice.withholds {
         // Neither as a proposal nor when asked for.
@@ -375,7 +404,7 @@ async fn measure(
     monitor: mpsc::UnboundedSender<FinalizationUpdate<PublicKey>>,
     measured: Measured,
 ) {
-    let others = config.scheme.participants().len() as u64 - 1;
+    let others = config.committee.validators().len() as u64 - 1;
     let counted = channels.into_iter().enumerate().map(|(channel, (sender, receiver))| {
         let sent = measured.sent.clone();
         let count = move |_, recipients: &Recipients<_>, message: &IoBuf| {
@@ -393,7 +422,7 @@ async fn measure(
         (sender.split_with(count).0, receiver)
     });
     let channels = counted.collect();
-    let (ledger, waiting, pk) = (config.ledger.clone(), config.waiting.clone(), config.me.clone());
+    let (ledger, waiting, pk) = (config.ledger.clone(), config.waiting.clone(), config.key.public_key());
     let mut blocks = ledger.subscribe();
     let _engine = Box::pin(engine::start(context.child("engine"), config, channels)).await;
     let (mut nonce, mut given) = (0, None::<(B256, SystemTime)>);
@@ -569,16 +598,25 @@ pub(super) fn simulate(
     malicious: impl IntoIterator<Item = (usize, Malice)>,
     plan: impl FnOnce(PlanBuilder<Validators>, &[PublicKey]) -> PlanBuilder<Validators> + Send,
 ) -> PlanResult<Validators> {
-    let malicious = malicious.into_iter().collect::<BTreeMap<_, _>>();
+    simulate_these(Validators::new(count, malicious.into_iter().collect()), seed, height, plan)
+}
+
+/// The same of validators that are there.
+pub(super) fn simulate_these(
+    validators: Validators,
+    seed: u64,
+    height: u64,
+    plan: impl FnOnce(PlanBuilder<Validators>, &[PublicKey]) -> PlanBuilder<Validators> + Send,
+) -> PlanResult<Validators> {
     super::with_stack(|| {
-        let validators = Validators::new(count, malicious);
         let keys = validators.keys();
         let builder = PlanBuilder::new(validators)
             .seed(seed)
             .link(good())
             .exit_condition(AllFollowers { height })
-            .timeout(Duration::from_secs(600))
-            .property(NothingLost);
-        plan(builder, &keys).build().run().unwrap_or_else(|why| panic!("seed {seed}: {why}"))
+            .timeout(Duration::from_secs(600));
+        // What the plan checks comes first: the last check lets go of what the others look at.
+        let plan = plan(builder, &keys).property(NothingLost);
+        plan.build().run().unwrap_or_else(|why| panic!("seed {seed}: {why}"))
     })
 }

@@ -1,7 +1,7 @@
 //! One validator, on its own network.
 
-use super::{List, RECIPIENT, genesis, transfer, with_stack};
-use crate::{Committee, Pace, Validator, connect, peers, start_validator};
+use super::{List, RECIPIENT, genesis, secrets::Secrets, transfer, with_stack};
+use crate::{Committee, Identity, Pace, Validator, connect, peers, start_validator};
 use alloy_primitives::{Address, U256};
 use commonware_runtime::{Network, Resolver, Runner as _, deterministic, tokio};
 use commonware_utils::{NZU32, NZUsize};
@@ -16,12 +16,21 @@ use stoa_ledger::{
     state::{self, Runtime},
 };
 
+fn deal() -> (Committee, Vec<Identity>) {
+    Committee::deal(&mut StdRng::seed_from_u64(7), NZU32!(1))
+}
+
+/// What it has been dealt.
+fn dealt() -> Secrets {
+    Secrets::dealt(deal().1.remove(0).share)
+}
+
 /// Runs a validator until the recipient has `balance`, and returns its ledger.
-async fn run<E>(runtime: E, folder: &Path, transactions: std::ops::Range<u64>, balance: u64) -> Ledger
+async fn run<E>(runtime: E, folder: &Path, secrets: Secrets, transactions: std::ops::Range<u64>, balance: u64) -> Ledger
 where
     E: Runtime + CryptoRng + Network + Resolver,
 {
-    let (committee, mut identities) = Committee::deal(&mut StdRng::seed_from_u64(7), NZU32!(1));
+    let (committee, mut identities) = deal();
     let state = state::config(&runtime, "stoa", 1 << 20, NZUsize!(1));
     let genesis = genesis(&committee, 1);
     let ledger =
@@ -37,7 +46,7 @@ where
         beneficiary: Address::ZERO,
         pace: Pace { busy: Duration::from_millis(10), idle: Duration::from_millis(100) },
         max_bytes: 1 << 20,
-        share: identity.share,
+        secrets,
         floor: None,
     };
     Box::pin(start_validator(runtime.child("validator"), wire, validator)).await.unwrap();
@@ -54,10 +63,11 @@ where
 #[test]
 fn one_validator_finalizes_transactions_and_goes_on_after_a_restart() {
     let (storage, history) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let secrets = dealt();
     let validator = |transactions: std::ops::Range<u64>, balance| {
         let config = tokio::Config::new().with_storage_directory(storage.path());
         tokio::Runner::new(config).start(async |runtime| {
-            let ledger = Box::pin(run(runtime, history.path(), transactions, balance)).await;
+            let ledger = Box::pin(run(runtime, history.path(), secrets.clone(), transactions, balance)).await;
             let head = ledger.head();
             let block = ledger.transaction(*transfer(0).tx_hash()).unwrap().unwrap().0;
             (head.number(), ledger.block(block).unwrap().unwrap().block.hash())
@@ -74,7 +84,7 @@ fn one_validator_runs_on_the_deterministic_runtime() {
     let run = |seed| {
         let history = tempfile::tempdir().unwrap();
         deterministic::Runner::seeded(seed).start(async |runtime| {
-            let ledger = Box::pin(run(runtime, history.path(), 0..3, 3)).await;
+            let ledger = Box::pin(run(runtime, history.path(), dealt(), 0..3, 3)).await;
             ledger.head().hash()
         })
     };

@@ -85,6 +85,7 @@ pub(crate) fn genesis() -> Genesis {
         gas_limit: 30_000_000,
         fees: Default::default(),
         development: true,
+        epoch_length: stoa_base::EPOCH_LENGTH,
         committee: None,
         alloc,
     }

@@ -1,0 +1,217 @@
+//! Epochs: after so many blocks the validators share the network key among themselves anew.
+//!
+//! The key stays the same, so that it verifies any block for ever; the shares do not, so that what is stolen from one
+//! validator in one epoch is of no use with what is stolen from another in a later one. In an epoch's first half each validator
+//! deals parts of its share to all; in the second half each says in a block of its own what it has dealt and who has confirmed
+//! it; the last block says the outcome, and who agrees on the blocks of the next epoch. If too few have dealt, the shares stay.
+//!
+//! ```text
+//!  last block of an epoch ──EpochInfo──▶ reshare ──scheme of the epoch──▶ Schemes
+//!                                           │ fence                          │
+//!                                           └──────────▶ orchestrator ◀──────┘ ──▶ simplex of the epoch
+//! ```
+
+use crate::{application::Scheme, committee::NetworkKey};
+use commonware_actor::Feedback;
+use commonware_consensus::{
+    Automaton, CertifiableAutomaton, Handoff, Relay, Reporter,
+    types::{Epoch, Round},
+};
+use commonware_cryptography::{
+    bls12381::primitives::variant::MinSig,
+    certificate::{Provider, Scoped},
+    ed25519::PublicKey,
+};
+use commonware_glue::dkg::{ParticipantsProvider, Registrar, types::SchemeInfo};
+use commonware_p2p::{Address, AddressableManager, AddressableTrackedPeers, PeerSetSubscription, TrackedPeers};
+use commonware_runtime::Storage;
+use commonware_utils::{
+    channel::oneshot,
+    ordered::{Map, Set},
+    sequence::Unit,
+};
+use parking_lot::Mutex;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// How many epochs' schemes and votes are kept besides that which runs: for what comes late, and for a restart at a block that
+/// was not known to be final.
+const KEPT: u64 = 4;
+
+/// How each epoch's votes are signed and checked. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Schemes {
+    namespace: Arc<[u8]>,
+    known: Arc<Mutex<BTreeMap<Epoch, Arc<Scheme>>>>,
+    /// Checks certificates of any epoch.
+    certificates: Scheme,
+}
+
+impl Schemes {
+    pub(crate) fn new(namespace: &[u8], key: NetworkKey) -> Self {
+        let certificates = Scheme::certificate_verifier(namespace, key);
+        Self { namespace: namespace.into(), known: Arc::default(), certificates }
+    }
+
+    /// Checks certificates of any epoch.
+    pub(crate) const fn certificates(&self) -> &Scheme {
+        &self.certificates
+    }
+
+    fn add(&self, epoch: Epoch, info: SchemeInfo<MinSig, PublicKey>) {
+        let namespace = &self.namespace;
+        let scheme = match info {
+            SchemeInfo::Signer { participants, sharing, share } => {
+                Scheme::signer(namespace, participants, sharing, share)
+            }
+            SchemeInfo::Member { participants, sharing, public_key } => {
+                Scheme::member(namespace, participants, sharing, &public_key)
+            }
+            SchemeInfo::Verifier { participants, sharing } => Some(Scheme::verifier(namespace, participants, sharing)),
+        };
+        let scheme = scheme.expect("what the validators have agreed on names this one, with the share that it has");
+        let mut known = self.known.lock();
+        known.insert(epoch, Arc::new(scheme));
+        known.retain(|known, _| known.get() + KEPT >= epoch.get());
+    }
+}
+
+impl Provider for Schemes {
+    type Scope = Epoch;
+    type Scheme = Scheme;
+
+    fn scoped(&self, epoch: Epoch) -> Option<Scoped<Scheme>> {
+        self.scheme(epoch).map(Scoped::scheme)
+    }
+
+    fn scheme(&self, epoch: Epoch) -> Option<Arc<Scheme>> {
+        self.known.lock().get(&epoch).cloned()
+    }
+}
+
+/// The name of the storage that an epoch's votes have, given that of the rest.
+fn votes(partition: &str, epoch: Epoch) -> String {
+    // As the orchestrator has it.
+    format!("{partition}_consensus_{epoch}")
+}
+
+/// Takes in what an epoch's votes are signed with, and gives up the votes of those long over.
+pub(crate) struct Registered<E> {
+    pub(crate) runtime: E,
+    pub(crate) schemes: Schemes,
+    pub(crate) partition: String,
+}
+
+impl<E: Storage> Registrar for Registered<E> {
+    type Variant = MinSig;
+    type PublicKey = PublicKey;
+
+    async fn register(&self, epoch: Epoch, info: SchemeInfo<MinSig, PublicKey>) {
+        if matches!(info, SchemeInfo::Member { .. }) {
+            tracing::warn!(%epoch, "this validator has no share of the key in this epoch: it does not vote until the next");
+        }
+        self.schemes.add(epoch, info);
+        if let Some(old) = epoch.get().checked_sub(KEPT) {
+            // None are there where the node has not been before.
+            let _ = self.runtime.remove(&votes(&self.partition, Epoch::new(old)), None).await;
+        }
+    }
+}
+
+/// Those who are to have shares of the key: the genesis file's validators, in all epochs.
+pub(crate) struct Founders(pub(crate) Set<PublicKey>);
+
+impl ParticipantsProvider for Founders {
+    type PublicKey = PublicKey;
+    type Directory = Unit;
+
+    async fn participants(&mut self, _: Epoch) -> Set<PublicKey> {
+        self.0.clone()
+    }
+
+    async fn directory(&mut self, _: Epoch, _: Set<PublicKey>) -> Unit {
+        Unit
+    }
+}
+
+/// Tells which peers there are in an epoch: those whose addresses are known here.
+#[derive(Clone, Debug)]
+pub(crate) struct Known<O> {
+    pub(crate) oracle: O,
+    pub(crate) addresses: Map<PublicKey, Address>,
+}
+
+impl<O: AddressableManager<PublicKey = PublicKey>> commonware_p2p::Provider for Known<O> {
+    type PublicKey = PublicKey;
+
+    async fn peer_set(&mut self, id: u64) -> Option<TrackedPeers<PublicKey>> {
+        self.oracle.peer_set(id).await
+    }
+
+    async fn subscribe(&mut self) -> PeerSetSubscription<PublicKey> {
+        self.oracle.subscribe().await
+    }
+}
+
+impl<O: AddressableManager<PublicKey = PublicKey>> commonware_p2p::Manager for Known<O> {
+    fn track<R>(&mut self, id: u64, peers: R) -> Feedback
+    where
+        R: Into<TrackedPeers<PublicKey>> + Send,
+    {
+        let TrackedPeers { primary, secondary } = peers.into();
+        let known = |peers: &Set<PublicKey>| {
+            let known = peers.iter().filter_map(|peer| Some((peer.clone(), self.addresses.get_value(peer)?.clone())));
+            Map::from_iter_dedup(known)
+        };
+        let peers = AddressableTrackedPeers::new(known(&primary), known(&secondary));
+        self.oracle.track(id, peers)
+    }
+}
+
+/// What each epoch's engine runs: proposes with one part, spreads with another, and reports to a third.
+#[derive(Clone)]
+pub(crate) struct Voting<A, B, C> {
+    pub(crate) automaton: A,
+    pub(crate) relay: B,
+    pub(crate) reporter: C,
+}
+
+impl<A: CertifiableAutomaton<Context: Send>, B: Relay, C: Reporter> Automaton for Voting<A, B, C> {
+    type Context = A::Context;
+    type Digest = A::Digest;
+
+    async fn propose(&mut self, context: A::Context) -> oneshot::Receiver<A::Digest> {
+        self.automaton.propose(context).await
+    }
+
+    async fn verify(&mut self, context: A::Context, payload: A::Digest) -> oneshot::Receiver<bool> {
+        self.automaton.verify(context, payload).await
+    }
+}
+
+impl<A: CertifiableAutomaton<Context: Send>, B: Relay, C: Reporter> CertifiableAutomaton for Voting<A, B, C> {
+    async fn prepare(&mut self, context: A::Context) -> oneshot::Receiver<Handoff<A::Digest>> {
+        self.automaton.prepare(context).await
+    }
+
+    async fn certify(&mut self, round: Round, payload: A::Digest) -> oneshot::Receiver<bool> {
+        self.automaton.certify(round, payload).await
+    }
+}
+
+impl<A: CertifiableAutomaton, B: Relay, C: Reporter> Relay for Voting<A, B, C> {
+    type Digest = B::Digest;
+    type PublicKey = B::PublicKey;
+    type Plan = B::Plan;
+
+    fn broadcast(&mut self, payload: B::Digest, plan: B::Plan) -> Feedback {
+        self.relay.broadcast(payload, plan)
+    }
+}
+
+impl<A: CertifiableAutomaton, B: Relay, C: Reporter> Reporter for Voting<A, B, C> {
+    type Activity = C::Activity;
+
+    fn report(&mut self, activity: C::Activity) -> Feedback {
+        self.reporter.report(activity)
+    }
+}
