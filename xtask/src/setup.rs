@@ -11,7 +11,7 @@ use std::fs;
 type Program<'a> = (&'a str, &'a [&'a str], &'a str);
 
 /// Installs Debian packages for the programs that are missing, if any is.
-fn install(place: &Place, wanted: &[Program<'_>]) -> Result<bool> {
+pub fn install(place: &Place, wanted: &[Program<'_>]) -> Result<bool> {
     let missing: Vec<_> = wanted
         .iter()
         .filter(|(program, arguments, _)| output(place.command(program).args(*arguments)).is_none())
