@@ -30,6 +30,19 @@ pub fn install(place: &Place, wanted: &[Program<'_>]) -> Result<bool> {
     Ok(!missing.is_empty())
 }
 
+/// What shows web pages in the tests.
+const BROWSER: Program<'_> = ("chromium", &["--version"], "chromium");
+
+/// Installs a browser if there is none.
+pub fn browser(place: &Place) -> Result<bool> {
+    install(place, &[BROWSER])
+}
+
+/// Whether there is a browser.
+pub fn has_browser(place: &Place) -> bool {
+    output(place.command(BROWSER.0).args(BROWSER.1)).is_some()
+}
+
 /// What libFuzzer is compiled with.
 pub fn cpp(place: &Place) -> Result<bool> {
     install(place, &[("c++", &["--version"], "g++")])
