@@ -89,4 +89,4 @@ const mail = {
   }),
 };
 
-module.exports = { url, ws, mnemonic, chainId, canonical, contract, sleep, until, post, rpc, rpcError, multicall3, mail };
+module.exports = { url, ws, mnemonic, chainId, canonical, contract, sleep, until, post, rpc, rpcError, variable, multicall3, mail };

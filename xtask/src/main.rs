@@ -1,4 +1,5 @@
-//! `cargo xtask test`, `soak` and `bench NAME`: everything the project is checked and measured with, and its set-up.
+//! `cargo xtask test`, `soak` and `bench NAME`: everything the project is checked and measured with, and its set-up. And
+//! `light`, which builds what Cargo alone cannot.
 //!
 //! A check is a [`steps::Step`]; the steps that install or compile what others need remember in a [`stamp`] what they
 //! worked from, and do nothing while that stays the same. Nothing reads from standard input.
@@ -6,6 +7,7 @@
 mod bench;
 mod fuzz;
 mod junit;
+mod light;
 mod place;
 mod setup;
 mod soak;
@@ -29,6 +31,8 @@ struct Cli {
 enum Command {
     /// Sets up what the tests need and runs them: style, lints, unit tests, documentation, other people's clients.
     Test(TestArgs),
+    /// Builds the light client for web pages: a WebAssembly module and the script that loads it.
+    Light,
     /// Draws faults of machines and networks from thousands of seeds, and simulates each.
     Soak(SoakArgs),
     /// Runs a benchmark, or lists them when no name is given.
@@ -90,6 +94,11 @@ fn run(cli: Cli) -> Result<bool> {
             Ok(true)
         }
         Command::Test(args) => steps::run(&place, &steps::choose(&args.only, &args.skip), &args.nextest),
+        Command::Light => {
+            light::tools(&place)?;
+            light::build(&place)?;
+            Ok(true)
+        }
         Command::Soak(args) => soak::run(&place, args.first, args.seeds),
         Command::Bench(args) => bench::run(&place, args.name.as_deref(), &args.options),
     }

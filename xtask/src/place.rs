@@ -5,6 +5,8 @@ use std::{
     env,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 /// The folders that all steps share.
@@ -42,6 +44,11 @@ impl Place {
         self.target.join("solidity")
     }
 
+    /// The light client for web pages: its module and the script that loads it.
+    pub fn light(&self) -> PathBuf {
+        self.target.join("web")
+    }
+
     /// The Python environment's folder; its name changes with what is in it.
     pub fn python(&self) -> Result<PathBuf> {
         let requirements = [self.tests().join("python/requirements.txt")];
@@ -62,6 +69,7 @@ impl Place {
             .env("CARGO_TARGET_DIR", &self.target)
             .env("STOA_BIN", env::var_os("STOA_BIN").unwrap_or_else(|| self.target.join("debug/stoa").into()))
             .env("STOA_SOLIDITY", self.solidity())
+            .env("STOA_LIGHT", self.light())
             .env("STOA_HARDHAT", self.target.join("hardhat"))
             .env("STOA_PYTHON", self.python()?.join("bin/python"));
         // Set for xtask alone: what xtask starts is another package.
@@ -76,6 +84,28 @@ impl Place {
 pub fn check(command: &mut Command) -> Result<()> {
     let shown = show(command);
     let status = command.status().wrap_err_with(|| format!("cannot start {shown}"))?;
+    if !status.success() {
+        bail!("{shown}: {status}");
+    }
+    Ok(())
+}
+
+/// Runs a command to its end, its output shown; ends it if that takes longer.
+pub fn check_within(command: &mut Command, patience: Duration) -> Result<()> {
+    let shown = show(command);
+    let mut process = command.spawn().wrap_err_with(|| format!("cannot start {shown}"))?;
+    let until = Instant::now() + patience;
+    let status = loop {
+        match process.try_wait()? {
+            Some(status) => break status,
+            None if Instant::now() > until => {
+                process.kill()?;
+                process.wait()?;
+                bail!("{shown}: not done after {} s", patience.as_secs());
+            }
+            None => thread::sleep(Duration::from_millis(50)),
+        }
+    };
     if !status.success() {
         bail!("{shown}: {status}");
     }

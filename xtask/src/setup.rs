@@ -11,7 +11,7 @@ use std::fs;
 type Program<'a> = (&'a str, &'a [&'a str], &'a str);
 
 /// Installs Debian packages for the programs that are missing, if any is.
-fn install(place: &Place, wanted: &[Program<'_>]) -> Result<bool> {
+pub fn install(place: &Place, wanted: &[Program<'_>]) -> Result<bool> {
     let missing: Vec<_> = wanted
         .iter()
         .filter(|(program, arguments, _)| output(place.command(program).args(*arguments)).is_none())
@@ -28,6 +28,19 @@ fn install(place: &Place, wanted: &[Program<'_>]) -> Result<bool> {
         apt(&[&["install", "-qy", "--no-install-recommends"], missing.as_slice()].concat())?;
     }
     Ok(!missing.is_empty())
+}
+
+/// What shows web pages in the tests.
+const BROWSER: Program<'_> = ("chromium", &["--version"], "chromium");
+
+/// Installs a browser if there is none.
+pub fn browser(place: &Place) -> Result<bool> {
+    install(place, &[BROWSER])
+}
+
+/// Whether there is a browser.
+pub fn has_browser(place: &Place) -> bool {
+    output(place.command(BROWSER.0).args(BROWSER.1)).is_some()
 }
 
 /// What libFuzzer is compiled with.

@@ -2,6 +2,7 @@
 
 use crate::{
     junit::{self, Count},
+    light,
     place::{Place, check, show},
     setup,
 };
@@ -29,6 +30,8 @@ pub enum Step {
     Clippy,
     /// The program and all tests, built.
     Build,
+    /// The light client's WebAssembly module, and the browser that it is tried in.
+    Light,
     /// Tests of every crate.
     Crates,
     /// Examples in the documentation.
@@ -49,10 +52,12 @@ impl Step {
 
     fn needs(self) -> &'static [Self] {
         match self {
-            Self::Python | Self::Node | Self::Format | Self::Clippy | Self::Build | Self::Docs => &[Self::Programs],
+            Self::Python | Self::Node | Self::Format | Self::Clippy | Self::Build | Self::Light | Self::Docs => {
+                &[Self::Programs]
+            }
             Self::Solidity => &[Self::Node],
             Self::Crates => &[Self::Solidity, Self::Build],
-            Self::Clients => &[Self::Python, Self::Node, Self::Solidity, Self::Build],
+            Self::Clients => &[Self::Python, Self::Node, Self::Solidity, Self::Build, Self::Light],
             Self::Programs => &[],
         }
     }
@@ -65,6 +70,8 @@ impl Step {
 
 /// How a step ended.
 enum Outcome {
+    /// This machine lacks what it needs, which is no fault of the project's; says what.
+    Skipped(String),
     /// It did its work.
     Done,
     /// Nothing has changed since it did its work.
@@ -116,6 +123,7 @@ pub fn run(place: &Place, steps: &[Step], nextest: &[String]) -> Result<bool> {
                 passed &= count.failed == 0;
                 format!("{} passed, {} failed", count.passed, count.failed)
             }
+            Ok(Outcome::Skipped(lacking)) => format!("SKIPPED: {lacking}"),
             Err(error) => {
                 eprintln!("error: {error:#}");
                 passed = false;
@@ -161,8 +169,36 @@ fn one(place: &Place, step: Step, nextest: &[String]) -> Result<Outcome> {
         // All targets at once, so that dependencies are built with one set of features.
         Step::Build => cargo(&["build", "--quiet", "--locked", "--workspace", "--all-targets"]),
         Step::Docs => cargo(&["test", "--quiet", "--locked", "--doc", "--workspace"]),
+        Step::Light => light(place),
         Step::Crates => tests(place, "not package(stoa-tests)", nextest),
-        Step::Clients => tests(place, "package(stoa-tests)", nextest),
+        Step::Clients => {
+            let without = if !place.light().join("light.wasm").exists() {
+                println!("   WITHOUT the light client's suite: its module could not be built");
+                " and not binary(light)"
+            } else if !setup::has_browser(place) {
+                println!("   WITHOUT the light client in a page: there is no browser");
+                " and not (binary(light) and test(page))"
+            } else {
+                ""
+            };
+            tests(place, &format!("package(stoa-tests){without}"), nextest)
+        }
+    }
+}
+
+/// Builds the light client's module and gets a browser, if that is possible here: nothing else of the project needs what they need.
+fn light(place: &Place) -> Result<Outcome> {
+    if let Err(lacking) = light::tools(place) {
+        // One that was built before is not this one.
+        if place.light().exists() {
+            fs::remove_dir_all(place.light())?;
+        }
+        return Ok(Outcome::Skipped(format!("{lacking:#}")));
+    }
+    light::build(place)?;
+    match setup::browser(place) {
+        Ok(_) => Ok(Outcome::Done),
+        Err(lacking) => Ok(Outcome::Skipped(format!("the browser alone: {lacking:#}"))),
     }
 }
 

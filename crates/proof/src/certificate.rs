@@ -9,7 +9,9 @@ use commonware_cryptography::{
     sha256::Digest,
 };
 use commonware_parallel::Sequential;
+use rand::{SeedableRng as _, rngs::StdRng};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 type Scheme = vrf::Scheme<ed25519::PublicKey, MinSig>;
 
@@ -62,7 +64,12 @@ impl CertificateReply {
             .map_err(|_| InvalidCertificate::Malformed("the certificate"))?;
         let namespace = [b"stoa-", self.genesis_hash.as_slice()].concat();
         let scheme = Scheme::certificate_verifier(&namespace, key);
-        if !certificate.verify(&mut rand::rng(), &scheme, &Sequential) {
+        // The two signatures of a certificate are checked at once, in a sum with random weights that whoever made them must not
+        // foresee. The weights come from a hash of all that is checked, so that another signature has other weights: as good
+        // as drawing them, the same everywhere, and possible where nothing can be drawn.
+        let statement = Sha256::new_with_prefix(&namespace).chain_update(network_key).chain_update(&self.certificate);
+        let mut weights = StdRng::from_seed(statement.finalize().into());
+        if !certificate.verify(&mut weights, &scheme, &Sequential) {
             return Err(InvalidCertificate::Signature);
         }
         let mut wanted = B256::from(certificate.proposal.payload.0);
