@@ -95,7 +95,7 @@ impl DataKey {
     }
 
     /// The key of `object` from the keepers' half alone. As many keepers as release it can open the object without
-    /// anybody's leave: the asset has to say so.
+    /// anybody's leave: the asset has to say so ([`PrivacyGrade::KeepersOnly`](crate::PrivacyGrade)).
     pub fn from_keepers_only(keepers: &KeeperHalf, object: ObjectId) -> Self {
         let key = keepers.expose(|half| derive(DATA_KEY, half, &[&[KEEPERS_ONLY], object.0.as_slice()]));
         Self::from_bytes(key)

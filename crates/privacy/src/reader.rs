@@ -14,7 +14,7 @@ use crate::{
 use alloy_primitives::{Address, B256};
 use bytes::BufMut;
 use commonware_codec::{Buf, EncodeFixed as _, Error as CodecError, FixedSize, Read, ReadExt as _, Write};
-use commonware_cryptography::ed25519;
+use commonware_cryptography::{Signer as _, ed25519};
 use curve25519_dalek::edwards::CompressedEdwardsY;
 use hpke::{Deserializable as _, Serializable as _};
 use sha2::{Digest as _, Sha512};
@@ -167,6 +167,11 @@ impl fmt::Debug for ReadingSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ReadingSecret([REDACTED])")
     }
+}
+
+/// A node's public key with its secret for reading: what a keeper works with.
+pub(crate) fn node(key: &ed25519::PrivateKey) -> (ed25519::PublicKey, ReadingSecret) {
+    (key.public_key(), ReadingSecret::of_node(key))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! that this crate signs and sends. A box that is shown for another purpose, grant or block does not open, so nothing can
 //! be replayed.
 //!
-//! **Base mode, not authenticated mode.** Where it matters who sealed the sender signs the
+//! **Base mode, not authenticated mode.** Where it matters who sealed (a dealing), the sender signs the
 //! box with its ed25519 key: a signature convinces third parties, which authenticated mode does not, and it stands when
 //! the reader's key is stolen, which authenticated mode does not either (RFC 9180, section 9.1.1: key-compromise
 //! impersonation). Where the owner seals, the owner's transaction names the box.
@@ -43,6 +43,10 @@ const TAG_LEN: usize = 16;
 pub(crate) enum Purpose {
     /// The owner's half, to a reader.
     OwnerHalf = 1,
+    /// A share, from whoever dealt it to its keeper.
+    Share = 2,
+    /// A part of a share, from an old keeper to a new one.
+    Part = 3,
 }
 
 /// The box does not open.
@@ -178,29 +182,29 @@ mod tests {
     #[test]
     fn a_secret_opens_for_its_reader_purpose_and_binding_alone() {
         let key = node(1);
-        let sealed =
-            SealedSecret::seal(&reader_key(&key), Purpose::OwnerHalf, b"for this", &[5; 32], &mut rng(1)).unwrap();
+        let sealed = SealedSecret::seal(&reader_key(&key), Purpose::Share, b"for this", &[5; 32], &mut rng(1)).unwrap();
         let secret = ReadingSecret::of_node(&key);
-        sealed.open(&secret, Purpose::OwnerHalf, b"for this").unwrap().expose(|opened| assert_eq!(opened, &[5; 32]));
-        assert!(sealed.open(&secret, Purpose::OwnerHalf, b"for that").is_err());
-        assert!(sealed.open(&ReadingSecret::of_node(&node(2)), Purpose::OwnerHalf, b"for this").is_err());
+        sealed.open(&secret, Purpose::Share, b"for this").unwrap().expose(|opened| assert_eq!(opened, &[5; 32]));
+        assert!(sealed.open(&secret, Purpose::Part, b"for this").is_err());
+        assert!(sealed.open(&secret, Purpose::Share, b"for that").is_err());
+        assert!(sealed.open(&ReadingSecret::of_node(&node(2)), Purpose::Share, b"for this").is_err());
         for at in 0..SealedSecret::SIZE {
             let mut changed = sealed;
             changed.0[at] ^= 1;
-            assert!(changed.open(&secret, Purpose::OwnerHalf, b"for this").is_err(), "byte {at}");
+            assert!(changed.open(&secret, Purpose::Share, b"for this").is_err(), "byte {at}");
         }
     }
 
     #[test]
     fn the_same_secret_is_never_sealed_alike() {
         let (to, rng) = (reader_key(&node(1)), &mut rng(1));
-        let mut seal = || SealedSecret::seal(&to, Purpose::OwnerHalf, b"", &[5; 32], rng).unwrap();
+        let mut seal = || SealedSecret::seal(&to, Purpose::Share, b"", &[5; 32], rng).unwrap();
         assert_ne!(seal(), seal());
     }
 
     #[test]
     fn nothing_is_sealed_to_a_key_that_hides_nothing() {
         let to = ReaderKey::new(crate::Reader::Wallet(Default::default()), &[0; 32]);
-        assert_eq!(SealedSecret::seal(&to, Purpose::OwnerHalf, b"", &[5; 32], &mut rng(1)), Err(CannotSeal));
+        assert_eq!(SealedSecret::seal(&to, Purpose::Share, b"", &[5; 32], &mut rng(1)), Err(CannotSeal));
     }
 }

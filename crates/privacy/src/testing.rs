@@ -48,6 +48,13 @@ pub(crate) fn node(seed: u64) -> ed25519::PrivateKey {
     ed25519::PrivateKey::decode(Copying(&bytes[..])).expect("any 32 bytes are a key")
 }
 
+/// Keys of so many keepers.
+pub(crate) fn keepers(count: usize) -> (Vec<ed25519::PrivateKey>, Vec<ed25519::PublicKey>) {
+    let keys: Vec<_> = (0..count as u64).map(node).collect();
+    let public = keys.iter().map(ed25519::PrivateKey::public_key).collect();
+    (keys, public)
+}
+
 pub(crate) fn reader_key(key: &ed25519::PrivateKey) -> ReaderKey {
     ReaderKey::of_node(&key.public_key()).expect("a key from a seed has a secret")
 }
