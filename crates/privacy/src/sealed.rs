@@ -5,7 +5,7 @@
 //! that this crate signs and sends. A box that is shown for another purpose, grant or block does not open, so nothing can
 //! be replayed.
 //!
-//! **Base mode, not authenticated mode.** Where it matters who sealed (a dealing), the sender signs the
+//! **Base mode, not authenticated mode.** Where it matters who sealed (a keeper's release, a dealing), the sender signs the
 //! box with its ed25519 key: a signature convinces third parties, which authenticated mode does not, and it stands when
 //! the reader's key is stolen, which authenticated mode does not either (RFC 9180, section 9.1.1: key-compromise
 //! impersonation). Where the owner seals, the owner's transaction names the box.
@@ -47,6 +47,8 @@ pub(crate) enum Purpose {
     Share = 2,
     /// A part of a share, from an old keeper to a new one.
     Part = 3,
+    /// A share, from its keeper to a reader.
+    Release = 4,
 }
 
 /// The box does not open.
@@ -185,7 +187,7 @@ mod tests {
         let sealed = SealedSecret::seal(&reader_key(&key), Purpose::Share, b"for this", &[5; 32], &mut rng(1)).unwrap();
         let secret = ReadingSecret::of_node(&key);
         sealed.open(&secret, Purpose::Share, b"for this").unwrap().expose(|opened| assert_eq!(opened, &[5; 32]));
-        assert!(sealed.open(&secret, Purpose::Part, b"for this").is_err());
+        assert!(sealed.open(&secret, Purpose::Release, b"for this").is_err());
         assert!(sealed.open(&secret, Purpose::Share, b"for that").is_err());
         assert!(sealed.open(&ReadingSecret::of_node(&node(2)), Purpose::Share, b"for this").is_err());
         for at in 0..SealedSecret::SIZE {

@@ -1,6 +1,6 @@
 //! What the tests share.
 
-use crate::{id::ObjectId, reader::ReaderKey};
+use crate::{id::ObjectId, reader::ReaderKey, statement::Seen};
 use alloy_primitives::{B256, hex};
 use commonware_codec::{Copying, Decode, DecodeExt as _, Encode};
 use commonware_cryptography::{Signer as _, ed25519};
@@ -57,6 +57,11 @@ pub(crate) fn keepers(count: usize) -> (Vec<ed25519::PrivateKey>, Vec<ed25519::P
 
 pub(crate) fn reader_key(key: &ed25519::PrivateKey) -> ReaderKey {
     ReaderKey::of_node(&key.public_key()).expect("a key from a seed has a secret")
+}
+
+/// A block of the tests' ledger.
+pub(crate) fn block(number: u64) -> Seen {
+    Seen { number, hash: B256::left_padding_from(&number.to_be_bytes()) }
 }
 
 /// SHA-256 of an encoding that must never change.

@@ -17,7 +17,7 @@
 //! their share among the new ones ([`Handover`]): `f(i)` becomes the constant of a new polynomial, which the old commitment
 //! lets anybody check. A new keeper combines its parts as the secret would be combined. The secret stays, everything else
 //! is new: old shares fit no new ones, and whoever gathers fewer than `t` of each has nothing. Old keepers have to delete
-//! theirs. Refreshing is moving to the same keepers.
+//! theirs, and sign that they did ([`DeletionReceipt`](crate::DeletionReceipt)). Refreshing is moving to the same keepers.
 //!
 //! **Why not a library for the polynomial.** `vsss-rs` shares and combines, but does not move shares, and keeps them in
 //! types that are not erased; commonware's `feldman_desmedt` moves them, but fixes `t` by its fault model (a quorum of
