@@ -80,6 +80,9 @@ impl GrantedHalf {
     ///
     /// If it belongs to another grant, object or reader, or was sealed to another key.
     pub fn open(&self, grant: &Grant, secret: &ReadingSecret) -> Result<OwnerHalf, Refused> {
+        if self.grant != *grant {
+            return Err(Refused);
+        }
         let half = self.sealed.open(secret, Purpose::OwnerHalf, &binding(grant))?;
         Ok(half.expose(|half| OwnerHalf::from_bytes(*half)))
     }
