@@ -5,9 +5,11 @@
 //! and the tests run as they are and damaged.
 
 mod block;
+mod grant;
 #[cfg(feature = "libfuzzer")]
 pub mod harness;
 mod leaf;
+mod object;
 mod proof;
 mod rpc;
 #[cfg(test)]
@@ -15,7 +17,9 @@ mod tests;
 mod transaction;
 
 pub use block::TARGET as BLOCK;
+pub use grant::TARGET as GRANT;
 pub use leaf::TARGET as LEAF;
+pub use object::TARGET as OBJECT;
 pub use proof::TARGET as PROOF;
 pub use rpc::TARGET as RPC;
 pub use transaction::TARGET as TRANSACTION;

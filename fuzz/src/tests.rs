@@ -1,6 +1,6 @@
-use crate::{BLOCK, LEAF, PROOF, RPC, TRANSACTION, Target};
+use crate::{BLOCK, GRANT, LEAF, OBJECT, PROOF, RPC, TRANSACTION, Target};
 
-const TARGETS: [Target; 5] = [TRANSACTION, BLOCK, RPC, LEAF, PROOF];
+const TARGETS: [Target; 7] = [TRANSACTION, BLOCK, RPC, LEAF, PROOF, OBJECT, GRANT];
 
 #[test]
 fn seeds_are_taken() {

@@ -20,6 +20,7 @@ const BENCHMARKS: &[(&str, &str, &[&str])] = &[
         "several validators: latency, throughput, certificates; taking over a state",
         &["network", "sync", LATENCY],
     ),
+    ("privacy", "sealing against the bare cipher, giving out keys against the bare primitives", &["privacy"]),
 ];
 
 /// A program that is a test: what it measures is simulated time, which the machine has no part in.

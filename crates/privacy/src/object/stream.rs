@@ -1,0 +1,202 @@
+//! Sealing and opening what is read from somewhere: a chunk of memory, whatever the length.
+//!
+//! Both are [`BufRead`]: `fill_buf` lends a whole chunk from where it was sealed or opened, without a copy.
+
+use super::{
+    ObjectError,
+    chunk::{Header, Opener, Sealer},
+    layout::{CHUNK_LEN, HEADER_LEN, TAG_LEN},
+};
+use crate::{id::ObjectId, key::DataKey};
+use rand::CryptoRng;
+use std::io::{self, BufRead, ErrorKind, Read};
+use zeroize::Zeroizing;
+
+impl From<ObjectError> for io::Error {
+    fn from(error: ObjectError) -> Self {
+        Self::new(ErrorKind::InvalidData, error)
+    }
+}
+
+/// Chunks from a source, each with the knowledge whether it is the last: one byte is read ahead.
+struct Chunks<R> {
+    source: R,
+    ahead: Option<u8>,
+    /// Of the next chunk.
+    index: u64,
+    ended: bool,
+}
+
+impl<R: Read> Chunks<R> {
+    const fn new(source: R) -> Self {
+        Self { source, ahead: None, index: 0, ended: false }
+    }
+
+    /// Fills `buffer`, or as much of it as there is. Says how much, and which chunk that is; `None` behind the last.
+    fn next(&mut self, buffer: &mut [u8]) -> io::Result<Option<(usize, u64, bool)>> {
+        if self.ended {
+            return Ok(None);
+        }
+        let mut length = 0;
+        if let Some(byte) = self.ahead.take() {
+            buffer[0] = byte;
+            length = 1;
+        }
+        length += read_full(&mut self.source, &mut buffer[length..])?;
+        if length == buffer.len() {
+            let mut byte = Zeroizing::new([0]);
+            if read_full(&mut self.source, &mut byte[..])? == 1 {
+                self.ahead = Some(byte[0]);
+            }
+        }
+        self.ended = self.ahead.is_none();
+        self.index += 1;
+        Ok(Some((length, self.index - 1, self.ended)))
+    }
+}
+
+fn read_full(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match source.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+/// What was made and not yet taken: `start..end` of a chunk's buffer, which is erased when dropped.
+struct Ready {
+    buffer: Zeroizing<Vec<u8>>,
+    start: usize,
+    end: usize,
+}
+
+impl Ready {
+    fn new() -> Self {
+        Self { buffer: Zeroizing::new(vec![0; CHUNK_LEN + TAG_LEN]), start: 0, end: 0 }
+    }
+}
+
+/// Part of a chunk is lost with an error, so that what follows would be in the wrong place.
+fn failed_before() -> io::Error {
+    io::Error::other("reading failed before, and cannot go on; begin again from the start")
+}
+
+fn read_from(reader: &mut impl BufRead, out: &mut [u8]) -> io::Result<usize> {
+    let ready = reader.fill_buf()?;
+    let count = ready.len().min(out.len());
+    out[..count].copy_from_slice(&ready[..count]);
+    reader.consume(count);
+    Ok(count)
+}
+
+/// Reads content from a source and gives the sealed object. After an error it gives nothing but errors.
+pub struct SealReader<R> {
+    sealer: Sealer,
+    chunks: Chunks<R>,
+    ready: Ready,
+    failed: bool,
+}
+
+impl<R: Read> SealReader<R> {
+    /// Begins an object, whose content is what `plain` gives to its end.
+    pub fn new(key: &DataKey, object: ObjectId, plain: R, rng: &mut impl CryptoRng) -> Self {
+        let sealer = Sealer::new(key, object, rng);
+        let mut ready = Ready::new();
+        ready.buffer[..HEADER_LEN].copy_from_slice(&sealer.header().to_bytes());
+        ready.end = HEADER_LEN;
+        Self { sealer, chunks: Chunks::new(plain), ready, failed: false }
+    }
+
+    fn advance(&mut self) -> io::Result<()> {
+        let Some((length, index, last)) = self.chunks.next(&mut self.ready.buffer[..CHUNK_LEN])? else { return Ok(()) };
+        let too_long = |_| ObjectError::TooLong { plain: index * CHUNK_LEN as u64 + length as u64 };
+        let index = u32::try_from(index).map_err(too_long)?;
+        self.sealer.seal(index, last, &mut self.ready.buffer[..length + TAG_LEN]);
+        (self.ready.start, self.ready.end) = (0, length + TAG_LEN);
+        Ok(())
+    }
+}
+
+impl<R: Read> BufRead for SealReader<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.ready.start == self.ready.end {
+            if self.failed {
+                return Err(failed_before());
+            }
+            self.advance().inspect_err(|_| self.failed = true)?;
+        }
+        Ok(&self.ready.buffer[self.ready.start..self.ready.end])
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.ready.start = (self.ready.start + count).min(self.ready.end);
+    }
+}
+
+impl<R: Read> Read for SealReader<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        read_from(self, out)
+    }
+}
+
+/// Reads a sealed object from a source and gives its content, each chunk after it was found whole. That there is an end
+/// says that nothing was cut off: an object that lacks its last chunk ends in an error.
+pub struct OpenReader<R> {
+    opener: Opener,
+    chunks: Chunks<R>,
+    ready: Ready,
+    failed: bool,
+}
+
+impl<R: Read> OpenReader<R> {
+    /// Reads the header and checks that key and id are this object's.
+    ///
+    /// # Errors
+    ///
+    /// The source's, or an [`ObjectError`] inside an error of kind [`ErrorKind::InvalidData`].
+    pub fn new(key: &DataKey, object: ObjectId, mut sealed: R) -> io::Result<Self> {
+        let mut header = [0; HEADER_LEN];
+        let length = read_full(&mut sealed, &mut header)?;
+        let opener = Opener::new(key, object, &Header::from_bytes(&header[..length])?)?;
+        Ok(Self { opener, chunks: Chunks::new(sealed), ready: Ready::new(), failed: false })
+    }
+
+    fn advance(&mut self) -> io::Result<()> {
+        let Some((length, index, last)) = self.chunks.next(&mut self.ready.buffer[..])? else { return Ok(()) };
+        let index = u32::try_from(index).map_err(|_| ObjectError::Chunk { index: u32::MAX })?;
+        let length = self.opener.open(index, last, &mut self.ready.buffer[..length])?.len();
+        // Sealed so by nobody: one object would have two forms.
+        if length == 0 && index > 0 {
+            return Err(ObjectError::Chunk { index }.into());
+        }
+        (self.ready.start, self.ready.end) = (0, length);
+        Ok(())
+    }
+}
+
+impl<R: Read> BufRead for OpenReader<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.ready.start == self.ready.end {
+            if self.failed {
+                return Err(failed_before());
+            }
+            self.advance().inspect_err(|_| self.failed = true)?;
+        }
+        Ok(&self.ready.buffer[self.ready.start..self.ready.end])
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.ready.start = (self.ready.start + count).min(self.ready.end);
+    }
+}
+
+impl<R: Read> Read for OpenReader<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        read_from(self, out)
+    }
+}
