@@ -1,4 +1,4 @@
-use crate::{BlobHash, InvalidFolder, InvalidManifest, ObjectId, Owner};
+use crate::{BlobHash, InvalidFolder, InvalidManifest, ObjectId, Owner, Report};
 use std::{io, path::PathBuf};
 
 /// Why the store did not do what it was asked to.
@@ -99,6 +99,30 @@ pub enum Error {
         /// Bytes that came.
         came: u64,
     },
+    /// Nobody who was asked gave enough of it.
+    #[error("object {id} cannot be had: {why}; faults of those who were asked: {}", faults(.reports))]
+    NotFetched {
+        /// Which object.
+        id: ObjectId,
+        /// What is missing.
+        why: String,
+        /// What each one did.
+        reports: Vec<Report>,
+    },
+    /// Strangers would be able to read it.
+    #[error("object {0} is not sealed: whoever keeps pieces of it could read it; seal it, or say that it is public")]
+    NotSealed(ObjectId),
+    /// It has no pieces.
+    #[error("object {0} is kept whole: it cannot be spread over nodes")]
+    NotCoded(ObjectId),
+    /// More would have to be moved than may be.
+    #[error("{needed} bytes would have to be moved, {allowed} may be")]
+    TooMuchTraffic {
+        /// Bytes to move.
+        needed: u64,
+        /// Bytes allowed.
+        allowed: u64,
+    },
     /// A manifest is none.
     #[error(transparent)]
     Manifest(#[from] InvalidManifest),
@@ -114,6 +138,13 @@ pub enum Error {
     /// What was asked for is of the other kind.
     #[error("object {0} is no folder")]
     NotAFolder(ObjectId),
+}
+
+fn faults(reports: &[Report]) -> String {
+    if reports.is_empty() {
+        return "none".into();
+    }
+    reports.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 impl Error {

@@ -77,6 +77,9 @@ impl BlobHash {
 impl Owner {
     /// The node's own.
     pub const LOCAL: Self = Self([0; 32]);
+
+    /// What is only on its way: pieces that are fetched for a reader or a repair.
+    pub const TRANSIT: Self = Self([0xff; 32]);
 }
 
 /// The text is no id.

@@ -25,6 +25,7 @@ pub use blob::BlobReader;
 pub(crate) use blob::{BlobWriter, Staged, WINDOW};
 pub use index::{Kept, Root};
 pub use partial::Partial;
+pub(crate) use partial::proves;
 pub use space::Limits;
 pub(crate) use space::Reservation;
 
@@ -297,6 +298,21 @@ impl Store {
             Some((Place::Expected, len)) => Partial::open(self.inner.clone(), hash, len).map(Some),
             Some(_) => Ok(None),
         }
+    }
+
+    /// Keeps the encoded manifest of an object under a root of it.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not what the id stands for, or there is no room.
+    pub fn keep_manifest(&self, root: Root, until: Option<u64>, bytes: &[u8]) -> Result<(), Error> {
+        crate::Manifest::verify(root.object, bytes)?;
+        let mut room = self.reservation(root.owner);
+        let mut writer = self.writer();
+        writer.push(bytes, &crate::tree::Run::new(0, bytes), &mut room)?;
+        let staged = writer.finish()?;
+        let blobs = vec![staged.hash];
+        self.commit(vec![staged], &[Claim { root, until, blobs, stamp: None }])
     }
 
     /// Ends somebody's reason to keep an object, and removes what nobody keeps any more. Whether there was one.

@@ -205,6 +205,26 @@ impl Partial {
     }
 }
 
+/// The parts of an answer, all of them checked, or what is wrong with it.
+fn decode(hash: BlobHash, len: u64, range: &Range<u64>, encoded: &[u8]) -> Result<Vec<BaoContentItem>, String> {
+    // Of nothing there is no part that would be compared.
+    if len == 0 && hash != BlobHash::of(&[]) {
+        return Err("it has no bytes, but the hash of some".into());
+    }
+    let (tree, ranges, mut rest) = (BaoTree::new(len, BLOCK), chunks(range), Cursor::new(encoded));
+    let items = DecodeResponseIter::new(hash.0.into(), tree, &mut rest, &ranges).collect::<Result<Vec<_>, _>>();
+    let items = items.map_err(|error| error.to_string())?;
+    match encoded.len() as u64 - rest.position() {
+        0 => Ok(items),
+        over => Err(format!("{over} bytes too many")),
+    }
+}
+
+/// Whether an answer holds these bytes of a blob, or what is wrong with it.
+pub(crate) fn proves(hash: BlobHash, len: u64, range: &Range<u64>, encoded: &[u8]) -> Result<(), String> {
+    decode(hash, len, range, encoded).map(drop)
+}
+
 /// What an answer brings.
 fn range_of(len: u64, window: usize) -> Range<u64> {
     let start = (window * WINDOW) as u64;

@@ -47,7 +47,7 @@ struct Used {
 
 impl Used {
     fn allow(&self, owner: Owner, bytes: u64, limit: u64) -> Result<(), Error> {
-        if owner == Owner::LOCAL {
+        if [Owner::LOCAL, Owner::TRANSIT].contains(&owner) {
             return Ok(());
         }
         let [has, asks] = [&self.owners, &self.reserving].map(|of| of.get(&owner).copied().unwrap_or(0));
