@@ -129,12 +129,9 @@ pub enum Error {
     /// A folder is none.
     #[error(transparent)]
     Folder(#[from] InvalidFolder),
-    /// A folder that would fill the disk with names or has no end.
-    #[error("the folder holds more than {0}")]
+    /// A folder that would fill the disk or has no end.
+    #[error("the folder is beyond its bounds: only so many {0}")]
     FolderBounds(&'static str),
-    /// A sealed folder's names can be read only by whoever opens the seal.
-    #[error("object {0} is sealed: open it to see the names in it")]
-    SealedFolder(ObjectId),
     /// What was asked for is of the other kind.
     #[error("object {0} is no folder")]
     NotAFolder(ObjectId),

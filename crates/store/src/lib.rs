@@ -12,6 +12,7 @@ mod peer;
 mod pipeline;
 mod placement;
 mod repair;
+mod restore;
 mod seal;
 mod store;
 #[cfg(test)]
@@ -28,5 +29,6 @@ pub use object::{Batch, Put};
 pub use peer::{Answer, Peer, PeerError};
 pub use placement::{Candidate, Domain, NoPlace, Placement, place};
 pub use repair::{Plan, Policy, Repaired, Seen, plan, repair};
+pub use restore::Bounds;
 pub use seal::{Plain, Seal};
 pub use store::{BlobReader, Collected, Found, Kept, Limits, Partial, Root, Status, Store};

@@ -50,6 +50,8 @@ impl Default for Put<'_> {
 pub struct Batch<'a> {
     store: &'a Store,
     put: Put<'a>,
+    /// For whom files are sealed: what one owner put is not another's.
+    sealed_for: Owner,
     room: Reservation,
     staged: Vec<Staged>,
     claims: Vec<Claim>,
@@ -60,7 +62,7 @@ impl Store {
     /// Starts a batch.
     pub fn batch<'a>(&'a self, put: Put<'a>) -> Batch<'a> {
         let (room, staged, claims) = (self.reservation(put.owner), Vec::new(), Vec::new());
-        Batch { store: self, put, room, staged, claims, memory: 0 }
+        Batch { store: self, put, sealed_for: put.owner, room, staged, claims, memory: 0 }
     }
 
     /// Puts one object.
@@ -279,6 +281,11 @@ fn decode(
 }
 
 impl Batch<'_> {
+    /// Objects are sealed for somebody else than the one who keeps them for now.
+    pub(crate) fn for_owner(self, owner: Owner) -> Self {
+        Self { sealed_for: owner, ..self }
+    }
+
     /// Puts an object: what `content` gives, sealed on the way.
     ///
     /// # Errors
@@ -413,7 +420,7 @@ impl Batch<'_> {
         }
         let mut hasher = blake3::Hasher::new();
         let code = self.put.code.map_or([0; 2], |code| [code.needed() as u8, code.pieces() as u8]);
-        hasher.update(&code).update(&self.put.owner.0);
+        hasher.update(&code).update(&self.sealed_for.0);
         let numbers = [
             file.dev(),
             file.ino(),
