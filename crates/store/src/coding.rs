@@ -13,6 +13,9 @@ pub(crate) struct Coder {
     code: Code,
     encoder: Option<ReedSolomonEncoder>,
     decoder: Option<ReedSolomonDecoder>,
+    /// Shards that are no data, and the numbers of those that were read.
+    extra: Vec<Vec<u8>>,
+    here: Vec<usize>,
 }
 
 /// The library refuses what no [`Code`] and [`Layout`](crate::Layout) ask of it.
@@ -22,29 +25,16 @@ fn failed(error: reed_solomon_simd::Error) -> Error {
 
 impl Coder {
     pub fn new(code: Code) -> Self {
-        Self { code, encoder: None, decoder: None }
+        Self { code, encoder: None, decoder: None, extra: vec![Vec::new(); code.spare()], here: Vec::new() }
     }
 
-    /// All n shards of a stripe.
-    pub fn encode(&mut self, content: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
-        let length = shard_of(content.len(), self.code);
-        let mut shards = Vec::with_capacity(self.code.pieces());
-        for index in 0..self.code.needed() {
-            let part = &content[(index * length).min(content.len())..((index + 1) * length).min(content.len())];
-            let mut shard = Vec::with_capacity(length);
-            shard.extend_from_slice(part);
-            shard.resize(length, 0);
-            shards.push(shard);
-        }
-        self.extend(&mut shards, length)?;
-        Ok(shards)
-    }
-
-    /// Appends the other n − k shards to the k data shards.
-    fn extend(&mut self, shards: &mut Vec<Vec<u8>>, length: usize) -> Result<(), Error> {
-        let (k, spare) = (self.code.needed(), self.code.spare());
+    /// Fills `content` up with zeros to k shards, and `coded` with the other n − k. The length of a shard.
+    pub fn encode(&mut self, content: &mut Vec<u8>, coded: &mut Vec<u8>) -> Result<usize, Error> {
+        let (k, spare, length) = (self.code.needed(), self.code.spare(), shard_of(content.len(), self.code));
+        content.resize(k * length, 0);
+        coded.clear();
         if spare == 0 {
-            return Ok(());
+            return Ok(length);
         }
         let encoder = match &mut self.encoder {
             Some(encoder) => {
@@ -53,68 +43,69 @@ impl Coder {
             }
             none => none.insert(ReedSolomonEncoder::new(k, spare, length).map_err(failed)?),
         };
-        for shard in &*shards {
+        for shard in content.chunks_exact(length) {
             encoder.add_original_shard(shard).map_err(failed)?;
         }
-        let coded = encoder.encode().map_err(failed)?;
-        shards.extend(coded.recovery_iter().map(<[u8]>::to_vec));
-        Ok(())
+        for shard in encoder.encode().map_err(failed)?.recovery_iter() {
+            coded.extend_from_slice(shard);
+        }
+        Ok(length)
     }
 
-    /// The k data shards of a stripe, from any k shards with their numbers, each once.
-    fn data(&mut self, shards: Vec<(usize, Vec<u8>)>) -> Result<Vec<Vec<u8>>, Error> {
+    /// Fills `data` with the k data shards, each of `length` bytes.
+    ///
+    /// `numbers` says which shards there may be, in the order in which they are wanted: data first, for they need no decoding.
+    /// `read` fills in the one at that place of `numbers`, or says that it is not to be had. Whether there were k of them.
+    pub fn decode(
+        &mut self,
+        numbers: &[usize],
+        length: usize,
+        mut read: impl FnMut(usize, &mut [u8]) -> Result<bool, Error>,
+        data: &mut Vec<u8>,
+    ) -> Result<bool, Error> {
         let (k, spare) = (self.code.needed(), self.code.spare());
-        let mut data = vec![None; k];
-        let length = shards.first().map_or(0, |(_, shard)| shard.len());
-        if shards.iter().all(|(index, _)| *index < k) {
-            for (index, shard) in shards {
-                data[index] = Some(shard);
+        data.resize(k * length, 0);
+        self.here.clear();
+        for (place, &number) in numbers.iter().enumerate() {
+            if self.here.len() == k {
+                break;
             }
-        } else {
-            let decoder = match &mut self.decoder {
-                Some(decoder) => {
-                    decoder.reset(k, spare, length).map_err(failed)?;
-                    decoder
+            let shard = match number.checked_sub(k) {
+                None => &mut data[number * length..][..length],
+                Some(extra) => {
+                    let shard = &mut self.extra[extra];
+                    shard.resize(length, 0);
+                    &mut shard[..]
                 }
-                none => none.insert(ReedSolomonDecoder::new(k, spare, length).map_err(failed)?),
             };
-            for (index, shard) in shards {
-                if index < k {
-                    decoder.add_original_shard(index, &shard).map_err(failed)?;
-                    data[index] = Some(shard);
-                } else {
-                    decoder.add_recovery_shard(index - k, &shard).map_err(failed)?;
-                }
-            }
-            let decoded = decoder.decode().map_err(failed)?;
-            for (index, shard) in decoded.restored_original_iter() {
-                data[index] = Some(shard.to_vec());
+            if read(place, shard)? {
+                self.here.push(number);
             }
         }
-        data.into_iter().collect::<Option<_>>().ok_or_else(|| {
-            failed(reed_solomon_simd::Error::NotEnoughShards {
-                original_count: k,
-                original_received_count: 0,
-                recovery_received_count: 0,
-            })
-        })
-    }
-
-    /// A stripe's content of `length` bytes, from any k shards with their numbers.
-    pub fn decode(&mut self, shards: Vec<(usize, Vec<u8>)>, length: usize) -> Result<Vec<u8>, Error> {
-        let mut content = self.data(shards)?.concat();
-        content.truncate(length);
-        Ok(content)
-    }
-
-    /// Those shards of a stripe that `wanted` names, from any k.
-    pub fn rebuild(&mut self, shards: Vec<(usize, Vec<u8>)>, wanted: &[usize]) -> Result<Vec<Vec<u8>>, Error> {
-        let mut all = self.data(shards)?;
-        let length = all.first().map_or(0, Vec::len);
-        if wanted.iter().any(|index| *index >= self.code.needed()) {
-            self.extend(&mut all, length)?;
+        if self.here.len() < k {
+            return Ok(false);
         }
-        Ok(wanted.iter().map(|index| all[*index].clone()).collect())
+        if self.here.iter().all(|number| *number < k) {
+            return Ok(true);
+        }
+        let decoder = match &mut self.decoder {
+            Some(decoder) => {
+                decoder.reset(k, spare, length).map_err(failed)?;
+                decoder
+            }
+            none => none.insert(ReedSolomonDecoder::new(k, spare, length).map_err(failed)?),
+        };
+        for &number in &self.here {
+            match number.checked_sub(k) {
+                None => decoder.add_original_shard(number, &data[number * length..][..length]),
+                Some(extra) => decoder.add_recovery_shard(extra, &self.extra[extra]),
+            }
+            .map_err(failed)?;
+        }
+        for (number, shard) in decoder.decode().map_err(failed)?.restored_original_iter() {
+            data[number * length..][..length].copy_from_slice(shard);
+        }
+        Ok(true)
     }
 }
 
@@ -130,6 +121,21 @@ mod tests {
         prop_oneof![any, named].prop_map(|(k, n)| Code::new(k, n).unwrap())
     }
 
+    fn shards(coder: &mut Coder, content: &[u8]) -> Vec<Vec<u8>> {
+        let (mut content, mut coded) = (content.to_vec(), Vec::new());
+        let length = coder.encode(&mut content, &mut coded).unwrap();
+        content.chunks(length).chain(coded.chunks(length)).map(<[u8]>::to_vec).collect()
+    }
+
+    fn decode(coder: &mut Coder, shards: &[Vec<u8>], numbers: &[usize]) -> Option<Vec<u8>> {
+        let mut data = vec![1; 7];
+        let read = |place: usize, shard: &mut [u8]| {
+            shard.copy_from_slice(&shards[numbers[place]]);
+            Ok(true)
+        };
+        coder.decode(numbers, shards[0].len(), read, &mut data).unwrap().then_some(data)
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -138,26 +144,26 @@ mod tests {
             code in codes(), content in prop::collection::vec(any::<u8>(), 1..3000), seed in any::<u64>(),
         ) {
             let mut coder = Coder::new(code);
-            let shards = coder.encode(&content).unwrap();
-            prop_assert_eq!(shards.len(), code.pieces());
+            let all = shards(&mut coder, &content);
+            prop_assert_eq!(all.len(), code.pieces());
             // Which are left is drawn: those whose number hashes lowest.
             let mut left: Vec<usize> = (0..code.pieces()).collect();
-            left.sort_by_key(|index| blake3::hash(&[seed.to_be_bytes(), index.to_be_bytes()].concat()).to_hex().to_string());
-            let (left, lost) = left.split_at(code.needed());
-            let have = || left.iter().map(|index| (*index, shards[*index].clone())).collect::<Vec<_>>();
-            prop_assert_eq!(coder.decode(have(), content.len()).unwrap(), content);
-            let rebuilt = coder.rebuild(have(), lost).unwrap();
-            prop_assert_eq!(rebuilt, lost.iter().map(|index| shards[*index].clone()).collect::<Vec<_>>());
+            left.sort_by_key(|number| *blake3::hash(&[seed.to_be_bytes(), number.to_be_bytes()].concat()).as_bytes());
+            left.truncate(code.needed());
+            let mut data = decode(&mut coder, &all, &left).unwrap();
+            data.truncate(content.len());
+            prop_assert_eq!(&data, &content);
+            prop_assert_eq!(shards(&mut coder, &data), all);
         }
     }
 
     #[test]
     fn fewer_than_k_give_nothing() {
         let mut coder = Coder::new(Code::default());
-        let shards = coder.encode(&[7; 1000]).unwrap();
-        let some = |numbers: &[usize]| numbers.iter().map(|index| (*index, shards[*index].clone())).collect::<Vec<_>>();
-        assert!(coder.decode(some(&[0, 1, 2]), 1000).is_err());
-        assert!(coder.decode(some(&[0, 7, 9]), 1000).is_err());
-        assert!(coder.decode(Vec::new(), 1000).is_err());
+        let all = shards(&mut coder, &[7; 1000]);
+        for few in [&[0, 1, 2][..], &[0, 7, 9], &[]] {
+            assert_eq!(decode(&mut coder, &all, few), None);
+        }
+        assert!(decode(&mut coder, &all, &[9, 0, 7, 3]).is_some());
     }
 }

@@ -21,14 +21,17 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{io::AsyncReadExt as _, task::spawn_blocking, time::timeout};
+use tokio::{io::AsyncReadExt as _, sync::Semaphore, task::spawn_blocking, time::timeout};
+
+/// Answers that are read at once, from all nodes together.
+const AT_ONCE: usize = 64;
 
 /// How patient a fetch is, and how much it asks for at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fetch {
     /// For each answer of up to 1 MiB.
     pub patience: Duration,
-    /// Windows that are asked of one node at once. Each takes 1 MiB of memory.
+    /// Windows that are asked of one node at once. Each takes 1 MiB of memory; there are at most 64 in all.
     pub lanes: usize,
     /// Until when what has come may wait for the rest, in seconds since 1970.
     pub until: u64,
@@ -137,6 +140,7 @@ async fn fetch_blob(
     hash: BlobHash,
     peers: Vec<Arc<dyn Peer>>,
     fetch: Fetch,
+    at_once: &Semaphore,
     fetched: &Mutex<Fetched>,
 ) -> Result<bool, Error> {
     let opened = store.clone();
@@ -146,7 +150,7 @@ async fn fetch_blob(
     let peers: Vec<_> = peers.into_iter().map(|peer| (peer, AtomicBool::new(true))).collect();
     loop {
         let lanes = peers.iter().filter(|(_, good)| good.load(Ordering::Relaxed)).flat_map(|(peer, good)| {
-            (0..fetch.lanes.max(1)).map(|_| lane(&partial, &**peer, good, &queue, fetch, fetched))
+            (0..fetch.lanes.max(1)).map(|_| lane(&partial, &**peer, good, &queue, fetch, at_once, fetched))
         });
         let lanes: Vec<_> = lanes.collect();
         if lanes.is_empty() {
@@ -171,9 +175,11 @@ async fn lane(
     good: &AtomicBool,
     queue: &Mutex<VecDeque<Range<u64>>>,
     fetch: Fetch,
+    at_once: &Semaphore,
     fetched: &Mutex<Fetched>,
 ) -> Result<(), Error> {
     while good.load(Ordering::Relaxed) {
+        let _turn = at_once.acquire().await;
         let Some(range) = queue.lock().pop_front() else { break };
         let came = answer(fetch.patience, most(&range), peer.get(partial.hash(), range.clone())).await;
         let fault = match came {
@@ -236,7 +242,7 @@ pub fn transit(id: ObjectId) -> Root {
 ///
 /// [`Error::NotFetched`] if those who were asked did not give enough; what came waits for the next try. Or there is no room.
 pub async fn fetch(store: &Store, id: ObjectId, holders: &[Holder], fetch: Fetch) -> Result<Fetched, Error> {
-    let fetched = Mutex::new(Fetched::default());
+    let (fetched, at_once) = (Mutex::new(Fetched::default()), Semaphore::new(AT_ONCE));
     let known = store.clone();
     let manifest = if blocking(move || known.has(id.manifest())).await? {
         let known = store.clone();
@@ -244,10 +250,7 @@ pub async fn fetch(store: &Store, id: ObjectId, holders: &[Holder], fetch: Fetch
     } else {
         let peers: Vec<_> = holders.iter().map(|holder| holder.peer.clone()).collect();
         let (manifest, bytes, reports) = fetch_manifest(id, &peers, fetch).await?;
-        let mut fetched = fetched.lock();
-        fetched.bytes += bytes.len() as u64;
-        fetched.reports.extend(reports);
-        drop(fetched);
+        *fetched.lock() = Fetched { bytes: bytes.len() as u64, reports };
         let known = store.clone();
         blocking(move || known.keep_manifest(transit(id), Some(fetch.until), &bytes)).await?;
         manifest
@@ -273,7 +276,14 @@ pub async fn fetch(store: &Store, id: ObjectId, holders: &[Holder], fetch: Fetch
         blocking(move || promising.promise(transit(id), Some(fetch.until), &promised)).await?;
         let pieces = next.iter().map(|piece| {
             let those = holders.iter().filter(|holder| holder.piece == *piece);
-            fetch_blob(store, blobs[*piece].0, those.map(|holder| holder.peer.clone()).collect(), fetch, &fetched)
+            fetch_blob(
+                store,
+                blobs[*piece].0,
+                those.map(|holder| holder.peer.clone()).collect(),
+                fetch,
+                &at_once,
+                &fetched,
+            )
         });
         for came in join_all(pieces).await {
             have += usize::from(came?);

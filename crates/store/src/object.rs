@@ -3,7 +3,7 @@
 use crate::{
     BlobHash, Code, Coding, Error, Kind, Layout, MAX_SIZE, Manifest, ObjectId, Owner, Seal,
     coding::Coder,
-    pipeline::ordered,
+    pipeline::{Buffers, ordered},
     seal::Plain,
     store::{BlobReader, BlobWriter, Claim, Reservation, Root, Staged, Store, WINDOW},
     tree::{Run, Tree},
@@ -177,7 +177,7 @@ impl Store {
         let (pieces, blobs) = (self.pieces(id, &manifest)?, manifest.blobs());
         let mut room = self.reservation(root.owner);
         let mut writers: Vec<_> = wanted.iter().map(|_| self.writer()).collect();
-        let (code, mut next) = (layout.code(), 0);
+        let (code, buffers, mut next) = (layout.code(), Buffers::default(), 0);
         ordered(
             layout.place_of(0).end as usize * code.pieces(),
             || {
@@ -186,13 +186,20 @@ impl Store {
             },
             || Coder::new(code),
             |coder, stripe| {
-                let shards = coder.rebuild(shards(id, &layout, &pieces, stripe)?, wanted)?;
+                let [mut data, mut coded] = [buffers.take(), buffers.take()];
+                read_stripe(coder, id, &layout, &pieces, stripe, &mut data)?;
+                let length = coder.encode(&mut data, &mut coded)?;
                 let start = layout.place_of(stripe).start;
-                Ok(shards.into_iter().map(|shard| (Run::new(start, &shard), shard)).collect::<Vec<_>>())
+                let runs = wanted.iter().map(|number| Run::new(start, shard(&data, &coded, length, *number)));
+                Ok((runs.collect::<Vec<_>>(), length, data, coded))
             },
-            |shards| {
-                let mut pairs = writers.iter_mut().zip(shards);
-                pairs.try_for_each(|(writer, (run, shard))| writer.push(&shard, &run, &mut room))
+            |(runs, length, data, coded)| {
+                for ((writer, run), number) in writers.iter_mut().zip(&runs).zip(wanted) {
+                    writer.push(shard(&data, &coded, length, *number), run, &mut room)?;
+                }
+                buffers.give(data);
+                buffers.give(coded);
+                Ok(())
             },
         )?;
         let staged = writers.into_iter().map(BlobWriter::finish).collect::<Result<Vec<_>, _>>()?;
@@ -213,8 +220,17 @@ impl Drop for Part {
     }
 }
 
+/// One shard of an encoded stripe.
+fn shard<'a>(data: &'a [u8], coded: &'a [u8], length: usize, number: usize) -> &'a [u8] {
+    let start = number * length;
+    match start.checked_sub(data.len()) {
+        None => &data[start..][..length],
+        Some(start) => &coded[start..][..length],
+    }
+}
+
 fn copy(blob: &BlobReader, mut out: impl Write) -> Result<(), Error> {
-    let (windows, mut next) = (blob.len().div_ceil(WINDOW as u64), 0);
+    let (windows, buffers, mut next) = (blob.len().div_ceil(WINDOW as u64), Buffers::default(), 0);
     ordered(
         WINDOW,
         || {
@@ -222,34 +238,41 @@ fn copy(blob: &BlobReader, mut out: impl Write) -> Result<(), Error> {
             Ok((next <= windows).then(|| next - 1))
         },
         || (),
-        |(), number| blob.window(number),
-        |bytes| Ok(out.write_all(&bytes)?),
+        |(), number| {
+            let mut bytes = buffers.take();
+            blob.window(number, &mut bytes).map(|()| bytes)
+        },
+        |bytes| {
+            out.write_all(&bytes)?;
+            buffers.give(bytes);
+            Ok(())
+        },
     )
 }
 
-/// k shards of a stripe with their numbers. A piece that is damaged there is passed over.
-fn shards(
+/// The data shards of a stripe. A piece that is damaged there is passed over.
+fn read_stripe(
+    coder: &mut Coder,
     id: ObjectId,
     layout: &Layout,
     pieces: &[(usize, BlobReader)],
     stripe: u64,
-) -> Result<Vec<(usize, Vec<u8>)>, Error> {
-    let needed = layout.code().needed();
-    let mut shards = Vec::with_capacity(needed);
-    for (number, piece) in pieces {
-        if shards.len() == needed {
-            break;
+    data: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let numbers: Vec<_> = pieces.iter().map(|(number, _)| *number).collect();
+    let (mut have, start) = (0, layout.place_of(stripe).start);
+    let read = |place: usize, shard: &mut [u8]| match pieces[place].1.node(start, shard) {
+        Ok(()) => {
+            have += 1;
+            Ok(true)
         }
-        match piece.node(layout.place_of(stripe)) {
-            Ok(shard) => shards.push((*number, shard)),
-            Err(Error::Corrupt(_)) => {}
-            Err(error) => return Err(error),
-        }
+        Err(Error::Corrupt(_)) => Ok(false),
+        Err(error) => Err(error),
+    };
+    match coder.decode(&numbers, layout.shard_of(stripe), read, data)? {
+        true => Ok(()),
+        false => Err(Error::TooFewPieces { id, have, needed: layout.code().needed() }),
     }
-    if shards.len() < needed {
-        return Err(Error::TooFewPieces { id, have: shards.len(), needed });
-    }
-    Ok(shards)
 }
 
 fn decode(
@@ -259,7 +282,7 @@ fn decode(
     pieces: &[(usize, BlobReader)],
     mut out: impl Write,
 ) -> Result<(), Error> {
-    let (mut tree, mut pairs, mut next) = (Tree::default(), Vec::new(), 0);
+    let (mut tree, mut pairs, buffers, mut next) = (Tree::default(), Vec::new(), Buffers::default(), 0);
     ordered(
         2 * layout.stripe(),
         || {
@@ -268,13 +291,17 @@ fn decode(
         },
         || Coder::new(layout.code()),
         |coder, stripe| {
-            let content = coder.decode(shards(id, &layout, pieces, stripe)?, layout.content_of(stripe))?;
-            Ok((Run::new(stripe * layout.stripe() as u64, &content), content))
+            let mut data = buffers.take();
+            read_stripe(coder, id, &layout, pieces, stripe, &mut data)?;
+            let length = layout.content_of(stripe);
+            Ok((Run::new(stripe * layout.stripe() as u64, &data[..length]), length, data))
         },
-        |(run, content)| {
+        |(run, length, data)| {
             tree.push(&run, &mut pairs);
             pairs.clear();
-            Ok(out.write_all(&content)?)
+            out.write_all(&data[..length])?;
+            buffers.give(data);
+            Ok(())
         },
     )?;
     if tree.finish(&mut pairs) == manifest.content { Ok(()) } else { Err(Error::Inconsistent(id)) }
@@ -437,37 +464,47 @@ impl Batch<'_> {
     }
 
     fn whole(&mut self, mut content: impl Read + Send) -> Result<Staged, Error> {
-        let (mut writer, mut at) = (self.store.writer(), 0);
+        let (mut writer, buffers, mut at) = (self.store.writer(), Buffers::default(), 0);
         ordered(
             WINDOW,
-            || take(&mut content, WINDOW, &mut at),
+            || take(&mut content, WINDOW, &mut at, &buffers),
             || (),
             |(), (offset, bytes)| Ok((Run::new(offset, &bytes), bytes)),
-            |(run, bytes)| writer.push(&bytes, &run, &mut self.room),
+            |(run, bytes)| {
+                writer.push(&bytes, &run, &mut self.room)?;
+                buffers.give(bytes);
+                Ok(())
+            },
         )?;
         writer.finish()
     }
 
     fn spread(&mut self, mut content: impl Read + Send, code: Code) -> Result<(u64, BlobHash, Vec<Staged>), Error> {
-        let layout = Layout::new(MAX_SIZE, code);
-        let (stripe, shard) = (layout.stripe(), layout.shard_of(0));
+        let (layout, buffers) = (Layout::new(MAX_SIZE, code), Buffers::default());
+        let (stripe, full) = (layout.stripe(), layout.shard_of(0));
         let (mut at, mut size, mut tree, mut pairs) = (0, 0, Tree::default(), Vec::new());
         let mut writers: Vec<_> = (0..code.pieces()).map(|_| self.store.writer()).collect();
         ordered(
-            stripe + shard * code.pieces(),
-            || take(&mut content, stripe, &mut at),
+            full * code.pieces(),
+            || take(&mut content, stripe, &mut at, &buffers),
             || Coder::new(code),
-            |coder, (offset, bytes)| {
-                let start = offset / stripe as u64 * shard as u64;
-                let shards = coder.encode(&bytes)?.into_iter().map(|shard| (Run::new(start, &shard), shard));
-                Ok((Run::new(offset, &bytes), bytes.len() as u64, shards.collect::<Vec<_>>()))
+            |coder, (offset, mut data)| {
+                let (run, bytes, mut coded) = (Run::new(offset, &data), data.len() as u64, buffers.take());
+                let length = coder.encode(&mut data, &mut coded)?;
+                let start = offset / stripe as u64 * full as u64;
+                let runs = (0..code.pieces()).map(|number| Run::new(start, shard(&data, &coded, length, number)));
+                Ok((run, bytes, runs.collect::<Vec<_>>(), length, data, coded))
             },
-            |(run, bytes, shards)| {
+            |(run, bytes, runs, length, data, coded)| {
                 size += bytes;
                 tree.push(&run, &mut pairs);
                 pairs.clear();
-                let mut pairs = writers.iter_mut().zip(&shards);
-                pairs.try_for_each(|(writer, (run, shard))| writer.push(shard, run, &mut self.room))
+                for (number, (writer, run)) in writers.iter_mut().zip(&runs).enumerate() {
+                    writer.push(shard(&data, &coded, length, number), run, &mut self.room)?;
+                }
+                buffers.give(data);
+                buffers.give(coded);
+                Ok(())
             },
         )?;
         let pieces = writers.into_iter().map(BlobWriter::finish).collect::<Result<_, _>>()?;
@@ -476,8 +513,14 @@ impl Batch<'_> {
 }
 
 /// The next `length` bytes, fewer only at the end, with where they stand; `None` after it.
-fn take(content: &mut impl Read, length: usize, at: &mut u64) -> Result<Option<(u64, Vec<u8>)>, Error> {
-    let mut bytes = Vec::with_capacity(length);
+fn take(
+    content: &mut impl Read,
+    length: usize,
+    at: &mut u64,
+    buffers: &Buffers,
+) -> Result<Option<(u64, Vec<u8>)>, Error> {
+    let mut bytes = buffers.take();
+    bytes.clear();
     content.take(length as u64).read_to_end(&mut bytes)?;
     let offset = *at;
     *at += bytes.len() as u64;

@@ -11,6 +11,21 @@ use std::{
 /// Bytes that items on their way may take together, however many cores there are.
 const IN_FLIGHT: usize = 48 << 20;
 
+/// Buffers that are used again: fresh memory costs as much as what is done with it.
+#[derive(Default)]
+pub(crate) struct Buffers(Mutex<Vec<Vec<u8>>>);
+
+impl Buffers {
+    /// An empty one, or one with what was in it before.
+    pub fn take(&self) -> Vec<u8> {
+        self.0.lock().pop().unwrap_or_default()
+    }
+
+    pub fn give(&self, buffer: Vec<u8>) {
+        self.0.lock().push(buffer);
+    }
+}
+
 /// How many threads compute.
 pub(crate) fn workers() -> usize {
     thread::available_parallelism().map_or(1, usize::from).min(16)

@@ -358,15 +358,15 @@ impl Store {
     ///
     /// If the index cannot be read or written.
     pub fn scrub(&self, mut seen: impl FnMut(u64)) -> Result<Vec<BlobHash>, Error> {
-        let mut damaged = Vec::new();
+        let (mut damaged, mut window) = (Vec::new(), Vec::new());
         for blob in self.inner.index.blobs() {
             let (hash, place, len) = blob?;
             if place == Place::Expected {
                 continue;
             }
-            let read = || {
+            let mut read = || {
                 let blob = self.blob(hash)?;
-                (0..len.div_ceil(WINDOW as u64)).try_for_each(|number| blob.window(number).map(drop))
+                (0..len.div_ceil(WINDOW as u64)).try_for_each(|number| blob.window(number, &mut window))
             };
             match read() {
                 Ok(()) => {}

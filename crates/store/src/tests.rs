@@ -56,7 +56,8 @@ struct Link {
 }
 
 fn node(number: u8) -> Arc<Node> {
-    let folder = tempfile::tempdir().unwrap();
+    // In memory where there is such a place: these tests are not about the disk.
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let store = Store::open(folder.path(), Limits { margin: 0, ..Limits::default() }).unwrap();
     let (way, sent, answers) = (Mutex::new(Way::Honest), AtomicU64::new(0), AtomicU64::new(0));
     Arc::new(Node { id: NodeId([number; 32]), store, way, sent, answers, _folder: folder })

@@ -14,15 +14,20 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-/// Bytes that are read and checked in one go: a node of every tree that is larger.
-pub(crate) const WINDOW: usize = 64 * GROUP;
+/// Bytes that are read and checked in one go: a node of every tree that is larger, and few enough to be in a core's cache when
+/// they are written.
+pub(crate) const WINDOW: usize = 16 * GROUP;
 
-/// After so many bytes written the disk is asked to begin with them, so that the sync at the end is short.
-const FLUSH: u64 = 64 << 20;
+/// Room is taken by as much at once.
+const STEP: u64 = 8 << 20;
 
-/// Bytes that a blob takes, with its tree.
+/// Bytes that are charged for what the index says of a blob: even one without bytes costs something.
+const ENTRY: u64 = 256;
+
+/// Bytes that a blob takes, with its tree and what is known of it.
 pub(crate) fn cost(len: u64) -> u64 {
-    if len <= SMALL as u64 { len } else { len + outboard_len(len) }
+    let tree = if len <= SMALL as u64 { 0 } else { outboard_len(len) };
+    len + tree + ENTRY
 }
 
 /// Where a blob's file stands, and that of its tree.
@@ -61,7 +66,6 @@ struct Files {
     data: File,
     tree: BufWriter<File>,
     names: [Temporary; 2],
-    flushed: u64,
 }
 
 /// A blob whose hash is known at its end.
@@ -105,7 +109,7 @@ impl BlobWriter {
 
     /// Appends bytes whose hashes are known. Room for them is taken from `room`.
     pub fn push(&mut self, bytes: &[u8], run: &Run, room: &mut Reservation) -> Result<(), Error> {
-        room.need(bytes.len() as u64 + outboard_len(bytes.len() as u64) + PAIR as u64, FLUSH)?;
+        room.need(cost(bytes.len() as u64) + outboard_len(bytes.len() as u64) + PAIR as u64, STEP)?;
         self.tree.push(run, &mut self.pairs);
         self.len += bytes.len() as u64;
         if let Body::Memory(memory) = &mut self.body {
@@ -118,17 +122,13 @@ impl BlobWriter {
             let (mut data, tree) = (create(&names[0])?, BufWriter::with_capacity(SMALL, create(&names[1])?));
             data.write_all(memory).map_err(Error::at(&names[0].path))?;
             room.wrote(memory.len() as u64);
-            self.body = Body::Files(Box::new(Files { data, tree, names, flushed: 0 }));
+            self.body = Body::Files(Box::new(Files { data, tree, names }));
         }
         let Body::Files(files) = &mut self.body else { return Ok(()) };
         files.data.write_all(bytes).map_err(Error::at(&files.names[0].path))?;
         files.tree.write_all(&self.pairs).map_err(Error::at(&files.names[1].path))?;
         room.wrote((bytes.len() + self.pairs.len()) as u64);
         self.pairs.clear();
-        if self.len - files.flushed >= FLUSH {
-            start_writing(&files.data, files.flushed..self.len);
-            files.flushed = self.len;
-        }
         Ok(())
     }
 
@@ -146,19 +146,6 @@ impl BlobWriter {
         };
         Ok(Staged { hash, len: self.len, body })
     }
-}
-
-/// A file system may decline; then the sync at the end takes longer.
-fn start_writing(file: &File, range: Range<u64>) {
-    #[cfg(target_os = "linux")]
-    let _ = rustix::fs::fadvise(
-        file,
-        range.start,
-        std::num::NonZeroU64::new(range.end - range.start),
-        rustix::fs::Advice::DontNeed,
-    );
-    #[cfg(not(target_os = "linux"))]
-    let _ = (file, range);
 }
 
 /// A blob on this disk. What is read was checked against the hash, or is not given out.
@@ -202,23 +189,26 @@ impl BlobReader {
         &self.source
     }
 
-    /// Reads what is a node of the tree: a power of two of groups, at a multiple of that.
-    pub(crate) fn node(&self, range: Range<u64>) -> Result<Vec<u8>, Error> {
+    /// Reads what is a node of the tree, and as long as `bytes`: a power of two of groups, at a multiple of that.
+    pub(crate) fn node(&self, start: u64, bytes: &mut [u8]) -> Result<(), Error> {
+        let range = start..start + bytes.len() as u64;
         match &self.source {
-            Source::Memory(bytes) => Ok(bytes[range.start as usize..range.end as usize].to_vec()),
+            Source::Memory(all) => {
+                bytes.copy_from_slice(&all[range.start as usize..range.end as usize]);
+                Ok(())
+            }
             Source::Files([data, tree]) => {
-                let mut bytes = vec![0; (range.end - range.start) as usize];
                 let damaged = |error: io::Error| match error.kind() {
                     io::ErrorKind::UnexpectedEof => Error::Corrupt(self.hash),
                     _ => error.into(),
                 };
-                data.read_exact_at(&mut bytes, range.start).map_err(damaged)?;
+                data.read_exact_at(bytes, range.start).map_err(damaged)?;
                 let pair = |number: u64| {
                     let mut pair = [0; PAIR];
                     tree.read_exact_at(&mut pair, number * PAIR as u64).map(|()| pair)
                 };
-                match matches(self.hash, self.len, range, &bytes, pair).map_err(damaged)? {
-                    true => Ok(bytes),
+                match matches(self.hash, self.len, range, bytes, pair).map_err(damaged)? {
+                    true => Ok(()),
                     false => Err(Error::Corrupt(self.hash)),
                 }
             }
@@ -226,9 +216,10 @@ impl BlobReader {
     }
 
     /// The window of that number: [`WINDOW`] bytes, or what is left at the end.
-    pub(crate) fn window(&self, number: u64) -> Result<Vec<u8>, Error> {
+    pub(crate) fn window(&self, number: u64, bytes: &mut Vec<u8>) -> Result<(), Error> {
         let start = number * WINDOW as u64;
-        self.node(start..(start + WINDOW as u64).min(self.len))
+        bytes.resize((self.len - start).min(WINDOW as u64) as usize, 0);
+        self.node(start, bytes)
     }
 
     /// Bytes of a range, as far as the blob reaches.
@@ -238,11 +229,12 @@ impl BlobReader {
     /// If the disk does not give them, or gives others than were stored.
     pub fn read(&self, range: Range<u64>) -> Result<Vec<u8>, Error> {
         let (start, end) = (range.start.min(self.len), range.end.min(self.len));
-        let mut bytes = Vec::new();
+        let (mut bytes, mut window) = (Vec::new(), Vec::new());
         let mut at = start;
         while at < end {
             let number = at / WINDOW as u64;
-            let (window, first) = (self.window(number)?, number * WINDOW as u64);
+            let first = number * WINDOW as u64;
+            self.window(number, &mut window)?;
             let stop = (first + window.len() as u64).min(end);
             bytes.extend_from_slice(&window[(at - first) as usize..(stop - first) as usize]);
             at = stop;

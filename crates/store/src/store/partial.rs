@@ -2,12 +2,12 @@
 
 use super::{
     Inner,
-    blob::{Source, WINDOW, paths},
+    blob::{Source, paths},
     index::{Place, SMALL},
 };
 use crate::{
     BlobHash, Error,
-    tree::{BLOCK, PAIR, outboard_len},
+    tree::{BLOCK, GROUP, PAIR, outboard_len},
 };
 use bao_tree::{
     BaoTree, ChunkNum, ChunkRanges,
@@ -26,6 +26,9 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+/// Bytes that one answer brings: many, for each costs a question.
+const WINDOW: usize = 64 * GROUP;
 
 /// A blob that is expected. What comes is checked before it touches the disk, and what was there when the process ended is
 /// checked when this is opened: a part is either known to be right or missing.

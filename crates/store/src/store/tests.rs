@@ -217,7 +217,7 @@ fn limits_hold_and_say_what_is_wrong() {
     let error = store.put(&bytes(4, 100_000)[..], Put::default()).unwrap_err();
     assert!(matches!(error, Error::DiskFull { .. }), "{error}");
     let promise = store.promise(local(ObjectId([1; 32])), None, &[(BlobHash([1; 32]), 60_000)]).unwrap_err();
-    assert!(matches!(promise, Error::DiskFull { needed: 60_000, free: 50_000 }), "{promise}");
+    assert!(matches!(promise, Error::DiskFull { needed: 60_256, free: 50_000 }), "{promise}");
     // Nothing of it is left, and nothing was lost.
     let status = store.status().unwrap();
     assert_eq!((status.reserved, status.blobs, status.expected, status.free), (0, 2, 0, 50_000));
