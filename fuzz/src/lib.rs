@@ -5,9 +5,12 @@
 //! and the tests run as they are and damaged.
 
 mod block;
+mod folder;
 #[cfg(feature = "libfuzzer")]
 pub mod harness;
 mod leaf;
+mod manifest;
+mod piece;
 mod proof;
 mod rpc;
 #[cfg(test)]
@@ -15,7 +18,10 @@ mod tests;
 mod transaction;
 
 pub use block::TARGET as BLOCK;
+pub use folder::TARGET as FOLDER;
 pub use leaf::TARGET as LEAF;
+pub use manifest::TARGET as MANIFEST;
+pub use piece::TARGET as PIECE;
 pub use proof::TARGET as PROOF;
 pub use rpc::TARGET as RPC;
 pub use transaction::TARGET as TRANSACTION;

@@ -1,6 +1,6 @@
-use crate::{BLOCK, LEAF, PROOF, RPC, TRANSACTION, Target};
+use crate::{BLOCK, FOLDER, LEAF, MANIFEST, PIECE, PROOF, RPC, TRANSACTION, Target};
 
-const TARGETS: [Target; 5] = [TRANSACTION, BLOCK, RPC, LEAF, PROOF];
+const TARGETS: [Target; 8] = [TRANSACTION, BLOCK, RPC, LEAF, PROOF, MANIFEST, FOLDER, PIECE];
 
 #[test]
 fn seeds_are_taken() {

@@ -15,7 +15,7 @@ use std::{
 };
 
 /// The targets of `stoa-fuzz`.
-const TARGETS: [&str; 5] = ["transaction", "block", "rpc", "leaf", "proof"];
+const TARGETS: [&str; 8] = ["transaction", "block", "rpc", "leaf", "proof", "manifest", "folder", "piece"];
 
 /// Counters on every edge, and the operands of comparisons.
 const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
