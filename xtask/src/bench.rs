@@ -20,6 +20,7 @@ const BENCHMARKS: &[(&str, &str, &[&str])] = &[
         "several validators: latency, throughput, certificates; taking over a state",
         &["network", "sync", LATENCY],
     ),
+    ("store", "large and small objects against the file system, coding against its slowest stage", &["store"]),
 ];
 
 /// A program that is a test: what it measures is simulated time, which the machine has no part in.
