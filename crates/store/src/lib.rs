@@ -57,6 +57,7 @@ mod object;
 mod peer;
 mod pipeline;
 mod placement;
+mod read;
 mod repair;
 mod restore;
 mod seal;

@@ -1,4 +1,4 @@
-use super::*;
+use super::{recovery::list, *};
 use crate::{Code, Kind, ObjectId, Plain, Put, Sealing};
 use proptest::prelude::*;
 use std::{
