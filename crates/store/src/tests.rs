@@ -299,7 +299,7 @@ fn several_who_have_the_same_piece_share_the_work() {
         for to in &all {
             holder(0, &owner, to).peer.keep(root(id), None, blobs.clone()).await.unwrap();
         }
-        *all[1].way.lock() = Way::TurnsBad(1);
+        *all[1].way.lock() = Way::Flipped;
         let holders: Vec<_> = all.iter().map(|to| holder(0, &reader, to)).collect();
         let fetched = fetch(&reader.store, id, &holders, Fetch { lanes: 1, ..quick() }).await.unwrap();
         assert_eq!(content(&reader.store, id).unwrap(), bytes(3, 9_000_000));
@@ -389,7 +389,7 @@ fn who_says_that_he_has_a_piece_is_asked_for_a_part_of_it() {
         for drawn in [0, 7, u64::MAX] {
             check(&*peer, piece, drawn, Duration::from_secs(5)).await.unwrap();
         }
-        for way in [Way::Flipped, Way::Cut, Way::Endless, Way::Slow, Way::Gone] {
+        for way in [Way::Flipped, Way::Cut, Way::Long, Way::Endless, Way::Slow, Way::Gone] {
             *nodes[0].way.lock() = way;
             let report = check(&*peer, piece, 3, Duration::from_secs(5)).await.unwrap_err();
             assert_eq!(report.node, nodes[0].id, "{report}");
@@ -441,6 +441,7 @@ proptest! {
                     prop_assert!(repairs);
                 }
                 Plan::Repair { pieces, reads, writes } => {
+                    prop_assert!(have >= usize::from(k));
                     let missing: Vec<_> = (0..usize::from(n)).filter(|piece| !left.contains(piece)).collect();
                     prop_assert_eq!(&pieces, &missing);
                     let piece = manifest.blobs()[0].1;

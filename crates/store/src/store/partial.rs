@@ -137,16 +137,7 @@ impl Partial {
             return Err(refused(format!("bytes {} to {} are no part that was asked for", range.start, range.end)));
         }
         let tree = BaoTree::new(self.len, BLOCK);
-        let ranges = chunks(&range);
-        let mut rest = Cursor::new(encoded);
-        let items =
-            DecodeResponseIter::new(self.hash.0.into(), tree, &mut rest, &ranges).collect::<Result<Vec<_>, _>>();
-        let items = items.map_err(|error| refused(error.to_string()))?;
-        let over = encoded.len() as u64 - rest.position();
-        if over > 0 {
-            return Err(refused(format!("{over} bytes too many")));
-        }
-        for item in items {
+        for item in decode(self.hash, self.len, &range, encoded).map_err(refused)? {
             match (&self.body, item) {
                 (Body::Memory(memory), BaoContentItem::Leaf(leaf)) => {
                     let (mut memory, start) = (memory.lock(), leaf.offset as usize);

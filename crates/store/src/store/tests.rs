@@ -261,6 +261,20 @@ fn a_promise_of_another_length_is_refused() {
 }
 
 #[test]
+fn a_blob_without_bytes_has_the_hash_of_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let (nothing, some) = (BlobHash::of(&[]), BlobHash([1; 32]));
+    store.promise(local(ObjectId([1; 32])), None, &[(nothing, 0), (some, 0)]).unwrap();
+    let [right, wrong] = [nothing, some].map(|hash| store.partial(hash).unwrap().unwrap());
+    assert!(matches!(wrong.accept(0..0, &[]), Err(Error::Refused { .. })));
+    assert!(wrong.finish().is_err());
+    right.accept(0..0, &[]).unwrap();
+    right.finish().unwrap();
+    assert!(store.has(nothing).unwrap() && !store.has(some).unwrap());
+}
+
+#[test]
 fn a_broken_off_receipt_goes_on_from_what_was_right() {
     let [from, to] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let (source, content) = (open(from.path()), bytes(1, 5_300_000));
