@@ -5,11 +5,14 @@
 //! and the tests run as they are and damaged.
 
 mod block;
+mod folder;
 mod grant;
 #[cfg(feature = "libfuzzer")]
 pub mod harness;
 mod leaf;
+mod manifest;
 mod object;
+mod piece;
 mod proof;
 mod rpc;
 #[cfg(test)]
@@ -17,9 +20,12 @@ mod tests;
 mod transaction;
 
 pub use block::TARGET as BLOCK;
+pub use folder::TARGET as FOLDER;
 pub use grant::TARGET as GRANT;
 pub use leaf::TARGET as LEAF;
+pub use manifest::TARGET as MANIFEST;
 pub use object::TARGET as OBJECT;
+pub use piece::TARGET as PIECE;
 pub use proof::TARGET as PROOF;
 pub use rpc::TARGET as RPC;
 pub use transaction::TARGET as TRANSACTION;

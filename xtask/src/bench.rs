@@ -21,6 +21,7 @@ const BENCHMARKS: &[(&str, &str, &[&str])] = &[
         &["network", "sync", LATENCY],
     ),
     ("privacy", "sealing against the bare cipher, giving out keys against the bare primitives", &["privacy"]),
+    ("store", "large and small objects against the file system, coding against its slowest stage", &["store"]),
 ];
 
 /// A program that is a test: what it measures is simulated time, which the machine has no part in.

@@ -1,0 +1,81 @@
+//! Objects under the hash of what they are: in and out of a node's disk, cut into pieces that any k of n suffice of, on nodes
+//! apart from each other, and made whole again when some are gone.
+//!
+//! ```text
+//!  file ──seal──▶ content ──stripes──▶ n pieces ──place──▶ n nodes          put_file, spread
+//!                    │                    │
+//!                    └─────── hashes ─────┴──▶ manifest ──hash──▶ ObjectId
+//!
+//!  ObjectId ──▶ manifest ──▶ any k pieces ──decode──▶ content ──open──▶ file    fetch, get_to
+//!                    └─────▶ any k pieces ──────────▶ pieces that are gone      plan, repair
+//! ```
+//!
+//! **Names.** An object's id is the hash of its [`Manifest`], which holds the hash of the content and of every piece. All
+//! hashes are BLAKE3, whose tree lets a part be checked without the rest. Whoever has the id needs to believe nobody.
+//!
+//! **What an attacker may do.** A node that keeps pieces may lose them, give wrong ones, old ones, too much, or nothing, or
+//! take its time: [`fetch`] notices each, says who it was, and goes on with others. It cannot read them if the content was
+//! sealed, and nothing that is not sealed leaves for strangers by mistake ([`spread`]). A manifest or folder from anybody
+//! decodes to one value or is refused, within bounds. Somebody for whom this node keeps things may fill his quota and no
+//! more ([`Limits`]).
+//!
+//! **What a disk may do.** It may be full: room is set aside before anything is promised. It may lose power: what was
+//! acknowledged was synced, what was not leaves no trace. It may rot: what is read is compared with its hash, and what is
+//! damaged is made good from other pieces ([`Store::scrub`], [`Store::rebuild`]).
+//!
+//! Nothing here opens a connection. [`Peer`] is what a transport has to offer; the encoding of what it carries is that of
+//! iroh's blobs. Nothing here seals: [`Seal`] is where that is plugged in. Who is paid for keeping pieces is decided behind
+//! [`Peer::keep`].
+//!
+//! ```
+//! use stoa_store::{Code, Limits, Put, Store};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = tempfile::tempdir()?;
+//! let store = Store::open(folder.path(), Limits { margin: 0, ..Limits::default() })?;
+//!
+//! // Four of ten pieces suffice.
+//! let put = Put { code: Some(Code::default()), ..Put::default() };
+//! let id = store.put(&b"what is worth keeping"[..], put)?;
+//! assert_eq!(store.manifest(id)?.blobs().len(), 10);
+//!
+//! let mut content = Vec::new();
+//! store.get(id, &mut content)?;
+//! assert_eq!(content, b"what is worth keeping");
+//! # Ok(())
+//! # }
+//! ```
+
+mod coding;
+mod error;
+mod fetch;
+mod folder;
+mod id;
+mod layout;
+mod manifest;
+mod object;
+mod peer;
+mod pipeline;
+mod placement;
+mod read;
+mod repair;
+mod restore;
+mod seal;
+mod store;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use error::Error;
+pub use fetch::{Fault, Fetch, Fetched, Holder, Report, Spread, check, fetch, fetch_manifest, spread, transit};
+pub use folder::{Entry, EntryKind, Folder, InvalidFolder, MAX_ENTRIES, MAX_FOLDER, MAX_NAME, check_name};
+pub use id::{BlobHash, InvalidId, NodeId, ObjectId, Owner};
+pub use layout::{Code, Layout, MAX_SIZE};
+pub use manifest::{Coding, InvalidManifest, Kind, MAX_MANIFEST, MAX_SEAL, Manifest, Sealing};
+pub use object::{Batch, Put};
+pub use peer::{Answer, Peer, PeerError};
+pub use placement::{Candidate, Domain, NoPlace, Placement, place};
+pub use repair::{Plan, Policy, Repaired, Seen, plan, repair};
+pub use restore::Bounds;
+pub use seal::{Plain, Seal};
+pub use store::{BlobReader, Collected, Found, Kept, Limits, Partial, Root, Status, Store};

@@ -1,0 +1,235 @@
+//! Objects out of a node's disk, and pieces from other pieces.
+
+use crate::{
+    Error, Layout, Manifest, ObjectId, Seal,
+    coding::Coder,
+    pipeline::{Buffers, ordered},
+    store::{BlobReader, BlobWriter, Claim, Root, Store, WINDOW},
+    tree::{Run, Tree},
+};
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+impl Store {
+    /// The manifest of an object.
+    ///
+    /// # Errors
+    ///
+    /// If it is not here.
+    pub fn manifest(&self, id: ObjectId) -> Result<Manifest, Error> {
+        let blob = self.blob(id.manifest())?;
+        Ok(Manifest::verify(id, &blob.read(0..blob.len())?)?)
+    }
+
+    /// Whether enough of an object is here to read it.
+    ///
+    /// # Errors
+    ///
+    /// If the index cannot be read.
+    pub fn is_complete(&self, id: ObjectId) -> Result<bool, Error> {
+        if !self.has(id.manifest())? {
+            return Ok(false);
+        }
+        let manifest = self.manifest(id)?;
+        let mut here = 0;
+        for (hash, _) in manifest.blobs() {
+            here += usize::from(self.has(hash)?);
+        }
+        Ok(here >= manifest.layout().map_or(1, |layout| layout.code().needed()))
+    }
+
+    /// Writes an object's content as it is stored, sealed or not. All that is written has been checked.
+    ///
+    /// # Errors
+    ///
+    /// If it is not here, damaged beyond what the code makes good, or `out` refuses.
+    pub fn get(&self, id: ObjectId, out: impl Write) -> Result<Manifest, Error> {
+        let manifest = self.manifest(id)?;
+        match manifest.layout() {
+            None => copy(&self.blob(manifest.content)?, out)?,
+            Some(layout) => decode(id, &manifest, layout, &self.pieces(id, &manifest)?, out)?,
+        }
+        Ok(manifest)
+    }
+
+    /// Writes an object's content, opened, into a file, which is there whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// See [`Store::get`]; or the seal cannot be opened.
+    pub fn get_to(&self, id: ObjectId, path: &Path, seal: &dyn Seal) -> Result<Manifest, Error> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.part", &id.to_string()[..16]));
+        let part = Part(path.with_file_name(name));
+        let mut file = File::create(&part.0).map_err(Error::at(&part.0))?;
+        let manifest = self.manifest(id)?;
+        {
+            let mut out = seal.open(&manifest.sealing, Box::new(&mut file))?;
+            self.get(id, &mut out)?;
+            out.flush()?;
+        }
+        fs::rename(&part.0, path).map_err(Error::at(path))?;
+        Ok(manifest)
+    }
+
+    /// The pieces that are here, with their numbers, those that need no decoding first.
+    pub(crate) fn pieces(&self, id: ObjectId, manifest: &Manifest) -> Result<Vec<(usize, BlobReader)>, Error> {
+        let mut pieces = Vec::new();
+        for (number, (hash, _)) in manifest.blobs().into_iter().enumerate() {
+            match self.blob(hash) {
+                Ok(blob) => pieces.push((number, blob)),
+                Err(Error::NotHere(_) | Error::Corrupt(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let needed = manifest.layout().map_or(1, |layout| layout.code().needed());
+        if pieces.len() < needed {
+            return Err(Error::TooFewPieces { id, have: pieces.len(), needed });
+        }
+        Ok(pieces)
+    }
+
+    /// Makes pieces of an object from any k that are here, without its content, and keeps them under the roots that keep
+    /// them already or are given.
+    ///
+    /// # Errors
+    ///
+    /// If fewer than k pieces are here, or those that are don't make what the manifest says.
+    pub fn rebuild(&self, id: ObjectId, root: Root, until: Option<u64>, wanted: &[usize]) -> Result<(), Error> {
+        let manifest = self.manifest(id)?;
+        let Some(layout) = manifest.layout() else { return Ok(()) };
+        let (pieces, blobs) = (self.pieces(id, &manifest)?, manifest.blobs());
+        let mut room = self.reservation(root.owner);
+        let mut writers: Vec<_> = wanted.iter().map(|_| self.writer()).collect();
+        let (code, buffers, mut next) = (layout.code(), Buffers::default(), 0);
+        ordered(
+            layout.place_of(0).end as usize * code.pieces(),
+            || {
+                next += 1;
+                Ok((next <= layout.stripes()).then(|| next - 1))
+            },
+            || Coder::new(code),
+            |coder, stripe| {
+                let [mut data, mut coded] = [buffers.take(), buffers.take()];
+                read_stripe(coder, id, &layout, &pieces, stripe, &mut data)?;
+                let length = coder.encode(&mut data, &mut coded)?;
+                let start = layout.place_of(stripe).start;
+                let runs = wanted.iter().map(|number| Run::new(start, shard(&data, &coded, length, *number)));
+                Ok((runs.collect::<Vec<_>>(), length, data, coded))
+            },
+            |(runs, length, data, coded)| {
+                for ((writer, run), number) in writers.iter_mut().zip(&runs).zip(wanted) {
+                    writer.push(shard(&data, &coded, length, *number), run, &mut room)?;
+                }
+                buffers.give(data);
+                buffers.give(coded);
+                Ok(())
+            },
+        )?;
+        let staged = writers.into_iter().map(BlobWriter::finish).collect::<Result<Vec<_>, _>>()?;
+        if staged.iter().zip(wanted).any(|(staged, number)| staged.hash != blobs[*number].0) {
+            return Err(Error::Inconsistent(id));
+        }
+        let blobs = staged.iter().map(|staged| staged.hash).collect();
+        self.commit(staged, &[Claim { root, until, blobs, stamp: None }])
+    }
+}
+
+/// A file that is removed unless it was renamed.
+struct Part(PathBuf);
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// One shard of an encoded stripe.
+pub(crate) fn shard<'a>(data: &'a [u8], coded: &'a [u8], length: usize, number: usize) -> &'a [u8] {
+    let start = number * length;
+    match start.checked_sub(data.len()) {
+        None => &data[start..][..length],
+        Some(start) => &coded[start..][..length],
+    }
+}
+
+fn copy(blob: &BlobReader, mut out: impl Write) -> Result<(), Error> {
+    let (windows, buffers, mut next) = (blob.len().div_ceil(WINDOW as u64), Buffers::default(), 0);
+    ordered(
+        WINDOW,
+        || {
+            next += 1;
+            Ok((next <= windows).then(|| next - 1))
+        },
+        || (),
+        |(), number| {
+            let mut bytes = buffers.take();
+            blob.window(number, &mut bytes).map(|()| bytes)
+        },
+        |bytes| {
+            out.write_all(&bytes)?;
+            buffers.give(bytes);
+            Ok(())
+        },
+    )
+}
+
+/// The data shards of a stripe. A piece that is damaged there is passed over.
+fn read_stripe(
+    coder: &mut Coder,
+    id: ObjectId,
+    layout: &Layout,
+    pieces: &[(usize, BlobReader)],
+    stripe: u64,
+    data: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let numbers: Vec<_> = pieces.iter().map(|(number, _)| *number).collect();
+    let (mut have, start) = (0, layout.place_of(stripe).start);
+    let read = |place: usize, shard: &mut [u8]| match pieces[place].1.node(start, shard) {
+        Ok(()) => {
+            have += 1;
+            Ok(true)
+        }
+        Err(Error::Corrupt(_)) => Ok(false),
+        Err(error) => Err(error),
+    };
+    match coder.decode(&numbers, layout.shard_of(stripe), read, data)? {
+        true => Ok(()),
+        false => Err(Error::TooFewPieces { id, have, needed: layout.code().needed() }),
+    }
+}
+
+fn decode(
+    id: ObjectId,
+    manifest: &Manifest,
+    layout: Layout,
+    pieces: &[(usize, BlobReader)],
+    mut out: impl Write,
+) -> Result<(), Error> {
+    let (mut tree, mut pairs, buffers, mut next) = (Tree::default(), Vec::new(), Buffers::default(), 0);
+    ordered(
+        2 * layout.stripe(),
+        || {
+            next += 1;
+            Ok((next <= layout.stripes()).then(|| next - 1))
+        },
+        || Coder::new(layout.code()),
+        |coder, stripe| {
+            let mut data = buffers.take();
+            read_stripe(coder, id, &layout, pieces, stripe, &mut data)?;
+            let length = layout.content_of(stripe);
+            Ok((Run::new(stripe * layout.stripe() as u64, &data[..length]), length, data))
+        },
+        |(run, length, data)| {
+            tree.push(&run, &mut pairs);
+            pairs.clear();
+            out.write_all(&data[..length])?;
+            buffers.give(data);
+            Ok(())
+        },
+    )?;
+    if tree.finish(&mut pairs) == manifest.content { Ok(()) } else { Err(Error::Inconsistent(id)) }
+}

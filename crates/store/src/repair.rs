@@ -1,0 +1,189 @@
+//! Pieces that are gone, made anew by whoever holds others.
+//!
+//! Every holder of a piece has the manifest, and with it the hashes of all pieces. He watches the others by asking them for a
+//! part of theirs ([`check`](crate::check)). When too few are left he fetches k pieces, **once, however many are missing**,
+//! makes the missing ones, and hands them to new nodes. The owner need not be there and no key is needed: what is rebuilt are
+//! pieces of what was sealed.
+//!
+//! *When* is lazy: a node that is silent for an hour comes back more often than not, and reading k pieces to replace one is the
+//! price of the code. So a silent node counts as lost only after [`Policy::grace`], and repair begins when fewer than
+//! [`Policy::floor`] pieces above k are left. *Who* is decided without a word: every holder computes the same order, and each
+//! waits for those before him to have done it. Two who repair the same make the same pieces.
+
+use crate::{
+    Code, Domain, Error, Fetch, Holder, Manifest, NodeId, ObjectId, Report, Root, Store, fetch, fetch::transit, spread,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// When to repair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Seconds after which a silent node counts as lost.
+    pub grace: u64,
+    /// Repair when fewer than this many pieces above k are left.
+    pub floor: usize,
+    /// Seconds that a holder waits for each one before him.
+    pub turn: u64,
+    /// Bytes that one repair may move.
+    pub traffic: u64,
+}
+
+impl Policy {
+    /// For a code: half a day's grace, and repair when half of the spare pieces are gone.
+    pub fn new(code: Code) -> Self {
+        Self { grace: 12 * 3600, floor: code.spare().div_ceil(2), turn: 600, traffic: u64::MAX }
+    }
+}
+
+/// What is known of one holder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Number of its piece.
+    pub piece: usize,
+    /// Which node.
+    pub node: NodeId,
+    /// What it fails together with.
+    pub domain: Domain,
+    /// When it last proved that it has it, in seconds since 1970.
+    pub at: u64,
+    /// Whether it was caught without it, or with a wrong one, since then.
+    pub caught: bool,
+}
+
+/// What to do about an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// Nothing: enough pieces are there.
+    Fine {
+        /// Pieces that are there.
+        left: usize,
+    },
+    /// It is somebody else's turn; look again then.
+    Wait {
+        /// Seconds since 1970.
+        until: u64,
+    },
+    /// Make these pieces.
+    Repair {
+        /// Their numbers.
+        pieces: Vec<usize>,
+        /// Bytes to fetch.
+        reads: u64,
+        /// Bytes to hand over.
+        writes: u64,
+    },
+    /// Too few pieces are there to make others. Whoever comes back may change it.
+    Lost {
+        /// Pieces that are there.
+        left: usize,
+        /// Pieces that are needed.
+        needed: usize,
+    },
+}
+
+/// Says what `me` should do about an object at `now` (seconds since 1970), from what he has seen of its holders, himself
+/// among them.
+pub fn plan(id: ObjectId, manifest: &Manifest, seen: &[Seen], me: NodeId, policy: &Policy, now: u64) -> Plan {
+    let Some(layout) = manifest.layout() else { return Plan::Fine { left: 1 } };
+    let code = layout.code();
+    let alive = |holder: &&Seen| !holder.caught && now.saturating_sub(holder.at) < policy.grace;
+    let mut left: BTreeMap<usize, BTreeSet<NodeId>> = BTreeMap::new();
+    for holder in seen.iter().filter(alive).filter(|holder| holder.piece < code.pieces()) {
+        left.entry(holder.piece).or_default().insert(holder.node);
+    }
+    if left.len() == code.pieces() || left.len() >= code.needed() + policy.floor.min(code.spare()) {
+        return Plan::Fine { left: left.len() };
+    }
+    if left.len() < code.needed() {
+        return Plan::Lost { left: left.len(), needed: code.needed() };
+    }
+    let pieces: Vec<_> = (0..code.pieces()).filter(|piece| !left.contains_key(piece)).collect();
+    // The order changes with what is missing, so that not the same one does it all.
+    let place = |node: &NodeId| {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&id.0).update(&node.0);
+        pieces.iter().for_each(|piece| {
+            hasher.update(&[*piece as u8]);
+        });
+        *hasher.finalize().as_bytes()
+    };
+    let nodes: BTreeSet<_> = left.values().flatten().copied().collect();
+    let before = nodes.iter().filter(|node| place(node) < place(&me)).count() as u64;
+    // Everyone counts from the moment at which the last of the missing ones was lost.
+    let gone = seen
+        .iter()
+        .filter(|holder| !left.contains_key(&holder.piece))
+        .map(|holder| if holder.caught { holder.at } else { holder.at.saturating_add(policy.grace) });
+    let turn = gone.max().unwrap_or(0).saturating_add(before.saturating_mul(policy.turn));
+    if now < turn {
+        return Plan::Wait { until: turn };
+    }
+    let own = left.values().filter(|nodes| nodes.contains(&me)).count();
+    let reads = code.needed().saturating_sub(own) as u64 * layout.piece();
+    let writes = pieces.len() as u64 * layout.piece();
+    Plan::Repair { pieces, reads, writes }
+}
+
+/// What a repair has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Repaired {
+    /// Bytes that were fetched.
+    pub read: u64,
+    /// Bytes that were handed over.
+    pub written: u64,
+    /// Pieces that are there again, and who has them.
+    pub kept: Vec<(usize, NodeId)>,
+    /// Pieces that the new nodes did not take, and why.
+    pub failed: Vec<(usize, NodeId, crate::PeerError)>,
+    /// What nodes did wrong on the way.
+    pub reports: Vec<Report>,
+}
+
+/// Fetches k pieces, makes those that are missing, and hands them to the nodes that are to have them.
+///
+/// `root` and `until` are what the new nodes promise. If it breaks off, what was fetched waits until `fetch.until` and the next
+/// try goes on from there.
+///
+/// # Errors
+///
+/// [`Error::TooMuchTraffic`] before anything is moved; or fewer than k pieces can be had, they don't make what the manifest
+/// says, or there is no room for them here.
+pub async fn repair(
+    store: &Store,
+    (root, until): (Root, Option<u64>),
+    holders: &[Holder],
+    to: &[Holder],
+    asked: Fetch,
+    policy: &Policy,
+) -> Result<Repaired, Error> {
+    let id = root.object;
+    let manifest = store.manifest(id)?;
+    let Some(layout) = manifest.layout() else { return Err(Error::NotCoded(id)) };
+    let mut here = 0;
+    for (hash, _) in manifest.blobs() {
+        here += usize::from(store.has(hash)?);
+    }
+    let moved = layout.code().needed().saturating_sub(here) + to.len();
+    let needed = layout.piece().saturating_mul(moved as u64);
+    if needed > policy.traffic {
+        return Err(Error::TooMuchTraffic { needed, allowed: policy.traffic });
+    }
+    let fetched = fetch(store, id, holders, asked).await?;
+    let wanted: BTreeSet<_> = to.iter().map(|holder| holder.piece).collect();
+    let wanted: Vec<_> = wanted.into_iter().filter(|piece| *piece < layout.code().pieces()).collect();
+    let making = store.clone();
+    let made = tokio::task::spawn_blocking(move || making.rebuild(id, transit(id), Some(asked.until), &wanted)).await;
+    made.map_err(std::io::Error::other)??;
+    // Whether it may be read by strangers was decided when it was spread first.
+    let spread = spread(store, root, until, to, true).await?;
+    if spread.failed.is_empty() {
+        store.release(transit(id))?;
+    }
+    Ok(Repaired {
+        read: fetched.bytes,
+        written: spread.bytes,
+        kept: spread.kept,
+        failed: spread.failed,
+        reports: fetched.reports,
+    })
+}

@@ -1,0 +1,520 @@
+//! A node's disk.
+//!
+//! ```text
+//! index/         what is here, who keeps it, and blobs of at most 64 KiB
+//! blobs/ab/      longer blobs under their hash, each with its hash tree
+//! partial/       blobs that are expected, as far as they have come
+//! temporary/     blobs whose hash is not known yet; emptied at the start
+//! ```
+//!
+//! **Whatever the index says is on the disk.** A blob is written beside its place, synced, moved there, the folder synced,
+//! and only then does the index take it in, in the same batch as the reason to keep it. A crash in between leaves a file that
+//! the index does not know, which the next start removes. The other way round, the index forgets a blob before its file goes.
+//!
+//! **A blob is kept as long as a [`Root`] keeps it**: somebody's pin, which has no end, or a promise until some time. Objects
+//! share blobs; the last root that goes takes them along. [`Store::collect`] ends what has run out. It reads no clock.
+
+mod blob;
+mod index;
+mod partial;
+mod recovery;
+mod space;
+#[cfg(test)]
+mod tests;
+
+pub use blob::BlobReader;
+pub(crate) use blob::{BlobWriter, Staged, WINDOW};
+pub use index::{Kept, Root};
+pub use partial::Partial;
+pub(crate) use partial::proves;
+pub use space::Limits;
+pub(crate) use space::Reservation;
+
+use crate::{BlobHash, Error, ObjectId, Owner};
+use blob::{Source, StagedBody, cost, paths};
+use index::{Index, Place};
+use parking_lot::Mutex;
+use space::Space;
+use std::{
+    collections::{HashMap, HashSet},
+    fs::{self, File},
+    io,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// A node's disk. Blocking; a clone is the same store.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    blobs: PathBuf,
+    partial: PathBuf,
+    temporary: PathBuf,
+    index: Index,
+    /// Locked while what is kept changes: who has it sees no blob go away.
+    changing: Mutex<()>,
+    space: Arc<Space>,
+    found: Found,
+}
+
+/// What a start has found that was not as it should be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Files that no blob has: what a write left that was broken off.
+    pub leftovers: usize,
+    /// Blobs whose files are gone or have another length. They are expected again.
+    pub lost: Vec<BlobHash>,
+}
+
+/// How full the store is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Objects that are kept, each once for everyone who keeps it.
+    pub roots: u64,
+    /// Blobs that are here.
+    pub blobs: u64,
+    /// Blobs that are expected.
+    pub expected: u64,
+    /// Bytes of all blobs, expected ones as well.
+    pub kept: u64,
+    /// Bytes set aside for what is being written.
+    pub reserved: u64,
+    /// Bytes that can be promised still.
+    pub free: u64,
+    /// Bytes that each owner's objects take.
+    pub owners: HashMap<Owner, u64>,
+}
+
+/// What a collection has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Promises that had run out.
+    pub roots: u64,
+    /// Blobs that nobody keeps any more.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// A root that is to be, with what it keeps.
+pub(crate) struct Claim {
+    pub root: Root,
+    pub until: Option<u64>,
+    pub blobs: Vec<BlobHash>,
+    /// Of the file that it was made of.
+    pub stamp: Option<[u8; 32]>,
+}
+
+fn sync_folder(path: &Path) -> Result<(), Error> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(Error::at(path))
+}
+
+impl Inner {
+    /// Moves the files of a blob to their place.
+    fn install(&self, from: &[PathBuf; 2], to: &[PathBuf; 2]) -> Result<(), Error> {
+        let folder = to[0].parent().unwrap_or(&self.blobs);
+        if !folder.exists() {
+            fs::create_dir_all(folder).map_err(Error::at(folder))?;
+            sync_folder(&self.blobs)?;
+        }
+        // The tree first: where the data are, it is as well.
+        for (from, to) in from.iter().zip(to).rev() {
+            fs::rename(from, to).map_err(Error::at(to))?;
+        }
+        sync_folder(folder)
+    }
+}
+
+impl Store {
+    /// Opens the store in a folder, or creates it there, and removes what broken-off writes have left.
+    ///
+    /// # Errors
+    ///
+    /// If the folder cannot be read or written, another process has it open, or the index is damaged.
+    pub fn open(folder: impl AsRef<Path>, limits: Limits) -> Result<Self, Error> {
+        let folder = folder.as_ref();
+        let part = |name: &str| {
+            let path = folder.join(name);
+            fs::create_dir_all(&path).map_err(Error::at(&path)).map(|()| path)
+        };
+        let [blobs, partial, temporary] = ["blobs", "partial", "temporary"].map(part);
+        let (blobs, partial, temporary) = (blobs?, partial?, temporary?);
+        // Whoever has the index has the folder.
+        let index = Index::open(&folder.join("index"))?;
+        let mut inner = Inner {
+            blobs,
+            partial,
+            temporary,
+            index,
+            changing: Mutex::default(),
+            space: Arc::new(Space::new(folder, limits)),
+            found: Found::default(),
+        };
+        inner.found = inner.recover()?;
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// What the start has found.
+    pub fn found(&self) -> &Found {
+        &self.inner.found
+    }
+
+    /// How full the store is.
+    ///
+    /// # Errors
+    ///
+    /// If the disk cannot be asked.
+    pub fn status(&self) -> Result<Status, Error> {
+        let (kept, reserved, free) = self.inner.space.figures()?;
+        let mut status = Status { kept, reserved, free, owners: self.inner.space.owners(), ..Status::default() };
+        for blob in self.inner.index.blobs() {
+            match blob?.1 {
+                Place::Expected => status.expected += 1,
+                _ => status.blobs += 1,
+            }
+        }
+        status.roots = self.inner.index.roots().count() as u64;
+        Ok(status)
+    }
+
+    /// Every reason to keep something.
+    ///
+    /// # Errors
+    ///
+    /// If the index cannot be read.
+    pub fn roots(&self) -> impl Iterator<Item = Result<(Root, Kept), Error>> {
+        self.inner.index.roots()
+    }
+
+    /// Whether the whole blob is here.
+    ///
+    /// # Errors
+    ///
+    /// If the index cannot be read.
+    pub fn has(&self, hash: BlobHash) -> Result<bool, Error> {
+        Ok(matches!(self.inner.index.blob(hash)?, Some((Place::Small | Place::File, _))))
+    }
+
+    /// Opens a blob.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotHere`] if it is not here, whole; or the disk refuses.
+    pub fn blob(&self, hash: BlobHash) -> Result<BlobReader, Error> {
+        let index = &self.inner.index;
+        let (len, source) = match index.blob(hash)? {
+            None | Some((Place::Expected, _)) => return Err(Error::NotHere(hash)),
+            Some((Place::Small, len)) => (len, Source::Memory(index.small(hash)?.ok_or(Error::NotHere(hash))?)),
+            Some((Place::File, len)) => {
+                let open = |path: PathBuf| {
+                    File::open(&path).map_err(|error| match error.kind() {
+                        io::ErrorKind::NotFound => Error::NotHere(hash),
+                        _ => Error::at(&path)(error),
+                    })
+                };
+                let [data, tree] = paths(&self.inner.blobs, hash);
+                (len, Source::Files([open(data)?, open(tree)?]))
+            }
+        };
+        BlobReader::new(hash, len, source)
+    }
+
+    /// Writes a range of a blob, rounded to 16 KiB, with the hashes that prove it to whoever knows the blob's hash and
+    /// length: the encoding of bao over groups of 16 KiB, without the length, as iroh's blobs have it.
+    ///
+    /// # Errors
+    ///
+    /// If the blob is not here or damaged, or `out` refuses.
+    pub fn encode(&self, hash: BlobHash, range: Range<u64>, out: impl io::Write) -> Result<(), Error> {
+        let blob = self.blob(hash)?;
+        partial::encode(hash, blob.len(), blob.source(), &range, out)
+    }
+
+    /// Promises to keep blobs for an object until `until` (seconds since 1970; `None`: for ever), whether they are here
+    /// already or not. The manifest of the object should be among them. The room is set aside when this returns: whatever
+    /// happens on this disk, they will fit.
+    ///
+    /// A root that is there already keeps what it kept as well, and until the later of both times.
+    ///
+    /// # Errors
+    ///
+    /// If there is no room, or too little for this owner.
+    pub fn promise(&self, root: Root, until: Option<u64>, blobs: &[(BlobHash, u64)]) -> Result<(), Error> {
+        let mut room = self.reservation(root.owner);
+        let (index, _changing) = (&self.inner.index, self.inner.changing.lock());
+        let (mut change, mut seen) = (index.change(), HashSet::new());
+        let (mut new, mut owned, mut fresh) = (0, 0, Vec::new());
+        for &(hash, len) in blobs {
+            if len > crate::MAX_SIZE {
+                return Err(Error::TooLarge);
+            }
+            if !seen.insert(hash) {
+                continue;
+            }
+            match index.blob(hash)? {
+                Some((_, known)) if known != len => return Err(Error::Length { expected: known, came: len }),
+                Some(_) => {}
+                None => {
+                    room.grow(cost(len))?;
+                    change.put_blob(hash, Place::Expected, len);
+                    new += cost(len);
+                    fresh.push((hash, len));
+                }
+            }
+            if !index.has_edge(root, hash)? {
+                change.put_edge(root, hash, len);
+                owned += cost(len);
+            }
+        }
+        // What is here already costs the owner as much as what is not.
+        self.inner.space.allow(root.owner, owned - new.min(owned))?;
+        let old = index.root(root)?;
+        change.put_root(root, later(old, until, owned));
+        let made = fresh.iter().try_for_each(|(hash, len)| partial::allocate(&self.inner.partial, *hash, *len));
+        if let Err(error) = made.and_then(|()| change.commit()) {
+            fresh.iter().for_each(|(hash, _)| partial::discard(&self.inner.partial, *hash));
+            return Err(error);
+        }
+        self.inner.space.keep(new as i64);
+        for (hash, len) in fresh {
+            self.inner.space.expect(hash, self.inner.outstanding(hash, len));
+        }
+        self.inner.space.charge(root.owner, owned as i64);
+        Ok(())
+    }
+
+    /// Opens a promised blob to be filled; `None` if it is here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotHere`] if it was never promised.
+    pub fn partial(&self, hash: BlobHash) -> Result<Option<Partial>, Error> {
+        match self.inner.index.blob(hash)? {
+            None => Err(Error::NotHere(hash)),
+            Some((Place::Expected, len)) => Partial::open(self.inner.clone(), hash, len).map(Some),
+            Some(_) => Ok(None),
+        }
+    }
+
+    /// Keeps the encoded manifest of an object under a root of it.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not what the id stands for, or there is no room.
+    pub fn keep_manifest(&self, root: Root, until: Option<u64>, bytes: &[u8]) -> Result<(), Error> {
+        crate::Manifest::verify(root.object, bytes)?;
+        let mut room = self.reservation(root.owner);
+        let mut writer = self.writer();
+        writer.push(bytes, &crate::tree::Run::new(0, bytes), &mut room)?;
+        let staged = writer.finish()?;
+        let blobs = vec![staged.hash];
+        self.commit(vec![staged], &[Claim { root, until, blobs, stamp: None }])
+    }
+
+    /// Ends somebody's reason to keep an object, and removes what nobody keeps any more. Whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// If the index cannot be read or written.
+    pub fn release(&self, root: Root) -> Result<bool, Error> {
+        let (index, _changing) = (&self.inner.index, self.inner.changing.lock());
+        let known = index.root(root)?.is_some();
+        if known {
+            self.inner.end(index, &[root])?;
+        }
+        Ok(known)
+    }
+
+    /// Ends the promises that have run out by `now` (seconds since 1970), and removes what nobody keeps any more.
+    ///
+    /// # Errors
+    ///
+    /// If the index cannot be read or written.
+    pub fn collect(&self, now: u64) -> Result<Collected, Error> {
+        let (index, _changing) = (&self.inner.index, self.inner.changing.lock());
+        let over = |kept: &Kept| kept.until.is_some_and(|until| until <= now);
+        let all = index.roots().collect::<Result<Vec<_>, _>>()?;
+        let over: Vec<_> = all.into_iter().filter(|(_, kept)| over(kept)).map(|(root, _)| root).collect();
+        let collected = self.inner.end(index, &over)?;
+        let mut change = index.change();
+        for stamp in index.stamps() {
+            let (stamp, object) = stamp?;
+            if index.blob(object.manifest())?.is_none() {
+                change.remove_stamp(stamp);
+            }
+        }
+        change.commit()?;
+        Ok(collected)
+    }
+
+    /// Reads everything and compares it with its hash. What is damaged is removed and expected again, with its room and
+    /// everybody's reason to keep it, so that it can be fetched anew. `seen` is told the bytes that each blob had.
+    ///
+    /// # Errors
+    ///
+    /// If the index cannot be read or written.
+    pub fn scrub(&self, mut seen: impl FnMut(u64)) -> Result<Vec<BlobHash>, Error> {
+        let (mut damaged, mut window) = (Vec::new(), Vec::new());
+        for blob in self.inner.index.blobs() {
+            let (hash, place, len) = blob?;
+            if place == Place::Expected {
+                continue;
+            }
+            let mut read = || {
+                let blob = self.blob(hash)?;
+                (0..len.div_ceil(WINDOW as u64)).try_for_each(|number| blob.window(number, &mut window))
+            };
+            match read() {
+                Ok(()) => {}
+                Err(_) if !self.has(hash)? => continue,
+                Err(_) => {
+                    let (index, _changing) = (&self.inner.index, self.inner.changing.lock());
+                    self.inner.lose(index, hash, place, len)?;
+                    damaged.push(hash);
+                }
+            }
+            seen(len);
+        }
+        Ok(damaged)
+    }
+
+    /// What was made of a file, by how it was.
+    pub(crate) fn stamped(&self, stamp: &[u8; 32]) -> Result<Option<ObjectId>, Error> {
+        self.inner.index.stamp(stamp)
+    }
+
+    /// Sets no room aside yet.
+    pub(crate) fn reservation(&self, owner: Owner) -> Reservation {
+        Reservation::new(&self.inner.space, owner)
+    }
+
+    /// A blob whose hash is known at its end.
+    pub(crate) fn writer(&self) -> BlobWriter {
+        BlobWriter::new(&self.inner.temporary)
+    }
+
+    /// Takes blobs in, each with the roots that keep it. The disk has them, and the roots, when this returns, or it has
+    /// neither.
+    pub(crate) fn commit(&self, staged: Vec<Staged>, claims: &[Claim]) -> Result<(), Error> {
+        for blob in &staged {
+            if let StagedBody::Files(files) = &blob.body {
+                for (file, name) in files.iter() {
+                    file.sync_data().map_err(Error::at(&name.path))?;
+                }
+            }
+        }
+        let (index, _changing) = (&self.inner.index, self.inner.changing.lock());
+        let mut change = index.change();
+        let (mut kept, mut arrived, mut lens) = (0, Vec::new(), HashMap::new());
+        for Staged { hash, len, body } in staged {
+            let known = match lens.insert(hash, len) {
+                Some(_) => continue,
+                None => index.blob(hash)?,
+            };
+            match known {
+                Some((Place::Small | Place::File, _)) => continue,
+                Some((Place::Expected, _)) => arrived.push(hash),
+                None => kept += cost(len),
+            }
+            let place = match body {
+                StagedBody::Memory(bytes) => {
+                    change.put_small(hash, bytes);
+                    Place::Small
+                }
+                StagedBody::Files(files) => {
+                    let from = [&files[0].1.path, &files[1].1.path].map(Clone::clone);
+                    self.inner.install(&from, &paths(&self.inner.blobs, hash))?;
+                    Place::File
+                }
+            };
+            change.put_blob(hash, place, len);
+        }
+        let mut charges = Vec::new();
+        for Claim { root, until, blobs, stamp } in claims {
+            let (mut owned, mut seen) = (0, HashSet::new());
+            for hash in blobs {
+                let len = match lens.get(hash) {
+                    Some(len) => *len,
+                    None => index.blob(*hash)?.ok_or(Error::NotHere(*hash))?.1,
+                };
+                if seen.insert(hash) && !index.has_edge(*root, *hash)? {
+                    change.put_edge(*root, *hash, len);
+                    owned += cost(len);
+                }
+            }
+            change.put_root(*root, later(index.root(*root)?, *until, owned));
+            charges.push((root.owner, owned as i64));
+            if let Some(stamp) = stamp {
+                change.put_stamp(*stamp, root.object);
+            }
+        }
+        change.commit()?;
+        self.inner.space.keep(kept as i64);
+        for hash in arrived {
+            self.inner.space.settle(hash);
+            partial::discard(&self.inner.partial, hash);
+        }
+        charges.into_iter().for_each(|(owner, bytes)| self.inner.space.charge(owner, bytes));
+        Ok(())
+    }
+}
+
+/// A root that keeps `more` bytes than before, until the later of both times.
+fn later(old: Option<Kept>, until: Option<u64>, more: u64) -> Kept {
+    match old {
+        None => Kept { until, bytes: more },
+        Some(old) => Kept { until: old.until.zip(until).map(|(old, new)| old.max(new)), bytes: old.bytes + more },
+    }
+}
+
+impl Inner {
+    /// Ends roots, then removes the blobs that no other keeps.
+    fn end(&self, index: &Index, roots: &[Root]) -> Result<Collected, Error> {
+        let gone: HashSet<_> = roots.iter().copied().collect();
+        let (mut change, mut blobs, mut charges) = (index.change(), HashMap::new(), Vec::new());
+        for root in &gone {
+            for edge in index.edges(*root) {
+                let (hash, len) = edge?;
+                change.remove_edge(*root, hash);
+                blobs.insert(hash, len);
+            }
+            let bytes = index.root(*root)?.map_or(0, |kept| kept.bytes);
+            change.remove_root(*root);
+            charges.push((root.owner, -(bytes as i64)));
+        }
+        let mut collected = Collected { roots: gone.len() as u64, ..Collected::default() };
+        let mut files = Vec::new();
+        for (hash, len) in blobs {
+            let others = index.holders(hash).map(|holder| holder.map(|root| !gone.contains(&root)));
+            if others.collect::<Result<Vec<_>, _>>()?.contains(&true) {
+                continue;
+            }
+            let Some((place, _)) = index.blob(hash)? else { continue };
+            change.remove_blob(hash, place);
+            collected.blobs += 1;
+            collected.bytes += cost(len);
+            files.push((hash, place));
+        }
+        change.commit()?;
+        for (hash, place) in files {
+            self.remove_files(hash, place);
+            self.space.settle(hash);
+        }
+        self.space.keep(-(collected.bytes as i64));
+        charges.into_iter().for_each(|(owner, bytes)| self.space.charge(owner, bytes));
+        Ok(collected)
+    }
+
+    fn remove_files(&self, hash: BlobHash, place: Place) {
+        match place {
+            Place::Small => {}
+            // If it fails, the next start does it.
+            Place::File => paths(&self.blobs, hash).iter().for_each(|path| drop(fs::remove_file(path))),
+            Place::Expected => partial::discard(&self.partial, hash),
+        }
+    }
+}

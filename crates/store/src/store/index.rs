@@ -1,0 +1,260 @@
+//! What the store knows of itself: which blobs are here, who keeps them and until when.
+//!
+//! ```text
+//! blobs   hash                      → where u8, length u64
+//! small   hash                      → the bytes of a blob of at most 64 KiB
+//! roots   object 32, owner 32       → until u64, bytes u64
+//! edges   object, owner, hash       → length u64        what a root keeps
+//! held    hash, object, owner       → nothing           by what roots a blob is kept
+//! stamps  how a file was            → object            what was made of it
+//! ```
+//!
+//! A log-structured store (`fjall`) takes each change as one batch, which the disk has when the call returns or which was
+//! never made. Small blobs stand in it as well: a hundred thousand files of 4 KiB cost more than what is in them.
+
+use crate::{BlobHash, Error, ObjectId, Owner};
+use fjall::{
+    Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, OwnedWriteBatch as WriteBatch, PersistMode,
+};
+use std::path::Path;
+
+/// Blobs up to this length stand in the index.
+pub(crate) const SMALL: usize = 64 << 10;
+
+/// A pin has no end.
+pub(crate) const FOR_EVER: u64 = u64::MAX;
+
+/// Somebody's reason to keep an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Root {
+    /// What is kept.
+    pub object: ObjectId,
+    /// For whom.
+    pub owner: Owner,
+}
+
+impl Root {
+    fn key(self) -> [u8; 64] {
+        let mut key = [0; 64];
+        key[..32].copy_from_slice(&self.object.0);
+        key[32..].copy_from_slice(&self.owner.0);
+        key
+    }
+
+    fn from_key(key: &[u8]) -> Option<Self> {
+        let key: [u8; 64] = key.try_into().ok()?;
+        let (object, owner) = key.split_at(32);
+        Some(Self { object: ObjectId(object.try_into().ok()?), owner: Owner(owner.try_into().ok()?) })
+    }
+}
+
+/// Until when and how much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Seconds since 1970; `None` for ever.
+    pub until: Option<u64>,
+    /// Bytes that are kept for it.
+    pub bytes: u64,
+}
+
+/// Where a blob is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the index.
+    Small,
+    /// In a file.
+    File,
+    /// Not here yet: there is room for it.
+    Expected,
+}
+
+#[derive(Clone)]
+pub(crate) struct Index {
+    database: Database,
+    blobs: Keyspace,
+    small: Keyspace,
+    roots: Keyspace,
+    edges: Keyspace,
+    held: Keyspace,
+    stamps: Keyspace,
+}
+
+/// One change, which happens whole or not at all.
+pub(crate) struct Change<'a> {
+    index: &'a Index,
+    batch: WriteBatch,
+}
+
+fn number(bytes: &[u8], what: &'static str) -> Result<u64, Error> {
+    bytes.try_into().map(u64::from_be_bytes).map_err(|_| Error::Damaged(what))
+}
+
+impl Index {
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        let database = Database::builder(folder)
+            // With more, the first of them spins for as long as another compacts.
+            .worker_threads(1)
+            // What is sealed does not get smaller.
+            .journal_compression(fjall::CompressionType::None)
+            .open()
+            .map_err(|error| match error {
+                fjall::Error::Locked => Error::InUse(folder.to_owned()),
+                other => other.into(),
+            })?;
+        let plain = |name| database.keyspace(name, KeyspaceCreateOptions::default);
+        let separated = KvSeparationOptions::default().compression(fjall::CompressionType::None);
+        // Values of that size are not rewritten when their keys are compacted.
+        let large = KeyspaceCreateOptions::default().with_kv_separation(Some(separated)).max_memtable_size(16 << 20);
+        Ok(Self {
+            blobs: plain("blobs")?,
+            small: database.keyspace("small", || large)?,
+            roots: plain("roots")?,
+            edges: plain("edges")?,
+            held: plain("held")?,
+            stamps: plain("stamps")?,
+            database,
+        })
+    }
+
+    pub fn change(&self) -> Change<'_> {
+        Change { index: self, batch: self.database.batch().durability(Some(PersistMode::SyncAll)) }
+    }
+
+    pub fn blob(&self, hash: BlobHash) -> Result<Option<(Place, u64)>, Error> {
+        self.blobs.get(hash.0)?.map(|value| place(&value)).transpose()
+    }
+
+    pub fn small(&self, hash: BlobHash) -> Result<Option<fjall::Slice>, Error> {
+        Ok(self.small.get(hash.0)?)
+    }
+
+    pub fn root(&self, root: Root) -> Result<Option<Kept>, Error> {
+        self.roots.get(root.key())?.map(|value| kept(&value)).transpose()
+    }
+
+    /// Every blob.
+    pub fn blobs(&self) -> impl Iterator<Item = Result<(BlobHash, Place, u64), Error>> {
+        self.blobs.iter().map(|entry| {
+            let (key, value) = entry.into_inner()?;
+            let hash = BlobHash(key[..].try_into().map_err(|_| Error::Damaged("a blob's key"))?);
+            let (place, length) = place(&value)?;
+            Ok((hash, place, length))
+        })
+    }
+
+    /// Every reason to keep something.
+    pub fn roots(&self) -> impl Iterator<Item = Result<(Root, Kept), Error>> {
+        self.roots.iter().map(|entry| {
+            let (key, value) = entry.into_inner()?;
+            Ok((Root::from_key(&key).ok_or(Error::Damaged("a root's key"))?, kept(&value)?))
+        })
+    }
+
+    /// What a root keeps, with lengths.
+    pub fn edges(&self, root: Root) -> impl Iterator<Item = Result<(BlobHash, u64), Error>> {
+        self.edges.prefix(root.key()).map(|entry| {
+            let (key, value) = entry.into_inner()?;
+            let hash = key.get(64..).and_then(|hash| hash.try_into().ok()).ok_or(Error::Damaged("an edge"))?;
+            Ok((BlobHash(hash), number(&value, "an edge")?))
+        })
+    }
+
+    pub fn has_edge(&self, root: Root, hash: BlobHash) -> Result<bool, Error> {
+        Ok(self.edges.contains_key([&root.key()[..], &hash.0].concat())?)
+    }
+
+    /// What was made of a file.
+    pub fn stamp(&self, stamp: &[u8; 32]) -> Result<Option<ObjectId>, Error> {
+        let id = |id: fjall::Slice| id[..].try_into().map(ObjectId).map_err(|_| Error::Damaged("a stamp"));
+        self.stamps.get(stamp)?.map(id).transpose()
+    }
+
+    /// Every file of which something was made.
+    pub fn stamps(&self) -> impl Iterator<Item = Result<(fjall::Slice, ObjectId), Error>> {
+        self.stamps.iter().map(|entry| {
+            let (key, id) = entry.into_inner()?;
+            Ok((key, ObjectId(id[..].try_into().map_err(|_| Error::Damaged("a stamp"))?)))
+        })
+    }
+
+    /// By what a blob is kept.
+    pub fn holders(&self, hash: BlobHash) -> impl Iterator<Item = Result<Root, Error>> {
+        self.held.prefix(hash.0).map(|entry| {
+            let key = entry.key()?;
+            key.get(32..).and_then(Root::from_key).ok_or(Error::Damaged("a holder"))
+        })
+    }
+}
+
+fn place(value: &[u8]) -> Result<(Place, u64), Error> {
+    let (place, length) = value.split_first().ok_or(Error::Damaged("a blob"))?;
+    let place = match place {
+        0 => Place::Small,
+        1 => Place::File,
+        2 => Place::Expected,
+        _ => return Err(Error::Damaged("a blob's place")),
+    };
+    Ok((place, number(length, "a blob's length")?))
+}
+
+fn kept(value: &[u8]) -> Result<Kept, Error> {
+    let (until, bytes) = value.split_at_checked(8).ok_or(Error::Damaged("a root"))?;
+    let until = number(until, "a root")?;
+    Ok(Kept { until: (until != FOR_EVER).then_some(until), bytes: number(bytes, "a root")? })
+}
+
+impl Change<'_> {
+    pub fn put_blob(&mut self, hash: BlobHash, place: Place, length: u64) {
+        let mut value = [0; 9];
+        value[0] = match place {
+            Place::Small => 0,
+            Place::File => 1,
+            Place::Expected => 2,
+        };
+        value[1..].copy_from_slice(&length.to_be_bytes());
+        self.batch.insert(&self.index.blobs, hash.0, value);
+    }
+
+    pub fn put_small(&mut self, hash: BlobHash, bytes: Vec<u8>) {
+        self.batch.insert(&self.index.small, hash.0, bytes);
+    }
+
+    pub fn remove_blob(&mut self, hash: BlobHash, place: Place) {
+        self.batch.remove(&self.index.blobs, hash.0);
+        if place == Place::Small {
+            self.batch.remove(&self.index.small, hash.0);
+        }
+    }
+
+    pub fn put_root(&mut self, root: Root, kept: Kept) {
+        let value = [kept.until.unwrap_or(FOR_EVER).to_be_bytes(), kept.bytes.to_be_bytes()].concat();
+        self.batch.insert(&self.index.roots, root.key(), value);
+    }
+
+    pub fn put_stamp(&mut self, stamp: [u8; 32], object: ObjectId) {
+        self.batch.insert(&self.index.stamps, stamp, object.0);
+    }
+
+    pub fn remove_stamp(&mut self, stamp: fjall::Slice) {
+        self.batch.remove(&self.index.stamps, stamp);
+    }
+
+    pub fn remove_root(&mut self, root: Root) {
+        self.batch.remove(&self.index.roots, root.key());
+    }
+
+    pub fn put_edge(&mut self, root: Root, hash: BlobHash, length: u64) {
+        self.batch.insert(&self.index.edges, [&root.key()[..], &hash.0].concat(), length.to_be_bytes());
+        self.batch.insert(&self.index.held, [&hash.0[..], &root.key()].concat(), []);
+    }
+
+    pub fn remove_edge(&mut self, root: Root, hash: BlobHash) {
+        self.batch.remove(&self.index.edges, [&root.key()[..], &hash.0].concat());
+        self.batch.remove(&self.index.held, [&hash.0[..], &root.key()].concat());
+    }
+
+    /// Returns when the disk has it.
+    pub fn commit(self) -> Result<(), Error> {
+        Ok(self.batch.commit()?)
+    }
+}

@@ -1,0 +1,258 @@
+//! A blob that comes in parts, from anybody, in any order.
+
+use super::{
+    Inner,
+    blob::{Source, paths},
+    index::{Place, SMALL},
+};
+use crate::{
+    BlobHash, Error,
+    tree::{BLOCK, GROUP, PAIR, outboard_len},
+};
+use bao_tree::{
+    BaoTree, ChunkNum, ChunkRanges,
+    io::{
+        BaoContentItem,
+        outboard::{PostOrderMemOutboard, PostOrderOutboard},
+        sync::{DecodeResponseIter, encode_ranges_validated, valid_ranges},
+    },
+};
+use parking_lot::Mutex;
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{Cursor, Write},
+    ops::Range,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Bytes that one answer brings: many, for each costs a question.
+const WINDOW: usize = 64 * GROUP;
+
+/// A blob that is expected. What comes is checked before it touches the disk, and what was there when the process ended is
+/// checked when this is opened: a part is either known to be right or missing.
+pub struct Partial {
+    inner: Arc<Inner>,
+    hash: BlobHash,
+    len: u64,
+    body: Body,
+    /// Which windows are here.
+    here: Mutex<Vec<bool>>,
+}
+
+enum Body {
+    Memory(Mutex<Vec<u8>>),
+    Files([File; 2]),
+}
+
+/// Chunks of a range of bytes.
+fn chunks(range: &Range<u64>) -> ChunkRanges {
+    ChunkRanges::from(ChunkNum::full_chunks(range.start)..ChunkNum::chunks(range.end))
+}
+
+/// Where the parts of a blob stand.
+pub(super) fn partial_paths(folder: &Path, hash: BlobHash) -> [PathBuf; 2] {
+    let name = hash.to_string();
+    [folder.join(&name), folder.join(name + ".tree")]
+}
+
+/// Makes the files of an expected blob, with all the room that they will take where the file system can say so.
+pub(super) fn allocate(folder: &Path, hash: BlobHash, len: u64) -> Result<(), Error> {
+    if len <= SMALL as u64 {
+        return Ok(());
+    }
+    for (path, len) in partial_paths(folder, hash).into_iter().zip([len, outboard_len(len)]) {
+        let open = || {
+            let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path)?;
+            #[cfg(target_os = "linux")]
+            match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, len) {
+                Ok(()) => return Ok(()),
+                Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}
+                Err(error) => return Err(error.into()),
+            }
+            file.set_len(len)
+        };
+        open().map_err(Error::at(&path))?;
+    }
+    Ok(())
+}
+
+impl Partial {
+    pub(super) fn open(inner: Arc<Inner>, hash: BlobHash, len: u64) -> Result<Self, Error> {
+        let windows = len.div_ceil(WINDOW as u64).max(1) as usize;
+        if len <= SMALL as u64 {
+            let body = Body::Memory(Mutex::default());
+            return Ok(Self { inner, hash, len, body, here: Mutex::new(vec![false; windows]) });
+        }
+        allocate(&inner.partial, hash, len)?;
+        let open = |path: &PathBuf| OpenOptions::new().read(true).write(true).open(path).map_err(Error::at(path));
+        let [data, tree] = partial_paths(&inner.partial, hash);
+        let (data, tree) = (open(&data)?, open(&tree)?);
+        let mut valid = ChunkRanges::empty();
+        let outboard = PostOrderOutboard { root: hash.0.into(), tree: BaoTree::new(len, BLOCK), data: &tree };
+        for range in valid_ranges(outboard, &data, &ChunkRanges::all()) {
+            valid |= ChunkRanges::from(range?);
+        }
+        let is_here = |window: usize| valid.is_superset(&chunks(&range_of(len, window)));
+        let here = Mutex::new((0..windows).map(is_here).collect());
+        Ok(Self { inner, hash, len, body: Body::Files([data, tree]), here })
+    }
+
+    /// Which blob.
+    pub fn hash(&self) -> BlobHash {
+        self.hash
+    }
+
+    /// Bytes of the whole blob.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether the blob has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The ranges that are missing, each of which one answer may bring: at most 1 MiB long.
+    pub fn missing(&self) -> Vec<Range<u64>> {
+        let here = self.here.lock();
+        here.iter().enumerate().filter(|(_, here)| !**here).map(|(number, _)| range_of(self.len, number)).collect()
+    }
+
+    /// Bytes that are here.
+    pub fn received(&self) -> u64 {
+        self.len - self.missing().iter().map(|range| range.end - range.start).sum::<u64>()
+    }
+
+    /// Takes one of the [missing](Self::missing) ranges in the encoding that [`Store::encode`](super::Store::encode) gives.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] if the bytes are not the blob's, too few or too many; nothing of them is kept then.
+    pub fn accept(&self, range: Range<u64>, encoded: &[u8]) -> Result<(), Error> {
+        let refused = |why: String| Error::Refused { hash: self.hash, why };
+        let number = (range.start / WINDOW as u64) as usize;
+        if range != range_of(self.len, number) {
+            return Err(refused(format!("bytes {} to {} are no part that was asked for", range.start, range.end)));
+        }
+        let tree = BaoTree::new(self.len, BLOCK);
+        for item in decode(self.hash, self.len, &range, encoded).map_err(refused)? {
+            match (&self.body, item) {
+                (Body::Memory(memory), BaoContentItem::Leaf(leaf)) => {
+                    let (mut memory, start) = (memory.lock(), leaf.offset as usize);
+                    memory.resize(self.len as usize, 0);
+                    memory[start..start + leaf.data.len()].copy_from_slice(&leaf.data);
+                }
+                (Body::Files([data, _]), BaoContentItem::Leaf(leaf)) => data.write_all_at(&leaf.data, leaf.offset)?,
+                (Body::Files([_, file]), BaoContentItem::Parent(parent)) => {
+                    if let Some(offset) = tree.post_order_offset(parent.node) {
+                        let (left, right) = parent.pair;
+                        let pair = [*left.as_bytes(), *right.as_bytes()].concat();
+                        file.write_all_at(&pair, offset.value() * PAIR as u64)?;
+                    }
+                }
+                (Body::Memory(_), BaoContentItem::Parent(_)) => {}
+            }
+        }
+        self.here.lock()[number] = true;
+        Ok(())
+    }
+
+    /// Keeps the blob: the disk has it when this returns.
+    ///
+    /// # Errors
+    ///
+    /// If a part is missing, or the disk refuses.
+    pub fn finish(self) -> Result<(), Error> {
+        if let Some(missing) = self.missing().first() {
+            let why = format!("bytes {} to {} are missing", missing.start, missing.end);
+            return Err(Error::Refused { hash: self.hash, why });
+        }
+        let (index, _changing) = (&self.inner.index, self.inner.changing.lock());
+        match index.blob(self.hash)? {
+            None => return Err(Error::NotHere(self.hash)),
+            Some((Place::Expected, _)) => {}
+            // Another one who filled it was faster.
+            Some(_) => return Ok(()),
+        }
+        let mut change = index.change();
+        let place = match &self.body {
+            Body::Memory(memory) => {
+                change.put_small(self.hash, std::mem::take(&mut *memory.lock()));
+                Place::Small
+            }
+            Body::Files(files) => {
+                let from = partial_paths(&self.inner.partial, self.hash);
+                let to = paths(&self.inner.blobs, self.hash);
+                for (file, path) in files.iter().zip(&from) {
+                    file.sync_data().map_err(Error::at(path))?;
+                }
+                self.inner.install(&from, &to)?;
+                Place::File
+            }
+        };
+        change.put_blob(self.hash, place, self.len);
+        change.commit()?;
+        self.inner.space.settle(self.hash);
+        Ok(())
+    }
+}
+
+/// The parts of an answer, all of them checked, or what is wrong with it.
+fn decode(hash: BlobHash, len: u64, range: &Range<u64>, encoded: &[u8]) -> Result<Vec<BaoContentItem>, String> {
+    // Of nothing there is no part that would be compared.
+    if len == 0 && hash != BlobHash::of(&[]) {
+        return Err("it has no bytes, but the hash of some".into());
+    }
+    let (tree, ranges, mut rest) = (BaoTree::new(len, BLOCK), chunks(range), Cursor::new(encoded));
+    let items = DecodeResponseIter::new(hash.0.into(), tree, &mut rest, &ranges).collect::<Result<Vec<_>, _>>();
+    let items = items.map_err(|error| error.to_string())?;
+    match encoded.len() as u64 - rest.position() {
+        0 => Ok(items),
+        over => Err(format!("{over} bytes too many")),
+    }
+}
+
+/// Whether an answer holds these bytes of a blob, or what is wrong with it.
+pub(crate) fn proves(hash: BlobHash, len: u64, range: &Range<u64>, encoded: &[u8]) -> Result<(), String> {
+    decode(hash, len, range, encoded).map(drop)
+}
+
+/// What an answer brings.
+fn range_of(len: u64, window: usize) -> Range<u64> {
+    let start = (window * WINDOW) as u64;
+    start..(start + WINDOW as u64).min(len)
+}
+
+/// Writes a range of a blob with the hashes that prove it: the encoding of bao, with groups of 16 KiB and without the
+/// length, as iroh's blobs have it.
+pub(super) fn encode(
+    hash: BlobHash,
+    len: u64,
+    source: &Source,
+    range: &Range<u64>,
+    out: impl Write,
+) -> Result<(), Error> {
+    let damaged = |error: bao_tree::io::EncodeError| match error {
+        bao_tree::io::EncodeError::Io(error) => error.into(),
+        _ => Error::Corrupt(hash),
+    };
+    match source {
+        Source::Memory(bytes) => {
+            let outboard = PostOrderMemOutboard::create(bytes, BLOCK);
+            encode_ranges_validated(&bytes[..], outboard, &chunks(range), out).map_err(damaged)
+        }
+        Source::Files([data, tree]) => {
+            let outboard = PostOrderOutboard { root: hash.0.into(), tree: BaoTree::new(len, BLOCK), data: tree };
+            encode_ranges_validated(data, outboard, &chunks(range), out).map_err(damaged)
+        }
+    }
+}
+
+/// Removes what is left of a blob that nobody expects any more.
+pub(super) fn discard(folder: &Path, hash: BlobHash) {
+    for path in partial_paths(folder, hash) {
+        let _ = fs::remove_file(path);
+    }
+}

@@ -1,0 +1,207 @@
+//! How much may be kept, and for whom: what was promised once must fit for ever.
+//!
+//! Room is set aside before a byte is taken. The sum of what is kept, what is expected and what is being written stays below
+//! the store's limit, each owner's below his quota, and the disk's free bytes above the margin even if all that is set aside
+//! is written.
+
+use crate::{BlobHash, Error, Owner};
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// What the store may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes in all.
+    pub total: u64,
+    /// Bytes for each owner but the node's own.
+    pub owner: u64,
+    /// Bytes of the disk that are left free, for the index to move about and for others on the machine.
+    pub margin: u64,
+}
+
+impl Default for Limits {
+    /// As much as fits, with 1 GiB left free.
+    fn default() -> Self {
+        Self { total: u64::MAX, owner: u64::MAX, margin: 1 << 30 }
+    }
+}
+
+#[derive(Default)]
+struct Used {
+    /// Bytes of blobs that are kept or expected.
+    kept: u64,
+    /// Bytes that roots keep, by owner.
+    owners: HashMap<Owner, u64>,
+    /// Bytes set aside for what is being written, in all and by owner.
+    reserved: u64,
+    reserving: HashMap<Owner, u64>,
+    /// Bytes set aside or expected that the disk does not hold yet, and how many of them are of which expected blob.
+    unwritten: u64,
+    expected: HashMap<BlobHash, u64>,
+}
+
+impl Used {
+    fn allow(&self, owner: Owner, bytes: u64, limit: u64) -> Result<(), Error> {
+        if [Owner::LOCAL, Owner::TRANSIT].contains(&owner) {
+            return Ok(());
+        }
+        let [has, asks] = [&self.owners, &self.reserving].map(|of| of.get(&owner).copied().unwrap_or(0));
+        let free = limit.saturating_sub(has + asks);
+        if bytes > free { Err(Error::Quota { owner, needed: bytes, free, limit }) } else { Ok(()) }
+    }
+}
+
+pub(crate) struct Space {
+    folder: PathBuf,
+    limits: Limits,
+    used: Mutex<Used>,
+    /// Free bytes of a disk that is only imagined.
+    #[cfg(test)]
+    pub disk: Mutex<Option<u64>>,
+}
+
+impl Space {
+    pub fn new(folder: &Path, limits: Limits) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            limits,
+            used: Mutex::default(),
+            #[cfg(test)]
+            disk: Mutex::default(),
+        }
+    }
+
+    /// Free bytes of the disk.
+    pub fn free(&self) -> io::Result<u64> {
+        #[cfg(test)]
+        if let Some(free) = *self.disk.lock() {
+            return Ok(free);
+        }
+        let disk = rustix::fs::statvfs(&self.folder)?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    /// Bytes kept, set aside, and what could be set aside still.
+    pub fn figures(&self) -> io::Result<(u64, u64, u64)> {
+        let free = self.free()?;
+        let used = self.used.lock();
+        let disk = free.saturating_sub(self.limits.margin).saturating_sub(used.unwritten);
+        let taken = used.kept + used.reserved;
+        Ok((used.kept, used.reserved, disk.min(self.limits.total.saturating_sub(taken))))
+    }
+
+    /// Bytes that roots keep, by owner.
+    pub fn owners(&self) -> HashMap<Owner, u64> {
+        self.used.lock().owners.clone()
+    }
+
+    fn take(&self, owner: Owner, bytes: u64) -> Result<(), Error> {
+        let free = self.free()?;
+        let mut used = self.used.lock();
+        let limit = self.limits.total;
+        let room = limit.saturating_sub(used.kept + used.reserved);
+        if bytes > room {
+            return Err(Error::StoreFull { needed: bytes, free: room, limit });
+        }
+        used.allow(owner, bytes, self.limits.owner)?;
+        let room = free.saturating_sub(self.limits.margin).saturating_sub(used.unwritten);
+        if bytes > room {
+            return Err(Error::DiskFull { needed: bytes, free: room });
+        }
+        used.reserved += bytes;
+        *used.reserving.entry(owner).or_default() += bytes;
+        used.unwritten += bytes;
+        Ok(())
+    }
+
+    /// Notes that `kept` bytes more are kept for good or, if negative, fewer.
+    pub fn keep(&self, kept: i64) {
+        let mut used = self.used.lock();
+        used.kept = used.kept.saturating_add_signed(kept);
+    }
+
+    /// Notes that the disk is still to hold `bytes` more of an expected blob.
+    pub fn expect(&self, hash: BlobHash, bytes: u64) {
+        let mut used = self.used.lock();
+        let old = used.expected.insert(hash, bytes).unwrap_or(0);
+        used.unwritten = used.unwritten - old + bytes;
+    }
+
+    /// Notes that a blob is not expected any more.
+    pub fn settle(&self, hash: BlobHash) {
+        let mut used = self.used.lock();
+        used.unwritten -= used.expected.remove(&hash).unwrap_or(0);
+    }
+
+    /// Checks that an owner may keep `bytes` more which are here already.
+    pub fn allow(&self, owner: Owner, bytes: u64) -> Result<(), Error> {
+        self.used.lock().allow(owner, bytes, self.limits.owner)
+    }
+
+    /// Notes that the roots of an owner keep more or, if negative, less.
+    pub fn charge(&self, owner: Owner, bytes: i64) {
+        let mut used = self.used.lock();
+        let owned = used.owners.entry(owner).or_default();
+        *owned = owned.saturating_add_signed(bytes);
+        if *owned == 0 {
+            used.owners.remove(&owner);
+        }
+    }
+}
+
+/// Room that is set aside until this is dropped.
+pub(crate) struct Reservation {
+    space: Arc<Space>,
+    owner: Owner,
+    bytes: u64,
+    unwritten: u64,
+}
+
+impl Reservation {
+    pub fn new(space: &Arc<Space>, owner: Owner) -> Self {
+        Self { space: space.clone(), owner, bytes: 0, unwritten: 0 }
+    }
+
+    /// Sets more room aside.
+    pub fn grow(&mut self, bytes: u64) -> Result<(), Error> {
+        self.space.take(self.owner, bytes)?;
+        self.bytes += bytes;
+        self.unwritten += bytes;
+        Ok(())
+    }
+
+    /// Sets room aside for `bytes` more in writing, if what is left does not suffice: at least `step` at once.
+    pub fn need(&mut self, bytes: u64, step: u64) -> Result<(), Error> {
+        if bytes <= self.unwritten {
+            return Ok(());
+        }
+        let missing = bytes - self.unwritten;
+        // Near the limit a whole step may be too much.
+        self.grow(missing.max(step)).or_else(|_| self.grow(missing))
+    }
+
+    /// Notes that the disk holds `bytes` of it by now.
+    pub fn wrote(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.unwritten);
+        self.unwritten -= bytes;
+        self.space.used.lock().unwritten -= bytes;
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let mut used = self.space.used.lock();
+        used.reserved -= self.bytes;
+        used.unwritten -= self.unwritten;
+        let owned = used.reserving.entry(self.owner).or_default();
+        *owned -= self.bytes;
+        if *owned == 0 {
+            used.reserving.remove(&self.owner);
+        }
+    }
+}

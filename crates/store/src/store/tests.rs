@@ -1,0 +1,526 @@
+use super::{recovery::list, *};
+use crate::{Code, Kind, ObjectId, Plain, Put, Sealing};
+use proptest::prelude::*;
+use std::{
+    io::{BufRead as _, BufReader, Read, Write as _},
+    process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+/// The same bytes for the same seed.
+fn bytes(seed: u64, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    blake3::Hasher::new().update(&seed.to_be_bytes()).finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+fn open(folder: &Path) -> Store {
+    Store::open(folder, Limits { margin: 0, ..Limits::default() }).unwrap()
+}
+
+fn get(store: &Store, id: ObjectId) -> Result<Vec<u8>, Error> {
+    let mut out = Vec::new();
+    store.get(id, &mut out).map(|_| out)
+}
+
+fn spread(k: u8, n: u8) -> Put<'static> {
+    Put { code: Code::new(k, n), ..Put::default() }
+}
+
+fn local(object: ObjectId) -> Root {
+    Root { object, owner: Owner::LOCAL }
+}
+
+/// Loses a blob as a broken disk does.
+fn damage(folder: &Path, store: &Store, hash: BlobHash, at: u64) {
+    match store.inner.index.blob(hash).unwrap().unwrap() {
+        (Place::File, _) => {
+            let path = &paths(&folder.join("blobs"), hash)[0];
+            let mut file = fs::read(path).unwrap();
+            file[at as usize] ^= 1;
+            fs::write(path, file).unwrap();
+        }
+        (_, len) => {
+            let mut small = store.inner.index.small(hash).unwrap().unwrap().to_vec();
+            small[(at % len) as usize] ^= 1;
+            let mut change = store.inner.index.change();
+            change.put_small(hash, small);
+            change.commit().unwrap();
+        }
+    }
+}
+
+fn encoded(store: &Store, hash: BlobHash, range: Range<u64>) -> Vec<u8> {
+    let mut out = Vec::new();
+    store.encode(hash, range, &mut out).unwrap();
+    out
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn what_is_put_comes_back_after_n_minus_k_pieces_are_damaged(
+        code in prop::sample::select(vec![(4, 10), (1, 1), (1, 3), (16, 24), (3, 4), (40, 60)]),
+        len in prop_oneof![0..200_usize, 0..300_000_usize, 1_000_000..3_000_000_usize],
+        seed in any::<u64>(),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let (content, store) = (bytes(seed, len), open(folder.path()));
+        let id = store.put(&content[..], spread(code.0, code.1)).unwrap();
+        prop_assert_eq!(get(&store, id).unwrap(), content.clone());
+        let manifest = store.manifest(id).unwrap();
+        let pieces = manifest.blobs();
+        if pieces[0].1 == 0 {
+            return Ok(());
+        }
+        let mut order: Vec<_> = (0..pieces.len()).collect();
+        order.sort_by_key(|number| BlobHash::of(&[seed.to_be_bytes(), number.to_be_bytes()].concat()));
+        let (lost, left) = order.split_at((code.1 - code.0).into());
+        // Pieces may be the same where the code repeats the content: damaging one damages all of them.
+        let kept: HashSet<_> = left.iter().map(|number| pieces[*number].0).collect();
+        let mut lost: Vec<_> = lost.iter().map(|number| pieces[*number].0).filter(|hash| !kept.contains(hash)).collect();
+        lost.sort();
+        lost.dedup();
+        for hash in &lost {
+            damage(folder.path(), &store, *hash, seed % pieces[0].1);
+        }
+        prop_assert_eq!(get(&store, id).unwrap(), content.clone());
+        // They are noticed and rebuilt from the others.
+        let mut found = store.scrub(|_| ()).unwrap();
+        found.sort();
+        prop_assert_eq!(&found, &lost);
+        let wanted: Vec<_> = (0..pieces.len()).filter(|number| found.contains(&pieces[*number].0)).collect();
+        store.rebuild(id, local(id), None, &wanted).unwrap();
+        prop_assert_eq!(store.scrub(|_| ()).unwrap(), vec![]);
+        prop_assert_eq!(store.status().unwrap().expected, 0);
+        // Now others may go.
+        let mut left = usize::from(code.1 - code.0);
+        for hash in kept {
+            let same = pieces.iter().filter(|(other, _)| *other == hash).count();
+            if same <= left {
+                left -= same;
+                damage(folder.path(), &store, hash, 0);
+            }
+        }
+        prop_assert_eq!(get(&store, id).unwrap(), content);
+    }
+
+    #[test]
+    fn whole_objects_come_back_after_a_restart(lens in prop::collection::vec(0..400_000_usize, 1..8)) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        let mut batch = store.batch(Put::default());
+        let put = |(seed, len): (usize, &usize)| batch.put(&bytes(seed as u64, *len)[..], Kind::File).unwrap();
+        let ids: Vec<_> = lens.iter().enumerate().map(put).collect();
+        batch.commit().unwrap();
+        let status = store.status().unwrap();
+        drop(store);
+        let store = open(folder.path());
+        prop_assert_eq!(store.found(), &Found::default());
+        let again = store.status().unwrap();
+        prop_assert_eq!((again.kept, again.owners, again.reserved), (status.kept, status.owners, 0));
+        for (seed, (id, len)) in ids.into_iter().zip(lens).enumerate() {
+            prop_assert_eq!(get(&store, id).unwrap(), bytes(seed as u64, len));
+        }
+    }
+}
+
+#[test]
+fn more_lost_pieces_than_the_code_allows_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let id = store.put(&bytes(1, 500_000)[..], spread(4, 6)).unwrap();
+    for (hash, _) in &store.manifest(id).unwrap().blobs()[..3] {
+        damage(folder.path(), &store, *hash, 9);
+    }
+    let error = get(&store, id).unwrap_err();
+    assert!(matches!(error, Error::TooFewPieces { have: 3, needed: 4, .. }), "{error}");
+}
+
+#[test]
+fn a_damaged_blob_is_not_given_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    for len in [100, 3 << 20] {
+        let id = store.put(&bytes(1, len)[..], Put::default()).unwrap();
+        let content = store.manifest(id).unwrap().content;
+        damage(folder.path(), &store, content, len as u64 / 2);
+        assert!(matches!(get(&store, id), Err(Error::Corrupt(hash)) if hash == content));
+        assert!(store.encode(content, 0..len as u64, io::sink()).is_err());
+    }
+    // What is not damaged of a long one can still be read.
+    let id = store.put(&bytes(1, 3 << 20)[..], Put::default()).unwrap();
+    let blob = store.blob(store.manifest(id).unwrap().content).unwrap();
+    assert_eq!(blob.read(100..200).unwrap(), &bytes(1, 200)[100..]);
+}
+
+#[test]
+fn what_several_keep_goes_with_the_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let content = bytes(1, 200_000);
+    let other = Owner([7; 32]);
+    let id = store.put(&content[..], Put::default()).unwrap();
+    let kept = store.status().unwrap().kept;
+    let until = Some(100);
+    assert_eq!(store.put(&content[..], Put { owner: other, until, ..Put::default() }).unwrap(), id);
+    assert_eq!(store.status().unwrap().kept, kept, "kept once");
+    assert_eq!(store.status().unwrap().owners, HashMap::from([(Owner::LOCAL, kept), (other, kept)]));
+    assert!(store.release(local(id)).unwrap());
+    assert!(!store.release(local(id)).unwrap());
+    assert_eq!(store.collect(99).unwrap(), Collected::default());
+    assert_eq!(get(&store, id).unwrap(), content);
+    assert_eq!(store.collect(100).unwrap(), Collected { roots: 1, blobs: 2, bytes: kept });
+    assert!(matches!(get(&store, id), Err(Error::NotHere(_))));
+    assert_eq!(store.status().unwrap(), Status { free: store.status().unwrap().free, ..Status::default() });
+    assert_eq!(list(&folder.path().join("blobs")).unwrap().iter().flat_map(|at| list(at).unwrap()).count(), 0);
+}
+
+#[test]
+fn a_collection_takes_nothing_that_is_being_put() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let content = bytes(1, 100_000);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                store.collect(u64::MAX - 1).unwrap();
+            }
+        });
+        // The content is there already each time, kept by what the other thread ends.
+        for _ in 0..15 {
+            store.put(&content[..], Put { until: Some(1), ..Put::default() }).unwrap();
+            let id = store.put(&content[..], Put::default()).unwrap();
+            assert_eq!(get(&store, id).unwrap(), content);
+            store.release(local(id)).unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn limits_hold_and_say_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits { total: 1_000_000, owner: 300_000, margin: 50_000 };
+    let store = Store::open(folder.path(), limits).unwrap();
+    let other = Put { owner: Owner([7; 32]), ..Put::default() };
+    let id = store.put(&bytes(1, 200_000)[..], other).unwrap();
+    let error = store.put(&bytes(2, 200_000)[..], other).unwrap_err();
+    assert!(matches!(error, Error::Quota { limit: 300_000, .. }), "{error}");
+    let error = store.put(&bytes(3, 900_000)[..], Put::default()).unwrap_err();
+    assert!(matches!(error, Error::StoreFull { limit: 1_000_000, .. }), "{error}");
+    *store.inner.space.disk.lock() = Some(100_000);
+    let error = store.put(&bytes(4, 100_000)[..], Put::default()).unwrap_err();
+    assert!(matches!(error, Error::DiskFull { .. }), "{error}");
+    let promise = store.promise(local(ObjectId([1; 32])), None, &[(BlobHash([1; 32]), 60_000)]).unwrap_err();
+    assert!(matches!(promise, Error::DiskFull { needed: 60_256, free: 50_000 }), "{promise}");
+    // Nothing of it is left, and nothing was lost.
+    let status = store.status().unwrap();
+    assert_eq!((status.reserved, status.blobs, status.expected, status.free), (0, 2, 0, 50_000));
+    assert_eq!(list(&folder.path().join("temporary")).unwrap(), Vec::<PathBuf>::new());
+    assert_eq!(get(&store, id).unwrap(), bytes(1, 200_000));
+}
+
+#[test]
+fn promised_room_is_kept_through_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits { total: 1_000_000, margin: 0, ..Limits::default() };
+    let (content, root) = (bytes(1, 600_000), local(ObjectId([1; 32])));
+    let hash = BlobHash::of(&content);
+    let store = Store::open(folder.path(), limits.clone()).unwrap();
+    store.promise(root, Some(10), &[(hash, 600_000)]).unwrap();
+    drop(store);
+    let store = Store::open(folder.path(), limits).unwrap();
+    assert!(matches!(store.put(&bytes(2, 500_000)[..], Put::default()), Err(Error::StoreFull { .. })));
+    let source = tempfile::tempdir().unwrap();
+    let source = open(source.path());
+    source.put(&content[..], Put::default()).unwrap();
+    let partial = store.partial(hash).unwrap().unwrap();
+    partial.accept(0..600_000, &encoded(&source, hash, 0..600_000)).unwrap();
+    partial.finish().unwrap();
+    assert_eq!(store.blob(hash).unwrap().read(0..600_000).unwrap(), content);
+    assert_eq!(store.status().unwrap().expected, 0);
+    // And is free again when the promise has run out.
+    store.collect(10).unwrap();
+    store.put(&bytes(2, 500_000)[..], Put::default()).unwrap();
+}
+
+#[test]
+fn a_promise_of_another_length_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let hash = BlobHash([1; 32]);
+    store.promise(local(ObjectId([1; 32])), None, &[(hash, 10)]).unwrap();
+    assert!(matches!(store.promise(local(ObjectId([2; 32])), None, &[(hash, 11)]), Err(Error::Length { .. })));
+    let huge = store.promise(local(ObjectId([2; 32])), None, &[(BlobHash([2; 32]), u64::MAX)]);
+    assert!(matches!(huge, Err(Error::TooLarge)));
+}
+
+#[test]
+fn a_blob_without_bytes_has_the_hash_of_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let (nothing, some) = (BlobHash::of(&[]), BlobHash([1; 32]));
+    store.promise(local(ObjectId([1; 32])), None, &[(nothing, 0), (some, 0)]).unwrap();
+    let [right, wrong] = [nothing, some].map(|hash| store.partial(hash).unwrap().unwrap());
+    assert!(matches!(wrong.accept(0..0, &[]), Err(Error::Refused { .. })));
+    assert!(wrong.finish().is_err());
+    right.accept(0..0, &[]).unwrap();
+    right.finish().unwrap();
+    assert!(store.has(nothing).unwrap() && !store.has(some).unwrap());
+}
+
+#[test]
+fn a_broken_off_receipt_goes_on_from_what_was_right() {
+    let [from, to] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let (source, content) = (open(from.path()), bytes(1, 5_300_000));
+    source.put(&content[..], Put::default()).unwrap();
+    let (hash, root) = (BlobHash::of(&content), local(ObjectId([1; 32])));
+    let store = open(to.path());
+    store.promise(root, None, &[(hash, 5_300_000)]).unwrap();
+    let partial = store.partial(hash).unwrap().unwrap();
+    let all = partial.missing();
+    assert_eq!(all.len(), 6);
+    for range in [&all[1], &all[5], &all[3]] {
+        partial.accept(range.clone(), &encoded(&source, hash, range.clone())).unwrap();
+    }
+    assert!(partial.finish().is_err(), "it is not whole");
+    drop(store);
+    // While the process was away, the disk lost a byte of one of them.
+    let path = &partial::partial_paths(&to.path().join("partial"), hash)[0];
+    let mut file = fs::read(path).unwrap();
+    file[3 << 20] ^= 1;
+    fs::write(path, file).unwrap();
+    let store = open(to.path());
+    let partial = store.partial(hash).unwrap().unwrap();
+    assert_eq!(partial.missing(), [all[0].clone(), all[2].clone(), all[3].clone(), all[4].clone()]);
+    for range in partial.missing() {
+        partial.accept(range.clone(), &encoded(&source, hash, range)).unwrap();
+    }
+    partial.finish().unwrap();
+    assert_eq!(store.blob(hash).unwrap().read(0..u64::MAX).unwrap(), content);
+    assert_eq!(store.scrub(|_| ()).unwrap(), vec![]);
+    assert!(store.partial(hash).unwrap().is_none());
+}
+
+#[test]
+fn wrong_short_and_long_answers_are_refused() {
+    let [from, to] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let (source, store) = (open(from.path()), open(to.path()));
+    for len in [3_000, 2_500_000] {
+        let (right, old) = (bytes(1, len), bytes(2, len));
+        source.put(&right[..], Put::default()).unwrap();
+        source.put(&old[..], Put::default()).unwrap();
+        let hash = BlobHash::of(&right);
+        store.promise(local(ObjectId([1; 32])), None, &[(hash, len as u64)]).unwrap();
+        let partial = store.partial(hash).unwrap().unwrap();
+        let range = partial.missing().pop().unwrap();
+        let answer = encoded(&source, hash, range.clone());
+        let mut wrong: Vec<Vec<u8>> = (0..7)
+            .map(|part| {
+                let mut wrong = answer.clone();
+                wrong[part * (answer.len() - 1) / 6] ^= 1;
+                wrong
+            })
+            .collect();
+        wrong.push(answer[..answer.len() - 1].to_vec());
+        wrong.push([&answer[..], &[0]].concat());
+        wrong.push(Vec::new());
+        wrong.push(encoded(&source, BlobHash::of(&old), range.clone()));
+        for wrong in wrong {
+            let error = partial.accept(range.clone(), &wrong).unwrap_err();
+            assert!(matches!(error, Error::Refused { .. }), "{error}");
+        }
+        assert_eq!(partial.received(), 0);
+        partial.accept(range.clone(), &answer).unwrap();
+        assert_eq!(partial.received(), range.end - range.start);
+        // A part that was not asked for, and one that another part's bytes are given for.
+        assert!(partial.accept(range.start..range.end + 1, &answer).is_err());
+    }
+}
+
+#[test]
+fn a_file_that_is_put_again_is_not_read_again_and_one_that_changes_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("store"));
+    let path = folder.path().join("file");
+    fs::write(&path, bytes(1, 300_000)).unwrap();
+    let old = std::time::SystemTime::now() - Duration::from_secs(60);
+    fs::File::open(&path).unwrap().set_modified(old).unwrap();
+    let id = store.put_file(&path, Put::default()).unwrap();
+    /// Fails whoever reads.
+    struct Unread;
+    impl crate::Seal for Unread {
+        fn seal<'a>(&self, _: Box<dyn Read + Send + 'a>) -> io::Result<(Sealing, Box<dyn Read + Send + 'a>)> {
+            Err(io::Error::other("it is read"))
+        }
+        fn open<'a>(&self, _: &Sealing, _: Box<dyn io::Write + 'a>) -> io::Result<Box<dyn io::Write + 'a>> {
+            Err(io::Error::other("it is opened"))
+        }
+    }
+    assert_eq!(store.put_file(&path, Put { seal: &Unread, ..Put::default() }).unwrap(), id);
+    // Another content in the same place is read.
+    fs::write(&path, bytes(2, 300_000)).unwrap();
+    assert!(store.put_file(&path, Put { seal: &Unread, ..Put::default() }).is_err());
+    /// Writes to the file while it is read.
+    struct Meanwhile<'p>(&'p Path);
+    impl crate::Seal for Meanwhile<'_> {
+        fn seal<'a>(&self, plain: Box<dyn Read + Send + 'a>) -> io::Result<(Sealing, Box<dyn Read + Send + 'a>)> {
+            fs::OpenOptions::new().append(true).open(self.0)?.write_all(b"more")?;
+            Plain.seal(plain)
+        }
+        fn open<'a>(&self, _: &Sealing, plain: Box<dyn io::Write + 'a>) -> io::Result<Box<dyn io::Write + 'a>> {
+            Ok(plain)
+        }
+    }
+    let status = store.status().unwrap();
+    let error = store.put_file(&path, Put { seal: &Meanwhile(&path), ..Put::default() }).unwrap_err();
+    assert!(matches!(&error, Error::Changed(at) if *at == path), "{error}");
+    assert_eq!(store.status().unwrap().blobs, status.blobs);
+    // The output of a get is there whole or not at all.
+    let out = folder.path().join("out");
+    store.get_to(id, &out, &Plain).unwrap();
+    assert_eq!(fs::read(&out).unwrap(), bytes(1, 300_000));
+    damage(&folder.path().join("store"), &store, store.manifest(id).unwrap().content, 200_000);
+    let out = folder.path().join("none");
+    assert!(store.get_to(id, &out, &Plain).is_err());
+    assert_eq!(list(folder.path()).unwrap().len(), 3, "store, file and out");
+}
+
+#[test]
+fn leftovers_are_removed_and_lost_files_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let id = store.put(&bytes(1, 300_000)[..], spread(2, 3)).unwrap();
+    let pieces = store.manifest(id).unwrap().blobs();
+    assert!(matches!(Store::open(folder.path(), Limits::default()), Err(Error::InUse(_))));
+    drop(store);
+    let lost = &paths(&folder.path().join("blobs"), pieces[0].0);
+    fs::remove_file(&lost[0]).unwrap();
+    fs::write(folder.path().join("temporary/7"), b"half").unwrap();
+    fs::write(folder.path().join("partial").join(BlobHash([9; 32]).to_string()), b"half").unwrap();
+    fs::write(lost[0].with_file_name(BlobHash([8; 32]).to_string()), b"half").unwrap();
+    let store = open(folder.path());
+    assert_eq!(store.found(), &Found { leftovers: 3, lost: vec![pieces[0].0] });
+    assert_eq!(get(&store, id).unwrap(), bytes(1, 300_000));
+    store.rebuild(id, local(id), None, &[0]).unwrap();
+    drop(store);
+    assert_eq!(open(folder.path()).found(), &Found::default());
+}
+
+/// Puts and rebuilds until it is killed, and says what is done. Not a test of its own.
+#[test]
+#[ignore = "a process for the test that kills it"]
+fn the_one_that_is_killed() {
+    let Some(folder) = std::env::var_os("STOA_STORE_FOLDER") else { return };
+    let store = open(Path::new(&folder));
+    for seed in 0.. {
+        let put = if seed % 2 == 0 { Put::default() } else { spread(3, 5) };
+        let len = [5_000, 400_000, 3_000_000][seed as usize % 3];
+        let id = store.put(&bytes(seed, len)[..], put).unwrap();
+        if seed % 2 == 1 {
+            let (index, hash) = (&store.inner.index, store.manifest(id).unwrap().blobs()[1].0);
+            let (place, len) = index.blob(hash).unwrap().unwrap();
+            store.inner.lose(index, hash, place, len).unwrap();
+            store.rebuild(id, local(id), None, &[1]).unwrap();
+        }
+        println!("put {seed} {len} {id}");
+    }
+}
+
+#[test]
+fn a_killed_process_loses_nothing_that_it_said_was_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut said = HashMap::new();
+    for round in 0..6 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "store::tests::the_one_that_is_killed", "--ignored", "--nocapture"])
+            .env("STOA_STORE_FOLDER", folder.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let reader = thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>());
+        thread::sleep(Duration::from_millis(300 + 90 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for line in reader.join().unwrap() {
+            let words: Vec<_> = line.split(' ').collect();
+            if let [.., seed, len, id] = words[..]
+                && line.contains("put ")
+            {
+                let key: ObjectId = id.parse().unwrap();
+                said.insert(key, (seed.parse().unwrap(), len.parse().unwrap()));
+            }
+        }
+        let store = open(folder.path());
+        assert_eq!(store.found().lost, vec![]);
+        for (id, (seed, len)) in &said {
+            assert_eq!(get(&store, *id).unwrap(), bytes(*seed, *len), "object {seed}");
+        }
+        assert_eq!(store.scrub(|_| ()).unwrap(), vec![]);
+        let (kept, status) =
+            (store.inner.index.blobs().map(|blob| cost(blob.unwrap().2)).sum::<u64>(), store.status().unwrap());
+        assert_eq!((status.kept, status.reserved), (kept, 0));
+        // Every blob is kept by something: nothing leaks.
+        for blob in store.inner.index.blobs() {
+            assert!(store.inner.index.holders(blob.unwrap().0).count() > 0);
+        }
+    }
+    assert!(said.len() > 3, "{} objects", said.len());
+}
+
+/// A real disk that is really full, where a file system may be mounted.
+#[test]
+fn a_full_disk_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64m", "stoa-store"]).arg(folder.path()).output();
+    if !mount.is_ok_and(|mount| mount.status.success()) {
+        eprintln!("no file system can be mounted here: not tested");
+        return;
+    }
+    let result = std::panic::catch_unwind(|| {
+        // Without a margin, so that the disk itself has to refuse: nothing else is on it, but the index takes room as well.
+        let store = Store::open(folder.path(), Limits { margin: 4 << 20, ..Limits::default() }).unwrap();
+        let promised = bytes(99, 8 << 20);
+        let (hash, root) = (BlobHash::of(&promised), local(ObjectId([1; 32])));
+        store.promise(root, None, &[(hash, promised.len() as u64)]).unwrap();
+        let mut ids = Vec::new();
+        let error = loop {
+            let seed = ids.len() as u64;
+            match store.put(&bytes(seed, 3 << 20)[..], Put::default()) {
+                Ok(id) => ids.push(id),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, Error::DiskFull { .. }), "{error}");
+        // Somebody else fills it to the last byte.
+        let mut other = fs::File::create(folder.path().join("other")).unwrap();
+        while other.write_all(&[1; 4096]).is_ok() {}
+        for (seed, id) in ids.iter().enumerate() {
+            assert_eq!(get(&store, *id).unwrap(), bytes(seed as u64, 3 << 20));
+        }
+        // What was promised has its room on the disk already.
+        let source = tempfile::tempdir().unwrap();
+        let source = open(source.path());
+        source.put(&promised[..], Put::default()).unwrap();
+        let partial = store.partial(hash).unwrap().unwrap();
+        for range in partial.missing() {
+            partial.accept(range.clone(), &encoded(&source, hash, range)).unwrap();
+        }
+        drop(other);
+        fs::remove_file(folder.path().join("other")).unwrap();
+        partial.finish().unwrap();
+        drop(store);
+        let store = open(folder.path());
+        assert_eq!(store.found(), &Found::default());
+        assert_eq!(store.scrub(|_| ()).unwrap(), vec![]);
+        assert_eq!(store.blob(hash).unwrap().read(0..u64::MAX).unwrap(), promised);
+    });
+    let _ = Command::new("umount").arg("-l").arg(folder.path()).status();
+    result.unwrap();
+}

@@ -1,0 +1,473 @@
+//! A network in memory: stores on disks, and between them whatever a test wants to happen. Time stands still but for what
+//! waits.
+
+use crate::*;
+use futures::{FutureExt as _, future::BoxFuture};
+use parking_lot::Mutex;
+use proptest::prelude::*;
+use std::{
+    collections::BTreeSet,
+    io::Cursor,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tempfile::TempDir;
+use tokio::io::{AsyncWriteExt as _, duplex};
+
+/// What a node does when it is asked for bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Honest,
+    /// One byte is wrong.
+    Flipped,
+    /// The bytes of another blob that it has.
+    Old,
+    /// A byte a minute.
+    Slow,
+    /// Without end.
+    Endless,
+    /// One byte too many.
+    Long,
+    /// Half.
+    Cut,
+    /// Honest for so many answers, then flipped.
+    TurnsBad(u64),
+    /// It cannot be reached.
+    Gone,
+}
+
+struct Node {
+    id: NodeId,
+    store: Store,
+    way: Mutex<Way>,
+    sent: AtomicU64,
+    answers: AtomicU64,
+    _folder: TempDir,
+}
+
+/// A node as another sees it.
+struct Link {
+    to: Arc<Node>,
+    from: Arc<Node>,
+}
+
+fn node(number: u8) -> Arc<Node> {
+    // In memory where there is such a place: these tests are not about the disk.
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let store = Store::open(folder.path(), Limits { margin: 0, ..Limits::default() }).unwrap();
+    let (way, sent, answers) = (Mutex::new(Way::Honest), AtomicU64::new(0), AtomicU64::new(0));
+    Arc::new(Node { id: NodeId([number; 32]), store, way, sent, answers, _folder: folder })
+}
+
+fn nodes(count: u8) -> Vec<Arc<Node>> {
+    (1..=count).map(node).collect()
+}
+
+impl Node {
+    fn reach(&self) -> Result<(), PeerError> {
+        if *self.way.lock() == Way::Gone { Err(PeerError::Gone("no route".into())) } else { Ok(()) }
+    }
+
+    fn answer(&self, honest: Vec<u8>, old: Vec<u8>) -> Answer {
+        let number = self.answers.fetch_add(1, Ordering::Relaxed);
+        let mut bytes = honest;
+        let way = *self.way.lock();
+        match way {
+            Way::Flipped => *bytes.last_mut().unwrap() ^= 1,
+            Way::TurnsBad(after) if number >= after => bytes[0] ^= 1,
+            Way::Old => bytes = old,
+            Way::Long => bytes.push(0),
+            Way::Cut => bytes.truncate(bytes.len() / 2),
+            Way::Honest | Way::Slow | Way::Endless | Way::Gone | Way::TurnsBad(_) => {}
+        }
+        self.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        if way != Way::Slow && way != Way::Endless {
+            return Box::new(Cursor::new(bytes));
+        }
+        let (mut ours, theirs) = duplex(1 << 16);
+        tokio::spawn(async move {
+            if way == Way::Endless {
+                while ours.write_all(&[7; 1 << 16]).await.is_ok() {}
+            }
+            for byte in bytes {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                if ours.write_all(&[byte]).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Box::new(theirs)
+    }
+}
+
+impl Peer for Link {
+    fn id(&self) -> NodeId {
+        self.to.id
+    }
+
+    fn manifest(&self, id: ObjectId) -> BoxFuture<'_, Result<Answer, PeerError>> {
+        async move {
+            self.to.reach()?;
+            let blob = self.to.store.blob(id.manifest()).map_err(|_| PeerError::NotHere)?;
+            Ok(self.to.answer(blob.read(0..u64::MAX).unwrap(), b"old".to_vec()))
+        }
+        .boxed()
+    }
+
+    fn get(&self, hash: BlobHash, range: Range<u64>) -> BoxFuture<'_, Result<Answer, PeerError>> {
+        async move {
+            self.to.reach()?;
+            let (mut bytes, mut old) = (Vec::new(), Vec::new());
+            self.to.store.encode(hash, range.clone(), &mut bytes).map_err(|_| PeerError::NotHere)?;
+            // The blob of the same length that an earlier version of the object had.
+            let earlier = BlobHash::of(b"earlier");
+            if self.to.store.encode(earlier, range, &mut old).is_err() {
+                old = vec![0; bytes.len()];
+            }
+            Ok(self.to.answer(bytes, old))
+        }
+        .boxed()
+    }
+
+    fn has(&self, blobs: Vec<BlobHash>) -> BoxFuture<'_, Result<Vec<bool>, PeerError>> {
+        async move {
+            self.to.reach()?;
+            Ok(blobs.into_iter().map(|hash| self.to.store.has(hash).unwrap()).collect())
+        }
+        .boxed()
+    }
+
+    fn keep(
+        &self,
+        root: Root,
+        until: Option<u64>,
+        blobs: Vec<(BlobHash, u64)>,
+    ) -> BoxFuture<'_, Result<(), PeerError>> {
+        async move {
+            self.to.reach()?;
+            let refused = |error: Error| PeerError::Refused(error.to_string());
+            self.to.store.promise(root, until, &blobs).map_err(refused)?;
+            for (hash, _) in blobs {
+                if let Some(partial) = self.to.store.partial(hash).map_err(refused)? {
+                    for range in partial.missing() {
+                        let mut bytes = Vec::new();
+                        self.from.store.encode(hash, range.clone(), &mut bytes).map_err(refused)?;
+                        self.from.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                        partial.accept(range, &bytes).map_err(refused)?;
+                    }
+                    partial.finish().map_err(refused)?;
+                }
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+fn holder(piece: usize, from: &Arc<Node>, to: &Arc<Node>) -> Holder {
+    Holder { piece, peer: Arc::new(Link { to: to.clone(), from: from.clone() }) }
+}
+
+/// Piece i at node i, as `from` sees them.
+fn holders(from: &Arc<Node>, nodes: &[Arc<Node>]) -> Vec<Holder> {
+    nodes.iter().enumerate().map(|(piece, to)| holder(piece, from, to)).collect()
+}
+
+fn bytes(seed: u8, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+fn quick() -> Fetch {
+    Fetch { patience: Duration::from_secs(10), ..Fetch::until(1_000) }
+}
+
+fn root(object: ObjectId) -> Root {
+    Root { object, owner: Owner([9; 32]) }
+}
+
+fn content(store: &Store, id: ObjectId) -> Result<Vec<u8>, Error> {
+    let mut out = Vec::new();
+    store.get(id, &mut out).map(|_| out)
+}
+
+fn run<T>(test: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(test)
+}
+
+/// Spreads an object over nodes; the owner keeps nothing.
+async fn spread_out(owner: &Arc<Node>, nodes: &[Arc<Node>], k: u8, content: &[u8]) -> ObjectId {
+    let code = Code::new(k, nodes.len() as u8);
+    let id = owner.store.put(content, Put { code, until: Some(5), ..Put::default() }).unwrap();
+    let outcome = spread(&owner.store, root(id), Some(500), &holders(owner, nodes), true).await.unwrap();
+    assert_eq!((outcome.kept.len(), outcome.failed), (nodes.len(), vec![]));
+    owner.store.collect(6).unwrap();
+    assert!(content.is_empty() || self::content(&owner.store, id).is_err());
+    id
+}
+
+#[test]
+fn any_n_minus_k_nodes_may_go_then_repair_then_others() {
+    run(async {
+        for (k, n, len) in [(4, 10, 3_000_000), (1, 3, 50_000), (16, 24, 9_000_000), (2, 4, 0)] {
+            let (owner, nodes, reader) = (node(200), nodes(n), node(201));
+            let data = bytes(1, len);
+            let id = spread_out(&owner, &nodes, k, &data).await;
+            let spare = usize::from(n - k);
+            for gone in &nodes[..spare] {
+                *gone.way.lock() = Way::Gone;
+            }
+            fetch(&reader.store, id, &holders(&reader, &nodes), quick()).await.unwrap();
+            assert_eq!(content(&reader.store, id).unwrap(), data);
+            // One that is left repairs, without the owner and without the content.
+            let (me, fresh) = (&nodes[spare], self::nodes(spare as u8));
+            let to: Vec<_> = fresh.iter().enumerate().map(|(piece, to)| holder(piece, me, to)).collect();
+            let policy = Policy::new(Code::new(k, n).unwrap());
+            let terms = (root(id), Some(900));
+            let done = repair(&me.store, terms, &holders(me, &nodes), &to, quick(), &policy).await.unwrap();
+            assert_eq!((done.kept.len(), done.failed), (spare, vec![]));
+            // The others go as well, as many as may.
+            let mut all = fresh;
+            all.extend_from_slice(&nodes[spare..]);
+            for gone in all.iter().rev().take(spare) {
+                *gone.way.lock() = Way::Gone;
+            }
+            let reader = node(202);
+            fetch(&reader.store, id, &holders(&reader, &all), quick()).await.unwrap();
+            assert_eq!(content(&reader.store, id).unwrap(), data, "{k} of {n}");
+            reader.store.release(transit(id)).unwrap();
+            assert_eq!(reader.store.status().unwrap().kept, 0);
+        }
+    });
+}
+
+#[test]
+fn liars_are_reported_and_what_they_owe_is_fetched_elsewhere() {
+    run(async {
+        let lies = [Way::Flipped, Way::Old, Way::Endless, Way::Long, Way::Cut, Way::TurnsBad(2)];
+        for way in lies.into_iter().chain([Way::Slow, Way::Gone]) {
+            let (owner, nodes, reader) = (node(200), nodes(6), node(201));
+            let data = bytes(2, 7_000_000);
+            let id = spread_out(&owner, &nodes, 2, &data).await;
+            nodes[0].store.put(&b"earlier"[..], Put::default()).unwrap();
+            let manifest = nodes[1].store.manifest(id).unwrap();
+            reader.store.keep_manifest(root(id), None, &commonware_codec::Encode::encode(&manifest)).unwrap();
+            *nodes[0].way.lock() = way;
+            let fetched = fetch(&reader.store, id, &holders(&reader, &nodes), quick()).await.unwrap();
+            assert_eq!(content(&reader.store, id).unwrap(), data, "{way:?}");
+            assert_eq!(fetched.reports.len(), 1, "{way:?}: {:?}", fetched.reports);
+            let report = &fetched.reports[0];
+            assert_eq!((report.node, report.blob), (nodes[0].id, manifest.blobs()[0].0));
+            let lie = !matches!(way, Way::Slow | Way::Gone);
+            assert_eq!(report.fault.is_lie(), lie, "{report}");
+            // What is refused is little, however much is sent.
+            assert!(fetched.bytes < 7_000_000 * 5 / 2, "{way:?}: {}", fetched.bytes);
+        }
+    });
+}
+
+#[test]
+fn a_manifest_is_believed_by_its_hash_alone() {
+    run(async {
+        let (owner, nodes, reader) = (node(200), nodes(3), node(201));
+        let id = spread_out(&owner, &nodes, 1, b"content").await;
+        for (node, way) in nodes.iter().zip([Way::Flipped, Way::Endless, Way::Honest]) {
+            *node.way.lock() = way;
+        }
+        let peers: Vec<_> = holders(&reader, &nodes).into_iter().map(|holder| holder.peer).collect();
+        let (manifest, _, reports) = fetch_manifest(id, &peers, quick()).await.unwrap();
+        assert_eq!(manifest.id(), id);
+        assert!(reports.len() == 2 && reports.iter().all(|report| report.fault.is_lie()), "{reports:?}");
+        let error = fetch_manifest(id, &peers[..2], quick()).await.unwrap_err();
+        assert!(matches!(&error, Error::NotFetched { reports, .. } if reports.len() == 2), "{error}");
+    });
+}
+
+#[test]
+fn several_who_have_the_same_piece_share_the_work() {
+    run(async {
+        let (owner, reader) = (node(200), node(201));
+        let id = owner.store.put(&bytes(3, 9_000_000)[..], Put::default()).unwrap();
+        let all = nodes(3);
+        let blobs = [(id.manifest(), owner.store.blob(id.manifest()).unwrap().len())];
+        let blobs: Vec<_> = blobs.into_iter().chain(owner.store.manifest(id).unwrap().blobs()).collect();
+        for to in &all {
+            holder(0, &owner, to).peer.keep(root(id), None, blobs.clone()).await.unwrap();
+        }
+        *all[1].way.lock() = Way::Flipped;
+        let holders: Vec<_> = all.iter().map(|to| holder(0, &reader, to)).collect();
+        let fetched = fetch(&reader.store, id, &holders, Fetch { lanes: 1, ..quick() }).await.unwrap();
+        assert_eq!(content(&reader.store, id).unwrap(), bytes(3, 9_000_000));
+        assert_eq!(fetched.reports.len(), 1);
+        assert!(all.iter().all(|node| node.answers.load(Ordering::Relaxed) > 0));
+    });
+}
+
+#[test]
+fn a_broken_off_fetch_and_a_broken_off_spread_go_on() {
+    run(async {
+        let (owner, nodes, reader) = (node(200), nodes(3), node(201));
+        let data = bytes(4, 9_000_000);
+        let code = Code::new(2, 3);
+        let id = owner.store.put(&data[..], Put { code, ..Put::default() }).unwrap();
+        *nodes[1].way.lock() = Way::Gone;
+        let first = spread(&owner.store, root(id), None, &holders(&owner, &nodes), true).await.unwrap();
+        assert_eq!((first.kept.len(), first.failed.len()), (2, 1));
+        assert!(first.is_readable(code.unwrap()));
+        *nodes[1].way.lock() = Way::Honest;
+        let second = spread(&owner.store, root(id), None, &holders(&owner, &nodes), true).await.unwrap();
+        assert_eq!(second.kept.len(), 3);
+        let piece = owner.store.manifest(id).unwrap().blobs()[0].1;
+        assert!(second.bytes < piece + 10_000, "one piece, the others are there");
+
+        // Nobody has enough at first; what came stays.
+        *nodes[1].way.lock() = Way::Gone;
+        *nodes[2].way.lock() = Way::TurnsBad(3);
+        let error = fetch(&reader.store, id, &holders(&reader, &nodes), quick()).await.unwrap_err();
+        assert!(matches!(&error, Error::NotFetched { reports, .. } if reports.len() == 2), "{error}");
+        *nodes[2].way.lock() = Way::Honest;
+        let again = fetch(&reader.store, id, &holders(&reader, &nodes), quick()).await.unwrap();
+        assert!(again.bytes < piece * 9 / 10, "{} of {piece}", again.bytes);
+        assert_eq!(content(&reader.store, id).unwrap(), data);
+    });
+}
+
+#[test]
+fn what_is_not_sealed_goes_to_strangers_only_if_it_is_public() {
+    run(async {
+        let (owner, nodes) = (node(200), nodes(3));
+        let put = Put { code: Code::new(2, 3), ..Put::default() };
+        let id = owner.store.put(&b"secret"[..], put).unwrap();
+        let error = spread(&owner.store, root(id), None, &holders(&owner, &nodes), false).await.unwrap_err();
+        assert!(matches!(error, Error::NotSealed(_)), "{error}");
+        let whole = owner.store.put(&b"secret"[..], Put::default()).unwrap();
+        let error = spread(&owner.store, root(whole), None, &holders(&owner, &nodes), true).await.unwrap_err();
+        assert!(matches!(error, Error::NotCoded(_)), "{error}");
+        assert!(nodes.iter().all(|node| node.store.status().unwrap().blobs == 0));
+    });
+}
+
+#[test]
+fn a_lost_node_of_ten_costs_little_more_than_what_must_move() {
+    run(async {
+        let (owner, nodes, fresh) = (node(200), nodes(10), node(100));
+        let id = spread_out(&owner, &nodes, 4, &bytes(5, 16 << 20)).await;
+        *nodes[3].way.lock() = Way::Gone;
+        let (me, policy) = (&nodes[7], Policy::new(Code::default()));
+        let before: u64 = nodes.iter().map(|node| node.sent.load(Ordering::Relaxed)).sum();
+        let terms = (root(id), Some(900));
+        let to = [holder(3, me, &fresh)];
+        let done = repair(&me.store, terms, &holders(me, &nodes), &to, quick(), &policy).await.unwrap();
+        let after: u64 = nodes.iter().map(|node| node.sent.load(Ordering::Relaxed)).sum();
+        // Its own piece, three others, and the new one to its node.
+        let must = 4 * me.store.manifest(id).unwrap().blobs()[0].1;
+        let moved = after - before;
+        assert!(moved >= must && moved * 100 <= must * 102, "{moved} of {must}");
+        assert!(done.read + done.written <= moved + moved / 100);
+        // Nothing but its own piece is left at the one who repaired.
+        assert_eq!(me.store.status().unwrap().roots, 1);
+        let tight = Policy { traffic: must - 1, ..policy };
+        *nodes[4].way.lock() = Way::Gone;
+        let to = [holder(4, me, &node(101))];
+        let error = repair(&me.store, terms, &holders(me, &nodes), &to, quick(), &tight).await.unwrap_err();
+        assert!(matches!(error, Error::TooMuchTraffic { .. }), "{error}");
+    });
+}
+
+#[test]
+fn who_says_that_he_has_a_piece_is_asked_for_a_part_of_it() {
+    run(async {
+        let (owner, nodes) = (node(200), nodes(3));
+        let id = spread_out(&owner, &nodes, 2, &bytes(6, 1_000_000)).await;
+        let piece = nodes[0].store.manifest(id).unwrap().blobs()[0];
+        let peer = holder(0, &owner, &nodes[0]).peer;
+        for drawn in [0, 7, u64::MAX] {
+            check(&*peer, piece, drawn, Duration::from_secs(5)).await.unwrap();
+        }
+        for way in [Way::Flipped, Way::Cut, Way::Long, Way::Endless, Way::Slow, Way::Gone] {
+            *nodes[0].way.lock() = way;
+            let report = check(&*peer, piece, 3, Duration::from_secs(5)).await.unwrap_err();
+            assert_eq!(report.node, nodes[0].id, "{report}");
+        }
+        *nodes[0].way.lock() = Way::Honest;
+        nodes[0].store.release(root(id)).unwrap();
+        let report = check(&*peer, piece, 3, Duration::from_secs(5)).await.unwrap_err();
+        assert_eq!(report.fault, Fault::Failed(PeerError::NotHere));
+    });
+}
+
+fn manifest(k: u8, n: u8) -> Manifest {
+    let pieces = (0..n).map(|piece| BlobHash([piece; 32])).collect();
+    let coding = Coding::Spread(Code::new(k, n).unwrap(), pieces);
+    Manifest { kind: Kind::File, sealing: Sealing::Plain, size: 1 << 20, content: BlobHash([0; 32]), coding }
+}
+
+fn seen(piece: usize, at: u64) -> Seen {
+    Seen { piece, node: NodeId([piece as u8 + 1; 32]), domain: Domain(String::new()), at, caught: false }
+}
+
+proptest! {
+    #[test]
+    fn exactly_one_repairs_first_and_nobody_too_early(
+        (k, n) in (1..12_u8, 0..12_u8).prop_map(|(k, spare)| (k, k + spare)),
+        ats in prop::collection::vec(0..2_000_u64, 24), caught in prop::collection::vec(prop::bool::weighted(0.2), 24),
+        floor in 0..12_usize,
+    ) {
+        let (manifest, id, now) = (manifest(k, n), ObjectId([3; 32]), 2_000);
+        let policy = Policy { grace: 1_000, floor, turn: 10, traffic: u64::MAX };
+        let all: Vec<_> = (0..usize::from(n)).map(|piece| Seen { caught: caught[piece], ..seen(piece, ats[piece]) }).collect();
+        let left: BTreeSet<_> = all.iter().filter(|seen| !seen.caught && now - seen.at < 1_000).map(|seen| seen.piece).collect();
+        let (have, spare) = (left.len(), usize::from(n - k));
+        let mut first = Vec::new();
+        for me in all.iter().filter(|seen| left.contains(&seen.piece)) {
+            match plan(id, &manifest, &all, me.node, &policy, now) {
+                Plan::Fine { left } => {
+                    prop_assert_eq!(left, have);
+                    prop_assert!(have == usize::from(n) || have >= usize::from(k) + floor.min(spare));
+                }
+                Plan::Lost { left, needed } => prop_assert!(left == have && needed == usize::from(k) && left < needed),
+                Plan::Wait { until } => {
+                    prop_assert!(until > now);
+                    first.push(until);
+                    let then = plan(id, &manifest, &all.iter().map(|seen| Seen {
+                        at: if left.contains(&seen.piece) { until } else { seen.at }, ..seen.clone()
+                    }).collect::<Vec<_>>(), me.node, &policy, until);
+                    let repairs = matches!(then, Plan::Repair { .. });
+                    prop_assert!(repairs);
+                }
+                Plan::Repair { pieces, reads, writes } => {
+                    prop_assert!(have >= usize::from(k));
+                    let missing: Vec<_> = (0..usize::from(n)).filter(|piece| !left.contains(piece)).collect();
+                    prop_assert_eq!(&pieces, &missing);
+                    let piece = manifest.blobs()[0].1;
+                    prop_assert_eq!((reads, writes), (u64::from(k - 1) * piece, pieces.len() as u64 * piece));
+                    first.push(0);
+                }
+            }
+        }
+        // Turns differ, so that one is done before the next begins.
+        let mut turns: Vec<_> = first.iter().filter(|turn| **turn > 0).collect();
+        let count = turns.len();
+        turns.sort();
+        turns.dedup();
+        prop_assert_eq!(turns.len(), count);
+    }
+}
+
+#[test]
+fn a_node_that_is_silent_for_a_while_is_not_replaced() {
+    let (manifest, id, policy) = (manifest(4, 10), ObjectId([3; 32]), Policy::new(Code::default()));
+    let hour = 3600;
+    let mut all: Vec<_> = (0..10).map(|piece| seen(piece, 100 * hour)).collect();
+    all.iter_mut().take(6).for_each(|seen| seen.at = 90 * hour);
+    let me = all[9].node;
+    assert_eq!(plan(id, &manifest, &all, me, &policy, 100 * hour), Plan::Fine { left: 10 });
+    assert!(!matches!(plan(id, &manifest, &all, me, &policy, 102 * hour + 1), Plan::Fine { .. }));
+    all.iter_mut().take(3).for_each(|seen| seen.at = 100 * hour);
+    assert_eq!(plan(id, &manifest, &all, me, &policy, 103 * hour), Plan::Fine { left: 7 }, "three above k are enough");
+}
