@@ -11,10 +11,13 @@ pub const TARGET: Target = Target { name: "piece", run, seeds };
 /// Bytes of the pieces that are asked for: of one group, of few, and of more than one window.
 const LENGTHS: [usize; 3] = [1_000, 40_000, 1_200_000];
 
+/// A part of a piece that is asked for, and the bytes that an honest node answers.
+type Answer = (Range<u64>, Vec<u8>);
+
 /// A store that expects the pieces, and what honest nodes answer.
 struct Asked {
     _folders: [TempDir; 2],
-    pieces: Vec<(Partial, Vec<(Range<u64>, Vec<u8>)>)>,
+    pieces: Vec<(Partial, Vec<Answer>)>,
 }
 
 static ASKED: LazyLock<Asked> = LazyLock::new(|| {
