@@ -82,3 +82,13 @@ pub(crate) fn heading(number: usize, text: &str) {
 pub(crate) fn line(text: impl std::fmt::Display) {
     println!("   {text}");
 }
+
+/// A size for people: `1.5 MiB`.
+pub(crate) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if count < 1024 {
+        return format!("{count} bytes");
+    }
+    let unit = (count.ilog2() as usize / 10).min(UNITS.len());
+    format!("{:.1} {}", count as f64 / (1u64 << (10 * unit)) as f64, UNITS[unit - 1])
+}

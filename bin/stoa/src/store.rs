@@ -1,0 +1,213 @@
+//! `stoa store`: files and folders on this machine's own store, under the hash of what they are.
+
+use crate::output;
+use clap::{Args, Subcommand};
+use eyre::{Result, WrapErr as _, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use std::{
+    io::{IsTerminal as _, Write as _},
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use stoa_store::{Bounds, Kind, Limits, Manifest, ObjectId, Owner, Plain, Put, Root, Store};
+
+/// Options of `stoa store`.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Folder of the store.
+    #[arg(long, global = true, value_name = "DIR", default_value = ".stoa/store")]
+    dir: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Keep a file or a folder, and print its id. Nothing of it leaves this machine.
+    #[command(after_help = "Example: stoa store put measurements.parquet")]
+    Put {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// Write an object to a file or folder, checked against its id; `-` writes a file to standard output.
+    #[command(after_help = "Example: stoa store get 5f8e… --to measurements.parquet")]
+    Get {
+        /// What `put` has printed.
+        id: ObjectId,
+        /// Where to; must not be there yet.
+        #[arg(long, value_name = "PATH")]
+        to: PathBuf,
+    },
+    /// List what is kept.
+    #[command(after_help = "Example: stoa store ls --json")]
+    Ls,
+    /// Keep an object no longer, and free what nothing else needs.
+    #[command(after_help = "Example: stoa store rm 5f8e…")]
+    Rm {
+        /// What `put` has printed.
+        id: ObjectId,
+    },
+    /// Show how full the store is; `--scrub` compares everything with its hash.
+    #[command(after_help = "Example: stoa store status --scrub")]
+    Status {
+        /// Read everything, and name what is damaged.
+        #[arg(long)]
+        scrub: bool,
+    },
+}
+
+/// How long what was put of a folder is kept if it breaks off before the end.
+const RESUME: Duration = Duration::from_secs(7 * 24 * 3600);
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// What people see of work that may take long: nothing where nobody looks.
+fn progress(what: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner().with_style(
+        ProgressStyle::with_template("{spinner} {msg} {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
+    bar.set_message(what.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+fn kind(manifest: &Manifest) -> &'static str {
+    match manifest.kind {
+        Kind::File => "file",
+        Kind::Folder => "folder",
+    }
+}
+
+/// Runs `stoa store`.
+pub(crate) fn run(options: Options, json: bool) -> Result<()> {
+    let Options { dir, command } = options;
+    let store = Store::open(&dir, Limits::default())
+        .wrap_err_with(|| format!("cannot open the store in {} (does another program use it?)", dir.display()))?;
+    let found = store.found();
+    if !found.lost.is_empty() {
+        tracing::warn!(blobs = found.lost.len(), "files of the store are gone or cut: what they held cannot be read");
+    }
+    match command {
+        Command::Put { path } => put(&store, &path, json),
+        Command::Get { id, to } => get(&store, id, &to, json),
+        Command::Ls => list(&store, json),
+        Command::Rm { id } => remove(&store, id, json),
+        Command::Status { scrub } => status(&store, scrub, json),
+    }
+}
+
+fn put(store: &Store, path: &std::path::Path, json: bool) -> Result<()> {
+    let metadata = path.metadata().wrap_err_with(|| format!("cannot read {}", path.display()))?;
+    let bar = progress("reading, hashing and writing");
+    let kept = match metadata.is_dir() {
+        true => store.put_folder(path, Put::default(), now() + RESUME.as_secs()),
+        false => store.put_file(path, Put::default()),
+    };
+    bar.finish_and_clear();
+    let id = kept.wrap_err_with(|| format!("{} is not kept", path.display()))?;
+    let manifest = store.manifest(id)?;
+    match json {
+        true => println!("{}", json!({ "id": id.to_string(), "kind": kind(&manifest), "size": manifest.size })),
+        false => println!("{id}"),
+    }
+    Ok(())
+}
+
+fn get(store: &Store, id: ObjectId, to: &std::path::Path, json: bool) -> Result<()> {
+    let bar = progress("reading, checking and writing");
+    let manifest = store.manifest(id).wrap_err_with(|| format!("the store does not have {id}"))?;
+    let got = match (manifest.kind, to.as_os_str() == "-") {
+        (Kind::Folder, true) => bail!("{id} is a folder: name the folder to write it to"),
+        (Kind::Folder, false) => store.get_folder(id, to, &Plain, Bounds::default()),
+        (Kind::File, true) => {
+            let mut out = std::io::stdout().lock();
+            let got = store.get(id, &mut out).map(drop);
+            out.flush().wrap_err("cannot write to standard output")?;
+            got
+        }
+        (Kind::File, false) if to.symlink_metadata().is_ok() => bail!("{} is there already", to.display()),
+        (Kind::File, false) => store.get_to(id, to, &Plain).map(drop),
+    };
+    bar.finish_and_clear();
+    got.wrap_err_with(|| format!("{id} cannot be written to {}", to.display()))?;
+    if json && to.as_os_str() != "-" {
+        println!("{}", json!({ "id": id.to_string(), "to": to, "size": manifest.size }));
+    }
+    Ok(())
+}
+
+fn list(store: &Store, json: bool) -> Result<()> {
+    let mut rows = Vec::new();
+    for root in store.roots() {
+        let (root, kept) = root?;
+        if root.owner == Owner::LOCAL {
+            let manifest = store.manifest(root.object)?;
+            rows.push((root.object, kind(&manifest), manifest.size, kept.bytes));
+        }
+    }
+    if json {
+        let rows = rows
+            .iter()
+            .map(|(id, kind, size, bytes)| json!({ "id": id.to_string(), "kind": kind, "size": size, "bytes": bytes }));
+        println!("{}", json!({ "objects": rows.collect::<Vec<_>>() }));
+        return Ok(());
+    }
+    for (id, kind, _, bytes) in rows {
+        println!("{id}  {kind:6}  {}", output::bytes(bytes));
+    }
+    Ok(())
+}
+
+fn remove(store: &Store, id: ObjectId, json: bool) -> Result<()> {
+    let before = store.status()?.kept;
+    if !store.release(Root { object: id, owner: Owner::LOCAL })? {
+        bail!("the store does not keep {id} for you (`stoa store ls` lists what it keeps)");
+    }
+    store.collect(now())?;
+    let freed = before - store.status()?.kept;
+    match json {
+        true => println!("{}", json!({ "id": id.to_string(), "freed": freed })),
+        false => println!("{} freed", output::bytes(freed)),
+    }
+    Ok(())
+}
+
+fn status(store: &Store, scrub: bool, json: bool) -> Result<()> {
+    let status = store.status()?;
+    let damaged = match scrub {
+        true => {
+            let bar = progress("reading everything");
+            let damaged = store.scrub(|_| {});
+            bar.finish_and_clear();
+            Some(damaged?)
+        }
+        false => None,
+    };
+    if json {
+        let damaged = damaged.as_ref().map(|blobs| blobs.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let said = json!({
+            "objects": status.roots, "blobs": status.blobs, "bytes": status.kept, "free": status.free, "damaged": damaged,
+        });
+        println!("{said}");
+    } else {
+        println!("objects  {}", status.roots);
+        println!("kept     {} in {} blobs", output::bytes(status.kept), status.blobs);
+        println!("free     {}", output::bytes(status.free));
+        for blob in damaged.iter().flatten() {
+            println!("damaged  {blob}");
+        }
+        if damaged.as_ref().is_some_and(Vec::is_empty) {
+            println!("checked  everything is as it was");
+        }
+    }
+    match damaged.map_or(0, |blobs| blobs.len()) {
+        0 => Ok(()),
+        count => bail!("{count} blobs are damaged: put what they belong to again"),
+    }
+}

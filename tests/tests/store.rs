@@ -1,0 +1,87 @@
+//! `stoa store`, as people and programs call it.
+
+use eyre::{ContextCompat as _, Result, WrapErr as _, ensure};
+use serde_json::Value;
+use std::{fs, path::Path, process::Command};
+
+/// Runs `stoa --json store` in a folder; the object that it printed, or what it complained of.
+fn store(folder: &Path, arguments: &[&str]) -> Result<std::result::Result<Value, String>> {
+    let program = std::env::var("STOA_BIN").wrap_err("STOA_BIN says which program is tested")?;
+    let output = Command::new(program).current_dir(folder).args(["--json", "store"]).args(arguments).output()?;
+    match output.status.success() {
+        true => Ok(Ok(serde_json::from_slice(&output.stdout)?)),
+        false => Ok(Err(String::from_utf8([output.stdout, output.stderr].concat())?)),
+    }
+}
+
+#[test]
+fn files_and_folders_go_in_and_come_back_and_are_freed() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let at = |name: &str| folder.path().join(name);
+    let run = |arguments: &[&str]| store(folder.path(), arguments);
+    let done = |arguments: &[&str]| run(arguments)?.map_err(eyre::Report::msg);
+    let content = (0..200_000_u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>();
+    fs::write(at("rows"), &content)?;
+    fs::create_dir(at("set"))?;
+    fs::write(at("set").join("rows"), &content)?;
+    fs::write(at("set").join("licence"), "CC0")?;
+
+    let put = done(&["put", "rows"])?;
+    let id = put["id"].as_str().wrap_err("an id")?;
+    ensure!(put["kind"] == "file" && put["size"] == content.len());
+    ensure!(done(&["put", "rows"])?["id"] == id, "the same file has another id");
+    done(&["get", id, "--to", "again"])?;
+    ensure!(fs::read(at("again"))? == content);
+    let set = done(&["put", "set"])?;
+    let set = set["id"].as_str().wrap_err("an id")?;
+    done(&["get", set, "--to", "copy"])?;
+    ensure!(fs::read(at("copy").join("rows"))? == content && fs::read(at("copy").join("licence"))? == b"CC0");
+
+    // The folder still needs the rows.
+    ensure!(done(&["ls"])?["objects"].as_array().map(Vec::len) == Some(2));
+    ensure!(done(&["rm", id])?["freed"].as_u64() < Some(1000));
+    ensure!(done(&["rm", set])?["freed"].as_u64() > Some(content.len() as u64));
+
+    for (arguments, complaint) in [
+        (["rm", id].as_slice(), "does not keep"),
+        (&["get", id, "--to", "nowhere"], "does not have"),
+        (&["put", "nothing"], "cannot read nothing"),
+    ] {
+        let said = run(arguments)?.err().wrap_err("it should have failed")?;
+        ensure!(said.contains(complaint), "{arguments:?}: {said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn damage_is_named_and_never_given_out() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let run = |arguments: &[&str]| store(folder.path(), arguments);
+    fs::write(folder.path().join("rows"), vec![7; 500_000])?;
+    let put = run(&["put", "rows"])?.map_err(eyre::Report::msg)?;
+    let id = put["id"].as_str().wrap_err("an id")?;
+    let mut files = Vec::new();
+    let mut folders = vec![folder.path().join(".stoa/store")];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next)? {
+            let (path, length) = {
+                let entry = entry?;
+                (entry.path(), entry.metadata()?.len())
+            };
+            if path.is_dir() {
+                folders.push(path)
+            } else if length == 500_000 {
+                files.push(path)
+            }
+        }
+    }
+    ensure!(files.len() == 1, "the rows lie in {files:?}");
+    let mut bytes = fs::read(&files[0])?;
+    bytes[250_000] ^= 1;
+    fs::write(&files[0], bytes)?;
+    let said = run(&["get", id, "--to", "again"])?.err().wrap_err("damaged rows were given out")?;
+    ensure!(said.contains(id) && !folder.path().join("again").exists(), "{said}");
+    let said = run(&["status", "--scrub"])?.err().wrap_err("the damage is not noticed")?;
+    ensure!(said.contains("1 blobs are damaged"), "{said}");
+    Ok(())
+}
