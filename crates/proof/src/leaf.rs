@@ -1,6 +1,6 @@
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
-use bytes::{Buf, BufMut};
-use commonware_codec::{EncodeSize, Error as CodecError, Read, Write};
+use bytes::BufMut;
+use commonware_codec::{Buf, EncodeSize, Error as CodecError, Read, ReadExt as _, Write};
 use commonware_cryptography::sha256::Digest;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
@@ -145,19 +145,19 @@ impl EncodeSize for Leaf {
 impl Read for Leaf {
     type Cfg = ();
 
-    fn read_cfg(buf: &mut impl commonware_codec::Buf, (): &()) -> Result<Self, CodecError> {
-        let tag = take::<1>(buf)?[0];
+    fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, CodecError> {
+        let tag = u8::read(buf)?;
         match tag & 0x0f {
             ACCOUNT if tag & !(HAS_CODE | HAS_DELEGATE) == ACCOUNT => {
                 let nonce = u64::try_from(take_uint(buf)?).map_err(|_| CodecError::Invalid("Leaf", "nonce"))?;
                 let balance = take_uint(buf)?;
-                let code_hash = if tag & HAS_CODE != 0 { B256::from(take(buf)?) } else { KECCAK256_EMPTY };
-                let delegate = if tag & HAS_DELEGATE != 0 { Some(Address::from(take(buf)?)) } else { None };
+                let code_hash = if tag & HAS_CODE != 0 { B256::from(<[u8; 32]>::read(buf)?) } else { KECCAK256_EMPTY };
+                let delegate = if tag & HAS_DELEGATE != 0 { Some(Address::from(<[u8; 20]>::read(buf)?)) } else { None };
                 Ok(Self::Account(AccountLeaf::new(nonce, balance, code_hash, delegate)))
             }
             SLOT if tag == SLOT => Ok(Self::Slot(take_uint(buf)?)),
             CODE if tag == CODE => {
-                let length = u32::from_be_bytes(take(buf)?) as usize;
+                let length = u32::read(buf)? as usize;
                 if length > MAX_CODE {
                     return Err(CodecError::InvalidLength(length));
                 }
@@ -183,7 +183,7 @@ fn uint_size(value: U256) -> usize {
 }
 
 fn take_uint(buf: &mut impl Buf) -> Result<U256, CodecError> {
-    let digits = usize::from(take::<1>(buf)?[0]);
+    let digits = usize::from(u8::read(buf)?);
     if digits > 32 {
         return Err(CodecError::InvalidLength(digits));
     }
@@ -197,15 +197,6 @@ fn take_uint(buf: &mut impl Buf) -> Result<U256, CodecError> {
         return Err(CodecError::Invalid("Leaf", "a number has leading zeros"));
     }
     Ok(value)
-}
-
-fn take<const N: usize>(buf: &mut impl Buf) -> Result<[u8; N], CodecError> {
-    if buf.remaining() < N {
-        return Err(CodecError::EndOfBuffer);
-    }
-    let mut bytes = [0; N];
-    buf.copy_to_slice(&mut bytes);
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@
 //! that its names are sealed and spread as its files are. Whoever made it may be anybody: a name is one step of a path and
 //! can neither leave the folder nor mean something to a terminal.
 
-use crate::{id::ObjectId, manifest::take};
+use crate::id::ObjectId;
 use bytes::{Buf as _, BufMut};
-use commonware_codec::{Copying, DecodeExt as _, EncodeSize, Error as CodecError, Read, Write};
+use commonware_codec::{Copying, DecodeExt as _, EncodeSize, Error as CodecError, Read, ReadExt as _, Write};
 
 /// Most entries of one folder.
 pub const MAX_ENTRIES: usize = 1 << 16;
@@ -155,14 +155,14 @@ impl Read for Folder {
     type Cfg = ();
 
     fn read_cfg(buf: &mut impl commonware_codec::Buf, (): &()) -> Result<Self, CodecError> {
-        let count = u32::from_be_bytes(take(buf)?) as usize;
+        let count = u32::read(buf)? as usize;
         if count > MAX_ENTRIES {
             return Err(CodecError::InvalidLength(count));
         }
         // Nothing is set aside for what a count merely claims.
         let mut entries: Vec<Entry> = Vec::new();
         for _ in 0..count {
-            let length = usize::from(take::<1>(buf)?[0]);
+            let length = usize::from(u8::read(buf)?);
             if buf.remaining() < length {
                 return Err(CodecError::EndOfBuffer);
             }
@@ -174,13 +174,13 @@ impl Read for Folder {
             if entries.last().is_some_and(|last| last.name >= name) {
                 return Err(CodecError::Invalid("Folder", "names are not in order, or one stands there twice"));
             }
-            let kind = match take::<1>(buf)?[0] {
+            let kind = match u8::read(buf)? {
                 0 => EntryKind::File,
                 1 => EntryKind::Program,
                 2 => EntryKind::Folder,
                 other => return Err(CodecError::InvalidEnum(other)),
             };
-            entries.push(Entry { name, kind, id: ObjectId(take(buf)?) });
+            entries.push(Entry { name, kind, id: ObjectId(<[u8; 32]>::read(buf)?) });
         }
         Ok(Self { entries })
     }

@@ -20,7 +20,9 @@ use crate::{
     layout::{Code, Layout, MAX_SIZE},
 };
 use bytes::{Buf, BufMut};
-use commonware_codec::{Copying, DecodeExt as _, Encode as _, EncodeSize, Error as CodecError, Read, Write};
+use commonware_codec::{
+    Copying, DecodeExt as _, Encode as _, EncodeSize, Error as CodecError, Read, ReadExt as _, Write,
+};
 
 /// Longest header of a seal.
 pub const MAX_SEAL: usize = 1024;
@@ -176,7 +178,7 @@ impl Read for Manifest {
     type Cfg = ();
 
     fn read_cfg(buf: &mut impl commonware_codec::Buf, (): &()) -> Result<Self, CodecError> {
-        let [version, kind, sealing] = take(buf)?;
+        let [version, kind, sealing] = <[u8; 3]>::read(buf)?;
         if version != VERSION {
             return Err(CodecError::Invalid("Manifest", "its version is not 1"));
         }
@@ -188,7 +190,7 @@ impl Read for Manifest {
         let sealing = match sealing {
             0 => Sealing::Plain,
             1 => {
-                let length = usize::from(u16::from_be_bytes(take(buf)?));
+                let length = usize::from(u16::read(buf)?);
                 if length > MAX_SEAL {
                     return Err(CodecError::InvalidLength(length));
                 }
@@ -199,33 +201,23 @@ impl Read for Manifest {
             }
             other => return Err(CodecError::InvalidEnum(other)),
         };
-        let size = u64::from_be_bytes(take(buf)?);
+        let size = u64::read(buf)?;
         if size > MAX_SIZE {
             return Err(CodecError::Invalid("Manifest", "the object is larger than 1 PiB"));
         }
-        let content = BlobHash(take(buf)?);
-        let coding = match take::<1>(buf)?[0] {
+        let content = BlobHash(<[u8; 32]>::read(buf)?);
+        let coding = match u8::read(buf)? {
             0 => Coding::Whole,
             1 => {
-                let [k, n] = take(buf)?;
+                let [k, n] = <[u8; 2]>::read(buf)?;
                 let code = Code::new(k, n).ok_or(CodecError::Invalid("Manifest", "no code has this k and n"))?;
-                let pieces = (0..n).map(|_| take(buf).map(BlobHash)).collect::<Result<_, _>>()?;
+                let pieces = (0..n).map(|_| <[u8; 32]>::read(buf).map(BlobHash)).collect::<Result<_, _>>()?;
                 Coding::Spread(code, pieces)
             }
             other => return Err(CodecError::InvalidEnum(other)),
         };
         Ok(Self { kind, sealing, size, content, coding })
     }
-}
-
-/// The next bytes.
-pub(crate) fn take<const N: usize>(buf: &mut impl Buf) -> Result<[u8; N], CodecError> {
-    if buf.remaining() < N {
-        return Err(CodecError::EndOfBuffer);
-    }
-    let mut bytes = [0; N];
-    buf.copy_to_slice(&mut bytes);
-    Ok(bytes)
 }
 
 #[cfg(test)]
