@@ -73,11 +73,27 @@ struct Ready {
     buffer: Zeroizing<Vec<u8>>,
     start: usize,
     end: usize,
+    failed: bool,
 }
 
 impl Ready {
     fn new() -> Self {
-        Self { buffer: Zeroizing::new(vec![0; CHUNK_LEN + TAG_LEN]), start: 0, end: 0 }
+        Self { buffer: Zeroizing::new(vec![0; CHUNK_LEN + TAG_LEN]), start: 0, end: 0, failed: false }
+    }
+
+    /// What is there, or comes next.
+    fn fill(&mut self, next: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<&[u8]> {
+        if self.start == self.end {
+            if self.failed {
+                return Err(failed_before());
+            }
+            next(self).inspect_err(|_| self.failed = true)?;
+        }
+        Ok(&self.buffer[self.start..self.end])
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.end);
     }
 }
 
@@ -99,7 +115,6 @@ pub struct SealReader<R> {
     sealer: Sealer,
     chunks: Chunks<R>,
     ready: Ready,
-    failed: bool,
 }
 
 impl<R: Read> SealReader<R> {
@@ -109,32 +124,27 @@ impl<R: Read> SealReader<R> {
         let mut ready = Ready::new();
         ready.buffer[..HEADER_LEN].copy_from_slice(&sealer.header().to_bytes());
         ready.end = HEADER_LEN;
-        Self { sealer, chunks: Chunks::new(plain), ready, failed: false }
+        Self { sealer, chunks: Chunks::new(plain), ready }
     }
+}
 
-    fn advance(&mut self) -> io::Result<()> {
-        let Some((length, index, last)) = self.chunks.next(&mut self.ready.buffer[..CHUNK_LEN])? else { return Ok(()) };
-        let too_long = |_| ObjectError::TooLong { plain: index * CHUNK_LEN as u64 + length as u64 };
-        let index = u32::try_from(index).map_err(too_long)?;
-        self.sealer.seal(index, last, &mut self.ready.buffer[..length + TAG_LEN]);
-        (self.ready.start, self.ready.end) = (0, length + TAG_LEN);
-        Ok(())
-    }
+fn seal_next(sealer: &mut Sealer, chunks: &mut Chunks<impl Read>, ready: &mut Ready) -> io::Result<()> {
+    let Some((length, index, last)) = chunks.next(&mut ready.buffer[..CHUNK_LEN])? else { return Ok(()) };
+    let too_long = |_| ObjectError::TooLong { plain: index * CHUNK_LEN as u64 + length as u64 };
+    let index = u32::try_from(index).map_err(too_long)?;
+    sealer.seal(index, last, &mut ready.buffer[..length + TAG_LEN]);
+    (ready.start, ready.end) = (0, length + TAG_LEN);
+    Ok(())
 }
 
 impl<R: Read> BufRead for SealReader<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.ready.start == self.ready.end {
-            if self.failed {
-                return Err(failed_before());
-            }
-            self.advance().inspect_err(|_| self.failed = true)?;
-        }
-        Ok(&self.ready.buffer[self.ready.start..self.ready.end])
+        let Self { sealer, chunks, ready } = self;
+        ready.fill(|ready| seal_next(sealer, chunks, ready))
     }
 
     fn consume(&mut self, count: usize) {
-        self.ready.start = (self.ready.start + count).min(self.ready.end);
+        self.ready.consume(count);
     }
 }
 
@@ -150,7 +160,6 @@ pub struct OpenReader<R> {
     opener: Opener,
     chunks: Chunks<R>,
     ready: Ready,
-    failed: bool,
 }
 
 impl<R: Read> OpenReader<R> {
@@ -163,35 +172,30 @@ impl<R: Read> OpenReader<R> {
         let mut header = [0; HEADER_LEN];
         let length = read_full(&mut sealed, &mut header)?;
         let opener = Opener::new(key, object, &Header::from_bytes(&header[..length])?)?;
-        Ok(Self { opener, chunks: Chunks::new(sealed), ready: Ready::new(), failed: false })
+        Ok(Self { opener, chunks: Chunks::new(sealed), ready: Ready::new() })
     }
+}
 
-    fn advance(&mut self) -> io::Result<()> {
-        let Some((length, index, last)) = self.chunks.next(&mut self.ready.buffer[..])? else { return Ok(()) };
-        let index = u32::try_from(index).map_err(|_| ObjectError::Chunk { index: u32::MAX })?;
-        let length = self.opener.open(index, last, &mut self.ready.buffer[..length])?.len();
-        // Sealed so by nobody: one object would have two forms.
-        if length == 0 && index > 0 {
-            return Err(ObjectError::Chunk { index }.into());
-        }
-        (self.ready.start, self.ready.end) = (0, length);
-        Ok(())
+fn open_next(opener: &Opener, chunks: &mut Chunks<impl Read>, ready: &mut Ready) -> io::Result<()> {
+    let Some((length, index, last)) = chunks.next(&mut ready.buffer[..])? else { return Ok(()) };
+    let index = u32::try_from(index).map_err(|_| ObjectError::Chunk { index: u32::MAX })?;
+    let length = opener.open(index, last, &mut ready.buffer[..length])?.len();
+    // Sealed so by nobody: one object would have two forms.
+    if length == 0 && index > 0 {
+        return Err(ObjectError::Chunk { index }.into());
     }
+    (ready.start, ready.end) = (0, length);
+    Ok(())
 }
 
 impl<R: Read> BufRead for OpenReader<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.ready.start == self.ready.end {
-            if self.failed {
-                return Err(failed_before());
-            }
-            self.advance().inspect_err(|_| self.failed = true)?;
-        }
-        Ok(&self.ready.buffer[self.ready.start..self.ready.end])
+        let Self { opener, chunks, ready } = self;
+        ready.fill(|ready| open_next(opener, chunks, ready))
     }
 
     fn consume(&mut self, count: usize) {
-        self.ready.start = (self.ready.start + count).min(self.ready.end);
+        self.ready.consume(count);
     }
 }
 
