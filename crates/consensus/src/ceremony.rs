@@ -8,7 +8,6 @@ use commonware_cryptography::{
     bls12381::{
         dkg::feldman_desmedt::Reveal,
         primitives::{
-            group::Share,
             sharing::{Mode, ModeVersion},
             variant::MinSig,
         },
@@ -63,8 +62,8 @@ pub enum CeremonyError {
     Committee(#[from] CommitteeError),
 }
 
-/// Takes part in the generation of the network key, or takes up one that was interrupted; returns the committee and this
-/// validator's share. What it does not finish before the process ends it goes on with from `secrets` and the storage.
+/// Takes part in the generation of the network key, or takes up one that was interrupted; returns the committee. This
+/// validator's share is put into `secrets`. What it does not finish before the process ends it goes on with from `secrets` and the storage.
 ///
 /// The returned future lets others finish who are behind, and ends when all have: to be spawned.
 ///
@@ -79,7 +78,7 @@ pub async fn generate<E, S>(
     runtime: E,
     wire: &mut Wire<E>,
     mut secrets: S,
-) -> Result<(Committee, Share, BoxFuture<'static, ()>), CeremonyError>
+) -> Result<(Committee, BoxFuture<'static, ()>), CeremonyError>
 where
     E: Runtime + CryptoRng,
     S: SecretStore + Clone,
@@ -131,14 +130,16 @@ where
         return Err(CeremonyError::Revealed(revealed));
     }
     let committee = Committee::new(info.output)?;
-    let share = secrets.get_share(Epoch::zero()).await.ok_or(CeremonyError::Failed)?;
+    if secrets.get_share(Epoch::zero()).await.is_none() {
+        return Err(CeremonyError::Failed);
+    }
     let others = wire.peers.len() - 1;
     let help = async move {
         all_finished(&runtime, others, &mut roll).await;
         // Its chain has ended, and would go on voting for its last block.
         handle.abort();
     };
-    Ok((committee, share, help.boxed()))
+    Ok((committee, help.boxed()))
 }
 
 /// Waits until so many others say that they have finished, for some minutes at most.

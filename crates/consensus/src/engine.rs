@@ -8,6 +8,7 @@ use crate::{
     observe::{Running, Votes, keep_certificates},
     pace::{Moving, Pace, Paced},
     seeds::Seeds,
+    validator::namespace,
 };
 use alloy_primitives::Address;
 use commonware_broadcast::buffered;
@@ -90,8 +91,6 @@ pub struct Config<W, K, B, P> {
     pub waiting: W,
     /// The first validators.
     pub committee: Committee,
-    /// What keeps signatures of one chain from counting on another.
-    pub namespace: Vec<u8>,
     /// Identifies this validator to the others.
     pub key: PrivateKey,
     /// This validator's shares of the network key.
@@ -196,7 +195,6 @@ where
         partition,
         waiting,
         committee,
-        namespace,
         key,
         secrets,
         beneficiary,
@@ -207,7 +205,7 @@ where
         peers,
         ..
     } = config;
-    let me = key.public_key();
+    let (me, namespace) = (key.public_key(), namespace(&ledger));
     let schemes = Schemes::new(&namespace, committee.network_key());
     let epoch_length =
         NonZeroU64::new(ledger.genesis().epoch_length).expect("a genesis file is checked when it is read");

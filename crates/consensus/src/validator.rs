@@ -92,7 +92,6 @@ where
     // Blocks are asked for before it is known which epoch it is.
     wire.oracle.track(0, wire.peers.clone());
     let config = engine::Config {
-        namespace: namespace(&validator.ledger),
         ledger: validator.ledger,
         state: validator.state,
         partition: "consensus".into(),

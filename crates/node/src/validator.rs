@@ -258,7 +258,7 @@ async fn committee(
         let text = fs::read_to_string(&path).wrap_err_with(|| format!("cannot read {}", path.display()))?;
         return serde_json::from_str(&text).wrap_err_with(|| format!("{} is damaged", path.display()));
     }
-    let (committee, _, helping) = stoa_consensus::generate(runtime.child("ceremony"), wire, secrets).await?;
+    let (committee, helping) = stoa_consensus::generate(runtime.child("ceremony"), wire, secrets).await?;
     let committee = stoa_base::Committee::from(&committee);
     write_private(&path, serde_json::to_string_pretty(&committee)?.as_bytes())
         .wrap_err_with(|| format!("cannot write {}", path.display()))?;

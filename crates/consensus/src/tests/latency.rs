@@ -1,7 +1,7 @@
 //! How long it takes from a transfer to its final receipt where light is slow, and how much validators tell each other.
 
 use super::{
-    network::{AllFollowers, LetGo, Measured, Validators},
+    network::{AllFollowers, Check, Measured, Validators, only_let_go},
     with_stack,
 };
 use commonware_glue::simulate::plan::PlanBuilder;
@@ -23,7 +23,7 @@ fn measured(count: u32, height: u64) -> Measured {
     with_stack(|| {
         let plan = PlanBuilder::new(validators).seed(1).link(link).exit_condition(AllFollowers { height });
         plan.timeout(Duration::from_secs(600))
-            .property(LetGo)
+            .property(Check("let go", only_let_go))
             .build()
             .run()
             .unwrap_or_else(|why| panic!("{count}: {why}"))

@@ -137,7 +137,6 @@ impl Validators {
         // As a node has it, where time is measured.
         let idle = if self.measured.is_some() { 1000 } else { 200 };
         Config {
-            namespace: namespace(&ledger),
             ledger,
             state,
             partition: name,
@@ -352,7 +351,7 @@ async fn run(
         let votes = epochs.register(0).await.expect("the first epoch is asked for once");
         let secret = config.secrets.shares().into_values().next().expect("it was dealt one");
         let identity = Identity { key: config.key, share: secret };
-        let scheme = config.committee.signer(&config.namespace, &identity).expect("it is one of them");
+        let scheme = config.committee.signer(&namespace(&config.ledger), &identity).expect("it is one of them");
         let conflicter = Conflicter::<_, _, Sha256>::new(context.child("conflicter"), conflicter::Config { scheme });
         return drop(conflicter.start(votes).await);
     }
@@ -552,13 +551,13 @@ fn let_go(states: &[&State]) {
     states.iter().flat_map(|state| state.ledgers.iter()).for_each(|ledger| drop(ledger.lock().take()));
 }
 
-/// Checks nothing in the end.
+/// A check of what the validators have in the end.
 #[derive(Clone)]
-pub(super) struct LetGo;
+pub(super) struct Check<F>(pub(super) &'static str, pub(super) F);
 
-impl Property<PublicKey, State> for LetGo {
+impl<F: Fn(&[&State]) -> Result<(), String> + Send + Sync> Property<PublicKey, State> for Check<F> {
     fn name(&self) -> &str {
-        "let go"
+        self.0
     }
 
     fn check<'a>(
@@ -566,9 +565,14 @@ impl Property<PublicKey, State> for LetGo {
         _: &'a ProgressTracker<PublicKey>,
         states: &'a [&'a State],
     ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
-        let_go(states);
-        Box::pin(std::future::ready(Ok(())))
+        Box::pin(std::future::ready((self.1)(states)))
     }
+}
+
+/// Lets go of the ledgers, and checks nothing.
+pub(super) fn only_let_go(states: &[&State]) -> Result<(), String> {
+    let_go(states);
+    Ok(())
 }
 
 impl Property<PublicKey, State> for NothingLost {
