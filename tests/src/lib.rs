@@ -271,7 +271,11 @@ pub fn program() -> Result<PathBuf> {
 }
 
 /// A path that xtask puts into the environment.
-fn variable(name: &str) -> Result<PathBuf> {
+///
+/// # Errors
+///
+/// If it is not set, or nothing is there.
+pub fn variable(name: &str) -> Result<PathBuf> {
     let path = env::var_os(name).map(PathBuf::from);
     let path = path.wrap_err_with(|| format!("{name} is not set: run this as `cargo xtask test --only clients`"))?;
     if !path.exists() {

@@ -1,12 +1,13 @@
 //! `stoa store`, as people and programs call it.
 
-use eyre::{ContextCompat as _, Result, WrapErr as _, ensure};
+use eyre::{ContextCompat as _, Result, ensure};
 use serde_json::Value;
 use std::{fs, path::Path, process::Command};
+use stoa_tests::variable;
 
 /// Runs `stoa --json store` in a folder; the object that it printed, or what it complained of.
 fn store(folder: &Path, arguments: &[&str]) -> Result<std::result::Result<Value, String>> {
-    let program = std::env::var("STOA_BIN").wrap_err("STOA_BIN says which program is tested")?;
+    let program = variable("STOA_BIN")?;
     let output = Command::new(program).current_dir(folder).args(["--json", "store"]).args(arguments).output()?;
     match output.status.success() {
         true => Ok(Ok(serde_json::from_slice(&output.stdout)?)),

@@ -174,14 +174,18 @@ impl Options {
             }
             return Ok(genesis);
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let committee = committee()?;
-        let genesis = Genesis { committee, ..development::genesis(self.chain_id, accounts, now) };
+        let genesis = Genesis { committee, ..development::genesis(self.chain_id, accounts, now()) };
         genesis.validate()?;
         fs::write(&path, serde_json::to_string_pretty(&genesis)?)
             .wrap_err_with(|| format!("cannot write {}", path.display()))?;
         Ok(genesis)
     }
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Deletes a chain, and nothing that is not one.

@@ -10,7 +10,6 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
 };
 use stoa_base::Genesis;
 use stoa_client::Client;
@@ -172,8 +171,7 @@ pub(crate) fn init(options: InitOptions, json: bool) -> Result<()> {
         }
         None => keys,
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let genesis = Genesis { epoch_length, ..stoa_node::genesis(chain_id, funded, now) };
+    let genesis = Genesis { epoch_length, ..stoa_node::genesis(chain_id, funded, network::now()) };
     genesis.validate()?;
     let genesis = serde_json::to_string_pretty(&genesis)?;
     let validators = public.iter().zip(&hosts).map(|(key, address)| Peer { key: *key, address: address.clone() });

@@ -1,6 +1,6 @@
 //! `stoa store`: files and folders on this machine's own store, under the hash of what they are.
 
-use crate::output;
+use crate::{network::now, output};
 use clap::{Args, Subcommand};
 use eyre::{Result, WrapErr as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -8,7 +8,7 @@ use serde_json::json;
 use std::{
     io::{IsTerminal as _, Write as _},
     path::PathBuf,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 use stoa_store::{Bounds, Kind, Limits, Manifest, ObjectId, Owner, Plain, Put, Root, Store};
 
@@ -59,10 +59,6 @@ enum Command {
 
 /// How long what was put of a folder is kept if it breaks off before the end.
 const RESUME: Duration = Duration::from_secs(7 * 24 * 3600);
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
 
 /// What people see of work that may take long: nothing where nobody looks.
 fn progress(what: &str) -> ProgressBar {
