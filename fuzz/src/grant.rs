@@ -8,7 +8,7 @@ use commonware_cryptography::{Signer as _, ed25519};
 use rand::{SeedableRng as _, rngs::StdRng};
 use std::sync::LazyLock;
 use stoa_privacy::{
-    Announcement, Dealing, Dealt, Deleted, DeletionReceipt, Evidence, Grant, GrantId, GrantedHalf, Handover, ObjectId,
+    Announcement, AssetId, Dealing, Dealt, Deleted, DeletionReceipt, Evidence, Grant, GrantId, GrantedHalf, Handover,
     OwnerHalf, PrivacyGrade, Reader, ReaderKey, ReadingKey, ReadingSecret, Release, Seen, Sharing, Threshold, Wanted,
     deal,
 };
@@ -32,16 +32,15 @@ struct Example {
 }
 
 static EXAMPLE: LazyLock<Example> = LazyLock::new(|| {
-    let (object, id, mut rng) =
-        (ObjectId(B256::repeat_byte(1)), GrantId(B256::repeat_byte(2)), StdRng::seed_from_u64(0));
+    let (asset, id, mut rng) = (AssetId(B256::repeat_byte(1)), GrantId(B256::repeat_byte(2)), StdRng::seed_from_u64(0));
     let keys: Vec<_> = (0..3).map(ed25519::PrivateKey::from_seed).collect();
     let keepers: Vec<_> = keys.iter().map(|key| key.public_key()).collect();
     let reader = ed25519::PrivateKey::from_seed(3);
     let to = ReaderKey::of_node(&reader.public_key()).expect("it has a secret");
-    let dealt = deal(object, 2, keepers.clone(), &mut rng).expect("there can be three keepers");
-    let grant = Grant { object, id, reader: to.reader() };
+    let dealt = deal(asset, 2, keepers.clone(), &mut rng).expect("there can be three keepers");
+    let grant = Grant { asset, id, reader: to.reader() };
     let release = Release::new(&keys[0], &dealt.sharing, &dealt.shares[0], &grant, &to, SEEN, &mut rng);
-    let granted = GrantedHalf::seal(object, id, &to, &OwnerHalf::generate(&mut rng), &mut rng);
+    let granted = GrantedHalf::seal(asset, id, &to, &OwnerHalf::generate(&mut rng), &mut rng);
     let handover = Handover::new(&dealt.sharing, 1, keepers.clone()).expect("there can be three keepers");
     let dealing = handover.deal(&dealt.shares[0], &keys[0], &mut rng).expect("it is the keeper's share");
     let wallet = ReadingKey { wallet: signer(0).address(), chain_id: CHAIN_ID, version: 0 };
@@ -49,7 +48,7 @@ static EXAMPLE: LazyLock<Example> = LazyLock::new(|| {
     let signature = signer(0).sign_hash_sync(&wallet.announcement_digest(&key)).expect("a local key signs");
     Example {
         release: release.expect("the keeper has the share"),
-        receipt: DeletionReceipt::new(&keys[0], object, Deleted::Grant(id), SEEN),
+        receipt: DeletionReceipt::new(&keys[0], asset, Deleted::Grant(id), SEEN),
         granted: granted.expect("the reader has a secret"),
         announcement: wallet.announce(key, &signature).expect("the wallet signed"),
         grant,

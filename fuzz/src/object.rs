@@ -5,14 +5,14 @@ use alloy_primitives::B256;
 use rand::{SeedableRng as _, rngs::StdRng};
 use std::{io::Read as _, sync::LazyLock};
 use stoa_privacy::{
-    DataKey, ObjectId,
+    AssetId, DataKey,
     object::{CHUNK_LEN, HEADER_LEN, Header, Layout, OpenReader, open, seal},
 };
 
 /// Sealed objects, as whoever stores them gives them to a reader.
 pub const TARGET: Target = Target { name: "object", run, seeds };
 
-const OBJECT: ObjectId = ObjectId(B256::repeat_byte(1));
+const OBJECT: AssetId = AssetId(B256::repeat_byte(1));
 
 fn key() -> DataKey {
     DataKey::from_bytes([2; 32])

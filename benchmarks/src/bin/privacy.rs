@@ -24,7 +24,7 @@ use std::{
 };
 use stoa_benchmarks::{median, rate, row};
 use stoa_privacy::{
-    DataKey, GrantId, GrantedHalf, ObjectId, OwnerHalf, ReaderKey, ReadingSecret, Release, Seen, Wanted, deal,
+    AssetId, DataKey, GrantId, GrantedHalf, OwnerHalf, ReaderKey, ReadingSecret, Release, Seen, Wanted, deal,
     object::{CHUNK_LEN, HEADER_LEN, Header, Layout, Opener, Piece, Sealer, TAG_LEN},
 };
 
@@ -39,7 +39,7 @@ const RELEASES: usize = 2_000;
 const KEEPERS: usize = 9;
 const REQUIRED: usize = 5;
 
-const OBJECT: ObjectId = ObjectId(alloy_primitives::B256::repeat_byte(1));
+const OBJECT: AssetId = AssetId(alloy_primitives::B256::repeat_byte(1));
 
 fn timed<T>(run: impl FnOnce() -> T) -> (T, Duration) {
     let start = Instant::now();

@@ -6,10 +6,12 @@
 mod block;
 pub mod canonical;
 mod genesis;
+mod node;
 mod receipt;
 
 pub use block::{Block, Seal};
 pub use genesis::{Account, Committee, DEVELOPMENT_MNEMONIC, EPOCH_LENGTH, Fees, Genesis, GenesisError};
+pub use node::NodeId;
 pub use receipt::Receipt;
 
 /// A signed transaction of type 0, 1, 2 or 4 (legacy, EIP-2930, EIP-1559, EIP-7702).

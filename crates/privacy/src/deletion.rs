@@ -4,8 +4,7 @@
 //! it has not is shown to have lied ([`DeletionReceipt::contradicts`]).
 
 use crate::{
-    id::{GrantId, ObjectId},
-    reader::NodeId,
+    id::{AssetId, GrantId},
     release::{Breach, Evidence, NoEvidence},
     statement::{DELETION, Seen},
 };
@@ -13,6 +12,7 @@ use alloy_primitives::B256;
 use bytes::BufMut;
 use commonware_codec::{Buf, Error as CodecError, FixedSize, Read, ReadExt as _, Write};
 use commonware_cryptography::{Signer as _, Verifier as _, ed25519};
+use stoa_base::NodeId;
 
 /// What a keeper will not give out any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,12 +22,12 @@ pub enum Deleted {
     /// Its share of the sharing with this digest, after a handover.
     Sharing(B256),
     /// Every share of the object that it ever had.
-    Object,
+    Asset,
 }
 
 const GRANT: u8 = 0;
 const SHARING: u8 = 1;
-const OBJECT: u8 = 2;
+const ASSET: u8 = 2;
 
 impl FixedSize for Deleted {
     const SIZE: usize = 1 + 32;
@@ -38,7 +38,7 @@ impl Write for Deleted {
         let (tag, word) = match self {
             Self::Grant(id) => (GRANT, id.0.0),
             Self::Sharing(digest) => (SHARING, digest.0),
-            Self::Object => (OBJECT, [0; 32]),
+            Self::Asset => (ASSET, [0; 32]),
         };
         tag.write(buf);
         word.write(buf);
@@ -52,8 +52,8 @@ impl Read for Deleted {
         match (u8::read(buf)?, <[u8; 32]>::read(buf)?) {
             (GRANT, id) => Ok(Self::Grant(GrantId(id.into()))),
             (SHARING, digest) => Ok(Self::Sharing(digest.into())),
-            (OBJECT, word) if word == [0; 32] => Ok(Self::Object),
-            (OBJECT, _) => Err(CodecError::Invalid("Deleted", "all of an object has zeros behind it")),
+            (ASSET, word) if word == [0; 32] => Ok(Self::Asset),
+            (ASSET, _) => Err(CodecError::Invalid("Deleted", "all of an asset has zeros behind it")),
             (tag, _) => Err(CodecError::InvalidEnum(tag)),
         }
     }
@@ -65,7 +65,7 @@ impl Read for Deleted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeletionReceipt {
     keeper: ed25519::PublicKey,
-    object: ObjectId,
+    asset: AssetId,
     deleted: Deleted,
     seen: Seen,
     signature: ed25519::Signature,
@@ -73,11 +73,11 @@ pub struct DeletionReceipt {
 
 const SIGNED: usize = ed25519::PublicKey::SIZE + 32 + Deleted::SIZE + Seen::SIZE;
 
-fn signed(keeper: &ed25519::PublicKey, object: ObjectId, deleted: Deleted, seen: Seen) -> [u8; SIGNED] {
+fn signed(keeper: &ed25519::PublicKey, asset: AssetId, deleted: Deleted, seen: Seen) -> [u8; SIGNED] {
     let mut message = [0; SIGNED];
     let mut buf = &mut message[..];
     keeper.write(&mut buf);
-    object.write(&mut buf);
+    asset.write(&mut buf);
     deleted.write(&mut buf);
     seen.write(&mut buf);
     message
@@ -85,10 +85,10 @@ fn signed(keeper: &ed25519::PublicKey, object: ObjectId, deleted: Deleted, seen:
 
 impl DeletionReceipt {
     /// Signs that this keeper has deleted it, knowing the ledger up to this block.
-    pub fn new(key: &ed25519::PrivateKey, object: ObjectId, deleted: Deleted, seen: Seen) -> Self {
+    pub fn new(key: &ed25519::PrivateKey, asset: AssetId, deleted: Deleted, seen: Seen) -> Self {
         let keeper = key.public_key();
-        let signature = key.sign(DELETION, &signed(&keeper, object, deleted, seen));
-        Self { keeper, object, deleted, seen, signature }
+        let signature = key.sign(DELETION, &signed(&keeper, asset, deleted, seen));
+        Self { keeper, asset, deleted, seen, signature }
     }
 
     /// Checks the keeper's signature.
@@ -97,7 +97,7 @@ impl DeletionReceipt {
     ///
     /// If it's not the keeper's.
     pub fn verify(&self) -> Result<(), NoEvidence> {
-        let message = signed(&self.keeper, self.object, self.deleted, self.seen);
+        let message = signed(&self.keeper, self.asset, self.deleted, self.seen);
         let holds = self.keeper.verify(DELETION, &message, &self.signature);
         if holds { Ok(()) } else { Err(NoEvidence((&self.keeper).into())) }
     }
@@ -108,8 +108,8 @@ impl DeletionReceipt {
     }
 
     /// The object.
-    pub const fn object(&self) -> ObjectId {
-        self.object
+    pub const fn asset(&self) -> AssetId {
+        self.asset
     }
 
     /// What it says it deleted.
@@ -134,9 +134,9 @@ impl DeletionReceipt {
         let covered = match self.deleted {
             Deleted::Grant(id) => claim.grant.id == id,
             Deleted::Sharing(digest) => claim.sharing == digest,
-            Deleted::Object => true,
+            Deleted::Asset => true,
         };
-        let same = self.keeper == claim.keeper && self.object == claim.grant.object;
+        let same = self.keeper == claim.keeper && self.asset == claim.grant.asset;
         if !same || !covered || claim.seen.number <= self.seen.number {
             return Ok(None);
         }
@@ -151,7 +151,7 @@ impl FixedSize for DeletionReceipt {
 
 impl Write for DeletionReceipt {
     fn write(&self, buf: &mut impl BufMut) {
-        buf.put_slice(&signed(&self.keeper, self.object, self.deleted, self.seen));
+        buf.put_slice(&signed(&self.keeper, self.asset, self.deleted, self.seen));
         self.signature.write(buf);
     }
 }
@@ -160,8 +160,8 @@ impl Read for DeletionReceipt {
     type Cfg = ();
 
     fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, CodecError> {
-        let (keeper, object) = (ed25519::PublicKey::read(buf)?, ObjectId::read(buf)?);
+        let (keeper, asset) = (ed25519::PublicKey::read(buf)?, AssetId::read(buf)?);
         let (deleted, seen) = (Deleted::read(buf)?, Seen::read(buf)?);
-        Ok(Self { keeper, object, deleted, seen, signature: ed25519::Signature::read(buf)? })
+        Ok(Self { keeper, asset, deleted, seen, signature: ed25519::Signature::read(buf)? })
     }
 }

@@ -6,7 +6,7 @@
 //! does not open the object, and learns nothing.
 
 use crate::{
-    id::{GrantId, ObjectId},
+    id::{AssetId, GrantId},
     key::OwnerHalf,
     reader::{Reader, ReaderKey, ReadingSecret},
     sealed::{CannotSeal, Purpose, Refused, SealedSecret},
@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Grant {
     /// What may be read.
-    pub object: ObjectId,
+    pub asset: AssetId,
     /// Which grant of the ledger says so.
     pub id: GrantId,
     /// Who may read.
@@ -34,7 +34,7 @@ impl FixedSize for Grant {
 
 impl Write for Grant {
     fn write(&self, buf: &mut impl BufMut) {
-        self.object.write(buf);
+        self.asset.write(buf);
         self.id.write(buf);
         self.reader.write(buf);
     }
@@ -44,7 +44,7 @@ impl Read for Grant {
     type Cfg = ();
 
     fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, CodecError> {
-        Ok(Self { object: ObjectId::read(buf)?, id: GrantId::read(buf)?, reader: Reader::read(buf)? })
+        Ok(Self { asset: AssetId::read(buf)?, id: GrantId::read(buf)?, reader: Reader::read(buf)? })
     }
 }
 
@@ -63,13 +63,13 @@ impl GrantedHalf {
     ///
     /// If nobody can have the secret of the reader's key.
     pub fn seal(
-        object: ObjectId,
+        asset: AssetId,
         id: GrantId,
         reader: &ReaderKey,
         half: &OwnerHalf,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, CannotSeal> {
-        let grant = Grant { object, id, reader: reader.reader() };
+        let grant = Grant { asset, id, reader: reader.reader() };
         let sealed = half.expose(|half| SealedSecret::seal(reader, Purpose::OwnerHalf, &binding(&grant), half, rng))?;
         Ok(Self { grant, sealed })
     }
@@ -119,21 +119,21 @@ impl Read for GrantedHalf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{OBJECT, has_one_encoding, node, reader_key, rng};
+    use crate::testing::{ASSET, has_one_encoding, node, reader_key, rng};
     use commonware_cryptography::Signer as _;
 
     #[test]
     fn a_granted_half_opens_for_its_grant_object_and_reader_alone() {
         let (key, other) = (node(77), node(3));
         let (id, half) = (GrantId(B256::repeat_byte(6)), OwnerHalf::generate(&mut rng(2)));
-        let granted = GrantedHalf::seal(OBJECT, id, &reader_key(&key), &half, &mut rng(4)).unwrap();
-        let grant = Grant { object: OBJECT, id, reader: Reader::Node((&key.public_key()).into()) };
+        let granted = GrantedHalf::seal(ASSET, id, &reader_key(&key), &half, &mut rng(4)).unwrap();
+        let grant = Grant { asset: ASSET, id, reader: Reader::Node((&key.public_key()).into()) };
         let secret = ReadingSecret::of_node(&key);
         assert_eq!(granted.grant, grant);
         assert_eq!(granted.open(&grant, &secret).unwrap(), half);
         for other in [
             Grant { id: GrantId(B256::ZERO), ..grant },
-            Grant { object: ObjectId(B256::ZERO), ..grant },
+            Grant { asset: AssetId(B256::ZERO), ..grant },
             Grant { reader: Reader::Node((&other.public_key()).into()), ..grant },
         ] {
             assert_eq!(granted.open(&other, &secret), Err(Refused));

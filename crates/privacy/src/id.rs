@@ -4,9 +4,9 @@ use alloy_primitives::B256;
 use bytes::BufMut;
 use commonware_codec::{Buf, Error as CodecError, FixedSize, Read, ReadExt as _, Write};
 
-/// Names an object: known before it is sealed, and never used for two.
+/// Names what is sealed and shared: known before there is anything of it, and never used for two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ObjectId(pub B256);
+pub struct AssetId(pub B256);
 
 /// Names a grant on the ledger: never used for two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,5 +33,5 @@ macro_rules! word {
         }
     };
 }
-word!(ObjectId);
+word!(AssetId);
 word!(GrantId);

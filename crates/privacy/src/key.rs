@@ -10,7 +10,7 @@
 //! two keys, and whoever has one half and not the other has 32 bytes of the key to guess. The two ways to a key, from both
 //! halves and from the keepers' alone, expand under different labels: neither can be passed off as the other.
 
-use crate::id::ObjectId;
+use crate::id::AssetId;
 use commonware_cryptography::Secret;
 use hkdf::Hkdf;
 use rand::CryptoRng;
@@ -87,17 +87,17 @@ impl DataKey {
     }
 
     /// The key of `object` from both halves.
-    pub fn from_halves(owner: &OwnerHalf, keepers: &KeeperHalf, object: ObjectId) -> Self {
+    pub fn from_halves(owner: &OwnerHalf, keepers: &KeeperHalf, asset: AssetId) -> Self {
         let mut halves = Zeroizing::new([0; 2 * KEY_LEN]);
         owner.expose(|half| halves[..KEY_LEN].copy_from_slice(half));
         keepers.expose(|half| halves[KEY_LEN..].copy_from_slice(half));
-        Self::from_bytes(derive(DATA_KEY, &halves[..], &[&[TWO_HALVES], object.0.as_slice()]))
+        Self::from_bytes(derive(DATA_KEY, &halves[..], &[&[TWO_HALVES], asset.0.as_slice()]))
     }
 
     /// The key of `object` from the keepers' half alone. As many keepers as release it can open the object without
     /// anybody's leave: the asset has to say so ([`PrivacyGrade::KeepersOnly`](crate::PrivacyGrade)).
-    pub fn from_keepers_only(keepers: &KeeperHalf, object: ObjectId) -> Self {
-        let key = keepers.expose(|half| derive(DATA_KEY, half, &[&[KEEPERS_ONLY], object.0.as_slice()]));
+    pub fn from_keepers_only(keepers: &KeeperHalf, asset: AssetId) -> Self {
+        let key = keepers.expose(|half| derive(DATA_KEY, half, &[&[KEEPERS_ONLY], asset.0.as_slice()]));
         Self::from_bytes(key)
     }
 }
@@ -121,23 +121,23 @@ mod tests {
     #[test]
     fn the_derivation_is_frozen() {
         let (owner, keepers) = halves();
-        let object = ObjectId(B256::repeat_byte(3));
-        let two = DataKey::from_halves(&owner, &keepers, object).expose(|key| hex::encode(key));
+        let asset = AssetId(B256::repeat_byte(3));
+        let two = DataKey::from_halves(&owner, &keepers, asset).expose(|key| hex::encode(key));
         assert_eq!(two, "0f640810d589dc3c353001248443407d2f4bd31c151367720f864c5b58fc3b89");
-        let one = DataKey::from_keepers_only(&keepers, object).expose(|key| hex::encode(key));
+        let one = DataKey::from_keepers_only(&keepers, asset).expose(|key| hex::encode(key));
         assert_eq!(one, "cec5db0c877bdc9e16ab5ddc060ae2970bd8053f9d92e1b7d9adbc56e128ccd7");
     }
 
     #[test]
     fn every_half_the_object_and_the_way_count() {
         let (owner, keepers) = halves();
-        let object = ObjectId(B256::repeat_byte(3));
-        let key = DataKey::from_halves(&owner, &keepers, object);
-        assert_eq!(key, DataKey::from_halves(&owner, &keepers, object));
-        assert_ne!(key, DataKey::from_halves(&OwnerHalf::from_bytes([9; KEY_LEN]), &keepers, object));
-        assert_ne!(key, DataKey::from_halves(&owner, &KeeperHalf::from_bytes([9; KEY_LEN]), object));
-        assert_ne!(key, DataKey::from_halves(&owner, &keepers, ObjectId(B256::repeat_byte(4))));
-        assert_ne!(key, DataKey::from_keepers_only(&keepers, object));
+        let asset = AssetId(B256::repeat_byte(3));
+        let key = DataKey::from_halves(&owner, &keepers, asset);
+        assert_eq!(key, DataKey::from_halves(&owner, &keepers, asset));
+        assert_ne!(key, DataKey::from_halves(&OwnerHalf::from_bytes([9; KEY_LEN]), &keepers, asset));
+        assert_ne!(key, DataKey::from_halves(&owner, &KeeperHalf::from_bytes([9; KEY_LEN]), asset));
+        assert_ne!(key, DataKey::from_halves(&owner, &keepers, AssetId(B256::repeat_byte(4))));
+        assert_ne!(key, DataKey::from_keepers_only(&keepers, asset));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
     key::KEY_LEN,
     sealed::{PrivateKey, PublicKey, public},
 };
-use alloy_primitives::{Address, B256};
+use alloy_primitives::Address;
 use bytes::BufMut;
 use commonware_codec::{Buf, EncodeFixed as _, Error as CodecError, FixedSize, Read, ReadExt as _, Write};
 use commonware_cryptography::{Signer as _, ed25519};
@@ -19,23 +19,8 @@ use curve25519_dalek::edwards::CompressedEdwardsY;
 use hpke::{Deserializable as _, Serializable as _};
 use sha2::{Digest as _, Sha512};
 use std::fmt;
+use stoa_base::NodeId;
 use zeroize::Zeroizing;
-
-/// Names a node: the bytes of its ed25519 key. What is only named need not be a point of the curve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(pub B256);
-
-impl From<&ed25519::PublicKey> for NodeId {
-    fn from(key: &ed25519::PublicKey) -> Self {
-        Self(B256::from_slice(key.as_ref()))
-    }
-}
-
-impl fmt::Display for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
 
 /// Who reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,7 +56,7 @@ impl Write for Reader {
             }
             Self::Node(node) => {
                 NODE.write(buf);
-                node.0.0.write(buf);
+                node.0.write(buf);
             }
         }
     }
@@ -86,7 +71,7 @@ impl Read for Reader {
                 word if word[..12] == [0; 12] => Ok(Self::Wallet(Address::from_slice(&word[12..]))),
                 _ => Err(CodecError::Invalid("Reader", "an address has twelve zeros before it")),
             },
-            NODE => Ok(Self::Node(NodeId(<[u8; 32]>::read(buf)?.into()))),
+            NODE => Ok(Self::Node(NodeId(<[u8; 32]>::read(buf)?))),
             tag => Err(CodecError::InvalidEnum(tag)),
         }
     }

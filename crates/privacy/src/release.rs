@@ -19,7 +19,7 @@
 
 use crate::{
     grant::Grant,
-    reader::{NodeId, ReaderKey, ReadingSecret},
+    reader::{ReaderKey, ReadingSecret},
     sealed::{CannotSeal, Purpose, Refused, SealedSecret},
     sharing::{Share, Sharing, SharingError},
     statement::{RELEASE, Seen},
@@ -30,15 +30,16 @@ use commonware_codec::{Buf, EncodeFixed as _, Error as CodecError, FixedSize, Re
 use commonware_cryptography::{Signer as _, Verifier as _, ed25519};
 use rand::CryptoRng;
 use sha2::{Digest as _, Sha256};
+use stoa_base::NodeId;
 
 /// Why a release is not made, or not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReleaseError {
     /// The grant is of another object than the share.
-    #[error("the grant is of another object than the share")]
-    Object,
+    #[error("the grant is of another asset than the share")]
+    Asset,
     /// It was asked for another grant, reader or object, or of another sharing.
-    #[error("the release is for another grant, reader, object or generation of shares than was asked for")]
+    #[error("the release is for another grant, reader, asset or generation of shares than was asked for")]
     Other,
     /// The keeper looked at the ledger too long ago.
     #[error("the keeper looked at block {seen}, expected {not_before} or later; ask it again")]
@@ -134,8 +135,8 @@ impl Release {
         seen: Seen,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, ReleaseError> {
-        if grant.object != sharing.object() {
-            return Err(ReleaseError::Object);
+        if grant.asset != sharing.asset() {
+            return Err(ReleaseError::Asset);
         }
         if grant.reader != reader.reader() {
             return Err(ReleaseError::Other);
@@ -163,7 +164,7 @@ impl Release {
     /// Says what is wrong; [`ReleaseError::Box`] and [`SharingError::FalseShare`] name a keeper that signed a lie.
     pub fn open(&self, wanted: &Wanted<'_>, secret: &ReadingSecret) -> Result<Share, ReleaseError> {
         let Claim { grant, sharing, keeper, seen } = &self.claim;
-        if grant != wanted.grant || *sharing != wanted.sharing.digest() || grant.object != wanted.sharing.object() {
+        if grant != wanted.grant || *sharing != wanted.sharing.digest() || grant.asset != wanted.sharing.asset() {
             return Err(ReleaseError::Other);
         }
         if seen.number < wanted.not_before {

@@ -54,7 +54,7 @@ pub(crate) enum Purpose {
 /// The box does not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the sealed secret does not open: it was sealed to another key, for another object, grant or block, or was changed; \
+    "the sealed secret does not open: it was sealed to another key, for another asset, grant or block, or was changed; \
      ask whoever sealed it for a new one"
 )]
 pub struct Refused;

@@ -1,6 +1,6 @@
 //! What the tests share.
 
-use crate::{id::ObjectId, reader::ReaderKey, statement::Seen};
+use crate::{id::AssetId, reader::ReaderKey, statement::Seen};
 use alloy_primitives::{B256, hex};
 use commonware_codec::{Copying, Decode, DecodeExt as _, Encode};
 use commonware_cryptography::{Signer as _, ed25519};
@@ -41,7 +41,7 @@ pub(crate) fn rng(seed: u64) -> StdRng {
     rand::SeedableRng::seed_from_u64(seed)
 }
 
-pub(crate) const OBJECT: ObjectId = ObjectId(B256::repeat_byte(0x0b));
+pub(crate) const ASSET: AssetId = AssetId(B256::repeat_byte(0x0b));
 
 pub(crate) fn node(seed: u64) -> ed25519::PrivateKey {
     let bytes = Sha256::digest(seed.to_be_bytes());

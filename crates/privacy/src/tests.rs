@@ -1,7 +1,7 @@
 //! The way from an owner to a reader, and what may go wrong on it.
 
 use crate::{
-    testing::{Counter, OBJECT, block, fingerprint, has_one_encoding, keepers, node, reader_key, rng},
+    testing::{ASSET, Counter, block, fingerprint, has_one_encoding, keepers, node, reader_key, rng},
     *,
 };
 use alloy_primitives::B256;
@@ -23,8 +23,8 @@ struct Scene {
 fn scene() -> Scene {
     let (keys, public) = keepers(3);
     let reader = node(77);
-    let grant = Grant { object: OBJECT, id: GRANT, reader: Reader::Node((&reader.public_key()).into()) };
-    let dealt = deal(OBJECT, 2, public, &mut rng(1)).unwrap();
+    let grant = Grant { asset: ASSET, id: GRANT, reader: Reader::Node((&reader.public_key()).into()) };
+    let dealt = deal(ASSET, 2, public, &mut rng(1)).unwrap();
     Scene { keys, dealt, owner: OwnerHalf::generate(&mut rng(2)), reader, grant }
 }
 
@@ -51,19 +51,19 @@ impl Scene {
 #[test]
 fn a_reader_with_a_grant_and_enough_keepers_opens_the_object() {
     let scene = scene();
-    let key = DataKey::from_halves(&scene.owner, &scene.dealt.half, OBJECT);
-    let object = object::seal(&key, OBJECT, b"the data", &mut rng(3)).unwrap();
-    let granted = GrantedHalf::seal(OBJECT, GRANT, &reader_key(&scene.reader), &scene.owner, &mut rng(4)).unwrap();
+    let key = DataKey::from_halves(&scene.owner, &scene.dealt.half, ASSET);
+    let asset = object::seal(&key, ASSET, b"the data", &mut rng(3)).unwrap();
+    let granted = GrantedHalf::seal(ASSET, GRANT, &reader_key(&scene.reader), &scene.owner, &mut rng(4)).unwrap();
     assert_eq!(granted.grant, scene.grant);
     // From here on the owner is away.
     let secret = scene.secret();
     let owner = granted.open(&scene.grant, &secret).unwrap();
     let shares: Vec<_> = [2, 0].map(|keeper| scene.release(keeper, 100).open(&scene.wanted(), &secret).unwrap()).into();
     let keepers = scene.dealt.sharing.combine(&shares).unwrap();
-    let key = DataKey::from_halves(&owner, &keepers, OBJECT);
-    assert_eq!(object::open(&key, OBJECT, &object).unwrap(), b"the data");
-    let alone = DataKey::from_keepers_only(&keepers, OBJECT);
-    assert_eq!(object::open(&alone, OBJECT, &object), Err(object::ObjectError::Key), "keepers alone do not");
+    let key = DataKey::from_halves(&owner, &keepers, ASSET);
+    assert_eq!(object::open(&key, ASSET, &asset).unwrap(), b"the data");
+    let alone = DataKey::from_keepers_only(&keepers, ASSET);
+    assert_eq!(object::open(&alone, ASSET, &asset), Err(object::ObjectError::Key), "keepers alone do not");
 }
 
 #[test]
@@ -74,13 +74,13 @@ fn a_release_is_no_good_for_another_grant_reader_object_or_sharing() {
     let stranger = node(3);
     for grant in [
         Grant { id: GrantId(B256::ZERO), ..scene.grant },
-        Grant { object: ObjectId(B256::ZERO), ..scene.grant },
+        Grant { asset: AssetId(B256::ZERO), ..scene.grant },
         Grant { reader: Reader::Node((&stranger.public_key()).into()), ..scene.grant },
     ] {
         let wanted = Wanted { grant: &grant, ..scene.wanted() };
         assert_eq!(release.open(&wanted, &secret).unwrap_err(), ReleaseError::Other);
     }
-    let other = deal(OBJECT, 2, keepers(3).1, &mut rng(50)).unwrap();
+    let other = deal(ASSET, 2, keepers(3).1, &mut rng(50)).unwrap();
     let wanted = Wanted { sharing: &other.sharing, ..scene.wanted() };
     assert_eq!(release.open(&wanted, &secret).unwrap_err(), ReleaseError::Other);
     let error = release.open(&scene.wanted(), &ReadingSecret::of_node(&stranger)).unwrap_err();
@@ -140,8 +140,8 @@ fn a_node_that_keeps_no_share_releases_none() {
     let not_its_own = SharingError::NoKeeper(scene.keeper(1));
     assert_eq!(release(&scene.keys[1], grant, &to), ReleaseError::Sharing(not_its_own));
     assert_eq!(release(&scene.keys[0], grant, &reader_key(&stranger)), ReleaseError::Other);
-    let other = Grant { object: ObjectId(B256::ZERO), ..*grant };
-    assert_eq!(release(&scene.keys[0], &other, &to), ReleaseError::Object);
+    let other = Grant { asset: AssetId(B256::ZERO), ..*grant };
+    assert_eq!(release(&scene.keys[0], &other, &to), ReleaseError::Asset);
 }
 
 #[test]
@@ -182,23 +182,23 @@ fn a_release_of_what_was_deleted_is_shown() {
     let (keeper, digest) = (scene.keeper(0), scene.dealt.sharing.digest());
     let (before, after) = (scene.release(0, 100).evidence(), scene.release(0, 101).evidence());
     let breach = Breach::AfterDeletion { keeper, seen: 101, deleted: 100 };
-    for deleted in [Deleted::Grant(GRANT), Deleted::Sharing(digest), Deleted::Object] {
-        let receipt = DeletionReceipt::new(&scene.keys[0], OBJECT, deleted, block(100));
+    for deleted in [Deleted::Grant(GRANT), Deleted::Sharing(digest), Deleted::Asset] {
+        let receipt = DeletionReceipt::new(&scene.keys[0], ASSET, deleted, block(100));
         has_one_encoding(&receipt);
         receipt.verify().unwrap();
         assert_eq!(receipt.contradicts(&after), Ok(Some(breach.clone())));
         assert_eq!(receipt.contradicts(&before), Ok(None), "the same block may be before the deletion");
         assert_eq!(receipt.contradicts(&scene.release(1, 101).evidence()), Ok(None), "another keeper");
     }
-    for (object, deleted) in [
-        (OBJECT, Deleted::Grant(GrantId(B256::ZERO))),
-        (OBJECT, Deleted::Sharing(B256::ZERO)),
-        (ObjectId(B256::ZERO), Deleted::Object),
+    for (asset, deleted) in [
+        (ASSET, Deleted::Grant(GrantId(B256::ZERO))),
+        (ASSET, Deleted::Sharing(B256::ZERO)),
+        (AssetId(B256::ZERO), Deleted::Asset),
     ] {
-        let receipt = DeletionReceipt::new(&scene.keys[0], object, deleted, block(100));
+        let receipt = DeletionReceipt::new(&scene.keys[0], asset, deleted, block(100));
         assert_eq!(receipt.contradicts(&after), Ok(None), "it says nothing of that");
     }
-    let receipt = DeletionReceipt::new(&scene.keys[0], OBJECT, Deleted::Object, block(100));
+    let receipt = DeletionReceipt::new(&scene.keys[0], ASSET, Deleted::Asset, block(100));
     let mut forged = receipt.encode().to_vec();
     forged[32] ^= 1;
     let forged = DeletionReceipt::decode(Copying(&forged[..])).unwrap();
@@ -209,16 +209,16 @@ fn a_release_of_what_was_deleted_is_shown() {
 #[test]
 fn the_statements_are_frozen() {
     let scene = scene();
-    let sharing = deal(OBJECT, 2, keepers(3).1, &mut Counter(1)).unwrap();
+    let sharing = deal(ASSET, 2, keepers(3).1, &mut Counter(1)).unwrap();
     let to = reader_key(&scene.reader);
     let half = OwnerHalf::from_bytes([5; 32]);
-    let granted = GrantedHalf::seal(OBJECT, GRANT, &to, &half, &mut Counter(1)).unwrap();
+    let granted = GrantedHalf::seal(ASSET, GRANT, &to, &half, &mut Counter(1)).unwrap();
     assert_eq!(fingerprint(&granted), "b25838ca9b8b8925ea2c9dc3743bd5eda08ff7ddae6b36b5047e126c79ecbac6");
     let share = &sharing.shares[0];
     let release =
         Release::new(&scene.keys[0], &sharing.sharing, share, &scene.grant, &to, block(100), &mut Counter(1)).unwrap();
     assert_eq!(fingerprint(&release), "ded3b1e2a8e0f00460c0f1f294e8db6f2e03e159ca1fa9b2a234ba59093618e3");
-    let receipt = DeletionReceipt::new(&scene.keys[0], OBJECT, Deleted::Grant(GRANT), block(100));
+    let receipt = DeletionReceipt::new(&scene.keys[0], ASSET, Deleted::Grant(GRANT), block(100));
     assert_eq!(fingerprint(&receipt), "15356a9d04da99d4862de2e6d7185c8b9ea6092483651f026ff857da4c8e6891");
 }
 

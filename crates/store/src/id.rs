@@ -55,11 +55,6 @@ hash! {
     Owner
 }
 
-hash! {
-    /// A node's public key.
-    NodeId
-}
-
 impl ObjectId {
     /// The manifest as a blob.
     pub fn manifest(self) -> BlobHash {

@@ -5,7 +5,7 @@ use super::{
     layout::{CHUNK_LEN, CHUNK_LOG2, HEADER_LEN, Layout, TAG_LEN},
 };
 use crate::{
-    id::ObjectId,
+    id::AssetId,
     key::{DataKey, KEY_LEN, expand},
 };
 use aws_lc_rs::{
@@ -83,7 +83,7 @@ struct Cipher {
 
 impl Cipher {
     /// The cipher of an object, and the commitment to its key.
-    fn new(key: &DataKey, object: ObjectId, header: &Header) -> (Self, [u8; KEY_LEN]) {
+    fn new(key: &DataKey, object: AssetId, header: &Header) -> (Self, [u8; KEY_LEN]) {
         let mut keys = Zeroizing::new([0; 2 * KEY_LEN]);
         key.expose(|key| expand(DOMAIN, key, &[&header.fields(), object.0.as_slice()], &mut keys[..]));
         let (stream, commitment) = keys.split_first_chunk::<KEY_LEN>().expect("there are two keys");
@@ -127,7 +127,7 @@ pub struct Sealer {
 
 impl Sealer {
     /// Begins an object.
-    pub fn new(key: &DataKey, object: ObjectId, rng: &mut impl CryptoRng) -> Self {
+    pub fn new(key: &DataKey, object: AssetId, rng: &mut impl CryptoRng) -> Self {
         let mut prefix = [0; PREFIX_LEN];
         rng.fill_bytes(&mut prefix);
         let mut header = Header { prefix, commitment: [0; KEY_LEN] };
@@ -204,7 +204,7 @@ impl Opener {
     /// # Errors
     ///
     /// [`ObjectError::Key`] if they are not.
-    pub fn new(key: &DataKey, object: ObjectId, header: &Header) -> Result<Self, ObjectError> {
+    pub fn new(key: &DataKey, object: AssetId, header: &Header) -> Result<Self, ObjectError> {
         let (cipher, commitment) = Cipher::new(key, object, header);
         verify_slices_are_equal(&commitment, &header.commitment).map_err(|_| ObjectError::Key)?;
         Ok(Self(cipher))

@@ -39,7 +39,7 @@ pub use chunk::{Header, Opener, Piece, Sealer};
 pub use layout::{CHUNK_LEN, HEADER_LEN, Layout, MAX_PLAIN_LEN, TAG_LEN};
 pub use stream::{OpenReader, SealReader};
 
-use crate::{id::ObjectId, key::DataKey};
+use crate::{id::AssetId, key::DataKey};
 use rand::CryptoRng;
 
 /// Why an object cannot be sealed or opened.
@@ -94,7 +94,7 @@ pub enum ObjectError {
 /// # Errors
 ///
 /// [`ObjectError::TooLong`].
-pub fn seal(key: &DataKey, object: ObjectId, plain: &[u8], rng: &mut impl CryptoRng) -> Result<Vec<u8>, ObjectError> {
+pub fn seal(key: &DataKey, object: AssetId, plain: &[u8], rng: &mut impl CryptoRng) -> Result<Vec<u8>, ObjectError> {
     let sealed = Layout::of_plain(plain.len() as u64)?.sealed_len();
     let mut out = vec![0; usize::try_from(sealed).map_err(|_| ObjectError::TooLong { plain: plain.len() as u64 })?];
     for mut piece in Sealer::new(key, object, rng).pieces(plain.len() as u64, &mut out)? {
@@ -110,7 +110,7 @@ pub fn seal(key: &DataKey, object: ObjectId, plain: &[u8], rng: &mut impl Crypto
 /// # Errors
 ///
 /// Says what does not hold. Nothing of the object is given out then.
-pub fn open(key: &DataKey, object: ObjectId, sealed: &[u8]) -> Result<Vec<u8>, ObjectError> {
+pub fn open(key: &DataKey, object: AssetId, sealed: &[u8]) -> Result<Vec<u8>, ObjectError> {
     let layout = Layout::of_sealed(sealed.len() as u64)?;
     let opener = Opener::new(key, object, &Header::from_bytes(sealed)?)?;
     let mut out = sealed[HEADER_LEN..].to_vec();

@@ -7,7 +7,7 @@ use super::{
     chunk::{Header, Opener, Sealer},
     layout::{CHUNK_LEN, HEADER_LEN, TAG_LEN},
 };
-use crate::{id::ObjectId, key::DataKey};
+use crate::{id::AssetId, key::DataKey};
 use rand::CryptoRng;
 use std::io::{self, BufRead, ErrorKind, Read};
 use zeroize::Zeroizing;
@@ -119,7 +119,7 @@ pub struct SealReader<R> {
 
 impl<R: Read> SealReader<R> {
     /// Begins an object, whose content is what `plain` gives to its end.
-    pub fn new(key: &DataKey, object: ObjectId, plain: R, rng: &mut impl CryptoRng) -> Self {
+    pub fn new(key: &DataKey, object: AssetId, plain: R, rng: &mut impl CryptoRng) -> Self {
         let sealer = Sealer::new(key, object, rng);
         let mut ready = Ready::new();
         ready.buffer[..HEADER_LEN].copy_from_slice(&sealer.header().to_bytes());
@@ -168,7 +168,7 @@ impl<R: Read> OpenReader<R> {
     /// # Errors
     ///
     /// The source's, or an [`ObjectError`] inside an error of kind [`ErrorKind::InvalidData`].
-    pub fn new(key: &DataKey, object: ObjectId, mut sealed: R) -> io::Result<Self> {
+    pub fn new(key: &DataKey, object: AssetId, mut sealed: R) -> io::Result<Self> {
         let mut header = [0; HEADER_LEN];
         let length = read_full(&mut sealed, &mut header)?;
         let opener = Opener::new(key, object, &Header::from_bytes(&header[..length])?)?;

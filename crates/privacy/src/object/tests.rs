@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Counter, OBJECT, rng};
+use crate::testing::{ASSET, Counter, rng};
 use aead_stream::{NewStream as _, StreamBE32, StreamPrimitive as _};
 use alloy_primitives::{B256, hex};
 use chacha20poly1305_011::XChaCha20Poly1305;
@@ -18,13 +18,13 @@ fn content(length: usize) -> Vec<u8> {
 }
 
 fn sealed(length: usize) -> Vec<u8> {
-    seal(&key(), OBJECT, &content(length), &mut rng(1)).unwrap()
+    seal(&key(), ASSET, &content(length), &mut rng(1)).unwrap()
 }
 
 /// Reads all of it from a source that gives odd numbers of bytes.
 fn read(sealed: &[u8]) -> io::Result<Vec<u8>> {
     let mut plain = Vec::new();
-    OpenReader::new(&key(), OBJECT, Trickle(sealed, 1))?.read_to_end(&mut plain)?;
+    OpenReader::new(&key(), ASSET, Trickle(sealed, 1))?.read_to_end(&mut plain)?;
     Ok(plain)
 }
 
@@ -40,7 +40,7 @@ impl Read for Trickle<'_> {
 
 /// That neither way of reading gives the content of a damaged object.
 fn is_refused(damaged: &[u8], what: &str) {
-    assert!(open(&key(), OBJECT, damaged).is_err(), "{what}");
+    assert!(open(&key(), ASSET, damaged).is_err(), "{what}");
     assert_eq!(read(damaged).expect_err(what).kind(), ErrorKind::InvalidData, "{what}");
 }
 
@@ -52,34 +52,34 @@ fn every_length_around_a_chunks_end_comes_back() {
         let layout = Layout::of_plain(length as u64).unwrap();
         assert_eq!(sealed.len() as u64, layout.sealed_len(), "{length}");
         assert_eq!(Layout::of_sealed(sealed.len() as u64).unwrap(), layout, "{length}");
-        assert!(open(&key(), OBJECT, &sealed).unwrap() == content(length), "{length}");
+        assert!(open(&key(), ASSET, &sealed).unwrap() == content(length), "{length}");
         assert!(read(&sealed).unwrap() == content(length), "{length}");
         let mut streamed = Vec::new();
         let plain = content(length);
-        SealReader::new(&key(), OBJECT, Trickle(&plain, 3), &mut rng(1)).read_to_end(&mut streamed).unwrap();
+        SealReader::new(&key(), ASSET, Trickle(&plain, 3), &mut rng(1)).read_to_end(&mut streamed).unwrap();
         assert!(streamed == sealed, "{length}: one object, however it is sealed");
     }
 }
 
 #[test]
 fn the_format_is_frozen() {
-    let sealed = seal(&key(), OBJECT, b"what is written here stays", &mut Counter(1)).unwrap();
+    let sealed = seal(&key(), ASSET, b"what is written here stays", &mut Counter(1)).unwrap();
     assert_eq!(
         hex::encode(&sealed),
         "53544f4101100102030405060708090a0b0c0d0e0f10111213e98ae81aabbe058d23110c87910a2c50576d974ccd542dd86522760fe7e05e9272485167cdf579c44a0b6447482868544b94cb9877db5ea0e9cbede3cb5de32507ae2f4313d2e64d7bdb"
     );
-    let large = seal(&key(), OBJECT, &content(2 * CHUNK_LEN + 100), &mut Counter(1)).unwrap();
+    let large = seal(&key(), ASSET, &content(2 * CHUNK_LEN + 100), &mut Counter(1)).unwrap();
     assert_eq!(hex::encode(Sha256::digest(&large)), "8f3395acd5bde869d15e253c173bfebb1191110d05649f93b315f1e8b47d5624");
 }
 
 #[test]
 fn it_is_stream_over_xchacha20_poly1305_as_others_have_it() {
     let plain = content(2 * CHUNK_LEN + 77);
-    let object = seal(&key(), OBJECT, &plain, &mut rng(5)).unwrap();
+    let object = seal(&key(), ASSET, &plain, &mut rng(5)).unwrap();
     let mut keys = [0; 64];
     let fields = &object[..HEADER_LEN - 32];
     hkdf::Hkdf::<Sha256>::new(Some(b"stoa/privacy/object/v1"), &KEY)
-        .expand_multi_info(&[fields, OBJECT.0.as_slice()], &mut keys)
+        .expand_multi_info(&[fields, ASSET.0.as_slice()], &mut keys)
         .unwrap();
     assert_eq!(keys[32..], object[HEADER_LEN - 32..HEADER_LEN]);
     let stream_key: [u8; 32] = keys[..32].try_into().unwrap();
@@ -97,9 +97,9 @@ fn it_is_stream_over_xchacha20_poly1305_as_others_have_it() {
 #[test]
 fn a_chunk_opens_alone_and_in_its_place_only() {
     let plain = content(3 * CHUNK_LEN + 9);
-    let object = seal(&key(), OBJECT, &plain, &mut rng(1)).unwrap();
+    let object = seal(&key(), ASSET, &plain, &mut rng(1)).unwrap();
     let layout = Layout::of_sealed(object.len() as u64).unwrap();
-    let opener = Opener::new(&key(), OBJECT, &Header::from_bytes(&object).unwrap()).unwrap();
+    let opener = Opener::new(&key(), ASSET, &Header::from_bytes(&object).unwrap()).unwrap();
     let chunk = |index| {
         let range = layout.sealed_range(index);
         object[range.start as usize..range.end as usize].to_vec()
@@ -126,7 +126,7 @@ fn a_chunk_opens_alone_and_in_its_place_only() {
 fn pieces_are_sealed_in_any_order() {
     let plain = content(5 * CHUNK_LEN + 1);
     let mut out = vec![0; Layout::of_plain(plain.len() as u64).unwrap().sealed_len() as usize];
-    let mut pieces = Sealer::new(&key(), OBJECT, &mut rng(1)).pieces(plain.len() as u64, &mut out).unwrap();
+    let mut pieces = Sealer::new(&key(), ASSET, &mut rng(1)).pieces(plain.len() as u64, &mut out).unwrap();
     pieces.reverse();
     std::thread::scope(|scope| {
         for mut piece in pieces {
@@ -167,8 +167,8 @@ fn chunks_of_another_object_are_refused() {
     let mine = sealed(2 * CHUNK_LEN);
     let step = CHUNK_LEN + TAG_LEN;
     // The same key and content, under another nonce prefix, and under another id.
-    let again = seal(&key(), OBJECT, &content(2 * CHUNK_LEN), &mut rng(2)).unwrap();
-    let other = seal(&key(), ObjectId(B256::ZERO), &content(2 * CHUNK_LEN), &mut rng(1)).unwrap();
+    let again = seal(&key(), ASSET, &content(2 * CHUNK_LEN), &mut rng(2)).unwrap();
+    let other = seal(&key(), AssetId(B256::ZERO), &content(2 * CHUNK_LEN), &mut rng(1)).unwrap();
     for theirs in [again, other] {
         is_refused(&[&mine[..HEADER_LEN + step], &theirs[HEADER_LEN + step..]].concat(), "the second chunk");
         is_refused(&[&mine[..HEADER_LEN], &theirs[HEADER_LEN..]].concat(), "all chunks");
@@ -180,12 +180,12 @@ fn chunks_of_another_object_are_refused() {
 fn a_wrong_key_or_id_is_told_before_any_chunk() {
     let object = sealed(10);
     let header = Header::from_bytes(&object).unwrap();
-    assert_eq!(Opener::new(&DataKey::from_bytes([8; 32]), OBJECT, &header).err(), Some(ObjectError::Key));
-    assert_eq!(Opener::new(&key(), ObjectId(B256::ZERO), &header).err(), Some(ObjectError::Key));
+    assert_eq!(Opener::new(&DataKey::from_bytes([8; 32]), ASSET, &header).err(), Some(ObjectError::Key));
+    assert_eq!(Opener::new(&key(), AssetId(B256::ZERO), &header).err(), Some(ObjectError::Key));
     let mut damaged = object;
     for at in 0..HEADER_LEN {
         damaged[at] ^= 1;
-        let error = open(&key(), OBJECT, &damaged).unwrap_err();
+        let error = open(&key(), ASSET, &damaged).unwrap_err();
         assert!(matches!(error, ObjectError::Key | ObjectError::Header(_)), "byte {at}: {error}");
         damaged[at] ^= 1;
     }
@@ -218,7 +218,7 @@ fn a_source_that_fails_is_not_read_on() {
             if self.0 == 2 { Err(io::Error::other("the disk is gone")) } else { Ok(out.len().min(9)) }
         }
     }
-    let mut reader = SealReader::new(&key(), OBJECT, Fails(0), &mut rng(1));
+    let mut reader = SealReader::new(&key(), ASSET, Fails(0), &mut rng(1));
     let header = reader.fill_buf().unwrap().len();
     reader.consume(header);
     assert_eq!(reader.fill_buf().unwrap_err().to_string(), "the disk is gone");
@@ -229,7 +229,7 @@ fn a_source_that_fails_is_not_read_on() {
 fn nothing_is_given_out_of_a_chunk_that_does_not_open() {
     let mut object = sealed(2 * CHUNK_LEN);
     *object.last_mut().unwrap() ^= 1;
-    let mut reader = OpenReader::new(&key(), OBJECT, Cursor::new(&object)).unwrap();
+    let mut reader = OpenReader::new(&key(), ASSET, Cursor::new(&object)).unwrap();
     let mut plain = Vec::new();
     let error = reader.read_to_end(&mut plain).unwrap_err();
     assert!(plain == content(CHUNK_LEN), "the first chunk is whole");
@@ -242,8 +242,8 @@ proptest! {
 
     #[test]
     fn any_content_comes_back(plain in prop::collection::vec(any::<u8>(), 0..200_000), seed: u64) {
-        let object = seal(&key(), OBJECT, &plain, &mut rng(seed)).unwrap();
-        prop_assert!(open(&key(), OBJECT, &object).unwrap() == plain);
+        let object = seal(&key(), ASSET, &plain, &mut rng(seed)).unwrap();
+        prop_assert!(open(&key(), ASSET, &object).unwrap() == plain);
         prop_assert!(read(&object).unwrap() == plain);
     }
 
@@ -264,7 +264,7 @@ proptest! {
     #[test]
     fn any_bytes_are_taken_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), magic: bool) {
         let bytes = if magic { [b"STOA\x01\x10", &bytes[..]].concat() } else { bytes };
-        prop_assert!(open(&key(), OBJECT, &bytes).is_err());
+        prop_assert!(open(&key(), ASSET, &bytes).is_err());
         prop_assert!(read(&bytes).is_err());
         if let Ok(header) = Header::from_bytes(&bytes) {
             prop_assert_eq!(&header.to_bytes()[..], &bytes[..HEADER_LEN]);

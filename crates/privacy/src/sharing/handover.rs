@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     key::KEY_LEN,
-    reader::{NodeId, ReaderKey, node},
+    reader::{ReaderKey, node},
     sealed::{Purpose, SealedSecret},
     statement,
 };
@@ -31,6 +31,7 @@ use curve25519_dalek::Scalar;
 use rand::CryptoRng;
 use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeSet, fmt};
+use stoa_base::NodeId;
 
 /// Why shares do not move.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +40,7 @@ pub enum HandoverError {
     #[error(transparent)]
     Sharing(#[from] SharingError),
     /// There have been too many generations.
-    #[error("the shares have been moved 2³² times; seal the object under a new key")]
+    #[error("the shares have been moved 2³² times; seal the asset under a new key")]
     Generations,
     /// It's not as many dealings as it takes, each of another old keeper.
     #[error("expected the dealings of {expected} different keepers, got {got} of {different}")]
@@ -186,7 +187,7 @@ impl<'a> Handover<'a> {
         dealings.iter().try_for_each(|dealing| self.check(dealing))?;
         let commitments: Vec<_> = dealings.iter().map(|dealing| &dealing.commitment).collect();
         let commitment = Commitment::sum(&weights(&self.indices(dealings)?), &commitments);
-        Ok(Sharing::new(self.from.object, self.generation, self.keepers.clone(), commitment)?)
+        Ok(Sharing::new(self.from.asset, self.generation, self.keepers.clone(), commitment)?)
     }
 
     fn indices(&self, dealings: &[Dealing]) -> Result<Vec<u8>, SharingError> {

@@ -33,9 +33,9 @@ pub use handover::{Dealing, Handover, HandoverError};
 
 use crate::{
     grade::Threshold,
-    id::ObjectId,
+    id::AssetId,
     key::{KEY_LEN, KeeperHalf, derive},
-    reader::{NoReaderKey, NodeId, ReaderKey, node},
+    reader::{NoReaderKey, ReaderKey, node},
     sealed::{CannotSeal, Purpose, Refused, SealedSecret},
 };
 use alloy_primitives::B256;
@@ -47,6 +47,7 @@ use polynomial::{Commitment, Polynomial, interpolate};
 use rand::CryptoRng;
 use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeSet, fmt};
+use stoa_base::NodeId;
 
 const HALF: &[u8] = b"stoa/privacy/keeper-half/v1";
 
@@ -76,7 +77,7 @@ pub enum SharingError {
         m: usize,
     },
     /// The node keeps no share of this object.
-    #[error("node {0} is none of the keepers of this object")]
+    #[error("node {0} is none of the keepers of this asset")]
     NoKeeper(NodeId),
     /// A share does not fit the commitment.
     #[error("the share of keeper {0} is false: it does not fit what the owner committed to; ask another keeper")]
@@ -105,7 +106,7 @@ pub enum SharingError {
 /// `object (32) | generation (4) | m (1) | keepers (32 each) | t (1) | commitment (32 each)`
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sharing {
-    object: ObjectId,
+    asset: AssetId,
     generation: u32,
     keepers: Vec<ed25519::PublicKey>,
     commitment: Commitment,
@@ -114,7 +115,7 @@ pub struct Sharing {
 
 impl Sharing {
     fn new(
-        object: ObjectId,
+        asset: AssetId,
         generation: u32,
         keepers: Vec<ed25519::PublicKey>,
         commitment: Commitment,
@@ -123,14 +124,14 @@ impl Sharing {
         if commitment.has_identity() {
             return Err(SharingError::Identity);
         }
-        let mut sharing = Self { object, generation, keepers, commitment, digest: B256::ZERO };
+        let mut sharing = Self { asset, generation, keepers, commitment, digest: B256::ZERO };
         sharing.digest = B256::new(Sha256::digest(sharing.encode()).into());
         Ok(sharing)
     }
 
     /// The object whose half is shared.
-    pub const fn object(&self) -> ObjectId {
-        self.object
+    pub const fn asset(&self) -> AssetId {
+        self.asset
     }
 
     /// How often the shares have been moved or refreshed.
@@ -243,7 +244,7 @@ impl Sharing {
     }
 
     fn half(&self, secret: &Secret<Scalar>) -> KeeperHalf {
-        let half = secret.expose(|secret| derive(HALF, secret.as_bytes(), &[self.object.0.as_slice()]));
+        let half = secret.expose(|secret| derive(HALF, secret.as_bytes(), &[self.asset.0.as_slice()]));
         KeeperHalf::from_bytes(half)
     }
 }
@@ -260,16 +261,16 @@ fn check(t: usize, keepers: &[ed25519::PublicKey]) -> Result<(), SharingError> {
 
 impl fmt::Debug for Sharing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { object, generation, digest, .. } = self;
+        let Self { asset, generation, digest, .. } = self;
         let mut shown = f.debug_struct("Sharing");
-        shown.field("object", object).field("generation", generation).field("digest", digest);
+        shown.field("asset", asset).field("generation", generation).field("digest", digest);
         shown.field("threshold", &self.threshold()).finish_non_exhaustive()
     }
 }
 
 impl Write for Sharing {
     fn write(&self, buf: &mut impl BufMut) {
-        self.object.write(buf);
+        self.asset.write(buf);
         self.generation.write(buf);
         write_keepers(&self.keepers, buf);
         self.commitment.write(buf);
@@ -286,9 +287,9 @@ impl Read for Sharing {
     type Cfg = ();
 
     fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, CodecError> {
-        let (object, generation) = (ObjectId::read(buf)?, u32::read(buf)?);
+        let (asset, generation) = (AssetId::read(buf)?, u32::read(buf)?);
         let keepers = (0..read_count(buf)?).map(|_| ed25519::PublicKey::read(buf)).collect::<Result<_, _>>()?;
-        Self::new(object, generation, keepers, Commitment::read(buf)?)
+        Self::new(asset, generation, keepers, Commitment::read(buf)?)
             .map_err(|error| CodecError::Wrapped("Sharing", error.into()))
     }
 }
@@ -343,14 +344,14 @@ pub struct Dealt {
 ///
 /// If there cannot be so many keepers, or one is named twice.
 pub fn deal(
-    object: ObjectId,
+    asset: AssetId,
     t: usize,
     keepers: Vec<ed25519::PublicKey>,
     rng: &mut impl CryptoRng,
 ) -> Result<Dealt, SharingError> {
     check(t, &keepers)?;
     let polynomial = Polynomial::random(t, rng);
-    let sharing = Sharing::new(object, 0, keepers, polynomial.commit())?;
+    let sharing = Sharing::new(asset, 0, keepers, polynomial.commit())?;
     let shares = (1..=sharing.keepers.len() as u8).map(|index| Share { index, value: polynomial.at(index) }).collect();
     let half = sharing.half(&polynomial.at(0));
     Ok(Dealt { sharing, shares, half })

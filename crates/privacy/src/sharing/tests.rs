@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Counter, OBJECT, fingerprint, has_one_encoding, keepers, node, rng};
+use crate::testing::{ASSET, Counter, fingerprint, has_one_encoding, keepers, node, rng};
 use alloy_primitives::hex;
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::Signer as _;
@@ -26,7 +26,7 @@ fn wrong(share: &Share) -> Share {
 }
 
 fn dealt(t: usize, m: usize, seed: u64) -> Dealt {
-    deal(OBJECT, t, keepers(m).1, &mut rng(seed)).unwrap()
+    deal(ASSET, t, keepers(m).1, &mut rng(seed)).unwrap()
 }
 
 /// Moves shares with the dealings of these old keepers; all new keepers finish.
@@ -63,7 +63,7 @@ fn any_two_of_three_give_the_half_and_one_does_not() {
 
 #[test]
 fn the_sharing_is_frozen() {
-    let dealt = deal(OBJECT, 2, keepers(3).1, &mut Counter(1)).unwrap();
+    let dealt = deal(ASSET, 2, keepers(3).1, &mut Counter(1)).unwrap();
     assert_eq!(fingerprint(&dealt.sharing), "208ef3980ecdeca69244ecad60513e0fc3be8420d11572bbe08e4f472d7de6e3");
     assert_eq!(
         dealt.shares[0].expose(|share| hex::encode(share)),
@@ -78,12 +78,12 @@ fn the_sharing_is_frozen() {
 #[test]
 fn keepers_are_bounded_and_all_different() {
     for (t, m) in [(0, 3), (4, 3), (1, 65), (0, 0)] {
-        let error = deal(OBJECT, t, keepers(m).1, &mut rng(1)).unwrap_err();
+        let error = deal(ASSET, t, keepers(m).1, &mut rng(1)).unwrap_err();
         assert_eq!(error, SharingError::Threshold { t, m });
     }
     let mut twice = keepers(3).1;
     twice[2] = twice[0].clone();
-    let error = deal(OBJECT, 2, twice.clone(), &mut rng(1)).unwrap_err();
+    let error = deal(ASSET, 2, twice.clone(), &mut rng(1)).unwrap_err();
     assert_eq!(error, SharingError::Twice((&twice[0]).into()));
 }
 
@@ -101,7 +101,7 @@ fn a_share_reaches_its_keeper_and_nobody_else() {
         dealt.sharing.open(&sealed, &stranger).unwrap_err(),
         SharingError::NoKeeper((&stranger.public_key()).into())
     );
-    let other = deal(OBJECT, 2, keepers(3).1, &mut rng(9)).unwrap();
+    let other = deal(ASSET, 2, keepers(3).1, &mut rng(9)).unwrap();
     assert_eq!(other.sharing.open(&sealed, &keys[1]).unwrap_err(), SharingError::Refused(Refused));
 }
 
