@@ -39,7 +39,8 @@ use stoa_ledger::{
     execute::{Changes, Refusal},
     state,
 };
-use stoa_node::quic::{Endpoint, Quic};
+use stoa_net::Endpoint;
+use stoa_node::quic::{self, Quic};
 
 const PER_BLOCK: u64 = 10_000;
 
@@ -187,9 +188,9 @@ async fn take_over(runtime: &tokio::Context, ledger: &Ledger, folder: &Path) -> 
     let key = |byte: u8| commonware_codec::DecodeExt::decode(commonware_codec::Copying(&[byte; 32]));
     let local = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     let (server, client) = (Endpoint::bind(&key(1)?, local).await?, Endpoint::bind(&key(2)?, local).await?);
-    let _router = server.serve(Server::new(runtime.child("server"), ledger.clone(), Nothing));
+    let _router = quic::serve(&server, Server::new(runtime.child("server"), ledger.clone(), Nothing)).spawn();
     let count = Arc::new(AtomicU64::new(0));
-    let link = Counted(client.link(vec![server.address().wrap_err("it listens")?]), count.clone());
+    let link = Counted(Quic::new(&client, vec![server.address().wrap_err("it listens")?]), count.clone());
     let genesis = ledger.genesis().clone();
     let folder = folder.to_owned();
     // A process of its own has a storage of its own.

@@ -8,7 +8,8 @@ use eyre::Result;
 use serde_json::json;
 use std::{net::SocketAddr, path::PathBuf};
 use stoa_consensus::follow::Start;
-use stoa_node::{config, follower, quic::PeerAddress};
+use stoa_net::PeerAddress;
+use stoa_node::{config, follower};
 
 /// Options of `stoa follow`.
 #[derive(Args)]

@@ -15,7 +15,8 @@ use std::{
 };
 use stoa_base::{Committee, DEVELOPMENT_MNEMONIC, Genesis};
 use stoa_consensus::Pace;
-use stoa_node::{dev, development, quic::PeerAddress, up, vault::write_private};
+use stoa_net::PeerAddress;
+use stoa_node::{dev, development, up, vault::write_private};
 
 /// Options that embedded networks share.
 #[derive(Args, Clone, Debug)]

@@ -3,7 +3,7 @@
 use crate::{
     common::{self, Serving},
     network_methods::About,
-    quic::{Endpoint, PeerAddress},
+    quic::{self, Quic},
     thread::{self, Thread},
     vault::write_private,
     waiting::Mempool,
@@ -13,12 +13,7 @@ use commonware_codec::{Copying, DecodeExt as _, Encode as _};
 use commonware_cryptography::ed25519::PrivateKey;
 use commonware_runtime::{Clock as _, Spawner as _, Supervisor as _, tokio::Context};
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
-use iroh::protocol::Router;
-use std::{
-    fs,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _},
-    path::PathBuf,
-};
+use std::{fs, net::SocketAddr, path::PathBuf};
 use stoa_base::Genesis;
 use stoa_consensus::{
     Committee, NetworkKey, Votes,
@@ -26,6 +21,7 @@ use stoa_consensus::{
 };
 use stoa_ledger::{Ledger, LedgerConfig};
 use stoa_mempool::Pool;
+use stoa_net::{Endpoint, PeerAddress, iroh::protocol::Router};
 use tokio::sync::oneshot;
 
 /// How often peers are asked for the genesis file before the node gives up.
@@ -107,10 +103,10 @@ pub async fn start(runtime: Context, config: Config) -> Result<Running> {
     let key = NetworkKey::decode(Copying(&config.network_key)).map_err(|error| eyre!("the network key: {error}"))?;
     let (listen, identity) = match &config.listen {
         Some((listen, identity)) => (*listen, identity.clone()),
-        None => (toward(&config.peers), new_identity()?),
+        None => (PeerAddress::toward(&config.peers), new_identity()?),
     };
     let endpoint = Endpoint::bind(&identity, listen).await?;
-    let peers = Peers::new(endpoint.link(config.peers));
+    let peers = Peers::new(Quic::new(&endpoint, config.peers));
     let genesis = genesis(&runtime, &config.folder, &peers, key).await?;
     common::check_loopback(&genesis, config.http)?;
 
@@ -129,7 +125,7 @@ pub async fn start(runtime: Context, config: Config) -> Result<Running> {
     let clock = runtime.child("clock");
     let router = config.listen.is_some().then(|| {
         let server = Server::new(runtime.child("serve"), ledger.clone(), waiting.clone());
-        endpoint.serve(server)
+        quic::serve(&endpoint, server).spawn()
     });
     let about = About {
         roles: &["follower"],
@@ -214,20 +210,6 @@ async fn genesis<L: follow::Link>(
         ),
         None => bail!("the chain in {} has no validators", folder.display()),
     }
-}
-
-/// Where to call peers from: loopback if all are there.
-fn toward(peers: &[PeerAddress]) -> SocketAddr {
-    let resolved = peers.iter().flat_map(|peer| peer.host.to_socket_addrs().into_iter().flatten()).collect::<Vec<_>>();
-    let local = !resolved.is_empty() && resolved.iter().all(|address| address.ip().is_loopback());
-    let six = resolved.iter().any(SocketAddr::is_ipv6) && !resolved.iter().any(SocketAddr::is_ipv4);
-    let ip: IpAddr = match (local, six) {
-        (true, false) => Ipv4Addr::LOCALHOST.into(),
-        (true, true) => Ipv6Addr::LOCALHOST.into(),
-        (false, false) => Ipv4Addr::UNSPECIFIED.into(),
-        (false, true) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    SocketAddr::new(ip, 0)
 }
 
 /// A key for one run: nobody need know a node that serves none.

@@ -5,12 +5,12 @@
 //! | `stoa_status` | - | roles, height, committee and votes heard, peers, waiting transactions |
 //! | `stoa_getCertificate` | block | what proves with the network key that the block is final |
 
-use crate::quic::PeerAddress;
 use alloy_primitives::{B256, Bytes, U256};
 use std::sync::Arc;
 use stoa_client::{CertificateReply, PeerStatus, Status, ValidatorStatus, Vote};
 use stoa_consensus::{Votes, follow};
 use stoa_ledger::Ledger;
+use stoa_net::PeerAddress;
 use stoa_rpc::{BlockId, Context, Methods, Params, RpcError};
 
 /// How many headers lead from a block to one with a certificate, at most.

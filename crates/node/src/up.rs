@@ -1,7 +1,6 @@
 //! An embedded network: several validators in one process, each with its own folder, keys and sockets.
 
 use crate::{
-    quic::PeerAddress,
     thread::{self, Starting, Thread},
     validator::{self, Keys},
 };
@@ -17,6 +16,7 @@ use std::{
 use stoa_base::Genesis;
 use stoa_consensus::{Committee, Identity, Pace};
 use stoa_ledger::Ledger;
+use stoa_net::PeerAddress;
 
 /// The most validators that run in one process.
 pub const MAX_VALIDATORS: u32 = 32;

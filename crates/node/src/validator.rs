@@ -3,7 +3,7 @@
 use crate::{
     common::{self, Serving},
     network_methods::About,
-    quic::{Endpoint, PeerAddress, Quic},
+    quic::{self, Quic},
     vault::{Vault, write_private},
     waiting::Mempool,
 };
@@ -17,7 +17,6 @@ use commonware_cryptography::{
 use commonware_glue::dkg::SecretStore as _;
 use commonware_runtime::{Supervisor as _, tokio::Context};
 use eyre::{WrapErr as _, bail, eyre};
-use iroh::{EndpointId, protocol::Router};
 use std::{
     fs,
     net::SocketAddr,
@@ -33,6 +32,7 @@ use stoa_consensus::{
 };
 use stoa_ledger::{Ledger, state::StateConfig};
 use stoa_mempool::Pool;
+use stoa_net::{Endpoint, PeerAddress, iroh::protocol::Router};
 
 /// How long the last blocks before a crash may take to be executed again.
 const REPLAY: Duration = Duration::from_secs(60);
@@ -168,7 +168,8 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
 
     // Others may want to catch up before this one can.
     let waiting = Mempool::default();
-    let router = endpoint.serve(follow::Server::new(runtime.child("serve"), ledger.clone(), waiting.clone()));
+    let router =
+        quic::serve(&endpoint, follow::Server::new(runtime.child("serve"), ledger.clone(), waiting.clone())).spawn();
     let validator = stoa_consensus::Validator {
         ledger: ledger.clone(),
         state: state_config,
@@ -219,11 +220,8 @@ async fn far_ahead(
     others: impl Iterator<Item = (PublicKey, SocketAddr)>,
     behind: u64,
 ) -> eyre::Result<Option<(Peers<Quic>, u64)>> {
-    let others = others.map(|(key, address)| {
-        let key = key.as_ref().try_into().map_err(|_| eyre!("a public key has 32 bytes"))?;
-        Ok(PeerAddress { key: EndpointId::from_bytes(key)?, host: address.to_string() })
-    });
-    let peers = Peers::new(endpoint.link(others.collect::<eyre::Result<Vec<_>>>()?));
+    let others = others.map(|(key, address)| PeerAddress::new((&key).into(), &address.to_string()));
+    let peers = Peers::new(Quic::new(endpoint, others.collect::<eyre::Result<Vec<_>>>()?));
     let verifier = follow::Verifier::of(ledger).ok_or_else(|| eyre!("the genesis file names no committee"))?;
     let newest = follow::newest(runtime, &peers, &verifier, common::BLOCK_BYTES, ASK).await;
     let (here, syncing) = (ledger.newest_recorded()?, ledger.is_syncing()?);
