@@ -112,6 +112,15 @@ pub enum Error {
     /// Strangers would be able to read it.
     #[error("object {0} is not sealed: whoever keeps pieces of it could read it; seal it, or say that it is public")]
     NotSealed(ObjectId),
+    /// The nodes are not known.
+    #[error("the registry of nodes cannot be read: {0}")]
+    NoMembers(String),
+    /// Pieces cannot be put anywhere.
+    #[error("pieces of object {0} are gone, and no other node has room for them")]
+    NoRoom(ObjectId),
+    /// Too few nodes have room.
+    #[error(transparent)]
+    NoPlace(#[from] crate::NoPlace),
     /// It has no pieces.
     #[error("object {0} is kept whole: it cannot be spread over nodes")]
     NotCoded(ObjectId),

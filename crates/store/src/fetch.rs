@@ -358,6 +358,22 @@ pub async fn spread(
     Ok(outcome)
 }
 
+/// Fetches promised blobs from the one node that has them.
+///
+/// # Errors
+///
+/// [`Error::Refused`] with what it did wrong, or the disk refuses.
+pub(crate) async fn take(store: &Store, blobs: &[BlobHash], from: Arc<dyn Peer>, asked: Fetch) -> Result<(), Error> {
+    let (fetched, at_once) = (Mutex::new(Fetched::default()), Semaphore::new(AT_ONCE));
+    for hash in blobs {
+        if !fetch_blob(store, *hash, vec![from.clone()], asked, &at_once, &fetched).await? {
+            let report = fetched.lock().reports.last().map(ToString::to_string);
+            return Err(Error::Refused { hash: *hash, why: report.unwrap_or_default() });
+        }
+    }
+    Ok(())
+}
+
 /// Asks a node for one group of 16 KiB of a blob that it should have, and checks it: saying so is not enough.
 ///
 /// # Errors

@@ -53,6 +53,7 @@ mod folder;
 mod id;
 mod layout;
 mod manifest;
+mod net;
 mod object;
 mod peer;
 mod pipeline;
@@ -72,6 +73,10 @@ pub use folder::{Entry, EntryKind, Folder, InvalidFolder, MAX_ENTRIES, MAX_FOLDE
 pub use id::{BlobHash, InvalidId, ObjectId, Owner};
 pub use layout::{Code, Layout, MAX_SIZE};
 pub use manifest::{Coding, InvalidManifest, Kind, MAX_MANIFEST, MAX_SEAL, Manifest, Sealing};
+pub use net::{
+    BLOBS, Guard, Looked, Member, Members, Network, STORE, Server, Spreading, Terms, Watch, Where, code_for,
+    days_from_now,
+};
 pub use object::{Batch, Put};
 pub use peer::{Answer, Peer, PeerError};
 pub use placement::{Candidate, Domain, NoPlace, Placement, place};

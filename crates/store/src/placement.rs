@@ -108,12 +108,17 @@ pub fn place(
 /// Weighted rendezvous: −w / ln(h), with h evenly spread in (0, 1) by object and node. A node is best with a likelihood in
 /// proportion to its weight.
 fn score(object: ObjectId, candidate: &Candidate) -> f64 {
-    let hash = blake3::Hasher::new().update(&object.0).update(&candidate.node.0).finalize();
+    // 53 bits, and a half so that it is never 0 or 1.
+    let even = ((hash(object, candidate.node) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+    candidate.free as f64 / -even.ln()
+}
+
+/// What rendezvous hashing orders the nodes of an object by where all have the same room, highest first.
+pub(crate) fn hash(object: ObjectId, node: NodeId) -> u64 {
+    let hash = blake3::Hasher::new().update(&object.0).update(&node.0).finalize();
     let mut first = [0; 8];
     first.copy_from_slice(&hash.as_bytes()[..8]);
-    // 53 bits, and a half so that it is never 0 or 1.
-    let even = ((u64::from_be_bytes(first) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
-    candidate.free as f64 / -even.ln()
+    u64::from_be_bytes(first)
 }
 
 #[cfg(test)]

@@ -26,11 +26,12 @@ pub use blob::BlobReader;
 pub(crate) use blob::{BlobWriter, Staged, WINDOW};
 pub use index::{Kept, Root};
 pub use partial::Partial;
-pub(crate) use partial::proves;
+pub(crate) use partial::{chunks, proves};
 pub use space::Limits;
 pub(crate) use space::Reservation;
 
 use crate::{BlobHash, Error, ObjectId, Owner};
+use bao_tree::ChunkRanges;
 use blob::{Source, StagedBody, cost, paths};
 use index::{Index, Place};
 use parking_lot::Mutex;
@@ -190,6 +191,15 @@ impl Store {
         self.inner.index.roots()
     }
 
+    /// Until when and how much a root keeps; `None` if there is no such root.
+    ///
+    /// # Errors
+    ///
+    /// If the index cannot be read.
+    pub fn kept(&self, root: Root) -> Result<Option<Kept>, Error> {
+        self.inner.index.root(root)
+    }
+
     /// Whether the whole blob is here.
     ///
     /// # Errors
@@ -197,6 +207,12 @@ impl Store {
     /// If the index cannot be read.
     pub fn has(&self, hash: BlobHash) -> Result<bool, Error> {
         Ok(matches!(self.inner.index.blob(hash)?, Some((Place::Small | Place::File, _))))
+    }
+
+    /// Whether others may have a blob: something keeps it that is not the node's own alone.
+    pub(crate) fn is_open(&self, hash: BlobHash) -> Result<bool, Error> {
+        let mut roots = self.inner.index.holders(hash);
+        roots.try_fold(false, |open, root| Ok(open || root?.owner != Owner::LOCAL))
     }
 
     /// Opens a blob.
@@ -230,8 +246,13 @@ impl Store {
     ///
     /// If the blob is not here or damaged, or `out` refuses.
     pub fn encode(&self, hash: BlobHash, range: Range<u64>, out: impl io::Write) -> Result<(), Error> {
+        self.encode_chunks(hash, &partial::chunks(&range), out)
+    }
+
+    /// The same for any ranges, of which parts may lie behind the blob's end.
+    pub(crate) fn encode_chunks(&self, hash: BlobHash, ranges: &ChunkRanges, out: impl io::Write) -> Result<(), Error> {
         let blob = self.blob(hash)?;
-        partial::encode(hash, blob.len(), blob.source(), &range, out)
+        partial::encode(hash, blob.len(), blob.source(), ranges, out)
     }
 
     /// Promises to keep blobs for an object until `until` (seconds since 1970; `None`: for ever), whether they are here

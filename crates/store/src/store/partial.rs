@@ -47,7 +47,7 @@ enum Body {
 }
 
 /// Chunks of a range of bytes.
-fn chunks(range: &Range<u64>) -> ChunkRanges {
+pub(crate) fn chunks(range: &Range<u64>) -> ChunkRanges {
     ChunkRanges::from(ChunkNum::full_chunks(range.start)..ChunkNum::chunks(range.end))
 }
 
@@ -225,13 +225,13 @@ fn range_of(len: u64, window: usize) -> Range<u64> {
     start..(start + WINDOW as u64).min(len)
 }
 
-/// Writes a range of a blob with the hashes that prove it: the encoding of bao, with groups of 16 KiB and without the
+/// Writes ranges of a blob with the hashes that prove it: the encoding of bao, with groups of 16 KiB and without the
 /// length, as iroh's blobs have it.
 pub(super) fn encode(
     hash: BlobHash,
     len: u64,
     source: &Source,
-    range: &Range<u64>,
+    ranges: &ChunkRanges,
     out: impl Write,
 ) -> Result<(), Error> {
     let damaged = |error: bao_tree::io::EncodeError| match error {
@@ -241,11 +241,11 @@ pub(super) fn encode(
     match source {
         Source::Memory(bytes) => {
             let outboard = PostOrderMemOutboard::create(bytes, BLOCK);
-            encode_ranges_validated(&bytes[..], outboard, &chunks(range), out).map_err(damaged)
+            encode_ranges_validated(&bytes[..], outboard, ranges, out).map_err(damaged)
         }
         Source::Files([data, tree]) => {
             let outboard = PostOrderOutboard { root: hash.0.into(), tree: BaoTree::new(len, BLOCK), data: tree };
-            encode_ranges_validated(data, outboard, &chunks(range), out).map_err(damaged)
+            encode_ranges_validated(data, outboard, ranges, out).map_err(damaged)
         }
     }
 }

@@ -1,0 +1,286 @@
+//! Finding objects among the nodes, and nodes for objects.
+
+use super::{Network, now};
+use crate::{
+    Candidate, Code, Domain, Error, Fetch, Fetched, Holder, Manifest, NodeId, ObjectId, Owner, Peer, PeerError, Report,
+    Root, Spread, fetch, fetch_manifest, place, placement, spread,
+};
+use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use stoa_net::PeerAddress;
+use tokio::time::{Instant, timeout_at};
+
+/// Nodes that are asked at once.
+const AT_ONCE: usize = 32;
+
+/// How long others may take to answer once enough have.
+const STRAGGLERS: Duration = Duration::from_millis(300);
+
+/// How often other nodes are tried for pieces that some did not take.
+const ROUNDS: usize = 4;
+
+/// A node that keeps things for others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Where it is.
+    pub address: PeerAddress,
+    /// What it fails together with.
+    pub domain: Domain,
+}
+
+/// Who there is: the ledger's registry, as this node sees it.
+pub trait Members: Send + Sync {
+    /// All nodes that keep things for others.
+    fn members(&self) -> BoxFuture<'_, Result<Vec<Member>, String>>;
+
+    /// Whether a node is registered.
+    fn is_member(&self, node: NodeId) -> BoxFuture<'_, bool> {
+        async move { self.members().await.is_ok_and(|all| all.iter().any(|member| member.address.node() == node)) }
+            .boxed()
+    }
+}
+
+/// For how long nodes are to keep an object, and for whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Who is charged: this node's key, unless it repairs for another.
+    pub owner: Owner,
+    /// Seconds since 1970.
+    pub until: u64,
+    /// Whether it may go out although it is not sealed.
+    pub public: bool,
+}
+
+/// What came of spreading an object over the network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spreading {
+    /// Which node has which piece now.
+    pub kept: Vec<(usize, NodeId)>,
+    /// Pieces that nobody has, or could be asked to keep.
+    pub missing: Vec<usize>,
+    /// What nodes refused on the way.
+    pub failed: Vec<(usize, NodeId, PeerError)>,
+    /// Bytes that were handed over.
+    pub bytes: u64,
+    /// Whether any one failure domain may go.
+    pub survives_a_domain: bool,
+}
+
+/// Where an object is.
+#[derive(Clone)]
+pub struct Where {
+    /// What it is.
+    pub manifest: Manifest,
+    /// Who has which piece.
+    pub holders: Vec<Holder>,
+    /// Nodes that did not answer, or answered wrong.
+    pub reports: Vec<Report>,
+}
+
+impl Network {
+    /// The nodes, those first that an object would have been given to.
+    ///
+    /// # Errors
+    ///
+    /// If the registry cannot be read.
+    pub(super) async fn members_for(&self, id: ObjectId) -> Result<Vec<Member>, Error> {
+        let mut members = self.members.members().await.map_err(Error::NoMembers)?;
+        let score = |member: &Member| placement::hash(id, member.address.node());
+        members.sort_by_cached_key(|member| std::cmp::Reverse(score(member)));
+        Ok(members)
+    }
+
+    /// Finds an object's manifest, and who has pieces of it.
+    ///
+    /// # Errors
+    ///
+    /// If nobody gives the manifest.
+    pub async fn find(&self, id: ObjectId, asked: Fetch) -> Result<Where, Error> {
+        let members = self.members_for(id).await?;
+        let mut peers: Vec<_> = members.iter().map(|member| self.peer(&member.address)).collect();
+        let mut reports = Vec::new();
+        let manifest = if self.store().has(id.manifest())? {
+            self.store().manifest(id)?
+        } else {
+            let mut having = Vec::new();
+            let mut asking = self.each(&peers, vec![id.manifest()]);
+            while let Some((peer, has)) = asking.next().await {
+                if has.is_ok_and(|has| has == [true]) {
+                    having.push(peer);
+                    break;
+                }
+            }
+            drop(asking);
+            // Whoever said so first is asked first, then everybody.
+            having.extend(peers.iter().cloned());
+            let (manifest, _, faults) = fetch_manifest(id, &having, asked).await?;
+            reports = faults;
+            manifest
+        };
+        // Who lied about the manifest is not asked again.
+        peers.retain(|peer| !reports.iter().any(|report| report.node == peer.id() && report.fault.is_lie()));
+        let holders = self.holders(&manifest, &peers).await;
+        Ok(Where { manifest, holders, reports })
+    }
+
+    /// Asks nodes which of these blobs they have; the answers come as they come.
+    fn each<'a>(
+        &'a self,
+        peers: &'a [Arc<dyn Peer>],
+        blobs: Vec<crate::BlobHash>,
+    ) -> impl futures::Stream<Item = (Arc<dyn Peer>, Result<Vec<bool>, PeerError>)> + Unpin + 'a {
+        let ask = move |peer: &'a Arc<dyn Peer>| {
+            let blobs = blobs.clone();
+            async move { (peer.clone(), peer.has(blobs).await) }.boxed()
+        };
+        stream::iter(peers.iter().map(ask)).buffer_unordered(AT_ONCE)
+    }
+
+    /// Who has which piece. When enough pieces are found, those who have not answered are not waited for.
+    async fn holders(&self, manifest: &Manifest, peers: &[Arc<dyn Peer>]) -> Vec<Holder> {
+        let blobs: Vec<_> = manifest.blobs().into_iter().map(|(hash, _)| hash).collect();
+        let (needed, all) = manifest.layout().map_or((1, 1), |layout| (layout.code().needed(), layout.code().pieces()));
+        let (mut holders, mut pieces, mut deadline) = (Vec::new(), BTreeSet::new(), None);
+        let mut asking = self.each(peers, blobs);
+        loop {
+            let next = match deadline {
+                Some(deadline) => timeout_at(deadline, asking.next()).await.unwrap_or(None),
+                None => asking.next().await,
+            };
+            let Some((peer, has)) = next else { return holders };
+            for (piece, _) in has.unwrap_or_default().into_iter().enumerate().filter(|(_, has)| *has) {
+                pieces.insert(piece);
+                holders.push(Holder { piece, peer: peer.clone() });
+            }
+            if pieces.len() == all {
+                return holders;
+            }
+            if pieces.len() >= needed && deadline.is_none() {
+                deadline = Some(Instant::now() + STRAGGLERS);
+            }
+        }
+    }
+
+    /// Brings enough of an object here to read it.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`]; what came waits for the next try.
+    pub async fn fetch(&self, id: ObjectId, asked: Fetch) -> Result<Fetched, Error> {
+        if self.store().has(id.manifest())? && self.store().is_complete(id)? {
+            return Ok(Fetched::default());
+        }
+        let found = self.find(id, asked).await?;
+        let mut fetched = fetch(self.store(), id, &found.holders, asked).await;
+        if let Err(Error::NotFetched { .. }) = &fetched {
+            // Somebody went meanwhile, or was too slow to be noticed before.
+            let found = self.find(id, asked).await?;
+            fetched = fetch(self.store(), id, &found.holders, asked).await;
+        }
+        let mut fetched = fetched?;
+        fetched.reports.splice(0..0, found.reports);
+        Ok(fetched)
+    }
+
+    /// Nodes that could take a blob of so many bytes.
+    pub(super) async fn candidates(&self, id: ObjectId) -> Result<Vec<(Member, Candidate)>, Error> {
+        let members = self.members_for(id).await?;
+        let ask = |member: Member| async move {
+            let free = self.remote(&member.address).room().await.ok()?;
+            let candidate = Candidate { node: member.address.node(), free, domain: member.domain.clone() };
+            Some((member, candidate))
+        };
+        let answers = stream::iter(members.into_iter().map(ask)).buffer_unordered(AT_ONCE);
+        Ok(answers.filter_map(std::future::ready).collect().await)
+    }
+
+    /// Hands pieces of an object that are here to nodes that are apart from each other, and tries others where some refuse.
+    /// Where there are fewer nodes than pieces, some get none, and the outcome says so.
+    ///
+    /// # Errors
+    ///
+    /// If the object is not here, in pieces, sealed or public; or the registry cannot be read.
+    pub async fn spread(&self, id: ObjectId, pieces: &[usize], terms: Terms) -> Result<Spreading, Error> {
+        let manifest = self.store().manifest(id)?;
+        let layout = manifest.layout().ok_or(Error::NotCoded(id))?;
+        let all = self.candidates(id).await?;
+        let known: Vec<_> = all.iter().map(|(member, _)| self.peer(&member.address)).collect();
+        // Where an earlier try ended.
+        let there = self.holders_of_all(&manifest, &known).await;
+        let mut outcome = Spreading { kept: there, ..Spreading::default() };
+        let domain = |node: &NodeId| {
+            let found = all.iter().find(|(_, candidate)| candidate.node == *node);
+            (*node, found.map_or(Domain(node.to_string()), |(_, candidate)| candidate.domain.clone()))
+        };
+        let root = Root { object: id, owner: terms.owner };
+        let mut refused = BTreeSet::new();
+        for _ in 0..ROUNDS {
+            let has = |piece: &usize| outcome.kept.iter().any(|(kept, _)| kept == piece);
+            let mut missing: Vec<_> = pieces.iter().copied().filter(|piece| !has(piece)).collect();
+            let holders: Vec<_> = outcome.kept.iter().map(|(_, node)| domain(node)).collect();
+            let able = |candidate: &&Candidate| {
+                candidate.free >= layout.piece()
+                    && !refused.contains(&candidate.node)
+                    && !holders.iter().any(|(node, _)| *node == candidate.node)
+            };
+            let candidates: Vec<_> = all.iter().map(|(_, candidate)| candidate).filter(able).cloned().collect();
+            missing.truncate(candidates.len());
+            if missing.is_empty() {
+                break;
+            }
+            let placed = place(id, layout.code(), layout.piece(), &missing, &candidates, &holders)?;
+            let to = placed.nodes.iter().map(|(piece, node)| {
+                let member = all.iter().find(|(_, candidate)| candidate.node == *node);
+                let (member, _) = member.expect("what was placed was a candidate");
+                Holder { piece: *piece, peer: self.peer(&member.address) }
+            });
+            let Spread { kept, failed, bytes } =
+                spread(self.store(), root, Some(terms.until), &to.collect::<Vec<_>>(), terms.public).await?;
+            outcome.bytes += bytes;
+            outcome.kept.extend(kept);
+            outcome.survives_a_domain = placed.survives_a_domain;
+            refused.extend(failed.iter().map(|(_, node, _)| *node));
+            outcome.failed.extend(failed);
+        }
+        let has = |piece: &usize| outcome.kept.iter().any(|(kept, _)| kept == piece);
+        outcome.missing = pieces.iter().copied().filter(|piece| !has(piece)).collect();
+        outcome.kept.sort_unstable();
+        Ok(outcome)
+    }
+
+    /// The pieces that nodes have already, one node for each.
+    async fn holders_of_all(&self, manifest: &Manifest, peers: &[Arc<dyn Peer>]) -> Vec<(usize, NodeId)> {
+        let blobs: Vec<_> = manifest.blobs().into_iter().map(|(hash, _)| hash).collect();
+        let mut there = std::collections::BTreeMap::new();
+        let mut asking = self.each(peers, blobs);
+        while let Some((peer, has)) = asking.next().await {
+            for (piece, _) in has.unwrap_or_default().into_iter().enumerate().filter(|(_, has)| *has) {
+                there.insert(piece, peer.id());
+            }
+        }
+        there.into_iter().collect()
+    }
+
+    /// Asks all who keep an object for this node's owner to do so no longer; who did.
+    ///
+    /// # Errors
+    ///
+    /// If the registry cannot be read.
+    pub async fn let_go(&self, id: ObjectId) -> Result<Vec<(NodeId, Result<bool, PeerError>)>, Error> {
+        let members = self.members_for(id).await?;
+        let ask =
+            |member: Member| async move { (member.address.node(), self.remote(&member.address).let_go(id).await) };
+        Ok(stream::iter(members.into_iter().map(ask)).buffer_unordered(AT_ONCE).collect().await)
+    }
+}
+
+/// Which code suits so many nodes: 4 of 10 where there are as many, else one that loses as large a share.
+pub fn code_for(nodes: usize) -> Option<Code> {
+    let pieces = nodes.min(10) as u8;
+    Code::new((pieces * 4).div_ceil(10).max(1), pieces)
+}
+
+/// When an object that was put now for so many days is kept until.
+pub fn days_from_now(days: u64) -> u64 {
+    now() + days * 24 * 3600
+}

@@ -1,0 +1,150 @@
+//! Another node's store, asked over a connection.
+
+use super::{Shared, serve, wire, wire::Request};
+use crate::{Answer, BlobHash, ObjectId, Peer, PeerError, Root, store::chunks};
+use bao_tree::ChunkRanges;
+use futures::{FutureExt as _, future::BoxFuture};
+use iroh_blobs::protocol::GetRequest;
+use std::{ops::Range, sync::Arc, time::Duration};
+use stoa_base::NodeId;
+use stoa_net::{
+    Connections, PeerAddress,
+    iroh::endpoint::{Connection, ReadError, ReadExactError, RecvStream},
+};
+use tokio::time::timeout;
+
+/// How long an answer may take that is not a blob.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a node may take for what it is to keep.
+const KEEP_PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
+pub(super) struct Remote {
+    pub shared: Arc<Shared>,
+    pub connections: Connections,
+    pub address: PeerAddress,
+}
+
+fn gone(error: impl std::fmt::Display) -> PeerError {
+    PeerError::Gone(error.to_string())
+}
+
+impl Remote {
+    async fn connection(&self) -> Result<Connection, PeerError> {
+        // What this node asks others to keep they take over the same connection.
+        let serve = |connection: &Connection| {
+            let (shared, connection) = (self.shared.clone(), connection.clone());
+            tokio::spawn(serve::offered(shared, connection));
+        };
+        self.connections.to(&self.address, serve).await.map_err(gone)
+    }
+
+    async fn ask(&self, request: &Request, patience: Duration) -> Result<Vec<u8>, PeerError> {
+        let asked = async {
+            let connection = self.connection().await?;
+            let mut stream = send(&connection, &request.to_bytes()).await?;
+            let answer = stream.read_to_end(wire::MOST_ANSWER).await.map_err(gone)?;
+            wire::read_answer(&answer).map(<[u8]>::to_vec)
+        };
+        timeout(patience, asked).await.unwrap_or_else(|_| Err(gone("it does not answer")))
+    }
+
+    /// Bytes that the node would promise.
+    pub async fn room(&self) -> Result<u64, PeerError> {
+        let room = self.ask(&Request::Room, PATIENCE).await?;
+        room.try_into().map(u64::from_be_bytes).map_err(|_| gone("its answer is none"))
+    }
+
+    /// Asks the node to keep an object for this one no longer; whether it did.
+    pub async fn let_go(&self, id: ObjectId) -> Result<bool, PeerError> {
+        self.ask(&Request::LetGo(id), PATIENCE).await.map(|answer| answer == [1])
+    }
+}
+
+async fn send(connection: &Connection, request: &[u8]) -> Result<RecvStream, PeerError> {
+    let (mut send, receive) = connection.open_bi().await.map_err(gone)?;
+    send.write_all(request).await.map_err(gone)?;
+    send.finish().map_err(gone)?;
+    Ok(receive)
+}
+
+/// Asks for a blob's ranges in iroh's protocol; what comes is what stands behind the length.
+pub(super) async fn get(connection: &Connection, hash: BlobHash, ranges: ChunkRanges) -> Result<Answer, PeerError> {
+    let request = iroh_blobs::protocol::Request::Get(GetRequest::blob_ranges(hash.0.into(), ranges));
+    let request = postcard::to_allocvec(&request).map_err(gone)?;
+    let mut stream = send(connection, &request).await?;
+    let mut length = [0; 8];
+    stream.read_exact(&mut length).await.map_err(|error| match error {
+        ReadExactError::ReadError(ReadError::Reset(code)) if code == serve::NOT_HERE => PeerError::NotHere,
+        error => gone(error),
+    })?;
+    Ok(Box::new(stream))
+}
+
+impl Peer for Remote {
+    fn id(&self) -> NodeId {
+        self.address.node()
+    }
+
+    fn manifest(&self, id: ObjectId) -> BoxFuture<'_, Result<Answer, PeerError>> {
+        // A manifest is shorter than a group: its encoding is the manifest.
+        async move { get(&self.connection().await?, id.manifest(), ChunkRanges::all()).await }.boxed()
+    }
+
+    fn get(&self, hash: BlobHash, range: Range<u64>) -> BoxFuture<'_, Result<Answer, PeerError>> {
+        async move { get(&self.connection().await?, hash, chunks(&range)).await }.boxed()
+    }
+
+    fn has(&self, blobs: Vec<BlobHash>) -> BoxFuture<'_, Result<Vec<bool>, PeerError>> {
+        async move {
+            let count = blobs.len();
+            let answer = self.ask(&Request::Has(blobs), PATIENCE).await?;
+            if answer.len() == count {
+                Ok(answer.iter().map(|has| *has == 1).collect())
+            } else {
+                Err(gone("its answer is none"))
+            }
+        }
+        .boxed()
+    }
+
+    fn keep(
+        &self,
+        root: Root,
+        until: Option<u64>,
+        blobs: Vec<(BlobHash, u64)>,
+    ) -> BoxFuture<'_, Result<(), PeerError>> {
+        async move {
+            let _offer = self.shared.offer(blobs.iter().map(|(hash, _)| *hash));
+            let until = until.unwrap_or(u64::MAX);
+            let request = Request::Keep { object: root.object, owner: root.owner, until, blobs };
+            self.ask(&request, KEEP_PATIENCE).await.map(drop)
+        }
+        .boxed()
+    }
+}
+
+/// The one who asked this node to keep something, over the connection on which he asked.
+pub(super) struct Asker(pub Connection);
+
+impl Peer for Asker {
+    fn id(&self) -> NodeId {
+        NodeId(*self.0.remote_id().as_bytes())
+    }
+
+    fn manifest(&self, id: ObjectId) -> BoxFuture<'_, Result<Answer, PeerError>> {
+        get(&self.0, id.manifest(), ChunkRanges::all()).boxed()
+    }
+
+    fn get(&self, hash: BlobHash, range: Range<u64>) -> BoxFuture<'_, Result<Answer, PeerError>> {
+        async move { get(&self.0, hash, chunks(&range)).await }.boxed()
+    }
+
+    fn has(&self, _: Vec<BlobHash>) -> BoxFuture<'_, Result<Vec<bool>, PeerError>> {
+        async { Err(PeerError::Refused("an asker keeps nothing for others".into())) }.boxed()
+    }
+
+    fn keep(&self, _: Root, _: Option<u64>, _: Vec<(BlobHash, u64)>) -> BoxFuture<'_, Result<(), PeerError>> {
+        async { Err(PeerError::Refused("an asker keeps nothing for others".into())) }.boxed()
+    }
+}

@@ -1,0 +1,310 @@
+//! Answering others.
+
+use super::{
+    Members, Shared, now,
+    remote::Asker,
+    wire::{self, Request},
+};
+use crate::{BlobHash, Error, Fetch, Manifest, Owner, PeerError, Root};
+use bao_tree::ChunkRanges;
+use iroh_blobs::protocol::Request as BlobsRequest;
+use std::{fmt, sync::Arc, time::Duration};
+use stoa_base::NodeId;
+use stoa_net::iroh::{
+    endpoint::{Connection, RecvStream, SendStream, VarInt},
+    protocol::{AcceptError, ProtocolHandler},
+};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::spawn_blocking,
+    time::timeout,
+};
+
+/// Peers that are connected at a time.
+const PEERS: usize = 1024;
+
+/// Blobs that are read for others at a time, in all and for one peer.
+const READS: usize = 128;
+const PEER_READS: usize = 32;
+
+/// How long a request may take to arrive.
+const REQUEST_TIME: Duration = Duration::from_secs(10);
+
+/// Bytes a second below which a peer takes too long, and the time that it has besides.
+const SLOWEST: u64 = 32 << 10;
+const GRACE: Duration = Duration::from_secs(30);
+
+/// How long room stays set aside for what a peer has not brought yet.
+const PENDING: u64 = 3600;
+
+/// For how long a stranger may ask to keep something, in seconds: what is paid for may be longer.
+const LONGEST: u64 = 366 * 24 * 3600;
+
+/// Bytes that are passed on at once.
+const PART: usize = 256 << 10;
+
+/// Says that a blob is not here.
+pub(super) const NOT_HERE: VarInt = VarInt::from_u32(4);
+
+const REFUSED: VarInt = iroh_blobs::protocol::ERR_PERMISSION;
+const BUSY: VarInt = iroh_blobs::protocol::ERR_LIMIT;
+const INTERNAL: VarInt = iroh_blobs::protocol::ERR_INTERNAL;
+
+/// What this node does for others.
+#[derive(Clone)]
+pub struct Guard {
+    /// Whether it keeps anything for them.
+    pub keeps: bool,
+    /// Who may ask in the name of others, as those who repair do: registered nodes.
+    pub members: Arc<dyn Members>,
+}
+
+/// Answers others. A clone answers for the same store.
+#[derive(Clone)]
+pub struct Server {
+    shared: Arc<Shared>,
+    guard: Guard,
+    /// Whether only iroh's own requests are answered.
+    blobs_only: bool,
+    peers: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    pub(super) fn new(shared: Arc<Shared>, guard: Guard) -> Self {
+        let (peers, reads) = (Arc::new(Semaphore::new(PEERS)), Arc::new(Semaphore::new(READS)));
+        Self { shared, guard, blobs_only: false, peers, reads }
+    }
+
+    /// The same for [`BLOBS`](super::BLOBS): iroh's requests alone.
+    #[must_use]
+    pub fn blobs_only(&self) -> Self {
+        Self { blobs_only: true, ..self.clone() }
+    }
+
+    async fn stream(&self, connection: &Connection, reads: &Semaphore, send: SendStream, mut receive: RecvStream) {
+        let Ok(Ok(request)) = timeout(REQUEST_TIME, receive.read_to_end(wire::MOST_REQUEST)).await else { return };
+        match request.first() {
+            Some(first) if wire::is_ours(*first) && !self.blobs_only => {
+                let result = match Request::from_bytes(&request) {
+                    Ok(request) => self.answer(connection, request).await,
+                    Err(error) => Err(PeerError::Refused(format!("the request is none: {error}"))),
+                };
+                say(send, &wire::answer(result)).await;
+            }
+            _ => get(&self.shared, &[&self.reads, reads], &request, send).await,
+        }
+    }
+
+    async fn answer(&self, connection: &Connection, request: Request) -> Result<Vec<u8>, PeerError> {
+        let from = NodeId(*connection.remote_id().as_bytes());
+        match request {
+            Request::Has(blobs) => {
+                let shared = self.shared.clone();
+                let has = move |hash| Ok(u8::from(shared.may_serve(hash) && shared.store.has(hash)?));
+                blocking(move || blobs.into_iter().map(has).collect()).await
+            }
+            Request::Room => {
+                let store = self.shared.store.clone();
+                let free = if self.guard.keeps { blocking(move || Ok(store.status()?.free)).await? } else { 0 };
+                Ok(free.to_be_bytes().to_vec())
+            }
+            Request::LetGo(object) => {
+                let (store, root) = (self.shared.store.clone(), Root { object, owner: Owner(from.0) });
+                blocking(move || store.release(root)).await.map(|had| vec![had.into()])
+            }
+            Request::Keep { object, owner, until, blobs } => {
+                let root = Root { object, owner };
+                self.keep(connection, from, root, until, blobs).await.map(|()| Vec::new())
+            }
+        }
+    }
+
+    /// Takes what a peer asks this node to keep.
+    async fn keep(
+        &self,
+        connection: &Connection,
+        from: NodeId,
+        root: Root,
+        until: u64,
+        blobs: Vec<(BlobHash, u64)>,
+    ) -> Result<(), PeerError> {
+        let refused = |why: &str| Err(PeerError::Refused(why.into()));
+        if !self.guard.keeps {
+            return refused("this node keeps nothing for others");
+        }
+        if [Owner::LOCAL, Owner::TRANSIT].contains(&root.owner) {
+            return refused("this owner is nobody");
+        }
+        if root.owner.0 != from.0 && !self.guard.members.is_member(from).await {
+            return refused("only registered nodes ask in the name of others");
+        }
+        let now = now();
+        if until > now + LONGEST {
+            return refused("it is for too long: ask for a year at most, and again before it is over");
+        }
+        let Some(own) = blobs.iter().find(|(hash, _)| *hash == root.object.manifest()) else {
+            return refused("the manifest is not among the blobs");
+        };
+        if own.1 > crate::MAX_MANIFEST as u64 {
+            return refused("no manifest is as long");
+        }
+        let (store, asker) = (self.shared.store.clone(), Arc::new(Asker(connection.clone())));
+        let promised = {
+            let (store, blobs) = (store.clone(), blobs.clone());
+            let promise = move || {
+                let new = store.kept(root)?.is_none();
+                // Room for what may never come is not set aside for long.
+                store.promise(root, Some(until.min(now + PENDING)), &blobs).map(|()| new)
+            };
+            blocking(promise).await
+        };
+        let new = promised?;
+        let hashes: Vec<_> = blobs.iter().map(|(hash, _)| *hash).collect();
+        if let Err(error) = crate::fetch::take(&store, &hashes, asker, Fetch::until(until)).await {
+            // What was said of these blobs was false, and would be in the way of who says true things of them.
+            if new && matches!(error, Error::Refused { .. }) {
+                let store = store.clone();
+                blocking(move || store.release(root)).await?;
+            }
+            return Err(said(error));
+        }
+        blocking(move || {
+            // What is kept is what the manifest says, or nobody could use it.
+            let manifest: Manifest = store.manifest(root.object)?;
+            let known = manifest.blobs();
+            let belongs = |blob: &&(BlobHash, u64)| blob.0 != root.object.manifest() && !known.contains(blob);
+            if let Some((hash, _)) = blobs.iter().find(belongs) {
+                store.release(root)?;
+                return Err(Error::Refused { hash: *hash, why: "it is no part of the object".into() });
+            }
+            store.promise(root, Some(until), &blobs)
+        })
+        .await
+    }
+}
+
+/// An error in the words that another node gets.
+fn said(error: Error) -> PeerError {
+    match error {
+        Error::NotHere(_) => PeerError::NotHere,
+        // Whose fault it is is nobody else's business.
+        Error::Io(_) | Error::File { .. } | Error::Index(_) | Error::Damaged(_) => {
+            tracing::warn!(%error, "the store could not answer another node");
+            PeerError::Refused("the store cannot do it now".into())
+        }
+        error => PeerError::Refused(error.to_string()),
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, PeerError> {
+    spawn_blocking(work).await.map_err(|error| PeerError::Gone(error.to_string()))?.map_err(said)
+}
+
+async fn say(mut send: SendStream, answer: &[u8]) {
+    if timeout(GRACE, send.write_all(answer)).await.is_ok() {
+        let _ = send.finish();
+    }
+}
+
+/// Answers a request of iroh's protocol for one blob, or a part of it.
+async fn get(shared: &Arc<Shared>, turns: &[&Semaphore], request: &[u8], mut send: SendStream) {
+    let refuse = |mut send: SendStream, code| drop(send.reset(code));
+    let Ok(BlobsRequest::Get(request)) = postcard::from_bytes(request) else { return refuse(send, REFUSED) };
+    let Some((0, ranges)) = request.ranges.as_single() else { return refuse(send, REFUSED) };
+    let mut places = Vec::new();
+    for turns in turns {
+        match timeout(GRACE, turns.acquire()).await {
+            Ok(Ok(place)) => places.push(place),
+            _ => return refuse(send, BUSY),
+        }
+    }
+    let (hash, ranges) = (BlobHash(*request.hash.as_bytes()), ranges.clone());
+    let (parts, mut rest) = mpsc::channel(2);
+    let reading = {
+        let shared = shared.clone();
+        spawn_blocking(move || read(&shared, hash, &ranges, parts))
+    };
+    let patience = GRACE + Duration::from_secs(PART as u64 / SLOWEST);
+    let mut sent = true;
+    while sent && let Some(part) = rest.recv().await {
+        sent = matches!(timeout(patience, send.write_all(&part)).await, Ok(Ok(())));
+    }
+    drop(rest);
+    match reading.await {
+        _ if !sent => refuse(send, BUSY),
+        Ok(Ok(())) => drop(send.finish()),
+        Ok(Err(Error::NotHere(_))) => refuse(send, NOT_HERE),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, %hash, "a blob could not be read for another node");
+            refuse(send, INTERNAL);
+        }
+        Err(_) => refuse(send, INTERNAL),
+    }
+}
+
+/// Reads a blob's length and ranges, and gives them away in parts.
+fn read(shared: &Shared, hash: BlobHash, ranges: &ChunkRanges, parts: mpsc::Sender<Vec<u8>>) -> Result<(), Error> {
+    if !shared.may_serve(hash) {
+        return Err(Error::NotHere(hash));
+    }
+    let mut out = Parts { parts, part: shared.store.blob(hash)?.len().to_le_bytes().to_vec() };
+    shared.store.encode_chunks(hash, ranges, &mut out)?;
+    std::io::Write::flush(&mut out)?;
+    Ok(())
+}
+
+struct Parts {
+    parts: mpsc::Sender<Vec<u8>>,
+    part: Vec<u8>,
+}
+
+impl std::io::Write for Parts {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.part.len() + bytes.len() > PART {
+            self.flush()?;
+        }
+        self.part.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let part = std::mem::replace(&mut self.part, Vec::with_capacity(PART));
+        // Nobody wants the rest.
+        self.parts.blocking_send(part).map_err(|_| std::io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl ProtocolHandler for Server {
+    async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
+        let Ok(_place) = self.peers.try_acquire() else {
+            connection.close(VarInt::from_u32(1), b"too many use this store");
+            return Ok(());
+        };
+        let reads = Arc::new(Semaphore::new(PEER_READS));
+        while let Ok((send, receive)) = connection.accept_bi().await {
+            let (server, connection, reads) = (self.clone(), connection.clone(), reads.clone());
+            tokio::spawn(async move { server.stream(&connection, &reads, send, receive).await });
+        }
+        Ok(())
+    }
+}
+
+/// Answers a node that was asked to keep something and takes it.
+pub(super) async fn offered(shared: Arc<Shared>, connection: Connection) {
+    let reads = Arc::new(Semaphore::new(PEER_READS));
+    while let Ok((send, mut receive)) = connection.accept_bi().await {
+        let (shared, reads) = (shared.clone(), reads.clone());
+        tokio::spawn(async move {
+            if let Ok(Ok(request)) = timeout(REQUEST_TIME, receive.read_to_end(wire::MOST_REQUEST)).await {
+                get(&shared, &[&reads], &request, send).await;
+            }
+        });
+    }
+}

@@ -1,0 +1,276 @@
+//! Stores behind real sockets on loopback.
+
+use super::*;
+use crate::{
+    BlobHash, Code, Domain, Fetch, Kind, Limits, Manifest, ObjectId, Owner, PeerError, Put, Root, Seal, Sealing,
+};
+use commonware_codec::{Copying, DecodeExt as _};
+use commonware_cryptography::ed25519::PrivateKey;
+use futures::{FutureExt as _, future::BoxFuture};
+use std::{io, time::Duration};
+use stoa_base::NodeId;
+use stoa_net::iroh::{EndpointAddr, protocol::Router};
+use tempfile::TempDir;
+
+/// The registry of a test.
+#[derive(Default)]
+struct Registry(Mutex<Vec<Member>>);
+
+impl Members for Registry {
+    fn members(&self) -> BoxFuture<'_, Result<Vec<Member>, String>> {
+        async { Ok(self.0.lock().clone()) }.boxed()
+    }
+}
+
+struct Node {
+    network: Network,
+    address: PeerAddress,
+    endpoint: Endpoint,
+    router: Router,
+    _folder: TempDir,
+}
+
+async fn node(number: u8, registry: &Arc<Registry>, registered: bool) -> Node {
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let limits = Limits { margin: 0, total: 64 << 20, ..Limits::default() };
+    let store = Store::open(folder.path(), limits).unwrap();
+    let key = PrivateKey::decode(Copying(&[number; 32])).unwrap();
+    let endpoint = Endpoint::bind(&key, ([127, 0, 0, 1], 0).into()).await.unwrap();
+    let network = Network::new(store, &endpoint, registry.clone());
+    let server = network.server(Guard { keeps: registered, members: registry.clone() });
+    let router = endpoint.router().accept(BLOBS, server.blobs_only()).accept(STORE, server).spawn();
+    let address = endpoint.address().unwrap();
+    if registered {
+        let domain = Domain(format!("operator {number}"));
+        registry.0.lock().push(Member { address: address.clone(), domain });
+    }
+    Node { network, address, endpoint, router, _folder: folder }
+}
+
+async fn nodes(count: u8) -> (Arc<Registry>, Vec<Node>) {
+    let (registry, mut all) = (Arc::default(), Vec::new());
+    for number in 1..=count {
+        all.push(node(number, &registry, true).await);
+    }
+    (registry, all)
+}
+
+impl Node {
+    fn store(&self) -> &Store {
+        self.network.store()
+    }
+
+    fn owner(&self) -> Owner {
+        Owner(self.address.node().0)
+    }
+
+    fn terms(&self) -> Terms {
+        Terms { owner: self.owner(), until: now() + 1000, public: false }
+    }
+
+    /// It is gone, without a word.
+    async fn kill(&self) {
+        self.router.shutdown().await.unwrap();
+        self.endpoint.close().await;
+    }
+}
+
+fn quick() -> Fetch {
+    Fetch { patience: Duration::from_secs(10), ..Fetch::until(now() + 1000) }
+}
+
+fn bytes(seed: u8, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+/// Not a seal that hides anything: these tests look at who gets what.
+struct Marked;
+
+impl Seal for Marked {
+    fn seal<'a>(&self, plain: Box<dyn io::Read + Send + 'a>) -> io::Result<(Sealing, Box<dyn io::Read + Send + 'a>)> {
+        Ok((Sealing::Sealed(b"marked".to_vec()), plain))
+    }
+
+    fn open<'a>(&self, _: &Sealing, plain: Box<dyn io::Write + 'a>) -> io::Result<Box<dyn io::Write + 'a>> {
+        Ok(plain)
+    }
+}
+
+const ALL: [usize; 6] = [0, 1, 2, 3, 4, 5];
+
+/// An object in six pieces, three of which suffice, on six nodes; its owner keeps nothing.
+async fn spread_out(owner: &Node, content: &[u8]) -> ObjectId {
+    let put = Put { code: Code::new(3, 6), seal: &Marked, ..Put::default() };
+    let id = owner.store().put(content, put).unwrap();
+    let outcome = owner.network.spread(id, &ALL, owner.terms()).await.unwrap();
+    assert_eq!((outcome.kept.len(), &outcome.missing[..], &outcome.failed[..]), (6, &[][..], &[][..]));
+    assert!(outcome.survives_a_domain && outcome.bytes > content.len() as u64 * 2);
+    assert!(owner.store().release(Root { object: id, owner: Owner::LOCAL }).unwrap());
+    id
+}
+
+fn content(node: &Node, id: ObjectId) -> Vec<u8> {
+    let mut out = Vec::new();
+    node.store().get(id, &mut out).unwrap();
+    out
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_of_six_nodes_die_and_the_object_is_read_then_repaired_then_three_others_die() {
+    let (registry, nodes) = nodes(6).await;
+    let (owner, reader) = (node(100, &registry, false).await, node(101, &registry, false).await);
+    let data = bytes(1, 5_000_000);
+    let id = spread_out(&owner, &data).await;
+    owner.kill().await;
+    for gone in &nodes[..3] {
+        gone.kill().await;
+    }
+    reader.network.fetch(id, quick()).await.unwrap();
+    assert_eq!(content(&reader, id), data);
+    reader.kill().await;
+
+    // Three new nodes; one of those that are left makes their pieces, without owner, reader or key.
+    registry.0.lock().drain(..3);
+    let fresh = [node(10, &registry, true).await, node(11, &registry, true).await, node(12, &registry, true).await];
+    let watches = nodes[3..].iter().map(|node| Watch::new(node.network.clone(), node.address.node(), Some(1)));
+    let watches = watches.collect::<Vec<_>>();
+    let mut repaired = Vec::new();
+    for _ in 0..20 {
+        for watch in &watches {
+            let looked = watch.look().await.unwrap();
+            assert_eq!((looked.lost, looked.reports), (vec![], vec![]));
+            repaired.extend(looked.repaired);
+        }
+        if !repaired.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    let made: usize = repaired.iter().map(|(_, repaired)| repaired.kept.len()).sum();
+    assert_eq!(made, 3, "{repaired:?}");
+    // What moves is what must: two pieces read beside the own one, three handed over, their trees and the manifests.
+    let piece = data.len().div_ceil(3) as f64;
+    let moved: u64 = repaired.iter().map(|(_, repaired)| repaired.read + repaired.written).sum();
+    assert!((moved as f64) < 5.0 * piece * 1.2, "{moved}");
+    for gone in &nodes[3..] {
+        gone.kill().await;
+    }
+    registry.0.lock().drain(..3);
+    let reader = node(102, &registry, false).await;
+    reader.network.fetch(id, quick()).await.unwrap();
+    assert_eq!(content(&reader, id), data);
+    drop(fresh);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_irohs_own_reads_a_piece() {
+    let (registry, nodes) = nodes(6).await;
+    let owner = node(100, &registry, false).await;
+    let data = bytes(2, 900_000);
+    let id = spread_out(&owner, &data).await;
+    let found = owner.network.find(id, quick()).await.unwrap();
+    let holder = &found.holders[0];
+    let (hash, length) = found.manifest.blobs()[holder.piece];
+    let node = nodes.iter().find(|node| node.address.node() == holder.peer.id()).unwrap();
+
+    let client = stoa_net::iroh::Endpoint::bind(stoa_net::iroh::endpoint::presets::Minimal).await.unwrap();
+    let address = EndpointAddr::new(node.address.key).with_ip_addr(node.address.host.parse().unwrap());
+    let connection = client.connect(address, iroh_blobs::ALPN).await.unwrap();
+    let piece = iroh_blobs::get::request::get_blob(connection.clone(), hash.0.into()).bytes().await.unwrap();
+    assert_eq!((piece.len() as u64, BlobHash::of(&piece)), (length, hash));
+    // So does the manifest, which is shorter than a group.
+    let manifest = iroh_blobs::get::request::get_blob(connection.clone(), id.0.into()).bytes().await.unwrap();
+    assert_eq!(Manifest::verify(id, &manifest).unwrap(), found.manifest);
+    // What it does not have, and what is no request of iroh's, is refused; the connection goes on.
+    assert!(iroh_blobs::get::request::get_blob(connection.clone(), [7; 32].into()).bytes().await.is_err());
+    let (mut send, mut receive) = connection.open_bi().await.unwrap();
+    send.write_all(&[0x82]).await.unwrap();
+    send.finish().unwrap();
+    assert!(receive.read_to_end(100).await.is_err());
+    assert!(iroh_blobs::get::request::get_blob(connection, hash.0.into()).bytes().await.is_ok());
+    client.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_its_owner_keeps_for_himself_nobody_gets() {
+    let (registry, nodes) = nodes(2).await;
+    let id = nodes[0].store().put(&b"mine alone"[..], Put::default()).unwrap();
+    let peer = nodes[1].network.peer(&nodes[0].address);
+    let blobs = nodes[0].store().manifest(id).unwrap().blobs();
+    assert_eq!(peer.has(vec![id.manifest(), blobs[0].0]).await, Ok(vec![false, false]));
+    assert_eq!(peer.manifest(id).await.err(), Some(PeerError::NotHere));
+    assert_eq!(peer.get(blobs[0].0, 0..blobs[0].1).await.err(), Some(PeerError::NotHere));
+    assert!(nodes[1].network.fetch(id, quick()).await.is_err());
+    // Nor does it leave by mistake.
+    let plain = nodes[0].store().put(&b"not sealed"[..], Put { code: Code::new(1, 2), ..Put::default() }).unwrap();
+    let error = nodes[0].network.spread(plain, &[0, 1], nodes[0].terms()).await.unwrap_err();
+    assert!(matches!(error, crate::Error::NotSealed(_)), "{error}");
+    drop(registry);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_may_not_ask_for_is_refused_with_the_reason() {
+    let (registry, nodes) = nodes(1).await;
+    let (owner, stranger) = (node(100, &registry, false).await, node(101, &registry, false).await);
+    let put = Put { code: Code::new(2, 3), seal: &Marked, ..Put::default() };
+    let id = owner.store().put(&bytes(3, 300_000)[..], put).unwrap();
+    let manifest = owner.store().manifest(id).unwrap();
+    let own = (id.manifest(), owner.store().blob(id.manifest()).unwrap().len());
+    let piece = manifest.blobs()[0];
+    let root = |owner| Root { object: id, owner };
+    let ask = |from: &Node, root: Root, until: u64, blobs: Vec<(BlobHash, u64)>| {
+        let peer = from.network.peer(&nodes[0].address);
+        async move { peer.keep(root, Some(until), blobs).await.map_err(|error| error.to_string()) }
+    };
+    let (mine, soon) = (root(owner.owner()), now() + 100);
+    for (asked, why) in [
+        (ask(&owner, mine, u64::MAX, vec![own, piece]).await, "too long"),
+        (ask(&owner, root(Owner::LOCAL), soon, vec![own, piece]).await, "nobody"),
+        (ask(&stranger, mine, soon, vec![own, piece]).await, "only registered nodes"),
+        (ask(&owner, mine, soon, vec![piece]).await, "manifest is not among"),
+        (ask(&owner, mine, soon, vec![own, (piece.0, piece.1 + 1)]).await, "wrong bytes"),
+        (ask(&owner, mine, soon, vec![own, (BlobHash([1; 32]), 1 << 40)]).await, "full"),
+        (ask(&owner, mine, soon, vec![own, (BlobHash([1; 32]), 9)]).await, "does not have it"),
+    ] {
+        let error = asked.unwrap_err();
+        assert!(error.contains(why), "{error}: {why}");
+    }
+    // A blob that is no part of the object.
+    let other = owner.store().put(&b"something else"[..], Put::default()).unwrap();
+    let other = owner.store().manifest(other).unwrap().blobs()[0];
+    let error = ask(&owner, mine, soon, vec![own, other]).await.unwrap_err();
+    assert!(error.contains("no part of the object"), "{error}");
+    // What should be asked for is done, twice as well as once; it ends when its owner says so, and for him alone.
+    let keeper = owner.network.peer(&nodes[0].address);
+    for _ in 0..2 {
+        ask(&owner, mine, soon, vec![own, piece]).await.unwrap();
+        assert_eq!(keeper.has(vec![piece.0, manifest.blobs()[1].0]).await, Ok(vec![true, false]));
+    }
+    assert_eq!(stranger.network.let_go(id).await.unwrap()[0].1, Ok(false));
+    assert_eq!(keeper.has(vec![piece.0]).await, Ok(vec![true]));
+    assert_eq!(owner.network.let_go(id).await.unwrap()[0].1, Ok(true));
+    assert_eq!(keeper.has(vec![piece.0]).await, Ok(vec![false]));
+    // One that is registered for nothing keeps nothing.
+    let error = owner.network.peer(&stranger.address).keep(mine, Some(soon), vec![own, piece]).await.unwrap_err();
+    assert!(error.to_string().contains("keeps nothing for others"), "{error}");
+    assert_eq!(manifest.kind, Kind::File);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_are_fewer_nodes_than_pieces_it_says_which_are_missing() {
+    let (registry, _nodes) = nodes(4).await;
+    let owner = node(100, &registry, false).await;
+    let put = Put { code: Code::new(3, 6), seal: &Marked, ..Put::default() };
+    let id = owner.store().put(&bytes(4, 100_000)[..], put).unwrap();
+    let outcome = owner.network.spread(id, &ALL, owner.terms()).await.unwrap();
+    assert_eq!((outcome.kept.len(), outcome.missing.len()), (4, 2));
+    // With two more nodes the next try places the rest, and moves nothing twice.
+    let more = [node(5, &registry, true).await, node(6, &registry, true).await];
+    let again = owner.network.spread(id, &ALL, owner.terms()).await.unwrap();
+    assert_eq!((again.kept.len(), again.missing), (6, vec![]));
+    assert!(again.bytes < outcome.bytes);
+    assert!(again.kept.iter().all(|(_, node)| *node != NodeId([0; 32])));
+    drop(more);
+}
