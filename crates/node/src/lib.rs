@@ -17,6 +17,7 @@ mod thread;
 pub mod up;
 pub mod validator;
 pub mod vault;
+pub mod view;
 mod waiting;
 
 use alloy_primitives::{Address, Bytes, U256};

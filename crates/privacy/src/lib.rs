@@ -52,6 +52,7 @@ pub mod object;
 mod reader;
 mod release;
 mod sealed;
+mod sealed_key;
 mod sharing;
 mod statement;
 #[cfg(test)]
@@ -68,6 +69,7 @@ pub use key::{DataKey, KEY_LEN, KeeperHalf, OwnerHalf};
 pub use reader::{NoReaderKey, Reader, ReaderKey, ReadingSecret};
 pub use release::{Breach, Claim, Evidence, NoEvidence, Release, ReleaseError, Wanted};
 pub use sealed::{CannotSeal, Refused, SealedSecret};
+pub use sealed_key::SealedKey;
 pub use sharing::{Dealing, Dealt, Handover, HandoverError, Share, Sharing, SharingError, deal};
 pub use statement::Seen;
 pub use stoa_base::NodeId;

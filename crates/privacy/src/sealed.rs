@@ -49,6 +49,8 @@ pub(crate) enum Purpose {
     Part = 3,
     /// A share, from its keeper to a reader.
     Release = 4,
+    /// A data key, from its owner to one reader, without keepers.
+    DataKey = 5,
 }
 
 /// The box does not open.

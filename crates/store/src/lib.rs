@@ -23,9 +23,8 @@
 //! acknowledged was synced, what was not leaves no trace. It may rot: what is read is compared with its hash, and what is
 //! damaged is made good from other pieces ([`Store::scrub`], [`Store::rebuild`]).
 //!
-//! Nothing here opens a connection. [`Peer`] is what a transport has to offer; the encoding of what it carries is that of
-//! iroh's blobs. Nothing here seals: [`Seal`] is where that is plugged in. Who is paid for keeping pieces is decided behind
-//! [`Peer::keep`].
+//! [`Peer`] is what a transport has to offer, and [`Network`] one over QUIC, in iroh's blobs protocol. [`Seal`] is how content
+//! is sealed, [`Sealed`] the way of `stoa-privacy`. Who is paid for keeping pieces is decided behind [`Peer::keep`].
 //!
 //! ```
 //! use stoa_store::{Code, Limits, Put, Store};
@@ -82,6 +81,6 @@ pub use peer::{Answer, Peer, PeerError};
 pub use placement::{Candidate, Domain, NoPlace, Placement, place};
 pub use repair::{Plan, Policy, Repaired, Seen, plan, repair};
 pub use restore::Bounds;
-pub use seal::{Plain, Seal};
+pub use seal::{KeySource, Plain, Seal, Sealed};
 pub use stoa_base::NodeId;
 pub use store::{BlobReader, Collected, Found, Kept, Limits, Partial, Root, Status, Store};

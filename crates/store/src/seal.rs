@@ -1,8 +1,14 @@
 use crate::Sealing;
+use commonware_codec::{
+    Buf, Copying, DecodeExt as _, Encode as _, EncodeSize, Error as CodecError, FixedSize as _, ReadExt as _,
+};
 use std::io::{self, Read, Write};
+use stoa_privacy::{
+    AssetId, DataKey, SealedKey,
+    object::{OpenWriter, SealReader},
+};
 
-/// How content is sealed on its way in and opened on its way out. What is behind it is another crate's: here, content is
-/// bytes.
+/// How content is sealed on its way in and opened on its way out.
 pub trait Seal: Sync {
     /// Wraps what is read, and says how it is to be opened.
     ///
@@ -34,5 +40,156 @@ impl Seal for Plain {
             Sealing::Plain => Ok(plain),
             Sealing::Sealed(_) => Err(io::Error::other("the object is sealed, and there is no key to open it with")),
         }
+    }
+}
+
+/// Where the key of sealed content comes from: what the manifest says to whoever wants to open it.
+///
+/// `1 | asset (32)` or `2 | sealed key (112)`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// From the keepers of an asset, and its owner.
+    Asset(AssetId),
+    /// From the key's own box: one reader opens it.
+    Reader(SealedKey),
+}
+
+const ASSET: u8 = 1;
+const READER: u8 = 2;
+
+impl KeySource {
+    /// What the key is bound to.
+    pub const fn asset(&self) -> AssetId {
+        match self {
+            Self::Asset(asset) => *asset,
+            Self::Reader(sealed) => sealed.asset,
+        }
+    }
+
+    /// What a manifest says; `None` if its content is not sealed.
+    ///
+    /// # Errors
+    ///
+    /// If it is sealed in a way that is not known here.
+    pub fn of(sealing: &Sealing) -> io::Result<Option<Self>> {
+        let unknown =
+            |_| io::Error::new(io::ErrorKind::InvalidData, "the object is sealed in a way that is not known here");
+        match sealing {
+            Sealing::Plain => Ok(None),
+            Sealing::Sealed(header) => Self::decode(Copying(&header[..])).map(Some).map_err(unknown),
+        }
+    }
+}
+
+impl commonware_codec::Write for KeySource {
+    fn write(&self, buf: &mut impl bytes::BufMut) {
+        match self {
+            Self::Asset(asset) => {
+                ASSET.write(buf);
+                asset.write(buf);
+            }
+            Self::Reader(sealed) => {
+                READER.write(buf);
+                sealed.write(buf);
+            }
+        }
+    }
+}
+
+impl EncodeSize for KeySource {
+    fn encode_size(&self) -> usize {
+        1 + match self {
+            Self::Asset(_) => AssetId::SIZE,
+            Self::Reader(_) => SealedKey::SIZE,
+        }
+    }
+}
+
+impl commonware_codec::Read for KeySource {
+    type Cfg = ();
+
+    fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, CodecError> {
+        match u8::read(buf)? {
+            ASSET => AssetId::read(buf).map(Self::Asset),
+            READER => SealedKey::read(buf).map(Self::Reader),
+            tag => Err(CodecError::InvalidEnum(tag)),
+        }
+    }
+}
+
+/// Content under one data key.
+#[derive(Debug)]
+pub struct Sealed {
+    key: DataKey,
+    source: KeySource,
+}
+
+impl Sealed {
+    /// Under this key, which whoever opens it has from there.
+    pub const fn new(key: DataKey, source: KeySource) -> Self {
+        Self { key, source }
+    }
+}
+
+impl Seal for Sealed {
+    fn seal<'a>(&self, plain: Box<dyn Read + Send + 'a>) -> io::Result<(Sealing, Box<dyn Read + Send + 'a>)> {
+        let sealed = SealReader::new(&self.key, self.source.asset(), plain, &mut rand::rng());
+        Ok((Sealing::Sealed(self.source.encode().to_vec()), Box::new(sealed)))
+    }
+
+    fn open<'a>(&self, sealing: &Sealing, plain: Box<dyn Write + 'a>) -> io::Result<Box<dyn Write + 'a>> {
+        match KeySource::of(sealing)? {
+            Some(source) if source.asset() == self.source.asset() => {
+                let key = self.key.expose(|key| DataKey::from_bytes(*key));
+                Ok(Box::new(OpenWriter::new(key, source.asset(), plain)))
+            }
+            Some(_) => Err(io::Error::other("the object is sealed under another key")),
+            None => Ok(plain),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Code, Limits, Put, Store};
+
+    #[test]
+    fn what_was_sealed_comes_back_under_its_key_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("store"), Limits { margin: 0, ..Limits::default() }).unwrap();
+        let (asset, key) = (AssetId([1; 32].into()), || DataKey::from_bytes([2; 32]));
+        let seal = Sealed::new(key(), KeySource::Asset(asset));
+        let data: Vec<_> = (0..700_000_u32).map(|at| at as u8).collect();
+        for code in [None, Code::new(4, 10)] {
+            let id = store.put(&data[..], Put { code, seal: &seal, ..Put::default() }).unwrap();
+            assert_eq!(KeySource::of(&store.manifest(id).unwrap().sealing).unwrap(), Some(KeySource::Asset(asset)));
+            let out = folder.path().join("out");
+            store.get_to(id, &out, &seal).unwrap();
+            assert!(std::fs::read(&out).unwrap() == data);
+            // As it is stored it is something else, and it opens under no other key.
+            let mut stored = Vec::new();
+            store.get(id, &mut stored).unwrap();
+            assert!(stored.windows(64).all(|window| window != &data[..64]));
+            let wrong = folder.path().join("wrong");
+            for seal in [
+                Sealed::new(DataKey::from_bytes([3; 32]), KeySource::Asset(asset)),
+                Sealed::new(key(), KeySource::Asset(AssetId([9; 32].into()))),
+            ] {
+                assert!(store.get_to(id, &wrong, &seal).is_err());
+            }
+            assert!(store.get_to(id, &wrong, &Plain).is_err() && !wrong.exists());
+        }
+    }
+
+    #[test]
+    fn a_key_source_has_one_encoding() {
+        let source = KeySource::Asset(AssetId([1; 32].into()));
+        let sealing = Sealing::Sealed(source.encode().to_vec());
+        assert_eq!(KeySource::of(&sealing).unwrap(), Some(source));
+        for wrong in [vec![], vec![9], [&source.encode()[..], &[0]].concat()] {
+            assert!(KeySource::of(&Sealing::Sealed(wrong)).is_err());
+        }
+        assert_eq!(KeySource::of(&Sealing::Plain).unwrap(), None);
     }
 }

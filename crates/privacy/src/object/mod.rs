@@ -37,7 +37,7 @@ mod tests;
 
 pub use chunk::{Header, Opener, Piece, Sealer};
 pub use layout::{CHUNK_LEN, HEADER_LEN, Layout, MAX_PLAIN_LEN, TAG_LEN};
-pub use stream::{OpenReader, SealReader};
+pub use stream::{OpenReader, OpenWriter, SealReader};
 
 use crate::{id::AssetId, key::DataKey};
 use rand::CryptoRng;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{id::AssetId, key::DataKey};
 use rand::CryptoRng;
-use std::io::{self, BufRead, ErrorKind, Read};
+use std::io::{self, BufRead, ErrorKind, Read, Write};
 use zeroize::Zeroizing;
 
 impl From<ObjectError> for io::Error {
@@ -202,5 +202,74 @@ impl<R: Read> BufRead for OpenReader<R> {
 impl<R: Read> Read for OpenReader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         read_from(self, out)
+    }
+}
+
+/// Takes a sealed object as it comes and gives its content on, each chunk after it was found whole. The last chunk comes
+/// with the flush, which ends the object: only then is it known that nothing was cut off.
+pub struct OpenWriter<W> {
+    key: DataKey,
+    object: AssetId,
+    opener: Option<Opener>,
+    /// The header, then one chunk, as far as they have come.
+    buffer: Zeroizing<Vec<u8>>,
+    index: u64,
+    ended: bool,
+    plain: W,
+}
+
+impl<W: Write> OpenWriter<W> {
+    /// Begins an object whose content goes to `plain`.
+    pub fn new(key: DataKey, object: AssetId, plain: W) -> Self {
+        let buffer = Zeroizing::new(Vec::with_capacity(CHUNK_LEN + TAG_LEN));
+        Self { key, object, opener: None, buffer, index: 0, ended: false, plain }
+    }
+
+    /// Opens what is in the buffer, which is a whole chunk.
+    fn open(&mut self, last: bool) -> io::Result<()> {
+        let header = || ObjectError::Header("it ends within its header");
+        let opener = self.opener.as_ref().ok_or_else(header)?;
+        let index = u32::try_from(self.index).map_err(|_| ObjectError::Chunk { index: u32::MAX })?;
+        let plain = opener.open(index, last, &mut self.buffer)?;
+        // Sealed so by nobody: one object would have two forms.
+        if plain.is_empty() && index > 0 {
+            return Err(ObjectError::Chunk { index }.into());
+        }
+        self.plain.write_all(plain)?;
+        self.buffer.clear();
+        self.index += 1;
+        Ok(())
+    }
+}
+
+impl<W: Write> Write for OpenWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.ended {
+            return Err(io::Error::other("the object has ended"));
+        }
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let whole = if self.opener.is_some() { CHUNK_LEN + TAG_LEN } else { HEADER_LEN };
+            if self.buffer.len() == whole {
+                // More follows: it is not the last.
+                self.open(false)?;
+            }
+            let (now, later) = rest.split_at(rest.len().min(whole - self.buffer.len()));
+            self.buffer.extend_from_slice(now);
+            rest = later;
+            if self.opener.is_none() && self.buffer.len() == HEADER_LEN {
+                self.opener = Some(Opener::new(&self.key, self.object, &Header::from_bytes(&self.buffer)?)?);
+                self.buffer.clear();
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.ended {
+            self.open(true)?;
+            self.ended = true;
+        }
+        self.plain.flush()
     }
 }

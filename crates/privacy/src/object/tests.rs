@@ -5,7 +5,7 @@ use alloy_primitives::{B256, hex};
 use chacha20poly1305_011::XChaCha20Poly1305;
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
-use std::io::{self, BufRead as _, Cursor, ErrorKind, Read};
+use std::io::{self, BufRead as _, Cursor, ErrorKind, Read, Write as _};
 
 const KEY: [u8; 32] = [7; 32];
 
@@ -21,11 +21,14 @@ fn sealed(length: usize) -> Vec<u8> {
     seal(&key(), ASSET, &content(length), &mut rng(1)).unwrap()
 }
 
-/// Reads all of it from a source that gives odd numbers of bytes.
+/// Reads all of it from a source that gives odd numbers of bytes, and writes it in odd numbers of bytes as well.
 fn read(sealed: &[u8]) -> io::Result<Vec<u8>> {
-    let mut plain = Vec::new();
-    OpenReader::new(&key(), ASSET, Trickle(sealed, 1))?.read_to_end(&mut plain)?;
-    Ok(plain)
+    let (mut read, mut written) = (Vec::new(), Vec::new());
+    let reading = OpenReader::new(&key(), ASSET, Trickle(sealed, 1)).and_then(|mut from| from.read_to_end(&mut read));
+    let mut to = OpenWriter::new(key(), ASSET, &mut written);
+    let writing = io::copy(&mut Trickle(sealed, 1), &mut to).and_then(|_| to.flush());
+    assert!(reading.is_ok() == writing.is_ok() && (reading.is_err() || read == written), "both ways see the same");
+    reading.map(|_| read)
 }
 
 struct Trickle<'a>(&'a [u8], usize);

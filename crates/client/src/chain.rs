@@ -1,0 +1,89 @@
+//! What contracts say: asked of a node over JSON-RPC, or of the copy of the ledger that the asker's own process has.
+
+use crate::{Client, ClientError};
+use alloy_primitives::{Address, B256, Bytes, U64, hex};
+use alloy_sol_types::{SolCall, SolInterface};
+use futures::{FutureExt as _, future::BoxFuture};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// The block on whose state a contract was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At {
+    /// Height.
+    pub number: u64,
+    /// Hash.
+    pub hash: B256,
+    /// Seconds since 1970.
+    pub timestamp: u64,
+}
+
+/// Why a contract did not say what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ViewError {
+    /// It reverted, with this data.
+    #[error("the contract refuses: {0}")]
+    Reverted(Bytes),
+    /// It said something else than its interface says.
+    #[error("the contract's answer cannot be understood")]
+    Malformed,
+    /// It could not be asked.
+    #[error("{0}")]
+    Unreachable(String),
+}
+
+impl ViewError {
+    /// The custom error that a contract of this interface reverted with.
+    pub fn reason<I: SolInterface>(&self) -> Option<I> {
+        match self {
+            Self::Reverted(data) => I::abi_decode(data).ok(),
+            Self::Malformed | Self::Unreachable(_) => None,
+        }
+    }
+}
+
+/// A copy of the ledger that can be asked.
+pub trait Chain: Send + Sync {
+    /// Calls a contract on the newest state, and says which that was.
+    fn view(&self, to: Address, data: Bytes) -> BoxFuture<'_, Result<(Bytes, At), ViewError>>;
+}
+
+/// Calls a contract with its interface's types.
+///
+/// # Errors
+///
+/// See [`ViewError`].
+pub async fn view<C: SolCall>(chain: &dyn Chain, to: Address, call: &C) -> Result<(C::Return, At), ViewError> {
+    let (output, at) = chain.view(to, call.abi_encode().into()).await?;
+    let value = C::abi_decode_returns_validate(&output).map_err(|_| ViewError::Malformed)?;
+    Ok((value, at))
+}
+
+#[derive(Deserialize)]
+struct Head {
+    number: U64,
+    hash: B256,
+    timestamp: U64,
+}
+
+impl From<ClientError> for ViewError {
+    fn from(error: ClientError) -> Self {
+        let reverted = match &error {
+            ClientError::Refused { code: 3, data: Some(Value::String(data)), .. } => hex::decode(data).ok(),
+            _ => None,
+        };
+        reverted.map_or_else(|| Self::Unreachable(error.to_string()), |data| Self::Reverted(data.into()))
+    }
+}
+
+impl Chain for Client {
+    fn view(&self, to: Address, data: Bytes) -> BoxFuture<'_, Result<(Bytes, At), ViewError>> {
+        async move {
+            let head: Head = self.call("eth_getBlockByNumber", ("latest", false)).await?;
+            let at = json!({ "blockHash": head.hash });
+            let output = self.call("eth_call", (json!({ "to": to, "input": data }), at)).await?;
+            Ok((output, At { number: head.number.to(), hash: head.hash, timestamp: head.timestamp.to() }))
+        }
+        .boxed()
+    }
+}

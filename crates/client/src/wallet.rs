@@ -1,0 +1,135 @@
+//! An account that sends transactions.
+
+use crate::{Client, ClientError, ViewError};
+use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
+use alloy_eips::Encodable2718 as _;
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
+use alloy_rpc_types_eth::TransactionReceipt;
+use alloy_signer::SignerSync as _;
+use alloy_signer_local::PrivateKeySigner;
+use alloy_sol_types::SolCall;
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// How long a transaction may take to become final.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is offered to the proposer, in wei for each unit of gas.
+const TIP: u128 = 1_000_000;
+
+/// Why a transaction did nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// It would be reverted: it was not sent.
+    #[error(transparent)]
+    Refused(#[from] ViewError),
+    /// It was reverted after it was sent.
+    #[error("transaction {0} was reverted")]
+    Reverted(B256),
+    /// It was not included in time. It may be later.
+    #[error("transaction {0} was not included within {patience} seconds; it may be later", patience = PATIENCE.as_secs())]
+    Late(B256),
+    /// It could not be signed.
+    #[error("the transaction could not be signed: {0}")]
+    Signer(#[from] alloy_signer::Error),
+}
+
+impl From<ClientError> for SendError {
+    fn from(error: ClientError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+/// An account whose key is here, at a node. Its `Debug` shows no secret.
+#[derive(Clone, Debug)]
+pub struct Wallet {
+    client: Client,
+    signer: PrivateKeySigner,
+    chain_id: u64,
+}
+
+impl Wallet {
+    /// The account of this key on the node's chain.
+    ///
+    /// # Errors
+    ///
+    /// If the node does not say which chain that is.
+    pub async fn new(client: Client, signer: PrivateKeySigner) -> Result<Self, ClientError> {
+        let chain_id: U256 = client.call("eth_chainId", ()).await?;
+        Ok(Self { client, signer, chain_id: chain_id.saturating_to() })
+    }
+
+    /// Who it is.
+    pub fn address(&self) -> Address {
+        self.signer.address()
+    }
+
+    /// The key.
+    pub fn signer(&self) -> &PrivateKeySigner {
+        &self.signer
+    }
+
+    /// EIP-155 id of its chain.
+    pub fn chain_id(&self) -> u64 {
+        self.chain_id
+    }
+
+    /// Its node.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The same account at another node of the chain.
+    #[must_use]
+    pub fn at(&self, client: Client) -> Self {
+        Self { client, ..self.clone() }
+    }
+
+    /// Signs a transaction, sends it, and waits for its receipt, which may say that it was reverted.
+    ///
+    /// # Errors
+    ///
+    /// If it would be refused, or is not included in time.
+    pub async fn send(&self, to: TxKind, value: U256, input: Bytes) -> Result<TransactionReceipt, SendError> {
+        let nonce: U256 = self.client.call("eth_getTransactionCount", (self.address(), "pending")).await?;
+        let gas_price: U256 = self.client.call("eth_gasPrice", ()).await?;
+        let mut call = json!({ "from": self.address(), "value": value, "input": input });
+        if let TxKind::Call(to) = to {
+            call["to"] = json!(to);
+        }
+        let gas: U256 = self.client.call("eth_estimateGas", (call,)).await?;
+        let transaction = TxEip1559 {
+            chain_id: self.chain_id,
+            nonce: nonce.saturating_to(),
+            // What it takes may have changed when it is included.
+            gas_limit: gas.saturating_to::<u64>().saturating_mul(6) / 5,
+            max_fee_per_gas: gas_price.saturating_to::<u128>().saturating_mul(2).saturating_add(TIP),
+            max_priority_fee_per_gas: TIP,
+            to,
+            value,
+            input,
+            ..TxEip1559::default()
+        };
+        let signature = self.signer.sign_hash_sync(&transaction.signature_hash())?;
+        let raw = Bytes::from(TxEnvelope::from(transaction.into_signed(signature)).encoded_2718());
+        let hash: B256 = self.client.call("eth_sendRawTransaction", (raw,)).await?;
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(receipt) = self.client.call("eth_getTransactionReceipt", (hash,)).await? {
+                return Ok(receipt);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Err(SendError::Late(hash))
+    }
+
+    /// Calls a function of a contract in a transaction.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), or if it was reverted.
+    pub async fn call(&self, to: Address, call: &impl SolCall) -> Result<TransactionReceipt, SendError> {
+        let receipt = self.send(TxKind::Call(to), U256::ZERO, call.abi_encode().into()).await?;
+        if receipt.status() { Ok(receipt) } else { Err(SendError::Reverted(receipt.transaction_hash)) }
+    }
+}
