@@ -46,7 +46,8 @@ pub fn on<T>(folder: &Path, genesis: Genesis, work: impl AsyncFnOnce(&Context, &
     let config = Config::new().with_storage_directory(folder.join("state"));
     Runner::new(config).start(async |runtime| {
         let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let config = LedgerConfig { durable: false, ..LedgerConfig::new(folder.join("history")) };
+        let config =
+            LedgerConfig { durable: false, natives: stoa_node::natives(), ..LedgerConfig::new(folder.join("history")) };
         let opened = Box::pin(Direct::open(runtime.child("chain"), genesis, config, PAGE_CACHE, threads)).await;
         let mut chain = opened.expect("the chain opens");
         let outcome = work(&runtime, &mut chain).await;

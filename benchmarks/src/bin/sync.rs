@@ -206,7 +206,8 @@ async fn take_over(runtime: &tokio::Context, ledger: &Ledger, folder: &Path) -> 
 async fn taken(runtime: tokio::Context, genesis: Genesis, folder: &Path, link: Counted) -> Result<f64> {
     let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let layout = state::config(&runtime, "stoa", 1 << 30, threads);
-    let config = LedgerConfig { durable: false, ..LedgerConfig::new(folder.join("history")) };
+    let config =
+        LedgerConfig { durable: false, natives: stoa_node::natives(), ..LedgerConfig::new(folder.join("history")) };
     let ledger = Ledger::open(runtime.child("ledger"), genesis, config, layout.clone()).await?;
     let options = Options { start: Start::State { from: 1 }, max_bytes: 4 << 20 };
     let start = Instant::now();

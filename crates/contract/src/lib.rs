@@ -25,6 +25,7 @@ mod error;
 pub mod evm;
 pub mod interfaces;
 pub mod natives;
+pub mod nodes;
 pub mod parts;
 pub mod randomness;
 pub mod storage;

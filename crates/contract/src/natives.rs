@@ -8,7 +8,7 @@
 //!
 //! The registry says what code runs at which address, for all nodes alike: it is a rule of the chain, not a setting.
 
-use crate::{Context, Result, coin, randomness};
+use crate::{Context, Result, coin, nodes, randomness};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use std::{fmt, sync::Arc};
 
@@ -72,7 +72,10 @@ impl Natives {
 
     /// The chain's own contracts.
     pub fn stoa() -> Self {
-        Self::none().with(coin::ADDRESS, coin::Coin).with(randomness::ADDRESS, randomness::Randomness)
+        Self::none()
+            .with(coin::ADDRESS, coin::Coin)
+            .with(randomness::ADDRESS, randomness::Randomness)
+            .with(nodes::ADDRESS, nodes::Nodes)
     }
 
     /// Adds a contract, or replaces the one at its address.

@@ -52,6 +52,8 @@ pub struct LedgerConfig {
     pub durable: bool,
     /// Whether contracts may send transactions (against EIP-3607), as impersonated ones do on a development node.
     pub contract_senders: bool,
+    /// The native contracts: a rule of the chain, the same on all of its nodes.
+    pub natives: Natives,
 }
 
 impl LedgerConfig {
@@ -64,6 +66,7 @@ impl LedgerConfig {
             history_cache: 64 << 20,
             durable: true,
             contract_senders: false,
+            natives: Natives::stoa(),
         }
     }
 }
@@ -150,7 +153,7 @@ impl Ledger {
         let certified = history.certified(.., true)?.map_or(0, |(number, _)| number);
         let inner = Inner {
             genesis,
-            natives: Natives::stoa(),
+            natives: config.natives.clone(),
             history,
             cache: StateCache::new(config.cache_entries),
             state: OnceLock::new(),

@@ -48,7 +48,12 @@ pub(crate) fn state_config(runtime: &Context, cache: usize) -> StateConfig {
 /// How the chain is kept in a folder.
 pub(crate) fn ledger_config(folder: &Path, history: u64, cache: usize) -> LedgerConfig {
     // Values that are read again and again, at some 200 bytes each, take an eighth of what the log's pages take.
-    LedgerConfig { history, cache_entries: cache / 8 / 200, ..LedgerConfig::new(folder.join("history")) }
+    LedgerConfig {
+        history,
+        cache_entries: cache / 8 / 200,
+        natives: crate::natives(),
+        ..LedgerConfig::new(folder.join("history"))
+    }
 }
 
 /// Where and for whom JSON-RPC is served.

@@ -199,8 +199,13 @@ pub async fn start<E: Runtime>(runtime: E, config: Config) -> eyre::Result<Runni
     crate::common::check_loopback(&config.genesis, config.http)?;
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let folder = config.folder.join("history");
-    let ledger_config =
-        LedgerConfig { history: config.history, durable: false, contract_senders: true, ..LedgerConfig::new(folder) };
+    let ledger_config = LedgerConfig {
+        history: config.history,
+        durable: false,
+        contract_senders: true,
+        natives: crate::natives(),
+        ..LedgerConfig::new(folder)
+    };
     // Boxed, for the state of all that starts is large.
     let direct = Box::pin(Direct::open(runtime, config.genesis, ledger_config, STATE_CACHE, threads)).await?;
     let ledger = direct.ledger().clone();

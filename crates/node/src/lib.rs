@@ -31,6 +31,11 @@ use stoa_contract::Natives;
 /// Gas limit of a new network's blocks.
 const GAS_LIMIT: u64 = 30_000_000;
 
+/// The native contracts of every chain: the kit's own and those of the areas.
+pub fn natives() -> Natives {
+    stoa_data::natives(Natives::stoa())
+}
+
 /// What a new chain begins with: accounts with so many wei, the native contracts, and Solidity ones that tools expect.
 /// `timestamp` is in seconds since 1970.
 pub fn genesis(chain_id: u64, funded: impl IntoIterator<Item = (Address, U256)>, timestamp: u64) -> Genesis {
@@ -38,7 +43,7 @@ pub fn genesis(chain_id: u64, funded: impl IntoIterator<Item = (Address, U256)>,
     let mut alloc = funded.collect::<BTreeMap<_, _>>();
     let supply = alloc.values().fold(U256::ZERO, |sum, account| sum.saturating_add(account.balance));
     alloc.extend(stoa_base::canonical::canonical_contracts());
-    for native in Natives::stoa().genesis(supply, timestamp) {
+    for native in natives().genesis(supply, timestamp) {
         let storage = native.storage.into_iter().collect();
         alloc.insert(native.address, Account { nonce: 1, code: native.code, storage, ..Account::default() });
     }

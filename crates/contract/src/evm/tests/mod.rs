@@ -353,7 +353,7 @@ fn an_account_that_delegates_its_code_to_a_native_address_runs_nothing() {
 fn code_at_native_addresses_is_visible() {
     let genesis = Natives::stoa().with(PROBE, Probe).genesis(U256::from(10), 5);
     let addresses = genesis.iter().map(|account| account.address).collect::<Vec<_>>();
-    assert_eq!(addresses, [coin::ADDRESS, crate::randomness::ADDRESS, PROBE]);
+    assert_eq!(addresses, [coin::ADDRESS, crate::randomness::ADDRESS, crate::nodes::ADDRESS, PROBE]);
     assert!(genesis.iter().all(|account| account.code.as_ref() == natives::CODE));
     assert_eq!(genesis[0].storage.len(), 3);
     assert!(Natives::stoa().get(&Address::repeat_byte(0x0c)).is_none());

@@ -1,0 +1,8 @@
+//! The rules on the ledger.
+
+mod consent;
+mod dispatch;
+#[cfg(test)]
+mod tests;
+
+pub use consent::Consent;

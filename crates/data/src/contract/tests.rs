@@ -1,0 +1,458 @@
+use super::{Consent, consent::asset_id};
+use crate::abi::{
+    ADDRESS, COMPUTE, CONSENT, CREDENTIAL,
+    IConsent::{self, *},
+    READ, TOKEN,
+};
+use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_sol_types::{SolCall, SolEvent as _};
+use ed25519_dalek::{Signer as _, SigningKey};
+use proptest::prelude::*;
+use stoa_contract::{
+    Natives,
+    bench::{Bench, Failure, Sent, assert_handles},
+    coin,
+    interfaces::IERC20,
+    nodes::{self, INodes},
+};
+
+const OWNER: Address = Address::repeat_byte(0xa1);
+const ALICE: Address = Address::repeat_byte(0xa2);
+const BOB: Address = Address::repeat_byte(0xb0);
+const DAY: u64 = 24 * 3600;
+
+fn word(byte: u8) -> B256 {
+    B256::repeat_byte(byte)
+}
+
+fn keepers(count: u8) -> Vec<B256> {
+    (1..=count).map(|seed| SigningKey::from_bytes(&[seed; 32]).verifying_key().to_bytes().into()).collect()
+}
+
+fn terms(who: Address) -> Terms {
+    Terms {
+        kind: ADDRESS,
+        who,
+        credential: B256::ZERO,
+        purpose: "https://w3id.org/dpv#ScientificResearch".into(),
+        uses: READ,
+        algorithm: B256::ZERO,
+        until: 0,
+        limit: 0,
+        half: word(7),
+    }
+}
+
+fn bench() -> Bench {
+    Bench::new(crate::natives(Natives::stoa())).with_coin(&[(ALICE, U256::from(10))])
+}
+
+fn send<C: SolCall>(bench: &mut Bench, from: Address, call: C) -> Result<Sent<C::Return>, Failure> {
+    bench.send(from, CONSENT, &call)
+}
+
+fn register(salt: u8, keepers: Vec<B256>) -> registerCall {
+    let needed = keepers.len().div_ceil(2) as u8;
+    let sharing = if keepers.is_empty() { B256::ZERO } else { word(5) };
+    registerCall { salt: word(salt), object: word(4), sharing, needed, keepers, ownerHalf: true }
+}
+
+/// An asset of `OWNER` with a grant.
+fn with_grant(bench: &mut Bench, terms: Terms) -> (B256, B256) {
+    let asset = send(bench, OWNER, register(1, keepers(3))).unwrap().value;
+    let grant = send(bench, OWNER, grantCall { asset, terms }).unwrap().value;
+    (asset, grant)
+}
+
+fn use_it(bench: &mut Bench, from: Address, grant: B256, kind: u8) -> Result<B256, Failure> {
+    send(bench, from, useGrantCall { grant, kind, algorithm: B256::ZERO }).map(|sent| sent.value)
+}
+
+#[test]
+fn every_function_has_a_handler() {
+    assert_handles::<IConsent::IConsentCalls>(Consent);
+}
+
+#[test]
+fn an_asset_is_its_owners_and_says_who_has_a_part_in_its_key() {
+    let mut bench = bench();
+    let sent = send(&mut bench, OWNER, register(1, keepers(3))).unwrap();
+    let asset = sent.value;
+    assert_eq!(asset, asset_id(31337, OWNER, word(1)));
+    assert_eq!(bench.view(CONSENT, &assetIdCall { owner: OWNER, salt: word(1) }), Ok(asset));
+    let event = AssetRegistered::decode_log(&sent.logs[0]).unwrap();
+    assert_eq!((event.asset, event.owner, &event.keepers), (asset, OWNER, &keepers(3)));
+    let is = bench.view(CONSENT, &assetOfCall { asset }).unwrap();
+    assert_eq!((is.owner, is.object, is.needed, is.keepers, is.generation), (OWNER, word(4), 2, 3, 0));
+    assert_eq!((is.ownerHalf, is.registered, is.erased), (true, 1, 0));
+    assert_eq!(bench.view(CONSENT, &keepersOfCall { asset }), Ok(keepers(3)));
+    // The same again is refused; the same salt of somebody else is another asset.
+    let refused = Failure::revert(ConsentAssetExists { asset });
+    assert_eq!(send(&mut bench, OWNER, register(1, keepers(3))), Err(refused));
+    assert_ne!(send(&mut bench, BOB, register(1, vec![])).unwrap().value, asset);
+    let unknown = Failure::revert(ConsentAssetUnknown { asset: word(9) });
+    assert_eq!(bench.view(CONSENT, &assetOfCall { asset: word(9) }), Err(unknown));
+
+    let not_owner = Failure::revert(ConsentNotOwner { asset, caller: BOB });
+    let other = setObjectCall { asset, object: word(6) };
+    assert_eq!(send(&mut bench, BOB, other.clone()), Err(not_owner.clone()));
+    assert_eq!(send(&mut bench, BOB, grantCall { asset, terms: terms(BOB) }).map(drop), Err(not_owner.clone()));
+    assert_eq!(send(&mut bench, BOB, revokeAllCall { asset }).map(drop), Err(not_owner.clone()));
+    assert_eq!(send(&mut bench, BOB, eraseCall { asset }).map(drop), Err(not_owner));
+    send(&mut bench, OWNER, other).unwrap();
+    assert_eq!(bench.view(CONSENT, &assetOfCall { asset }).unwrap().object, word(6));
+}
+
+#[test]
+fn keepers_that_cannot_be_are_refused() {
+    let mut bench = bench();
+    let good = register(1, keepers(3));
+    let twice = vec![keepers(1)[0]; 2];
+    let many = (1..=65).map(B256::with_last_byte).collect();
+    for wrong in [
+        registerCall { needed: 0, ..good.clone() },
+        registerCall { needed: 4, ..good.clone() },
+        registerCall { sharing: B256::ZERO, ..good.clone() },
+        registerCall { keepers: vec![B256::ZERO], needed: 1, ..good.clone() },
+        registerCall { keepers: twice, ..good.clone() },
+        registerCall { keepers: many, ..good.clone() },
+        registerCall { keepers: vec![], needed: 0, ..good.clone() },
+        registerCall { keepers: vec![], needed: 0, sharing: B256::ZERO, ownerHalf: false, ..good.clone() },
+    ] {
+        let Err(Failure::Revert(data)) = send(&mut bench, OWNER, wrong.clone()) else { panic!("{wrong:?}") };
+        assert_eq!(data[..4], <ConsentInvalidKeepers as alloy_sol_types::SolError>::SELECTOR, "{wrong:?}");
+    }
+    send(&mut bench, OWNER, good).unwrap();
+}
+
+#[test]
+fn terms_that_cannot_be_are_refused() {
+    let mut bench = bench();
+    let asset = send(&mut bench, OWNER, register(1, vec![])).unwrap().value;
+    let (good, now) = (terms(ALICE), bench.time());
+    for wrong in [
+        Terms { kind: 3, ..good.clone() },
+        Terms { who: Address::ZERO, ..good.clone() },
+        Terms { kind: CREDENTIAL, ..good.clone() },
+        Terms { credential: word(1), ..good.clone() },
+        Terms { purpose: "research".into(), ..good.clone() },
+        Terms { purpose: "https://w3id.org/dpv#".into(), ..good.clone() },
+        Terms { purpose: "https://w3id.org/dpv#a b".into(), ..good.clone() },
+        Terms { purpose: format!("https://w3id.org/dpv#{}", "a".repeat(300)), ..good.clone() },
+        Terms { uses: 0, ..good.clone() },
+        Terms { uses: 4, ..good.clone() },
+        Terms { algorithm: word(1), ..good.clone() },
+        Terms { algorithm: word(1), uses: READ | COMPUTE, ..good.clone() },
+        Terms { until: now, ..good.clone() },
+    ] {
+        let call = grantCall { asset, terms: wrong.clone() };
+        let Err(Failure::Revert(data)) = send(&mut bench, OWNER, call) else { panic!("{wrong:?}") };
+        assert_eq!(data[..4], <ConsentInvalidTerms as alloy_sol_types::SolError>::SELECTOR, "{wrong:?}");
+    }
+    send(&mut bench, OWNER, grantCall { asset, terms: good }).unwrap();
+}
+
+#[test]
+fn a_grant_allows_what_it_says_and_each_refusal_says_why() {
+    let mut bench = bench();
+    let until = bench.time() + 10 * DAY;
+    let (asset, grant) = with_grant(&mut bench, Terms { until, limit: 2, ..terms(ALICE) });
+    assert_eq!(use_it(&mut bench, BOB, grant, READ), Err(Failure::revert(ConsentNotGranted { grant, user: BOB })));
+    for kind in [0, COMPUTE, READ | COMPUTE] {
+        let refused = Failure::revert(ConsentUseNotGranted { grant, kind });
+        assert_eq!(use_it(&mut bench, ALICE, grant, kind), Err(refused));
+    }
+    let with_algorithm = useGrantCall { grant, kind: READ, algorithm: word(3) };
+    let refused = Failure::revert(ConsentOtherAlgorithm { grant, algorithm: word(3) });
+    assert_eq!(send(&mut bench, ALICE, with_algorithm).map(drop), Err(refused));
+    let check = checkCall { grant, user: ALICE, kind: READ, algorithm: B256::ZERO };
+    bench.view(CONSENT, &check).unwrap();
+    let first = use_it(&mut bench, ALICE, grant, READ).unwrap();
+    let second = use_it(&mut bench, ALICE, grant, READ).unwrap();
+    assert_ne!(first, second);
+    assert_eq!(use_it(&mut bench, ALICE, grant, READ), Err(Failure::revert(ConsentUsedUp { grant, limit: 2 })));
+    assert_eq!(bench.view(CONSENT, &check).map(drop), Err(Failure::revert(ConsentUsedUp { grant, limit: 2 })));
+    // A use that was recorded still stands.
+    let is = bench.view(CONSENT, &checkUseCall { id: first }).unwrap();
+    assert_eq!((is.asset, is.grant, is.user, is.kind), (asset, grant, ALICE, READ));
+    assert_eq!(bench.view(CONSENT, &grantOfCall { grant }).unwrap().used, 2);
+    assert_eq!(bench.view(CONSENT, &useOfCall { id: second }).unwrap().user, ALICE);
+    // The last second in which it stands, and the first in which it does not.
+    bench.pass(10 * DAY - 1);
+    bench.view(CONSENT, &checkUseCall { id: first }).unwrap();
+    bench.pass(1);
+    let ended = Failure::revert(ConsentEnded { grant, until });
+    assert_eq!(bench.view(CONSENT, &checkUseCall { id: first }).map(drop), Err(ended.clone()));
+    assert_eq!(use_it(&mut bench, ALICE, grant, READ), Err(ended));
+    let unknown = Failure::revert(ConsentGrantUnknown { grant: word(1) });
+    assert_eq!(use_it(&mut bench, ALICE, word(1), READ), Err(unknown));
+    let unknown = Failure::revert(ConsentUseUnknown { id: word(1) });
+    assert_eq!(bench.view(CONSENT, &checkUseCall { id: word(1) }).map(drop), Err(unknown));
+}
+
+#[test]
+fn one_algorithm_computes_or_any() {
+    let mut bench = bench();
+    let (asset, any) = with_grant(&mut bench, Terms { uses: COMPUTE, ..terms(ALICE) });
+    let only = Terms { uses: COMPUTE, algorithm: word(3), ..terms(ALICE) };
+    let one = send(&mut bench, OWNER, grantCall { asset, terms: only }).unwrap().value;
+    let mut compute = |grant, algorithm| {
+        send(&mut bench, ALICE, useGrantCall { grant, kind: COMPUTE, algorithm }).map(|sent| sent.logs.len())
+    };
+    assert_eq!(compute(any, word(9)), Ok(1));
+    assert_eq!(compute(one, word(3)), Ok(1));
+    let refused = Failure::revert(ConsentOtherAlgorithm { grant: one, algorithm: word(9) });
+    assert_eq!(compute(one, word(9)), Err(refused));
+}
+
+#[test]
+fn a_revocation_bites_from_its_transaction_on() {
+    let mut bench = bench();
+    let (asset, grant) = with_grant(&mut bench, terms(ALICE));
+    bench.pass(1);
+    // In one block: before it, after it.
+    let used = use_it(&mut bench, ALICE, grant, READ).unwrap();
+    let not_owner = Failure::revert(ConsentNotOwner { asset, caller: BOB });
+    assert_eq!(send(&mut bench, BOB, revokeCall { grant }).map(drop), Err(not_owner));
+    let sent = send(&mut bench, OWNER, revokeCall { grant }).unwrap();
+    assert_eq!(Revoked::decode_log(&sent.logs[0]).unwrap().grant, grant);
+    let revoked = Failure::revert(ConsentRevoked { grant, number: 2 });
+    assert_eq!(use_it(&mut bench, ALICE, grant, READ), Err(revoked.clone()));
+    assert_eq!(bench.view(CONSENT, &checkUseCall { id: used }).map(drop), Err(revoked.clone()));
+    assert_eq!(send(&mut bench, OWNER, revokeCall { grant }).map(drop), Err(revoked));
+    assert_eq!(bench.view(CONSENT, &grantOfCall { grant }).unwrap().revoked, 2);
+    // Whom it is for may give it up.
+    let again = send(&mut bench, OWNER, grantCall { asset, terms: terms(ALICE) }).unwrap().value;
+    send(&mut bench, ALICE, revokeCall { grant: again }).unwrap();
+    assert!(use_it(&mut bench, ALICE, again, READ).is_err());
+}
+
+#[test]
+fn all_grants_end_at_once_and_an_erased_asset_has_no_more() {
+    let mut bench = bench();
+    let (asset, first) = with_grant(&mut bench, terms(ALICE));
+    let second = send(&mut bench, OWNER, grantCall { asset, terms: terms(BOB) }).unwrap().value;
+    bench.pass(1);
+    send(&mut bench, OWNER, revokeAllCall { asset }).unwrap();
+    for (user, grant) in [(ALICE, first), (BOB, second)] {
+        let revoked = Failure::revert(ConsentRevoked { grant, number: 2 });
+        assert_eq!(use_it(&mut bench, user, grant, READ), Err(revoked));
+    }
+    let third = bench.view(CONSENT, &nextGrantCall { asset }).unwrap();
+    assert_eq!(send(&mut bench, OWNER, grantCall { asset, terms: terms(ALICE) }).unwrap().value, third);
+    use_it(&mut bench, ALICE, third, READ).unwrap();
+    let list = |from: u64| grantsOfCall { asset, from: U256::from(from), most: U256::from(2) };
+    assert_eq!(bench.view(CONSENT, &list(0)), Ok(vec![first, second]));
+    assert_eq!(bench.view(CONSENT, &list(2)), Ok(vec![third]));
+
+    send(&mut bench, OWNER, eraseCall { asset }).unwrap();
+    assert_eq!(
+        use_it(&mut bench, ALICE, third, READ),
+        Err(Failure::revert(ConsentRevoked { grant: third, number: 2 }))
+    );
+    let erased = Failure::revert(ConsentErased { asset, number: 2 });
+    assert_eq!(send(&mut bench, OWNER, grantCall { asset, terms: terms(ALICE) }).map(drop), Err(erased.clone()));
+    assert_eq!(send(&mut bench, OWNER, eraseCall { asset }).map(drop), Err(erased));
+}
+
+#[test]
+fn holders_of_a_token_may_for_as_long_as_they_hold_it() {
+    let mut bench = bench();
+    let (_, grant) = with_grant(&mut bench, Terms { kind: TOKEN, ..terms(coin::ADDRESS) });
+    let used = use_it(&mut bench, ALICE, grant, READ).unwrap();
+    assert_eq!(use_it(&mut bench, BOB, grant, READ), Err(Failure::revert(ConsentNotGranted { grant, user: BOB })));
+    let all = IERC20::transferCall { to: BOB, value: U256::from(10) };
+    bench.send(ALICE, coin::ADDRESS, &all).unwrap();
+    use_it(&mut bench, BOB, grant, READ).unwrap();
+    let refused = Failure::revert(ConsentNotGranted { grant, user: ALICE });
+    assert_eq!(bench.view(CONSENT, &checkUseCall { id: used }).map(drop), Err(refused));
+}
+
+/// Solidity's bytes for a contract that runs this.
+fn deploy(bench: &mut Bench, code: &[u8]) -> Address {
+    let init = [&[0x60, code.len() as u8, 0x60, 0x0c, 0x60, 0, 0x39, 0x60, code.len() as u8, 0x60, 0, 0xf3], code];
+    bench.deploy(BOB, Bytes::from(init.concat()))
+}
+
+#[test]
+fn a_contract_that_answers_wrong_says_no() {
+    let mut bench = bench();
+    let asset = send(&mut bench, OWNER, register(1, vec![])).unwrap().value;
+    let reverts = [0x60, 0, 0x60, 0, 0xfd];
+    let nothing = [0x00];
+    // Returns 2, which is no truth value.
+    let garbage = [0x60, 2, 0x60, 0, 0x52, 0x60, 32, 0x60, 0, 0xf3];
+    // Writes to its storage, which a static call does not allow.
+    let writes = [0x60, 1, 0x60, 0, 0x55, 0x60, 1, 0x60, 0, 0x52, 0x60, 32, 0x60, 0, 0xf3];
+    // Goes on for as long as there is gas.
+    let for_ever = [0x5b, 0x60, 0, 0x56];
+    let yes = [0x60, 1, 0x60, 0, 0x52, 0x60, 32, 0x60, 0, 0xf3];
+    for (code, holds) in [
+        (&reverts[..], false),
+        (&nothing[..], false),
+        (&garbage[..], false),
+        (&writes[..], false),
+        (&for_ever[..], false),
+        (&yes[..], true),
+    ] {
+        let who = deploy(&mut bench, code);
+        let terms = Terms { kind: CREDENTIAL, credential: word(8), ..terms(who) };
+        let grant = send(&mut bench, OWNER, grantCall { asset, terms }).unwrap().value;
+        let used = use_it(&mut bench, ALICE, grant, READ);
+        assert_eq!(used.is_ok(), holds, "{code:?}: {used:?}");
+    }
+    // Where there is no contract nobody is anything.
+    let terms = Terms { kind: TOKEN, ..terms(BOB) };
+    let grant = send(&mut bench, OWNER, grantCall { asset, terms }).unwrap().value;
+    assert!(use_it(&mut bench, ALICE, grant, READ).is_err());
+}
+
+#[test]
+fn as_many_keepers_as_release_the_key_move_it_and_no_fewer() {
+    let mut bench = bench();
+    for (seed, key) in (1..).zip(keepers(3)) {
+        let operator = Address::repeat_byte(seed);
+        let digest = nodes::operator_digest(31337, key, operator);
+        let signature = SigningKey::from_bytes(&[seed; 32]).sign(digest.as_slice()).to_bytes().into();
+        let (host, domain) = ("a:1".to_owned(), String::new());
+        let join = INodes::joinCall { key, signature, host, domain, capacity: 0, roles: nodes::KEEPER };
+        bench.send(operator, nodes::ADDRESS, &join).unwrap();
+    }
+    let asset = send(&mut bench, OWNER, register(1, keepers(3))).unwrap().value;
+    let fresh = keepers(5)[1..].to_vec();
+    let to = |seed: u8, sharing: u8| moveKeepersCall {
+        asset,
+        by: keepers(3)[usize::from(seed) - 1],
+        sharing: word(sharing),
+        needed: 3,
+        keepers: fresh.clone(),
+    };
+    let ask = |bench: &mut Bench, seed: u8, sharing: u8| {
+        send(bench, Address::repeat_byte(seed), to(seed, sharing)).map(|sent| sent.logs.len())
+    };
+    assert_eq!(ask(&mut bench, 1, 8), Ok(0));
+    assert_eq!(ask(&mut bench, 1, 8), Ok(0), "twice counts once");
+    assert_eq!(ask(&mut bench, 2, 9), Ok(0), "another move is another vote");
+    let refused = Failure::revert(ConsentNotKeeper { asset, by: keepers(1)[0], caller: BOB });
+    assert_eq!(send(&mut bench, BOB, to(1, 8)).map(drop), Err(refused));
+    assert_eq!(ask(&mut bench, 3, 8), Ok(1));
+    let is = bench.view(CONSENT, &assetOfCall { asset }).unwrap();
+    assert_eq!((is.generation, is.sharing, is.needed, is.keepers), (1, word(8), 3, 4));
+    assert_eq!(bench.view(CONSENT, &keepersOfCall { asset }), Ok(fresh.clone()));
+    // Who is a keeper no longer has no say; the owner has, alone.
+    assert!(ask(&mut bench, 1, 9).is_err());
+    let back = moveKeepersCall { by: B256::ZERO, sharing: word(3), needed: 1, keepers: keepers(1), asset };
+    assert!(send(&mut bench, BOB, back.clone()).is_err());
+    send(&mut bench, OWNER, back).unwrap();
+    assert_eq!(bench.view(CONSENT, &assetOfCall { asset }).unwrap().generation, 2);
+    let away = moveKeepersCall { by: B256::ZERO, sharing: B256::ZERO, needed: 0, keepers: vec![], asset };
+    assert!(send(&mut bench, OWNER, away).is_err());
+}
+
+#[test]
+fn a_reading_key_is_announced_by_its_wallet() {
+    let mut bench = bench();
+    assert_eq!(bench.view(CONSENT, &announcementOfCall { wallet: ALICE }), Ok(Bytes::new()));
+    for length in [0, 513] {
+        let refused = Failure::revert(ConsentInvalidAnnouncement {});
+        let call = announceCall { announcement: vec![1; length].into() };
+        assert_eq!(send(&mut bench, ALICE, call).map(drop), Err(refused));
+    }
+    for length in [512, 40] {
+        let announcement = Bytes::from(vec![1; length]);
+        send(&mut bench, ALICE, announceCall { announcement: announcement.clone() }).unwrap();
+        assert_eq!(bench.view(CONSENT, &announcementOfCall { wallet: ALICE }), Ok(announcement));
+    }
+}
+
+/// What the rules say, in other words: a list of grants, each with what it allows.
+#[derive(Default)]
+struct Model {
+    grants: Vec<(B256, Terms, bool, u32)>,
+    erased: bool,
+}
+
+impl Model {
+    fn may(&self, at: usize, user: Address, kind: u8, now: u64) -> bool {
+        let (_, terms, revoked, used) = &self.grants[at];
+        let in_time = terms.until == 0 || now < terms.until;
+        let often = terms.limit == 0 || *used < terms.limit;
+        !revoked && in_time && often && terms.who == user && terms.uses & kind != 0
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Grant { to: u8, uses: u8, days: u8, limit: u8 },
+    Use { at: prop::sample::Index, by: u8, kind: u8 },
+    Revoke { at: prop::sample::Index, by: u8 },
+    RevokeAll,
+    Erase,
+    Pass(u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        5 => (0..3_u8, 1..4_u8, 0..4_u8, 0..3_u8).prop_map(|(to, uses, days, limit)| Step::Grant { to, uses, days, limit }),
+        12 => (any::<prop::sample::Index>(), 0..3_u8, 1..3_u8).prop_map(|(at, by, kind)| Step::Use { at, by, kind }),
+        3 => (any::<prop::sample::Index>(), 0..3_u8).prop_map(|(at, by)| Step::Revoke { at, by }),
+        1 => Just(Step::RevokeAll),
+        1 => Just(Step::Erase),
+        3 => (0..3_u8).prop_map(Step::Pass),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_happens_the_contract_allows_what_the_rules_say(steps in prop::collection::vec(step(), 1..60)) {
+        let (mut bench, mut model) = (bench(), Model::default());
+        let people = [OWNER, ALICE, BOB];
+        let asset = send(&mut bench, OWNER, register(1, keepers(2))).unwrap().value;
+        for step in steps {
+            let now = bench.time();
+            match step {
+                Step::Grant { to, uses, days, limit } => {
+                    let until = if days == 0 { 0 } else { now + u64::from(days) * DAY };
+                    let terms = Terms { uses, until, limit: limit.into(), ..terms(people[usize::from(to)]) };
+                    let made = send(&mut bench, OWNER, grantCall { asset, terms: terms.clone() });
+                    prop_assert_eq!(made.is_ok(), !model.erased);
+                    if let Ok(made) = made {
+                        model.grants.push((made.value, terms, false, 0));
+                    }
+                }
+                Step::Use { at, by, kind } if !model.grants.is_empty() => {
+                    let (at, user) = (at.index(model.grants.len()), people[usize::from(by)]);
+                    let may = model.may(at, user, kind, now);
+                    let check = checkCall { grant: model.grants[at].0, user, kind, algorithm: B256::ZERO };
+                    prop_assert_eq!(bench.view(CONSENT, &check).is_ok(), may);
+                    prop_assert_eq!(use_it(&mut bench, user, model.grants[at].0, kind).is_ok(), may);
+                    model.grants[at].3 += u32::from(may);
+                }
+                Step::Revoke { at, by } if !model.grants.is_empty() => {
+                    let (at, caller) = (at.index(model.grants.len()), people[usize::from(by)]);
+                    let (grant, terms, revoked, _) = &mut model.grants[at];
+                    let may = !*revoked && (caller == OWNER || caller == terms.who);
+                    prop_assert_eq!(send(&mut bench, caller, revokeCall { grant: *grant }).is_ok(), may);
+                    *revoked |= may;
+                }
+                Step::RevokeAll | Step::Erase => {
+                    let done = match step {
+                        Step::Erase => send(&mut bench, OWNER, eraseCall { asset }).is_ok(),
+                        _ => send(&mut bench, OWNER, revokeAllCall { asset }).is_ok(),
+                    };
+                    prop_assert_eq!(done, !model.erased);
+                    model.grants.iter_mut().for_each(|grant| grant.2 = true);
+                    model.erased |= matches!(step, Step::Erase);
+                }
+                Step::Pass(days) => bench.pass(u64::from(days) * DAY),
+                Step::Use { .. } | Step::Revoke { .. } => {}
+            }
+        }
+        for (grant, _, revoked, used) in &model.grants {
+            let is = bench.view(CONSENT, &grantOfCall { grant: *grant }).unwrap();
+            prop_assert_eq!((is.revoked > 0, is.used), (*revoked, *used));
+        }
+    }
+}

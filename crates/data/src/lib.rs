@@ -1,0 +1,15 @@
+//! Data that are used without being given away.
+//!
+//! [`contract::Consent`] is where an owner says who may use an asset, for what, until when and how often, and takes it back.
+//! Its events are the record of consent.
+
+pub mod abi;
+pub mod contract;
+
+use stoa_contract::Natives;
+
+/// Adds this area's contracts to a chain's.
+#[must_use]
+pub fn natives(natives: Natives) -> Natives {
+    natives.with(abi::CONSENT, contract::Consent)
+}
