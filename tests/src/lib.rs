@@ -191,6 +191,11 @@ impl Node {
         self.announced("ws").expect("every node says where it serves")
     }
 
+    /// The folder of its chain, and of what it keeps beside it.
+    pub fn chain_folder(&self) -> PathBuf {
+        self.folder.path().join("chain")
+    }
+
     /// Process id.
     pub fn pid(&self) -> u32 {
         self.process.id()

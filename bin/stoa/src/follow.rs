@@ -6,10 +6,10 @@ use clap::Args;
 use commonware_runtime::{Runner as _, tokio as runtime};
 use eyre::Result;
 use serde_json::json;
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use stoa_consensus::follow::Start;
 use stoa_net::PeerAddress;
-use stoa_node::{config, follower};
+use stoa_node::{config, follower, store};
 
 /// Options of `stoa follow`.
 #[derive(Args)]
@@ -48,6 +48,12 @@ pub(crate) struct Options {
     /// Megabytes of memory for the state.
     #[arg(long, value_name = "MB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(16..))]
     state_cache: u64,
+    /// Gibibytes of disk for what others want to have kept, in DIR/store; 0 keeps nothing. Register with `stoa node join`.
+    #[arg(long, value_name = "GIB", default_value_t = 0, requires = "listen")]
+    store_gib: u64,
+    /// Seconds that another node may be silent before its pieces are made anew.
+    #[arg(long, value_name = "SECONDS", default_value_t = 12 * 3600)]
+    repair_after: u64,
 }
 
 /// Follows a chain until interrupted.
@@ -58,7 +64,8 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
         }
         _ => None,
     };
-    let config = follower::Config {
+    let mut config = follower::Config {
+        store: store::Config::of(options.store_gib, &options.dir),
         folder: options.dir.clone(),
         http: options.http,
         network_key: options.network_key,
@@ -68,6 +75,11 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
         cache: usize::try_from(options.state_cache)? << 20,
         start: if options.from_genesis { Start::Blocks } else { Start::State { from: options.sync_from } },
     };
+    if let Some(store) = &mut config.store {
+        store.grace = Some(options.repair_after);
+        // Often enough to notice in time, and once in ten minutes at least.
+        store.every = Duration::from_secs((options.repair_after / 4).clamp(1, 600));
+    }
     if !json {
         println!("Stoa: looking for the chain that the validators with this key have signed …");
     }

@@ -4,9 +4,11 @@ mod follow;
 mod network;
 mod node;
 mod output;
+mod spread;
 mod store;
 mod tour;
 mod verify;
+mod wallet;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -52,9 +54,12 @@ enum Command {
     /// Check an account, a slot, a receipt or an event from a node that need not be trusted, with nothing but the network key.
     #[command(after_help = "Example: stoa verify 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266 --network-key 0x8a…")]
     Verify(verify::Options),
-    /// Keep files and folders on this machine under the hash of what they are.
-    #[command(after_help = "Example: stoa store put measurements.parquet")]
+    /// Keep files and folders under the hash of what they are: on this machine, or sealed and spread over the network's nodes.
+    #[command(after_help = "Example: stoa store put measurements.parquet --spread --wallet me.key")]
     Store(store::Options),
+    /// Make accounts that sign what other commands send.
+    #[command(subcommand)]
+    Wallet(wallet::Command),
     /// See in a few minutes what Stoa does: real transactions, contracts and proofs on an embedded network.
     #[command(after_help = "Example: stoa tour --stay")]
     Tour(tour::Options),
@@ -77,6 +82,7 @@ fn main() -> ExitCode {
         Command::Status(options) => node::status(options, json),
         Command::Verify(options) => verify::run(options, json),
         Command::Store(options) => store::run(options, json),
+        Command::Wallet(command) => wallet::run(command, json),
         Command::Tour(options) => tour::run(options, json),
     };
     let thread = std::thread::Builder::new().name("stoa".into()).stack_size(STACK).spawn(run);

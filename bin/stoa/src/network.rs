@@ -141,6 +141,7 @@ impl Options {
             accounts,
             pace: Pace { busy: Duration::from_millis(self.block_time), idle: Duration::from_secs(1) },
             history: self.window(),
+            store_gib: 0,
         })
     }
 

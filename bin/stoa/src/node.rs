@@ -1,6 +1,6 @@
 //! `stoa init`, `stoa node` and `stoa status`: validators of a real network.
 
-use crate::network;
+use crate::{network, wallet::WalletOptions};
 use alloy_primitives::{Address, B256, U256, utils::parse_ether};
 use clap::{Args, Subcommand};
 use commonware_runtime::{Runner as _, tokio as runtime};
@@ -13,6 +13,7 @@ use std::{
 };
 use stoa_base::Genesis;
 use stoa_client::Client;
+use stoa_data::registry::{self, Listing};
 use stoa_node::{
     backup,
     config::{self, File, Peer},
@@ -96,6 +97,32 @@ pub(crate) enum Command {
         /// The folder to write to.
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
+    },
+    /// Register a node, so that others find it and let it keep what they want to have kept. Costs a transaction.
+    #[command(
+        after_help = "Example: stoa node join --key validator.key --host a.example:9000 --domain rack-1 --gib 100 --wallet me.key"
+    )]
+    Join {
+        /// The node's key.
+        #[arg(long, value_name = "FILE", default_value = "validator.key")]
+        key: PathBuf,
+        /// File with the passphrase of the node's key; asked for if not given.
+        #[arg(long, value_name = "FILE")]
+        key_passphrase_file: Option<PathBuf>,
+        /// Host and UDP port where others reach it.
+        #[arg(long, value_name = "HOST:PORT")]
+        host: String,
+        /// What it fails together with: an operator, a region, a rack. Pieces of an object go to as many as there are.
+        #[arg(long, value_name = "NAME", default_value = "")]
+        domain: String,
+        /// Gibibytes of disk for what others want to have kept, as `store_gib` of its configuration says.
+        #[arg(long, value_name = "GIB", default_value_t = 0)]
+        gib: u64,
+        /// It keeps shares of keys for owners of data, and releases them while the ledger says that it may.
+        #[arg(long)]
+        keeper: bool,
+        #[command(flatten)]
+        wallet: WalletOptions,
     },
     /// Check a configuration file and all that it names, without running anything.
     #[command(after_help = "Example: stoa node check --config validator/stoa.toml")]
@@ -195,6 +222,7 @@ pub(crate) fn init(options: InitOptions, json: bool) -> Result<()> {
             history_blocks: 10_000,
             state_cache_mb: 256,
             sync_from_blocks: config::sync_from(),
+            store_gib: 0,
             validators: validators.clone(),
         };
         for (name, text) in [("genesis.json", &genesis), ("stoa.toml", &file.to_text()?)] {
@@ -245,6 +273,21 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
         }
         Command::Backup { config, to } => copied(&backup::copy(&config, &to)?, json),
         Command::Restore { from, to } => copied(&backup::copy(&from.join("stoa.toml"), &to)?, json),
+        Command::Join { key, key_passphrase_file, host, domain, gib, keeper, wallet } => {
+            let key = config::read_key(&key, &passphrase(key_passphrase_file.as_deref(), false)?)?;
+            let roles = if gib > 0 { registry::STORE } else { 0 } | if keeper { registry::KEEPER } else { 0 };
+            let listing = Listing { host, domain, capacity: gib.saturating_mul(1 << 30), roles };
+            let public = config::public(&key);
+            network::wait(async {
+                let wallet = wallet.open().await?;
+                registry::join(&wallet, &key, listing).await.wrap_err("the node is not registered")
+            })??;
+            match json {
+                true => println!("{}", json!({ "key": public })),
+                false => println!("Node {public} is registered."),
+            }
+            Ok(())
+        }
         Command::Run { config } => serve(read(&config)?.1, json),
     }
 }

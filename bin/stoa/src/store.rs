@@ -1,6 +1,11 @@
-//! `stoa store`: files and folders on this machine's own store, under the hash of what they are.
+//! `stoa store`: files and folders on this machine's own store, or spread over the network's, under the hash of what they are.
 
-use crate::{network::now, output};
+use crate::{
+    network::{now, wait},
+    output,
+    spread::{self, Spread},
+    wallet::WalletOptions,
+};
 use clap::{Args, Subcommand};
 use eyre::{Result, WrapErr as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -10,7 +15,7 @@ use std::{
     path::PathBuf,
     time::Duration,
 };
-use stoa_store::{Bounds, Kind, Limits, Manifest, ObjectId, Owner, Plain, Put, Root, Store};
+use stoa_store::{Bounds, Code, Kind, Limits, Manifest, ObjectId, Owner, Put, Root, Store};
 
 /// Options of `stoa store`.
 #[derive(Args)]
@@ -18,20 +23,39 @@ pub(crate) struct Options {
     /// Folder of the store.
     #[arg(long, global = true, value_name = "DIR", default_value = ".stoa/store")]
     dir: PathBuf,
+    #[command(flatten)]
+    wallet: WalletOptions,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Keep a file or a folder, and print its id. Nothing of it leaves this machine.
-    #[command(after_help = "Example: stoa store put measurements.parquet")]
+    /// Keep a file or a folder, and print its id. Nothing of it leaves this machine, but with --spread: then it is sealed for
+    /// the wallet's owner, and any few of its pieces on other nodes suffice to read it.
+    #[command(
+        after_help = "Examples: stoa store put measurements.parquet\n          stoa store put measurements.parquet --spread --wallet me.key"
+    )]
     Put {
         /// The file or folder.
         path: PathBuf,
+        /// Hand sealed pieces to nodes of the network, which keep them; nothing is kept here.
+        #[arg(long)]
+        spread: bool,
+        /// Do not seal it: the nodes that keep it, and everybody else, can read it.
+        #[arg(long, requires = "spread")]
+        public: bool,
+        /// For how many days the nodes are to keep it; the same command again extends that.
+        #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=365))]
+        days: u64,
+        /// Into how many pieces, and how many of them suffice: 4/10 where there are ten nodes, and alike where there are
+        /// fewer.
+        #[arg(long, value_name = "K/N", value_parser = code, requires = "spread")]
+        code: Option<Code>,
     },
-    /// Write an object to a file or folder, checked against its id; `-` writes a file to standard output.
-    #[command(after_help = "Example: stoa store get 5f8e… --to measurements.parquet")]
+    /// Write an object to a file or folder, from here or from the network, checked against its id and opened; `-` writes a
+    /// file to standard output.
+    #[command(after_help = "Example: stoa store get 5f8e… --to measurements.parquet --wallet me.key")]
     Get {
         /// What `put` has printed.
         id: ObjectId,
@@ -42,11 +66,20 @@ enum Command {
     /// List what is kept.
     #[command(after_help = "Example: stoa store ls --json")]
     Ls,
+    /// Bring an object here from the network and keep it, as it is sealed.
+    #[command(after_help = "Example: stoa store pin 5f8e…")]
+    Pin {
+        /// What `put` has printed.
+        id: ObjectId,
+    },
     /// Keep an object no longer, and free what nothing else needs.
-    #[command(after_help = "Example: stoa store rm 5f8e…")]
+    #[command(after_help = "Examples: stoa store rm 5f8e…\n          stoa store rm 5f8e… --everywhere --wallet me.key")]
     Rm {
         /// What `put` has printed.
         id: ObjectId,
+        /// Ask the nodes that keep it for this wallet to let it go.
+        #[arg(long)]
+        everywhere: bool,
     },
     /// Show how full the store is; `--scrub` compares everything with its hash.
     #[command(after_help = "Example: stoa store status --scrub")]
@@ -61,7 +94,7 @@ enum Command {
 const RESUME: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What people see of work that may take long: nothing where nobody looks.
-fn progress(what: &str) -> ProgressBar {
+pub(crate) fn progress(what: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
@@ -73,7 +106,13 @@ fn progress(what: &str) -> ProgressBar {
     bar
 }
 
-fn kind(manifest: &Manifest) -> &'static str {
+fn code(text: &str) -> Result<Code, String> {
+    let numbers = text.split_once('/').and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
+    let code = numbers.and_then(|(k, n)| Code::new(k, n));
+    code.ok_or_else(|| "want K/N with 1 ≤ K ≤ N ≤ 255, for example 4/10".to_owned())
+}
+
+pub(crate) fn describe(manifest: &Manifest) -> &'static str {
     match manifest.kind {
         Kind::File => "file",
         Kind::Folder => "folder",
@@ -82,7 +121,7 @@ fn kind(manifest: &Manifest) -> &'static str {
 
 /// Runs `stoa store`.
 pub(crate) fn run(options: Options, json: bool) -> Result<()> {
-    let Options { dir, command } = options;
+    let Options { dir, wallet, command } = options;
     let store = Store::open(&dir, Limits::default())
         .wrap_err_with(|| format!("cannot open the store in {} (does another program use it?)", dir.display()))?;
     let found = store.found();
@@ -90,10 +129,15 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
         tracing::warn!(blobs = found.lost.len(), "files of the store are gone or cut: what they held cannot be read");
     }
     match command {
-        Command::Put { path } => put(&store, &path, json),
-        Command::Get { id, to } => get(&store, id, &to, json),
+        Command::Put { path, spread: true, public, days, code } => {
+            wait(spread::put(&store, &path, Spread { code, days, public }, &wallet, json))?
+        }
+        Command::Put { path, .. } => put(&store, &path, json),
+        Command::Get { id, to } => get(&store, id, &to, &wallet, json),
+        Command::Pin { id } => spread::pin(&store, id, &wallet, json),
         Command::Ls => list(&store, json),
-        Command::Rm { id } => remove(&store, id, json),
+        Command::Rm { id, everywhere: true } => wait(spread::let_go(&store, id, &wallet, json))?,
+        Command::Rm { id, .. } => remove(&store, id, json),
         Command::Status { scrub } => status(&store, scrub, json),
     }
 }
@@ -109,30 +153,38 @@ fn put(store: &Store, path: &std::path::Path, json: bool) -> Result<()> {
     let id = kept.wrap_err_with(|| format!("{} is not kept", path.display()))?;
     let manifest = store.manifest(id)?;
     match json {
-        true => println!("{}", json!({ "id": id.to_string(), "kind": kind(&manifest), "size": manifest.size })),
+        true => println!("{}", json!({ "id": id.to_string(), "kind": describe(&manifest), "size": manifest.size })),
         false => println!("{id}"),
     }
     Ok(())
 }
 
-fn get(store: &Store, id: ObjectId, to: &std::path::Path, json: bool) -> Result<()> {
-    let bar = progress("reading, checking and writing");
-    let manifest = store.manifest(id).wrap_err_with(|| format!("the store does not have {id}"))?;
-    let got = match (manifest.kind, to.as_os_str() == "-") {
-        (Kind::Folder, true) => bail!("{id} is a folder: name the folder to write it to"),
-        (Kind::Folder, false) => store.get_folder(id, to, &Plain, Bounds::default()),
-        (Kind::File, true) => {
-            let mut out = std::io::stdout().lock();
-            let got = store.get(id, &mut out).map(drop);
-            out.flush().wrap_err("cannot write to standard output")?;
-            got
-        }
-        (Kind::File, false) if to.symlink_metadata().is_ok() => bail!("{} is there already", to.display()),
-        (Kind::File, false) => store.get_to(id, to, &Plain).map(drop),
+fn get(store: &Store, id: ObjectId, to: &std::path::Path, wallet: &WalletOptions, json: bool) -> Result<()> {
+    let stdout = to.as_os_str() == "-";
+    if !stdout && to.symlink_metadata().is_ok() {
+        bail!("{} is there already", to.display());
+    }
+    let reading = spread::reading(wallet)?;
+    let write = || {
+        let (manifest, seal) = (store.manifest(id)?, spread::seal_of(store, id, reading.as_ref())?);
+        let bar = progress("reading, checking and writing");
+        let got = match (manifest.kind, stdout) {
+            (Kind::Folder, true) => bail!("{id} is a folder: name the folder to write it to"),
+            (Kind::Folder, false) => store.get_folder(id, to, &*seal, Bounds::default()),
+            (Kind::File, true) => {
+                let mut out = seal.open(&manifest.sealing, Box::new(std::io::stdout().lock()))?;
+                let got = store.get(id, &mut out).map(drop);
+                out.flush().wrap_err("cannot write to standard output")?;
+                got
+            }
+            (Kind::File, false) => store.get_to(id, to, &*seal).map(drop),
+        };
+        bar.finish_and_clear();
+        got.wrap_err_with(|| format!("{id} cannot be written to {}", to.display()))?;
+        Ok(manifest)
     };
-    bar.finish_and_clear();
-    got.wrap_err_with(|| format!("{id} cannot be written to {}", to.display()))?;
-    if json && to.as_os_str() != "-" {
+    let manifest = spread::brought(store, id, wallet, reading.as_ref(), write)?;
+    if json && !stdout {
         println!("{}", json!({ "id": id.to_string(), "to": to, "size": manifest.size }));
     }
     Ok(())
@@ -144,7 +196,7 @@ fn list(store: &Store, json: bool) -> Result<()> {
         let (root, kept) = root?;
         if root.owner == Owner::LOCAL {
             let manifest = store.manifest(root.object)?;
-            rows.push((root.object, kind(&manifest), manifest.size, kept.bytes));
+            rows.push((root.object, describe(&manifest), manifest.size, kept.bytes));
         }
     }
     if json {

@@ -5,6 +5,8 @@
 
 pub mod abi;
 pub mod contract;
+pub mod reading;
+pub mod registry;
 
 use stoa_contract::Natives;
 

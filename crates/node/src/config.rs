@@ -13,8 +13,12 @@ use std::{
     time::Duration,
 };
 use stoa_consensus::Pace;
+use zeroize::Zeroizing;
 
-use crate::validator::{self, Keys};
+use crate::{
+    store,
+    validator::{self, Keys},
+};
 
 /// The file, as it stands on the disk. Paths in it are relative to its folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +48,9 @@ pub struct File {
     /// By how many blocks the others may be ahead at the start before this one catches up as followers do.
     #[serde(default = "sync_from")]
     pub sync_from_blocks: u64,
+    /// Gibibytes of disk for what others want to have kept; 0 keeps nothing for them.
+    #[serde(default)]
+    pub store_gib: u64,
     /// All validators, this one included.
     pub validators: Vec<Peer>,
 }
@@ -63,7 +70,7 @@ pub const fn sync_from() -> u64 {
     5000
 }
 
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "genesis",
     "data",
     "key",
@@ -75,11 +82,12 @@ const FIELDS: [&str; 12] = [
     "history_blocks",
     "state_cache_mb",
     "sync_from_blocks",
+    "store_gib",
     "validators",
 ];
 
 /// What each field is for, in the order of [`FIELDS`].
-const COMMENTS: [&str; 12] = [
+const COMMENTS: [&str; 13] = [
     "The genesis file: the same on all validators.",
     "Folder of chain, state and secrets.",
     "This validator's key, encrypted (Ethereum keystore v3).",
@@ -91,6 +99,7 @@ const COMMENTS: [&str; 12] = [
     "Of how many blocks back the state can be read and proven; 0 keeps all (an archive).",
     "Megabytes of memory for the state: the more of it fits, the fewer reads from the disk.",
     "By how many blocks the others may be ahead at the start before this one catches up as followers do: 1 to 9000.",
+    "Gibibytes of disk for what others want to have kept, in `data`/store; 0 keeps nothing. Register with `stoa node join`.",
     "All validators, this one included: the same list everywhere.",
 ];
 
@@ -173,6 +182,7 @@ impl File {
             listen: self.listen,
             peers: self.validators.iter().map(peer).collect::<Result<_>>()?,
             sync_from: Some(self.sync_from_blocks),
+            store: store::Config::of(self.store_gib, &folder.join(&self.data)),
         })
     }
 }
@@ -188,16 +198,25 @@ pub fn public(key: &ed25519::PrivateKey) -> B256 {
 ///
 /// If the file is there already or cannot be written.
 pub fn new_key(path: &Path, passphrase: &str) -> Result<ed25519::PrivateKey> {
+    let secret = new_secret(path, passphrase)?;
+    ed25519::PrivateKey::decode(Copying(&secret[..])).map_err(|error| eyre!("no key: {error}"))
+}
+
+/// Makes 32 random bytes, any of which are a key, and writes them to a file, encrypted.
+///
+/// # Errors
+///
+/// If the file is there already or cannot be written.
+pub fn new_secret(path: &Path, passphrase: &str) -> Result<Zeroizing<[u8; 32]>> {
     ensure!(!path.exists(), "{} is there already", path.display());
-    let secret = rand::random::<[u8; 32]>();
-    let key = ed25519::PrivateKey::decode(Copying(&secret)).map_err(|error| eyre!("no key: {error}"))?;
+    let secret = Zeroizing::new(rand::random::<[u8; 32]>());
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().and_then(|name| name.to_str()).wrap_err("a key's file needs a name")?;
     fs::create_dir_all(folder).wrap_err_with(|| format!("cannot create {}", folder.display()))?;
-    eth_keystore::encrypt_key(folder, &mut rand_08::thread_rng(), secret, passphrase, Some(name))
+    eth_keystore::encrypt_key(folder, &mut rand_08::thread_rng(), &secret[..], passphrase, Some(name))
         .and_then(|_| Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o600))?))
         .wrap_err_with(|| format!("cannot write {}", path.display()))?;
-    Ok(key)
+    Ok(secret)
 }
 
 /// Reads a validator's key.
@@ -230,6 +249,7 @@ pub(crate) mod tests {
             history_blocks: 10_000,
             state_cache_mb: 256,
             sync_from_blocks: sync_from(),
+            store_gib: 0,
             validators: vec![Peer { key: B256::repeat_byte(2), address: "localhost:9000".into() }; 2],
         }
     }

@@ -4,6 +4,7 @@ use crate::{
     common::{self, Serving},
     network_methods::About,
     quic::{self, Quic},
+    store,
     thread::{self, Thread},
     vault::write_private,
     waiting::Mempool,
@@ -46,6 +47,8 @@ pub struct Config {
     pub cache: usize,
     /// How to begin where there is nothing yet.
     pub start: Start,
+    /// The store for others, if it has one; they have to be able to reach it.
+    pub store: Option<store::Config>,
 }
 
 impl Config {
@@ -64,6 +67,7 @@ pub struct Running {
     rpc: stoa_rpc::Handle,
     endpoint: Endpoint,
     router: Option<Router>,
+    _store: Option<store::Running>,
     failed: oneshot::Receiver<FollowError>,
 }
 
@@ -123,12 +127,15 @@ pub async fn start(runtime: Context, config: Config) -> Result<Running> {
     let follower = Box::pin(opening).await?;
 
     let clock = runtime.child("clock");
-    let router = config.listen.is_some().then(|| {
+    let (mut router, mut store) = (None, None);
+    if config.listen.is_some() {
         let server = Server::new(runtime.child("serve"), ledger.clone(), waiting.clone());
-        quic::serve(&endpoint, server).spawn()
-    });
+        let answering = quic::serve(&endpoint, server);
+        let (answering, kept) = store::add(config.store, &endpoint, &identity, &ledger, answering)?;
+        (router, store) = (Some(answering.spawn()), kept);
+    }
     let about = About {
-        roles: &["follower"],
+        roles: if store.is_some() { &["follower", "store"] } else { &["follower"] },
         me: None,
         votes: Votes::default(),
         peers: std::sync::Arc::new(move || peers.status(clock.current())),
@@ -141,7 +148,7 @@ pub async fn start(runtime: Context, config: Config) -> Result<Running> {
         let Err(error) = Box::pin(follower.run()).await;
         let _ = tell.send(error);
     });
-    Ok(Running { ledger, pool, rpc, endpoint, router, failed })
+    Ok(Running { ledger, pool, rpc, endpoint, router, _store: store, failed })
 }
 
 /// A follower on a thread of its own.

@@ -13,6 +13,7 @@ mod health;
 mod network_methods;
 pub mod quic;
 mod stoa_methods;
+pub mod store;
 mod thread;
 pub mod up;
 pub mod validator;

@@ -1,6 +1,7 @@
 //! An embedded network: several validators in one process, each with its own folder, keys and sockets.
 
 use crate::{
+    store,
     thread::{self, Starting, Thread},
     validator::{self, Keys},
 };
@@ -45,6 +46,8 @@ pub struct Config {
     pub pace: Pace,
     /// Of how many blocks back the state can be read.
     pub history: u64,
+    /// Gibibytes of disk for what others want to have kept, at each validator; 0 keeps nothing.
+    pub store_gib: u64,
 }
 
 /// The committee of a development network, dealt from a seed.
@@ -173,7 +176,7 @@ fn serving(starting: Starting<Served>) -> eyre::Result<Node> {
 
 /// What each validator runs with.
 fn configs(config: Config) -> eyre::Result<Vec<validator::Config>> {
-    let Config { folder, http, genesis, validators, accounts, pace, history } = config;
+    let Config { folder, http, genesis, validators, accounts, pace, history, store_gib } = config;
     ensure!(!validators.is_empty(), "a network has at least one validator");
     let count = u16::try_from(validators.len())?;
     if http.port() != 0 && http.port().checked_add(count - 1).is_none() {
@@ -187,6 +190,7 @@ fn configs(config: Config) -> eyre::Result<Vec<validator::Config>> {
     let cache = ((memory() / 16).min(MOST_CACHE) / usize::from(count)).max(LEAST_CACHE);
     let each = (0..count).zip(validators).zip(addresses);
     let each = each.map(|((index, (identity, beneficiary)), listen)| validator::Config {
+        store: store::Config::of(store_gib, &folder.join(index.to_string())),
         folder: folder.join(index.to_string()),
         http: SocketAddr::new(http.ip(), if http.port() == 0 { 0 } else { http.port() + index }),
         genesis: genesis.clone(),

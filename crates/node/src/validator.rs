@@ -4,6 +4,7 @@ use crate::{
     common::{self, Serving},
     network_methods::About,
     quic::{self, Quic},
+    store,
     vault::{Vault, write_private},
     waiting::Mempool,
 };
@@ -65,6 +66,8 @@ pub struct Config {
     /// By how many blocks the others may be ahead at the start before this one catches up as followers do; never if not
     /// given.
     pub sync_from: Option<u64>,
+    /// The store for others, if it has one.
+    pub store: Option<store::Config>,
 }
 
 /// What only a validator knows.
@@ -98,6 +101,7 @@ pub struct Running {
     rpc: stoa_rpc::Handle,
     endpoint: Endpoint,
     _router: Router,
+    _store: Option<store::Running>,
 }
 
 impl Running {
@@ -168,8 +172,9 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
 
     // Others may want to catch up before this one can.
     let waiting = Mempool::default();
-    let router =
-        quic::serve(&endpoint, follow::Server::new(runtime.child("serve"), ledger.clone(), waiting.clone())).spawn();
+    let router = quic::serve(&endpoint, follow::Server::new(runtime.child("serve"), ledger.clone(), waiting.clone()));
+    let (router, store) = store::add(config.store, &endpoint, &key, &ledger, router)?;
+    let router = router.spawn();
     let validator = stoa_consensus::Validator {
         ledger: ledger.clone(),
         state: state_config,
@@ -194,7 +199,7 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
     }
 
     let about = About {
-        roles: &["validator"],
+        roles: if store.is_some() { &["validator", "store"] } else { &["validator"] },
         me: Some(B256::from_slice(key.public_key().as_ref())),
         votes: consensus.votes,
         peers: Arc::new(Vec::new),
@@ -202,7 +207,7 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
     };
     let serving = Serving { folder: &config.folder, http: config.http, accounts: config.accounts };
     let (pool, rpc) = common::serve(&runtime, &ledger, &waiting, about, serving).await?;
-    Ok(Running { ledger, pool, rpc, endpoint, _router: router })
+    Ok(Running { ledger, pool, rpc, endpoint, _router: router, _store: store })
 }
 
 /// How long to wait for others to say how far they are.

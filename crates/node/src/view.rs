@@ -29,7 +29,8 @@ impl Own {
         (cfg.disable_nonce_check, cfg.disable_block_gas_limit, cfg.tx_gas_limit_cap) = (true, true, Some(u64::MAX));
         cfg.disable_base_fee = true;
         let mut evm = Evm::new(CacheDB::new(state), block, cfg, self.0.natives().clone());
-        let tx = TxEnv { gas_limit: GAS, kind: TxKind::Call(to), data, ..TxEnv::default() };
+        let chain_id = Some(self.0.genesis().chain_id);
+        let tx = TxEnv { chain_id, gas_limit: GAS, kind: TxKind::Call(to), data, ..TxEnv::default() };
         let at = At { number, hash: head.hash(), timestamp: head.header().timestamp };
         match evm.transact_one(tx).map_err(|error| unreachable(&error))? {
             ExecutionResult::Success { output, .. } => Ok((output.into_data(), at)),

@@ -129,11 +129,11 @@ impl Network {
         peers: &'a [Arc<dyn Peer>],
         blobs: Vec<crate::BlobHash>,
     ) -> impl futures::Stream<Item = (Arc<dyn Peer>, Result<Vec<bool>, PeerError>)> + Unpin + 'a {
-        let ask = move |peer: &'a Arc<dyn Peer>| {
+        let ask = |peer: &'a Arc<dyn Peer>| {
             let blobs = blobs.clone();
             async move { (peer.clone(), peer.has(blobs).await) }.boxed()
         };
-        stream::iter(peers.iter().map(ask)).buffer_unordered(AT_ONCE)
+        at_once(peers.iter().map(ask).collect())
     }
 
     /// Who has which piece. When enough pieces are found, those who have not answered are not waited for.
@@ -185,12 +185,15 @@ impl Network {
     /// Nodes that could take a blob of so many bytes.
     pub(super) async fn candidates(&self, id: ObjectId) -> Result<Vec<(Member, Candidate)>, Error> {
         let members = self.members_for(id).await?;
-        let ask = |member: Member| async move {
-            let free = self.remote(&member.address).room().await.ok()?;
-            let candidate = Candidate { node: member.address.node(), free, domain: member.domain.clone() };
-            Some((member, candidate))
+        let ask = |member: Member| {
+            let asked = async move {
+                let free = self.remote(&member.address).room().await.ok()?;
+                let candidate = Candidate { node: member.address.node(), free, domain: member.domain.clone() };
+                Some((member, candidate))
+            };
+            asked.boxed()
         };
-        let answers = stream::iter(members.into_iter().map(ask)).buffer_unordered(AT_ONCE);
+        let answers = at_once(members.into_iter().map(ask).collect());
         Ok(answers.filter_map(std::future::ready).collect().await)
     }
 
@@ -268,10 +271,16 @@ impl Network {
     /// If the registry cannot be read.
     pub async fn let_go(&self, id: ObjectId) -> Result<Vec<(NodeId, Result<bool, PeerError>)>, Error> {
         let members = self.members_for(id).await?;
-        let ask =
-            |member: Member| async move { (member.address.node(), self.remote(&member.address).let_go(id).await) };
-        Ok(stream::iter(members.into_iter().map(ask)).buffer_unordered(AT_ONCE).collect().await)
+        let ask = |member: Member| {
+            async move { (member.address.node(), self.remote(&member.address).let_go(id).await) }.boxed()
+        };
+        Ok(at_once(members.into_iter().map(ask).collect()).collect().await)
     }
+}
+
+/// What comes of many questions, some of which are under way at a time, as it comes.
+pub(super) fn at_once<'a, T: 'a>(asked: Vec<BoxFuture<'a, T>>) -> impl futures::Stream<Item = T> + Send + Unpin + 'a {
+    stream::iter(asked).buffer_unordered(AT_ONCE)
 }
 
 /// Which code suits so many nodes: 4 of 10 where there are as many, else one that loses as large a share.

@@ -1,11 +1,11 @@
 //! Watching over what was promised: who still has the other pieces, and making those that are gone anew.
 
-use super::{Network, now};
+use super::{Member, Network, find::at_once, now};
 use crate::{
     Candidate, Domain, Error, Fetch, Holder, NodeId, ObjectId, Owner, Plan, Policy, Repaired, Report, Root, Seen,
     check, place, plan, repair,
 };
-use futures::{StreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,9 +14,6 @@ use std::{
 
 /// How long a node may take to show that it has a piece.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Nodes that are asked at once.
-const AT_ONCE: usize = 16;
 
 /// How long what a repair has fetched may wait for the next try, in seconds.
 const WAIT: u64 = 24 * 3600;
@@ -100,11 +97,10 @@ impl Watch {
         let manifest = store.manifest(id)?;
         let Some(layout) = manifest.layout() else { return Ok(()) };
         let members = self.network.members_for(id).await?;
-        let others: Vec<_> = members.iter().filter(|member| member.address.node() != self.me).collect();
         let blobs = manifest.blobs();
-        let ask = |member| {
-            let (peer, blobs): (_, &[_]) = (self.network.peer(member), &blobs);
-            async move {
+        let ask = |member: &Member| {
+            let (peer, blobs) = (self.network.peer(&member.address), blobs.clone());
+            let asked = async move {
                 let has = peer.has(blobs.iter().map(|(hash, _)| *hash).collect()).await;
                 let mut proven = Vec::new();
                 for (piece, has) in has.as_deref().unwrap_or_default().iter().enumerate() {
@@ -113,10 +109,11 @@ impl Watch {
                     }
                 }
                 (peer.id(), has.is_ok(), proven)
-            }
+            };
+            asked.boxed()
         };
-        let answers: Vec<_> =
-            stream::iter(others.iter().map(|member| ask(&member.address))).buffer_unordered(AT_ONCE).collect().await;
+        let others = members.iter().filter(|member| member.address.node() != self.me);
+        let answers: Vec<_> = at_once(others.map(ask).collect()).collect().await;
 
         let (now, domain) = (now(), |node: NodeId| {
             let member = members.iter().find(|member| member.address.node() == node);

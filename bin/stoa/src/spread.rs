@@ -1,0 +1,309 @@
+//! Objects on other nodes: sealed, in pieces, spread, and brought back.
+
+use crate::{
+    output,
+    store::{describe, progress},
+    wallet::WalletOptions,
+};
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
+use serde_json::json;
+use std::{path::Path, sync::Arc};
+use stoa_client::Wallet;
+use stoa_data::{
+    reading::{Reading, identity},
+    registry::Registry,
+};
+use stoa_net::{Endpoint, PeerAddress};
+use stoa_privacy::{AssetId, DataKey, SealedKey};
+use stoa_store::{
+    Code, EntryKind, Fetch, KeySource, Kind, Members as _, Network, ObjectId, Owner, Plain, Put, Root, Seal, Sealed,
+    Spreading, Store, Terms, code_for, days_from_now, transit,
+};
+
+/// For how many days what was fetched waits for the rest.
+const WAIT: u64 = 7;
+
+/// What is known of the network while a command runs.
+pub(crate) struct Online {
+    pub(crate) network: Network,
+    pub(crate) registry: Registry,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) owner: Owner,
+}
+
+impl Online {
+    /// The nodes' stores, asked in the name of this wallet, or of nobody.
+    pub(crate) async fn with(store: &Store, options: &WalletOptions, wallet: Option<&Wallet>) -> Result<Self> {
+        let registry = Registry::new(Arc::new(options.client()));
+        let nodes = registry.members().await.map_err(eyre::Report::msg);
+        let nodes = nodes.wrap_err_with(|| format!("the registry of nodes cannot be read from {}", options.http))?;
+        ensure!(
+            !nodes.is_empty(),
+            "no node of this network keeps anything for others (`stoa node join` registers one)"
+        );
+        let key = match wallet {
+            Some(wallet) => identity(wallet.signer()),
+            None => {
+                use commonware_codec::DecodeExt as _;
+                let seed = rand::random::<[u8; 32]>();
+                commonware_cryptography::ed25519::PrivateKey::decode(commonware_codec::Copying(&seed))?
+            }
+        };
+        let owner = Owner(stoa_base::NodeId::from(&commonware_cryptography::Signer::public_key(&key)).0);
+        let toward = PeerAddress::toward(nodes.iter().map(|member| &member.address));
+        let endpoint = Endpoint::bind(&key, toward).await?;
+        let network = Network::new(store.clone(), &endpoint, Arc::new(registry.clone()));
+        Ok(Self { network, registry, endpoint, owner })
+    }
+
+    fn asked() -> Fetch {
+        Fetch::until(days_from_now(WAIT))
+    }
+
+    /// Brings an object here, and all that is in it if it is a folder; what was brought, to be released when it was read.
+    pub(crate) async fn bring(
+        &self,
+        id: ObjectId,
+        seal: &dyn Fn(ObjectId) -> Result<Box<dyn Seal>>,
+    ) -> Result<Vec<ObjectId>> {
+        let (mut brought, mut next) = (Vec::new(), vec![id]);
+        while let Some(id) = next.pop() {
+            let fetched = self.network.fetch(id, Self::asked()).await;
+            let fetched = fetched.wrap_err_with(|| format!("{id} cannot be had from the network"))?;
+            for report in fetched.reports {
+                tracing::warn!(%report, "a node did not do what it should");
+            }
+            brought.push(id);
+            if self.network.store().manifest(id)?.kind == Kind::Folder {
+                let folder = self.network.store().folder(id, &*seal(id)?)?;
+                next.extend(folder.entries().iter().map(|entry| entry.id));
+            }
+        }
+        Ok(brought)
+    }
+
+    pub(crate) fn forget(&self, brought: &[ObjectId]) -> Result<()> {
+        for id in brought {
+            self.network.store().release(transit(*id))?;
+        }
+        Ok(())
+    }
+
+    /// Puts a file or folder into pieces, sealed, and hands the pieces to nodes apart from each other.
+    pub(crate) async fn spread(
+        &self,
+        path: &Path,
+        seal: &dyn Seal,
+        terms: &Spread,
+    ) -> Result<(ObjectId, Vec<(ObjectId, Spreading)>)> {
+        let nodes = self.registry.members().await.map_err(eyre::Report::msg)?.len();
+        let code = match terms.code {
+            Some(code) => code,
+            None => code_for(nodes).wrap_err("no node keeps anything for others")?,
+        };
+        let (store, until) = (self.network.store(), days_from_now(terms.days));
+        let put = Put { owner: self.owner, code: Some(code), seal, ..Put::default() };
+        let metadata = path.metadata().wrap_err_with(|| format!("cannot read {}", path.display()))?;
+        let bar = progress("sealing, coding and writing");
+        let kept = match metadata.is_dir() {
+            true => store.put_folder(path, put, days_from_now(WAIT)),
+            false => store.put_file(path, put),
+        };
+        bar.finish_and_clear();
+        let id = kept.wrap_err_with(|| format!("{} is not kept", path.display()))?;
+        let all = everything(store, id, seal)?;
+        let mut outcomes = Vec::new();
+        let pieces: Vec<_> = (0..code.pieces()).collect();
+        for (number, object) in all.iter().enumerate() {
+            let bar = progress(&format!("handing over object {} of {}", number + 1, all.len()));
+            let terms = Terms { owner: self.owner, until, public: terms.public };
+            let outcome = self.network.spread(*object, &pieces, terms).await;
+            bar.finish_and_clear();
+            let outcome = outcome.wrap_err_with(|| format!("{object} was not spread"))?;
+            ensure!(
+                outcome.kept.len() >= code.needed(),
+                "only {} of the {} pieces that it takes were taken: {}",
+                outcome.kept.len(),
+                code.needed(),
+                outcome
+                    .failed
+                    .iter()
+                    .map(|(_, node, why)| format!("node {node}: {why}"))
+                    .collect::<Vec<_>>()
+                    .join("; ")
+            );
+            outcomes.push((*object, outcome));
+        }
+        // The network has it now.
+        for object in all {
+            store.release(Root { object, owner: self.owner })?;
+        }
+        Ok((id, outcomes))
+    }
+}
+
+/// How an object is spread.
+pub(crate) struct Spread {
+    pub(crate) code: Option<Code>,
+    pub(crate) days: u64,
+    pub(crate) public: bool,
+}
+
+/// An object that is here and what is in it.
+fn everything(store: &Store, id: ObjectId, seal: &dyn Seal) -> Result<Vec<ObjectId>> {
+    let (mut all, mut next) = (Vec::new(), vec![id]);
+    while let Some(id) = next.pop() {
+        all.push(id);
+        if store.manifest(id)?.kind == Kind::Folder {
+            let folder = store.folder(id, seal)?;
+            next.extend(
+                folder
+                    .entries()
+                    .iter()
+                    .filter(|entry| entry.kind != EntryKind::Folder || entry.id != id)
+                    .map(|entry| entry.id),
+            );
+        }
+    }
+    Ok(all)
+}
+
+/// A seal that its owner's wallet opens, and nobody else's.
+fn own_seal(reading: &Reading) -> Result<Sealed> {
+    let mut rng = rand::rng();
+    let (asset, key) = (AssetId(rand::random::<[u8; 32]>().into()), DataKey::generate(&mut rng));
+    let sealed = SealedKey::seal(asset, &reading.key, &key, &mut rng)?;
+    Ok(Sealed::new(key, KeySource::Reader(sealed)))
+}
+
+/// What opens an object that is here.
+pub(crate) fn seal_of(store: &Store, id: ObjectId, reading: Option<&Reading>) -> Result<Box<dyn Seal>> {
+    match (KeySource::of(&store.manifest(id)?.sealing)?, reading) {
+        (None, _) => Ok(Box::new(Plain)),
+        (Some(KeySource::Reader(sealed)), Some(reading)) => {
+            let key = sealed.open(&reading.secret).wrap_err("the object was sealed for another wallet")?;
+            Ok(Box::new(Sealed::new(key, KeySource::Reader(sealed))))
+        }
+        (Some(KeySource::Reader(_)), None) => {
+            bail!("{id} is sealed: name the wallet that it was sealed for (--wallet)")
+        }
+        (Some(KeySource::Asset(asset)), _) => {
+            bail!("{id} is the data of asset {}: `stoa data get` reads it with a grant", asset.0)
+        }
+    }
+}
+
+/// `stoa store put --spread`.
+pub(crate) async fn put(store: &Store, path: &Path, terms: Spread, options: &WalletOptions, json: bool) -> Result<()> {
+    let wallet = options.open().await?;
+    let online = Online::with(store, options, Some(&wallet)).await?;
+    let seal: Box<dyn Seal> = match terms.public {
+        true => Box::new(Plain),
+        false => Box::new(own_seal(&Reading::of(wallet.signer(), wallet.chain_id())?)?),
+    };
+    let spread = online.spread(path, &*seal, &terms).await;
+    online.endpoint.close().await;
+    let (id, outcomes) = spread?;
+    store.collect(crate::network::now())?;
+    let (_, own) = outcomes.iter().find(|(object, _)| *object == id).wrap_err("it was spread")?;
+    let bytes: u64 = outcomes.iter().map(|(_, outcome)| outcome.bytes).sum();
+    let missing: usize = outcomes.iter().map(|(_, outcome)| outcome.missing.len()).sum();
+    if json {
+        let nodes = own.kept.iter().map(|(_, node)| node.to_string()).collect::<Vec<_>>();
+        let said = json!({
+            "id": id.to_string(), "nodes": nodes, "bytes": bytes, "missingPieces": missing,
+            "survivesADomain": own.survives_a_domain, "until": days_from_now(terms.days),
+        });
+        println!("{said}");
+        return Ok(());
+    }
+    println!("{id}");
+    println!("{} went to {} nodes, for {} days", output::bytes(bytes), own.kept.len(), terms.days);
+    if missing > 0 {
+        println!("{missing} pieces found no node: the same command again hands them over when there are more");
+    }
+    if !own.survives_a_domain {
+        println!("there are too few failure domains: one of them could take the object with it");
+    }
+    Ok(())
+}
+
+/// Brings what is not here, lets `work` use it, and forgets it again.
+pub(crate) fn brought<T>(
+    store: &Store,
+    id: ObjectId,
+    options: &WalletOptions,
+    reading: Option<&Reading>,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    if store.is_complete(id).unwrap_or(false) {
+        return work();
+    }
+    crate::network::wait(async {
+        let bar = progress("bringing pieces");
+        let online = Online::with(store, options, None).await;
+        let online = online.wrap_err_with(|| format!("the store does not have {id}"))?;
+        let brought = online.bring(id, &|id| seal_of(store, id, reading)).await;
+        bar.finish_and_clear();
+        online.endpoint.close().await;
+        let brought = brought?;
+        let done = work()?;
+        online.forget(&brought)?;
+        Ok(done)
+    })?
+}
+
+/// The reading key of the wallet, if one is named.
+pub(crate) fn reading(options: &WalletOptions) -> Result<Option<Reading>> {
+    if options.wallet.is_none() && options.account.is_none() {
+        return Ok(None);
+    }
+    let wallet = crate::network::wait(options.open())??;
+    Ok(Some(Reading::of(wallet.signer(), wallet.chain_id())?))
+}
+
+/// `stoa store pin`: keeps as many pieces of an object here as it takes to read it.
+pub(crate) fn pin(store: &Store, id: ObjectId, options: &WalletOptions, json: bool) -> Result<()> {
+    let reading = reading(options)?;
+    let adopt = || {
+        let mut all = everything(store, id, &*seal_of(store, id, reading.as_ref())?)?;
+        all.retain(|object| *object != id);
+        all.insert(0, id);
+        let mut batch = store.batch(Put::default());
+        batch.adopt(id, &all)?;
+        batch.commit()?;
+        Ok(())
+    };
+    brought(store, id, options, reading.as_ref(), adopt)?;
+    let manifest = store.manifest(id)?;
+    match json {
+        true => println!("{}", json!({ "id": id.to_string(), "kind": describe(&manifest), "size": manifest.size })),
+        false => println!("{id} is kept here"),
+    }
+    Ok(())
+}
+
+/// `stoa store rm --everywhere`: asks all nodes to keep an object no longer.
+pub(crate) async fn let_go(store: &Store, id: ObjectId, options: &WalletOptions, json: bool) -> Result<()> {
+    let wallet = options.open().await?;
+    let online = Online::with(store, options, Some(&wallet)).await?;
+    let answers = online.network.let_go(id).await;
+    online.endpoint.close().await;
+    let answers = answers?;
+    let (mut let_go, mut silent) = (Vec::new(), Vec::new());
+    for (node, answer) in answers {
+        match answer {
+            Ok(true) => let_go.push(node.to_string()),
+            Ok(false) => {}
+            Err(why) => silent.push((node.to_string(), why.to_string())),
+        }
+    }
+    match json {
+        true => println!("{}", json!({ "id": id.to_string(), "letGo": let_go, "silent": silent })),
+        false => {
+            println!("{} nodes keep it no longer", let_go.len());
+            silent.iter().for_each(|(node, why)| println!("node {node} did not answer ({why}): ask again later"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! Which nodes there are, and what each does: the ledger's registry.
+
+use alloy_primitives::{B256, U256};
+use commonware_codec::EncodeFixed as _;
+use commonware_cryptography::ed25519;
+use ed25519_dalek::{Signer as _, SigningKey};
+use futures::{FutureExt as _, future::BoxFuture};
+use parking_lot::Mutex;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use stoa_client::{Chain, SendError, ViewError, Wallet, view};
+use stoa_contract::nodes::{
+    ADDRESS, INodes,
+    INodes::{Node, listCall},
+    operator_digest,
+};
+pub use stoa_contract::nodes::{KEEPER, STORE};
+use stoa_net::PeerAddress;
+use stoa_store::{Domain, Member, Members};
+use zeroize::Zeroizing;
+
+/// Nodes that one question brings.
+const PAGE: u64 = 100;
+
+/// How long an answer is good for.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// The registry as a copy of the ledger has it. Cheap to clone.
+#[derive(Clone)]
+pub struct Registry {
+    chain: Arc<dyn Chain>,
+    known: Arc<Mutex<Option<(Instant, Arc<Vec<Node>>)>>>,
+}
+
+impl Registry {
+    /// That of this copy of the ledger.
+    pub fn new(chain: Arc<dyn Chain>) -> Self {
+        Self { chain, known: Arc::default() }
+    }
+
+    /// All nodes, as they were some seconds ago at most.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be asked.
+    pub async fn nodes(&self) -> Result<Arc<Vec<Node>>, ViewError> {
+        let known = self.known.lock().clone();
+        if let Some((at, nodes)) = known
+            && at.elapsed() < FRESH
+        {
+            return Ok(nodes);
+        }
+        let mut nodes = Vec::new();
+        loop {
+            let call = listCall { from: U256::from(nodes.len()), most: U256::from(PAGE) };
+            let (page, _) = view(&*self.chain, ADDRESS, &call).await?;
+            let is_last = (page.len() as u64) < PAGE;
+            nodes.extend(page);
+            if is_last {
+                break;
+            }
+        }
+        let nodes = Arc::new(nodes);
+        *self.known.lock() = Some((Instant::now(), nodes.clone()));
+        Ok(nodes)
+    }
+
+    /// Where the nodes are that keep shares of keys.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be asked.
+    pub async fn keepers(&self) -> Result<Vec<Member>, ViewError> {
+        self.with(KEEPER).await
+    }
+
+    async fn with(&self, role: u8) -> Result<Vec<Member>, ViewError> {
+        let nodes = self.nodes().await?;
+        let has = nodes.iter().filter(|node| node.roles & role != 0);
+        Ok(has.filter_map(member).collect())
+    }
+}
+
+/// Where a node is; nothing if its key is none.
+fn member(node: &INodes::Node) -> Option<Member> {
+    let address = PeerAddress::new(node.key.into(), &node.host).ok()?;
+    // Who names no domain fails alone.
+    let domain = if node.domain.is_empty() { node.key.to_string() } else { node.domain.clone() };
+    Some(Member { address, domain: Domain(domain) })
+}
+
+impl Members for Registry {
+    fn members(&self) -> BoxFuture<'_, Result<Vec<Member>, String>> {
+        async { self.with(STORE).await.map_err(|error| error.to_string()) }.boxed()
+    }
+}
+
+/// What an operator says of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// Host and UDP port where it answers.
+    pub host: String,
+    /// What it fails together with; alone if empty.
+    pub domain: String,
+    /// Bytes that it offers to keep.
+    pub capacity: u64,
+    /// What it does: [`STORE`], [`KEEPER`].
+    pub roles: u8,
+}
+
+/// Registers a node with the wallet as its operator, or changes what stands of it.
+///
+/// # Errors
+///
+/// If the ledger refuses it.
+pub async fn join(wallet: &Wallet, key: &ed25519::PrivateKey, listing: Listing) -> Result<(), SendError> {
+    let Listing { host, domain, capacity, roles } = listing;
+    let seed: Zeroizing<[u8; 32]> = Zeroizing::new(key.encode_fixed());
+    let signing = SigningKey::from_bytes(&seed);
+    let key = B256::from(signing.verifying_key().to_bytes());
+    let digest = operator_digest(wallet.chain_id(), key, wallet.address());
+    let signature = signing.sign(digest.as_slice()).to_bytes().into();
+    wallet.call(ADDRESS, &INodes::joinCall { key, signature, host, domain, capacity, roles }).await.map(drop)
+}

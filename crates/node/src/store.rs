@@ -1,0 +1,103 @@
+//! The store of a node: keeps pieces of objects for others, watches over them, and makes those that are gone anew.
+
+use crate::view::Own;
+use commonware_cryptography::{Signer as _, ed25519::PrivateKey};
+use eyre::{Result, WrapErr as _};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use stoa_base::NodeId;
+use stoa_data::registry::Registry;
+use stoa_ledger::Ledger;
+use stoa_net::{Endpoint, iroh::protocol::RouterBuilder};
+use stoa_store::{BLOBS, Guard, Limits, Network, STORE, Store, Watch};
+use tokio::task::JoinHandle;
+
+/// What a node's store runs with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where objects are kept.
+    pub folder: PathBuf,
+    /// How much of the disk it may take.
+    pub limits: Limits,
+    /// Seconds that another node may be silent before its pieces count as lost; half a day if not given.
+    pub grace: Option<u64>,
+    /// How often it looks at what it has promised.
+    pub every: Duration,
+}
+
+impl Config {
+    /// A store of so many gibibytes beside a node's chain; none if that is 0.
+    pub fn of(gib: u64, node: &Path) -> Option<Self> {
+        let limits = Limits { total: gib.saturating_mul(1 << 30), ..Limits::default() };
+        let config = Self { folder: node.join("store"), limits, grace: None, every: Duration::from_secs(600) };
+        (gib > 0).then_some(config)
+    }
+}
+
+/// A running store. It stops when it is dropped.
+pub(crate) struct Running {
+    watching: JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.watching.abort();
+    }
+}
+
+/// Adds a node's store to what it answers, if it has one.
+pub(crate) fn add(
+    config: Option<Config>,
+    endpoint: &Endpoint,
+    key: &PrivateKey,
+    ledger: &Ledger,
+    router: RouterBuilder,
+) -> Result<(RouterBuilder, Option<Running>)> {
+    let Some(config) = config else { return Ok((router, None)) };
+    let (router, running) = start(config, endpoint, (&key.public_key()).into(), ledger, router)?;
+    Ok((router, Some(running)))
+}
+
+/// Opens the store, lets `router` answer for it, and begins to watch.
+fn start(
+    config: Config,
+    endpoint: &Endpoint,
+    me: NodeId,
+    ledger: &Ledger,
+    router: RouterBuilder,
+) -> Result<(RouterBuilder, Running)> {
+    let store = Store::open(&config.folder, config.limits)
+        .wrap_err_with(|| format!("cannot open the store in {}", config.folder.display()))?;
+    let registry = Arc::new(Registry::new(Arc::new(Own(ledger.clone()))));
+    let network = Network::new(store, endpoint, registry.clone());
+    let server = network.server(Guard { keeps: true, members: registry });
+    let router = router.accept(BLOBS, server.blobs_only()).accept(STORE, server);
+    let watch = Watch::new(network, me, config.grace);
+    let watching = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(config.every).await;
+            match watch.look().await {
+                Ok(looked) => {
+                    for (id, repaired) in looked.repaired {
+                        let (read, written, pieces) = (repaired.read, repaired.written, repaired.kept.len());
+                        tracing::info!(object = %id, pieces, read, written, "pieces were made anew");
+                    }
+                    for (id, why) in looked.failed {
+                        tracing::warn!(object = %id, why, "pieces could not be made anew");
+                    }
+                    for id in looked.lost {
+                        tracing::error!(object = %id, "too few pieces are left to make the others");
+                    }
+                    for report in looked.reports {
+                        tracing::warn!(%report, "a node does not have what it says it has");
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "the store could not be looked at"),
+            }
+        }
+    });
+    Ok((router, Running { watching }))
+}
