@@ -1,5 +1,6 @@
 //! The one program: commands, configuration, start-up and what people see.
 
+mod consent;
 mod follow;
 mod network;
 mod node;
@@ -60,6 +61,9 @@ enum Command {
     /// Make accounts that sign what other commands send.
     #[command(subcommand)]
     Wallet(wallet::Command),
+    /// Show who was allowed to use an asset, for what, and what they did with it.
+    #[command(subcommand)]
+    Consent(consent::Command),
     /// See in a few minutes what Stoa does: real transactions, contracts and proofs on an embedded network.
     #[command(after_help = "Example: stoa tour --stay")]
     Tour(tour::Options),
@@ -83,6 +87,7 @@ fn main() -> ExitCode {
         Command::Verify(options) => verify::run(options, json),
         Command::Store(options) => store::run(options, json),
         Command::Wallet(command) => wallet::run(command, json),
+        Command::Consent(command) => consent::run(command, json),
         Command::Tour(options) => tour::run(options, json),
     };
     let thread = std::thread::Builder::new().name("stoa".into()).stack_size(STACK).spawn(run);

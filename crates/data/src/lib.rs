@@ -1,11 +1,12 @@
 //! Data that are used without being given away.
 //!
 //! [`contract::Consent`] is where an owner says who may use an asset, for what, until when and how often, and takes it back.
-//! Its events are the record of consent.
+//! Its events are the record of consent, which [`record::Record`] reads for people and programs.
 
 pub mod abi;
 pub mod contract;
 pub mod reading;
+pub mod record;
 pub mod registry;
 
 use stoa_contract::Natives;

@@ -2,7 +2,7 @@
 //!
 //! A grant stands from the transaction that makes it until the one that revokes it, within a block as well as between them:
 //! what comes after a revocation sees it revoked. `revokeAll` and `erase` cost the same however many grants there are, for
-//! an asset remembers how many there were then, and a grant its number.
+//! an asset remembers the blocks of these ends, and a grant how many there had been before it.
 //!
 //! Who a grant is for may be decided by another contract, a token's or one that knows credentials. It is asked in a static
 //! call, at each use anew: what it cannot answer is a no.
@@ -49,13 +49,12 @@ stoa_contract::storage! {
         generation: Value<u32>,
         registered: Value<u64>,
         erased: Value<u64>,
-        /// All grants with a lower number were revoked in this block.
-        all_revoked: Value<u64>,
-        revoked_below: Value<u64>,
         object: Value<B256>,
         sharing: Value<B256>,
         keepers: Array<Value<B256>>,
         grants: Array<Value<B256>>,
+        /// The blocks in which all grants that there were then were revoked.
+        ends: Array<Value<u64>>,
         /// Which keepers have asked for which move: by the hash of the move, of its generation and the keeper.
         asked: Mapping<B256, Value<bool>>,
         /// How many have asked for a move.
@@ -71,7 +70,8 @@ stoa_contract::storage! {
         until: Value<u64>,
         granted: Value<u64>,
         revoked: Value<u64>,
-        number: Value<u64>,
+        /// How many ends of all grants there had been when it was made: the one with this number is its own.
+        ends: Value<u64>,
         limit: Value<u32>,
         used: Value<u32>,
         credential: Value<B256>,
@@ -264,9 +264,9 @@ impl Consent {
         self.only_owner(cx, asset)?;
         check_terms(terms, cx.timestamp())?;
         let id = self.next_grant(cx, asset)?;
-        let grants = self.state().assets.at(&asset).grants;
-        let number = grants.len(cx)? as u64;
-        grants.push(cx, id)?;
+        let state = self.state().assets.at(&asset);
+        let ends = state.ends.len(cx)? as u64;
+        state.grants.push(cx, id)?;
         let grant = self.state().grants.at(&id);
         grant.asset.write(cx, asset)?;
         grant.who.write(cx, terms.who)?;
@@ -275,7 +275,7 @@ impl Consent {
         grant.until.write(cx, terms.until)?;
         let block = cx.block_number();
         grant.granted.write(cx, block)?;
-        grant.number.write(cx, number)?;
+        grant.ends.write(cx, ends)?;
         grant.limit.write(cx, terms.limit)?;
         grant.credential.write(cx, terms.credential)?;
         grant.algorithm.write(cx, terms.algorithm)?;
@@ -309,10 +309,8 @@ impl Consent {
     }
 
     fn end_all(self, cx: &mut Context<'_>, id: B256) -> Result<()> {
-        let asset = self.state().assets.at(&id);
-        let (below, number) = (asset.grants.len(cx)? as u64, cx.block_number());
-        asset.revoked_below.write(cx, below)?;
-        asset.all_revoked.write(cx, number)
+        let number = cx.block_number();
+        self.state().assets.at(&id).ends.push(cx, number)
     }
 
     /// `ConsentAssetUnknown`; `ConsentNotOwner`; `ConsentErased`.
@@ -338,9 +336,9 @@ impl Consent {
         if alone > 0 {
             return Ok(alone);
         }
-        let asset = self.state().assets.at(&grant.asset.read(cx)?);
-        let with_others = grant.number.read(cx)? < asset.revoked_below.read(cx)?;
-        if with_others { asset.all_revoked.read(cx) } else { Ok(0) }
+        let ends = self.state().assets.at(&grant.asset.read(cx)?).ends;
+        let own = grant.ends.read(cx)? as usize;
+        if own < ends.len(cx)? { ends.get_unchecked(own).read(cx) } else { Ok(0) }
     }
 
     fn not_revoked(self, cx: &mut Context<'_>, grant: B256) -> Result<()> {

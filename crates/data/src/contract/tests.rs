@@ -245,12 +245,16 @@ fn all_grants_end_at_once_and_an_erased_asset_has_no_more() {
     assert_eq!(bench.view(CONSENT, &list(0)), Ok(vec![first, second]));
     assert_eq!(bench.view(CONSENT, &list(2)), Ok(vec![third]));
 
+    bench.pass(1);
     send(&mut bench, OWNER, eraseCall { asset }).unwrap();
+    // Each has the block of the end that was its own.
+    let revoked = [first, second, third].map(|grant| bench.view(CONSENT, &grantOfCall { grant }).unwrap().revoked);
+    assert_eq!(revoked, [2, 2, 3]);
     assert_eq!(
         use_it(&mut bench, ALICE, third, READ),
-        Err(Failure::revert(ConsentRevoked { grant: third, number: 2 }))
+        Err(Failure::revert(ConsentRevoked { grant: third, number: 3 }))
     );
-    let erased = Failure::revert(ConsentErased { asset, number: 2 });
+    let erased = Failure::revert(ConsentErased { asset, number: 3 });
     assert_eq!(send(&mut bench, OWNER, grantCall { asset, terms: terms(ALICE) }).map(drop), Err(erased.clone()));
     assert_eq!(send(&mut bench, OWNER, eraseCall { asset }).map(drop), Err(erased));
 }
@@ -365,10 +369,11 @@ fn a_reading_key_is_announced_by_its_wallet() {
     }
 }
 
-/// What the rules say, in other words: a list of grants, each with what it allows.
+/// What the rules say, in other words: a list of grants, each with what it allows, the block in which it was revoked (0 if it
+/// was not), and how often it was used.
 #[derive(Default)]
 struct Model {
-    grants: Vec<(B256, Terms, bool, u32)>,
+    grants: Vec<(B256, Terms, u64, u32)>,
     erased: bool,
 }
 
@@ -377,7 +382,7 @@ impl Model {
         let (_, terms, revoked, used) = &self.grants[at];
         let in_time = terms.until == 0 || now < terms.until;
         let often = terms.limit == 0 || *used < terms.limit;
-        !revoked && in_time && often && terms.who == user && terms.uses & kind != 0
+        *revoked == 0 && in_time && often && terms.who == user && terms.uses & kind != 0
     }
 }
 
@@ -411,7 +416,7 @@ proptest! {
         let people = [OWNER, ALICE, BOB];
         let asset = send(&mut bench, OWNER, register(1, keepers(2))).unwrap().value;
         for step in steps {
-            let now = bench.time();
+            let (now, block) = (bench.time(), bench.evm.ctx().block.number.to());
             match step {
                 Step::Grant { to, uses, days, limit } => {
                     let until = if days == 0 { 0 } else { now + u64::from(days) * DAY };
@@ -419,7 +424,7 @@ proptest! {
                     let made = send(&mut bench, OWNER, grantCall { asset, terms: terms.clone() });
                     prop_assert_eq!(made.is_ok(), !model.erased);
                     if let Ok(made) = made {
-                        model.grants.push((made.value, terms, false, 0));
+                        model.grants.push((made.value, terms, 0, 0));
                     }
                 }
                 Step::Use { at, by, kind } if !model.grants.is_empty() => {
@@ -433,9 +438,9 @@ proptest! {
                 Step::Revoke { at, by } if !model.grants.is_empty() => {
                     let (at, caller) = (at.index(model.grants.len()), people[usize::from(by)]);
                     let (grant, terms, revoked, _) = &mut model.grants[at];
-                    let may = !*revoked && (caller == OWNER || caller == terms.who);
+                    let may = *revoked == 0 && (caller == OWNER || caller == terms.who);
                     prop_assert_eq!(send(&mut bench, caller, revokeCall { grant: *grant }).is_ok(), may);
-                    *revoked |= may;
+                    *revoked = if may { block } else { *revoked };
                 }
                 Step::RevokeAll | Step::Erase => {
                     let done = match step {
@@ -443,7 +448,8 @@ proptest! {
                         _ => send(&mut bench, OWNER, revokeAllCall { asset }).is_ok(),
                     };
                     prop_assert_eq!(done, !model.erased);
-                    model.grants.iter_mut().for_each(|grant| grant.2 = true);
+                    let standing = model.grants.iter_mut().filter(|grant| done && grant.2 == 0);
+                    standing.for_each(|grant| grant.2 = block);
                     model.erased |= matches!(step, Step::Erase);
                 }
                 Step::Pass(days) => bench.pass(u64::from(days) * DAY),
@@ -452,7 +458,7 @@ proptest! {
         }
         for (grant, _, revoked, used) in &model.grants {
             let is = bench.view(CONSENT, &grantOfCall { grant: *grant }).unwrap();
-            prop_assert_eq!((is.revoked > 0, is.used), (*revoked, *used));
+            prop_assert_eq!((is.revoked, is.used), (*revoked, *used));
         }
     }
 }

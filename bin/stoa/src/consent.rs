@@ -1,0 +1,55 @@
+//! `stoa consent`: who was allowed what, by whom, and what they did with it.
+
+use crate::network;
+use alloy_primitives::B256;
+use clap::{Args, Subcommand};
+use eyre::{Result, WrapErr as _};
+use indicatif::{ProgressBar, ProgressStyle};
+use stoa_client::Client;
+use stoa_data::record::Record;
+
+/// Commands on consent.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Show all that happened to an asset: grants, uses, revocations, moves of its keepers, its end.
+    ///
+    /// With --json it is a JSON-LD document: a dpv:ConsentRecord for each grant (Data Privacy Vocabulary), a prov:Activity for
+    /// each use.
+    #[command(after_help = "Example: stoa consent log 0x5f8e… --http http://127.0.0.1:8545 --json > record.jsonld")]
+    Log(LogOptions),
+}
+
+/// Options of `stoa consent log`.
+#[derive(Args)]
+pub(crate) struct LogOptions {
+    /// The asset's id.
+    asset: B256,
+    /// The node that is asked.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
+    http: String,
+}
+
+/// Runs `stoa consent`.
+pub(crate) fn run(command: Command, json: bool) -> Result<()> {
+    match command {
+        Command::Log(options) => log(&options, json),
+    }
+}
+
+fn log(options: &LogOptions, json: bool) -> Result<()> {
+    let client = Client::new(&options.http);
+    let style = ProgressStyle::with_template("reading blocks {bar:40} {pos} of {len}");
+    // Nothing is drawn where nobody looks.
+    let bar = ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let record = network::wait(Record::read(&client, options.asset, |done, of| {
+        bar.set_length(of);
+        bar.set_position(done);
+    }))?;
+    bar.finish_and_clear();
+    let record = record.wrap_err("the record of consent cannot be read")?;
+    match json {
+        true => println!("{}", record.json_ld()),
+        false => println!("{record}"),
+    }
+    Ok(())
+}
