@@ -5,9 +5,11 @@
 //! ALPN string. iroh is used without relays and without discovery: nobody else is asked for anything.
 
 mod address;
+mod answers;
 mod connections;
 
 pub use address::PeerAddress;
+pub use answers::{Answers, Denied, Service, answer, read_answer};
 pub use connections::Connections;
 pub use iroh;
 

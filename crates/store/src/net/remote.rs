@@ -44,7 +44,7 @@ impl Remote {
             let connection = self.connection().await?;
             let mut stream = send(&connection, &request.to_bytes()).await?;
             let answer = stream.read_to_end(wire::MOST_ANSWER).await.map_err(gone)?;
-            wire::read_answer(&answer).map(<[u8]>::to_vec)
+            Ok(stoa_net::read_answer(&answer)?.to_vec())
         };
         timeout(patience, asked).await.unwrap_or_else(|_| Err(gone("it does not answer")))
     }

@@ -96,7 +96,7 @@ impl Server {
                     Ok(request) => self.answer(connection, request).await,
                     Err(error) => Err(PeerError::Refused(format!("the request is none: {error}"))),
                 };
-                say(send, &wire::answer(result)).await;
+                say(send, &stoa_net::answer(result.map_err(Into::into))).await;
             }
             _ => get(&self.shared, &[&self.reads, reads], &request, send).await,
         }

@@ -17,6 +17,7 @@ use bytes::BufMut;
 use commonware_codec::{
     Buf, Copying, DecodeExt as _, Encode as _, EncodeSize, Error as CodecError, Read, ReadExt as _, Write,
 };
+use stoa_net::Denied;
 
 /// iroh's own protocol, served to anybody's clients.
 pub const BLOBS: &[u8] = iroh_blobs::ALPN;
@@ -135,36 +136,23 @@ impl Request {
     }
 }
 
-const DONE: u8 = 0;
-const NOT_HERE: u8 = 1;
-const REFUSED: u8 = 2;
-
-/// An answer as it is sent.
-pub(super) fn answer(result: Result<Vec<u8>, PeerError>) -> Vec<u8> {
-    match result {
-        Ok(body) => [&[DONE], &body[..]].concat(),
-        Err(PeerError::NotHere) => vec![NOT_HERE],
-        Err(PeerError::Refused(why) | PeerError::Gone(why)) => {
-            let mut end = why.len().min(1000);
-            while !why.is_char_boundary(end) {
-                end -= 1;
-            }
-            [&[REFUSED], &why.as_bytes()[..end]].concat()
+impl From<PeerError> for Denied {
+    fn from(error: PeerError) -> Self {
+        match error {
+            PeerError::NotHere => Self::NotHere,
+            PeerError::Refused(why) => Self::Refused(why),
+            PeerError::Gone(why) => Self::Gone(why),
         }
     }
 }
 
-/// What an answer says, from a node that may have sent anything.
-pub(super) fn read_answer(bytes: &[u8]) -> Result<&[u8], PeerError> {
-    match bytes.split_first() {
-        Some((&DONE, body)) => Ok(body),
-        Some((&NOT_HERE, [])) => Err(PeerError::NotHere),
-        Some((&REFUSED, why)) => {
-            // It may be shown on a terminal.
-            let why = String::from_utf8_lossy(why).chars().filter(|char| !char.is_control()).collect();
-            Err(PeerError::Refused(why))
+impl From<Denied> for PeerError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::NotHere => Self::NotHere,
+            Denied::Refused(why) => Self::Refused(why),
+            Denied::Gone(why) => Self::Gone(why),
         }
-        _ => Err(PeerError::Gone("its answer is none".into())),
     }
 }
 
@@ -192,17 +180,5 @@ mod tests {
         }
         let long = [&[HAS, 0xff, 0xff][..], &[0; 40]].concat();
         assert!(Request::from_bytes(&long).is_err());
-    }
-
-    #[test]
-    fn an_answer_says_what_it_said_and_shows_no_control_characters() {
-        assert_eq!(read_answer(&answer(Ok(vec![1, 2]))), Ok(&[1, 2][..]));
-        assert_eq!(read_answer(&answer(Err(PeerError::NotHere))), Err(PeerError::NotHere));
-        let refused = answer(Err(PeerError::Refused("no \u{1b}[31mroom".into())));
-        assert_eq!(read_answer(&refused), Err(PeerError::Refused("no [31mroom".into())));
-        assert!(answer(Err(PeerError::Refused("ä".repeat(1000)))).len() <= MOST_ANSWER);
-        for wrong in [&[][..], &[NOT_HERE, 0], &[9]] {
-            assert!(matches!(read_answer(wrong), Err(PeerError::Gone(_))));
-        }
     }
 }

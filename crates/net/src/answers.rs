@@ -1,0 +1,160 @@
+//! Protocols of one request and one answer for each stream.
+
+use crate::{Connections, PeerAddress};
+use futures::future::BoxFuture;
+use iroh::{
+    endpoint::{Connection, RecvStream, SendStream, VarInt},
+    protocol::{AcceptError, ProtocolHandler},
+};
+use std::{fmt, sync::Arc, time::Duration};
+use stoa_base::NodeId;
+use tokio::{sync::Semaphore, time::timeout};
+
+/// How many peers a protocol answers at a time.
+const PEERS: usize = 1024;
+
+/// How long a request may take to arrive, and an answer to be taken.
+const REQUEST_TIME: Duration = Duration::from_secs(10);
+const ANSWER_TIME: Duration = Duration::from_secs(60);
+
+/// Why a node did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// It does not have it.
+    #[error("it does not have it")]
+    NotHere,
+    /// It says why it will not.
+    #[error("it refuses: {0}")]
+    Refused(String),
+    /// It could not be reached, or its answer is none.
+    #[error("it is gone: {0}")]
+    Gone(String),
+}
+
+const DONE: u8 = 0;
+const NOT_HERE: u8 = 1;
+const REFUSED: u8 = 2;
+
+/// Longest reason, in bytes.
+const MOST_REASON: usize = 1000;
+
+/// An answer as it is sent: `status (1) | what was asked for, or why not`.
+pub fn answer(result: Result<Vec<u8>, Denied>) -> Vec<u8> {
+    match result {
+        Ok(body) => [&[DONE], &body[..]].concat(),
+        Err(Denied::NotHere) => vec![NOT_HERE],
+        Err(Denied::Refused(why) | Denied::Gone(why)) => {
+            let mut end = why.len().min(MOST_REASON);
+            while !why.is_char_boundary(end) {
+                end -= 1;
+            }
+            [&[REFUSED], &why.as_bytes()[..end]].concat()
+        }
+    }
+}
+
+/// What an answer says, from a node that may have sent anything.
+///
+/// # Errors
+///
+/// What it denies, or that it is no answer.
+pub fn read_answer(bytes: &[u8]) -> Result<&[u8], Denied> {
+    match bytes.split_first() {
+        Some((&DONE, body)) => Ok(body),
+        Some((&NOT_HERE, [])) => Err(Denied::NotHere),
+        Some((&REFUSED, why)) => {
+            // It may be shown on a terminal.
+            let why = String::from_utf8_lossy(why).chars().filter(|char| !char.is_control()).collect();
+            Err(Denied::Refused(why))
+        }
+        _ => Err(Denied::Gone("its answer is none".into())),
+    }
+}
+
+/// What answers the requests of a protocol.
+pub trait Service: Send + Sync + 'static {
+    /// Longest request, in bytes.
+    const MOST_REQUEST: usize;
+
+    /// The whole answer to a request of this peer.
+    fn answer(&self, from: NodeId, request: Vec<u8>) -> BoxFuture<'_, Vec<u8>>;
+}
+
+/// Answers the requests of a protocol. A clone answers for the same service.
+pub struct Answers<S> {
+    service: Arc<S>,
+    peers: Arc<Semaphore>,
+}
+
+impl<S> Answers<S> {
+    /// Those of this service.
+    pub fn new(service: Arc<S>) -> Self {
+        Self { service, peers: Arc::new(Semaphore::new(PEERS)) }
+    }
+}
+
+impl<S> fmt::Debug for Answers<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answers").finish_non_exhaustive()
+    }
+}
+
+async fn one<S: Service>(service: &S, from: NodeId, mut send: SendStream, mut receive: RecvStream) {
+    let Ok(Ok(request)) = timeout(REQUEST_TIME, receive.read_to_end(S::MOST_REQUEST)).await else { return };
+    // Nobody waits for an answer after the one who asked has gone.
+    let answer = tokio::select! {
+        answer = service.answer(from, request) => answer,
+        _ = send.stopped() => return,
+    };
+    if let Ok(Ok(())) = timeout(ANSWER_TIME, send.write_all(&answer)).await {
+        let _ = send.finish();
+    }
+}
+
+impl<S: Service> ProtocolHandler for Answers<S> {
+    async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
+        let Ok(_place) = self.peers.try_acquire() else {
+            connection.close(VarInt::from_u32(1), b"too many ask this node");
+            return Ok(());
+        };
+        let from = NodeId(*connection.remote_id().as_bytes());
+        // Until the peer goes.
+        while let Ok((send, receive)) = connection.accept_bi().await {
+            let service = self.service.clone();
+            tokio::spawn(async move { one(&*service, from, send, receive).await });
+        }
+        Ok(())
+    }
+}
+
+impl Connections {
+    /// Asks a peer, and reads what it answers, as it is.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be reached, or its answer is longer.
+    pub async fn ask(&self, peer: &PeerAddress, request: &[u8], most: usize) -> eyre::Result<Vec<u8>> {
+        let connection = self.to(peer, |_| ()).await?;
+        let (mut send, mut receive) = connection.open_bi().await?;
+        send.write_all(request).await?;
+        send.finish()?;
+        Ok(receive.read_to_end(most).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_says_what_it_said_and_shows_no_control_characters() {
+        assert_eq!(read_answer(&answer(Ok(vec![1, 2]))), Ok(&[1, 2][..]));
+        assert_eq!(read_answer(&answer(Err(Denied::NotHere))), Err(Denied::NotHere));
+        let refused = answer(Err(Denied::Refused("no \u{1b}[31mroom".into())));
+        assert_eq!(read_answer(&refused), Err(Denied::Refused("no [31mroom".into())));
+        assert!(answer(Err(Denied::Refused("ä".repeat(1000)))).len() <= 1 + MOST_REASON);
+        for wrong in [&[][..], &[NOT_HERE, 0], &[9]] {
+            assert!(matches!(read_answer(wrong), Err(Denied::Gone(_))));
+        }
+    }
+}
