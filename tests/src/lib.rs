@@ -3,6 +3,7 @@
 //! `cargo xtask test` builds the program and says where it and the other languages' packages are, in the environment:
 //! `STOA_BIN`, `STOA_SOLIDITY`, `STOA_PYTHON`, `STOA_HARDHAT`.
 
+pub mod stage;
 pub mod validators;
 
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};

@@ -1,6 +1,7 @@
 //! The one program: commands, configuration, start-up and what people see.
 
 mod consent;
+mod data;
 mod follow;
 mod network;
 mod node;
@@ -61,6 +62,8 @@ enum Command {
     /// Make accounts that sign what other commands send.
     #[command(subcommand)]
     Wallet(wallet::Command),
+    /// Share data with those whom you allow, for as long as you do.
+    Data(data::Options),
     /// Show who was allowed to use an asset, for what, and what they did with it.
     #[command(subcommand)]
     Consent(consent::Command),
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
         Command::Verify(options) => verify::run(options, json),
         Command::Store(options) => store::run(options, json),
         Command::Wallet(command) => wallet::run(command, json),
+        Command::Data(options) => data::run(options, json),
         Command::Consent(command) => consent::run(command, json),
         Command::Tour(options) => tour::run(options, json),
     };

@@ -16,7 +16,7 @@ use stoa_data::{
 use stoa_net::{Endpoint, PeerAddress};
 use stoa_privacy::{AssetId, DataKey, SealedKey};
 use stoa_store::{
-    Code, EntryKind, Fetch, KeySource, Kind, Members as _, Network, ObjectId, Owner, Plain, Put, Root, Seal, Sealed,
+    Code, Fetch, Folder, KeySource, Kind, Members as _, Network, ObjectId, Owner, Plain, Put, Root, Seal, Sealed,
     Spreading, Store, Terms, code_for, days_from_now, transit,
 };
 
@@ -60,12 +60,9 @@ impl Online {
         Fetch::until(days_from_now(WAIT))
     }
 
-    /// Brings an object here, and all that is in it if it is a folder; what was brought, to be released when it was read.
-    pub(crate) async fn bring(
-        &self,
-        id: ObjectId,
-        seal: &dyn Fn(ObjectId) -> Result<Box<dyn Seal>>,
-    ) -> Result<Vec<ObjectId>> {
+    /// Brings an object here, and all that is in it if it is a folder, which `open` reads; what was brought, to be released
+    /// when it was read.
+    pub(crate) async fn bring(&self, id: ObjectId, open: &dyn Fn(ObjectId) -> Result<Folder>) -> Result<Vec<ObjectId>> {
         let (mut brought, mut next) = (Vec::new(), vec![id]);
         while let Some(id) = next.pop() {
             let fetched = self.network.fetch(id, Self::asked()).await;
@@ -75,8 +72,7 @@ impl Online {
             }
             brought.push(id);
             if self.network.store().manifest(id)?.kind == Kind::Folder {
-                let folder = self.network.store().folder(id, &*seal(id)?)?;
-                next.extend(folder.entries().iter().map(|entry| entry.id));
+                next.extend(open(id)?.entries().iter().map(|entry| entry.id));
             }
         }
         Ok(brought)
@@ -156,13 +152,7 @@ fn everything(store: &Store, id: ObjectId, seal: &dyn Seal) -> Result<Vec<Object
         all.push(id);
         if store.manifest(id)?.kind == Kind::Folder {
             let folder = store.folder(id, seal)?;
-            next.extend(
-                folder
-                    .entries()
-                    .iter()
-                    .filter(|entry| entry.kind != EntryKind::Folder || entry.id != id)
-                    .map(|entry| entry.id),
-            );
+            next.extend(folder.entries().iter().map(|entry| entry.id));
         }
     }
     Ok(all)
@@ -243,7 +233,7 @@ pub(crate) fn brought<T>(
         let bar = progress("bringing pieces");
         let online = Online::with(store, options, None).await;
         let online = online.wrap_err_with(|| format!("the store does not have {id}"))?;
-        let brought = online.bring(id, &|id| seal_of(store, id, reading)).await;
+        let brought = online.bring(id, &|id| Ok(store.folder(id, &*seal_of(store, id, reading)?)?)).await;
         bar.finish_and_clear();
         online.endpoint.close().await;
         let brought = brought?;

@@ -4,7 +4,9 @@
 //! Its events are the record of consent, which [`record::Record`] reads for people and programs.
 
 pub mod abi;
+pub mod client;
 pub mod contract;
+pub mod keeper;
 pub mod reading;
 pub mod record;
 pub mod registry;

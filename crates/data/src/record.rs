@@ -30,7 +30,7 @@ use crate::abi::{
 use alloy_primitives::{Address, B256, U256};
 use alloy_rpc_types_eth::{Filter, Log};
 use alloy_sol_types::SolEventInterface as _;
-use std::{cmp::min, ops::RangeInclusive};
+use std::{cmp::min, collections::BTreeSet, ops::RangeInclusive};
 use stoa_client::{At, Client, ClientError, ViewError, view};
 
 pub use date::iso_8601;
@@ -162,6 +162,11 @@ impl Record {
         });
         let keepers = keepers.ok_or(RecordError::Malformed(None))?;
         Ok(Self { chain_id: chain_id.saturating_to(), id, asset, keepers, at, entries })
+    }
+
+    /// Everybody who has used a grant of it.
+    pub fn users(&self) -> BTreeSet<Address> {
+        self.grants().iter().flat_map(|grant| grant.uses.iter().map(|(_, used)| used.user)).collect()
     }
 
     /// All grants, in the order in which they were made.

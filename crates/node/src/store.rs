@@ -1,4 +1,5 @@
-//! The store of a node: keeps pieces of objects for others, watches over them, and makes those that are gone anew.
+//! What a node keeps for others: pieces of objects, which it watches over and makes anew when they are gone, and shares of
+//! keys, which it releases while the ledger says that it may.
 
 use crate::view::Own;
 use commonware_cryptography::{Signer as _, ed25519::PrivateKey};
@@ -9,9 +10,12 @@ use std::{
     time::Duration,
 };
 use stoa_base::NodeId;
-use stoa_data::registry::Registry;
+use stoa_data::{
+    keeper::{KEEPER, Keeper},
+    registry::Registry,
+};
 use stoa_ledger::Ledger;
-use stoa_net::{Endpoint, iroh::protocol::RouterBuilder};
+use stoa_net::{Answers, Endpoint, iroh::protocol::RouterBuilder};
 use stoa_store::{BLOBS, Guard, Limits, Network, STORE, Store, Watch};
 use tokio::task::JoinHandle;
 
@@ -57,7 +61,7 @@ pub(crate) fn add(
     router: RouterBuilder,
 ) -> Result<(RouterBuilder, Option<Running>)> {
     let Some(config) = config else { return Ok((router, None)) };
-    let (router, running) = start(config, endpoint, (&key.public_key()).into(), ledger, router)?;
+    let (router, running) = start(config, endpoint, key, ledger, router)?;
     Ok((router, Some(running)))
 }
 
@@ -65,20 +69,30 @@ pub(crate) fn add(
 fn start(
     config: Config,
     endpoint: &Endpoint,
-    me: NodeId,
+    key: &PrivateKey,
     ledger: &Ledger,
     router: RouterBuilder,
 ) -> Result<(RouterBuilder, Running)> {
     let store = Store::open(&config.folder, config.limits)
         .wrap_err_with(|| format!("cannot open the store in {}", config.folder.display()))?;
     let registry = Arc::new(Registry::new(Arc::new(Own(ledger.clone()))));
+    let key_folder = config.folder.with_file_name("keeper");
+    let chain_id = ledger.genesis().chain_id;
+    let chain = Arc::new(Own(ledger.clone()));
+    let keeper = Keeper::open(&key_folder, key.clone(), chain_id, chain, Some(store.clone()))
+        .wrap_err_with(|| format!("cannot open {}", key_folder.display()))?;
+    let keeper = Arc::new(keeper);
+    let router = router.accept(KEEPER, Answers::new(keeper.clone()));
     let network = Network::new(store, endpoint, registry.clone());
     let server = network.server(Guard { keeps: true, members: registry });
     let router = router.accept(BLOBS, server.blobs_only()).accept(STORE, server);
-    let watch = Watch::new(network, me, config.grace);
+    let watch = Watch::new(network, NodeId::from(&key.public_key()), config.grace);
     let watching = tokio::spawn(async move {
         loop {
             tokio::time::sleep(config.every).await;
+            if let Err(error) = keeper.sweep_all().await {
+                tracing::warn!(%error, "what the ledger has ended could not be looked at");
+            }
             match watch.look().await {
                 Ok(looked) => {
                     for (id, repaired) in looked.repaired {

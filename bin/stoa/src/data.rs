@@ -1,0 +1,327 @@
+//! `stoa data`: data that only those can read whom their owner allows, for as long as he does.
+
+use crate::{
+    network::{now, wait},
+    spread::{Online, Spread},
+    store::progress,
+    wallet::WalletOptions,
+};
+use alloy_primitives::{Address, B256};
+use clap::{Args, Subcommand};
+use eyre::{Result, WrapErr as _, bail};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use stoa_client::Wallet;
+use stoa_data::{
+    client::{Allowed, Data, Deletions, Published},
+    record::Record,
+};
+use stoa_node::vault::write_private;
+use stoa_privacy::Deleted;
+use stoa_store::{Bounds, Kind, Limits, ObjectId, Store};
+
+/// Options of `stoa data`.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Folder of what this machine knows of its assets, and of the store.
+    #[arg(long, global = true, value_name = "DIR", default_value = ".stoa")]
+    dir: PathBuf,
+    #[command(flatten)]
+    wallet: WalletOptions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Publish the key that others seal to when they share something with you. Once for each account.
+    #[command(after_help = "Example: stoa data announce --wallet me.key")]
+    Announce,
+    /// Seal a file or folder, spread it over the network's nodes, and share its key among keepers. Prints the asset's id.
+    #[command(after_help = "Example: stoa data publish patients.csv --keepers 3/5 --wallet me.key")]
+    Publish {
+        /// The file or folder.
+        path: PathBuf,
+        /// How many keepers have a part in the key, and how many of them release it.
+        #[arg(long, value_name = "T/M", default_value = "2/3", value_parser = threshold)]
+        keepers: (usize, usize),
+        /// Without a half of the key of your own: who gets a grant can read although you are not there, and T keepers who
+        /// act together can read without anybody's leave.
+        #[arg(long)]
+        keepers_only: bool,
+        /// For how many days nodes are to keep the data.
+        #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=365))]
+        days: u64,
+    },
+    /// Let somebody read an asset that was published from this machine. Prints the grant's id.
+    #[command(
+        after_help = "Example: stoa data grant 0x5f8e… --to 0x7099… --purpose ScientificResearch --days 90 --wallet me.key"
+    )]
+    Grant {
+        /// The asset.
+        asset: B256,
+        /// Who may read. He must have announced a key (`stoa data announce`).
+        #[arg(long, value_name = "ADDRESS")]
+        to: Address,
+        /// For what: a term of the W3C Data Privacy Vocabulary (https://w3id.org/dpv).
+        #[arg(long, value_name = "TERM", default_value = "ServiceProvision")]
+        purpose: String,
+        /// For how many days; 0 for no end.
+        #[arg(long, value_name = "DAYS", default_value_t = 0)]
+        days: u64,
+        /// How often; 0 for any number of times.
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        times: u32,
+    },
+    /// Read an asset with a grant: records the use, and asks the keepers for the key.
+    #[command(after_help = "Example: stoa data get 0x91ab… --to patients.csv --wallet me.key")]
+    Get {
+        /// The grant.
+        grant: B256,
+        /// Where to; must not be there yet.
+        #[arg(long, value_name = "PATH")]
+        to: PathBuf,
+    },
+    /// End a grant: keepers release nothing more for it.
+    #[command(after_help = "Example: stoa data revoke 0x91ab… --wallet me.key")]
+    Revoke {
+        /// The grant.
+        grant: B256,
+    },
+    /// End an asset for ever: destroy this machine's half of its key, end all grants, and ask all who keep a part of it to
+    /// delete that and sign that they did. Reports what cannot be taken back.
+    #[command(after_help = "Example: stoa data erase 0x5f8e… --wallet me.key --json")]
+    Erase {
+        /// The asset.
+        asset: B256,
+    },
+}
+
+fn threshold(text: &str) -> Result<(usize, usize), String> {
+    let numbers = text.split_once('/').and_then(|(t, m)| Some((t.parse().ok()?, m.parse().ok()?)));
+    let threshold = numbers.filter(|(t, m)| (1..=*m).contains(t) && *m <= 64);
+    threshold.ok_or_else(|| "want T/M with 1 ≤ T ≤ M ≤ 64, for example 3/5".to_owned())
+}
+
+/// Runs `stoa data`.
+pub(crate) fn run(options: Options, json: bool) -> Result<()> {
+    let Options { dir, wallet, command } = options;
+    wait(async {
+        let store = Store::open(dir.join("store"), Limits::default())
+            .wrap_err_with(|| format!("cannot open the store in {} (does another program use it?)", dir.display()))?;
+        let account = wallet.open().await?;
+        let online = Online::with(&store, &wallet, Some(&account)).await?;
+        let data = Data::new(account.clone(), online.registry.clone(), &online.endpoint)?;
+        let done = match command {
+            Command::Announce => announce(&data, &account, json).await,
+            Command::Publish { path, keepers, keepers_only, days } => {
+                publish(&dir, &online, &data, &path, keepers, !keepers_only, days, json).await
+            }
+            Command::Grant { asset, to, purpose, days, times } => {
+                let until = if days == 0 { 0 } else { now() + days * 24 * 3600 };
+                let purpose = format!("https://w3id.org/dpv#{purpose}");
+                grant(&dir, &data, asset, Allowed { who: to, purpose, until, limit: times }, json).await
+            }
+            Command::Get { grant, to } => get(&store, &online, &data, grant, &to, json).await,
+            Command::Revoke { grant } => revoke(&data, grant, json).await,
+            Command::Erase { asset } => erase(&dir, &online, &data, &account, asset, json).await,
+        };
+        online.endpoint.close().await;
+        done
+    })?
+}
+
+fn place(dir: &Path, asset: B256) -> PathBuf {
+    dir.join("assets").join(format!("{asset}.json"))
+}
+
+fn published(dir: &Path, asset: B256) -> Result<Published> {
+    let path = place(dir, asset);
+    let text = fs::read_to_string(&path);
+    let text = text.wrap_err_with(|| format!("{asset} was not published from {} (see --dir)", dir.display()))?;
+    serde_json::from_str(&text).wrap_err_with(|| format!("{} is damaged", path.display()))
+}
+
+async fn announce(data: &Data, account: &Wallet, json: bool) -> Result<()> {
+    let new = data.announce().await?;
+    match json {
+        true => println!("{}", json!({ "address": account.address(), "new": new })),
+        false if new => println!("Others can share with {} now.", account.address()),
+        false => println!("The key of {} was announced before.", account.address()),
+    }
+    Ok(())
+}
+
+#[expect(clippy::too_many_arguments, reason = "what the command line says")]
+async fn publish(
+    dir: &Path,
+    online: &Online,
+    data: &Data,
+    path: &Path,
+    (needed, total): (usize, usize),
+    own_half: bool,
+    days: u64,
+    json: bool,
+) -> Result<()> {
+    let prepared = data.prepare(needed, total, own_half).await?;
+    let asset = prepared.asset();
+    let (id, outcomes) = online.spread(path, &prepared.seal(), &Spread { code: None, days, public: false }).await?;
+    let objects: Vec<_> = outcomes.iter().map(|(object, _)| *object).collect();
+    let bar = progress("sharing the key among keepers");
+    let published = data.register(prepared, &objects).await;
+    bar.finish_and_clear();
+    let published = published?;
+    fs::create_dir_all(dir.join("assets")).wrap_err_with(|| format!("cannot write to {}", dir.display()))?;
+    let file = place(dir, asset);
+    write_private(&file, serde_json::to_string_pretty(&published)?.as_bytes())
+        .wrap_err_with(|| format!("cannot write {}", file.display()))?;
+    let grade = match own_half {
+        true => format!("your half of the key and {needed} of {total} keepers; the keepers alone learn nothing"),
+        false => format!("{needed} of {total} keepers, who could read it themselves if they act together"),
+    };
+    match json {
+        true => {
+            let said = json!({
+                "asset": asset, "object": id.to_string(), "needed": needed, "keepers": total, "ownerHalf": own_half,
+            });
+            println!("{said}");
+        }
+        false => println!("{asset}\nsealed and spread; to read it takes {grade}"),
+    }
+    Ok(())
+}
+
+async fn grant(dir: &Path, data: &Data, asset: B256, allowed: Allowed, json: bool) -> Result<()> {
+    let (published, who) = (published(dir, asset)?, allowed.who);
+    let id = data.grant(&published, allowed).await?;
+    match json {
+        true => println!("{}", json!({ "grant": id, "asset": asset, "to": who })),
+        false => println!("{id}"),
+    }
+    Ok(())
+}
+
+async fn get(store: &Store, online: &Online, data: &Data, grant: B256, to: &Path, json: bool) -> Result<()> {
+    if to.symlink_metadata().is_ok() {
+        bail!("{} is there already", to.display());
+    }
+    let bar = progress("asking the keepers for the key");
+    let read = data.read(grant).await;
+    bar.finish_and_clear();
+    let (object, seal) = read.wrap_err("it cannot be read")?;
+    let bar = progress("bringing pieces");
+    let brought = online.bring(object, &|id| Ok(store.folder(id, &seal)?)).await;
+    bar.finish_and_clear();
+    let brought = brought?;
+    let manifest = store.manifest(object)?;
+    match manifest.kind {
+        Kind::Folder => store.get_folder(object, to, &seal, Bounds::default()),
+        Kind::File => store.get_to(object, to, &seal).map(drop),
+    }
+    .wrap_err_with(|| format!("it cannot be written to {}", to.display()))?;
+    online.forget(&brought)?;
+    match json {
+        true => println!("{}", json!({ "grant": grant, "object": object.to_string(), "to": to })),
+        false => println!("{}", to.display()),
+    }
+    Ok(())
+}
+
+async fn revoke(data: &Data, grant: B256, json: bool) -> Result<()> {
+    data.revoke(grant).await?;
+    match json {
+        true => println!("{}", json!({ "revoked": grant })),
+        false => println!("Revoked. Keepers release nothing more for it; what was read before cannot be taken back."),
+    }
+    Ok(())
+}
+
+/// What a node signed, for programs.
+fn receipt(deletions: &Deletions) -> Value {
+    match &deletions.receipts {
+        Ok(receipts) => {
+            let one = |receipt: &stoa_privacy::DeletionReceipt| {
+                let what = match receipt.deleted() {
+                    Deleted::Grant(id) => json!({ "grant": id.0 }),
+                    Deleted::Sharing(digest) => json!({ "sharing": digest }),
+                    Deleted::Asset => json!("asset"),
+                };
+                let bytes = alloy_primitives::hex::encode_prefixed(commonware_codec::Encode::encode(receipt));
+                json!({ "deleted": what, "block": receipt.seen().number, "receipt": bytes })
+            };
+            json!({ "node": deletions.node.to_string(), "receipts": receipts.iter().map(one).collect::<Vec<_>>() })
+        }
+        Err(why) => json!({ "node": deletions.node.to_string(), "silent": why }),
+    }
+}
+
+async fn erase(dir: &Path, online: &Online, data: &Data, account: &Wallet, asset: B256, json: bool) -> Result<()> {
+    let known = published(dir, asset).ok();
+    data.erase(asset).await?;
+    // From here on nobody opens the data any more who has not done so.
+    let file = place(dir, asset);
+    if known.is_some() {
+        let length = file.metadata()?.len();
+        fs::write(&file, vec![0; usize::try_from(length)?])?;
+        fs::remove_file(&file).wrap_err_with(|| format!("cannot remove {}", file.display()))?;
+    }
+    let (mut let_go, mut silent) = (0, Vec::new());
+    for object in known.iter().flat_map(|known| &known.objects) {
+        for (node, answer) in online.network.let_go(ObjectId(object.0)).await? {
+            match answer {
+                Ok(had) => let_go += usize::from(had),
+                Err(why) => silent.push(json!({ "node": node.to_string(), "why": why.to_string() })),
+            }
+        }
+    }
+    let record = Record::read(account.client(), asset, |_, _| ()).await?;
+    // Nodes see the block when they have followed it.
+    let mut deletions = data.deletions(asset).await?;
+    for _ in 0..20 {
+        let whole = |one: &stoa_privacy::DeletionReceipt| one.deleted() == Deleted::Asset;
+        let signed = |node: &&Deletions| node.receipts.as_ref().is_ok_and(|all| all.iter().any(whole));
+        let answered = deletions.iter().filter(|node| node.receipts.is_ok()).count();
+        if deletions.iter().filter(signed).count() >= record.keepers.len().min(answered) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        deletions = data.deletions(asset).await?;
+    }
+    let used: Vec<_> = record.users().into_iter().collect();
+    let signed = deletions.iter().filter(|node| node.receipts.as_ref().is_ok_and(|all| !all.is_empty())).count();
+    if json {
+        let said = json!({
+            "asset": asset,
+            "ownHalfDestroyed": known.is_some(),
+            "piecesLetGo": let_go,
+            "piecesSilent": silent,
+            "nodes": deletions.iter().map(receipt).collect::<Vec<_>>(),
+            "hadRead": used,
+        });
+        println!("{said}");
+        return Ok(());
+    }
+    println!("Erased: no grant of {asset} stands any more, and none can be made.");
+    match known {
+        Some(_) => println!(
+            "Your half of its key is destroyed on this machine. Copies and backups of the folder are yours to find."
+        ),
+        None => println!("This machine had no half of its key: destroy it where it was published."),
+    }
+    println!("{let_go} pieces were let go. {signed} nodes have signed that they deleted what they had.");
+    for node in deletions.iter().filter(|node| node.receipts.is_err()) {
+        println!("Node {} did not answer: what it has it may still have. Ask again with the same command.", node.node);
+    }
+    match used.is_empty() {
+        true => println!("Nobody had read it."),
+        false => {
+            println!("What cannot be taken back: these accounts had read it, and may have kept it:");
+            used.iter().for_each(|user| println!("  {user}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,483 @@
+//! What owners and readers do: share a key among keepers, grant, read, revoke, erase.
+//!
+//! ```text
+//! owner   prepare ──▶ seal, spread (the store) ──▶ register ──▶ grant ─ ─ ─▶ revoke, erase
+//! reader  announce ─────────────────────────────────────────▶ read: use, releases of t keepers, both halves, key
+//! ```
+
+use crate::{
+    abi::{
+        ADDRESS, CONSENT,
+        IConsent::{
+            IConsentErrors, Terms, Used, announceCall, announcementOfCall, assetOfCall, eraseCall, grantCall,
+            grantOfCall, keepersOfCall, nextGrantCall, registerCall, revokeCall, useGrantCall,
+        },
+        READ,
+    },
+    contract::asset_id,
+    keeper::{KEEPER, MOST_ANSWER, Request},
+    reading::Reading,
+    registry::Registry,
+};
+use alloy_primitives::{Address, B256};
+use alloy_sol_types::{SolCall, SolEvent as _};
+use commonware_codec::{Copying, DecodeExt as _, Encode as _, FixedSize as _};
+use commonware_cryptography::ed25519;
+use futures::future::join_all;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use stoa_base::NodeId;
+use stoa_client::{SendError, ViewError, Wallet, view};
+use stoa_net::{Connections, Denied, Endpoint, PeerAddress, read_answer};
+use stoa_privacy::{
+    Announcement, AssetId, CannotSeal, DataKey, Dealt, DeletionReceipt, Grant, GrantId, GrantedHalf, OwnerHalf, Reader,
+    ReaderKey, Refused, Release, Sharing, SharingError, WalletError, Wanted, deal,
+};
+use stoa_store::{KeySource, ObjectId, Sealed};
+use tokio::time::timeout;
+
+/// How long a keeper may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a keeper is asked again that may not have seen the newest block yet, and how long to wait in between.
+const TRIES: usize = 20;
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// By how many blocks the ledger of a keeper may be behind the reader's.
+const BEHIND: u64 = 600;
+
+/// Why something was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The ledger refuses it, or cannot be reached.
+    #[error("{}", said(.0))]
+    Chain(#[from] SendError),
+    /// The ledger cannot be asked, or says no.
+    #[error("{}", reason(.0))]
+    View(#[from] ViewError),
+    /// There are too few keepers.
+    #[error("{needed} keepers are wanted, and {there} are registered (`stoa node join --keeper` registers one)")]
+    Keepers {
+        /// How many were asked for.
+        needed: usize,
+        /// How many there are.
+        there: usize,
+    },
+    /// Too few keepers did what they were asked.
+    #[error("{what}: {done} of the {needed} keepers that it takes did it; {}", .failed.join("; "))]
+    TooFew {
+        /// What they were asked.
+        what: &'static str,
+        /// How many did.
+        done: usize,
+        /// How many it takes.
+        needed: usize,
+        /// What the others said.
+        failed: Vec<String>,
+    },
+    /// Somebody has announced no key that could be sealed to.
+    #[error("{0} has announced no key to seal to (`stoa data announce` does)")]
+    NotAnnounced(Address),
+    /// Nobody gives the owner's half for this grant.
+    #[error("no keeper has the owner's half of the key for this grant: the owner has to grant it again")]
+    NoHalf,
+    /// This machine is not the one that published it.
+    #[error("this machine has not the owner's half of the key of asset {0}: grant from where it was published")]
+    NotHere(B256),
+    /// The key cannot be shared or put together.
+    #[error(transparent)]
+    Sharing(#[from] SharingError),
+    /// A box does not open.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// Nothing can be sealed to this key.
+    #[error(transparent)]
+    CannotSeal(#[from] CannotSeal),
+    /// The wallet gives no reading key.
+    #[error(transparent)]
+    Wallet(#[from] WalletError),
+    /// The receipt says something else.
+    #[error("the ledger recorded something else than was asked")]
+    Receipt,
+}
+
+fn reason(error: &ViewError) -> String {
+    match error.reason::<IConsentErrors>() {
+        Some(reason) => format!("the ledger says no: {reason:?}"),
+        None => error.to_string(),
+    }
+}
+
+fn said(error: &SendError) -> String {
+    match error {
+        SendError::Refused(error) => reason(error),
+        error => error.to_string(),
+    }
+}
+
+type Result<T> = std::result::Result<T, DataError>;
+
+/// Somebody with a wallet, and the keepers.
+pub struct Data {
+    wallet: Wallet,
+    reading: Reading,
+    registry: Registry,
+    keepers: Connections,
+}
+
+/// What a person's machine keeps of an asset that was published from it. The half is sealed to the wallet's own reading key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Published {
+    /// The asset.
+    pub asset: B256,
+    /// What it was registered with.
+    pub salt: B256,
+    /// The sealed data, and what is in them if they are a folder.
+    pub objects: Vec<B256>,
+    /// The owner's half of the key, sealed; none if keepers alone release it.
+    pub half: Option<alloy_primitives::Bytes>,
+}
+
+/// An asset before its data are sealed.
+pub struct Prepared {
+    asset: B256,
+    salt: B256,
+    dealt: Dealt,
+    keepers: Vec<PeerAddress>,
+    half: Option<OwnerHalf>,
+}
+
+impl Prepared {
+    /// Its id.
+    pub const fn asset(&self) -> B256 {
+        self.asset
+    }
+
+    /// What its data are to be sealed with.
+    pub fn seal(&self) -> Sealed {
+        let asset = AssetId(self.asset);
+        let key = match &self.half {
+            Some(half) => DataKey::from_halves(half, &self.dealt.half, asset),
+            None => DataKey::from_keepers_only(&self.dealt.half, asset),
+        };
+        Sealed::new(key, KeySource::Asset(asset))
+    }
+}
+
+/// What an owner allows somebody to do, but for the sealed half of the key.
+#[derive(Clone, Debug)]
+pub struct Allowed {
+    /// The reader.
+    pub who: Address,
+    /// Term of the Data Privacy Vocabulary.
+    pub purpose: String,
+    /// Until when, in seconds since 1970; 0 for no end.
+    pub until: u64,
+    /// How often; 0 for any number of times.
+    pub limit: u32,
+}
+
+/// What a keeper or holder has deleted, or why it did not say.
+#[derive(Clone, Debug)]
+pub struct Deletions {
+    /// Which node.
+    pub node: NodeId,
+    /// Its signed receipts, checked.
+    pub receipts: std::result::Result<Vec<DeletionReceipt>, String>,
+}
+
+impl Data {
+    /// The wallet's owner, who asks keepers from this endpoint.
+    ///
+    /// # Errors
+    ///
+    /// If the wallet gives no reading key.
+    pub fn new(wallet: Wallet, registry: Registry, endpoint: &Endpoint) -> Result<Self> {
+        let reading = Reading::of(wallet.signer(), wallet.chain_id())?;
+        Ok(Self { wallet, reading, registry, keepers: Connections::new(endpoint, KEEPER) })
+    }
+
+    async fn view<C: SolCall>(&self, call: &C) -> Result<C::Return> {
+        Ok(view(self.wallet.client(), CONSENT, call).await?.0)
+    }
+
+    async fn ask(&self, keeper: &PeerAddress, request: &Request) -> std::result::Result<Vec<u8>, Denied> {
+        let request = request.to_bytes();
+        let asked = self.keepers.ask(keeper, &request, MOST_ANSWER);
+        match timeout(PATIENCE, asked).await {
+            Ok(Ok(answer)) => read_answer(&answer).map(<[u8]>::to_vec),
+            Ok(Err(error)) => Err(Denied::Gone(format!("{error:#}"))),
+            Err(_) => Err(Denied::Gone("it does not answer".into())),
+        }
+    }
+
+    /// Asks a keeper that may have to see a block first.
+    async fn ask_patiently(&self, keeper: &PeerAddress, request: &Request) -> std::result::Result<Vec<u8>, String> {
+        let mut outcome = self.ask(keeper, request).await;
+        for _ in 0..TRIES {
+            if !matches!(outcome, Err(Denied::Refused(_))) {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+            outcome = self.ask(keeper, request).await;
+        }
+        outcome.map_err(|why| format!("{}: {why}", keeper.node()))
+    }
+
+    /// Announces the wallet's reading key, if that was not done before.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger refuses.
+    pub async fn announce(&self) -> Result<bool> {
+        let announcement = self.reading.announcement.encode().to_vec();
+        let there = self.view(&announcementOfCall { wallet: self.wallet.address() }).await?;
+        if there[..] == announcement[..] {
+            return Ok(false);
+        }
+        self.wallet.call(CONSENT, &announceCall { announcement: announcement.into() }).await?;
+        Ok(true)
+    }
+
+    /// Draws the key of a new asset and shares it among `total` keepers, chosen at random, `needed` of which release it. With
+    /// `own_half` the owner's half is needed as well.
+    ///
+    /// # Errors
+    ///
+    /// If there are too few keepers.
+    pub async fn prepare(&self, needed: usize, total: usize, own_half: bool) -> Result<Prepared> {
+        let mut keepers: Vec<_> = self.registry.keepers().await?;
+        if keepers.len() < total {
+            return Err(DataError::Keepers { needed: total, there: keepers.len() });
+        }
+        let mut rng = rand::rng();
+        rand::seq::SliceRandom::shuffle(&mut keepers[..], &mut rng);
+        // Those of one domain fail, or act together: as many domains as there are first.
+        let mut seen = std::collections::BTreeSet::new();
+        let (mut apart, rest): (Vec<_>, Vec<_>) =
+            keepers.into_iter().partition(|keeper| seen.insert(keeper.domain.clone().0));
+        apart.extend(rest);
+        let keepers: Vec<_> = apart.into_iter().take(total).map(|member| member.address).collect();
+        let public = |keeper: &PeerAddress| ed25519::PublicKey::decode(Copying(&keeper.node().0[..])).ok();
+        let public: Vec<_> = keepers.iter().filter_map(public).collect();
+        let salt = B256::from(rand::random::<[u8; 32]>());
+        let asset = asset_id(self.wallet.chain_id(), self.wallet.address(), salt);
+        let dealt = deal(AssetId(asset), needed, public, &mut rng)?;
+        let half = own_half.then(|| OwnerHalf::generate(&mut rng));
+        Ok(Prepared { asset, salt, dealt, keepers, half })
+    }
+
+    /// Registers an asset whose data are sealed and spread, and gives the keepers their shares.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger refuses, or fewer keepers take their share than are needed.
+    pub async fn register(&self, prepared: Prepared, objects: &[ObjectId]) -> Result<Published> {
+        let Prepared { asset, salt, dealt, keepers, half } = prepared;
+        let (object, needed) = (objects.first().copied().unwrap_or(ObjectId([0; 32])), dealt.sharing.threshold());
+        let call = registerCall {
+            salt,
+            object: object.0.into(),
+            sharing: dealt.sharing.digest(),
+            needed: needed.required(),
+            keepers: keepers.iter().map(|keeper| keeper.node().into()).collect(),
+            ownerHalf: half.is_some(),
+        };
+        self.wallet.call(CONSENT, &call).await?;
+        let mut deposits = Vec::new();
+        for share in &dealt.shares {
+            let sealed = dealt.sharing.seal(share, &mut rand::rng())?;
+            deposits.push(Request::Share(dealt.sharing.clone(), sealed));
+        }
+        let each = keepers.iter().zip(&deposits).map(|(keeper, deposit)| self.ask_patiently(keeper, deposit));
+        enough("keeping a share of the key", join_all(each).await, needed.required().into())?;
+        let half = match &half {
+            Some(half) => Some(self.own(asset, half)?),
+            None => None,
+        };
+        Ok(Published { asset, salt, objects: objects.iter().map(|object| object.0.into()).collect(), half })
+    }
+
+    /// The owner's half, sealed to the owner.
+    fn own(&self, asset: B256, half: &OwnerHalf) -> Result<alloy_primitives::Bytes> {
+        let nobody = GrantId(B256::ZERO);
+        let sealed = GrantedHalf::seal(AssetId(asset), nobody, &self.reading.key, half, &mut rand::rng())?;
+        Ok(sealed.encode().to_vec().into())
+    }
+
+    async fn keepers_of(&self, asset: B256) -> Result<Vec<PeerAddress>> {
+        let keepers = self.view(&keepersOfCall { asset }).await?;
+        let nodes = self.registry.nodes().await?;
+        let address = |key: &B256| {
+            let node = nodes.iter().find(|node| node.key == *key)?;
+            PeerAddress::new((*key).into(), &node.host).ok()
+        };
+        Ok(keepers.iter().filter_map(address).collect())
+    }
+
+    /// Lets somebody read an asset, and gives the keepers his half of the key. The grant's id.
+    ///
+    /// # Errors
+    ///
+    /// If he has announced no key, the ledger refuses, or the keepers do not take the half.
+    pub async fn grant(&self, published: &Published, allowed: Allowed) -> Result<B256> {
+        let (asset, who) = (published.asset, allowed.who);
+        let half = match &published.half {
+            Some(half) => {
+                let sealed = GrantedHalf::decode(Copying(&half[..])).map_err(|_| DataError::NotHere(asset))?;
+                let half = sealed.open(&sealed.grant.clone(), &self.reading.secret)?;
+                let id = GrantId(self.view(&nextGrantCall { asset }).await?);
+                let reader = self.reader(who).await?;
+                Some(GrantedHalf::seal(AssetId(asset), id, &reader, &half, &mut rand::rng())?)
+            }
+            None => None,
+        };
+        let terms = Terms {
+            kind: ADDRESS,
+            who,
+            credential: B256::ZERO,
+            purpose: allowed.purpose,
+            uses: READ,
+            algorithm: B256::ZERO,
+            until: allowed.until,
+            limit: allowed.limit,
+            half: half.as_ref().map_or(B256::ZERO, GrantedHalf::hash),
+        };
+        let expected = self.view(&nextGrantCall { asset }).await?;
+        self.wallet.call(CONSENT, &grantCall { asset, terms }).await?;
+        if let Some(half) = half {
+            let keepers = self.keepers_of(asset).await?;
+            let deposit = Request::Half(half);
+            let each = keepers.iter().map(|keeper| self.ask_patiently(keeper, &deposit));
+            enough("keeping the reader's half of the key", join_all(each).await, 1)?;
+        }
+        Ok(expected)
+    }
+
+    async fn reader(&self, who: Address) -> Result<ReaderKey> {
+        let announcement = self.view(&announcementOfCall { wallet: who }).await?;
+        let announced = Announcement::decode(Copying(&announcement[..])).ok();
+        let key = announced.and_then(|announced| announced.verify(self.wallet.chain_id()).ok());
+        key.filter(|key| key.reader() == Reader::Wallet(who)).ok_or(DataError::NotAnnounced(who))
+    }
+
+    /// Uses a grant, and puts the key together from what keepers release. What the data are, and what opens them.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger or too many keepers refuse.
+    pub async fn read(&self, grant: B256) -> Result<(ObjectId, Sealed)> {
+        let asset = self.view(&grantOfCall { grant }).await?.asset;
+        let is = self.view(&assetOfCall { asset }).await?;
+        let receipt = self.wallet.call(CONSENT, &useGrantCall { grant, kind: READ, algorithm: B256::ZERO }).await?;
+        let used = receipt.inner.logs().iter().filter(|log| log.address() == CONSENT);
+        let used = used.filter_map(|log| Used::decode_log(&log.inner).ok()).find(|used| used.grant == grant);
+        let id = used.ok_or(DataError::Receipt)?.r#use;
+        let not_before = receipt.block_number.unwrap_or(0).saturating_sub(BEHIND);
+
+        let keepers = self.keepers_of(asset).await?;
+        let how = Request::Sharing(asset);
+        let sharings = join_all(keepers.iter().map(|keeper| self.ask_patiently(keeper, &how))).await;
+        let sharing = sharings.iter().flatten().find_map(|bytes| {
+            let sharing = Sharing::decode(Copying(&bytes[..])).ok()?;
+            (sharing.digest() == is.sharing && sharing.asset().0 == asset).then_some(sharing)
+        });
+        let needed = usize::from(is.needed);
+        let Some(sharing) = sharing else {
+            let failed = sharings.into_iter().filter_map(std::result::Result::err).collect();
+            return Err(DataError::TooFew { what: "saying how the key is shared", done: 0, needed: 1, failed });
+        };
+
+        let granted = Grant { asset: AssetId(asset), id: GrantId(grant), reader: self.reading.key.reader() };
+        let wanted = Wanted { grant: &granted, sharing: &sharing, not_before };
+        let release = async |keeper: &PeerAddress| {
+            let bytes = self.ask_patiently(keeper, &Request::Release(id)).await?;
+            let opened = Release::decode(Copying(&bytes[..])).map_err(|error| error.to_string());
+            let opened = opened.and_then(|release| {
+                if *release.claim().keeper.as_ref() != keeper.node().0 {
+                    return Err("it is signed by another keeper".into());
+                }
+                release.open(&wanted, &self.reading.secret).map_err(|error| error.to_string())
+            });
+            opened.map_err(|why| format!("{}: {why}", keeper.node()))
+        };
+        let releases = join_all(keepers.iter().map(release)).await;
+        let shares = enough("releasing a share of the key", releases, needed)?;
+        let keepers_half = sharing.combine(&shares)?;
+        let key = match is.ownerHalf {
+            false => DataKey::from_keepers_only(&keepers_half, AssetId(asset)),
+            true => {
+                let mut own = None;
+                for keeper in &keepers {
+                    let half = self.ask(keeper, &Request::HalfOf(grant)).await.ok();
+                    let half = half.and_then(|bytes| GrantedHalf::decode(Copying(&bytes[..])).ok());
+                    own = half.and_then(|half| half.open(&granted, &self.reading.secret).ok());
+                    if own.is_some() {
+                        break;
+                    }
+                }
+                DataKey::from_halves(&own.ok_or(DataError::NoHalf)?, &keepers_half, AssetId(asset))
+            }
+        };
+        Ok((ObjectId(is.object.0), Sealed::new(key, KeySource::Asset(AssetId(asset)))))
+    }
+
+    /// Ends a grant.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger refuses.
+    pub async fn revoke(&self, grant: B256) -> Result<()> {
+        Ok(self.wallet.call(CONSENT, &revokeCall { grant }).await.map(drop)?)
+    }
+
+    /// Ends an asset and all its grants.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger refuses.
+    pub async fn erase(&self, asset: B256) -> Result<()> {
+        // Whoever asks again wants the receipts that were missing.
+        if self.view(&assetOfCall { asset }).await?.erased > 0 {
+            return Ok(());
+        }
+        Ok(self.wallet.call(CONSENT, &eraseCall { asset }).await.map(drop)?)
+    }
+
+    /// What all nodes have signed that they deleted of an asset: its keepers, and whoever kept pieces.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be asked.
+    pub async fn deletions(&self, asset: B256) -> Result<Vec<Deletions>> {
+        let nodes = self.registry.nodes().await?;
+        let address = |node: &stoa_contract::nodes::INodes::Node| PeerAddress::new(node.key.into(), &node.host).ok();
+        let nodes: Vec<_> = nodes.iter().filter(|node| node.roles > 0).filter_map(address).collect();
+        let ask = async |node: &PeerAddress| {
+            let receipts = self.ask(node, &Request::Receipts(asset)).await.map_err(|why| why.to_string());
+            let receipts = receipts.and_then(|bytes| {
+                let all = bytes.chunks(DeletionReceipt::SIZE).map(|bytes| {
+                    let receipt = DeletionReceipt::decode(Copying(bytes)).ok()?;
+                    let own = *receipt.keeper().as_ref() == node.node().0 && receipt.asset().0 == asset;
+                    (own && receipt.verify().is_ok()).then_some(receipt)
+                });
+                all.collect::<Option<Vec<_>>>().ok_or_else(|| "its receipts are none".to_owned())
+            });
+            Deletions { node: node.node(), receipts }
+        };
+        Ok(join_all(nodes.iter().map(ask)).await)
+    }
+}
+
+/// What came, if as many did it as are needed.
+fn enough<T>(what: &'static str, outcomes: Vec<std::result::Result<T, String>>, needed: usize) -> Result<Vec<T>> {
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
+    for outcome in outcomes {
+        match outcome {
+            Ok(value) => done.push(value),
+            Err(why) => failed.push(why),
+        }
+    }
+    if done.len() < needed { Err(DataError::TooFew { what, done: done.len(), needed, failed }) } else { Ok(done) }
+}

@@ -1,0 +1,295 @@
+//! What a node does as a keeper: it keeps shares of keys, and releases them while its own copy of the ledger says that it may.
+//!
+//! Before a share or half is kept, and before each release, the ledger is asked, at its newest block: is this the sharing
+//! that the owner registered; does the grant of this use stand. A release names that block and is signed, so that who
+//! releases after a revocation has proven it against himself. What the ledger has ended is deleted when the node next looks,
+//! at an interval and whenever somebody asks for receipts, and the deletion is signed as well. A grant whose half a node has
+//! deleted it serves no more, whatever the ledger says then.
+
+mod shelf;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use wire::{KEEPER, MOST_ANSWER, Request};
+
+use crate::abi::{
+    CONSENT,
+    IConsent::{IConsentErrors, announcementOfCall, assetOfCall, checkUseCall, grantOfCall},
+    READ,
+};
+use alloy_primitives::B256;
+use alloy_sol_types::SolCall;
+use commonware_codec::{Copying, DecodeExt as _, Encode as _, FixedSize as _};
+use commonware_cryptography::ed25519;
+use futures::{FutureExt as _, future::BoxFuture};
+use parking_lot::Mutex;
+use shelf::{Kind, Shelf};
+use std::{path::Path, sync::Arc};
+use stoa_base::NodeId;
+use stoa_client::{At, Chain, ViewError, view};
+use stoa_net::{Denied, Service, answer};
+use stoa_privacy::{
+    Announcement, AssetId, Deleted, DeletionReceipt, Grant, GrantId, GrantedHalf, Reader, Release, SealedSecret, Seen,
+    Sharing,
+};
+use stoa_store::{ObjectId, Root, Store};
+
+/// Halves that are kept for one asset at most: one for each of its readers.
+const MOST_HALVES: usize = 10_000;
+
+/// A keeper.
+pub struct Keeper {
+    key: ed25519::PrivateKey,
+    chain_id: u64,
+    chain: Arc<dyn Chain>,
+    shelf: Shelf,
+    /// Pieces of an asset's data go with it when it is erased.
+    store: Option<Store>,
+    /// Held while something on the shelf changes.
+    changing: Mutex<()>,
+}
+
+type Outcome<T> = Result<T, Denied>;
+
+fn refused<T>(why: impl Into<String>) -> Outcome<T> {
+    Err(Denied::Refused(why.into()))
+}
+
+/// The disk's troubles are this node's own business.
+fn disk(error: std::io::Error) -> Denied {
+    tracing::error!(%error, "a keeper's folder cannot be read or written");
+    Denied::Refused("the keeper's disk refuses; ask later".into())
+}
+
+impl Keeper {
+    /// Opens a keeper's folder. `chain` is the node's own copy of the ledger, `store` where it keeps pieces for others.
+    ///
+    /// # Errors
+    ///
+    /// If the folder cannot be made.
+    pub fn open(
+        folder: &Path,
+        key: ed25519::PrivateKey,
+        chain_id: u64,
+        chain: Arc<dyn Chain>,
+        store: Option<Store>,
+    ) -> std::io::Result<Self> {
+        Ok(Self { key, chain_id, chain, shelf: Shelf::open(folder)?, store, changing: Mutex::default() })
+    }
+
+    async fn asks<C: SolCall>(&self, call: &C) -> Outcome<(C::Return, At)> {
+        view(&*self.chain, CONSENT, call).await.map_err(|error| match &error {
+            ViewError::Reverted(_) => match error.reason::<IConsentErrors>() {
+                Some(reason) => Denied::Refused(format!("the ledger says no: {reason:?}")),
+                None => Denied::Refused("the ledger says no".into()),
+            },
+            _ => {
+                tracing::error!(%error, "a keeper cannot read its own ledger");
+                Denied::Refused("the keeper's ledger cannot be read; ask later".into())
+            }
+        })
+    }
+
+    async fn handle(&self, request: Request) -> Outcome<Vec<u8>> {
+        match request {
+            Request::Share(sharing, share) => self.keep_share(&sharing, &share).await.map(|()| Vec::new()),
+            Request::Half(half) => self.keep_half(&half).await.map(|()| Vec::new()),
+            Request::Sharing(asset) => {
+                let (sharing, _) = self.share(asset)?.ok_or(Denied::NotHere)?;
+                Ok(sharing.encode().to_vec())
+            }
+            Request::HalfOf(grant) => {
+                let (is, _) = self.asks(&grantOfCall { grant }).await?;
+                self.shelf.half(is.asset, grant).map_err(disk)?.ok_or(Denied::NotHere)
+            }
+            Request::Release(id) => self.release(id).await,
+            Request::Receipts(asset) => self.receipts(asset).await,
+        }
+    }
+
+    /// The sharing of an asset, and the node's share as it came.
+    fn share(&self, asset: B256) -> Outcome<Option<(Sharing, SealedSecret)>> {
+        let Some(bytes) = self.shelf.get(asset, Kind::Share).map_err(disk)? else { return Ok(None) };
+        let damaged = || disk(std::io::Error::other(format!("the share of asset {asset} is damaged")));
+        let split = bytes.len().checked_sub(SealedSecret::SIZE).ok_or_else(damaged)?;
+        let (sharing, share) = bytes.split_at(split);
+        let sharing = Sharing::decode(Copying(sharing)).map_err(|_| damaged())?;
+        Ok(Some((sharing, SealedSecret::decode(Copying(share)).map_err(|_| damaged())?)))
+    }
+
+    async fn keep_share(&self, sharing: &Sharing, share: &SealedSecret) -> Outcome<()> {
+        let asset = sharing.asset().0;
+        let (is, _) = self.asks(&assetOfCall { asset }).await?;
+        if is.erased > 0 {
+            return refused("the asset was erased");
+        }
+        if is.sharing != sharing.digest() {
+            return refused("the ledger names another sharing of this asset");
+        }
+        if let Err(error) = sharing.open(share, &self.key) {
+            return refused(error.to_string());
+        }
+        let _changing = self.changing.lock();
+        let bytes = [&sharing.encode()[..], share.as_bytes()].concat();
+        self.shelf.put(asset, Kind::Share, &bytes).map_err(disk)
+    }
+
+    async fn keep_half(&self, half: &GrantedHalf) -> Outcome<()> {
+        let (asset, grant) = (half.grant.asset.0, half.grant.id.0);
+        let (is, _) = self.asks(&grantOfCall { grant }).await?;
+        if is.revoked > 0 {
+            return refused("the grant was revoked");
+        }
+        if is.asset != asset || is.terms.half != half.hash() {
+            return refused("the ledger names another half for this grant");
+        }
+        let _changing = self.changing.lock();
+        if self.shelf.get(asset, Kind::Share).map_err(disk)?.is_none() {
+            return refused("this node keeps no share of the asset");
+        }
+        if self.shelf.halves(asset).map_err(disk)?.len() >= MOST_HALVES {
+            return refused("the asset has too many grants here");
+        }
+        self.shelf.put_half(asset, grant, &half.encode()).map_err(disk)
+    }
+
+    /// The node's share, sealed to the reader of a use whose grant stands now.
+    async fn release(&self, id: B256) -> Outcome<Vec<u8>> {
+        let (used, at) = self.asks(&checkUseCall { id }).await?;
+        if used.kind != READ {
+            return refused("the grant is for computing where the data are: the key goes to no reader");
+        }
+        let (sharing, share) = self.share(used.asset)?.ok_or(Denied::NotHere)?;
+        let (is, _) = self.asks(&assetOfCall { asset: used.asset }).await?;
+        if is.sharing != sharing.digest() {
+            return refused("the key has moved to other keepers");
+        }
+        if self.has_deleted(used.asset, used.grant)? {
+            return refused("this keeper has deleted what it had for this grant");
+        }
+        let (announcement, _) = self.asks(&announcementOfCall { wallet: used.user }).await?;
+        let announced = Announcement::decode(Copying(&announcement[..])).ok();
+        let reader = announced.and_then(|announced| announced.verify(self.chain_id).ok());
+        let Some(reader) = reader.filter(|reader| reader.reader() == Reader::Wallet(used.user)) else {
+            return refused(format!("{} has announced no key to seal to", used.user));
+        };
+        let share = sharing.open(&share, &self.key).map_err(|error| Denied::Refused(error.to_string()))?;
+        let grant = Grant { asset: AssetId(used.asset), id: GrantId(used.grant), reader: reader.reader() };
+        let release = Release::new(&self.key, &sharing, &share, &grant, &reader, seen(at), &mut rand::rng());
+        release.map(|release| release.encode().to_vec()).map_err(|error| Denied::Refused(error.to_string()))
+    }
+
+    fn has_deleted(&self, asset: B256, grant: B256) -> Outcome<bool> {
+        let ends = |receipt: &DeletionReceipt| match receipt.deleted() {
+            Deleted::Grant(id) => id.0 == grant,
+            Deleted::Asset => true,
+            Deleted::Sharing(_) => false,
+        };
+        Ok(self.signed(asset)?.iter().any(ends))
+    }
+
+    /// What this node has signed that it deleted.
+    fn signed(&self, asset: B256) -> Outcome<Vec<DeletionReceipt>> {
+        let bytes = self.shelf.get(asset, Kind::Receipts).map_err(disk)?.unwrap_or_default();
+        let receipts = bytes.chunks_exact(DeletionReceipt::SIZE).map(|bytes| DeletionReceipt::decode(Copying(bytes)));
+        receipts.collect::<Result<_, _>>().map_err(|error| disk(std::io::Error::other(error)))
+    }
+
+    async fn receipts(&self, asset: B256) -> Outcome<Vec<u8>> {
+        self.sweep(asset).await?;
+        let receipts = self.signed(asset)?;
+        let newest = &receipts[receipts.len().saturating_sub(MOST_ANSWER / DeletionReceipt::SIZE - 1)..];
+        Ok(newest.iter().flat_map(|receipt| receipt.encode().to_vec()).collect())
+    }
+
+    /// Deletes what the ledger has ended of an asset, and signs that.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger or the disk cannot be read.
+    pub async fn sweep(&self, asset: B256) -> Result<(), Denied> {
+        let (is, at) = self.asks(&assetOfCall { asset }).await?;
+        let mut ended = Vec::new();
+        for grant in self.shelf.halves(asset).map_err(disk)? {
+            if self.asks(&grantOfCall { grant }).await?.0.revoked > 0 {
+                ended.push(grant);
+            }
+        }
+        let _changing = self.changing.lock();
+        let mut deleted = Vec::new();
+        for grant in ended {
+            if self.shelf.remove_half(asset, grant).map_err(disk)? {
+                deleted.push(Deleted::Grant(GrantId(grant)));
+            }
+        }
+        match self.share(asset)? {
+            Some(_) if is.erased > 0 => {
+                self.shelf.remove(asset, Kind::Share).map_err(disk)?;
+                deleted.push(Deleted::Asset);
+            }
+            Some((sharing, _)) if is.sharing != sharing.digest() => {
+                self.shelf.remove(asset, Kind::Share).map_err(disk)?;
+                deleted.push(Deleted::Sharing(sharing.digest()));
+            }
+            _ => {}
+        }
+        if is.erased > 0 && self.drop_pieces(ObjectId(is.object.0))? && !deleted.contains(&Deleted::Asset) {
+            deleted.push(Deleted::Asset);
+        }
+        if deleted.is_empty() {
+            return Ok(());
+        }
+        let mut bytes = self.shelf.get(asset, Kind::Receipts).map_err(disk)?.unwrap_or_default();
+        for deleted in deleted {
+            bytes.extend(DeletionReceipt::new(&self.key, AssetId(asset), deleted, seen(at)).encode());
+        }
+        self.shelf.put(asset, Kind::Receipts, &bytes).map_err(disk)
+    }
+
+    /// Keeps pieces of an object no longer, for whomever; whether there were any.
+    fn drop_pieces(&self, object: ObjectId) -> Outcome<bool> {
+        let Some(store) = &self.store else { return Ok(false) };
+        let failed = |error: stoa_store::Error| disk(std::io::Error::other(error));
+        let roots: Vec<Root> = store
+            .roots()
+            .filter_map(|root| root.map(|(root, _)| (root.object == object).then_some(root)).transpose())
+            .collect::<Result<_, _>>()
+            .map_err(failed)?;
+        for root in &roots {
+            store.release(*root).map_err(failed)?;
+        }
+        Ok(!roots.is_empty())
+    }
+
+    /// Looks at everything that is kept, as [`sweep`](Self::sweep) does at one asset.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger or the disk cannot be read.
+    pub async fn sweep_all(&self) -> Result<(), Denied> {
+        for asset in self.shelf.assets().map_err(disk)? {
+            self.sweep(asset).await?;
+        }
+        Ok(())
+    }
+}
+
+fn seen(at: At) -> Seen {
+    Seen { number: at.number, hash: at.hash }
+}
+
+impl Service for Keeper {
+    const MOST_REQUEST: usize = wire::MOST_REQUEST;
+
+    fn answer(&self, _: NodeId, request: Vec<u8>) -> BoxFuture<'_, Vec<u8>> {
+        async move {
+            let handled = match Request::from_bytes(&request) {
+                Ok(request) => self.handle(request).await,
+                Err(error) => refused(format!("the request is none: {error}")),
+            };
+            answer(handled)
+        }
+        .boxed()
+    }
+}

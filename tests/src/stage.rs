@@ -1,0 +1,164 @@
+//! A network whose nodes keep things for others, and people who use them from the command line.
+
+use crate::{Network, Node, variable};
+use eyre::{ContextCompat as _, Result, WrapErr as _, ensure, eyre};
+use serde_json::Value;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// Longer than anything takes on a busy machine.
+pub const LONG: Duration = Duration::from_secs(120);
+
+/// A network of one validator, nodes that follow it and keep things, and people's folders.
+pub struct Stage {
+    /// Where people's files are.
+    pub folder: TempDir,
+    /// The validator.
+    pub chain: Node,
+    /// The nodes that keep things.
+    pub keepers: Vec<Node>,
+    /// How many there have been.
+    started: usize,
+}
+
+/// A command of the program that prints one object.
+///
+/// # Errors
+///
+/// If xtask did not say where the program is.
+pub fn stoa(folder: &Path, words: &[&str]) -> Result<Command> {
+    let mut command = Command::new(variable("STOA_BIN")?);
+    command.current_dir(folder).arg("--json").args(words).stdin(Stdio::null());
+    Ok(command)
+}
+
+impl Stage {
+    /// A network with so many nodes that keep things.
+    ///
+    /// # Errors
+    ///
+    /// If that fails.
+    pub fn new(keepers: usize) -> Result<Self> {
+        let (folder, chain) = (tempfile::tempdir()?, Node::start(Network::Up)?);
+        fs::write(folder.path().join("passphrase"), "correct horse")?;
+        let mut stage = Self { folder, chain, keepers: Vec::new(), started: 0 };
+        (0..keepers).try_for_each(|_| stage.add())?;
+        Ok(stage)
+    }
+
+    /// Where a file of this name is.
+    pub fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs a command with one of the development accounts, and returns the object that it printed.
+    ///
+    /// # Errors
+    ///
+    /// If that fails.
+    pub fn run(&self, account: usize, words: &[&str]) -> Result<Value> {
+        let said = self.attempt(account, words)?;
+        said.map_err(|why| eyre!("{words:?}: {why}"))
+    }
+
+    /// As [`run`](Self::run), or what the command complained of.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started, or prints no object.
+    pub fn attempt(&self, account: usize, words: &[&str]) -> Result<std::result::Result<Value, String>> {
+        let mut command = stoa(self.folder.path(), words)?;
+        let output = command.args(["--http", self.chain.http(), "--account", &account.to_string()]).output()?;
+        let (said, errors) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
+        match output.status.success() {
+            true => serde_json::from_str(&said).map(Ok).wrap_err_with(|| format!("{words:?}: {said}")),
+            false => Ok(Err(said + &errors)),
+        }
+    }
+
+    /// Starts one more node that keeps things, and registers it, as a failure domain of its own, and as a keeper.
+    ///
+    /// # Errors
+    ///
+    /// If that fails.
+    pub fn add(&mut self) -> Result<()> {
+        let name = format!("node-{}.key", self.started);
+        let key = ["node", "key", "--file", &name, "--passphrase-file", "passphrase"];
+        ensure!(stoa(self.folder.path(), &key)?.output()?.status.success(), "no key");
+        let (key, passphrase) = (self.at(&name), self.at("passphrase"));
+        let options = ["--listen", "127.0.0.1:0", "--store-gib", "1", "--repair-after", "4"];
+        let files =
+            ["--key", &key.to_string_lossy(), "--passphrase-file", &passphrase.to_string_lossy()].map(String::from);
+        let options: Vec<_> = options.into_iter().chain(files.iter().map(String::as_str)).collect();
+        let peers = [self.chain.announced("followAt")?.to_owned()];
+        let node = Node::follow(self.chain.announced("networkKey")?, &peers, &options)?;
+        let address = node.announced("followAt")?;
+        let (_, host) = address.split_once('@').wrap_err("an address")?;
+        let join = [
+            "node",
+            "join",
+            "--key",
+            &name,
+            "--key-passphrase-file",
+            "passphrase",
+            "--host",
+            host,
+            "--gib",
+            "1",
+            "--keeper",
+        ];
+        self.run(self.started % 10, &join)?;
+        self.keepers.push(node);
+        self.started += 1;
+        Ok(())
+    }
+
+    /// Kills some of the nodes with -9; they are not started again.
+    pub fn kill(&mut self, count: usize) {
+        drop(self.keepers.drain(..count));
+    }
+}
+
+/// Waits for a process; whether it went well.
+///
+/// # Errors
+///
+/// If the system does not tell.
+pub fn wait(mut child: Child) -> Result<bool> {
+    let until = Instant::now() + LONG;
+    while Instant::now() < until {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status.success());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    child.kill()?;
+    Ok(false)
+}
+
+/// The bytes of the blobs that a node keeps.
+///
+/// # Errors
+///
+/// If they cannot be read.
+pub fn held(node: &Node) -> Result<Vec<u8>> {
+    let (mut bytes, mut folders) = (Vec::new(), vec![node.chain_folder().join("store/blobs")]);
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(folder) else { continue };
+        for entry in entries {
+            let path = entry?.path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false if path.extension().is_none() => bytes.extend(fs::read(path)?),
+                false => {}
+            }
+        }
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,87 @@
+//! Data that only those read whom their owner allows: owner, readers and keepers as processes.
+
+use eyre::{ContextCompat as _, Result, ensure};
+use std::fs;
+use stoa_tests::stage::Stage;
+
+const ALICE: usize = 7;
+const BOB: usize = 8;
+const CAROL: usize = 9;
+
+#[test]
+fn a_reader_reads_until_the_grant_is_revoked_and_an_erased_asset_is_gone() -> Result<()> {
+    let mut stage = Stage::new(5)?;
+    let content: Vec<_> = (0..3_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+    fs::create_dir(stage.at("patients"))?;
+    fs::write(stage.at("patients").join("rows"), &content)?;
+    fs::write(stage.at("patients").join("licence"), "CC BY 4.0")?;
+    let data = |account: usize, words: &[&str]| -> Result<std::result::Result<serde_json::Value, String>> {
+        let dir = ["alice", "bob", "carol"][account - ALICE];
+        stage.attempt(account, &[&["data", "--dir", dir], words].concat())
+    };
+    let done = |account: usize, words: &[&str]| data(account, words)?.map_err(eyre::Report::msg);
+
+    let asset = done(ALICE, &["publish", "patients", "--keepers", "3/5"])?;
+    let asset = asset["asset"].as_str().wrap_err("an asset")?.to_owned();
+    // Who has announced no key cannot be granted anything.
+    let nobody = "0x00000000000000000000000000000000000000b0";
+    let early = data(ALICE, &["grant", &asset, "--to", nobody])?.err().wrap_err("it was granted")?;
+    ensure!(early.contains("announced no key"), "{early}");
+    let (bob, carol) = (done(BOB, &["announce"])?, done(CAROL, &["announce"])?);
+    ensure!(bob["new"] == true && done(BOB, &["announce"])?["new"] == false);
+    let [bob, carol] = [&bob, &carol].map(|said| said["address"].as_str().unwrap_or_default().to_owned());
+    let grant = |to: &str| -> Result<String> {
+        let made = done(ALICE, &["grant", &asset, "--to", to, "--purpose", "ScientificResearch", "--days", "30"])?;
+        Ok(made["grant"].as_str().wrap_err("a grant")?.to_owned())
+    };
+    let (first, second) = (grant(&bob)?, grant(&carol)?);
+
+    // The owner is not there; the reader is.
+    fs::rename(stage.at("alice"), stage.at("away"))?;
+    done(BOB, &["get", &first, "--to", "copy"])?;
+    ensure!(fs::read(stage.at("copy").join("rows"))? == content);
+    ensure!(fs::read(stage.at("copy").join("licence"))? == b"CC BY 4.0");
+    let other = data(CAROL, &["get", &first, "--to", "stolen"])?.err().wrap_err("it was read")?;
+    ensure!(other.contains("ConsentNotGranted") && !stage.at("stolen").exists(), "{other}");
+    fs::rename(stage.at("away"), stage.at("alice"))?;
+
+    // Revoked: the ledger refuses the use, and keepers the release.
+    done(ALICE, &["revoke", &first])?;
+    let late = data(BOB, &["get", &first, "--to", "again"])?.err().wrap_err("it was read")?;
+    ensure!(late.contains("ConsentRevoked") && !stage.at("again").exists(), "{late}");
+
+    // Two of five keepers die: three suffice for the other grant.
+    stage.kill(2);
+    let stage = &stage;
+    let data = |account: usize, words: &[&str]| -> Result<std::result::Result<serde_json::Value, String>> {
+        let dir = ["alice", "bob", "carol"][account - ALICE];
+        stage.attempt(account, &[&["data", "--dir", dir], words].concat())
+    };
+    let done = |account: usize, words: &[&str]| data(account, words)?.map_err(eyre::Report::msg);
+    done(CAROL, &["get", &second, "--to", "hers"])?;
+    ensure!(fs::read(stage.at("hers").join("rows"))? == content);
+
+    // Erased: the owner's half is gone, the nodes that answer have signed, and the report says who had read.
+    let report = done(ALICE, &["erase", &asset])?;
+    ensure!(report["ownHalfDestroyed"] == true, "{report}");
+    let nodes = report["nodes"].as_array().wrap_err("nodes")?;
+    let erased = |node: &&serde_json::Value| {
+        node["receipts"].as_array().is_some_and(|all| all.iter().any(|receipt| receipt["deleted"] == "asset"))
+    };
+    ensure!(nodes.iter().filter(erased).count() == 3, "{report}");
+    ensure!(nodes.iter().filter(|node| node["silent"].is_string()).count() == 2, "{report}");
+    let revoked = |node: &serde_json::Value| {
+        let all = node["receipts"].as_array().cloned().unwrap_or_default();
+        all.iter().any(|receipt| receipt["deleted"]["grant"] == first)
+    };
+    ensure!(nodes.iter().filter(|node| revoked(node)).count() == 3, "{report}");
+    ensure!(report["hadRead"].as_array().map(Vec::len) == Some(2), "{report}");
+    ensure!(fs::read_dir(stage.at("alice").join("assets"))?.next().is_none(), "the owner's half is still there");
+    let gone = data(CAROL, &["get", &second, "--to", "more"])?.err().wrap_err("it was read")?;
+    ensure!(gone.contains("ConsentRevoked"), "{gone}");
+    for keeper in &stage.keepers {
+        let kept = keeper.chain_folder().join("keeper").join(&asset);
+        ensure!(!kept.join("share").exists() && kept.join("receipts").exists(), "a share is still there");
+    }
+    Ok(())
+}
