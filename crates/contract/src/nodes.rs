@@ -345,6 +345,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_lies_as_in_solidity() {
+        let mut bench = Bench::new(Natives::stoa());
+        bench.send(ALICE, ADDRESS, &join(1, ALICE, "a:1")).unwrap();
+        let mut at = |slot: U256| bench.storage(ADDRESS, slot);
+        // The set: bytes32[] values; mapping(bytes32 => uint256) positions.
+        assert_eq!(at(U256::ZERO), U256::ONE);
+        assert_eq!(at(keccak256(B256::ZERO).into()), U256::from_be_bytes(key(1).1.0));
+        // mapping(bytes32 => Entry): address operator; uint64 capacity; uint8 roles | string host | string domain.
+        let base = U256::from_be_bytes(keccak256((key(1).1, U256::from(2)).abi_encode_params()).0);
+        let operator = U256::from_be_slice(ALICE.as_slice());
+        assert_eq!(at(base), operator | (U256::from(9) << 160) | (U256::from(STORE) << 224));
+        assert_eq!(at(base + U256::ONE), (U256::from_be_slice(b"a:1") << 232) | U256::from(6));
+        assert_eq!(at(base + U256::from(2)), (U256::from_be_slice(b"rack 1") << 208) | U256::from(12));
+    }
+
+    #[test]
     fn all_nodes_are_listed_in_parts() {
         let mut bench = Bench::new(Natives::stoa());
         for seed in 1..=5 {

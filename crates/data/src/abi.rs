@@ -59,7 +59,7 @@ sol! {
             uint8 kind;
             address who;
             bytes32 credential;
-            /// For what: an IRI of the W3C Data Privacy Vocabulary (https://w3id.org/dpv#…).
+            /// For what: an IRI of the W3C Data Privacy Vocabulary (`https://w3id.org/dpv#…`).
             string purpose;
             /// How: bit 0 read, bit 1 compute.
             uint8 uses;

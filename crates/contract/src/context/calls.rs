@@ -33,7 +33,7 @@ impl Context<'_> {
         if self.is_static && !value.is_zero() {
             return Err(Error::Halt(InstructionResult::CallNotAllowedInsideStatic));
         }
-        self.call_with(CallScheme::Call, to, value, data)
+        self.call_with(CallScheme::Call, to, value, data, u64::MAX)
     }
 
     /// Calls another contract, which may change nothing, as STATICCALL.
@@ -42,7 +42,7 @@ impl Context<'_> {
     ///
     /// Out of gas.
     pub fn static_call(&mut self, to: Address, data: Bytes) -> Result<Outcome> {
-        self.call_with(CallScheme::StaticCall, to, U256::ZERO, data)
+        self.call_with(CallScheme::StaticCall, to, U256::ZERO, data, u64::MAX)
     }
 
     /// Runs another contract's code on this account, for this caller, as DELEGATECALL.
@@ -51,10 +51,11 @@ impl Context<'_> {
     ///
     /// Out of gas.
     pub fn delegate_call(&mut self, code: Address, data: Bytes) -> Result<Outcome> {
-        self.call_with(CallScheme::DelegateCall, code, U256::ZERO, data)
+        self.call_with(CallScheme::DelegateCall, code, U256::ZERO, data, u64::MAX)
     }
 
-    fn call_with(&mut self, scheme: CallScheme, to: Address, value: U256, data: Bytes) -> Result<Outcome> {
+    /// Calls with up to 63/64 of the gas, and no more than `most`.
+    fn call_with(&mut self, scheme: CallScheme, to: Address, value: U256, data: Bytes, most: u64) -> Result<Outcome> {
         let transfers = !value.is_zero();
         let host = self.machine.host();
         let params = host.gas_params();
@@ -67,7 +68,7 @@ impl Context<'_> {
             load_account_delegated(self.machine.host(), SpecId::OSAKA, left, to, transfers, creates)
                 .map_err(missing)?;
         self.charge(cost)?;
-        let forwarded = self.machine.host().gas_params().call_stipend_reduction(self.gas.remaining());
+        let forwarded = self.machine.host().gas_params().call_stipend_reduction(self.gas.remaining()).min(most);
         self.charge(forwarded)?;
 
         let delegated = scheme == CallScheme::DelegateCall;
@@ -155,7 +156,16 @@ impl Context<'_> {
     ///
     /// As [`Context::call_typed`].
     pub fn view_typed<C: SolCall>(&mut self, to: Address, call: &C) -> Result<C::Return> {
-        let outcome = self.static_call(to, call.abi_encode().into())?;
+        self.view_within(to, call, u64::MAX)
+    }
+
+    /// As [`Context::view_typed`], of a contract that nobody vouches for: it gets no more gas than `most`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::call_typed`].
+    pub fn view_within<C: SolCall>(&mut self, to: Address, call: &C, most: u64) -> Result<C::Return> {
+        let outcome = self.call_with(CallScheme::StaticCall, to, U256::ZERO, call.abi_encode().into(), most)?;
         self.answer::<C>(to, outcome)
     }
 

@@ -1,11 +1,14 @@
-use super::{Consent, consent::asset_id};
+use super::{
+    Consent,
+    consent::{MOST_GAS, asset_id},
+};
 use crate::abi::{
     ADDRESS, COMPUTE, CONSENT, CREDENTIAL,
     IConsent::{self, *},
     READ, TOKEN,
 };
-use alloy_primitives::{Address, B256, Bytes, U256};
-use alloy_sol_types::{SolCall, SolEvent as _};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, keccak256};
+use alloy_sol_types::{SolCall, SolEvent as _, SolValue as _};
 use ed25519_dalek::{Signer as _, SigningKey};
 use proptest::prelude::*;
 use stoa_contract::{
@@ -66,6 +69,18 @@ fn with_grant(bench: &mut Bench, terms: Terms) -> (B256, B256) {
 
 fn use_it(bench: &mut Bench, from: Address, grant: B256, kind: u8) -> Result<B256, Failure> {
     send(bench, from, useGrantCall { grant, kind, algorithm: B256::ZERO }).map(|sent| sent.value)
+}
+
+/// Registers the nodes of [`keepers`], each with an operator of its own.
+fn join_keepers(bench: &mut Bench, count: u8) {
+    for (seed, key) in (1..).zip(keepers(count)) {
+        let operator = Address::repeat_byte(seed);
+        let digest = nodes::operator_digest(31337, key, operator);
+        let signature = SigningKey::from_bytes(&[seed; 32]).sign(digest.as_slice()).to_bytes().into();
+        let (host, domain) = ("a:1".to_owned(), String::new());
+        let join = INodes::joinCall { key, signature, host, domain, capacity: 0, roles: nodes::KEEPER };
+        bench.send(operator, nodes::ADDRESS, &join).unwrap();
+    }
 }
 
 #[test]
@@ -311,17 +326,142 @@ fn a_contract_that_answers_wrong_says_no() {
     assert!(use_it(&mut bench, ALICE, grant, READ).is_err());
 }
 
+/// A contract that answers whether a call of consent with this data went through.
+fn calling_back(bench: &mut Bench, data: &[u8]) -> Address {
+    let length = data.len() as u8;
+    // Copies the data, which lie behind the code, to memory; calls; returns what CALL says.
+    let code = [
+        &[0x60, length, 0x60, 50, 0x60, 0, 0x39, 0x60, 0, 0x60, 0, 0x60, length, 0x60, 0, 0x60, 0, 0x73],
+        CONSENT.as_slice(),
+        &[0x5a, 0xf1, 0x60, 0, 0x52, 0x60, 32, 0x60, 0, 0xf3, 0, 0],
+        data,
+    ];
+    deploy(bench, &code.concat())
+}
+
+#[test]
+fn who_is_asked_may_look_at_consent_and_not_change_it() {
+    let mut bench = bench();
+    let asset = send(&mut bench, OWNER, register(1, vec![])).unwrap().value;
+    let looks = calling_back(&mut bench, &assetOfCall { asset }.abi_encode());
+    let announces = calling_back(&mut bench, &announceCall { announcement: vec![1].into() }.abi_encode());
+    for (who, holds) in [(looks, true), (announces, false)] {
+        let made = send(&mut bench, OWNER, grantCall { asset, terms: Terms { kind: TOKEN, ..terms(who) } });
+        let grant = made.unwrap().value;
+        assert_eq!(use_it(&mut bench, ALICE, grant, READ).is_ok(), holds);
+        assert_eq!(bench.view(CONSENT, &grantOfCall { grant }).unwrap().used, u32::from(holds));
+    }
+    assert_eq!(bench.view(CONSENT, &announcementOfCall { wallet: announces }), Ok(Bytes::new()));
+}
+
+#[test]
+fn who_is_asked_cannot_burn_more_gas_than_the_bound() {
+    let mut bench = bench();
+    let asset = send(&mut bench, OWNER, register(1, vec![])).unwrap().value;
+    let who = deploy(&mut bench, &[0x5b, 0x60, 0, 0x56]);
+    let grant = send(&mut bench, OWNER, grantCall { asset, terms: Terms { kind: TOKEN, ..terms(who) } }).unwrap().value;
+    let call = useGrantCall { grant, kind: READ, algorithm: B256::ZERO };
+    let tx = bench.tx(ALICE, TxKind::Call(CONSENT), U256::ZERO, call.abi_encode().into());
+    let result = bench.transact(tx);
+    assert!(!result.is_success() && result.tx_gas_used() < MOST_GAS + 60_000, "{result:?}");
+}
+
+fn number(word: B256) -> U256 {
+    U256::from_be_bytes(word.0)
+}
+
+/// As a mapping of Solidity's has it.
+fn entry(key: B256, slot: u64) -> U256 {
+    number(keccak256((key, U256::from(slot)).abi_encode_params()))
+}
+
+#[test]
+fn what_is_kept_lies_as_in_solidity() {
+    let mut bench = bench();
+    let until = bench.time() + DAY;
+    let (asset, grant) = with_grant(&mut bench, Terms { until, limit: 9, ..terms(ALICE) });
+    let used = use_it(&mut bench, ALICE, grant, READ).unwrap();
+    send(&mut bench, OWNER, revokeAllCall { asset }).unwrap();
+    send(&mut bench, ALICE, announceCall { announcement: vec![0xab; 3].into() }).unwrap();
+    let mut at = |slot: U256| bench.storage(CONSENT, slot);
+
+    // address owner; uint8 needed; bool ownerHalf; uint32 generation | uint64 registered, erased | bytes32 object, sharing |
+    // bytes32[] keepers, grants; uint64[] ends.
+    let base = entry(asset, 0);
+    let owner = U256::from_be_slice(OWNER.as_slice());
+    assert_eq!(at(base), owner | (U256::from(2) << 160) | (U256::from(1) << 168));
+    assert_eq!(at(base + U256::from(1)), U256::from(1));
+    assert_eq!([2, 3].map(|slot| at(base + U256::from(slot))), [word(4), word(5)].map(number));
+    assert_eq!([4, 5, 6].map(|slot| at(base + U256::from(slot))), [3, 1, 1].map(U256::from));
+    let ends = keccak256((base + U256::from(6)).to_be_bytes::<32>());
+    assert_eq!(at(number(ends)), U256::from(1));
+
+    // bytes32 asset | address who; uint8 kind, uses; uint64 until | uint64 granted, revoked, ends; uint32 limit, used |
+    // bytes32 credential, algorithm, half | string purpose.
+    let base = entry(grant, 1);
+    assert_eq!(at(base), number(asset));
+    let alice = U256::from_be_slice(ALICE.as_slice());
+    assert_eq!(at(base + U256::from(1)), alice | (U256::from(READ) << 168) | (U256::from(until) << 176));
+    assert_eq!(at(base + U256::from(2)), U256::from(1) | (U256::from(9) << 192) | (U256::from(1) << 224));
+    assert_eq!([3, 4, 5].map(|slot| at(base + U256::from(slot))), [B256::ZERO, B256::ZERO, word(7)].map(number));
+    let length = terms(ALICE).purpose.len();
+    assert_eq!(at(base + U256::from(6)), U256::from(2 * length + 1));
+
+    // bytes32 grant | address user; uint8 kind; uint64 number | bytes32 algorithm.
+    let base = entry(used, 2);
+    assert_eq!(at(base), number(grant));
+    assert_eq!(at(base + U256::from(1)), alice | (U256::from(READ) << 160) | (U256::from(1) << 168));
+
+    let announcement = at(entry(ALICE.into_word(), 3));
+    assert_eq!(announcement, (U256::from(0x00ab_abab) << 232) | U256::from(6));
+}
+
+#[test]
+fn calls_cost_what_the_docs_say() {
+    let mut bench = bench();
+    let sent = send(&mut bench, OWNER, register(1, vec![])).unwrap();
+    let (asset, mut gas) = (sent.value, vec![sent.gas]);
+    gas.push(send(&mut bench, OWNER, register(2, keepers(5))).unwrap().gas);
+    let first = send(&mut bench, OWNER, grantCall { asset, terms: terms(ALICE) }).unwrap();
+    gas.push(first.gas);
+    let call = useGrantCall { grant: first.value, kind: READ, algorithm: B256::ZERO };
+    gas.push(send(&mut bench, ALICE, call).unwrap().gas);
+    gas.push(send(&mut bench, OWNER, revokeCall { grant: first.value }).unwrap().gas);
+    gas.push(send(&mut bench, OWNER, revokeAllCall { asset }).unwrap().gas);
+    let thousands = gas.into_iter().map(|gas| gas.div_ceil(1000)).collect::<Vec<_>>();
+    assert_eq!(thousands, [96, 254, 242, 87, 38, 72]);
+}
+
+#[test]
+fn votes_for_a_move_are_worth_nothing_once_the_keepers_have_changed() {
+    let mut bench = bench();
+    join_keepers(&mut bench, 3);
+    let asset = send(&mut bench, OWNER, register(1, keepers(3))).unwrap().value;
+    let ask = |bench: &mut Bench, seed: u8| {
+        let by = keepers(3)[usize::from(seed) - 1];
+        let call = moveKeepersCall { asset, by, sharing: word(8), needed: 1, keepers: keepers(4)[3..].to_vec() };
+        send(bench, Address::repeat_byte(seed), call).map(|sent| sent.logs.len())
+    };
+    assert_eq!(ask(&mut bench, 1), Ok(0));
+    // The owner shares anew among the same: what keeper 1 asked for was about other shares.
+    let anew = moveKeepersCall { asset, by: B256::ZERO, sharing: word(6), needed: 2, keepers: keepers(3) };
+    send(&mut bench, OWNER, anew).unwrap();
+    assert_eq!(ask(&mut bench, 2), Ok(0));
+    assert_eq!(ask(&mut bench, 1), Ok(1));
+
+    let asset = send(&mut bench, OWNER, register(2, keepers(3))).unwrap().value;
+    send(&mut bench, OWNER, eraseCall { asset }).unwrap();
+    let call = moveKeepersCall { asset, by: keepers(1)[0], sharing: word(8), needed: 1, keepers: keepers(1) };
+    let erased = Failure::revert(ConsentErased { asset, number: 1 });
+    assert_eq!(send(&mut bench, Address::repeat_byte(1), call).map(drop), Err(erased.clone()));
+    let call = setObjectCall { asset, object: word(1) };
+    assert_eq!(send(&mut bench, OWNER, call).map(drop), Err(erased));
+}
+
 #[test]
 fn as_many_keepers_as_release_the_key_move_it_and_no_fewer() {
     let mut bench = bench();
-    for (seed, key) in (1..).zip(keepers(3)) {
-        let operator = Address::repeat_byte(seed);
-        let digest = nodes::operator_digest(31337, key, operator);
-        let signature = SigningKey::from_bytes(&[seed; 32]).sign(digest.as_slice()).to_bytes().into();
-        let (host, domain) = ("a:1".to_owned(), String::new());
-        let join = INodes::joinCall { key, signature, host, domain, capacity: 0, roles: nodes::KEEPER };
-        bench.send(operator, nodes::ADDRESS, &join).unwrap();
-    }
+    join_keepers(&mut bench, 3);
     let asset = send(&mut bench, OWNER, register(1, keepers(3))).unwrap().value;
     let fresh = keepers(5)[1..].to_vec();
     let to = |seed: u8, sharing: u8| moveKeepersCall {
