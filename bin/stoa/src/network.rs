@@ -3,6 +3,7 @@
 use alloy_primitives::{Bytes, hex};
 use alloy_signer_local::PrivateKeySigner;
 use clap::Args;
+use commonware_cryptography::ed25519;
 use commonware_runtime::{Runner as _, tokio as runtime};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
 use serde_json::json;
@@ -14,7 +15,9 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use stoa_base::{Committee, DEVELOPMENT_MNEMONIC, Genesis};
+use stoa_client::{Client, Wallet};
 use stoa_consensus::Pace;
+use stoa_data::registry::{self, Listing};
 use stoa_net::PeerAddress;
 use stoa_node::{dev, development, up, vault::write_private};
 
@@ -50,6 +53,10 @@ pub(crate) struct UpOptions {
     /// How many validators run in this process; of a chain that is there already, as many as it has.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(up::MAX_VALIDATORS)))]
     validators: Option<u32>,
+    /// Gibibytes of disk at each validator for what others want to have kept; they are registered as stores and keepers by
+    /// the last development account, so that `stoa store --spread` and `stoa data` have somebody to turn to.
+    #[arg(long, value_name = "GIB", default_value_t = 0)]
+    store_gib: u64,
     #[command(flatten)]
     options: Options,
 }
@@ -231,11 +238,22 @@ pub(crate) fn run_dev(options: Options, json: bool) -> Result<()> {
 
 /// Runs a network of validators until interrupted.
 pub(crate) fn run_up(options: UpOptions, json: bool) -> Result<()> {
-    let UpOptions { validators, options } = options;
-    let config = options.up(validators.and_then(NonZeroU32::new))?;
+    let UpOptions { validators, store_gib, options } = options;
+    let mut config = options.up(validators.and_then(NonZeroU32::new))?;
+    config.store_gib = store_gib;
     let (chain_id, accounts) = (config.genesis.chain_id, config.accounts.clone());
+    let keys = config.validators.iter().map(|(identity, _)| identity.key.clone()).collect::<Vec<_>>();
     let network = up::Network::start(config)?;
     let http = network.http().collect::<Vec<_>>();
+    if store_gib > 0
+        && let (Some(operator), Some(first)) = (accounts.last(), http.first())
+    {
+        let addresses = network.addresses().cloned().collect::<Vec<_>>();
+        wait(async {
+            let operator = Wallet::new(Client::new(format!("http://{first}")), operator.clone()).await?;
+            register(&operator, &keys, &addresses, store_gib).await
+        })??;
+    }
     let what = match http.len() {
         1 => "an embedded network of one validator".to_owned(),
         count => format!("an embedded network of {count} validators"),
@@ -246,6 +264,22 @@ pub(crate) fn run_up(options: UpOptions, json: bool) -> Result<()> {
     announce(&what, &http, &chain, &options.dir, json);
     wait(interrupted_or(|| !network.is_running()))??;
     network.end()
+}
+
+/// Registers an embedded network's validators as nodes that keep things for others, each as a machine of its own.
+pub(crate) async fn register(
+    operator: &Wallet,
+    keys: &[ed25519::PrivateKey],
+    addresses: &[PeerAddress],
+    gib: u64,
+) -> Result<()> {
+    for (number, (key, address)) in keys.iter().zip(addresses).enumerate() {
+        let domain = format!("machine {}", number + 1);
+        let roles = registry::STORE | registry::KEEPER;
+        let listing = Listing { host: address.host.clone(), domain, capacity: gib.saturating_mul(1 << 30), roles };
+        registry::join(operator, key, listing).await.wrap_err("a node cannot be registered")?;
+    }
+    Ok(())
 }
 
 /// Runs a future on this thread.

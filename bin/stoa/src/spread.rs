@@ -34,9 +34,14 @@ pub(crate) struct Online {
 impl Online {
     /// The nodes' stores, asked in the name of this wallet, or of nobody.
     pub(crate) async fn with(store: &Store, options: &WalletOptions, wallet: Option<&Wallet>) -> Result<Self> {
-        let registry = Registry::new(Arc::new(options.client()));
+        let online = Self::at(store, Registry::new(Arc::new(options.client())), wallet).await;
+        online.wrap_err_with(|| format!("the network cannot be used through {}", options.http))
+    }
+
+    /// The same of the nodes in this registry.
+    pub(crate) async fn at(store: &Store, registry: Registry, wallet: Option<&Wallet>) -> Result<Self> {
         let nodes = registry.members().await.map_err(eyre::Report::msg);
-        let nodes = nodes.wrap_err_with(|| format!("the registry of nodes cannot be read from {}", options.http))?;
+        let nodes = nodes.wrap_err("the registry of nodes cannot be read")?;
         ensure!(
             !nodes.is_empty(),
             "no node of this network keeps anything for others (`stoa node join` registers one)"

@@ -3,13 +3,11 @@
 //! Everything goes through JSON-RPC with signed transactions, as a wallet's would, and every number that is printed has
 //! been measured or computed a moment before.
 
+mod share;
+
 use crate::{network, output};
-use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
-use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_network_primitives::ReceiptResponse as _;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, hex, keccak256, utils::format_ether};
-use alloy_signer::SignerSync as _;
-use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::{SolCall, SolConstructor as _, SolError as _, SolEvent as _, sol};
 use clap::Args;
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
@@ -20,7 +18,7 @@ use std::{
     path::PathBuf,
     time::{Duration, Instant},
 };
-use stoa_client::{Client, ClientError};
+use stoa_client::{Client, ClientError, Wallet};
 use stoa_consensus::follow::Start;
 use stoa_node::{follower, up};
 
@@ -69,66 +67,15 @@ struct Report {
     height_after_restart: u64,
     milliseconds_to_join: u64,
     follower_block: u64,
+    milliseconds_to_read: u64,
+    refused: String,
+    entries_of_consent: usize,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct BlockHash {
     hash: B256,
-}
-
-type Receipt = alloy_rpc_types_eth::TransactionReceipt;
-
-/// Somebody who sends transactions.
-struct Wallet {
-    client: Client,
-    signer: PrivateKeySigner,
-    chain_id: u64,
-}
-
-impl Wallet {
-    fn address(&self) -> Address {
-        self.signer.address()
-    }
-
-    /// Signs a transaction, sends it, and waits for its receipt.
-    async fn send(&self, to: TxKind, value: U256, input: Bytes) -> Result<Receipt> {
-        let nonce: U256 = self.client.call("eth_getTransactionCount", (self.address(), "pending")).await?;
-        let gas_price: U256 = self.client.call("eth_gasPrice", ()).await?;
-        let mut call = json!({ "from": self.address(), "value": value, "input": input });
-        if let TxKind::Call(to) = to {
-            call["to"] = json!(to);
-        }
-        let gas: U256 = self.client.call("eth_estimateGas", (call,)).await?;
-        let transaction = TxEip1559 {
-            chain_id: self.chain_id,
-            nonce: nonce.to(),
-            gas_limit: gas.to::<u64>(),
-            max_fee_per_gas: gas_price.to::<u128>() * 2,
-            max_priority_fee_per_gas: 1_000_000,
-            to,
-            value,
-            input,
-            ..TxEip1559::default()
-        };
-        let signature = self.signer.sign_hash_sync(&transaction.signature_hash())?;
-        let raw = Bytes::from(TxEnvelope::from(transaction.into_signed(signature)).encoded_2718());
-        let hash: B256 = self.client.call("eth_sendRawTransaction", (raw,)).await?;
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while Instant::now() < deadline {
-            if let Some(receipt) = self.client.call::<Option<Receipt>>("eth_getTransactionReceipt", (hash,)).await? {
-                return Ok(receipt);
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        bail!("transaction {hash} was not included within 20 seconds")
-    }
-
-    async fn call_contract(&self, to: Address, call: &impl SolCall) -> Result<Receipt> {
-        let receipt = self.send(TxKind::Call(to), U256::ZERO, call.abi_encode().into()).await?;
-        ensure!(receipt.status(), "a call of {to} reverted");
-        Ok(receipt)
-    }
 }
 
 async fn balance(client: &Client, address: Address) -> Result<U256> {
@@ -153,18 +100,22 @@ fn ether(coins: u64) -> U256 {
 pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     let temporary = tempfile::Builder::new().prefix("stoa-tour-").tempdir()?;
     let folder = options.dir.unwrap_or_else(|| temporary.path().join("chain"));
-    let config = network::Options::embedded(folder).up(None)?;
-    let (accounts, chain_id) = (config.accounts.clone(), config.genesis.chain_id);
+    let mut config = network::Options::embedded(folder).up(None)?;
+    config.store_gib = 1;
+    let accounts = config.accounts.clone();
+    let keys = config.validators.iter().map(|(identity, _)| identity.key.clone()).collect::<Vec<_>>();
     let mut network = up::Network::start(config)?;
     let nodes = network.http().collect::<Vec<_>>();
     let client = Client::new(format!("http://{}", nodes[0]));
-    let wallets = accounts.into_iter().map(|signer| Wallet { client: client.clone(), signer, chain_id });
-    let wallets = wallets.collect::<Vec<_>>();
+    let wallets = accounts.into_iter().map(|signer| Wallet::new(client.clone(), signer));
+    let wallets = network::wait(futures::future::try_join_all(wallets))??;
     let voice = Voice { json };
     let mut report = Report::default();
     network::wait(walk(&nodes, &wallets, voice, &mut report))??;
     lose_one(&mut network, &wallets, voice, &mut report)?;
     join(&network, temporary.path().join("follower"), &wallets, voice, &mut report)?;
+    let folder = temporary.path().join("people");
+    network::wait(share::share(&mut network, &keys, &wallets, &folder, voice, &mut report))??;
     if json {
         println!("{}", serde_json::to_string(&report)?);
     }
@@ -199,7 +150,7 @@ async fn walk(nodes: &[SocketAddr], wallets: &[Wallet], voice: Voice, report: &m
     let say = |text| voice.say(text);
     let head = |number, text: &str| voice.head(number, text);
     let [alice, bob, carol, ..] = wallets else { bail!("the network has no accounts") };
-    let client = &alice.client;
+    let client = alice.client();
 
     head(1, "A network");
     report.validators = nodes.len();
@@ -230,7 +181,7 @@ async fn walk(nodes: &[SocketAddr], wallets: &[Wallet], voice: Voice, report: &m
 
     head(3, "The coin is a token, too");
     let input = Erc20::transferCall { to: carol.address(), value: ether(2) };
-    let receipt = bob.call_contract(COIN, &input).await?;
+    let receipt = bob.call(COIN, &input).await?;
     let (plain, token) = (balance(client, carol.address()).await?, token_balance(client, carol.address()).await?);
     ensure!(plain == token, "coin and token disagree: {plain} and {token}");
     say(format!("Bob calls transfer(Carol, 2 STOA) on the ERC-20 contract at {COIN}:"));
@@ -250,8 +201,8 @@ async fn walk(nodes: &[SocketAddr], wallets: &[Wallet], voice: Voice, report: &m
     report.notary = notary;
     say(format!("Alice deploys a notary (bin/stoa/contracts/Notary.sol) at {notary}."));
     let document = keccak256("the diary of Bob");
-    bob.call_contract(COIN, &Erc20::approveCall { spender: notary, value: fee }).await?;
-    let receipt = bob.call_contract(notary, &Notary::claimCall { document }).await?;
+    bob.call(COIN, &Erc20::approveCall { spender: notary, value: fee }).await?;
+    let receipt = bob.call(notary, &Notary::claimCall { document }).await?;
     let claimed = receipt.inner.logs().iter().find_map(|log| Notary::Claimed::decode_log(&log.inner).ok());
     let claimed = claimed.ok_or_else(|| eyre!("no claim was logged"))?;
     ensure!(claimed.claimant == bob.address(), "somebody else claimed the document");
@@ -372,7 +323,7 @@ fn join(network: &up::Network, folder: PathBuf, wallets: &[Wallet], voice: Voice
         report.milliseconds_to_join
     ));
     let client = Client::new(format!("http://{}", follower.http));
-    let mine = Wallet { client: client.clone(), signer: carol.signer.clone(), chain_id: carol.chain_id };
+    let mine = carol.at(client.clone());
     let receipt = network::wait(mine.send(TxKind::Call(bob.address()), U256::from(1), Bytes::new()))??;
     let hash = receipt.transaction_hash;
     voice.say(format!(

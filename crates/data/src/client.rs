@@ -23,7 +23,11 @@ use alloy_primitives::{Address, B256};
 use alloy_sol_types::{SolCall, SolEvent as _};
 use commonware_codec::{Copying, DecodeExt as _, Encode as _, FixedSize as _};
 use commonware_cryptography::ed25519;
-use futures::future::join_all;
+use futures::{
+    FutureExt as _, StreamExt as _,
+    future::{BoxFuture, join_all},
+    stream::FuturesUnordered,
+};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use stoa_base::NodeId;
@@ -103,8 +107,31 @@ pub enum DataError {
 
 fn reason(error: &ViewError) -> String {
     match error.reason::<IConsentErrors>() {
-        Some(reason) => format!("the ledger says no: {reason:?}"),
+        Some(reason) => words(&reason),
         None => error.to_string(),
+    }
+}
+
+/// A refusal of the consent contract in words.
+pub(crate) fn words(reason: &IConsentErrors) -> String {
+    use IConsentErrors as E;
+    match reason {
+        E::ConsentAssetExists(error) => format!("asset {} is registered already", error.asset),
+        E::ConsentAssetUnknown(error) => format!("there is no asset {}", error.asset),
+        E::ConsentErased(error) => format!("asset {} was erased in block {}", error.asset, error.number),
+        E::ConsentNotOwner(error) => format!("{} does not own asset {}", error.caller, error.asset),
+        E::ConsentInvalidKeepers(error) => format!("these keepers cannot be: {}", error.what),
+        E::ConsentNotKeeper(error) => format!("{} does not operate keeper {}", error.caller, error.by),
+        E::ConsentInvalidTerms(error) => format!("these terms cannot be: {}", error.what),
+        E::ConsentGrantUnknown(error) => format!("there is no grant {}", error.grant),
+        E::ConsentRevoked(error) => format!("grant {} was revoked in block {}", error.grant, error.number),
+        E::ConsentEnded(error) => format!("grant {} ended at second {} since 1970", error.grant, error.until),
+        E::ConsentNotGranted(error) => format!("grant {} is not for {}", error.grant, error.user),
+        E::ConsentUseNotGranted(error) => format!("grant {} is not for this kind of use", error.grant),
+        E::ConsentOtherAlgorithm(error) => format!("grant {} is for another algorithm", error.grant),
+        E::ConsentUsedUp(error) => format!("grant {} was for {} uses, all of which are made", error.grant, error.limit),
+        E::ConsentUseUnknown(error) => format!("there is no use {}", error.id),
+        E::ConsentInvalidAnnouncement(_) => "this cannot be announced".into(),
     }
 }
 
@@ -377,33 +404,36 @@ impl Data {
         let not_before = receipt.block_number.unwrap_or(0).saturating_sub(BEHIND);
 
         let keepers = self.keepers_of(asset).await?;
-        let how = Request::Sharing(asset);
-        let sharings = join_all(keepers.iter().map(|keeper| self.ask_patiently(keeper, &how))).await;
-        let sharing = sharings.iter().flatten().find_map(|bytes| {
-            let sharing = Sharing::decode(Copying(&bytes[..])).ok()?;
-            (sharing.digest() == is.sharing && sharing.asset().0 == asset).then_some(sharing)
-        });
         let needed = usize::from(is.needed);
-        let Some(sharing) = sharing else {
-            let failed = sharings.into_iter().filter_map(std::result::Result::err).collect();
-            return Err(DataError::TooFew { what: "saying how the key is shared", done: 0, needed: 1, failed });
-        };
+        let how = Request::Sharing(asset);
+        let shared = keepers.iter().map(|keeper| {
+            let asked = async {
+                let bytes = self.ask_patiently(keeper, &how).await?;
+                let sharing = Sharing::decode(Copying(&bytes[..])).ok();
+                let sharing = sharing.filter(|sharing| sharing.digest() == is.sharing && sharing.asset().0 == asset);
+                sharing.ok_or_else(|| format!("{}: it gave another sharing", keeper.node()))
+            };
+            asked.boxed()
+        });
+        let sharing = first("saying how the key is shared", shared.collect(), 1).await?.swap_remove(0);
 
         let granted = Grant { asset: AssetId(asset), id: GrantId(grant), reader: self.reading.key.reader() };
         let wanted = Wanted { grant: &granted, sharing: &sharing, not_before };
-        let release = async |keeper: &PeerAddress| {
-            let bytes = self.ask_patiently(keeper, &Request::Release(id)).await?;
-            let opened = Release::decode(Copying(&bytes[..])).map_err(|error| error.to_string());
-            let opened = opened.and_then(|release| {
-                if *release.claim().keeper.as_ref() != keeper.node().0 {
-                    return Err("it is signed by another keeper".into());
-                }
-                release.open(&wanted, &self.reading.secret).map_err(|error| error.to_string())
-            });
-            opened.map_err(|why| format!("{}: {why}", keeper.node()))
-        };
-        let releases = join_all(keepers.iter().map(release)).await;
-        let shares = enough("releasing a share of the key", releases, needed)?;
+        let releases = keepers.iter().map(|keeper| {
+            let asked = async {
+                let bytes = self.ask_patiently(keeper, &Request::Release(id)).await?;
+                let opened = Release::decode(Copying(&bytes[..])).map_err(|error| error.to_string());
+                let opened = opened.and_then(|release| {
+                    if *release.claim().keeper.as_ref() != keeper.node().0 {
+                        return Err("it is signed by another keeper".into());
+                    }
+                    release.open(&wanted, &self.reading.secret).map_err(|error| error.to_string())
+                });
+                opened.map_err(|why| format!("{}: {why}", keeper.node()))
+            };
+            asked.boxed()
+        });
+        let shares = first("releasing a share of the key", releases.collect(), needed).await?;
         let keepers_half = sharing.combine(&shares)?;
         let key = match is.ownerHalf {
             false => DataKey::from_keepers_only(&keepers_half, AssetId(asset)),
@@ -468,6 +498,22 @@ impl Data {
         };
         Ok(join_all(nodes.iter().map(ask)).await)
     }
+}
+
+/// What those say who answer first, as many as are needed: who does not answer is not waited for.
+async fn first<T>(
+    what: &'static str,
+    asked: Vec<BoxFuture<'_, std::result::Result<T, String>>>,
+    needed: usize,
+) -> Result<Vec<T>> {
+    let mut asked: FuturesUnordered<_> = asked.into_iter().collect();
+    let mut outcomes = Vec::new();
+    while outcomes.iter().filter(|outcome: &&std::result::Result<T, String>| outcome.is_ok()).count() < needed
+        && let Some(outcome) = asked.next().await
+    {
+        outcomes.push(outcome);
+    }
+    enough(what, outcomes, needed)
 }
 
 /// What came, if as many did it as are needed.

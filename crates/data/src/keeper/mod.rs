@@ -81,7 +81,7 @@ impl Keeper {
     async fn asks<C: SolCall>(&self, call: &C) -> Outcome<(C::Return, At)> {
         view(&*self.chain, CONSENT, call).await.map_err(|error| match &error {
             ViewError::Reverted(_) => match error.reason::<IConsentErrors>() {
-                Some(reason) => Denied::Refused(format!("the ledger says no: {reason:?}")),
+                Some(reason) => Denied::Refused(crate::client::words(&reason)),
                 None => Denied::Refused("the ledger says no".into()),
             },
             _ => {

@@ -1,1 +1,322 @@
+//! Keepers that look at the contract itself, on a ledger in memory.
 
+use super::*;
+use crate::{
+    abi::IConsent::{
+        Terms, announceCall, eraseCall, grantCall, moveKeepersCall, registerCall, revokeCall, useGrantCall,
+    },
+    contract::asset_id,
+    reading::Reading,
+};
+use alloy_primitives::{Address, Bytes, U256};
+use alloy_signer_local::PrivateKeySigner;
+use commonware_cryptography::Signer as _;
+use std::sync::mpsc;
+use stoa_contract::{
+    Natives,
+    bench::{Bench, Failure},
+};
+use stoa_privacy::{Breach, DataKey, Dealt, OwnerHalf, ReaderKey, Wanted, deal};
+use tempfile::TempDir;
+
+const CHAIN: u64 = 31337;
+const OWNER: Address = Address::repeat_byte(0xa1);
+
+type Work = Box<dyn FnOnce(&mut Bench) + Send>;
+
+/// The ledger of a test, on a thread of its own, and whether keepers see it as it is or as it was.
+struct Ledger {
+    work: mpsc::Sender<Work>,
+    /// What a keeper that hides from the present says that it sees.
+    frozen: Mutex<Option<(Bytes, At)>>,
+}
+
+fn now(bench: &Bench) -> At {
+    let number: u64 = bench.evm.ctx().block.number.saturating_to();
+    At { number, hash: B256::with_last_byte(number as u8), timestamp: bench.time() }
+}
+
+impl Ledger {
+    fn new() -> Self {
+        let (work, next) = mpsc::channel::<Work>();
+        std::thread::spawn(move || {
+            let mut bench = Bench::new(crate::natives(Natives::stoa()));
+            next.into_iter().for_each(|work| work(&mut bench));
+        });
+        Self { work, frozen: Mutex::default() }
+    }
+
+    fn with<T: Send + 'static>(&self, work: impl FnOnce(&mut Bench) -> T + Send + 'static) -> T {
+        let (done, result) = mpsc::channel();
+        self.work.send(Box::new(move |bench| drop(done.send(work(bench))))).unwrap();
+        result.recv().unwrap()
+    }
+
+    fn send<C: SolCall + Send + 'static>(&self, from: Address, call: C) -> C::Return
+    where
+        C::Return: Send + 'static,
+    {
+        self.with(move |bench| {
+            bench.pass(1);
+            bench.send(from, CONSENT, &call).expect("the ledger takes it").value
+        })
+    }
+}
+
+impl Chain for Ledger {
+    fn view(&self, to: Address, data: Bytes) -> BoxFuture<'_, Result<(Bytes, At), ViewError>> {
+        let frozen = self.frozen.lock().clone().filter(|_| data[..4] == checkUseCall::SELECTOR);
+        let answer = match frozen {
+            Some(frozen) => Ok(frozen),
+            None => self.with(move |bench| {
+                let at = now(bench);
+                match bench.send_raw(Address::ZERO, to, U256::ZERO, data) {
+                    Ok(sent) => Ok((sent.value, at)),
+                    Err(Failure::Revert(data)) => Err(ViewError::Reverted(data)),
+                    Err(Failure::Halt(why)) => Err(ViewError::Unreachable(why)),
+                }
+            }),
+        };
+        async { answer }.boxed()
+    }
+}
+
+struct Scene {
+    ledger: Arc<Ledger>,
+    keys: Vec<ed25519::PrivateKey>,
+    keepers: Vec<Keeper>,
+    folder: TempDir,
+    asset: B256,
+    dealt: Dealt,
+    half: OwnerHalf,
+    wallet: PrivateKeySigner,
+    reading: Reading,
+}
+
+fn key(seed: u8) -> ed25519::PrivateKey {
+    ed25519::PrivateKey::decode(Copying(&[seed; 32])).unwrap()
+}
+
+/// An asset with two of three keepers, all of which have their shares, and a reader who has announced his key.
+async fn scene() -> Scene {
+    let (ledger, folder) = (Arc::new(Ledger::new()), tempfile::tempdir().unwrap());
+    let keys: Vec<_> = (1..=3).map(key).collect();
+    let open = |key: &ed25519::PrivateKey| {
+        let folder = folder.path().join(key.public_key().to_string());
+        Keeper::open(&folder, key.clone(), CHAIN, ledger.clone(), None).unwrap()
+    };
+    let keepers = keys.iter().map(open).collect::<Vec<_>>();
+    let asset = asset_id(CHAIN, OWNER, B256::ZERO);
+    let public: Vec<_> = keys.iter().map(|key| key.public_key()).collect();
+    let dealt = deal(AssetId(asset), 2, public.clone(), &mut rand::rng()).unwrap();
+    let register = registerCall {
+        salt: B256::ZERO,
+        object: B256::ZERO,
+        sharing: dealt.sharing.digest(),
+        needed: 2,
+        keepers: public.iter().map(|key| NodeId::from(key).into()).collect(),
+        ownerHalf: true,
+    };
+    assert_eq!(ledger.send(OWNER, register), asset);
+    let (wallet, half) = (PrivateKeySigner::random(), OwnerHalf::generate(&mut rand::rng()));
+    let reading = Reading::of(&wallet, CHAIN).unwrap();
+    let announcement = reading.announcement.encode().to_vec().into();
+    ledger.send(wallet.address(), announceCall { announcement });
+    let scene = Scene { ledger, keys, keepers, folder, asset, dealt, half, wallet, reading };
+    for (keeper, share) in scene.keepers.iter().zip(&scene.dealt.shares) {
+        let share = scene.dealt.sharing.seal(share, &mut rand::rng()).unwrap();
+        ask(keeper, Request::Share(scene.dealt.sharing.clone(), share)).await.unwrap();
+    }
+    scene
+}
+
+/// Asks as a peer does, through the encoding.
+async fn ask(keeper: &Keeper, request: Request) -> Outcome<Vec<u8>> {
+    let answered = keeper.answer(NodeId([9; 32]), request.to_bytes()).await;
+    stoa_net::read_answer(&answered).map(<[u8]>::to_vec)
+}
+
+fn why<T: std::fmt::Debug>(outcome: Outcome<T>) -> String {
+    outcome.expect_err("it was done").to_string()
+}
+
+impl Scene {
+    fn terms(&self, half: B256) -> Terms {
+        Terms {
+            kind: 0,
+            who: self.wallet.address(),
+            credential: B256::ZERO,
+            purpose: "https://w3id.org/dpv#ScientificResearch".into(),
+            uses: READ,
+            algorithm: B256::ZERO,
+            until: 0,
+            limit: 0,
+            half,
+        }
+    }
+
+    /// A grant for the reader, with its half at all keepers.
+    async fn grant(&self) -> (B256, GrantedHalf) {
+        let id = {
+            let call = crate::abi::IConsent::nextGrantCall { asset: self.asset };
+            view(&*self.ledger, CONSENT, &call).await.unwrap().0
+        };
+        let (asset, to): (_, &ReaderKey) = (AssetId(self.asset), &self.reading.key);
+        let half = GrantedHalf::seal(asset, GrantId(id), to, &self.half, &mut rand::rng()).unwrap();
+        let made = self.ledger.send(OWNER, grantCall { asset: self.asset, terms: self.terms(half.hash()) });
+        assert_eq!(made, id);
+        for keeper in &self.keepers {
+            ask(keeper, Request::Half(half)).await.unwrap();
+        }
+        (id, half)
+    }
+
+    fn use_it(&self, grant: B256) -> B256 {
+        self.ledger.send(self.wallet.address(), useGrantCall { grant, kind: READ, algorithm: B256::ZERO })
+    }
+
+    async fn receipts(&self, keeper: usize) -> Vec<DeletionReceipt> {
+        let bytes = ask(&self.keepers[keeper], Request::Receipts(self.asset)).await.unwrap();
+        let receipts =
+            bytes.chunks(DeletionReceipt::SIZE).map(|bytes| DeletionReceipt::decode(Copying(bytes)).unwrap());
+        let receipts: Vec<_> = receipts.collect();
+        receipts.iter().for_each(|receipt| receipt.verify().unwrap());
+        receipts
+    }
+}
+
+#[tokio::test]
+async fn two_keepers_and_the_owners_half_open_it_and_nothing_less_does() {
+    let scene = scene().await;
+    let (grant, _) = scene.grant().await;
+    let id = scene.use_it(grant);
+    let granted = Grant { asset: AssetId(scene.asset), id: GrantId(grant), reader: scene.reading.key.reader() };
+    let wanted = Wanted { grant: &granted, sharing: &scene.dealt.sharing, not_before: 0 };
+    let mut shares = Vec::new();
+    for keeper in &scene.keepers[..2] {
+        let bytes = ask(keeper, Request::Release(id)).await.unwrap();
+        let release = Release::decode(Copying(&bytes[..])).unwrap();
+        shares.push(release.open(&wanted, &scene.reading.secret).unwrap());
+    }
+    let how = ask(&scene.keepers[2], Request::Sharing(scene.asset)).await.unwrap();
+    assert_eq!(Sharing::decode(Copying(&how[..])).unwrap(), scene.dealt.sharing);
+    let half = ask(&scene.keepers[0], Request::HalfOf(grant)).await.unwrap();
+    let half = GrantedHalf::decode(Copying(&half[..])).unwrap().open(&granted, &scene.reading.secret).unwrap();
+    let combined = scene.dealt.sharing.combine(&shares).unwrap();
+    let key = |keepers| DataKey::from_halves(&half, keepers, AssetId(scene.asset));
+    assert_eq!(key(&combined), key(&scene.dealt.half));
+    // One keeper is too few.
+    assert!(scene.dealt.sharing.combine(&shares[..1]).is_err());
+}
+
+#[tokio::test]
+async fn what_the_ledger_does_not_name_is_not_kept() {
+    let scene = scene().await;
+    let other = deal(AssetId(scene.asset), 2, scene.dealt.sharing.keepers().to_vec(), &mut rand::rng()).unwrap();
+    let seal = |sharing: &Sharing, share| sharing.seal(share, &mut rand::rng()).unwrap();
+    let forged = Request::Share(other.sharing.clone(), seal(&other.sharing, &other.shares[0]));
+    assert!(why(ask(&scene.keepers[0], forged).await).contains("another sharing"));
+    // The share of another keeper, and a false one.
+    let sharing = &scene.dealt.sharing;
+    let swapped = Request::Share(sharing.clone(), seal(sharing, &scene.dealt.shares[1]));
+    assert!(why(ask(&scene.keepers[0], swapped).await).contains("does not open"));
+    let unknown = deal(AssetId(B256::repeat_byte(9)), 1, vec![scene.keys[0].public_key()], &mut rand::rng()).unwrap();
+    let share = seal(&unknown.sharing, &unknown.shares[0]);
+    assert!(why(ask(&scene.keepers[0], Request::Share(unknown.sharing, share)).await).contains("no asset"));
+    // A half that no grant names.
+    let (grant, half) = scene.grant().await;
+    let id = GrantId(grant);
+    let again = GrantedHalf::seal(AssetId(scene.asset), id, &scene.reading.key, &scene.half, &mut rand::rng()).unwrap();
+    assert_ne!(again.hash(), half.hash());
+    assert!(why(ask(&scene.keepers[0], Request::Half(again)).await).contains("another half"));
+    // What is no request at all.
+    for wrong in [vec![], vec![9; 33], [&Request::Release(grant).to_bytes()[..], &[0]].concat()] {
+        let answered = scene.keepers[0].answer(NodeId([9; 32]), wrong).await;
+        assert!(why(stoa_net::read_answer(&answered)).contains("the request is none"));
+    }
+    assert_eq!(ask(&scene.keepers[0], Request::Sharing(B256::repeat_byte(9))).await, Err(Denied::NotHere));
+}
+
+#[tokio::test]
+async fn after_a_revocation_nothing_is_released_and_what_was_kept_is_deleted_and_signed() {
+    let scene = scene().await;
+    let (grant, _) = scene.grant().await;
+    let (other, _) = scene.grant().await;
+    let (id, still) = (scene.use_it(grant), scene.use_it(other));
+    ask(&scene.keepers[0], Request::Release(id)).await.unwrap();
+    assert_eq!(scene.receipts(0).await, []);
+    scene.ledger.send(OWNER, revokeCall { grant });
+    // A use from before, replayed.
+    assert!(why(ask(&scene.keepers[0], Request::Release(id)).await).contains("was revoked in block"));
+    let receipts = scene.receipts(0).await;
+    assert_eq!(receipts.iter().map(DeletionReceipt::deleted).collect::<Vec<_>>(), [Deleted::Grant(GrantId(grant))]);
+    assert_eq!(ask(&scene.keepers[0], Request::HalfOf(grant)).await, Err(Denied::NotHere));
+    // The other grant stands.
+    ask(&scene.keepers[0], Request::Release(still)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_keeper_that_serves_after_a_revocation_has_signed_the_proof_of_it() {
+    let scene = scene().await;
+    let (grant, _) = scene.grant().await;
+    let id = scene.use_it(grant);
+    // Its ledger is wherever it says, but what it says of a use is what was true before.
+    let seen = view(&*scene.ledger, CONSENT, &checkUseCall { id }).await.unwrap();
+    scene.ledger.send(OWNER, revokeCall { grant });
+    let now = scene.ledger.with(|bench| now(bench));
+    let answer: Bytes = checkUseCall::abi_encode_returns(&seen.0).into();
+    *scene.ledger.frozen.lock() = Some((answer, now));
+    let bytes = ask(&scene.keepers[1], Request::Release(id)).await.unwrap();
+    let evidence = Release::decode(Copying(&bytes[..])).unwrap().evidence();
+    evidence.verify().unwrap();
+    assert_eq!(evidence.claim().keeper, scene.keys[1].public_key());
+    let breach = evidence.breach(Some(now.number), Some(now.hash)).unwrap();
+    assert!(matches!(breach, Some(Breach::AfterRevocation { .. })), "{breach:?}");
+    // One that has deleted the reader's half does not even do that.
+    *scene.ledger.frozen.lock() = None;
+    scene.receipts(2).await;
+    *scene.ledger.frozen.lock() = Some((checkUseCall::abi_encode_returns(&seen.0).into(), seen.1));
+    assert!(why(ask(&scene.keepers[2], Request::Release(id)).await).contains("has deleted"));
+}
+
+#[tokio::test]
+async fn an_erased_asset_leaves_no_share_and_a_moved_one_leaves_the_old_keepers() {
+    let scene = scene().await;
+    let fresh: Vec<B256> = scene.dealt.sharing.keepers().iter().map(|key| NodeId::from(key).into()).collect();
+    let (sharing, asset) = (B256::repeat_byte(7), scene.asset);
+    scene.ledger.send(OWNER, moveKeepersCall { asset, by: B256::ZERO, sharing, needed: 2, keepers: fresh });
+    let moved: Vec<_> = scene.receipts(0).await.iter().map(DeletionReceipt::deleted).collect();
+    assert_eq!(moved, [Deleted::Sharing(scene.dealt.sharing.digest())]);
+    assert_eq!(ask(&scene.keepers[0], Request::Sharing(asset)).await, Err(Denied::NotHere));
+
+    scene.ledger.send(OWNER, eraseCall { asset });
+    scene.keepers[1].sweep_all().await.unwrap();
+    let erased: Vec<_> = scene.receipts(1).await.iter().map(DeletionReceipt::deleted).collect();
+    assert_eq!(erased, [Deleted::Asset]);
+    // It is deleted once, and so it stays.
+    assert_eq!(scene.receipts(1).await.len(), 1);
+    let share = scene.dealt.sharing.seal(&scene.dealt.shares[1], &mut rand::rng()).unwrap();
+    let again = Request::Share(scene.dealt.sharing.clone(), share);
+    assert!(why(ask(&scene.keepers[1], again).await).contains("was erased"));
+}
+
+#[tokio::test]
+async fn what_was_kept_is_there_after_a_restart_and_the_disk_alone_tells_no_share() {
+    let scene = scene().await;
+    let (grant, _) = scene.grant().await;
+    let folder = scene.folder.path().join(scene.keys[0].public_key().to_string());
+    let again = Keeper::open(&folder, scene.keys[0].clone(), CHAIN, scene.ledger.clone(), None).unwrap();
+    ask(&again, Request::Release(scene.use_it(grant))).await.unwrap();
+    let share = scene.dealt.shares[0].expose(|share| *share);
+    let half = scene.half.expose(|half| *half);
+    for entry in std::fs::read_dir(folder.join(scene.asset.to_string())).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        assert!(bytes.windows(32).all(|window| window != share && window != half));
+    }
+    // A damaged share is no share: it is said, and nothing wrong is released.
+    let path = folder.join(scene.asset.to_string()).join("share");
+    let mut bytes = std::fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert!(why(ask(&again, Request::Release(scene.use_it(grant))).await).contains("does not open"));
+}
