@@ -53,12 +53,9 @@ const BEHIND: u64 = 600;
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// The ledger refuses it, or cannot be reached.
-    #[error("{}", said(.0))]
-    Chain(#[from] SendError),
-    /// The ledger cannot be asked, or says no.
-    #[error("{}", reason(.0))]
-    View(#[from] ViewError),
+    /// The ledger says no, or cannot be asked; in words.
+    #[error("{0}")]
+    Ledger(String),
     /// There are too few keepers.
     #[error("{needed} keepers are wanted, and {there} are registered (`stoa node join --keeper` registers one)")]
     Keepers {
@@ -135,10 +132,18 @@ pub(crate) fn words(reason: &IConsentErrors) -> String {
     }
 }
 
-fn said(error: &SendError) -> String {
-    match error {
-        SendError::Refused(error) => reason(error),
-        error => error.to_string(),
+impl From<ViewError> for DataError {
+    fn from(error: ViewError) -> Self {
+        Self::Ledger(reason(&error))
+    }
+}
+
+impl From<SendError> for DataError {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Refused(error) => error.into(),
+            error => Self::Ledger(error.to_string()),
+        }
     }
 }
 
