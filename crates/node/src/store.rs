@@ -35,7 +35,9 @@ pub struct Config {
 impl Config {
     /// A store of so many gibibytes beside a node's chain; none if that is 0.
     pub fn of(gib: u64, node: &Path) -> Option<Self> {
-        let limits = Limits { total: gib.saturating_mul(1 << 30), ..Limits::default() };
+        let total = gib.saturating_mul(1 << 30);
+        // Nobody pays yet: one who asks for much leaves room for others.
+        let limits = Limits { total, owner: total / 4, ..Limits::default() };
         let config = Self { folder: node.join("store"), limits, grace: None, every: Duration::from_secs(600) };
         (gib > 0).then_some(config)
     }

@@ -3,7 +3,7 @@
 use super::{Network, now};
 use crate::{
     Candidate, Code, Domain, Error, Fetch, Fetched, Holder, Manifest, NodeId, ObjectId, Owner, Peer, PeerError, Report,
-    Root, Spread, fetch, fetch_manifest, place, placement, spread,
+    Root, Spread, check, fetch, fetch_manifest, place, placement, spread,
 };
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -15,6 +15,9 @@ const AT_ONCE: usize = 32;
 
 /// How long others may take to answer once enough have.
 const STRAGGLERS: Duration = Duration::from_millis(300);
+
+/// How long a node may take to show a part of what it says it has.
+const SHOW: Duration = Duration::from_secs(10);
 
 /// How often other nodes are tried for pieces that some did not take.
 const ROUNDS: usize = 4;
@@ -251,14 +254,17 @@ impl Network {
         Ok(outcome)
     }
 
-    /// The pieces that nodes have already, one node for each.
+    /// The pieces that nodes have already, and show a part of; one node for each.
     async fn holders_of_all(&self, manifest: &Manifest, peers: &[Arc<dyn Peer>]) -> Vec<(usize, NodeId)> {
         let blobs: Vec<_> = manifest.blobs().into_iter().map(|(hash, _)| hash).collect();
         let mut there = std::collections::BTreeMap::new();
         let mut asking = self.each(peers, blobs);
         while let Some((peer, has)) = asking.next().await {
             for (piece, _) in has.unwrap_or_default().into_iter().enumerate().filter(|(_, has)| *has) {
-                there.insert(piece, peer.id());
+                // Saying so is not enough.
+                if check(&*peer, manifest.blobs()[piece], rand::random(), SHOW).await.is_ok() {
+                    there.insert(piece, peer.id());
+                }
             }
         }
         there.into_iter().collect()

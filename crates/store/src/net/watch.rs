@@ -15,6 +15,9 @@ use std::{
 /// How long a node may take to show that it has a piece.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Bytes that may be moved in one look: what is left waits for the next.
+const TRAFFIC: u64 = 16 << 30;
+
 /// How long what a repair has fetched may wait for the next try, in seconds.
 const WAIT: u64 = 24 * 3600;
 
@@ -58,7 +61,7 @@ impl Watch {
     }
 
     /// Looks at everything once: ends promises that have run out, asks the other holders for a part of their pieces, and
-    /// repairs what it is this node's turn to repair.
+    /// repairs what it is this node's turn to repair, until some gibibytes were moved.
     ///
     /// # Errors
     ///
@@ -81,6 +84,10 @@ impl Watch {
         self.known.lock().retain(|id, _| objects.contains_key(id));
         let mut looked = Looked { objects: objects.len(), ..Looked::default() };
         for (id, (owner, until)) in objects {
+            let moved: u64 = looked.repaired.iter().map(|(_, repaired)| repaired.read + repaired.written).sum();
+            if moved > TRAFFIC {
+                break;
+            }
             if let Err(error) = self.look_at(Root { object: id, owner }, until, &mut looked).await {
                 looked.failed.push((id, error.to_string()));
             }
