@@ -21,7 +21,11 @@ const BENCHMARKS: &[(&str, &str, &[&str])] = &[
         &["network", "sync", LATENCY],
     ),
     ("privacy", "sealing against the bare cipher, giving out keys against the bare primitives", &["privacy"]),
-    ("store", "large and small objects against the file system, coding against its slowest stage", &["store"]),
+    (
+        "store",
+        "large and small objects against the file system, coding and spreading against their slowest stages",
+        &["store", "spread"],
+    ),
 ];
 
 /// A program that is a test: what it measures is simulated time, which the machine has no part in.

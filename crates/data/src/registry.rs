@@ -27,11 +27,14 @@ const PAGE: u64 = 100;
 /// How long an answer is good for.
 const FRESH: Duration = Duration::from_secs(5);
 
+/// All nodes, and when they were asked for.
+type Known = (Instant, Arc<Vec<Node>>);
+
 /// The registry as a copy of the ledger has it. Cheap to clone.
 #[derive(Clone)]
 pub struct Registry {
     chain: Arc<dyn Chain>,
-    known: Arc<Mutex<Option<(Instant, Arc<Vec<Node>>)>>>,
+    known: Arc<Mutex<Option<Known>>>,
 }
 
 impl Registry {
