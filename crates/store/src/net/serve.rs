@@ -98,7 +98,7 @@ impl Server {
                 };
                 say(send, &stoa_net::answer(result.map_err(Into::into))).await;
             }
-            _ => get(&self.shared, &[&self.reads, reads], &request, send).await,
+            _ => get(&self.shared, &[reads, &self.reads], &request, send).await,
         }
     }
 
@@ -213,7 +213,8 @@ async fn say(mut send: SendStream, answer: &[u8]) {
     }
 }
 
-/// Answers a request of iroh's protocol for one blob, or a part of it.
+/// Answers a request of iroh's protocol for one blob, or a part of it, when it is its turn: the peer's own first, so that one
+/// who asks for much holds no place of the others while it waits.
 async fn get(shared: &Arc<Shared>, turns: &[&Semaphore], request: &[u8], mut send: SendStream) {
     let refuse = |mut send: SendStream, code| drop(send.reset(code));
     let Ok(BlobsRequest::Get(request)) = postcard::from_bytes(request) else { return refuse(send, REFUSED) };
