@@ -184,6 +184,7 @@ impl Keeper {
         let ends = |receipt: &DeletionReceipt| match receipt.deleted() {
             Deleted::Grant(id) => id.0 == grant,
             Deleted::Asset => true,
+            // Another sharing may have come since, and the one that was moved is refused above.
             Deleted::Sharing(_) => false,
         };
         Ok(self.signed(asset)?.iter().any(ends))
@@ -217,49 +218,46 @@ impl Keeper {
             }
         }
         let _changing = self.changing.lock();
-        let mut deleted = Vec::new();
-        for grant in ended {
-            if self.shelf.remove_half(asset, grant).map_err(disk)? {
-                deleted.push(Deleted::Grant(GrantId(grant)));
-            }
+        let mut over: Vec<_> = ended.iter().map(|grant| Deleted::Grant(GrantId(*grant))).collect();
+        let share = match self.share(asset)? {
+            Some(_) if is.erased > 0 => Some(Deleted::Asset),
+            Some((sharing, _)) if is.sharing != sharing.digest() => Some(Deleted::Sharing(sharing.digest())),
+            _ => None,
+        };
+        over.extend(share);
+        let pieces = if is.erased > 0 { self.pieces(ObjectId(is.object.0))? } else { Vec::new() };
+        if !pieces.is_empty() && !over.contains(&Deleted::Asset) {
+            over.push(Deleted::Asset);
         }
-        match self.share(asset)? {
-            Some(_) if is.erased > 0 => {
-                self.shelf.remove(asset, Kind::Share).map_err(disk)?;
-                deleted.push(Deleted::Asset);
-            }
-            Some((sharing, _)) if is.sharing != sharing.digest() => {
-                self.shelf.remove(asset, Kind::Share).map_err(disk)?;
-                deleted.push(Deleted::Sharing(sharing.digest()));
-            }
-            _ => {}
-        }
-        if is.erased > 0 && self.drop_pieces(ObjectId(is.object.0))? && !deleted.contains(&Deleted::Asset) {
-            deleted.push(Deleted::Asset);
-        }
-        if deleted.is_empty() {
+        if over.is_empty() {
             return Ok(());
         }
+        // Signed first: whatever happens in between, nothing is served that was signed away, and the next look deletes the rest.
+        let known: Vec<_> = self.signed(asset)?.iter().map(DeletionReceipt::deleted).collect();
         let mut bytes = self.shelf.get(asset, Kind::Receipts).map_err(disk)?.unwrap_or_default();
-        for deleted in deleted {
+        for deleted in over.into_iter().filter(|deleted| !known.contains(deleted)) {
             bytes.extend(DeletionReceipt::new(&self.key, AssetId(asset), deleted, seen(at)).encode());
         }
-        self.shelf.put(asset, Kind::Receipts, &bytes).map_err(disk)
+        self.shelf.put(asset, Kind::Receipts, &bytes).map_err(disk)?;
+        for grant in ended {
+            self.shelf.remove_half(asset, grant).map_err(disk)?;
+        }
+        if share.is_some() {
+            self.shelf.remove(asset, Kind::Share).map_err(disk)?;
+        }
+        for root in pieces {
+            let store = self.store.as_ref();
+            store.map_or(Ok(false), |store| store.release(root)).map_err(|error| disk(std::io::Error::other(error)))?;
+        }
+        Ok(())
     }
 
-    /// Keeps pieces of an object no longer, for whomever; whether there were any.
-    fn drop_pieces(&self, object: ObjectId) -> Outcome<bool> {
-        let Some(store) = &self.store else { return Ok(false) };
-        let failed = |error: stoa_store::Error| disk(std::io::Error::other(error));
-        let roots: Vec<Root> = store
-            .roots()
-            .filter_map(|root| root.map(|(root, _)| (root.object == object).then_some(root)).transpose())
-            .collect::<Result<_, _>>()
-            .map_err(failed)?;
-        for root in &roots {
-            store.release(*root).map_err(failed)?;
-        }
-        Ok(!roots.is_empty())
+    /// What keeps pieces of an object here.
+    fn pieces(&self, object: ObjectId) -> Outcome<Vec<Root>> {
+        let Some(store) = &self.store else { return Ok(Vec::new()) };
+        let roots =
+            store.roots().filter_map(|root| root.map(|(root, _)| (root.object == object).then_some(root)).transpose());
+        roots.collect::<Result<_, _>>().map_err(|error| disk(std::io::Error::other(error)))
     }
 
     /// Looks at everything that is kept, as [`sweep`](Self::sweep) does at one asset.

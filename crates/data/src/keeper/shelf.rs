@@ -68,15 +68,15 @@ impl Shelf {
         Self::read(&self.asset(asset).join(kind.name()))
     }
 
-    /// Removes it; whether it was there.
-    pub fn remove(&self, asset: B256, kind: Kind) -> io::Result<bool> {
+    /// Removes it, if it is there.
+    pub fn remove(&self, asset: B256, kind: Kind) -> io::Result<()> {
         Self::delete(&self.asset(asset).join(kind.name()))
     }
 
-    fn delete(path: &Path) -> io::Result<bool> {
+    fn delete(path: &Path) -> io::Result<()> {
         match fs::remove_file(path) {
-            Ok(()) => path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()).map(|()| true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Ok(()) => path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -89,7 +89,7 @@ impl Shelf {
         Self::read(&self.asset(asset).join(format!("{grant}.half")))
     }
 
-    pub fn remove_half(&self, asset: B256, grant: B256) -> io::Result<bool> {
+    pub fn remove_half(&self, asset: B256, grant: B256) -> io::Result<()> {
         Self::delete(&self.asset(asset).join(format!("{grant}.half")))
     }
 

@@ -280,6 +280,23 @@ async fn a_keeper_that_serves_after_a_revocation_has_signed_the_proof_of_it() {
 }
 
 #[tokio::test]
+async fn a_keeper_that_ended_between_signing_and_deleting_deletes_when_it_looks_again() {
+    let scene = scene().await;
+    let (grant, half) = scene.grant().await;
+    let id = scene.use_it(grant);
+    let share = scene.keepers[0].shelf.get(scene.asset, Kind::Share).unwrap().unwrap();
+    scene.ledger.send(OWNER, eraseCall { asset: scene.asset });
+    assert_eq!(scene.receipts(0).await.len(), 2);
+    // As it was before the deletion.
+    scene.keepers[0].shelf.put(scene.asset, Kind::Share, &share).unwrap();
+    scene.keepers[0].shelf.put_half(scene.asset, grant, &half.encode()).unwrap();
+    assert!(ask(&scene.keepers[0], Request::Release(id)).await.is_err());
+    assert_eq!(scene.receipts(0).await.len(), 2, "each is signed once");
+    assert_eq!(scene.keepers[0].shelf.get(scene.asset, Kind::Share).unwrap(), None);
+    assert!(scene.keepers[0].shelf.halves(scene.asset).unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn an_erased_asset_leaves_no_share_and_a_moved_one_leaves_the_old_keepers() {
     let scene = scene().await;
     let fresh: Vec<B256> = scene.dealt.sharing.keepers().iter().map(|key| NodeId::from(key).into()).collect();
