@@ -150,7 +150,7 @@ pub(crate) struct Spread {
     pub(crate) public: bool,
 }
 
-/// An object that is here and what is in it.
+/// An object that is here, then what is in it.
 fn everything(store: &Store, id: ObjectId, seal: &dyn Seal) -> Result<Vec<ObjectId>> {
     let (mut all, mut next) = (Vec::new(), vec![id]);
     while let Some(id) = next.pop() {
@@ -261,9 +261,7 @@ pub(crate) fn reading(options: &WalletOptions) -> Result<Option<Reading>> {
 pub(crate) fn pin(store: &Store, id: ObjectId, options: &WalletOptions, json: bool) -> Result<()> {
     let reading = reading(options)?;
     let adopt = || {
-        let mut all = everything(store, id, &*seal_of(store, id, reading.as_ref())?)?;
-        all.retain(|object| *object != id);
-        all.insert(0, id);
+        let all = everything(store, id, &*seal_of(store, id, reading.as_ref())?)?;
         let mut batch = store.batch(Put::default());
         batch.adopt(id, &all)?;
         batch.commit()?;

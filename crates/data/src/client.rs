@@ -17,7 +17,7 @@ use crate::{
     contract::asset_id,
     keeper::{KEEPER, MOST_ANSWER, Request},
     reading::Reading,
-    registry::Registry,
+    registry::{self, Registry},
 };
 use alloy_primitives::{Address, B256};
 use alloy_sol_types::{SolCall, SolEvent as _};
@@ -341,10 +341,7 @@ impl Data {
     async fn keepers_of(&self, asset: B256) -> Result<Vec<PeerAddress>> {
         let keepers = self.view(&keepersOfCall { asset }).await?;
         let nodes = self.registry.nodes().await?;
-        let address = |key: &B256| {
-            let node = nodes.iter().find(|node| node.key == *key)?;
-            PeerAddress::new((*key).into(), &node.host).ok()
-        };
+        let address = |key: &B256| nodes.iter().find(|node| node.key == *key).and_then(registry::address);
         Ok(keepers.iter().filter_map(address).collect())
     }
 
@@ -355,13 +352,13 @@ impl Data {
     /// If he has announced no key, the ledger refuses, or the keepers do not take the half.
     pub async fn grant(&self, published: &Published, allowed: Allowed) -> Result<B256> {
         let (asset, who) = (published.asset, allowed.who);
+        let id = self.view(&nextGrantCall { asset }).await?;
         let half = match &published.half {
             Some(half) => {
                 let sealed = GrantedHalf::decode(Copying(&half[..])).map_err(|_| DataError::NotHere(asset))?;
-                let half = sealed.open(&sealed.grant.clone(), &self.reading.secret)?;
-                let id = GrantId(self.view(&nextGrantCall { asset }).await?);
+                let half = sealed.open(&sealed.grant, &self.reading.secret)?;
                 let reader = self.reader(who).await?;
-                Some(GrantedHalf::seal(AssetId(asset), id, &reader, &half, &mut rand::rng())?)
+                Some(GrantedHalf::seal(AssetId(asset), GrantId(id), &reader, &half, &mut rand::rng())?)
             }
             None => None,
         };
@@ -376,7 +373,6 @@ impl Data {
             limit: allowed.limit,
             half: half.as_ref().map_or(B256::ZERO, GrantedHalf::hash),
         };
-        let expected = self.view(&nextGrantCall { asset }).await?;
         self.wallet.call(CONSENT, &grantCall { asset, terms }).await?;
         if let Some(half) = half {
             let keepers = self.keepers_of(asset).await?;
@@ -384,7 +380,7 @@ impl Data {
             let each = keepers.iter().map(|keeper| self.ask_patiently(keeper, &deposit));
             enough("keeping the reader's half of the key", join_all(each).await, 1)?;
         }
-        Ok(expected)
+        Ok(id)
     }
 
     async fn reader(&self, who: Address) -> Result<ReaderKey> {
@@ -487,8 +483,7 @@ impl Data {
     /// If the ledger cannot be asked.
     pub async fn deletions(&self, asset: B256) -> Result<Vec<Deletions>> {
         let nodes = self.registry.nodes().await?;
-        let address = |node: &stoa_contract::nodes::INodes::Node| PeerAddress::new(node.key.into(), &node.host).ok();
-        let nodes: Vec<_> = nodes.iter().filter(|node| node.roles > 0).filter_map(address).collect();
+        let nodes: Vec<_> = nodes.iter().filter(|node| node.roles > 0).filter_map(registry::address).collect();
         let ask = async |node: &PeerAddress| {
             let receipts = self.ask(node, &Request::Receipts(asset)).await.map_err(|why| why.to_string());
             let receipts = receipts.and_then(|bytes| {

@@ -87,8 +87,12 @@ impl Registry {
 }
 
 /// Where a node is; nothing if its key is none.
-fn member(node: &INodes::Node) -> Option<Member> {
-    let address = PeerAddress::new(node.key.into(), &node.host).ok()?;
+pub(crate) fn address(node: &Node) -> Option<PeerAddress> {
+    PeerAddress::new(node.key.into(), &node.host).ok()
+}
+
+fn member(node: &Node) -> Option<Member> {
+    let address = address(node)?;
     // Who names no domain fails alone.
     let domain = if node.domain.is_empty() { node.key.to_string() } else { node.domain.clone() };
     Some(Member { address, domain: Domain(domain) })

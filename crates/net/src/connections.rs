@@ -34,8 +34,13 @@ impl Connections {
         let cell = {
             let mut open = self.open.lock().await;
             let closed = |cell: &OnceCell<Connection>| cell.get().is_some_and(|open| open.close_reason().is_some());
-            open.retain(|_, cell| !closed(cell));
-            open.entry(peer.clone()).or_default().clone()
+            match open.get(peer) {
+                Some(cell) if !closed(cell) => cell.clone(),
+                _ => {
+                    open.retain(|_, cell| !closed(cell));
+                    open.entry(peer.clone()).or_default().clone()
+                }
+            }
         };
         let connect = async {
             let connecting = async {

@@ -6,7 +6,7 @@
 //! asked of the next. What has come stays on the disk: a fetch that breaks off goes on from there.
 
 use crate::{
-    BlobHash, Code, Error, MAX_MANIFEST, Manifest, NodeId, ObjectId, Owner, Partial, Peer, PeerError, Root, Store,
+    BlobHash, Code, Denied, Error, MAX_MANIFEST, Manifest, NodeId, ObjectId, Owner, Partial, Peer, Root, Store,
     tree::{GROUP, PAIR},
 };
 use futures::future::join_all;
@@ -63,7 +63,7 @@ pub enum Fault {
     /// It took longer than this.
     Slow(Duration),
     /// It said that it would not or could not.
-    Failed(PeerError),
+    Failed(Denied),
 }
 
 impl Fault {
@@ -108,12 +108,12 @@ pub struct Fetched {
 async fn answer(
     patience: Duration,
     most: u64,
-    ask: impl Future<Output = Result<crate::Answer, PeerError>>,
+    ask: impl Future<Output = Result<crate::Answer, Denied>>,
 ) -> Result<Vec<u8>, Fault> {
     let read = async {
         let mut bytes = Vec::new();
         let answer = ask.await.map_err(Fault::Failed)?;
-        let gone = |error: std::io::Error| Fault::Failed(PeerError::Gone(error.to_string()));
+        let gone = |error: std::io::Error| Fault::Failed(Denied::Gone(error.to_string()));
         answer.take(most + 1).read_to_end(&mut bytes).await.map_err(gone)?;
         if bytes.len() as u64 > most { Err(Fault::Wrong(format!("more than {most} bytes"))) } else { Ok(bytes) }
     };
@@ -298,7 +298,7 @@ pub struct Spread {
     /// Pieces that nodes have now, and which node.
     pub kept: Vec<(usize, NodeId)>,
     /// Pieces that were not taken, and why.
-    pub failed: Vec<(usize, NodeId, PeerError)>,
+    pub failed: Vec<(usize, NodeId, Denied)>,
     /// Bytes that were handed over, without those that nodes had before.
     pub bytes: u64,
 }
@@ -338,7 +338,7 @@ pub async fn spread(
     let each = to.iter().map(|Holder { piece, peer }| {
         let (blob, bytes) = (blobs.get(*piece).copied(), &bytes);
         async move {
-            let Some(blob) = blob else { return Err(PeerError::Refused("there is no such piece".into())) };
+            let Some(blob) = blob else { return Err(Denied::Refused("there is no such piece".into())) };
             let has = peer.has(vec![blob.0]).await?;
             peer.keep(root, until, vec![own, blob]).await?;
             if has.first() != Some(&true) {

@@ -77,7 +77,7 @@ pub use net::{
     days_from_now,
 };
 pub use object::{Batch, Put};
-pub use peer::{Answer, Peer, PeerError};
+pub use peer::{Answer, Denied, Peer};
 pub use placement::{Candidate, Domain, NoPlace, Placement, place};
 pub use repair::{Plan, Policy, Repaired, Seen, plan, repair};
 pub use restore::Bounds;

@@ -134,7 +134,7 @@ pub struct Repaired {
     /// Pieces that are there again, and who has them.
     pub kept: Vec<(usize, NodeId)>,
     /// Pieces that the new nodes did not take, and why.
-    pub failed: Vec<(usize, NodeId, crate::PeerError)>,
+    pub failed: Vec<(usize, NodeId, crate::Denied)>,
     /// What nodes did wrong on the way.
     pub reports: Vec<Report>,
 }

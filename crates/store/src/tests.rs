@@ -68,8 +68,8 @@ fn nodes(count: u8) -> Vec<Arc<Node>> {
 }
 
 impl Node {
-    fn reach(&self) -> Result<(), PeerError> {
-        if *self.way.lock() == Way::Gone { Err(PeerError::Gone("no route".into())) } else { Ok(()) }
+    fn reach(&self) -> Result<(), Denied> {
+        if *self.way.lock() == Way::Gone { Err(Denied::Gone("no route".into())) } else { Ok(()) }
     }
 
     fn answer(&self, honest: Vec<u8>, old: Vec<u8>) -> Answer {
@@ -109,20 +109,20 @@ impl Peer for Link {
         self.to.id
     }
 
-    fn manifest(&self, id: ObjectId) -> BoxFuture<'_, Result<Answer, PeerError>> {
+    fn manifest(&self, id: ObjectId) -> BoxFuture<'_, Result<Answer, Denied>> {
         async move {
             self.to.reach()?;
-            let blob = self.to.store.blob(id.manifest()).map_err(|_| PeerError::NotHere)?;
+            let blob = self.to.store.blob(id.manifest()).map_err(|_| Denied::NotHere)?;
             Ok(self.to.answer(blob.read(0..u64::MAX).unwrap(), b"old".to_vec()))
         }
         .boxed()
     }
 
-    fn get(&self, hash: BlobHash, range: Range<u64>) -> BoxFuture<'_, Result<Answer, PeerError>> {
+    fn get(&self, hash: BlobHash, range: Range<u64>) -> BoxFuture<'_, Result<Answer, Denied>> {
         async move {
             self.to.reach()?;
             let (mut bytes, mut old) = (Vec::new(), Vec::new());
-            self.to.store.encode(hash, range.clone(), &mut bytes).map_err(|_| PeerError::NotHere)?;
+            self.to.store.encode(hash, range.clone(), &mut bytes).map_err(|_| Denied::NotHere)?;
             // The blob of the same length that an earlier version of the object had.
             let earlier = BlobHash::of(b"earlier");
             if self.to.store.encode(earlier, range, &mut old).is_err() {
@@ -133,7 +133,7 @@ impl Peer for Link {
         .boxed()
     }
 
-    fn has(&self, blobs: Vec<BlobHash>) -> BoxFuture<'_, Result<Vec<bool>, PeerError>> {
+    fn has(&self, blobs: Vec<BlobHash>) -> BoxFuture<'_, Result<Vec<bool>, Denied>> {
         async move {
             self.to.reach()?;
             Ok(blobs.into_iter().map(|hash| self.to.store.has(hash).unwrap()).collect())
@@ -141,15 +141,10 @@ impl Peer for Link {
         .boxed()
     }
 
-    fn keep(
-        &self,
-        root: Root,
-        until: Option<u64>,
-        blobs: Vec<(BlobHash, u64)>,
-    ) -> BoxFuture<'_, Result<(), PeerError>> {
+    fn keep(&self, root: Root, until: Option<u64>, blobs: Vec<(BlobHash, u64)>) -> BoxFuture<'_, Result<(), Denied>> {
         async move {
             self.to.reach()?;
-            let refused = |error: Error| PeerError::Refused(error.to_string());
+            let refused = |error: Error| Denied::Refused(error.to_string());
             self.to.store.promise(root, until, &blobs).map_err(refused)?;
             for (hash, _) in blobs {
                 if let Some(partial) = self.to.store.partial(hash).map_err(refused)? {
@@ -397,7 +392,7 @@ fn who_says_that_he_has_a_piece_is_asked_for_a_part_of_it() {
         *nodes[0].way.lock() = Way::Honest;
         nodes[0].store.release(root(id)).unwrap();
         let report = check(&*peer, piece, 3, Duration::from_secs(5)).await.unwrap_err();
-        assert_eq!(report.fault, Fault::Failed(PeerError::NotHere));
+        assert_eq!(report.fault, Fault::Failed(Denied::NotHere));
     });
 }
 

@@ -2,11 +2,15 @@
 
 use super::{Network, now};
 use crate::{
-    Candidate, Code, Domain, Error, Fetch, Fetched, Holder, Manifest, NodeId, ObjectId, Owner, Peer, PeerError, Report,
+    Candidate, Code, Denied, Domain, Error, Fetch, Fetched, Holder, Manifest, NodeId, ObjectId, Owner, Peer, Report,
     Root, Spread, check, fetch, fetch_manifest, place, placement, spread,
 };
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use stoa_net::PeerAddress;
 use tokio::time::{Instant, timeout_at};
 
@@ -62,7 +66,7 @@ pub struct Spreading {
     /// Pieces that nobody has, or could be asked to keep.
     pub missing: Vec<usize>,
     /// What nodes refused on the way.
-    pub failed: Vec<(usize, NodeId, PeerError)>,
+    pub failed: Vec<(usize, NodeId, Denied)>,
     /// Bytes that were handed over.
     pub bytes: u64,
     /// Whether any one failure domain may go.
@@ -131,7 +135,7 @@ impl Network {
         &'a self,
         peers: &'a [Arc<dyn Peer>],
         blobs: Vec<crate::BlobHash>,
-    ) -> impl futures::Stream<Item = (Arc<dyn Peer>, Result<Vec<bool>, PeerError>)> + Unpin + 'a {
+    ) -> impl futures::Stream<Item = (Arc<dyn Peer>, Result<Vec<bool>, Denied>)> + Unpin + 'a {
         let ask = |peer: &'a Arc<dyn Peer>| {
             let blobs = blobs.clone();
             async move { (peer.clone(), peer.has(blobs).await) }.boxed()
@@ -256,13 +260,12 @@ impl Network {
 
     /// The pieces that nodes have already, and show a part of; one node for each.
     async fn holders_of_all(&self, manifest: &Manifest, peers: &[Arc<dyn Peer>]) -> Vec<(usize, NodeId)> {
-        let blobs: Vec<_> = manifest.blobs().into_iter().map(|(hash, _)| hash).collect();
-        let mut there = std::collections::BTreeMap::new();
-        let mut asking = self.each(peers, blobs);
+        let (blobs, mut there) = (manifest.blobs(), BTreeMap::new());
+        let mut asking = self.each(peers, blobs.iter().map(|(hash, _)| *hash).collect());
         while let Some((peer, has)) = asking.next().await {
             for (piece, _) in has.unwrap_or_default().into_iter().enumerate().filter(|(_, has)| *has) {
                 // Saying so is not enough.
-                if check(&*peer, manifest.blobs()[piece], rand::random(), SHOW).await.is_ok() {
+                if check(&*peer, blobs[piece], rand::random(), SHOW).await.is_ok() {
                     there.insert(piece, peer.id());
                 }
             }
@@ -275,7 +278,7 @@ impl Network {
     /// # Errors
     ///
     /// If the registry cannot be read.
-    pub async fn let_go(&self, id: ObjectId) -> Result<Vec<(NodeId, Result<bool, PeerError>)>, Error> {
+    pub async fn let_go(&self, id: ObjectId) -> Result<Vec<(NodeId, Result<bool, Denied>)>, Error> {
         let members = self.members_for(id).await?;
         let ask = |member: Member| {
             async move { (member.address.node(), self.remote(&member.address).let_go(id).await) }.boxed()

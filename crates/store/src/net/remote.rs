@@ -1,7 +1,7 @@
 //! Another node's store, asked over a connection.
 
 use super::{Shared, serve, wire, wire::Request};
-use crate::{Answer, BlobHash, ObjectId, Peer, PeerError, Root, store::chunks};
+use crate::{Answer, BlobHash, Denied, ObjectId, Peer, Root, store::chunks};
 use bao_tree::ChunkRanges;
 use futures::{FutureExt as _, future::BoxFuture};
 use iroh_blobs::protocol::GetRequest;
@@ -25,12 +25,12 @@ pub(super) struct Remote {
     pub address: PeerAddress,
 }
 
-fn gone(error: impl std::fmt::Display) -> PeerError {
-    PeerError::Gone(error.to_string())
+fn gone(error: impl std::fmt::Display) -> Denied {
+    Denied::Gone(error.to_string())
 }
 
 impl Remote {
-    async fn connection(&self) -> Result<Connection, PeerError> {
+    async fn connection(&self) -> Result<Connection, Denied> {
         // What this node asks others to keep they take over the same connection.
         let serve = |connection: &Connection| {
             let (shared, connection) = (self.shared.clone(), connection.clone());
@@ -39,7 +39,7 @@ impl Remote {
         self.connections.to(&self.address, serve).await.map_err(gone)
     }
 
-    async fn ask(&self, request: &Request, patience: Duration) -> Result<Vec<u8>, PeerError> {
+    async fn ask(&self, request: &Request, patience: Duration) -> Result<Vec<u8>, Denied> {
         let asked = async {
             let connection = self.connection().await?;
             let mut stream = send(&connection, &request.to_bytes()).await?;
@@ -50,18 +50,18 @@ impl Remote {
     }
 
     /// Bytes that the node would promise.
-    pub async fn room(&self) -> Result<u64, PeerError> {
+    pub async fn room(&self) -> Result<u64, Denied> {
         let room = self.ask(&Request::Room, PATIENCE).await?;
         room.try_into().map(u64::from_be_bytes).map_err(|_| gone("its answer is none"))
     }
 
     /// Asks the node to keep an object for this one no longer; whether it did.
-    pub async fn let_go(&self, id: ObjectId) -> Result<bool, PeerError> {
+    pub async fn let_go(&self, id: ObjectId) -> Result<bool, Denied> {
         self.ask(&Request::LetGo(id), PATIENCE).await.map(|answer| answer == [1])
     }
 }
 
-async fn send(connection: &Connection, request: &[u8]) -> Result<RecvStream, PeerError> {
+async fn send(connection: &Connection, request: &[u8]) -> Result<RecvStream, Denied> {
     let (mut send, receive) = connection.open_bi().await.map_err(gone)?;
     send.write_all(request).await.map_err(gone)?;
     send.finish().map_err(gone)?;
@@ -69,13 +69,13 @@ async fn send(connection: &Connection, request: &[u8]) -> Result<RecvStream, Pee
 }
 
 /// Asks for a blob's ranges in iroh's protocol; what comes is what stands behind the length.
-pub(super) async fn get(connection: &Connection, hash: BlobHash, ranges: ChunkRanges) -> Result<Answer, PeerError> {
+pub(super) async fn get(connection: &Connection, hash: BlobHash, ranges: ChunkRanges) -> Result<Answer, Denied> {
     let request = iroh_blobs::protocol::Request::Get(GetRequest::blob_ranges(hash.0.into(), ranges));
     let request = postcard::to_allocvec(&request).map_err(gone)?;
     let mut stream = send(connection, &request).await?;
     let mut length = [0; 8];
     stream.read_exact(&mut length).await.map_err(|error| match error {
-        ReadExactError::ReadError(ReadError::Reset(code)) if code == serve::NOT_HERE => PeerError::NotHere,
+        ReadExactError::ReadError(ReadError::Reset(code)) if code == serve::NOT_HERE => Denied::NotHere,
         error => gone(error),
     })?;
     Ok(Box::new(stream))
@@ -86,16 +86,16 @@ impl Peer for Remote {
         self.address.node()
     }
 
-    fn manifest(&self, id: ObjectId) -> BoxFuture<'_, Result<Answer, PeerError>> {
+    fn manifest(&self, id: ObjectId) -> BoxFuture<'_, Result<Answer, Denied>> {
         // A manifest is shorter than a group: its encoding is the manifest.
         async move { get(&self.connection().await?, id.manifest(), ChunkRanges::all()).await }.boxed()
     }
 
-    fn get(&self, hash: BlobHash, range: Range<u64>) -> BoxFuture<'_, Result<Answer, PeerError>> {
+    fn get(&self, hash: BlobHash, range: Range<u64>) -> BoxFuture<'_, Result<Answer, Denied>> {
         async move { get(&self.connection().await?, hash, chunks(&range)).await }.boxed()
     }
 
-    fn has(&self, blobs: Vec<BlobHash>) -> BoxFuture<'_, Result<Vec<bool>, PeerError>> {
+    fn has(&self, blobs: Vec<BlobHash>) -> BoxFuture<'_, Result<Vec<bool>, Denied>> {
         async move {
             let count = blobs.len();
             let answer = self.ask(&Request::Has(blobs), PATIENCE).await?;
@@ -108,12 +108,7 @@ impl Peer for Remote {
         .boxed()
     }
 
-    fn keep(
-        &self,
-        root: Root,
-        until: Option<u64>,
-        blobs: Vec<(BlobHash, u64)>,
-    ) -> BoxFuture<'_, Result<(), PeerError>> {
+    fn keep(&self, root: Root, until: Option<u64>, blobs: Vec<(BlobHash, u64)>) -> BoxFuture<'_, Result<(), Denied>> {
         async move {
             let _offer = self.shared.offer(blobs.iter().map(|(hash, _)| *hash));
             let until = until.unwrap_or(u64::MAX);
@@ -132,19 +127,19 @@ impl Peer for Asker {
         NodeId(*self.0.remote_id().as_bytes())
     }
 
-    fn manifest(&self, id: ObjectId) -> BoxFuture<'_, Result<Answer, PeerError>> {
+    fn manifest(&self, id: ObjectId) -> BoxFuture<'_, Result<Answer, Denied>> {
         get(&self.0, id.manifest(), ChunkRanges::all()).boxed()
     }
 
-    fn get(&self, hash: BlobHash, range: Range<u64>) -> BoxFuture<'_, Result<Answer, PeerError>> {
+    fn get(&self, hash: BlobHash, range: Range<u64>) -> BoxFuture<'_, Result<Answer, Denied>> {
         async move { get(&self.0, hash, chunks(&range)).await }.boxed()
     }
 
-    fn has(&self, _: Vec<BlobHash>) -> BoxFuture<'_, Result<Vec<bool>, PeerError>> {
-        async { Err(PeerError::Refused("an asker keeps nothing for others".into())) }.boxed()
+    fn has(&self, _: Vec<BlobHash>) -> BoxFuture<'_, Result<Vec<bool>, Denied>> {
+        async { Err(Denied::Refused("an asker keeps nothing for others".into())) }.boxed()
     }
 
-    fn keep(&self, _: Root, _: Option<u64>, _: Vec<(BlobHash, u64)>) -> BoxFuture<'_, Result<(), PeerError>> {
-        async { Err(PeerError::Refused("an asker keeps nothing for others".into())) }.boxed()
+    fn keep(&self, _: Root, _: Option<u64>, _: Vec<(BlobHash, u64)>) -> BoxFuture<'_, Result<(), Denied>> {
+        async { Err(Denied::Refused("an asker keeps nothing for others".into())) }.boxed()
     }
 }

@@ -5,7 +5,7 @@ use super::{
     remote::Asker,
     wire::{self, Request},
 };
-use crate::{BlobHash, Error, Fetch, Manifest, Owner, PeerError, Root};
+use crate::{BlobHash, Denied, Error, Fetch, Manifest, Owner, Root};
 use bao_tree::ChunkRanges;
 use iroh_blobs::protocol::Request as BlobsRequest;
 use std::{fmt, sync::Arc, time::Duration};
@@ -94,15 +94,15 @@ impl Server {
             Some(first) if wire::is_ours(*first) && !self.blobs_only => {
                 let result = match Request::from_bytes(&request) {
                     Ok(request) => self.answer(connection, request).await,
-                    Err(error) => Err(PeerError::Refused(format!("the request is none: {error}"))),
+                    Err(error) => Err(Denied::Refused(format!("the request is none: {error}"))),
                 };
-                say(send, &stoa_net::answer(result.map_err(Into::into))).await;
+                say(send, &stoa_net::answer(result)).await;
             }
             _ => get(&self.shared, &[reads, &self.reads], &request, send).await,
         }
     }
 
-    async fn answer(&self, connection: &Connection, request: Request) -> Result<Vec<u8>, PeerError> {
+    async fn answer(&self, connection: &Connection, request: Request) -> Result<Vec<u8>, Denied> {
         let from = NodeId(*connection.remote_id().as_bytes());
         match request {
             Request::Has(blobs) => {
@@ -134,8 +134,8 @@ impl Server {
         root: Root,
         until: u64,
         blobs: Vec<(BlobHash, u64)>,
-    ) -> Result<(), PeerError> {
-        let refused = |why: &str| Err(PeerError::Refused(why.into()));
+    ) -> Result<(), Denied> {
+        let refused = |why: &str| Err(Denied::Refused(why.into()));
         if !self.guard.keeps {
             return refused("this node keeps nothing for others");
         }
@@ -191,20 +191,20 @@ impl Server {
 }
 
 /// An error in the words that another node gets.
-fn said(error: Error) -> PeerError {
+fn said(error: Error) -> Denied {
     match error {
-        Error::NotHere(_) => PeerError::NotHere,
+        Error::NotHere(_) => Denied::NotHere,
         // Whose fault it is is nobody else's business.
         Error::Io(_) | Error::File { .. } | Error::Index(_) | Error::Damaged(_) => {
             tracing::warn!(%error, "the store could not answer another node");
-            PeerError::Refused("the store cannot do it now".into())
+            Denied::Refused("the store cannot do it now".into())
         }
-        error => PeerError::Refused(error.to_string()),
+        error => Denied::Refused(error.to_string()),
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, PeerError> {
-    spawn_blocking(work).await.map_err(|error| PeerError::Gone(error.to_string()))?.map_err(said)
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Denied> {
+    spawn_blocking(work).await.map_err(|error| Denied::Gone(error.to_string()))?.map_err(said)
 }
 
 async fn say(mut send: SendStream, answer: &[u8]) {

@@ -1,9 +1,7 @@
 //! Stores behind real sockets on loopback.
 
 use super::*;
-use crate::{
-    BlobHash, Code, Domain, Fetch, Kind, Limits, Manifest, ObjectId, Owner, PeerError, Put, Root, Seal, Sealing,
-};
+use crate::{BlobHash, Code, Denied, Domain, Fetch, Kind, Limits, Manifest, ObjectId, Owner, Put, Root, Seal, Sealing};
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::ed25519::PrivateKey;
 use futures::{FutureExt as _, future::BoxFuture};
@@ -200,8 +198,8 @@ async fn what_its_owner_keeps_for_himself_nobody_gets() {
     let peer = nodes[1].network.peer(&nodes[0].address);
     let blobs = nodes[0].store().manifest(id).unwrap().blobs();
     assert_eq!(peer.has(vec![id.manifest(), blobs[0].0]).await, Ok(vec![false, false]));
-    assert_eq!(peer.manifest(id).await.err(), Some(PeerError::NotHere));
-    assert_eq!(peer.get(blobs[0].0, 0..blobs[0].1).await.err(), Some(PeerError::NotHere));
+    assert_eq!(peer.manifest(id).await.err(), Some(Denied::NotHere));
+    assert_eq!(peer.get(blobs[0].0, 0..blobs[0].1).await.err(), Some(Denied::NotHere));
     assert!(nodes[1].network.fetch(id, quick()).await.is_err());
     // Nor does it leave by mistake.
     let plain = nodes[0].store().put(&b"not sealed"[..], Put { code: Code::new(1, 2), ..Put::default() }).unwrap();

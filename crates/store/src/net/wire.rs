@@ -12,12 +12,11 @@
 //!
 //! Numbers are big-endian but for iroh's.
 
-use crate::{BlobHash, ObjectId, Owner, PeerError};
+use crate::{BlobHash, ObjectId, Owner};
 use bytes::BufMut;
 use commonware_codec::{
     Buf, Copying, DecodeExt as _, Encode as _, EncodeSize, Error as CodecError, Read, ReadExt as _, Write,
 };
-use stoa_net::Denied;
 
 /// iroh's own protocol, served to anybody's clients.
 pub const BLOBS: &[u8] = iroh_blobs::ALPN;
@@ -133,26 +132,6 @@ impl Request {
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         self.encode().to_vec()
-    }
-}
-
-impl From<PeerError> for Denied {
-    fn from(error: PeerError) -> Self {
-        match error {
-            PeerError::NotHere => Self::NotHere,
-            PeerError::Refused(why) => Self::Refused(why),
-            PeerError::Gone(why) => Self::Gone(why),
-        }
-    }
-}
-
-impl From<Denied> for PeerError {
-    fn from(denied: Denied) -> Self {
-        match denied {
-            Denied::NotHere => Self::NotHere,
-            Denied::Refused(why) => Self::Refused(why),
-            Denied::Gone(why) => Self::Gone(why),
-        }
     }
 }
 
