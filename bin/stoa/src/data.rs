@@ -15,12 +15,12 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use stoa_base::write_private;
 use stoa_client::Wallet;
 use stoa_data::{
     client::{Allowed, Data, Deletions, Published},
     record::Record,
 };
-use stoa_node::vault::write_private;
 use stoa_privacy::Deleted;
 use stoa_store::{Bounds, Kind, Limits, ObjectId, Store};
 

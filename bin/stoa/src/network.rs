@@ -14,12 +14,12 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use stoa_base::{Committee, DEVELOPMENT_MNEMONIC, Genesis};
+use stoa_base::{Committee, DEVELOPMENT_MNEMONIC, Genesis, write_private};
 use stoa_client::{Client, Wallet};
 use stoa_consensus::Pace;
 use stoa_data::registry::{self, Listing};
 use stoa_net::PeerAddress;
-use stoa_node::{dev, development, up, vault::write_private};
+use stoa_node::{dev, development, up};
 
 /// Options that embedded networks share.
 #[derive(Args, Clone, Debug)]

@@ -215,7 +215,7 @@ pub(crate) async fn put(store: &Store, path: &Path, terms: Spread, options: &Wal
     println!("{id}");
     println!("{} went to {} nodes, for {} days", output::bytes(bytes), own.kept.len(), terms.days);
     if missing > 0 {
-        println!("{missing} pieces found no node: the same command again hands them over when there are more");
+        println!("{missing} pieces found no node: fewer may be lost than with all of them");
     }
     if !own.survives_a_domain {
         println!("there are too few failure domains: one of them could take the object with it");

@@ -45,7 +45,7 @@ enum Command {
         /// Do not seal it: the nodes that keep it, and everybody else, can read it.
         #[arg(long, requires = "spread")]
         public: bool,
-        /// For how many days the nodes are to keep it; the same command again extends that.
+        /// For how many days the nodes are to keep it.
         #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=365))]
         days: u64,
         /// Into how many pieces, and how many of them suffice: 4/10 where there are ten nodes, and alike where there are

@@ -7,11 +7,15 @@ mod block;
 pub mod canonical;
 mod genesis;
 mod node;
+#[cfg(unix)]
+mod private;
 mod receipt;
 
 pub use block::{Block, Seal};
 pub use genesis::{Account, Committee, DEVELOPMENT_MNEMONIC, EPOCH_LENGTH, Fees, Genesis, GenesisError};
 pub use node::NodeId;
+#[cfg(unix)]
+pub use private::write_private;
 pub use receipt::Receipt;
 
 /// A signed transaction of type 0, 1, 2 or 4 (legacy, EIP-2930, EIP-1559, EIP-7702).

@@ -32,13 +32,12 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use stoa_base::NodeId;
 use stoa_client::{SendError, ViewError, Wallet, view};
-use stoa_net::{Connections, Denied, Endpoint, PeerAddress, read_answer};
+use stoa_net::{Connections, Denied, Endpoint, PeerAddress, answered};
 use stoa_privacy::{
     Announcement, AssetId, CannotSeal, DataKey, Dealt, DeletionReceipt, Grant, GrantId, GrantedHalf, OwnerHalf, Reader,
     ReaderKey, Refused, Release, Sharing, SharingError, WalletError, Wanted, deal,
 };
 use stoa_store::{KeySource, ObjectId, Sealed};
-use tokio::time::timeout;
 
 /// How long a keeper may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -236,12 +235,7 @@ impl Data {
 
     async fn ask(&self, keeper: &PeerAddress, request: &Request) -> std::result::Result<Vec<u8>, Denied> {
         let request = request.to_bytes();
-        let asked = self.keepers.ask(keeper, &request, MOST_ANSWER);
-        match timeout(PATIENCE, asked).await {
-            Ok(Ok(answer)) => read_answer(&answer).map(<[u8]>::to_vec),
-            Ok(Err(error)) => Err(Denied::Gone(format!("{error:#}"))),
-            Err(_) => Err(Denied::Gone("it does not answer".into())),
-        }
+        answered(PATIENCE, self.keepers.ask(keeper, &request, MOST_ANSWER)).await
     }
 
     /// Asks a keeper that may have to see a block first.

@@ -127,6 +127,34 @@ impl<S: Service> ProtocolHandler for Answers<S> {
     }
 }
 
+/// Sends a request on a stream of its own; the answer comes on what is returned.
+///
+/// # Errors
+///
+/// If the connection breaks.
+pub async fn send(connection: &Connection, request: &[u8]) -> eyre::Result<RecvStream> {
+    let (mut send, receive) = connection.open_bi().await?;
+    send.write_all(request).await?;
+    send.finish()?;
+    Ok(receive)
+}
+
+/// What a peer answers within this time, if it does not deny it.
+///
+/// # Errors
+///
+/// What it denies, or that it did not answer.
+pub async fn answered(
+    patience: Duration,
+    asked: impl Future<Output = eyre::Result<Vec<u8>>>,
+) -> Result<Vec<u8>, Denied> {
+    match timeout(patience, asked).await {
+        Ok(Ok(answer)) => read_answer(&answer).map(<[u8]>::to_vec),
+        Ok(Err(error)) => Err(Denied::Gone(format!("{error:#}"))),
+        Err(_) => Err(Denied::Gone("it does not answer".into())),
+    }
+}
+
 impl Connections {
     /// Asks a peer, and reads what it answers, as it is.
     ///
@@ -135,10 +163,7 @@ impl Connections {
     /// If it cannot be reached, or its answer is longer.
     pub async fn ask(&self, peer: &PeerAddress, request: &[u8], most: usize) -> eyre::Result<Vec<u8>> {
         let connection = self.to(peer, |_| ()).await?;
-        let (mut send, mut receive) = connection.open_bi().await?;
-        send.write_all(request).await?;
-        send.finish()?;
-        Ok(receive.read_to_end(most).await?)
+        Ok(send(&connection, request).await?.read_to_end(most).await?)
     }
 }
 

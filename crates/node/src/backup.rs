@@ -3,13 +3,13 @@
 use crate::{
     config::File,
     validator::{COMMITTEE, SECRETS},
-    vault::write_private,
 };
 use eyre::{Result, WrapErr as _, ensure};
 use std::{
     fs,
     path::{Path, PathBuf},
 };
+use stoa_base::write_private;
 
 /// The files of a backup, but for the configuration.
 const GENESIS: &str = "genesis.json";

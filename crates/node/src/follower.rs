@@ -6,7 +6,6 @@ use crate::{
     quic::{self, Quic},
     store,
     thread::{self, Thread},
-    vault::write_private,
     waiting::Mempool,
 };
 use alloy_primitives::Bytes;
@@ -15,7 +14,7 @@ use commonware_cryptography::ed25519::PrivateKey;
 use commonware_runtime::{Clock as _, Spawner as _, Supervisor as _, tokio::Context};
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
 use std::{fs, net::SocketAddr, path::PathBuf};
-use stoa_base::Genesis;
+use stoa_base::{Genesis, write_private};
 use stoa_consensus::{
     Committee, NetworkKey, Votes,
     follow::{self, FollowError, Follower, Options, Peers, Server, Start},

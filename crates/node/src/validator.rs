@@ -5,7 +5,7 @@ use crate::{
     network_methods::About,
     quic::{self, Quic},
     store,
-    vault::{Vault, write_private},
+    vault::Vault,
     waiting::Mempool,
 };
 use alloy_primitives::{Address, B256, keccak256};
@@ -25,7 +25,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use stoa_base::Genesis;
+use stoa_base::{Genesis, write_private};
 use stoa_consensus::{
     Floor, Identity, Pace, Wire,
     follow::{self, Follower, Peers},

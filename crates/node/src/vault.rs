@@ -20,10 +20,10 @@ use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
+use stoa_base::write_private;
 
 const NONCE: usize = 24;
 
@@ -97,21 +97,6 @@ impl Vault {
     fn get<T: commonware_codec::Read<Cfg = ()>>(&self, name: &[u8]) -> Option<T> {
         T::decode(Copying(self.shared.secrets.lock().get(name)?)).ok()
     }
-}
-
-/// Writes a file that only its owner may read, whole or not at all.
-///
-/// # Errors
-///
-/// If the disk fails.
-pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let part = path.with_added_extension("part");
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&part, path)?;
-    path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
 }
 
 impl SecretStore for Vault {

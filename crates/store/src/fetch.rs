@@ -127,7 +127,9 @@ fn most(range: &Range<u64>) -> u64 {
 }
 
 /// Runs what blocks where it may.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
     match spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(std::io::Error::other(error).into()),

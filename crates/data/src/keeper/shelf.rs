@@ -5,9 +5,10 @@
 use alloy_primitives::B256;
 use std::{
     fs::{self, File},
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
 };
+use stoa_base::write_private;
 
 /// A keeper's folder.
 #[derive(Clone, Debug)]
@@ -44,12 +45,7 @@ impl Shelf {
 
     fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
         fs::create_dir_all(folder)?;
-        let part = folder.join(format!("{name}.part"));
-        let mut file = File::create(&part)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(part, folder.join(name))?;
-        File::open(folder)?.sync_all()
+        write_private(&folder.join(name), bytes)
     }
 
     fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {

@@ -3,8 +3,11 @@
 use super::{Network, now};
 use crate::{
     Candidate, Code, Denied, Domain, Error, Fetch, Fetched, Holder, Manifest, NodeId, ObjectId, Owner, Peer, Report,
-    Root, Spread, check, fetch, fetch_manifest, place, placement, spread,
+    Root, Spread, check, fetch,
+    fetch::{blocking, transit},
+    fetch_manifest, place, placement, spread,
 };
+use commonware_codec::Encode as _;
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -178,6 +181,8 @@ impl Network {
             return Ok(Fetched::default());
         }
         let found = self.find(id, asked).await?;
+        let (store, manifest) = (self.store().clone(), found.manifest.encode());
+        blocking(move || store.keep_manifest(transit(id), Some(asked.until), &manifest)).await?;
         let mut fetched = fetch(self.store(), id, &found.holders, asked).await;
         if let Err(Error::NotFetched { .. }) = &fetched {
             // Somebody went meanwhile, or was too slow to be noticed before.

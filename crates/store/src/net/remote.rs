@@ -8,10 +8,10 @@ use iroh_blobs::protocol::GetRequest;
 use std::{ops::Range, sync::Arc, time::Duration};
 use stoa_base::NodeId;
 use stoa_net::{
-    Connections, PeerAddress,
-    iroh::endpoint::{Connection, ReadError, ReadExactError, RecvStream},
+    Connections, PeerAddress, answered,
+    iroh::endpoint::{Connection, ReadError, ReadExactError},
+    send,
 };
-use tokio::time::timeout;
 
 /// How long an answer may take that is not a blob.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,23 +30,21 @@ fn gone(error: impl std::fmt::Display) -> Denied {
 }
 
 impl Remote {
-    async fn connection(&self) -> Result<Connection, Denied> {
+    async fn connection(&self) -> eyre::Result<Connection> {
         // What this node asks others to keep they take over the same connection.
         let serve = |connection: &Connection| {
             let (shared, connection) = (self.shared.clone(), connection.clone());
             tokio::spawn(serve::offered(shared, connection));
         };
-        self.connections.to(&self.address, serve).await.map_err(gone)
+        self.connections.to(&self.address, serve).await
     }
 
     async fn ask(&self, request: &Request, patience: Duration) -> Result<Vec<u8>, Denied> {
         let asked = async {
-            let connection = self.connection().await?;
-            let mut stream = send(&connection, &request.to_bytes()).await?;
-            let answer = stream.read_to_end(wire::MOST_ANSWER).await.map_err(gone)?;
-            Ok(stoa_net::read_answer(&answer)?.to_vec())
+            let mut stream = send(&self.connection().await?, &request.to_bytes()).await?;
+            Ok(stream.read_to_end(wire::MOST_ANSWER).await?)
         };
-        timeout(patience, asked).await.unwrap_or_else(|_| Err(gone("it does not answer")))
+        answered(patience, asked).await
     }
 
     /// Bytes that the node would promise.
@@ -61,18 +59,11 @@ impl Remote {
     }
 }
 
-async fn send(connection: &Connection, request: &[u8]) -> Result<RecvStream, Denied> {
-    let (mut send, receive) = connection.open_bi().await.map_err(gone)?;
-    send.write_all(request).await.map_err(gone)?;
-    send.finish().map_err(gone)?;
-    Ok(receive)
-}
-
 /// Asks for a blob's ranges in iroh's protocol; what comes is what stands behind the length.
 pub(super) async fn get(connection: &Connection, hash: BlobHash, ranges: ChunkRanges) -> Result<Answer, Denied> {
     let request = iroh_blobs::protocol::Request::Get(GetRequest::blob_ranges(hash.0.into(), ranges));
     let request = postcard::to_allocvec(&request).map_err(gone)?;
-    let mut stream = send(connection, &request).await?;
+    let mut stream = send(connection, &request).await.map_err(gone)?;
     let mut length = [0; 8];
     stream.read_exact(&mut length).await.map_err(|error| match error {
         ReadExactError::ReadError(ReadError::Reset(code)) if code == serve::NOT_HERE => Denied::NotHere,
@@ -88,11 +79,11 @@ impl Peer for Remote {
 
     fn manifest(&self, id: ObjectId) -> BoxFuture<'_, Result<Answer, Denied>> {
         // A manifest is shorter than a group: its encoding is the manifest.
-        async move { get(&self.connection().await?, id.manifest(), ChunkRanges::all()).await }.boxed()
+        async move { get(&self.connection().await.map_err(gone)?, id.manifest(), ChunkRanges::all()).await }.boxed()
     }
 
     fn get(&self, hash: BlobHash, range: Range<u64>) -> BoxFuture<'_, Result<Answer, Denied>> {
-        async move { get(&self.connection().await?, hash, chunks(&range)).await }.boxed()
+        async move { get(&self.connection().await.map_err(gone)?, hash, chunks(&range)).await }.boxed()
     }
 
     fn has(&self, blobs: Vec<BlobHash>) -> BoxFuture<'_, Result<Vec<bool>, Denied>> {

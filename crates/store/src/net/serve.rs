@@ -5,7 +5,7 @@ use super::{
     remote::Asker,
     wire::{self, Request},
 };
-use crate::{BlobHash, Denied, Error, Fetch, Manifest, Owner, Root};
+use crate::{BlobHash, Denied, Error, Fetch, Manifest, Owner, Root, fetch};
 use bao_tree::ChunkRanges;
 use iroh_blobs::protocol::Request as BlobsRequest;
 use std::{fmt, sync::Arc, time::Duration};
@@ -167,7 +167,7 @@ impl Server {
         };
         let new = promised?;
         let hashes: Vec<_> = blobs.iter().map(|(hash, _)| *hash).collect();
-        if let Err(error) = crate::fetch::take(&store, &hashes, asker, Fetch::until(until)).await {
+        if let Err(error) = fetch::take(&store, &hashes, asker, Fetch::until(until)).await {
             // What was said of these blobs was false, and would be in the way of who says true things of them.
             if new && matches!(error, Error::Refused { .. }) {
                 let store = store.clone();
@@ -204,7 +204,7 @@ fn said(error: Error) -> Denied {
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Denied> {
-    spawn_blocking(work).await.map_err(|error| Denied::Gone(error.to_string()))?.map_err(said)
+    fetch::blocking(work).await.map_err(said)
 }
 
 async fn say(mut send: SendStream, answer: &[u8]) {
