@@ -23,6 +23,8 @@ pub struct Stage {
     pub chain: Node,
     /// The nodes that keep things.
     pub keepers: Vec<Node>,
+    /// Their public keys; node N was registered by account N.
+    pub keys: Vec<String>,
     /// How many there have been.
     started: usize,
 }
@@ -47,7 +49,7 @@ impl Stage {
     pub fn new(keepers: usize) -> Result<Self> {
         let (folder, chain) = (tempfile::tempdir()?, Node::start(Network::Up)?);
         fs::write(folder.path().join("passphrase"), "correct horse")?;
-        let mut stage = Self { folder, chain, keepers: Vec::new(), started: 0 };
+        let mut stage = Self { folder, chain, keepers: Vec::new(), keys: Vec::new(), started: 0 };
         (0..keepers).try_for_each(|_| stage.add())?;
         Ok(stage)
     }
@@ -112,8 +114,11 @@ impl Stage {
             "--gib",
             "1",
             "--keeper",
+            "--fund",
+            "1",
         ];
-        self.run(self.started % 10, &join)?;
+        let joined = self.run(self.started % 10, &join)?;
+        self.keys.push(joined["key"].as_str().wrap_err("a key")?.to_owned());
         self.keepers.push(node);
         self.started += 1;
         Ok(())
@@ -122,6 +127,7 @@ impl Stage {
     /// Kills some of the nodes with -9; they are not started again.
     pub fn kill(&mut self, count: usize) {
         drop(self.keepers.drain(..count));
+        self.keys.drain(..count);
     }
 }
 

@@ -1,8 +1,11 @@
 //! Data that only those read whom their owner allows: owner, readers and keepers as processes.
 
 use eyre::{ContextCompat as _, Result, ensure};
-use std::fs;
-use stoa_tests::stage::Stage;
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
+use stoa_tests::stage::{LONG, Stage, stoa};
 
 const ALICE: usize = 7;
 const BOB: usize = 8;
@@ -82,6 +85,67 @@ fn a_reader_reads_until_the_grant_is_revoked_and_an_erased_asset_is_gone() -> Re
     for keeper in &stage.keepers {
         let kept = keeper.chain_folder().join("keeper").join(&asset);
         ensure!(!kept.join("share").exists() && kept.join("receipts").exists(), "a share is still there");
+    }
+    Ok(())
+}
+
+#[test]
+fn keepers_that_leave_are_followed_by_others() -> Result<()> {
+    let stage = Stage::new(5)?;
+    fs::write(stage.at("rows"), "63,1,1,145")?;
+    let asset = stage.run(ALICE, &["data", "--dir", "alice", "publish", "rows", "--keepers", "2/3"])?;
+    let asset = asset["asset"].as_str().wrap_err("an asset")?.to_owned();
+    let bob = stage.run(BOB, &["data", "--dir", "bob", "announce"])?;
+    let bob = bob["address"].as_str().wrap_err("an address")?.to_owned();
+    let grant = stage.run(ALICE, &["data", "--dir", "alice", "grant", &asset, "--to", &bob])?;
+    let grant = grant["grant"].as_str().wrap_err("a grant")?.to_owned();
+    let read = |to: &str| -> Result<()> {
+        stage.run(BOB, &["data", "--dir", "bob", "get", &grant, "--to", to])?;
+        ensure!(fs::read(stage.at(to))? == b"63,1,1,145");
+        Ok(())
+    };
+    let keepers = || -> Result<Vec<String>> {
+        let mut log = stoa(stage.folder.path(), &["consent", "log", &asset, "--http", stage.chain.http()])?;
+        let log: serde_json::Value = serde_json::from_slice(&log.output()?.stdout)?;
+        let keepers = log.pointer("/@graph/1/stoa:keepers");
+        let keepers = keepers.and_then(|keepers| keepers.as_array()).wrap_err_with(|| log.to_string())?;
+        Ok(keepers.iter().filter_map(|key| key.as_str().map(str::to_owned)).collect())
+    };
+    let before = keepers()?;
+    ensure!(before.len() == 3, "{before:?}");
+    let place = |key: &String| stage.keys.iter().position(|other| other == key).wrap_err("a node");
+
+    // One of three leaves; the owner's machine has no part in what follows.
+    fs::rename(stage.at("alice"), stage.at("away"))?;
+    let leaver = &before[0];
+    stage.run(place(leaver)?, &["node", "leave", "--node", leaver])?;
+    let until = Instant::now() + LONG;
+    while keepers()?.contains(leaver) {
+        ensure!(Instant::now() < until, "the key did not move");
+        thread::sleep(Duration::from_millis(200));
+    }
+    let after = keepers()?;
+    ensure!(after.len() == 3 && after[..2] == before[1..], "{before:?} {after:?}");
+    read("first")?;
+
+    // The owner moves it away from another, which is there and willing.
+    fs::rename(stage.at("away"), stage.at("alice"))?;
+    let moved = stage.run(ALICE, &["data", "--dir", "alice", "move", &asset, "--without", &before[1]])?;
+    let named: Vec<_> =
+        moved["keepers"].as_array().wrap_err("keepers")?.iter().filter_map(|key| key.as_str()).collect();
+    ensure!(named == keepers()? && !named.contains(&before[1].as_str()), "{moved}");
+    read("second")?;
+    // And anew among the same, whose shares before were others.
+    stage.run(ALICE, &["data", "--dir", "alice", "move", &asset])?;
+    ensure!(keepers()? == named);
+    read("third")?;
+    for (key, keeper) in stage.keys.iter().zip(&stage.keepers) {
+        let kept = keeper.chain_folder().join("keeper").join(&asset).join("share");
+        let until = Instant::now() + LONG;
+        while kept.exists() != named.contains(&key.as_str()) {
+            ensure!(Instant::now() < until, "{key}: {}", kept.exists());
+            thread::sleep(Duration::from_millis(200));
+        }
     }
     Ok(())
 }

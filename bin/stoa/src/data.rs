@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use stoa_base::write_private;
+use stoa_base::{NodeId, write_private};
 use stoa_client::Wallet;
 use stoa_data::{
     client::{Allowed, Data, Deletions, Published},
@@ -92,6 +92,16 @@ enum Command {
         /// The grant.
         grant: B256,
     },
+    /// Share the key of an asset anew: among other keepers in place of those named and of those who have left, or among the same
+    /// ones, whose old shares are worth nothing then. Readers notice nothing.
+    #[command(after_help = "Example: stoa data move 0x5f8e… --without 0x3b6a… --wallet me.key")]
+    Move {
+        /// The asset.
+        asset: B256,
+        /// A keeper that is to be none any more; may be given several times.
+        #[arg(long, value_name = "NODE")]
+        without: Vec<B256>,
+    },
     /// End an asset for ever: destroy this machine's half of its key, end all grants, and ask all who keep a part of it to
     /// delete that and sign that they did. Reports what cannot be taken back.
     #[command(after_help = "Example: stoa data erase 0x5f8e… --wallet me.key --json")]
@@ -128,6 +138,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
             }
             Command::Get { grant, to } => get(&store, &online, &data, grant, &to, json).await,
             Command::Revoke { grant } => revoke(&data, grant, json).await,
+            Command::Move { asset, without } => move_shares(&data, asset, &without, json).await,
             Command::Erase { asset } => erase(&dir, &online, &data, &account, asset, json).await,
         };
         online.endpoint.close().await;
@@ -236,6 +247,25 @@ async fn revoke(data: &Data, grant: B256, json: bool) -> Result<()> {
     match json {
         true => println!("{}", json!({ "revoked": grant })),
         false => println!("Revoked. Keepers release nothing more for it; what was read before cannot be taken back."),
+    }
+    Ok(())
+}
+
+async fn move_shares(data: &Data, asset: B256, without: &[B256], json: bool) -> Result<()> {
+    let without: Vec<_> = without.iter().map(|node| NodeId::from(*node)).collect();
+    let bar = progress("dealing the shares anew");
+    let moved = data.move_shares(asset, &without).await;
+    bar.finish_and_clear();
+    let keepers = moved?;
+    match json {
+        true => {
+            let keepers: Vec<_> = keepers.iter().map(ToString::to_string).collect();
+            println!("{}", json!({ "asset": asset, "keepers": keepers }));
+        }
+        false => {
+            println!("The key is shared anew. Its keepers are:");
+            keepers.iter().for_each(|keeper| println!("  {keeper}"));
+        }
     }
     Ok(())
 }

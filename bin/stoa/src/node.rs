@@ -1,7 +1,7 @@
 //! `stoa init`, `stoa node` and `stoa status`: validators of a real network.
 
 use crate::{network, wallet::WalletOptions};
-use alloy_primitives::{Address, B256, U256, utils::parse_ether};
+use alloy_primitives::{Address, B256, Bytes, U256, utils::parse_ether};
 use clap::{Args, Subcommand};
 use commonware_runtime::{Runner as _, tokio as runtime};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
@@ -15,7 +15,7 @@ use stoa_base::Genesis;
 use stoa_client::Client;
 use stoa_data::registry::{self, Listing};
 use stoa_node::{
-    backup,
+    account, backup,
     config::{self, File, Peer},
     validator,
 };
@@ -121,6 +121,18 @@ pub(crate) enum Command {
         /// It keeps shares of keys for owners of data, and releases them while the ledger says that it may.
         #[arg(long)]
         keeper: bool,
+        /// Coins to put on the node's own account, from which it pays when it moves shares of keys to other keepers.
+        #[arg(long, value_name = "STOA", value_parser = coins)]
+        fund: Option<U256>,
+        #[command(flatten)]
+        wallet: WalletOptions,
+    },
+    /// Remove a node from the registry. Other keepers take over the shares that it kept, other nodes the pieces.
+    #[command(after_help = "Example: stoa node leave --node 0x5f8e… --wallet me.key")]
+    Leave {
+        /// The node's public key, as `stoa node join` printed it.
+        #[arg(long, value_name = "KEY")]
+        node: B256,
         #[command(flatten)]
         wallet: WalletOptions,
     },
@@ -131,6 +143,10 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE", default_value = "stoa.toml")]
         config: PathBuf,
     },
+}
+
+fn coins(text: &str) -> Result<U256, String> {
+    parse_ether(text).map_err(|_| format!("want an amount of coins such as 0.5, got {text}"))
 }
 
 /// Options of `stoa status`.
@@ -273,18 +289,35 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
         }
         Command::Backup { config, to } => copied(&backup::copy(&config, &to)?, json),
         Command::Restore { from, to } => copied(&backup::copy(&from.join("stoa.toml"), &to)?, json),
-        Command::Join { key, key_passphrase_file, host, domain, gib, keeper, wallet } => {
+        Command::Join { key, key_passphrase_file, host, domain, gib, keeper, fund, wallet } => {
             let key = config::read_key(&key, &passphrase(key_passphrase_file.as_deref(), false)?)?;
             let roles = if gib > 0 { registry::STORE } else { 0 } | if keeper { registry::KEEPER } else { 0 };
             let listing = Listing { host, domain, capacity: gib.saturating_mul(1 << 30), roles };
-            let public = config::public(&key);
+            let (public, account) = (config::public(&key), account::of(&key)?.address());
             network::wait(async {
                 let wallet = wallet.open().await?;
-                registry::join(&wallet, &key, listing).await.wrap_err("the node is not registered")
+                registry::join(&wallet, &key, listing).await.wrap_err("the node is not registered")?;
+                if let Some(fund) = fund {
+                    let sent = wallet.send(account.into(), fund, Bytes::new()).await;
+                    let sent = sent.wrap_err("the node is registered, but its account got nothing")?;
+                    ensure!(sent.status(), "the node is registered, but its account got nothing");
+                }
+                Ok(())
             })??;
             match json {
-                true => println!("{}", json!({ "key": public })),
-                false => println!("Node {public} is registered."),
+                true => println!("{}", json!({ "key": public, "account": account })),
+                false => println!("Node {public} is registered. It pays for what it sends from {account}."),
+            }
+            Ok(())
+        }
+        Command::Leave { node, wallet } => {
+            network::wait(async {
+                let wallet = wallet.open().await?;
+                registry::leave(&wallet, node).await.wrap_err("the node is still registered")
+            })??;
+            match json {
+                true => println!("{}", json!({ "left": node })),
+                false => println!("Node {node} is registered no longer. Let it run until others have taken over."),
             }
             Ok(())
         }

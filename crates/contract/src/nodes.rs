@@ -25,7 +25,7 @@ pub const STORE: u8 = 1;
 pub const KEEPER: u8 = 2;
 
 /// Gas for checking the signature of a node: what a recovery of secp256k1 costs.
-const SIGNATURE_GAS: u64 = 3000;
+pub const SIGNATURE_GAS: u64 = 3000;
 
 /// Longest host with its port, and longest failure domain, in bytes.
 const MOST_HOST: usize = 255;
@@ -219,7 +219,7 @@ impl Said<'_> {
 }
 
 /// Whether a node signed this, by the strict rules that leave one signature and one key for each.
-fn signed(key: B256, digest: B256, signature: &[u8]) -> bool {
+pub fn signed(key: B256, digest: B256, signature: &[u8]) -> bool {
     let key = ed25519_dalek::VerifyingKey::from_bytes(&key.0);
     let signature = ed25519_dalek::Signature::from_slice(signature);
     key.is_ok_and(|key| signature.is_ok_and(|signature| key.verify_strict(digest.as_slice(), &signature).is_ok()))

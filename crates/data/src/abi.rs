@@ -96,12 +96,22 @@ sol! {
             uint64 number;
         }
 
+        /// A keeper agrees that a key moves.
+        struct Vote {
+            /// Its ed25519 key.
+            bytes32 keeper;
+            /// Over `moveDigest`.
+            bytes signature;
+        }
+
         error ConsentAssetExists(bytes32 asset);
         error ConsentAssetUnknown(bytes32 asset);
         error ConsentErased(bytes32 asset, uint64 number);
         error ConsentNotOwner(bytes32 asset, address caller);
         error ConsentInvalidKeepers(string what);
-        error ConsentNotKeeper(bytes32 asset, bytes32 by, address caller);
+        error ConsentNotKeeper(bytes32 asset, bytes32 keeper);
+        error ConsentInvalidVote(bytes32 asset, bytes32 keeper);
+        error ConsentTooFewVotes(bytes32 asset, uint8 needed, uint256 votes);
         error ConsentInvalidTerms(string what);
         error ConsentGrantUnknown(bytes32 grant);
         error ConsentRevoked(bytes32 grant, uint64 number);
@@ -133,9 +143,11 @@ sol! {
         function keepersOf(bytes32 asset) external view returns (bytes32[] memory);
         /// Names other sealed data, under the same key.
         function setObject(bytes32 asset, bytes32 object) external;
-        /// Names other keepers, to whom the key was moved. With `by` zero the owner says so; else the operator of keeper
-        /// `by` does, and it is done when as many keepers have said the same as release the key.
-        function moveKeepers(bytes32 asset, bytes32 by, bytes32 sharing, uint8 needed, bytes32[] keepers) external;
+        /// Names other keepers, to whom the key was moved. Without votes the owner says so; else anybody brings the votes of as
+        /// many keepers as release the key.
+        function moveKeepers(bytes32 asset, bytes32 sharing, uint8 needed, bytes32[] keepers, Vote[] votes) external;
+        /// What a keeper signs, by ed25519, who agrees to a move. It changes with each move.
+        function moveDigest(bytes32 asset, bytes32 sharing, uint8 needed, bytes32[] keepers) external view returns (bytes32);
 
         /// The id that the next grant of an asset will have.
         function nextGrant(bytes32 asset) external view returns (bytes32);

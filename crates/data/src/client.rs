@@ -15,11 +15,12 @@ use crate::{
         READ,
     },
     contract::asset_id,
-    keeper::{KEEPER, MOST_ANSWER, Request},
+    keeper::{Circle, MovingError, Request, plan::Plan},
     reading::Reading,
-    registry::{self, Registry},
+    registry::{self, KEEPER, Registry},
 };
 use alloy_primitives::{Address, B256};
+use alloy_signer::SignerSync as _;
 use alloy_sol_types::{SolCall, SolEvent as _};
 use commonware_codec::{Copying, DecodeExt as _, Encode as _, FixedSize as _};
 use commonware_cryptography::ed25519;
@@ -32,15 +33,12 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use stoa_base::NodeId;
 use stoa_client::{SendError, ViewError, Wallet, view};
-use stoa_net::{Connections, Denied, Endpoint, PeerAddress, answered};
+use stoa_net::{Denied, Endpoint, PeerAddress};
 use stoa_privacy::{
     Announcement, AssetId, CannotSeal, DataKey, Dealt, DeletionReceipt, Grant, GrantId, GrantedHalf, OwnerHalf, Reader,
     ReaderKey, Refused, Release, Sharing, SharingError, WalletError, Wanted, deal,
 };
 use stoa_store::{KeySource, ObjectId, Sealed};
-
-/// How long a keeper may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often a keeper is asked again that may not have seen the newest block yet, and how long to wait in between.
 const TRIES: usize = 20;
@@ -96,6 +94,12 @@ pub enum DataError {
     /// The wallet gives no reading key.
     #[error(transparent)]
     Wallet(#[from] WalletError),
+    /// The shares do not move.
+    #[error(transparent)]
+    Moving(#[from] MovingError),
+    /// A keeper is named that keeps nothing, or none is.
+    #[error("{0}")]
+    Plan(String),
     /// The receipt says something else.
     #[error("the ledger recorded something else than was asked")]
     Receipt,
@@ -117,7 +121,9 @@ pub(crate) fn words(reason: &IConsentErrors) -> String {
         E::ConsentErased(error) => format!("asset {} was erased in block {}", error.asset, error.number),
         E::ConsentNotOwner(error) => format!("{} does not own asset {}", error.caller, error.asset),
         E::ConsentInvalidKeepers(error) => format!("these keepers cannot be: {}", error.what),
-        E::ConsentNotKeeper(error) => format!("{} does not operate keeper {}", error.caller, error.by),
+        E::ConsentNotKeeper(error) => format!("{} keeps no share of the key of asset {}", error.keeper, error.asset),
+        E::ConsentInvalidVote(error) => format!("keeper {} did not sign this move", error.keeper),
+        E::ConsentTooFewVotes(error) => format!("{} keepers agree to the move, {} must", error.votes, error.needed),
         E::ConsentInvalidTerms(error) => format!("these terms cannot be: {}", error.what),
         E::ConsentGrantUnknown(error) => format!("there is no grant {}", error.grant),
         E::ConsentRevoked(error) => format!("grant {} was revoked in block {}", error.grant, error.number),
@@ -152,8 +158,7 @@ type Result<T> = std::result::Result<T, DataError>;
 pub struct Data {
     wallet: Wallet,
     reading: Reading,
-    registry: Registry,
-    keepers: Connections,
+    circle: Circle,
 }
 
 /// What a person's machine keeps of an asset that was published from it. The half is sealed to the wallet's own reading key.
@@ -226,27 +231,22 @@ impl Data {
     /// If the wallet gives no reading key.
     pub fn new(wallet: Wallet, registry: Registry, endpoint: &Endpoint) -> Result<Self> {
         let reading = Reading::of(wallet.signer(), wallet.chain_id())?;
-        Ok(Self { wallet, reading, registry, keepers: Connections::new(endpoint, KEEPER) })
+        Ok(Self { wallet, reading, circle: Circle::new(registry, endpoint) })
     }
 
     async fn view<C: SolCall>(&self, call: &C) -> Result<C::Return> {
         Ok(view(self.wallet.client(), CONSENT, call).await?.0)
     }
 
-    async fn ask(&self, keeper: &PeerAddress, request: &Request) -> std::result::Result<Vec<u8>, Denied> {
-        let request = request.to_bytes();
-        answered(PATIENCE, self.keepers.ask(keeper, &request, MOST_ANSWER)).await
-    }
-
     /// Asks a keeper that may have to see a block first.
     async fn ask_patiently(&self, keeper: &PeerAddress, request: &Request) -> std::result::Result<Vec<u8>, String> {
-        let mut outcome = self.ask(keeper, request).await;
+        let mut outcome = self.circle.ask(keeper, request).await;
         for _ in 0..TRIES {
             if !matches!(outcome, Err(Denied::Refused(_))) {
                 break;
             }
             tokio::time::sleep(PAUSE).await;
-            outcome = self.ask(keeper, request).await;
+            outcome = self.circle.ask(keeper, request).await;
         }
         outcome.map_err(|why| format!("{}: {why}", keeper.node()))
     }
@@ -273,7 +273,7 @@ impl Data {
     ///
     /// If there are too few keepers.
     pub async fn prepare(&self, needed: usize, total: usize, own_half: bool) -> Result<Prepared> {
-        let mut keepers: Vec<_> = self.registry.keepers().await?;
+        let mut keepers: Vec<_> = self.circle.registry().keepers().await?;
         if keepers.len() < total {
             return Err(DataError::Keepers { needed: total, there: keepers.len() });
         }
@@ -333,10 +333,7 @@ impl Data {
     }
 
     async fn keepers_of(&self, asset: B256) -> Result<Vec<PeerAddress>> {
-        let keepers = self.view(&keepersOfCall { asset }).await?;
-        let nodes = self.registry.nodes().await?;
-        let address = |key: &B256| nodes.iter().find(|node| node.key == *key).and_then(registry::address);
-        Ok(keepers.iter().filter_map(address).collect())
+        Ok(self.circle.addresses(self.view(&keepersOfCall { asset }).await?).await?)
     }
 
     /// Lets somebody read an asset, and gives the keepers his half of the key. The grant's id.
@@ -384,6 +381,52 @@ impl Data {
         key.filter(|key| key.reader() == Reader::Wallet(who)).ok_or(DataError::NotAnnounced(who))
     }
 
+    /// How the key of an asset is shared: as the ledger names it, whoever of its keepers says it.
+    async fn sharing(&self, asset: B256, digest: B256, keepers: &[PeerAddress]) -> Result<Sharing> {
+        let how = Request::Sharing(asset);
+        let shared = keepers.iter().map(|keeper| {
+            let asked = async {
+                let bytes = self.ask_patiently(keeper, &how).await?;
+                let sharing = Sharing::decode(Copying(&bytes[..])).ok();
+                let sharing = sharing.filter(|sharing| sharing.digest() == digest && sharing.asset().0 == asset);
+                sharing.ok_or_else(|| format!("{}: it gave another sharing", keeper.node()))
+            };
+            asked.boxed()
+        });
+        Ok(first("saying how the key is shared", shared.collect(), 1).await?.swap_remove(0))
+    }
+
+    /// Shares the key of an asset of the wallet's anew: among others in place of these keepers and of those who are registered no longer,
+    /// or among the same ones, whose old shares are worth nothing then. Who keeps shares afterwards.
+    ///
+    /// # Errors
+    ///
+    /// If too few keepers deal or take shares, or the ledger refuses.
+    pub async fn move_shares(&self, asset: B256, without: &[NodeId]) -> Result<Vec<NodeId>> {
+        let is = self.view(&assetOfCall { asset }).await?;
+        let sharing = self.sharing(asset, is.sharing, &self.keepers_of(asset).await?).await?;
+        let named: Vec<_> = sharing.keepers().iter().map(NodeId::from).collect();
+        if let Some(stranger) = without.iter().find(|node| !named.contains(node)) {
+            return Err(DataError::Plan(format!("node {stranger} is none of the keepers of this asset")));
+        }
+        let mut nodes = self.circle.registry().nodes().await?.to_vec();
+        nodes.retain(|node| !without.contains(&node.key.into()));
+        let stays =
+            |keeper: &NodeId| nodes.iter().any(|node| node.key == B256::from(*keeper) && node.roles & KEEPER > 0);
+        let plan = match named.iter().all(stays) {
+            true => Plan { needed: is.needed, keepers: sharing.keepers().to_vec() },
+            false => Plan::of(&sharing, &nodes).ok_or_else(|| {
+                let left = named.iter().filter(|keeper| stays(keeper)).count();
+                DataError::Plan(format!("{} keepers release the key, and only {left} of them would be left", is.needed))
+            })?,
+        };
+        let signed = self.wallet.signer().sign_message_sync(plan.digest(self.wallet.chain_id(), &sharing).as_slice());
+        let signature = signed.map_err(SendError::from)?.as_bytes();
+        let moving = self.circle.hand_over(&sharing, &plan, Some(signature)).await?;
+        self.wallet.call(CONSENT, &moving.call(Vec::new())).await?;
+        Ok(plan.keepers.iter().map(NodeId::from).collect())
+    }
+
     /// Uses a grant, and puts the key together from what keepers release. What the data are, and what opens them.
     ///
     /// # Errors
@@ -400,17 +443,7 @@ impl Data {
 
         let keepers = self.keepers_of(asset).await?;
         let needed = usize::from(is.needed);
-        let how = Request::Sharing(asset);
-        let shared = keepers.iter().map(|keeper| {
-            let asked = async {
-                let bytes = self.ask_patiently(keeper, &how).await?;
-                let sharing = Sharing::decode(Copying(&bytes[..])).ok();
-                let sharing = sharing.filter(|sharing| sharing.digest() == is.sharing && sharing.asset().0 == asset);
-                sharing.ok_or_else(|| format!("{}: it gave another sharing", keeper.node()))
-            };
-            asked.boxed()
-        });
-        let sharing = first("saying how the key is shared", shared.collect(), 1).await?.swap_remove(0);
+        let sharing = self.sharing(asset, is.sharing, &keepers).await?;
 
         let granted = Grant { asset: AssetId(asset), id: GrantId(grant), reader: self.reading.key.reader() };
         let wanted = Wanted { grant: &granted, sharing: &sharing, not_before };
@@ -435,7 +468,7 @@ impl Data {
             true => {
                 let mut own = None;
                 for keeper in &keepers {
-                    let half = self.ask(keeper, &Request::HalfOf(grant)).await.ok();
+                    let half = self.circle.ask(keeper, &Request::HalfOf(grant)).await.ok();
                     let half = half.and_then(|bytes| GrantedHalf::decode(Copying(&bytes[..])).ok());
                     own = half.and_then(|half| half.open(&granted, &self.reading.secret).ok());
                     if own.is_some() {
@@ -476,10 +509,10 @@ impl Data {
     ///
     /// If the ledger cannot be asked.
     pub async fn deletions(&self, asset: B256) -> Result<Vec<Deletions>> {
-        let nodes = self.registry.nodes().await?;
+        let nodes = self.circle.registry().nodes().await?;
         let nodes: Vec<_> = nodes.iter().filter(|node| node.roles > 0).filter_map(registry::address).collect();
         let ask = async |node: &PeerAddress| {
-            let receipts = self.ask(node, &Request::Receipts(asset)).await.map_err(|why| why.to_string());
+            let receipts = self.circle.ask(node, &Request::Receipts(asset)).await.map_err(|why| why.to_string());
             let receipts = receipts.and_then(|bytes| {
                 let all = bytes.chunks(DeletionReceipt::SIZE).map(|bytes| {
                     let receipt = DeletionReceipt::decode(Copying(bytes)).ok()?;

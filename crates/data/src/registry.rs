@@ -2,14 +2,15 @@
 
 use alloy_primitives::{B256, U256};
 use commonware_codec::EncodeFixed as _;
-use commonware_cryptography::ed25519;
-use ed25519_dalek::{Signer as _, SigningKey};
+use commonware_cryptography::{Signer as _, ed25519};
+use ed25519_dalek::SigningKey;
 use futures::{FutureExt as _, future::BoxFuture};
 use parking_lot::Mutex;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use stoa_base::NodeId;
 use stoa_client::{Chain, SendError, ViewError, Wallet, view};
 use stoa_contract::nodes::{
     ADDRESS, INodes,
@@ -70,6 +71,11 @@ impl Registry {
         Ok(nodes)
     }
 
+    /// Forgets what it knew: the next answer is the ledger's.
+    pub fn forget(&self) {
+        *self.known.lock() = None;
+    }
+
     /// Where the nodes are that keep shares of keys.
     ///
     /// # Errors
@@ -124,10 +130,23 @@ pub struct Listing {
 /// If the ledger refuses it.
 pub async fn join(wallet: &Wallet, key: &ed25519::PrivateKey, listing: Listing) -> Result<(), SendError> {
     let Listing { host, domain, capacity, roles } = listing;
-    let seed: Zeroizing<[u8; 32]> = Zeroizing::new(key.encode_fixed());
-    let signing = SigningKey::from_bytes(&seed);
-    let key = B256::from(signing.verifying_key().to_bytes());
-    let digest = operator_digest(wallet.chain_id(), key, wallet.address());
-    let signature = signing.sign(digest.as_slice()).to_bytes().into();
+    let public = B256::from(NodeId::from(&key.public_key()));
+    let signature = sign_digest(key, operator_digest(wallet.chain_id(), public, wallet.address())).into();
+    let key = public;
     wallet.call(ADDRESS, &INodes::joinCall { key, signature, host, domain, capacity, roles }).await.map(drop)
+}
+
+/// Removes a node of the wallet's from the registry.
+///
+/// # Errors
+///
+/// If the ledger refuses it.
+pub async fn leave(wallet: &Wallet, key: B256) -> Result<(), SendError> {
+    wallet.call(ADDRESS, &INodes::leaveCall { key }).await.map(drop)
+}
+
+/// A node's signature as contracts check it: plain ed25519 over a digest.
+pub(crate) fn sign_digest(key: &ed25519::PrivateKey, digest: B256) -> [u8; 64] {
+    let seed: Zeroizing<[u8; 32]> = Zeroizing::new(key.encode_fixed());
+    ed25519_dalek::Signer::sign(&SigningKey::from_bytes(&seed), digest.as_slice()).to_bytes()
 }

@@ -10,7 +10,7 @@ use alloy_signer_local::PrivateKeySigner;
 use commonware_runtime::{Supervisor as _, tokio::Context};
 use eyre::WrapErr as _;
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     num::NonZeroUsize,
     path::Path,
     sync::Arc,
@@ -26,6 +26,15 @@ use stoa_rpc::Server;
 
 /// Bytes of transactions in a block.
 pub(crate) const BLOCK_BYTES: usize = 4 << 20;
+
+/// Where this machine reaches what listens there.
+pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        let loopback = if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        address.set_ip(loopback);
+    }
+    address
+}
 
 /// Refuses to serve a chain whose money everybody has the keys of to other machines.
 pub(crate) fn check_loopback(genesis: &Genesis, http: SocketAddr) -> eyre::Result<()> {

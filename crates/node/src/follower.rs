@@ -142,6 +142,7 @@ pub async fn start(runtime: Context, config: Config) -> Result<Running> {
     };
     let serving = Serving { folder: &config.folder, http: config.http, accounts: Vec::new() };
     let (pool, rpc) = common::serve(&runtime, &ledger, &waiting, about, serving).await?;
+    let store = store.map(|store| store.start(rpc.local_addr()));
     let (tell, failed) = oneshot::channel();
     runtime.child("run").spawn(async move |_| {
         let Err(error) = Box::pin(follower.run()).await;

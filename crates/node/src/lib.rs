@@ -3,6 +3,7 @@
 //! [`validator`] is a validator that serves JSON-RPC, [`up`] an embedded network of several, [`follower`] a node that needs
 //! nobody's permission; [`dev`] is the same ledger driven without consensus.
 
+pub mod account;
 pub mod backup;
 mod common;
 pub mod config;

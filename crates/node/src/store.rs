@@ -1,17 +1,22 @@
 //! What a node keeps for others: pieces of objects, which it watches over and makes anew when they are gone, and shares of
 //! keys, which it releases while the ledger says that it may.
 
-use crate::view::Own;
+use crate::{account, common, view::Own};
+use alloy_signer_local::PrivateKeySigner;
 use commonware_cryptography::{Signer as _, ed25519::PrivateKey};
 use eyre::{Result, WrapErr as _};
+use futures::FutureExt as _;
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 use stoa_base::NodeId;
+use stoa_client::{Client, Wallet};
 use stoa_data::{
-    keeper::{KEEPER, Keeper},
+    abi::{CONSENT, IConsent::moveKeepersCall},
+    keeper::{KEEPER, Keeper, Look},
     registry::Registry,
 };
 use stoa_ledger::Ledger;
@@ -54,6 +59,15 @@ impl Drop for Running {
     }
 }
 
+/// A store that answers others, and does not look at what it has promised yet.
+pub(crate) struct Opened {
+    watch: Watch,
+    keeper: Arc<Keeper>,
+    endpoint: Endpoint,
+    account: PrivateKeySigner,
+    every: Duration,
+}
+
 /// Adds a node's store to what it answers, if it has one.
 pub(crate) fn add(
     config: Option<Config>,
@@ -61,20 +75,20 @@ pub(crate) fn add(
     key: &PrivateKey,
     ledger: &Ledger,
     router: RouterBuilder,
-) -> Result<(RouterBuilder, Option<Running>)> {
+) -> Result<(RouterBuilder, Option<Opened>)> {
     let Some(config) = config else { return Ok((router, None)) };
-    let (router, running) = start(config, endpoint, key, ledger, router)?;
-    Ok((router, Some(running)))
+    let (router, opened) = open(config, endpoint, key, ledger, router)?;
+    Ok((router, Some(opened)))
 }
 
-/// Opens the store, lets `router` answer for it, and begins to watch.
-fn start(
+/// Opens the store, and lets `router` answer for it.
+fn open(
     config: Config,
     endpoint: &Endpoint,
     key: &PrivateKey,
     ledger: &Ledger,
     router: RouterBuilder,
-) -> Result<(RouterBuilder, Running)> {
+) -> Result<(RouterBuilder, Opened)> {
     let store = Store::open(&config.folder, config.limits)
         .wrap_err_with(|| format!("cannot open the store in {}", config.folder.display()))?;
     let registry = Arc::new(Registry::new(Arc::new(Own(ledger.clone()))));
@@ -89,31 +103,55 @@ fn start(
     let server = network.server(Guard { keeps: true, members: registry });
     let router = router.accept(BLOBS, server.blobs_only()).accept(STORE, server);
     let watch = Watch::new(network, NodeId::from(&key.public_key()), config.grace);
-    let watching = tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(config.every).await;
-            if let Err(error) = keeper.sweep_all().await {
-                tracing::warn!(%error, "what the ledger has ended could not be looked at");
+    let (account, endpoint) = (account::of(key)?, endpoint.clone());
+    Ok((router, Opened { watch, keeper, endpoint, account, every: config.every }))
+}
+
+impl Opened {
+    /// Begins to look at what it has promised. `http` is the node's own JSON-RPC, to which it sends its transactions.
+    pub(crate) fn start(self, http: SocketAddr) -> Running {
+        let Self { watch, keeper, endpoint, account, every } = self;
+        let client = Client::new(format!("http://{}", common::reachable(http)));
+        let send = move |call: moveKeepersCall| {
+            let (client, account) = (client.clone(), account.clone());
+            async move {
+                let address = account.address();
+                let wallet = Wallet::new(client, account).await.map_err(|error| error.to_string())?;
+                let sent = wallet.call(CONSENT, &call).await;
+                sent.map(drop).map_err(|error| format!("{error} (the node's account, {address}, pays for it)"))
             }
-            match watch.look().await {
-                Ok(looked) => {
-                    for (id, repaired) in looked.repaired {
-                        let (read, written, pieces) = (repaired.read, repaired.written, repaired.kept.len());
-                        tracing::info!(object = %id, pieces, read, written, "pieces were made anew");
-                    }
-                    for (id, why) in looked.failed {
-                        tracing::warn!(object = %id, why, "pieces could not be made anew");
-                    }
-                    for id in looked.lost {
-                        tracing::error!(object = %id, "too few pieces are left to make the others");
-                    }
-                    for report in looked.reports {
-                        tracing::warn!(%report, "a node does not have what it says it has");
-                    }
+            .boxed()
+        };
+        let look = Look::new(keeper, &endpoint, Box::new(send), every);
+        let watching = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                if let Err(error) = look.all().await {
+                    tracing::warn!(%error, "shares of keys could not be looked at");
                 }
-                Err(error) => tracing::warn!(%error, "the store could not be looked at"),
+                watch_once(&watch).await;
             }
-        }
-    });
-    Ok((router, Running { watching }))
+        });
+        Running { watching }
+    }
+}
+
+async fn watch_once(watch: &Watch) {
+    let looked = match watch.look().await {
+        Ok(looked) => looked,
+        Err(error) => return tracing::warn!(%error, "the store could not be looked at"),
+    };
+    for (id, repaired) in looked.repaired {
+        let (read, written, pieces) = (repaired.read, repaired.written, repaired.kept.len());
+        tracing::info!(object = %id, pieces, read, written, "pieces were made anew");
+    }
+    for (id, why) in looked.failed {
+        tracing::warn!(object = %id, why, "pieces could not be made anew");
+    }
+    for id in looked.lost {
+        tracing::error!(object = %id, "too few pieces are left to make the others");
+    }
+    for report in looked.reports {
+        tracing::warn!(%report, "a node does not have what it says it has");
+    }
 }

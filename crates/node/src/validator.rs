@@ -207,6 +207,7 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
     };
     let serving = Serving { folder: &config.folder, http: config.http, accounts: config.accounts };
     let (pool, rpc) = common::serve(&runtime, &ledger, &waiting, about, serving).await?;
+    let store = store.map(|store| store.start(rpc.local_addr()));
     Ok(Running { ledger, pool, rpc, endpoint, _router: router, _store: store })
 }
 

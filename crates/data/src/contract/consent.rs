@@ -18,9 +18,9 @@ use crate::abi::{
     IConsent::{
         AllRevoked, Announced, Asset, AssetRegistered, ConsentAssetExists, ConsentAssetUnknown, ConsentEnded,
         ConsentErased, ConsentGrantUnknown, ConsentInvalidAnnouncement, ConsentInvalidKeepers, ConsentInvalidTerms,
-        ConsentNotGranted, ConsentNotKeeper, ConsentNotOwner, ConsentOtherAlgorithm, ConsentRevoked,
-        ConsentUseNotGranted, ConsentUseUnknown, ConsentUsedUp, Erased, Grant, Granted, KeepersMoved, ObjectSet,
-        Revoked, Terms, Use, Used, moveKeepersCall, registerCall,
+        ConsentInvalidVote, ConsentNotGranted, ConsentNotKeeper, ConsentNotOwner, ConsentOtherAlgorithm,
+        ConsentRevoked, ConsentTooFewVotes, ConsentUseNotGranted, ConsentUseUnknown, ConsentUsedUp, Erased, Grant,
+        Granted, KeepersMoved, ObjectSet, Revoked, Terms, Use, Used, Vote, moveKeepersCall, registerCall,
     },
     ICredentials, READ, TOKEN,
 };
@@ -30,7 +30,7 @@ use std::collections::BTreeSet;
 use stoa_contract::{
     Context, Error, Result,
     interfaces::IERC20,
-    nodes::{self, INodes},
+    nodes,
     storage::{Array, Blob, Mapping, Text, Value},
 };
 
@@ -62,10 +62,6 @@ stoa_contract::storage! {
         grants: Array<Value<B256>>,
         /// The blocks in which all grants that there were then were revoked.
         ends: Array<Value<u64>>,
-        /// Which keepers have asked for which move: by the hash of the move, of its generation and the keeper.
-        asked: Mapping<B256, Value<bool>>,
-        /// How many have asked for a move.
-        votes: Mapping<B256, Value<u8>>,
     }
 
     /// A grant.
@@ -205,23 +201,24 @@ impl Consent {
         cx.emit(&ObjectSet { asset, object })
     }
 
-    /// `ConsentAssetUnknown`; `ConsentErased`; `ConsentInvalidKeepers`; `ConsentNotOwner` or `ConsentNotKeeper`.
+    /// `ConsentAssetUnknown`; `ConsentErased`; `ConsentInvalidKeepers`; without votes, `ConsentNotOwner`; with them,
+    /// `ConsentNotKeeper`, `ConsentInvalidVote`, `ConsentTooFewVotes`.
     pub(super) fn move_keepers(self, cx: &mut Context<'_>, call: &moveKeepersCall) -> Result<()> {
-        let moveKeepersCall { asset: id, by, sharing, needed, keepers } = call;
-        let asset = self.state().assets.at(id);
-        if by.is_zero() {
+        let moveKeepersCall { asset: id, sharing, needed, keepers, votes } = call;
+        if votes.is_empty() {
             self.only_owner(cx, *id)?;
         } else {
-            self.owner_of(cx, *id)?;
             self.not_erased(cx, *id)?;
         }
         check_keepers(*sharing, *needed, keepers)?;
         if keepers.is_empty() {
             return Err(invalid_keepers("a key is moved to keepers, not away from them"));
         }
-        if !by.is_zero() && !self.enough_asked(cx, call)? {
-            return Ok(());
+        let digest = self.move_digest(cx, *id, *sharing, *needed, keepers)?;
+        if !votes.is_empty() {
+            self.enough_voted(cx, *id, digest, votes)?;
         }
+        let asset = self.state().assets.at(id);
         let generation = asset.generation.read(cx)?.checked_add(1).ok_or_else(Error::overflow)?;
         asset.generation.write(cx, generation)?;
         asset.sharing.write(cx, *sharing)?;
@@ -236,27 +233,40 @@ impl Consent {
         cx.emit(&KeepersMoved { asset, generation, sharing, needed, keepers })
     }
 
-    /// Counts that one more keeper asks for a move, and says whether that is enough.
-    fn enough_asked(self, cx: &mut Context<'_>, call: &moveKeepersCall) -> Result<bool> {
-        let (id, by, caller) = (call.asset, call.by, cx.caller());
+    /// What a keeper signs who agrees to a move: `ConsentAssetUnknown`.
+    pub(super) fn move_digest(
+        self,
+        cx: &mut Context<'_>,
+        asset: B256,
+        sharing: B256,
+        needed: u8,
+        keepers: &[B256],
+    ) -> Result<B256> {
+        self.owner_of(cx, asset)?;
+        let generation = self.state().assets.at(&asset).generation.read(cx)?;
+        Ok(move_digest(cx.chain_id(), asset, generation, sharing, needed, keepers))
+    }
+
+    /// Lets a move pass that as many keepers have signed as release the key.
+    fn enough_voted(self, cx: &mut Context<'_>, id: B256, digest: B256, votes: &[Vote]) -> Result<()> {
         let asset = self.state().assets.at(&id);
-        let is_keeper = asset.keepers.values(cx)?.contains(&by);
-        if !is_keeper || operator_of(cx, by)? != Some(caller) {
-            return Err(ConsentNotKeeper { asset: id, by, caller }.into());
+        let (now, needed) = (asset.keepers.values(cx)?, asset.needed.read(cx)?);
+        let mut agreed = BTreeSet::new();
+        for Vote { keeper, signature } in votes {
+            if !now.contains(keeper) {
+                return Err(ConsentNotKeeper { asset: id, keeper: *keeper }.into());
+            }
+            cx.charge(nodes::SIGNATURE_GAS)?;
+            if !nodes::signed(*keeper, digest, signature) {
+                return Err(ConsentInvalidVote { asset: id, keeper: *keeper }.into());
+            }
+            agreed.insert(*keeper);
         }
-        let generation = asset.generation.read(cx)?;
-        let asked = (generation, call.sharing, U256::from(call.needed), call.keepers.clone()).abi_encode_params();
-        let asked = cx.keccak256(&asked)?;
-        let own = cx.keccak256(&[asked.0, by.0].concat())?;
-        let vote = asset.asked.at(&own);
-        if vote.read(cx)? {
-            return Ok(false);
+        // An asset without keepers needs none of them, and has its owner alone to move it.
+        if needed == 0 || agreed.len() < usize::from(needed) {
+            return Err(ConsentTooFewVotes { asset: id, needed, votes: U256::from(agreed.len()) }.into());
         }
-        vote.write(cx, true)?;
-        let votes = asset.votes.at(&asked);
-        let count = votes.read(cx)?.saturating_add(1);
-        votes.write(cx, count)?;
-        Ok(count == asset.needed.read(cx)?)
+        Ok(())
     }
 
     /// `ConsentAssetUnknown`.
@@ -486,6 +496,15 @@ pub fn asset_id(chain_id: u64, owner: Address, salt: B256) -> B256 {
     keccak256(("Stoa asset", U256::from(chain_id), crate::abi::CONSENT, owner, salt).abi_encode_params())
 }
 
+/// What a keeper of an asset's key signs who agrees that it moves from this generation to these keepers.
+pub fn move_digest(chain_id: u64, asset: B256, generation: u32, sharing: B256, needed: u8, keepers: &[B256]) -> B256 {
+    let id = U256::from(chain_id);
+    let generation = U256::from(generation);
+    let (needed, keepers) = (U256::from(needed), keepers.to_vec());
+    let moved = ("Stoa keepers", id, crate::abi::CONSENT, asset, generation, sharing, needed, keepers);
+    keccak256(moved.abi_encode_params())
+}
+
 /// What a contract answers; nothing if it fails, has no code, or says what its interface does not.
 fn answers<C: alloy_sol_types::SolCall>(cx: &mut Context<'_>, of: Address, call: &C) -> Result<Option<C::Return>> {
     match cx.view_within(of, call, MOST_GAS) {
@@ -498,11 +517,6 @@ fn answers<C: alloy_sol_types::SolCall>(cx: &mut Context<'_>, of: Address, call:
 fn holds(cx: &mut Context<'_>, token: Address, account: Address) -> Result<bool> {
     let balance = answers(cx, token, &IERC20::balanceOfCall { account })?;
     Ok(balance.is_some_and(|balance| !balance.is_zero()))
-}
-
-fn operator_of(cx: &mut Context<'_>, key: B256) -> Result<Option<Address>> {
-    let node = answers(cx, nodes::ADDRESS, &INodes::nodeOfCall { key })?;
-    Ok(node.map(|node| node.operator))
 }
 
 fn invalid_keepers(what: &str) -> Error {

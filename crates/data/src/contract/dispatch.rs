@@ -14,6 +14,10 @@ impl NativeContract for Consent {
             Calls::keepersOf(call) => abi::reply(&call, self.keepers_of(cx, call.asset)),
             Calls::setObject(call) => abi::done(self.set_object(cx, call.asset, call.object)),
             Calls::moveKeepers(call) => abi::done(self.move_keepers(cx, &call)),
+            Calls::moveDigest(call) => {
+                let digest = self.move_digest(cx, call.asset, call.sharing, call.needed, &call.keepers);
+                abi::reply(&call, digest)
+            }
             Calls::nextGrant(call) => abi::reply(&call, self.next_grant(cx, call.asset)),
             Calls::grant(call) => abi::reply(&call, self.grant(cx, call.asset, &call.terms)),
             Calls::revoke(call) => abi::done(self.revoke(cx, call.grant)),

@@ -5,4 +5,4 @@ mod dispatch;
 #[cfg(test)]
 mod tests;
 
-pub use consent::{Consent, asset_id};
+pub use consent::{Consent, asset_id, move_digest};

@@ -16,7 +16,6 @@ use stoa_contract::{
     bench::{Bench, Failure, Sent, assert_handles},
     coin,
     interfaces::IERC20,
-    nodes::{self, INodes},
 };
 
 const OWNER: Address = Address::repeat_byte(0xa1);
@@ -69,18 +68,6 @@ fn with_grant(bench: &mut Bench, terms: Terms) -> (B256, B256) {
 
 fn use_it(bench: &mut Bench, from: Address, grant: B256, kind: u8) -> Result<B256, Failure> {
     send(bench, from, useGrantCall { grant, kind, algorithm: B256::ZERO }).map(|sent| sent.value)
-}
-
-/// Registers the nodes of [`keepers`], each with an operator of its own.
-fn join_keepers(bench: &mut Bench, count: u8) {
-    for (seed, key) in (1..).zip(keepers(count)) {
-        let operator = Address::repeat_byte(seed);
-        let digest = nodes::operator_digest(31337, key, operator);
-        let signature = SigningKey::from_bytes(&[seed; 32]).sign(digest.as_slice()).to_bytes().into();
-        let (host, domain) = ("a:1".to_owned(), String::new());
-        let join = INodes::joinCall { key, signature, host, domain, capacity: 0, roles: nodes::KEEPER };
-        bench.send(operator, nodes::ADDRESS, &join).unwrap();
-    }
 }
 
 #[test]
@@ -432,65 +419,78 @@ fn calls_cost_what_the_docs_say() {
     assert_eq!(thousands, [96, 254, 242, 87, 38, 72]);
 }
 
-#[test]
-fn votes_for_a_move_are_worth_nothing_once_the_keepers_have_changed() {
-    let mut bench = bench();
-    join_keepers(&mut bench, 3);
-    let asset = send(&mut bench, OWNER, register(1, keepers(3))).unwrap().value;
-    let ask = |bench: &mut Bench, seed: u8| {
-        let by = keepers(3)[usize::from(seed) - 1];
-        let call = moveKeepersCall { asset, by, sharing: word(8), needed: 1, keepers: keepers(4)[3..].to_vec() };
-        send(bench, Address::repeat_byte(seed), call).map(|sent| sent.logs.len())
+/// A move, with the votes of these keepers for it.
+fn moved(bench: &mut Bench, asset: B256, sharing: B256, keepers: Vec<B256>, voters: &[u8]) -> moveKeepersCall {
+    let needed = keepers.len() as u8;
+    let digest = moveDigestCall { asset, sharing, needed, keepers: keepers.clone() };
+    let digest = bench.view(CONSENT, &digest).unwrap();
+    let vote = |seed: &u8| {
+        let key = SigningKey::from_bytes(&[*seed; 32]);
+        let (keeper, signature) = (key.verifying_key().to_bytes().into(), key.sign(digest.as_slice()));
+        Vote { keeper, signature: signature.to_bytes().into() }
     };
-    assert_eq!(ask(&mut bench, 1), Ok(0));
-    // The owner shares anew among the same: what keeper 1 asked for was about other shares.
-    let anew = moveKeepersCall { asset, by: B256::ZERO, sharing: word(6), needed: 2, keepers: keepers(3) };
-    send(&mut bench, OWNER, anew).unwrap();
-    assert_eq!(ask(&mut bench, 2), Ok(0));
-    assert_eq!(ask(&mut bench, 1), Ok(1));
-
-    let asset = send(&mut bench, OWNER, register(2, keepers(3))).unwrap().value;
-    send(&mut bench, OWNER, eraseCall { asset }).unwrap();
-    let call = moveKeepersCall { asset, by: keepers(1)[0], sharing: word(8), needed: 1, keepers: keepers(1) };
-    let erased = Failure::revert(ConsentErased { asset, number: 1 });
-    assert_eq!(send(&mut bench, Address::repeat_byte(1), call).map(drop), Err(erased.clone()));
-    let call = setObjectCall { asset, object: word(1) };
-    assert_eq!(send(&mut bench, OWNER, call).map(drop), Err(erased));
+    moveKeepersCall { asset, sharing, needed, keepers, votes: voters.iter().map(vote).collect() }
 }
 
 #[test]
 fn as_many_keepers_as_release_the_key_move_it_and_no_fewer() {
     let mut bench = bench();
-    join_keepers(&mut bench, 3);
     let asset = send(&mut bench, OWNER, register(1, keepers(3))).unwrap().value;
     let fresh = keepers(5)[1..].to_vec();
-    let to = |seed: u8, sharing: u8| moveKeepersCall {
-        asset,
-        by: keepers(3)[usize::from(seed) - 1],
-        sharing: word(sharing),
-        needed: 3,
-        keepers: fresh.clone(),
-    };
-    let ask = |bench: &mut Bench, seed: u8, sharing: u8| {
-        send(bench, Address::repeat_byte(seed), to(seed, sharing)).map(|sent| sent.logs.len())
-    };
-    assert_eq!(ask(&mut bench, 1, 8), Ok(0));
-    assert_eq!(ask(&mut bench, 1, 8), Ok(0), "twice counts once");
-    assert_eq!(ask(&mut bench, 2, 9), Ok(0), "another move is another vote");
-    let refused = Failure::revert(ConsentNotKeeper { asset, by: keepers(1)[0], caller: BOB });
-    assert_eq!(send(&mut bench, BOB, to(1, 8)).map(drop), Err(refused));
-    assert_eq!(ask(&mut bench, 3, 8), Ok(1));
+    for voters in [&[1][..], &[1, 1]] {
+        let call = moved(&mut bench, asset, word(8), fresh.clone(), voters);
+        let refused = Failure::revert(ConsentTooFewVotes { asset, needed: 2, votes: U256::ONE });
+        assert_eq!(send(&mut bench, BOB, call).map(drop), Err(refused));
+    }
+    let call = moved(&mut bench, asset, word(8), fresh.clone(), &[1, 4]);
+    let refused = Failure::revert(ConsentNotKeeper { asset, keeper: keepers(4)[3] });
+    assert_eq!(send(&mut bench, BOB, call).map(drop), Err(refused));
+    // A vote for another move, and one in the name of another.
+    let call = moved(&mut bench, asset, word(8), fresh.clone(), &[1, 3]);
+    let refused = |keeper| Failure::revert(ConsentInvalidVote { asset, keeper });
+    let other = moveKeepersCall { sharing: word(9), ..call.clone() };
+    assert_eq!(send(&mut bench, BOB, other).map(drop), Err(refused(keepers(1)[0])));
+    let mut forged = call.clone();
+    forged.votes[1].keeper = keepers(2)[1];
+    assert_eq!(send(&mut bench, BOB, forged).map(drop), Err(refused(keepers(2)[1])));
+    // Anybody may bring the votes.
+    let sent = send(&mut bench, BOB, call.clone()).unwrap();
+    assert_eq!(sent.logs.len(), 1);
     let is = bench.view(CONSENT, &assetOfCall { asset }).unwrap();
-    assert_eq!((is.generation, is.sharing, is.needed, is.keepers), (1, word(8), 3, 4));
-    assert_eq!(bench.view(CONSENT, &keepersOfCall { asset }), Ok(fresh.clone()));
-    // Who is a keeper no longer has no say; the owner has, alone.
-    assert!(ask(&mut bench, 1, 9).is_err());
-    let back = moveKeepersCall { by: B256::ZERO, sharing: word(3), needed: 1, keepers: keepers(1), asset };
+    assert_eq!((is.generation, is.sharing, is.needed, is.keepers), (1, word(8), 4, 4));
+    assert_eq!(bench.view(CONSENT, &keepersOfCall { asset }), Ok(fresh));
+    // Once: they are about the keepers that there were.
+    assert!(send(&mut bench, BOB, call).is_err());
+    let back = moveKeepersCall { asset, sharing: word(3), needed: 1, keepers: keepers(1), votes: vec![] };
     assert!(send(&mut bench, BOB, back.clone()).is_err());
     send(&mut bench, OWNER, back).unwrap();
     assert_eq!(bench.view(CONSENT, &assetOfCall { asset }).unwrap().generation, 2);
-    let away = moveKeepersCall { by: B256::ZERO, sharing: B256::ZERO, needed: 0, keepers: vec![], asset };
+    let away = moveKeepersCall { asset, sharing: B256::ZERO, needed: 0, keepers: vec![], votes: vec![] };
     assert!(send(&mut bench, OWNER, away).is_err());
+}
+
+#[test]
+fn votes_for_a_move_are_worth_nothing_once_the_keepers_have_changed() {
+    let mut bench = bench();
+    let asset = send(&mut bench, OWNER, register(1, keepers(3))).unwrap().value;
+    let call = moved(&mut bench, asset, word(8), keepers(4)[3..].to_vec(), &[1, 2]);
+    // The owner shares anew among the same: what they signed was about other shares.
+    let anew = moveKeepersCall { asset, sharing: word(6), needed: 2, keepers: keepers(3), votes: vec![] };
+    send(&mut bench, OWNER, anew).unwrap();
+    let refused = Failure::revert(ConsentInvalidVote { asset, keeper: keepers(1)[0] });
+    assert_eq!(send(&mut bench, BOB, call).map(drop), Err(refused));
+    // An asset without keepers has none that could agree.
+    let bare = send(&mut bench, OWNER, register(2, vec![])).unwrap().value;
+    let call = moved(&mut bench, bare, word(8), keepers(1), &[1]);
+    assert!(send(&mut bench, BOB, call).is_err());
+
+    let asset = send(&mut bench, OWNER, register(3, keepers(3))).unwrap().value;
+    let call = moved(&mut bench, asset, word(8), keepers(1), &[1, 2]);
+    send(&mut bench, OWNER, eraseCall { asset }).unwrap();
+    let erased = Failure::revert(ConsentErased { asset, number: 1 });
+    assert_eq!(send(&mut bench, BOB, call).map(drop), Err(erased.clone()));
+    let call = setObjectCall { asset, object: word(1) };
+    assert_eq!(send(&mut bench, OWNER, call).map(drop), Err(erased));
 }
 
 #[test]

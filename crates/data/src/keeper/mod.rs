@@ -5,12 +5,21 @@
 //! releases after a revocation has proven it against himself. What the ledger has ended is deleted when the node next looks,
 //! at an interval and whenever somebody asks for receipts, and the deletion is signed as well. A grant whose half a node has
 //! deleted it serves no more, whatever the ledger says then.
+//!
+//! When a keeper leaves the registry of nodes, the others move the key's shares to a new circle ([`plan`], [`moving`]): one
+//! of them, another at each look, has them dealt, taken and agreed to ([`Look`]). What a keeper has of a move it keeps, so
+//! that it can give a fellow that was away its share later.
 
+mod look;
+mod moving;
+pub mod plan;
 mod shelf;
 #[cfg(test)]
 mod tests;
 mod wire;
 
+pub use look::{Circle, Look, Moving, MovingError};
+pub use moving::Taken;
 pub use wire::{KEEPER, MOST_ANSWER, Request};
 
 use crate::abi::{
@@ -18,10 +27,11 @@ use crate::abi::{
     IConsent::{IConsentErrors, announcementOfCall, assetOfCall, checkUseCall, grantOfCall},
     READ,
 };
+use crate::registry::Registry;
 use alloy_primitives::B256;
 use alloy_sol_types::SolCall;
 use commonware_codec::{Copying, DecodeExt as _, Encode as _, FixedSize as _};
-use commonware_cryptography::ed25519;
+use commonware_cryptography::{Signer as _, ed25519};
 use futures::{FutureExt as _, future::BoxFuture};
 use parking_lot::Mutex;
 use shelf::{Kind, Shelf};
@@ -43,6 +53,7 @@ pub struct Keeper {
     key: ed25519::PrivateKey,
     chain_id: u64,
     chain: Arc<dyn Chain>,
+    registry: Registry,
     shelf: Shelf,
     /// Pieces of an asset's data go with it when it is erased.
     store: Option<Store>,
@@ -75,7 +86,13 @@ impl Keeper {
         chain: Arc<dyn Chain>,
         store: Option<Store>,
     ) -> std::io::Result<Self> {
-        Ok(Self { key, chain_id, chain, shelf: Shelf::open(folder)?, store, changing: Mutex::default() })
+        let (registry, shelf) = (Registry::new(chain.clone()), Shelf::open(folder)?);
+        Ok(Self { key, chain_id, chain, registry, shelf, store, changing: Mutex::default() })
+    }
+
+    /// The node's key.
+    pub fn id(&self) -> NodeId {
+        NodeId::from(&self.key.public_key())
     }
 
     async fn asks<C: SolCall>(&self, call: &C) -> Outcome<(C::Return, At)> {
@@ -91,7 +108,7 @@ impl Keeper {
         })
     }
 
-    async fn handle(&self, request: Request) -> Outcome<Vec<u8>> {
+    async fn handle(&self, from: NodeId, request: Request) -> Outcome<Vec<u8>> {
         match request {
             Request::Share(sharing, share) => self.keep_share(&sharing, &share).await.map(|()| Vec::new()),
             Request::Half(half) => self.keep_half(&half).await.map(|()| Vec::new()),
@@ -105,6 +122,9 @@ impl Keeper {
             }
             Request::Release(id) => self.release(id).await,
             Request::Receipts(asset) => self.receipts(asset).await,
+            Request::Deal(asset, plan, signature) => self.deal(from, asset, &plan, signature.as_ref()).await,
+            Request::Take(moved) => self.take(&moved).await.map(|taken| taken.to_bytes()),
+            Request::Vote(moved, acceptances) => self.vote(from, &moved, &acceptances).await,
         }
     }
 
@@ -131,8 +151,7 @@ impl Keeper {
             return refused(error.to_string());
         }
         let _changing = self.changing.lock();
-        let bytes = [&sharing.encode()[..], share.as_bytes()].concat();
-        self.shelf.put(asset, Kind::Share, &bytes).map_err(disk)
+        self.shelf.put(asset, Kind::Share, &moving::share_bytes(sharing, share)).map_err(disk)
     }
 
     async fn keep_half(&self, half: &GrantedHalf) -> Outcome<()> {
@@ -222,7 +241,11 @@ impl Keeper {
         let share = match self.share(asset)? {
             Some(_) if is.erased > 0 => Some(Deleted::Asset),
             Some((sharing, _)) if is.sharing != sharing.digest() => Some(Deleted::Sharing(sharing.digest())),
-            _ => None,
+            Some(_) => None,
+            None => {
+                self.arrive(asset, &is)?;
+                None
+            }
         };
         over.extend(share);
         let pieces = if is.erased > 0 { self.pieces(ObjectId(is.object.0))? } else { Vec::new() };
@@ -242,7 +265,7 @@ impl Keeper {
         for grant in ended {
             self.shelf.remove_half(asset, grant).map_err(disk)?;
         }
-        if share.is_some() {
+        if share.is_some() && !self.arrive(asset, &is)? {
             self.shelf.remove(asset, Kind::Share).map_err(disk)?;
         }
         for root in pieces {
@@ -280,10 +303,10 @@ fn seen(at: At) -> Seen {
 impl Service for Keeper {
     const MOST_REQUEST: usize = wire::MOST_REQUEST;
 
-    fn answer(&self, _: NodeId, request: Vec<u8>) -> BoxFuture<'_, Vec<u8>> {
+    fn answer(&self, from: NodeId, request: Vec<u8>) -> BoxFuture<'_, Vec<u8>> {
         async move {
             let handled = match Request::from_bytes(&request) {
-                Ok(request) => self.handle(request).await,
+                Ok(request) => self.handle(from, request).await,
                 Err(error) => refused(format!("the request is none: {error}")),
             };
             answer(handled)

@@ -97,6 +97,25 @@ impl Shelf {
             .collect())
     }
 
+    /// Keeps a move, under the sharing that it ends in.
+    pub fn put_move(&self, asset: B256, to: B256, bytes: &[u8]) -> io::Result<()> {
+        Self::write(&self.asset(asset), &format!("{to}.move"), bytes)
+    }
+
+    pub fn moved(&self, asset: B256, to: B256) -> io::Result<Option<Vec<u8>>> {
+        Self::read(&self.asset(asset).join(format!("{to}.move")))
+    }
+
+    /// The moves of an asset that are here: the sharings that they end in.
+    pub fn moves(&self, asset: B256) -> io::Result<Vec<B256>> {
+        let names = Self::names(&self.asset(asset))?;
+        Ok(names.iter().filter_map(|name| name.strip_suffix(".move")?.parse().ok()).collect())
+    }
+
+    pub fn remove_move(&self, asset: B256, to: B256) -> io::Result<()> {
+        Self::delete(&self.asset(asset).join(format!("{to}.move")))
+    }
+
     /// All assets of which something is here.
     pub fn assets(&self) -> io::Result<Vec<B256>> {
         Ok(Self::names(&self.0)?.iter().filter_map(|name| name.parse().ok()).collect())

@@ -1,5 +1,7 @@
 //! Keepers that look at the contract itself, on a ledger in memory.
 
+mod moving;
+
 use super::*;
 use crate::{
     abi::IConsent::{
@@ -56,9 +58,16 @@ impl Ledger {
     where
         C::Return: Send + 'static,
     {
+        self.attempt(from, CONSENT, call).expect("the ledger takes it")
+    }
+
+    fn attempt<C: SolCall + Send + 'static>(&self, from: Address, to: Address, call: C) -> Result<C::Return, Failure>
+    where
+        C::Return: Send + 'static,
+    {
         self.with(move |bench| {
             bench.pass(1);
-            bench.send(from, CONSENT, &call).expect("the ledger takes it").value
+            bench.send(from, to, &call).map(|sent| sent.value)
         })
     }
 }
@@ -301,7 +310,7 @@ async fn an_erased_asset_leaves_no_share_and_a_moved_one_leaves_the_old_keepers(
     let scene = scene().await;
     let fresh: Vec<B256> = scene.dealt.sharing.keepers().iter().map(|key| NodeId::from(key).into()).collect();
     let (sharing, asset) = (B256::repeat_byte(7), scene.asset);
-    scene.ledger.send(OWNER, moveKeepersCall { asset, by: B256::ZERO, sharing, needed: 2, keepers: fresh });
+    scene.ledger.send(OWNER, moveKeepersCall { asset, sharing, needed: 2, keepers: fresh, votes: vec![] });
     let moved: Vec<_> = scene.receipts(0).await.iter().map(DeletionReceipt::deleted).collect();
     assert_eq!(moved, [Deleted::Sharing(scene.dealt.sharing.digest())]);
     assert_eq!(ask(&scene.keepers[0], Request::Sharing(asset)).await, Err(Denied::NotHere));

@@ -6,9 +6,13 @@
 //! 2  sharing   asset 32                     → sharing            how the key is shared
 //! 3  half      grant 32                     → granted half 177
 //! 4  release   use 32                       → release            the share, sealed to the use's reader, if its grant stands
-//! 5  receipts  asset 32                     → count u16, receipts of deletion
+//! 5  receipts  asset 32                     → receipts of deletion
+//! 6  deal      asset 32, plan, signature?   → dealing            from a fellow keeper, or signed by the owner (0 | 1, 65 bytes)
+//! 7  take      move                         → acceptance 96, or whose parts are false: their keys
+//! 8  vote      move, acceptances            → signature 64       from a fellow keeper
 //! ```
 
+use super::plan::{Acceptance, Move, Plan, several, write_several};
 use alloy_primitives::B256;
 use bytes::BufMut;
 use commonware_codec::{
@@ -20,8 +24,8 @@ use stoa_privacy::{GrantedHalf, SealedSecret, Sharing};
 /// The protocol of keepers.
 pub const KEEPER: &[u8] = b"stoa/keeper/1";
 
-/// Longest request: a sharing among 64 keepers.
-pub(super) const MOST_REQUEST: usize = 8 << 10;
+/// Longest request: a move among 64 keepers, all of which are needed, with their acceptances.
+pub(super) const MOST_REQUEST: usize = 512 << 10;
 
 /// Longest answer: receipts of a thousand grants.
 pub const MOST_ANSWER: usize = 256 << 10;
@@ -41,6 +45,12 @@ pub enum Request {
     Release(B256),
     /// What was deleted of an asset.
     Receipts(B256),
+    /// Deal your share to the keepers that follow; with the owner's signature if he chose them.
+    Deal(B256, Plan, Option<[u8; 65]>),
+    /// Take your share of a key that moves to you.
+    Take(Box<Move>),
+    /// Agree that the key moves, for these have their shares.
+    Vote(Box<Move>, Vec<Acceptance>),
 }
 
 impl Request {
@@ -79,6 +89,20 @@ impl Write for Request {
                 1u8.write(buf);
                 half.write(buf);
             }
+            Self::Deal(asset, plan, signature) => {
+                word(6, asset);
+                plan.write(buf);
+                signature.write(buf);
+            }
+            Self::Take(moved) => {
+                7u8.write(buf);
+                moved.write(buf);
+            }
+            Self::Vote(moved, acceptances) => {
+                8u8.write(buf);
+                moved.write(buf);
+                write_several(acceptances, buf);
+            }
         }
     }
 }
@@ -88,7 +112,10 @@ impl EncodeSize for Request {
         1 + match self {
             Self::Share(sharing, _) => sharing.encode_size() + SealedSecret::SIZE,
             Self::Half(_) => GrantedHalf::SIZE,
-            _ => 32,
+            Self::Deal(_, plan, signature) => 32 + plan.encode_size() + signature.encode_size(),
+            Self::Take(moved) => moved.encode_size(),
+            Self::Vote(moved, acceptances) => moved.encode_size() + 1 + acceptances.len() * Acceptance::SIZE,
+            Self::Sharing(_) | Self::HalfOf(_) | Self::Release(_) | Self::Receipts(_) => 32,
         }
     }
 }
@@ -106,6 +133,9 @@ impl Read for Request {
             5 => Self::Receipts(word()?),
             0 => Self::Share(Sharing::read(buf)?, SealedSecret::read(buf)?),
             1 => Self::Half(GrantedHalf::read(buf)?),
+            6 => Self::Deal(word()?, Plan::read(buf)?, Option::<[u8; 65]>::read(buf)?),
+            7 => Self::Take(Box::new(Move::read(buf)?)),
+            8 => Self::Vote(Box::new(Move::read(buf)?), several(buf)?),
             tag => return Err(CodecError::InvalidEnum(tag)),
         })
     }

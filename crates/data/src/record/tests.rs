@@ -111,8 +111,8 @@ fn people_read_everything_that_happened() {
     told.grant(Terms { kind: CREDENTIAL, credential: B256::repeat_byte(6), uses: READ | COMPUTE, ..terms(BOB) });
     told.send(ALICE, useGrantCall { grant, kind: COMPUTE, algorithm });
     told.send(OWNER, setObjectCall { asset: told.asset, object: B256::repeat_byte(7) });
-    let (by, sharing, keepers) = (B256::ZERO, B256::repeat_byte(6), vec![B256::repeat_byte(3)]);
-    told.send(OWNER, moveKeepersCall { asset: told.asset, by, sharing, needed: 1, keepers });
+    let (sharing, keepers) = (B256::repeat_byte(6), vec![B256::repeat_byte(3)]);
+    told.send(OWNER, moveKeepersCall { asset: told.asset, sharing, needed: 1, keepers, votes: vec![] });
     told.send(OWNER, revokeCall { grant });
     told.send(OWNER, eraseCall { asset: told.asset });
     let text = told.record().to_string();

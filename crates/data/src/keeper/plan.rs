@@ -1,0 +1,323 @@
+//! Where the shares of a key go when some of its keepers are no longer.
+//!
+//! Who follows is not up to whoever begins a move: it follows from the registry of nodes, which all keepers see alike, so
+//! that a keeper takes part in that move and no other. Those who are still registered stay. The place of each other is
+//! taken by a node in a failure domain that has none of the keepers yet, if there is one, and among several by
+//! the one that a hash of the sharing and its key chooses: nobody could choose his key for a sharing that was not made yet.
+//!
+//! The owner may move the shares to any nodes, and signs where.
+
+use alloy_primitives::{Address, B256, Signature, U256, eip191_hash_message, keccak256};
+use alloy_sol_types::SolValue as _;
+use bytes::BufMut;
+use commonware_codec::{Buf, EncodeSize, Error as CodecError, FixedSize as _, Read, ReadExt as _, Write};
+use commonware_cryptography::{Verifier as _, ed25519};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
+use stoa_base::NodeId;
+use stoa_contract::nodes::{INodes::Node, KEEPER};
+use stoa_privacy::{AssetId, Dealing, Handover, HandoverError, Share, Sharing};
+
+/// The most keepers, and dealings: as many as a key can have keepers.
+const MOST: usize = 64;
+
+/// What a new keeper signs who has its share.
+const ACCEPTED: &[u8] = b"stoa/keeper/accepted/v1";
+
+/// Where shares go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// How many keepers release the key then.
+    pub needed: u8,
+    /// Which they are.
+    pub keepers: Vec<ed25519::PublicKey>,
+}
+
+impl Plan {
+    /// Who follows these keepers, as long as one of them is registered no longer; nothing if all are, or if too few are left
+    /// to deal, or to release the key.
+    pub fn of(sharing: &Sharing, nodes: &[Node]) -> Option<Self> {
+        let registered: Vec<_> = nodes.iter().filter(|node| node.roles & KEEPER != 0).collect();
+        let find = |key: &ed25519::PublicKey| registered.iter().find(|node| node.key[..] == **key);
+        let needed = sharing.threshold().required();
+        let mut domains = BTreeSet::new();
+        let mut there = BTreeSet::new();
+        for node in sharing.keepers().iter().filter_map(find) {
+            there.insert(node.key);
+            domains.insert(domain(node));
+        }
+        let vacant = sharing.keepers().len() - there.len();
+        if vacant == 0 || there.len() < usize::from(needed) {
+            return None;
+        }
+        let rank = |node: &Node| Sha256::new().chain_update(sharing.digest()).chain_update(node.key).finalize();
+        let mut others: Vec<_> = registered.iter().filter(|node| !there.contains(&node.key)).collect();
+        others.sort_by_key(|node| rank(node));
+        let mut keepers: Vec<_> = sharing.keepers().iter().filter(|key| find(key).is_some()).cloned().collect();
+        for _ in 0..vacant {
+            let apart = others.iter().position(|node| !domains.contains(&domain(node)));
+            let Some(place) = apart.or((!others.is_empty()).then_some(0)) else { break };
+            let next = others.remove(place);
+            domains.insert(domain(next));
+            // Who registered a key that is none keeps nothing.
+            keepers.extend(key_of(next.key));
+        }
+        Some(Self { needed, keepers })
+    }
+
+    /// What the owner signs (EIP-191) to have the shares of this sharing moved so.
+    pub fn digest(&self, chain_id: u64, from: &Sharing) -> B256 {
+        let keepers: Vec<B256> = self.keepers.iter().map(|key| NodeId::from(key).into()).collect();
+        let (id, needed) = (U256::from(chain_id), U256::from(self.needed));
+        keccak256(("Stoa keepers plan", id, from.asset().0, from.digest(), needed, keepers).abi_encode_params())
+    }
+
+    /// Whether this account signed it.
+    pub fn is_signed_by(&self, owner: Address, chain_id: u64, from: &Sharing, signature: &[u8; 65]) -> bool {
+        let hash = eip191_hash_message(self.digest(chain_id, from));
+        let signer = Signature::from_raw(signature).and_then(|signature| signature.recover_address_from_prehash(&hash));
+        signer.is_ok_and(|signer| signer == owner)
+    }
+
+    /// The move from this sharing.
+    ///
+    /// # Errors
+    ///
+    /// If there cannot be such keepers.
+    pub fn handover<'a>(&self, from: &'a Sharing) -> Result<Handover<'a>, HandoverError> {
+        Handover::new(from, self.needed.into(), self.keepers.clone())
+    }
+
+    /// How many of the new keepers have to have their shares before the old ones let go: half of those that could fail
+    /// more than the key needs.
+    pub fn enough(&self) -> usize {
+        (usize::from(self.needed) + self.keepers.len()).div_ceil(2)
+    }
+}
+
+fn domain(node: &Node) -> String {
+    // Who names no domain fails alone.
+    if node.domain.is_empty() { node.key.to_string() } else { node.domain.clone() }
+}
+
+fn key_of(key: B256) -> Option<ed25519::PublicKey> {
+    commonware_codec::DecodeExt::decode(commonware_codec::Copying(&key[..])).ok()
+}
+
+/// A move: where it is from and to, and what as many old keepers dealt as it takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// How the key was shared.
+    pub from: Sharing,
+    /// Where the shares go.
+    pub plan: Plan,
+    /// What the old keepers dealt.
+    pub dealings: Vec<Dealing>,
+}
+
+impl Move {
+    /// How the key is shared afterwards.
+    ///
+    /// # Errors
+    ///
+    /// If the dealings are too few or false.
+    pub fn sharing(&self) -> Result<Sharing, HandoverError> {
+        self.plan.handover(&self.from)?.sharing(&self.dealings)
+    }
+
+    /// A new keeper's share.
+    ///
+    /// # Errors
+    ///
+    /// As [`sharing`](Self::sharing), and if what was dealt to this keeper is false: by whom.
+    pub fn finish(&self, key: &ed25519::PrivateKey) -> Result<(Sharing, Share), HandoverError> {
+        self.plan.handover(&self.from)?.finish(&self.dealings, key)
+    }
+
+    /// The asset whose key it is.
+    pub fn asset(&self) -> AssetId {
+        self.from.asset()
+    }
+}
+
+/// A new keeper's word that it has its share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acceptance {
+    /// Who.
+    pub keeper: ed25519::PublicKey,
+    /// Over the new sharing.
+    pub signature: ed25519::Signature,
+}
+
+impl Acceptance {
+    /// Of this node, for this sharing.
+    pub fn new(key: &ed25519::PrivateKey, sharing: &Sharing) -> Self {
+        use commonware_cryptography::Signer as _;
+        let signature = key.sign(ACCEPTED, sharing.digest().as_slice());
+        Self { keeper: key.public_key(), signature }
+    }
+
+    /// Whether it is one of that sharing's keepers, and signed.
+    pub fn holds(&self, sharing: &Sharing) -> bool {
+        sharing.keepers().contains(&self.keeper)
+            && self.keeper.verify(ACCEPTED, sharing.digest().as_slice(), &self.signature)
+    }
+}
+
+fn count(buf: &mut impl Buf) -> Result<usize, CodecError> {
+    match usize::from(u8::read(buf)?) {
+        count if (1..=MOST).contains(&count) => Ok(count),
+        count => Err(CodecError::InvalidLength(count)),
+    }
+}
+
+pub(super) fn several<T: Read<Cfg = ()>>(buf: &mut impl Buf) -> Result<Vec<T>, CodecError> {
+    (0..count(buf)?).map(|_| T::read(buf)).collect()
+}
+
+pub(super) fn write_several<T: Write>(values: &[T], buf: &mut impl BufMut) {
+    (values.len() as u8).write(buf);
+    values.iter().for_each(|value| value.write(buf));
+}
+
+impl Write for Plan {
+    fn write(&self, buf: &mut impl BufMut) {
+        self.needed.write(buf);
+        write_several(&self.keepers, buf);
+    }
+}
+
+impl EncodeSize for Plan {
+    fn encode_size(&self) -> usize {
+        2 + self.keepers.len() * ed25519::PublicKey::SIZE
+    }
+}
+
+impl Read for Plan {
+    type Cfg = ();
+
+    fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, CodecError> {
+        Ok(Self { needed: u8::read(buf)?, keepers: several(buf)? })
+    }
+}
+
+impl Write for Move {
+    fn write(&self, buf: &mut impl BufMut) {
+        self.from.write(buf);
+        self.plan.write(buf);
+        write_several(&self.dealings, buf);
+    }
+}
+
+impl EncodeSize for Move {
+    fn encode_size(&self) -> usize {
+        let dealings: usize = self.dealings.iter().map(EncodeSize::encode_size).sum();
+        self.from.encode_size() + self.plan.encode_size() + 1 + dealings
+    }
+}
+
+impl Read for Move {
+    type Cfg = ();
+
+    fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, CodecError> {
+        Ok(Self { from: Sharing::read(buf)?, plan: Plan::read(buf)?, dealings: several(buf)? })
+    }
+}
+
+impl Write for Acceptance {
+    fn write(&self, buf: &mut impl BufMut) {
+        self.keeper.write(buf);
+        self.signature.write(buf);
+    }
+}
+
+impl commonware_codec::FixedSize for Acceptance {
+    const SIZE: usize = ed25519::PublicKey::SIZE + ed25519::Signature::SIZE;
+}
+
+impl Read for Acceptance {
+    type Cfg = ();
+
+    fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, CodecError> {
+        Ok(Self { keeper: ed25519::PublicKey::read(buf)?, signature: ed25519::Signature::read(buf)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use commonware_cryptography::Signer as _;
+    use stoa_privacy::deal;
+
+    fn key(seed: u8) -> ed25519::PrivateKey {
+        commonware_codec::DecodeExt::decode(commonware_codec::Copying(&[seed; 32])).unwrap()
+    }
+
+    fn public(seeds: &[u8]) -> Vec<ed25519::PublicKey> {
+        seeds.iter().map(|seed| key(*seed).public_key()).collect()
+    }
+
+    fn node(seed: u8, domain: &str) -> Node {
+        Node {
+            key: NodeId::from(&key(seed).public_key()).into(),
+            operator: Address::ZERO,
+            host: "a:1".into(),
+            domain: domain.into(),
+            capacity: 0,
+            roles: KEEPER,
+        }
+    }
+
+    fn sharing(needed: usize, seeds: &[u8]) -> Sharing {
+        deal(AssetId(B256::repeat_byte(1)), needed, public(seeds), &mut rand::rng()).unwrap().sharing
+    }
+
+    #[test]
+    fn nothing_moves_while_all_keepers_are_registered_or_too_few_are() {
+        let sharing = sharing(2, &[1, 2, 3]);
+        let all = [1, 2, 3, 4].map(|seed| node(seed, ""));
+        assert_eq!(Plan::of(&sharing, &all), None);
+        assert_eq!(Plan::of(&sharing, &all[2..]), None);
+        assert!(Plan::of(&sharing, &all[1..]).is_some());
+    }
+
+    #[test]
+    fn those_who_are_left_stay_and_others_from_other_domains_follow() {
+        let sharing = sharing(2, &[1, 2, 3]);
+        let mut nodes: Vec<_> = [(1, "a"), (2, "b"), (4, "a"), (5, "b"), (6, "c"), (7, "a")]
+            .map(|(seed, domain)| node(seed, domain))
+            .to_vec();
+        let plan = Plan::of(&sharing, &nodes).unwrap();
+        assert_eq!((plan.needed, plan.keepers), (2, public(&[1, 2, 6])));
+        // In whatever order the registry names them.
+        nodes.reverse();
+        assert_eq!(Plan::of(&sharing, &nodes).unwrap().keepers, public(&[1, 2, 6]));
+        // Who only stores is no keeper.
+        nodes.iter_mut().find(|node| node.domain == "c").unwrap().roles = 1;
+        let next = Plan::of(&sharing, &nodes).unwrap().keepers;
+        assert!(next[2..].iter().all(|key| public(&[4, 5, 7]).contains(key)), "{next:?}");
+        // With nobody to follow there are fewer.
+        assert_eq!(Plan::of(&sharing, &nodes[4..]).unwrap().keepers, public(&[1, 2]));
+    }
+
+    #[test]
+    fn what_the_owner_signed_is_for_one_move_of_one_sharing() {
+        use alloy_signer::SignerSync as _;
+        let wallet = alloy_signer_local::PrivateKeySigner::random();
+        let from = sharing(2, &[1, 2, 3]);
+        let plan = Plan { needed: 2, keepers: public(&[1, 2, 4]) };
+        let signature = wallet.sign_message_sync(plan.digest(7, &from).as_slice()).unwrap().as_bytes();
+        let signed = |plan: &Plan, chain, from: &Sharing| plan.is_signed_by(wallet.address(), chain, from, &signature);
+        assert!(signed(&plan, 7, &from));
+        assert!(!signed(&plan, 8, &from));
+        assert!(!signed(&plan, 7, &sharing(2, &[1, 2, 3])));
+        assert!(!signed(&Plan { needed: 1, ..plan.clone() }, 7, &from));
+        assert!(!plan.is_signed_by(Address::ZERO, 7, &from, &signature));
+    }
+
+    #[test]
+    fn enough_is_half_way_from_what_the_key_needs_to_all() {
+        let enough = |needed, count: u8| Plan { needed, keepers: public(&(1..=count).collect::<Vec<_>>()) }.enough();
+        assert_eq!([enough(1, 1), enough(2, 3), enough(3, 5), enough(5, 9)], [1, 3, 4, 7]);
+    }
+}
