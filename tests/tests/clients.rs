@@ -48,6 +48,11 @@ fn openzeppelins_governor_takes_a_proposal_from_vote_to_execution() -> Result<()
 }
 
 #[test]
+fn oceans_contracts_and_its_client_publish_sell_order_and_settle() -> Result<()> {
+    javascript(Network::Dev, "js/ocean.test.js")
+}
+
+#[test]
 fn bad_input_gets_errors_and_the_node_goes_on() -> Result<()> {
     python(Network::Up, "python/test_bad_input.py")
 }
