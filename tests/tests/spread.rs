@@ -5,9 +5,12 @@ use std::{
     fs,
     process::Stdio,
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
-use stoa_tests::stage::{LONG, Stage, held, stoa, wait};
+use stoa_tests::{
+    Node,
+    stage::{LONG, Stage, held, stoa, wait},
+};
 
 #[test]
 fn a_file_survives_three_of_six_nodes_then_is_repaired_and_survives_the_others() -> Result<()> {
@@ -53,11 +56,90 @@ fn a_file_survives_three_of_six_nodes_then_is_repaired_and_survives_the_others()
     stage.run(7, &["store", "--dir", "later", "get", &id, "--to", "again"])?;
     ensure!(fs::read(stage.at("again"))? == content, "it is something else");
 
+    // Kept longer than was promised, from a machine that never had it.
+    let extended = stage.run(7, &["store", "--dir", "later", "extend", &id, "--days", "60"])?;
+    ensure!(extended["objects"] == 1 && extended["pieces"] == 3 && extended["missingPieces"] == 3, "{extended}");
+
     // Its owner takes it back: those that are there keep it no longer.
     let gone = stage.run(7, &["store", "--dir", "later", "rm", &id, "--everywhere"])?;
     ensure!(gone["letGo"].as_array().map(Vec::len) == Some(3), "{gone}");
     let mut after = stoa(stage.folder.path(), &["store", "--dir", "after", "get", &id, "--to", "nothing"])?;
     let after = after.args(["--account", "7", "--http", stage.chain.http()]).output()?;
     ensure!(!after.status.success(), "it is still there");
+    Ok(())
+}
+
+fn content(seed: u32, len: u32) -> Vec<u8> {
+    (0..len).map(|at| (at.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 13) as u8).collect()
+}
+
+#[test]
+fn put_and_get_that_were_killed_go_on_when_they_are_run_again() -> Result<()> {
+    let stage = Stage::new(4)?;
+    let data = content(1, 24_000_000);
+    fs::write(stage.at("data"), &data)?;
+    // A file that was written just now is not known again, for it could change without another time.
+    let written = fs::File::options().write(true).open(stage.at("data"))?;
+    written.set_modified(SystemTime::now() - Duration::from_secs(60))?;
+    let http = stage.chain.http();
+    let killed = |words: &[&str], after: u64| -> Result<()> {
+        let mut child = stoa(stage.folder.path(), words)?.args(["--account", "7", "--http", http]).spawn()?;
+        thread::sleep(Duration::from_millis(after));
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    };
+    let put = ["store", "--dir", "alice", "put", "data", "--spread"];
+    for after in [150, 700, 1500] {
+        killed(&put, after)?;
+    }
+    let id = stage.run(7, &put)?["id"].as_str().wrap_err("an id")?.to_owned();
+    ensure!(stage.run(7, &["store", "--dir", "alice", "status"])?["blobs"] == 0, "something was left behind");
+    let get = ["store", "--dir", "bob", "get", &id, "--to", "copy"];
+    for after in [150, 600, 1000] {
+        killed(&get, after)?;
+        ensure!(!stage.at("copy").exists() || fs::read(stage.at("copy"))? == data, "half a file was left");
+    }
+    if !stage.at("copy").exists() {
+        stage.run(7, &get)?;
+    }
+    ensure!(fs::read(stage.at("copy"))? == data, "it is something else");
+    Ok(())
+}
+
+#[test]
+fn a_node_killed_in_the_middle_of_a_repair_loses_nothing() -> Result<()> {
+    let mut stage = Stage::new(6)?;
+    let data = content(2, 12_000_000);
+    fs::write(stage.at("data"), &data)?;
+    let id = stage.run(7, &["store", "--dir", "alice", "put", "data", "--spread"])?["id"]
+        .as_str()
+        .wrap_err("an id")?
+        .to_owned();
+    stage.kill(3);
+    (0..3).try_for_each(|_| stage.add())?;
+    let partly = |keeper: &Node| -> Result<bool> {
+        let partial = fs::read_dir(keeper.chain_folder().join("store/partial")).map_or(0, Iterator::count);
+        Ok(partial > 0 || !held(keeper)?.is_empty())
+    };
+    let until = Instant::now() + LONG;
+    while !stage.keepers[3..].iter().map(partly).collect::<Result<Vec<_>>>()?.contains(&true) {
+        ensure!(Instant::now() < until, "no repair began: {}", stage.keepers[0].said());
+        thread::sleep(Duration::from_millis(5));
+    }
+    // One of those that get pieces goes, and another comes.
+    stage.keepers.pop();
+    stage.keys.pop();
+    stage.add()?;
+    let whole = |keeper: &&Node| held(keeper).is_ok_and(|held| held.len() > data.len() / 4);
+    let until = Instant::now() + LONG;
+    while stage.keepers[3..].iter().filter(whole).count() < 2 {
+        ensure!(Instant::now() < until, "the pieces were not made anew: {}", stage.keepers[0].said());
+        thread::sleep(Duration::from_millis(200));
+    }
+    // Three suffice: one of the first, and two that were made since.
+    stage.kill(2);
+    stage.run(7, &["store", "--dir", "later", "get", &id, "--to", "again"])?;
+    ensure!(fs::read(stage.at("again"))? == data, "it is something else");
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     network::{now, wait},
-    spread::{Online, Spread},
+    spread::{Online, Spread, extended},
     store::progress,
     wallet::WalletOptions,
 };
@@ -92,6 +92,15 @@ enum Command {
         /// The grant.
         grant: B256,
     },
+    /// Have the nodes keep the data of an asset that was published from this machine longer than they had promised.
+    #[command(after_help = "Example: stoa data extend 0x5f8e… --days 90 --wallet me.key")]
+    Extend {
+        /// The asset.
+        asset: B256,
+        /// For how many days from now on.
+        #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=365))]
+        days: u64,
+    },
     /// Share the key of an asset anew: among other keepers in place of those named and of those who have left, or among the same
     /// ones, whose old shares are worth nothing then. Readers notice nothing.
     #[command(after_help = "Example: stoa data move 0x5f8e… --without 0x3b6a… --wallet me.key")]
@@ -138,6 +147,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
             }
             Command::Get { grant, to } => get(&store, &online, &data, grant, &to, json).await,
             Command::Revoke { grant } => revoke(&data, grant, json).await,
+            Command::Extend { asset, days } => extend(&dir, &online, asset, days, json).await,
             Command::Move { asset, without } => move_shares(&data, asset, &without, json).await,
             Command::Erase { asset } => erase(&dir, &online, &data, &account, asset, json).await,
         };
@@ -248,6 +258,15 @@ async fn revoke(data: &Data, grant: B256, json: bool) -> Result<()> {
         true => println!("{}", json!({ "revoked": grant })),
         false => println!("Revoked. Keepers release nothing more for it; what was read before cannot be taken back."),
     }
+    Ok(())
+}
+
+async fn extend(dir: &Path, online: &Online, asset: B256, days: u64, json: bool) -> Result<()> {
+    let objects = published(dir, asset)?.objects.iter().map(|object| ObjectId(object.0)).collect();
+    let bar = progress("asking the nodes");
+    let outcome = online.extend(objects, days, None).await;
+    bar.finish_and_clear();
+    extended(outcome?, days, json);
     Ok(())
 }
 

@@ -103,7 +103,8 @@ impl Online {
             None => code_for(nodes).wrap_err("no node keeps anything for others")?,
         };
         let (store, until) = (self.network.store(), days_from_now(terms.days));
-        let put = Put { owner: self.owner, code: Some(code), seal, ..Put::default() };
+        // What was broken off waits to go on, and not for ever.
+        let put = Put { owner: self.owner, until: Some(days_from_now(WAIT)), code: Some(code), seal };
         let metadata = path.metadata().wrap_err_with(|| format!("cannot read {}", path.display()))?;
         let bar = progress("sealing, coding and writing");
         let kept = match metadata.is_dir() {
@@ -220,6 +221,68 @@ pub(crate) async fn put(store: &Store, path: &Path, terms: Spread, options: &Wal
     if !own.survives_a_domain {
         println!("there are too few failure domains: one of them could take the object with it");
     }
+    Ok(())
+}
+
+impl Online {
+    /// Has the nodes that have pieces of these objects keep them for so many days from now on, or longer if they do anyway. `open` reads
+    /// what is in a folder, or says nothing if all its objects were named. How many objects, pieces that are kept, and pieces that are
+    /// missing.
+    pub(crate) async fn extend(
+        &self,
+        objects: Vec<ObjectId>,
+        days: u64,
+        open: Option<&dyn Fn(ObjectId) -> Result<Folder>>,
+    ) -> Result<(usize, usize, usize)> {
+        let terms = Terms { owner: self.owner, until: days_from_now(days), public: false };
+        let (mut next, mut brought, mut extended) = (objects, Vec::new(), (0, 0, 0));
+        while let Some(id) = next.pop() {
+            let (manifest, outcome) = self.network.extend(id, terms, Self::asked()).await?;
+            let needed = manifest.layout().map_or(1, |layout| layout.code().needed());
+            let refused =
+                || outcome.failed.iter().map(|(_, node, why)| format!("node {node}: {why}")).collect::<Vec<_>>();
+            ensure!(
+                outcome.kept.len() >= needed,
+                "only {} pieces of {id} are kept longer, and {needed} are needed to read it: {}",
+                outcome.kept.len(),
+                refused().join("; ")
+            );
+            extended = (extended.0 + 1, extended.1 + outcome.kept.len(), extended.2 + outcome.missing.len());
+            if let Some(open) = open.filter(|_| manifest.kind == Kind::Folder) {
+                self.network.fetch(id, Self::asked()).await.wrap_err_with(|| format!("{id} cannot be had"))?;
+                brought.push(id);
+                next.extend(open(id)?.entries().iter().map(|entry| entry.id));
+            }
+        }
+        self.forget(&brought)?;
+        Ok(extended)
+    }
+}
+
+/// Says what was extended.
+pub(crate) fn extended((objects, pieces, missing): (usize, usize, usize), days: u64, json: bool) {
+    if json {
+        let until = days_from_now(days);
+        println!("{}", json!({ "objects": objects, "pieces": pieces, "missingPieces": missing, "until": until }));
+        return;
+    }
+    println!("{pieces} pieces of {objects} objects are kept for {days} days from now on");
+    if missing > 0 {
+        println!("{missing} pieces were not found: the nodes make them anew when those who had them stay silent");
+    }
+}
+
+/// `stoa store extend`.
+pub(crate) async fn extend(store: &Store, id: ObjectId, days: u64, options: &WalletOptions, json: bool) -> Result<()> {
+    let wallet = options.open().await?;
+    let reading = Reading::of(wallet.signer(), wallet.chain_id())?;
+    let online = Online::with(store, options, Some(&wallet)).await?;
+    let open = |id| Ok(store.folder(id, &*seal_of(store, id, Some(&reading))?)?);
+    let bar = progress("asking the nodes");
+    let outcome = online.extend(vec![id], days, Some(&open)).await;
+    bar.finish_and_clear();
+    online.endpoint.close().await;
+    extended(outcome?, days, json);
     Ok(())
 }
 

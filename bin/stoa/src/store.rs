@@ -72,6 +72,15 @@ enum Command {
         /// What `put` has printed.
         id: ObjectId,
     },
+    /// Have the nodes keep an object that was spread for this wallet longer than they had promised.
+    #[command(after_help = "Example: stoa store extend 5f8e… --days 90 --wallet me.key")]
+    Extend {
+        /// What `put --spread` has printed.
+        id: ObjectId,
+        /// For how many days from now on.
+        #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=365))]
+        days: u64,
+    },
     /// Keep an object no longer, and free what nothing else needs.
     #[command(after_help = "Examples: stoa store rm 5f8e…\n          stoa store rm 5f8e… --everywhere --wallet me.key")]
     Rm {
@@ -135,6 +144,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
         Command::Put { path, .. } => put(&store, &path, json),
         Command::Get { id, to } => get(&store, id, &to, &wallet, json),
         Command::Pin { id } => spread::pin(&store, id, &wallet, json),
+        Command::Extend { id, days } => wait(spread::extend(&store, id, days, &wallet, json))?,
         Command::Ls => list(&store, json),
         Command::Rm { id, everywhere: true } => wait(spread::let_go(&store, id, &wallet, json))?,
         Command::Rm { id, .. } => remove(&store, id, json),

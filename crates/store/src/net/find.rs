@@ -278,6 +278,35 @@ impl Network {
         there.into_iter().collect()
     }
 
+    /// Asks all who have a piece of an object to keep it until the later of when they do anyway and when these terms say. Nothing is
+    /// handed over: pieces that nobody has are for the nodes themselves to make anew.
+    ///
+    /// # Errors
+    ///
+    /// If nobody gives the manifest, or the registry cannot be read.
+    pub async fn extend(&self, id: ObjectId, terms: Terms, asked: Fetch) -> Result<(Manifest, Spreading), Error> {
+        let manifest = self.find(id, asked).await?.manifest;
+        let members = self.members_for(id).await?;
+        let peers: Vec<_> = members.iter().map(|member| self.peer(&member.address)).collect();
+        let blobs = manifest.blobs();
+        let (root, own) = (Root { object: id, owner: terms.owner }, (id.manifest(), manifest.encode().len() as u64));
+        let mut outcome = Spreading::default();
+        let mut asking = self.each(&peers, blobs.iter().map(|(hash, _)| *hash).collect());
+        while let Some((peer, has)) = asking.next().await {
+            for (piece, _) in has.unwrap_or_default().into_iter().enumerate().filter(|(_, has)| *has) {
+                match peer.keep(root, Some(terms.until), vec![own, blobs[piece]]).await {
+                    Ok(()) => outcome.kept.push((piece, peer.id())),
+                    Err(why) => outcome.failed.push((piece, peer.id(), why)),
+                }
+            }
+        }
+        drop(asking);
+        let has = |piece: &usize| outcome.kept.iter().any(|(kept, _)| kept == piece);
+        outcome.missing = (0..blobs.len()).filter(|piece| !has(piece)).collect();
+        outcome.kept.sort_unstable();
+        Ok((manifest, outcome))
+    }
+
     /// Asks all who keep an object for this node's owner to do so no longer; who did.
     ///
     /// # Errors
