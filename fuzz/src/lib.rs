@@ -14,6 +14,7 @@ mod manifest;
 mod object;
 mod piece;
 mod proof;
+mod request;
 mod rpc;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use manifest::TARGET as MANIFEST;
 pub use object::TARGET as OBJECT;
 pub use piece::TARGET as PIECE;
 pub use proof::TARGET as PROOF;
+pub use request::TARGET as REQUEST;
 pub use rpc::TARGET as RPC;
 pub use transaction::TARGET as TRANSACTION;
 

@@ -15,8 +15,8 @@ use std::{
 };
 
 /// The targets of `stoa-fuzz`.
-const TARGETS: [&str; 10] =
-    ["transaction", "block", "rpc", "leaf", "proof", "object", "grant", "manifest", "folder", "piece"];
+const TARGETS: [&str; 11] =
+    ["transaction", "block", "rpc", "leaf", "proof", "object", "grant", "manifest", "folder", "piece", "request"];
 
 /// Counters on every edge, and the operands of comparisons.
 const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

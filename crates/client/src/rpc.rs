@@ -144,7 +144,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`ClientError`].
+    /// See [`ClientError`]; an answer about another block than was asked for is malformed.
     pub async fn prove(
         &self,
         address: Address,
@@ -152,6 +152,13 @@ impl Client {
         number: Option<u64>,
     ) -> Result<ProofReply, ClientError> {
         let block = number.map_or_else(|| "latest".to_owned(), |number| format!("{number:#x}"));
-        self.call("stoa_getProof", (address, slots, block)).await
+        let reply: ProofReply = self.call("stoa_getProof", (address, slots, block)).await?;
+        match number {
+            Some(number) if reply.block_number != U256::from(number) => Err(ClientError::Malformed {
+                method: "stoa_getProof".into(),
+                why: format!("it is about block {}, {number} was asked for (ask another node)", reply.block_number),
+            }),
+            _ => Ok(reply),
+        }
     }
 }

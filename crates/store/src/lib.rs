@@ -72,6 +72,8 @@ pub use folder::{Entry, EntryKind, Folder, InvalidFolder, MAX_ENTRIES, MAX_FOLDE
 pub use id::{BlobHash, InvalidId, ObjectId, Owner};
 pub use layout::{Code, Layout, MAX_SIZE};
 pub use manifest::{Coding, InvalidManifest, Kind, MAX_MANIFEST, MAX_SEAL, Manifest, Sealing};
+#[doc(hidden)]
+pub use net::request_again;
 pub use net::{
     BLOBS, Guard, Looked, Member, Members, Network, STORE, Server, Spreading, Terms, Watch, Where, code_for,
     days_from_now,

@@ -135,6 +135,12 @@ impl Request {
     }
 }
 
+/// For fuzzing: what a request from outside is written as again, if it is one.
+#[doc(hidden)]
+pub fn again(bytes: &[u8]) -> Option<Vec<u8>> {
+    Request::from_bytes(bytes).ok().map(|request| request.to_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
