@@ -27,3 +27,7 @@ pub const FIXED_RATE: Address = natives::address(9);
 pub const DISPENSER: Address = natives::address(10);
 /// Money locked until the work is done.
 pub const ESCROW: Address = natives::address(11);
+/// The code of every list of people.
+pub const ACCESS_LIST: Address = natives::address(12);
+/// Makes lists of people.
+pub const ACCESS_LIST_FACTORY: Address = natives::address(13);

@@ -1,4 +1,4 @@
-//! Prices, gifts and money held until work is done.
+//! Prices, gifts, money held until work is done, and lists of people.
 
 use alloy_sol_types::sol;
 
@@ -137,5 +137,28 @@ sol! {
         function getUserTokens(address user) external view returns (address[] memory);
         function getLocks(address token, address payer, address payee) external view returns (LockedFunds[] memory);
         function getAuthorizations(address token, address payer, address payee) external view returns (Authorization[] memory);
+    }
+
+    /// A list of people: Ocean's `AccessList` without the functions of ERC-721 and `Ownable`.
+    #[derive(Debug, PartialEq, Eq)]
+    interface IAccessList {
+        event AddressAdded(address indexed wallet, uint256 tokenId);
+        event AddressRemoved(uint256 tokenId);
+
+        function initialize(address owner, string name, string symbol, bool transferable, address[] users, string[] uris) external returns (bool);
+        function transferable() external view returns (bool);
+        function mint(address user, string uri) external returns (uint256);
+        function batchMint(address[] users, string[] uris) external;
+        function burn(uint256 tokenId) external;
+    }
+
+    /// The factory of lists: Ocean's `AccessListFactory`.
+    #[derive(Debug, PartialEq, Eq)]
+    interface IAccessListFactory {
+        event NewAccessList(address indexed contractAddress, address indexed owner);
+
+        function deployAccessListContract(string name, string symbol, bool transferable, address owner, address[] users, string[] uris) external returns (address token);
+        function isDeployed(address contractAddress) external view returns (bool);
+        function isSoulBound(address contractAddress) external view returns (bool);
     }
 }

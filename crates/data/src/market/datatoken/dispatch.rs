@@ -96,9 +96,7 @@ impl Datatoken {
             Calls::validOrder(call) => {
                 abi::reply(&call, self.valid_order(cx, call.consumer, call.payer, call.serviceIndex))
             }
-            Calls::timesTransferred(call) => {
-                abi::reply(&call, self.standing(cx).map(|standing| standing.transfers))
-            }
+            Calls::timesTransferred(call) => abi::reply(&call, self.standing(cx).map(|standing| standing.transfers)),
         }
     }
 }

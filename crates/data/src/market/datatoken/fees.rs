@@ -10,7 +10,10 @@
 use super::{Datatoken, State};
 use crate::market::{
     abi::{
-        IDatatoken::{ConsumeMarketFee, ProviderFee, ProviderFeeExpired, ProviderFeeSpent, PublishMarketFee},
+        IDatatoken::{
+            ConsumeMarketFee, ProviderFee, ProviderFeeExpired, ProviderFeeSpent, PublishMarketFee,
+            getPublishingMarketFeeReturn,
+        },
         IRouter::{getOPCCollectorCall, getOPCProviderFeeCall},
         MarketQuote, ProviderQuote, ROUTER,
     },
@@ -21,9 +24,13 @@ use alloy_sol_types::SolValue as _;
 use stoa_contract::{Context, Result};
 
 impl Datatoken {
-    /// Takes the fee of the market that published this datatoken; says which market it is.
-    pub(super) fn pay_publish_market(self, cx: &mut Context<'_>, from: Address) -> Result<()> {
-        let fee = self.market_fee(cx)?;
+    /// Takes the fee of the market that published this datatoken.
+    pub(super) fn pay_publish_market(
+        self,
+        cx: &mut Context<'_>,
+        from: Address,
+        fee: &getPublishingMarketFeeReturn,
+    ) -> Result<()> {
         if fee.feeToken.is_zero() || fee.amount.is_zero() {
             return Ok(());
         }

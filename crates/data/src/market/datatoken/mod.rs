@@ -44,7 +44,8 @@ stoa_contract::storage! {
         token: Erc20State,
         asset: Value<Address>,
         orders: Value<u64>,
-        has_dispenser: Value<bool>,
+        /// Which of the rarer things it has, so that others need not look for them: bits of [`Has`].
+        has: Value<u8>,
         collector: Value<Address>,
         /// How often the asset had changed hands when the collector was named.
         collector_transfers: Value<u32>,
@@ -65,6 +66,16 @@ stoa_contract::storage! {
         /// Quotes of providers that were paid.
         spent: Mapping<B256, Value<bool>>,
     }
+}
+
+/// What not every datatoken has.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+enum Has {
+    Dispenser = 1,
+    Collector = 2,
+    MarketFee = 4,
+    Timeouts = 8,
 }
 
 /// The code of a datatoken.
@@ -122,6 +133,15 @@ impl Datatoken {
         Ok(true)
     }
 
+    fn has(self, cx: &mut Context<'_>, what: Has) -> Result<bool> {
+        Ok(State::root().has.read(cx)? & what as u8 != 0)
+    }
+
+    fn set_has(self, cx: &mut Context<'_>, what: Has) -> Result<()> {
+        let has = State::root().has.read(cx)?;
+        State::root().has.write(cx, has | what as u8)
+    }
+
     /// The asset: its owner, its state and how often it changed hands.
     fn standing(self, cx: &mut Context<'_>) -> Result<standingReturn> {
         let asset = State::root().asset.read(cx)?;
@@ -148,6 +168,9 @@ impl Datatoken {
 
     /// Whom orders pay: the named collector, or the asset's owner.
     fn collector(self, cx: &mut Context<'_>, standing: &standingReturn) -> Result<Address> {
+        if !self.has(cx, Has::Collector)? {
+            return Ok(standing.owner);
+        }
         let state = State::root();
         let named = state.collector.read(cx)?;
         let stands = !named.is_zero() && state.collector_transfers.read(cx)? == standing.transfers;
@@ -155,6 +178,7 @@ impl Datatoken {
     }
 
     fn write_collector(self, cx: &mut Context<'_>, collector: Address, transfers: u32) -> Result<()> {
+        self.set_has(cx, Has::Collector)?;
         State::root().collector.write(cx, collector)?;
         State::root().collector_transfers.write(cx, transfers)?;
         let (caller, timestamp, blockNumber) = (cx.caller(), U256::from(cx.timestamp()), U256::from(cx.block_number()));
@@ -177,6 +201,7 @@ impl Datatoken {
     }
 
     fn write_market_fee(self, cx: &mut Context<'_>, market: Address, token: Address, amount: U256) -> Result<()> {
+        self.set_has(cx, Has::MarketFee)?;
         State::root().market.write(cx, market)?;
         State::root().market_token.write(cx, token)?;
         State::root().market_amount.write(cx, amount)?;
@@ -210,10 +235,11 @@ impl Datatoken {
     /// `getPublishingMarketFee`.
     fn market_fee(self, cx: &mut Context<'_>) -> Result<getPublishingMarketFeeReturn> {
         let state = State::root();
-        let feeAddress = state.market.read(cx)?;
-        if feeAddress.is_zero() {
-            return Ok(getPublishingMarketFeeReturn { feeAddress, feeToken: Address::ZERO, amount: U256::ZERO });
+        if !self.has(cx, Has::MarketFee)? {
+            let nobody = Address::ZERO;
+            return Ok(getPublishingMarketFeeReturn { feeAddress: nobody, feeToken: nobody, amount: U256::ZERO });
         }
+        let feeAddress = state.market.read(cx)?;
         let (feeToken, amount) = (state.market_token.read(cx)?, state.market_amount.read(cx)?);
         Ok(getPublishingMarketFeeReturn { feeAddress, feeToken, amount })
     }
@@ -274,7 +300,7 @@ impl Datatoken {
         if withMint {
             self.give(cx, DISPENSER, roles::MINTER | roles::LASTING, 0)?;
         }
-        State::root().has_dispenser.write(cx, true)?;
+        self.set_has(cx, Has::Dispenser)?;
         cx.emit(&NewDispenser { dispenserContract: DISPENSER })
     }
 
@@ -286,6 +312,6 @@ impl Datatoken {
 
     /// `getDispensers`.
     fn dispensers(self, cx: &mut Context<'_>) -> Result<Vec<Address>> {
-        Ok(if State::root().has_dispenser.read(cx)? { vec![DISPENSER] } else { Vec::new() })
+        Ok(if self.has(cx, Has::Dispenser)? { vec![DISPENSER] } else { Vec::new() })
     }
 }

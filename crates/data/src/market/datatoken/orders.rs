@@ -9,7 +9,7 @@
 //! `OrderStarted`, in the receipt of that transaction, and a provider that is shown the transaction answers with it as
 //! `validOrder`, which clients pass on unchanged.
 
-use super::{Datatoken, State};
+use super::{Datatoken, Has, State};
 use crate::market::{
     abi::{
         FACTORY,
@@ -25,11 +25,7 @@ use crate::market::{
     money::{ONE, check_signed, split},
 };
 use alloy_primitives::{Address, B256, U256, aliases::U56, keccak256};
-use stoa_contract::{
-    Context, Error, Result,
-    parts::erc20::Erc20 as _,
-    storage::Value,
-};
+use stoa_contract::{Context, Error, Result, parts::erc20::Erc20 as _, storage::Value};
 
 /// States of an asset: to be had; not listed, but to be had; withdrawn.
 const ACTIVE: u8 = 0;
@@ -88,18 +84,18 @@ impl Datatoken {
             let (order, until) = self.record(cx, &wanted)?;
             self.pay_seller(cx, from, &standing)?;
             let Wanted { payer, consumer, service: serviceIndex, provider, market } = wanted;
-            let publishMarketAddress = State::root().market.read(cx)?;
+            let market_fee = self.market_fee(cx)?;
             cx.emit(&OrderStarted {
                 consumer,
                 payer,
                 amount: ONE,
                 serviceIndex,
                 timestamp: U256::from(cx.timestamp()),
-                publishMarketAddress,
+                publishMarketAddress: market_fee.feeAddress,
                 blockNumber: U256::from(cx.block_number()),
             })?;
             cx.emit(&OrderRecorded { order, consumer, payer, serviceIndex, until })?;
-            self.pay_publish_market(cx, from)?;
+            self.pay_publish_market(cx, from, &market_fee)?;
             self.pay_consume_market(cx, from, &market)?;
             self.pay_provider(cx, from, provider)?;
             Ok(order)
@@ -110,7 +106,7 @@ impl Datatoken {
     fn record(self, cx: &mut Context<'_>, wanted: &Wanted) -> Result<(B256, U256)> {
         let (state, &Wanted { consumer, payer, service, .. }) = (State::root(), wanted);
         let service = service_index(service)?;
-        let until = match state.timeouts.at(&service).read(cx)? {
+        let until = match self.timeout(cx, wanted.service)?.saturating_to::<u64>() {
             0 => 0,
             timeout => cx.timestamp().saturating_add(timeout),
         };
@@ -236,6 +232,7 @@ impl Datatoken {
         self.only_deployer(cx)?;
         let seconds = u64::try_from(timeout).ok().filter(|seconds| *seconds <= LONGEST);
         let seconds = seconds.ok_or(OrderInvalidTimeout { timeout })?;
+        self.set_has(cx, Has::Timeouts)?;
         State::root().timeouts.at(&service_index(service)?).write(cx, seconds)?;
         cx.emit(&ServiceTimeoutSet { serviceIndex: service, timeout })
     }
@@ -246,7 +243,11 @@ impl Datatoken {
     ///
     /// `OrderInvalidService`; out of gas.
     pub(super) fn timeout(self, cx: &mut Context<'_>, service: U256) -> Result<U256> {
-        Ok(U256::from(State::root().timeouts.at(&service_index(service)?).read(cx)?))
+        let service = service_index(service)?;
+        match self.has(cx, Has::Timeouts)? {
+            true => State::root().timeouts.at(&service).read(cx).map(U256::from),
+            false => Ok(U256::ZERO),
+        }
     }
 
     /// `orderExecuted`, by the provider: both say that an order was served.

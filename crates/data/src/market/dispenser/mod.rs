@@ -13,8 +13,8 @@ use crate::market::{
         FACTORY,
         IDatatoken::{getPaymentCollectorCall, isERC20DeployerCall, isMinterCall, mintCall, timesTransferredCall},
         IDispenser::{
-            DispenserActivated, DispenserAllowedSwapperChanged, DispenserCreated, DispenserDeactivated, OwnerWithdrawed,
-            TokensDispensed, createCall, statusReturn,
+            DispenserActivated, DispenserAllowedSwapperChanged, DispenserCreated, DispenserDeactivated,
+            OwnerWithdrawed, TokensDispensed, createCall, statusReturn,
         },
         IFactory::erc20ListCall,
     },

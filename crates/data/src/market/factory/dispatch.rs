@@ -31,7 +31,8 @@ impl NativeContract for Factory {
             Calls::createToken(call) => abi::reply(&call, self.create_token(cx, &call)),
             Calls::createNftWithErc20(call) => {
                 let made = self.create_both(cx, call.nft.clone(), call.datatoken.clone());
-                let made = made.map(|(erc721Address, erc20Address)| createNftWithErc20Return { erc721Address, erc20Address });
+                let made =
+                    made.map(|(erc721Address, erc20Address)| createNftWithErc20Return { erc721Address, erc20Address });
                 abi::reply(&call, made)
             }
             Calls::createNftWithErc20WithFixedRate(call) => {
@@ -44,8 +45,9 @@ impl NativeContract for Factory {
             Calls::createNftWithErc20WithDispenser(call) => {
                 let (asset, token, dispenser) = (call.nft.clone(), call.datatoken.clone(), call.dispenser.clone());
                 let made = self.create_with_dispenser(cx, asset, token, dispenser);
-                let made = made.map(|(erc721Address, erc20Address)| {
-                    createNftWithErc20WithDispenserReturn { erc721Address, erc20Address }
+                let made = made.map(|(erc721Address, erc20Address)| createNftWithErc20WithDispenserReturn {
+                    erc721Address,
+                    erc20Address,
                 });
                 abi::reply(&call, made)
             }

@@ -36,9 +36,7 @@ impl NativeContract for FixedRate {
             Calls::setRate(call) => abi::done(self.set_rate(cx, call.exchangeId, call.newRate)),
             Calls::toggleExchangeState(call) => abi::done(self.toggle(cx, call.exchangeId)),
             Calls::toggleMintState(call) => abi::done(self.set_mint(cx, call.exchangeId, call.withMint)),
-            Calls::setAllowedSwapper(call) => {
-                abi::done(self.set_swapper(cx, call.exchangeId, call.newAllowedSwapper))
-            }
+            Calls::setAllowedSwapper(call) => abi::done(self.set_swapper(cx, call.exchangeId, call.newAllowedSwapper)),
             Calls::getExchange(call) => abi::reply(&call, self.get(cx, call.exchangeId)),
             Calls::getFeesInfo(call) => abi::reply(&call, self.fees(cx, call.exchangeId)),
             Calls::getAllowedSwapper(call) => {

@@ -95,12 +95,10 @@ impl Nft {
                 true => abi::reply(&call, Ok(TOKEN)),
                 false => Err(ERC721OutOfBoundsIndex { owner: Default::default(), index: call.index }.into()),
             },
-            Lists::tokenOfOwnerByIndex(call) => {
-                match call.index.is_zero() && self.owner_of(cx, TOKEN)? == call.owner {
-                    true => abi::reply(&call, Ok(TOKEN)),
-                    false => Err(ERC721OutOfBoundsIndex { owner: call.owner, index: call.index }.into()),
-                }
-            }
+            Lists::tokenOfOwnerByIndex(call) => match call.index.is_zero() && self.owner_of(cx, TOKEN)? == call.owner {
+                true => abi::reply(&call, Ok(TOKEN)),
+                false => Err(ERC721OutOfBoundsIndex { owner: call.owner, index: call.index }.into()),
+            },
         }
     }
 }

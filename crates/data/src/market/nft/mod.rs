@@ -19,7 +19,10 @@ mod roles;
 use crate::market::abi::{
     FACTORY,
     IFactory::{createTokenCall, erc721ListCall},
-    INft::{AssetAncestorsTooMany, AssetAncestryInvalid, DerivationRecorded, createERC20Call, initializeCall, standingReturn},
+    INft::{
+        AssetAncestorsTooMany, AssetAncestryInvalid, DerivationRecorded, createERC20Call, initializeCall,
+        standingReturn,
+    },
 };
 use alloy_primitives::{Address, B256, Bytes, U256};
 use stoa_contract::{

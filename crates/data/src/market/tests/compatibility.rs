@@ -36,6 +36,9 @@ fn events_have_the_topics_of_oceans_contracts() {
         (topic::<IEscrow::Canceled>(), "5bcb66e3"),
         (topic::<IEscrow::Deposit>(), "5548c837"),
         (topic::<IEscrow::Withdraw>(), "9b1bfa7f"),
+        (topic::<IAccessListFactory::NewAccessList>(), "d65bc8e3"),
+        (topic::<IAccessList::AddressAdded>(), "9cc98767"),
+        (topic::<IAccessList::AddressRemoved>(), "b1e73188"),
     ];
     for (is, oceans) in topics {
         assert_eq!(is, oceans);
@@ -76,6 +79,10 @@ fn functions_have_the_selectors_of_oceans_contracts() {
         (selector::<IEscrow::claimLockCall>(), "57d92e45"),
         (selector::<IEscrow::cancelExpiredLockCall>(), "3f918c03"),
         (selector::<IEscrow::withdrawCall>(), "de6d6d96"),
+        (selector::<IAccessListFactory::deployAccessListContractCall>(), "73282534"),
+        (selector::<IAccessList::mintCall>(), "d0def521"),
+        (selector::<IAccessList::batchMintCall>(), "64ba144e"),
+        (selector::<IAccessList::burnCall>(), "42966c68"),
     ];
     for (is, oceans) in selectors {
         assert_eq!(is, oceans);

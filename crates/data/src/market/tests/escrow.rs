@@ -61,8 +61,7 @@ fn a_job_is_paid_from_its_lock_and_the_rest_returns() {
     assert_eq!(funds(&mut bench, BUYER, PLAIN), [200, 800].map(U256::from));
     let view = IEscrow::getLocksCall { token: PLAIN, payer: BUYER, payee: PAYEE };
     let expiry = U256::from(bench.time() + HOUR);
-    let expected =
-        LockedFunds { jobId: U256::from(7), payer: BUYER, amount: U256::from(800), expiry, token: PLAIN };
+    let expected = LockedFunds { jobId: U256::from(7), payer: BUYER, amount: U256::from(800), expiry, token: PLAIN };
     assert_eq!(bench.view(ESCROW, &view), Ok(vec![expected]));
     let other = IEscrow::getLocksCall { token: SIX, payer: BUYER, payee: PAYEE };
     assert_eq!(bench.view(ESCROW, &other), Ok(vec![]), "both must be as asked for");
@@ -177,12 +176,7 @@ fn plural_forms_do_all_or_nothing() {
     send(&mut bench, PAYEE, ESCROW, call).unwrap();
     // 0.2 % of so little is nothing.
     assert_eq!([PLAIN, SIX].map(|token| balance(&mut bench, token, PAYEE)), [60, 100].map(U256::from));
-    let call = IEscrow::cancelExpiredLocksCall {
-        jobIds: jobs,
-        tokens,
-        payers: vec![BUYER; 2],
-        payees: vec![PAYEE; 2],
-    };
+    let call = IEscrow::cancelExpiredLocksCall { jobIds: jobs, tokens, payers: vec![BUYER; 2], payees: vec![PAYEE; 2] };
     assert_eq!(send(&mut bench, MARKET, ESCROW, call).map(drop), Err(refused("Lock not found")));
 }
 

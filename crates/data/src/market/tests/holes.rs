@@ -21,10 +21,14 @@ fn hole_2_an_order_of_a_free_asset_is_no_order_of_a_dear_one() {
     let mut bench = bench();
     let dear = publish(&mut bench).token;
     let free = bench
-        .send(BUYER, FACTORY, &IFactory::createNftWithErc20Call {
-            nft: NftData { owner: BUYER, ..nft_data() },
-            datatoken: datatoken_data(),
-        })
+        .send(
+            BUYER,
+            FACTORY,
+            &IFactory::createNftWithErc20Call {
+                nft: NftData { owner: BUYER, ..nft_data() },
+                datatoken: datatoken_data(),
+            },
+        )
         .unwrap()
         .value
         .erc20Address;
@@ -60,11 +64,8 @@ fn hole_8_an_order_of_several_is_found_as_any_other() {
     let sent = send(&mut bench, BUYER, FACTORY, call).unwrap();
     assert_eq!(event::<IDatatoken::OrderStarted>(&sent.logs).payer, BUYER);
     let order = event::<IDatatoken::OrderRecorded>(&sent.logs).order;
-    let valid = |service: u64| IDatatoken::validOrderCall {
-        consumer: BUYER,
-        payer: BUYER,
-        serviceIndex: U256::from(service),
-    };
+    let valid =
+        |service: u64| IDatatoken::validOrderCall { consumer: BUYER, payer: BUYER, serviceIndex: U256::from(service) };
     assert_eq!(bench.view(token, &valid(3)), Ok(order));
     assert_eq!(bench.view(token, &valid(0)), Ok(B256::ZERO));
     let call = IDatatoken::reuseOrderCall { orderTxId: order, providerFee: no_quote() };

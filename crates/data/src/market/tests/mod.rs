@@ -5,6 +5,7 @@ mod compatibility;
 mod escrow;
 mod gas;
 mod holes;
+mod lists;
 mod money;
 mod orders;
 mod prices;
@@ -90,13 +91,7 @@ fn rate_data(base: Address, decimals: u8, rate: U256, market_fee: u128, with_min
     FixedRateData {
         fixedPriceAddress: FIXED_RATE,
         addresses: vec![base, OWNER, MARKET, Address::ZERO],
-        uints: vec![
-            U256::from(decimals),
-            U256::from(18),
-            rate,
-            U256::from(market_fee),
-            U256::from(with_mint),
-        ],
+        uints: vec![U256::from(decimals), U256::from(18), rate, U256::from(market_fee), U256::from(with_mint)],
     }
 }
 
@@ -187,12 +182,7 @@ fn quote(provider: &PrivateKeySigner, token: Address, amount: U256, valid_until:
 }
 
 fn start(consumer: Address, quote: ProviderQuote) -> IDatatoken::startOrderCall {
-    IDatatoken::startOrderCall {
-        consumer,
-        serviceIndex: U256::ZERO,
-        providerFee: quote,
-        consumeMarketFee: no_market(),
-    }
+    IDatatoken::startOrderCall { consumer, serviceIndex: U256::ZERO, providerFee: quote, consumeMarketFee: no_market() }
 }
 
 /// Orders, and says which order it is.

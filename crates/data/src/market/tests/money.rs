@@ -171,10 +171,8 @@ impl World {
             Step::Reuse { who, at, number, fee } => {
                 let providerFee = self.quote(BASES[place(at)].0, fee);
                 let token = self.made[place(at)].token;
-                let call = IDatatoken::reuseOrderCall {
-                    orderTxId: crate::market::order_id(token, number),
-                    providerFee,
-                };
+                let call =
+                    IDatatoken::reuseOrderCall { orderTxId: crate::market::order_id(token, number), providerFee };
                 self.send(person(who), token, &call);
             }
             Step::Dispense { who, at, amount } => {
@@ -239,8 +237,7 @@ impl World {
             }
             Step::Cancel { payee, payer, at, job } => {
                 let (jobId, token) = (U256::from(job), BASES[place(at)].0);
-                let call =
-                    IEscrow::cancelExpiredLockCall { jobId, token, payer: person(payer), payee: person(payee) };
+                let call = IEscrow::cancelExpiredLockCall { jobId, token, payer: person(payer), payee: person(payee) };
                 self.send(OTHER, ESCROW, &call);
             }
             Step::Transfer { who, to, at } => {
@@ -259,10 +256,7 @@ impl World {
                     (FIXED_RATE, IFixedRate::collectBTCall { exchangeId: made.exchange, amount }.abi_encode()),
                     (FIXED_RATE, IFixedRate::collectMarketFeeCall { exchangeId: made.exchange }.abi_encode()),
                     (ESCROW, IEscrow::depositCall { token: REENTRANT, amount }.abi_encode()),
-                    (
-                        ESCROW,
-                        IEscrow::withdrawCall { tokens: vec![REENTRANT], amounts: vec![amount] }.abi_encode(),
-                    ),
+                    (ESCROW, IEscrow::withdrawCall { tokens: vec![REENTRANT], amounts: vec![amount] }.abi_encode()),
                     (made.token, start(REENTRANT, no_quote()).abi_encode()),
                     (Address::ZERO, Vec::new()),
                 ];

@@ -177,8 +177,7 @@ fn market_and_provider_get_their_fees_to_the_last_unit() {
     let short = ERC20InsufficientAllowance { spender: token, allowance: U256::ONE, needed: U256::from(17) };
     assert_eq!(order(&mut bench, token, BUYER, BUYER), Err(Failure::revert(short)));
     assert_eq!(balance(&mut bench, token, BUYER), whole(1));
-    let change =
-        IDatatoken::setPublishingMarketFeeCall { feeAddress: OTHER, feeToken: PLAIN, amount: U256::from(1) };
+    let change = IDatatoken::setPublishingMarketFeeCall { feeAddress: OTHER, feeToken: PLAIN, amount: U256::from(1) };
     let refusal = refused("ERC20Template: not publishMarketFeeAddress");
     assert_eq!(send(&mut bench, OWNER, token, change.clone()).map(drop), Err(refusal));
     send(&mut bench, MARKET, token, change).unwrap();
@@ -301,7 +300,7 @@ fn a_permit_counts_once_and_ends_by_the_clock() {
     let token = publish(&mut bench).token;
     let owner = signer(5);
     let separator = bench.view(token, &DOMAIN_SEPARATORCall {}).unwrap();
-    let mut permit = |nonce: u64, deadline: u64| {
+    let permit = |nonce: u64, deadline: u64| {
         let kind = keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)");
         let (value, nonce, deadline) = (U256::from(9), U256::from(nonce), U256::from(deadline));
         let data = keccak256((kind, owner.address(), BUYER, value, nonce, deadline).abi_encode_params());

@@ -173,7 +173,8 @@ fn who_decides_over_an_exchange_closes_it_and_chooses_who_swaps() {
     assert_eq!(buy(&mut bench, BUYER, B256::ZERO, whole(1), whole(9)).map(drop), Err(none));
     let zero = refused("FixedRateExchange: zero datatoken amount");
     assert_eq!(buy(&mut bench, OTHER, exchangeId, U256::ZERO, whole(9)).map(drop), Err(zero));
-    let fee = |newMarketFee: u128| IFixedRate::updateMarketFeeCall { exchangeId, newMarketFee: U256::from(newMarketFee) };
+    let fee =
+        |newMarketFee: u128| IFixedRate::updateMarketFeeCall { exchangeId, newMarketFee: U256::from(newMarketFee) };
     let not_market = refused("not marketFeeCollector");
     assert_eq!(send(&mut bench, OWNER, FIXED_RATE, fee(ONE / 100)).map(drop), Err(not_market));
     for (said, refusal) in [(1, "SwapFee too low"), (ONE / 2 + 1, "SwapFee too high")] {

@@ -20,7 +20,10 @@ fn the_owner_of_the_table_and_nobody_else_changes_it() {
     send(&mut bench, GOVERNOR, ROUTER, update.clone()).unwrap();
     send(&mut bench, GOVERNOR, ROUTER, add).unwrap();
     let fee = |token| IRouter::getOPCFeeCall { baseToken: token };
-    assert_eq!([coin::ADDRESS, PLAIN, SIX].map(|token| bench.view(ROUTER, &fee(token)).unwrap()), [fees[0], fees[0], fees[1]]);
+    assert_eq!(
+        [coin::ADDRESS, PLAIN, SIX].map(|token| bench.view(ROUTER, &fee(token)).unwrap()),
+        [fees[0], fees[0], fees[1]]
+    );
     assert_eq!(bench.view(ROUTER, &IRouter::getApprovedTokensCall {}), Ok(vec![coin::ADDRESS, PLAIN]));
     send(&mut bench, GOVERNOR, ROUTER, IRouter::removeApprovedTokenCall { token: PLAIN }).unwrap();
     assert_eq!(bench.view(ROUTER, &fee(PLAIN)), Ok(fees[1]));
