@@ -100,7 +100,10 @@ impl Job {
     /// Checks what can be checked before anything is read.
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.params.len() > MOST_PARAMS {
-            return Err(Error::Job(format!("parameters may have {MOST_PARAMS} bytes, these have {}", self.params.len())));
+            return Err(Error::Job(format!(
+                "parameters may have {MOST_PARAMS} bytes, these have {}",
+                self.params.len()
+            )));
         }
         if !self.params.is_empty() {
             serde_json::from_slice::<serde::de::IgnoredAny>(&self.params)

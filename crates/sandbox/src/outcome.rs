@@ -18,7 +18,7 @@ pub enum Ended {
     Exited(u32),
     /// The program did what WebAssembly does not allow, or gave up; in words.
     Trapped(String),
-    /// A process was killed by a signal that no limit explains.
+    /// The process was killed by this signal, or says by its code that one of its own was, as shells do (128 more).
     Signalled(i32),
     /// [`Limits::fuel`](crate::Limits::fuel) was used up.
     OutOfFuel,

@@ -1,25 +1,43 @@
 //! What a module may be, checked before anything costly is done with it.
+//!
+//! A compiler may need far more than a module's size: where control can come from several places, every local has a value
+//! for each of them, so that a hundred kilobytes of nested loops over many locals would take it gigabytes. So functions are
+//! weighed: the locals, at each place where control meets.
 
 use crate::Error;
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{BlockType, CompositeInnerType, Encoding, FunctionBody, Operator, Parser, Payload, TryTable};
 
 /// Bytes of a module at most. CPython with its library has some 30 MB.
 pub(super) const MOST_MODULE: u64 = 64 << 20;
-/// Bytes of one function at most. Compiling takes time and memory that grow faster than a function does.
+/// Bytes of one function at most.
 const MOST_FUNCTION: usize = 512 << 10;
-/// Locals of one function at most.
-const MOST_LOCALS: u32 = 10_000;
-/// Functions at most, imported or defined.
-const MOST_FUNCTIONS: u32 = 200_000;
-/// Entries of any other section at most.
+/// Parameters and locals of one function at most.
+const MOST_LOCALS: u64 = 10_000;
+/// Results of one function at most.
+const MOST_RESULTS: usize = 64;
+/// Locals at places where control meets, of one function and of all.
+const MOST_WEIGHT: u64 = 16_000_000;
+const MOST_WEIGHT_IN_ALL: u64 = 400_000_000;
+/// Entries of a section at most.
 const MOST_ENTRIES: u32 = 200_000;
 
 fn refused<T>(why: impl Into<String>) -> Result<T, Error> {
     Err(Error::Code(why.into()))
 }
 
-fn at_most(what: &str, most: u32, are: u32) -> Result<(), Error> {
+fn damaged(error: wasmparser::BinaryReaderError) -> Error {
+    Error::Code(format!("it is damaged: {error}"))
+}
+
+fn at_most(what: &str, most: u64, are: u64) -> Result<(), Error> {
     if are > most { refused(format!("it may have {most} {what}, and has {are}")) } else { Ok(()) }
+}
+
+/// How many parameters, and how many parameters and results, a type of functions has.
+#[derive(Clone, Copy, Default)]
+struct Arity {
+    params: u64,
+    all: u64,
 }
 
 /// Checks that bytes are a module of bearable size. Whether it is valid, the compiler checks.
@@ -31,38 +49,93 @@ pub(super) fn check(code: &[u8]) -> Result<(), Error> {
     if !code.starts_with(b"\0asm") {
         return refused("it is no WebAssembly: a module in the binary format begins with \"\\0asm\"");
     }
+    let (mut types, mut functions, mut sum) = (Vec::new(), Vec::new(), 0_u64);
+    let mut bodies = 0;
     for payload in Parser::new(0).parse_all(code) {
-        match payload.map_err(|error| Error::Code(format!("it is damaged: {error}")))? {
+        let (what, most, are) = match payload.map_err(damaged)? {
             Payload::Version { encoding: Encoding::Component, .. } => {
                 return refused(
-                    "it is a component; modules that use WASI preview 1 are taken: build for wasm32-wasip1 \
-                     (Rust, C) or leave out the step that makes a component of the module",
+                    "it is a component; modules that use WASI preview 1 are taken: build for wasm32-wasip1 (Rust, C) \
+                     or leave out the step that makes a component of the module",
                 );
             }
-            Payload::TypeSection(section) => at_most("types", MOST_ENTRIES, section.count())?,
-            Payload::ImportSection(section) => at_most("imports", MOST_FUNCTIONS, section.count())?,
-            Payload::FunctionSection(section) => at_most("functions", MOST_FUNCTIONS, section.count())?,
-            Payload::TableSection(section) => at_most("tables", 64, section.count())?,
-            Payload::MemorySection(section) => at_most("memories", 8, section.count())?,
-            Payload::TagSection(section) => at_most("tags", 1_000, section.count())?,
-            Payload::GlobalSection(section) => at_most("globals", MOST_ENTRIES, section.count())?,
-            Payload::ExportSection(section) => at_most("exports", MOST_ENTRIES, section.count())?,
-            Payload::ElementSection(section) => at_most("element segments", MOST_ENTRIES, section.count())?,
-            Payload::DataSection(section) => at_most("data segments", MOST_ENTRIES, section.count())?,
-            Payload::CodeSectionEntry(body) => {
-                let size = body.range().len();
-                if size > MOST_FUNCTION {
-                    return refused(format!("a function may have {MOST_FUNCTION} bytes, one has {size}"));
+            Payload::TypeSection(section) => {
+                at_most("types", MOST_ENTRIES.into(), section.count().into())?;
+                for group in section {
+                    for kind in group.map_err(damaged)?.types() {
+                        types.push(arity(&kind.composite_type.inner)?);
+                    }
                 }
-                let mut locals = 0_u32;
-                let damaged = |error| Error::Code(format!("it is damaged: {error}"));
-                for group in body.get_locals_reader().map_err(damaged)? {
-                    locals = locals.saturating_add(group.map_err(damaged)?.0);
-                }
-                at_most("locals in a function", MOST_LOCALS, locals)?;
+                continue;
             }
-            _ => {}
-        }
+            Payload::FunctionSection(section) => {
+                at_most("functions", MOST_ENTRIES.into(), section.count().into())?;
+                functions = section.into_iter().collect::<Result<Vec<_>, _>>().map_err(damaged)?;
+                continue;
+            }
+            Payload::CodeSectionEntry(body) => {
+                let kind = functions.get(bodies).and_then(|kind| types.get(*kind as usize));
+                bodies += 1;
+                sum += weigh(&body, kind.copied().unwrap_or_default().params, &types)?;
+                ("locals at all places where control meets", MOST_WEIGHT_IN_ALL, sum)
+            }
+            Payload::ImportSection(section) => ("imports", MOST_ENTRIES.into(), section.count().into()),
+            Payload::TableSection(section) => ("tables", 64, section.count().into()),
+            Payload::MemorySection(section) => ("memories", 8, section.count().into()),
+            Payload::TagSection(section) => ("tags", 1_000, section.count().into()),
+            Payload::GlobalSection(section) => ("globals", MOST_ENTRIES.into(), section.count().into()),
+            Payload::ExportSection(section) => ("exports", MOST_ENTRIES.into(), section.count().into()),
+            Payload::ElementSection(section) => ("element segments", MOST_ENTRIES.into(), section.count().into()),
+            Payload::DataSection(section) => ("data segments", MOST_ENTRIES.into(), section.count().into()),
+            _ => continue,
+        };
+        at_most(what, most, are)?;
     }
     Ok(())
+}
+
+fn arity(kind: &CompositeInnerType) -> Result<Arity, Error> {
+    let CompositeInnerType::Func(function) = kind else { return Ok(Arity::default()) };
+    let (params, results) = (function.params().len(), function.results().len());
+    if results > MOST_RESULTS {
+        return refused(format!("a function may have {MOST_RESULTS} results, one has {results}"));
+    }
+    Ok(Arity { params: params as u64, all: (params + results) as u64 })
+}
+
+/// What compiling a function costs: its locals, as often as control meets in it.
+fn weigh(body: &FunctionBody<'_>, params: u64, types: &[Arity]) -> Result<u64, Error> {
+    let size = body.range().len();
+    if size > MOST_FUNCTION {
+        return refused(format!("a function may have {MOST_FUNCTION} bytes, one has {size}"));
+    }
+    let mut locals = params;
+    for group in body.get_locals_reader().map_err(damaged)? {
+        locals = locals.saturating_add(group.map_err(damaged)?.0.into());
+    }
+    at_most("locals in a function", MOST_LOCALS, locals)?;
+
+    let values = |block: &BlockType| match block {
+        BlockType::Empty => 0,
+        BlockType::Type(_) => 1,
+        BlockType::FuncType(kind) => types.get(*kind as usize).map_or(0, |arity| arity.all),
+    };
+    // What a block takes and gives goes along each way to it.
+    let (mut weight, mut widest) = (0_u64, 1);
+    for operator in body.get_operators_reader().map_err(damaged)? {
+        weight += match operator.map_err(damaged)? {
+            Operator::Block { blockty: block }
+            | Operator::Loop { blockty: block }
+            | Operator::If { blockty: block }
+            | Operator::TryTable { try_table: TryTable { ty: block, .. } } => {
+                widest = widest.max(values(&block));
+                locals + widest
+            }
+            Operator::BrTable { targets } => locals + widest * (1 + u64::from(targets.len())),
+            Operator::Else | Operator::Br { .. } | Operator::BrIf { .. } => locals + widest,
+            _ => 0,
+        };
+    }
+    at_most("locals at places where control meets in a function", MOST_WEIGHT, weight)?;
+    Ok(weight)
 }

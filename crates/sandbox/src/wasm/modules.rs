@@ -113,8 +113,11 @@ impl Modules {
     /// Fits a module to what it may call. What it wants beyond that traps when it is called.
     fn link(&self, module: &Module) -> Result<InstancePre<Run>, Error> {
         let unfit = |error: wasmtime::Error| Error::Code(format!("{error:#}"));
-        if module.get_export("_start").is_none() {
-            return Err(Error::Code("it exports no function of the name \"_start\": build a command".into()));
+        let start = module.get_export("_start");
+        let start = start.as_ref().and_then(|start| start.func());
+        if !start.is_some_and(|start| start.params().len() == 0 && start.results().len() == 0) {
+            let why = "it exports no function \"_start\" without arguments and results: build a command, not a library";
+            return Err(Error::Code(why.into()));
         }
         let mut linker = self.linker.clone();
         linker.define_unknown_imports_as_traps(module).map_err(unfit)?;

@@ -11,7 +11,9 @@ use std::{
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
-use wasmtime::{Engine, InstancePre, Memory, ResourceLimiter, Result, Store, Trap};
+use wasmtime::{
+    Engine, InstancePre, Memory, ResourceLimiter, Result, Store, ThrownException, Trap, UnknownImportError,
+};
 
 /// Steps between two looks at the time and at whether the run was cancelled: some milliseconds.
 const SLICE: u64 = 2_000_000;
@@ -25,7 +27,6 @@ pub(super) struct Run {
     pub fuel: u64,
     bounds: Bounds,
     watch: Watch,
-    calls: u32,
 }
 
 /// Looks at what may end a run from outside.
@@ -54,10 +55,6 @@ impl Run {
     ///
     /// If the run is to end.
     pub fn check(&mut self, left: u64) -> Result<(), Stop> {
-        self.calls = self.calls.wrapping_add(1);
-        if !self.calls.is_multiple_of(64) {
-            return Ok(());
-        }
         self.watch.control.set_fuel(self.fuel.saturating_sub(left));
         self.watch.look()
     }
@@ -136,7 +133,6 @@ pub(super) fn run(engine: &Engine, module: &InstancePre<Run>, job: &Job, control
         fuel: limits.fuel,
         bounds: Bounds { limit: limits.memory, used: 0, refused: false },
         watch: watch.clone(),
-        calls: 0,
     };
     let failed = |error: wasmtime::Error| Error::Machine(format!("{error:#}"));
     let mut store = Store::try_new(engine, state).map_err(failed)?;
@@ -192,24 +188,29 @@ struct Verdict {
     deterministic: bool,
 }
 
-/// What the way in which a program ended means.
+/// What the way in which a program ended means. What is not known to be the program's doing is the machine's.
 fn judge(result: Result<()>, refused: bool) -> Result<Verdict, Error> {
     let certain = |ended| Ok(Verdict { ended, deterministic: true });
+    let open = |ended| Ok(Verdict { ended, deterministic: false });
     let Err(error) = result else { return certain(Ended::Exited(0)) };
-    if error.downcast_ref::<NoMemory>().is_some() {
+    let trapped = |why: &dyn std::fmt::Display| Ended::Trapped(why.to_string());
+    if error.is::<NoMemory>() {
         return Err(Error::Machine(format!("{error:#}")));
     }
     match (error.downcast_ref::<Stop>(), error.downcast_ref::<Trap>()) {
         (Some(Stop::Exit(code)), _) => certain(Ended::Exited(*code)),
-        (Some(Stop::Cancelled), _) => Ok(Verdict { ended: Ended::Cancelled, deterministic: false }),
-        (Some(Stop::OutOfTime), _) => Ok(Verdict { ended: Ended::OutOfTime, deterministic: false }),
+        (Some(Stop::Cancelled), _) => open(Ended::Cancelled),
+        (Some(Stop::OutOfTime), _) => open(Ended::OutOfTime),
+        (Some(stop @ Stop::NoExport), _) => certain(trapped(stop)),
         (_, Some(Trap::OutOfFuel)) => certain(Ended::OutOfFuel),
         // How deep a stack is depends on the processor that the code was compiled for.
-        (_, Some(Trap::StackOverflow)) => {
-            Ok(Verdict { ended: Ended::Trapped(Trap::StackOverflow.to_string()), deterministic: false })
-        }
+        (_, Some(trap @ Trap::StackOverflow)) => open(trapped(trap)),
         _ if refused => certain(Ended::OutOfMemory),
-        (_, Some(trap)) => certain(Ended::Trapped(trap.to_string())),
-        _ => certain(Ended::Trapped(error.root_cause().to_string())),
+        (_, Some(trap)) => certain(trapped(trap)),
+        _ if error.is::<ThrownException>() => certain(trapped(&"an exception that nothing caught")),
+        _ => match error.downcast_ref::<UnknownImportError>() {
+            Some(unknown) => certain(trapped(unknown)),
+            None => Err(Error::Machine(format!("{error:#}"))),
+        },
     }
 }

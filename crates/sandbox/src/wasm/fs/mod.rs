@@ -8,12 +8,7 @@ mod given;
 use super::errno::Errno;
 use crate::{Error, Job, SCRATCH_FILES, job::PARAMS};
 use given::Given;
-use std::{
-    collections::BTreeMap,
-    ops::Bound,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, ops::Bound, path::PathBuf, sync::Arc};
 
 /// Files and folders of all inputs together.
 const MOST_GIVEN: usize = 200_000;
@@ -415,7 +410,8 @@ impl Files {
         let mut output = BTreeMap::new();
         let mut folders = vec![(String::new(), Self::OUT)];
         while let Some((path, id)) = folders.pop() {
-            let entries: Vec<_> = self.entries(id).into_iter().flatten().map(|(name, id)| (name.clone(), *id)).collect();
+            let entries: Vec<_> =
+                self.entries(id).into_iter().flatten().map(|(name, id)| (name.clone(), *id)).collect();
             for (name, id) in entries {
                 let path = if path.is_empty() { name } else { format!("{path}/{name}") };
                 match self.nodes[id.index()].take().map(|node| node.kind) {

@@ -117,7 +117,10 @@ fn a_folder_is_listed_whole_while_it_is_emptied() {
 #[test]
 fn the_runtime_names_the_version_that_runs() {
     let lock = include_str!("../../../../../Cargo.lock");
-    assert!(lock.contains(&format!("name = \"wasmtime\"\nversion = \"{WASMTIME}\"")), "set WASMTIME to what Cargo.lock has");
+    assert!(
+        lock.contains(&format!("name = \"wasmtime\"\nversion = \"{WASMTIME}\"")),
+        "set WASMTIME to what Cargo.lock has"
+    );
     assert_eq!(WASM.id().to_string(), format!("wasmtime {WASMTIME} / stoa-wasm-1"));
     assert_eq!(WASM.id().hash(), Wasm::new(None).unwrap().id().hash());
 }

@@ -4,6 +4,7 @@ mod attacks;
 mod determinism;
 mod files;
 mod modules;
+mod toolchains;
 
 use super::*;
 use crate::{Ended, Limits};

@@ -30,7 +30,34 @@ fn modules_beyond_the_bounds_are_refused_before_they_are_compiled() {
     assert!(refusal(&wat::parse_str(large).unwrap()).contains("bytes"));
     let tables = format!(r#"(module {} (func (export "_start")))"#, "(table 1 funcref)".repeat(65));
     assert!(refusal(&wat::parse_str(tables).unwrap()).contains("tables"));
+    let results = format!(r#"(module (type (func (result {}))) (func (export "_start")))"#, "i64 ".repeat(65));
+    assert!(refusal(&wat::parse_str(results).unwrap()).contains("results"));
+    // A hundred kilobytes that would take a compiler gigabytes.
+    assert!(refusal(&loops(9_000, 2_000)).contains("control meets"));
     assert!(started.elapsed() < Duration::from_secs(30));
+}
+
+/// Loops within each other, with all locals used in the innermost.
+fn loops(locals: usize, depth: usize) -> Vec<u8> {
+    let uses: String =
+        (0..locals).map(|local| format!("(local.set {local} (i64.add (local.get {local}) (i64.const 1)))")).collect();
+    let code = format!(
+        r#"(module (func (export "_start") (local {}) {} {uses} {}))"#,
+        "i64 ".repeat(locals),
+        "loop ".repeat(depth),
+        "i32.const 0 br_if 0 end ".repeat(depth)
+    );
+    wat::parse_str(code).unwrap()
+}
+
+#[test]
+#[ignore = "takes half a minute and a gigabyte: shows what the worst module that is taken costs"]
+fn the_worst_module_is_compiled_in_time() {
+    for (locals, depth) in [(9_000, 880), (3_000, 2_600), (800, 9_900)] {
+        let started = Instant::now();
+        WASM.prepare(&loops(locals, depth)[..].into()).unwrap();
+        println!("{locals} locals, {depth} loops: {:?}", started.elapsed());
+    }
 }
 
 #[test]

@@ -4,10 +4,7 @@ use super::{
     memory::{Buffer, Memory},
     system::{Done, Open, Position, System},
 };
-use crate::wasm::{
-    errno::Errno,
-    fs::Stat,
-};
+use crate::wasm::{errno::Errno, fs::Stat};
 
 /// Kinds of files, as WASI numbers them.
 const CHARACTERS: u8 = 2;
@@ -25,7 +22,13 @@ const FLAG_APPEND: u16 = 1;
 
 impl System {
     /// Reads into buffers from a place of a file on. Returns how many bytes.
-    fn read_into(&mut self, memory: &mut Memory<'_>, number: u32, buffers: &[Buffer], offset: u64) -> Result<u32, Errno> {
+    fn read_into(
+        &mut self,
+        memory: &mut Memory<'_>,
+        number: u32,
+        buffers: &[Buffer],
+        offset: u64,
+    ) -> Result<u32, Errno> {
         let (id, read) = {
             let position = self.position(number)?;
             (position.id, position.read)

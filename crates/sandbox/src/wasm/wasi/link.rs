@@ -6,7 +6,7 @@ use super::{
     system::{Done, System},
 };
 use crate::wasm::{errno::Errno, run::Run};
-use wasmtime::{Caller, Error, Extern, Linker, Result, Trap};
+use wasmtime::{Caller, Extern, Linker, Result, Trap};
 
 /// Steps that a call costs.
 const CALL: u64 = 500;
@@ -20,6 +20,8 @@ pub(crate) enum Stop {
     Cancelled,
     #[error("out of time")]
     OutOfTime,
+    #[error("the module exports no memory of the name \"memory\", which calls need")]
+    NoExport,
 }
 
 /// Does a call: counts its cost, and gives it the program's memory.
@@ -33,7 +35,7 @@ fn call(caller: &mut Caller<'_, Run>, does: impl FnOnce(&mut System, &mut Memory
         Some(memory) => memory,
         None => {
             let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
-                return Err(Error::msg("the module exports no memory of the name \"memory\""));
+                return Err(Stop::NoExport.into());
             };
             caller.data_mut().memory = Some(memory);
             memory
@@ -136,6 +138,7 @@ pub(crate) fn link(linker: &mut Linker<Run>) -> Result<()> {
         sock_send(_fd: u32, _list: u32, _count: u32, _flags: u32, _told: u32) => |_system, _memory| Err(Errno::NotSocket);
         sock_shutdown(_fd: u32, _how: u32) => |_system, _memory| Err(Errno::NotSocket);
     }
-    linker.func_wrap("wasi_snapshot_preview1", "proc_exit", |code: u32| -> Result<()> { Err(Stop::Exit(code).into()) })?;
+    linker
+        .func_wrap("wasi_snapshot_preview1", "proc_exit", |code: u32| -> Result<()> { Err(Stop::Exit(code).into()) })?;
     Ok(())
 }

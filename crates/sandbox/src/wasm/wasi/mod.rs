@@ -9,6 +9,8 @@ mod link;
 mod memory;
 mod paths;
 mod system;
+#[cfg(test)]
+mod tests;
 
 pub(super) use link::{Stop, link};
 pub(super) use system::System;

@@ -74,9 +74,7 @@ pub(crate) struct System {
 
 impl System {
     pub fn new(job: &Job, files: Files) -> Self {
-        let folder = |id, name| {
-            Some(Open::Node(Position { preopened: Some(name), ..Position::new(id, true, true) }))
-        };
+        let folder = |id, name| Some(Open::Node(Position { preopened: Some(name), ..Position::new(id, true, true) }));
         let mut random = blake3::Hasher::new_derive_key("stoa sandbox randomness 1");
         random.update(&job.seed);
         let name = || vec!["program".to_owned()];
@@ -190,14 +188,7 @@ impl System {
 
     /// Waits for the first of several events, each of 48 bytes; tells those that have come, each in 32. Files are always
     /// ready; for a clock, time is let pass at once.
-    pub(super) fn poll_oneoff(
-        &mut self,
-        memory: &mut Memory<'_>,
-        from: u32,
-        to: u32,
-        count: u32,
-        told: u32,
-    ) -> Done {
+    pub(super) fn poll_oneoff(&mut self, memory: &mut Memory<'_>, from: u32, to: u32, count: u32, told: u32) -> Done {
         if count == 0 || count > 1024 {
             return Err(Errno::Invalid);
         }
