@@ -25,6 +25,8 @@ use wasmtime::{Engine, InstancePre, Linker, Module};
 
 /// Modules kept in memory.
 const MOST_RECENT: usize = 16;
+/// Modules that are compiled at the same time, at most. A hostile one takes memory and keeps a processor for minutes.
+const MOST_AT_ONCE: usize = 2;
 /// Bytes of compiled modules on the disk; the oldest go first.
 const MOST_STORED: u64 = 2 << 30;
 /// How long a compilation may take, waiting for others included.
@@ -60,7 +62,7 @@ impl Modules {
                 )));
             }
         }
-        let free = thread::available_parallelism().map_or(1, usize::from);
+        let free = thread::available_parallelism().map_or(1, usize::from).min(MOST_AT_ONCE);
         Ok(Self {
             engine,
             linker,

@@ -51,16 +51,6 @@ fn loops(locals: usize, depth: usize) -> Vec<u8> {
 }
 
 #[test]
-#[ignore = "takes half a minute and a gigabyte: shows what the worst module that is taken costs"]
-fn the_worst_module_is_compiled_in_time() {
-    for (locals, depth) in [(9_000, 880), (3_000, 2_600), (800, 9_900)] {
-        let started = Instant::now();
-        WASM.prepare(&loops(locals, depth)[..].into()).unwrap();
-        println!("{locals} locals, {depth} loops: {:?}", started.elapsed());
-    }
-}
-
-#[test]
 fn a_compiled_module_is_kept_in_a_private_folder_and_damage_is_noticed() {
     let place = tempfile::tempdir().unwrap();
     let cache = place.path().join("cache");
