@@ -13,8 +13,8 @@
 //! judged by whoever ran it; this crate hands it over and believes none of it.
 //!
 //! **[`Wasm`]** runs WebAssembly modules of WASI preview 1: what C (wasi-libc), Rust (`wasm32-wasip1`), AssemblyScript
-//! (`wasi-shim`), MicroPython and others compile to. Whoever runs the same [`Job`] in a runtime of the same [`RuntimeId`] gets
-//! the same output, log and number of steps, bit for bit:
+//! (`wasi-shim`), MicroPython and others compile to. Whoever runs the same [`Job`], its limits included, in a runtime of the same
+//! [`RuntimeId`] gets the same output, log and number of steps, bit for bit:
 //!
 //! - Each instruction costs fuel, and so do calls and what they move. Fuel is what time is for other programs: it ends those
 //!   that do not end, and the clock counts it. A program that waits finds its time passed at once.

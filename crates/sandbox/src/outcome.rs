@@ -29,7 +29,8 @@ pub enum Ended {
     OutOfMemory,
     /// It ran longer than [`Limits::wall`](crate::Limits::wall).
     OutOfTime,
-    /// It wrote, or tried to write, more under `/out` than it may. Its files are not whole.
+    /// It wrote, or tried to write, more under `/out` than it may, so that its files are not whole; or processes made more
+    /// files under `/tmp` than they may.
     OutputTooLarge,
     /// More than [`Limits::processes`](crate::Limits::processes).
     TooManyProcesses,

@@ -98,7 +98,7 @@ pub(crate) struct Files {
     free: Vec<NodeId>,
     out: Quota,
     scratch: Quota,
-    /// An input could not be read: the run is void.
+    /// An input could not be read, or the machine has no memory for what is written: the run is void.
     failure: Option<(PathBuf, std::io::Error)>,
 }
 
@@ -391,7 +391,13 @@ impl Files {
         } else {
             quota.bytes += before - size;
         }
-        bytes.resize(usize::try_from(size).map_err(|_| Errno::FileTooBig)?, 0);
+        let size = usize::try_from(size).map_err(|_| Errno::FileTooBig)?;
+        if bytes.try_reserve(size.saturating_sub(bytes.len())).is_err() {
+            // The limits allow it, so another machine would have had it.
+            self.failure = Some((PathBuf::from("/out"), std::io::ErrorKind::OutOfMemory.into()));
+            return Err(Errno::Io);
+        }
+        bytes.resize(size, 0);
         Ok(())
     }
 

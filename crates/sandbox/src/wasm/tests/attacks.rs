@@ -184,6 +184,15 @@ fn calls_that_move_much_cost_much() {
     let random = "(call $random (i32.const 0) (i32.const 262144))";
     let used = Program::new().exits(random).run().used.fuel;
     assert!(used > 262_144 / 8, "{used}");
+    // A hole that is filled with zeros, again and again.
+    let mut program = Program::new();
+    let (open, text) = (program.open(5, "holes", CREATE, WRITE), program.text("x"));
+    program.does(&format!(
+        "(drop {open}) (drop (call $seek (call $told) (i64.const 1000000) (i32.const 0) (i32.const 100)))
+        (drop (call $put (call $told) {text}))"
+    ));
+    let used = program.run().used.fuel;
+    assert!(used > 1_000_000 / 8, "{used}");
 }
 
 #[test]
