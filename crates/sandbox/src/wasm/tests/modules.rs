@@ -34,6 +34,7 @@ fn modules_beyond_the_bounds_are_refused_before_they_are_compiled() {
     assert!(refusal(&wat::parse_str(results).unwrap()).contains("results"));
     // A hundred kilobytes that would take a compiler gigabytes.
     assert!(refusal(&loops(9_000, 2_000)).contains("control meets"));
+    assert!(refusal(&loops(1_000, 250)).contains("control meets"));
     assert!(started.elapsed() < Duration::from_secs(30));
 }
 
