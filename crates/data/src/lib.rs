@@ -2,11 +2,14 @@
 //!
 //! [`contract::Consent`] is where an owner says who may use an asset, for what, until when and how often, and takes it back.
 //! Its events are the record of consent, which [`record::Record`] reads for people and programs.
+//!
+//! [`market`] is where assets are published, priced, ordered and paid for.
 
 pub mod abi;
 pub mod client;
 pub mod contract;
 pub mod keeper;
+pub mod market;
 pub mod reading;
 pub mod record;
 pub mod registry;
@@ -16,5 +19,5 @@ use stoa_contract::Natives;
 /// Adds this area's contracts to a chain's.
 #[must_use]
 pub fn natives(natives: Natives) -> Natives {
-    natives.with(abi::CONSENT, contract::Consent)
+    market::natives(natives.with(abi::CONSENT, contract::Consent), market::Router::default())
 }

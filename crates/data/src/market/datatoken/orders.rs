@@ -1,0 +1,296 @@
+//! Orders: rights to use a service, kept on the ledger.
+//!
+//! An order's id is the datatoken's address, four zero bytes and the order's number: it tells whose order it is. It stands for
+//! the timeout that the service had when it was placed, so that nobody shortens what was paid for; when the asset is revoked
+//! (state 3), no order of it stands.
+//!
+//! Clients of Ocean's call what they pass to `reuseOrder` and `orderExecuted` the hash of the ordering transaction, which no
+//! contract can know, and which Ocean's contracts hence believe. Here it is the order's id: `OrderRecorded` has it, next to
+//! `OrderStarted`, in the receipt of that transaction, and a provider that is shown the transaction answers with it as
+//! `validOrder`, which clients pass on unchanged.
+
+use super::{Datatoken, Has, State};
+use crate::market::{
+    abi::{
+        FACTORY,
+        IDatatoken::{
+            OrderExecuted, OrderExpired, OrderInvalidService, OrderInvalidTimeout, OrderNotYours, OrderRecorded,
+            OrderReused, OrderStarted, OrderUnknown, OrderingClosed, ServiceTimeoutSet, orderExecutedCall,
+        },
+        INft::standingReturn,
+        IRouter::{getOPCCollectorCall, getOPCConsumeFeeCall},
+        MarketQuote, Order, ProviderQuote, ROUTER,
+    },
+    lock::locked,
+    money::{ONE, check_signed, split},
+};
+use alloy_primitives::{Address, B256, U256, aliases::U56, keccak256};
+use stoa_contract::{Context, Error, Result, parts::erc20::Erc20 as _, storage::Value};
+
+/// States of an asset: to be had; not listed, but to be had; withdrawn.
+const ACTIVE: u8 = 0;
+const REVOKED: u8 = 3;
+const UNLISTED: u8 = 5;
+
+/// The longest timeout, in seconds: some 35,000 years.
+const LONGEST: u64 = 1 << 40;
+
+stoa_contract::storage! {
+    /// An order, in one slot, or two where somebody else paid.
+    pub(super) struct Placed {
+        consumer: Value<Address>,
+        service: Value<u32>,
+        /// Seconds since 1970; 0 for no end.
+        until: Value<U56>,
+        /// Whether somebody else paid.
+        gift: Value<bool>,
+        payer: Value<Address>,
+    }
+}
+
+/// What is ordered, and by whom.
+pub(super) struct Wanted {
+    pub(super) payer: Address,
+    pub(super) consumer: Address,
+    pub(super) service: U256,
+    pub(super) provider: ProviderQuote,
+    pub(super) market: MarketQuote,
+}
+
+/// The id of an order of a datatoken.
+pub fn order_id(datatoken: Address, number: u64) -> B256 {
+    let mut id = B256::ZERO;
+    id[..20].copy_from_slice(datatoken.as_slice());
+    id[24..].copy_from_slice(&number.to_be_bytes());
+    id
+}
+
+impl Datatoken {
+    /// Places an order: `startOrder` by whoever pays, `startOrderFor` by the factory, which pays with what it took from the payer.
+    ///
+    /// # Errors
+    ///
+    /// `OrderingClosed` in a state other than active and unlisted; `Not enough datatokens to start Order`;
+    /// `OrderInvalidService` for an index above 2^32 - 1; the errors of the fees; `ReentrancyGuardReentrantCall`.
+    pub(super) fn place(self, cx: &mut Context<'_>, wanted: Wanted) -> Result<B256> {
+        locked(cx, |cx| {
+            let (from, standing) = (cx.caller(), self.standing(cx)?);
+            if !matches!(standing.state, ACTIVE | UNLISTED) {
+                return Err(OrderingClosed { state: standing.state }.into());
+            }
+            if self.balance_of(cx, from)? < ONE {
+                return Err(Error::message("Not enough datatokens to start Order"));
+            }
+            let (order, until) = self.record(cx, &wanted)?;
+            self.pay_seller(cx, from, &standing)?;
+            let Wanted { payer, consumer, service: serviceIndex, provider, market } = wanted;
+            let market_fee = self.market_fee(cx)?;
+            cx.emit(&OrderStarted {
+                consumer,
+                payer,
+                amount: ONE,
+                serviceIndex,
+                timestamp: U256::from(cx.timestamp()),
+                publishMarketAddress: market_fee.feeAddress,
+                blockNumber: U256::from(cx.block_number()),
+            })?;
+            cx.emit(&OrderRecorded { order, consumer, payer, serviceIndex, until })?;
+            self.pay_publish_market(cx, from, &market_fee)?;
+            self.pay_consume_market(cx, from, &market)?;
+            self.pay_provider(cx, from, provider)?;
+            Ok(order)
+        })
+    }
+
+    /// Writes an order down; returns its id and its end.
+    fn record(self, cx: &mut Context<'_>, wanted: &Wanted) -> Result<(B256, U256)> {
+        let (state, &Wanted { consumer, payer, service, .. }) = (State::root(), wanted);
+        let service = service_index(service)?;
+        let until = match self.timeout(cx, wanted.service)?.saturating_to::<u64>() {
+            0 => 0,
+            timeout => cx.timestamp().saturating_add(timeout),
+        };
+        let number = state.orders.read(cx)?.saturating_add(1);
+        state.orders.write(cx, number)?;
+        let placed = state.placed.at(&number);
+        placed.consumer.write(cx, consumer)?;
+        placed.service.write(cx, service)?;
+        placed.until.write(cx, U56::saturating_from(until))?;
+        if payer != consumer {
+            placed.gift.write(cx, true)?;
+            placed.payer.write(cx, payer)?;
+        }
+        state.last.at(&consumer).at(&payer).at(&service).write(cx, number)?;
+        Ok((order_id(cx.this(), number), U256::from(until)))
+    }
+
+    /// Gives the datatoken of an order to its seller, less the community's part.
+    fn pay_seller(self, cx: &mut Context<'_>, from: Address, standing: &standingReturn) -> Result<()> {
+        let collector = self.collector(cx, standing)?;
+        let community = cx.view_typed(ROUTER, &getOPCConsumeFeeCall {})?.min(ONE);
+        if !community.is_zero() {
+            let to = cx.view_typed(ROUTER, &getOPCCollectorCall {})?;
+            self.update(cx, from, to, community)?;
+        }
+        self.update(cx, from, collector, ONE - community)
+    }
+
+    /// Uses an order again: `reuseOrder` by its payer or consumer, `reuseOrderFor` by the factory for them. Costs what the
+    /// provider asks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Datatoken::check_order`]; the errors of a provider's fee; `ReentrancyGuardReentrantCall`.
+    pub(super) fn reuse(self, cx: &mut Context<'_>, by: Address, order: B256, provider: ProviderQuote) -> Result<()> {
+        locked(cx, |cx| {
+            self.check_order(cx, order, by)?;
+            let (timestamp, number) = (U256::from(cx.timestamp()), U256::from(cx.block_number()));
+            cx.emit(&OrderReused { orderTxId: order, caller: by, timestamp, number })?;
+            self.pay_provider(cx, cx.caller(), provider)
+        })
+    }
+
+    /// Lets only the factory pass, for functions that name whom it acts for.
+    ///
+    /// # Errors
+    ///
+    /// Without data for everybody else.
+    pub(super) fn only_factory(self, cx: &Context<'_>) -> Result<()> {
+        if cx.caller() == FACTORY { Ok(()) } else { Err(Error::EMPTY) }
+    }
+
+    /// `orderOf`.
+    ///
+    /// # Errors
+    ///
+    /// `OrderUnknown` if it is no order of this datatoken; out of gas.
+    pub(super) fn order_of(self, cx: &mut Context<'_>, order: B256) -> Result<Order> {
+        let mut number = [0; 8];
+        number.copy_from_slice(&order[24..]);
+        let number = u64::from_be_bytes(number);
+        let count = State::root().orders.read(cx)?;
+        if order != order_id(cx.this(), number) || number == 0 || number > count {
+            return Err(OrderUnknown { order }.into());
+        }
+        let placed = State::root().placed.at(&number);
+        let consumer = placed.consumer.read(cx)?;
+        let payer = if placed.gift.read(cx)? { placed.payer.read(cx)? } else { consumer };
+        let (service, until) = (placed.service.read(cx)?, placed.until.read(cx)?);
+        Ok(Order { consumer, payer, serviceIndex: U256::from(service), until: U256::from(until) })
+    }
+
+    /// `checkOrder`.
+    ///
+    /// # Errors
+    ///
+    /// `OrderUnknown` if it is no order of this datatoken, `OrderNotYours` if the account neither paid for it nor may use it,
+    /// `OrderExpired` at its end, `OrderingClosed` if the asset is revoked; out of gas.
+    pub(super) fn check_order(self, cx: &mut Context<'_>, order: B256, account: Address) -> Result<()> {
+        let Order { consumer, payer, until, .. } = self.order_of(cx, order)?;
+        if account != consumer && account != payer {
+            return Err(OrderNotYours { order, caller: account }.into());
+        }
+        if !until.is_zero() && U256::from(cx.timestamp()) >= until {
+            return Err(OrderExpired { order, until }.into());
+        }
+        match self.standing(cx)?.state {
+            REVOKED => Err(OrderingClosed { state: REVOKED }.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// `validOrder`.
+    ///
+    /// # Errors
+    ///
+    /// Out of gas.
+    pub(super) fn valid_order(
+        self,
+        cx: &mut Context<'_>,
+        consumer: Address,
+        payer: Address,
+        service: U256,
+    ) -> Result<B256> {
+        let service = service_index(service)?;
+        let order = match State::root().last.at(&consumer).at(&payer).at(&service).read(cx)? {
+            0 => return Ok(B256::ZERO),
+            number => order_id(cx.this(), number),
+        };
+        match self.check_order(cx, order, consumer) {
+            Ok(()) => Ok(order),
+            Err(Error::Revert(_)) => Ok(B256::ZERO),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// `setServiceTimeout`, by who may make datatokens.
+    ///
+    /// # Errors
+    ///
+    /// `ERC20Template: NOT DEPLOYER ROLE`; `OrderInvalidService`; `OrderInvalidTimeout` above 2^40 seconds; out of gas.
+    pub(super) fn set_timeout(self, cx: &mut Context<'_>, service: U256, timeout: U256) -> Result<()> {
+        self.only_deployer(cx)?;
+        let seconds = u64::try_from(timeout).ok().filter(|seconds| *seconds <= LONGEST);
+        let seconds = seconds.ok_or(OrderInvalidTimeout { timeout })?;
+        self.set_has(cx, Has::Timeouts)?;
+        State::root().timeouts.at(&service_index(service)?).write(cx, seconds)?;
+        cx.emit(&ServiceTimeoutSet { serviceIndex: service, timeout })
+    }
+
+    /// `serviceTimeout`.
+    ///
+    /// # Errors
+    ///
+    /// `OrderInvalidService`; out of gas.
+    pub(super) fn timeout(self, cx: &mut Context<'_>, service: U256) -> Result<U256> {
+        let service = service_index(service)?;
+        match self.has(cx, Has::Timeouts)? {
+            true => State::root().timeouts.at(&service).read(cx).map(U256::from),
+            false => Ok(U256::ZERO),
+        }
+    }
+
+    /// `orderExecuted`, by the provider: both say that an order was served.
+    ///
+    /// # Errors
+    ///
+    /// `Provider cannot be the consumer`; `OrderUnknown`; `OrderNotYours` if it is not the consumer's; `Provider signature
+    /// check failed` unless the caller signed the order and its data; `Consumer signature check failed` unless the consumer
+    /// signed its own.
+    pub(super) fn executed(self, cx: &mut Context<'_>, call: orderExecutedCall) -> Result<()> {
+        let orderExecutedCall {
+            orderTxId,
+            providerData,
+            providerSignature,
+            consumerData,
+            consumerSignature,
+            consumerAddress,
+        } = call;
+        let provider = cx.caller();
+        if provider == consumerAddress {
+            return Err(Error::message("Provider cannot be the consumer"));
+        }
+        if self.order_of(cx, orderTxId)?.consumer != consumerAddress {
+            return Err(OrderNotYours { order: orderTxId, caller: consumerAddress }.into());
+        }
+        let signed = keccak256([orderTxId.as_slice(), &providerData].concat());
+        check_signed(cx, provider, signed, split(&providerSignature), "Provider signature check failed")?;
+        let signed = keccak256(&consumerData);
+        check_signed(cx, consumerAddress, signed, split(&consumerSignature), "Consumer signature check failed")?;
+        cx.emit(&OrderExecuted {
+            providerAddress: provider,
+            consumerAddress,
+            orderTxId,
+            providerData,
+            providerSignature,
+            consumerData,
+            consumerSignature,
+            timestamp: U256::from(cx.timestamp()),
+            blockNumber: U256::from(cx.block_number()),
+        })
+    }
+}
+
+fn service_index(index: U256) -> Result<u32> {
+    u32::try_from(index).map_err(|_| OrderInvalidService { serviceIndex: index }.into())
+}
