@@ -299,6 +299,7 @@ sol! {
         function isMinter(address account) external view returns (bool);
         function isERC20Deployer(address user) external view returns (bool);
         function getPermissions(address user) external view returns (DatatokenRoles memory);
+        function permissions(address user) external view returns (bool minter, bool paymentManager);
         function addMinter(address minter) external;
         function removeMinter(address minter) external;
         function addPaymentManager(address manager) external;

@@ -5,7 +5,11 @@ use super::{
     orders::Wanted,
     roles::{MINTER, PAYMENT_MANAGER},
 };
-use crate::market::abi::{IDatatoken::IDatatokenCalls as Calls, ROUTER};
+use crate::market::abi::{
+    DatatokenRoles,
+    IDatatoken::{IDatatokenCalls as Calls, permissionsReturn},
+    ROUTER,
+};
 use alloy_primitives::{Bytes, U256};
 use stoa_contract::{
     Context, Error, NativeContract, Result, abi,
@@ -47,6 +51,10 @@ impl Datatoken {
             Calls::isMinter(call) => abi::reply(&call, self.is_minter(cx, call.account)),
             Calls::isERC20Deployer(call) => abi::reply(&call, self.is_deployer(cx, call.user)),
             Calls::getPermissions(call) => abi::reply(&call, self.permissions(cx, call.user)),
+            Calls::permissions(call) => {
+                let DatatokenRoles { minter, paymentManager } = self.permissions(cx, call.user)?;
+                abi::reply(&call, Ok(permissionsReturn { minter, paymentManager }))
+            }
             Calls::addMinter(call) => abi::done(self.add_role(cx, call.minter, MINTER)),
             Calls::removeMinter(call) => abi::done(self.remove_role(cx, call.minter, MINTER)),
             Calls::addPaymentManager(call) => abi::done(self.add_role(cx, call.manager, PAYMENT_MANAGER)),

@@ -6,7 +6,7 @@ use crate::market::{
     lock::locked,
     money::add,
 };
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, U256, aliases::U96};
 use alloy_sol_types::SolValue as _;
 use stoa_contract::{Context, Error, Result};
 
@@ -50,17 +50,15 @@ impl Escrow {
         if !allowed.known.read(cx)? {
             return Err(Error::message("No auth found"));
         }
-        let seconds = u64::try_from(seconds).ok();
-        let most_seconds = allowed.most_seconds.read(cx)?;
-        let Some(seconds) = seconds.filter(|seconds| *seconds <= most_seconds) else {
+        if seconds > U256::from(allowed.most_seconds.read(cx)?) {
             return Err(Error::message("Expiry too high"));
-        };
+        }
         let amount_then = add(allowed.amount.read(cx)?, amount)?;
         if amount_then > allowed.most.read(cx)? {
             return Err(Error::message("Exceeds maxLockedAmount"));
         }
         let locks = allowed.locks.read(cx)?;
-        if locks >= allowed.most_locks.read(cx)? {
+        if U96::from(locks) >= allowed.most_locks.read(cx)? || locks == u32::MAX {
             return Err(Error::message("Exceeds maxLockCounts"));
         }
         let id = self.lock_id(cx, jobId, token, payer, payee)?;
@@ -73,7 +71,7 @@ impl Escrow {
         account.locked.write(cx, add(held, amount)?)?;
         allowed.amount.write(cx, amount_then)?;
         allowed.locks.write(cx, locks + 1)?;
-        let expiry = cx.timestamp().saturating_add(seconds);
+        let expiry = cx.timestamp().saturating_add(seconds.saturating_to());
         lock.payer.write(cx, payer)?;
         lock.expiry.write(cx, expiry)?;
         lock.token.write(cx, token)?;

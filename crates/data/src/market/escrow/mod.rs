@@ -23,7 +23,7 @@ use crate::market::{
     lock::locked,
     money::{add, part, pay, pull},
 };
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, U256, aliases::U96};
 use alloy_sol_types::SolCall as _;
 use stoa_contract::{
     Context, Error, Result,
@@ -42,9 +42,9 @@ stoa_contract::storage! {
     struct Allowed {
         most: Value<U256>,
         amount: Value<U256>,
-        most_seconds: Value<u64>,
-        most_locks: Value<u64>,
-        locks: Value<u64>,
+        most_seconds: Value<U96>,
+        most_locks: Value<U96>,
+        locks: Value<u32>,
         /// Whether it was ever authorized.
         known: Value<bool>,
     }
@@ -163,8 +163,8 @@ impl Escrow {
         cx.emit(&Withdraw { payer, token, amount })
     }
 
-    /// `authorize`: what a payee may lock from now on, instead of what it might. Seconds and counts above 2^64 - 1 stand for
-    /// that number.
+    /// `authorize`: what a payee may lock from now on, instead of what it might. Seconds and counts above 2^96 - 1 stand for
+    /// that number: clients write them with the decimals of an amount.
     ///
     /// # Errors
     ///
@@ -184,8 +184,8 @@ impl Escrow {
             State::root().payees.at(&payer).at(&token).push(cx, payee)?;
         }
         allowed.most.write(cx, maxLockedAmount)?;
-        allowed.most_seconds.write(cx, maxLockSeconds.saturating_to())?;
-        allowed.most_locks.write(cx, maxLockCounts.saturating_to())?;
+        allowed.most_seconds.write(cx, U96::saturating_from(maxLockSeconds))?;
+        allowed.most_locks.write(cx, U96::saturating_from(maxLockCounts))?;
         cx.emit(&Auth { payer, payee, maxLockedAmount, maxLockSeconds, maxLockCounts })
     }
 

@@ -229,6 +229,8 @@ fn a_transfer_of_the_asset_ends_all_roles_and_keeps_the_exchange() {
     send(&mut bench, OWNER, token, IDatatoken::addMinterCall { minter: OTHER }).unwrap();
     send(&mut bench, OWNER, token, IDatatoken::setPaymentCollectorCall { collector: OTHER }).unwrap();
     send(&mut bench, OTHER, token, IDatatoken::mintCall { account: OTHER, value: whole(1) }).unwrap();
+    let may = bench.view(token, &IDatatoken::permissionsCall { user: OTHER }).unwrap();
+    assert_eq!((may.minter, may.paymentManager), (true, false));
     let transfer = |from, to| IERC721::transferFromCall { from, to, tokenId: U256::ONE };
     let stranger = Failure::revert(ERC721InsufficientApproval { operator: OTHER, tokenId: U256::ONE });
     assert_eq!(send(&mut bench, OTHER, asset, transfer(OWNER, OTHER)).map(drop), Err(stranger));

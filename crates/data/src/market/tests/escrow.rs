@@ -116,6 +116,22 @@ fn a_payee_locks_what_the_payer_authorized_and_no_more() {
 }
 
 #[test]
+fn what_clients_write_with_decimals_is_shown_as_they_wrote_it() {
+    let mut bench = bench();
+    let call = IEscrow::authorizeCall {
+        token: PLAIN,
+        payee: PAYEE,
+        maxLockedAmount: whole(50),
+        maxLockSeconds: whole(3600),
+        maxLockCounts: whole(2),
+    };
+    send(&mut bench, BUYER, ESCROW, call).unwrap();
+    let view = IEscrow::getAuthorizationsCall { token: PLAIN, payer: BUYER, payee: PAYEE };
+    let shown = bench.view(ESCROW, &view).unwrap();
+    assert_eq!([shown[0].maxLockSeconds, shown[0].maxLockCounts], [whole(3600), whole(2)]);
+}
+
+#[test]
 fn an_expired_lock_returns_whoever_ends_it() {
     let mut bench = bench();
     ready(&mut bench, PLAIN);
