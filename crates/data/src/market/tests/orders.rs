@@ -253,6 +253,39 @@ fn several_orders_at_once_are_the_callers_own() {
 }
 
 #[test]
+fn the_factory_keeps_nothing_of_what_it_passes_on() {
+    let mut bench = bench();
+    let token = publish(&mut bench).token;
+    fund(&mut bench, PLAIN, BUYER, U256::from(10));
+    give(&mut bench, token, BUYER, 1);
+    for base in [PLAIN, token] {
+        approve(&mut bench, base, BUYER, FACTORY);
+    }
+    // A fee for the factory itself is nobody's.
+    let one = TokenOrder {
+        token,
+        consumer: BUYER,
+        serviceIndex: U256::ZERO,
+        providerFee: no_quote(),
+        consumeMarketFee: MarketQuote { feeAddress: FACTORY, feeToken: PLAIN, amount: U256::from(10) },
+    };
+    send(&mut bench, BUYER, FACTORY, IFactory::startMultipleTokenOrderCall { orders: vec![one] }).unwrap();
+    assert_eq!([BUYER, FACTORY].map(|account| balance(&mut bench, PLAIN, account)), [10, 0].map(U256::from));
+    let allowance = IERC20::allowanceCall { owner: FACTORY, spender: token };
+    assert_eq!(bench.view(PLAIN, &allowance), Ok(U256::ZERO));
+    let strange = TokenOrder {
+        token: PLAIN,
+        consumer: BUYER,
+        serviceIndex: U256::ZERO,
+        providerFee: no_quote(),
+        consumeMarketFee: no_market(),
+    };
+    let refusal = refused("ERC721Factory: not a datatoken");
+    let call = IFactory::startMultipleTokenOrderCall { orders: vec![strange] };
+    assert_eq!(send(&mut bench, BUYER, FACTORY, call).map(drop), Err(refusal));
+}
+
+#[test]
 fn an_executed_order_bears_both_signatures() {
     let mut bench = bench();
     let token = publish(&mut bench).token;
