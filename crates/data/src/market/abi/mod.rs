@@ -4,6 +4,8 @@
 //! its clients work unchanged. Names of structs are no part of an ABI: they are this project's. What Ocean has not stands at
 //! the end of each interface.
 
+#![allow(clippy::too_many_arguments, reason = "functions that `sol!` writes for calls with many arguments")]
+
 mod assets;
 mod trade;
 

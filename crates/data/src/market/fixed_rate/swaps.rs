@@ -24,6 +24,18 @@ pub(super) struct Price {
     consume_market: U256,
 }
 
+/// What was swapped.
+struct Swap {
+    id: B256,
+    base: Address,
+    /// The token that the caller got.
+    out: Address,
+    /// Datatokens.
+    amount: U256,
+    /// Base tokens that the caller paid or got.
+    base_amount: U256,
+}
+
 impl Price {
     fn fees(&self) -> Result<U256> {
         add(add(self.community, self.market)?, self.consume_market)
@@ -160,7 +172,7 @@ impl FixedRate {
                 return Err(Error::message("FixedRateExchange: Not enough datatokens"));
             }
             self.pay_consume_market(cx, id, base, consumeMarketAddress, &price)?;
-            self.report(cx, id, base, datatoken, amount, costs, &price)
+            self.report(cx, &Swap { id, base, out: datatoken, amount, base_amount: costs }, &price)
         })
     }
 
@@ -194,7 +206,7 @@ impl FixedRate {
             pull(cx, datatoken, seller, this, amount)?;
             pay(cx, base, seller, brings)?;
             self.pay_consume_market(cx, id, base, consumeMarketAddress, &price)?;
-            self.report(cx, id, datatoken, base, amount, brings, &price)
+            self.report(cx, &Swap { id, base, out: base, amount, base_amount: brings }, &price)
         })
     }
 
@@ -219,31 +231,21 @@ impl FixedRate {
         cx.emit(&ConsumeMarketFee { exchangeId: id, to: market, token: base, amount })
     }
 
-    /// Says what happened; `base_amount` is what the caller paid or got.
-    #[allow(clippy::too_many_arguments)]
-    fn report(
-        self,
-        cx: &mut Context<'_>,
-        id: B256,
-        base: Address,
-        out: Address,
-        amount: U256,
-        base_amount: U256,
-        price: &Price,
-    ) -> Result<()> {
+    /// Says what happened.
+    fn report(self, cx: &mut Context<'_>, swap: &Swap, price: &Price) -> Result<()> {
         cx.emit(&SWAP_FEES {
-            exchangeId: id,
+            exchangeId: swap.id,
             oceanFeeAmount: price.community,
             marketFeeAmount: price.market,
             consumeMarketFeeAmount: price.consume_market,
-            tokenFeeAddress: base,
+            tokenFeeAddress: swap.base,
         })?;
         cx.emit(&Swapped {
-            exchangeId: id,
+            exchangeId: swap.id,
             by: cx.caller(),
-            baseTokenSwappedAmount: base_amount,
-            datatokenSwappedAmount: amount,
-            tokenOutAddress: out,
+            baseTokenSwappedAmount: swap.base_amount,
+            datatokenSwappedAmount: swap.amount,
+            tokenOutAddress: swap.out,
             marketFeeAmount: price.market,
             oceanFeeAmount: price.community,
             consumeMarketFeeAmount: price.consume_market,

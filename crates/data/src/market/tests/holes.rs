@@ -34,13 +34,14 @@ fn hole_2_an_order_of_a_free_asset_is_no_order_of_a_dear_one() {
         .erc20Address;
     send(&mut bench, BUYER, free, IDatatoken::mintCall { account: BUYER, value: whole(1) }).unwrap();
     let bought = order(&mut bench, free, BUYER, BUYER).unwrap();
+    // The dear one has an order of the same number.
+    give(&mut bench, dear, OTHER, 1);
+    let order = order(&mut bench, dear, OTHER, OTHER).unwrap();
     let quote = quote(&signer(3), Address::ZERO, U256::ZERO, 0, b"a quote for the dear one");
     let call = IDatatoken::reuseOrderCall { orderTxId: bought, providerFee: quote };
     let unknown = Failure::revert(IDatatoken::OrderUnknown { order: bought });
     assert_eq!(send(&mut bench, BUYER, dear, call).map(drop), Err(unknown));
     // Nor may a stranger use what somebody else ordered.
-    give(&mut bench, dear, OTHER, 1);
-    let order = order(&mut bench, dear, OTHER, OTHER).unwrap();
     let call = IDatatoken::reuseOrderCall { orderTxId: order, providerFee: no_quote() };
     let stranger = Failure::revert(IDatatoken::OrderNotYours { order, caller: BUYER });
     assert_eq!(send(&mut bench, BUYER, dear, call).map(drop), Err(stranger));
