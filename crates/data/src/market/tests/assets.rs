@@ -283,3 +283,30 @@ fn an_asset_tells_what_it_was_made_from() {
     let too_many = Failure::revert(INft::AssetAncestorsTooMany { most: U256::from(64) });
     assert_eq!(send(&mut bench, OWNER, asset, record(vec![first])).map(drop), Err(too_many));
 }
+
+#[test]
+fn the_owner_of_an_asset_ends_the_roles_of_one_datatoken() {
+    let mut bench = bench();
+    let made = publish_at(&mut bench, PLAIN, 18, whole(1), 0);
+    let token = made.token;
+    for call in [
+        IDatatoken::addMinterCall { minter: OTHER }.abi_encode(),
+        IDatatoken::addPaymentManagerCall { manager: OTHER }.abi_encode(),
+        IDatatoken::setPaymentCollectorCall { collector: OTHER }.abi_encode(),
+    ] {
+        bench.send_raw(OWNER, token, U256::ZERO, call.into()).unwrap();
+    }
+    let twice = refused("ERC20Roles:  ALREADY A MINTER");
+    assert_eq!(send(&mut bench, OWNER, token, IDatatoken::addMinterCall { minter: OTHER }).map(drop), Err(twice));
+    send(&mut bench, OTHER, token, IDatatoken::setPaymentCollectorCall { collector: MARKET }).unwrap();
+    let not_owner = refused("ERC20Template: not NFTOwner");
+    assert_eq!(send(&mut bench, OTHER, token, IDatatoken::cleanPermissionsCall {}).map(drop), Err(not_owner));
+    send(&mut bench, OWNER, token, IDatatoken::cleanPermissionsCall {}).unwrap();
+    let none = DatatokenRoles { minter: false, paymentManager: false };
+    assert_eq!(bench.view(token, &IDatatoken::getPermissionsCall { user: OTHER }), Ok(none));
+    assert_eq!(bench.view(token, &IDatatoken::getPaymentCollectorCall {}), Ok(OWNER));
+    let no_manager = refused("ERC20Template: NOT PAYMENT MANAGER or OWNER");
+    let call = IDatatoken::setPaymentCollectorCall { collector: OTHER };
+    assert_eq!(send(&mut bench, OTHER, token, call).map(drop), Err(no_manager));
+    assert_eq!(bench.view(token, &IDatatoken::isMinterCall { account: FIXED_RATE }), Ok(true));
+}

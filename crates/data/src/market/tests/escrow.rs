@@ -201,21 +201,32 @@ fn a_deposit_may_come_with_a_permit() {
     let mut bench = bench();
     let token = publish(&mut bench).token;
     let payer = signer(6);
-    give(&mut bench, token, payer.address(), 1);
+    give(&mut bench, token, payer.address(), 2);
     let separator = bench.view(token, &DOMAIN_SEPARATORCall {}).unwrap();
     let (value, deadline) = (whole(1), U256::from(bench.time()));
-    let kind = keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)");
-    let data = keccak256((kind, payer.address(), ESCROW, value, U256::ZERO, deadline).abi_encode_params());
-    let digest = keccak256([&[0x19, 0x01], separator.as_slice(), data.as_slice()].concat());
-    let signature = payer.sign_hash_sync(&digest).unwrap();
-    let (v, r, s) = (27 + u8::from(signature.v()), B256::from(signature.r()), B256::from(signature.s()));
-    let call = IEscrow::depositWithPermitCall { token, amount: value, deadline, v, r, s };
+    let permit = |nonce: u64| {
+        let kind = keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)");
+        let data = (kind, payer.address(), ESCROW, value, U256::from(nonce), deadline).abi_encode_params();
+        let digest = keccak256([&[0x19, 0x01], separator.as_slice(), keccak256(data).as_slice()].concat());
+        let signature = payer.sign_hash_sync(&digest).unwrap();
+        let (v, r, s) = (27 + u8::from(signature.v()), B256::from(signature.r()), B256::from(signature.s()));
+        permitCall { owner: payer.address(), spender: ESCROW, value, deadline, v, r, s }
+    };
+    let deposit = |permit: &permitCall| IEscrow::depositWithPermitCall {
+        token,
+        amount: value,
+        deadline,
+        v: permit.v,
+        r: permit.r,
+        s: permit.s,
+    };
+    send(&mut bench, payer.address(), ESCROW, deposit(&permit(0))).unwrap();
     // Somebody who saw it used the permit: it has done its work.
-    let seen = permitCall { owner: payer.address(), spender: ESCROW, value, deadline, v, r, s };
-    send(&mut bench, OTHER, token, seen).unwrap();
-    send(&mut bench, payer.address(), ESCROW, call.clone()).unwrap();
-    assert_eq!(funds(&mut bench, payer.address(), token), [value, U256::ZERO]);
-    assert!(send(&mut bench, payer.address(), ESCROW, call).is_err());
+    let seen = permit(1);
+    send(&mut bench, OTHER, token, seen.clone()).unwrap();
+    send(&mut bench, payer.address(), ESCROW, deposit(&seen)).unwrap();
+    assert_eq!(funds(&mut bench, payer.address(), token), [whole(2), U256::ZERO]);
+    assert!(send(&mut bench, payer.address(), ESCROW, deposit(&seen)).is_err());
 }
 
 #[test]

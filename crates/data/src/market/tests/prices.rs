@@ -154,6 +154,62 @@ fn an_exchange_that_may_not_mint_sells_what_its_owner_allows() {
 }
 
 #[test]
+fn a_fee_for_nobody_is_not_taken() {
+    let mut bench = bench();
+    let mut rate = rate_data(PLAIN, 18, whole(2), ONE / 10, true);
+    rate.addresses[2] = Address::ZERO;
+    let call =
+        IFactory::createNftWithErc20WithFixedRateCall { nft: nft_data(), datatoken: datatoken_data(), fixedRate: rate };
+    let made = bench.send(OWNER, FACTORY, &call).unwrap().value;
+    ready(&mut bench, PLAIN, BUYER);
+    let call = IFixedRate::buyDTCall {
+        exchangeId: made.exchangeId,
+        datatokenAmount: whole(1),
+        maxBaseTokenAmount: whole(9),
+        consumeMarketAddress: Address::ZERO,
+        consumeMarketSwapFeeAmount: U256::from(ONE / 10),
+    };
+    let sent = send(&mut bench, BUYER, FIXED_RATE, call).unwrap();
+    // The community's 0.2 % alone.
+    let paid = event::<IFixedRate::Swapped>(&sent.logs).baseTokenSwappedAmount;
+    assert_eq!(paid, whole(2004) / U256::from(1000));
+}
+
+#[test]
+fn who_sold_the_asset_neither_supplies_its_exchange_nor_decides_over_its_dispenser() {
+    let mut bench = bench();
+    let call = IFactory::createNftWithErc20WithFixedRateCall {
+        nft: nft_data(),
+        datatoken: datatoken_data(),
+        fixedRate: rate_data(PLAIN, 18, whole(1), 0, false),
+    };
+    let made = bench.send(OWNER, FACTORY, &call).unwrap().value;
+    let (token, asset) = (made.erc20Address, made.erc721Address);
+    let open = IDatatoken::createDispenserCall {
+        dispenser: DISPENSER,
+        maxTokens: whole(2),
+        maxBalance: whole(3),
+        withMint: true,
+        allowedSwapper: Address::ZERO,
+    };
+    send(&mut bench, OWNER, token, open).unwrap();
+    give(&mut bench, token, OWNER, 5);
+    approve(&mut bench, token, OWNER, FIXED_RATE);
+    ready(&mut bench, PLAIN, BUYER);
+    buy(&mut bench, BUYER, made.exchangeId, whole(1), whole(9)).unwrap();
+    let transfer = stoa_contract::interfaces::IERC721::transferFromCall { from: OWNER, to: OTHER, tokenId: U256::ONE };
+    send(&mut bench, OWNER, asset, transfer).unwrap();
+    // Its price would go to the new owner.
+    let none = refused("FixedRateExchange: Not enough datatokens");
+    assert_eq!(buy(&mut bench, BUYER, made.exchangeId, whole(1), whole(9)).map(drop), Err(none));
+    let supply = IFixedRate::getDTSupplyCall { exchangeId: made.exchangeId };
+    assert_eq!(bench.view(FIXED_RATE, &supply), Ok(U256::ZERO));
+    let close = IDispenser::deactivateCall { datatoken: token };
+    assert_eq!(send(&mut bench, OWNER, DISPENSER, close.clone()).map(drop), Err(refused("Invalid owner")));
+    send(&mut bench, OTHER, DISPENSER, close).unwrap();
+}
+
+#[test]
 fn who_decides_over_an_exchange_closes_it_and_chooses_who_swaps() {
     let mut bench = bench();
     let made = publish_at(&mut bench, PLAIN, 18, whole(1), 0);
