@@ -353,3 +353,22 @@ fn a_permit_counts_once_and_ends_by_the_clock() {
     assert_eq!(bench.view(token, &noncesCall { owner: owner.address() }), Ok(U256::ONE));
     assert!(send(&mut bench, OTHER, token, good).is_err());
 }
+
+#[test]
+fn an_order_lies_in_storage_as_in_solidity() {
+    let mut bench = bench();
+    let token = publish(&mut bench).token;
+    give(&mut bench, token, BUYER, 1);
+    set_timeout(&mut bench, token, OWNER, HOUR).unwrap();
+    let until = bench.time() + HOUR;
+    order(&mut bench, token, BUYER, OTHER).unwrap();
+    let word = |address: Address| U256::from_be_slice(address.as_slice());
+    // address asset; uint64 orders; uint8 has.
+    let asset = bench.view(token, &IDatatoken::getERC721AddressCall {}).unwrap();
+    let head = word(asset) | (U256::ONE << 160) | (U256::from(8) << 224);
+    assert_eq!(bench.storage(token, U256::from(5)), head);
+    // mapping(uint64 => Placed) placed, at slot 14: address consumer; uint32 service; uint56 until; bool gift | address payer.
+    let base = U256::from_be_bytes(keccak256((U256::ONE, U256::from(14)).abi_encode_params()).0);
+    let first = word(OTHER) | (U256::from(until) << 192) | (U256::ONE << 248);
+    assert_eq!([0, 1].map(|at| bench.storage(token, base + U256::from(at))), [first, word(BUYER)]);
+}
