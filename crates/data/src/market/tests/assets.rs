@@ -138,6 +138,36 @@ fn nobody_initializes_an_asset_or_a_datatoken_again() {
 }
 
 #[test]
+fn what_there_is_no_template_for_is_not_made() {
+    let mut bench = bench();
+    let (nft, datatoken) = (nft_data(), datatoken_data());
+    let two = U256::from(2);
+    let mut no_cap = datatoken.clone();
+    no_cap.uints[0] = U256::ZERO;
+    let cases = [
+        (
+            NftData { templateIndex: two, ..nft.clone() },
+            datatoken.clone(),
+            "ERC721DTFactory: Template index doesnt exist",
+        ),
+        (
+            NftData { owner: Address::ZERO, ..nft.clone() },
+            datatoken.clone(),
+            "ERC721DTFactory: address(0) cannot be owner",
+        ),
+        (nft.clone(), DatatokenData { templateIndex: two, ..datatoken }, "ERC20Factory: Template index doesnt exist"),
+        (nft, no_cap, "ERC20Factory: zero cap is not allowed"),
+    ];
+    for (nft, datatoken, refusal) in cases {
+        let call = IFactory::createNftWithErc20Call { nft, datatoken };
+        assert_eq!(send(&mut bench, OWNER, FACTORY, call).map(drop), Err(refused(refusal)));
+    }
+    let index = IFactory::getTokenTemplateCall { index: two };
+    let refusal = refused("ERC20DTFactory: Template index doesnt exist");
+    assert_eq!(bench.view(FACTORY, &index).map(drop), Err(refusal));
+}
+
+#[test]
 fn metadata_are_set_by_who_may_and_validators_sign_their_hash() {
     let mut bench = bench();
     let asset = publish(&mut bench).asset;
@@ -172,6 +202,9 @@ fn metadata_are_set_by_who_may_and_validators_sign_their_hash() {
     send(&mut bench, OWNER, asset, update).unwrap();
     send(&mut bench, OTHER, asset, INft::setMetaDataStateCall { state: 0 }).unwrap();
     let uri = INft::setTokenURICall { tokenId: U256::ONE, tokenURI: "https://b.example".into() };
+    let other = INft::setTokenURICall { tokenId: U256::ZERO, ..uri.clone() };
+    let none = refused("ERC721URIStorage: URI set of nonexistent token");
+    assert_eq!(send(&mut bench, OTHER, asset, other).map(drop), Err(none));
     send(&mut bench, OTHER, asset, uri).unwrap();
     let shown = bench.view(asset, &stoa_contract::interfaces::IERC721Metadata::tokenURICall { tokenId: U256::ONE });
     assert_eq!(shown, Ok("https://b.example".to_owned()));
@@ -193,6 +226,9 @@ fn each_role_is_given_by_who_may_and_allows_one_thing() {
     assert_eq!(roles(&mut bench, asset, OTHER), [false, false, false, true]);
     let (key, value) = (B256::repeat_byte(1), Bytes::from(vec![5; 70]));
     send(&mut bench, OTHER, asset, INft::setNewDataCall { key, value: value.clone() }).unwrap();
+    let no_store = refused("ERC721Template: NOT STORE UPDATER");
+    let call = INft::setNewDataCall { key, value: Bytes::new() };
+    assert_eq!(send(&mut bench, MARKET, asset, call).map(drop), Err(no_store));
     assert_eq!(bench.view(asset, &INft::getDataCall { key }), Ok(value));
     let not_deployer = refused("ERC721Template: NOT ERC20DEPLOYER_ROLE");
     let DatatokenData { templateIndex, strings, addresses, uints, bytess } = datatoken_data();
@@ -206,6 +242,24 @@ fn each_role_is_given_by_who_may_and_allows_one_thing() {
     let managers = INft::addMultipleUsersToRolesCall { addresses: vec![OTHER], roles: vec![0] };
     assert!(send(&mut bench, BUYER, asset, managers.clone()).is_err());
     send(&mut bench, OWNER, asset, managers).unwrap();
+    let size = refused("Invalid array size");
+    for (users, roles) in [(1, 2), (0, 0), (50, 50)] {
+        let call = INft::addMultipleUsersToRolesCall { addresses: vec![MARKET; users], roles: vec![1; roles] };
+        assert_eq!(send(&mut bench, OWNER, asset, call).map(drop), Err(size.clone()));
+    }
+    let no_role = INft::addMultipleUsersToRolesCall { addresses: vec![MARKET], roles: vec![4] };
+    assert_eq!(send(&mut bench, OWNER, asset, no_role).map(drop), Err(Failure::Revert(Bytes::new())));
+    // A stranger takes no role away.
+    for (call, refusal) in [
+        (INft::removeManagerCall { manager: OTHER }.abi_encode(), "ERC721Template: not NFTOwner"),
+        (
+            INft::removeFrom725StoreListCall { account: OTHER }.abi_encode(),
+            "ERC721RolesAddress: Not enough permissions to remove from 725StoreList",
+        ),
+    ] {
+        let sent = bench.send_raw(MARKET, asset, U256::ZERO, call.into());
+        assert_eq!(sent.map(drop), Err(refused(refusal)));
+    }
     // Who has a role may give it up.
     send(&mut bench, OTHER, asset, INft::removeFrom725StoreListCall { account: OTHER }).unwrap();
     assert_eq!(roles(&mut bench, asset, OTHER), [true, true, true, false]);

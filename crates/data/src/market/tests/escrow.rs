@@ -92,6 +92,14 @@ fn a_payee_locks_what_the_payer_authorized_and_no_more() {
     let mut bench = bench();
     ready(&mut bench, PLAIN);
     assert_eq!(lock(&mut bench, PAYEE, 1, PLAIN, 0, 1), Err(refused("No auth found")));
+    assert_eq!(deposit(&mut bench, Address::ZERO, 1), Err(refused("Invalid token address")));
+    for (token, payee, refusal) in
+        [(Address::ZERO, PAYEE, "Invalid token address"), (PLAIN, Address::ZERO, "Invalid payee")]
+    {
+        let [maxLockedAmount, maxLockSeconds, maxLockCounts] = [U256::ONE; 3];
+        let call = IEscrow::authorizeCall { token, payee, maxLockedAmount, maxLockSeconds, maxLockCounts };
+        assert_eq!(send(&mut bench, BUYER, ESCROW, call).map(drop), Err(refused(refusal)));
+    }
     authorize(&mut bench, PLAIN, 500, HOUR, 2);
     assert_eq!(lock(&mut bench, PAYEE, 1, PLAIN, 1, 1), Err(refused("Payer does not have enough funds")));
     deposit(&mut bench, PLAIN, 1000).unwrap();

@@ -180,6 +180,12 @@ fn market_and_provider_get_their_fees_to_the_last_unit() {
     let change = IDatatoken::setPublishingMarketFeeCall { feeAddress: OTHER, feeToken: PLAIN, amount: U256::from(1) };
     let refusal = refused("ERC20Template: not publishMarketFeeAddress");
     assert_eq!(send(&mut bench, OWNER, token, change.clone()).map(drop), Err(refusal));
+    let nobody = IDatatoken::setPublishingMarketFeeCall { feeAddress: Address::ZERO, ..change.clone() };
+    let refusal = refused("Invalid _publishMarketFeeAddress address");
+    assert_eq!(send(&mut bench, MARKET, token, nobody).map(drop), Err(refusal));
+    let nothing = IDatatoken::setPublishingMarketFeeCall { feeToken: Address::ZERO, ..change.clone() };
+    let refusal = refused("Invalid _publishMarketFeeToken address");
+    assert_eq!(send(&mut bench, MARKET, token, nothing).map(drop), Err(refusal));
     send(&mut bench, MARKET, token, change).unwrap();
 }
 

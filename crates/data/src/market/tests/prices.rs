@@ -84,6 +84,9 @@ fn a_price_that_changed_after_it_was_looked_up_is_refused() {
     let raise = IFixedRate::setRateCall { exchangeId: made.exchange, newRate: whole(2) + U256::ONE };
     let not_owner = refused("FixedRateExchange: invalid exchange owner");
     assert_eq!(send(&mut bench, BUYER, FIXED_RATE, raise.clone()).map(drop), Err(not_owner));
+    let low = IFixedRate::setRateCall { newRate: U256::from(9_999_999_999_u64), ..raise.clone() };
+    let refusal = refused("FixedRateExchange: Invalid exchange rate value");
+    assert_eq!(send(&mut bench, OWNER, FIXED_RATE, low).map(drop), Err(refusal));
     send(&mut bench, OWNER, FIXED_RATE, raise).unwrap();
     let changed = refused("FixedRateExchange: Too many base tokens");
     assert_eq!(buy(&mut bench, BUYER, made.exchange, whole(1), seen).map(drop), Err(changed));
@@ -238,6 +241,9 @@ fn who_decides_over_an_exchange_closes_it_and_chooses_who_swaps() {
     }
     send(&mut bench, MARKET, FIXED_RATE, fee(ONE / 100)).unwrap();
     let hand_on = IFixedRate::updateMarketFeeCollectorCall { exchangeId, newMarketCollector: OTHER };
+    let nobody = IFixedRate::updateMarketFeeCollectorCall { newMarketCollector: Address::ZERO, ..hand_on.clone() };
+    let refusal = refused("Invalid market fee collector");
+    assert_eq!(send(&mut bench, MARKET, FIXED_RATE, nobody).map(drop), Err(refusal));
     send(&mut bench, MARKET, FIXED_RATE, hand_on).unwrap();
     let fees = bench.view(FIXED_RATE, &IFixedRate::getFeesInfoCall { exchangeId }).unwrap();
     assert_eq!((fees.marketFee, fees.marketFeeCollector), (U256::from(ONE / 100), OTHER));
@@ -258,6 +264,10 @@ fn what_is_said_of_a_new_exchange_must_be_true() {
     let said = U256::from(18);
     let wrong = Failure::revert(IFixedRate::ExchangeWrongDecimals { token: SIX, said });
     assert_eq!(send(&mut bench, OWNER, token, create(rate_data(SIX, 18, whole(1), 0, true))).map(drop), Err(wrong));
+    let mut six = good.clone();
+    six.uints[1] = U256::from(6);
+    let wrong = Failure::revert(IFixedRate::ExchangeWrongDecimals { token, said: U256::from(6) });
+    assert_eq!(send(&mut bench, OWNER, token, create(six)).map(drop), Err(wrong));
     let low = refused("FixedRateExchange: Invalid exchange rate value");
     let data = rate_data(SIX, 6, U256::from(9_999_999_999_u64), 0, true);
     assert_eq!(send(&mut bench, OWNER, token, create(data)).map(drop), Err(low));
@@ -322,6 +332,14 @@ fn a_dispenser_gives_within_its_bounds() {
         allowedSwapper: Address::ZERO,
     };
     assert!(send(&mut bench, OTHER, token, open(true)).is_err());
+    // Where there is none there is nothing to open again.
+    let activate = IDispenser::activateCall { datatoken: token, maxTokens: whole(1), maxBalance: whole(1) };
+    assert_eq!(send(&mut bench, OWNER, DISPENSER, activate).map(drop), Err(refused("Invalid owner")));
+    let nowhere = IDispenser::statusCall { datatoken: Address::ZERO };
+    assert_eq!(bench.view(DISPENSER, &nowhere).map(drop), Err(refused("Invalid token contract address")));
+    let other = IDatatoken::createDispenserCall { dispenser: OTHER, ..open(true) };
+    let refusal = refused("FACTORY ROUTER: Invalid DispenserContract");
+    assert_eq!(send(&mut bench, OWNER, token, other).map(drop), Err(refusal));
     let sent = send(&mut bench, OWNER, token, open(true)).unwrap();
     assert_eq!(event::<IDispenser::DispenserCreated>(&sent.logs).owner, OWNER);
     let twice = refused("Datatoken already created");

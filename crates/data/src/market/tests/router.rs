@@ -30,6 +30,9 @@ fn the_owner_of_the_table_and_nobody_else_changes_it() {
     let high = IRouter::updateOPCFeeCall { newProviderFee: U256::from(ONE / 2 + 1), ..update };
     let refusal = Failure::revert(IRouter::RouterFeeTooHigh { fee: high.newProviderFee });
     assert_eq!(send(&mut bench, GOVERNOR, ROUTER, high).map(drop), Err(refusal));
+    let nobody = IRouter::changeRouterOwnerCall { owner: Address::ZERO };
+    let refusal = refused("Invalid new router owner");
+    assert_eq!(send(&mut bench, GOVERNOR, ROUTER, nobody).map(drop), Err(refusal));
     send(&mut bench, GOVERNOR, ROUTER, owner).unwrap();
     assert_eq!(bench.view(ROUTER, &IRouter::routerOwnerCall {}), Ok(OTHER));
 }
