@@ -120,6 +120,7 @@ sol! {
         error ConsentUseNotGranted(bytes32 grant, uint8 kind);
         error ConsentOtherAlgorithm(bytes32 grant, bytes32 algorithm);
         error ConsentUsedUp(bytes32 grant, uint32 limit);
+        error ConsentNotJobs(address caller);
         error ConsentUseUnknown(bytes32 id);
         error ConsentInvalidAnnouncement();
 
@@ -166,6 +167,8 @@ sol! {
 
         /// Uses a grant, if its terms allow it to the caller, and records that. `kind` is 1 or 2.
         function useGrant(bytes32 grant, uint8 kind, bytes32 algorithm) external returns (bytes32 id);
+        /// Uses a grant for computing in the name of `user`; the contract of jobs alone may, when `user` begins a job.
+        function useGrantFor(address user, bytes32 grant, bytes32 algorithm) external returns (bytes32 id);
         /// Reverts with the reason if a use would be refused.
         function check(bytes32 grant, address user, uint8 kind, bytes32 algorithm) external view;
         /// A use.

@@ -132,6 +132,7 @@ pub(crate) fn words(reason: &IConsentErrors) -> String {
         E::ConsentUseNotGranted(error) => format!("grant {} is not for this kind of use", error.grant),
         E::ConsentOtherAlgorithm(error) => format!("grant {} is for another algorithm", error.grant),
         E::ConsentUsedUp(error) => format!("grant {} was for {} uses, all of which are made", error.grant, error.limit),
+        E::ConsentNotJobs(error) => format!("{} begins no jobs", error.caller),
         E::ConsentUseUnknown(error) => format!("there is no use {}", error.id),
         E::ConsentInvalidAnnouncement(_) => "this cannot be announced".into(),
     }

@@ -18,12 +18,14 @@ use crate::abi::{
     IConsent::{
         AllRevoked, Announced, Asset, AssetRegistered, ConsentAssetExists, ConsentAssetUnknown, ConsentEnded,
         ConsentErased, ConsentGrantUnknown, ConsentInvalidAnnouncement, ConsentInvalidKeepers, ConsentInvalidTerms,
-        ConsentInvalidVote, ConsentNotGranted, ConsentNotKeeper, ConsentNotOwner, ConsentOtherAlgorithm,
-        ConsentRevoked, ConsentTooFewVotes, ConsentUseNotGranted, ConsentUseUnknown, ConsentUsedUp, Erased, Grant,
-        Granted, KeepersMoved, ObjectSet, Revoked, Terms, Use, Used, Vote, moveKeepersCall, registerCall,
+        ConsentInvalidVote, ConsentNotGranted, ConsentNotJobs, ConsentNotKeeper, ConsentNotOwner,
+        ConsentOtherAlgorithm, ConsentRevoked, ConsentTooFewVotes, ConsentUseNotGranted, ConsentUseUnknown,
+        ConsentUsedUp, Erased, Grant, Granted, KeepersMoved, ObjectSet, Revoked, Terms, Use, Used, Vote,
+        moveKeepersCall, registerCall,
     },
     ICredentials, READ, TOKEN,
 };
+use crate::jobs::abi::JOBS;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_sol_types::SolValue as _;
 use std::collections::BTreeSet;
@@ -439,8 +441,24 @@ impl Consent {
         self.allows(cx, id, user, kind, algorithm).map(drop)
     }
 
-    pub(super) fn use_grant(self, cx: &mut Context<'_>, id: B256, kind: u8, algorithm: B256) -> Result<B256> {
-        let (user, number) = (cx.caller(), cx.block_number());
+    /// `ConsentNotJobs`; as [`use_grant`](Self::use_grant).
+    pub(super) fn use_grant_for(self, cx: &mut Context<'_>, user: Address, id: B256, algorithm: B256) -> Result<B256> {
+        match cx.caller() {
+            JOBS => self.use_grant(cx, user, id, COMPUTE, algorithm),
+            caller => Err(ConsentNotJobs { caller }.into()),
+        }
+    }
+
+    /// As `allows`.
+    pub(super) fn use_grant(
+        self,
+        cx: &mut Context<'_>,
+        user: Address,
+        id: B256,
+        kind: u8,
+        algorithm: B256,
+    ) -> Result<B256> {
+        let number = cx.block_number();
         let asset = self.allows(cx, id, user, kind, algorithm)?;
         let used = self.state().grants.at(&id).used;
         let count = used.read(cx)?;

@@ -25,7 +25,13 @@ impl NativeContract for Consent {
             Calls::erase(call) => abi::done(self.erase(cx, call.asset)),
             Calls::grantOf(call) => abi::reply(&call, self.grant_of(cx, call.grant)),
             Calls::grantsOf(call) => abi::reply(&call, self.grants_of(cx, call.asset, call.from, call.most)),
-            Calls::useGrant(call) => abi::reply(&call, self.use_grant(cx, call.grant, call.kind, call.algorithm)),
+            Calls::useGrant(call) => {
+                let user = cx.caller();
+                abi::reply(&call, self.use_grant(cx, user, call.grant, call.kind, call.algorithm))
+            }
+            Calls::useGrantFor(call) => {
+                abi::reply(&call, self.use_grant_for(cx, call.user, call.grant, call.algorithm))
+            }
             Calls::check(call) => abi::done(self.check(cx, call.grant, call.user, call.kind, call.algorithm)),
             Calls::useOf(call) => abi::reply(&call, self.use_of(cx, call.id)),
             Calls::checkUse(call) => {

@@ -34,12 +34,12 @@ mod dispenser;
 mod escrow;
 mod factory;
 mod fixed_rate;
-mod lock;
-mod money;
+pub(crate) mod lock;
+pub(crate) mod money;
 mod nft;
 mod router;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use access_list::{AccessList, AccessListFactory};
 pub use datatoken::{Datatoken, order_id};

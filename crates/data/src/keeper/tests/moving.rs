@@ -19,7 +19,6 @@ struct Node {
     look: Look,
     endpoint: Endpoint,
     router: Router,
-    address: PeerAddress,
 }
 
 struct Circle {
@@ -67,7 +66,7 @@ async fn node(seed: u8, ledger: &Arc<Ledger>, folder: &Path) -> Node {
     };
     // Whose turn it is changes with each look.
     let look = Look::new(keeper.clone(), &endpoint, Box::new(send), Duration::from_millis(1));
-    Node { key, keeper, look, endpoint, router, address }
+    Node { key, keeper, look, endpoint, router }
 }
 
 /// An asset whose key `needed` of the first `count` of the nodes release.

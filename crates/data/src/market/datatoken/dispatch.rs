@@ -5,6 +5,7 @@ use super::{
     orders::Wanted,
     roles::{MINTER, PAYMENT_MANAGER},
 };
+use crate::abi::ICredentials::ICredentialsCalls;
 use crate::market::abi::{
     DatatokenRoles,
     IDatatoken::{IDatatokenCalls as Calls, permissionsReturn},
@@ -32,6 +33,9 @@ impl NativeContract for Datatoken {
         }
         if let Some(call) = abi::decode(cx)? {
             return erc20::burnable(self, cx, call);
+        }
+        if let Some(ICredentialsCalls::hasCredential(call)) = abi::decode(cx)? {
+            return abi::reply(&call, self.has_order(cx, call.holder, call.credential));
         }
         eip712::dispatch(self, cx, abi::decode(cx)?.ok_or(Error::UnknownFunction)?)
     }

@@ -223,6 +223,20 @@ impl Datatoken {
         }
     }
 
+    /// `hasCredential`: whether an account has paid for an order of its own that stands. The credential is one more than the index
+    /// of the service, so that a grant of consent can be for whoever has bought it.
+    ///
+    /// # Errors
+    ///
+    /// Out of gas.
+    pub(super) fn has_order(self, cx: &mut Context<'_>, holder: Address, credential: B256) -> Result<bool> {
+        let Some(service) = U256::from_be_bytes(credential.0).checked_sub(U256::ONE) else { return Ok(false) };
+        if service > U256::from(u32::MAX) {
+            return Ok(false);
+        }
+        Ok(!self.valid_order(cx, holder, holder, service)?.is_zero())
+    }
+
     /// `setServiceTimeout`, by who may make datatokens.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ mod money;
 mod orders;
 mod prices;
 mod router;
-mod tokens;
+pub(crate) mod tokens;
 
 use self::tokens::{FEE, ITestToken, PLAIN, REENTRANT, SIX, TestToken};
 use super::{Router, abi::*, natives};

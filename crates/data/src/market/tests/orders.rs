@@ -378,3 +378,30 @@ fn an_order_lies_in_storage_as_in_solidity() {
     let first = word(OTHER) | (U256::from(until) << 192) | (U256::ONE << 248);
     assert_eq!([0, 1].map(|at| bench.storage(token, base + U256::from(at))), [first, word(BUYER)]);
 }
+
+#[test]
+fn consent_can_be_for_whoever_has_an_order_that_stands() {
+    use crate::abi::ICredentials::hasCredentialCall;
+    let mut bench = bench();
+    let Made { asset, token, .. } = publish(&mut bench);
+    give(&mut bench, token, BUYER, 2);
+    set_timeout(&mut bench, token, OWNER, HOUR).unwrap();
+    let has = |bench: &mut Bench, holder, credential: U256| {
+        bench.view(token, &hasCredentialCall { holder, credential: credential.into() }).unwrap()
+    };
+    // Of service 0; service 1 is 2, and 0 is none.
+    assert!(!has(&mut bench, BUYER, U256::ONE));
+    order(&mut bench, token, BUYER, BUYER).unwrap();
+    order(&mut bench, token, BUYER, OTHER).unwrap();
+    assert!(has(&mut bench, BUYER, U256::ONE));
+    for other in [U256::ZERO, U256::from(2), U256::from(1_u64 << 33), U256::MAX] {
+        assert!(!has(&mut bench, BUYER, other));
+    }
+    // What somebody else paid for is nothing that one has said yes to.
+    assert!(!has(&mut bench, OTHER, U256::ONE));
+    send(&mut bench, OWNER, asset, INft::setMetaDataStateCall { state: 3 }).unwrap();
+    assert!(!has(&mut bench, BUYER, U256::ONE));
+    send(&mut bench, OWNER, asset, INft::setMetaDataStateCall { state: 0 }).unwrap();
+    bench.pass(HOUR);
+    assert!(!has(&mut bench, BUYER, U256::ONE));
+}

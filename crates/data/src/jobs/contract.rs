@@ -1,0 +1,401 @@
+//! The rules of jobs: who may begin one, what it costs, when it ends.
+//!
+//! ```text
+//!             start                    finish (a receipt that the node signed)
+//!  offer ───────────────▶ running ───────────────────────────────────────────▶ finished: base and steps to the owner, rest back
+//!    grant stands, cost held │
+//!                            └── expire (until is over) ─────────────────────▶ expired: everything back
+//! ```
+//!
+//! Thousands of gas, the transaction's own 21 among them: `start` 401, `finish` 183.
+//!
+//! A job is a use of a grant: what the terms of the grant say, the contract of consent checks, in the same transaction, after
+//! whatever came before in the block. A job names the offer under which it began, so that nothing that an owner
+//! offers later touches it.
+//!
+//! | what happens | the owner gets | the buyer gets back |
+//! |---|---|---|
+//! | the program ends well, or ill; is stopped; uses up its limits; leaves what must not leave | base, and price × millions of steps begun | the rest |
+//! | the node says that it could not do it | nothing | everything |
+//! | no receipt in time | nothing | everything, by `expire` |
+//! | the grant is revoked while it runs | as if it were stopped | the rest |
+//!
+//! Money that is held for jobs is held by this contract, and what it holds of a token is at least the sum of what is held for running
+//! jobs: what arrives is measured, and a token that takes a part of what it moves is refused.
+
+use super::abi::{
+    EXPIRED, FINISHED,
+    IJobs::{
+        Job, JobExpired, JobFinished, JobInvalidSignature, JobIsOver, JobNotBuyer, JobNotOver, JobOtherData,
+        JobStarted, JobStopped, JobUnknown, JobsInvalidOffer, JobsNotOffered, JobsNotOwner, JobsTooDear,
+        JobsTooMuchFuel, Offer, Offered, Receipt, finishCall, startCall,
+    },
+    RUNNING,
+};
+use crate::{
+    abi::{
+        CONSENT,
+        IConsent::{assetOfCall, grantOfCall, useGrantForCall},
+    },
+    market::{
+        lock::locked,
+        money::{add, pay, pull},
+    },
+};
+use alloy_primitives::{Address, B256, U256, keccak256};
+use alloy_sol_types::SolValue as _;
+use stoa_contract::{
+    Context, Error, Result, nodes,
+    storage::{Array, Mapping, Value},
+};
+
+/// Steps that the price is for.
+pub const MILLION: u64 = 1_000_000;
+
+/// The longest that a node may have for a job, in seconds: a week.
+const LONGEST: u32 = 7 * 24 * 3600;
+
+/// How a job ends at most: `BROKEN`.
+const MOST_ENDED: u8 = super::abi::BROKEN;
+
+stoa_contract::storage! {
+    /// An offer.
+    struct OfferState {
+        node: Value<B256>,
+        data: Value<B256>,
+        rules: Value<B256>,
+        token: Value<Address>,
+        fuel: Value<u64>,
+        time: Value<u32>,
+        pay_to: Value<Address>,
+        base: Value<U256>,
+        price: Value<U256>,
+    }
+
+    /// A job.
+    struct JobState {
+        buyer: Value<Address>,
+        started: Value<u64>,
+        state: Value<u8>,
+        stopped: Value<bool>,
+        fuel: Value<u64>,
+        until: Value<u64>,
+        /// Which of the asset's offers, from 1.
+        offer: Value<u32>,
+        client: Value<B256>,
+        asset: Value<B256>,
+        grant: Value<B256>,
+        used: Value<B256>,
+        algorithm: Value<B256>,
+        locked: Value<U256>,
+        receipt: ReceiptState,
+    }
+
+    /// A receipt.
+    struct ReceiptState {
+        params: Value<B256>,
+        runtime: Value<B256>,
+        output: Value<B256>,
+        rounds: Value<u32>,
+        ended: Value<u8>,
+        fuel: Value<u64>,
+        number: Value<u64>,
+    }
+
+    /// All of it.
+    struct State {
+        /// By the hash of an asset and the number of the offer: what has been offered stays, for the jobs that began under it.
+        offers: Mapping<B256, OfferState>,
+        /// The number of an asset's offer now; 0 before the first.
+        offered: Mapping<B256, Value<u32>>,
+        jobs: Mapping<B256, JobState>,
+        of: Mapping<B256, Array<Value<B256>>>,
+    }
+}
+
+impl OfferState {
+    fn read(&self, cx: &mut Context<'_>) -> Result<Offer> {
+        Ok(Offer {
+            node: self.node.read(cx)?,
+            data: self.data.read(cx)?,
+            rules: self.rules.read(cx)?,
+            token: self.token.read(cx)?,
+            payTo: self.pay_to.read(cx)?,
+            base: self.base.read(cx)?,
+            price: self.price.read(cx)?,
+            fuel: self.fuel.read(cx)?,
+            time: self.time.read(cx)?,
+        })
+    }
+
+    fn write(&self, cx: &mut Context<'_>, offer: &Offer) -> Result<()> {
+        self.node.write(cx, offer.node)?;
+        self.data.write(cx, offer.data)?;
+        self.rules.write(cx, offer.rules)?;
+        self.token.write(cx, offer.token)?;
+        self.fuel.write(cx, offer.fuel)?;
+        self.time.write(cx, offer.time)?;
+        self.pay_to.write(cx, offer.payTo)?;
+        self.base.write(cx, offer.base)?;
+        self.price.write(cx, offer.price)
+    }
+}
+
+/// What so many steps cost under an offer: its base, and its price for each million, one that is only begun included.
+///
+/// # Errors
+///
+/// `Panic(0x11)` if no amount is as large.
+fn cost(offer: &Offer, fuel: u64) -> Result<U256> {
+    let steps = offer.price.checked_mul(U256::from(fuel.div_ceil(MILLION))).ok_or_else(Error::overflow)?;
+    add(offer.base, steps)
+}
+
+/// The contract.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Jobs;
+
+impl Jobs {
+    fn state(self) -> State {
+        State::root()
+    }
+
+    /// `JobsNotOwner`; `JobsInvalidOffer`; `ConsentAssetUnknown`.
+    pub(super) fn offer(self, cx: &mut Context<'_>, asset: B256, offer: &Offer) -> Result<()> {
+        let caller = cx.caller();
+        if cx.view_typed(CONSENT, &assetOfCall { asset })?.owner != caller {
+            return Err(JobsNotOwner { asset, caller }.into());
+        }
+        let wrong = match offer {
+            Offer { node, .. } if node.is_zero() => None,
+            Offer { token, .. } if token.is_zero() => Some("it is paid in no token"),
+            Offer { payTo, .. } if payTo.is_zero() => Some("nobody is paid"),
+            Offer { fuel: 0, .. } => Some("a job takes steps"),
+            Offer { time, .. } if !(1..=LONGEST).contains(time) => Some("a node has a second to a week"),
+            offer => cost(offer, offer.fuel).err().map(|_| "no amount is as large as what a job may cost"),
+        };
+        if let Some(what) = wrong {
+            return Err(JobsInvalidOffer { what: what.into() }.into());
+        }
+        let offered = self.state().offered.at(&asset);
+        let number = offered.read(cx)?.checked_add(1).ok_or_else(Error::overflow)?;
+        offered.write(cx, number)?;
+        self.numbered(cx, asset, number)?.write(cx, offer)?;
+        cx.emit(&Offered { asset, node: offer.node, offer: offer.clone() })
+    }
+
+    fn numbered(self, cx: &mut Context<'_>, asset: B256, number: u32) -> Result<OfferState> {
+        let key = cx.keccak256(&(asset, U256::from(number)).abi_encode_params())?;
+        Ok(self.state().offers.at(&key))
+    }
+
+    pub(super) fn offer_of(self, cx: &mut Context<'_>, asset: B256) -> Result<Offer> {
+        let number = self.state().offered.at(&asset).read(cx)?;
+        self.numbered(cx, asset, number)?.read(cx)
+    }
+
+    /// What had been offered when a job began.
+    fn offer_under(self, cx: &mut Context<'_>, job: &JobState) -> Result<Offer> {
+        let (asset, number) = (job.asset.read(cx)?, job.offer.read(cx)?);
+        self.numbered(cx, asset, number)?.read(cx)
+    }
+
+    fn offered(self, cx: &mut Context<'_>, asset: B256) -> Result<Offer> {
+        let offer = self.offer_of(cx, asset)?;
+        if offer.node.is_zero() { Err(JobsNotOffered { asset }.into()) } else { Ok(offer) }
+    }
+
+    /// `JobsNotOffered`; `JobsTooMuchFuel`.
+    pub(super) fn cost(self, cx: &mut Context<'_>, asset: B256, fuel: u64) -> Result<U256> {
+        let offer = self.offered(cx, asset)?;
+        if fuel == 0 || fuel > offer.fuel {
+            return Err(JobsTooMuchFuel { fuel, most: offer.fuel }.into());
+        }
+        cost(&offer, fuel)
+    }
+
+    /// What the contract of consent refuses a use of the grant with; `JobsNotOffered`; `JobsTooMuchFuel`; `JobsTooDear`, as where the
+    /// price has risen since it was asked; what the token refuses, and `Transfer amount is too low`.
+    pub(super) fn start(self, cx: &mut Context<'_>, call: &startCall) -> Result<B256> {
+        locked(cx, |cx| {
+            let startCall { grant, algorithm, client, fuel, most } = call;
+            let (buyer, number) = (cx.caller(), cx.block_number());
+            let asset = cx.view_typed(CONSENT, &grantOfCall { grant: *grant })?.asset;
+            let held = self.cost(cx, asset, *fuel)?;
+            if held > *most {
+                return Err(JobsTooDear { cost: held, most: *most }.into());
+            }
+            let (user, grant, algorithm) = (buyer, *grant, *algorithm);
+            let used = cx.call_typed(CONSENT, U256::ZERO, &useGrantForCall { user, grant, algorithm })?;
+            // A use is one of its grant, and so names one job.
+            let id = cx.keccak256(&("job", used).abi_encode_params())?;
+            let offer = self.offer_of(cx, asset)?;
+            let until = cx.timestamp().saturating_add(offer.time.into());
+            let job = self.state().jobs.at(&id);
+            job.buyer.write(cx, buyer)?;
+            job.started.write(cx, number)?;
+            job.state.write(cx, RUNNING)?;
+            job.client.write(cx, *client)?;
+            job.asset.write(cx, asset)?;
+            job.grant.write(cx, grant)?;
+            job.used.write(cx, used)?;
+            job.algorithm.write(cx, algorithm)?;
+            let number = self.state().offered.at(&asset).read(cx)?;
+            job.offer.write(cx, number)?;
+            job.fuel.write(cx, *fuel)?;
+            job.until.write(cx, until)?;
+            job.locked.write(cx, held)?;
+            self.state().of.at(&asset).push(cx, id)?;
+            let own = cx.this();
+            if !held.is_zero() {
+                pull(cx, offer.token, buyer, own, held)?;
+            }
+            cx.emit(&JobStarted { job: id, asset, buyer, grant, algorithm, fuel: *fuel, locked: held, until })?;
+            Ok(id)
+        })
+    }
+
+    /// The state of a job: `JobUnknown`.
+    fn known(self, cx: &mut Context<'_>, job: B256) -> Result<u8> {
+        match self.state().jobs.at(&job).state.read(cx)? {
+            0 => Err(JobUnknown { job }.into()),
+            state => Ok(state),
+        }
+    }
+
+    fn running(self, cx: &mut Context<'_>, job: B256) -> Result<()> {
+        match self.known(cx, job)? {
+            RUNNING => Ok(()),
+            state => Err(JobIsOver { job, state }.into()),
+        }
+    }
+
+    /// `JobUnknown`; `JobIsOver`; `JobNotBuyer`.
+    pub(super) fn stop(self, cx: &mut Context<'_>, id: B256) -> Result<()> {
+        self.running(cx, id)?;
+        let (job, caller) = (self.state().jobs.at(&id), cx.caller());
+        if job.buyer.read(cx)? != caller {
+            return Err(JobNotBuyer { job: id, caller }.into());
+        }
+        job.stopped.write(cx, true)?;
+        cx.emit(&JobStopped { job: id })
+    }
+
+    /// `JobUnknown`; `JobIsOver`; `JobOtherData`; `JobsTooMuchFuel`; `JobsInvalidOffer` for an end that there is not;
+    /// `JobInvalidSignature`; what the token refuses.
+    pub(super) fn finish(self, cx: &mut Context<'_>, call: &finishCall) -> Result<()> {
+        locked(cx, |cx| {
+            let finishCall { job: id, receipt, signature } = call;
+            self.running(cx, *id)?;
+            let job = self.state().jobs.at(id);
+            let (offer, most) = (self.offer_under(cx, &job)?, job.fuel.read(cx)?);
+            if receipt.data != offer.data {
+                return Err(JobOtherData { job: *id, data: receipt.data }.into());
+            }
+            if receipt.fuel > most {
+                return Err(JobsTooMuchFuel { fuel: receipt.fuel, most }.into());
+            }
+            if receipt.ended > MOST_ENDED {
+                return Err(JobsInvalidOffer { what: "there is no such end of a job".into() }.into());
+            }
+            cx.charge(nodes::SIGNATURE_GAS)?;
+            if !nodes::signed(offer.node, receipt_digest(cx.chain_id(), *id, receipt), signature) {
+                return Err(JobInvalidSignature { job: *id, node: offer.node }.into());
+            }
+            let held = job.locked.read(cx)?;
+            let paid = if receipt.ended == MOST_ENDED { U256::ZERO } else { cost(&offer, receipt.fuel)? };
+            let refunded = held.checked_sub(paid).ok_or_else(Error::overflow)?;
+            let number = cx.block_number();
+            job.state.write(cx, FINISHED)?;
+            job.locked.write(cx, U256::ZERO)?;
+            let entry = &job.receipt;
+            entry.params.write(cx, receipt.params)?;
+            entry.runtime.write(cx, receipt.runtime)?;
+            entry.output.write(cx, receipt.output)?;
+            entry.rounds.write(cx, receipt.rounds)?;
+            entry.ended.write(cx, receipt.ended)?;
+            entry.fuel.write(cx, receipt.fuel)?;
+            entry.number.write(cx, number)?;
+            let (asset, buyer) = (job.asset.read(cx)?, job.buyer.read(cx)?);
+            for (to, amount) in [(offer.payTo, paid), (buyer, refunded)] {
+                if !amount.is_zero() {
+                    pay(cx, offer.token, to, amount)?;
+                }
+            }
+            cx.emit(&JobFinished { job: *id, asset, buyer, receipt: receipt.clone(), paid, refunded })
+        })
+    }
+
+    /// `JobUnknown`; `JobIsOver`; `JobNotOver`; what the token refuses.
+    pub(super) fn expire(self, cx: &mut Context<'_>, id: B256) -> Result<()> {
+        locked(cx, |cx| {
+            self.running(cx, id)?;
+            let job = self.state().jobs.at(&id);
+            let until = job.until.read(cx)?;
+            if cx.timestamp() <= until {
+                return Err(JobNotOver { job: id, until }.into());
+            }
+            let (refunded, buyer, token) =
+                (job.locked.read(cx)?, job.buyer.read(cx)?, self.offer_under(cx, &job)?.token);
+            job.state.write(cx, EXPIRED)?;
+            job.locked.write(cx, U256::ZERO)?;
+            if !refunded.is_zero() {
+                pay(cx, token, buyer, refunded)?;
+            }
+            cx.emit(&JobExpired { job: id, refunded })
+        })
+    }
+
+    /// `JobUnknown`.
+    pub(super) fn job_of(self, cx: &mut Context<'_>, id: B256) -> Result<Job> {
+        let (state, job) = (self.known(cx, id)?, self.state().jobs.at(&id));
+        Ok(Job {
+            buyer: job.buyer.read(cx)?,
+            client: job.client.read(cx)?,
+            asset: job.asset.read(cx)?,
+            grant: job.grant.read(cx)?,
+            used: job.used.read(cx)?,
+            algorithm: job.algorithm.read(cx)?,
+            offer: self.offer_under(cx, &job)?,
+            fuel: job.fuel.read(cx)?,
+            locked: job.locked.read(cx)?,
+            started: job.started.read(cx)?,
+            until: job.until.read(cx)?,
+            state,
+            stopped: job.stopped.read(cx)?,
+        })
+    }
+
+    /// `JobUnknown`; zeros for a job that has none.
+    pub(super) fn receipt_of(self, cx: &mut Context<'_>, id: B256) -> Result<(Receipt, u64)> {
+        self.known(cx, id)?;
+        let job = self.state().jobs.at(&id);
+        let entry = &job.receipt;
+        let number = entry.number.read(cx)?;
+        let data = if number == 0 { B256::ZERO } else { self.offer_under(cx, &job)?.data };
+        let receipt = Receipt {
+            data,
+            params: entry.params.read(cx)?,
+            runtime: entry.runtime.read(cx)?,
+            output: entry.output.read(cx)?,
+            rounds: entry.rounds.read(cx)?,
+            fuel: entry.fuel.read(cx)?,
+            ended: entry.ended.read(cx)?,
+        };
+        Ok((receipt, number))
+    }
+
+    pub(super) fn jobs_of(self, cx: &mut Context<'_>, asset: B256, from: U256, most: U256) -> Result<Vec<B256>> {
+        let jobs = self.state().of.at(&asset);
+        let count = jobs.len(cx)?;
+        let from = from.saturating_to::<usize>().min(count);
+        let to = from.saturating_add(most.saturating_to()).min(count);
+        (from..to).map(|at| jobs.get_unchecked(at).read(cx)).collect()
+    }
+}
+
+/// What a node signs, by ed25519, who has done a job.
+pub fn receipt_digest(chain_id: u64, job: B256, receipt: &Receipt) -> B256 {
+    let domain = ("Stoa job receipt", U256::from(chain_id), super::abi::JOBS, job).abi_encode_params();
+    keccak256([domain, receipt.abi_encode()].concat())
+}

@@ -1,0 +1,35 @@
+//! From call data to the functions of jobs.
+
+use super::{
+    Jobs,
+    abi::IJobs::{self, IJobsCalls as Calls},
+    contract::receipt_digest,
+};
+use alloy_primitives::Bytes;
+use stoa_contract::{Context, Error, NativeContract, Result, abi};
+
+impl NativeContract for Jobs {
+    fn call(&self, cx: &mut Context<'_>) -> Result<Bytes> {
+        match abi::decode(cx)?.ok_or(Error::UnknownFunction)? {
+            Calls::offer(call) => abi::done(self.offer(cx, call.asset, &call.offer)),
+            Calls::offerOf(call) => abi::reply(&call, self.offer_of(cx, call.asset)),
+            Calls::cost(call) => abi::reply(&call, self.cost(cx, call.asset, call.fuel)),
+            Calls::start(call) => abi::reply(&call, self.start(cx, &call)),
+            Calls::stop(call) => abi::done(self.stop(cx, call.job)),
+            Calls::finish(call) => abi::done(self.finish(cx, &call)),
+            Calls::expire(call) => abi::done(self.expire(cx, call.job)),
+            Calls::jobOf(call) => abi::reply(&call, self.job_of(cx, call.job)),
+            Calls::receiptOf(call) => {
+                let (receipt, number) = self.receipt_of(cx, call.job)?;
+                abi::reply(&call, Ok(IJobs::receiptOfReturn { receipt, number }))
+            }
+            Calls::receiptDigest(call) => abi::reply(&call, Ok(receipt_digest(cx.chain_id(), call.job, &call.receipt))),
+            Calls::jobsOf(call) => abi::reply(&call, self.jobs_of(cx, call.asset, call.from, call.most)),
+        }
+    }
+
+    /// There is one account of jobs: on another account's storage it would be anybody's.
+    fn may_be_delegated(&self) -> bool {
+        false
+    }
+}
