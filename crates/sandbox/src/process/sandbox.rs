@@ -77,11 +77,17 @@ impl Sandbox {
             let until = Instant::now() + SETTING_UP;
             let number = first_process(&info, until)?;
             let first = pidfd_open(number, PidfdFlags::empty())?;
-            let [out, scratch, proc] = folders(number, &first, until)?;
-            set_limits(number, limits)?;
-            group.take(number)?;
-            go.write_all(b"!")?;
-            Ok((first, out, scratch, proc))
+            let mut hold = || {
+                let folders = folders(number, &first, until)?;
+                set_limits(number, limits)?;
+                group.take(number)?;
+                go.write_all(b"!").map(|()| folders)
+            };
+            // It would go on without limits once nobody can tell it to any more.
+            let held = hold().inspect_err(|_| {
+                let _ = pidfd_send_signal(&first, Signal::KILL);
+            });
+            held.map(|[out, scratch, proc]| (first, out, scratch, proc))
         };
         let taken: io::Result<_> = take();
         match (taken, child.0.take()) {
