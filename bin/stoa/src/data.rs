@@ -146,7 +146,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
                 grant(&dir, &data, asset, Allowed { who: to, purpose, until, limit: times }, json).await
             }
             Command::Get { grant, to } => get(&store, &online, &data, grant, &to, json).await,
-            Command::Revoke { grant } => revoke(&data, grant, json).await,
+            Command::Revoke { grant } => revoke(&account, grant, json).await,
             Command::Extend { asset, days } => extend(&dir, &online, asset, days, json).await,
             Command::Move { asset, without } => move_shares(&data, asset, &without, json).await,
             Command::Erase { asset } => erase(&dir, &online, &data, &account, asset, json).await,
@@ -252,8 +252,8 @@ async fn get(store: &Store, online: &Online, data: &Data, grant: B256, to: &Path
     Ok(())
 }
 
-async fn revoke(data: &Data, grant: B256, json: bool) -> Result<()> {
-    data.revoke(grant).await?;
+async fn revoke(account: &Wallet, grant: B256, json: bool) -> Result<()> {
+    stoa_data::client::revoke(account, grant).await?;
     match json {
         true => println!("{}", json!({ "revoked": grant })),
         false => println!("Revoked. Keepers release nothing more for it; what was read before cannot be taken back."),

@@ -51,6 +51,9 @@ pub(crate) struct Options {
     /// Gibibytes of disk for what others want to have kept, in DIR/store; 0 keeps nothing. Register with `stoa node join`.
     #[arg(long, value_name = "GIB", default_value_t = 0, requires = "listen")]
     store_gib: u64,
+    /// Folder of the data sets that others may have programs run on (see `stoa data offer`), under their owners' rules.
+    #[arg(long, value_name = "DIR", requires = "listen")]
+    data: Option<PathBuf>,
     /// Seconds that another node may be silent before its pieces are made anew.
     #[arg(long, value_name = "SECONDS", default_value_t = 12 * 3600)]
     repair_after: u64,
@@ -66,6 +69,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     };
     let mut config = follower::Config {
         store: store::Config::of(options.store_gib, &options.dir),
+        data: options.data,
         folder: options.dir.clone(),
         http: options.http,
         network_key: options.network_key,

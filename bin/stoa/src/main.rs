@@ -3,6 +3,7 @@
 mod consent;
 mod data;
 mod follow;
+mod job;
 mod network;
 mod node;
 mod output;
@@ -64,6 +65,8 @@ enum Command {
     Wallet(wallet::Command),
     /// Share data with those whom you allow, for as long as you do.
     Data(data::Options),
+    /// Have programs run on data where they are, or let others run theirs on yours.
+    Job(job::Options),
     /// Show who was allowed to use an asset, for what, and what they did with it.
     #[command(subcommand)]
     Consent(consent::Command),
@@ -91,6 +94,7 @@ fn main() -> ExitCode {
         Command::Store(options) => store::run(options, json),
         Command::Wallet(command) => wallet::run(command, json),
         Command::Data(options) => data::run(options, json),
+        Command::Job(options) => job::run(options, json),
         Command::Consent(command) => consent::run(command, json),
         Command::Tour(options) => tour::run(options, json),
     };

@@ -145,7 +145,7 @@ pub(crate) enum Command {
     },
 }
 
-fn coins(text: &str) -> Result<U256, String> {
+pub(crate) fn coins(text: &str) -> Result<U256, String> {
     parse_ether(text).map_err(|_| format!("want an amount of coins such as 0.5, got {text}"))
 }
 

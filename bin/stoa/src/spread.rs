@@ -20,6 +20,8 @@ use stoa_store::{
     Spreading, Store, Terms, code_for, days_from_now, transit,
 };
 
+const NOBODY: &str = "no node of this network keeps anything for others (`stoa node join` registers one)";
+
 /// For how many days what was fetched waits for the rest.
 const WAIT: u64 = 7;
 
@@ -42,10 +44,6 @@ impl Online {
     pub(crate) async fn at(store: &Store, registry: Registry, wallet: Option<&Wallet>) -> Result<Self> {
         let nodes = registry.members().await.map_err(eyre::Report::msg);
         let nodes = nodes.wrap_err("the registry of nodes cannot be read")?;
-        ensure!(
-            !nodes.is_empty(),
-            "no node of this network keeps anything for others (`stoa node join` registers one)"
-        );
         let key = match wallet {
             Some(wallet) => identity(wallet.signer()),
             None => {
@@ -68,6 +66,8 @@ impl Online {
     /// Brings an object here, and all that is in it if it is a folder, which `open` reads; what was brought, to be released
     /// when it was read.
     pub(crate) async fn bring(&self, id: ObjectId, open: &dyn Fn(ObjectId) -> Result<Folder>) -> Result<Vec<ObjectId>> {
+        let nodes = self.registry.members().await.map_err(eyre::Report::msg)?;
+        ensure!(!nodes.is_empty(), NOBODY);
         let (mut brought, mut next) = (Vec::new(), vec![id]);
         while let Some(id) = next.pop() {
             let fetched = self.network.fetch(id, Self::asked()).await;
@@ -100,7 +100,7 @@ impl Online {
         let nodes = self.registry.members().await.map_err(eyre::Report::msg)?.len();
         let code = match terms.code {
             Some(code) => code,
-            None => code_for(nodes).wrap_err("no node keeps anything for others")?,
+            None => code_for(nodes).wrap_err(NOBODY)?,
         };
         let (store, until) = (self.network.store(), days_from_now(terms.days));
         // What was broken off waits to go on, and not for ever.

@@ -311,6 +311,7 @@ fn join(network: &up::Network, folder: PathBuf, wallets: &[Wallet], voice: Voice
         history: 10_000,
         cache: 64 << 20,
         start: Start::State { from: 1 },
+        data: None,
         store: None,
     })?;
     report.milliseconds_to_join = start.elapsed().as_millis() as u64;

@@ -482,15 +482,6 @@ impl Data {
         Ok((ObjectId(is.object.0), Sealed::new(key, KeySource::Asset(AssetId(asset)))))
     }
 
-    /// Ends a grant.
-    ///
-    /// # Errors
-    ///
-    /// If the ledger refuses.
-    pub async fn revoke(&self, grant: B256) -> Result<()> {
-        Ok(self.wallet.call(CONSENT, &revokeCall { grant }).await.map(drop)?)
-    }
-
     /// Ends an asset and all its grants.
     ///
     /// # Errors
@@ -526,6 +517,15 @@ impl Data {
         };
         Ok(join_all(nodes.iter().map(ask)).await)
     }
+}
+
+/// Ends a grant.
+///
+/// # Errors
+///
+/// If the ledger refuses.
+pub async fn revoke(wallet: &Wallet, grant: B256) -> Result<()> {
+    Ok(wallet.call(CONSENT, &revokeCall { grant }).await.map(drop)?)
 }
 
 /// What those say who answer first, as many as are needed: who does not answer is not waited for.

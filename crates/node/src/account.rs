@@ -1,12 +1,16 @@
-//! A node's own account on the ledger, from which it pays for what it sends of its own accord: moves of shares.
+//! A node's own account on the ledger, from which it pays for what it sends of its own accord: moves of shares, receipts of jobs.
 //!
 //! Its key follows from the node's key, so that there is no second secret to keep. Whoever runs the node puts some coin there.
 
-use alloy_primitives::keccak256;
+use crate::common;
+use alloy_primitives::{Address, keccak256};
 use alloy_signer_local::PrivateKeySigner;
+use alloy_sol_types::SolCall;
 use commonware_codec::EncodeFixed as _;
 use commonware_cryptography::ed25519::PrivateKey;
 use eyre::{Result, WrapErr as _};
+use std::net::SocketAddr;
+use stoa_client::{Client, Wallet};
 use zeroize::Zeroizing;
 
 const DOMAIN: &[u8] = b"stoa/node/account/v1";
@@ -20,4 +24,26 @@ pub fn of(key: &PrivateKey) -> Result<PrivateKeySigner> {
     let seed: Zeroizing<[u8; 32]> = Zeroizing::new(key.encode_fixed());
     let secret = Zeroizing::new([DOMAIN, &seed[..]].concat());
     PrivateKeySigner::from_bytes(&keccak256(&*secret)).wrap_err("no account follows from this node's key: make another")
+}
+
+/// Sends what a node has to say of its own accord to its own JSON-RPC. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Payer {
+    client: Client,
+    account: PrivateKeySigner,
+}
+
+impl Payer {
+    /// From this account, to what listens there.
+    pub(crate) fn new(account: PrivateKeySigner, http: SocketAddr) -> Self {
+        Self { client: Client::new(format!("http://{}", common::reachable(http))), account }
+    }
+
+    /// Calls a function of a contract; an error is in words.
+    pub(crate) async fn call(self, to: Address, call: impl SolCall + Send + Sync) -> Result<(), String> {
+        let address = self.account.address();
+        let wallet = Wallet::new(self.client, self.account).await.map_err(|error| error.to_string())?;
+        let sent = wallet.call(to, &call).await;
+        sent.map(drop).map_err(|error| format!("{error} (the node's account, {address}, pays for it)"))
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     common::{self, Serving},
+    compute,
     network_methods::About,
     quic::{self, Quic},
     store,
@@ -48,6 +49,8 @@ pub struct Config {
     pub start: Start,
     /// The store for others, if it has one; they have to be able to reach it.
     pub store: Option<store::Config>,
+    /// The folder of data that it computes on for others, if it does.
+    pub data: Option<PathBuf>,
 }
 
 impl Config {
@@ -67,6 +70,7 @@ pub struct Running {
     endpoint: Endpoint,
     router: Option<Router>,
     _store: Option<store::Running>,
+    _compute: Option<compute::Running>,
     failed: oneshot::Receiver<FollowError>,
 }
 
@@ -126,15 +130,21 @@ pub async fn start(runtime: Context, config: Config) -> Result<Running> {
     let follower = Box::pin(opening).await?;
 
     let clock = runtime.child("clock");
-    let (mut router, mut store) = (None, None);
+    let (mut router, mut store, mut compute) = (None, None, None);
     if config.listen.is_some() {
         let server = Server::new(runtime.child("serve"), ledger.clone(), waiting.clone());
         let answering = quic::serve(&endpoint, server);
         let (answering, kept) = store::add(config.store, &endpoint, &identity, &ledger, answering)?;
-        (router, store) = (Some(answering.spawn()), kept);
+        let (answering, computes) = compute::add(config.data, &config.folder, &identity, &ledger, answering)?;
+        (router, store, compute) = (Some(answering.spawn()), kept, computes);
     }
     let about = About {
-        roles: if store.is_some() { &["follower", "store"] } else { &["follower"] },
+        roles: match (&store, &compute) {
+            (None, None) => &["follower"],
+            (Some(_), None) => &["follower", "store"],
+            (None, Some(_)) => &["follower", "compute"],
+            (Some(_), Some(_)) => &["follower", "store", "compute"],
+        },
         me: None,
         votes: Votes::default(),
         peers: std::sync::Arc::new(move || peers.status(clock.current())),
@@ -143,12 +153,13 @@ pub async fn start(runtime: Context, config: Config) -> Result<Running> {
     let serving = Serving { folder: &config.folder, http: config.http, accounts: Vec::new() };
     let (pool, rpc) = common::serve(&runtime, &ledger, &waiting, about, serving).await?;
     let store = store.map(|store| store.start(rpc.local_addr()));
+    let compute = compute.map(|compute| compute.start(rpc.local_addr()));
     let (tell, failed) = oneshot::channel();
     runtime.child("run").spawn(async move |_| {
         let Err(error) = Box::pin(follower.run()).await;
         let _ = tell.send(error);
     });
-    Ok(Running { ledger, pool, rpc, endpoint, router, _store: store, failed })
+    Ok(Running { ledger, pool, rpc, endpoint, router, _store: store, _compute: compute, failed })
 }
 
 /// A follower on a thread of its own.

@@ -1,7 +1,10 @@
 //! What a node keeps for others: pieces of objects, which it watches over and makes anew when they are gone, and shares of
 //! keys, which it releases while the ledger says that it may.
 
-use crate::{account, common, view::Own};
+use crate::{
+    account::{self, Payer},
+    view::Own,
+};
 use alloy_signer_local::PrivateKeySigner;
 use commonware_cryptography::{Signer as _, ed25519::PrivateKey};
 use eyre::{Result, WrapErr as _};
@@ -13,7 +16,6 @@ use std::{
     time::Duration,
 };
 use stoa_base::NodeId;
-use stoa_client::{Client, Wallet};
 use stoa_data::{
     abi::{CONSENT, IConsent::moveKeepersCall},
     keeper::{KEEPER, Keeper, Look},
@@ -111,17 +113,8 @@ impl Opened {
     /// Begins to look at what it has promised. `http` is the node's own JSON-RPC, to which it sends its transactions.
     pub(crate) fn start(self, http: SocketAddr) -> Running {
         let Self { watch, keeper, endpoint, account, every } = self;
-        let client = Client::new(format!("http://{}", common::reachable(http)));
-        let send = move |call: moveKeepersCall| {
-            let (client, account) = (client.clone(), account.clone());
-            async move {
-                let address = account.address();
-                let wallet = Wallet::new(client, account).await.map_err(|error| error.to_string())?;
-                let sent = wallet.call(CONSENT, &call).await;
-                sent.map(drop).map_err(|error| format!("{error} (the node's account, {address}, pays for it)"))
-            }
-            .boxed()
-        };
+        let payer = Payer::new(account, http);
+        let send = move |call: moveKeepersCall| payer.clone().call(CONSENT, call).boxed();
         let look = Look::new(keeper, &endpoint, Box::new(send), every);
         let watching = tokio::spawn(async move {
             loop {

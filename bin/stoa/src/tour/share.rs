@@ -10,7 +10,7 @@ use eyre::{ContextCompat as _, Result, ensure};
 use std::{fs, path::Path, time::Instant};
 use stoa_client::Wallet;
 use stoa_data::{
-    client::{Allowed, Data},
+    client::{Allowed, Data, revoke},
     record::Record,
     registry::Registry,
 };
@@ -98,7 +98,7 @@ pub(super) async fn share(
     voice.say("there that he may, and each released its share to him alone, under its signature.".into());
     validators.restart(lost)?;
 
-    owner.data.revoke(grant).await?;
+    revoke(alice, grant).await?;
     let refusal = reader.read(grant, &folder.join("again")).await.err().wrap_err("Bob read what he may not")?;
     ensure!(!folder.join("again").exists(), "Bob read what he may not");
     report.refused = refusal.to_string();

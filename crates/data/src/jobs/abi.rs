@@ -35,7 +35,7 @@ sol! {
         struct Offer {
             /// The ed25519 key of the node that computes; zero if nothing is offered.
             bytes32 node;
-            /// SHA-256 of what says which data it computes on: names and BLAKE3 hashes of the files.
+            /// SHA-256 of the list of the files that it computes on: names and BLAKE3 hashes.
             bytes32 data;
             /// SHA-256 of the rules of what may leave.
             bytes32 rules;
@@ -89,7 +89,7 @@ sol! {
             bytes32 data;
             /// SHA-256 chain over the BLAKE3 hashes of the parameters of its rounds.
             bytes32 params;
-            /// What ran it: SHA-256 of the runtime's name.
+            /// What ran it: the hash of the runtime's name, version and settings.
             bytes32 runtime;
             /// SHA-256 chain over the hashes of what left in its rounds.
             bytes32 output;

@@ -1,11 +1,27 @@
 //! Computing on data where they are: a program goes to the data, and what may leave comes back.
 //!
-//! [`abi`] and [`Jobs`] are the rules on the ledger.
+//! [`abi`] and [`Jobs`] are the rules on the ledger. [`role`] is what the owner's node does, with [`data`] that lie there, and
+//! [`rules`] of what may leave. Buyers ask it as [`wire`] says, by [`client`].
 
 pub mod abi;
+pub mod client;
 mod contract;
+pub mod data;
 mod dispatch;
+pub mod role;
+#[cfg(test)]
+mod role_tests;
+pub mod rules;
 #[cfg(test)]
 mod tests;
+pub mod wire;
 
 pub use contract::{Jobs, MILLION, receipt_digest};
+
+/// The coin that jobs are usually paid in: an ERC-20 token.
+pub use stoa_contract::coin::ADDRESS as COIN;
+
+/// What names a program: the BLAKE3 hash of its module.
+pub fn algorithm(module: &[u8]) -> alloy_primitives::B256 {
+    (*blake3::hash(module).as_bytes()).into()
+}

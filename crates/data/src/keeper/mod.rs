@@ -15,7 +15,7 @@ mod moving;
 pub mod plan;
 mod shelf;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod wire;
 
 pub use look::{Circle, Look, Moving, MovingError};

@@ -27,7 +27,7 @@ const OWNER: Address = Address::repeat_byte(0xa1);
 type Work = Box<dyn FnOnce(&mut Bench) + Send>;
 
 /// The ledger of a test, on a thread of its own, and whether keepers see it as it is or as it was.
-struct Ledger {
+pub(crate) struct Ledger {
     work: mpsc::Sender<Work>,
     /// What a keeper that hides from the present says that it sees.
     frozen: Mutex<Option<(Bytes, At)>>,
@@ -39,7 +39,7 @@ fn now(bench: &Bench) -> At {
 }
 
 impl Ledger {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (work, next) = mpsc::channel::<Work>();
         std::thread::spawn(move || {
             let mut bench = Bench::new(crate::natives(Natives::stoa()));
@@ -48,20 +48,25 @@ impl Ledger {
         Self { work, frozen: Mutex::default() }
     }
 
-    fn with<T: Send + 'static>(&self, work: impl FnOnce(&mut Bench) -> T + Send + 'static) -> T {
+    pub(crate) fn with<T: Send + 'static>(&self, work: impl FnOnce(&mut Bench) -> T + Send + 'static) -> T {
         let (done, result) = mpsc::channel();
         self.work.send(Box::new(move |bench| drop(done.send(work(bench))))).unwrap();
         result.recv().unwrap()
     }
 
-    fn send<C: SolCall + Send + 'static>(&self, from: Address, call: C) -> C::Return
+    pub(crate) fn send<C: SolCall + Send + 'static>(&self, from: Address, call: C) -> C::Return
     where
         C::Return: Send + 'static,
     {
         self.attempt(from, CONSENT, call).expect("the ledger takes it")
     }
 
-    fn attempt<C: SolCall + Send + 'static>(&self, from: Address, to: Address, call: C) -> Result<C::Return, Failure>
+    pub(crate) fn attempt<C: SolCall + Send + 'static>(
+        &self,
+        from: Address,
+        to: Address,
+        call: C,
+    ) -> Result<C::Return, Failure>
     where
         C::Return: Send + 'static,
     {

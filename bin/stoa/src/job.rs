@@ -1,0 +1,469 @@
+//! `stoa job`: programs that run on data where they are.
+
+use crate::{
+    network::{now, wait},
+    node::coins,
+    store::progress,
+    wallet::WalletOptions,
+};
+use alloy_primitives::{Address, B256, U256, utils::format_ether};
+use clap::{Args, Subcommand};
+use commonware_cryptography::Signer as _;
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
+use futures::future::try_join_all;
+use serde_json::{Map, Value, json};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use stoa_base::NodeId;
+use stoa_data::{
+    jobs::{
+        self, COIN, MILLION,
+        abi::IJobs::Offer,
+        client::{Begun, Buyer, Ended, Leave, Left, Owner, Who},
+        data::DataSet,
+        rules::Rules,
+    },
+    reading::identity,
+    registry::Registry,
+};
+use stoa_net::{Endpoint, PeerAddress};
+use stoa_sandbox::{Control, Input, Job, Runtime as _, Source, Wasm};
+
+/// The file by which what combines results says that there is another round, with these parameters.
+const NEXT: &str = "next.json";
+
+/// How a job ended, as its receipt says.
+const ENDS: [&str; 6] = ["succeeded", "failed", "limited", "stopped", "withheld", "broken"];
+
+/// Options of `stoa job`.
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    wallet: WalletOptions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Let others compute on data that never leave your node: put a copy where the node finds it, and offer it on the ledger.
+    /// Prints the asset's id. Nobody may run anything until you say who (`stoa job allow`).
+    #[command(
+        after_help = "Example: stoa job offer patients.csv --data node-data --node 0x3b6a… --rules rules.json --price 0.001 --wallet me.key"
+    )]
+    Offer(OfferOptions),
+    /// Let somebody have programs run on an asset. Prints the grant's id; `stoa data revoke` ends it.
+    #[command(
+        after_help = "Examples: stoa job allow 0x5f8e… --to 0x7099… --purpose ScientificResearch --wallet me.key\n          stoa job allow 0x5f8e… --to-buyers-of 0x90f7… --algorithm 0x1c2d… --wallet me.key"
+    )]
+    Allow(AllowOptions),
+    /// Have a WebAssembly program run on the data of one or several owners, each beside its data, and get what may leave. With
+    /// --combine what leaves is combined on this machine, and may lead to another round.
+    #[command(
+        after_help = "Examples: stoa job run --algorithm mean.wasm --on 0x5f8e… --to result --wallet me.key\n          stoa job run --algorithm train.wasm --combine train.wasm --on 0x5f8e…,0x91ab… --param epochs=5 --to model --wallet me.key"
+    )]
+    Run(RunOptions),
+    /// Show a job: what it computes on, under which leave, how it stands, its receipt.
+    #[command(after_help = "Example: stoa job show 0x77d1…")]
+    Show {
+        /// The job.
+        job: B256,
+    },
+    /// Print the rules that `offer` uses if none are named, to begin your own with.
+    #[command(after_help = "Example: stoa job rules > rules.json")]
+    Rules,
+}
+
+/// Options of `stoa job offer`.
+#[derive(Args)]
+pub(crate) struct OfferOptions {
+    /// The file or folder; programs see it under /data.
+    path: PathBuf,
+    /// The node's folder of data (`stoa follow --data`).
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The node's public key, as `stoa node key` printed it.
+    #[arg(long, value_name = "KEY")]
+    node: B256,
+    /// What may leave; `stoa job rules` prints what is meant if not given.
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    /// Coins for each job.
+    #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins)]
+    base: U256,
+    /// Coins for each million steps that are begun.
+    #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins)]
+    price: U256,
+    /// Millions of steps of one job at most.
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    steps: u64,
+    /// Seconds within which a job ends, or the buyer is paid back.
+    #[arg(long, value_name = "SECONDS", default_value_t = 24 * 3600, value_parser = clap::value_parser!(u32).range(60..=604_800))]
+    time: u32,
+}
+
+/// Options of `stoa job allow`.
+#[derive(Args)]
+pub(crate) struct AllowOptions {
+    /// The asset.
+    asset: B256,
+    /// Who.
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "to_buyers_of")]
+    to: Option<Address>,
+    /// Whoever has an order of this datatoken that stands.
+    #[arg(long, value_name = "DATATOKEN", conflicts_with = "to")]
+    to_buyers_of: Option<Address>,
+    /// Which service of the datatoken.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "to_buyers_of")]
+    service: u32,
+    /// The one program that may run: the BLAKE3 hash of its module; any if not given.
+    #[arg(long, value_name = "HASH")]
+    algorithm: Option<B256>,
+    /// For what: a term of the W3C Data Privacy Vocabulary (https://w3id.org/dpv).
+    #[arg(long, value_name = "TERM", default_value = "ServiceProvision")]
+    purpose: String,
+    /// For how many days; 0 for no end.
+    #[arg(long, value_name = "DAYS", default_value_t = 0)]
+    days: u64,
+    /// How often; 0 for any number of times.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    times: u32,
+}
+
+/// Options of `stoa job run`.
+#[derive(Args)]
+pub(crate) struct RunOptions {
+    /// The program: a WebAssembly module of WASI preview 1.
+    #[arg(long, value_name = "FILE")]
+    algorithm: PathBuf,
+    /// What to run it on: assets, separated by commas.
+    #[arg(long, value_name = "ASSET", value_delimiter = ',', required = true)]
+    on: Vec<B256>,
+    /// The program that combines what left, on this machine: sees each owner's files under /data/<number>, writes what results,
+    /// or next.json with the parameters of another round.
+    #[arg(long, value_name = "FILE")]
+    combine: Option<PathBuf>,
+    /// A parameter; JSON, or else text. May be given several times.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
+    params: Vec<(String, Value)>,
+    /// File with the parameters, a JSON object; those of --param come over it.
+    #[arg(long, value_name = "FILE")]
+    params_file: Option<PathBuf>,
+    /// Rounds at most.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    rounds: u32,
+    /// Millions of steps on each asset at most, all rounds together.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    steps: u64,
+    /// Coins that each job may cost at most.
+    #[arg(long, value_name = "STOA", default_value = "1", value_parser = coins)]
+    most: U256,
+    /// Folder for what comes of it; must not be there yet.
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+}
+
+fn param(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("want NAME=VALUE, got {text}"))?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+    Ok((name.to_owned(), value))
+}
+
+/// Runs `stoa job`.
+pub(crate) fn run(options: Options, json: bool) -> Result<()> {
+    let Options { wallet, command } = options;
+    match command {
+        Command::Offer(options) => wait(offer(options, &wallet, json))?,
+        Command::Allow(options) => wait(allow(options, &wallet, json))?,
+        Command::Run(options) => wait(run_on(options, &wallet, json))?,
+        Command::Show { job } => wait(show(job, &wallet, json))?,
+        Command::Rules => {
+            println!("{}", String::from_utf8_lossy(&Rules::default().to_json()));
+            Ok(())
+        }
+    }
+}
+
+async fn offer(options: OfferOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
+    let rules = match &options.rules {
+        Some(file) => {
+            let bytes = fs::read(file).wrap_err_with(|| format!("cannot read {}", file.display()))?;
+            Rules::read(&bytes).wrap_err_with(|| format!("{} does not say what may leave", file.display()))?
+        }
+        None => Rules::default(),
+    };
+    let wallet = wallet.open().await?;
+    let (owner, salt) = (Owner::new(wallet.clone()), B256::from(rand::random::<[u8; 32]>()));
+    let asset = owner.asset(salt);
+    let folder = options.data.join(asset.to_string());
+    let bar = progress("copying and hashing");
+    let data = DataSet::create(&folder, &options.path, &rules);
+    bar.finish_and_clear();
+    let data = data.wrap_err_with(|| format!("{} is not offered", options.path.display()))?;
+    let offered = async {
+        owner.register(salt, data.hash).await?;
+        let offer = Offer {
+            node: options.node,
+            data: data.hash,
+            rules: rules.hash(),
+            token: COIN,
+            payTo: wallet.address(),
+            base: options.base,
+            price: options.price,
+            fuel: options.steps.saturating_mul(MILLION),
+            time: options.time,
+        };
+        owner.offer(asset, offer).await
+    };
+    if let Err(error) = offered.await {
+        // Nothing is left behind that was not offered.
+        let _ = fs::remove_dir_all(&folder);
+        return Err(error.into());
+    }
+    match json {
+        true => println!("{}", json!({ "asset": asset, "data": data.hash, "rules": rules.hash() })),
+        false => println!("{asset}\noffered; nobody may run anything on it until you say who (`stoa job allow`)"),
+    }
+    Ok(())
+}
+
+async fn allow(options: AllowOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
+    let who = match (options.to, options.to_buyers_of) {
+        (Some(account), _) => Who::Account(account),
+        (None, Some(datatoken)) => Who::Order(datatoken, options.service),
+        (None, None) => bail!("who may? Say --to or --to-buyers-of"),
+    };
+    let leave = Leave {
+        who,
+        algorithm: options.algorithm.unwrap_or_default(),
+        purpose: format!("https://w3id.org/dpv#{}", options.purpose),
+        until: if options.days == 0 { 0 } else { now() + options.days * 24 * 3600 },
+        limit: options.times,
+    };
+    let grant = Owner::new(wallet.open().await?).grant(options.asset, leave).await?;
+    match json {
+        true => println!("{}", json!({ "grant": grant, "asset": options.asset })),
+        false => println!("{grant}"),
+    }
+    Ok(())
+}
+
+/// Somebody who has others compute, and the endpoint by which nodes know him.
+async fn buyer(wallet: &WalletOptions) -> Result<(Buyer, Endpoint)> {
+    let account = wallet.open().await?;
+    let registry = Registry::new(Arc::new(account.client().clone()));
+    let nodes = registry.nodes().await.wrap_err("the registry of nodes cannot be read")?;
+    let addresses = nodes.iter().filter_map(|node| PeerAddress::new(node.key.into(), &node.host).ok());
+    let addresses: Vec<_> = addresses.collect();
+    ensure!(!addresses.is_empty(), "no node is registered (`stoa node join` registers one)");
+    let key = identity(account.signer());
+    let endpoint = Endpoint::bind(&key, PeerAddress::toward(&addresses)).await?;
+    let client = NodeId::from(&key.public_key());
+    Ok((Buyer::new(account, registry, &endpoint, client), endpoint))
+}
+
+async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
+    if options.to.symlink_metadata().is_ok() {
+        bail!("{} is there already", options.to.display());
+    }
+    let read = |file: &Path| fs::read(file).wrap_err_with(|| format!("cannot read {}", file.display()));
+    let code = read(&options.algorithm)?;
+    let combine = options.combine.as_deref().map(read).transpose()?;
+    let mut params = match &options.params_file {
+        Some(file) => serde_json::from_slice::<Map<String, Value>>(&read(file)?)
+            .wrap_err_with(|| format!("{} is no JSON object", file.display()))?,
+        None => Map::new(),
+    };
+    params.extend(options.params.iter().cloned());
+    let (buyer, endpoint) = buyer(wallet).await?;
+    let done = rounds(&buyer, &options, &code, combine, Value::Object(params), json).await;
+    endpoint.close().await;
+    let (rounds, results, ended) = done?;
+    write(&options.to, &results)?;
+    let receipts: Vec<_> = ended.iter().map(|(begun, ended)| receipt(begun, ended)).collect();
+    if json {
+        println!("{}", json!({ "to": options.to, "rounds": rounds, "jobs": receipts }));
+        return Ok(());
+    }
+    println!("{}", options.to.display());
+    for (begun, ended) in &ended {
+        let (paid, back) = (format_ether(ended.paid), format_ether(ended.refunded));
+        println!("job {} on {}: {paid} paid, {back} back", begun.job, begun.asset);
+    }
+    Ok(())
+}
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// Runs rounds until there is no next, and ends all jobs, however that went. How many rounds there were, what came of them, and the
+/// ends of the jobs.
+async fn rounds(
+    buyer: &Buyer,
+    options: &RunOptions,
+    code: &[u8],
+    combine: Option<Vec<u8>>,
+    params: Value,
+    json: bool,
+) -> Result<(u32, Files, Vec<(Begun, Ended)>)> {
+    let (algorithm, fuel) = (jobs::algorithm(code), options.steps * MILLION);
+    let bar = progress("beginning jobs");
+    let mut begun = Vec::new();
+    let started = async {
+        // One after the other, for they are transactions of one account.
+        for asset in &options.on {
+            begun.push(buyer.begin(*asset, algorithm, fuel, options.most).await?);
+        }
+        try_join_all(begun.iter().map(|begun| buyer.send(begun, code))).await?;
+        Ok::<_, eyre::Report>(())
+    };
+    let mut outcome = started.await.map(|()| (0, Files::new()));
+    let mut params = params;
+    let mut number = 0;
+    while let Ok((rounds, results)) = &mut outcome {
+        bar.set_message(format!("round {}", number + 1));
+        let bytes = serde_json::to_vec(&params)?;
+        let each = begun.iter().map(|begun| buyer.round(begun, number, &bytes, |_| ()));
+        match try_join_all(each).await {
+            Ok(left) => {
+                *rounds = number + 1;
+                match next(combine.as_deref(), &left, &params, number, options) {
+                    Ok((Some(following), _)) if number + 1 < options.rounds => params = following,
+                    Ok((_, files)) => {
+                        *results = files;
+                        break;
+                    }
+                    Err(error) => outcome = Err(error),
+                }
+                if !json && outcome.is_ok() {
+                    left.iter().filter_map(|left| left.log.as_ref()).for_each(|log| bar.println(log));
+                }
+            }
+            Err(error) => outcome = Err(error.into()),
+        }
+        number += 1;
+    }
+    bar.set_message("bringing receipts to the ledger");
+    let mut ended = Vec::new();
+    for begun in begun {
+        match buyer.end(&begun).await {
+            Ok(end) => ended.push((begun, end)),
+            // What it had gone wrong with before is what there is to know.
+            Err(error) if outcome.is_ok() => outcome = Err(error.into()),
+            Err(error) => tracing::warn!(%error, "a job was not ended"),
+        }
+    }
+    bar.finish_and_clear();
+    let (rounds, results) = outcome?;
+    Ok((rounds, results, ended))
+}
+
+/// What follows a round: parameters of the next, or what resulted.
+fn next(
+    combine: Option<&[u8]>,
+    left: &[Left],
+    params: &Value,
+    round: u32,
+    options: &RunOptions,
+) -> Result<(Option<Value>, Files)> {
+    let Some(combine) = combine else {
+        let named = left.iter().zip(&options.on).flat_map(|(left, asset)| {
+            left.files.iter().map(move |(path, bytes)| (format!("{asset}/{path}"), bytes.clone()))
+        });
+        return Ok((None, named.collect()));
+    };
+    let folder = std::env::temp_dir().join(format!("stoa-combine-{}", B256::from(rand::random::<[u8; 32]>())));
+    let combined = combine_in(&folder, combine, left, params, round);
+    let _ = fs::remove_dir_all(&folder);
+    let mut files = combined?;
+    match files.remove(NEXT) {
+        Some(next) => {
+            let next = serde_json::from_slice(&next).wrap_err("what combines wrote a next.json that is not JSON")?;
+            Ok((Some(next), files))
+        }
+        None => Ok((None, files)),
+    }
+}
+
+fn combine_in(folder: &Path, combine: &[u8], left: &[Left], params: &Value, round: u32) -> Result<Files> {
+    let mut job = Job::new(combine);
+    for (number, left) in left.iter().enumerate() {
+        let name = number.to_string();
+        write(&folder.join(&name), &left.files)?;
+        job.inputs.push(Input { source: Source::Path(folder.join(&name)), name });
+    }
+    job.command = vec!["combine".into()];
+    job.params = serde_json::to_vec(&json!({ "step": "combine", "round": round, "params": params }))?;
+    let outcome = Wasm::new(None)?.run(&job, &Control::new())?;
+    ensure!(outcome.succeeded(), "what combines failed ({:?}): {}", outcome.ended, outcome.log.text());
+    Ok(outcome.output.files)
+}
+
+fn write(folder: &Path, files: &Files) -> Result<()> {
+    for (path, bytes) in files {
+        let path = folder.join(path);
+        let parent = path.parent().ok_or_else(|| eyre!("{} is no file", path.display()))?;
+        fs::create_dir_all(parent).wrap_err_with(|| format!("cannot write to {}", parent.display()))?;
+        fs::write(&path, bytes).wrap_err_with(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn receipt(begun: &Begun, ended: &Ended) -> Value {
+    let receipt = &ended.receipt;
+    json!({
+        "job": begun.job, "asset": begun.asset, "ended": ENDS.get(usize::from(receipt.ended)), "rounds": receipt.rounds,
+        "steps": receipt.fuel, "paid": ended.paid, "refunded": ended.refunded, "output": receipt.output,
+        "runtime": receipt.runtime, "data": receipt.data, "params": receipt.params,
+    })
+}
+
+async fn show(job: B256, wallet: &WalletOptions, json: bool) -> Result<()> {
+    use stoa_data::jobs::abi::{
+        IJobs::{jobOfCall, receiptOfCall},
+        JOBS,
+    };
+    let client = wallet.client();
+    let is = stoa_client::view(&client, JOBS, &jobOfCall { job }).await;
+    let (is, _) = is.wrap_err_with(|| format!("there is no job {job}"))?;
+    let kept = stoa_client::view(&client, JOBS, &receiptOfCall { job }).await?.0;
+    let state = ["none", "running", "finished", "expired"].get(usize::from(is.state)).wrap_err("a state")?;
+    let ended = (kept.number > 0).then(|| ENDS.get(usize::from(kept.receipt.ended))).flatten();
+    if json {
+        let receipt = ended.map(|ended| {
+            let receipt = &kept.receipt;
+            json!({
+                "ended": ended, "block": kept.number, "rounds": receipt.rounds, "steps": receipt.fuel, "data": receipt.data,
+                "params": receipt.params, "runtime": receipt.runtime, "output": receipt.output,
+            })
+        });
+        let said = json!({
+            "job": job, "state": state, "buyer": is.buyer, "asset": is.asset, "grant": is.grant, "use": is.used,
+            "algorithm": is.algorithm, "node": is.offer.node, "data": is.offer.data, "rules": is.offer.rules,
+            "steps": is.fuel, "held": is.locked, "started": is.started, "until": is.until, "receipt": receipt,
+        });
+        println!("{said}");
+        return Ok(());
+    }
+    println!("job        {job}, {state}");
+    println!("buyer      {}", is.buyer);
+    println!("asset      {}", is.asset);
+    println!("grant      {}, use {}", is.grant, is.used);
+    println!("algorithm  {}", is.algorithm);
+    println!("node       {}", is.offer.node);
+    println!("data       {}", is.offer.data);
+    println!("rules      {}", is.offer.rules);
+    if let Some(ended) = ended {
+        let receipt = &kept.receipt;
+        println!(
+            "receipt    in block {}: {ended} after {} rounds, {} steps",
+            kept.number, receipt.rounds, receipt.fuel
+        );
+        println!("output     {}", receipt.output);
+        println!("runtime    {}", receipt.runtime);
+    }
+    Ok(())
+}

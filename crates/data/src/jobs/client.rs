@@ -1,0 +1,348 @@
+//! What buyers do: begin a job under a grant, send the program, ask round after round, end it and bring the receipt.
+
+use super::{
+    abi::{
+        IJobs::{
+            IJobsErrors, JobFinished, JobStarted, Offer, Receipt, costCall, finishCall, jobOfCall, offerCall,
+            offerOfCall, startCall,
+        },
+        JOBS,
+    },
+    wire::{JOB, MOST_ANSWER, Request, Round, signed_from_bytes},
+};
+use crate::{
+    abi::{
+        ADDRESS, COMPUTE, CONSENT, CREDENTIAL,
+        IConsent::{Granted, Terms, checkCall, grantCall, grantsOfCall, registerCall},
+    },
+    client::DataError,
+    contract::asset_id,
+    registry::{self, Registry},
+};
+use alloy_primitives::{Address, B256, U256};
+use alloy_sol_types::{SolCall, SolEvent};
+use commonware_codec::{Copying, DecodeExt as _};
+use std::{collections::BTreeMap, time::Duration};
+use stoa_base::NodeId;
+use stoa_client::{SendError, ViewError, Wallet, view};
+use stoa_contract::interfaces::IERC20;
+use stoa_net::{Connections, Denied, Endpoint, PeerAddress, answered};
+
+/// How long a node may take to answer, beyond the time for which it waits for a round.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a node is asked again that may not have seen the newest block yet, and how long to wait in between.
+const TRIES: usize = 30;
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Grants that one question brings.
+const PAGE: u64 = 100;
+
+type Result<T> = std::result::Result<T, DataError>;
+
+/// Somebody with a wallet who has others compute for him. Nodes know him by the key of his endpoint.
+pub struct Buyer {
+    wallet: Wallet,
+    registry: Registry,
+    nodes: Connections,
+    client: NodeId,
+}
+
+/// A job that has begun.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// The job.
+    pub job: B256,
+    /// What it computes on.
+    pub asset: B256,
+    /// What is held for it, in units of the offer's token.
+    pub held: U256,
+    /// The token.
+    pub token: Address,
+    node: PeerAddress,
+}
+
+/// What left in a round.
+#[derive(Clone, Debug)]
+pub struct Left {
+    /// Files by their paths.
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// What the program printed, if the owner lets that leave.
+    pub log: Option<String>,
+}
+
+/// How a job ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// What the node signed.
+    pub receipt: Receipt,
+    /// What the owner got.
+    pub paid: U256,
+    /// What came back.
+    pub refunded: U256,
+}
+
+/// A refusal of the contract of jobs in words.
+fn words(reason: &IJobsErrors) -> String {
+    use IJobsErrors as E;
+    match reason {
+        E::JobsNotOwner(error) => format!("{} does not own asset {}", error.caller, error.asset),
+        E::JobsNotOffered(error) => format!("nobody computes on asset {}", error.asset),
+        E::JobsInvalidOffer(error) => format!("this cannot be offered: {}", error.what),
+        E::JobsTooMuchFuel(error) => format!("{} steps are asked for, and {} are offered", error.fuel, error.most),
+        E::JobsTooDear(error) => format!("it costs {}, which is more than {}", error.cost, error.most),
+        E::JobUnknown(error) => format!("there is no job {}", error.job),
+        E::JobIsOver(error) => format!("job {} is over", error.job),
+        E::JobNotBuyer(error) => format!("{} did not begin job {}", error.caller, error.job),
+        E::JobOtherData(error) => format!("the receipt of job {} is about other data", error.job),
+        E::JobInvalidSignature(error) => format!("the receipt of job {} is not signed by its node", error.job),
+        E::JobNotOver(error) => {
+            format!("the node of job {} has time until second {} since 1970", error.job, error.until)
+        }
+    }
+}
+
+fn said(error: SendError) -> DataError {
+    match &error {
+        SendError::Refused(refused) => match refused.reason::<IJobsErrors>() {
+            Some(reason) => DataError::Ledger(words(&reason)),
+            None => error.into(),
+        },
+        _ => error.into(),
+    }
+}
+
+fn event<E: SolEvent>(receipt: &alloy_rpc_types_eth::TransactionReceipt) -> Result<E> {
+    let logs = receipt.inner.logs().iter();
+    logs.filter_map(|log| E::decode_log(&log.inner).ok()).map(|log| log.data).next().ok_or(DataError::Receipt)
+}
+
+impl Buyer {
+    /// The wallet's owner, known to nodes by this endpoint's key.
+    pub fn new(wallet: Wallet, registry: Registry, endpoint: &Endpoint, client: NodeId) -> Self {
+        Self { wallet, registry, nodes: Connections::new(endpoint, JOB), client }
+    }
+
+    async fn view<C: SolCall>(&self, to: Address, call: &C) -> std::result::Result<C::Return, ViewError> {
+        Ok(view(self.wallet.client(), to, call).await?.0)
+    }
+
+    /// What is offered of an asset.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be asked, or nothing is.
+    pub async fn offer_of(&self, asset: B256) -> Result<Offer> {
+        let offer = self.view(JOBS, &offerOfCall { asset }).await?;
+        if offer.node.is_zero() {
+            return Err(DataError::Ledger(format!("nobody computes on asset {asset}")));
+        }
+        Ok(offer)
+    }
+
+    /// A grant of an asset under which this wallet may have the program run.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub async fn grant_for(&self, asset: B256, algorithm: B256) -> Result<B256> {
+        let user = self.wallet.address();
+        for from in (0..).step_by(PAGE as usize) {
+            let page = grantsOfCall { asset, from: U256::from(from), most: U256::from(PAGE) };
+            let grants = self.view(CONSENT, &page).await?;
+            let is_last = (grants.len() as u64) < PAGE;
+            for grant in grants.into_iter().rev() {
+                if self.view(CONSENT, &checkCall { grant, user, kind: COMPUTE, algorithm }).await.is_ok() {
+                    return Ok(grant);
+                }
+            }
+            if is_last {
+                break;
+            }
+        }
+        Err(DataError::Ledger(format!("no grant of asset {asset} lets {user} have this program run")))
+    }
+
+    /// Begins a job of `fuel` steps at most, for `most` units of the offer's token at most, which are allowed to the contract of jobs
+    /// first.
+    ///
+    /// # Errors
+    ///
+    /// If nothing is offered or granted, or the ledger refuses.
+    pub async fn begin(&self, asset: B256, algorithm: B256, fuel: u64, most: U256) -> Result<Begun> {
+        let offer = self.offer_of(asset).await?;
+        let grant = self.grant_for(asset, algorithm).await?;
+        let node = self.registry.nodes().await?.iter().find(|node| node.key == offer.node).and_then(registry::address);
+        let missing =
+            || DataError::Ledger(format!("node {}, which computes on asset {asset}, is not registered", offer.node));
+        let node = node.ok_or_else(missing)?;
+        let cost = self.view(JOBS, &costCall { asset, fuel }).await;
+        let cost = cost.map_err(|error| said(error.into()))?;
+        let allowed = IERC20::allowanceCall { owner: self.wallet.address(), spender: JOBS };
+        if self.view(offer.token, &allowed).await? < cost {
+            self.wallet.call(offer.token, &IERC20::approveCall { spender: JOBS, value: cost }).await?;
+        }
+        let call = startCall { grant, algorithm, client: self.client.into(), fuel, most };
+        let receipt = self.wallet.call(JOBS, &call).await.map_err(said)?;
+        let started: JobStarted = event(&receipt)?;
+        Ok(Begun { job: started.job, asset, held: started.locked, token: offer.token, node })
+    }
+
+    async fn ask(&self, begun: &Begun, request: &Request) -> std::result::Result<Vec<u8>, Denied> {
+        let request = request.to_bytes();
+        answered(PATIENCE, self.nodes.ask(&begun.node, &request, MOST_ANSWER + 1)).await
+    }
+
+    fn node(begun: &Begun, why: &Denied) -> DataError {
+        DataError::Ledger(format!("node {}, job {}: {why}", begun.node.node(), begun.job))
+    }
+
+    /// Sends the program to the node, which may have to see the job's block first.
+    ///
+    /// # Errors
+    ///
+    /// If the node refuses it.
+    pub async fn send(&self, begun: &Begun, code: &[u8]) -> Result<()> {
+        let request = Request::Code(begun.job, code.to_vec());
+        let mut outcome = self.ask(begun, &request).await;
+        for _ in 0..TRIES {
+            if !matches!(&outcome, Err(Denied::Refused(why)) if why.contains("there is no job")) {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+            outcome = self.ask(begun, &request).await;
+        }
+        outcome.map(drop).map_err(|why| Self::node(begun, &why))
+    }
+
+    /// Runs the program once; `told` hears how many millions of steps it has done. What left.
+    ///
+    /// # Errors
+    ///
+    /// If nothing may leave, or the node refuses or cannot be reached.
+    pub async fn round(&self, begun: &Begun, number: u32, params: &[u8], told: impl Fn(u64)) -> Result<Left> {
+        let request = Request::Round(begun.job, number, params.to_vec());
+        self.ask(begun, &request).await.map_err(|why| Self::node(begun, &why))?;
+        loop {
+            let look = self.ask(begun, &Request::Look(begun.job, number)).await;
+            let bytes = look.map_err(|why| Self::node(begun, &why))?;
+            match Round::decode(Copying(&bytes[..])) {
+                Ok(Round::Running(millions)) => told(millions),
+                Ok(Round::Left { files, log }) => return Ok(Left { files, log }),
+                Ok(Round::Over(_, why)) => return Err(Self::node(begun, &Denied::Refused(why))),
+                Err(error) => return Err(Self::node(begun, &Denied::Gone(format!("its answer is none: {error}")))),
+            }
+        }
+    }
+
+    /// Ends a job, and brings its receipt to the ledger if the node has not.
+    ///
+    /// # Errors
+    ///
+    /// If the node gives no receipt, or the ledger does not take it.
+    pub async fn end(&self, begun: &Begun) -> Result<Ended> {
+        let bytes = self.ask(begun, &Request::End(begun.job)).await.map_err(|why| Self::node(begun, &why))?;
+        let signed = signed_from_bytes(&bytes);
+        let (receipt, signature) =
+            signed.ok_or_else(|| Self::node(begun, &Denied::Gone("its receipt is none".into())))?;
+        let call = finishCall { job: begun.job, receipt, signature: signature.to_vec().into() };
+        let finished: JobFinished = event(&self.wallet.call(JOBS, &call).await.map_err(said)?)?;
+        Ok(Ended { receipt: finished.receipt, paid: finished.paid, refunded: finished.refunded })
+    }
+
+    /// A job as the ledger has it.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub async fn job(&self, job: B256) -> Result<super::abi::IJobs::Job> {
+        self.view(JOBS, &jobOfCall { job }).await.map_err(|error| said(error.into()))
+    }
+}
+
+/// Somebody who lets others compute on his data.
+pub struct Owner {
+    wallet: Wallet,
+}
+
+/// Who may compute.
+#[derive(Clone, Copy, Debug)]
+pub enum Who {
+    /// This account.
+    Account(Address),
+    /// Whoever has an order of this datatoken's service that stands.
+    Order(Address, u32),
+}
+
+/// What an owner allows: who may have which program run, for what, until when and how often.
+#[derive(Clone, Debug)]
+pub struct Leave {
+    /// Who.
+    pub who: Who,
+    /// The one program that may run; zero for any.
+    pub algorithm: B256,
+    /// Term of the Data Privacy Vocabulary.
+    pub purpose: String,
+    /// Until when, in seconds since 1970; 0 for no end.
+    pub until: u64,
+    /// How often; 0 for any number of times.
+    pub limit: u32,
+}
+
+impl Owner {
+    /// The wallet's.
+    pub const fn new(wallet: Wallet) -> Self {
+        Self { wallet }
+    }
+
+    /// The id that an asset of the wallet's with this salt has.
+    pub fn asset(&self, salt: B256) -> B256 {
+        asset_id(self.wallet.chain_id(), self.wallet.address(), salt)
+    }
+
+    /// Registers an asset that never leaves its owner's node: nobody has a part in a key of it.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger refuses.
+    pub async fn register(&self, salt: B256, data: B256) -> Result<()> {
+        let nobody = (B256::ZERO, 0, Vec::new());
+        let (sharing, needed, keepers) = nobody;
+        let call = registerCall { salt, object: data, sharing, needed, keepers, ownerHalf: true };
+        Ok(self.wallet.call(CONSENT, &call).await.map(drop)?)
+    }
+
+    /// Offers computing on an asset.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger refuses.
+    pub async fn offer(&self, asset: B256, offer: Offer) -> Result<()> {
+        self.wallet.call(JOBS, &offerCall { asset, offer }).await.map(drop).map_err(said)
+    }
+
+    /// Lets somebody have programs run on an asset. The grant's id.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger refuses.
+    pub async fn grant(&self, asset: B256, leave: Leave) -> Result<B256> {
+        let (kind, who, credential) = match leave.who {
+            Who::Account(account) => (ADDRESS, account, B256::ZERO),
+            Who::Order(datatoken, service) => (CREDENTIAL, datatoken, U256::from(u64::from(service) + 1).into()),
+        };
+        let terms = Terms {
+            kind,
+            who,
+            credential,
+            purpose: leave.purpose,
+            uses: COMPUTE,
+            algorithm: leave.algorithm,
+            until: leave.until,
+            limit: leave.limit,
+            half: B256::ZERO,
+        };
+        let granted: Granted = event(&self.wallet.call(CONSENT, &grantCall { asset, terms }).await?)?;
+        Ok(granted.grant)
+    }
+}

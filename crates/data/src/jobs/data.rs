@@ -1,0 +1,183 @@
+//! Data that a node computes on: a folder with the files and what may leave.
+//!
+//! ```text
+//! <asset>/files/…       what programs see under /data, as it is
+//! <asset>/rules.json    what may leave (see `rules`)
+//! ```
+//!
+//! The offer on the ledger names both by hash, so that a receipt is about these data and these rules and no others.
+
+use super::rules::Rules;
+use alloy_primitives::B256;
+use sha2::{Digest as _, Sha256};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+use stoa_sandbox::{Input, Source};
+
+/// Files of one data set at most.
+const MOST_FILES: usize = 100_000;
+
+/// Folders within each other at most.
+const MOST_DEPTH: usize = 16;
+
+/// Why data are not offered.
+#[derive(Debug, thiserror::Error)]
+pub enum DataSetError {
+    /// The disk.
+    #[error("{}: {error}", .path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What it said.
+        error: io::Error,
+    },
+    /// There is nothing.
+    #[error("{} has no files", .0.display())]
+    Empty(PathBuf),
+    /// More than a node keeps an eye on.
+    #[error("{} has more than {MOST_FILES} files, or folders more than {MOST_DEPTH} deep", .0.display())]
+    TooMuch(PathBuf),
+    /// The rules cannot be read.
+    #[error("the rules of what may leave are none: {0}")]
+    Rules(#[from] super::rules::RulesError),
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> DataSetError + '_ {
+    move |error| DataSetError::Io { path: path.to_owned(), error }
+}
+
+/// Data, and the rules of what may leave.
+#[derive(Clone, Debug)]
+pub struct DataSet {
+    files: PathBuf,
+    /// SHA-256 of the list of files: for each, in the order of their paths, the path's length (4, big-endian), the path, and
+    /// the BLAKE3 hash of what is in it.
+    pub hash: B256,
+    /// What may leave.
+    pub rules: Rules,
+}
+
+impl DataSet {
+    /// Reads what is in a folder, all of it: the hash is of what is there now.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or there is nothing.
+    pub fn open(folder: &Path) -> Result<Self, DataSetError> {
+        let (files, path) = (folder.join("files"), folder.join("rules.json"));
+        let rules = Rules::read(&fs::read(&path).map_err(at(&path))?)?;
+        Ok(Self { hash: hash(&files)?, files, rules })
+    }
+
+    /// Puts data where a node finds them: copies a file or folder, and writes the rules beside it.
+    ///
+    /// # Errors
+    ///
+    /// If something is there already, or the disk refuses.
+    pub fn create(folder: &Path, from: &Path, rules: &Rules) -> Result<Self, DataSetError> {
+        let files = folder.join("files");
+        fs::create_dir_all(folder).map_err(at(folder))?;
+        fs::create_dir(&files).map_err(at(&files))?;
+        let name = from.file_name().ok_or_else(|| DataSetError::Empty(from.to_owned()))?;
+        for (path, source) in list(from)? {
+            let to = match path.as_str() {
+                "" => files.join(name),
+                path => files.join(path),
+            };
+            let parent = to.parent().unwrap_or(&files);
+            fs::create_dir_all(parent).map_err(at(parent))?;
+            fs::copy(&source, &to).map_err(at(&source))?;
+        }
+        let path = folder.join("rules.json");
+        stoa_base::write_private(&path, &rules.to_json()).map_err(at(&path))?;
+        Self::open(folder)
+    }
+
+    /// What a program sees of it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn inputs(&self) -> Result<Vec<Input>, DataSetError> {
+        let mut inputs = Vec::new();
+        for entry in fs::read_dir(&self.files).map_err(at(&self.files))? {
+            let entry = entry.map_err(at(&self.files))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            inputs.push(Input { name, source: Source::Path(entry.path()) });
+        }
+        inputs.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(inputs)
+    }
+}
+
+/// The regular files in a folder by their paths within it, or the file itself by an empty path. Links are not followed.
+fn list(root: &Path) -> Result<BTreeMap<String, PathBuf>, DataSetError> {
+    let (mut found, mut next) = (BTreeMap::new(), vec![(String::new(), root.to_owned(), 0)]);
+    while let Some((path, place, depth)) = next.pop() {
+        let kind = place.symlink_metadata().map_err(at(&place))?;
+        if kind.is_file() {
+            found.insert(path, place);
+        } else if kind.is_dir() {
+            for entry in fs::read_dir(&place).map_err(at(&place))? {
+                let entry = entry.map_err(at(&place))?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let path = if path.is_empty() { name } else { format!("{path}/{name}") };
+                next.push((path, entry.path(), depth + 1));
+            }
+        }
+        if found.len() > MOST_FILES || next.len() > MOST_FILES || depth > MOST_DEPTH {
+            return Err(DataSetError::TooMuch(root.to_owned()));
+        }
+    }
+    if found.is_empty() { Err(DataSetError::Empty(root.to_owned())) } else { Ok(found) }
+}
+
+fn hash(files: &Path) -> Result<B256, DataSetError> {
+    let mut hash = Sha256::new();
+    for (path, place) in list(files)? {
+        let mut content = blake3::Hasher::new();
+        content.update_mmap(&place).map_err(at(&place))?;
+        hash.update((path.len() as u32).to_be_bytes());
+        hash.update(path);
+        hash.update(content.finalize().as_bytes());
+    }
+    Ok(B256::new(hash.finalize().into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_of_what_is_there_under_which_name_and_links_are_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let from = folder.path().join("patients");
+        fs::create_dir_all(from.join("deep")).unwrap();
+        fs::write(from.join("rows.csv"), "a,b\n1,2\n").unwrap();
+        fs::write(from.join("deep/more.csv"), "3,4\n").unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", from.join("link")).unwrap();
+        let made = DataSet::create(&folder.path().join("one"), &from, &Rules::default()).unwrap();
+        let names: Vec<_> = made.inputs().unwrap().into_iter().map(|input| input.name).collect();
+        assert_eq!(names, ["deep", "rows.csv"]);
+        let again = DataSet::create(&folder.path().join("two"), &from, &Rules::default()).unwrap();
+        assert_eq!(made.hash, again.hash);
+        for change in [
+            |files: &Path| fs::write(files.join("rows.csv"), "a,b\n1,3\n"),
+            |files: &Path| fs::rename(files.join("rows.csv"), files.join("other.csv")),
+        ] {
+            let before = DataSet::open(&folder.path().join("two")).unwrap().hash;
+            change(&folder.path().join("two/files")).unwrap();
+            assert_ne!(DataSet::open(&folder.path().join("two")).unwrap().hash, before);
+        }
+        // One file is there under its own name; nothing is put over what is there.
+        let file = DataSet::create(&folder.path().join("three"), &from.join("rows.csv"), &Rules::default()).unwrap();
+        assert_eq!(file.inputs().unwrap()[0].name, "rows.csv");
+        assert!(DataSet::create(&folder.path().join("three"), &from, &Rules::default()).is_err());
+        fs::create_dir(folder.path().join("empty")).unwrap();
+        let empty = DataSet::create(&folder.path().join("four"), &folder.path().join("empty"), &Rules::default());
+        assert!(matches!(empty, Err(DataSetError::Empty(_))));
+    }
+}

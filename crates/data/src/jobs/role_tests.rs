@@ -1,0 +1,373 @@
+//! Nodes that compute, with the contracts themselves on a ledger in memory, and programs that do what they should not.
+
+use super::{
+    abi::{FAILED, IJobs::*, JOBS, LIMITED, STOPPED, SUCCEEDED, WITHHELD},
+    data::DataSet,
+    role::{Answering, Computer, Sender, output_hash, round_job},
+    rules::{Rows, Rules, Shape},
+    wire::{Request, Round, signed_from_bytes},
+};
+use crate::{
+    abi::{
+        ADDRESS, COMPUTE,
+        IConsent::{Terms, grantCall, registerCall, revokeCall},
+    },
+    keeper::tests::Ledger,
+};
+use alloy_primitives::{Address, B256, U256};
+use commonware_codec::{Copying, DecodeExt as _};
+use commonware_cryptography::ed25519;
+use futures::FutureExt as _;
+use std::{fs, path::PathBuf, sync::Arc};
+use stoa_base::NodeId;
+use stoa_contract::coin;
+use stoa_net::{Denied, Service as _, read_answer};
+use stoa_sandbox::{Control, Runtime as _, Wasm};
+use tempfile::TempDir;
+
+const CHAIN: u64 = 31337;
+const OWNER: Address = Address::repeat_byte(0xa1);
+const BUYER: Address = Address::repeat_byte(0xa2);
+const CLIENT: NodeId = NodeId([9; 32]);
+const ROWS: &str = "63,1,1,145";
+const RESULT: &str = r#"{"rows":12,"values":[1.5,2]}"#;
+
+/// A program that copies a file to `/out/result.json`, and prints it.
+fn copies(path: &str) -> Vec<u8> {
+    program(&format!(
+        r#"(data (i32.const 4096) "{path}") (data (i32.const 5000) "result.json")
+        (func (export "_start")
+            (if (call $open (i32.const 3) (i32.const 0) (i32.const 4096) (i32.const {}) (i32.const 0) (i64.const 2) (i64.const 0)
+                    (i32.const 0) (i32.const 0)) (then (call $exit (i32.const 7))))
+            (i32.store (i32.const 100) (i32.const 65536)) (i32.store (i32.const 104) (i32.const 60000))
+            (drop (call $read (i32.load (i32.const 0)) (i32.const 100) (i32.const 1) (i32.const 108)))
+            (i32.store (i32.const 104) (i32.load (i32.const 108)))
+            (drop (call $open (i32.const 4) (i32.const 0) (i32.const 5000) (i32.const 11) (i32.const 1) (i64.const 66)
+                (i64.const 0) (i32.const 0) (i32.const 4)))
+            (drop (call $write (i32.load (i32.const 4)) (i32.const 100) (i32.const 1) (i32.const 108)))
+            (drop (call $write (i32.const 1) (i32.const 100) (i32.const 1) (i32.const 108))))"#,
+        path.len()
+    ))
+}
+
+fn program(rest: &str) -> Vec<u8> {
+    wat::parse_str(format!(
+        r#"(module
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "path_open"
+            (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+        (memory (export "memory") 4) {rest})"#
+    ))
+    .unwrap()
+}
+
+fn loops() -> Vec<u8> {
+    program(r#"(func (export "_start") (loop $again (br $again)))"#)
+}
+
+fn rules() -> Rules {
+    let shape = Shape::Numbers {
+        most: 100,
+        keys: ["rows", "values"].map(str::to_owned).to_vec(),
+        rows: Some(Rows { key: "rows".into(), least: 10 }),
+    };
+    Rules {
+        files: [("result.json".to_owned(), shape)].into(),
+        algorithms: Vec::new(),
+        log: false,
+        rounds: 3,
+        budget: 7,
+    }
+}
+
+struct Scene {
+    ledger: Arc<Ledger>,
+    computer: Answering,
+    folder: TempDir,
+    asset: B256,
+    grant: B256,
+}
+
+fn key() -> ed25519::PrivateKey {
+    ed25519::PrivateKey::decode(Copying(&[7; 32])).unwrap()
+}
+
+fn open(folder: &TempDir, ledger: &Arc<Ledger>) -> Answering {
+    let computer = Computer::open(&folder.path().join("data"), None, key(), CHAIN, ledger.clone()).unwrap();
+    Answering(Arc::new(computer))
+}
+
+/// Data offered by a node, and a grant for the buyer.
+fn scene(rules: &Rules) -> Scene {
+    let (ledger, folder) = (Arc::new(Ledger::new()), tempfile::tempdir().unwrap());
+    let register = registerCall {
+        salt: B256::ZERO,
+        object: B256::ZERO,
+        sharing: B256::ZERO,
+        needed: 0,
+        keepers: vec![],
+        ownerHalf: true,
+    };
+    let asset = ledger.send(OWNER, register);
+    fs::write(folder.path().join("rows.csv"), ROWS).unwrap();
+    fs::write(folder.path().join("good.json"), RESULT).unwrap();
+    let from = folder.path().join("from");
+    fs::create_dir(&from).unwrap();
+    for name in ["rows.csv", "good.json"] {
+        fs::rename(folder.path().join(name), from.join(name)).unwrap();
+    }
+    let data = DataSet::create(&folder.path().join("data").join(asset.to_string()), &from, rules).unwrap();
+    let computer = open(&folder, &ledger);
+    let offer = Offer {
+        node: computer.0.id().into(),
+        data: data.hash,
+        rules: rules.hash(),
+        token: coin::ADDRESS,
+        payTo: OWNER,
+        base: U256::ZERO,
+        price: U256::ZERO,
+        fuel: 100_000_000,
+        time: 3600,
+    };
+    ledger.attempt(OWNER, JOBS, offerCall { asset, offer }).unwrap();
+    let terms = Terms {
+        kind: ADDRESS,
+        who: BUYER,
+        credential: B256::ZERO,
+        purpose: "https://w3id.org/dpv#ScientificResearch".into(),
+        uses: COMPUTE,
+        algorithm: B256::ZERO,
+        until: 0,
+        limit: 0,
+        half: B256::ZERO,
+    };
+    let grant = ledger.send(OWNER, grantCall { asset, terms });
+    Scene { ledger, computer, folder, asset, grant }
+}
+
+fn why<T: std::fmt::Debug>(outcome: Result<T, Denied>) -> String {
+    outcome.expect_err("it was done").to_string()
+}
+
+impl Scene {
+    fn start(&self, code: &[u8]) -> B256 {
+        let algorithm = super::algorithm(code);
+        let (grant, client) = (self.grant, CLIENT.into());
+        let call = startCall { grant, algorithm, client, fuel: 100_000_000, most: U256::ZERO };
+        self.ledger.attempt(BUYER, JOBS, call).unwrap()
+    }
+
+    async fn ask(&self, request: Request) -> Result<Vec<u8>, Denied> {
+        let answered = self.computer.answer(CLIENT, request.to_bytes()).await;
+        read_answer(&answered).map(<[u8]>::to_vec)
+    }
+
+    /// Runs a round to its end.
+    async fn round(&self, job: B256, number: u32, params: &str) -> Result<Round, Denied> {
+        self.ask(Request::Round(job, number, params.as_bytes().to_vec())).await?;
+        loop {
+            let bytes = self.ask(Request::Look(job, number)).await?;
+            match Round::decode(Copying(&bytes[..])).unwrap() {
+                Round::Running(_) => {}
+                round => return Ok(round),
+            }
+        }
+    }
+
+    /// A job of one round.
+    async fn run(&self, code: Vec<u8>) -> (B256, Round) {
+        let job = self.start(&code);
+        self.ask(Request::Code(job, code)).await.unwrap();
+        (job, self.round(job, 0, "{}").await.unwrap())
+    }
+
+    async fn end(&self, job: B256) -> Receipt {
+        let bytes = self.ask(Request::End(job)).await.unwrap();
+        let (receipt, signature) = signed_from_bytes(&bytes).unwrap();
+        let call = finishCall { job, receipt: receipt.clone(), signature: signature.to_vec().into() };
+        self.ledger.attempt(BUYER, JOBS, call).unwrap();
+        receipt
+    }
+}
+
+fn left(round: Round) -> String {
+    match round {
+        Round::Left { files, .. } => String::from_utf8(files["result.json"].clone()).unwrap(),
+        round => panic!("{round:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_runs_beside_the_data_and_what_may_leave_leaves_under_a_receipt() {
+    let scene = scene(&Rules { budget: 100, ..rules() });
+    let code = copies("params.json");
+    let job = scene.start(&code);
+    assert!(why(scene.round(job, 0, "{}").await).contains("send the program first"));
+    assert!(why(scene.ask(Request::Code(job, loops())).await).contains("this is"));
+    scene.ask(Request::Code(job, code.clone())).await.unwrap();
+    assert!(why(scene.round(job, 1, "{}").await).contains("round 0 is next"));
+    assert!(why(scene.round(job, 0, "not json").await).contains("not JSON"));
+    let rounds = [RESULT, r#"{"rows":10,"values":[3]}"#, r#"{"rows":11}"#];
+    for (number, params) in (0..).zip(rounds) {
+        let round = scene.round(job, number, params).await.unwrap();
+        let Round::Left { log, .. } = &round else { panic!("{round:?}") };
+        assert_eq!(*log, None, "the owner lets no log leave");
+        assert_eq!(left(round), params);
+    }
+    assert!(why(scene.round(job, 3, "{}").await).contains("3 times in a job"));
+    // Nobody else is heard.
+    let strange = scene.computer.answer(NodeId([8; 32]), Request::Look(job, 2).to_bytes()).await;
+    assert!(why(read_answer(&strange)).contains("another key"));
+    let receipt = scene.end(job).await;
+    assert_eq!((receipt.rounds, receipt.ended, receipt.fuel % 1_000_000), (3, SUCCEEDED, 0));
+
+    // Somebody who may see the data runs it again, and comes to the same.
+    let is = scene.ledger.with(move |bench| bench.view(JOBS, &jobOfCall { job })).unwrap();
+    let data = DataSet::open(&scene.folder.path().join("data").join(scene.asset.to_string())).unwrap();
+    let (wasm, mut output) = (Wasm::new(None).unwrap(), B256::ZERO);
+    for (number, params) in (0..).zip(rounds) {
+        let inputs = data.inputs().unwrap();
+        let again = round_job(job, &is, number, code.clone().into(), params.as_bytes().to_vec(), inputs, 1_000_000);
+        let outcome = wasm.run(&again, &Control::new()).unwrap();
+        let leaving = data.rules.leaving(&outcome.output.files, 1000).unwrap();
+        use sha2::Digest as _;
+        let next = sha2::Sha256::new().chain_update(output).chain_update(output_hash(&leaving.files));
+        output = B256::new(next.finalize().into());
+    }
+    assert_eq!((output, B256::from(wasm.id().hash())), (receipt.output, receipt.runtime));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_do_not_leave_by_files_the_log_or_errors() {
+    let scene = scene(&rules());
+    let (job, round) = scene.run(copies("rows.csv")).await;
+    let Round::Over(WITHHELD, said) = round else { panic!("{round:?}") };
+    assert!(said.contains("not JSON") && !said.contains("63"), "{said}");
+    let receipt = scene.end(job).await;
+    assert_eq!((receipt.ended, receipt.rounds, receipt.output), (WITHHELD, 0, B256::ZERO));
+    // The owner's own file with the right shape, and one that there is not: how it failed is not told.
+    let (_, round) = scene.run(copies("nothing")).await;
+    assert_eq!(round, Round::Over(FAILED, "the program failed".into()));
+    // Where the owner lets the log leave it leaves.
+    let open = scene_with_log();
+    let (_, round) = open.run(copies("good.json")).await;
+    assert!(matches!(&round, Round::Left { log: Some(log), .. } if log == RESULT), "{round:?}");
+    let (_, round) = open.run(copies("nothing")).await;
+    assert!(matches!(&round, Round::Over(FAILED, said) if said.contains("Exited(7)")), "{round:?}");
+}
+
+fn scene_with_log() -> Scene {
+    scene(&Rules { log: true, ..rules() })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_small_jobs_are_as_good_as_a_large_one_and_the_budget_knows() {
+    let scene = scene(&rules());
+    // Three numbers each, of seven.
+    for _ in 0..2 {
+        assert_eq!(left(scene.run(copies("good.json")).await.1), RESULT);
+    }
+    let (_, round) = scene.run(copies("good.json")).await;
+    assert!(matches!(&round, Round::Over(WITHHELD, said) if said.contains("used up: 1 of 7")), "{round:?}");
+    // The node remembers after it was ended.
+    let again = Scene { computer: open(&scene.folder, &scene.ledger), ..scene };
+    let (_, round) = again.run(copies("good.json")).await;
+    assert!(matches!(round, Round::Over(WITHHELD, _)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_does_not_end_is_ended_by_its_steps_or_its_buyer() {
+    let scene = scene(&rules());
+    let (job, round) = scene.run(loops()).await;
+    assert_eq!(round, Round::Over(LIMITED, "the program used up what it may use".into()));
+    assert_eq!(scene.end(job).await.fuel, 100_000_000);
+    // Stopped while it runs.
+    let job = scene.start(&loops());
+    scene.ask(Request::Code(job, loops())).await.unwrap();
+    scene.ask(Request::Round(job, 0, b"{}".to_vec())).await.unwrap();
+    let receipt = scene.end(job).await;
+    assert!([STOPPED, LIMITED].contains(&receipt.ended), "{receipt:?}");
+    assert!(why(scene.ask(Request::Look(job, 0)).await.and_then(|_| Err::<(), _>(Denied::NotHere))).len() > 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_consent_refuses_the_next_round_and_the_next_job() {
+    let scene = scene(&Rules { budget: 100, ..rules() });
+    let code = copies("params.json");
+    let job = scene.start(&code);
+    scene.ask(Request::Code(job, code.clone())).await.unwrap();
+    left(scene.round(job, 0, RESULT).await.unwrap());
+    scene.ledger.send(OWNER, revokeCall { grant: scene.grant });
+    let round = scene.round(job, 1, RESULT).await.unwrap();
+    assert!(matches!(&round, Round::Over(STOPPED, said) if said.contains("was revoked in block")), "{round:?}");
+    // What was done until then is paid, and on record.
+    let receipt = scene.end(job).await;
+    assert_eq!((receipt.rounds, receipt.ended), (1, STOPPED));
+    let algorithm = super::algorithm(&code);
+    let (grant, client) = (scene.grant, CLIENT.into());
+    let call = startCall { grant, algorithm, client, fuel: 1_000_000, most: U256::ZERO };
+    assert!(scene.ledger.attempt(BUYER, JOBS, call).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_ended_goes_on_with_the_same_account() {
+    let scene = scene(&Rules { budget: 100, ..rules() });
+    let code = copies("params.json");
+    let job = scene.start(&code);
+    scene.ask(Request::Code(job, code.clone())).await.unwrap();
+    left(scene.round(job, 0, RESULT).await.unwrap());
+    let again = Scene { computer: open(&scene.folder, &scene.ledger), ..scene };
+    assert!(why(again.round(job, 1, RESULT).await).contains("send the program first"));
+    again.ask(Request::Code(job, code)).await.unwrap();
+    assert!(why(again.round(job, 0, RESULT).await).contains("round 1 is next"), "a round is not run twice");
+    left(again.round(job, 1, r#"{"rows":10}"#).await.unwrap());
+    assert_eq!(again.end(job).await.rounds, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_programs_that_the_owner_trusts_run_if_he_names_some() {
+    let trusted = super::algorithm(&copies("good.json"));
+    let scene = scene(&Rules { algorithms: vec![trusted], ..rules() });
+    left(scene.run(copies("good.json")).await.1);
+    let job = scene.start(&copies("rows.csv"));
+    let refused = scene.ask(Request::Code(job, copies("rows.csv"))).await;
+    assert!(why(refused).contains("does not let this program run"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_or_rules_that_are_not_those_that_were_offered_are_not_computed_on() {
+    let scene = scene(&rules());
+    let files: PathBuf = scene.folder.path().join("data").join(scene.asset.to_string());
+    let code = copies("good.json");
+    fs::write(files.join("files/rows.csv"), "1,1,1,1").unwrap();
+    let job = scene.start(&code);
+    assert!(why(scene.ask(Request::Code(job, code.clone())).await).contains("not those that are here"));
+    fs::write(files.join("files/rows.csv"), ROWS).unwrap();
+    fs::write(files.join("rules.json"), Rules { budget: 8, ..rules() }.to_json()).unwrap();
+    assert!(why(scene.ask(Request::Code(job, code)).await).contains("not those that are here"));
+    let unknown = Request::End(B256::repeat_byte(5));
+    assert!(why(scene.ask(unknown).await).contains("there is no job"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_buyer_who_vanishes_leaves_a_job_that_is_settled_without_him() {
+    let scene = scene(&rules());
+    let (job, _) = scene.run(copies("nothing")).await;
+    let ledger = scene.ledger.clone();
+    let send: Sender = Box::new(move |call| {
+        let sent = ledger.attempt(OWNER, JOBS, call).map(drop).map_err(|error| format!("{error:?}"));
+        async { sent }.boxed()
+    });
+    // By a node that was ended meanwhile, and does not know of it but by its disk.
+    let again = open(&scene.folder, &scene.ledger);
+    again.0.settle(&send).await.unwrap();
+    let (kept, is) = scene.ledger.with(move |bench| {
+        (bench.view(JOBS, &receiptOfCall { job }).unwrap(), bench.view(JOBS, &jobOfCall { job }).unwrap())
+    });
+    assert_eq!((kept.receipt.ended, is.state), (FAILED, super::abi::FINISHED));
+    again.0.settle(&send).await.unwrap();
+    let jobs = scene.folder.path().join("data").join(scene.asset.to_string()).join("jobs");
+    assert_eq!(fs::read_dir(jobs).unwrap().count(), 0, "what is settled is forgotten");
+}

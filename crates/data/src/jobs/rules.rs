@@ -1,0 +1,248 @@
+//! What may leave: an owner's rules for what programs make of his data, which the node applies to all that they leave.
+//!
+//! Output files, the log, how a program ended, how many steps it took: all of it can carry data out. So nothing leaves but
+//! the files that the rules name, in the shape that they name; the log only if they say so; that a program failed is said, and
+//! not how; steps are told in millions. Since many small results are as good as a large one, what leaves to one buyer over
+//! all his jobs counts against a budget.
+
+use alloy_primitives::B256;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+
+/// Why rules are none.
+#[derive(Debug, thiserror::Error)]
+pub enum RulesError {
+    /// They are not JSON of this form.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// They let nothing leave, or name files that there cannot be.
+    #[error("{0}")]
+    Invalid(&'static str),
+}
+
+/// What may leave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rules {
+    /// The files under `/out` that may leave, each in its shape. All others stay.
+    pub files: BTreeMap<String, Shape>,
+    /// Programs that may run, by the BLAKE3 hash of their module; any that the grant allows if there is none.
+    #[serde(default)]
+    pub algorithms: Vec<B256>,
+    /// Whether what programs print goes to the buyer.
+    #[serde(default)]
+    pub log: bool,
+    /// How often a program may run in one job.
+    pub rounds: u32,
+    /// How much may leave to one buyer in all, in what the shapes count.
+    pub budget: u64,
+}
+
+/// What a file may be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind", deny_unknown_fields)]
+pub enum Shape {
+    /// Any bytes, so many at most; each counts.
+    Anything {
+        /// Bytes.
+        most: u64,
+    },
+    /// JSON of objects and lists whose leaves are finite numbers, whole or not, each of which counts. Texts are not among them, and
+    /// what an object's fields are called is one of `keys`: a name could be data.
+    Numbers {
+        /// Numbers.
+        most: u64,
+        /// What fields may be called.
+        keys: Vec<String>,
+        /// A field that has to be there, at the top, and say that the result is of so many rows at least.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rows: Option<Rows>,
+    },
+}
+
+/// A result is of so many rows at least, as it says itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rows {
+    /// The field that says of how many.
+    pub key: String,
+    /// How many at least.
+    pub least: u64,
+}
+
+impl Default for Rules {
+    /// `result.json`: 10,000 numbers under any of a few names, ten times.
+    fn default() -> Self {
+        let keys = ["rows", "values"].map(str::to_owned).to_vec();
+        let rows = Some(Rows { key: "rows".into(), least: 10 });
+        let files = [("result.json".to_owned(), Shape::Numbers { most: 10_000, keys, rows })].into();
+        Self { files, algorithms: Vec::new(), log: false, rounds: 10, budget: 100_000 }
+    }
+}
+
+/// What leaves, and what it counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaving {
+    /// The files by their paths under `/out`.
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// What they count against the budget.
+    pub counts: u64,
+}
+
+impl Rules {
+    /// Reads them from JSON.
+    ///
+    /// # Errors
+    ///
+    /// If they are none.
+    pub fn read(json: &[u8]) -> Result<Self, RulesError> {
+        let rules: Self = serde_json::from_slice(json)?;
+        let wrong = match &rules {
+            Self { files, .. } if files.is_empty() => "they let no file leave",
+            Self { files, .. } if files.len() > 100 => "they name more than a hundred files",
+            Self { rounds: 0, .. } => "they let no program run",
+            Self { budget: 0, .. } => "they let nothing leave to anybody",
+            _ => return Ok(rules),
+        };
+        Err(RulesError::Invalid(wrong))
+    }
+
+    /// As JSON.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).unwrap_or_default()
+    }
+
+    /// SHA-256 of their JSON, which the offer names.
+    pub fn hash(&self) -> B256 {
+        B256::new(Sha256::digest(self.to_json()).into())
+    }
+
+    /// What may leave of what a program has left under `/out`; why nothing may. The reason says nothing of what is in the files.
+    ///
+    /// # Errors
+    ///
+    /// If a file that the rules name has another shape, none is there, or the budget does not suffice.
+    pub fn leaving(&self, files: &BTreeMap<String, Vec<u8>>, left: u64) -> Result<Leaving, String> {
+        let mut leaving = Leaving { files: BTreeMap::new(), counts: 0 };
+        for (path, shape) in &self.files {
+            let Some(bytes) = files.get(path) else { continue };
+            let (leaves, counts) = shape.leaving(bytes).map_err(|why| format!("{path}: {why}"))?;
+            leaving.counts = leaving.counts.saturating_add(counts);
+            leaving.files.insert(path.clone(), leaves);
+        }
+        if leaving.files.is_empty() {
+            let names: Vec<_> = self.files.keys().map(String::as_str).collect();
+            return Err(format!("the program left none of the files that may leave ({})", names.join(", ")));
+        }
+        if leaving.counts > left {
+            return Err(format!("what may leave to this buyer is used up: {left} of {} are left", self.budget));
+        }
+        Ok(leaving)
+    }
+}
+
+impl Shape {
+    /// What leaves of a file of this shape, and what it counts.
+    fn leaving(&self, bytes: &[u8]) -> Result<(Vec<u8>, u64), String> {
+        match self {
+            Self::Anything { most } if bytes.len() as u64 > *most => Err(format!("it has more than {most} bytes")),
+            Self::Anything { .. } => Ok((bytes.to_vec(), bytes.len() as u64)),
+            Self::Numbers { most, keys, rows } => {
+                let mut value: Value = serde_json::from_slice(bytes).map_err(|_| "it is not JSON".to_owned())?;
+                let count = numbers(&value, keys)?;
+                if count > *most {
+                    return Err(format!("it has more than {most} numbers"));
+                }
+                if let Some(Rows { key, least }) = rows {
+                    let said = value.get(key).and_then(Value::as_u64);
+                    if said.is_none_or(|said| said < *least) {
+                        return Err(format!("it does not say in {key:?} that it is of {least} rows or more"));
+                    }
+                }
+                // Spaces, zeros and the order of fields could carry something: it leaves as this node writes it.
+                value.sort_all_objects();
+                Ok((serde_json::to_vec(&value).map_err(|error| error.to_string())?, count))
+            }
+        }
+    }
+}
+
+/// Numbers in a value that has nothing else, and fields of these names alone.
+fn numbers(value: &Value, keys: &[String]) -> Result<u64, String> {
+    match value {
+        Value::Number(_) => Ok(1),
+        Value::Array(values) => values.iter().try_fold(0_u64, |sum, value| Ok(sum + numbers(value, keys)?)),
+        Value::Object(fields) => fields.iter().try_fold(0_u64, |sum, (key, value)| {
+            if !keys.contains(key) {
+                return Err("it has a field of a name that the owner did not allow".to_owned());
+            }
+            Ok(sum + numbers(value, keys)?)
+        }),
+        Value::String(_) | Value::Bool(_) | Value::Null => Err("it has something that is no number".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn left(files: &[(&str, &str)]) -> BTreeMap<String, Vec<u8>> {
+        files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()
+    }
+
+    fn why(rules: &Rules, text: &str) -> String {
+        rules.leaving(&left(&[("result.json", text)]), 1000).unwrap_err()
+    }
+
+    #[test]
+    fn numbers_leave_and_nothing_else_does() {
+        let rules = Rules::default();
+        let files = left(&[("result.json", r#"{"rows":12,"values":[1,2.5,-3]}"#), ("rows.csv", "63,1,1,145")]);
+        let leaving = rules.leaving(&files, 1000).unwrap();
+        assert_eq!((leaving.files.len(), leaving.counts), (1, 4), "what is not named stays");
+        assert!(why(&rules, r#"{"rows":12,"values":["63,1,1,145"]}"#).contains("no number"));
+        assert!(why(&rules, r#"{"rows":12,"values":[null]}"#).contains("no number"));
+        assert!(why(&rules, r#"{"rows":12,"values":[true]}"#).contains("no number"));
+        assert!(why(&rules, r#"{"63,1,1,145":1,"rows":12}"#).contains("did not allow"));
+        // Spaces, zeros, fields that are there twice and their order could tell something as well.
+        let spoken = left(&[("result.json", "{\"values\": [1.50,\t2e0], \"rows\":99, \"rows\":12}")]);
+        let leaving = rules.leaving(&spoken, 1000).unwrap();
+        assert_eq!(leaving.files["result.json"], br#"{"rows":12,"values":[1.5,2.0]}"#);
+        assert!(why(&rules, "not json").contains("not JSON"));
+        assert!(why(&rules, r#"{"rows":9,"values":[1]}"#).contains("10 rows"));
+        assert!(why(&rules, r#"{"values":[1]}"#).contains("10 rows"));
+        assert!(why(&rules, r#"{"rows":-12}"#).contains("10 rows"));
+        let many = format!(r#"{{"rows":12,"values":[{}1]}}"#, "1,".repeat(10_000));
+        assert!(why(&rules, &many).contains("more than 10000"));
+        assert!(rules.leaving(&left(&[("rows.csv", "63,1,1,145")]), 1000).unwrap_err().contains("none of the files"));
+        // The last that a buyer may have, and one more.
+        assert!(rules.leaving(&files, 4).is_ok());
+        assert!(rules.leaving(&files, 3).unwrap_err().contains("used up"));
+    }
+
+    #[test]
+    fn anything_leaves_up_to_its_size() {
+        let files = [("model.bin".to_owned(), Shape::Anything { most: 3 })].into();
+        let rules = Rules { files, ..Rules::default() };
+        assert_eq!(rules.leaving(&left(&[("model.bin", "abc")]), 9).unwrap().counts, 3);
+        assert!(rules.leaving(&left(&[("model.bin", "abcd")]), 9).unwrap_err().contains("3 bytes"));
+    }
+
+    #[test]
+    fn rules_that_let_nothing_leave_or_say_what_nobody_understands_are_refused() {
+        let json = String::from_utf8(Rules::default().to_json()).unwrap();
+        assert_eq!(Rules::read(json.as_bytes()).unwrap(), Rules::default());
+        for (from, to) in [
+            (r#""rounds": 10"#, r#""rounds": 0"#),
+            (r#""budget": 100000"#, r#""budget": 0"#),
+            (r#""log": false"#, r#""logs": true"#),
+            (r#""kind": "numbers""#, r#""kind": "everything""#),
+        ] {
+            assert!(json.contains(from) && Rules::read(json.replace(from, to).as_bytes()).is_err(), "{to}");
+        }
+        assert!(Rules::read(br#"{"files":{},"rounds":1,"budget":1}"#).is_err());
+        assert_ne!(Rules::default().hash(), Rules { log: true, ..Rules::default() }.hash());
+    }
+}

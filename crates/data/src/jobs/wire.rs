@@ -1,0 +1,264 @@
+//! What a buyer asks of a node that does a job for him. The node hears nobody but the key that the job names.
+//!
+//! ```text
+//! 0  code    job 32, module                     → nothing            the program; it has the hash that the job names
+//! 1  round   job 32, number u32, parameters     → nothing            runs it once: rounds follow each other from 0
+//! 2  look    job 32, number u32                 → state of a round   waits some seconds for it to end
+//! 3  end     job 32                             → receipt, signature
+//! ```
+
+use super::abi::IJobs::Receipt;
+use alloy_primitives::B256;
+use alloy_sol_types::SolValue as _;
+use bytes::BufMut;
+use commonware_codec::{
+    Buf, Copying, DecodeExt as _, Encode as _, EncodeSize, Error as CodecError, Read, ReadExt as _, Write,
+};
+use std::collections::BTreeMap;
+
+/// The protocol of jobs.
+pub const JOB: &[u8] = b"stoa/job/1";
+
+/// Longest program, in bytes.
+pub const MOST_CODE: usize = 16 << 20;
+
+/// Longest parameters of a round, in bytes.
+pub const MOST_PARAMS: usize = 4 << 20;
+
+/// Longest request.
+pub(super) const MOST_REQUEST: usize = MOST_CODE + 64;
+
+/// Longest answer: what may leave of one round.
+pub const MOST_ANSWER: usize = 64 << 20;
+
+/// What a node is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Here is the program.
+    Code(B256, Vec<u8>),
+    /// Run it with these parameters.
+    Round(B256, u32, Vec<u8>),
+    /// How far is it.
+    Look(B256, u32),
+    /// That was all.
+    End(B256),
+}
+
+/// How a round stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// It goes on; so many steps, in millions.
+    Running(u64),
+    /// What has left.
+    Left {
+        /// Files by their paths.
+        files: BTreeMap<String, Vec<u8>>,
+        /// What the program printed, if the owner lets that leave.
+        log: Option<String>,
+    },
+    /// Nothing leaves, and the job is over: how it ended, as receipts say, and why so far as the owner lets that be known.
+    Over(u8, String),
+}
+
+fn read_bytes(buf: &mut impl Buf, most: usize) -> Result<Vec<u8>, CodecError> {
+    let length = u32::read(buf)? as usize;
+    if length > most || length > buf.remaining() {
+        return Err(CodecError::InvalidLength(length));
+    }
+    let mut bytes = vec![0; length];
+    buf.copy_to_slice(&mut bytes);
+    Ok(bytes)
+}
+
+fn write_bytes(bytes: &[u8], buf: &mut impl BufMut) {
+    (bytes.len() as u32).write(buf);
+    buf.put_slice(bytes);
+}
+
+fn read_text(buf: &mut impl Buf, most: usize) -> Result<String, CodecError> {
+    String::from_utf8(read_bytes(buf, most)?).map_err(|error| CodecError::Wrapped("text", error.into()))
+}
+
+impl Request {
+    /// The job.
+    pub const fn job(&self) -> B256 {
+        match self {
+            Self::Code(job, _) | Self::Round(job, ..) | Self::Look(job, _) | Self::End(job) => *job,
+        }
+    }
+
+    /// As it is sent.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.encode().to_vec()
+    }
+
+    /// Reads one that anybody may have sent.
+    ///
+    /// # Errors
+    ///
+    /// If it is none.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
+        Self::decode(Copying(bytes))
+    }
+}
+
+impl Write for Request {
+    fn write(&self, buf: &mut impl BufMut) {
+        let mut head = |tag: u8, job: &B256| {
+            tag.write(buf);
+            job.0.write(buf);
+        };
+        match self {
+            Self::Code(job, code) => {
+                head(0, job);
+                write_bytes(code, buf);
+            }
+            Self::Round(job, number, params) => {
+                head(1, job);
+                number.write(buf);
+                write_bytes(params, buf);
+            }
+            Self::Look(job, number) => {
+                head(2, job);
+                number.write(buf);
+            }
+            Self::End(job) => head(3, job),
+        }
+    }
+}
+
+impl EncodeSize for Request {
+    fn encode_size(&self) -> usize {
+        33 + match self {
+            Self::Code(_, bytes) => 4 + bytes.len(),
+            Self::Round(_, _, bytes) => 8 + bytes.len(),
+            Self::Look(..) => 4,
+            Self::End(_) => 0,
+        }
+    }
+}
+
+impl Read for Request {
+    type Cfg = ();
+
+    fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, CodecError> {
+        let (tag, job) = (u8::read(buf)?, B256::from(<[u8; 32]>::read(buf)?));
+        Ok(match tag {
+            0 => Self::Code(job, read_bytes(buf, MOST_CODE)?),
+            1 => Self::Round(job, u32::read(buf)?, read_bytes(buf, MOST_PARAMS)?),
+            2 => Self::Look(job, u32::read(buf)?),
+            3 => Self::End(job),
+            tag => return Err(CodecError::InvalidEnum(tag)),
+        })
+    }
+}
+
+impl Write for Round {
+    fn write(&self, buf: &mut impl BufMut) {
+        match self {
+            Self::Running(fuel) => {
+                0u8.write(buf);
+                fuel.write(buf);
+            }
+            Self::Left { files, log } => {
+                1u8.write(buf);
+                (files.len() as u8).write(buf);
+                for (path, bytes) in files {
+                    write_bytes(path.as_bytes(), buf);
+                    write_bytes(bytes, buf);
+                }
+                log.is_some().write(buf);
+                if let Some(log) = log {
+                    write_bytes(log.as_bytes(), buf);
+                }
+            }
+            Self::Over(ended, why) => {
+                2u8.write(buf);
+                ended.write(buf);
+                write_bytes(why.as_bytes(), buf);
+            }
+        }
+    }
+}
+
+impl EncodeSize for Round {
+    fn encode_size(&self) -> usize {
+        1 + match self {
+            Self::Running(_) => 8,
+            Self::Left { files, log } => {
+                let files: usize = files.iter().map(|(path, bytes)| 8 + path.len() + bytes.len()).sum();
+                2 + files + log.as_ref().map_or(0, |log| 4 + log.len())
+            }
+            Self::Over(_, why) => 5 + why.len(),
+        }
+    }
+}
+
+impl Read for Round {
+    type Cfg = ();
+
+    fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, CodecError> {
+        Ok(match u8::read(buf)? {
+            0 => Self::Running(u64::read(buf)?),
+            1 => {
+                let mut files = BTreeMap::new();
+                for _ in 0..u8::read(buf)? {
+                    files.insert(read_text(buf, 4096)?, read_bytes(buf, MOST_ANSWER)?);
+                }
+                let log = if bool::read(buf)? { Some(read_text(buf, MOST_ANSWER)?) } else { None };
+                Self::Left { files, log }
+            }
+            2 => Self::Over(u8::read(buf)?, read_text(buf, 4096)?),
+            tag => return Err(CodecError::InvalidEnum(tag)),
+        })
+    }
+}
+
+/// A receipt with its node's signature: the ABI's encoding of both.
+pub fn signed_to_bytes(receipt: &Receipt, signature: &[u8; 64]) -> Vec<u8> {
+    [&signature[..], &receipt.abi_encode()].concat()
+}
+
+/// Reads it.
+pub fn signed_from_bytes(bytes: &[u8]) -> Option<(Receipt, [u8; 64])> {
+    let (signature, receipt) = bytes.split_at_checked(64)?;
+    Some((Receipt::abi_decode(receipt).ok()?, signature.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_is_said_is_read_again() {
+        let job = B256::repeat_byte(1);
+        let requests = [
+            Request::Code(job, vec![1, 2]),
+            Request::Round(job, 7, b"{}".to_vec()),
+            Request::Look(job, 7),
+            Request::End(job),
+        ];
+        for request in requests {
+            assert_eq!(Request::from_bytes(&request.to_bytes()).unwrap(), request);
+        }
+        let files: BTreeMap<_, _> = [("result.json".to_owned(), b"{}".to_vec())].into();
+        for round in [
+            Round::Running(3),
+            Round::Left { files: files.clone(), log: Some("a".into()) },
+            Round::Left { files, log: None },
+            Round::Over(4, "b".into()),
+        ] {
+            assert_eq!(Round::decode(Copying(&round.encode()[..])).unwrap(), round);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_request_or_none(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(request) = Request::from_bytes(&bytes) {
+                prop_assert_eq!(request.to_bytes(), bytes);
+            }
+        }
+    }
+}

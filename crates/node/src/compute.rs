@@ -1,0 +1,79 @@
+//! What a node computes for others, on its owner's data.
+
+use crate::{
+    account::{self, Payer},
+    view::Own,
+};
+use alloy_signer_local::PrivateKeySigner;
+use commonware_cryptography::ed25519::PrivateKey;
+use eyre::{Result, WrapErr as _};
+use futures::FutureExt as _;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use stoa_data::jobs::{
+    abi::{IJobs::finishCall, JOBS},
+    role::{Answering, Computer, Sender},
+    wire::JOB,
+};
+use stoa_ledger::Ledger;
+use stoa_net::{Answers, iroh::protocol::RouterBuilder};
+use tokio::task::JoinHandle;
+
+/// How often it looks for jobs that are over.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// A node that computes. It stops when it is dropped.
+pub(crate) struct Running {
+    settling: JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.settling.abort();
+    }
+}
+
+/// One that answers, and does not bring receipts to the ledger yet.
+pub(crate) struct Opened {
+    computer: Arc<Computer>,
+    account: PrivateKeySigner,
+}
+
+/// Adds computing to what a node answers, if it has a folder of data. Compiled programs are kept in the node's own folder.
+pub(crate) fn add(
+    data: Option<PathBuf>,
+    node: &Path,
+    key: &PrivateKey,
+    ledger: &Ledger,
+    router: RouterBuilder,
+) -> Result<(RouterBuilder, Option<Opened>)> {
+    let Some(data) = data else { return Ok((router, None)) };
+    let chain = Arc::new(Own(ledger.clone()));
+    let cache = Some(node.join("programs"));
+    let computer = Computer::open(&data, cache, key.clone(), ledger.genesis().chain_id, chain);
+    let computer = Arc::new(computer.wrap_err_with(|| format!("cannot compute on what is in {}", data.display()))?);
+    let router = router.accept(JOB, Answers::new(Arc::new(Answering(computer.clone()))));
+    Ok((router, Some(Opened { computer, account: account::of(key)? })))
+}
+
+impl Opened {
+    /// Begins to bring receipts to the ledger. `http` is the node's own JSON-RPC, to which it sends its transactions.
+    pub(crate) fn start(self, http: SocketAddr) -> Running {
+        let Self { computer, account } = self;
+        let payer = Payer::new(account, http);
+        let send: Sender = Box::new(move |call: finishCall| payer.clone().call(JOBS, call).boxed());
+        let settling = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(EVERY).await;
+                if let Err(error) = computer.settle(&send).await {
+                    tracing::warn!(%error, "jobs that are over could not be looked at");
+                }
+            }
+        });
+        Running { settling }
+    }
+}
