@@ -110,6 +110,11 @@ impl Value {
     }
 }
 
+/// A string as JSON has it, for messages: whatever is in it, it stays on its line.
+pub fn quoted(text: &str) -> impl fmt::Display {
+    Value::String(text.to_owned())
+}
+
 fn is_count(number: f64) -> bool {
     (0.0..=9_007_199_254_740_992.0).contains(&number) && number.fract() == 0.0
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    json::Value,
+    json::{Value, quoted},
     model::Model,
     table::{Feature, MIN_ROWS, MOST_FEATURES, Selection},
 };
@@ -95,7 +95,7 @@ impl Params {
         let common: &[&str] = if step == "combine" { &["step"] } else { &["step", "label", "held_out", "min_rows"] };
         if let Some((key, _)) = entries.iter().find(|(key, _)| ![common, own].concat().contains(&key.as_str())) {
             let known = [common, own].concat().join(", ");
-            return Err(Error::new(format!("unknown parameter {key:?}; {step} has {known}")));
+            return Err(Error::new(format!("unknown parameter {}; {step} has {known}", quoted(key))));
         }
 
         let selection = Selection {

@@ -1,6 +1,6 @@
 //! The rows of a site as numbers.
 
-use crate::{csv::Reader, error::Error};
+use crate::{csv::Reader, error::Error, json::quoted};
 use std::fmt;
 
 /// Fewer rows than this are not summed up, whatever the parameters say: they come from whoever wants to know.
@@ -35,12 +35,15 @@ impl Feature {
         let (column, kind) = if let Some(column) = text.strip_suffix('?') {
             (column, Kind::Missing)
         } else if let Some((column, value)) = text.split_once('=') {
-            (column, Kind::Equals(number(value).ok_or_else(|| Error::new(format!("feature {text:?}: no number")))?))
+            (
+                column,
+                Kind::Equals(number(value).ok_or_else(|| Error::new(format!("feature {}: no number", quoted(text))))?),
+            )
         } else {
             (text, Kind::Number)
         };
         if column.is_empty() {
-            return Err(Error::new(format!("feature {text:?} names no column")));
+            return Err(Error::new(format!("feature {} names no column", quoted(text))));
         }
         Ok(Self { column: column.to_owned(), kind })
     }
@@ -102,8 +105,8 @@ impl Table {
                 header.iter().enumerate().filter(|(_, name)| name.trim() == column).map(|(place, _)| place);
             match (places.next(), places.next()) {
                 (Some(place), None) => Ok(place),
-                (None, _) => Err(Error::new(format!("there is no column {column:?}"))),
-                _ => Err(Error::new(format!("there are two columns {column:?}"))),
+                (None, _) => Err(Error::new(format!("there is no column {}", quoted(column)))),
+                _ => Err(Error::new(format!("there are two columns {}", quoted(column)))),
             }
         };
         let label = place(&selection.label)?;
@@ -118,11 +121,13 @@ impl Table {
             }
             let read = |place: usize| match fields[place].trim() {
                 "" => Ok(None),
-                text => number(text).map(Some).ok_or_else(|| wrong(&format!("{:?} is no number", header[place]))),
+                text => {
+                    number(text).map(Some).ok_or_else(|| wrong(&format!("{} is no number", quoted(&header[place]))))
+                }
             };
             let binary = |place: usize| match read(place)? {
                 Some(value) if value == 0.0 || value == 1.0 => Ok(value),
-                _ => Err(wrong(&format!("{:?} is neither 0 nor 1", header[place]))),
+                _ => Err(wrong(&format!("{} is neither 0 nor 1", quoted(&header[place])))),
             };
             if (binary(split)? == 1.0) != held_out {
                 continue;

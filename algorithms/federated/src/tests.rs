@@ -216,7 +216,7 @@ fn broken_input_gives_errors_and_never_a_panic() {
         (state % below as u64) as usize
     };
     let mut refused = 0;
-    for turn in 0..3000 {
+    for turn in 0..900 {
         let mut texts = [table.clone().into_bytes(), train.clone().into_bytes(), model.clone().into_bytes()];
         let broken = &mut texts[turn % 3];
         for _ in 0..=draw(3) {
@@ -237,5 +237,5 @@ fn broken_input_gives_errors_and_never_a_panic() {
         };
         refused += usize::from(done.is_err());
     }
-    assert!((1000..3000).contains(&refused), "{refused}");
+    assert!((1000..900).contains(&refused), "{refused}");
 }
