@@ -57,6 +57,7 @@ pub fn programs(place: &Place) -> Result<bool> {
         ("python3", &["-c", "import ensurepip, venv"], "python3-venv"),
         ("ip", &["-V"], "iproute2"),
         ("taskset", &["--version"], "util-linux"),
+        ("bwrap", &["--version"], "bubblewrap"),
     ];
     let installed = install(place, wanted)?;
     if output(place.cargo()?.args(["nextest", "--version"])).is_none() {

@@ -1,0 +1,146 @@
+//! Processes in a sandbox of bubblewrap, for programs that are no WebAssembly.
+//!
+//! A program sees the system's programs and libraries, its code, its data, two folders in memory and nothing else: no other
+//! files, processes, network or environment. It has no rights that an ordinary user has not, and a filter ([`seccomp`]) keeps
+//! it from the parts of the kernel that it has no use for. What it uses is bounded by the kernel where the kernel can
+//! (memory of one process, size of folders) and is otherwise looked at every few milliseconds ([`measure`]). It ends by the
+//! end of its first process, which takes all others along; only then are its files read ([`collect`]).
+
+mod arguments;
+mod collect;
+mod group;
+mod measure;
+mod sandbox;
+mod seccomp;
+#[cfg(test)]
+mod tests;
+
+use crate::{Control, Ended, Error, Job, Limits, Outcome, Runtime, RuntimeId, Used};
+use collect::{Collected, collect};
+use measure::{Usage, measure};
+use sandbox::Sandbox;
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// How often a sandbox is looked at.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Runs command lines in sandboxes of bubblewrap (`bwrap`). Works for ordinary users and for root.
+pub struct Process {
+    bubblewrap: PathBuf,
+    version: String,
+    folders: Vec<PathBuf>,
+    filter: Vec<u8>,
+}
+
+impl Process {
+    /// Looks for `bwrap`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`] if it is not installed, [`Error::Machine`] if there is no filter for this processor.
+    pub fn new() -> Result<Self, Error> {
+        let missing = |error| Error::Missing { program: "bwrap", package: "bubblewrap", error };
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut places = std::env::split_paths(&path).map(|folder| folder.join("bwrap"));
+        let bubblewrap = places.find(|place| place.is_file()).ok_or(std::io::ErrorKind::NotFound.into());
+        let bubblewrap = bubblewrap.map_err(missing)?;
+        let output = Command::new(&bubblewrap).arg("--version").stdin(Stdio::null()).output().map_err(missing)?;
+        let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        Ok(Self { bubblewrap, version, folders: Vec::new(), filter: seccomp::filter()? })
+    }
+
+    /// Shows programs a folder of this machine, at its own place and read-only: an environment of Python, for example.
+    pub fn with_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folders.push(folder.into());
+        self
+    }
+}
+
+impl Runtime for Process {
+    fn id(&self) -> RuntimeId {
+        let folders: Vec<_> = self.folders.iter().map(|folder| folder.display().to_string()).collect();
+        RuntimeId(format!("{} / stoa-process-1 / {} / {}", self.version, std::env::consts::ARCH, folders.join(" ")))
+    }
+
+    fn deterministic(&self) -> bool {
+        false
+    }
+
+    fn run(&self, job: &Job, control: &Control) -> Result<Outcome, Error> {
+        job.check()?;
+        if job.command.is_empty() {
+            return Err(Error::Job("it has no command line: give the program and its arguments".into()));
+        }
+        // What comes as bytes lies here for the time of the run.
+        let stage = tempfile::tempdir().map_err(Error::machine("a temporary folder"))?;
+        let arguments = arguments::arguments(job, stage.path(), &self.folders)?;
+        let started = Instant::now();
+        let mut sandbox = Sandbox::start(&self.bubblewrap, &arguments, &self.filter, &job.limits)?;
+        let (ended, used) = watch(&mut sandbox, &job.limits, control, started)?;
+        let (status, log) = sandbox.end()?;
+        let ended = ended.unwrap_or(status);
+        let (ended, output) = match collect(sandbox.out(), &job.limits).map_err(Error::machine("reading /out"))? {
+            Collected::Whole(output) => (ended, output),
+            Collected::TooLarge(output) if matches!(ended, Ended::Exited(_) | Ended::Signalled(_)) => {
+                (Ended::OutputTooLarge, output)
+            }
+            Collected::TooLarge(output) => (ended, output),
+        };
+        Ok(Outcome { ended, output, log, used, deterministic: false })
+    }
+}
+
+/// Looks at a sandbox until it ends or has to. Returns why it has to, if so.
+fn watch(
+    sandbox: &mut Sandbox,
+    limits: &Limits,
+    control: &Control,
+    started: Instant,
+) -> Result<(Option<Ended>, Used), Error> {
+    let mut used = Used::default();
+    loop {
+        let over = sandbox.wait(LOOK)?;
+        let usage = measure(sandbox.proc());
+        used.memory = used.memory.max(usage.memory);
+        used.cpu = used.cpu.max(usage.cpu);
+        used.wall = started.elapsed();
+        control.set_cpu(used.cpu);
+        let full = sandbox.output_full(limits)?;
+        if over {
+            return Ok((full.then_some(Ended::OutputTooLarge), used));
+        }
+        let ended = if control.is_cancelled() {
+            Some(Ended::Cancelled)
+        } else if used.wall > limits.wall {
+            Some(Ended::OutOfTime)
+        } else if full {
+            Some(Ended::OutputTooLarge)
+        } else {
+            beyond(usage, limits)
+        };
+        if let Some(ended) = ended {
+            return Ok((Some(ended), used));
+        }
+    }
+}
+
+fn beyond(usage: Usage, limits: &Limits) -> Option<Ended> {
+    if usage.processes > u64::from(limits.processes) {
+        Some(Ended::TooManyProcesses)
+    } else if usage.memory > limits.memory {
+        Some(Ended::OutOfMemory)
+    } else if usage.cpu > limits.cpu {
+        Some(Ended::OutOfCpu)
+    } else {
+        None
+    }
+}
+
+/// Whether there is something at a path, links not followed.
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}

@@ -1,0 +1,101 @@
+use super::*;
+use std::{fs, os::unix::fs::symlink};
+
+#[test]
+fn a_program_reads_its_data_and_leaves_files() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("deep")).unwrap();
+    fs::write(folder.path().join("deep/file"), "in a folder").unwrap();
+    let mut job = script(
+        "import json, os
+params = json.load(open('/data/params.json'))
+os.makedirs('/out/a/b')
+text = open('/data/set/deep/file').read() + open('/data/bytes').read()
+open('/out/a/b/result', 'w').write(text * params['times'])
+open('/tmp/scratch', 'w').write('x')
+print('done')",
+    );
+    job.params = br#"{"times": 2}"#.to_vec();
+    job.inputs = vec![
+        Input { name: "set".into(), source: folder.path().to_owned().into() },
+        Input { name: "bytes".into(), source: Source::from(&b", and bytes. "[..]) },
+    ];
+    let outcome = run(&job);
+    assert!(outcome.succeeded(), "{}", outcome.log.text());
+    let files: Vec<_> = outcome.output.files.iter().map(|(path, bytes)| (path.as_str(), &bytes[..])).collect();
+    assert_eq!(files, [("a/b/result", &b"in a folder, and bytes. in a folder, and bytes. "[..])]);
+    assert_eq!((outcome.log.text().as_str(), outcome.output.skipped.len()), ("done\n", 0));
+}
+
+#[test]
+fn code_is_a_file_or_a_folder_of_this_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("helper.py"), "word = 'help'").unwrap();
+    fs::write(folder.path().join("main.py"), "import helper; print(helper.word)").unwrap();
+    let mut job = script("");
+    job.command = vec!["python3".into(), "/code/main.py".into()];
+    job.code = folder.path().to_owned().into();
+    assert_eq!(run(&job).log.text(), "help\n");
+    fs::write(folder.path().join("main.py"), "print('alone')").unwrap();
+    job.code = folder.path().join("main.py").into();
+    assert_eq!(run(&job).log.text(), "alone\n");
+}
+
+#[test]
+fn data_cannot_be_changed_and_links_in_it_lead_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file"), "as it was").unwrap();
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    symlink(secret.path(), folder.path().join("secret")).unwrap();
+    symlink("/etc/shadow", folder.path().join("shadow")).unwrap();
+    let mut job = script(
+        "import os, shutil
+def fails(does, *arguments):
+    try: does(*arguments); print('worked', does, arguments)
+    except OSError: pass
+fails(open, '/data/set/file', 'w'); fails(open, '/data/set/new', 'w'); fails(os.remove, '/data/set/file')
+fails(os.chmod, '/data/set/file', 0o777); fails(os.rename, '/data/set/file', '/data/set/other')
+fails(open, '/data/set/secret'); fails(open, '/data/set/shadow')
+fails(os.link, '/data/set/file', '/out/link')
+os.symlink('/data/set/file', '/out/file'); fails(open, '/out/file', 'w')",
+    );
+    job.inputs = vec![Input { name: "set".into(), source: folder.path().to_owned().into() }];
+    let outcome = run(&job);
+    assert_eq!((outcome.log.text().as_str(), outcome.ended), ("", Ended::Exited(0)));
+    assert_eq!(fs::read_to_string(folder.path().join("file")).unwrap(), "as it was");
+    assert_eq!(outcome.output.skipped, ["file"]);
+}
+
+#[test]
+fn links_pipes_and_second_names_in_out_are_not_followed() {
+    let job = script(
+        "import os, socket
+os.symlink('/etc/shadow', '/out/link'); os.symlink('/', '/out/root'); os.symlink('.', '/out/self')
+os.mkfifo('/out/pipe'); open('/out/one', 'w').write('x'); os.link('/out/one', '/out/two')
+open(b'/out/\\xff', 'w'); open('/out/good', 'w').write('good')",
+    );
+    let outcome = run(&job);
+    assert!(outcome.succeeded(), "{}", outcome.log.text());
+    assert_eq!(outcome.output.files.keys().collect::<Vec<_>>(), ["good"]);
+    assert_eq!(outcome.output.skipped, ["link", "one", "pipe", "root", "self", "two", "\u{fffd}"]);
+}
+
+#[test]
+fn a_file_cannot_be_made_huge_by_leaving_holes() {
+    // Beyond what one file may have, the kernel refuses; several together are noticed.
+    let one = run(&script("open('/out/sparse', 'wb').truncate(1 << 40)"));
+    assert!(one.log.text().contains("File too large"), "{one:?}");
+    let many = run(&script("for name in 'abcd': open('/out/' + name, 'wb').truncate(1 << 20)"));
+    assert_eq!(many.ended, Ended::OutputTooLarge);
+}
+
+#[test]
+fn a_folder_can_be_shown_at_its_own_place() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("module.py"), "word = 'shown'").unwrap();
+    let place = folder.path().display().to_string();
+    let process = Process::new().unwrap().with_folder(folder.path());
+    let job = script(&format!("import sys; sys.path.append({place:?}); import module; print(module.word)"));
+    assert_eq!(process.run(&job, &Control::new()).unwrap().log.text(), "shown\n");
+    assert_ne!(process.id(), PROCESS.id());
+}

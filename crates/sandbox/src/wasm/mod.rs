@@ -1,0 +1,92 @@
+//! WebAssembly, bit for bit the same wherever it runs.
+//!
+//! Wasmtime compiles a module and counts its steps (fuel). What it sees of the world is ours: files in memory ([`fs`]) behind
+//! WASI preview 1 ([`wasi`]), a clock that counts steps, randomness that follows from the job's seed. Fuel is also what lets
+//! a run be stopped: each slice of it ends with a look at the time and at whether somebody cancelled.
+
+mod bounds;
+mod errno;
+mod fs;
+mod modules;
+mod path;
+mod run;
+#[cfg(test)]
+mod tests;
+mod wasi;
+
+use crate::{Control, Error, Job, Outcome, Runtime, RuntimeId, Source};
+use modules::Modules;
+use std::path::PathBuf;
+use wasmtime::{Collector, Config, Engine, Linker, OptLevel};
+
+/// The version of wasmtime in `Cargo.lock`, which names the runtime: what a module costs and does may differ in another.
+const WASMTIME: &str = "48.0.8";
+
+/// Bytes of the stack that calls of functions within a program take at most.
+const STACK: usize = 1 << 20;
+
+/// Runs modules of WebAssembly that use WASI preview 1.
+pub struct Wasm {
+    engine: Engine,
+    modules: Modules,
+}
+
+impl Wasm {
+    /// Keeps the modules that it has compiled last in memory, and, if a folder is given, many of them there. The folder is
+    /// made if it is not there. It has to be this user's alone: what lies there is run.
+    ///
+    /// # Errors
+    ///
+    /// If the folder cannot be made or others may enter it, or if this processor is none that can be compiled for.
+    pub fn new(cache: Option<PathBuf>) -> Result<Self, Error> {
+        let failed = |error: wasmtime::Error| Error::Machine(format!("{error:#}"));
+        let engine = Engine::new(&config()).map_err(failed)?;
+        let mut linker = Linker::new(&engine);
+        wasi::link(&mut linker).map_err(failed)?;
+        Ok(Self { modules: Modules::new(engine.clone(), linker, cache)?, engine })
+    }
+
+    /// Compiles a module, so that its first run starts as fast as the others.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Code`] if it is none that could run.
+    pub fn prepare(&self, code: &Source) -> Result<(), Error> {
+        self.modules.get(code.read(bounds::MOST_MODULE)?).map(|_| ())
+    }
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .consume_fuel(true)
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
+        .cranelift_opt_level(OptLevel::Speed)
+        .max_wasm_stack(STACK)
+        // What is left is for calls of the system.
+        .async_stack_size(STACK + (1 << 20))
+        .wasm_backtrace_max_frames(None)
+        .wasm_memory64(false)
+        // Exceptions need the collector that garbage-collected types would use; programs have no such types.
+        .wasm_exceptions(true)
+        .collector(Collector::DeferredReferenceCounting)
+        .concurrency_support(false);
+    config
+}
+
+impl Runtime for Wasm {
+    fn id(&self) -> RuntimeId {
+        RuntimeId(format!("wasmtime {WASMTIME} / stoa-wasm-1"))
+    }
+
+    fn deterministic(&self) -> bool {
+        true
+    }
+
+    fn run(&self, job: &Job, control: &Control) -> Result<Outcome, Error> {
+        job.check()?;
+        let module = self.modules.get(job.code.read(bounds::MOST_MODULE)?)?;
+        run::run(&self.engine, &module, job, control)
+    }
+}

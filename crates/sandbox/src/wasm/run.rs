@@ -1,0 +1,216 @@
+//! One run of a module.
+
+use super::{
+    fs::Files,
+    wasi::{Stop, System},
+};
+use crate::{Control, Ended, Error, Job, Outcome, Output, Used};
+use rustix::time::{ClockId, clock_gettime};
+use std::{
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+use wasmtime::{
+    Engine, InstancePre, Memory, ResourceLimiter, Result, Store, ThrownException, Trap, UnknownImportError,
+};
+
+/// Steps between two looks at the time and at whether the run was cancelled: some milliseconds.
+const SLICE: u64 = 2_000_000;
+
+/// The state of a run, which the program's calls see.
+pub(super) struct Run {
+    pub system: System,
+    /// The program's memory, once it is known.
+    pub memory: Option<Memory>,
+    /// Steps that it may use.
+    pub fuel: u64,
+    bounds: Bounds,
+    watch: Watch,
+}
+
+/// Looks at what may end a run from outside.
+#[derive(Clone)]
+struct Watch {
+    control: Control,
+    deadline: Option<Instant>,
+}
+
+impl Watch {
+    fn look(&self) -> Result<(), Stop> {
+        if self.control.is_cancelled() {
+            return Err(Stop::Cancelled);
+        }
+        if self.deadline.is_some_and(|deadline| Instant::now() > deadline) {
+            return Err(Stop::OutOfTime);
+        }
+        Ok(())
+    }
+}
+
+impl Run {
+    /// Before each call of the system: a program that does little but call would not come to the end of a slice.
+    ///
+    /// # Errors
+    ///
+    /// If the run is to end.
+    pub fn check(&mut self, left: u64) -> Result<(), Stop> {
+        self.watch.control.set_fuel(self.fuel.saturating_sub(left));
+        self.watch.look()
+    }
+}
+
+/// Memory and tables of a run.
+struct Bounds {
+    limit: u64,
+    used: u64,
+    /// Whether the program was refused some.
+    refused: bool,
+}
+
+/// Bytes of an entry of a table.
+const ENTRY: u64 = 16;
+
+impl Bounds {
+    fn grow(&mut self, current: usize, desired: usize, maximum: Option<usize>, unit: u64) -> bool {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return false;
+        }
+        let more = (desired.saturating_sub(current) as u64).saturating_mul(unit);
+        let used = self.used.saturating_add(more);
+        if used > self.limit {
+            self.refused = true;
+            return false;
+        }
+        self.used = used;
+        true
+    }
+}
+
+/// What WebAssembly allows and the limits allow, but the machine does not have, may be had elsewhere: that is no result.
+fn machine(error: wasmtime::Error) -> wasmtime::Error {
+    error.context(NoMemory)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the machine has no memory for this")]
+struct NoMemory;
+
+impl ResourceLimiter for Bounds {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        Ok(self.grow(current, desired, maximum, 1))
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> Result<()> {
+        Err(machine(error))
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        Ok(self.grow(current, desired, maximum, ENTRY))
+    }
+
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> Result<()> {
+        Err(machine(error))
+    }
+
+    fn instances(&self) -> usize {
+        1
+    }
+}
+
+fn processor_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+/// Runs a module's `_start`.
+pub(super) fn run(engine: &Engine, module: &InstancePre<Run>, job: &Job, control: &Control) -> Result<Outcome, Error> {
+    let (started, processor) = (Instant::now(), processor_time());
+    let limits = &job.limits;
+    let watch = Watch { control: control.clone(), deadline: started.checked_add(limits.wall) };
+    let state = Run {
+        system: System::new(job, Files::new(job)?),
+        memory: None,
+        fuel: limits.fuel,
+        bounds: Bounds { limit: limits.memory, used: 0, refused: false },
+        watch: watch.clone(),
+    };
+    let failed = |error: wasmtime::Error| Error::Machine(format!("{error:#}"));
+    let mut store = Store::try_new(engine, state).map_err(failed)?;
+    store.limiter(|run| &mut run.bounds);
+    store.set_fuel(limits.fuel).map_err(failed)?;
+    store.fuel_async_yield_interval(Some(SLICE)).map_err(failed)?;
+
+    let result = {
+        let mut program = pin!(async {
+            let instance = module.instantiate_async(&mut store).await?;
+            let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
+            start.call_async(&mut store, ()).await
+        });
+        let mut context = Context::from_waker(Waker::noop());
+        loop {
+            if let Err(stop) = watch.look() {
+                break Err(stop.into());
+            }
+            if let Poll::Ready(result) = program.as_mut().poll(&mut context) {
+                break result;
+            }
+            control.set_fuel(control.fuel().saturating_add(SLICE));
+        }
+    };
+
+    let left = store.get_fuel().map_err(failed)?;
+    let mut run = store.into_data();
+    if let Some(error) = run.system.files.take_failure() {
+        return Err(error);
+    }
+    let Verdict { mut ended, deterministic } = judge(result, run.bounds.refused)?;
+    if matches!(ended, Ended::Exited(_) | Ended::Trapped(_)) && run.system.files.output_exceeded() {
+        ended = Ended::OutputTooLarge;
+    }
+    let fuel = limits.fuel - left.min(limits.fuel);
+    control.set_fuel(fuel);
+    Ok(Outcome {
+        ended,
+        deterministic,
+        log: run.system.log,
+        output: Output { files: run.system.files.into_output(), skipped: Vec::new() },
+        used: Used {
+            fuel,
+            memory: run.bounds.used,
+            cpu: processor_time().saturating_sub(processor),
+            wall: started.elapsed(),
+        },
+    })
+}
+
+struct Verdict {
+    ended: Ended,
+    deterministic: bool,
+}
+
+/// What the way in which a program ended means. What is not known to be the program's doing is the machine's.
+fn judge(result: Result<()>, refused: bool) -> Result<Verdict, Error> {
+    let certain = |ended| Ok(Verdict { ended, deterministic: true });
+    let open = |ended| Ok(Verdict { ended, deterministic: false });
+    let Err(error) = result else { return certain(Ended::Exited(0)) };
+    let trapped = |why: &dyn std::fmt::Display| Ended::Trapped(why.to_string());
+    if error.is::<NoMemory>() {
+        return Err(Error::Machine(format!("{error:#}")));
+    }
+    match (error.downcast_ref::<Stop>(), error.downcast_ref::<Trap>()) {
+        (Some(Stop::Exit(code)), _) => certain(Ended::Exited(*code)),
+        (Some(Stop::Cancelled), _) => open(Ended::Cancelled),
+        (Some(Stop::OutOfTime), _) => open(Ended::OutOfTime),
+        (Some(stop @ Stop::NoExport), _) => certain(trapped(stop)),
+        (_, Some(Trap::OutOfFuel)) => certain(Ended::OutOfFuel),
+        // How deep a stack is depends on the processor that the code was compiled for.
+        (_, Some(trap @ Trap::StackOverflow)) => open(trapped(trap)),
+        _ if refused => certain(Ended::OutOfMemory),
+        (_, Some(trap)) => certain(trapped(trap)),
+        _ if error.is::<ThrownException>() => certain(trapped(&"an exception that nothing caught")),
+        _ => match error.downcast_ref::<UnknownImportError>() {
+            Some(unknown) => certain(trapped(unknown)),
+            None => Err(Error::Machine(format!("{error:#}"))),
+        },
+    }
+}

@@ -1,0 +1,89 @@
+use super::*;
+use std::{fs, os::unix::fs::PermissionsExt as _, time::Instant};
+
+fn refusal(code: &[u8]) -> String {
+    match WASM.prepare(&code.into()) {
+        Err(Error::Code(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_no_module_of_preview_1_is_refused_with_the_reason() {
+    assert!(refusal(b"#!/bin/sh").contains("no WebAssembly"));
+    assert!(refusal(b"\0asm").contains("damaged"));
+    let component = wat::parse_str("(component)").unwrap();
+    assert!(refusal(&component).contains("component"));
+    assert!(refusal(&wat::parse_str("(module)").unwrap()).contains("_start"));
+    let threads = r#"(module (memory 1 2 shared) (func (export "_start")))"#;
+    refusal(&wat::parse_str(threads).unwrap());
+    let memory = r#"(module (import "env" "memory" (memory 1)) (func (export "_start")))"#;
+    assert!(refusal(&wat::parse_str(memory).unwrap()).contains("memory"));
+}
+
+#[test]
+fn modules_beyond_the_bounds_are_refused_before_they_are_compiled() {
+    let started = Instant::now();
+    let locals = format!(r#"(module (func (export "_start") (local {})))"#, "i64 ".repeat(20_000));
+    assert!(refusal(&wat::parse_str(locals).unwrap()).contains("locals"));
+    let large = format!(r#"(module (func (export "_start") {}))"#, "(drop (i32.const 0x7fffffff))".repeat(100_000));
+    assert!(refusal(&wat::parse_str(large).unwrap()).contains("bytes"));
+    let tables = format!(r#"(module {} (func (export "_start")))"#, "(table 1 funcref)".repeat(65));
+    assert!(refusal(&wat::parse_str(tables).unwrap()).contains("tables"));
+    let results = format!(r#"(module (type (func (result {}))) (func (export "_start")))"#, "i64 ".repeat(65));
+    assert!(refusal(&wat::parse_str(results).unwrap()).contains("results"));
+    // A hundred kilobytes that would take a compiler gigabytes.
+    assert!(refusal(&loops(9_000, 2_000)).contains("control meets"));
+    assert!(refusal(&loops(1_000, 250)).contains("control meets"));
+    assert!(started.elapsed() < Duration::from_secs(30));
+}
+
+/// Loops within each other, with all locals used in the innermost.
+fn loops(locals: usize, depth: usize) -> Vec<u8> {
+    let uses: String =
+        (0..locals).map(|local| format!("(local.set {local} (i64.add (local.get {local}) (i64.const 1)))")).collect();
+    let code = format!(
+        r#"(module (func (export "_start") (local {}) {} {uses} {}))"#,
+        "i64 ".repeat(locals),
+        "loop ".repeat(depth),
+        "i32.const 0 br_if 0 end ".repeat(depth)
+    );
+    wat::parse_str(code).unwrap()
+}
+
+#[test]
+fn a_compiled_module_is_kept_in_a_private_folder_and_damage_is_noticed() {
+    let place = tempfile::tempdir().unwrap();
+    let cache = place.path().join("cache");
+    let job = Program::new().exits("(i32.const 3)").job();
+    let ended = || Wasm::new(Some(cache.clone())).unwrap().run(&job, &Control::new()).unwrap().ended;
+    assert_eq!(ended(), Ended::Exited(3));
+    let files = || fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let [file] = &files()[..] else { panic!("{:?}", files()) };
+    assert_eq!(fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+    let kept = fs::read(file).unwrap();
+
+    // From the folder.
+    assert_eq!(ended(), Ended::Exited(3));
+    // What rots is compiled again, what others could have written as well.
+    let mut rotten = kept.clone();
+    *rotten.last_mut().unwrap() ^= 1;
+    fs::write(file, rotten).unwrap();
+    assert_eq!(ended(), Ended::Exited(3));
+    assert_eq!(fs::read(file).unwrap().len(), kept.len());
+    fs::set_permissions(file, fs::Permissions::from_mode(0o666)).unwrap();
+    assert_eq!(ended(), Ended::Exited(3));
+    assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+
+    fs::set_permissions(&cache, fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(matches!(Wasm::new(Some(cache.clone())), Err(Error::Machine(why)) if why.contains("chmod 700")));
+}
+
+#[test]
+fn a_module_that_was_compiled_starts_within_milliseconds() {
+    let job = Program::new().job();
+    run(&job);
+    let fastest = (0..20).map(|_| run(&job).used.wall).min().unwrap();
+    assert!(fastest < Duration::from_millis(10), "{fastest:?}");
+}
