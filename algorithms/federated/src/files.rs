@@ -11,10 +11,13 @@ use std::{
 const MOST_TABLE: u64 = 64 << 20;
 
 /// Bytes of one file of JSON at most.
-const MOST_JSON: u64 = 4 << 20;
+const MOST_JSON: u64 = 1 << 20;
 
 /// Results of other sites at most.
 const MOST_RESULTS: usize = 1000;
+
+/// Bytes of all of them at most: a value takes many times as much memory as text.
+const MOST_BYTES: u64 = 8 << 20;
 
 /// The parameters.
 pub fn params(data: &Path) -> Result<Value, Error> {
@@ -39,11 +42,21 @@ pub fn results(data: &Path) -> Result<Vec<(String, Value)>, Error> {
             files.len()
         )));
     }
-    files.iter().map(|file| Ok((file.display().to_string(), json(file)?))).collect()
+    let mut left = MOST_BYTES;
+    let result = |file: &PathBuf| {
+        let text = read(file, left.min(MOST_JSON))?;
+        left -= text.len() as u64;
+        Ok((file.display().to_string(), parse(file, &text)?))
+    };
+    files.iter().map(result).collect()
 }
 
 fn json(file: &Path) -> Result<Value, Error> {
-    Value::parse(&read(file, MOST_JSON)?).map_err(|error| error.within(file.display()))
+    parse(file, &read(file, MOST_JSON)?)
+}
+
+fn parse(file: &Path, text: &str) -> Result<Value, Error> {
+    Value::parse(text).map_err(|error| error.within(file.display()))
 }
 
 /// Files with this ending in the folder and in those within it, parameters left out; all files there if none has it. Sorted.

@@ -9,8 +9,8 @@ pub const MIN_ROWS: usize = 10;
 /// Features at most.
 pub const MOST_FEATURES: usize = 1000;
 
-/// Numbers in memory at most: 128 MiB.
-const MOST_NUMBERS: usize = 16 << 20;
+/// Numbers in memory at most: 64 MiB.
+const MOST_NUMBERS: usize = 8 << 20;
 
 /// What a model sees of a row.
 #[derive(Clone, Debug, PartialEq)]
