@@ -85,7 +85,7 @@ fn library(place: &Place, target: Option<&str>) -> Result<PathBuf> {
 }
 
 /// Rust's own linker.
-fn linker(place: &Place) -> Result<PathBuf> {
+pub fn linker(place: &Place) -> Result<PathBuf> {
     let library = library(place, None)?;
     Ok(library.parent().unwrap_or(Path::new("")).join("bin/rust-lld"))
 }

@@ -1,9 +1,10 @@
 //! `cargo xtask test`, `soak` and `bench NAME`: everything the project is checked and measured with, and its set-up. And
-//! `light`, which builds what Cargo alone cannot.
+//! `light` and `algorithms`, which build what Cargo alone cannot.
 //!
 //! A check is a [`steps::Step`]; the steps that install or compile what others need remember in a [`stamp`] what they
 //! worked from, and do nothing while that stays the same. Nothing reads from standard input.
 
+mod algorithms;
 mod bench;
 mod fuzz;
 mod junit;
@@ -33,6 +34,8 @@ enum Command {
     Test(TestArgs),
     /// Builds the light client for web pages: a WebAssembly module and the script that loads it.
     Light,
+    /// Builds the WebAssembly modules in `algorithms/` from their sources.
+    Algorithms(AlgorithmsArgs),
     /// Draws faults of machines and networks from thousands of seeds, and simulates each.
     Soak(SoakArgs),
     /// Runs a benchmark, or lists them when no name is given.
@@ -53,6 +56,13 @@ struct TestArgs {
     /// Options and filters for nextest, as in `cargo xtask test --only clients -- viem`.
     #[arg(last = true, value_name = "NEXTEST")]
     nextest: Vec<String>,
+}
+
+#[derive(Args)]
+struct AlgorithmsArgs {
+    /// Changes nothing; fails if a module is not what its source compiles to.
+    #[arg(long)]
+    check: bool,
 }
 
 #[derive(Args)]
@@ -97,6 +107,11 @@ fn run(cli: Cli) -> Result<bool> {
         Command::Light => {
             light::tools(&place)?;
             light::build(&place)?;
+            Ok(true)
+        }
+        Command::Algorithms(args) => {
+            let tools = algorithms::tools(&place)?;
+            if args.check { algorithms::compare(&place, &tools) } else { algorithms::build(&place, &tools) }?;
             Ok(true)
         }
         Command::Soak(args) => soak::run(&place, args.first, args.seeds),

@@ -1,6 +1,7 @@
 //! The steps of `cargo xtask test`: which there are, what each needs, and running them in order.
 
 use crate::{
+    algorithms,
     junit::{self, Count},
     light,
     place::{Place, check, show},
@@ -32,6 +33,8 @@ pub enum Step {
     Build,
     /// The light client's WebAssembly module, and the browser that it is tried in.
     Light,
+    /// Algorithms in WebAssembly: their tests, and that the modules are what the sources compile to.
+    Algorithms,
     /// Tests of every crate.
     Crates,
     /// Examples in the documentation.
@@ -52,9 +55,14 @@ impl Step {
 
     fn needs(self) -> &'static [Self] {
         match self {
-            Self::Python | Self::Node | Self::Format | Self::Clippy | Self::Build | Self::Light | Self::Docs => {
-                &[Self::Programs]
-            }
+            Self::Python
+            | Self::Node
+            | Self::Format
+            | Self::Clippy
+            | Self::Build
+            | Self::Light
+            | Self::Docs
+            | Self::Algorithms => &[Self::Programs],
             Self::Solidity => &[Self::Node],
             Self::Crates => &[Self::Solidity, Self::Build],
             Self::Clients => &[Self::Python, Self::Node, Self::Solidity, Self::Build, Self::Light],
@@ -83,7 +91,7 @@ enum Outcome {
 /// Prints the steps.
 pub fn list() {
     for step in Step::value_variants() {
-        println!("{:<9} {}", step.name(), step.help());
+        println!("{:<10} {}", step.name(), step.help());
     }
 }
 
@@ -140,7 +148,7 @@ pub fn run(place: &Place, steps: &[Step], nextest: &[String]) -> Result<bool> {
 
     println!("\n── {} in {:.1} s", if passed { "passed" } else { "failed" }, begin.elapsed().as_secs_f64());
     for (step, time, said) in &results {
-        println!("{:<9} {:>7.1} s  {said}", step.name(), time.as_secs_f64());
+        println!("{:<10} {:>7.1} s  {said}", step.name(), time.as_secs_f64());
     }
     println!("{} passed, {} failed", total.passed, total.failed);
     Ok(passed)
@@ -170,6 +178,13 @@ fn one(place: &Place, step: Step, nextest: &[String]) -> Result<Outcome> {
         Step::Build => cargo(&["build", "--quiet", "--locked", "--workspace", "--all-targets"]),
         Step::Docs => cargo(&["test", "--quiet", "--locked", "--doc", "--workspace"]),
         Step::Light => light(place),
+        Step::Algorithms => {
+            algorithms::test(place)?;
+            match algorithms::tools(place) {
+                Ok(tools) => algorithms::compare(place, &tools).map(|()| Outcome::Done),
+                Err(lacking) => Ok(Outcome::Skipped(format!("the modules were not built anew: {lacking:#}"))),
+            }
+        }
         Step::Crates => tests(place, "not package(stoa-tests)", nextest),
         Step::Clients => {
             let without = if !place.light().join("light.wasm").exists() {

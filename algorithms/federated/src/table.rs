@@ -1,0 +1,255 @@
+//! The rows of a site as numbers.
+
+use crate::{csv::Reader, error::Error, json::quoted};
+use std::fmt;
+
+/// Fewer rows than this are not summed up, whatever the parameters say: they come from whoever wants to know.
+pub const MIN_ROWS: usize = 10;
+
+/// Features at most.
+pub const MOST_FEATURES: usize = 1000;
+
+/// Numbers in memory at most: 64 MiB.
+const MOST_NUMBERS: usize = 8 << 20;
+
+/// What a model sees of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Feature {
+    column: String,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Kind {
+    /// `age`: the number in a column.
+    Number,
+    /// `thal=7`: 1 where the number is this one, else 0, and missing where it is missing.
+    Equals(f64),
+    /// `thal?`: 1 where it is missing, else 0.
+    Missing,
+}
+
+impl Feature {
+    /// Reads `column`, `column=number` or `column?`.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let (column, kind) = if let Some(column) = text.strip_suffix('?') {
+            (column, Kind::Missing)
+        } else if let Some((column, value)) = text.split_once('=') {
+            (
+                column,
+                Kind::Equals(number(value).ok_or_else(|| Error::new(format!("feature {}: no number", quoted(text))))?),
+            )
+        } else {
+            (text, Kind::Number)
+        };
+        if column.is_empty() {
+            return Err(Error::new(format!("feature {} names no column", quoted(text))));
+        }
+        Ok(Self { column: column.to_owned(), kind })
+    }
+
+    /// Of what is in its column; not a number where it is missing.
+    fn of(&self, value: Option<f64>) -> f64 {
+        match (&self.kind, value) {
+            (Kind::Missing, value) => f64::from(u8::from(value.is_none())),
+            (_, None) => f64::NAN,
+            (Kind::Number, Some(value)) => value,
+            (Kind::Equals(wanted), Some(value)) => f64::from(u8::from(value == *wanted)),
+        }
+    }
+}
+
+impl fmt::Display for Feature {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            Kind::Number => write!(to, "{}", self.column),
+            Kind::Equals(value) => write!(to, "{}={value}", self.column),
+            Kind::Missing => write!(to, "{}?", self.column),
+        }
+    }
+}
+
+/// Which rows and columns of a table are looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Selection {
+    /// The column that is to be predicted: 0 or 1.
+    pub label: String,
+    /// The column that is 1 where a row is for testing, else 0.
+    pub held_out: String,
+    /// How many rows there have to be.
+    pub min_rows: usize,
+}
+
+/// Rows of features with a label each.
+#[derive(Debug, PartialEq)]
+pub struct Table {
+    width: usize,
+    values: Vec<f64>,
+    /// 0 or 1 for each row.
+    pub labels: Vec<f64>,
+}
+
+impl Table {
+    /// Reads the rows for training, or those held out, from CSV. Empty fields are missing values.
+    ///
+    /// # Errors
+    ///
+    /// If a column is not there or there twice, a line has more or fewer fields than the first, a field that is looked at is
+    /// no number, a label is missing, or there are fewer rows than the selection wants.
+    pub fn read(text: &str, features: &[Feature], selection: &Selection, held_out: bool) -> Result<Self, Error> {
+        let (mut reader, mut fields) = (Reader::new(text), Vec::new());
+        reader.next(&mut fields)?;
+        let header = fields.clone();
+        let place = |column: &str| {
+            let mut places =
+                header.iter().enumerate().filter(|(_, name)| name.trim() == column).map(|(place, _)| place);
+            match (places.next(), places.next()) {
+                (Some(place), None) => Ok(place),
+                (None, _) => Err(Error::new(format!("there is no column {}", quoted(column)))),
+                _ => Err(Error::new(format!("there are two columns {}", quoted(column)))),
+            }
+        };
+        let label = place(&selection.label)?;
+        let split = place(&selection.held_out)?;
+        let columns = features.iter().map(|feature| place(&feature.column)).collect::<Result<Vec<_>, _>>()?;
+
+        let mut table = Self { width: features.len(), values: Vec::new(), labels: Vec::new() };
+        while reader.next(&mut fields)? {
+            let wrong = |said: &str| Error::new(format!("line {}: {said}", reader.line()));
+            if fields.len() != header.len() {
+                return Err(wrong(&format!("{} fields, expected {}", fields.len(), header.len())));
+            }
+            let read = |place: usize| match fields[place].trim() {
+                "" => Ok(None),
+                text => {
+                    number(text).map(Some).ok_or_else(|| wrong(&format!("{} is no number", quoted(&header[place]))))
+                }
+            };
+            let binary = |place: usize| match read(place)? {
+                Some(value) if value == 0.0 || value == 1.0 => Ok(value),
+                _ => Err(wrong(&format!("{} is neither 0 nor 1", quoted(&header[place])))),
+            };
+            if (binary(split)? == 1.0) != held_out {
+                continue;
+            }
+            if table.values.len() + table.labels.len() + features.len() >= MOST_NUMBERS {
+                return Err(wrong(&format!("more than {MOST_NUMBERS} numbers")));
+            }
+            table.labels.push(binary(label)?);
+            for (feature, place) in features.iter().zip(&columns) {
+                table.values.push(feature.of(read(*place)?));
+            }
+        }
+        let wanted = selection.min_rows.max(MIN_ROWS);
+        if table.labels.len() < wanted {
+            let kind = if held_out { "held-out" } else { "training" };
+            return Err(Error::new(format!("fewer than {wanted} {kind} rows, which are not summed up")));
+        }
+        Ok(table)
+    }
+
+    /// How many rows.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// The rows, each of as many numbers as there are features.
+    pub fn rows(&self) -> impl Iterator<Item = &[f64]> {
+        (0..self.len()).map(|row| &self.values[row * self.width..(row + 1) * self.width])
+    }
+
+    /// Brings features to mean 0 and deviation 1, missing values to the mean.
+    pub fn standardize(&mut self, mean: &[f64], deviation: &[f64]) {
+        for row in 0..self.len() {
+            for ((value, mean), deviation) in self.values[row * self.width..].iter_mut().zip(mean).zip(deviation) {
+                *value = if value.is_nan() { 0.0 } else { (*value - mean) / deviation };
+            }
+        }
+    }
+}
+
+/// A finite number as CSV has it.
+fn number(text: &str) -> Option<f64> {
+    // Rust reads "inf" and "nan" as well.
+    text.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selection() -> Selection {
+        Selection { label: "ill".into(), held_out: "test".into(), min_rows: 0 }
+    }
+
+    fn features(texts: &[&str]) -> Vec<Feature> {
+        texts.iter().filter_map(|text| Feature::parse(text).ok()).collect()
+    }
+
+    fn rows(count: usize) -> String {
+        format!("age,ill,test\n{}{}", "50,1,0\n".repeat(count), "60,0,1\n".repeat(11))
+    }
+
+    #[test]
+    fn features_are_numbers_codes_and_what_is_missing() {
+        let text = format!("test,ill,age,kind\n{}1,1,9,9\n", "0,1,50,2\n0,0,,\n".repeat(5));
+        let features = features(&["age", "kind=2", "kind=3", "age?"]);
+        let table = Table::read(&text, &features, &selection(), false).map(|table| {
+            assert_eq!(table.labels[..2], [1.0, 0.0]);
+            assert_eq!(table.len(), 10);
+            table.rows().map(<[f64]>::to_vec).collect::<Vec<_>>()
+        });
+        assert!(table.is_ok_and(|rows| {
+            assert_eq!(rows[0], [50.0, 1.0, 0.0, 0.0]);
+            assert!(rows[1][..3].iter().all(|value| value.is_nan()));
+            rows[1][3] == 1.0
+        }));
+    }
+
+    #[test]
+    fn features_are_written_as_they_are_read() {
+        for text in ["age", "thal=7", "thal=-0.5", "thal?"] {
+            assert_eq!(Feature::parse(text).map(|feature| feature.to_string()), Ok(text.to_owned()));
+        }
+        for text in ["", "?", "=1", "a=", "a=b", "a=nan"] {
+            assert!(Feature::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn missing_values_become_the_mean() {
+        let mut table = Table { width: 2, values: vec![3.0, f64::NAN, 1.0, 5.0], labels: vec![0.0, 1.0] };
+        table.standardize(&[2.0, 4.0], &[1.0, 0.5]);
+        assert_eq!(table.values, [1.0, 0.0, -1.0, 2.0]);
+    }
+
+    #[test]
+    fn fewer_than_ten_rows_are_refused_whatever_is_asked_for() {
+        let read = |count, min_rows, held_out| {
+            let selection = Selection { min_rows, ..selection() };
+            Table::read(&rows(count), &features(&["age"]), &selection, held_out).map(|table| table.len())
+        };
+        assert_eq!(read(10, 0, false), Ok(10));
+        assert_eq!(read(9, 0, true), Ok(11));
+        assert!(read(9, 0, false).is_err_and(|error| error.to_string().contains("fewer than 10")));
+        assert!(read(19, 20, false).is_err_and(|error| error.to_string().contains("fewer than 20")));
+    }
+
+    #[test]
+    fn errors_name_lines_and_columns_but_no_values() {
+        let cases = [
+            ("age,ill\n50,1\n", "there is no column \"test\""),
+            ("age,ill,test,age\n", "there are two columns \"age\""),
+            ("", "there is no column \"ill\""),
+            ("age,ill,test\n1,1,0\n1,1\n", "line 3: 2 fields, expected 3"),
+            ("age,ill,test\nsecret,1,0\n", "line 2: \"age\" is no number"),
+            ("age,ill,test\ninf,1,0\n", "line 2: \"age\" is no number"),
+            ("age,ill,test\n1,2,0\n", "line 2: \"ill\" is neither 0 nor 1"),
+            ("age,ill,test\n1,,0\n", "line 2: \"ill\" is neither 0 nor 1"),
+            ("age,ill,test\n1,1,\n", "line 2: \"test\" is neither 0 nor 1"),
+        ];
+        for (text, said) in cases {
+            assert_eq!(Table::read(text, &features(&["age"]), &selection(), false), Err(Error::new(said)), "{text}");
+        }
+    }
+}
