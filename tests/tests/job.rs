@@ -97,8 +97,10 @@ fn a_program_runs_on_the_data_of_two_owners_is_paid_and_after_a_revocation_refus
         ensure!(shown["state"] == "finished" && shown["receipt"]["output"] == job["output"], "{shown}");
     }
     // What has not the shape that leaves stays, costs what it used, and the message says nothing of it.
-    fs::write(stage.at("steal.wasm"), copies(&assets[0].1)?)?;
+    fs::write(stage.at("steal.wasm"), copies(&assets[1].1)?)?;
+    let small = ["--steps", "10", "--most", "3"];
     let steal = ["job", "run", "--algorithm", "steal.wasm", "--on", &assets[1].0, "--to", "stolen"];
+    let steal = [&steal[..], &small].concat();
     let refused = stage.attempt(BUYER, &steal)?.err().wrap_err("it ran")?;
     ensure!(refused.contains("result.json: it is not JSON") && !refused.contains("145"), "{refused}");
     ensure!(!stage.at("stolen").exists());
@@ -107,12 +109,54 @@ fn a_program_runs_on_the_data_of_two_owners_is_paid_and_after_a_revocation_refus
     stage.run(OWNERS[0], &["data", "revoke", &grants[0]])?;
     let words = |on: &str, to: &'static str| {
         let words = ["job", "run", "--algorithm", "echo.wasm", "--on", on, "--param", "rows=12", "--to", to];
-        words.map(str::to_owned)
+        [&words[..], &small].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
     let [with, without] = [words(&on, "second"), words(&assets[1].0, "third")];
-    let refused = stage.attempt(BUYER, &with.each_ref().map(String::as_str))?.err().wrap_err("it ran")?;
+    let refused =
+        stage.attempt(BUYER, &with.iter().map(String::as_str).collect::<Vec<_>>())?.err().wrap_err("it ran")?;
     ensure!(refused.contains("no grant of asset") && !stage.at("second").exists(), "{refused}");
-    stage.run(BUYER, &without.each_ref().map(String::as_str))?;
+    stage.run(BUYER, &without.iter().map(String::as_str).collect::<Vec<_>>())?;
     ensure!(stage.at("third").join(&assets[1].0).join("result.json").exists());
+    Ok(())
+}
+
+#[test]
+fn four_hospitals_train_a_model_without_a_row_leaving_any_of_them() -> Result<()> {
+    let stage = Stage::new(0)?;
+    let repository = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
+    let at = |path: &str| repository.join(path).to_string_lossy().into_owned();
+    let (mut nodes, mut assets, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+    for (account, hospital) in (1..).zip(["cleveland", "hungary", "switzerland", "va"]) {
+        let (node, key) = computing(&stage, account)?;
+        nodes.push(node);
+        let (file, data, rules) =
+            (at(&format!("data/heart/{hospital}.csv")), format!("data-{account}"), at("data/heart/rules.json"));
+        let offer = ["job", "offer", &file, "--data", &data, "--node", &key, "--rules", &rules, "--price", "0.001"];
+        let asset = text(&stage.run(account, &offer)?, "asset")?;
+        let allow = ["job", "allow", &asset, "--to", BUYERS_ADDRESS, "--purpose", "ScientificResearch"];
+        stage.run(account, &allow)?;
+        assets.push(asset);
+        rows.extend(fs::read_to_string(file)?.lines().skip(1).map(str::to_owned));
+    }
+    let (algorithm, plan, on) = (at("algorithms/federated.wasm"), at("data/heart/plan.json"), assets.join(","));
+    let run =
+        ["job", "run", "--algorithm", &algorithm, "--plan", &plan, "--on", &on, "--to", "model", "--steps", "1000"];
+    let ran = stage.run(BUYER, &run)?;
+    ensure!(ran["rounds"] == 12, "{ran}");
+    for job in ran["jobs"].as_array().wrap_err("jobs")? {
+        ensure!(job["ended"] == "succeeded" && job["rounds"] == 12, "{job}");
+        ensure!(job["paid"] != "0x0" && job["refunded"] != "0x0", "{job}");
+    }
+    let scores: Value = serde_json::from_slice(&fs::read(stage.at("model/result.json"))?)?;
+    ensure!(scores["rows"] == 274 && scores["sites"] == 4, "{scores}");
+    ensure!(scores["accuracy"].as_f64() > Some(0.8) && scores["auc"].as_f64() > Some(0.85), "{scores}");
+    // The model is what the last round of training came to.
+    let model: Value = serde_json::from_slice(&fs::read(stage.at("model/rounds/011.json"))?)?;
+    ensure!(model["weights"].as_array().map(Vec::len) == model["features"].as_array().map(Vec::len), "{model}");
+    // No patient is in anything that left.
+    for number in 1..=12 {
+        let left = fs::read_to_string(stage.at(&format!("model/rounds/{number:03}.json")))?;
+        ensure!(!rows.iter().any(|row| left.contains(row.as_str())), "a row left in round {number}");
+    }
     Ok(())
 }

@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use commonware_cryptography::Signer as _;
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
 use futures::future::try_join_all;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::{
     collections::BTreeMap,
@@ -33,8 +34,8 @@ use stoa_data::{
 use stoa_net::{Endpoint, PeerAddress};
 use stoa_sandbox::{Control, Input, Job, Runtime as _, Source, Wasm};
 
-/// The file by which what combines results says that there is another round, with these parameters.
-const NEXT: &str = "next.json";
+/// The file of a combined result that a plan passes on.
+const RESULT: &str = "result.json";
 
 /// How a job ended, as its receipt says.
 const ENDS: [&str; 6] = ["succeeded", "failed", "limited", "stopped", "withheld", "broken"];
@@ -61,10 +62,14 @@ enum Command {
         after_help = "Examples: stoa job allow 0x5f8e… --to 0x7099… --purpose ScientificResearch --wallet me.key\n          stoa job allow 0x5f8e… --to-buyers-of 0x90f7… --algorithm 0x1c2d… --wallet me.key"
     )]
     Allow(AllowOptions),
-    /// Have a WebAssembly program run on the data of one or several owners, each beside its data, and get what may leave. With
-    /// --combine what leaves is combined on this machine, and may lead to another round.
+    /// Have a WebAssembly program run on the data of one or several owners, each beside its data, and get what may leave. A plan
+    /// has it run several times, and combines what leaves on this machine in between.
+    ///
+    /// A plan is JSON: {"combine": {…}, "pass": "model", "rounds": [{"params": {…}, "times": 10}, …]}. After each round the program
+    /// of --combine (else the same one) runs here with the parameters of "combine", and sees what left as /data/<number>; its
+    /// result.json is the parameter "pass" of the next round.
     #[command(
-        after_help = "Examples: stoa job run --algorithm mean.wasm --on 0x5f8e… --to result --wallet me.key\n          stoa job run --algorithm train.wasm --combine train.wasm --on 0x5f8e…,0x91ab… --param epochs=5 --to model --wallet me.key"
+        after_help = "Examples: stoa job run --algorithm mean.wasm --on 0x5f8e… --to result --wallet me.key\n          stoa job run --algorithm train.wasm --plan plan.json --on 0x5f8e…,0x91ab… --to model --wallet me.key"
     )]
     Run(RunOptions),
     /// Show a job: what it computes on, under which leave, how it stands, its receipt.
@@ -143,9 +148,11 @@ pub(crate) struct RunOptions {
     /// What to run it on: assets, separated by commas.
     #[arg(long, value_name = "ASSET", value_delimiter = ',', required = true)]
     on: Vec<B256>,
-    /// The program that combines what left, on this machine: sees each owner's files under /data/<number>, writes what results,
-    /// or next.json with the parameters of another round.
+    /// Several rounds, and how what leaves is combined.
     #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// The program that combines, if it is another one.
+    #[arg(long, value_name = "FILE", requires = "plan")]
     combine: Option<PathBuf>,
     /// A parameter; JSON, or else text. May be given several times.
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
@@ -153,9 +160,6 @@ pub(crate) struct RunOptions {
     /// File with the parameters, a JSON object; those of --param come over it.
     #[arg(long, value_name = "FILE")]
     params_file: Option<PathBuf>,
-    /// Rounds at most.
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    rounds: u32,
     /// Millions of steps on each asset at most, all rounds together.
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     steps: u64,
@@ -165,6 +169,37 @@ pub(crate) struct RunOptions {
     /// Folder for what comes of it; must not be there yet.
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
+}
+
+/// What is done in which order.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plan {
+    /// Parameters of what combines.
+    combine: Map<String, Value>,
+    /// The parameter by which a combined result goes into the next round.
+    pass: String,
+    rounds: Vec<Step>,
+}
+
+/// A round, or several alike.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    params: Map<String, Value>,
+    #[serde(default = "once")]
+    times: u32,
+}
+
+const fn once() -> u32 {
+    1
+}
+
+/// How what left is combined.
+struct Combining {
+    program: Vec<u8>,
+    params: Map<String, Value>,
+    pass: String,
 }
 
 fn param(text: &str) -> Result<(String, Value), String> {
@@ -272,15 +307,25 @@ async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bool) -> Resu
     }
     let read = |file: &Path| fs::read(file).wrap_err_with(|| format!("cannot read {}", file.display()));
     let code = read(&options.algorithm)?;
-    let combine = options.combine.as_deref().map(read).transpose()?;
-    let mut params = match &options.params_file {
+    let mut given = match &options.params_file {
         Some(file) => serde_json::from_slice::<Map<String, Value>>(&read(file)?)
             .wrap_err_with(|| format!("{} is no JSON object", file.display()))?,
         None => Map::new(),
     };
-    params.extend(options.params.iter().cloned());
+    given.extend(options.params.iter().cloned());
+    let (mut rounds, mut combining) = (vec![given.clone()], None);
+    if let Some(file) = &options.plan {
+        let plan: Plan =
+            serde_json::from_slice(&read(file)?).wrap_err_with(|| format!("{} is no plan", file.display()))?;
+        let step = |step: &Step| vec![step.params.clone(); step.times as usize];
+        rounds = plan.rounds.iter().flat_map(step).collect();
+        rounds.iter_mut().for_each(|params| params.extend(given.clone()));
+        ensure!(!rounds.is_empty(), "{} has no rounds", file.display());
+        let program = options.combine.as_deref().map_or_else(|| Ok(code.clone()), read)?;
+        combining = Some(Combining { program, params: plan.combine, pass: plan.pass });
+    }
     let (buyer, endpoint) = buyer(wallet).await?;
-    let done = rounds(&buyer, &options, &code, combine, Value::Object(params), json).await;
+    let done = run_rounds(&buyer, &options, &code, rounds, combining, json).await;
     endpoint.close().await;
     let (rounds, results, ended) = done?;
     write(&options.to, &results)?;
@@ -299,104 +344,80 @@ async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bool) -> Resu
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// Runs rounds until there is no next, and ends all jobs, however that went. How many rounds there were, what came of them, and the
-/// ends of the jobs.
-async fn rounds(
+/// Begins jobs, runs rounds, and ends the jobs, however that went. How many rounds there were, what came of them, and how the jobs
+/// ended.
+async fn run_rounds(
     buyer: &Buyer,
     options: &RunOptions,
     code: &[u8],
-    combine: Option<Vec<u8>>,
-    params: Value,
+    rounds: Vec<Map<String, Value>>,
+    combining: Option<Combining>,
     json: bool,
-) -> Result<(u32, Files, Vec<(Begun, Ended)>)> {
+) -> Result<(usize, Files, Vec<(Begun, Ended)>)> {
     let (algorithm, fuel) = (jobs::algorithm(code), options.steps * MILLION);
     let bar = progress("beginning jobs");
     let mut begun = Vec::new();
-    let started = async {
+    let count = rounds.len();
+    let working = async {
         // One after the other, for they are transactions of one account.
         for asset in &options.on {
             begun.push(buyer.begin(*asset, algorithm, fuel, options.most).await?);
         }
         try_join_all(begun.iter().map(|begun| buyer.send(begun, code))).await?;
-        Ok::<_, eyre::Report>(())
-    };
-    let mut outcome = started.await.map(|()| (0, Files::new()));
-    let mut params = params;
-    let mut number = 0;
-    while let Ok((rounds, results)) = &mut outcome {
-        bar.set_message(format!("round {}", number + 1));
-        let bytes = serde_json::to_vec(&params)?;
-        let each = begun.iter().map(|begun| buyer.round(begun, number, &bytes, |_| ()));
-        match try_join_all(each).await {
-            Ok(left) => {
-                *rounds = number + 1;
-                match next(combine.as_deref(), &left, &params, number, options) {
-                    Ok((Some(following), _)) if number + 1 < options.rounds => params = following,
-                    Ok((_, files)) => {
-                        *results = files;
-                        break;
-                    }
-                    Err(error) => outcome = Err(error),
-                }
-                if !json && outcome.is_ok() {
-                    left.iter().filter_map(|left| left.log.as_ref()).for_each(|log| bar.println(log));
-                }
+        let (mut results, mut passed) = (Files::new(), None);
+        for (number, mut params) in rounds.into_iter().enumerate() {
+            bar.set_message(format!("round {} of {count}", number + 1));
+            if let (Some(combining), Some(result)) = (&combining, passed.take()) {
+                params.insert(combining.pass.clone(), result);
             }
-            Err(error) => outcome = Err(error.into()),
+            let bytes = serde_json::to_vec(&params)?;
+            let each = begun.iter().map(|begun| buyer.round(begun, number as u32, &bytes, |_| ()));
+            let left = try_join_all(each).await?;
+            if !json {
+                left.iter().filter_map(|left| left.log.as_ref()).for_each(|log| bar.println(log));
+            }
+            let Some(combining) = &combining else {
+                let named = left.into_iter().zip(&options.on);
+                results.extend(named.flat_map(|(left, asset)| {
+                    left.files.into_iter().map(move |(path, bytes)| (format!("{asset}/{path}"), bytes))
+                }));
+                continue;
+            };
+            let combined = combine(combining, &left)?;
+            let result = combined.get(RESULT).wrap_err("what combines left no result.json")?;
+            passed =
+                Some(serde_json::from_slice(result).wrap_err("what combines left a result.json that is not JSON")?);
+            results.insert(format!("rounds/{:03}.json", number + 1), result.clone());
+            results.extend(combined);
         }
-        number += 1;
-    }
+        Ok::<_, eyre::Report>(results)
+    };
+    let mut outcome = working.await;
     bar.set_message("bringing receipts to the ledger");
     let mut ended = Vec::new();
     for begun in begun {
         match buyer.end(&begun).await {
             Ok(end) => ended.push((begun, end)),
-            // What it had gone wrong with before is what there is to know.
+            // What went wrong before is what there is to know.
             Err(error) if outcome.is_ok() => outcome = Err(error.into()),
             Err(error) => tracing::warn!(%error, "a job was not ended"),
         }
     }
     bar.finish_and_clear();
-    let (rounds, results) = outcome?;
-    Ok((rounds, results, ended))
+    Ok((count, outcome?, ended))
 }
 
-/// What follows a round: parameters of the next, or what resulted.
-fn next(
-    combine: Option<&[u8]>,
-    left: &[Left],
-    params: &Value,
-    round: u32,
-    options: &RunOptions,
-) -> Result<(Option<Value>, Files)> {
-    let Some(combine) = combine else {
-        let named = left.iter().zip(&options.on).flat_map(|(left, asset)| {
-            left.files.iter().map(move |(path, bytes)| (format!("{asset}/{path}"), bytes.clone()))
-        });
-        return Ok((None, named.collect()));
-    };
-    let folder = std::env::temp_dir().join(format!("stoa-combine-{}", B256::from(rand::random::<[u8; 32]>())));
-    let combined = combine_in(&folder, combine, left, params, round);
-    let _ = fs::remove_dir_all(&folder);
-    let mut files = combined?;
-    match files.remove(NEXT) {
-        Some(next) => {
-            let next = serde_json::from_slice(&next).wrap_err("what combines wrote a next.json that is not JSON")?;
-            Ok((Some(next), files))
-        }
-        None => Ok((None, files)),
-    }
-}
-
-fn combine_in(folder: &Path, combine: &[u8], left: &[Left], params: &Value, round: u32) -> Result<Files> {
-    let mut job = Job::new(combine);
+/// Combines what left, on this machine: each owner's files are seen under `/data/<number>`.
+fn combine(combining: &Combining, left: &[Left]) -> Result<Files> {
+    let folder = tempfile::tempdir().wrap_err("there is no folder for temporary files")?;
+    let mut job = Job::new(&combining.program[..]);
     for (number, left) in left.iter().enumerate() {
-        let name = number.to_string();
-        write(&folder.join(&name), &left.files)?;
-        job.inputs.push(Input { source: Source::Path(folder.join(&name)), name });
+        let (name, place) = (number.to_string(), folder.path().join(number.to_string()));
+        write(&place, &left.files)?;
+        job.inputs.push(Input { name, source: Source::Path(place) });
     }
     job.command = vec!["combine".into()];
-    job.params = serde_json::to_vec(&json!({ "step": "combine", "round": round, "params": params }))?;
+    job.params = serde_json::to_vec(&combining.params)?;
     let outcome = Wasm::new(None)?.run(&job, &Control::new())?;
     ensure!(outcome.succeeded(), "what combines failed ({:?}): {}", outcome.ended, outcome.log.text());
     Ok(outcome.output.files)

@@ -71,6 +71,7 @@ fn rules() -> Rules {
     let shape = Shape::Numbers {
         most: 100,
         keys: ["rows", "values"].map(str::to_owned).to_vec(),
+        words: Vec::new(),
         rows: Some(Rows { key: "rows".into(), least: 10 }),
     };
     Rules {

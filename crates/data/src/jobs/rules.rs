@@ -49,13 +49,16 @@ pub enum Shape {
         /// Bytes.
         most: u64,
     },
-    /// JSON of objects and lists whose leaves are finite numbers, whole or not, each of which counts. Texts are not among them, and
-    /// what an object's fields are called is one of `keys`: a name could be data.
+    /// JSON of objects and lists whose leaves are numbers, or texts that are among `words`; each of them counts. What an object's
+    /// fields are called is one of `keys`: a name could be data.
     Numbers {
         /// Numbers.
         most: u64,
         /// What fields may be called.
         keys: Vec<String>,
+        /// Texts that may stand there, such as the names of columns.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        words: Vec<String>,
         /// A field that has to be there, at the top, and say that the result is of so many rows at least.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rows: Option<Rows>,
@@ -77,7 +80,7 @@ impl Default for Rules {
     fn default() -> Self {
         let keys = ["rows", "values"].map(str::to_owned).to_vec();
         let rows = Some(Rows { key: "rows".into(), least: 10 });
-        let files = [("result.json".to_owned(), Shape::Numbers { most: 10_000, keys, rows })].into();
+        let files = [("result.json".to_owned(), Shape::Numbers { most: 10_000, keys, words: Vec::new(), rows })].into();
         Self { files, algorithms: Vec::new(), log: false, rounds: 10, budget: 100_000 }
     }
 }
@@ -149,9 +152,9 @@ impl Shape {
         match self {
             Self::Anything { most } if bytes.len() as u64 > *most => Err(format!("it has more than {most} bytes")),
             Self::Anything { .. } => Ok((bytes.to_vec(), bytes.len() as u64)),
-            Self::Numbers { most, keys, rows } => {
+            Self::Numbers { most, keys, words, rows } => {
                 let mut value: Value = serde_json::from_slice(bytes).map_err(|_| "it is not JSON".to_owned())?;
-                let count = numbers(&value, keys)?;
+                let count = numbers(&value, keys, words)?;
                 if count > *most {
                     return Err(format!("it has more than {most} numbers"));
                 }
@@ -169,18 +172,21 @@ impl Shape {
     }
 }
 
-/// Numbers in a value that has nothing else, and fields of these names alone.
-fn numbers(value: &Value, keys: &[String]) -> Result<u64, String> {
+/// Numbers and texts in a value that has nothing else, these texts and fields of these names alone.
+fn numbers(value: &Value, keys: &[String], words: &[String]) -> Result<u64, String> {
     match value {
         Value::Number(_) => Ok(1),
-        Value::Array(values) => values.iter().try_fold(0_u64, |sum, value| Ok(sum + numbers(value, keys)?)),
+        Value::String(text) if words.contains(text) => Ok(1),
+        Value::Array(values) => values.iter().try_fold(0_u64, |sum, value| Ok(sum + numbers(value, keys, words)?)),
         Value::Object(fields) => fields.iter().try_fold(0_u64, |sum, (key, value)| {
             if !keys.contains(key) {
                 return Err("it has a field of a name that the owner did not allow".to_owned());
             }
-            Ok(sum + numbers(value, keys)?)
+            Ok(sum + numbers(value, keys, words)?)
         }),
-        Value::String(_) | Value::Bool(_) | Value::Null => Err("it has something that is no number".into()),
+        Value::String(_) | Value::Bool(_) | Value::Null => {
+            Err("it has something that is no number and no word that the owner allowed".into())
+        }
     }
 }
 
@@ -220,6 +226,16 @@ mod tests {
         // The last that a buyer may have, and one more.
         assert!(rules.leaving(&files, 4).is_ok());
         assert!(rules.leaving(&files, 3).unwrap_err().contains("used up"));
+    }
+
+    #[test]
+    fn words_that_the_owner_named_leave_among_the_numbers() {
+        let (keys, words) = (vec!["features".to_owned()], vec!["age".to_owned()]);
+        let shape = Shape::Numbers { most: 10, keys, words, rows: None };
+        let rules = Rules { files: [("result.json".to_owned(), shape)].into(), ..Rules::default() };
+        let files = left(&[("result.json", r#"{"features":["age","age",1]}"#)]);
+        assert_eq!(rules.leaving(&files, 1000).unwrap().counts, 3);
+        assert!(why(&rules, r#"{"features":["63,1,1,145"]}"#).contains("no word"));
     }
 
     #[test]
