@@ -51,7 +51,7 @@ fn seeds() -> Vec<Vec<u8>> {
     let acceptances: Vec<_> = keys.iter().map(|key| Acceptance::new(key, &sharing)).collect();
     let sealed = dealt.sharing.seal(&dealt.shares[0], &mut rng).expect("the keeper has a secret");
     let word = asset.0;
-    let taken = Taken::Accepted(acceptances[0].clone());
+    let taken = Taken::Accepted(Box::new(acceptances[0].clone()));
     let keeper = [
         Request::Share(dealt.sharing.clone(), sealed),
         Request::Sharing(word),

@@ -114,7 +114,7 @@ sol! {
         error JobNotOver(bytes32 job, uint64 until);
 
         event Offered(bytes32 indexed asset, bytes32 indexed node, Offer offer);
-        event JobStarted(bytes32 indexed job, bytes32 indexed asset, address indexed buyer, bytes32 grant, bytes32 algorithm, uint64 fuel, uint256 locked, uint64 until);
+        event JobStarted(bytes32 indexed job, bytes32 indexed asset, address indexed buyer, bytes32 grant, bytes32 algorithm, uint64 fuel, uint256 locked);
         event JobStopped(bytes32 indexed job);
         event JobFinished(bytes32 indexed job, bytes32 indexed asset, address indexed buyer, Receipt receipt, uint256 paid, uint256 refunded);
         event JobExpired(bytes32 indexed job, uint256 refunded);

@@ -250,7 +250,7 @@ impl Jobs {
             if !held.is_zero() {
                 pull(cx, offer.token, buyer, own, held)?;
             }
-            cx.emit(&JobStarted { job: id, asset, buyer, grant, algorithm, fuel: *fuel, locked: held, until })?;
+            cx.emit(&JobStarted { job: id, asset, buyer, grant, algorithm, fuel: *fuel, locked: held })?;
             Ok(id)
         })
     }

@@ -290,7 +290,6 @@ async fn a_program_that_does_not_end_is_ended_by_its_steps_or_its_buyer() {
     scene.ask(Request::Round(job, 0, b"{}".to_vec())).await.unwrap();
     let receipt = scene.end(job).await;
     assert!([STOPPED, LIMITED].contains(&receipt.ended), "{receipt:?}");
-    assert!(why(scene.ask(Request::Look(job, 0)).await.and_then(|_| Err::<(), _>(Denied::NotHere))).len() > 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -185,7 +185,7 @@ impl Circle {
             let (mut acceptances, mut liars) = (Vec::new(), BTreeSet::new());
             for taken in taken {
                 match taken {
-                    Taken::Accepted(acceptance) => acceptances.push(acceptance),
+                    Taken::Accepted(acceptance) => acceptances.push(*acceptance),
                     Taken::False(dealers) => liars.extend(dealers),
                 }
             }

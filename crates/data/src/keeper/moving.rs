@@ -38,7 +38,7 @@ const MOST_MOVES: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taken {
     /// It has its share.
-    Accepted(Acceptance),
+    Accepted(Box<Acceptance>),
     /// These old keepers dealt it false parts.
     False(Vec<NodeId>),
 }
@@ -58,7 +58,7 @@ impl Taken {
     /// Reads what a peer sent.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         match bytes.split_first()? {
-            (0, acceptance) => Acceptance::decode(Copying(acceptance)).ok().map(Self::Accepted),
+            (0, acceptance) => Acceptance::decode(Copying(acceptance)).ok().map(Box::new).map(Self::Accepted),
             (1, keys) if keys.len() % 32 == 0 && !keys.is_empty() => {
                 let dealers = keys.chunks_exact(32).map(|key| NodeId(key.try_into().expect("they are 32 bytes")));
                 Some(Self::False(dealers.collect()))
@@ -151,7 +151,7 @@ impl Keeper {
         if has_moved {
             self.sweep(asset).await?;
         }
-        Ok(Taken::Accepted(Acceptance::new(&self.key, &sharing)))
+        Ok(Taken::Accepted(Box::new(Acceptance::new(&self.key, &sharing))))
     }
 
     /// Agrees to a move, if enough of the new keepers have their shares.

@@ -339,7 +339,7 @@ async fn a_keeper_agrees_to_a_move_only_when_enough_have_their_shares() {
     for index in [0, 1, 3] {
         let taken = ask(&circle.nodes[index].keeper, Request::Take(Box::new(moved.clone()))).await.unwrap();
         let Some(Taken::Accepted(acceptance)) = Taken::from_bytes(&taken) else { panic!("it was false") };
-        acceptances.push(acceptance);
+        acceptances.push(*acceptance);
     }
     let vote = async |from: usize, acceptances: Vec<plan::Acceptance>| {
         let request = Request::Vote(Box::new(moved.clone()), acceptances).to_bytes();
