@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use commonware_cryptography::Signer as _;
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
 use futures::future::try_join_all;
+use indicatif::ProgressBar;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::{
@@ -20,11 +21,12 @@ use std::{
     sync::Arc,
 };
 use stoa_base::NodeId;
+use stoa_client::Wallet;
 use stoa_data::{
     jobs::{
         self, COIN, MILLION,
         abi::IJobs::Offer,
-        client::{Begun, Buyer, Ended, Leave, Left, Owner, Who},
+        client::{Begun, Buyer, Ended, Leave, Owner, Who},
         data::DataSet,
         rules::Rules,
     },
@@ -196,10 +198,47 @@ const fn once() -> u32 {
 }
 
 /// How what left is combined.
-struct Combining {
-    program: Vec<u8>,
+pub(crate) struct Combining {
+    pub(crate) program: Vec<u8>,
     params: Map<String, Value>,
     pass: String,
+}
+
+/// What is to be done on whose data, for how much.
+pub(crate) struct Work {
+    pub(crate) on: Vec<B256>,
+    pub(crate) code: Vec<u8>,
+    /// The parameters of each round, but for what is passed on.
+    pub(crate) rounds: Vec<Map<String, Value>>,
+    pub(crate) combining: Option<Combining>,
+    /// Steps on each asset at most.
+    pub(crate) fuel: u64,
+    /// What each job may cost at most.
+    pub(crate) most: U256,
+}
+
+/// What came of it.
+pub(crate) struct Worked {
+    pub(crate) files: Files,
+    /// The parameters of each round, as nodes got them.
+    pub(crate) params: Vec<Vec<u8>>,
+    pub(crate) ended: Vec<(Begun, Ended)>,
+}
+
+impl Plan {
+    /// The rounds, and how they are combined by this program.
+    fn split(self, program: Vec<u8>) -> (Vec<Map<String, Value>>, Combining) {
+        let step = |step: &Step| vec![step.params.clone(); step.times as usize];
+        let rounds = self.rounds.iter().flat_map(step).collect();
+        (rounds, Combining { program, params: self.combine, pass: self.pass })
+    }
+}
+
+/// The rounds of a plan, and how what leaves is combined.
+pub(crate) fn plan(json: &[u8], program: Vec<u8>) -> Result<(Vec<Map<String, Value>>, Combining)> {
+    let (rounds, combining) = serde_json::from_slice::<Plan>(json)?.split(program);
+    ensure!(!rounds.is_empty(), "it has no rounds");
+    Ok((rounds, combining))
 }
 
 fn param(text: &str) -> Result<(String, Value), String> {
@@ -288,8 +327,7 @@ async fn allow(options: AllowOptions, wallet: &WalletOptions, json: bool) -> Res
 }
 
 /// Somebody who has others compute, and the endpoint by which nodes know him.
-async fn buyer(wallet: &WalletOptions) -> Result<(Buyer, Endpoint)> {
-    let account = wallet.open().await?;
+pub(crate) async fn buyer(account: &Wallet) -> Result<(Buyer, Endpoint)> {
     let registry = Registry::new(Arc::new(account.client().clone()));
     let nodes = registry.nodes().await.wrap_err("the registry of nodes cannot be read")?;
     let addresses = nodes.iter().filter_map(|node| PeerAddress::new(node.key.into(), &node.host).ok());
@@ -298,7 +336,7 @@ async fn buyer(wallet: &WalletOptions) -> Result<(Buyer, Endpoint)> {
     let key = identity(account.signer());
     let endpoint = Endpoint::bind(&key, PeerAddress::toward(&addresses)).await?;
     let client = NodeId::from(&key.public_key());
-    Ok((Buyer::new(account, registry, &endpoint, client), endpoint))
+    Ok((Buyer::new(account.clone(), registry, &endpoint, client), endpoint))
 }
 
 async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
@@ -315,23 +353,23 @@ async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bool) -> Resu
     given.extend(options.params.iter().cloned());
     let (mut rounds, mut combining) = (vec![given.clone()], None);
     if let Some(file) = &options.plan {
-        let plan: Plan =
-            serde_json::from_slice(&read(file)?).wrap_err_with(|| format!("{} is no plan", file.display()))?;
-        let step = |step: &Step| vec![step.params.clone(); step.times as usize];
-        rounds = plan.rounds.iter().flat_map(step).collect();
-        rounds.iter_mut().for_each(|params| params.extend(given.clone()));
-        ensure!(!rounds.is_empty(), "{} has no rounds", file.display());
         let program = options.combine.as_deref().map_or_else(|| Ok(code.clone()), read)?;
-        combining = Some(Combining { program, params: plan.combine, pass: plan.pass });
+        let planned = plan(&read(file)?, program).wrap_err_with(|| format!("{} is no plan", file.display()))?;
+        (rounds, combining) = (planned.0, Some(planned.1));
+        rounds.iter_mut().for_each(|params| params.extend(given.clone()));
     }
-    let (buyer, endpoint) = buyer(wallet).await?;
-    let done = run_rounds(&buyer, &options, &code, rounds, combining, json).await;
+    let (fuel, most) = (options.steps * MILLION, options.most);
+    let (count, work) = (rounds.len(), Work { on: options.on, code, rounds, combining, fuel, most });
+    let (buyer, endpoint) = buyer(&wallet.open().await?).await?;
+    let bar = progress("beginning jobs");
+    let done = run_rounds(&buyer, work, &bar).await;
+    bar.finish_and_clear();
     endpoint.close().await;
-    let (rounds, results, ended) = done?;
-    write(&options.to, &results)?;
+    let Worked { files, ended, .. } = done?;
+    write(&options.to, &files)?;
     let receipts: Vec<_> = ended.iter().map(|(begun, ended)| receipt(begun, ended)).collect();
     if json {
-        println!("{}", json!({ "to": options.to, "rounds": rounds, "jobs": receipts }));
+        println!("{}", json!({ "to": options.to, "rounds": count, "jobs": receipts }));
         return Ok(());
     }
     println!("{}", options.to.display());
@@ -344,26 +382,17 @@ async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bool) -> Resu
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// Begins jobs, runs rounds, and ends the jobs, however that went. How many rounds there were, what came of them, and how the jobs
-/// ended.
-async fn run_rounds(
-    buyer: &Buyer,
-    options: &RunOptions,
-    code: &[u8],
-    rounds: Vec<Map<String, Value>>,
-    combining: Option<Combining>,
-    json: bool,
-) -> Result<(usize, Files, Vec<(Begun, Ended)>)> {
-    let (algorithm, fuel) = (jobs::algorithm(code), options.steps * MILLION);
-    let bar = progress("beginning jobs");
-    let mut begun = Vec::new();
-    let count = rounds.len();
+/// Begins jobs, runs rounds, and ends the jobs, however that went.
+pub(crate) async fn run_rounds(buyer: &Buyer, work: Work, bar: &ProgressBar) -> Result<Worked> {
+    let Work { on, code, rounds, combining, fuel, most } = work;
+    let (algorithm, count) = (jobs::algorithm(&code), rounds.len());
+    let (mut begun, mut sent) = (Vec::new(), Vec::new());
     let working = async {
         // One after the other, for they are transactions of one account.
-        for asset in &options.on {
-            begun.push(buyer.begin(*asset, algorithm, fuel, options.most).await?);
+        for asset in &on {
+            begun.push(buyer.begin(*asset, algorithm, fuel, most).await?);
         }
-        try_join_all(begun.iter().map(|begun| buyer.send(begun, code))).await?;
+        try_join_all(begun.iter().map(|begun| buyer.send(begun, &code))).await?;
         let (mut results, mut passed) = (Files::new(), None);
         for (number, mut params) in rounds.into_iter().enumerate() {
             bar.set_message(format!("round {} of {count}", number + 1));
@@ -373,17 +402,16 @@ async fn run_rounds(
             let bytes = serde_json::to_vec(&params)?;
             let each = begun.iter().map(|begun| buyer.round(begun, number as u32, &bytes, |_| ()));
             let left = try_join_all(each).await?;
-            if !json {
-                left.iter().filter_map(|left| left.log.as_ref()).for_each(|log| bar.println(log));
-            }
+            sent.push(bytes);
+            left.iter().filter_map(|left| left.log.as_ref()).for_each(|log| bar.println(log));
             let Some(combining) = &combining else {
-                let named = left.into_iter().zip(&options.on);
+                let named = left.into_iter().zip(&on);
                 results.extend(named.flat_map(|(left, asset)| {
                     left.files.into_iter().map(move |(path, bytes)| (format!("{asset}/{path}"), bytes))
                 }));
                 continue;
             };
-            let combined = combine(combining, &left)?;
+            let combined = combine(combining, &left.into_iter().map(|left| left.files).collect::<Vec<_>>())?;
             let result = combined.get(RESULT).wrap_err("what combines left no result.json")?;
             passed =
                 Some(serde_json::from_slice(result).wrap_err("what combines left a result.json that is not JSON")?);
@@ -403,17 +431,16 @@ async fn run_rounds(
             Err(error) => tracing::warn!(%error, "a job was not ended"),
         }
     }
-    bar.finish_and_clear();
-    Ok((count, outcome?, ended))
+    Ok(Worked { files: outcome?, params: sent, ended })
 }
 
 /// Combines what left, on this machine: each owner's files are seen under `/data/<number>`.
-fn combine(combining: &Combining, left: &[Left]) -> Result<Files> {
+pub(crate) fn combine(combining: &Combining, left: &[Files]) -> Result<Files> {
     let folder = tempfile::tempdir().wrap_err("there is no folder for temporary files")?;
     let mut job = Job::new(&combining.program[..]);
     for (number, left) in left.iter().enumerate() {
         let (name, place) = (number.to_string(), folder.path().join(number.to_string()));
-        write(&place, &left.files)?;
+        write(&place, left)?;
         job.inputs.push(Input { name, source: Source::Path(place) });
     }
     job.command = vec!["combine".into()];

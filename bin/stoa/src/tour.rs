@@ -3,6 +3,7 @@
 //! Everything goes through JSON-RPC with signed transactions, as a wallet's would, and every number that is printed has
 //! been measured or computed a moment before.
 
+mod hospitals;
 mod share;
 
 use crate::{network, output};
@@ -70,6 +71,7 @@ struct Report {
     milliseconds_to_read: u64,
     refused: String,
     entries_of_consent: usize,
+    trained: serde_json::Value,
 }
 
 #[derive(Deserialize)]
@@ -116,6 +118,8 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     join(&network, temporary.path().join("follower"), &wallets, voice, &mut report)?;
     let folder = temporary.path().join("people");
     network::wait(share::share(&mut network, &keys, &wallets, &folder, voice, &mut report))??;
+    let folder = temporary.path().join("hospitals");
+    network::wait(hospitals::hospitals(&network, &wallets, &folder, voice, &mut report))??;
     if json {
         println!("{}", serde_json::to_string(&report)?);
     }

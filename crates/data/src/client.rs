@@ -243,7 +243,7 @@ impl Data {
     async fn ask_patiently(&self, keeper: &PeerAddress, request: &Request) -> std::result::Result<Vec<u8>, String> {
         let mut outcome = self.circle.ask(keeper, request).await;
         for _ in 0..TRIES {
-            if !matches!(outcome, Err(Denied::Refused(_))) {
+            if !matches!(outcome, Err(Denied::Refused(_) | Denied::NotHere)) {
                 break;
             }
             tokio::time::sleep(PAUSE).await;
@@ -387,10 +387,17 @@ impl Data {
         let how = Request::Sharing(asset);
         let shared = keepers.iter().map(|keeper| {
             let asked = async {
-                let bytes = self.ask_patiently(keeper, &how).await?;
-                let sharing = Sharing::decode(Copying(&bytes[..])).ok();
-                let sharing = sharing.filter(|sharing| sharing.digest() == digest && sharing.asset().0 == asset);
-                sharing.ok_or_else(|| format!("{}: it gave another sharing", keeper.node()))
+                // One that has not seen the newest block may say how it was shared before.
+                for _ in 0..TRIES {
+                    let bytes = self.ask_patiently(keeper, &how).await?;
+                    let sharing = Sharing::decode(Copying(&bytes[..])).ok();
+                    let fits = |sharing: &Sharing| sharing.digest() == digest && sharing.asset().0 == asset;
+                    if let Some(sharing) = sharing.filter(fits) {
+                        return Ok(sharing);
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(format!("{}: it gave another sharing", keeper.node()))
             };
             asked.boxed()
         });

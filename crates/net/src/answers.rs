@@ -8,10 +8,19 @@ use iroh::{
 };
 use std::{fmt, sync::Arc, time::Duration};
 use stoa_base::NodeId;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 /// How many peers a protocol answers at a time.
 const PEERS: usize = 1024;
+
+/// Requests that are longer than this hold one of few places while they are read and answered, so that strangers cannot fill the
+/// memory: so many of all peers, and of one.
+const SMALL: usize = 8 << 10;
+const LARGE: usize = 32;
+const PEER_LARGE: usize = 4;
 
 /// How long a request may take to arrive, and an answer to be taken.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
@@ -84,12 +93,13 @@ pub trait Service: Send + Sync + 'static {
 pub struct Answers<S> {
     service: Arc<S>,
     peers: Arc<Semaphore>,
+    large: Arc<Semaphore>,
 }
 
 impl<S> Answers<S> {
     /// Those of this service.
     pub fn new(service: Arc<S>) -> Self {
-        Self { service, peers: Arc::new(Semaphore::new(PEERS)) }
+        Self { service, peers: Arc::new(Semaphore::new(PEERS)), large: Arc::new(Semaphore::new(LARGE)) }
     }
 }
 
@@ -99,8 +109,37 @@ impl<S> fmt::Debug for Answers<S> {
     }
 }
 
-async fn one<S: Service>(service: &S, from: NodeId, mut send: SendStream, mut receive: RecvStream) {
-    let Ok(Ok(request)) = timeout(REQUEST_TIME, receive.read_to_end(S::MOST_REQUEST)).await else { return };
+/// Reads a request of `most` bytes at most; nothing if it is longer or breaks off. A long one holds its places until they are
+/// dropped: the peer's own first, so that one who sends many holds no place of the others while it waits.
+async fn read<'a>(
+    receive: &mut RecvStream,
+    most: usize,
+    places: [&'a Semaphore; 2],
+) -> Option<(Vec<u8>, Vec<SemaphorePermit<'a>>)> {
+    let (mut request, mut held) = (Vec::new(), Vec::new());
+    while let Some(chunk) = receive.read_chunk(SMALL).await.ok()? {
+        if request.len() + chunk.len() > most {
+            return None;
+        }
+        if held.is_empty() && request.len() + chunk.len() > SMALL {
+            for places in places {
+                held.push(places.acquire().await.ok()?);
+            }
+        }
+        request.extend_from_slice(&chunk);
+    }
+    Some((request, held))
+}
+
+async fn one<S: Service>(
+    service: &S,
+    from: NodeId,
+    places: [&Semaphore; 2],
+    mut send: SendStream,
+    mut receive: RecvStream,
+) {
+    let reading = timeout(REQUEST_TIME, read(&mut receive, S::MOST_REQUEST, places));
+    let Ok(Some((request, _places))) = reading.await else { return };
     // Nobody waits for an answer after the one who asked has gone.
     let answer = tokio::select! {
         answer = service.answer(from, request) => answer,
@@ -118,10 +157,11 @@ impl<S: Service> ProtocolHandler for Answers<S> {
             return Ok(());
         };
         let from = NodeId(*connection.remote_id().as_bytes());
+        let own = Arc::new(Semaphore::new(PEER_LARGE));
         // Until the peer goes.
         while let Ok((send, receive)) = connection.accept_bi().await {
-            let service = self.service.clone();
-            tokio::spawn(async move { one(&*service, from, send, receive).await });
+            let (service, own, large) = (self.service.clone(), own.clone(), self.large.clone());
+            tokio::spawn(async move { one(&*service, from, [&own, &large], send, receive).await });
         }
         Ok(())
     }
@@ -170,6 +210,46 @@ impl Connections {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Endpoint;
+    use commonware_codec::{Copying, DecodeExt as _};
+    use commonware_cryptography::ed25519::PrivateKey;
+    use futures::{FutureExt as _, future::join_all};
+
+    /// Says how long a request was.
+    struct Counts;
+
+    impl Service for Counts {
+        const MOST_REQUEST: usize = 1 << 20;
+
+        fn answer(&self, _: NodeId, request: Vec<u8>) -> BoxFuture<'_, Vec<u8>> {
+            async move { answer(Ok(request.len().to_be_bytes().to_vec())) }.boxed()
+        }
+    }
+
+    async fn endpoint(seed: u8) -> Endpoint {
+        let key = PrivateKey::decode(Copying(&[seed; 32])).unwrap();
+        Endpoint::bind(&key, ([127, 0, 0, 1], 0).into()).await.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn requests_of_any_allowed_length_are_answered_and_longer_ones_are_not() {
+        let (here, there) = (endpoint(1).await, endpoint(2).await);
+        let router = there.router().accept(b"counts", Answers::new(Arc::new(Counts))).spawn();
+        let (connections, address) = (Connections::new(&here, b"counts"), there.address().unwrap());
+        let ask = async |length: usize| {
+            let request = vec![0; length];
+            let asked = connections.ask(&address, &request, 100);
+            answered(Duration::from_secs(20), asked).await.map(|bytes| usize::from_be_bytes(bytes.try_into().unwrap()))
+        };
+        for length in [0, 1, SMALL, SMALL + 1, Counts::MOST_REQUEST] {
+            assert_eq!(ask(length).await, Ok(length));
+        }
+        assert!(matches!(ask(Counts::MOST_REQUEST + 1).await, Err(Denied::Gone(_))));
+        // More at once than one peer has places for: they wait for each other.
+        let many = join_all((0..3 * PEER_LARGE).map(|more| ask(100_000 + more))).await;
+        assert_eq!(many, (0..3 * PEER_LARGE).map(|more| Ok(100_000 + more)).collect::<Vec<_>>());
+        router.shutdown().await.unwrap();
+    }
 
     #[test]
     fn an_answer_says_what_it_said_and_shows_no_control_characters() {

@@ -168,6 +168,8 @@ pub struct Launched {
     pub http: SocketAddr,
     /// The chain.
     pub ledger: Ledger,
+    /// Where others reach it, if it listens.
+    pub address: Option<PeerAddress>,
     thread: Thread,
 }
 
@@ -190,7 +192,7 @@ impl Launched {
 pub fn launch(config: Config) -> Result<Launched> {
     let starting = thread::launch("follower", config.storage(), async move |runtime, tell, stopped| {
         let mut running = Box::pin(start(runtime, config)).await?;
-        let _ = tell.send((running.http(), running.ledger.clone()));
+        let _ = tell.send((running.http(), running.address(), running.ledger.clone()));
         let outcome = tokio::select! {
             error = running.failed() => Err(error),
             _ = stopped => Ok(()),
@@ -198,8 +200,8 @@ pub fn launch(config: Config) -> Result<Launched> {
         running.stop().await;
         outcome
     })?;
-    let ((http, ledger), thread) = starting.serving()?;
-    Ok(Launched { http, ledger, thread })
+    let ((http, address, ledger), thread) = starting.serving()?;
+    Ok(Launched { http, ledger, address, thread })
 }
 
 /// The genesis file in the folder, or that which the peers prove to be the network's.

@@ -396,5 +396,5 @@ fn the_gas_of_a_job() {
     let started = send(&mut bench, BUYER, start(grant)).unwrap();
     let finished = send(&mut bench, OTHER, finish(started.value, receipt(2_000_001, SUCCEEDED))).unwrap();
     let thousands = [started.gas, finished.gas].map(|gas| gas.div_ceil(1000));
-    assert_eq!(thousands, [401, 183]);
+    assert_eq!(thousands, [400, 183]);
 }

@@ -24,7 +24,7 @@ pub use wire::{KEEPER, MOST_ANSWER, Request};
 
 use crate::abi::{
     CONSENT,
-    IConsent::{IConsentErrors, announcementOfCall, assetOfCall, checkUseCall, grantOfCall},
+    IConsent::{Asset, IConsentErrors, announcementOfCall, assetOfCall, checkUseCall, grantOfCall},
     READ,
 };
 use crate::registry::Registry;
@@ -113,7 +113,7 @@ impl Keeper {
             Request::Share(sharing, share) => self.keep_share(&sharing, &share).await.map(|()| Vec::new()),
             Request::Half(half) => self.keep_half(&half).await.map(|()| Vec::new()),
             Request::Sharing(asset) => {
-                let (sharing, _) = self.share(asset)?.ok_or(Denied::NotHere)?;
+                let (sharing, _) = self.share_now(asset).await?;
                 Ok(sharing.encode().to_vec())
             }
             Request::HalfOf(grant) => {
@@ -136,6 +136,18 @@ impl Keeper {
         let (sharing, share) = bytes.split_at(split);
         let sharing = Sharing::decode(Copying(sharing)).map_err(|_| damaged())?;
         Ok(Some((sharing, SealedSecret::decode(Copying(share)).map_err(|_| damaged())?)))
+    }
+
+    /// The share that this node has of a key as the ledger says that it is shared now: one that has moved here takes its place as
+    /// soon as somebody asks.
+    async fn share_now(&self, asset: B256) -> Outcome<(Sharing, SealedSecret)> {
+        let fits = |found: &(Sharing, SealedSecret), is: &Asset| found.0.digest() == is.sharing;
+        let (mut found, (is, _)) = (self.share(asset)?, self.asks(&assetOfCall { asset }).await?);
+        if !found.as_ref().is_some_and(|found| fits(found, &is)) {
+            self.sweep(asset).await?;
+            found = self.share(asset)?;
+        }
+        found.filter(|found| fits(found, &is)).ok_or(Denied::NotHere)
     }
 
     async fn keep_share(&self, sharing: &Sharing, share: &SealedSecret) -> Outcome<()> {
@@ -179,11 +191,7 @@ impl Keeper {
         if used.kind != READ {
             return refused("the grant is for computing where the data are: the key goes to no reader");
         }
-        let (sharing, share) = self.share(used.asset)?.ok_or(Denied::NotHere)?;
-        let (is, _) = self.asks(&assetOfCall { asset: used.asset }).await?;
-        if is.sharing != sharing.digest() {
-            return refused("the key has moved to other keepers");
-        }
+        let (sharing, share) = self.share_now(used.asset).await?;
         if self.has_deleted(used.asset, used.grant)? {
             return refused("this keeper has deleted what it had for this grant");
         }

@@ -206,7 +206,9 @@ async fn when_a_keeper_leaves_the_others_move_its_share_and_readers_notice_nothi
     assert_eq!((is.generation, is.needed, is.keepers), (1, 2, 3));
     let keepers = circle.keepers().await;
     assert!(keepers[..2] == [0, 1] && keepers[2] > 2, "{keepers:?}");
-    // All have their shares when they have looked, the new one with the reader's half that it never was given.
+    // Shares are served before anybody looks again.
+    assert_eq!(circle.read(grant, &keepers[..2]).await, Ok(circle.data_key()));
+    // When all have looked, the new one has the reader's half as well, which it never was given.
     for index in &keepers {
         circle.nodes[*index].look.all().await.unwrap();
     }
