@@ -84,41 +84,37 @@ impl Stage {
         }
     }
 
+    /// Starts a node that follows with these options, and lets an account register it, saying this of it. Its public key as well.
+    ///
+    /// # Errors
+    ///
+    /// If that fails.
+    pub fn node(&self, name: &str, account: usize, options: &[&str], says: &[&str]) -> Result<(Node, String)> {
+        let name = format!("{name}.key");
+        let make = ["node", "key", "--file", &name, "--passphrase-file", "passphrase"];
+        ensure!(stoa(self.folder.path(), &make)?.output()?.status.success(), "no key");
+        let [key, passphrase] = [&name, "passphrase"].map(|name| self.at(name).to_string_lossy().into_owned());
+        let own = ["--listen", "127.0.0.1:0", "--key", &key, "--passphrase-file", &passphrase];
+        let peers = [self.chain.announced("followAt")?.to_owned()];
+        let node = Node::follow(self.chain.announced("networkKey")?, &peers, &[&own[..], options].concat())?;
+        let address = node.announced("followAt")?;
+        let (_, host) = address.split_once('@').wrap_err("an address")?;
+        let join = ["node", "join", "--key", &name, "--key-passphrase-file", "passphrase", "--host", host];
+        let joined = self.run(account, &[&join[..], &["--fund", "1"], says].concat())?;
+        let key = joined["key"].as_str().wrap_err("a key")?.to_owned();
+        Ok((node, key))
+    }
+
     /// Starts one more node that keeps things, and registers it, as a failure domain of its own, and as a keeper.
     ///
     /// # Errors
     ///
     /// If that fails.
     pub fn add(&mut self) -> Result<()> {
-        let name = format!("node-{}.key", self.started);
-        let key = ["node", "key", "--file", &name, "--passphrase-file", "passphrase"];
-        ensure!(stoa(self.folder.path(), &key)?.output()?.status.success(), "no key");
-        let (key, passphrase) = (self.at(&name), self.at("passphrase"));
-        let options = ["--listen", "127.0.0.1:0", "--store-gib", "1", "--repair-after", "4"];
-        let files =
-            ["--key", &key.to_string_lossy(), "--passphrase-file", &passphrase.to_string_lossy()].map(String::from);
-        let options: Vec<_> = options.into_iter().chain(files.iter().map(String::as_str)).collect();
-        let peers = [self.chain.announced("followAt")?.to_owned()];
-        let node = Node::follow(self.chain.announced("networkKey")?, &peers, &options)?;
-        let address = node.announced("followAt")?;
-        let (_, host) = address.split_once('@').wrap_err("an address")?;
-        let join = [
-            "node",
-            "join",
-            "--key",
-            &name,
-            "--key-passphrase-file",
-            "passphrase",
-            "--host",
-            host,
-            "--gib",
-            "1",
-            "--keeper",
-            "--fund",
-            "1",
-        ];
-        let joined = self.run(self.started % 10, &join)?;
-        self.keys.push(joined["key"].as_str().wrap_err("a key")?.to_owned());
+        let (name, account) = (format!("node-{}", self.started), self.started % 10);
+        let options = ["--store-gib", "1", "--repair-after", "4"];
+        let (node, key) = self.node(&name, account, &options, &["--gib", "1", "--keeper"])?;
+        self.keys.push(key);
         self.keepers.push(node);
         self.started += 1;
         Ok(())

@@ -3,10 +3,7 @@
 use eyre::{ContextCompat as _, Result, ensure};
 use serde_json::Value;
 use std::fs;
-use stoa_tests::{
-    Node,
-    stage::{Stage, stoa},
-};
+use stoa_tests::{Node, stage::Stage};
 
 const OWNERS: [usize; 2] = [5, 6];
 const BUYER: usize = 8;
@@ -39,21 +36,9 @@ fn copies(path: &str) -> Result<Vec<u8>> {
 
 /// An owner's node, which computes on what lies in a folder; its public key.
 fn computing(stage: &Stage, account: usize) -> Result<(Node, String)> {
-    let (name, data) = (format!("computer-{account}.key"), stage.at(&format!("data-{account}")));
+    let data = stage.at(&format!("data-{account}"));
     fs::create_dir(&data)?;
-    let made = stoa(stage.folder.path(), &["node", "key", "--file", &name, "--passphrase-file", "passphrase"])?;
-    ensure!({ made }.output()?.status.success(), "no key");
-    let (key, passphrase) = (stage.at(&name), stage.at("passphrase"));
-    let [key, passphrase, data] = [key, passphrase, data].map(|path| path.to_string_lossy().into_owned());
-    let options = ["--listen", "127.0.0.1:0", "--key", &key, "--passphrase-file", &passphrase, "--data", &data];
-    let peers = [stage.chain.announced("followAt")?.to_owned()];
-    let node = Node::follow(stage.chain.announced("networkKey")?, &peers, &options)?;
-    let address = node.announced("followAt")?;
-    let (_, host) = address.split_once('@').wrap_err("an address")?;
-    let join = ["node", "join", "--key", &name, "--key-passphrase-file", "passphrase", "--host", host, "--fund", "1"];
-    let joined = stage.run(account, &join)?;
-    let key = joined["key"].as_str().wrap_err("a key")?.to_owned();
-    Ok((node, key))
+    stage.node(&format!("computer-{account}"), account, &["--data", &data.to_string_lossy()], &[])
 }
 
 fn text(value: &Value, name: &str) -> Result<String> {

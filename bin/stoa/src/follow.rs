@@ -51,7 +51,7 @@ pub(crate) struct Options {
     /// Gibibytes of disk for what others want to have kept, in DIR/store; 0 keeps nothing. Register with `stoa node join`.
     #[arg(long, value_name = "GIB", default_value_t = 0, requires = "listen")]
     store_gib: u64,
-    /// Folder of the data sets that others may have programs run on (see `stoa data offer`), under their owners' rules.
+    /// Folder of the data sets that others may have programs run on (see `stoa job offer`), under their owners' rules.
     #[arg(long, value_name = "DIR", requires = "listen")]
     data: Option<PathBuf>,
     /// Seconds that another node may be silent before its pieces are made anew.

@@ -37,7 +37,7 @@ use stoa_net::{Endpoint, PeerAddress};
 use stoa_sandbox::{Control, Input, Job, Runtime as _, Source, Wasm};
 
 /// The file of a combined result that a plan passes on.
-const RESULT: &str = "result.json";
+pub(crate) const RESULT: &str = "result.json";
 
 /// How a job ended, as its receipt says.
 const ENDS: [&str; 6] = ["succeeded", "failed", "limited", "stopped", "withheld", "broken"];
@@ -199,7 +199,7 @@ const fn once() -> u32 {
 
 /// How what left is combined.
 pub(crate) struct Combining {
-    pub(crate) program: Vec<u8>,
+    program: Vec<u8>,
     params: Map<String, Value>,
     pass: String,
 }
@@ -396,8 +396,8 @@ pub(crate) async fn run_rounds(buyer: &Buyer, work: Work, bar: &ProgressBar) -> 
         let (mut results, mut passed) = (Files::new(), None);
         for (number, mut params) in rounds.into_iter().enumerate() {
             bar.set_message(format!("round {} of {count}", number + 1));
-            if let (Some(combining), Some(result)) = (&combining, passed.take()) {
-                params.insert(combining.pass.clone(), result);
+            if let Some(combining) = &combining {
+                combining.pass_on(passed.take(), &mut params);
             }
             let bytes = serde_json::to_vec(&params)?;
             let each = begun.iter().map(|begun| buyer.round(begun, number as u32, &bytes, |_| ()));
@@ -411,12 +411,10 @@ pub(crate) async fn run_rounds(buyer: &Buyer, work: Work, bar: &ProgressBar) -> 
                 }));
                 continue;
             };
-            let combined = combine(combining, &left.into_iter().map(|left| left.files).collect::<Vec<_>>())?;
-            let result = combined.get(RESULT).wrap_err("what combines left no result.json")?;
-            passed =
-                Some(serde_json::from_slice(result).wrap_err("what combines left a result.json that is not JSON")?);
-            results.insert(format!("rounds/{:03}.json", number + 1), result.clone());
-            results.extend(combined);
+            let (files, result) = combining.combine(&left.into_iter().map(|left| left.files).collect::<Vec<_>>())?;
+            results.insert(format!("rounds/{:03}.json", number + 1), files[RESULT].clone());
+            results.extend(files);
+            passed = Some(result);
         }
         Ok::<_, eyre::Report>(results)
     };
@@ -434,20 +432,31 @@ pub(crate) async fn run_rounds(buyer: &Buyer, work: Work, bar: &ProgressBar) -> 
     Ok(Worked { files: outcome?, params: sent, ended })
 }
 
-/// Combines what left, on this machine: each owner's files are seen under `/data/<number>`.
-pub(crate) fn combine(combining: &Combining, left: &[Files]) -> Result<Files> {
-    let folder = tempfile::tempdir().wrap_err("there is no folder for temporary files")?;
-    let mut job = Job::new(&combining.program[..]);
-    for (number, left) in left.iter().enumerate() {
-        let (name, place) = (number.to_string(), folder.path().join(number.to_string()));
-        write(&place, left)?;
-        job.inputs.push(Input { name, source: Source::Path(place) });
+impl Combining {
+    /// Gives the combined result of the round before to the next.
+    pub(crate) fn pass_on(&self, result: Option<Value>, params: &mut Map<String, Value>) {
+        params.extend(result.map(|result| (self.pass.clone(), result)));
     }
-    job.command = vec!["combine".into()];
-    job.params = serde_json::to_vec(&combining.params)?;
-    let outcome = Wasm::new(None)?.run(&job, &Control::new())?;
-    ensure!(outcome.succeeded(), "what combines failed ({:?}): {}", outcome.ended, outcome.log.text());
-    Ok(outcome.output.files)
+
+    /// Combines what left, on this machine: each owner's files are seen under `/data/<number>`. The files that come of it, and the
+    /// result among them that is passed on.
+    pub(crate) fn combine(&self, left: &[Files]) -> Result<(Files, Value)> {
+        let folder = tempfile::tempdir().wrap_err("there is no folder for temporary files")?;
+        let mut job = Job::new(&self.program[..]);
+        for (number, left) in left.iter().enumerate() {
+            let (name, place) = (number.to_string(), folder.path().join(number.to_string()));
+            write(&place, left)?;
+            job.inputs.push(Input { name, source: Source::Path(place) });
+        }
+        job.command = vec!["combine".into()];
+        job.params = serde_json::to_vec(&self.params)?;
+        let outcome = Wasm::new(None)?.run(&job, &Control::new())?;
+        ensure!(outcome.succeeded(), "what combines failed ({:?}): {}", outcome.ended, outcome.log.text());
+        let files = outcome.output.files;
+        let result = files.get(RESULT).wrap_err("what combines left no result.json")?;
+        let result = serde_json::from_slice(result).wrap_err("what combines left a result.json that is not JSON")?;
+        Ok((files, result))
+    }
 }
 
 fn write(folder: &Path, files: &Files) -> Result<()> {

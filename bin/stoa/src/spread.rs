@@ -127,12 +127,7 @@ impl Online {
                 "only {} of the {} pieces that it takes were taken: {}",
                 outcome.kept.len(),
                 code.needed(),
-                outcome
-                    .failed
-                    .iter()
-                    .map(|(_, node, why)| format!("node {node}: {why}"))
-                    .collect::<Vec<_>>()
-                    .join("; ")
+                refusals(&outcome)
             );
             outcomes.push((*object, outcome));
         }
@@ -142,6 +137,11 @@ impl Online {
         }
         Ok((id, outcomes))
     }
+}
+
+/// What nodes said who refused, in words.
+fn refusals(outcome: &Spreading) -> String {
+    outcome.failed.iter().map(|(_, node, why)| format!("node {node}: {why}")).collect::<Vec<_>>().join("; ")
 }
 
 /// How an object is spread.
@@ -239,13 +239,11 @@ impl Online {
         while let Some(id) = next.pop() {
             let (manifest, outcome) = self.network.extend(id, terms, Self::asked()).await?;
             let needed = manifest.layout().map_or(1, |layout| layout.code().needed());
-            let refused =
-                || outcome.failed.iter().map(|(_, node, why)| format!("node {node}: {why}")).collect::<Vec<_>>();
             ensure!(
                 outcome.kept.len() >= needed,
                 "only {} pieces of {id} are kept longer, and {needed} are needed to read it: {}",
                 outcome.kept.len(),
-                refused().join("; ")
+                refusals(&outcome)
             );
             extended = (extended.0 + 1, extended.1 + outcome.kept.len(), extended.2 + outcome.missing.len());
             if let Some(open) = open.filter(|_| manifest.kind == Kind::Folder) {

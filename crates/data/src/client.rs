@@ -16,6 +16,7 @@ use crate::{
     },
     contract::asset_id,
     keeper::{Circle, MovingError, Request, plan::Plan},
+    patience::{PAUSE, TRIES, patiently},
     reading::Reading,
     registry::{self, KEEPER, Registry},
 };
@@ -30,7 +31,6 @@ use futures::{
     stream::FuturesUnordered,
 };
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 use stoa_base::NodeId;
 use stoa_client::{SendError, ViewError, Wallet, view};
 use stoa_net::{Denied, Endpoint, PeerAddress};
@@ -39,10 +39,6 @@ use stoa_privacy::{
     ReaderKey, Refused, Release, Sharing, SharingError, WalletError, Wanted, deal,
 };
 use stoa_store::{KeySource, ObjectId, Sealed};
-
-/// How often a keeper is asked again that may not have seen the newest block yet, and how long to wait in between.
-const TRIES: usize = 20;
-const PAUSE: Duration = Duration::from_millis(300);
 
 /// By how many blocks the ledger of a keeper may be behind the reader's.
 const BEHIND: u64 = 600;
@@ -241,14 +237,8 @@ impl Data {
 
     /// Asks a keeper that may have to see a block first.
     async fn ask_patiently(&self, keeper: &PeerAddress, request: &Request) -> std::result::Result<Vec<u8>, String> {
-        let mut outcome = self.circle.ask(keeper, request).await;
-        for _ in 0..TRIES {
-            if !matches!(outcome, Err(Denied::Refused(_) | Denied::NotHere)) {
-                break;
-            }
-            tokio::time::sleep(PAUSE).await;
-            outcome = self.circle.ask(keeper, request).await;
-        }
+        let behind = |why: &Denied| matches!(why, Denied::Refused(_) | Denied::NotHere);
+        let outcome = patiently(|| self.circle.ask(keeper, request), behind).await;
         outcome.map_err(|why| format!("{}: {why}", keeper.node()))
     }
 
@@ -334,7 +324,7 @@ impl Data {
     }
 
     async fn keepers_of(&self, asset: B256) -> Result<Vec<PeerAddress>> {
-        Ok(self.circle.addresses(self.view(&keepersOfCall { asset }).await?).await?)
+        Ok(self.circle.registry().addresses(self.view(&keepersOfCall { asset }).await?).await?)
     }
 
     /// Lets somebody read an asset, and gives the keepers his half of the key. The grant's id.

@@ -13,6 +13,7 @@ pub mod contract;
 pub mod jobs;
 pub mod keeper;
 pub mod market;
+mod patience;
 pub mod reading;
 pub mod record;
 pub mod registry;

@@ -76,6 +76,17 @@ impl Registry {
         *self.known.lock() = None;
     }
 
+    /// Where these nodes are, so far as they are registered.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be asked.
+    pub async fn addresses(&self, keys: impl IntoIterator<Item = B256>) -> Result<Vec<PeerAddress>, ViewError> {
+        let nodes = self.nodes().await?;
+        let find = |key: B256| nodes.iter().find(|node| node.key == key).and_then(address);
+        Ok(keys.into_iter().filter_map(find).collect())
+    }
+
     /// Where the nodes are that keep shares of keys.
     ///
     /// # Errors

@@ -27,6 +27,21 @@ use stoa_rpc::Server;
 /// Bytes of transactions in a block.
 pub(crate) const BLOCK_BYTES: usize = 4 << 20;
 
+/// Work that goes on until this is dropped.
+pub(crate) struct Background(tokio::task::JoinHandle<()>);
+
+impl Background {
+    pub(crate) fn spawn(work: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(work))
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// Where this machine reaches what listens there.
 pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {

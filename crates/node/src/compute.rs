@@ -2,6 +2,7 @@
 
 use crate::{
     account::{self, Payer},
+    common::Background,
     view::Own,
 };
 use alloy_signer_local::PrivateKeySigner;
@@ -21,21 +22,9 @@ use stoa_data::jobs::{
 };
 use stoa_ledger::Ledger;
 use stoa_net::{Answers, iroh::protocol::RouterBuilder};
-use tokio::task::JoinHandle;
 
 /// How often it looks for jobs that are over.
 const EVERY: Duration = Duration::from_secs(10);
-
-/// A node that computes. It stops when it is dropped.
-pub(crate) struct Running {
-    settling: JoinHandle<()>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.settling.abort();
-    }
-}
 
 /// One that answers, and does not bring receipts to the ledger yet.
 pub(crate) struct Opened {
@@ -62,18 +51,17 @@ pub(crate) fn add(
 
 impl Opened {
     /// Begins to bring receipts to the ledger. `http` is the node's own JSON-RPC, to which it sends its transactions.
-    pub(crate) fn start(self, http: SocketAddr) -> Running {
+    pub(crate) fn start(self, http: SocketAddr) -> Background {
         let Self { computer, account } = self;
         let payer = Payer::new(account, http);
         let send: Sender = Box::new(move |call: finishCall| payer.clone().call(JOBS, call).boxed());
-        let settling = tokio::spawn(async move {
+        Background::spawn(async move {
             loop {
                 tokio::time::sleep(EVERY).await;
                 if let Err(error) = computer.settle(&send).await {
                     tracing::warn!(%error, "jobs that are over could not be looked at");
                 }
             }
-        });
-        Running { settling }
+        })
     }
 }

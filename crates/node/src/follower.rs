@@ -1,7 +1,7 @@
 //! A node that follows the chain, and serves JSON-RPC and further followers.
 
 use crate::{
-    common::{self, Serving},
+    common::{self, Background, Serving},
     compute,
     network_methods::About,
     quic::{self, Quic},
@@ -69,8 +69,8 @@ pub struct Running {
     rpc: stoa_rpc::Handle,
     endpoint: Endpoint,
     router: Option<Router>,
-    _store: Option<store::Running>,
-    _compute: Option<compute::Running>,
+    _store: Option<Background>,
+    _compute: Option<Background>,
     failed: oneshot::Receiver<FollowError>,
 }
 

@@ -3,6 +3,7 @@
 
 use crate::{
     account::{self, Payer},
+    common::Background,
     view::Own,
 };
 use alloy_signer_local::PrivateKeySigner;
@@ -24,7 +25,6 @@ use stoa_data::{
 use stoa_ledger::Ledger;
 use stoa_net::{Answers, Endpoint, iroh::protocol::RouterBuilder};
 use stoa_store::{BLOBS, Guard, Limits, Network, STORE, Store, Watch};
-use tokio::task::JoinHandle;
 
 /// What a node's store runs with.
 #[derive(Clone, Debug)]
@@ -47,17 +47,6 @@ impl Config {
         let limits = Limits { total, owner: total / 4, ..Limits::default() };
         let config = Self { folder: node.join("store"), limits, grace: None, every: Duration::from_secs(600) };
         (gib > 0).then_some(config)
-    }
-}
-
-/// A running store. It stops when it is dropped.
-pub(crate) struct Running {
-    watching: JoinHandle<()>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.watching.abort();
     }
 }
 
@@ -111,12 +100,12 @@ fn open(
 
 impl Opened {
     /// Begins to look at what it has promised. `http` is the node's own JSON-RPC, to which it sends its transactions.
-    pub(crate) fn start(self, http: SocketAddr) -> Running {
+    pub(crate) fn start(self, http: SocketAddr) -> Background {
         let Self { watch, keeper, endpoint, account, every } = self;
         let payer = Payer::new(account, http);
         let send = move |call: moveKeepersCall| payer.clone().call(CONSENT, call).boxed();
         let look = Look::new(keeper, &endpoint, Box::new(send), every);
-        let watching = tokio::spawn(async move {
+        Background::spawn(async move {
             loop {
                 tokio::time::sleep(every).await;
                 if let Err(error) = look.all().await {
@@ -124,8 +113,7 @@ impl Opened {
                 }
                 watch_once(&watch).await;
             }
-        });
-        Running { watching }
+        })
     }
 }
 

@@ -101,7 +101,7 @@ pub struct Running {
     rpc: stoa_rpc::Handle,
     endpoint: Endpoint,
     _router: Router,
-    _store: Option<store::Running>,
+    _store: Option<common::Background>,
 }
 
 impl Running {

@@ -4,7 +4,7 @@
 //! through the network, what each comes to alone, and what they would come to with all rows in one place.
 
 use super::{Report, Voice, balance, coins, ether};
-use crate::job::{self, Work, Worked, combine, run_rounds};
+use crate::job::{self, RESULT, Work, Worked, run_rounds};
 use alloy_primitives::{Address, B256, U256};
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::{Signer as _, ed25519::PrivateKey};
@@ -12,7 +12,6 @@ use eyre::{ContextCompat as _, Result, WrapErr as _, ensure};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path, time::Instant};
 use stoa_client::Wallet;
 use stoa_consensus::follow::Start;
@@ -23,7 +22,7 @@ use stoa_data::{
         algorithm,
         client::{Buyer, Leave, Owner, Who},
         data::DataSet,
-        role::{output_hash, round_job},
+        role::rerun,
         rules::Rules,
     },
     registry::{self, Listing},
@@ -100,17 +99,14 @@ fn reckon(wasm: &Wasm, tables: &[(&str, &str)]) -> Result<Score> {
     let (rounds, combining) = job::plan(PLAN, MODULE.to_vec())?;
     let (last, mut passed) = (rounds.len() - 1, None);
     for (number, mut params) in rounds.into_iter().enumerate() {
-        if let Some(model) = passed.take() {
-            params.insert("model".into(), model);
-        }
+        combining.pass_on(passed.take(), &mut params);
         let on = if number == last { &HOSPITALS[..] } else { tables };
         let left = on.iter().map(|(name, content)| run_here(wasm, &params, &name.replace(' ', "-"), content));
-        let combined = combine(&combining, &left.collect::<Result<Vec<_>>>()?)?;
-        let result = combined.get("result.json").wrap_err("a result")?;
+        let (files, result) = combining.combine(&left.collect::<Result<Vec<_>>>()?)?;
         if number == last {
-            return Score::read(result);
+            return Score::read(files.get(RESULT).wrap_err("a result")?);
         }
-        passed = Some(serde_json::from_slice(result)?);
+        passed = Some(result);
     }
     eyre::bail!("the plan has no rounds")
 }
@@ -188,28 +184,6 @@ async fn train(buyer: &Buyer, on: Vec<B256>) -> Result<Worked> {
     run_rounds(buyer, work, &ProgressBar::hidden()).await
 }
 
-/// Runs a finished job again on the data that it was about, and compares with its receipt.
-async fn rerun(
-    buyer: &Buyer,
-    wasm: &Wasm,
-    hospital: &Hospital,
-    job: B256,
-    params: &[Vec<u8>],
-    output: B256,
-) -> Result<bool> {
-    let (is, data, mut chain) = (buyer.job(job).await?, DataSet::open(&hospital.folder)?, B256::ZERO);
-    let mut left = is.fuel;
-    for (number, params) in (0..).zip(params) {
-        let again = round_job(job, &is, number, MODULE.into(), params.clone(), data.inputs()?, left);
-        let outcome = wasm.run(&again, &Control::new())?;
-        left -= outcome.used.fuel;
-        let leaving = data.rules.leaving(&outcome.output.files, u64::MAX).map_err(eyre::Report::msg)?;
-        let next = Sha256::new().chain_update(chain).chain_update(output_hash(&leaving.files)).finalize();
-        chain = B256::new(next.into());
-    }
-    Ok(data.hash == is.offer.data && chain == output)
-}
-
 /// Four hospitals, a researcher, and one that changes its mind.
 pub(super) async fn hospitals(
     network: &up::Network,
@@ -246,7 +220,7 @@ pub(super) async fn hospitals(
     let start = Instant::now();
     let worked = train(&buyer, all.iter().map(|hospital| hospital.asset).collect()).await?;
     let mut trained = Trained {
-        together: Score::read(worked.files.get("result.json").wrap_err("a result")?)?,
+        together: Score::read(worked.files.get(RESULT).wrap_err("a result")?)?,
         rounds: worked.params.len(),
         milliseconds: start.elapsed().as_millis() as u64,
         jobs: worked.ended.iter().map(|(begun, _)| begun.job).collect(),
@@ -284,7 +258,9 @@ pub(super) async fn hospitals(
     }
 
     let ((first, ended), hospital) = (&worked.ended[0], &all[0]);
-    trained.rerun = rerun(&buyer, &wasm, hospital, first.job, &worked.params, ended.receipt.output).await?;
+    let (is, data) = (buyer.job(first.job).await?, DataSet::open(&hospital.folder)?);
+    let again = rerun(&wasm, first.job, &is, &data, MODULE, &worked.params)?;
+    trained.rerun = data.hash == is.offer.data && again == ended.receipt.output;
     ensure!(trained.rerun, "{} signed what a second run does not give", hospital.name);
     voice.say(format!("Job {} left a receipt on the ledger, signed by {}'s node. Run again", first.job, hospital.name));
     voice.say("on the same data, the program gives the same output, bit for bit.".into());
@@ -295,7 +271,7 @@ pub(super) async fn hospitals(
     voice.say(format!("{} takes its consent back. The same again is refused: {}.", hospital.name, trained.refused));
     let without = train(&buyer, all[1..].iter().map(|hospital| hospital.asset).collect()).await;
     let without = without.wrap_err("the others did not go on")?;
-    trained.without_one = Score::read(without.files.get("result.json").wrap_err("a result")?)?;
+    trained.without_one = Score::read(without.files.get(RESULT).wrap_err("a result")?)?;
     tell("the other three", trained.without_one);
     report.trained = json!(trained);
     endpoint.close().await;

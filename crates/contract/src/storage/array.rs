@@ -132,6 +132,18 @@ impl<T: Word> Array<Value<T>> {
         Ok(value)
     }
 
+    /// At most `most` values from number `from` on: what a caller of a contract can ask for, however long the list.
+    ///
+    /// # Errors
+    ///
+    /// Out of gas.
+    pub fn page(&self, cx: &mut Context<'_>, from: U256, most: U256) -> Result<Vec<T>> {
+        let len = self.len(cx)?;
+        let from = from.saturating_to::<usize>().min(len);
+        let to = from.saturating_add(most.saturating_to()).min(len);
+        (from..to).map(|index| self.get_unchecked(index).read(cx)).collect()
+    }
+
     /// All values. The caller knows that they are few: each is paid for.
     ///
     /// # Errors

@@ -388,11 +388,7 @@ impl Consent {
     /// `ConsentAssetUnknown`.
     pub(super) fn grants_of(self, cx: &mut Context<'_>, asset: B256, from: U256, most: U256) -> Result<Vec<B256>> {
         self.owner_of(cx, asset)?;
-        let grants = self.state().assets.at(&asset).grants;
-        let count = grants.len(cx)?;
-        let from = from.saturating_to::<usize>().min(count);
-        let to = from.saturating_add(most.saturating_to()).min(count);
-        (from..to).map(|at| grants.get_unchecked(at).read(cx)).collect()
+        self.state().assets.at(&asset).grants.page(cx, from, most)
     }
 
     /// Whether a grant stands for this account now, and of which asset it is: `ConsentGrantUnknown`, `ConsentRevoked`,

@@ -17,7 +17,8 @@ use crate::{
     },
     client::DataError,
     contract::asset_id,
-    registry::{self, Registry},
+    patience::patiently,
+    registry::Registry,
 };
 use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::{SolCall, SolEvent};
@@ -30,10 +31,6 @@ use stoa_net::{Connections, Denied, Endpoint, PeerAddress, answered};
 
 /// How long a node may take to answer, beyond the time for which it waits for a round.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How often a node is asked again that may not have seen the newest block yet, and how long to wait in between.
-const TRIES: usize = 30;
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// Grants that one question brings.
 const PAGE: u64 = 100;
@@ -172,7 +169,7 @@ impl Buyer {
     pub async fn begin(&self, asset: B256, algorithm: B256, fuel: u64, most: U256) -> Result<Begun> {
         let offer = self.offer_of(asset).await?;
         let grant = self.grant_for(asset, algorithm).await?;
-        let node = self.registry.nodes().await?.iter().find(|node| node.key == offer.node).and_then(registry::address);
+        let node = self.registry.addresses([offer.node]).await?.pop();
         let missing =
             || DataError::Ledger(format!("node {}, which computes on asset {asset}, is not registered", offer.node));
         let node = node.ok_or_else(missing)?;
@@ -204,14 +201,8 @@ impl Buyer {
     /// If the node refuses it.
     pub async fn send(&self, begun: &Begun, code: &[u8]) -> Result<()> {
         let request = Request::Code(begun.job, code.to_vec());
-        let mut outcome = self.ask(begun, &request).await;
-        for _ in 0..TRIES {
-            if !matches!(&outcome, Err(Denied::Refused(why)) if why.contains("there is no job")) {
-                break;
-            }
-            tokio::time::sleep(PAUSE).await;
-            outcome = self.ask(begun, &request).await;
-        }
+        let behind = |why: &Denied| matches!(why, Denied::Refused(why) if why.contains("there is no job"));
+        let outcome = patiently(|| self.ask(begun, &request), behind).await;
         outcome.map(drop).map_err(|why| Self::node(begun, &why))
     }
 

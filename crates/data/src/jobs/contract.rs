@@ -386,11 +386,7 @@ impl Jobs {
     }
 
     pub(super) fn jobs_of(self, cx: &mut Context<'_>, asset: B256, from: U256, most: U256) -> Result<Vec<B256>> {
-        let jobs = self.state().of.at(&asset);
-        let count = jobs.len(cx)?;
-        let from = from.saturating_to::<usize>().min(count);
-        let to = from.saturating_add(most.saturating_to()).min(count);
-        (from..to).map(|at| jobs.get_unchecked(at).read(cx)).collect()
+        self.state().of.at(&asset).page(cx, from, most)
     }
 }
 

@@ -53,8 +53,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> DataSetError + '_ {
 #[derive(Clone, Debug)]
 pub struct DataSet {
     files: PathBuf,
-    /// SHA-256 of the list of files: for each, in the order of their paths, the path's length (4, big-endian), the path, and
-    /// the BLAKE3 hash of what is in it.
+    /// The hash of the list of files.
     pub hash: B256,
     /// What may leave.
     pub rules: Rules,
@@ -136,15 +135,25 @@ fn list(root: &Path) -> Result<BTreeMap<String, PathBuf>, DataSetError> {
 }
 
 fn hash(files: &Path) -> Result<B256, DataSetError> {
-    let mut hash = Sha256::new();
+    let mut hashed = Vec::new();
     for (path, place) in list(files)? {
         let mut content = blake3::Hasher::new();
         content.update_mmap(&place).map_err(at(&place))?;
+        hashed.push((path, content.finalize()));
+    }
+    Ok(list_hash(hashed.iter().map(|(path, content)| (path.as_str(), *content))))
+}
+
+/// The hash of a list of files, in the order of their paths: SHA-256 over each path's length (4, big-endian), the path, and the
+/// BLAKE3 hash of what is in the file.
+pub(super) fn list_hash<'a>(files: impl IntoIterator<Item = (&'a str, blake3::Hash)>) -> B256 {
+    let mut hash = Sha256::new();
+    for (path, content) in files {
         hash.update((path.len() as u32).to_be_bytes());
         hash.update(path);
-        hash.update(content.finalize().as_bytes());
+        hash.update(content.as_bytes());
     }
-    Ok(B256::new(hash.finalize().into()))
+    B256::new(hash.finalize().into())
 }
 
 #[cfg(test)]

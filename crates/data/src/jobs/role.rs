@@ -21,7 +21,7 @@ use super::{
         JOBS, LIMITED, RUNNING, STOPPED, SUCCEEDED, WITHHELD,
     },
     contract::{MILLION, receipt_digest},
-    data::DataSet,
+    data::{DataSet, list_hash},
     wire::{self, MOST_PARAMS, Request, Round},
 };
 use crate::{
@@ -133,19 +133,38 @@ fn link(chain: B256, next: [u8; 32]) -> B256 {
     B256::new(Sha256::new().chain_update(chain).chain_update(next).finalize().into())
 }
 
-/// The hash of what leaves in a round: SHA-256 over each file's path with its length (4, big-endian), and the BLAKE3 hash of what is in it.
-pub fn output_hash(files: &BTreeMap<String, Vec<u8>>) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for (path, bytes) in files {
-        hash.update((path.len() as u32).to_be_bytes());
-        hash.update(path);
-        hash.update(blake3::hash(bytes).as_bytes());
+/// The hash of what leaves in a round.
+fn output_hash(files: &BTreeMap<String, Vec<u8>>) -> [u8; 32] {
+    list_hash(files.iter().map(|(path, bytes)| (path.as_str(), blake3::hash(bytes)))).0
+}
+
+/// Runs a job again, on data that whoever asks may see, and gives the chain of hashes over what leaves, as its receipt has it.
+/// `params` are those of its rounds. Blocks.
+///
+/// # Errors
+///
+/// If the program cannot be run, or leaves what may not leave.
+pub fn rerun(
+    runtime: &Wasm,
+    id: B256,
+    job: &Job,
+    data: &DataSet,
+    code: &[u8],
+    params: &[Vec<u8>],
+) -> eyre::Result<B256> {
+    let (mut output, mut left) = (B256::ZERO, job.fuel);
+    for (number, params) in (0..).zip(params) {
+        let round = round_job(id, job, number, code.into(), params.clone(), data.inputs()?, left);
+        let outcome = runtime.run(&round, &Control::new())?;
+        left = left.saturating_sub(outcome.used.fuel);
+        let leaving = data.rules.leaving(&outcome.output.files, u64::MAX).map_err(eyre::Report::msg)?;
+        output = link(output, output_hash(&leaving.files));
     }
-    hash.finalize().into()
+    Ok(output)
 }
 
 /// What a round is run with: its program sees the data, and the same of everything else wherever it is run again.
-pub fn round_job(
+fn round_job(
     id: B256,
     job: &Job,
     round: u32,

@@ -3,7 +3,7 @@
 use super::{
     abi::{FAILED, IJobs::*, JOBS, LIMITED, STOPPED, SUCCEEDED, WITHHELD},
     data::DataSet,
-    role::{Answering, Computer, Sender, output_hash, round_job},
+    role::{Answering, Computer, Sender, rerun},
     rules::{Rows, Rules, Shape},
     wire::{Request, Round, signed_from_bytes},
 };
@@ -22,7 +22,7 @@ use std::{fs, path::PathBuf, sync::Arc};
 use stoa_base::NodeId;
 use stoa_contract::coin;
 use stoa_net::{Denied, Service as _, read_answer};
-use stoa_sandbox::{Control, Runtime as _, Wasm};
+use stoa_sandbox::{Runtime as _, Wasm};
 use tempfile::TempDir;
 
 const CHAIN: u64 = 31337;
@@ -227,16 +227,8 @@ async fn a_program_runs_beside_the_data_and_what_may_leave_leaves_under_a_receip
     // Somebody who may see the data runs it again, and comes to the same.
     let is = scene.ledger.with(move |bench| bench.view(JOBS, &jobOfCall { job })).unwrap();
     let data = DataSet::open(&scene.folder.path().join("data").join(scene.asset.to_string())).unwrap();
-    let (wasm, mut output) = (Wasm::new(None).unwrap(), B256::ZERO);
-    for (number, params) in (0..).zip(rounds) {
-        let inputs = data.inputs().unwrap();
-        let again = round_job(job, &is, number, code.clone().into(), params.as_bytes().to_vec(), inputs, 1_000_000);
-        let outcome = wasm.run(&again, &Control::new()).unwrap();
-        let leaving = data.rules.leaving(&outcome.output.files, 1000).unwrap();
-        use sha2::Digest as _;
-        let next = sha2::Sha256::new().chain_update(output).chain_update(output_hash(&leaving.files));
-        output = B256::new(next.finalize().into());
-    }
+    let (wasm, params) = (Wasm::new(None).unwrap(), rounds.map(|params| params.as_bytes().to_vec()));
+    let output = rerun(&wasm, job, &is, &data, &code, &params).unwrap();
     assert_eq!((output, B256::from(wasm.id().hash())), (receipt.output, receipt.runtime));
 }
 

@@ -25,8 +25,7 @@ use crate::{
     registry::sign_digest,
 };
 use alloy_primitives::B256;
-use commonware_codec::{Copying, DecodeExt as _, Encode as _, FixedSize as _};
-use commonware_cryptography::ed25519;
+use commonware_codec::{Copying, DecodeExt as _, Encode as _};
 use stoa_base::NodeId;
 use stoa_net::Denied;
 use stoa_privacy::{HandoverError, Sharing};
@@ -205,9 +204,4 @@ pub(super) fn share_bytes(sharing: &Sharing, share: &stoa_privacy::SealedSecret)
 
 fn no_move(error: HandoverError) -> Denied {
     Denied::Refused(error.to_string())
-}
-
-/// What a peer answers to a vote.
-pub(super) fn signature(bytes: &[u8]) -> Option<[u8; ed25519::Signature::SIZE]> {
-    bytes.try_into().ok()
 }

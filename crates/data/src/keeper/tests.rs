@@ -154,21 +154,22 @@ fn why<T: std::fmt::Debug>(outcome: Outcome<T>) -> String {
     outcome.expect_err("it was done").to_string()
 }
 
-impl Scene {
-    fn terms(&self, half: B256) -> Terms {
-        Terms {
-            kind: 0,
-            who: self.wallet.address(),
-            credential: B256::ZERO,
-            purpose: "https://w3id.org/dpv#ScientificResearch".into(),
-            uses: READ,
-            algorithm: B256::ZERO,
-            until: 0,
-            limit: 0,
-            half,
-        }
+/// What lets somebody read, with this half of the key.
+fn terms(who: Address, half: B256) -> Terms {
+    Terms {
+        kind: 0,
+        who,
+        credential: B256::ZERO,
+        purpose: "https://w3id.org/dpv#ScientificResearch".into(),
+        uses: READ,
+        algorithm: B256::ZERO,
+        until: 0,
+        limit: 0,
+        half,
     }
+}
 
+impl Scene {
     /// A grant for the reader, with its half at all keepers.
     async fn grant(&self) -> (B256, GrantedHalf) {
         let id = {
@@ -177,7 +178,8 @@ impl Scene {
         };
         let (asset, to): (_, &ReaderKey) = (AssetId(self.asset), &self.reading.key);
         let half = GrantedHalf::seal(asset, GrantId(id), to, &self.half, &mut rand::rng()).unwrap();
-        let made = self.ledger.send(OWNER, grantCall { asset: self.asset, terms: self.terms(half.hash()) });
+        let made =
+            self.ledger.send(OWNER, grantCall { asset: self.asset, terms: terms(self.wallet.address(), half.hash()) });
         assert_eq!(made, id);
         for keeper in &self.keepers {
             ask(keeper, Request::Half(half)).await.unwrap();

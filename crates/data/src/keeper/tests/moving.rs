@@ -106,17 +106,7 @@ impl Circle {
         let grant = view(&*self.ledger, CONSENT, &nextGrantCall { asset: self.asset }).await.unwrap().0;
         let id = GrantId(grant);
         let half = GrantedHalf::seal(AssetId(self.asset), id, &self.reading.key, &self.half, &mut rand::rng()).unwrap();
-        let terms = Terms {
-            kind: 0,
-            who: self.wallet.address(),
-            credential: B256::ZERO,
-            purpose: "https://w3id.org/dpv#ScientificResearch".into(),
-            uses: READ,
-            algorithm: B256::ZERO,
-            until: 0,
-            limit: 0,
-            half: half.hash(),
-        };
+        let terms = terms(self.wallet.address(), half.hash());
         self.ledger.send(self.owner.address(), grantCall { asset: self.asset, terms });
         ask(&self.nodes[0].keeper, Request::Half(half)).await.unwrap();
         grant
