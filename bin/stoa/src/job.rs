@@ -25,7 +25,10 @@ use stoa_client::Wallet;
 use stoa_data::{
     jobs::{
         self, COIN, MILLION,
-        abi::IJobs::Offer,
+        abi::{
+            IJobs::{Checks, Offer, bondOfCall, jobOfCall, offerOfCall, receiptOfCall},
+            JOBS, WASM,
+        },
         client::{Begun, Buyer, Ended, Leave, Owner, Who},
         data::DataSet,
         rules::Rules,
@@ -74,6 +77,27 @@ enum Command {
         after_help = "Examples: stoa job run --algorithm mean.wasm --on 0x5f8e… --to result --wallet me.key\n          stoa job run --algorithm train.wasm --plan plan.json --on 0x5f8e…,0x91ab… --to model --wallet me.key"
     )]
     Run(RunOptions),
+    /// Put the data of an asset where a node finds them that checks its jobs. They and the rules are those that were offered.
+    #[command(after_help = "Example: stoa job copy 0x5f8e… patients.csv --data auditor-data --rules rules.json")]
+    Copy(CopyOptions),
+    /// Add coins to the bond of an asset, which pays for checks and for false receipts.
+    #[command(after_help = "Example: stoa job bond 0x5f8e… 100 --wallet me.key")]
+    Bond {
+        /// The asset.
+        asset: B256,
+        /// Coins.
+        #[arg(value_name = "STOA", value_parser = coins)]
+        amount: U256,
+    },
+    /// Take coins of an asset's bond back, so far as they are not reserved for jobs.
+    #[command(after_help = "Example: stoa job unbond 0x5f8e… 100 --wallet me.key")]
+    Unbond {
+        /// The asset.
+        asset: B256,
+        /// Coins.
+        #[arg(value_name = "STOA", value_parser = coins)]
+        amount: U256,
+    },
     /// Show a job: what it computes on, under which leave, how it stands, its receipt.
     #[command(after_help = "Example: stoa job show 0x77d1…")]
     Show {
@@ -111,6 +135,61 @@ pub(crate) struct OfferOptions {
     /// Seconds within which a job ends, or the buyer is paid back.
     #[arg(long, value_name = "SECONDS", default_value_t = 24 * 3600, value_parser = clap::value_parser!(u32).range(60..=604_800))]
     time: u32,
+    #[command(flatten)]
+    checks: ChecksOptions,
+}
+
+/// How an owner has the receipts of his node checked.
+#[derive(Args)]
+pub(crate) struct ChecksOptions {
+    /// The public key of a node that has the data as well (`stoa job copy`) and runs jobs again; may be given several times.
+    #[arg(long, value_name = "KEY")]
+    auditor: Vec<B256>,
+    /// How many of them are drawn for a job that is checked; an odd number, for more than half decide.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "auditor")]
+    drawn: u8,
+    /// Per cent of all jobs that are checked.
+    #[arg(long, value_name = "PERCENT", default_value_t = 10.0, value_parser = percent, requires = "auditor")]
+    chance: f64,
+    /// Coins that each gets who was drawn and says what most say.
+    #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins, requires = "auditor")]
+    fee: U256,
+    /// Coins that a false receipt costs you, besides what was paid for the job: the buyer gets both.
+    #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins, requires = "auditor")]
+    stake: U256,
+    /// Coins to pay for checks and false receipts from. A job begins only while what it could cost is free.
+    #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins, requires = "auditor")]
+    bond: U256,
+}
+
+impl ChecksOptions {
+    fn checks(&self) -> Checks {
+        if self.auditor.is_empty() {
+            return Checks::default();
+        }
+        let (drawn, fee, stake) = (self.drawn, self.fee, self.stake);
+        Checks { auditors: self.auditor.clone(), drawn, chance: (self.chance * 100.0).round() as u16, fee, stake }
+    }
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let percent = text.parse::<f64>().ok().filter(|percent| (0.01..=100.0).contains(percent));
+    percent.ok_or_else(|| "want a number from 0.01 to 100".to_owned())
+}
+
+/// Options of `stoa job copy`.
+#[derive(Args)]
+pub(crate) struct CopyOptions {
+    /// The asset.
+    asset: B256,
+    /// The file or folder.
+    path: PathBuf,
+    /// The folder of data of the node that checks (`stoa follow --data`).
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// What may leave, as it was offered.
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
 }
 
 /// Options of `stoa job allow`.
@@ -255,6 +334,9 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
         Command::Allow(options) => wait(allow(options, &wallet, json))?,
         Command::Run(options) => wait(run_on(options, &wallet, json))?,
         Command::Show { job } => wait(show(job, &wallet, json))?,
+        Command::Copy(options) => wait(copy(options, &wallet, json))?,
+        Command::Bond { asset, amount } => wait(bond(asset, amount, false, &wallet, json))?,
+        Command::Unbond { asset, amount } => wait(bond(asset, amount, true, &wallet, json))?,
         Command::Rules => {
             println!("{}", String::from_utf8_lossy(&Rules::default().to_json()));
             Ok(())
@@ -262,22 +344,61 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     }
 }
 
+fn read_rules(file: Option<&Path>) -> Result<Rules> {
+    let Some(file) = file else { return Ok(Rules::default()) };
+    let bytes = fs::read(file).wrap_err_with(|| format!("cannot read {}", file.display()))?;
+    Rules::read(&bytes).wrap_err_with(|| format!("{} does not say what may leave", file.display()))
+}
+
+/// Puts data where a node finds them.
+fn put(folder: &Path, from: &Path, rules: &Rules) -> Result<DataSet> {
+    let bar = progress("copying and hashing");
+    let data = DataSet::create(folder, from, rules);
+    bar.finish_and_clear();
+    data.wrap_err_with(|| format!("{} cannot be put into {}", from.display(), folder.display()))
+}
+
+/// Gives a node that checks jobs the data that they are computed on.
+async fn copy(options: CopyOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
+    let CopyOptions { asset, path, data, rules } = options;
+    let rules = read_rules(rules.as_deref())?;
+    let (offer, _) = stoa_client::view(&wallet.client(), JOBS, &offerOfCall { asset }).await?;
+    let folder = data.join(asset.to_string());
+    let copied = put(&folder, &path, &rules)?;
+    if copied.hash != offer.data || rules.hash() != offer.rules {
+        fs::remove_dir_all(&folder).wrap_err_with(|| format!("cannot remove {}", folder.display()))?;
+        bail!("this is not what asset {asset} was offered with: the same files and rules are wanted");
+    }
+    match json {
+        true => println!("{}", json!({ "asset": asset, "data": copied.hash })),
+        false => println!("{}", folder.display()),
+    }
+    Ok(())
+}
+
+async fn bond(asset: B256, amount: U256, back: bool, wallet: &WalletOptions, json: bool) -> Result<()> {
+    let owner = Owner::new(wallet.open().await?);
+    let (offer, _) = stoa_client::view(&wallet.client(), JOBS, &offerOfCall { asset }).await?;
+    let token = if offer.token.is_zero() { COIN } else { offer.token };
+    match back {
+        true => owner.unbond(asset, token, amount).await?,
+        false => owner.bond(asset, token, amount).await?,
+    }
+    let (now, _) = stoa_client::view(&wallet.client(), JOBS, &bondOfCall { asset, token }).await?;
+    match json {
+        true => println!("{}", json!({ "asset": asset, "token": token, "bond": now.bond, "reserved": now.reserved })),
+        false => println!("bond {}, {} of it reserved", format_ether(now.bond), format_ether(now.reserved)),
+    }
+    Ok(())
+}
+
 async fn offer(options: OfferOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
-    let rules = match &options.rules {
-        Some(file) => {
-            let bytes = fs::read(file).wrap_err_with(|| format!("cannot read {}", file.display()))?;
-            Rules::read(&bytes).wrap_err_with(|| format!("{} does not say what may leave", file.display()))?
-        }
-        None => Rules::default(),
-    };
+    let (rules, checks) = (read_rules(options.rules.as_deref())?, options.checks.checks());
     let wallet = wallet.open().await?;
     let (owner, salt) = (Owner::new(wallet.clone()), B256::from(rand::random::<[u8; 32]>()));
     let asset = owner.asset(salt);
     let folder = options.data.join(asset.to_string());
-    let bar = progress("copying and hashing");
-    let data = DataSet::create(&folder, &options.path, &rules);
-    bar.finish_and_clear();
-    let data = data.wrap_err_with(|| format!("{} is not offered", options.path.display()))?;
+    let data = put(&folder, &options.path, &rules)?;
     let offered = async {
         owner.register(salt, data.hash).await?;
         let offer = Offer {
@@ -290,6 +411,8 @@ async fn offer(options: OfferOptions, wallet: &WalletOptions, json: bool) -> Res
             price: options.price,
             fuel: options.steps.saturating_mul(MILLION),
             time: options.time,
+            runtimes: WASM,
+            checks,
         };
         owner.offer(asset, offer).await
     };
@@ -297,6 +420,12 @@ async fn offer(options: OfferOptions, wallet: &WalletOptions, json: bool) -> Res
         // Nothing is left behind that was not offered.
         let _ = fs::remove_dir_all(&folder);
         return Err(error.into());
+    }
+    if !options.checks.bond.is_zero() {
+        owner
+            .bond(asset, COIN, options.checks.bond)
+            .await
+            .wrap_err_with(|| format!("{asset} is offered without a bond"))?;
     }
     match json {
         true => println!("{}", json!({ "asset": asset, "data": data.hash, "rules": rules.hash() })),
@@ -390,7 +519,7 @@ pub(crate) async fn run_rounds(buyer: &Buyer, work: Work, bar: &ProgressBar) -> 
     let working = async {
         // One after the other, for they are transactions of one account.
         for asset in &on {
-            begun.push(buyer.begin(*asset, algorithm, fuel, most).await?);
+            begun.push(buyer.begin(*asset, algorithm, WASM, fuel, most).await?);
         }
         try_join_all(begun.iter().map(|begun| buyer.send(begun, &code))).await?;
         let (mut results, mut passed) = (Files::new(), None);
@@ -479,10 +608,6 @@ fn receipt(begun: &Begun, ended: &Ended) -> Value {
 }
 
 async fn show(job: B256, wallet: &WalletOptions, json: bool) -> Result<()> {
-    use stoa_data::jobs::abi::{
-        IJobs::{jobOfCall, receiptOfCall},
-        JOBS,
-    };
     let client = wallet.client();
     let is = stoa_client::view(&client, JOBS, &jobOfCall { job }).await;
     let (is, _) = is.wrap_err_with(|| format!("there is no job {job}"))?;

@@ -10,8 +10,8 @@
 //! assert_eq!(bench.view(coin::ADDRESS, &IERC20::balanceOfCall { account: bob }), Ok(U256::from(3)));
 //! ```
 
-use crate::{Context, Error, Evm, NativeContract, Natives, Result, cfg, natives};
-use alloy_primitives::{Address, Bytes, Log, TxKind, U256};
+use crate::{Context, Error, Evm, NativeContract, Natives, Result, cfg, natives, randomness};
+use alloy_primitives::{Address, Bytes, Log, TxKind, U256, keccak256};
 use alloy_sol_types::{SolCall, SolInterface};
 use revm::{
     Database,
@@ -106,11 +106,14 @@ impl Bench {
         self.evm.ctx().block.timestamp.to()
     }
 
-    /// Ends the block; the next is so many seconds later.
+    /// Ends the block; the next is so many seconds later, and has randomness: a hash of its number.
     pub fn pass(&mut self, seconds: u64) {
         let block = &mut self.evm.ctx_mut().block;
         block.timestamp += U256::from(seconds);
         block.number += U256::ONE;
+        let number = block.number;
+        let (slot, value) = (randomness::slot(number.to()), keccak256(number.to_be_bytes::<32>()).into());
+        let Ok(()) = self.evm.db_mut().insert_account_storage(randomness::ADDRESS, slot, value);
     }
 
     /// An account's balance, in wei.

@@ -18,7 +18,10 @@ use stoa_consensus::follow::Start;
 use stoa_data::{
     jobs::{
         COIN, MILLION,
-        abi::IJobs::Offer,
+        abi::{
+            IJobs::{Checks, Offer},
+            WASM,
+        },
         algorithm,
         client::{Buyer, Leave, Owner, Who},
         data::DataSet,
@@ -130,6 +133,8 @@ async fn offer(wallet: &Wallet, node: &follower::Launched, data: &Path, table: &
         price: ether(1) / U256::from(100),
         fuel: 1000 * MILLION,
         time: 3600,
+        runtimes: WASM,
+        checks: Checks::default(),
     };
     owner.offer(asset, offer).await?;
     Ok(asset)

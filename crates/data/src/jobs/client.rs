@@ -2,11 +2,12 @@
 
 use super::{
     abi::{
+        DRAWN,
         IJobs::{
-            IJobsErrors, JobFinished, JobStarted, Offer, Receipt, costCall, finishCall, jobOfCall, offerCall,
-            offerOfCall, startCall,
+            IJobsErrors, JobFinished, JobStarted, Offer, Receipt, bondCall, costCall, finishCall, jobOfCall, offerCall,
+            offerOfCall, startCall, unbondCall,
         },
-        JOBS,
+        JOBS, PROCESS, WAITING, WASM,
     },
     wire::{JOB, MOST_ANSWER, Request, Round, signed_from_bytes},
 };
@@ -96,6 +97,34 @@ fn words(reason: &IJobsErrors) -> String {
         E::JobNotOver(error) => {
             format!("the node of job {} has time until second {} since 1970", error.job, error.until)
         }
+        E::JobNoSuchEnd(error) => format!("a job does not end in way {}", error.ended),
+        E::JobsOtherRuntime(error) => match error.runtime {
+            PROCESS => format!("no processes run on asset {}", error.asset),
+            WASM => format!("no WebAssembly runs on asset {}", error.asset),
+            other => format!("there is no runtime {other}"),
+        },
+        E::JobsBondTooLow(error) => format!(
+            "{} units of the bond of asset {} are free, and {} are needed: its owner can add to it (`stoa job bond`)",
+            error.free, error.asset, error.needed
+        ),
+        E::JobCheckNotNow(error) => match error.state {
+            0 => format!("job {} is not checked", error.job),
+            WAITING => format!("nobody is drawn for job {} yet", error.job),
+            DRAWN => format!("job {} is being checked", error.job),
+            _ => format!("the check of job {} is over", error.job),
+        },
+        E::JobNotDrawnYet(error) => format!("job {} is drawn in block {}", error.job, error.number),
+        E::JobNotAuditor(error) => format!("node {} was not drawn to check job {}", error.auditor, error.job),
+        E::JobCheckOver(error) => {
+            format!("the time to check job {} was over in second {} since 1970", error.job, error.until)
+        }
+        E::JobCheckNotOver(error) => {
+            format!("those who check job {} have time until second {} since 1970", error.job, error.until)
+        }
+        E::JobCommitted(error) => format!("node {} has committed itself about job {}", error.auditor, error.job),
+        E::JobOtherVerdict(error) => {
+            format!("node {} did not commit itself to this verdict about job {}", error.auditor, error.job)
+        }
     }
 }
 
@@ -160,13 +189,13 @@ impl Buyer {
         Err(DataError::Ledger(format!("no grant of asset {asset} lets {user} have this program run")))
     }
 
-    /// Begins a job of `fuel` steps at most, for `most` units of the offer's token at most, which are allowed to the contract of jobs
-    /// first.
+    /// Begins a job of `fuel` steps at most, run as WebAssembly or as a process (`runtime`), for `most` units of the offer's token at
+    /// most, which are allowed to the contract of jobs first.
     ///
     /// # Errors
     ///
     /// If nothing is offered or granted, or the ledger refuses.
-    pub async fn begin(&self, asset: B256, algorithm: B256, fuel: u64, most: U256) -> Result<Begun> {
+    pub async fn begin(&self, asset: B256, algorithm: B256, runtime: u8, fuel: u64, most: U256) -> Result<Begun> {
         let offer = self.offer_of(asset).await?;
         let grant = self.grant_for(asset, algorithm).await?;
         let node = self.registry.addresses([offer.node]).await?.pop();
@@ -179,7 +208,7 @@ impl Buyer {
         if self.view(offer.token, &allowed).await? < cost {
             self.wallet.call(offer.token, &IERC20::approveCall { spender: JOBS, value: cost }).await?;
         }
-        let call = startCall { grant, algorithm, client: self.client.into(), fuel, most };
+        let call = startCall { grant, algorithm, client: self.client.into(), runtime, fuel, most };
         let receipt = self.wallet.call(JOBS, &call).await.map_err(said)?;
         let started: JobStarted = event(&receipt)?;
         Ok(Begun { job: started.job, asset, held: started.locked, token: offer.token, node })
@@ -310,6 +339,25 @@ impl Owner {
     /// If the ledger refuses.
     pub async fn offer(&self, asset: B256, offer: Offer) -> Result<()> {
         self.wallet.call(JOBS, &offerCall { asset, offer }).await.map(drop).map_err(said)
+    }
+
+    /// Adds to the bond of an asset, which pays for checks and for false receipts, in the token that jobs are paid in.
+    ///
+    /// # Errors
+    ///
+    /// If nothing is offered, or the ledger refuses.
+    pub async fn bond(&self, asset: B256, token: Address, amount: U256) -> Result<()> {
+        self.wallet.call(token, &IERC20::approveCall { spender: JOBS, value: amount }).await?;
+        self.wallet.call(JOBS, &bondCall { asset, token, amount }).await.map(drop).map_err(said)
+    }
+
+    /// Takes back what of an asset's bond is not reserved for jobs.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger refuses.
+    pub async fn unbond(&self, asset: B256, token: Address, amount: U256) -> Result<()> {
+        self.wallet.call(JOBS, &unbondCall { asset, token, amount }).await.map(drop).map_err(said)
     }
 
     /// Lets somebody have programs run on an asset. The grant's id.

@@ -3,7 +3,7 @@
 use super::{
     Jobs,
     abi::IJobs::{self, IJobsCalls as Calls},
-    contract::receipt_digest,
+    contract::{commitment_digest, commitment_of, receipt_digest},
 };
 use alloy_primitives::Bytes;
 use stoa_contract::{Context, Error, NativeContract, Result, abi};
@@ -24,6 +24,28 @@ impl NativeContract for Jobs {
                 abi::reply(&call, Ok(IJobs::receiptOfReturn { receipt, number }))
             }
             Calls::receiptDigest(call) => abi::reply(&call, Ok(receipt_digest(cx.chain_id(), call.job, &call.receipt))),
+            Calls::bond(call) => abi::done(self.bond(cx, call.asset, call.token, call.amount)),
+            Calls::unbond(call) => abi::done(self.unbond(cx, call.asset, call.token, call.amount)),
+            Calls::bondOf(call) => {
+                let (bond, reserved) = self.bond_of(cx, call.asset, call.token)?;
+                abi::reply(&call, Ok(IJobs::bondOfReturn { bond, reserved }))
+            }
+            Calls::draw(call) => abi::done(self.draw(cx, call.job)),
+            Calls::drawOf(call) => abi::reply(&call, self.draw_of(cx, call.job)),
+            Calls::commit(call) => abi::done(self.commit(cx, &call)),
+            Calls::reveal(call) => abi::done(self.reveal(cx, &call)),
+            Calls::settle(call) => abi::done(self.settle(cx, call.job)),
+            Calls::checkOf(call) => abi::reply(&call, self.check_of(cx, call.job)),
+            Calls::verdictOf(call) => {
+                let (commitment, verdict, revealed) = self.verdict_of(cx, call.job, call.auditor)?;
+                abi::reply(&call, Ok(IJobs::verdictOfReturn { commitment, verdict, revealed }))
+            }
+            Calls::commitmentOf(call) => {
+                abi::reply(&call, Ok(commitment_of(call.job, call.auditor, call.verdict, call.salt)))
+            }
+            Calls::commitmentDigest(call) => {
+                abi::reply(&call, Ok(commitment_digest(cx.chain_id(), call.job, call.commitment)))
+            }
             Calls::jobsOf(call) => abi::reply(&call, self.jobs_of(cx, call.asset, call.from, call.most)),
         }
     }

@@ -16,7 +16,7 @@ pub mod rules;
 mod tests;
 pub mod wire;
 
-pub use contract::{Jobs, MILLION, receipt_digest};
+pub use contract::{Jobs, MILLION, commitment_digest, commitment_of, receipt_digest};
 
 /// The coin that jobs are usually paid in: an ERC-20 token.
 pub use stoa_contract::coin::ADDRESS as COIN;

@@ -1,7 +1,7 @@
 //! Nodes that compute, with the contracts themselves on a ledger in memory, and programs that do what they should not.
 
 use super::{
-    abi::{FAILED, IJobs::*, JOBS, LIMITED, STOPPED, SUCCEEDED, WITHHELD},
+    abi::{FAILED, IJobs::*, JOBS, LIMITED, STOPPED, SUCCEEDED, WASM, WITHHELD},
     data::DataSet,
     role::{Answering, Computer, Sender, rerun},
     rules::{Rows, Rules, Shape},
@@ -131,6 +131,8 @@ fn scene(rules: &Rules) -> Scene {
         price: U256::ZERO,
         fuel: 100_000_000,
         time: 3600,
+        runtimes: WASM,
+        checks: Checks::default(),
     };
     ledger.attempt(OWNER, JOBS, offerCall { asset, offer }).unwrap();
     let terms = Terms {
@@ -156,7 +158,7 @@ impl Scene {
     fn start(&self, code: &[u8]) -> B256 {
         let algorithm = super::algorithm(code);
         let (grant, client) = (self.grant, CLIENT.into());
-        let call = startCall { grant, algorithm, client, fuel: 100_000_000, most: U256::ZERO };
+        let call = startCall { grant, algorithm, client, runtime: WASM, fuel: 100_000_000, most: U256::ZERO };
         self.ledger.attempt(BUYER, JOBS, call).unwrap()
     }
 
@@ -299,7 +301,7 @@ async fn a_revoked_consent_refuses_the_next_round_and_the_next_job() {
     assert_eq!((receipt.rounds, receipt.ended), (1, STOPPED));
     let algorithm = super::algorithm(&code);
     let (grant, client) = (scene.grant, CLIENT.into());
-    let call = startCall { grant, algorithm, client, fuel: 1_000_000, most: U256::ZERO };
+    let call = startCall { grant, algorithm, client, runtime: WASM, fuel: 1_000_000, most: U256::ZERO };
     assert!(scene.ledger.attempt(BUYER, JOBS, call).is_err());
 }
 

@@ -1,7 +1,10 @@
 use super::{
     Jobs,
-    abi::{BROKEN, EXPIRED, FAILED, FINISHED, IJobs::*, JOBS, LIMITED, RUNNING, STOPPED, SUCCEEDED, WITHHELD},
-    receipt_digest,
+    abi::{
+        BROKEN, CONFIRMED, EXPIRED, FAILED, FALSE, FINISHED, IJobs::*, JOBS, LIMITED, PROCESS, REFUTED, RUNNING,
+        SPARED, STOPPED, SUCCEEDED, UNDECIDED, WASM, WITHHELD,
+    },
+    commitment_digest, commitment_of, receipt_digest,
 };
 use crate::{
     abi::{
@@ -22,6 +25,7 @@ use stoa_contract::{
     Natives,
     bench::{Bench, Failure, Sent, assert_handles},
     interfaces::IERC20,
+    nodes::{self, INodes},
 };
 
 const OWNER: Address = Address::repeat_byte(0xa1);
@@ -65,6 +69,8 @@ fn offered(token: Address) -> Offer {
         price: U256::from(3),
         fuel: 50_000_000,
         time: DAY,
+        runtimes: WASM,
+        checks: Checks::default(),
     }
 }
 
@@ -111,7 +117,7 @@ fn asset(bench: &mut Bench, token: Address, terms: Terms) -> (B256, B256) {
 }
 
 fn start(grant: B256) -> startCall {
-    startCall { grant, algorithm: word(8), client: word(9), fuel: 10_000_000, most: U256::from(130) }
+    startCall { grant, algorithm: word(8), client: word(9), runtime: WASM, fuel: 10_000_000, most: U256::from(130) }
 }
 
 fn receipt(fuel: u64, ended: u8) -> Receipt {
@@ -329,7 +335,10 @@ enum Step {
     Finish { which: Index, fuel: u64, ended: u8 },
     Stop(Index),
     Expire(Index),
-    Offer { base: u64, price: u64 },
+    Offer { base: u64, price: u64, checked: bool },
+    Bond(u64),
+    Unbond(u64),
+    Check { which: Index, verdicts: Vec<bool> },
     Pass(u64),
 }
 
@@ -340,7 +349,12 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(which, fuel, ended)| Step::Finish { which, fuel, ended }),
         1 => any::<Index>().prop_map(Step::Stop),
         2 => any::<Index>().prop_map(Step::Expire),
-        1 => (0..1000_u64, 0..1000_u64).prop_map(|(base, price)| Step::Offer { base, price }),
+        1 => (0..1000_u64, 0..1000_u64, any::<bool>())
+            .prop_map(|(base, price, checked)| Step::Offer { base, price, checked }),
+        1 => (0..20_000_u64).prop_map(Step::Bond),
+        1 => (0..20_000_u64).prop_map(Step::Unbond),
+        2 => (any::<Index>(), proptest::collection::vec(any::<bool>(), 0..4))
+            .prop_map(|(which, verdicts)| Step::Check { which, verdicts }),
         1 => (0..2 * u64::from(DAY)).prop_map(Step::Pass),
     ]
 }
@@ -349,9 +363,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_what_is_held_is_what_running_jobs_hold(steps in proptest::collection::vec(step(), 1..40)) {
+    fn whatever_happens_what_is_held_is_what_running_jobs_and_bonds_hold(steps in proptest::collection::vec(step(), 1..40)) {
         let mut bench = bench();
-        let (asset, mine) = asset(&mut bench, PLAIN, terms(BUYER));
+        let (asset, mine) = checked_asset(&mut bench, 10_000);
+        let mint = ITestToken::mintCall { account: OWNER, value: U256::from(1_000_000) };
+        bench.send(OWNER, PLAIN, &mint).unwrap();
         let theirs = bench.send(OWNER, CONSENT, &grantCall { asset, terms: terms(OTHER) }).unwrap().value;
         let mut jobs = Vec::new();
         for step in steps {
@@ -369,9 +385,28 @@ proptest! {
                 Step::Expire(which) if !jobs.is_empty() => {
                     let _ = send(&mut bench, OTHER, expireCall { job: *which.get(&jobs) });
                 }
-                Step::Offer { base, price } => {
-                    let offer = Offer { base: U256::from(base), price: U256::from(price), ..offered(PLAIN) };
+                Step::Offer { base, price, checked: is_checked } => {
+                    let offer = if is_checked { checked(10_000) } else { offered(PLAIN) };
+                    let offer = Offer { base: U256::from(base), price: U256::from(price), ..offer };
                     send(&mut bench, OWNER, offerCall { asset, offer }).unwrap();
+                }
+                Step::Bond(amount) => {
+                    let _ = send(&mut bench, OWNER, bondCall { asset, token: PLAIN, amount: U256::from(amount) });
+                }
+                Step::Unbond(amount) => {
+                    let _ = send(&mut bench, OWNER, unbondCall { asset, token: PLAIN, amount: U256::from(amount) });
+                }
+                Step::Check { which, verdicts } if !jobs.is_empty() => {
+                    let job = *which.get(&jobs);
+                    bench.pass(1);
+                    let Ok(drawn) = bench.view(JOBS, &drawOfCall { job }) else { continue };
+                    send(&mut bench, OTHER, drawCall { job }).unwrap();
+                    let kept = bench.view(JOBS, &receiptOfCall { job }).unwrap().receipt;
+                    let honest = receipt_digest(CHAIN, job, &kept);
+                    let verdicts: Vec<_> = verdicts.iter().map(|is| if *is { honest } else { word(99) }).collect();
+                    let drawn: Vec<_> =
+                        drawn.iter().filter_map(|key| (0..5).find(|number| key_of(*number) == *key)).collect();
+                    judged(&mut bench, job, &drawn, &verdicts);
                 }
                 Step::Pass(seconds) => bench.pass(seconds),
                 _ => {}
@@ -382,9 +417,17 @@ proptest! {
                 prop_assert_eq!(is.state == RUNNING || is.locked.is_zero(), true);
                 held += is.locked.to::<u64>();
             }
-            prop_assert_eq!(held, balance(&mut bench, PLAIN, JOBS));
-            let all = [BUYER, OTHER, PURSE, JOBS].map(|account| balance(&mut bench, PLAIN, account));
-            prop_assert_eq!(all.iter().sum::<u64>(), 2_000_000);
+            let (bonded, reserved) = bond(&mut bench, asset);
+            let reservations: u64 = jobs
+                .iter()
+                .map(|job| bench.view(JOBS, &checkOfCall { job: *job }).unwrap().reserved.to::<u64>())
+                .sum();
+            prop_assert!(reserved <= bonded && reserved == reservations, "{} {} {}", bonded, reserved, reservations);
+            prop_assert_eq!(held + bonded, balance(&mut bench, PLAIN, JOBS));
+            let operators = (0..5).map(operator);
+            let all = [OWNER, BUYER, OTHER, PURSE, JOBS].into_iter().chain(operators);
+            let all: u64 = all.map(|account| balance(&mut bench, PLAIN, account)).sum();
+            prop_assert_eq!(all, 3_002_000);
         }
     }
 }
@@ -396,5 +439,286 @@ fn the_gas_of_a_job() {
     let started = send(&mut bench, BUYER, start(grant)).unwrap();
     let finished = send(&mut bench, OTHER, finish(started.value, receipt(2_000_001, SUCCEEDED))).unwrap();
     let thousands = [started.gas, finished.gas].map(|gas| gas.div_ceil(1000));
-    assert_eq!(thousands, [400, 183]);
+    assert_eq!(thousands, [408, 192]);
+}
+
+/// Nodes that check, and who runs them.
+fn auditor(number: u8) -> SigningKey {
+    SigningKey::from_bytes(&[20 + number; 32])
+}
+
+fn key_of(number: u8) -> B256 {
+    auditor(number).verifying_key().to_bytes().into()
+}
+
+fn operator(number: u8) -> Address {
+    Address::repeat_byte(0xd0 + number)
+}
+
+/// An offer of which every job is checked by three of five.
+fn checked(chance: u16) -> Offer {
+    let auditors = (0..5).map(key_of).collect();
+    let checks = Checks { auditors, drawn: 3, chance, fee: U256::from(7), stake: U256::from(1000) };
+    Offer { checks, ..offered(PLAIN) }
+}
+
+/// What is reserved for one of its jobs: what is held, the stake, three fees.
+const RESERVED: u64 = 130 + 1000 + 3 * 7;
+
+/// An asset that is offered so, with a bond of 2,000, its auditors registered, and a grant for the buyer.
+fn checked_asset(bench: &mut Bench, chance: u16) -> (B256, B256) {
+    let (asset, grant) = asset(bench, PLAIN, terms(BUYER));
+    send(bench, OWNER, offerCall { asset, offer: checked(chance) }).unwrap();
+    let mint = ITestToken::mintCall { account: OWNER, value: U256::from(2000) };
+    bench.send(OWNER, PLAIN, &mint).unwrap();
+    bench.send(OWNER, PLAIN, &IERC20::approveCall { spender: JOBS, value: U256::MAX }).unwrap();
+    send(bench, OWNER, bondCall { asset, token: PLAIN, amount: U256::from(2000) }).unwrap();
+    for number in 0..5 {
+        let digest = nodes::operator_digest(CHAIN, key_of(number), operator(number));
+        let signature = auditor(number).sign(digest.as_slice()).to_bytes().into();
+        let (key, host, domain) = (key_of(number), "a.example:1".to_owned(), String::new());
+        let join = INodes::joinCall { key, signature, host, domain, capacity: 0, roles: 0 };
+        bench.send(operator(number), nodes::ADDRESS, &join).unwrap();
+    }
+    (asset, grant)
+}
+
+/// A job whose receipt is there, and whom the next block draws for it.
+fn finished_and_drawn(bench: &mut Bench, grant: B256) -> (B256, Vec<u8>) {
+    let job = send(bench, BUYER, start(grant)).unwrap().value;
+    send(bench, OTHER, finish(job, receipt(1, SUCCEEDED))).unwrap();
+    bench.pass(1);
+    let drawn = bench.view(JOBS, &drawOfCall { job }).unwrap();
+    send(bench, OTHER, drawCall { job }).unwrap();
+    assert_eq!(bench.view(JOBS, &checkOfCall { job }).unwrap().auditors, drawn);
+    let number = |key: &B256| (0..5).find(|number| key_of(*number) == *key).unwrap();
+    (job, drawn.iter().map(number).collect())
+}
+
+fn commitment(job: B256, number: u8, verdict: B256) -> commitCall {
+    let commitment = commitment_of(job, key_of(number), verdict, word(number));
+    let signature = auditor(number).sign(commitment_digest(CHAIN, job, commitment).as_slice()).to_bytes().into();
+    commitCall { job, auditor: key_of(number), commitment, signature }
+}
+
+fn revelation(job: B256, number: u8, verdict: B256) -> revealCall {
+    revealCall { job, auditor: key_of(number), verdict, salt: word(number) }
+}
+
+/// Those who were drawn say this, in order; then the check is settled.
+fn judged(bench: &mut Bench, job: B256, drawn: &[u8], verdicts: &[B256]) {
+    for (number, verdict) in drawn.iter().zip(verdicts) {
+        send(bench, OTHER, commitment(job, *number, *verdict)).unwrap();
+    }
+    if verdicts.len() < drawn.len() {
+        bench.pass(u64::from(DAY) + 1);
+    }
+    for (number, verdict) in drawn.iter().zip(verdicts) {
+        send(bench, OTHER, revelation(job, *number, *verdict)).unwrap();
+    }
+    if verdicts.len() < drawn.len() {
+        bench.pass(600);
+    }
+    send(bench, OTHER, settleCall { job }).unwrap();
+}
+
+fn state_of(bench: &mut Bench, job: B256) -> (u8, u8) {
+    (bench.view(JOBS, &jobOfCall { job }).unwrap().state, bench.view(JOBS, &checkOfCall { job }).unwrap().state)
+}
+
+fn bond(bench: &mut Bench, asset: B256) -> (u64, u64) {
+    let bond = bench.view(JOBS, &bondOfCall { asset, token: PLAIN }).unwrap();
+    (bond.bond.to(), bond.reserved.to())
+}
+
+#[test]
+fn a_receipt_that_most_auditors_come_to_is_confirmed_and_they_get_their_fee() {
+    let mut bench = bench();
+    let (asset, grant) = checked_asset(&mut bench, 10_000);
+    let (job, drawn) = finished_and_drawn(&mut bench, grant);
+    assert_eq!((drawn.len(), bond(&mut bench, asset)), (3, (2000, RESERVED)));
+    let honest = receipt_digest(CHAIN, job, &receipt(1, SUCCEEDED));
+    judged(&mut bench, job, &drawn, &[honest, word(99), honest]);
+    assert_eq!(state_of(&mut bench, job), (FINISHED, CONFIRMED));
+    let fees = drawn.iter().map(|number| balance(&mut bench, PLAIN, operator(*number))).collect::<Vec<_>>();
+    assert_eq!((fees, bond(&mut bench, asset)), (vec![7, 0, 7], (2000 - 14, 0)));
+    // Once.
+    let over = Failure::revert(JobCheckNotNow { job, state: CONFIRMED });
+    assert_eq!(send(&mut bench, OTHER, settleCall { job }).map(drop), Err(over.clone()));
+    assert_eq!(send(&mut bench, OTHER, drawCall { job }).map(drop), Err(over));
+}
+
+#[test]
+fn a_false_receipt_costs_its_owner_the_stake_and_the_buyer_is_paid_back() {
+    let mut bench = bench();
+    let (asset, grant) = checked_asset(&mut bench, 10_000);
+    let before = balance(&mut bench, PLAIN, BUYER);
+    let (job, drawn) = finished_and_drawn(&mut bench, grant);
+    assert_eq!(balance(&mut bench, PLAIN, PURSE), 103, "the owner is paid at once");
+    judged(&mut bench, job, &drawn, &[word(99), word(99)]);
+    assert_eq!(state_of(&mut bench, job), (REFUTED, FALSE));
+    assert_eq!(balance(&mut bench, PLAIN, BUYER) - before, 1000, "what was paid, and the stake");
+    assert_eq!(bond(&mut bench, asset), (2000 - 1000 - 103 - 14, 0));
+    // A node that does not give what it ran the job with is as bad as one that lies.
+    let (job, drawn) = finished_and_drawn_with(&mut bench, asset, grant);
+    judged(&mut bench, job, &drawn, &[B256::ZERO; 3]);
+    assert_eq!(state_of(&mut bench, job), (REFUTED, FALSE));
+}
+
+/// The same, with a bond that suffices again.
+fn finished_and_drawn_with(bench: &mut Bench, asset: B256, grant: B256) -> (B256, Vec<u8>) {
+    let refused = Failure::revert(JobsBondTooLow { asset, free: U256::from(883), needed: U256::from(RESERVED) });
+    assert_eq!(send(bench, BUYER, start(grant)).map(drop), Err(refused));
+    send(bench, BUYER, bondCall { asset, token: PLAIN, amount: U256::from(1000) }).unwrap();
+    finished_and_drawn(bench, grant)
+}
+
+#[test]
+fn auditors_who_say_nothing_or_disagree_decide_nothing() {
+    let mut bench = bench();
+    let (asset, grant) = checked_asset(&mut bench, 10_000);
+    for verdicts in [&[word(97), word(98), word(99)][..], &[word(99)], &[]] {
+        let (job, drawn) = finished_and_drawn(&mut bench, grant);
+        let before = balance(&mut bench, PLAIN, BUYER);
+        judged(&mut bench, job, &drawn, verdicts);
+        assert_eq!(state_of(&mut bench, job), (FINISHED, UNDECIDED));
+        assert_eq!((balance(&mut bench, PLAIN, BUYER), bond(&mut bench, asset)), (before, (2000, 0)));
+    }
+}
+
+#[test]
+fn nobody_sees_a_verdict_before_all_are_bound_to_theirs() {
+    let mut bench = bench();
+    let (_, grant) = checked_asset(&mut bench, 10_000);
+    let (job, drawn) = finished_and_drawn(&mut bench, grant);
+    let honest = receipt_digest(CHAIN, job, &receipt(1, SUCCEEDED));
+    let (first, second) = (drawn[0], drawn[1]);
+    // Not one who was not drawn, and not in the name of another.
+    let other = (0..5).find(|number| !drawn.contains(number)).unwrap();
+    let refused = Failure::revert(JobNotAuditor { job, auditor: key_of(other) });
+    assert_eq!(send(&mut bench, OTHER, commitment(job, other, honest)).map(drop), Err(refused));
+    let forged = commitCall { auditor: key_of(first), ..commitment(job, second, honest) };
+    let refused = Failure::revert(JobInvalidSignature { job, node: key_of(first) });
+    assert_eq!(send(&mut bench, OTHER, forged).map(drop), Err(refused));
+    send(&mut bench, OTHER, commitment(job, first, honest)).unwrap();
+    // Not again, not yet, and what another committed to is worth nothing to whoever copies it.
+    let refused = Failure::revert(JobCommitted { job, auditor: key_of(first) });
+    assert_eq!(send(&mut bench, OTHER, commitment(job, first, word(1))).map(drop), Err(refused));
+    let until = bench.view(JOBS, &checkOfCall { job }).unwrap().committing;
+    let early = Failure::revert(JobCheckNotOver { job, until });
+    assert_eq!(send(&mut bench, OTHER, revelation(job, first, honest)).map(drop), Err(early));
+    let copied = commitment(job, first, honest).commitment;
+    let signature = auditor(second).sign(commitment_digest(CHAIN, job, copied).as_slice()).to_bytes().into();
+    send(&mut bench, OTHER, commitCall { job, auditor: key_of(second), commitment: copied, signature }).unwrap();
+    send(&mut bench, OTHER, commitment(job, drawn[2], honest)).unwrap();
+    let copier = revealCall { auditor: key_of(second), ..revelation(job, first, honest) };
+    let refused = Failure::revert(JobOtherVerdict { job, auditor: key_of(second) });
+    assert_eq!(send(&mut bench, OTHER, copier).map(drop), Err(refused));
+    // What was committed to, once, and in time.
+    let refused = Failure::revert(JobOtherVerdict { job, auditor: key_of(first) });
+    assert_eq!(send(&mut bench, OTHER, revelation(job, first, word(1))).map(drop), Err(refused.clone()));
+    send(&mut bench, OTHER, revelation(job, first, honest)).unwrap();
+    assert_eq!(send(&mut bench, OTHER, revelation(job, first, honest)).map(drop), Err(refused));
+    let revealing = bench.view(JOBS, &checkOfCall { job }).unwrap().revealing;
+    let early = Failure::revert(JobCheckNotOver { job, until: revealing });
+    assert_eq!(send(&mut bench, OTHER, settleCall { job }).map(drop), Err(early));
+    let left = revealing - bench.time();
+    bench.pass(left + 1);
+    let late = Failure::revert(JobCheckOver { job, until: revealing });
+    assert_eq!(send(&mut bench, OTHER, revelation(job, drawn[2], honest)).map(drop), Err(late));
+    send(&mut bench, OTHER, settleCall { job }).unwrap();
+    assert_eq!(state_of(&mut bench, job), (FINISHED, UNDECIDED));
+}
+
+#[test]
+fn a_draw_is_of_a_block_after_the_receipt_and_takes_as_many_as_was_said() {
+    let mut bench = bench();
+    let (asset, grant) = checked_asset(&mut bench, 5000);
+    let job = send(&mut bench, BUYER, start(grant)).unwrap().value;
+    let unchecked = Failure::revert(JobCheckNotNow { job, state: 0 });
+    assert_eq!(send(&mut bench, OTHER, drawCall { job }).map(drop), Err(unchecked));
+    send(&mut bench, OTHER, finish(job, receipt(1, SUCCEEDED))).unwrap();
+    let number = bench.view(JOBS, &receiptOfCall { job }).unwrap().number + 1;
+    let early = Failure::revert(JobNotDrawnYet { job, number });
+    assert_eq!(send(&mut bench, OTHER, drawCall { job }).map(drop), Err(early));
+    // Nobody asked while the randomness was kept.
+    for _ in 0..=8192 {
+        bench.pass(1);
+    }
+    send(&mut bench, OTHER, drawCall { job }).unwrap();
+    assert_eq!((state_of(&mut bench, job), bond(&mut bench, asset)), ((FINISHED, SPARED), (2000, 0)));
+    // About half of them are checked, each by three, and in the end by all of the five.
+    let (mut checked, mut by) = (0, std::collections::BTreeSet::new());
+    for _ in 0..40 {
+        let job = send(&mut bench, BUYER, start(grant)).unwrap().value;
+        send(&mut bench, OTHER, finish(job, receipt(1, SUCCEEDED))).unwrap();
+        bench.pass(1);
+        let drawn = bench.view(JOBS, &drawOfCall { job }).unwrap();
+        send(&mut bench, OTHER, drawCall { job }).unwrap();
+        if !drawn.is_empty() {
+            assert_eq!(drawn.len(), 3);
+            checked += 1;
+            by.extend(drawn);
+            bench.pass(2 * u64::from(DAY));
+            send(&mut bench, OTHER, settleCall { job }).unwrap();
+        }
+    }
+    assert!((10..=30).contains(&checked) && by.len() == 5, "{checked} by {}", by.len());
+}
+
+#[test]
+fn what_another_run_cannot_come_to_is_not_checked_and_reserves_nothing() {
+    let mut bench = bench();
+    let (asset, grant) = checked_asset(&mut bench, 10_000);
+    for ended in [STOPPED, WITHHELD, BROKEN] {
+        let job = send(&mut bench, BUYER, start(grant)).unwrap().value;
+        assert_eq!(bond(&mut bench, asset), (2000, RESERVED));
+        send(&mut bench, OTHER, finish(job, receipt(1, ended))).unwrap();
+        assert_eq!((state_of(&mut bench, job), bond(&mut bench, asset)), ((FINISHED, 0), (2000, 0)));
+    }
+    let job = send(&mut bench, BUYER, start(grant)).unwrap().value;
+    bench.pass(u64::from(DAY) + 1);
+    send(&mut bench, OTHER, expireCall { job }).unwrap();
+    assert_eq!((state_of(&mut bench, job), bond(&mut bench, asset)), ((EXPIRED, 0), (2000, 0)));
+    // Of processes nothing is said, so they are neither checked nor stand for anything.
+    let both = Offer { runtimes: WASM | PROCESS, ..checked(10_000) };
+    send(&mut bench, OWNER, offerCall { asset, offer: both }).unwrap();
+    let process = startCall { runtime: PROCESS, ..start(grant) };
+    send(&mut bench, BUYER, process).unwrap();
+    assert_eq!(bond(&mut bench, asset), (2000, 0));
+    for runtime in [0, 3, 4] {
+        let refused = Failure::revert(JobsOtherRuntime { asset, runtime });
+        assert_eq!(send(&mut bench, BUYER, startCall { runtime, ..start(grant) }).map(drop), Err(refused));
+    }
+}
+
+#[test]
+fn a_bond_is_its_owners_but_for_what_is_reserved() {
+    let mut bench = bench();
+    let (asset, grant) = checked_asset(&mut bench, 10_000);
+    send(&mut bench, BUYER, start(grant)).unwrap();
+    let free = U256::from(2000 - RESERVED);
+    let refused = Failure::revert(JobsBondTooLow { asset, free, needed: U256::from(RESERVED) });
+    assert_eq!(send(&mut bench, BUYER, start(grant)).map(drop), Err(refused));
+    let unbond = |amount: U256| unbondCall { asset, token: PLAIN, amount };
+    let refused = Failure::revert(JobsNotOwner { asset, caller: BUYER });
+    assert_eq!(send(&mut bench, BUYER, unbond(U256::ONE)).map(drop), Err(refused));
+    let refused = Failure::revert(JobsBondTooLow { asset, free, needed: free + U256::ONE });
+    assert_eq!(send(&mut bench, OWNER, unbond(free + U256::ONE)).map(drop), Err(refused));
+    send(&mut bench, OWNER, unbond(free)).unwrap();
+    assert_eq!((balance(&mut bench, PLAIN, OWNER), bond(&mut bench, asset)), (2000 - RESERVED, (RESERVED, RESERVED)));
+    for wrong in [
+        Checks { drawn: 6, ..checked(1).checks },
+        Checks { drawn: 0, ..checked(1).checks },
+        Checks { chance: 0, ..checked(1).checks },
+        Checks { chance: 10_001, ..checked(1).checks },
+        Checks { stake: U256::MAX, ..checked(1).checks },
+        Checks { fee: U256::MAX, ..checked(1).checks },
+        Checks { auditors: vec![key_of(1), key_of(2), key_of(1)], ..checked(1).checks },
+        Checks { auditors: vec![key_of(1), key_of(2), checked(1).node], ..checked(1).checks },
+        Checks { auditors: (0..17).map(key_of).collect(), ..checked(1).checks },
+    ] {
+        let offer = Offer { checks: wrong, ..offered(PLAIN) };
+        assert!(send(&mut bench, OWNER, offerCall { asset, offer }).is_err());
+    }
 }

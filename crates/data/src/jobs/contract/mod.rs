@@ -7,7 +7,7 @@
 //!                            └── expire (until is over) ─────────────────────▶ expired: everything back
 //! ```
 //!
-//! Thousands of gas, the transaction's own 21 among them: `start` 400, `finish` 183.
+//! Thousands of gas, the transaction's own 21 among them: `start` 408, `finish` 192.
 //!
 //! A job is a use of a grant: what the terms of the grant say, the contract of consent checks, in the same transaction, after
 //! whatever came before in the block. A job names the offer under which it began, so that nothing that an owner
@@ -20,17 +20,21 @@
 //! | no receipt in time | nothing | everything, by `expire` |
 //! | the grant is revoked while it runs | as if it were stopped | the rest |
 //!
+//! A finished job may be checked, and refuted ([`checks`]).
+//!
 //! Money that is held for jobs is held by this contract, and what it holds of a token is at least the sum of what is held for running
-//! jobs: what arrives is measured, and a token that takes a part of what it moves is refused.
+//! jobs and of bonds: what arrives is measured, and a token that takes a part of what it moves is refused.
 
-use super::abi::{
+mod checks;
+
+use crate::jobs::abi::{
     EXPIRED, FINISHED,
     IJobs::{
-        Job, JobExpired, JobFinished, JobInvalidSignature, JobIsOver, JobNotBuyer, JobNotOver, JobOtherData,
-        JobStarted, JobStopped, JobUnknown, JobsInvalidOffer, JobsNotOffered, JobsNotOwner, JobsTooDear,
-        JobsTooMuchFuel, Offer, Offered, Receipt, finishCall, startCall,
+        Checks, Job, JobExpired, JobFinished, JobInvalidSignature, JobIsOver, JobNoSuchEnd, JobNotBuyer, JobNotOver,
+        JobOtherData, JobStarted, JobStopped, JobUnknown, JobsInvalidOffer, JobsNotOffered, JobsNotOwner,
+        JobsOtherRuntime, JobsTooDear, JobsTooMuchFuel, Offer, Offered, Receipt, finishCall, startCall,
     },
-    RUNNING,
+    JOBS, PROCESS, RUNNING, WASM,
 };
 use crate::{
     abi::{
@@ -44,10 +48,13 @@ use crate::{
 };
 use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_sol_types::SolValue as _;
+use checks::{Bond, Drawing, Verdict};
 use stoa_contract::{
     Context, Error, Result, nodes,
     storage::{Array, Mapping, Value},
 };
+
+pub use checks::{commitment_digest, commitment_of};
 
 /// Steps that the price is for.
 pub const MILLION: u64 = 1_000_000;
@@ -56,7 +63,7 @@ pub const MILLION: u64 = 1_000_000;
 const LONGEST: u32 = 7 * 24 * 3600;
 
 /// How a job ends at most: `BROKEN`.
-const MOST_ENDED: u8 = super::abi::BROKEN;
+const MOST_ENDED: u8 = crate::jobs::abi::BROKEN;
 
 stoa_contract::storage! {
     /// An offer.
@@ -68,8 +75,14 @@ stoa_contract::storage! {
         fuel: Value<u64>,
         time: Value<u32>,
         pay_to: Value<Address>,
+        runtimes: Value<u8>,
+        drawn: Value<u8>,
+        chance: Value<u16>,
         base: Value<U256>,
         price: Value<U256>,
+        fee: Value<U256>,
+        stake: Value<U256>,
+        auditors: Array<Value<B256>>,
     }
 
     /// A job.
@@ -78,6 +91,9 @@ stoa_contract::storage! {
         started: Value<u64>,
         state: Value<u8>,
         stopped: Value<bool>,
+        runtime: Value<u8>,
+        /// How it is checked (see `checks`).
+        check: Value<u8>,
         fuel: Value<u64>,
         until: Value<u64>,
         /// Which of the asset's offers, from 1.
@@ -89,6 +105,9 @@ stoa_contract::storage! {
         algorithm: Value<B256>,
         locked: Value<U256>,
         receipt: ReceiptState,
+        /// What is reserved of the asset's bond.
+        reserved: Value<U256>,
+        drawing: Drawing,
     }
 
     /// A receipt.
@@ -110,6 +129,10 @@ stoa_contract::storage! {
         offered: Mapping<B256, Value<u32>>,
         jobs: Mapping<B256, JobState>,
         of: Mapping<B256, Array<Value<B256>>>,
+        /// By the hash of an asset and a token.
+        bonds: Mapping<B256, Bond>,
+        /// By the hash of a job and an auditor.
+        verdicts: Mapping<B256, Verdict>,
     }
 }
 
@@ -125,6 +148,14 @@ impl OfferState {
             price: self.price.read(cx)?,
             fuel: self.fuel.read(cx)?,
             time: self.time.read(cx)?,
+            runtimes: self.runtimes.read(cx)?,
+            checks: Checks {
+                auditors: self.auditors.values(cx)?,
+                drawn: self.drawn.read(cx)?,
+                chance: self.chance.read(cx)?,
+                fee: self.fee.read(cx)?,
+                stake: self.stake.read(cx)?,
+            },
         })
     }
 
@@ -137,7 +168,14 @@ impl OfferState {
         self.time.write(cx, offer.time)?;
         self.pay_to.write(cx, offer.payTo)?;
         self.base.write(cx, offer.base)?;
-        self.price.write(cx, offer.price)
+        self.price.write(cx, offer.price)?;
+        self.runtimes.write(cx, offer.runtimes)?;
+        let Checks { auditors, drawn, chance, fee, stake } = &offer.checks;
+        self.drawn.write(cx, *drawn)?;
+        self.chance.write(cx, *chance)?;
+        self.fee.write(cx, *fee)?;
+        self.stake.write(cx, *stake)?;
+        auditors.iter().try_for_each(|auditor| self.auditors.push(cx, *auditor))
     }
 }
 
@@ -160,10 +198,15 @@ impl Jobs {
         State::root()
     }
 
+    /// `ConsentAssetUnknown`.
+    fn owner_of(self, cx: &mut Context<'_>, asset: B256) -> Result<Address> {
+        Ok(cx.view_typed(CONSENT, &assetOfCall { asset })?.owner)
+    }
+
     /// `JobsNotOwner`; `JobsInvalidOffer`; `ConsentAssetUnknown`.
-    pub(super) fn offer(self, cx: &mut Context<'_>, asset: B256, offer: &Offer) -> Result<()> {
+    pub(in crate::jobs) fn offer(self, cx: &mut Context<'_>, asset: B256, offer: &Offer) -> Result<()> {
         let caller = cx.caller();
-        if cx.view_typed(CONSENT, &assetOfCall { asset })?.owner != caller {
+        if self.owner_of(cx, asset)? != caller {
             return Err(JobsNotOwner { asset, caller }.into());
         }
         let wrong = match offer {
@@ -172,7 +215,11 @@ impl Jobs {
             Offer { payTo, .. } if payTo.is_zero() => Some("nobody is paid"),
             Offer { fuel: 0, .. } => Some("a job takes steps"),
             Offer { time, .. } if !(1..=LONGEST).contains(time) => Some("a node has a second to a week"),
-            offer => cost(offer, offer.fuel).err().map(|_| "no amount is as large as what a job may cost"),
+            Offer { runtimes, .. } if *runtimes == 0 || *runtimes > WASM | PROCESS => Some("nothing runs there"),
+            offer => checks::wrong(offer).or_else(|| {
+                let most = cost(offer, offer.fuel).and_then(|held| checks::needed(&offer.checks, held));
+                most.err().map(|_| "no amount is as large as what a job may cost")
+            }),
         };
         if let Some(what) = wrong {
             return Err(JobsInvalidOffer { what: what.into() }.into());
@@ -189,7 +236,7 @@ impl Jobs {
         Ok(self.state().offers.at(&key))
     }
 
-    pub(super) fn offer_of(self, cx: &mut Context<'_>, asset: B256) -> Result<Offer> {
+    pub(in crate::jobs) fn offer_of(self, cx: &mut Context<'_>, asset: B256) -> Result<Offer> {
         let number = self.state().offered.at(&asset).read(cx)?;
         self.numbered(cx, asset, number)?.read(cx)
     }
@@ -206,7 +253,7 @@ impl Jobs {
     }
 
     /// `JobsNotOffered`; `JobsTooMuchFuel`.
-    pub(super) fn cost(self, cx: &mut Context<'_>, asset: B256, fuel: u64) -> Result<U256> {
+    pub(in crate::jobs) fn cost(self, cx: &mut Context<'_>, asset: B256, fuel: u64) -> Result<U256> {
         let offer = self.offered(cx, asset)?;
         if fuel == 0 || fuel > offer.fuel {
             return Err(JobsTooMuchFuel { fuel, most: offer.fuel }.into());
@@ -215,10 +262,10 @@ impl Jobs {
     }
 
     /// What the contract of consent refuses a use of the grant with; `JobsNotOffered`; `JobsTooMuchFuel`; `JobsTooDear`, as where the
-    /// price has risen since it was asked; what the token refuses, and `Transfer amount is too low`.
-    pub(super) fn start(self, cx: &mut Context<'_>, call: &startCall) -> Result<B256> {
+    /// price has risen since it was asked; `JobsOtherRuntime`; `JobsBondTooLow`; what the token refuses, and `Transfer amount is too low`.
+    pub(in crate::jobs) fn start(self, cx: &mut Context<'_>, call: &startCall) -> Result<B256> {
         locked(cx, |cx| {
-            let startCall { grant, algorithm, client, fuel, most } = call;
+            let startCall { grant, algorithm, client, runtime, fuel, most } = call;
             let (buyer, number) = (cx.caller(), cx.block_number());
             let asset = cx.view_typed(CONSENT, &grantOfCall { grant: *grant })?.asset;
             let held = self.cost(cx, asset, *fuel)?;
@@ -230,11 +277,15 @@ impl Jobs {
             // A use is one of its grant, and so names one job.
             let id = cx.keccak256(&("job", used).abi_encode_params())?;
             let offer = self.offer_of(cx, asset)?;
+            if *runtime == 0 || offer.runtimes & runtime != *runtime || !runtime.is_power_of_two() {
+                return Err(JobsOtherRuntime { asset, runtime: *runtime }.into());
+            }
             let until = cx.timestamp().saturating_add(offer.time.into());
             let job = self.state().jobs.at(&id);
             job.buyer.write(cx, buyer)?;
             job.started.write(cx, number)?;
             job.state.write(cx, RUNNING)?;
+            job.runtime.write(cx, *runtime)?;
             job.client.write(cx, *client)?;
             job.asset.write(cx, asset)?;
             job.grant.write(cx, grant)?;
@@ -246,6 +297,9 @@ impl Jobs {
             job.until.write(cx, until)?;
             job.locked.write(cx, held)?;
             self.state().of.at(&asset).push(cx, id)?;
+            if *runtime == WASM && offer.checks.drawn > 0 {
+                self.reserve(cx, &job, asset, &offer, held)?;
+            }
             let own = cx.this();
             if !held.is_zero() {
                 pull(cx, offer.token, buyer, own, held)?;
@@ -271,7 +325,7 @@ impl Jobs {
     }
 
     /// `JobUnknown`; `JobIsOver`; `JobNotBuyer`.
-    pub(super) fn stop(self, cx: &mut Context<'_>, id: B256) -> Result<()> {
+    pub(in crate::jobs) fn stop(self, cx: &mut Context<'_>, id: B256) -> Result<()> {
         self.running(cx, id)?;
         let (job, caller) = (self.state().jobs.at(&id), cx.caller());
         if job.buyer.read(cx)? != caller {
@@ -281,9 +335,8 @@ impl Jobs {
         cx.emit(&JobStopped { job: id })
     }
 
-    /// `JobUnknown`; `JobIsOver`; `JobOtherData`; `JobsTooMuchFuel`; `JobsInvalidOffer` for an end that there is not;
-    /// `JobInvalidSignature`; what the token refuses.
-    pub(super) fn finish(self, cx: &mut Context<'_>, call: &finishCall) -> Result<()> {
+    /// `JobUnknown`; `JobIsOver`; `JobOtherData`; `JobsTooMuchFuel`; `JobNoSuchEnd`; `JobInvalidSignature`; what the token refuses.
+    pub(in crate::jobs) fn finish(self, cx: &mut Context<'_>, call: &finishCall) -> Result<()> {
         locked(cx, |cx| {
             let finishCall { job: id, receipt, signature } = call;
             self.running(cx, *id)?;
@@ -296,7 +349,7 @@ impl Jobs {
                 return Err(JobsTooMuchFuel { fuel: receipt.fuel, most }.into());
             }
             if receipt.ended > MOST_ENDED {
-                return Err(JobsInvalidOffer { what: "there is no such end of a job".into() }.into());
+                return Err(JobNoSuchEnd { ended: receipt.ended }.into());
             }
             cx.charge(nodes::SIGNATURE_GAS)?;
             if !nodes::signed(offer.node, receipt_digest(cx.chain_id(), *id, receipt), signature) {
@@ -316,6 +369,7 @@ impl Jobs {
             entry.ended.write(cx, receipt.ended)?;
             entry.fuel.write(cx, receipt.fuel)?;
             entry.number.write(cx, number)?;
+            self.finished(cx, &job, &offer, receipt.ended)?;
             let (asset, buyer) = (job.asset.read(cx)?, job.buyer.read(cx)?);
             for (to, amount) in [(offer.payTo, paid), (buyer, refunded)] {
                 if !amount.is_zero() {
@@ -327,7 +381,7 @@ impl Jobs {
     }
 
     /// `JobUnknown`; `JobIsOver`; `JobNotOver`; what the token refuses.
-    pub(super) fn expire(self, cx: &mut Context<'_>, id: B256) -> Result<()> {
+    pub(in crate::jobs) fn expire(self, cx: &mut Context<'_>, id: B256) -> Result<()> {
         locked(cx, |cx| {
             self.running(cx, id)?;
             let job = self.state().jobs.at(&id);
@@ -335,19 +389,19 @@ impl Jobs {
             if cx.timestamp() <= until {
                 return Err(JobNotOver { job: id, until }.into());
             }
-            let (refunded, buyer, token) =
-                (job.locked.read(cx)?, job.buyer.read(cx)?, self.offer_under(cx, &job)?.token);
+            let (refunded, buyer, offer) = (job.locked.read(cx)?, job.buyer.read(cx)?, self.offer_under(cx, &job)?);
+            self.release(cx, &job, &offer)?;
             job.state.write(cx, EXPIRED)?;
             job.locked.write(cx, U256::ZERO)?;
             if !refunded.is_zero() {
-                pay(cx, token, buyer, refunded)?;
+                pay(cx, offer.token, buyer, refunded)?;
             }
             cx.emit(&JobExpired { job: id, refunded })
         })
     }
 
     /// `JobUnknown`.
-    pub(super) fn job_of(self, cx: &mut Context<'_>, id: B256) -> Result<Job> {
+    pub(in crate::jobs) fn job_of(self, cx: &mut Context<'_>, id: B256) -> Result<Job> {
         let (state, job) = (self.known(cx, id)?, self.state().jobs.at(&id));
         Ok(Job {
             buyer: job.buyer.read(cx)?,
@@ -356,6 +410,7 @@ impl Jobs {
             grant: job.grant.read(cx)?,
             used: job.used.read(cx)?,
             algorithm: job.algorithm.read(cx)?,
+            runtime: job.runtime.read(cx)?,
             offer: self.offer_under(cx, &job)?,
             fuel: job.fuel.read(cx)?,
             locked: job.locked.read(cx)?,
@@ -367,7 +422,7 @@ impl Jobs {
     }
 
     /// `JobUnknown`; zeros for a job that has none.
-    pub(super) fn receipt_of(self, cx: &mut Context<'_>, id: B256) -> Result<(Receipt, u64)> {
+    pub(in crate::jobs) fn receipt_of(self, cx: &mut Context<'_>, id: B256) -> Result<(Receipt, u64)> {
         self.known(cx, id)?;
         let job = self.state().jobs.at(&id);
         let entry = &job.receipt;
@@ -385,13 +440,19 @@ impl Jobs {
         Ok((receipt, number))
     }
 
-    pub(super) fn jobs_of(self, cx: &mut Context<'_>, asset: B256, from: U256, most: U256) -> Result<Vec<B256>> {
+    pub(in crate::jobs) fn jobs_of(
+        self,
+        cx: &mut Context<'_>,
+        asset: B256,
+        from: U256,
+        most: U256,
+    ) -> Result<Vec<B256>> {
         self.state().of.at(&asset).page(cx, from, most)
     }
 }
 
 /// What a node signs, by ed25519, who has done a job.
 pub fn receipt_digest(chain_id: u64, job: B256, receipt: &Receipt) -> B256 {
-    let domain = ("Stoa job receipt", U256::from(chain_id), super::abi::JOBS, job).abi_encode_params();
+    let domain = ("Stoa job receipt", U256::from(chain_id), JOBS, job).abi_encode_params();
     keccak256([domain, receipt.abi_encode()].concat())
 }
