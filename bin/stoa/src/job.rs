@@ -42,6 +42,9 @@ use stoa_sandbox::{Control, Input, Job, Runtime as _, Source, Wasm};
 /// The file of a combined result that a plan passes on.
 pub(crate) const RESULT: &str = "result.json";
 
+/// Where the parameters of the rounds are, as nodes got them: whoever runs a job again needs them.
+const PARAMS: &str = "params";
+
 /// How a job ended, as its receipt says.
 const ENDS: [&str; 6] = ["succeeded", "failed", "limited", "stopped", "withheld", "broken"];
 
@@ -104,6 +107,11 @@ enum Command {
         /// The job.
         job: B256,
     },
+    /// Run a finished job again, on data that you have, and compare what comes of it with its receipt, bit for bit.
+    #[command(
+        after_help = "Example: stoa job verify 0x77d1… --algorithm train.wasm --data node-data --params model/params"
+    )]
+    Verify(VerifyOptions),
     /// Print the rules that `offer` uses if none are named, to begin your own with.
     #[command(after_help = "Example: stoa job rules > rules.json")]
     Rules,
@@ -190,6 +198,22 @@ pub(crate) struct CopyOptions {
     /// What may leave, as it was offered.
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
+}
+
+/// Options of `stoa job verify`.
+#[derive(Args)]
+pub(crate) struct VerifyOptions {
+    /// The job.
+    job: B256,
+    /// The program.
+    #[arg(long, value_name = "FILE")]
+    algorithm: PathBuf,
+    /// The node's folder of data, or one that `stoa job copy` filled.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The folder with the parameters of the rounds, which `stoa job run` left in its own.
+    #[arg(long, value_name = "DIR")]
+    params: PathBuf,
 }
 
 /// Options of `stoa job allow`.
@@ -334,6 +358,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
         Command::Allow(options) => wait(allow(options, &wallet, json))?,
         Command::Run(options) => wait(run_on(options, &wallet, json))?,
         Command::Show { job } => wait(show(job, &wallet, json))?,
+        Command::Verify(options) => wait(verify(options, &wallet, json))?,
         Command::Copy(options) => wait(copy(options, &wallet, json))?,
         Command::Bond { asset, amount } => wait(bond(asset, amount, false, &wallet, json))?,
         Command::Unbond { asset, amount } => wait(bond(asset, amount, true, &wallet, json))?,
@@ -494,7 +519,8 @@ async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bool) -> Resu
     let done = run_rounds(&buyer, work, &bar).await;
     bar.finish_and_clear();
     endpoint.close().await;
-    let Worked { files, ended, .. } = done?;
+    let Worked { mut files, params, ended } = done?;
+    files.extend((1..).zip(params).map(|(number, params)| (format!("{PARAMS}/{number:03}.json"), params)));
     write(&options.to, &files)?;
     let receipts: Vec<_> = ended.iter().map(|(begun, ended)| receipt(begun, ended)).collect();
     if json {
@@ -605,6 +631,59 @@ fn receipt(begun: &Begun, ended: &Ended) -> Value {
         "steps": receipt.fuel, "paid": ended.paid, "refunded": ended.refunded, "output": receipt.output,
         "runtime": receipt.runtime, "data": receipt.data, "params": receipt.params,
     })
+}
+
+/// The files of a folder in the order of their names.
+fn params(folder: &Path) -> Result<Vec<Vec<u8>>> {
+    let cannot = || format!("cannot read {}", folder.display());
+    let entries = fs::read_dir(folder).wrap_err_with(cannot)?.collect::<Result<Vec<_>, _>>().wrap_err_with(cannot)?;
+    let mut paths: Vec<_> = entries.iter().map(fs::DirEntry::path).collect();
+    paths.sort();
+    let read = |path: &PathBuf| fs::read(path).wrap_err_with(|| format!("cannot read {}", path.display()));
+    paths.iter().map(read).collect()
+}
+
+async fn verify(options: VerifyOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
+    let VerifyOptions { job: id, algorithm, data, params: folder } = options;
+    let client = wallet.client();
+    let job = stoa_client::view(&client, JOBS, &jobOfCall { job: id }).await;
+    let (job, _) = job.wrap_err_with(|| format!("there is no job {id}"))?;
+    let signed = stoa_client::view(&client, JOBS, &receiptOfCall { job: id }).await?.0;
+    ensure!(signed.number > 0, "job {id} has no receipt yet");
+    ensure!(job.runtime == WASM, "job {id} was run as a process: another run need not come to the same");
+    let code = fs::read(&algorithm).wrap_err_with(|| format!("cannot read {}", algorithm.display()))?;
+    let hash = jobs::algorithm(&code);
+    ensure!(hash == job.algorithm, "job {id} ran the program {}; {} is {hash}", job.algorithm, algorithm.display());
+    let set = DataSet::open(&data.join(job.asset.to_string())).wrap_err_with(|| {
+        format!("{} has no data of asset {} (`stoa job copy` puts them there)", data.display(), job.asset)
+    })?;
+    ensure!(set.hash == job.offer.data, "the data of asset {} there are not those that were offered", job.asset);
+    ensure!(set.rules.hash() == job.offer.rules, "the rules there are not those that were offered");
+    let (params, runtime) = (params(&folder)?, Wasm::new(None)?);
+    let bar = progress("running it again");
+    let again = tokio::task::spawn_blocking(move || jobs::rerun(&runtime, id, &job, &set, &code, &params)).await?;
+    bar.finish_and_clear();
+    let (again, signed) = (again?, signed.receipt);
+    let differs: Vec<_> = [
+        ("data", again.data != signed.data),
+        ("parameters", again.params != signed.params),
+        ("runtime", again.runtime != signed.runtime),
+        ("output", again.output != signed.output),
+        ("rounds", again.rounds != signed.rounds),
+        ("steps", again.fuel != signed.fuel),
+        ("end", again.ended != signed.ended),
+    ]
+    .into_iter()
+    .filter_map(|(name, differs)| differs.then_some(name))
+    .collect();
+    if json {
+        println!("{}", json!({ "job": id, "same": differs.is_empty(), "differs": differs, "output": again.output }));
+    }
+    ensure!(differs.is_empty(), "another run comes to something else than the receipt says: {}", differs.join(", "));
+    if !json {
+        println!("another run comes to the same, bit for bit: output {}", again.output);
+    }
+    Ok(())
 }
 
 async fn show(job: B256, wallet: &WalletOptions, json: bool) -> Result<()> {

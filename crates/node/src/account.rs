@@ -3,9 +3,8 @@
 //! Its key follows from the node's key, so that there is no second secret to keep. Whoever runs the node puts some coin there.
 
 use crate::common;
-use alloy_primitives::{Address, keccak256};
+use alloy_primitives::{Address, TxKind, U256, keccak256};
 use alloy_signer_local::PrivateKeySigner;
-use alloy_sol_types::SolCall;
 use commonware_codec::EncodeFixed as _;
 use commonware_cryptography::ed25519::PrivateKey;
 use eyre::{Result, WrapErr as _};
@@ -39,11 +38,11 @@ impl Payer {
         Self { client: Client::new(format!("http://{}", common::reachable(http))), account }
     }
 
-    /// Calls a function of a contract; an error is in words.
-    pub(crate) async fn call(self, to: Address, call: impl SolCall + Send + Sync) -> Result<(), String> {
+    /// Calls a contract with this call data; an error is in words.
+    pub(crate) async fn call(self, to: Address, data: Vec<u8>) -> Result<(), String> {
         let address = self.account.address();
         let wallet = Wallet::new(self.client, self.account).await.map_err(|error| error.to_string())?;
-        let sent = wallet.call(to, &call).await;
+        let sent = wallet.send(TxKind::Call(to), U256::ZERO, data.into()).await;
         sent.map(drop).map_err(|error| format!("{error} (the node's account, {address}, pays for it)"))
     }
 }

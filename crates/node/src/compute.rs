@@ -1,4 +1,4 @@
-//! What a node computes for others, on its owner's data.
+//! What a node computes for others, on its owner's data, and checks that others computed.
 
 use crate::{
     account::{self, Payer},
@@ -16,19 +16,22 @@ use std::{
     time::Duration,
 };
 use stoa_data::jobs::{
-    abi::{IJobs::finishCall, JOBS},
+    abi::JOBS,
+    check::{Auditor, asking},
     role::{Answering, Computer, Sender},
     wire::JOB,
 };
+use stoa_data::registry::Registry;
 use stoa_ledger::Ledger;
-use stoa_net::{Answers, iroh::protocol::RouterBuilder};
+use stoa_net::{Answers, Endpoint, iroh::protocol::RouterBuilder};
 
-/// How often it looks for jobs that are over.
-const EVERY: Duration = Duration::from_secs(10);
+/// How often it looks for jobs that are over, or to be checked.
+const EVERY: Duration = Duration::from_secs(5);
 
 /// One that answers, and does not bring receipts to the ledger yet.
 pub(crate) struct Opened {
     computer: Arc<Computer>,
+    auditor: Auditor,
     account: PrivateKeySigner,
 }
 
@@ -36,6 +39,7 @@ pub(crate) struct Opened {
 pub(crate) fn add(
     data: Option<PathBuf>,
     node: &Path,
+    endpoint: &Endpoint,
     key: &PrivateKey,
     ledger: &Ledger,
     router: RouterBuilder,
@@ -43,23 +47,28 @@ pub(crate) fn add(
     let Some(data) = data else { return Ok((router, None)) };
     let chain = Arc::new(Own(ledger.clone()));
     let cache = Some(node.join("programs"));
+    let registry = Registry::new(chain.clone());
     let computer = Computer::open(&data, cache, key.clone(), ledger.genesis().chain_id, chain);
     let computer = Arc::new(computer.wrap_err_with(|| format!("cannot compute on what is in {}", data.display()))?);
     let router = router.accept(JOB, Answers::new(Arc::new(Answering(computer.clone()))));
-    Ok((router, Some(Opened { computer, account: account::of(key)? })))
+    let auditor = Auditor::new(computer.clone(), asking(registry, endpoint));
+    Ok((router, Some(Opened { computer, auditor, account: account::of(key)? })))
 }
 
 impl Opened {
     /// Begins to bring receipts to the ledger. `http` is the node's own JSON-RPC, to which it sends its transactions.
     pub(crate) fn start(self, http: SocketAddr) -> Background {
-        let Self { computer, account } = self;
+        let Self { computer, auditor, account } = self;
         let payer = Payer::new(account, http);
-        let send: Sender = Box::new(move |call: finishCall| payer.clone().call(JOBS, call).boxed());
+        let send: Sender = Box::new(move |call| payer.clone().call(JOBS, call).boxed());
         Background::spawn(async move {
             loop {
                 tokio::time::sleep(EVERY).await;
                 if let Err(error) = computer.settle(&send).await {
                     tracing::warn!(%error, "jobs that are over could not be looked at");
+                }
+                if let Err(error) = auditor.look(&send).await {
+                    tracing::warn!(%error, "jobs to be checked could not be looked at");
                 }
             }
         })

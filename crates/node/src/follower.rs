@@ -135,7 +135,8 @@ pub async fn start(runtime: Context, config: Config) -> Result<Running> {
         let server = Server::new(runtime.child("serve"), ledger.clone(), waiting.clone());
         let answering = quic::serve(&endpoint, server);
         let (answering, kept) = store::add(config.store, &endpoint, &identity, &ledger, answering)?;
-        let (answering, computes) = compute::add(config.data, &config.folder, &identity, &ledger, answering)?;
+        let (answering, computes) =
+            compute::add(config.data, &config.folder, &endpoint, &identity, &ledger, answering)?;
         (router, store, compute) = (Some(answering.spawn()), kept, computes);
     }
     let about = About {

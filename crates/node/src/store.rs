@@ -7,6 +7,7 @@ use crate::{
     view::Own,
 };
 use alloy_signer_local::PrivateKeySigner;
+use alloy_sol_types::SolCall as _;
 use commonware_cryptography::{Signer as _, ed25519::PrivateKey};
 use eyre::{Result, WrapErr as _};
 use futures::FutureExt as _;
@@ -103,7 +104,7 @@ impl Opened {
     pub(crate) fn start(self, http: SocketAddr) -> Background {
         let Self { watch, keeper, endpoint, account, every } = self;
         let payer = Payer::new(account, http);
-        let send = move |call: moveKeepersCall| payer.clone().call(CONSENT, call).boxed();
+        let send = move |call: moveKeepersCall| payer.clone().call(CONSENT, call.abi_encode()).boxed();
         let look = Look::new(keeper, &endpoint, Box::new(send), every);
         Background::spawn(async move {
             loop {

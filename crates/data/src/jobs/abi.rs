@@ -22,7 +22,7 @@ pub const WASM: u8 = 1;
 /// A process in a sandbox: any program, whose output need not be the same twice.
 pub const PROCESS: u8 = 2;
 
-/// Its receipt may be checked: the draw is still to come.
+/// Its receipt will be checked, or not: the draw is still to come.
 pub const WAITING: u8 = 1;
 /// Nodes were drawn, and run it again.
 pub const DRAWN: u8 = 2;

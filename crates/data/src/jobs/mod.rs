@@ -4,19 +4,23 @@
 //! [`rules`] of what may leave. Buyers ask it as [`wire`] says, by [`client`].
 
 pub mod abi;
+pub mod check;
 pub mod client;
 mod contract;
 pub mod data;
 mod dispatch;
+mod kept;
 pub mod role;
 #[cfg(test)]
 mod role_tests;
 pub mod rules;
+mod run;
 #[cfg(test)]
 mod tests;
 pub mod wire;
 
 pub use contract::{Jobs, MILLION, commitment_digest, commitment_of, receipt_digest};
+pub use run::{outputs_hash, params_hash, rerun};
 
 /// The coin that jobs are usually paid in: an ERC-20 token.
 pub use stoa_contract::coin::ADDRESS as COIN;

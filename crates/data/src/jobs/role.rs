@@ -11,17 +11,22 @@
 //! ```text
 //! <folder>/<asset>/files, rules.json       the data (`DataSet`)
 //! <folder>/<asset>/jobs/<job>.json         what a job has done
+//! <folder>/<asset>/jobs/<job>/             what it was run with, until it is checked (`Kept`)
 //! <folder>/<asset>/spent.json              what has left, by buyer
 //! ```
 
 use super::{
     abi::{
-        BROKEN, FAILED,
-        IJobs::{IJobsErrors, Job, Receipt, finishCall, jobOfCall},
-        JOBS, LIMITED, RUNNING, STOPPED, SUCCEEDED, WITHHELD,
+        BROKEN, DRAWN,
+        IJobs::{
+            Check, IJobsErrors, Job, Receipt, checkOfCall, drawCall, drawOfCall, finishCall, jobOfCall, settleCall,
+        },
+        JOBS, RUNNING, STOPPED, SUCCEEDED, WAITING, WASM,
     },
     contract::{MILLION, receipt_digest},
-    data::{DataSet, list_hash},
+    data::DataSet,
+    kept::Kept,
+    run::{Done, Ran, round_job},
     wire::{self, MOST_PARAMS, Request, Round},
 };
 use crate::{
@@ -37,19 +42,18 @@ use commonware_codec::Encode as _;
 use commonware_cryptography::{Signer as _, ed25519};
 use futures::{FutureExt as _, future::BoxFuture};
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use sha2::{Digest as _, Sha256};
+use serde::{Serialize, de::DeserializeOwned};
 use std::{
     collections::{BTreeMap, HashMap},
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use stoa_base::{NodeId, write_private};
 use stoa_client::{Chain, ViewError, view};
 use stoa_net::{Denied, Service, answer};
-use stoa_sandbox::{Control, Ended, Limits, Outcome, Runtime, Wasm};
+use stoa_sandbox::{Control, Runtime, Wasm};
 use tokio::{
     sync::{Notify, Semaphore},
     task::spawn_blocking,
@@ -69,29 +73,29 @@ const WAIT: Duration = Duration::from_secs(20);
 const MOST_JOBS: usize = 256;
 const AT_ONCE: usize = 2;
 
-type Outcomes<T> = Result<T, Denied>;
+pub(super) type Outcomes<T> = Result<T, Denied>;
 
-fn refused<T>(why: impl Into<String>) -> Outcomes<T> {
+pub(super) fn refused<T>(why: impl Into<String>) -> Outcomes<T> {
     Err(Denied::Refused(why.into()))
 }
 
 /// Troubles of the disk are this node's own business.
-fn own(error: impl std::fmt::Display) -> Denied {
+pub(super) fn own(error: impl std::fmt::Display) -> Denied {
     tracing::error!(%error, "a job cannot be done");
     Denied::Refused("the node cannot do it now; ask later".into())
 }
 
-/// Brings a receipt to the ledger from the node's account; an error is in words.
-pub type Sender = Box<dyn Fn(finishCall) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+/// Calls the contract of jobs from the node's account, with this call data; an error is in words.
+pub type Sender = Box<dyn Fn(Vec<u8>) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 /// A node that computes.
 pub struct Computer {
-    key: ed25519::PrivateKey,
-    chain_id: u64,
-    chain: Arc<dyn Chain>,
-    folder: PathBuf,
-    runtime: Arc<Wasm>,
-    turns: Arc<Semaphore>,
+    pub(super) key: ed25519::PrivateKey,
+    pub(super) chain_id: u64,
+    pub(super) chain: Arc<dyn Chain>,
+    pub(super) folder: PathBuf,
+    pub(super) runtime: Arc<Wasm>,
+    pub(super) turns: Arc<Semaphore>,
     sessions: Mutex<HashMap<B256, Arc<Session>>>,
 }
 
@@ -115,78 +119,11 @@ struct State {
     heard: Instant,
 }
 
-/// What a job has done so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Done {
-    rounds: u32,
-    fuel: u64,
-    params: B256,
-    output: B256,
-    /// How it ended, if it is over, and why, so far as it may be told.
-    ended: Option<u8>,
-    why: String,
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// The next link of a chain of hashes.
-fn link(chain: B256, next: [u8; 32]) -> B256 {
-    B256::new(Sha256::new().chain_update(chain).chain_update(next).finalize().into())
-}
-
-/// The hash of what leaves in a round.
-fn output_hash(files: &BTreeMap<String, Vec<u8>>) -> [u8; 32] {
-    list_hash(files.iter().map(|(path, bytes)| (path.as_str(), blake3::hash(bytes)))).0
-}
-
-/// Runs a job again, on data that whoever asks may see, and gives the chain of hashes over what leaves, as its receipt has it.
-/// `params` are those of its rounds. Blocks.
-///
-/// # Errors
-///
-/// If the program cannot be run, or leaves what may not leave.
-pub fn rerun(
-    runtime: &Wasm,
-    id: B256,
-    job: &Job,
-    data: &DataSet,
-    code: &[u8],
-    params: &[Vec<u8>],
-) -> eyre::Result<B256> {
-    let (mut output, mut left) = (B256::ZERO, job.fuel);
-    for (number, params) in (0..).zip(params) {
-        let round = round_job(id, job, number, code.into(), params.clone(), data.inputs()?, left);
-        let outcome = runtime.run(&round, &Control::new())?;
-        left = left.saturating_sub(outcome.used.fuel);
-        let leaving = data.rules.leaving(&outcome.output.files, u64::MAX).map_err(eyre::Report::msg)?;
-        output = link(output, output_hash(&leaving.files));
-    }
-    Ok(output)
-}
-
-/// What a round is run with: its program sees the data, and the same of everything else wherever it is run again.
-fn round_job(
-    id: B256,
-    job: &Job,
-    round: u32,
-    code: Arc<[u8]>,
-    params: Vec<u8>,
-    inputs: Vec<stoa_sandbox::Input>,
-    fuel: u64,
-) -> stoa_sandbox::Job {
-    let seed =
-        Sha256::new().chain_update("stoa job seed").chain_update(id).chain_update(round.to_be_bytes()).finalize();
-    stoa_sandbox::Job {
-        code: stoa_sandbox::Source::Bytes(code),
-        command: vec!["algorithm".into()],
-        inputs,
-        params,
-        limits: Limits { fuel, ..Limits::default() },
-        seed: seed.into(),
-        time: job.until.saturating_sub(job.offer.time.into()),
-    }
-}
-
-fn read<T: DeserializeOwned + Default>(path: &Path) -> io::Result<T> {
+pub(super) fn read<T: DeserializeOwned + Default>(path: &Path) -> io::Result<T> {
     match fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
@@ -194,11 +131,20 @@ fn read<T: DeserializeOwned + Default>(path: &Path) -> io::Result<T> {
     }
 }
 
-fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+pub(super) fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
     write_private(path, &serde_json::to_vec(value).map_err(io::Error::other)?)
 }
 
 impl Session {
+    /// Whether its receipt may be checked, so that what it is run with is kept.
+    fn is_checked(&self) -> bool {
+        self.job.runtime == WASM && self.job.offer.checks.drawn > 0
+    }
+
+    fn kept(&self) -> Kept {
+        Kept::of(&self.folder, self.id)
+    }
+
     fn account(&self) -> PathBuf {
         self.folder.join("jobs").join(format!("{}.json", self.id))
     }
@@ -256,11 +202,11 @@ impl Computer {
         NodeId::from(&self.key.public_key())
     }
 
-    async fn asks<C: SolCall>(&self, to: Address, call: &C) -> Result<C::Return, ViewError> {
+    pub(super) async fn asks<C: SolCall>(&self, to: Address, call: &C) -> Result<C::Return, ViewError> {
         Ok(view(&*self.chain, to, call).await?.0)
     }
 
-    async fn job(&self, job: B256) -> Outcomes<Job> {
+    pub(super) async fn job(&self, job: B256) -> Outcomes<Job> {
         self.asks(JOBS, &jobOfCall { job }).await.map_err(|error| match error.reason::<IJobsErrors>() {
             Some(_) => Denied::Refused(format!("there is no job {job}")),
             None => own(error),
@@ -330,8 +276,12 @@ impl Computer {
     }
 
     async fn handle(self: Arc<Self>, from: NodeId, request: Request) -> Outcomes<Vec<u8>> {
+        if let Request::Show(job, number) = request {
+            return self.show(from, job, number).await;
+        }
         let session = self.session(from, request.job()).await?;
         match request {
+            Request::Show(..) => refused("nothing is shown"),
             Request::Code(_, code) => Self::take(&session, code).map(|()| Vec::new()),
             Request::Round(_, number, params) => self.begin(session, number, params).await.map(|()| Vec::new()),
             Request::Look(_, number) => Self::look(&session, number).await.map(|round| round.encode().to_vec()),
@@ -351,6 +301,9 @@ impl Computer {
         if !trusted.is_empty() && !trusted.contains(&hash) {
             return refused("the owner does not let this program run on these data");
         }
+        if session.is_checked() {
+            session.kept().put_code(&code).map_err(own)?;
+        }
         session.state.lock().code = Some(code.into());
         Ok(())
     }
@@ -362,6 +315,9 @@ impl Computer {
         }
         if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&params) {
             return refused(format!("the parameters are not JSON: {error}"));
+        }
+        if session.is_checked() && !session.kept().takes(number, &params).map_err(own)? {
+            return refused("the parameters of this job are more than is kept until it is checked");
         }
         let stands = self.stands(session.id).await?;
         let (control, code, done) = {
@@ -408,44 +364,31 @@ impl Computer {
         control: Control,
     ) -> eyre::Result<()> {
         let _turn = self.turns.clone().acquire_owned().await?;
-        done.params = link(done.params, *blake3::hash(&params).as_bytes());
+        if session.is_checked() {
+            session.kept().put(number, &params)?;
+        }
+        done.begin(&params);
         let fuel = session.job.fuel.saturating_sub(done.fuel);
         let inputs = session.data.inputs()?;
         let job = round_job(session.id, &session.job, number, code, params, inputs, fuel);
         let runtime = self.runtime.clone();
         let outcome = spawn_blocking(move || runtime.run(&job, &control)).await?;
-        let outcome = match outcome {
-            Ok(outcome) => outcome,
-            // The buyer's own doing, about which he may know all.
-            Err(error @ (stoa_sandbox::Error::Code(_) | stoa_sandbox::Error::Job(_))) => {
-                return Ok(session.over(done, number, FAILED, error.to_string())?);
-            }
-            Err(error) => return Err(error.into()),
-        };
-        done.fuel = done.fuel.saturating_add(outcome.used.fuel).min(session.job.fuel);
+        if let Ok(outcome) = &outcome {
+            done.used(outcome.used.fuel, session.job.fuel);
+        }
         // It may have been taken back meanwhile.
         if let Err((ended, why)) = self.stands(session.id).await? {
             return Ok(session.over(done, number, ended, why)?);
         }
-        let tells = session.data.rules.log;
-        let (ended, why) = match judge(&outcome, tells) {
-            Ok(()) => {
-                let spent = session.spent()?.get(&session.job.buyer).copied().unwrap_or(0);
-                let left = session.data.rules.budget.saturating_sub(spent);
-                match session.data.rules.leaving(&outcome.output.files, left) {
-                    Ok(leaving) => {
-                        done.rounds += 1;
-                        done.output = link(done.output, output_hash(&leaving.files));
-                        let log = tells.then(|| outcome.log.text());
-                        let left = Round::Left { files: leaving.files, log };
-                        return Ok(session.put(done, leaving.counts, number, left)?);
-                    }
-                    Err(why) => (WITHHELD, why),
-                }
+        let spent = session.spent()?.get(&session.job.buyer).copied().unwrap_or(0);
+        let left = session.data.rules.budget.saturating_sub(spent);
+        Ok(match done.end(outcome, &session.data.rules, left)? {
+            Ran::Left(leaving, log) => {
+                let files = leaving.files;
+                session.put(done, leaving.counts, number, Round::Left { files, log })?;
             }
-            Err(ended) => ended,
-        };
-        Ok(session.over(done, number, ended, why)?)
+            Ran::Over(ended, why) => session.over(done, number, ended, why)?,
+        })
     }
 
     /// How a round stands: at once if it has ended, after a while if not.
@@ -473,6 +416,21 @@ impl Computer {
         }
     }
 
+    /// Shows a node that was drawn to check a job what the job was run with.
+    async fn show(&self, from: NodeId, id: B256, number: u32) -> Outcomes<Vec<u8>> {
+        let job = self.job(id).await?;
+        let check = self.check(id).await?;
+        if check.state != DRAWN || !check.auditors.contains(&from.into()) {
+            return refused("only nodes that were drawn to check this job see what it was run with");
+        }
+        let kept = Kept::of(&self.folder.join(job.asset.to_string()), id);
+        kept.show(number).map_err(own)?.ok_or(Denied::NotHere)
+    }
+
+    pub(super) async fn check(&self, job: B256) -> Outcomes<Check> {
+        self.asks(JOBS, &checkOfCall { job }).await.map_err(own)
+    }
+
     /// Ends a job, and signs what came of it.
     async fn receipt(&self, session: &Session) -> Outcomes<(Receipt, [u8; 64])> {
         for _ in 0..100 {
@@ -492,17 +450,7 @@ impl Computer {
             state.done.clone()
         };
         write(&session.account(), &done).map_err(own)?;
-        // Exact steps could tell something of the data.
-        let fuel = done.fuel.div_ceil(MILLION).saturating_mul(MILLION).min(session.job.fuel);
-        let receipt = Receipt {
-            data: session.job.offer.data,
-            params: done.params,
-            runtime: self.runtime.id().hash().into(),
-            output: done.output,
-            rounds: done.rounds,
-            fuel,
-            ended: done.ended.unwrap_or(SUCCEEDED),
-        };
+        let receipt = done.receipt(&session.job, self.runtime.id().hash().into());
         let signature = sign_digest(&self.key, receipt_digest(self.chain_id, session.id, &receipt));
         Ok((receipt, signature))
     }
@@ -527,7 +475,6 @@ impl Computer {
                 let state = session.state.lock();
                 (state.heard.elapsed() > SILENCE, state.done.ended.is_some())
             };
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
             let stands = self.stands(session.id).await?;
             if let Err((ended, why)) = &stands {
                 let mut state = session.state.lock();
@@ -535,11 +482,40 @@ impl Computer {
                     (state.done.ended, state.done.why) = (Some(*ended), why.clone());
                 }
             }
-            if over || silent || now + EARLY > job.until || stands.is_err() {
+            if over || silent || now() + EARLY > job.until || stands.is_err() {
                 let Ok((receipt, signature)) = self.receipt(&session).await else { continue };
                 let call = finishCall { job: session.id, receipt, signature: signature.to_vec().into() };
-                if let Err(why) = send(call).await {
+                if let Err(why) = send(call.abi_encode()).await {
                     tracing::warn!(job = %session.id, why, "the receipt of a job could not be brought to the ledger");
+                }
+            }
+        }
+        self.let_go(send).await
+    }
+
+    /// Has its finished jobs drawn, and checks settled whose time is over; what jobs were run with goes when nobody asks any more.
+    async fn let_go(&self, send: &Sender) -> Result<(), Denied> {
+        for asset in fs::read_dir(&self.folder).map_err(own)?.flatten() {
+            for id in Kept::all(&asset.path()) {
+                if self.job(id).await?.state == RUNNING {
+                    continue;
+                }
+                let (check, at) = view(&*self.chain, JOBS, &checkOfCall { job: id }).await.map_err(own)?;
+                let call = match check.state {
+                    WAITING => {
+                        let may = self.asks(JOBS, &drawOfCall { job: id }).await.is_ok();
+                        may.then(|| drawCall { job: id }.abi_encode())
+                    }
+                    DRAWN => (at.timestamp > check.revealing).then(|| settleCall { job: id }.abi_encode()),
+                    _ => {
+                        Kept::of(&asset.path(), id).remove().map_err(own)?;
+                        continue;
+                    }
+                };
+                if let Some(call) = call
+                    && let Err(why) = send(call).await
+                {
+                    tracing::warn!(job = %id, why, "the check of a job does not go on");
                 }
             }
         }
@@ -564,22 +540,6 @@ impl Computer {
         }
         Ok(())
     }
-}
-
-/// Whether a program ended well; if not, how that is told.
-fn judge(outcome: &Outcome, tells: bool) -> Result<(), (u8, String)> {
-    let (ended, why) = match &outcome.ended {
-        Ended::Exited(0) => return Ok(()),
-        Ended::Cancelled => return Err((STOPPED, "it was stopped".into())),
-        Ended::OutOfFuel | Ended::OutOfCpu | Ended::OutOfMemory | Ended::OutOfTime | Ended::OutputTooLarge => {
-            (LIMITED, "the program used up what it may use")
-        }
-        Ended::TooManyProcesses => (LIMITED, "the program used up what it may use"),
-        Ended::Exited(_) | Ended::Trapped(_) | Ended::Signalled(_) => (FAILED, "the program failed"),
-    };
-    // How it failed, and what it said of that, could be data.
-    let why = if tells { format!("{why} ({:?})\n{}", outcome.ended, outcome.log.text()) } else { why.to_owned() };
-    Err((ended, why.chars().take(2000).collect()))
 }
 
 /// Answers buyers.

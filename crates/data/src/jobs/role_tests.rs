@@ -1,9 +1,14 @@
 //! Nodes that compute, with the contracts themselves on a ledger in memory, and programs that do what they should not.
 
 use super::{
-    abi::{FAILED, IJobs::*, JOBS, LIMITED, STOPPED, SUCCEEDED, WASM, WITHHELD},
+    abi::{
+        CONFIRMED, FAILED, FALSE, FINISHED, IJobs::*, JOBS, LIMITED, REFUTED, STOPPED, SUCCEEDED, UNDECIDED, WASM,
+        WITHHELD,
+    },
+    check::{Asking, Auditor},
     data::DataSet,
-    role::{Answering, Computer, Sender, rerun},
+    receipt_digest, rerun,
+    role::{Answering, Computer, Sender},
     rules::{Rows, Rules, Shape},
     wire::{Request, Round, signed_from_bytes},
 };
@@ -13,16 +18,17 @@ use crate::{
         IConsent::{Terms, grantCall, registerCall, revokeCall},
     },
     keeper::tests::Ledger,
+    registry::sign_digest,
 };
 use alloy_primitives::{Address, B256, U256};
 use commonware_codec::{Copying, DecodeExt as _};
-use commonware_cryptography::ed25519;
+use commonware_cryptography::{Signer as _, ed25519};
 use futures::FutureExt as _;
 use std::{fs, path::PathBuf, sync::Arc};
 use stoa_base::NodeId;
 use stoa_contract::coin;
 use stoa_net::{Denied, Service as _, read_answer};
-use stoa_sandbox::{Runtime as _, Wasm};
+use stoa_sandbox::Wasm;
 use tempfile::TempDir;
 
 const CHAIN: u64 = 31337;
@@ -102,6 +108,10 @@ fn open(folder: &TempDir, ledger: &Arc<Ledger>) -> Answering {
 
 /// Data offered by a node, and a grant for the buyer.
 fn scene(rules: &Rules) -> Scene {
+    scene_with(rules, Checks::default())
+}
+
+fn scene_with(rules: &Rules, checks: Checks) -> Scene {
     let (ledger, folder) = (Arc::new(Ledger::new()), tempfile::tempdir().unwrap());
     let register = registerCall {
         salt: B256::ZERO,
@@ -132,7 +142,7 @@ fn scene(rules: &Rules) -> Scene {
         fuel: 100_000_000,
         time: 3600,
         runtimes: WASM,
-        checks: Checks::default(),
+        checks,
     };
     ledger.attempt(OWNER, JOBS, offerCall { asset, offer }).unwrap();
     let terms = Terms {
@@ -148,6 +158,18 @@ fn scene(rules: &Rules) -> Scene {
     };
     let grant = ledger.send(OWNER, grantCall { asset, terms });
     Scene { ledger, computer, folder, asset, grant }
+}
+
+/// The account of a node.
+fn sender(ledger: &Arc<Ledger>) -> Sender {
+    let ledger = ledger.clone();
+    Box::new(move |call| {
+        let sent = ledger.with(move |bench| {
+            bench.pass(1);
+            bench.send_raw(OWNER, JOBS, U256::ZERO, call.into()).map(drop)
+        });
+        async { sent.map_err(|error| format!("{error:?}")) }.boxed()
+    })
 }
 
 fn why<T: std::fmt::Debug>(outcome: Result<T, Denied>) -> String {
@@ -230,8 +252,7 @@ async fn a_program_runs_beside_the_data_and_what_may_leave_leaves_under_a_receip
     let is = scene.ledger.with(move |bench| bench.view(JOBS, &jobOfCall { job })).unwrap();
     let data = DataSet::open(&scene.folder.path().join("data").join(scene.asset.to_string())).unwrap();
     let (wasm, params) = (Wasm::new(None).unwrap(), rounds.map(|params| params.as_bytes().to_vec()));
-    let output = rerun(&wasm, job, &is, &data, &code, &params).unwrap();
-    assert_eq!((output, B256::from(wasm.id().hash())), (receipt.output, receipt.runtime));
+    assert_eq!(rerun(&wasm, job, &is, &data, &code, &params).unwrap(), receipt);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -349,11 +370,7 @@ async fn data_or_rules_that_are_not_those_that_were_offered_are_not_computed_on(
 async fn a_buyer_who_vanishes_leaves_a_job_that_is_settled_without_him() {
     let scene = scene(&rules());
     let (job, _) = scene.run(copies("nothing")).await;
-    let ledger = scene.ledger.clone();
-    let send: Sender = Box::new(move |call| {
-        let sent = ledger.attempt(OWNER, JOBS, call).map(drop).map_err(|error| format!("{error:?}"));
-        async { sent }.boxed()
-    });
+    let send = sender(&scene.ledger);
     // By a node that was ended meanwhile, and does not know of it but by its disk.
     let again = open(&scene.folder, &scene.ledger);
     again.0.settle(&send).await.unwrap();
@@ -364,4 +381,127 @@ async fn a_buyer_who_vanishes_leaves_a_job_that_is_settled_without_him() {
     again.0.settle(&send).await.unwrap();
     let jobs = scene.folder.path().join("data").join(scene.asset.to_string()).join("jobs");
     assert_eq!(fs::read_dir(jobs).unwrap().count(), 0, "what is settled is forgotten");
+}
+
+/// A scene each of whose jobs is checked by one other node, which has the same data.
+struct Checked {
+    scene: Scene,
+    auditor: Auditor,
+    send: Sender,
+}
+
+fn auditors_key() -> ed25519::PrivateKey {
+    ed25519::PrivateKey::decode(Copying(&[8; 32])).unwrap()
+}
+
+impl Checked {
+    fn new() -> Self {
+        let auditor = NodeId::from(&auditors_key().public_key());
+        let checks = Checks { auditors: vec![auditor.into()], drawn: 1, chance: 10_000, ..Checks::default() };
+        let scene = scene_with(&Rules { budget: 100, ..rules() }, checks);
+        let (own, copy) = (scene.folder.path().join("data"), scene.folder.path().join("copy"));
+        let at = |folder: &PathBuf| folder.join(scene.asset.to_string());
+        DataSet::create(&at(&copy), &at(&own).join("files"), &Rules { budget: 100, ..rules() }).unwrap();
+        let computer = Computer::open(&copy, None, auditors_key(), CHAIN, scene.ledger.clone()).unwrap();
+        let node = scene.computer.0.clone();
+        let asks: Asking = Box::new(move |_, request| {
+            let node = Answering(node.clone());
+            async move { read_answer(&node.answer(auditor, request).await).map(<[u8]>::to_vec) }.boxed()
+        });
+        let send = sender(&scene.ledger);
+        Self { auditor: Auditor::new(Arc::new(computer), asks), scene, send }
+    }
+
+    /// Lets the auditor look until nothing is left to do; how job and check stand.
+    async fn settled(&self, job: B256) -> (u8, u8) {
+        for _ in 0..6 {
+            self.scene.ledger.with(|bench| bench.pass(1));
+            self.auditor.look(&self.send).await.unwrap();
+        }
+        self.scene.ledger.with(move |bench| {
+            bench.pass(1);
+            let is = bench.view(JOBS, &jobOfCall { job }).unwrap();
+            (is.state, bench.view(JOBS, &checkOfCall { job }).unwrap().state)
+        })
+    }
+
+    fn kept(&self) -> usize {
+        let jobs = self.scene.folder.path().join("data").join(self.scene.asset.to_string()).join("jobs");
+        fs::read_dir(jobs).unwrap().count()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_drawn_runs_the_job_again_and_confirms_it() {
+    let checked = Checked::new();
+    let (job, round) = checked.scene.run(copies("params.json")).await;
+    assert!(matches!(round, Round::Over(..)), "it leaves nothing that may leave");
+    checked.scene.end(job).await;
+    // Withheld: another run may come to something else.
+    assert_eq!(checked.settled(job).await, (FINISHED, 0));
+    let code = copies("params.json");
+    let job = checked.scene.start(&code);
+    checked.scene.ask(Request::Code(job, code)).await.unwrap();
+    for (number, params) in (0..).zip([RESULT, r#"{"rows":10,"values":[3]}"#]) {
+        left(checked.scene.round(job, number, params).await.unwrap());
+    }
+    let asked = checked.scene.ask(Request::Show(job, 0)).await;
+    assert!(why(asked).contains("only nodes that were drawn"));
+    checked.scene.end(job).await;
+    let asked = checked.scene.ask(Request::Show(job, 0)).await;
+    assert!(why(asked).contains("only nodes that were drawn"));
+    assert_eq!(checked.settled(job).await, (FINISHED, CONFIRMED));
+    // Programs that fail, or do not end, come to the same wherever they run.
+    for code in [copies("nothing"), loops()] {
+        let (job, _) = checked.scene.run(code).await;
+        let receipt = checked.scene.end(job).await;
+        assert!([FAILED, LIMITED].contains(&receipt.ended));
+        assert_eq!(checked.settled(job).await, (FINISHED, CONFIRMED), "{receipt:?}");
+    }
+    // What they were run with is kept until then, and no longer.
+    assert!(checked.kept() > 0);
+    checked.scene.computer.0.settle(&checked.send).await.unwrap();
+    assert_eq!(checked.kept(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_signs_what_it_did_not_come_to_is_found_out() {
+    let checked = Checked::new();
+    for lie in [
+        |receipt: &mut Receipt| receipt.output = B256::repeat_byte(1),
+        |receipt: &mut Receipt| receipt.fuel += 1_000_000,
+        |receipt: &mut Receipt| receipt.ended = FAILED,
+    ] {
+        let (job, _) = checked.scene.run(copies("good.json")).await;
+        let signed = checked.scene.ask(Request::End(job)).await.unwrap();
+        let (mut receipt, _) = signed_from_bytes(&signed).unwrap();
+        lie(&mut receipt);
+        let signature = sign_digest(&key(), receipt_digest(CHAIN, job, &receipt)).to_vec().into();
+        checked.scene.ledger.attempt(BUYER, JOBS, finishCall { job, receipt, signature }).unwrap();
+        assert_eq!(checked.settled(job).await, (REFUTED, FALSE));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_does_not_show_what_it_ran_is_judged_as_one_that_lies_when_the_time_is_nearly_over() {
+    let mut checked = Checked::new();
+    checked.auditor.asks = Box::new(|_, _| async { Err(Denied::Gone("it is away".into())) }.boxed());
+    let (job, _) = checked.scene.run(copies("good.json")).await;
+    checked.scene.end(job).await;
+    assert_eq!(checked.settled(job).await, (FINISHED, super::abi::DRAWN), "it may come back");
+    checked.scene.ledger.with(|bench| bench.pass(3000));
+    assert_eq!(checked.settled(job).await, (REFUTED, FALSE));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auditor_with_other_data_says_nothing() {
+    let checked = Checked::new();
+    let copy = checked.scene.folder.path().join("copy").join(checked.scene.asset.to_string());
+    fs::write(copy.join("files/rows.csv"), "1,1,1,1").unwrap();
+    let (job, _) = checked.scene.run(copies("good.json")).await;
+    checked.scene.end(job).await;
+    assert_eq!(checked.settled(job).await, (FINISHED, super::abi::DRAWN));
+    checked.scene.ledger.with(|bench| bench.pass(5000));
+    checked.scene.computer.0.settle(&checked.send).await.unwrap();
+    assert_eq!(checked.settled(job).await, (FINISHED, UNDECIDED));
 }

@@ -2,7 +2,7 @@ use super::{
     Jobs,
     abi::{
         BROKEN, CONFIRMED, EXPIRED, FAILED, FALSE, FINISHED, IJobs::*, JOBS, LIMITED, PROCESS, REFUTED, RUNNING,
-        SPARED, STOPPED, SUCCEEDED, UNDECIDED, WASM, WITHHELD,
+        SPARED, STOPPED, SUCCEEDED, UNDECIDED, WAITING, WASM, WITHHELD,
     },
     commitment_digest, commitment_of, receipt_digest,
 };
@@ -439,7 +439,7 @@ fn the_gas_of_a_job() {
     let started = send(&mut bench, BUYER, start(grant)).unwrap();
     let finished = send(&mut bench, OTHER, finish(started.value, receipt(2_000_001, SUCCEEDED))).unwrap();
     let thousands = [started.gas, finished.gas].map(|gas| gas.div_ceil(1000));
-    assert_eq!(thousands, [408, 192]);
+    assert_eq!(thousands, [408, 190]);
 }
 
 /// Nodes that check, and who runs them.
@@ -635,7 +635,7 @@ fn a_draw_is_of_a_block_after_the_receipt_and_takes_as_many_as_was_said() {
     let mut bench = bench();
     let (asset, grant) = checked_asset(&mut bench, 5000);
     let job = send(&mut bench, BUYER, start(grant)).unwrap().value;
-    let unchecked = Failure::revert(JobCheckNotNow { job, state: 0 });
+    let unchecked = Failure::revert(JobCheckNotNow { job, state: WAITING });
     assert_eq!(send(&mut bench, OTHER, drawCall { job }).map(drop), Err(unchecked));
     send(&mut bench, OTHER, finish(job, receipt(1, SUCCEEDED))).unwrap();
     let number = bench.view(JOBS, &receiptOfCall { job }).unwrap().number + 1;

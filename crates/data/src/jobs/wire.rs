@@ -1,10 +1,12 @@
-//! What a buyer asks of a node that does a job for him. The node hears nobody but the key that the job names.
+//! What a buyer asks of a node that does a job for him. The node hears nobody but the key that the job names, and those who check
+//! it.
 //!
 //! ```text
 //! 0  code    job 32, module                     → nothing            the program; it has the hash that the job names
 //! 1  round   job 32, number u32, parameters     → nothing            runs it once: rounds follow each other from 0
 //! 2  look    job 32, number u32                 → state of a round   waits some seconds for it to end
 //! 3  end     job 32                             → receipt, signature
+//! 4  show    job 32, number u32                 → what a job was run with, for whoever was drawn to check it
 //! ```
 
 use super::abi::IJobs::Receipt;
@@ -42,6 +44,8 @@ pub enum Request {
     Look(B256, u32),
     /// That was all.
     End(B256),
+    /// What was it run with: 0 for how often, in 4 bytes, and the program; N for the parameters of round N - 1.
+    Show(B256, u32),
 }
 
 /// How a round stands.
@@ -83,7 +87,9 @@ impl Request {
     /// The job.
     pub const fn job(&self) -> B256 {
         match self {
-            Self::Code(job, _) | Self::Round(job, ..) | Self::Look(job, _) | Self::End(job) => *job,
+            Self::Code(job, _) | Self::Round(job, ..) | Self::Look(job, _) | Self::End(job) | Self::Show(job, _) => {
+                *job
+            }
         }
     }
 
@@ -123,6 +129,10 @@ impl Write for Request {
                 number.write(buf);
             }
             Self::End(job) => head(3, job),
+            Self::Show(job, number) => {
+                head(4, job);
+                number.write(buf);
+            }
         }
     }
 }
@@ -132,7 +142,7 @@ impl EncodeSize for Request {
         33 + match self {
             Self::Code(_, bytes) => 4 + bytes.len(),
             Self::Round(_, _, bytes) => 8 + bytes.len(),
-            Self::Look(..) => 4,
+            Self::Look(..) | Self::Show(..) => 4,
             Self::End(_) => 0,
         }
     }
@@ -148,6 +158,7 @@ impl Read for Request {
             1 => Self::Round(job, u32::read(buf)?, read_bytes(buf, MOST_PARAMS)?),
             2 => Self::Look(job, u32::read(buf)?),
             3 => Self::End(job),
+            4 => Self::Show(job, u32::read(buf)?),
             tag => return Err(CodecError::InvalidEnum(tag)),
         })
     }
@@ -238,6 +249,7 @@ mod tests {
             Request::Round(job, 7, b"{}".to_vec()),
             Request::Look(job, 7),
             Request::End(job),
+            Request::Show(job, 7),
         ];
         for request in requests {
             assert_eq!(Request::from_bytes(&request.to_bytes()).unwrap(), request);

@@ -18,7 +18,7 @@
 use super::{JobState, Jobs, Offer};
 use crate::{
     jobs::abi::{
-        CONFIRMED, DRAWN, FAILED, FALSE,
+        CONFIRMED, DRAWN, FAILED, FALSE, FINISHED,
         IJobs::{
             Bonded, Check, CheckCommitted, CheckRevealed, Checks, JobCheckNotNow, JobCheckNotOver, JobCheckOver,
             JobChecked, JobCommitted, JobDrawn, JobInvalidSignature, JobNotAuditor, JobNotDrawnYet, JobOtherVerdict,
@@ -172,11 +172,13 @@ impl Jobs {
             return Err(JobsBondTooLow { asset, free, needed }.into());
         }
         bond.reserved.write(cx, add(reserved, needed)?)?;
+        job.check.write(cx, WAITING)?;
         job.reserved.write(cx, needed)
     }
 
-    /// Gives back to the bond what was set aside for a job; how much.
-    pub(super) fn release(self, cx: &mut Context<'_>, job: &JobState, offer: &Offer) -> Result<U256> {
+    /// Ends a check, or what may have become one: gives back to the bond what was set aside.
+    pub(super) fn release(self, cx: &mut Context<'_>, job: &JobState, offer: &Offer, state: u8) -> Result<()> {
+        job.check.write(cx, state)?;
         let reserved = job.reserved.read(cx)?;
         if !reserved.is_zero() {
             let asset = job.asset.read(cx)?;
@@ -185,17 +187,14 @@ impl Jobs {
             bond.reserved.write(cx, left)?;
             job.reserved.write(cx, U256::ZERO)?;
         }
-        Ok(reserved)
+        Ok(())
     }
 
-    /// A receipt came: it waits for the draw, if it can be checked.
+    /// A receipt came: one that another run cannot come to is not checked.
     pub(super) fn finished(self, cx: &mut Context<'_>, job: &JobState, offer: &Offer, ended: u8) -> Result<()> {
-        if job.reserved.read(cx)?.is_zero() {
-            return Ok(());
-        }
-        match ended {
-            SUCCEEDED | FAILED | LIMITED => job.check.write(cx, WAITING),
-            _ => self.release(cx, job, offer).map(drop),
+        match (job.check.read(cx)?, ended) {
+            (0, _) | (_, SUCCEEDED | FAILED | LIMITED) => Ok(()),
+            _ => self.release(cx, job, offer, 0),
         }
     }
 
@@ -211,6 +210,9 @@ impl Jobs {
 
     /// The seed of a job's draw; nothing if the randomness is not kept any more: `JobNotDrawnYet`.
     fn seed(self, cx: &mut Context<'_>, id: B256, job: &JobState) -> Result<Option<B256>> {
+        if job.state.read(cx)? != FINISHED {
+            return Err(JobCheckNotNow { job: id, state: WAITING }.into());
+        }
         let next = job.receipt.number.read(cx)? + 1;
         if cx.block_number() < next {
             return Err(JobNotDrawnYet { job: id, number: next }.into());
@@ -245,8 +247,7 @@ impl Jobs {
         let (seed, offer) = (self.seed(cx, id, &job)?, self.offer_under(cx, &job)?);
         let auditors = self.draws(cx, &offer, seed)?;
         if auditors.is_empty() {
-            job.check.write(cx, SPARED)?;
-            self.release(cx, &job, &offer)?;
+            self.release(cx, &job, &offer, SPARED)?;
             return cx.emit(&JobSpared { job: id });
         }
         let committing = cx.timestamp().saturating_add(offer.time.into());
@@ -361,8 +362,7 @@ impl Jobs {
         said: &[(B256, B256)],
     ) -> Result<()> {
         let offer = self.offer_under(cx, job)?;
-        self.release(cx, job, &offer)?;
-        job.check.write(cx, state)?;
+        self.release(cx, job, &offer, state)?;
         let mut payments = Vec::new();
         for (auditor, verdict) in said {
             if Some(*verdict) == most

@@ -1,0 +1,183 @@
+//! What a round of a job is run with, and what comes of it: the same on the node that does the job and wherever it is run again.
+
+use super::{
+    abi::{
+        BROKEN, FAILED,
+        IJobs::{Job, Receipt},
+        LIMITED, STOPPED, SUCCEEDED, WITHHELD,
+    },
+    contract::MILLION,
+    data::{DataSet, list_hash},
+    rules::{Leaving, Rules},
+};
+use alloy_primitives::B256;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::{collections::BTreeMap, sync::Arc};
+use stoa_sandbox::{Control, Ended, Error, Input, Limits, Outcome, Runtime as _, Source, Wasm};
+
+/// What a job has done so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Done {
+    pub(super) rounds: u32,
+    pub(super) fuel: u64,
+    pub(super) params: B256,
+    pub(super) output: B256,
+    /// How it ended, if it is over, and why, so far as it may be told.
+    pub(super) ended: Option<u8>,
+    pub(super) why: String,
+}
+
+/// What came of a round.
+pub(super) enum Ran {
+    /// This may leave, and the log if the owner lets that leave.
+    Left(Leaving, Option<String>),
+    /// The job is over: how it ended, and why so far as the owner lets that be known.
+    Over(u8, String),
+}
+
+/// The next link of a chain of hashes.
+fn link(chain: B256, next: [u8; 32]) -> B256 {
+    B256::new(Sha256::new().chain_update(chain).chain_update(next).finalize().into())
+}
+
+/// The hash of what leaves in a round.
+fn output_hash(files: &BTreeMap<String, Vec<u8>>) -> [u8; 32] {
+    list_hash(files.iter().map(|(path, bytes)| (path.as_str(), blake3::hash(bytes)))).0
+}
+
+/// The chain of hashes over what left in the rounds of a job, as its receipt has it.
+pub fn outputs_hash<'a>(rounds: impl IntoIterator<Item = &'a BTreeMap<String, Vec<u8>>>) -> B256 {
+    rounds.into_iter().fold(B256::ZERO, |chain, files| link(chain, output_hash(files)))
+}
+
+/// The chain of hashes over the parameters of the rounds of a job, as its receipt has it.
+pub fn params_hash<'a>(rounds: impl IntoIterator<Item = &'a [u8]>) -> B256 {
+    rounds.into_iter().fold(B256::ZERO, |chain, params| link(chain, *blake3::hash(params).as_bytes()))
+}
+
+impl Done {
+    /// A round begins.
+    pub(super) fn begin(&mut self, params: &[u8]) {
+        self.params = link(self.params, *blake3::hash(params).as_bytes());
+    }
+
+    /// It has used so many steps, of so many that the job may use.
+    pub(super) fn used(&mut self, fuel: u64, most: u64) {
+        self.fuel = self.fuel.saturating_add(fuel).min(most);
+    }
+
+    /// It has ended: what may leave to a buyer who may still have so much, or how the job ends.
+    ///
+    /// # Errors
+    ///
+    /// If the sandbox could not run it.
+    pub(super) fn end(&mut self, outcome: Result<Outcome, Error>, rules: &Rules, left: u64) -> Result<Ran, Error> {
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            // The buyer's own doing, about which he may know all.
+            Err(error @ (Error::Code(_) | Error::Job(_))) => return Ok(Ran::Over(FAILED, error.to_string())),
+            Err(error) => return Err(error),
+        };
+        if let Err((ended, why)) = judge(&outcome, rules.log) {
+            return Ok(Ran::Over(ended, why));
+        }
+        Ok(match rules.leaving(&outcome.output.files, left) {
+            Ok(leaving) => {
+                self.rounds += 1;
+                self.output = link(self.output, output_hash(&leaving.files));
+                Ran::Left(leaving, rules.log.then(|| outcome.log.text()))
+            }
+            Err(why) => Ran::Over(WITHHELD, why),
+        })
+    }
+
+    /// What its node signs.
+    pub(super) fn receipt(&self, job: &Job, runtime: B256) -> Receipt {
+        // Exact steps could tell something of the data.
+        let fuel = self.fuel.div_ceil(MILLION).saturating_mul(MILLION).min(job.fuel);
+        Receipt {
+            data: job.offer.data,
+            params: self.params,
+            runtime,
+            output: self.output,
+            rounds: self.rounds,
+            fuel,
+            ended: self.ended.unwrap_or(SUCCEEDED),
+        }
+    }
+}
+
+/// Whether a program ended well; if not, how that is told.
+fn judge(outcome: &Outcome, tells: bool) -> Result<(), (u8, String)> {
+    let (ended, why) = match &outcome.ended {
+        Ended::Exited(0) => return Ok(()),
+        Ended::Cancelled => return Err((STOPPED, "it was stopped".into())),
+        // Where it runs faster it comes further.
+        Ended::OutOfTime => return Err((STOPPED, "it took more time than a program may".into())),
+        Ended::OutOfFuel | Ended::OutOfCpu | Ended::OutOfMemory | Ended::OutputTooLarge | Ended::TooManyProcesses => {
+            (LIMITED, "the program used up what it may use")
+        }
+        Ended::Exited(_) | Ended::Trapped(_) | Ended::Signalled(_) => (FAILED, "the program failed"),
+    };
+    // How it failed, and what it said of that, could be data.
+    let why = if tells { format!("{why} ({:?})\n{}", outcome.ended, outcome.log.text()) } else { why.to_owned() };
+    Err((ended, why.chars().take(2000).collect()))
+}
+
+/// What a round is run with: its program sees the data, and the same of everything else wherever it is run again.
+pub(super) fn round_job(
+    id: B256,
+    job: &Job,
+    round: u32,
+    code: Arc<[u8]>,
+    params: Vec<u8>,
+    inputs: Vec<Input>,
+    fuel: u64,
+) -> stoa_sandbox::Job {
+    let seed =
+        Sha256::new().chain_update("stoa job seed").chain_update(id).chain_update(round.to_be_bytes()).finalize();
+    stoa_sandbox::Job {
+        code: Source::Bytes(code),
+        command: vec!["algorithm".into()],
+        inputs,
+        params,
+        limits: Limits { fuel, ..Limits::default() },
+        seed: seed.into(),
+        time: job.until.saturating_sub(job.offer.time.into()),
+    }
+}
+
+/// Runs a job again, on data that whoever asks may see, and gives the receipt that he would sign. `params` are those of its
+/// rounds. Budgets are not looked at, for they depend on a buyer's other jobs. Blocks.
+///
+/// # Errors
+///
+/// If the program cannot be run, or this machine is too slow for it.
+pub fn rerun(
+    runtime: &Wasm,
+    id: B256,
+    job: &Job,
+    data: &DataSet,
+    code: &[u8],
+    params: &[Vec<u8>],
+) -> eyre::Result<Receipt> {
+    let (mut done, code): (_, Arc<[u8]>) = (Done::default(), code.into());
+    for (number, params) in (0..).zip(params) {
+        done.begin(params);
+        let fuel = job.fuel.saturating_sub(done.fuel);
+        let round = round_job(id, job, number, code.clone(), params.clone(), data.inputs()?, fuel);
+        let outcome = runtime.run(&round, &Control::new());
+        if let Ok(outcome) = &outcome {
+            eyre::ensure!(outcome.deterministic, "it takes more time here than a program may");
+            done.used(outcome.used.fuel, job.fuel);
+        }
+        if let Ran::Over(ended, _) = done.end(outcome, &data.rules, u64::MAX)? {
+            done.ended = Some(ended);
+            break;
+        }
+    }
+    debug_assert_ne!(done.ended, Some(BROKEN));
+    Ok(done.receipt(job, runtime.id().hash().into()))
+}
