@@ -2,8 +2,14 @@
 
 use eyre::{ContextCompat as _, Result, ensure};
 use serde_json::Value;
-use std::fs;
-use stoa_tests::{Node, stage::Stage};
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
+use stoa_tests::{
+    Node,
+    stage::{LONG, Stage, stoa},
+};
 
 const OWNERS: [usize; 2] = [5, 6];
 const BUYER: usize = 8;
@@ -143,5 +149,106 @@ fn four_hospitals_train_a_model_without_a_row_leaving_any_of_them() -> Result<()
         let left = fs::read_to_string(stage.at(&format!("model/rounds/{number:03}.json")))?;
         ensure!(!rows.iter().any(|row| left.contains(row.as_str())), "a row left in round {number}");
     }
+    Ok(())
+}
+
+/// Runs a job on data that another node checks, and audits its receipt with nothing but the network key.
+#[test]
+fn a_receipt_is_checked_by_a_node_that_was_drawn_and_audited_by_somebody_who_asks_nobody() -> Result<()> {
+    let stage = Stage::new(0)?;
+    let (owner, auditor) = (OWNERS[0], OWNERS[1]);
+    let (_computer, key) = computing(&stage, owner)?;
+    let (_auditor, other) = computing(&stage, auditor)?;
+    fs::write(stage.at("rows.csv"), "63,1,1,145")?;
+    let offer = ["job", "offer", "rows.csv", "--data", "data-5", "--node", &key, "--price", "0.25"];
+    let checks =
+        ["--auditor", &other, "--chance", "100", "--fee", "0.125", "--stake", "5", "--bond", "20", "--time", "120"];
+    let asset = text(&stage.run(owner, &[&offer[..], &checks].concat())?, "asset")?;
+    stage.run(auditor, &["job", "copy", &asset, "rows.csv", "--data", "data-6"])?;
+    stage.run(owner, &["job", "allow", &asset, "--to", BUYERS_ADDRESS, "--purpose", "ScientificResearch"])?;
+    fs::write(stage.at("echo.wasm"), copies("params.json")?)?;
+    let run = ["job", "run", "--algorithm", "echo.wasm", "--on", &asset, "--param", "rows=12", "--to", "out"];
+    let ran = stage.run(BUYER, &[&run[..], &["--steps", "10", "--most", "3"]].concat())?;
+    let job = text(&ran["jobs"][0], "job")?;
+
+    let key = stage.chain.announced("networkKey")?.to_owned();
+    let until = Instant::now() + LONG;
+    let shown = loop {
+        let shown = stage.run(BUYER, &["job", "show", &job])?;
+        if shown["check"]["state"] == "confirmed" {
+            break shown;
+        }
+        ensure!(Instant::now() < until, "it is not checked: {shown}");
+        thread::sleep(Duration::from_millis(500));
+    };
+    ensure!(shown["check"]["auditors"][0] == other.as_str() && shown["state"] == "finished", "{shown}");
+
+    // With what the buyer has, and what the owner has.
+    let verify = ["job", "verify", &job, "--algorithm", "echo.wasm", "--data", "data-6", "--params", "out/params"];
+    ensure!(stage.run(auditor, &verify)?["same"] == true);
+    let audit = |what: &str, more: &[&str]| {
+        let words = ["audit", what, "--network-key", &key, "--http", stage.chain.http()];
+        let mut command = stoa(stage.folder.path(), &[&words[..], more].concat())?;
+        let output = command.output()?;
+        let said = String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?;
+        Ok::<_, eyre::Report>((output.status.success(), said))
+    };
+    let whole = ["--algorithm", "echo.wasm", "--run", "out", "--data", "data-5"];
+    let written = ["--html", "a.html", "--prov", "a.prov", "--in-toto", "a.intoto", "--evidence", "a.json"];
+    let (holds, said) = audit(&job, &[&whole[..], &written].concat())?;
+    ensure!(holds, "{said}");
+    let said: Value = serde_json::from_str(&said)?;
+    let steps: Vec<_> = said["steps"].as_array().wrap_err("steps")?.iter().map(|step| step["name"].clone()).collect();
+    let all = [
+        "blocks",
+        "receipt",
+        "order",
+        "consent",
+        "offer",
+        "data",
+        "payment",
+        "check",
+        "program",
+        "parameters",
+        "output",
+        "data set",
+        "rerun",
+    ];
+    ensure!(steps == all, "{said}");
+
+    // From each file alone, with no node there; and not with another key, or if a bit of the evidence is another.
+    let nowhere = ["--http", "http://127.0.0.1:1"];
+    for file in ["a.html", "a.prov", "a.intoto", "a.json"] {
+        let words = ["audit", file, "--network-key", &key];
+        let output = stoa(stage.folder.path(), &[&words[..], &nowhere].concat())?.output()?;
+        ensure!(output.status.success(), "{file}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let wrong = key.replacen(&key[10..12], if &key[10..12] == "00" { "01" } else { "00" }, 1);
+    let output = stoa(stage.folder.path(), &["audit", "a.json", "--network-key", &wrong])?.output()?;
+    ensure!(!output.status.success(), "another key's network signed it");
+    let evidence = fs::read_to_string(stage.at("a.json"))?;
+    let mut value: Value = serde_json::from_str(&evidence)?;
+    let count = value["transactions"].as_array().wrap_err("transactions")?.len();
+    for number in 0..count {
+        let mut forged = value.clone();
+        let receipt = &mut forged["transactions"][number]["proof"]["receipt"];
+        let text = receipt.as_str().wrap_err("a receipt")?.to_owned();
+        let last = if text.ends_with('0') { "1" } else { "0" };
+        *receipt = Value::from(text[..text.len() - 1].to_owned() + last);
+        fs::write(stage.at("forged.json"), forged.to_string())?;
+        ensure!(!audit("forged.json", &[])?.0, "a forged receipt {number} was believed");
+    }
+    // What is left out is missed, but for what only tells more.
+    value["transactions"].as_array_mut().wrap_err("transactions")?.remove(0);
+    fs::write(stage.at("less.json"), value.to_string())?;
+    let (holds, said) = audit("less.json", &[])?;
+    ensure!(!holds && said.contains("these steps do not hold: data"), "{said}");
+    // Material that is not what ran.
+    fs::write(stage.at("other.wasm"), copies("other")?)?;
+    let (holds, said) = audit(&job, &["--algorithm", "other.wasm"])?;
+    ensure!(!holds && said.contains("program"), "{said}");
+    fs::write(stage.at("out/left").join(&asset).join("001/result.json"), "{}")?;
+    let (holds, said) = audit(&job, &["--run", "out"])?;
+    ensure!(!holds && said.contains("these steps do not hold: output"), "{said}");
     Ok(())
 }

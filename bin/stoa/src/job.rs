@@ -26,7 +26,7 @@ use stoa_data::{
     jobs::{
         self, COIN, MILLION,
         abi::{
-            IJobs::{Checks, Offer, bondOfCall, jobOfCall, offerOfCall, receiptOfCall},
+            IJobs::{Checks, Offer, bondOfCall, checkOfCall, jobOfCall, offerOfCall, receiptOfCall},
             JOBS, WASM,
         },
         client::{Begun, Buyer, Ended, Leave, Owner, Who},
@@ -43,10 +43,16 @@ use stoa_sandbox::{Control, Input, Job, Runtime as _, Source, Wasm};
 pub(crate) const RESULT: &str = "result.json";
 
 /// Where the parameters of the rounds are, as nodes got them: whoever runs a job again needs them.
-const PARAMS: &str = "params";
+pub(crate) const PARAMS: &str = "params";
+
+/// Where is what left of each asset in each round: its hash is in the asset's receipt.
+pub(crate) const LEFT: &str = "left";
 
 /// How a job ended, as its receipt says.
 const ENDS: [&str; 6] = ["succeeded", "failed", "limited", "stopped", "withheld", "broken"];
+
+/// How it stands with the check of a receipt.
+const CHECKS: [&str; 7] = ["none", "waiting for the draw", "drawn", "confirmed", "false", "undecided", "spared"];
 
 /// Options of `stoa job`.
 #[derive(Args)]
@@ -325,6 +331,8 @@ pub(crate) struct Worked {
     pub(crate) files: Files,
     /// The parameters of each round, as nodes got them.
     pub(crate) params: Vec<Vec<u8>>,
+    /// What left in each round, of each asset.
+    pub(crate) left: Vec<Vec<Files>>,
     pub(crate) ended: Vec<(Begun, Ended)>,
 }
 
@@ -519,8 +527,14 @@ async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bool) -> Resu
     let done = run_rounds(&buyer, work, &bar).await;
     bar.finish_and_clear();
     endpoint.close().await;
-    let Worked { mut files, params, ended } = done?;
+    let Worked { mut files, params, left, ended } = done?;
     files.extend((1..).zip(params).map(|(number, params)| (format!("{PARAMS}/{number:03}.json"), params)));
+    for (number, left) in (1..).zip(left) {
+        for (left, (begun, _)) in left.into_iter().zip(&ended) {
+            let folder = format!("{LEFT}/{}/{number:03}", begun.asset);
+            files.extend(left.into_iter().map(|(path, bytes)| (format!("{folder}/{path}"), bytes)));
+        }
+    }
     write(&options.to, &files)?;
     let receipts: Vec<_> = ended.iter().map(|(begun, ended)| receipt(begun, ended)).collect();
     if json {
@@ -535,13 +549,13 @@ async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bool) -> Resu
     Ok(())
 }
 
-type Files = BTreeMap<String, Vec<u8>>;
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
 /// Begins jobs, runs rounds, and ends the jobs, however that went.
 pub(crate) async fn run_rounds(buyer: &Buyer, work: Work, bar: &ProgressBar) -> Result<Worked> {
     let Work { on, code, rounds, combining, fuel, most } = work;
     let (algorithm, count) = (jobs::algorithm(&code), rounds.len());
-    let (mut begun, mut sent) = (Vec::new(), Vec::new());
+    let (mut begun, mut sent, mut all) = (Vec::new(), Vec::new(), Vec::new());
     let working = async {
         // One after the other, for they are transactions of one account.
         for asset in &on {
@@ -559,14 +573,16 @@ pub(crate) async fn run_rounds(buyer: &Buyer, work: Work, bar: &ProgressBar) -> 
             let left = try_join_all(each).await?;
             sent.push(bytes);
             left.iter().filter_map(|left| left.log.as_ref()).for_each(|log| bar.println(log));
+            let left: Vec<Files> = left.into_iter().map(|left| left.files).collect();
+            all.push(left.clone());
             let Some(combining) = &combining else {
                 let named = left.into_iter().zip(&on);
                 results.extend(named.flat_map(|(left, asset)| {
-                    left.files.into_iter().map(move |(path, bytes)| (format!("{asset}/{path}"), bytes))
+                    left.into_iter().map(move |(path, bytes)| (format!("{asset}/{path}"), bytes))
                 }));
                 continue;
             };
-            let (files, result) = combining.combine(&left.into_iter().map(|left| left.files).collect::<Vec<_>>())?;
+            let (files, result) = combining.combine(&left)?;
             results.insert(format!("rounds/{:03}.json", number + 1), files[RESULT].clone());
             results.extend(files);
             passed = Some(result);
@@ -584,7 +600,7 @@ pub(crate) async fn run_rounds(buyer: &Buyer, work: Work, bar: &ProgressBar) -> 
             Err(error) => tracing::warn!(%error, "a job was not ended"),
         }
     }
-    Ok(Worked { files: outcome?, params: sent, ended })
+    Ok(Worked { files: outcome?, params: sent, left: all, ended })
 }
 
 impl Combining {
@@ -634,7 +650,7 @@ fn receipt(begun: &Begun, ended: &Ended) -> Value {
 }
 
 /// The files of a folder in the order of their names.
-fn params(folder: &Path) -> Result<Vec<Vec<u8>>> {
+pub(crate) fn params(folder: &Path) -> Result<Vec<Vec<u8>>> {
     let cannot = || format!("cannot read {}", folder.display());
     let entries = fs::read_dir(folder).wrap_err_with(cannot)?.collect::<Result<Vec<_>, _>>().wrap_err_with(cannot)?;
     let mut paths: Vec<_> = entries.iter().map(fs::DirEntry::path).collect();
@@ -691,7 +707,9 @@ async fn show(job: B256, wallet: &WalletOptions, json: bool) -> Result<()> {
     let is = stoa_client::view(&client, JOBS, &jobOfCall { job }).await;
     let (is, _) = is.wrap_err_with(|| format!("there is no job {job}"))?;
     let kept = stoa_client::view(&client, JOBS, &receiptOfCall { job }).await?.0;
-    let state = ["none", "running", "finished", "expired"].get(usize::from(is.state)).wrap_err("a state")?;
+    let (check, _) = stoa_client::view(&client, JOBS, &checkOfCall { job }).await?;
+    let check_state = CHECKS.get(usize::from(check.state)).wrap_err("a state of a check")?;
+    let state = ["none", "running", "finished", "expired", "refuted"].get(usize::from(is.state)).wrap_err("a state")?;
     let ended = (kept.number > 0).then(|| ENDS.get(usize::from(kept.receipt.ended))).flatten();
     if json {
         let receipt = ended.map(|ended| {
@@ -705,6 +723,10 @@ async fn show(job: B256, wallet: &WalletOptions, json: bool) -> Result<()> {
             "job": job, "state": state, "buyer": is.buyer, "asset": is.asset, "grant": is.grant, "use": is.used,
             "algorithm": is.algorithm, "node": is.offer.node, "data": is.offer.data, "rules": is.offer.rules,
             "steps": is.fuel, "held": is.locked, "started": is.started, "until": is.until, "receipt": receipt,
+            "runtime": is.runtime, "check": {
+                "state": check_state, "auditors": check.auditors, "committed": check.committed, "revealed": check.revealed,
+                "committing": check.committing, "revealing": check.revealing, "reserved": check.reserved,
+            },
         });
         println!("{said}");
         return Ok(());
@@ -725,6 +747,8 @@ async fn show(job: B256, wallet: &WalletOptions, json: bool) -> Result<()> {
         );
         println!("output     {}", receipt.output);
         println!("runtime    {}", receipt.runtime);
+        println!("check      {check_state}");
+        check.auditors.iter().for_each(|auditor| println!("           by {auditor}"));
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The one program: commands, configuration, start-up and what people see.
 
+mod audit;
 mod consent;
 mod data;
 mod follow;
@@ -67,6 +68,12 @@ enum Command {
     Data(data::Options),
     /// Have programs run on data where they are, or let others run theirs on yours.
     Job(job::Options),
+    /// Follow the receipt of a job back to whose data it is about, who allowed it, what ran, who paid and who checked it, with
+    /// nothing but the network key. Each step says whether it holds.
+    #[command(
+        after_help = "Examples: stoa audit 0x77d1… --network-key 0x8a… --html audit.html\n          stoa audit audit.html --network-key 0x8a…"
+    )]
+    Audit(audit::Options),
     /// Show who was allowed to use an asset, for what, and what they did with it.
     #[command(subcommand)]
     Consent(consent::Command),
@@ -95,6 +102,7 @@ fn main() -> ExitCode {
         Command::Wallet(command) => wallet::run(command, json),
         Command::Data(options) => data::run(options, json),
         Command::Job(options) => job::run(options, json),
+        Command::Audit(options) => audit::run(options, json),
         Command::Consent(command) => consent::run(command, json),
         Command::Tour(options) => tour::run(options, json),
     };

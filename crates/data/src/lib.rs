@@ -3,11 +3,12 @@
 //! [`contract::Consent`] is where an owner says who may use an asset, for what, until when and how often, and takes it back.
 //! Its events are the record of consent, which [`record::Record`] reads for people and programs.
 //!
-//! [`jobs`] is computing on data where they are.
+//! [`jobs`] is computing on data where they are, and [`audit`] follows what came of it back to what it rests on.
 //!
 //! [`market`] is where assets are published, priced, ordered and paid for.
 
 pub mod abi;
+pub mod audit;
 pub mod client;
 pub mod contract;
 pub mod jobs;

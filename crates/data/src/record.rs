@@ -34,6 +34,7 @@ use std::{cmp::min, collections::BTreeSet, ops::RangeInclusive};
 use stoa_client::{At, Client, ClientError, ViewError, view};
 
 pub use date::iso_8601;
+pub(crate) use linked::{did, urn};
 
 /// Blocks that a node is asked for at once, at most.
 const PAGE: u64 = 10_000;
@@ -201,7 +202,7 @@ impl Record {
 }
 
 /// Asks for what lies in blocks `first..=last`, in ranges as large as are answered.
-async fn paged<T>(
+pub(crate) async fn paged<T>(
     first: u64,
     last: u64,
     mut ask: impl AsyncFnMut(u64, u64) -> Result<Vec<T>, ClientError>,

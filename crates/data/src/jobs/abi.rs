@@ -1,5 +1,7 @@
 //! The Solidity interface of jobs.
 
+#![allow(clippy::too_many_arguments, reason = "functions that `sol!` writes for events with many arguments")]
+
 use alloy_primitives::Address;
 use alloy_sol_types::sol;
 use stoa_contract::natives;
@@ -181,8 +183,8 @@ sol! {
         error JobCommitted(bytes32 job, bytes32 auditor);
         error JobOtherVerdict(bytes32 job, bytes32 auditor);
 
-        event Offered(bytes32 indexed asset, bytes32 indexed node, Offer offer);
-        event JobStarted(bytes32 indexed job, bytes32 indexed asset, address indexed buyer, bytes32 grant, bytes32 algorithm, uint64 fuel, uint256 locked);
+        event Offered(bytes32 indexed asset, bytes32 indexed node, uint32 number, Offer offer);
+        event JobStarted(bytes32 indexed job, bytes32 indexed asset, address indexed buyer, bytes32 grant, bytes32 algorithm, uint32 offer, uint8 runtime, uint64 fuel, uint256 locked);
         event JobStopped(bytes32 indexed job);
         event JobFinished(bytes32 indexed job, bytes32 indexed asset, address indexed buyer, Receipt receipt, uint256 paid, uint256 refunded);
         event JobExpired(bytes32 indexed job, uint256 refunded);

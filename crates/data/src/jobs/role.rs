@@ -382,13 +382,14 @@ impl Computer {
         }
         let spent = session.spent()?.get(&session.job.buyer).copied().unwrap_or(0);
         let left = session.data.rules.budget.saturating_sub(spent);
-        Ok(match done.end(outcome, &session.data.rules, left)? {
+        match done.end(outcome, &session.data.rules, left)? {
             Ran::Left(leaving, log) => {
                 let files = leaving.files;
                 session.put(done, leaving.counts, number, Round::Left { files, log })?;
             }
             Ran::Over(ended, why) => session.over(done, number, ended, why)?,
-        })
+        }
+        Ok(())
     }
 
     /// How a round stands: at once if it has ended, after a while if not.

@@ -53,6 +53,16 @@ fn context() -> Value {
     Value::Object(context)
 }
 
+/// What something on a chain is called in linked data.
+pub(crate) fn urn(chain_id: u64, kind: &str, hash: B256) -> String {
+    format!("urn:stoa:eip155:{chain_id}:{kind}:{hash}")
+}
+
+/// An account, as the method `did:pkh` names it.
+pub(crate) fn did(chain_id: u64, account: Address) -> String {
+    format!("did:pkh:eip155:{chain_id}:{account}")
+}
+
 impl Record {
     /// The record as a JSON-LD document: the asset, each grant as a `dpv:ConsentRecord`, each use and whatever else happened to
     /// the asset as a `prov:Activity`. Accounts are `did:pkh` identifiers, times ISO 8601.
@@ -77,12 +87,11 @@ impl Record {
     }
 
     fn urn(&self, kind: &str, hash: B256) -> String {
-        format!("urn:stoa:eip155:{}:{kind}:{hash}", self.chain_id)
+        urn(self.chain_id, kind, hash)
     }
 
-    /// An account, as the method `did:pkh` names it.
     fn did(&self, account: Address) -> String {
-        format!("did:pkh:eip155:{}:{account}", self.chain_id)
+        did(self.chain_id, account)
     }
 
     fn asset_node(&self) -> Value {

@@ -184,7 +184,7 @@ impl OfferState {
 /// # Errors
 ///
 /// `Panic(0x11)` if no amount is as large.
-fn cost(offer: &Offer, fuel: u64) -> Result<U256> {
+pub(crate) fn cost(offer: &Offer, fuel: u64) -> Result<U256> {
     let steps = offer.price.checked_mul(U256::from(fuel.div_ceil(MILLION))).ok_or_else(Error::overflow)?;
     add(offer.base, steps)
 }
@@ -228,7 +228,7 @@ impl Jobs {
         let number = offered.read(cx)?.checked_add(1).ok_or_else(Error::overflow)?;
         offered.write(cx, number)?;
         self.numbered(cx, asset, number)?.write(cx, offer)?;
-        cx.emit(&Offered { asset, node: offer.node, offer: offer.clone() })
+        cx.emit(&Offered { asset, node: offer.node, number, offer: offer.clone() })
     }
 
     fn numbered(self, cx: &mut Context<'_>, asset: B256, number: u32) -> Result<OfferState> {
@@ -304,7 +304,18 @@ impl Jobs {
             if !held.is_zero() {
                 pull(cx, offer.token, buyer, own, held)?;
             }
-            cx.emit(&JobStarted { job: id, asset, buyer, grant, algorithm, fuel: *fuel, locked: held })?;
+            let (fuel, runtime) = (*fuel, *runtime);
+            cx.emit(&JobStarted {
+                job: id,
+                asset,
+                buyer,
+                grant,
+                algorithm,
+                offer: number,
+                runtime,
+                fuel,
+                locked: held,
+            })?;
             Ok(id)
         })
     }

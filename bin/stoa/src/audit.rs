@@ -1,0 +1,161 @@
+//! `stoa audit`: what led to a receipt, from the network key alone.
+
+use crate::{
+    job::{Files, LEFT, PARAMS, params},
+    network::wait,
+    store::progress,
+};
+use alloy_primitives::{B256, Bytes};
+use clap::Args;
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
+use serde_json::json;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use stoa_client::Client;
+use stoa_data::{
+    audit::{Audit, Evidence, Material},
+    jobs::data::DataSet,
+};
+
+/// Options of `stoa audit`.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The job, the transaction that ended it, or a file that an earlier audit wrote: then nobody is asked.
+    #[arg(value_name = "JOB|FILE")]
+    what: String,
+    /// The key that verifies the network's certificates (`stoa status` shows it; get it from people whom you trust).
+    #[arg(long, value_name = "HEX")]
+    network_key: Bytes,
+    /// The node that is asked. It need not be trusted.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
+    http: String,
+    /// The program, to be compared with the one that ran.
+    #[arg(long, value_name = "FILE")]
+    algorithm: Option<PathBuf>,
+    /// The folder that `stoa job run` left: parameters and results are compared with those of the receipt.
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// A node's folder of data, if you may see them: they are compared, and with --algorithm and --run the job is run again.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Write it as a page with the graph drawn, which holds the evidence.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write it as W3C PROV (JSON-LD), which holds the evidence.
+    #[arg(long, value_name = "FILE")]
+    prov: Option<PathBuf>,
+    /// Write it as an in-toto statement with SLSA provenance, which holds the evidence.
+    #[arg(long, value_name = "FILE")]
+    in_toto: Option<PathBuf>,
+    /// Write the evidence alone, as JSON.
+    #[arg(long, value_name = "FILE")]
+    evidence: Option<PathBuf>,
+}
+
+/// Runs `stoa audit`.
+pub(crate) fn run(options: Options, json: bool) -> Result<()> {
+    let evidence = match options.what.parse::<B256>() {
+        Ok(id) => {
+            let bar = progress("asking for the evidence");
+            let found = wait(Evidence::collect(&Client::new(&options.http), id))?;
+            bar.finish_and_clear();
+            found?
+        }
+        Err(_) => {
+            let file = Path::new(&options.what);
+            let bytes = fs::read(file).wrap_err_with(|| format!("{} is no job and no file", options.what))?;
+            Evidence::read(&bytes).wrap_err_with(|| format!("{} is no audit", file.display()))?
+        }
+    };
+    let mut audit = evidence.audit(options.network_key.clone());
+    let material = material(&options, &audit)?;
+    let bar = progress("comparing");
+    audit.compare(material);
+    bar.finish_and_clear();
+    write(&options, &audit)?;
+    match json {
+        true => {
+            let steps = &audit.steps;
+            println!("{}", json!({ "job": audit.evidence.job, "holds": audit.holds(), "steps": steps }));
+        }
+        false => {
+            println!("job {}", audit.evidence.job);
+            for step in &audit.steps {
+                println!("{} {:<11} {}", if step.holds { "holds" } else { "FAILS" }, step.name, step.found);
+            }
+        }
+    }
+    let failed: Vec<_> = audit.steps.iter().filter(|step| !step.holds).map(|step| step.name).collect();
+    ensure!(failed.is_empty(), "these steps do not hold: {}", failed.join(", "));
+    Ok(())
+}
+
+/// What is not on the ledger, so far as it was given.
+fn material(options: &Options, audit: &Audit) -> Result<Material> {
+    let asset = || {
+        let registered = audit.registered.as_ref().map(|found| found.event.asset);
+        registered.wrap_err("the evidence does not show which asset the job is about")
+    };
+    let read = |file: &PathBuf| fs::read(file).wrap_err_with(|| format!("cannot read {}", file.display()));
+    let program = options.algorithm.as_ref().map(read).transpose()?;
+    let (mut sent, mut left) = (None, None);
+    if let Some(folder) = &options.run {
+        sent = Some(params(&folder.join(PARAMS))?);
+        left = Some(rounds(&folder.join(LEFT).join(asset()?.to_string()))?);
+    }
+    let data = match &options.data {
+        Some(folder) => {
+            let folder = folder.join(asset()?.to_string());
+            Some(DataSet::open(&folder).wrap_err_with(|| format!("{} has no data", folder.display()))?)
+        }
+        None => None,
+    };
+    Ok(Material { program, params: sent, left, data })
+}
+
+/// What left in each round: the files of a folder each, in the order of its folders' names.
+fn rounds(folder: &Path) -> Result<Vec<Files>> {
+    let cannot = || format!("cannot read {}", folder.display());
+    let entries = fs::read_dir(folder).wrap_err_with(cannot)?.collect::<Result<Vec<_>, _>>().wrap_err_with(cannot)?;
+    let mut folders: Vec<_> = entries.iter().map(fs::DirEntry::path).collect();
+    folders.sort();
+    folders.iter().map(|folder| files(folder)).collect()
+}
+
+fn files(root: &Path) -> Result<Files> {
+    let (mut found, mut next) = (Files::new(), vec![root.to_owned()]);
+    while let Some(folder) = next.pop() {
+        for entry in fs::read_dir(&folder).wrap_err_with(|| format!("cannot read {}", folder.display()))? {
+            let (path, kind) = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)))?;
+            if kind.is_dir() {
+                next.push(path);
+            } else if kind.is_file() {
+                let name = path.strip_prefix(root)?.to_string_lossy().into_owned();
+                found.insert(name, fs::read(&path).wrap_err_with(|| format!("cannot read {}", path.display()))?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn write(options: &Options, audit: &Audit) -> Result<()> {
+    let put = |file: &PathBuf, bytes: Vec<u8>| {
+        fs::write(file, bytes).wrap_err_with(|| format!("cannot write {}", file.display()))
+    };
+    if let Some(file) = &options.html {
+        put(file, audit.page().into_bytes())?;
+    }
+    if let Some(file) = &options.evidence {
+        put(file, serde_json::to_vec(&audit.evidence)?)?;
+    }
+    for (file, document) in [(&options.prov, audit.prov()), (&options.in_toto, audit.in_toto())] {
+        match (file, document) {
+            (Some(file), Some(document)) => put(file, serde_json::to_vec_pretty(&document)?)?,
+            (Some(file), None) => bail!("{} is not written: the evidence shows no receipt", file.display()),
+            (None, _) => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! Asking a node for evidence.
+
+use super::{Evidence, FORMAT, Proven};
+use crate::{
+    abi::{
+        CONSENT,
+        IConsent::{self, assetOfCall, grantOfCall},
+    },
+    jobs::abi::{
+        IJobs::{IJobsErrors, JobFinished, Offered, jobOfCall},
+        JOBS,
+    },
+    record::paged,
+};
+use alloy_primitives::{Address, B256, U256};
+use alloy_rpc_types_eth::{Filter, Log, TransactionReceipt};
+use alloy_sol_types::SolEvent as _;
+use futures::future::try_join_all;
+use std::time::Duration;
+use stoa_client::{Client, ClientError, ViewError, view};
+
+/// How long to wait for the certificate of a block.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why there is no evidence.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// There is no such job.
+    #[error("the node knows no job {0}, and no transaction of this hash that ended one")]
+    Unknown(B256),
+    /// The contract could not be asked.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// The node cannot be reached, or refuses.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The node does not tell of something that must be.
+    #[error("the node does not tell {0}: ask one that keeps old blocks")]
+    Silent(&'static str),
+}
+
+type Result<T> = std::result::Result<T, CollectError>;
+
+/// The transactions of events by this contract with these topics, in these blocks.
+async fn transactions(client: &Client, by: Address, topics: [Option<B256>; 3], from: u64, to: u64) -> Result<Vec<Log>> {
+    let found = paged(from, to, async |from, to| {
+        let mut filter = Filter::new().address(by).from_block(from).to_block(to);
+        for (place, topic) in filter.topics.iter_mut().zip(topics) {
+            if let Some(topic) = topic {
+                *place = topic.into();
+            }
+        }
+        client.call::<Vec<Log>>("eth_getLogs", (filter,)).await
+    });
+    Ok(found.await?)
+}
+
+async fn prove(client: &Client, transaction: B256) -> Result<Proven> {
+    let proof = client.prove_receipt(transaction).await?.ok_or(CollectError::Silent("the proof of a transaction"))?;
+    let certificate = client.certificate_within(proof.block_number.saturating_to(), PATIENCE).await?;
+    Ok(Proven { transaction, proof, certificate })
+}
+
+impl Evidence {
+    /// Asks a node for all that shows how the receipt of a job came about. `id` is the job, or the transaction that ended it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such job, or the node does not tell.
+    pub async fn collect(client: &Client, id: B256) -> Result<Self> {
+        let chain_id: U256 = client.call("eth_chainId", ()).await?;
+        let (id, (job, at)) = match view(client, JOBS, &jobOfCall { job: id }).await {
+            Ok(job) => (id, job),
+            Err(error) if error.reason::<IJobsErrors>().is_some() => {
+                let receipt: Option<TransactionReceipt> = client.call("eth_getTransactionReceipt", (id,)).await?;
+                let logs = receipt.iter().flat_map(|receipt| receipt.inner.logs());
+                let mut ended = logs.filter(|log| log.address() == JOBS);
+                let ended = ended.find_map(|log| JobFinished::decode_log(&log.inner).ok());
+                let job = ended.ok_or(CollectError::Unknown(id))?.job;
+                (job, view(client, JOBS, &jobOfCall { job }).await?)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let (grant, _) = view(client, CONSENT, &grantOfCall { grant: job.grant }).await?;
+        let (asset, _) = view(client, CONSENT, &assetOfCall { asset: job.asset }).await?;
+        let (registered, offered) = (IConsent::AssetRegistered::SIGNATURE_HASH, Offered::SIGNATURE_HASH);
+        let granted = IConsent::Granted::SIGNATURE_HASH;
+        let first = asset.registered;
+        let (mut found, mut offers, about, leave) = (
+            transactions(client, CONSENT, [Some(registered), Some(job.asset), None], first, first).await?,
+            transactions(client, JOBS, [Some(offered), Some(job.asset), None], first, job.started).await?,
+            transactions(client, JOBS, [None, Some(id), None], job.started, at.number).await?,
+            transactions(
+                client,
+                CONSENT,
+                [Some(granted), Some(job.asset), Some(job.grant)],
+                grant.granted,
+                grant.granted,
+            )
+            .await?,
+        );
+        // Of the offers the one that the job began under: it says the same as the job.
+        offers.retain(|log| Offered::decode_log(&log.inner).is_ok_and(|event| event.offer == job.offer));
+        found.extend(offers.pop());
+        found.extend(leave);
+        found.extend(about);
+        found.sort_by_key(|log| (log.block_number, log.log_index));
+        let mut hashes: Vec<_> = found.iter().filter_map(|log| log.transaction_hash).collect();
+        hashes.dedup();
+        let mut seen = std::collections::BTreeSet::new();
+        hashes.retain(|hash| seen.insert(*hash));
+        let transactions = try_join_all(hashes.into_iter().map(|hash| prove(client, hash))).await?;
+        Ok(Self { format: FORMAT.into(), chain_id: chain_id.saturating_to(), job: id, transactions })
+    }
+}

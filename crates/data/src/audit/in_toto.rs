@@ -1,0 +1,64 @@
+//! An audit as an in-toto statement (v1) with SLSA's provenance (v1) as its predicate. Where others have a signature, it has the
+//! evidence: who trusts the network key needs nobody's.
+
+use super::Audit;
+use crate::record::{did, iso_8601, urn};
+use alloy_primitives::{B256, hex};
+use serde_json::{Value, json};
+
+/// The evidence's media type.
+const MEDIA_TYPE: &str = "application/vnd.stoa.audit+json";
+
+/// Finds the evidence.
+pub(super) fn evidence(value: &Value) -> Option<Value> {
+    let byproducts = value.pointer("/predicate/runDetails/byproducts")?.as_array()?;
+    let found = byproducts.iter().find(|one| one["mediaType"] == MEDIA_TYPE)?;
+    found.pointer("/annotations/evidence").cloned()
+}
+
+fn digest(algorithm: &str, hash: B256) -> Value {
+    json!({ algorithm: hex::encode(hash) })
+}
+
+impl Audit {
+    /// The statement that the job gave this output: its subject is the chain of hashes over what left, its materials are data,
+    /// program, parameters and rules. Nothing if the evidence shows no receipt.
+    pub fn in_toto(&self) -> Option<Value> {
+        let chain = self.evidence.chain_id;
+        let (started, finished) = (self.started.as_ref()?, self.finished.as_ref()?);
+        let (offered, granted) = (self.offered.as_ref()?, self.granted.as_ref()?);
+        let receipt = &finished.event.receipt;
+        let material = |kind: &str, algorithm: &str, hash: B256| json!({ "uri": urn(chain, kind, hash), "digest": digest(algorithm, hash) });
+        Some(json!({
+            "_type": "https://in-toto.io/Statement/v1",
+            "subject": [{ "name": urn(chain, "job", self.evidence.job), "digest": digest("sha256", receipt.output) }],
+            "predicateType": "https://slsa.dev/provenance/v1",
+            "predicate": {
+                "buildDefinition": {
+                    "buildType": "urn:stoa:job:v1",
+                    "externalParameters": {
+                        "asset": started.event.asset, "buyer": did(chain, started.event.buyer),
+                        "grant": started.event.grant, "purpose": granted.event.terms.purpose, "steps": started.event.fuel,
+                    },
+                    "internalParameters": { "runtime": receipt.runtime, "offer": started.event.offer },
+                    "resolvedDependencies": [
+                        material("data", "sha256", receipt.data),
+                        material("program", "blake3", started.event.algorithm),
+                        material("parameters", "sha256", receipt.params),
+                        material("rules", "sha256", offered.event.offer.rules),
+                    ],
+                },
+                "runDetails": {
+                    "builder": { "id": urn(chain, "node", offered.event.node) },
+                    "metadata": {
+                        "invocationId": urn(chain, "job", self.evidence.job),
+                        "startedOn": iso_8601(started.at.time), "finishedOn": iso_8601(finished.at.time),
+                    },
+                    "byproducts": [{
+                        "name": "evidence", "mediaType": MEDIA_TYPE, "annotations": { "evidence": self.evidence },
+                    }],
+                },
+            },
+        }))
+    }
+}

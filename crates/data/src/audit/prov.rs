@@ -1,0 +1,130 @@
+//! An audit as W3C PROV, in JSON-LD with its context in it: what was used and made, by what, for whom.
+
+use super::{Audit, Found, Place};
+use crate::record::{did, iso_8601, urn};
+use alloy_primitives::B256;
+use serde_json::{Value, json};
+
+/// Where the evidence is.
+const EVIDENCE: &str = "stoa:evidence";
+
+/// Finds the evidence.
+pub(super) fn evidence(value: &Value) -> Option<Value> {
+    value.get(EVIDENCE)?.get("@value").cloned()
+}
+
+fn context() -> Value {
+    let node = |term: &str| json!({ "@id": term, "@type": "@id" });
+    let time = |term: &str| json!({ "@id": term, "@type": "xsd:dateTime" });
+    json!({
+        "@version": 1.1,
+        "prov": "http://www.w3.org/ns/prov#",
+        "dct": "http://purl.org/dc/terms/",
+        "xsd": "http://www.w3.org/2001/XMLSchema#",
+        "stoa": "urn:stoa:terms:",
+        "prov:used": node("prov:used"),
+        "prov:wasGeneratedBy": node("prov:wasGeneratedBy"),
+        "prov:wasDerivedFrom": node("prov:wasDerivedFrom"),
+        "prov:wasAssociatedWith": node("prov:wasAssociatedWith"),
+        "prov:wasAttributedTo": node("prov:wasAttributedTo"),
+        "prov:actedOnBehalfOf": node("prov:actedOnBehalfOf"),
+        "prov:startedAtTime": time("prov:startedAtTime"),
+        "prov:endedAtTime": time("prov:endedAtTime"),
+        "prov:generatedAtTime": time("prov:generatedAtTime"),
+    })
+}
+
+impl Audit {
+    /// The job as a `prov:Activity` that used data, program, parameters, grant and offer, and generated output and receipt; who was
+    /// part of it as agents. The evidence is in it. Nothing if the evidence shows no receipt.
+    pub fn prov(&self) -> Option<Value> {
+        let chain = self.evidence.chain_id;
+        let name = |kind: &str, hash: B256| urn(chain, kind, hash);
+        let (started, finished) = (self.started.as_ref()?, self.finished.as_ref()?);
+        let (offered, granted, registered) =
+            (self.offered.as_ref()?, self.granted.as_ref()?, self.registered.as_ref()?);
+        let receipt = &finished.event.receipt;
+        let place = |at: &Place| json!({ "stoa:block": at.block, "stoa:transaction": at.transaction });
+        let entity = |kind: &str, hash: B256, more: Value| {
+            with(json!({ "@id": name(kind, hash), "@type": "prov:Entity" }), more)
+        };
+        let job = name("job", self.evidence.job);
+        let (owner, buyer) = (did(chain, registered.event.owner), did(chain, started.event.buyer));
+        let node = name("node", offered.event.node);
+        let (data, program) = (name("data", receipt.data), name("program", started.event.algorithm));
+        let params = name("parameters", receipt.params);
+        let mut graph = vec![
+            json!({ "@id": owner, "@type": "prov:Agent", "stoa:role": "owner" }),
+            json!({ "@id": buyer, "@type": "prov:Agent", "stoa:role": "buyer" }),
+            json!({
+                "@id": node, "@type": ["prov:Agent", "prov:SoftwareAgent"], "stoa:role": "node",
+                "prov:actedOnBehalfOf": owner,
+            }),
+            entity(
+                "data",
+                receipt.data,
+                json!({
+                    "stoa:asset": registered.event.asset, "prov:wasAttributedTo": owner, "stoa:rules": offered.event.offer.rules,
+                }),
+            ),
+            entity("program", started.event.algorithm, json!({ "stoa:runtime": receipt.runtime })),
+            entity("parameters", receipt.params, json!({ "prov:wasAttributedTo": buyer })),
+            with(
+                entity(
+                    "grant",
+                    started.event.grant,
+                    json!({
+                        "prov:wasAttributedTo": owner, "stoa:purpose": granted.event.terms.purpose,
+                        "prov:generatedAtTime": iso_8601(granted.at.time),
+                    }),
+                ),
+                place(&granted.at),
+            ),
+            with(
+                json!({
+                    "@id": job, "@type": "prov:Activity", "prov:startedAtTime": iso_8601(started.at.time),
+                    "prov:endedAtTime": iso_8601(finished.at.time),
+                    "prov:used": [data, program, params, name("grant", started.event.grant)],
+                    "prov:wasAssociatedWith": [node, buyer],
+                    "stoa:steps": receipt.fuel, "stoa:rounds": receipt.rounds, "stoa:ended": receipt.ended,
+                    "stoa:paid": finished.event.paid, "stoa:refunded": finished.event.refunded,
+                }),
+                place(&started.at),
+            ),
+            entity(
+                "output",
+                receipt.output,
+                json!({
+                    "prov:wasGeneratedBy": job, "prov:wasDerivedFrom": [data, program, params],
+                }),
+            ),
+            with(
+                json!({
+                    "@id": name("receipt", self.evidence.job), "@type": "prov:Entity", "prov:wasGeneratedBy": job,
+                    "prov:wasAttributedTo": node, "prov:generatedAtTime": iso_8601(finished.at.time),
+                }),
+                place(&finished.at),
+            ),
+        ];
+        if let (Some(Found { at, event }), Some(drawn)) = (&self.checked, &self.drawn) {
+            let auditors: Vec<_> = drawn.event.auditors.iter().map(|key| name("node", *key)).collect();
+            let check = json!({
+                "@id": name("check", self.evidence.job), "@type": "prov:Activity",
+                "prov:used": [data, program, params, name("receipt", self.evidence.job)],
+                "prov:wasAssociatedWith": auditors, "prov:endedAtTime": iso_8601(at.time), "stoa:verdict": event.verdict,
+                "stoa:confirmed": event.state == crate::jobs::abi::CONFIRMED,
+            });
+            graph.push(with(check, place(at)));
+        }
+        let mut document = json!({ "@context": context(), "@graph": graph });
+        document[EVIDENCE] = json!({ "@type": "@json", "@value": self.evidence });
+        Some(document)
+    }
+}
+
+fn with(mut node: Value, more: Value) -> Value {
+    if let (Value::Object(node), Value::Object(more)) = (&mut node, more) {
+        node.extend(more);
+    }
+    node
+}

@@ -1,0 +1,294 @@
+//! The steps of an audit.
+
+use super::{Audit, Evidence, Found, Material, Place, Proven, find};
+use crate::{
+    abi::{ADDRESS, COMPUTE, CONSENT, TOKEN},
+    jobs::{
+        self, MILLION,
+        abi::{
+            BROKEN, CONFIRMED, FALSE,
+            IJobs::{Job, JobFinished, JobStarted, Offered, Receipt},
+            JOBS, PROCESS, WASM,
+        },
+    },
+    record::iso_8601,
+};
+use alloy_primitives::{B256, Bytes, Log, U256};
+use std::collections::BTreeSet;
+use stoa_sandbox::Wasm;
+
+/// How jobs end, as receipts count it.
+const ENDS: [&str; 6] = ["succeeded", "failed", "used up its limits", "was stopped", "was withheld", "was not done"];
+
+impl Proven {
+    /// What the transaction left behind, if a block holds it that the key has signed.
+    fn events(&self, network_key: &[u8]) -> Result<Vec<(Place, Log)>, String> {
+        let header = self.certificate.verify(network_key).map_err(|error| error.to_string())?;
+        let proven = self.proof.verify(header.hash_slow(), self.transaction).map_err(|error| error.to_string())?;
+        if !proven.receipt.success {
+            return Err("the transaction failed".into());
+        }
+        let at = Place { block: header.number, time: header.timestamp, transaction: self.transaction };
+        Ok(proven.receipt.logs.into_iter().map(|log| (at, log)).collect())
+    }
+}
+
+impl Evidence {
+    /// Checks every step with nothing but the network key.
+    pub fn audit(self, network_key: Bytes) -> Audit {
+        let mut audit = Audit {
+            network_key,
+            steps: Vec::new(),
+            registered: None,
+            offered: None,
+            granted: None,
+            started: None,
+            used: None,
+            finished: None,
+            drawn: None,
+            checked: None,
+            evidence: self,
+        };
+        let Some(events) = audit.blocks() else { return audit };
+        audit.read(&events);
+        audit.link();
+        audit
+    }
+}
+
+/// Leaves out what is missing: the step that looks for it says so.
+fn wanted<'a, T>(found: Option<&'a T>, what: &str) -> Result<&'a T, String> {
+    found.ok_or_else(|| format!("the evidence has no event that shows {what}"))
+}
+
+fn ensure(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(why()) }
+}
+
+impl Audit {
+    /// The events of all transactions, each in a block that the network has signed; nothing if one is not.
+    fn blocks(&mut self) -> Option<Vec<(Place, Log)>> {
+        let (mut events, mut blocks, mut failed) = (Vec::new(), BTreeSet::new(), Vec::new());
+        for proven in &self.evidence.transactions {
+            match proven.events(&self.network_key) {
+                Ok(found) => {
+                    blocks.extend(found.iter().map(|(at, _)| at.block));
+                    events.extend(found);
+                }
+                Err(why) => failed.push(format!("transaction {}: {why}", proven.transaction)),
+            }
+        }
+        // Certificates are bound to block 0: those of two chains with one key would be told apart by it.
+        let chains: BTreeSet<_> = self.evidence.transactions.iter().map(|one| one.certificate.genesis_hash).collect();
+        if chains.len() != 1 {
+            failed.push(format!("the blocks are of {} chains", chains.len()));
+        }
+        events.sort_by_key(|(at, _)| at.block);
+        let holds = failed.is_empty();
+        let count = self.evidence.transactions.len();
+        let outcome = match holds {
+            true => Ok(format!("{count} transactions in {} blocks that the network has signed", blocks.len())),
+            false => Err(failed.join("; ")),
+        };
+        self.step("blocks", outcome);
+        holds.then_some(events)
+    }
+
+    fn read(&mut self, events: &[(Place, Log)]) {
+        let job = self.evidence.job;
+        self.finished = find(events, JOBS, |event: &JobFinished| event.job == job);
+        self.started = find(events, JOBS, |event: &JobStarted| event.job == job);
+        let Some(started) = self.started.as_ref().map(|found| found.event.clone()) else { return };
+        let at = self.started.as_ref().map(|found| found.at);
+        let (asset, grant) = (started.asset, started.grant);
+        self.used = find(events, CONSENT, |event: &crate::abi::IConsent::Used| {
+            event.asset == asset && event.grant == grant && event.user == started.buyer
+        })
+        .filter(|found| Some(found.at) == at);
+        self.granted = find(events, CONSENT, |event: &crate::abi::IConsent::Granted| event.grant == grant);
+        self.registered = find(events, CONSENT, |event: &crate::abi::IConsent::AssetRegistered| event.asset == asset);
+        self.offered = find(events, JOBS, |event: &Offered| event.asset == asset && event.number == started.offer);
+        self.drawn = find(events, JOBS, |event: &jobs::abi::IJobs::JobDrawn| event.job == job);
+        self.checked = find(events, JOBS, |event: &jobs::abi::IJobs::JobChecked| event.job == job);
+    }
+
+    fn link(&mut self) {
+        let steps = [
+            ("receipt", self.receipt()),
+            ("order", self.order()),
+            ("consent", self.consent()),
+            ("offer", self.offer()),
+            ("data", self.data()),
+            ("payment", self.payment()),
+            ("check", self.check()),
+        ];
+        steps.into_iter().for_each(|(name, outcome)| self.step(name, outcome));
+    }
+
+    fn receipt(&self) -> Result<String, String> {
+        let Found { at, event } = wanted(self.finished.as_ref(), "the receipt")?;
+        let ended = ENDS.get(usize::from(event.receipt.ended)).ok_or("it ended in a way that there is not")?;
+        let (rounds, fuel) = (event.receipt.rounds, event.receipt.fuel);
+        let when = iso_8601(at.time);
+        Ok(format!(
+            "block {}, {when}: the job {ended} after {rounds} rounds and {fuel} steps, signed by its node",
+            at.block
+        ))
+    }
+
+    fn order(&self) -> Result<String, String> {
+        let started = wanted(self.started.as_ref(), "how the job began")?;
+        let finished = wanted(self.finished.as_ref(), "the receipt")?;
+        let same = (started.event.asset, started.event.buyer) == (finished.event.asset, finished.event.buyer);
+        ensure(same, || "the receipt is of another asset or buyer than the job".into())?;
+        ensure(started.at.block <= finished.at.block, || "the receipt is older than the job".into())?;
+        let (buyer, algorithm) = (started.event.buyer, started.event.algorithm);
+        Ok(format!("block {}: {buyer} had program {algorithm} run", started.at.block))
+    }
+
+    fn consent(&self) -> Result<String, String> {
+        let started = wanted(self.started.as_ref(), "how the job began")?;
+        let used = wanted(self.used.as_ref(), "that the grant stood when the job began")?;
+        let granted = wanted(self.granted.as_ref(), "the grant")?;
+        let (terms, event) = (&granted.event.terms, &started.event);
+        ensure(granted.event.asset == event.asset, || "the grant is of another asset".into())?;
+        ensure(granted.at.block <= started.at.block, || "the grant is younger than the job".into())?;
+        ensure(used.event.kind == COMPUTE && used.event.algorithm == event.algorithm, || {
+            "what was used is not a leave to compute with this program".into()
+        })?;
+        let allowed = terms.algorithm.is_zero() || terms.algorithm == event.algorithm;
+        ensure(allowed && terms.uses & COMPUTE != 0, || "the grant does not let this program compute".into())?;
+        ensure(terms.until == 0 || started.at.time < terms.until, || "the grant's time was over".into())?;
+        ensure(terms.kind != ADDRESS || terms.who == event.buyer, || "the grant is for somebody else".into())?;
+        let whom = match terms.kind {
+            ADDRESS => "its buyer".to_owned(),
+            TOKEN => format!("whoever holds a token of {}", terms.who),
+            _ => format!("whoever has what {} calls for (an order)", terms.who),
+        };
+        let purpose = terms.purpose.rsplit(['#', '/']).next().unwrap_or_default();
+        let (when, block) = (granted.at.block, started.at.block);
+        Ok(format!("granted in block {when} to {whom}, for {purpose}; it stood in block {block}"))
+    }
+
+    fn offer(&self) -> Result<String, String> {
+        let started = wanted(self.started.as_ref(), "how the job began")?;
+        let Found { at, event } = wanted(self.offered.as_ref(), "what the owner offered")?;
+        ensure(at.block <= started.at.block, || "the offer is younger than the job".into())?;
+        let runs = event.offer.runtimes & started.event.runtime != 0;
+        ensure(runs, || "the job was run by what was not offered".into())?;
+        let guarantee = match started.event.runtime {
+            WASM => "WebAssembly, the same bit for bit wherever it runs",
+            PROCESS => "a process, whose output need not be the same twice",
+            _ => return Err("there is no such runtime".into()),
+        };
+        Ok(format!("block {}: node {} computes; {guarantee}", at.block, event.node))
+    }
+
+    fn data(&self) -> Result<String, String> {
+        let finished = wanted(self.finished.as_ref(), "the receipt")?;
+        let offered = wanted(self.offered.as_ref(), "what the owner offered")?;
+        let registered = wanted(self.registered.as_ref(), "whose the asset is")?;
+        let data = finished.event.receipt.data;
+        ensure(data == offered.event.offer.data, || "the receipt is about other data than were offered".into())?;
+        ensure(registered.event.asset == finished.event.asset, || "the asset is another".into())?;
+        let (asset, owner) = (registered.event.asset, registered.event.owner);
+        Ok(format!("{data}, asset {asset} of {owner}"))
+    }
+
+    fn payment(&self) -> Result<String, String> {
+        let finished = wanted(self.finished.as_ref(), "the receipt")?;
+        let (started, offered) =
+            (wanted(self.started.as_ref(), "how the job began")?, wanted(self.offered.as_ref(), "the offer")?);
+        let JobFinished { receipt, paid, refunded, .. } = &finished.event;
+        let offer = &offered.event.offer;
+        let cost = |fuel: u64| {
+            let steps = offer.price.checked_mul(U256::from(fuel.div_ceil(MILLION)));
+            steps.and_then(|steps| offer.base.checked_add(steps)).ok_or("no amount is as large")
+        };
+        let due = if receipt.ended == BROKEN { U256::ZERO } else { cost(receipt.fuel)? };
+        ensure(*paid == due, || format!("{paid} was paid, and {due} was due"))?;
+        let held = started.event.locked;
+        ensure(held == cost(started.event.fuel)?, || "another amount was held than the offer says".into())?;
+        ensure(paid.checked_add(*refunded) == Some(held), || "what was held was not paid out to the last unit".into())?;
+        Ok(format!("{paid} units of {} to {}, {refunded} back to the buyer", offer.token, offer.payTo))
+    }
+
+    fn check(&self) -> Result<String, String> {
+        let offered = wanted(self.offered.as_ref(), "the offer")?;
+        let names = |auditors: &[B256]| auditors.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        match (&self.checked, &self.drawn) {
+            (Some(checked), drawn) => {
+                let by = drawn.as_ref().map(|drawn| names(&drawn.event.auditors)).unwrap_or_default();
+                match checked.event.state {
+                    CONFIRMED => Ok(format!("confirmed in block {} by {by}, who ran it again", checked.at.block)),
+                    FALSE => Err(format!(
+                        "found false in block {} by {by}, who ran it again; {} units went to the buyer",
+                        checked.at.block, checked.event.slashed
+                    )),
+                    _ => Ok(format!("undecided: those who were drawn ({by}) disagree, or said nothing")),
+                }
+            }
+            (None, Some(drawn)) => Ok(format!("{} were drawn, and have not all spoken", names(&drawn.event.auditors))),
+            (None, None) if offered.event.offer.checks.drawn == 0 => {
+                Ok("the owner offers no checks: run it again where the data are (`stoa job verify`)".into())
+            }
+            (None, None) => {
+                let chance = f64::from(offered.event.offer.checks.chance) / 100.0;
+                Ok(format!("not checked, as far as the evidence goes; {chance} % of these jobs are"))
+            }
+        }
+    }
+
+    /// Compares what whoever audits has with what the ledger says of it; runs the job again if all of it is there. Blocks.
+    pub fn compare(&mut self, material: Material) {
+        let Some(receipt) = self.finished.as_ref().map(|found| found.event.receipt.clone()) else { return };
+        let Some(started) = self.started.clone() else { return };
+        let same = |what: &str, is: B256, should: B256| match is == should {
+            true => Ok(format!("{what} is what the ledger names: {is}")),
+            false => Err(format!("{what} hashes to {is}, and the ledger names {should}")),
+        };
+        let Material { program, params, left, data } = material;
+        if let Some(program) = &program {
+            let outcome = same("the program", jobs::algorithm(program), started.event.algorithm);
+            self.step("program", outcome);
+        }
+        if let Some(params) = &params {
+            let hash = jobs::params_hash(params.iter().map(Vec::as_slice));
+            self.step("parameters", same("the list of parameters", hash, receipt.params));
+        }
+        if let Some(left) = &left {
+            self.step("output", same("what left", jobs::outputs_hash(left), receipt.output));
+        }
+        let Some(data) = data else { return };
+        self.step("data set", same("the data", data.hash, receipt.data));
+        if let (Some(program), Some(params), Some(offered)) = (program, params, self.offered.clone()) {
+            let outcome = again(&started, &offered, &receipt, &program, &params, &data);
+            self.step("rerun", outcome);
+        }
+    }
+}
+
+/// Runs a job again, and compares.
+fn again(
+    started: &Found<JobStarted>,
+    offered: &Found<Offered>,
+    receipt: &Receipt,
+    program: &[u8],
+    params: &[Vec<u8>],
+    data: &crate::jobs::data::DataSet,
+) -> Result<String, String> {
+    if started.event.runtime != WASM {
+        return Ok("it was run as a process: another run need not come to the same".into());
+    }
+    let offer = offered.event.offer.clone();
+    let until = started.at.time.saturating_add(offer.time.into());
+    let job = Job { offer, until, fuel: started.event.fuel, ..Job::default() };
+    let runtime = Wasm::new(None).map_err(|error| error.to_string())?;
+    let again = jobs::rerun(&runtime, started.event.job, &job, data, program, params);
+    match again.map_err(|error| format!("it cannot be run again: {error}"))? {
+        again if again == *receipt => Ok("another run comes to the same receipt, bit for bit".into()),
+        again => {
+            Err(format!("another run comes to the output {}, and the receipt says {}", again.output, receipt.output))
+        }
+    }
+}
