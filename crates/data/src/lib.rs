@@ -3,6 +3,8 @@
 //! [`contract::Consent`] is where an owner says who may use an asset, for what, until when and how often, and takes it back.
 //! Its events are the record of consent, which [`record::Record`] reads for people and programs.
 //!
+//! [`look`] says what a file or folder is that somebody wants to publish, before anybody else sees it.
+//!
 //! [`jobs`] is computing on data where they are.
 //!
 //! [`market`] is where assets are published, priced, ordered and paid for.
@@ -10,8 +12,10 @@
 pub mod abi;
 pub mod client;
 pub mod contract;
+pub mod ddo;
 pub mod jobs;
 pub mod keeper;
+pub mod look;
 pub mod market;
 mod patience;
 pub mod reading;
