@@ -7,7 +7,8 @@
 //!
 //! [`jobs`] is computing on data where they are.
 //!
-//! [`market`] is where assets are published, priced, ordered and paid for.
+//! [`market`] is where assets are published, priced, ordered and paid for; [`ddo`] is what they say of themselves, and [`sale`] what
+//! publishers and buyers do there.
 
 pub mod abi;
 pub mod client;
@@ -21,6 +22,7 @@ mod patience;
 pub mod reading;
 pub mod record;
 pub mod registry;
+pub mod sale;
 
 use stoa_contract::Natives;
 

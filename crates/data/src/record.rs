@@ -201,7 +201,7 @@ impl Record {
 }
 
 /// Asks for what lies in blocks `first..=last`, in ranges as large as are answered.
-async fn paged<T>(
+pub(crate) async fn paged<T>(
     first: u64,
     last: u64,
     mut ask: impl AsyncFnMut(u64, u64) -> Result<Vec<T>, ClientError>,
