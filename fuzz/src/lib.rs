@@ -10,6 +10,7 @@ mod grant;
 #[cfg(feature = "libfuzzer")]
 pub mod harness;
 mod leaf;
+mod look;
 mod manifest;
 mod object;
 mod piece;
@@ -24,6 +25,7 @@ pub use block::TARGET as BLOCK;
 pub use folder::TARGET as FOLDER;
 pub use grant::TARGET as GRANT;
 pub use leaf::TARGET as LEAF;
+pub use look::TARGET as LOOK;
 pub use manifest::TARGET as MANIFEST;
 pub use object::TARGET as OBJECT;
 pub use piece::TARGET as PIECE;

@@ -15,8 +15,20 @@ use std::{
 };
 
 /// The targets of `stoa-fuzz`.
-const TARGETS: [&str; 11] =
-    ["transaction", "block", "rpc", "leaf", "proof", "object", "grant", "manifest", "folder", "piece", "request"];
+const TARGETS: [&str; 12] = [
+    "transaction",
+    "block",
+    "rpc",
+    "leaf",
+    "proof",
+    "object",
+    "grant",
+    "manifest",
+    "folder",
+    "piece",
+    "request",
+    "look",
+];
 
 /// Counters on every edge, and the operands of comparisons.
 const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

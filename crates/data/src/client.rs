@@ -248,13 +248,7 @@ impl Data {
     ///
     /// If the ledger refuses.
     pub async fn announce(&self) -> Result<bool> {
-        let announcement = self.reading.announcement.encode().to_vec();
-        let there = self.view(&announcementOfCall { wallet: self.wallet.address() }).await?;
-        if there[..] == announcement[..] {
-            return Ok(false);
-        }
-        self.wallet.call(CONSENT, &announceCall { announcement: announcement.into() }).await?;
-        Ok(true)
+        announced(&self.wallet, &self.reading).await
     }
 
     /// Draws the key of a new asset and shares it among `total` keepers, chosen at random, `needed` of which release it. With
@@ -514,6 +508,25 @@ impl Data {
         };
         Ok(join_all(nodes.iter().map(ask)).await)
     }
+}
+
+/// Announces the wallet's reading key, if that was not done before.
+///
+/// # Errors
+///
+/// If the wallet gives none, or the ledger refuses.
+pub async fn announce(wallet: &Wallet) -> Result<bool> {
+    announced(wallet, &Reading::of(wallet.signer(), wallet.chain_id())?).await
+}
+
+async fn announced(wallet: &Wallet, reading: &Reading) -> Result<bool> {
+    let announcement = reading.announcement.encode().to_vec();
+    let there = view(wallet.client(), CONSENT, &announcementOfCall { wallet: wallet.address() }).await?.0;
+    if there[..] == announcement[..] {
+        return Ok(false);
+    }
+    wallet.call(CONSENT, &announceCall { announcement: announcement.into() }).await?;
+    Ok(true)
 }
 
 /// Ends a grant.

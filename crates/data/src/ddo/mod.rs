@@ -1,0 +1,395 @@
+//! What an asset says of itself: Ocean Protocol's DDO, the JSON document that `setMetaData` puts into the ledger's events.
+//!
+//! Documents of version 4 ([`Ddo`], built as 4.7.0) are read and written field by field, and keep what they have beyond that. Of
+//! version 5 ([`Credential`]) the parts that every document has are known. Anybody publishes what he likes, so what is read has bounds,
+//! and [`Document::check`] names each field that is not as Ocean's own schema (`@oceanprotocol/ddo-js` 0.2.0) wants it.
+//!
+//! What this project adds stands in `metadata.additionalInformation.stoa` ([`About`]): what the data are, and the asset of
+//! [consent](crate::abi::CONSENT) whose grants say who may use them.
+
+mod carried;
+mod check;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    look::{Format, Kind, Looked},
+    record::iso_8601,
+};
+use alloy_primitives::{Address, B256, hex};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+pub use carried::{CarriedError, Flags, opened};
+pub use check::Fault;
+
+/// Bytes of a document at most.
+pub const MOST: usize = 1 << 20;
+
+/// The version that is written.
+const VERSION: &str = "4.7.0";
+
+/// Columns that a document names at most: each costs its publisher gas.
+const MOST_COLUMNS: usize = 256;
+
+/// The DID of an asset in version 4: `did:op:`, and the SHA-256 hash of the NFT's address with its checksum, followed by the chain's
+/// number.
+pub fn did(nft: Address, chain_id: u64) -> String {
+    format!("did:op:{}", identity(nft, chain_id))
+}
+
+/// The same in version 5: `did:ope:`.
+pub fn did_v5(nft: Address, chain_id: u64) -> String {
+    format!("did:ope:{}", identity(nft, chain_id))
+}
+
+fn identity(nft: Address, chain_id: u64) -> String {
+    hex::encode(Sha256::digest(nft.to_checksum(None) + &chain_id.to_string()))
+}
+
+/// Whether a DID is that of an asset, in either version.
+pub fn names(did: &str, nft: Address, chain_id: u64) -> bool {
+    let hash = did.strip_prefix("did:op:").or_else(|| did.strip_prefix("did:ope:"));
+    hash.is_some_and(|hash| hash == identity(nft, chain_id))
+}
+
+/// The hash of a document: SHA-256 of its bytes as they are published.
+pub fn hash(document: &[u8]) -> B256 {
+    B256::new(Sha256::digest(document).into())
+}
+
+/// A document of version 4.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ddo {
+    /// What its words mean.
+    #[serde(rename = "@context", default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Value>,
+    /// The DID.
+    pub id: String,
+    /// Of the shape of the document.
+    pub version: String,
+    /// EIP-155.
+    pub chain_id: u64,
+    /// The asset's NFT.
+    pub nft_address: String,
+    /// What it is.
+    pub metadata: Metadata,
+    /// How it can be used.
+    #[serde(default)]
+    pub services: Vec<Service>,
+    /// Who may, beyond what consent says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Value>,
+    /// What else it has.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// What an asset is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metadata {
+    /// ISO 8601.
+    pub created: String,
+    /// ISO 8601.
+    pub updated: String,
+    /// In a few words.
+    pub name: String,
+    /// In some sentences.
+    pub description: String,
+    /// `dataset` or `algorithm`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Who made it.
+    pub author: String,
+    /// Under what it may be used.
+    pub license: String,
+    /// Where there is more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub links: Option<Vec<String>>,
+    /// By what it is found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    /// Anything else; `stoa` is [`About`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub additional_information: Option<Map<String, Value>>,
+    /// What else it has.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// How an asset can be used.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Service {
+    /// Its name among the services.
+    pub id: String,
+    /// `access` or `compute`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The files, which Ocean has sealed to its node. Here they are found by the asset of consent.
+    pub files: String,
+    /// What an order of it costs one of.
+    pub datatoken_address: String,
+    /// Where it is.
+    pub service_endpoint: String,
+    /// For how many seconds an order stands; 0 for ever.
+    pub timeout: u64,
+    /// What programs may run; of `compute`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compute: Option<Value>,
+    /// What else it has.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// A document of version 5, as far as it is known: a credential.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Credential {
+    /// The DID.
+    pub id: String,
+    /// Of the shape of the document.
+    pub version: String,
+    /// Who says it.
+    pub issuer: String,
+    /// What is said.
+    pub credential_subject: Subject,
+    /// What else it has.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// What a document of version 5 says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subject {
+    /// EIP-155.
+    pub chain_id: u64,
+    /// The asset's NFT.
+    pub nft_address: String,
+    /// What it is.
+    pub metadata: Map<String, Value>,
+    /// How it can be used.
+    pub services: Vec<Value>,
+    /// What else it has.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// A document.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Document {
+    /// Of version 4.
+    V4(Box<Ddo>),
+    /// Of version 5.
+    V5(Box<Credential>),
+}
+
+/// Why a document cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DdoError {
+    /// Longer than any is.
+    #[error("the document has {0} bytes, and {MOST} at most are read")]
+    TooLong(usize),
+    /// Another one.
+    #[error("the document is of version {0:?}, and versions 4 and 5 are known")]
+    Version(String),
+    /// Not JSON, or parts are missing.
+    #[error("the document cannot be read: {0}")]
+    Malformed(#[from] serde_json::Error),
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: String,
+}
+
+impl Document {
+    /// Reads a document.
+    ///
+    /// # Errors
+    ///
+    /// If it is too long, none, or of another version.
+    pub fn read(bytes: &[u8]) -> Result<Self, DdoError> {
+        if bytes.len() > MOST {
+            return Err(DdoError::TooLong(bytes.len()));
+        }
+        let Versioned { version } = serde_json::from_slice(bytes)?;
+        match version.as_bytes().first() {
+            Some(b'4') => Ok(Self::V4(serde_json::from_slice(bytes)?)),
+            Some(b'5') => Ok(Self::V5(serde_json::from_slice(bytes)?)),
+            _ => Err(DdoError::Version(version.chars().take(16).collect())),
+        }
+    }
+
+    /// The DID.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::V4(ddo) => &ddo.id,
+            Self::V5(ddo) => &ddo.id,
+        }
+    }
+
+    /// What this project's programs have said of the data.
+    pub fn about(&self) -> Option<About> {
+        let information = match self {
+            Self::V4(ddo) => ddo.metadata.additional_information.as_ref()?,
+            Self::V5(ddo) => ddo.credential_subject.metadata.get("additionalInformation")?.as_object()?,
+        };
+        About::deserialize(information.get("stoa")?).ok()
+    }
+}
+
+/// What is known of data that are published, in `metadata.additionalInformation.stoa`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// What they are.
+    pub format: Format,
+    /// How many bytes.
+    pub bytes: u64,
+    /// How many files.
+    pub files: u64,
+    /// How many rows, if they are a table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// Their columns, the first 256.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<Named>,
+    /// The asset of consent: its grants say who may use the data.
+    pub asset: B256,
+    /// The node that computes on them, where they stay with their owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<B256>,
+    /// The hash of the rules of what may leave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<B256>,
+}
+
+/// A column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    /// What it is called.
+    pub name: String,
+    /// What its values are.
+    #[serde(rename = "type")]
+    pub kind: Kind,
+}
+
+impl About {
+    /// What of `looked` becomes public, with the asset of consent.
+    pub fn new(looked: &Looked, asset: B256) -> Self {
+        let named = |column: &crate::look::Column| Named { name: column.name.clone(), kind: column.kind };
+        let columns = looked.table.iter().flat_map(|table| table.columns.iter().take(MOST_COLUMNS)).map(named);
+        let rows = looked.table.as_ref().and_then(|table| table.rows);
+        let (format, bytes, files) = (looked.format, looked.bytes, looked.files);
+        Self { format, bytes, files, rows, columns: columns.collect(), asset, node: None, rules: None }
+    }
+}
+
+/// What the owner says of his data.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answers {
+    /// In a few words: 4 characters at least.
+    pub name: String,
+    /// In some sentences: 10 characters at least.
+    pub description: String,
+    /// Who made them.
+    pub author: String,
+    /// Under what they may be used.
+    pub license: String,
+    /// By what they are found.
+    pub tags: Vec<String>,
+    /// Where there is more.
+    pub links: Vec<String>,
+}
+
+/// How data are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Use {
+    /// They are read.
+    Access,
+    /// Programs run on them.
+    Compute,
+}
+
+/// Where an asset is on the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// EIP-155.
+    pub chain_id: u64,
+    /// The NFT.
+    pub nft: Address,
+    /// The datatoken that orders cost.
+    pub datatoken: Address,
+    /// For how many seconds an order stands; 0 for ever.
+    pub timeout: u64,
+    /// Now, in seconds since 1970.
+    pub now: u64,
+}
+
+impl Ddo {
+    /// The document of a data set with one service.
+    pub fn new(answers: &Answers, about: &About, used: Use, place: Place) -> Self {
+        let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
+        let (id, date) = (did(place.nft, place.chain_id), iso_8601(place.now));
+        let kind = match used {
+            Use::Access => "access",
+            Use::Compute => "compute",
+        };
+        // What runs is for the grants of consent to say; Ocean's clients see that nothing is trusted beforehand.
+        let compute = (used == Use::Compute).then(|| {
+            json!({
+                "allowRawAlgorithm": false, "allowNetworkAccess": false,
+                "publisherTrustedAlgorithmPublishers": [], "publisherTrustedAlgorithms": [],
+            })
+        });
+        let service = Service {
+            id: kind.into(),
+            kind: kind.into(),
+            files: String::new(),
+            datatoken_address: place.datatoken.to_checksum(None),
+            service_endpoint: format!("stoa:{}", about.asset),
+            timeout: place.timeout,
+            compute,
+            rest: Map::new(),
+        };
+        let about = Map::from_iter([("stoa".to_owned(), json!(about))]);
+        Self {
+            context: Some(json!(["https://w3id.org/did/v1"])),
+            id,
+            version: VERSION.into(),
+            chain_id: place.chain_id,
+            nft_address: place.nft.to_checksum(None),
+            metadata: Metadata {
+                created: date.clone(),
+                updated: date,
+                name: answers.name.clone(),
+                description: answers.description.clone(),
+                kind: "dataset".into(),
+                author: answers.author.clone(),
+                license: answers.license.clone(),
+                links: some(&answers.links),
+                tags: some(&answers.tags),
+                additional_information: Some(about),
+                rest: Map::new(),
+            },
+            services: vec![service],
+            credentials: None,
+            rest: Map::new(),
+        }
+    }
+
+    /// The document as it is published; [`hash`] is of these bytes.
+    ///
+    /// # Errors
+    ///
+    /// If it is longer than is read.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, DdoError> {
+        let bytes = serde_json::to_vec(self)?;
+        if bytes.len() > MOST { Err(DdoError::TooLong(bytes.len())) } else { Ok(bytes) }
+    }
+}

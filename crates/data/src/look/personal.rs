@@ -1,0 +1,355 @@
+//! What looks as if it were about a person: by what a column is called, and by what its values look like.
+//!
+//! These are hints, for the owner who publishes: that there is none does not make data anonymous.
+
+use super::table::{self, Kind};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What it looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Personal {
+    /// Names of people.
+    Name,
+    /// E-mail addresses.
+    Email,
+    /// Telephone numbers.
+    Phone,
+    /// Numbers that a state, an insurance or a hospital gives a person.
+    Identity,
+    /// Dates of birth.
+    Birth,
+    /// Where somebody lives, or is.
+    Address,
+    /// Internet addresses.
+    Ip,
+    /// Bank accounts.
+    Account,
+    /// Payment cards.
+    Card,
+}
+
+impl fmt::Display for Personal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => "names",
+            Self::Email => "e-mail addresses",
+            Self::Phone => "telephone numbers",
+            Self::Identity => "numbers of persons",
+            Self::Birth => "dates of birth",
+            Self::Address => "places where people live or are",
+            Self::Ip => "internet addresses",
+            Self::Account => "bank accounts",
+            Self::Card => "payment cards",
+        })
+    }
+}
+
+/// A column that looks as if it were about people. Never a value of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// In which file of a folder, the first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The column.
+    pub column: String,
+    /// What it looks like.
+    pub kind: Personal,
+    /// How many of its values look like it.
+    pub values: u64,
+    /// Whether it is called like it.
+    pub by_name: bool,
+}
+
+/// Words in names of columns.
+const WORDS: [(Personal, &[&str]); 8] = [
+    (
+        Personal::Name,
+        &[
+            "surname",
+            "firstname",
+            "lastname",
+            "fullname",
+            "forename",
+            "username",
+            "vorname",
+            "nachname",
+            "prenom",
+            "apellido",
+        ],
+    ),
+    (Personal::Email, &["email", "mail", "emailaddress"]),
+    (Personal::Phone, &["phone", "telephone", "tel", "mobile", "fax", "telefon", "handy", "phonenumber", "cellphone"]),
+    (Personal::Identity, &["ssn", "passport", "mrn", "nhs", "taxid", "personid", "patientid", "nationalid", "nino"]),
+    (Personal::Birth, &["birth", "birthday", "birthdate", "dob", "born", "dateofbirth", "geburtsdatum", "geburtstag"]),
+    (
+        Personal::Address,
+        &[
+            "address",
+            "street",
+            "zip",
+            "zipcode",
+            "postcode",
+            "postal",
+            "plz",
+            "latitude",
+            "longitude",
+            "lat",
+            "lon",
+            "lng",
+            "adresse",
+            "strasse",
+        ],
+    ),
+    (Personal::Ip, &["ip", "ipaddress", "ipaddr", "ipv4", "ipv6"]),
+    (Personal::Account, &["iban", "accountnumber", "bankaccount"]),
+];
+
+/// Pairs of words in names of columns.
+const PAIRS: [(Personal, &[&str], &[&str]); 5] = [
+    (Personal::Ip, &["ip"], &["address", "addr"]),
+    (Personal::Email, &["e", "email", "mail"], &["mail", "address"]),
+    (
+        Personal::Name,
+        &[
+            "first", "last", "full", "given", "family", "middle", "maiden", "patient", "customer", "person", "client",
+            "employee", "contact", "student", "user", "owner",
+        ],
+        &["name", "names"],
+    ),
+    (
+        Personal::Identity,
+        &[
+            "patient",
+            "person",
+            "national",
+            "passport",
+            "tax",
+            "insurance",
+            "social",
+            "medical",
+            "driver",
+            "licence",
+            "license",
+        ],
+        &["id", "number", "no", "nr", "security", "record"],
+    ),
+    (Personal::Card, &["credit", "card", "debit"], &["card", "number", "no", "nr"]),
+];
+
+/// What a column is called like.
+pub(super) fn by_name(name: &str) -> Option<Personal> {
+    let mut words = vec![String::new()];
+    let mut before = ' ';
+    for each in name.chars() {
+        let begins = each.is_uppercase() && before.is_lowercase();
+        before = each;
+        if (begins || !each.is_alphanumeric()) && words.last().is_some_and(|word| !word.is_empty()) {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| each.is_alphanumeric()) {
+            word.extend(each.to_lowercase());
+        }
+    }
+    let words: Vec<_> = words.iter().map(String::as_str).filter(|word| !word.is_empty()).collect();
+    if matches!(words[..], ["name" | "names"]) {
+        return Some(Personal::Name);
+    }
+    let pair = |(kind, one, other): &(Personal, &[&str], &[&str])| {
+        words.windows(2).any(|pair| one.contains(&pair[0]) && other.contains(&pair[1])).then_some(*kind)
+    };
+    let word = |(kind, known): &(Personal, &[&str])| words.iter().any(|word| known.contains(word)).then_some(*kind);
+    PAIRS.iter().find_map(pair).or_else(|| WORDS.iter().find_map(word))
+}
+
+/// What values of a column have looked like.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    emails: u64,
+    phones: u64,
+    identities: u64,
+    ips: u64,
+    accounts: u64,
+    cards: u64,
+    /// The first and the last year of its dates.
+    years: Option<(u16, u16)>,
+    dates: u64,
+}
+
+impl Seen {
+    /// Sees a value.
+    pub(super) fn look(&mut self, text: &str, kind: Kind) {
+        match kind {
+            Kind::Date => {
+                if let Some(year) = table::year(text) {
+                    let (first, last) = self.years.unwrap_or((year, year));
+                    self.years = Some((first.min(year), last.max(year)));
+                    self.dates += 1;
+                }
+            }
+            Kind::Integer => {
+                self.cards += u64::from(is_card(text));
+                self.phones += u64::from(text.starts_with('+') && is_phone(text));
+            }
+            Kind::Text | Kind::Number => {
+                self.emails += u64::from(has_email(text));
+                // Digits in groups may be several things; each value counts as one.
+                let is = [is_identity(text), is_ip(text), is_account(text), is_card(text), is_phone(text)];
+                let counts =
+                    [&mut self.identities, &mut self.ips, &mut self.accounts, &mut self.cards, &mut self.phones];
+                if let Some((_, count)) = is.iter().zip(counts).find(|(is, _)| **is) {
+                    *count += 1;
+                }
+            }
+            Kind::Boolean | Kind::Empty | Kind::Other => {}
+        }
+    }
+
+    /// What a column of this kind looks like, and how many of its `there` values.
+    pub(super) fn found(&self, kind: Kind, there: u64) -> Vec<(Personal, u64)> {
+        let part = |count: u64, of: u64| count > 0 && count.saturating_mul(of) >= there;
+        // One number in ten passes a card's checksum by chance.
+        let cards = part(self.cards, if kind == Kind::Integer { 2 } else { 1_000 });
+        let decades = self.years.is_some_and(|(first, last)| first >= 1_880 && last - first >= 30);
+        let found = [
+            (Personal::Email, self.emails, self.emails > 0),
+            (Personal::Identity, self.identities, part(self.identities, 10)),
+            (Personal::Ip, self.ips, part(self.ips, 10)),
+            (Personal::Account, self.accounts, self.accounts > 0),
+            (Personal::Card, self.cards, cards),
+            (Personal::Phone, self.phones, part(self.phones, 10)),
+            (Personal::Birth, self.dates, decades && part(self.dates, 2)),
+        ];
+        found.into_iter().filter(|(.., is)| *is).map(|(kind, values, _)| (kind, values)).collect()
+    }
+
+    /// Whether a value looks like anything that is a person's; a header has none of it.
+    pub(super) fn is_personal(text: &str) -> bool {
+        has_email(text) || is_ip(text) || is_account(text) || is_card(text) || is_phone(text) || is_identity(text)
+    }
+}
+
+/// An e-mail address, also within other text.
+fn has_email(text: &str) -> bool {
+    text.match_indices('@').any(|(at, _)| {
+        let before =
+            text[..at].bytes().next_back().is_some_and(|byte| byte.is_ascii_alphanumeric() || b"._-+".contains(&byte));
+        let is_host = |each: char| each.is_alphanumeric() || each == '-' || each == '.';
+        let host = text[at + 1..].split(|each| !is_host(each)).next().unwrap_or_default().trim_end_matches('.');
+        let end = host.rsplit_once('.').map(|(name, end)| {
+            !name.is_empty() && end.len() >= 2 && end.bytes().all(|byte| byte.is_ascii_alphabetic())
+        });
+        before && end == Some(true)
+    })
+}
+
+fn is_ip(text: &str) -> bool {
+    match text.parse::<std::net::IpAddr>() {
+        Ok(std::net::IpAddr::V6(_)) => text.len() > 4,
+        Ok(std::net::IpAddr::V4(_)) => true,
+        Err(_) => false,
+    }
+}
+
+/// Seven to fifteen digits, and what people put between them.
+fn is_phone(text: &str) -> bool {
+    if text.len() > 24 || !text.bytes().all(|byte| byte.is_ascii_digit() || b"+-() ./".contains(&byte)) {
+        return false;
+    }
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let inside = text.bytes().skip(1).filter(|byte| b"-() /".contains(byte)).count();
+    let dots = text.bytes().filter(|byte| *byte == b'.').count();
+    (7..=15).contains(&digits)
+        && (text.starts_with(['+', '(']) || inside >= 2 || dots >= 2 || (text.starts_with('0') && inside == 1))
+}
+
+/// A number of social security as the United States write it.
+fn is_identity(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() == 11
+        && bytes
+            .iter()
+            .enumerate()
+            .all(|(at, byte)| if at == 3 || at == 6 { *byte == b'-' } else { byte.is_ascii_digit() })
+}
+
+/// ISO 13616: the remainder by 97 is 1.
+fn is_account(text: &str) -> bool {
+    if text.len() > 42 {
+        return false;
+    }
+    let signs: Vec<u8> = text.bytes().filter(|byte| *byte != b' ').collect();
+    let begins = |from: usize, is: fn(&u8) -> bool| signs.get(from..from + 2).is_some_and(|two| two.iter().all(is));
+    if !(15..=34).contains(&signs.len()) || !begins(0, u8::is_ascii_uppercase) || !begins(2, u8::is_ascii_digit) {
+        return false;
+    }
+    let mut turned = signs[4..].iter().chain(&signs[..4]);
+    let remainder = turned.try_fold(0_u32, |sum, sign| match sign {
+        b'0'..=b'9' => Some((sum * 10 + u32::from(sign - b'0')) % 97),
+        b'A'..=b'Z' => Some((sum * 100 + u32::from(sign - b'A') + 10) % 97),
+        _ => None,
+    });
+    remainder == Some(1)
+}
+
+/// ISO 7812: 13 to 19 digits, whose last is Luhn's.
+fn is_card(text: &str) -> bool {
+    if text.len() > 23 || !text.starts_with(['2', '3', '4', '5', '6']) {
+        return false;
+    }
+    let digits: Option<Vec<u32>> =
+        text.bytes().filter(|byte| !b" -".contains(byte)).map(|byte| char::from(byte).to_digit(10)).collect();
+    let Some(digits) = digits.filter(|digits| (13..=19).contains(&digits.len())) else { return false };
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(at, digit)| match at % 2 {
+            0 => *digit,
+            _ => 2 * digit - if *digit > 4 { 9 } else { 0 },
+        })
+        .sum();
+    sum % 10 == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_known_by_their_names_and_others_are_not() {
+        for (name, kind) in [
+            ("name", Personal::Name),
+            ("First Name", Personal::Name),
+            ("customerName", Personal::Name),
+            ("E-Mail", Personal::Email),
+            ("contact_phone", Personal::Phone),
+            ("SSN", Personal::Identity),
+            ("patient_id", Personal::Identity),
+            ("dob", Personal::Birth),
+            ("date-of-birth", Personal::Birth),
+            ("home address", Personal::Address),
+            ("ip_address", Personal::Ip),
+            ("client.ip", Personal::Ip),
+            ("credit card", Personal::Card),
+            ("IBAN", Personal::Account),
+        ] {
+            assert_eq!(by_name(name), Some(kind), "{name}");
+        }
+        for name in ["age", "sex", "file_name", "product name", "trestbps", "zipped", "ship", "description", ""] {
+            assert_eq!(by_name(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn values_are_known_by_their_shape_and_checksum() {
+        assert!(has_email("write to ann.b@example.org, please") && !has_email("@home") && !has_email("a@b"));
+        assert!(is_card("4111 1111 1111 1111") && !is_card("4111 1111 1111 1112") && !is_card("1234567890123"));
+        assert!(is_account("DE89 3704 0044 0532 0130 00") && !is_account("DE89 3704 0044 0532 0130 01"));
+        assert!(is_ip("192.168.0.1") && is_ip("2001:db8::1") && !is_ip("1.2.3") && !is_ip("::1"));
+        assert!(is_phone("+49 30 901820") && is_phone("(555) 123-4567") && is_phone("555-123-4567"));
+        assert!(!is_phone("145") && !is_phone("1234567") && !is_phone("3.14159265"));
+        assert!(is_identity("078-05-1120") && !is_identity("078-05-112"));
+    }
+}

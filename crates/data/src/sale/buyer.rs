@@ -1,0 +1,244 @@
+//! What a buyer does.
+
+use super::{Found, ONE, Price, Result, SERVICE, ask, event, sent};
+use crate::{
+    abi::{
+        COMPUTE, CONSENT, CREDENTIAL,
+        IConsent::{Terms, assetOfCall, checkCall, grantOfCall, grantsOfCall},
+        READ,
+    },
+    client::DataError,
+    market::abi::{
+        DISPENSER, FIXED_RATE,
+        IDatatoken::{OrderRecorded, getPublishingMarketFeeCall, orderOfCall, startOrderCall, validOrderCall},
+        IDispenser::dispenseCall,
+        IFixedRate::{buyDTCall, calcBaseInGivenOutDTCall},
+        MarketQuote, ProviderQuote,
+    },
+};
+use alloy_primitives::{Address, B256, U256};
+use stoa_client::Wallet;
+use stoa_contract::interfaces::IERC20;
+
+/// Grants that one question brings, and that are looked through in all: whoever makes more hides nothing but his own.
+const PAGE: u64 = 100;
+const MOST_GRANTS: u64 = 2_000;
+
+/// A grant that an order opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opens {
+    /// The grant.
+    pub grant: B256,
+    /// Whether it is for reading.
+    pub read: bool,
+    /// Whether it is for computing.
+    pub compute: bool,
+    /// For what.
+    pub purpose: String,
+}
+
+/// What is offered to a buyer.
+#[derive(Clone, Debug)]
+pub struct Offered {
+    /// The asset.
+    pub found: Found,
+    /// What one datatoken costs now, fees included, and in which token; nothing if it is given away.
+    pub costs: Option<(Address, U256)>,
+    /// The grants that an order opens.
+    pub opens: Vec<Opens>,
+    /// An order of this account that stands.
+    pub order: Option<B256>,
+}
+
+/// What was bought.
+#[derive(Clone, Debug)]
+pub struct Bought {
+    /// The order.
+    pub order: B256,
+    /// The first second since 1970 at which it no longer stands; 0 for no end.
+    pub until: u64,
+    /// What was paid, and in which token; nothing if it cost nothing.
+    pub paid: Option<(Address, U256)>,
+    /// Whether the order was there before.
+    pub before: bool,
+}
+
+/// Somebody who buys.
+pub struct Buyer {
+    wallet: Wallet,
+}
+
+impl Buyer {
+    /// The wallet's owner.
+    pub const fn new(wallet: Wallet) -> Self {
+        Self { wallet }
+    }
+
+    /// What is offered of an NFT of the market.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be asked, or what the NFT says it sells is another owner's.
+    pub async fn offered(&self, nft: Address) -> Result<Offered> {
+        let client = self.wallet.client();
+        let found = Found::at(client, nft).await?;
+        let asset = found.asset.ok_or_else(|| {
+            DataError::Ledger(format!(
+                "{nft} does not say which asset of consent it sells: Ocean's clients may know how to use it"
+            ))
+        })?;
+        let owner = ask(client, CONSENT, &assetOfCall { asset }).await?.owner;
+        if owner != found.owner {
+            return Err(DataError::Ledger(format!(
+                "{nft} says that it sells asset {asset}, which {owner} owns, and is {}'s",
+                found.owner
+            )));
+        }
+        let costs = match found.price {
+            Some((Price::Fixed { token, .. }, exchange)) => Some((token, self.costs(exchange).await?)),
+            Some((Price::Free, _)) | None => None,
+        };
+        let opens = self.opens(asset, found.datatoken).await?;
+        let order = self.order(found.datatoken, self.wallet.address()).await?;
+        Ok(Offered { found, costs, opens, order })
+    }
+
+    async fn costs(&self, exchange: B256) -> Result<U256> {
+        let call = calcBaseInGivenOutDTCall {
+            exchangeId: exchange,
+            datatokenAmount: ONE,
+            consumeMarketSwapFeeAmount: U256::ZERO,
+        };
+        Ok(ask(self.wallet.client(), FIXED_RATE, &call).await?.baseTokenAmount)
+    }
+
+    /// The last order that this wallet paid for somebody, if it stands.
+    async fn order(&self, datatoken: Address, consumer: Address) -> Result<Option<B256>> {
+        let call = validOrderCall { consumer, payer: self.wallet.address(), serviceIndex: U256::from(SERVICE) };
+        let order = ask(self.wallet.client(), datatoken, &call).await?;
+        Ok((!order.is_zero()).then_some(order))
+    }
+
+    /// The grants of an asset that are for whoever has an order of this datatoken, and stand.
+    async fn opens(&self, asset: B256, datatoken: Address) -> Result<Vec<Opens>> {
+        let (client, mut opens) = (self.wallet.client(), Vec::new());
+        let credential: B256 = U256::from(u64::from(SERVICE) + 1).into();
+        for from in (0..MOST_GRANTS).step_by(PAGE as usize) {
+            let page = grantsOfCall { asset, from: U256::from(from), most: U256::from(PAGE) };
+            let grants = ask(client, CONSENT, &page).await?;
+            for grant in &grants {
+                let is = ask(client, CONSENT, &grantOfCall { grant: *grant }).await?;
+                let Terms { kind, who, credential: for_which, uses, purpose, .. } = is.terms;
+                if (kind, who, for_which) == (CREDENTIAL, datatoken, credential) && is.revoked == 0 {
+                    let (read, compute) = (uses & READ > 0, uses & COMPUTE > 0);
+                    opens.push(Opens { grant: *grant, read, compute, purpose });
+                }
+            }
+            if (grants.len() as u64) < PAGE {
+                break;
+            }
+        }
+        Ok(opens)
+    }
+
+    /// The grant among these that lets this wallet read now, or else compute.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be asked.
+    pub async fn opened<'a>(&self, opens: &'a [Opens]) -> Result<Option<&'a Opens>> {
+        let (client, user) = (self.wallet.client(), self.wallet.address());
+        for kind in [READ, COMPUTE] {
+            for open in opens.iter().filter(|open| if kind == READ { open.read } else { open.compute }) {
+                let grant = ask(client, CONSENT, &grantOfCall { grant: open.grant }).await?;
+                let check = checkCall { grant: open.grant, user, kind, algorithm: grant.terms.algorithm };
+                if stoa_client::view(client, CONSENT, &check).await.is_ok() {
+                    return Ok(Some(open));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Orders for `consumer`: buys a datatoken for `most` units at most, if the wallet has none, and places the order. One that stands
+    /// is not placed twice.
+    ///
+    /// # Errors
+    ///
+    /// If it is not for sale, costs more, or the ledger refuses. A datatoken that was bought before that stays the wallet's, and the
+    /// next try uses it.
+    pub async fn buy(&self, offered: &Offered, consumer: Address, most: Option<U256>) -> Result<Bought> {
+        let (client, datatoken) = (self.wallet.client(), offered.found.datatoken);
+        if let Some(order) = self.order(datatoken, consumer).await? {
+            let is = ask(client, datatoken, &orderOfCall { order }).await?;
+            return Ok(Bought { order, until: is.until.saturating_to(), paid: None, before: true });
+        }
+        let has = ask(client, datatoken, &IERC20::balanceOfCall { account: self.wallet.address() }).await?;
+        let paid = if has < ONE { self.datatoken(offered, most).await? } else { None };
+        let fee = ask(client, datatoken, &getPublishingMarketFeeCall {}).await?;
+        if !fee.feeToken.is_zero() && !fee.amount.is_zero() {
+            let market = DataError::Ledger(format!(
+                "the market that published it asks {} units of {} for each order beside the price: order with Ocean's client",
+                fee.amount, fee.feeToken
+            ));
+            return Err(market);
+        }
+        let call = startOrderCall {
+            consumer,
+            serviceIndex: U256::from(SERVICE),
+            providerFee: nothing(),
+            consumeMarketFee: MarketQuote { feeAddress: Address::ZERO, feeToken: Address::ZERO, amount: U256::ZERO },
+        };
+        let receipt = self.wallet.call(datatoken, &call).await.map_err(sent)?;
+        let recorded: OrderRecorded = event(&receipt, datatoken)?;
+        Ok(Bought { order: recorded.order, until: recorded.until.saturating_to(), paid, before: false })
+    }
+
+    /// Gets a datatoken. What was paid for it.
+    async fn datatoken(&self, offered: &Offered, most: Option<U256>) -> Result<Option<(Address, U256)>> {
+        let datatoken = offered.found.datatoken;
+        let closed = || DataError::Ledger(format!("{} is not for sale now", offered.found.nft));
+        let (_, exchange) = offered.found.price.ok_or_else(closed)?;
+        let Some((token, quoted)) = offered.costs else {
+            let call = dispenseCall { datatoken, amount: ONE, destination: self.wallet.address() };
+            self.wallet.call(DISPENSER, &call).await.map_err(sent)?;
+            return Ok(None);
+        };
+        let most = most.unwrap_or(quoted);
+        let costs = self.costs(exchange).await?;
+        if costs > most {
+            return Err(DataError::Ledger(format!(
+                "it costs {costs} units of {token} now, and {most} at most may be paid"
+            )));
+        }
+        let allowed = IERC20::allowanceCall { owner: self.wallet.address(), spender: FIXED_RATE };
+        if ask(self.wallet.client(), token, &allowed).await? < costs {
+            let call = IERC20::approveCall { spender: FIXED_RATE, value: most };
+            self.wallet.call(token, &call).await.map_err(sent)?;
+        }
+        let call = buyDTCall {
+            exchangeId: exchange,
+            datatokenAmount: ONE,
+            maxBaseTokenAmount: most,
+            consumeMarketAddress: Address::ZERO,
+            consumeMarketSwapFeeAmount: U256::ZERO,
+        };
+        let receipt = self.wallet.call(FIXED_RATE, &call).await.map_err(sent)?;
+        let swapped: crate::market::abi::IFixedRate::Swapped = event(&receipt, FIXED_RATE)?;
+        Ok(Some((token, swapped.baseTokenSwappedAmount)))
+    }
+}
+
+/// No provider asks for anything.
+fn nothing() -> ProviderQuote {
+    ProviderQuote {
+        feeAddress: Address::ZERO,
+        feeToken: Address::ZERO,
+        amount: U256::ZERO,
+        v: 0,
+        r: B256::ZERO,
+        s: B256::ZERO,
+        validUntil: U256::ZERO,
+        data: alloy_primitives::Bytes::new(),
+    }
+}

@@ -1,0 +1,136 @@
+//! Selling and buying: what a publisher and a buyer do at the [market](crate::market).
+//!
+//! ```text
+//! seller   asset of consent ──▶ NFT, datatoken and price (one transaction) ──▶ grant to whoever has an order ──▶ link ──▶ document
+//! buyer    quote ──▶ datatoken ──▶ order ──▶ the grant that it opens
+//! ```
+//!
+//! The NFT says in its store ([`LINK`]) which asset of consent it sells, and the grant of that asset is for whoever holds the credential
+//! that the datatoken gives with an order of its service 0. So a buyer needs nobody's help: he orders, and the grant stands for him.
+//!
+//! Everybody publishes what he likes, so a buyer pays for nothing before he has seen that an order would open a grant
+//! ([`Offered::opens`]).
+
+mod buyer;
+mod earnings;
+mod find;
+mod seller;
+
+use crate::{
+    client::DataError,
+    market::abi::{IDatatoken::IDatatokenErrors, INft::INftErrors},
+};
+use alloy_primitives::{Address, B256, U256, b256};
+use alloy_sol_types::{SolCall, SolEvent, decode_revert_reason};
+use serde::{Deserialize, Serialize};
+use stoa_client::{Client, SendError, ViewError, view};
+use stoa_contract::interfaces::IERC20Errors::IERC20ErrorsErrors;
+
+pub use buyer::{Bought, Buyer, Offered, Opens};
+pub use earnings::{Amounts, Earnings, earnings};
+pub use find::{Found, document, find, of_owner};
+pub use seller::{Begun, Listed, Seller, Selling};
+
+/// Where an NFT says which asset of consent it sells: `keccak256("stoa.asset")` in its ERC-725Y store.
+pub const LINK: B256 = b256!("2fa7028dec0c20e32e6e6057e15e77575903bfbdba92fd0d6b73478d643c7566");
+
+/// The one service of what is published here.
+const SERVICE: u32 = 0;
+
+/// One datatoken.
+const ONE: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
+
+/// What an asset's states are called on the command line, by their numbers.
+pub const STATES: [&str; 6] = ["active", "end-of-life", "deprecated", "revoked", "ordering-disabled", "unlisted"];
+
+/// What a datatoken costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Price {
+    /// Nothing: a dispenser gives one to everybody.
+    Free,
+    /// So much of an ERC-20 token.
+    Fixed {
+        /// The token.
+        token: Address,
+        /// For one datatoken, with 18 decimals whatever the token has.
+        rate: U256,
+    },
+}
+
+type Result<T> = std::result::Result<T, DataError>;
+
+/// A refusal of the market in words.
+fn words(error: &ViewError) -> Option<String> {
+    let ViewError::Reverted(data) = error else { return None };
+    let state = |state: u8| STATES.get(usize::from(state)).copied().unwrap_or("unknown");
+    if let Some(error) = error.reason::<IDatatokenErrors>() {
+        use IDatatokenErrors as E;
+        return Some(match error {
+            E::OrderingClosed(error) => format!("nothing can be ordered: the asset is {}", state(error.state)),
+            E::OrderExpired(error) => format!("order {} ended at second {} since 1970", error.order, error.until),
+            E::OrderUnknown(error) => format!("there is no order {}", error.order),
+            E::OrderInvalidTimeout(error) => format!("an order cannot stand for {} seconds", error.timeout),
+            other => format!("the datatoken refuses: {other:?}"),
+        });
+    }
+    if let Some(INftErrors::AssetStateUnknown(error)) = error.reason::<INftErrors>() {
+        return Some(format!("there is no state {}", error.state));
+    }
+    if let Some(IERC20ErrorsErrors::ERC20InsufficientBalance(error)) = error.reason::<IERC20ErrorsErrors>() {
+        return Some(format!(
+            "{} has {} units of the token, and {} are needed",
+            error.sender, error.balance, error.needed
+        ));
+    }
+    decode_revert_reason(data).map(|why| match why.as_str() {
+        "FixedRateExchange: Too many base tokens" => "the price has risen since it was asked".into(),
+        "FixedRateExchange: Exchange is inactive!" | "Dispenser not active" => "it is not for sale now".into(),
+        _ => format!("the market refuses: {}", why.chars().take(200).collect::<String>()),
+    })
+}
+
+/// Why the market was not asked, or said no.
+fn asked(error: ViewError) -> DataError {
+    words(&error).map_or_else(|| error.into(), DataError::Ledger)
+}
+
+fn sent(error: SendError) -> DataError {
+    match error {
+        SendError::Refused(error) => asked(error),
+        error => error.into(),
+    }
+}
+
+async fn ask<C: SolCall>(client: &Client, to: Address, call: &C) -> Result<C::Return> {
+    Ok(view(client, to, call).await.map_err(asked)?.0)
+}
+
+/// The first event of a kind in a receipt.
+fn event<E: SolEvent>(receipt: &alloy_rpc_types_eth::TransactionReceipt, of: Address) -> Result<E> {
+    let logs = receipt.inner.logs().iter().filter(|log| log.address() == of);
+    logs.filter_map(|log| E::decode_log(&log.inner).ok()).map(|log| log.data).next().ok_or(DataError::Receipt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::keccak256;
+    use alloy_sol_types::SolError as _;
+
+    #[test]
+    fn the_link_is_the_hash_of_its_name() {
+        assert_eq!(LINK, keccak256("stoa.asset"));
+    }
+
+    #[test]
+    fn refusals_are_told_in_words() {
+        let revert = |text: &str| ViewError::Reverted(alloy_sol_types::Revert::from(text).abi_encode().into());
+        let risen = words(&revert("FixedRateExchange: Too many base tokens")).unwrap();
+        assert_eq!(risen, "the price has risen since it was asked");
+        let closed = crate::market::abi::IDatatoken::OrderingClosed { state: 4 }.abi_encode();
+        let closed = words(&ViewError::Reverted(closed.into())).unwrap();
+        assert!(closed.contains("ordering-disabled"), "{closed}");
+        assert_eq!(words(&ViewError::Malformed), None);
+    }
+}

@@ -1,0 +1,321 @@
+//! What a seller does. Every step is looked for on the ledger before it is done, so that whoever was cut off goes on.
+
+use super::{LINK, ONE, Price, Result, SERVICE, ask, event, find, find::events, find::head, sent};
+use crate::{
+    abi::{
+        COMPUTE, CONSENT, CREDENTIAL,
+        IConsent::{Granted, Terms, grantCall, grantOfCall, grantsOfCall},
+        READ,
+    },
+    client::DataError,
+    ddo::{self, About, Answers, Ddo, Flags, Place, Use},
+    jobs::COIN,
+    market::abi::{
+        DISPENSER, DatatokenData, DispenserData, FACTORY, FIXED_RATE, FixedRateData,
+        IDatatoken::{NewDispenser, NewFixedRate, serviceTimeoutCall, setServiceTimeoutCall},
+        IFactory::{
+            NFTCreated, TokenCreated, createNftWithErc20WithDispenserCall, createNftWithErc20WithFixedRateCall,
+        },
+        IFixedRate::{collectBTCall, setRateCall},
+        INft::{getDataCall, metaDataHashCall, setMetaDataCall, setMetaDataStateCall, setNewDataCall},
+        NftData,
+    },
+};
+use alloy_primitives::{Address, B256, U256};
+use alloy_rpc_types_eth::{Filter, TransactionReceipt};
+use serde::{Deserialize, Serialize};
+use std::io;
+use stoa_client::Wallet;
+use stoa_contract::interfaces::IERC20Metadata;
+
+/// Characters of a token's name that are the asset's.
+const MOST_NAME: usize = 64;
+
+/// Grants of an asset that are looked through for one that is there already.
+const MOST_GRANTS: u64 = 1_000;
+
+/// What a sale is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selling {
+    /// Reading or computing.
+    pub used: Use,
+    /// For what.
+    pub price: Price,
+    /// For how many seconds an order stands; 0 for ever.
+    pub timeout: u64,
+    /// For what whoever buys may use it: a term of the Data Privacy Vocabulary.
+    pub purpose: String,
+}
+
+/// An asset at the market.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// The NFT.
+    pub nft: Address,
+    /// What an order costs one of.
+    pub datatoken: Address,
+}
+
+/// A sale that has begun: what is written down, so that it can be gone on with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begun {
+    /// The asset of consent.
+    pub asset: B256,
+    /// What the sale is.
+    pub selling: Selling,
+    /// The node that computes, and the hash of its rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub computes: Option<(B256, B256)>,
+    /// The block from which on its NFT may have been made.
+    pub from: u64,
+    /// Its NFT, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<Listed>,
+}
+
+/// Somebody who sells.
+pub struct Seller {
+    wallet: Wallet,
+}
+
+impl Seller {
+    /// The wallet's owner.
+    pub const fn new(wallet: Wallet) -> Self {
+        Self { wallet }
+    }
+
+    /// A sale of an asset of consent, before anything of it is on the ledger.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be asked.
+    pub async fn begin(&self, asset: B256, selling: Selling, computes: Option<(B256, B256)>) -> Result<Begun> {
+        Ok(Begun { asset, selling, computes, from: head(self.wallet.client()).await?, listed: None })
+    }
+
+    /// Does what is missing of a sale; `save` writes down how far it has come, `told` hears what is done. The document that was
+    /// published, and the grant of those who buy.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger refuses, the document would not be as it should, or nothing can be written down. What was done stays done.
+    pub async fn go_on(
+        &self,
+        begun: &mut Begun,
+        answers: &Answers,
+        about: About,
+        now: u64,
+        save: &mut (dyn FnMut(&Begun) -> io::Result<()> + Send),
+        told: &(dyn Fn(&str) + Sync),
+    ) -> Result<(Ddo, B256)> {
+        let chain_id = self.wallet.chain_id();
+        let (node, rules) = begun.computes.unzip();
+        let about = About { asset: begun.asset, node, rules, ..about };
+        let timeout = begun.selling.timeout;
+        // What will be refused later is refused before anything is made.
+        let nowhere = Place { chain_id, nft: Address::ZERO, datatoken: Address::ZERO, timeout, now };
+        let draft = Ddo::new(answers, &about, begun.selling.used, nowhere);
+        fits(&draft)?;
+        if begun.listed.is_none() {
+            told("making NFT, datatoken and price");
+            let listed = match self.made_before(begun).await? {
+                Some(listed) => listed,
+                None => self.create(answers, begun).await?,
+            };
+            begun.listed = Some(listed);
+            save(begun).map_err(|error| DataError::Ledger(format!("what was done cannot be written down: {error}")))?;
+        }
+        let listed = begun.listed.ok_or(DataError::Receipt)?;
+        let client = self.wallet.client();
+        let service = U256::from(SERVICE);
+        if ask(client, listed.datatoken, &serviceTimeoutCall { serviceIndex: service }).await? != U256::from(timeout) {
+            told("saying how long orders stand");
+            let call = setServiceTimeoutCall { serviceIndex: service, timeout: U256::from(timeout) };
+            self.wallet.call(listed.datatoken, &call).await.map_err(sent)?;
+        }
+        told("allowing it to whoever has an order");
+        let grant = self.grant(begun, listed.datatoken).await?;
+        if ask(client, listed.nft, &getDataCall { key: LINK }).await?[..] != begun.asset[..] {
+            told("linking NFT and asset");
+            let call = setNewDataCall { key: LINK, value: begun.asset.to_vec().into() };
+            self.wallet.call(listed.nft, &call).await.map_err(sent)?;
+        }
+        let place = Place { chain_id, nft: listed.nft, datatoken: listed.datatoken, timeout, now };
+        let ddo = Ddo::new(answers, &about, begun.selling.used, place);
+        told("publishing the document");
+        self.describe(listed.nft, &ddo, 0).await?;
+        Ok((ddo, grant))
+    }
+
+    /// What an asset's NFT is called at: it tells which asset it was made for.
+    fn uri(asset: B256) -> String {
+        format!("stoa:{asset}")
+    }
+
+    /// An NFT that was made for this sale by somebody who was cut off before he could write it down.
+    async fn made_before(&self, begun: &Begun) -> Result<Option<Listed>> {
+        let client = self.wallet.client();
+        let filter = Filter::new().address(FACTORY).topic2(self.wallet.address().into_word());
+        let made = events::<NFTCreated>(client, &filter, begun.from, head(client).await?, &|_, _| ()).await?;
+        let own = made.into_iter().find(|(event, _)| event.tokenURI == Self::uri(begun.asset));
+        let Some((event, _)) = own else { return Ok(None) };
+        let found = find::Found::at(client, event.newTokenAddress).await?;
+        Ok(Some(Listed { nft: found.nft, datatoken: found.datatoken }))
+    }
+
+    async fn create(&self, answers: &Answers, begun: &Begun) -> Result<Listed> {
+        let (owner, nobody) = (self.wallet.address(), Address::ZERO);
+        let name: String = answers.name.chars().take(MOST_NAME).collect();
+        let nft = NftData {
+            name: name.clone(),
+            symbol: "DATA".into(),
+            templateIndex: U256::ONE,
+            tokenURI: Self::uri(begun.asset),
+            transferable: true,
+            owner,
+        };
+        let datatoken = DatatokenData {
+            templateIndex: U256::ONE,
+            strings: vec![name, "USE".into()],
+            addresses: vec![owner, nobody, nobody, nobody],
+            uints: vec![U256::MAX, U256::ZERO],
+            bytess: Vec::new(),
+        };
+        let receipt = match begun.selling.price {
+            Price::Free => {
+                let dispenser = DispenserData {
+                    dispenserAddress: DISPENSER,
+                    maxTokens: ONE,
+                    maxBalance: ONE,
+                    withMint: true,
+                    allowedSwapper: nobody,
+                };
+                self.wallet.call(FACTORY, &createNftWithErc20WithDispenserCall { nft, datatoken, dispenser }).await
+            }
+            Price::Fixed { token, rate } => {
+                let decimals = ask(self.wallet.client(), token, &IERC20Metadata::decimalsCall {}).await?;
+                let fixed = FixedRateData {
+                    fixedPriceAddress: FIXED_RATE,
+                    addresses: vec![token, owner, owner, nobody],
+                    uints: vec![U256::from(decimals), U256::from(18), rate, U256::ZERO, U256::ONE],
+                };
+                let call = createNftWithErc20WithFixedRateCall { nft, datatoken, fixedRate: fixed };
+                self.wallet.call(FACTORY, &call).await
+            }
+        };
+        let receipt = receipt.map_err(sent)?;
+        let nft = event::<NFTCreated>(&receipt, FACTORY)?.newTokenAddress;
+        let datatoken = event::<TokenCreated>(&receipt, FACTORY)?.newTokenAddress;
+        priced(&receipt, datatoken)?;
+        Ok(Listed { nft, datatoken })
+    }
+
+    /// The grant to whoever has an order, made if there is none that stands.
+    async fn grant(&self, begun: &Begun, datatoken: Address) -> Result<B256> {
+        let uses = match begun.selling.used {
+            Use::Access => READ,
+            Use::Compute => COMPUTE,
+        };
+        let credential = U256::from(u64::from(SERVICE) + 1).into();
+        let (asset, client) = (begun.asset, self.wallet.client());
+        let page = grantsOfCall { asset, from: U256::ZERO, most: U256::from(MOST_GRANTS) };
+        for id in ask(client, CONSENT, &page).await? {
+            let grant = ask(client, CONSENT, &grantOfCall { grant: id }).await?;
+            let Terms { kind, who, credential: for_which, uses: how, purpose, .. } = &grant.terms;
+            let same = (*kind, *who, *for_which, *how) == (CREDENTIAL, datatoken, credential, uses);
+            if same && *purpose == begun.selling.purpose && grant.revoked == 0 {
+                return Ok(id);
+            }
+        }
+        let terms = Terms {
+            kind: CREDENTIAL,
+            who: datatoken,
+            credential,
+            purpose: begun.selling.purpose.clone(),
+            uses,
+            algorithm: B256::ZERO,
+            until: 0,
+            limit: 0,
+            half: B256::ZERO,
+        };
+        let granted: Granted = event(&self.wallet.call(CONSENT, &grantCall { asset, terms }).await?, CONSENT)?;
+        Ok(granted.grant)
+    }
+
+    /// Publishes a document, unless it is what the NFT says already.
+    ///
+    /// # Errors
+    ///
+    /// If it is not as it should be, or the ledger refuses.
+    pub async fn describe(&self, nft: Address, ddo: &Ddo, state: u8) -> Result<()> {
+        fits(ddo)?;
+        let bytes = ddo.to_bytes().map_err(|error| DataError::Ledger(error.to_string()))?;
+        let hash = ddo::hash(&bytes);
+        if ask(self.wallet.client(), nft, &metaDataHashCall {}).await? == hash {
+            return Ok(());
+        }
+        let call = setMetaDataCall {
+            state,
+            decryptorUrl: String::new(),
+            decryptorAddress: String::new(),
+            flags: Flags::default().to_bytes().into(),
+            data: bytes.into(),
+            dataHash: hash,
+            proofs: Vec::new(),
+        };
+        self.wallet.call(nft, &call).await.map(drop).map_err(sent)
+    }
+
+    /// Says in which state an asset is.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger refuses.
+    pub async fn set_state(&self, nft: Address, state: u8) -> Result<()> {
+        self.wallet.call(nft, &setMetaDataStateCall { state }).await.map(drop).map_err(sent)
+    }
+
+    /// Says what a datatoken costs at an exchange from now on.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger refuses.
+    pub async fn set_rate(&self, exchange: B256, rate: U256) -> Result<()> {
+        let call = setRateCall { exchangeId: exchange, newRate: rate };
+        self.wallet.call(FIXED_RATE, &call).await.map(drop).map_err(sent)
+    }
+
+    /// Has an exchange pay out what sales have brought.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger refuses.
+    pub async fn collect(&self, exchange: B256, amount: U256) -> Result<()> {
+        let call = collectBTCall { exchangeId: exchange, amount };
+        self.wallet.call(FIXED_RATE, &call).await.map(drop).map_err(sent)
+    }
+}
+
+impl Price {
+    /// So much of the chain's coin.
+    pub const fn coins(rate: U256) -> Self {
+        Self::Fixed { token: COIN, rate }
+    }
+}
+
+/// Whether the receipt says that the datatoken has its price.
+fn priced(receipt: &TransactionReceipt, datatoken: Address) -> Result<()> {
+    let fixed = event::<NewFixedRate>(receipt, datatoken).is_ok();
+    if fixed || event::<NewDispenser>(receipt, datatoken).is_ok() { Ok(()) } else { Err(DataError::Receipt) }
+}
+
+/// Whether a document is as it should be.
+fn fits(ddo: &Ddo) -> Result<()> {
+    match &ddo.check()[..] {
+        [] => Ok(()),
+        faults => {
+            let said: Vec<_> = faults.iter().map(ToString::to_string).collect();
+            Err(DataError::Ledger(format!("the document cannot be published: {}", said.join("; "))))
+        }
+    }
+}
