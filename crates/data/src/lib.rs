@@ -5,7 +5,7 @@
 //!
 //! [`jobs`] is computing on data where they are.
 //!
-//! [`market`] is where assets are published, priced, ordered and paid for.
+//! [`market`] is where assets are published, priced, ordered and paid for, and [`search`] where they are found.
 
 pub mod abi;
 pub mod client;
@@ -17,6 +17,7 @@ mod patience;
 pub mod reading;
 pub mod record;
 pub mod registry;
+pub mod search;
 
 use stoa_contract::Natives;
 
