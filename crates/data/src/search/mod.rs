@@ -34,8 +34,10 @@ mod rank;
 mod tests;
 mod words;
 
-pub use asset::{Asset, Datatoken, Metadata, Price};
+pub use asset::{Asset, Datatoken, Metadata, Price, Publication};
 pub use document::{Column, MOST_BYTES, Summary, did, did_hash};
 pub use event::{CONTRACT_TOPICS, CONTRACTS, INSTANCE_TOPICS, Logged, TRANSFER};
 pub use index::{ChainId, Cursor, Index, SearchError};
 pub use query::{Found, PAGE, Query, Sort, State, Total};
+/// The chain's coin, in which most prices are.
+pub use stoa_contract::coin::ADDRESS as COIN;
