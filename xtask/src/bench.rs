@@ -26,6 +26,7 @@ const BENCHMARKS: &[(&str, &str, &[&str])] = &[
         "large and small objects against the file system, coding and spreading against their slowest stages",
         &["store", "spread"],
     ),
+    ("search", "the index of a market of a million assets: building it, and how long searches take", &["search"]),
 ];
 
 /// A program that is a test: what it measures is simulated time, which the machine has no part in.

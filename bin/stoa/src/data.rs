@@ -2,6 +2,7 @@
 
 use crate::{
     network::{now, wait},
+    search,
     spread::{Online, Spread, extended},
     store::progress,
     wallet::WalletOptions,
@@ -38,6 +39,8 @@ pub(crate) struct Options {
 
 #[derive(Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Find(search::Command),
     /// Publish the key that others seal to when they share something with you. Once for each account.
     #[command(after_help = "Example: stoa data announce --wallet me.key")]
     Announce,
@@ -129,6 +132,10 @@ fn threshold(text: &str) -> Result<(usize, usize), String> {
 /// Runs `stoa data`.
 pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     let Options { dir, wallet, command } = options;
+    // Who looks for something needs no store and no key.
+    if let Command::Find(command) = command {
+        return search::run(command, &dir, &wallet, json);
+    }
     wait(async {
         let store = Store::open(dir.join("store"), Limits::default())
             .wrap_err_with(|| format!("cannot open the store in {} (does another program use it?)", dir.display()))?;
@@ -136,6 +143,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
         let online = Online::with(&store, &wallet, Some(&account)).await?;
         let data = Data::new(account.clone(), online.registry.clone(), &online.endpoint)?;
         let done = match command {
+            Command::Find(command) => search::run(command, &dir, &wallet, json),
             Command::Announce => announce(&data, &account, json).await,
             Command::Publish { path, keepers, keepers_only, days } => {
                 publish(&dir, &online, &data, &path, keepers, !keepers_only, days, json).await

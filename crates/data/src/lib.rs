@@ -8,7 +8,7 @@
 //! [`jobs`] is computing on data where they are, and [`audit`] follows what came of it back to what it rests on.
 //!
 //! [`market`] is where assets are published, priced, ordered and paid for; [`ddo`] is what they say of themselves, and [`sale`] what
-//! publishers and buyers do there.
+//! publishers and buyers do there. [`search`] is where they are found.
 
 pub mod abi;
 pub mod audit;
@@ -24,6 +24,7 @@ pub mod reading;
 pub mod record;
 pub mod registry;
 pub mod sale;
+pub mod search;
 
 use stoa_contract::Natives;
 

@@ -25,7 +25,7 @@ use stoa_contract::{
     interfaces::IERC20,
 };
 
-const OWNER: Address = Address::repeat_byte(0xa1);
+pub(crate) const OWNER: Address = Address::repeat_byte(0xa1);
 const BUYER: Address = Address::repeat_byte(0xb1);
 const OTHER: Address = Address::repeat_byte(0xb2);
 const MARKET: Address = Address::repeat_byte(0xc1);
@@ -37,11 +37,11 @@ const ONE: u128 = 1_000_000_000_000_000_000;
 const HOUR: u64 = 3600;
 
 /// 10^18 times a number.
-fn whole(number: u128) -> U256 {
+pub(crate) fn whole(number: u128) -> U256 {
     U256::from(number) * U256::from(ONE)
 }
 
-fn bench() -> Bench {
+pub(crate) fn bench() -> Bench {
     let router = Router { owner: GOVERNOR, collector: COMMUNITY };
     let natives = natives(Natives::stoa(), router)
         .with(PLAIN, TestToken { decimals: 18, keeps: false, calls_back: false })
@@ -66,7 +66,7 @@ fn count<E: SolEvent>(logs: &[alloy_primitives::Log]) -> usize {
     logs.iter().filter(|log| E::decode_log(log).is_ok()).count()
 }
 
-fn nft_data() -> NftData {
+pub(crate) fn nft_data() -> NftData {
     NftData {
         name: "Weather".into(),
         symbol: "WTH".into(),
@@ -77,7 +77,7 @@ fn nft_data() -> NftData {
     }
 }
 
-fn datatoken_data() -> DatatokenData {
+pub(crate) fn datatoken_data() -> DatatokenData {
     DatatokenData {
         templateIndex: U256::ONE,
         strings: vec!["Access".into(), "ACC".into()],
@@ -87,7 +87,7 @@ fn datatoken_data() -> DatatokenData {
     }
 }
 
-fn rate_data(base: Address, decimals: u8, rate: U256, market_fee: u128, with_mint: bool) -> FixedRateData {
+pub(crate) fn rate_data(base: Address, decimals: u8, rate: U256, market_fee: u128, with_mint: bool) -> FixedRateData {
     FixedRateData {
         fixedPriceAddress: FIXED_RATE,
         addresses: vec![base, OWNER, MARKET, Address::ZERO],
@@ -97,10 +97,10 @@ fn rate_data(base: Address, decimals: u8, rate: U256, market_fee: u128, with_min
 
 /// An asset with a datatoken, and perhaps an exchange.
 #[derive(Clone, Copy, Debug)]
-struct Made {
-    asset: Address,
-    token: Address,
-    exchange: B256,
+pub(crate) struct Made {
+    pub(crate) asset: Address,
+    pub(crate) token: Address,
+    pub(crate) exchange: B256,
 }
 
 fn publish_with(bench: &mut Bench, datatoken: DatatokenData) -> Made {
@@ -140,7 +140,7 @@ fn give(bench: &mut Bench, token: Address, account: Address, number: u128) {
     bench.send(OWNER, token, &IDatatoken::mintCall { account, value: whole(number) }).unwrap();
 }
 
-fn no_quote() -> ProviderQuote {
+pub(crate) fn no_quote() -> ProviderQuote {
     ProviderQuote {
         feeAddress: Address::ZERO,
         feeToken: Address::ZERO,
@@ -153,7 +153,7 @@ fn no_quote() -> ProviderQuote {
     }
 }
 
-fn no_market() -> MarketQuote {
+pub(crate) fn no_market() -> MarketQuote {
     MarketQuote { feeAddress: Address::ZERO, feeToken: Address::ZERO, amount: U256::ZERO }
 }
 
@@ -181,7 +181,7 @@ fn quote(provider: &PrivateKeySigner, token: Address, amount: U256, valid_until:
     ProviderQuote { feeAddress: fee_address, feeToken: token, amount, v, r, s, validUntil: until, data }
 }
 
-fn start(consumer: Address, quote: ProviderQuote) -> IDatatoken::startOrderCall {
+pub(crate) fn start(consumer: Address, quote: ProviderQuote) -> IDatatoken::startOrderCall {
     IDatatoken::startOrderCall { consumer, serviceIndex: U256::ZERO, providerFee: quote, consumeMarketFee: no_market() }
 }
 

@@ -1,0 +1,436 @@
+//! `stoa data search`, `list` and `show`: finding assets in an index that this machine makes from the ledger.
+
+use crate::{network::wait, output, wallet::WalletOptions};
+use alloy_primitives::{
+    Address, U256,
+    utils::{format_units, parse_units},
+};
+use clap::{Args, Subcommand, ValueEnum};
+use eyre::{ContextCompat as _, Result, WrapErr as _, eyre};
+use indicatif::{ProgressBar, ProgressStyle};
+use owo_colors::{OwoColorize as _, Stream};
+use std::{fs, path::Path};
+use stoa_data::{
+    record::iso_8601,
+    search::{Asset, Datatoken, Found, Index, Metadata, PAGE, Price, Query, Sort, State, Summary, follow},
+};
+
+/// Commands that find assets.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Find assets of the market, in an index that this machine keeps of the ledger.
+    #[command(after_help = "Example: stoa data search heart disease --type dataset --column age:integer --max-price 5")]
+    Search(SearchOptions),
+    /// List an account's assets.
+    #[command(after_help = "Example: stoa data list --owner 0x7099…")]
+    List(ListOptions),
+    /// Show all that is known of an asset: what it is, what it costs, how often it was ordered. With --json its DDO as well.
+    #[command(after_help = "Example: stoa data show did:op:343c… --json")]
+    Show(ShowOptions),
+}
+
+/// Runs one of them.
+pub(crate) fn run(command: Command, dir: &Path, wallet: &WalletOptions, json: bool) -> Result<()> {
+    match command {
+        Command::Search(options) => search(dir, wallet, options, json),
+        Command::List(options) => list(dir, wallet, options, json),
+        Command::Show(options) => show(dir, wallet, &options, json),
+    }
+}
+
+/// How assets are put in order.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum Order {
+    /// Those that fit the words best; without words the newest.
+    #[default]
+    Relevance,
+    /// The newest first.
+    Newest,
+    /// Those first whose metadata changed last.
+    Changed,
+    /// Those first that were ordered most often.
+    Orders,
+    /// The cheapest first; what nobody can buy is left out.
+    Price,
+}
+
+impl From<Order> for Sort {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Relevance => Self::Relevance,
+            Order::Newest => Self::Newest,
+            Order::Changed => Self::Changed,
+            Order::Orders => Self::Orders,
+            Order::Price => Self::Price,
+        }
+    }
+}
+
+/// Options of `stoa data search`.
+#[derive(Args)]
+pub(crate) struct SearchOptions {
+    /// Words that must all be in its name, tags, columns, description or author; `cardio*` stands for all that begin so.
+    words: Vec<String>,
+    /// A tag that it must have; may be given several times.
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// What it is: `dataset`, `algorithm` or another type.
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+    /// Whose it is.
+    #[arg(long, value_name = "ADDRESS")]
+    owner: Option<Address>,
+    /// The most that a datatoken may cost, in whole tokens, for example 2.5.
+    #[arg(long, value_name = "AMOUNT", value_parser = amount)]
+    max_price: Option<U256>,
+    /// The least that a datatoken may cost, in whole tokens.
+    #[arg(long, value_name = "AMOUNT", value_parser = amount)]
+    min_price: Option<U256>,
+    /// That it can be had for nothing.
+    #[arg(long)]
+    free: bool,
+    /// The token that it must be sold for.
+    #[arg(long, value_name = "ADDRESS")]
+    token: Option<Address>,
+    /// A column that its data must have, of any type or of this one; may be given several times.
+    #[arg(long = "column", value_name = "NAME[:TYPE]", value_parser = column)]
+    columns: Vec<(String, Option<String>)>,
+    /// What its publisher says about its use: active, end-of-life, deprecated, revoked, disabled, unlisted, or any; may be given
+    /// several times. If not given, those that are meant to be found: active, end-of-life and disabled.
+    #[arg(long = "state", value_name = "STATE", value_parser = states)]
+    states: Vec<States>,
+    #[command(flatten)]
+    shown: Shown,
+}
+
+/// Options of `stoa data list`.
+#[derive(Args)]
+pub(crate) struct ListOptions {
+    /// Whose; those of --wallet or --account if not given.
+    #[arg(long, value_name = "ADDRESS")]
+    owner: Option<Address>,
+    /// As for `stoa data search`. If not given, those of an owner's profile: active, disabled and unlisted.
+    #[arg(long = "state", value_name = "STATE", value_parser = states)]
+    states: Vec<States>,
+    #[command(flatten)]
+    shown: Shown,
+}
+
+/// Which of those that were found are shown.
+#[derive(Args)]
+struct Shown {
+    /// In which order.
+    #[arg(long, value_enum, value_name = "ORDER", default_value = "relevance")]
+    sort: Order,
+    /// Which page.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    page: u64,
+    /// How many on a page.
+    #[arg(long, value_name = "N", default_value_t = PAGE, value_parser = clap::value_parser!(u64).range(1..=100))]
+    size: u64,
+}
+
+/// Options of `stoa data show`.
+#[derive(Args)]
+pub(crate) struct ShowOptions {
+    /// Its DID, or the address of its contract.
+    #[arg(value_name = "DID|ADDRESS")]
+    asset: String,
+}
+
+/// One state, or all.
+#[derive(Clone, Debug)]
+struct States(Vec<State>);
+
+fn states(text: &str) -> Result<States, String> {
+    match text {
+        "any" => Ok(States(State::ALL.to_vec())),
+        text => Ok(States(vec![text.parse::<State>().map_err(|why| format!("{why}, any"))?])),
+    }
+}
+
+fn states_or(given: Vec<States>, usual: &[State]) -> Vec<State> {
+    if given.is_empty() { usual.to_vec() } else { given.into_iter().flat_map(|States(states)| states).collect() }
+}
+
+/// Prices are in parts of 10^18 whatever the token's decimals.
+fn amount(text: &str) -> Result<U256, String> {
+    let amount = parse_units(text, 18).ok().filter(|_| !text.starts_with('-'));
+    amount.map(Into::into).ok_or_else(|| "want an amount of tokens, for example 2.5".to_owned())
+}
+
+fn column(text: &str) -> Result<(String, Option<String>), String> {
+    let (name, kind) = text.split_once(':').map_or((text, None), |(name, kind)| (name, Some(kind.to_owned())));
+    match name.is_empty() {
+        true => Err("want NAME or NAME:TYPE, for example age:integer".to_owned()),
+        false => Ok((name.to_owned(), kind)),
+    }
+}
+
+/// The index of a folder, up to the newest block of the node.
+async fn up_to_date(dir: &Path, wallet: &WalletOptions) -> Result<Index> {
+    fs::create_dir_all(dir).wrap_err_with(|| format!("cannot write to {}", dir.display()))?;
+    let client = wallet.client();
+    let chain = follow::chain(&client).await;
+    let chain = chain.wrap_err_with(|| format!("no node answers at {} (see --http)", wallet.http))?;
+    let mut index = Index::open(&dir.join("index.sqlite"), chain)?;
+    let style = ProgressStyle::with_template("reading blocks {bar:40} {pos} of {len}");
+    // Nothing is drawn where nobody looks.
+    let bar = ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let caught_up = follow::catch_up(&mut index, &client, |done, of| {
+        bar.set_length(of);
+        bar.set_position(done);
+    });
+    let caught_up = caught_up.await;
+    bar.finish_and_clear();
+    caught_up.wrap_err("the market's events cannot be read")?;
+    Ok(index)
+}
+
+fn search(dir: &Path, wallet: &WalletOptions, options: SearchOptions, json: bool) -> Result<()> {
+    let price = match (options.min_price, options.max_price) {
+        (None, None) => None,
+        (least, most) => Some(least.unwrap_or_default()..=most.unwrap_or(U256::MAX)),
+    };
+    let query = Query {
+        words: options.words.join(" "),
+        tags: options.tags,
+        kind: options.kind,
+        owner: options.owner,
+        price,
+        free: options.free,
+        token: options.token,
+        columns: options.columns,
+        states: states_or(options.states, &State::FOUND),
+        sort: options.shown.sort.into(),
+        page: options.shown.page,
+        size: options.shown.size,
+    };
+    wait(async { found(&up_to_date(dir, wallet).await?, &query, json) })?
+}
+
+fn list(dir: &Path, wallet: &WalletOptions, options: ListOptions, json: bool) -> Result<()> {
+    wait(async {
+        let owner = match options.owner {
+            Some(owner) => owner,
+            None => wallet.open().await.wrap_err("whose assets? Name --owner, or an account")?.address(),
+        };
+        let query = Query {
+            owner: Some(owner),
+            states: states_or(options.states, &State::IN_PROFILE),
+            sort: options.shown.sort.into(),
+            page: options.shown.page,
+            size: options.shown.size,
+            ..Query::default()
+        };
+        found(&up_to_date(dir, wallet).await?, &query, json)
+    })?
+}
+
+fn show(dir: &Path, wallet: &WalletOptions, options: &ShowOptions, json: bool) -> Result<()> {
+    let text = &options.asset;
+    wait(async {
+        let index = up_to_date(dir, wallet).await?;
+        let asset = match text.parse::<Address>() {
+            Ok(nft) => index.asset(nft)?,
+            Err(_) if text.starts_with("did:") => index.asset_by_did(text)?,
+            Err(_) => return Err(eyre!("{text:?} is neither a DID (did:op:…) nor an address (0x…)")),
+        };
+        let asset = asset.wrap_err_with(|| {
+            format!("{text} is no asset of this chain's market (`stoa data search` shows what there is)")
+        })?;
+        match json {
+            true => println!("{}", serde_json::to_string(&asset)?),
+            false => describe(&asset),
+        }
+        Ok(())
+    })?
+}
+
+fn found(index: &Index, query: &Query, json: bool) -> Result<()> {
+    let found = index.search(query)?;
+    if json {
+        println!("{}", serde_json::to_string(&found)?);
+        return Ok(());
+    }
+    let Found { total, page, size, assets } = &found;
+    assets.iter().for_each(brief);
+    let more = if total.more { "more than " } else { "" };
+    match (total.count, assets.is_empty()) {
+        (0, _) => println!("Nothing was found."),
+        (count, true) => println!("There are {more}{count}, and none on page {page}."),
+        (count, false) => {
+            let first = (page - 1) * size;
+            println!("{} to {} of {more}{count}", first + 1, first + assets.len() as u64);
+        }
+    }
+    Ok(())
+}
+
+/// Text of anybody's for a terminal: nothing in it moves the cursor, and no direction of writing is turned.
+fn plain(text: &str) -> String {
+    let turns = |c| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let harmful = |c: char| c.is_control() || turns(c);
+    text.chars().map(|c| if harmful(c) { ' ' } else { c }).collect()
+}
+
+/// The beginning of a text, on one line.
+fn short(text: &str, most: usize) -> String {
+    let text = plain(text);
+    match text.char_indices().nth(most) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}
+
+fn cost(price: &Price) -> String {
+    let amount = format_units(price.amount, 18).unwrap_or_else(|_| price.amount.to_string());
+    let amount = match amount.contains('.') {
+        true => amount.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => amount,
+    };
+    match price.token {
+        None => "free".to_owned(),
+        Some(stoa_data::search::COIN) => format!("{amount} STOA"),
+        Some(token) => format!("{amount} of {token}"),
+    }
+}
+
+fn numbered(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// What there is of data.
+fn data(summary: &Summary) -> Vec<String> {
+    let columns = summary.columns.len() as u64;
+    let parts = [
+        (!summary.format.is_empty()).then(|| short(&summary.format, 20)),
+        summary.bytes.map(output::bytes),
+        summary.files.map(|count| numbered(count, "file", "files")),
+        summary.rows.map(|count| numbered(count, "row", "rows")),
+        (columns > 0).then(|| numbered(columns, "column", "columns")),
+    ];
+    parts.into_iter().flatten().collect()
+}
+
+/// An asset in three lines.
+fn brief(asset: &Asset) {
+    let name = short(asset.name(), 72);
+    println!("{}", name.if_supports_color(Stream::Stdout, |text| text.bold()));
+    let mut parts = Vec::new();
+    match &asset.metadata {
+        Metadata::Readable { summary, .. } => {
+            parts.extend((!summary.kind.is_empty()).then(|| short(&summary.kind, 20)));
+            parts.extend(data(summary));
+            parts.extend((!summary.author.is_empty()).then(|| format!("by {}", short(&summary.author, 30))));
+        }
+        Metadata::Sealed => parts.push("its metadata are encrypted".to_owned()),
+        Metadata::Bad { why } => parts.push(format!("without metadata: {}", short(why, 60))),
+        Metadata::None => parts.push("without metadata".to_owned()),
+    }
+    if asset.state != State::Active {
+        parts.push(asset.state.to_string());
+    }
+    parts.push(asset.price().map_or_else(|| "not for sale".to_owned(), cost));
+    if asset.orders > 0 {
+        parts.push(numbered(asset.orders, "order", "orders"));
+    }
+    println!("  {}\n  {}\n", parts.join(" · "), asset.did);
+}
+
+/// All that is known of an asset.
+fn describe(asset: &Asset) {
+    let line = |label: &str, text: String| {
+        if !text.is_empty() {
+            println!("{label:<11} {text}");
+        }
+    };
+    println!("{}", plain(asset.name()).if_supports_color(Stream::Stdout, |text| text.bold()));
+    line("did", asset.did.clone());
+    line("contract", asset.nft.to_string());
+    line("owner", asset.owner.to_string());
+    let sells = if asset.state.sells() { "orders are taken" } else { "no orders are taken" };
+    line("state", format!("{}: {sells}", asset.state));
+    line("created", format!("{} in block {}", iso_8601(asset.created.time), asset.created.number));
+    if let Some(published) = &asset.published {
+        let place = published.place;
+        line("published", format!("{} in block {} by {}", iso_8601(place.time), place.number, published.by));
+        line("hash", published.hash.to_string());
+        for validator in &published.validators {
+            line("validated", format!("by {validator}"));
+        }
+    }
+    let description = match &asset.metadata {
+        Metadata::Readable { summary, .. } => {
+            line("type", plain(&summary.kind));
+            line("author", plain(&summary.author));
+            line("licence", plain(&summary.licence));
+            line("tags", plain(&summary.tags.join(", ")));
+            line("data", data(summary).join(", "));
+            let columns = summary.columns.iter().map(|column| match column.kind.is_empty() {
+                true => column.name.clone(),
+                false => format!("{}:{}", column.name, column.kind),
+            });
+            line("columns", plain(&columns.collect::<Vec<_>>().join(" ")));
+            line("sealed as", plain(&summary.asset));
+            line("node", plain(&summary.node));
+            &summary.description
+        }
+        Metadata::Sealed => {
+            line("metadata", "they are encrypted".to_owned());
+            ""
+        }
+        Metadata::Bad { why } => {
+            line("metadata", format!("they cannot be used: {}", plain(why)));
+            ""
+        }
+        Metadata::None => {
+            line("metadata", "none were published".to_owned());
+            ""
+        }
+    };
+    for Datatoken { address, symbol, orders, prices, .. } in &asset.datatokens {
+        line("datatoken", format!("{address} {}, {}", short(symbol, 20), numbered(*orders, "order", "orders")));
+        for price in prices {
+            let off = if price.active { "" } else { ", not now" };
+            let only = price.only.map_or_else(String::new, |who| format!(", for {who} only"));
+            let exchange = price.exchange.map_or_else(String::new, |id| format!(", exchange {id}"));
+            line("  price", format!("{}{off}{only}{exchange}", cost(price)));
+        }
+    }
+    if !description.is_empty() {
+        println!();
+        description.lines().for_each(|text| println!("{}", plain(text)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_does_not_command_the_terminal() {
+        assert_eq!(plain("a\u{1b}[2Jb\r\u{202e}c\u{9b}d"), "a [2Jb  c d");
+        assert_eq!(short("Überlang\n", 4), "Über…");
+    }
+
+    #[test]
+    fn prices_are_said_as_they_are_asked_for() {
+        let price = |text: &str| {
+            let amount = amount(text).unwrap();
+            cost(&Price { amount, token: Some(stoa_data::search::COIN), exchange: None, active: true, only: None })
+        };
+        assert_eq!(price("2.50"), "2.5 STOA");
+        assert_eq!(price("100"), "100 STOA");
+        assert_eq!(price("0.000000000000000001"), "0.000000000000000001 STOA");
+        assert!(amount("-1").is_err() && amount("x").is_err() && amount("1e400").is_err());
+    }
+
+    #[test]
+    fn columns_and_states_are_read() {
+        assert_eq!(column("age:int:eger"), Ok(("age".into(), Some("int:eger".into()))));
+        assert!(column(":integer").is_err());
+        assert_eq!(states("any").unwrap().0.len(), 6);
+        assert!(states("gone").unwrap_err().contains("end-of-life"));
+    }
+}

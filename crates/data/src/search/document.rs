@@ -1,0 +1,363 @@
+//! What an asset says of itself: its DDO, read from the event that published it.
+//!
+//! A document comes from anybody. It is bounded before it is unpacked and while, its hash must be the one that its publisher
+//! put on the ledger, and it must name this asset and no other. Of what it says, what a search can use is taken out in bounded
+//! amounts; whatever has another type than the format says is passed over.
+
+use alloy_primitives::{Address, B256, hex};
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use std::io::{self, Cursor, Write};
+
+/// The most bytes of a document.
+pub const MOST_BYTES: usize = 1 << 20;
+
+/// The most bytes that unpacking may take beside the document.
+const MOST_MEMORY: usize = 16 << 20;
+
+/// The longest texts that are taken over, in bytes.
+pub(super) const NAME: usize = 512;
+const DESCRIPTION: usize = 8_000;
+const SHORT: usize = 256;
+const WORD: usize = 128;
+
+/// How many tags and columns are taken over.
+const TAGS: usize = 64;
+const COLUMNS: usize = 1_024;
+
+/// The hash part of an asset's DID: SHA-256 of its checksummed address and the chain's id (Ocean's DDO specification).
+pub fn did_hash(nft: Address, chain_id: u64) -> B256 {
+    B256::from_slice(&Sha256::digest(format!("{}{chain_id}", nft.to_checksum(None))))
+}
+
+/// An asset's DID, as documents of versions 4 have it.
+pub fn did(nft: Address, chain_id: u64) -> String {
+    format!("did:op:{}", hex::encode(did_hash(nft, chain_id)))
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type, as the publisher calls it.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// What a search can use of a document.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// What it is called.
+    pub name: String,
+    /// What it is.
+    pub description: String,
+    /// Who made it.
+    pub author: String,
+    /// Under which licence.
+    pub licence: String,
+    /// `dataset`, `algorithm` or another kind.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What it is about.
+    pub tags: Vec<String>,
+    /// Of the data: their format, for example `csv`.
+    pub format: String,
+    /// How many bytes they are.
+    pub bytes: Option<u64>,
+    /// How many files.
+    pub files: Option<u64>,
+    /// How many rows.
+    pub rows: Option<u64>,
+    /// Their columns.
+    pub columns: Vec<Column>,
+    /// The asset of the contract of consent that they are sealed as.
+    pub asset: String,
+    /// The node that lets programs run on them.
+    pub node: String,
+}
+
+/// What came of an asset's metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// They can be read.
+    Read(String, Box<Summary>),
+    /// They are encrypted.
+    Sealed,
+    /// They cannot be used, and why.
+    Bad(String),
+}
+
+/// Reads metadata as an event has them.
+pub(super) fn read(nft: Address, chain_id: u64, flags: &[u8], data: &[u8], hash: B256) -> Reading {
+    // Flags are one byte: 2 for encrypted, 1 for packed with LZMA. Ocean's clients leave it out where it is 0.
+    let flag = match flags {
+        [] => 0,
+        [flag @ 0..=3] => *flag,
+        _ => return Reading::Bad(format!("its flags are {}: want 0x00 to 0x03", short(flags))),
+    };
+    if flag & 2 != 0 {
+        return Reading::Sealed;
+    }
+    let text = if flag & 1 == 0 { plain(data) } else { unpacked(data) };
+    match text.and_then(|text| Ok((summary(&text, nft, chain_id, hash)?, text))) {
+        Ok((summary, text)) => Reading::Read(text, Box::new(summary)),
+        Err(why) => Reading::Bad(why),
+    }
+}
+
+fn short(bytes: &[u8]) -> String {
+    let more = if bytes.len() > 8 { "…" } else { "" };
+    format!("{}{more}", hex::encode_prefixed(&bytes[..bytes.len().min(8)]))
+}
+
+fn too_large() -> String {
+    format!("it is larger than {MOST_BYTES} bytes")
+}
+
+fn plain(data: &[u8]) -> Result<String, String> {
+    if data.len() > MOST_BYTES {
+        return Err(too_large());
+    }
+    String::from_utf8(data.to_vec()).map_err(|_| "it is not UTF-8".to_owned())
+}
+
+/// Takes so many bytes and no more.
+struct Bounded(Vec<u8>);
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > MOST_BYTES {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn unpacked(data: &[u8]) -> Result<String, String> {
+    if data.len() > MOST_BYTES {
+        return Err(too_large());
+    }
+    let mut out = Bounded(Vec::new());
+    let options = lzma_rs::decompress::Options { memlimit: Some(MOST_MEMORY), ..Default::default() };
+    lzma_rs::lzma_decompress_with_options(&mut Cursor::new(data), &mut out, &options).map_err(|error| match error {
+        lzma_rs::error::Error::IoError(error) if error.kind() == io::ErrorKind::FileTooLarge => too_large(),
+        error => format!("it cannot be unpacked (LZMA): {error}"),
+    })?;
+    String::from_utf8(out.0).map_err(|_| "it is not UTF-8".to_owned())
+}
+
+/// Checks a document and takes out what a search can use.
+fn summary(text: &str, nft: Address, chain_id: u64, hash: B256) -> Result<Summary, String> {
+    let is = B256::from_slice(&Sha256::digest(text));
+    if is != hash {
+        return Err(format!("its hash is {is}, and not {hash} as its publisher said"));
+    }
+    let document: Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
+    if !document.is_object() {
+        return Err("it is not a JSON object".to_owned());
+    }
+    check(&document, nft, chain_id)?;
+    Ok(Summary::of(&document))
+}
+
+/// The part that says what the asset is: since version 5 documents are credentials, and that is their subject.
+fn subject(document: &Value) -> &Value {
+    match &document["credentialSubject"] {
+        subject @ Value::Object(_) => subject,
+        _ => document,
+    }
+}
+
+/// That a document is this asset's.
+fn check(document: &Value, nft: Address, chain_id: u64) -> Result<(), String> {
+    let (id, subject) = (hex::encode(did_hash(nft, chain_id)), subject(document));
+    let ids: Vec<_> = [&document["id"], &subject["id"]].into_iter().filter_map(Value::as_str).collect();
+    let own = |said: &&str| ["did:op:", "did:ope:"].iter().any(|method| said.strip_prefix(method) == Some(&id));
+    match ids.iter().find(|id| !own(id)) {
+        _ if ids.is_empty() => return Err(format!("it has no id: want did:op:{id}")),
+        Some(other) => return Err(format!("it is that of {}, and not did:op:{id}", cut(other, SHORT))),
+        None => {}
+    }
+    let chain = &subject["chainId"];
+    if !chain.is_null() && chain.as_u64() != Some(chain_id) {
+        return Err(format!("it is of chain {}, and not {chain_id}", cut(&chain.to_string(), SHORT)));
+    }
+    let address = &subject["nftAddress"];
+    let same = address.as_str().and_then(|text| text.parse::<Address>().ok()) == Some(nft);
+    if !address.is_null() && !same {
+        return Err(format!("its nftAddress is {}, and not {nft}", cut(&address.to_string(), SHORT)));
+    }
+    Ok(())
+}
+
+/// The beginning of a text.
+pub(super) fn cut(text: &str, most: usize) -> String {
+    text[..text.floor_char_boundary(most)].to_owned()
+}
+
+impl Summary {
+    /// What a search can use of a document that was [checked](check).
+    pub(super) fn of(document: &Value) -> Self {
+        // Since version 5 texts may be values with a language.
+        let text = |value: &Value, most| {
+            let text = value.as_str().or_else(|| value["@value"].as_str());
+            cut(text.unwrap_or_default(), most)
+        };
+        let list =
+            |value: &Value, most| value.as_array().map(|list| list.iter().take(most).cloned().collect::<Vec<_>>());
+        let metadata = &subject(document)["metadata"];
+        let stoa = &metadata["additionalInformation"]["stoa"];
+        let licence = [&metadata["license"], &metadata["license"]["name"]];
+        let column = |value: &Value| Column { name: text(&value["name"], WORD), kind: text(&value["type"], WORD) };
+        let columns = list(&stoa["columns"], COLUMNS).unwrap_or_default();
+        let tags = list(&metadata["tags"], TAGS).unwrap_or_default();
+        let own = |value: &Value| text(value, SHORT);
+        Self {
+            name: text(&metadata["name"], NAME),
+            description: text(&metadata["description"], DESCRIPTION),
+            author: own(&metadata["author"]),
+            licence: licence.map(own).into_iter().find(|text| !text.is_empty()).unwrap_or_default(),
+            kind: text(&metadata["type"], WORD),
+            tags: tags.iter().map(|tag| text(tag, WORD)).filter(|tag| !tag.is_empty()).collect(),
+            format: text(&stoa["format"], WORD),
+            bytes: stoa["bytes"].as_u64(),
+            files: stoa["files"].as_u64(),
+            rows: stoa["rows"].as_u64(),
+            columns: columns.iter().map(column).filter(|column| !column.name.is_empty()).collect(),
+            asset: own(&stoa["asset"]),
+            node: own(&stoa["node"]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    const NFT: Address = alloy_primitives::address!("967da4048cD07aB37855c090aAF366e4ce1b9F48");
+
+    fn hash(text: &[u8]) -> B256 {
+        B256::from_slice(&Sha256::digest(text))
+    }
+
+    fn packed(text: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        lzma_rs::lzma_compress(&mut Cursor::new(text), &mut out).unwrap();
+        out
+    }
+
+    fn document() -> Value {
+        json!({
+            "@context": ["https://w3id.org/did/v1"], "id": did(NFT, 8996), "version": "4.7.0", "chainId": 8996,
+            "nftAddress": NFT.to_checksum(None),
+            "metadata": {
+                "name": "Heart disease", "description": "Of Cleveland", "type": "dataset", "author": "UCI",
+                "license": "CC-BY-4.0", "tags": ["health", 7, "heart"],
+                "additionalInformation": { "stoa": {
+                    "format": "csv", "bytes": 1000, "files": 1, "rows": 303,
+                    "columns": [{ "name": "age", "type": "integer" }, { "type": "?" }, 3, { "name": "sex" }],
+                } },
+            },
+            "services": [],
+        })
+    }
+
+    fn bad(flags: &[u8], data: &[u8], hash: B256) -> String {
+        match read(NFT, 8996, flags, data, hash) {
+            Reading::Bad(why) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_did_is_that_of_oceans_vector() {
+        let did = did(NFT, 8996);
+        assert_eq!(did, "did:op:343c2ef7b7119ff6d2f8aa233c811989572b8ce38427c36ac81d3970f868ddee");
+    }
+
+    #[test]
+    fn a_document_is_read_plain_and_packed() {
+        let text = document().to_string();
+        let Reading::Read(kept, summary) = read(NFT, 8996, &[0], text.as_bytes(), hash(text.as_bytes())) else {
+            panic!()
+        };
+        assert_eq!(kept, text);
+        assert_eq!((&*summary.name, &*summary.licence, summary.rows), ("Heart disease", "CC-BY-4.0", Some(303)));
+        assert_eq!(summary.tags, ["health", "heart"]);
+        let columns: Vec<_> = summary.columns.iter().map(|column| (&*column.name, &*column.kind)).collect();
+        assert_eq!(columns, [("age", "integer"), ("sex", "")]);
+        assert_eq!(
+            read(NFT, 8996, &[1], &packed(text.as_bytes()), hash(text.as_bytes())),
+            Reading::Read(kept, summary)
+        );
+    }
+
+    #[test]
+    fn a_document_of_version_5_is_read_from_the_credentials_subject() {
+        let mut subject = document();
+        subject["metadata"]["name"] = json!({ "@value": "Herz", "@language": "de" });
+        subject["metadata"]["license"] = json!({ "name": "CC0" });
+        let id = did(NFT, 8996).replace("did:op:", "did:ope:");
+        subject["id"] = json!(id);
+        let text = json!({ "id": id, "version": "5.0.0", "credentialSubject": subject }).to_string();
+        let Reading::Read(_, summary) = read(NFT, 8996, &[], text.as_bytes(), hash(text.as_bytes())) else { panic!() };
+        assert_eq!((&*summary.name, &*summary.licence), ("Herz", "CC0"));
+    }
+
+    #[test]
+    fn what_is_encrypted_is_sealed_whatever_it_is() {
+        for flag in [2, 3] {
+            assert_eq!(read(NFT, 8996, &[flag], b"\xff", B256::ZERO), Reading::Sealed);
+        }
+    }
+
+    #[test]
+    fn a_bad_document_says_what_is_wrong_with_it() {
+        let text = document().to_string();
+        assert!(bad(&[0], text.as_bytes(), B256::ZERO).contains("as its publisher said"));
+        let with = |change: fn(&mut Value)| {
+            let mut document = document();
+            change(&mut document);
+            let text = document.to_string();
+            bad(&[0], text.as_bytes(), hash(text.as_bytes()))
+        };
+        assert!(with(|document| document["id"] = json!(did(Address::ZERO, 8996))).contains("it is that of did:op:"));
+        assert!(with(|document| document["id"] = Value::Null).contains("it has no id"));
+        assert!(with(|document| document["chainId"] = json!(1)).contains("of chain 1"));
+        assert!(with(|document| document["nftAddress"] = json!(Address::ZERO)).contains("nftAddress"));
+        assert!(with(|document| *document = json!([])).contains("not a JSON object"));
+        let deep = "[".repeat(100_000);
+        for (flags, data, want) in [
+            (&[4][..], &b"{}"[..], "its flags are 0x04"),
+            (&[0, 0], b"{}", "its flags are 0x0000"),
+            (&[0], b"\xff", "not UTF-8"),
+            (&[0], b"{", "not JSON"),
+            (&[0], deep.as_bytes(), "not JSON"),
+            (&[0], &vec![b' '; MOST_BYTES + 1], "larger than"),
+            (&[1], b"{}", "cannot be unpacked"),
+            (&[1], &packed(&vec![b' '; MOST_BYTES + 1]), "larger than"),
+        ] {
+            let why = bad(flags, data, hash(data));
+            assert!(why.contains(want), "{why}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_end_the_reader(flags in prop::collection::vec(0..5_u8, 0..3), data in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read(NFT, 8996, &flags, &data, hash(&data));
+            // As if it were the rest of a packed document.
+            let header = [&[0x5d, 0, 0, 0x80, 0, 255, 255, 255, 255, 255, 255, 255, 255][..], &data].concat();
+            let _ = read(NFT, 8996, &[1], &header, B256::ZERO);
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! Asking.
+//!
+//! A query is one expression of the full-text index: all words, and a mark for each filter. The index tells matching assets newest
+//! first, so what a query costs is bounded by how many are looked at and not by how many there are: [`MOST`] are counted, put in
+//! order and paged through. States and exact prices, which marks only come near to, are looked up for each.
+//!
+//! Search by meaning would come in at [`Index::candidates`]: assets near to a query in a space of embeddings are further
+//! candidates, and their distance is one more term of the sum in `rank`.
+
+use super::{
+    asset::Asset,
+    index::{Index, SearchError},
+    rank::{RANKED, Term},
+    words::{Mark, range_marks, words},
+};
+use alloy_primitives::{Address, U256};
+use rusqlite::{ToSql, params_from_iter, types::ToSqlOutput};
+use serde::Serialize;
+use std::{fmt, ops::RangeInclusive, str::FromStr};
+
+/// How many matches are counted and put in order, the newest. A page beyond them is empty.
+pub const MOST: u64 = 10_000;
+
+/// How many matches of the expression are looked at, where states or prices pass over some.
+const LOOKED_AT: u64 = 2 * MOST;
+
+/// The most words of a query, and the most tags and columns; what is more is left out.
+const WORDS: usize = 16;
+
+/// Assets on a page, at most and if nothing is said.
+const LARGEST_PAGE: u64 = 100;
+/// Assets on a page.
+pub const PAGE: u64 = 20;
+
+/// What an asset's publisher says about its use (Ocean's DDO specification).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[repr(u8)]
+pub enum State {
+    /// Found and sold.
+    Active = 0,
+    /// Found, not sold.
+    EndOfLife = 1,
+    /// Replaced by another.
+    Deprecated = 2,
+    /// Taken back by its publisher.
+    Revoked = 3,
+    /// Found, not sold for now.
+    Disabled = 4,
+    /// Sold to those who know of it.
+    Unlisted = 5,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Active, Self::EndOfLife, Self::Deprecated, Self::Revoked, Self::Disabled, Self::Unlisted];
+    /// Those that a search finds.
+    pub const FOUND: [Self; 3] = [Self::Active, Self::EndOfLife, Self::Disabled];
+    /// Those that stand in their owner's profile.
+    pub const IN_PROFILE: [Self; 3] = [Self::Active, Self::Disabled, Self::Unlisted];
+
+    /// Whether orders are taken.
+    pub fn sells(self) -> bool {
+        matches!(self, Self::Active | Self::Unlisted)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::EndOfLife => "end-of-life",
+            Self::Deprecated => "deprecated",
+            Self::Revoked => "revoked",
+            Self::Disabled => "disabled",
+            Self::Unlisted => "unlisted",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for State {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let own = |state: &&Self| state.name() == text || (**state as u8).to_string() == text;
+        let found = Self::ALL.iter().find(own).copied();
+        found.ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("no state is called {text:?}; there is: {names}")
+        })
+    }
+}
+
+/// In which order assets are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sort {
+    /// Those first that fit the words best; without words the newest.
+    #[default]
+    Relevance,
+    /// The newest first.
+    Newest,
+    /// Those first whose metadata changed last.
+    Changed,
+    /// Those first that were ordered most often.
+    Orders,
+    /// The cheapest first. What nobody can buy is left out.
+    Price,
+}
+
+/// What is looked for.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// Words that must all be in the name, the tags, the columns, the description or the author. One that ends in `*` stands for
+    /// all that begin so. Other marks mean nothing.
+    pub words: String,
+    /// Tags that it must have, whole.
+    pub tags: Vec<String>,
+    /// `dataset`, `algorithm` or another type.
+    pub kind: Option<String>,
+    /// Whose it is.
+    pub owner: Option<Address>,
+    /// That it can be had at such a price, in parts of 10^18 of a base token.
+    pub price: Option<RangeInclusive<U256>>,
+    /// That it can be had for nothing.
+    pub free: bool,
+    /// That it is sold for this token.
+    pub token: Option<Address>,
+    /// Names of columns that it must have, and of what type.
+    pub columns: Vec<(String, Option<String>)>,
+    /// The states that it may be in.
+    pub states: Vec<State>,
+    /// In which order.
+    pub sort: Sort,
+    /// Which page, from 1 on.
+    pub page: u64,
+    /// How many on a page, at most 100.
+    pub size: u64,
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self {
+            words: String::new(),
+            tags: Vec::new(),
+            kind: None,
+            owner: None,
+            price: None,
+            free: false,
+            token: None,
+            columns: Vec::new(),
+            states: State::FOUND.to_vec(),
+            sort: Sort::default(),
+            page: 1,
+            size: PAGE,
+        }
+    }
+}
+
+/// How many there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Total {
+    /// So many,
+    pub count: u64,
+    /// or more.
+    pub more: bool,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Found {
+    /// How many match.
+    pub total: Total,
+    /// Which page this is.
+    pub page: u64,
+    /// How many are on a page.
+    pub size: u64,
+    /// Those of the page.
+    pub assets: Vec<Asset>,
+}
+
+/// A match, with what it may be put in order by.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub id: i64,
+    orders: i64,
+    changed: i64,
+    price: Option<[u8; 32]>,
+}
+
+/// A value of a statement.
+#[derive(Clone, Debug)]
+enum Value {
+    Number(u64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Number(number) => ToSqlOutput::from(number.cast_signed()),
+            Self::Text(text) => ToSqlOutput::from(text.as_str()),
+            Self::Bytes(bytes) => ToSqlOutput::from(bytes.as_slice()),
+        })
+    }
+}
+
+/// The words of a query.
+fn terms(text: &str) -> Vec<Term> {
+    let mut terms = Vec::<Term>::new();
+    for part in text.split_whitespace() {
+        let mut words = words(part).into_iter().peekable();
+        while let Some(word) = words.next() {
+            // A single character begins too much to be of use.
+            let prefix = part.ends_with('*') && words.peek().is_none() && word.chars().count() > 1;
+            let term = Term { word, prefix };
+            if !terms.contains(&term) && terms.len() < WORDS {
+                terms.push(term);
+            }
+        }
+    }
+    terms
+}
+
+/// Quoted, it is one thing of the expression, whatever it is. It is one word, or one mark.
+fn quoted(text: &str, prefix: bool) -> String {
+    format!("\"{text}\"{}", if prefix { "*" } else { "" })
+}
+
+fn any(marks: impl IntoIterator<Item = String>) -> String {
+    let marks: Vec<_> = marks.into_iter().map(|mark| quoted(&mark, false)).collect();
+    format!("({})", marks.join(" OR "))
+}
+
+impl Query {
+    /// What the full-text index is asked beside the words; nothing if no asset can match.
+    fn marks(&self) -> Option<Vec<String>> {
+        let mut all = Vec::new();
+        let mut mark = |mark: Mark<'_>| mark.text().map(|text| all.push(quoted(&text, false)));
+        self.tags.iter().take(WORDS).try_for_each(|tag| mark(Mark::Tag(tag)))?;
+        self.kind.iter().try_for_each(|kind| mark(Mark::Kind(kind)))?;
+        self.owner.iter().try_for_each(|owner| mark(Mark::Owner(*owner)))?;
+        self.token.iter().try_for_each(|token| mark(Mark::Token(*token)))?;
+        for (name, kind) in self.columns.iter().take(WORDS) {
+            match kind {
+                Some(kind) => mark(Mark::TypedColumn(name, kind))?,
+                None => mark(Mark::Column(name))?,
+            }
+        }
+        if self.free {
+            mark(Mark::Free)?;
+        }
+        if let Some(range) = self.price.clone() {
+            let marks = range_marks(range);
+            if marks.is_empty() {
+                return None;
+            }
+            all.push(any(marks.into_iter().filter_map(Mark::text)));
+        }
+        // Nearly all are active: then it is cheaper to look.
+        if !self.states.contains(&State::Active) {
+            all.push(any(self.states.iter().filter_map(|state| Mark::State(*state as u8).text())));
+        }
+        Some(all)
+    }
+
+    /// What is looked up for each match: a condition, and its values.
+    fn condition(&self) -> (String, Vec<Value>) {
+        let states: Vec<_> = self.states.iter().map(|state| (*state as u8).to_string()).collect();
+        let (mut sql, mut values) = (format!("state IN ({})", states.join(", ")), Vec::new());
+        if let Some(range) = &self.price {
+            let number = |number: &U256| Value::Bytes(number.to_be_bytes_vec());
+            sql += " AND EXISTS (SELECT 1 FROM prices WHERE asset = standing.id AND active AND swapper IS NULL
+                     AND amount BETWEEN ? AND ?";
+            values.extend([number(range.start()), number(range.end())]);
+            if let Some(token) = self.token {
+                sql += " AND token = ?";
+                values.push(Value::Bytes(token.to_vec()));
+            }
+            sql += ")";
+        }
+        if self.sort == Sort::Price {
+            sql += " AND price IS NOT NULL";
+        }
+        (sql, values)
+    }
+}
+
+impl Index {
+    /// What matches a query.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError::Damaged`], [`SearchError::Storage`].
+    pub fn search(&self, query: &Query) -> Result<Found, SearchError> {
+        let size = query.size.clamp(1, LARGEST_PAGE);
+        let first = query.page.saturating_sub(1).saturating_mul(size);
+        let empty = Found { total: Total { count: 0, more: false }, page: query.page, size, assets: Vec::new() };
+        let Some(marks) = query.marks().filter(|_| !query.states.is_empty()) else { return Ok(empty) };
+        let terms = terms(&query.words);
+        let (ids, total) = match terms.is_empty() && marks.is_empty() {
+            true => self.browse(query, first, size)?,
+            false => {
+                let expression = expression(&terms, &marks, false);
+                let mut found = self.candidates(query, &expression, LOOKED_AT, MOST + 1)?;
+                let more = found.len() as u64 > MOST;
+                found.truncate(MOST as usize);
+                let total = Total { count: found.len() as u64, more };
+                let mut ids = match (query.sort, terms.is_empty()) {
+                    (Sort::Relevance, false) => {
+                        let named =
+                            self.candidates(query, &self::expression(&terms, &marks, true), LOOKED_AT, RANKED)?;
+                        self.ranked(&terms, &named, &found)?
+                    }
+                    (sort, _) => sorted(found, sort),
+                };
+                ids.truncate(MOST as usize);
+                (ids.into_iter().skip(first as usize).take(size as usize).collect(), total)
+            }
+        };
+        let assets = ids.into_iter().map(|id| self.asset_of(id)).collect::<Result<_, _>>()?;
+        Ok(Found { total, assets, ..empty })
+    }
+
+    /// The newest assets that match an expression and a query's condition.
+    fn candidates(
+        &self,
+        query: &Query,
+        expression: &str,
+        looked_at: u64,
+        most: u64,
+    ) -> Result<Vec<Candidate>, SearchError> {
+        let (condition, further) = query.condition();
+        let sql = format!(
+            "SELECT standing.id, orders, changed, price
+             FROM (SELECT rowid FROM search WHERE search MATCH ? ORDER BY rowid DESC LIMIT ?) AS hit
+             CROSS JOIN standing ON standing.id = hit.rowid WHERE {condition} LIMIT ?"
+        );
+        let mut values = vec![Value::Text(expression.to_owned()), Value::Number(looked_at)];
+        values.extend(further);
+        values.push(Value::Number(most));
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let row = |row: &rusqlite::Row<'_>| {
+            Ok(Candidate { id: row.get(0)?, orders: row.get(1)?, changed: row.get(2)?, price: row.get(3)? })
+        };
+        let mut found = statement.query_map(params_from_iter(values), row)?.collect::<Result<Vec<_>, _>>()?;
+        found.sort_unstable_by_key(|candidate| std::cmp::Reverse(candidate.id));
+        Ok(found)
+    }
+
+    /// All assets, without words and marks.
+    fn browse(&self, query: &Query, first: u64, size: u64) -> Result<(Vec<i64>, Total), SearchError> {
+        let (condition, _) = query.condition();
+        let order = match query.sort {
+            Sort::Relevance | Sort::Newest => "id DESC",
+            Sort::Changed => "changed DESC, id DESC",
+            Sort::Orders => "orders DESC, id DESC",
+            Sort::Price => "price, id",
+        };
+        let count = format!("SELECT count(*) FROM (SELECT 1 FROM standing WHERE {condition} LIMIT ?)");
+        let count: i64 =
+            self.connection.prepare_cached(&count)?.query_one([(MOST + 1).cast_signed()], |row| row.get(0))?;
+        let count = count.cast_unsigned();
+        let total = Total { count: count.min(MOST), more: count > MOST };
+        let (first, size) = (first.min(MOST), size.min(MOST.saturating_sub(first)));
+        let sql = format!("SELECT id FROM standing WHERE {condition} ORDER BY {order} LIMIT ? OFFSET ?");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let ids = statement.query_map([size.cast_signed(), first.cast_signed()], |row| row.get(0))?;
+        Ok((ids.collect::<Result<_, _>>()?, total))
+    }
+}
+
+/// All words and all marks; with `named`, all words in the name.
+fn expression(terms: &[Term], marks: &[String], named: bool) -> String {
+    let word = |term: &Term| {
+        let name = named.then(|| Mark::Name(&term.word).text()).flatten();
+        quoted(name.as_deref().unwrap_or(&term.word), term.prefix)
+    };
+    terms.iter().map(word).chain(marks.iter().cloned()).collect::<Vec<_>>().join(" AND ")
+}
+
+fn sorted(mut found: Vec<Candidate>, sort: Sort) -> Vec<i64> {
+    match sort {
+        Sort::Relevance | Sort::Newest => {}
+        Sort::Changed => found.sort_by_key(|one| std::cmp::Reverse((one.changed, one.id))),
+        Sort::Orders => found.sort_by_key(|one| std::cmp::Reverse((one.orders, one.id))),
+        Sort::Price => found.sort_by_key(|one| (one.price, one.id)),
+    }
+    found.into_iter().map(|one| one.id).collect()
+}

@@ -1,0 +1,539 @@
+//! Markets that are told to indices, whole and in pieces.
+
+use super::{index::TABLES, *};
+use crate::market::{
+    self,
+    abi::{FACTORY, FIXED_RATE, IDatatoken, IFactory, IFixedRate, INft},
+    exchange_id,
+    tests::{self as shared, Made, OWNER, bench, datatoken_data, nft_data, rate_data, whole},
+};
+use alloy_primitives::{Address, B256, Log, U256};
+use alloy_sol_types::{SolCall, SolEvent as _};
+use proptest::prelude::*;
+use rusqlite::types::Value as Sql;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::fs;
+use stoa_contract::{bench::Bench, coin, interfaces::IERC721};
+
+const CHAIN: ChainId = ChainId { id: 31337, genesis: B256::repeat_byte(7) };
+const NOTHING: [Address; 0] = [];
+const HEIR: Address = Address::repeat_byte(0xee);
+
+fn cursor(number: u64) -> Cursor {
+    Cursor { number, hash: B256::with_last_byte(number as u8) }
+}
+
+fn sha(text: &str) -> B256 {
+    B256::from_slice(&Sha256::digest(text))
+}
+
+/// A chain with a transaction in each block, and its events.
+struct Told {
+    bench: Bench,
+    logs: Vec<Logged>,
+    number: u64,
+}
+
+impl Told {
+    fn new() -> Self {
+        Self { bench: bench(), logs: Vec::new(), number: 0 }
+    }
+
+    fn tell(&mut self, logs: Vec<Log>) {
+        self.number += 1;
+        let (number, time) = (self.number, 1_700_000_000 + self.number);
+        let transaction = B256::with_last_byte(number as u8);
+        self.logs.extend(logs.into_iter().map(|log| Logged { number, time, transaction, log }));
+    }
+
+    fn send<C: SolCall>(&mut self, from: Address, to: Address, call: C) -> C::Return {
+        let sent = self.bench.send(from, to, &call).unwrap();
+        self.tell(sent.logs);
+        sent.value
+    }
+
+    /// An asset, without metadata.
+    fn publish(&mut self) -> Made {
+        let call = IFactory::createNftWithErc20Call { nft: nft_data(), datatoken: datatoken_data() };
+        let made = self.send(OWNER, FACTORY, call);
+        Made { asset: made.erc721Address, token: made.erc20Address, exchange: B256::ZERO }
+    }
+
+    /// An asset whose datatoken costs so much of the chain's coin.
+    fn publish_at(&mut self, rate: U256) -> Made {
+        let call = IFactory::createNftWithErc20WithFixedRateCall {
+            nft: nft_data(),
+            datatoken: datatoken_data(),
+            fixedRate: rate_data(coin::ADDRESS, 18, rate, 0, true),
+        };
+        let made = self.send(OWNER, FACTORY, call);
+        let exchange = exchange_id(coin::ADDRESS, made.erc20Address);
+        Made { asset: made.erc721Address, token: made.erc20Address, exchange }
+    }
+
+    fn describe(&mut self, asset: Address, flags: &'static [u8], data: &str, hash: B256) {
+        let call = INft::setMetaDataCall {
+            state: 0,
+            decryptorUrl: "http://node".into(),
+            decryptorAddress: String::new(),
+            flags: flags.into(),
+            data: data.as_bytes().to_vec().into(),
+            dataHash: hash,
+            proofs: Vec::new(),
+        };
+        self.send(OWNER, asset, call);
+    }
+
+    /// Sets metadata that say this.
+    fn document(&mut self, asset: Address, metadata: Value) {
+        let text = json!({ "id": did(asset, CHAIN.id), "chainId": CHAIN.id, "metadata": metadata }).to_string();
+        self.describe(asset, &[0], &text, sha(&text));
+    }
+
+    fn state(&mut self, asset: Address, state: u8) {
+        self.send(OWNER, asset, INft::setMetaDataStateCall { state });
+    }
+
+    fn order(&mut self, made: Made) {
+        let call = IDatatoken::mintCall { account: OWNER, value: whole(1) };
+        self.send(OWNER, made.token, call);
+        self.send(OWNER, made.token, shared::start(OWNER, shared::no_quote()));
+    }
+
+    fn hand_over(&mut self, asset: Address) {
+        self.send(OWNER, asset, IERC721::transferFromCall { from: OWNER, to: HEIR, tokenId: U256::ONE });
+    }
+
+    fn index(&self) -> Index {
+        let mut index = Index::in_memory(CHAIN).unwrap();
+        index.apply(0, cursor(self.number), &self.logs).unwrap();
+        index
+    }
+}
+
+/// Everything that is in an index's tables, but for how SQLite lays words out.
+fn contents(index: &Index) -> Vec<Vec<Sql>> {
+    let tables = TABLES.lines().filter_map(|line| line.trim().strip_prefix("CREATE TABLE ")?.split(' ').next());
+    let mut all = Vec::new();
+    for table in tables.chain(["search_content"]) {
+        let mut statement = index.connection.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2")).unwrap();
+        let columns = statement.column_count();
+        let row = |row: &rusqlite::Row<'_>| (0..columns).map(|at| row.get(at)).collect::<rusqlite::Result<Vec<Sql>>>();
+        all.push(vec![Sql::Text(table.to_owned())]);
+        all.extend(statement.query_map([], row).unwrap().map(Result::unwrap));
+    }
+    // That SQLite finds what the rows say.
+    index.connection.execute("INSERT INTO search (search) VALUES ('integrity-check')", []).unwrap();
+    all
+}
+
+fn found(index: &Index, query: &Query) -> Vec<Address> {
+    let found = index.search(query).unwrap();
+    assert_eq!(found.total.count as usize, found.assets.len());
+    found.assets.iter().map(|asset| asset.nft).collect()
+}
+
+fn words(text: &str) -> Query {
+    Query { words: text.into(), ..Query::default() }
+}
+
+#[test]
+fn an_asset_is_found_by_what_its_document_says() {
+    let mut told = Told::new();
+    let (heart, wine) = (told.publish_at(whole(2)), told.publish());
+    told.document(
+        heart.asset,
+        json!({
+            "name": "Heart disease of Cleveland", "description": "Patients’ ages and so on", "type": "dataset",
+            "author": "UCI", "tags": ["Public health"],
+            "additionalInformation": { "stoa": { "columns": [{ "name": "resting_bp", "type": "integer" }] } },
+        }),
+    );
+    told.document(
+        wine.asset,
+        json!({ "name": "Wine", "description": "of Portugal", "type": "dataset", "tags": ["wine"] }),
+    );
+    let index = told.index();
+    for text in
+        ["heart", "HEART of", "cleveland uci", "pat*", "patients ages", "resting", "public", "héart", "of heart*"]
+    {
+        assert_eq!(found(&index, &words(text)), [heart.asset], "{text}");
+    }
+    assert_eq!(found(&index, &words("of")), [heart.asset, wine.asset], "a name says more than a description");
+    assert_eq!(found(&index, &words("")), [wine.asset, heart.asset]);
+    for text in ["heart wine", "hear", "dataset", ":k:dataset", "pa*nts", "h*"] {
+        assert_eq!(found(&index, &words(text)), NOTHING, "{text}");
+    }
+    let tagged = |tag: &str| Query { tags: vec![tag.into()], ..Query::default() };
+    assert_eq!(found(&index, &tagged("public HEALTH")), [heart.asset]);
+    assert_eq!(found(&index, &tagged("public")), NOTHING);
+    assert_eq!(found(&index, &tagged("!")), NOTHING);
+    let column = |name: &str, kind: Option<&str>| Query {
+        columns: vec![(name.into(), kind.map(str::to_owned))],
+        ..words("heart")
+    };
+    assert_eq!(found(&index, &column("resting_bp", None)), [heart.asset]);
+    assert_eq!(found(&index, &column("resting_bp", Some("integer"))), [heart.asset]);
+    assert_eq!(found(&index, &column("resting_bp", Some("float"))), NOTHING);
+    assert_eq!(found(&index, &Query { kind: Some("algorithm".into()), ..Query::default() }), NOTHING);
+    let shown = index.asset_by_did(&did(heart.asset, CHAIN.id)).unwrap().unwrap();
+    assert_eq!(shown, index.asset(heart.asset).unwrap().unwrap());
+    assert_eq!(shown.name(), "Heart disease of Cleveland");
+    assert_eq!(index.asset_by_did("did:op:00").unwrap(), None);
+}
+
+#[test]
+fn whatever_is_typed_is_no_error() {
+    let mut told = Told::new();
+    let made = told.publish();
+    told.document(made.asset, json!({ "name": "near and not" }));
+    let index = told.index();
+    for text in
+        ["\"", "AND", "NOT near", "near(", "a:b", "*", "-", "^near", "words : near", "near\" OR \"x", "\0", "{", "()"]
+    {
+        index.search(&words(text)).unwrap();
+        index.search(&Query { tags: vec![text.into()], kind: Some(text.into()), ..words(text) }).unwrap();
+    }
+    assert_eq!(found(&index, &words("NOT near")), [made.asset]);
+}
+
+#[test]
+fn prices_filter_and_sort() {
+    let mut told = Told::new();
+    let (dear, cheap, none) = (told.publish_at(whole(30)), told.publish_at(whole(3)), told.publish());
+    let free = told.publish();
+    let call = IDatatoken::createDispenserCall {
+        dispenser: market::abi::DISPENSER,
+        maxTokens: whole(1),
+        maxBalance: whole(1),
+        withMint: true,
+        allowedSwapper: Address::ZERO,
+    };
+    told.send(OWNER, free.token, call);
+    let up_to = |most: u128| Query { price: Some(U256::ZERO..=whole(most)), ..Query::default() };
+    let index = told.index();
+    assert_eq!(found(&index, &up_to(100)), [free.asset, cheap.asset, dear.asset]);
+    assert_eq!(found(&index, &up_to(29)), [free.asset, cheap.asset]);
+    assert_eq!(found(&index, &Query { price: Some(whole(4)..=whole(30)), ..Query::default() }), [dear.asset]);
+    assert_eq!(found(&index, &Query { token: Some(coin::ADDRESS), ..up_to(29) }), [cheap.asset]);
+    assert_eq!(found(&index, &Query { token: Some(OWNER), ..Query::default() }), NOTHING);
+    assert_eq!(found(&index, &Query { free: true, ..Query::default() }), [free.asset]);
+    let by_price = Query { sort: Sort::Price, ..Query::default() };
+    let browsed = index.search(&by_price).unwrap().assets;
+    assert_eq!(browsed.iter().map(|asset| asset.nft).collect::<Vec<_>>(), [free.asset, cheap.asset, dear.asset]);
+    assert_eq!(found(&index, &Query { sort: Sort::Price, ..words("weather") }), [free.asset, cheap.asset, dear.asset]);
+
+    told.send(OWNER, FIXED_RATE, IFixedRate::setRateCall { exchangeId: dear.exchange, newRate: whole(1) });
+    told.send(OWNER, FIXED_RATE, IFixedRate::toggleExchangeStateCall { exchangeId: cheap.exchange });
+    told.send(OWNER, market::abi::DISPENSER, crate::market::abi::IDispenser::deactivateCall { datatoken: free.token });
+    let index = told.index();
+    assert_eq!(found(&index, &up_to(100)), [dear.asset]);
+    assert_eq!(index.asset(cheap.asset).unwrap().unwrap().price(), None);
+    let only = IFixedRate::setAllowedSwapperCall { exchangeId: dear.exchange, newAllowedSwapper: HEIR };
+    told.send(OWNER, FIXED_RATE, only);
+    let index = told.index();
+    assert_eq!(found(&index, &up_to(100)), NOTHING, "what is for one account is not for sale");
+    let prices = index.asset(dear.asset).unwrap().unwrap().datatokens.remove(0).prices;
+    assert_eq!((prices[0].amount, prices[0].active, prices[0].only), (whole(1), true, Some(HEIR)));
+    assert_eq!(index.asset(none.asset).unwrap().unwrap().price(), None);
+}
+
+#[test]
+fn states_are_found_as_oceans_table_says() {
+    let mut told = Told::new();
+    let made: Vec<_> = (0..6).map(|_| told.publish().asset).collect();
+    for (state, asset) in made.iter().enumerate().skip(1) {
+        told.state(*asset, state as u8);
+    }
+    let index = told.index();
+    let at = |states: &[usize]| states.iter().map(|state| made[*state]).collect::<Vec<_>>();
+    for text in ["", "weather"] {
+        let with = |states: &[State]| Query { states: states.to_vec(), ..words(text) };
+        assert_eq!(found(&index, &words(text)), at(&[4, 1, 0]));
+        assert_eq!(found(&index, &with(&State::IN_PROFILE)), at(&[5, 4, 0]));
+        assert_eq!(found(&index, &with(&[State::Revoked])), at(&[3]));
+        assert_eq!(found(&index, &with(&State::ALL)).len(), 6);
+        assert_eq!(found(&index, &with(&[])), NOTHING);
+    }
+}
+
+#[test]
+fn owners_orders_and_changes_are_followed() {
+    let mut told = Told::new();
+    let (first, second) = (told.publish(), told.publish());
+    told.order(first);
+    told.document(first.asset, json!({ "name": "First" }));
+    told.hand_over(first.asset);
+    let index = told.index();
+    let of = |owner| Query { owner: Some(owner), ..Query::default() };
+    assert_eq!(found(&index, &of(HEIR)), [first.asset]);
+    assert_eq!(found(&index, &of(OWNER)), [second.asset]);
+    let sorted = |sort| found(&index, &Query { sort, ..Query::default() });
+    assert_eq!(sorted(Sort::Newest), [second.asset, first.asset]);
+    assert_eq!(sorted(Sort::Orders), [first.asset, second.asset]);
+    assert_eq!(sorted(Sort::Changed), [first.asset, second.asset]);
+    let asset = index.asset(first.asset).unwrap().unwrap();
+    assert_eq!((asset.orders, asset.datatokens[0].orders, asset.creator, asset.owner), (1, 1, OWNER, HEIR));
+    assert_eq!(asset.published.unwrap().place.number, 5);
+}
+
+#[test]
+fn what_cannot_be_read_is_found_by_its_token_and_says_why() {
+    let mut told = Told::new();
+    let (sealed, bad, none) = (told.publish().asset, told.publish().asset, told.publish().asset);
+    told.describe(sealed, &[2], "secret", sha("plain"));
+    told.describe(bad, &[0], "{}", sha("else"));
+    let index = told.index();
+    assert_eq!(found(&index, &words("weather wth")), [none, bad, sealed]);
+    let metadata = |nft| index.asset(nft).unwrap().unwrap().metadata;
+    assert_eq!(metadata(sealed), Metadata::Sealed);
+    assert_eq!(metadata(none), Metadata::None);
+    assert!(matches!(metadata(bad), Metadata::Bad { why } if why.contains("its hash is")));
+    told.document(bad, json!({ "name": "Repaired" }));
+    let index = told.index();
+    assert_eq!(found(&index, &words("repaired")), [bad]);
+    assert_eq!(found(&index, &words("weather")), [none, sealed]);
+}
+
+#[test]
+fn a_contract_that_is_not_the_factorys_gets_nothing_in() {
+    let mut told = Told::new();
+    let made = told.publish_at(whole(1));
+    told.document(made.asset, json!({ "name": "Mine" }));
+    told.order(made);
+    let foreign = Address::repeat_byte(0xf0);
+    // All that was told before, told by another contract, and of an asset that is known.
+    let own: Vec<Log> = told.logs.iter().map(|logged| logged.log.clone()).collect();
+    let before = contents(&told.index());
+    let copies = own.iter().cloned().map(|log| Log { address: foreign, ..log });
+    // An asset that says what datatokens say, and the contracts what others say.
+    let crossed = own.iter().flat_map(|log| {
+        let places = [FACTORY, FIXED_RATE, market::abi::DISPENSER, made.asset, made.token];
+        let kind = |address| if address == made.asset || address == made.token { Some(address) } else { None };
+        let others = places.into_iter().filter(move |place| *place != log.address && kind(*place).is_none());
+        others.map(|address| Log { address, ..log.clone() })
+    });
+    let (copies, crossed): (Vec<_>, Vec<_>) = (copies.collect(), crossed.collect());
+    told.tell(copies);
+    told.tell(crossed);
+    let mut after = contents(&told.index());
+    // How far it is, is all that differs.
+    assert_ne!(after[1], before[1]);
+    after[1] = before[1].clone();
+    assert_eq!(after, before);
+}
+
+#[test]
+fn a_transfer_of_another_tokens_number_is_none_of_the_asset() {
+    let mut told = Told::new();
+    let made = told.publish();
+    let event = IERC721::Transfer { from: OWNER, to: HEIR, tokenId: U256::from(2) };
+    told.tell(vec![Log { address: made.asset, data: event.encode_log_data() }]);
+    assert_eq!(told.index().asset(made.asset).unwrap().unwrap().owner, OWNER);
+}
+
+#[test]
+fn blocks_that_are_missing_are_refused_and_those_that_are_there_passed_over() {
+    let mut told = Told::new();
+    let made = told.publish();
+    told.order(made);
+    let mut index = told.index();
+    let before = contents(&index);
+    index.apply(0, cursor(told.number), &told.logs).unwrap();
+    index.apply(1, cursor(2), &told.logs).unwrap();
+    assert_eq!(contents(&index), before);
+    let gap = index.apply(told.number + 2, cursor(told.number + 3), &[]);
+    assert!(matches!(gap, Err(SearchError::Gap { has: Some(_), .. })));
+    assert_eq!(index.cursor().unwrap(), Some(cursor(told.number)));
+}
+
+#[test]
+fn a_file_that_is_damaged_or_old_or_of_another_chain_is_built_anew() {
+    let mut told = Told::new();
+    let made = told.publish();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index.sqlite");
+    let fill = || {
+        let mut index = Index::open(&path, CHAIN).unwrap();
+        assert_eq!(index.cursor().unwrap(), None);
+        index.apply(0, cursor(told.number), &told.logs).unwrap();
+    };
+    fill();
+    let kept = Index::open(&path, CHAIN).unwrap();
+    assert_eq!(kept.asset(made.asset).unwrap().unwrap().owner, OWNER);
+    kept.connection.pragma_update(None, "user_version", 0).unwrap();
+    drop(kept);
+    fill();
+    let other = Index::open(&path, ChainId { genesis: B256::ZERO, ..CHAIN }).unwrap();
+    assert_eq!(other.cursor().unwrap(), None);
+    drop(other);
+    fill();
+    fs::write(&path, "no database, but some text that is longer than a header of one hundred bytes would be, surely")
+        .unwrap();
+    fill();
+    // In the middle: that is noticed when it is used.
+    let mut bytes = fs::read(&path).unwrap();
+    let length = bytes.len();
+    bytes[4096..length].fill(0x5a);
+    fs::write(&path, bytes).unwrap();
+    let mut damaged = match Index::open(&path, CHAIN) {
+        Ok(index) => index,
+        Err(error) => panic!("{error}"),
+    };
+    if damaged.cursor().unwrap().is_some() {
+        assert!(matches!(damaged.search(&words("weather")), Err(SearchError::Damaged(_))));
+        damaged.renew().unwrap();
+    }
+    damaged.apply(0, cursor(told.number), &told.logs).unwrap();
+    assert_eq!(contents(&damaged), contents(&told.index()));
+}
+
+#[test]
+fn more_than_can_be_counted_is_said_to_be_more_and_pages_do_not_overlap() {
+    let mut index = Index::in_memory(CHAIN).unwrap();
+    let logs: Vec<_> = (0..10_050_u64)
+        .map(|n| {
+            let event = IFactory::NFTCreated {
+                newTokenAddress: Address::left_padding_from(&n.to_be_bytes()),
+                templateAddress: market::abi::NFT,
+                tokenName: if n % 100 == 0 { "rare thing".into() } else { "thing".into() },
+                admin: OWNER,
+                symbol: "T".into(),
+                tokenURI: String::new(),
+                transferable: true,
+                creator: OWNER,
+            };
+            let log = Log { address: FACTORY, data: event.encode_log_data() };
+            Logged { number: n, time: n, transaction: B256::ZERO, log }
+        })
+        .collect();
+    index.apply(0, cursor(10_050), &logs).unwrap();
+    for text in ["", "thing"] {
+        let total = index.search(&words(text)).unwrap().total;
+        assert_eq!((total.count, total.more), (10_000, true), "{text:?}");
+        let last = index.search(&Query { page: 500, ..words(text) }).unwrap();
+        assert_eq!(last.assets.len(), 20);
+        let beyond = index.search(&Query { page: 501, ..words(text) }).unwrap();
+        assert_eq!(beyond.assets, []);
+        assert_eq!(index.search(&Query { page: u64::MAX, size: u64::MAX, ..words(text) }).unwrap().assets, []);
+    }
+    let pages = (1..=3).flat_map(|page| index.search(&Query { page, size: 40, ..words("rare") }).unwrap().assets);
+    let mut seen: Vec<_> = pages.map(|asset| asset.nft).collect();
+    assert_eq!(seen.len(), 101);
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 101);
+    // As many as are ranked of them have the word in their name, and are old.
+    let both = index.search(&words("rare thing")).unwrap();
+    assert_eq!((both.total.count, both.total.more), (101, false));
+}
+
+/// Something that people do in a market.
+#[derive(Clone, Copy, Debug)]
+enum Deed {
+    Publish,
+    PublishAt(u8),
+    Describe(u8),
+    Seal,
+    State(u8),
+    Order,
+    HandOver,
+    Rate(u8),
+    Toggle,
+}
+
+fn deeds() -> impl Strategy<Value = Vec<(Deed, u8)>> {
+    let deed = prop_oneof![
+        Just(Deed::Publish),
+        (1..9_u8).prop_map(Deed::PublishAt),
+        (0..4_u8).prop_map(Deed::Describe),
+        Just(Deed::Seal),
+        (0..6_u8).prop_map(Deed::State),
+        Just(Deed::Order),
+        Just(Deed::HandOver),
+        (1..9_u8).prop_map(Deed::Rate),
+        Just(Deed::Toggle),
+    ];
+    prop::collection::vec((deed, any::<u8>()), 1..25)
+}
+
+fn happened(deeds: &[(Deed, u8)]) -> Told {
+    let mut told = Told::new();
+    let mut made = vec![told.publish_at(whole(5))];
+    let mut gone = Vec::new();
+    for (deed, which) in deeds {
+        let one = made[usize::from(*which) % made.len()];
+        let own = !gone.contains(&one.asset);
+        match deed {
+            Deed::Publish => made.push(told.publish()),
+            Deed::PublishAt(rate) => made.push(told.publish_at(whole(u128::from(*rate)))),
+            Deed::Describe(words) if own => {
+                let name = ["Heart", "Heart disease", "Wine of Portugal", ""][usize::from(*words)];
+                told.document(one.asset, json!({ "name": name, "tags": [name], "type": "dataset" }));
+            }
+            Deed::Seal if own => told.describe(one.asset, &[2], "secret", B256::ZERO),
+            Deed::State(state) if own => told.state(one.asset, *state),
+            Deed::Order if own => {
+                told.state(one.asset, 0);
+                told.order(one);
+            }
+            Deed::HandOver if own => {
+                told.hand_over(one.asset);
+                gone.push(one.asset);
+            }
+            Deed::Rate(rate) if own && !one.exchange.is_zero() => {
+                let rate = whole(u128::from(*rate));
+                told.send(OWNER, FIXED_RATE, IFixedRate::setRateCall { exchangeId: one.exchange, newRate: rate });
+            }
+            Deed::Toggle if own && !one.exchange.is_zero() => {
+                told.send(OWNER, FIXED_RATE, IFixedRate::toggleExchangeStateCall { exchangeId: one.exchange });
+            }
+            _ => {}
+        }
+    }
+    told
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_index_followed_in_pieces_is_the_index_built_from_the_start(
+        deeds in deeds(), cuts in prop::collection::vec(any::<u8>(), 0..8), again in any::<u8>(),
+    ) {
+        let told = happened(&deeds);
+        let mut pieces = Index::in_memory(CHAIN).unwrap();
+        let mut ends: Vec<_> = cuts.iter().map(|cut| u64::from(*cut) % (told.number + 1)).chain([told.number]).collect();
+        ends.sort_unstable();
+        let mut from = 0_u64;
+        for end in ends {
+            // Some come twice, and a page may have more than was asked for.
+            let earlier = from.saturating_sub(u64::from(again % 3));
+            pieces.apply(earlier, cursor(end), &told.logs).unwrap();
+            from = end + 1;
+        }
+        let whole = told.index();
+        prop_assert_eq!(contents(&pieces), contents(&whole));
+        for text in ["", "heart", "wea*", "heart disease"] {
+            for query in [words(text), Query { states: State::ALL.to_vec(), sort: Sort::Changed, ..words(text) }] {
+                prop_assert_eq!(found(&pieces, &query), found(&whole, &query));
+            }
+        }
+    }
+
+    #[test]
+    fn no_query_is_an_error(text in "\\PC{0,30}", other in "\\PC{0,10}", low in any::<u64>(), high in any::<u64>(), page in any::<u64>()) {
+        let told = happened(&[(Deed::Describe(1), 0)]);
+        let query = Query {
+            words: text,
+            tags: vec![other.clone()],
+            columns: vec![(other.clone(), Some(other))],
+            price: Some(U256::from(low)..=U256::from(high)),
+            page,
+            ..Query::default()
+        };
+        told.index().search(&query).unwrap();
+        told.index().search(&Query { tags: Vec::new(), columns: Vec::new(), ..query }).unwrap();
+    }
+}
