@@ -79,7 +79,7 @@ enum Command {
     #[command(subcommand)]
     Consent(consent::Command),
     /// See in a few minutes what Stoa does: real transactions, contracts and proofs on an embedded network.
-    #[command(after_help = "Example: stoa tour --stay")]
+    #[command(after_help = "Example: stoa tour --exit --report my-tour")]
     Tour(tour::Options),
 }
 

@@ -4,6 +4,7 @@
 //! been measured or computed a moment before.
 
 mod hospitals;
+mod report;
 mod share;
 
 use crate::{network, output};
@@ -26,9 +27,12 @@ use stoa_node::{follower, up};
 /// Options of the tour.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Leave the network up when the tour is over, for a wallet to be pointed at.
+    /// End the network when the tour is over. Else it stays up, for a wallet to be pointed at.
     #[arg(long)]
-    stay: bool,
+    exit: bool,
+    /// Folder for the report.
+    #[arg(long, value_name = "DIR", default_value = "stoa-tour")]
+    report: PathBuf,
     /// Folder of the network; a temporary one if not given.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -119,12 +123,17 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     let folder = temporary.path().join("people");
     network::wait(share::share(&mut network, &keys, &wallets, &folder, voice, &mut report))??;
     let folder = temporary.path().join("hospitals");
-    network::wait(hospitals::hospitals(&network, &wallets, &folder, voice, &mut report))??;
+    let pictures = network::wait(hospitals::hospitals(&network, &wallets, &folder, voice, &mut report))??;
+    let written = report::write(&options.report, &pictures, &json!(report));
+    written.wrap_err_with(|| format!("the report cannot be written to {}", options.report.display()))?;
+    let page = options.report.join("report.html");
+    let page = std::path::absolute(&page).unwrap_or(page);
+    voice.say(format!("\nA report with pictures: {}, and beside it the audit.", page.display()));
     if json {
         println!("{}", serde_json::to_string(&report)?);
     }
-    if options.stay {
-        voice.say(format!("\nThe network stays up at http://{}: point a wallet at it. Stop with Ctrl-C.", nodes[0]));
+    if !options.exit {
+        voice.say(format!("The network stays up at http://{}: point a wallet at it. Stop with Ctrl-C.", nodes[0]));
         network::wait(network::interrupted())??;
     }
     network.end()

@@ -26,7 +26,7 @@ use stoa_ledger::Ledger;
 use stoa_net::{Answers, Endpoint, iroh::protocol::RouterBuilder};
 
 /// How often it looks for jobs that are over, or to be checked.
-const EVERY: Duration = Duration::from_secs(5);
+const EVERY: Duration = Duration::from_secs(2);
 
 /// One that answers, and does not bring receipts to the ledger yet.
 pub(crate) struct Opened {

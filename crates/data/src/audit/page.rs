@@ -1,11 +1,11 @@
 //! An audit as one page: the graph of what led to the receipt, each step, and the evidence. It fetches nothing and runs nothing.
 
-use super::{Audit, Place, SCRIPT, Step};
+use super::{Audit, Place, SCRIPT, Step, steps::units};
 use crate::{
     jobs::abi::{CONFIRMED, FALSE, WASM},
     record::iso_8601,
 };
-use alloy_primitives::{Address, B256, U256, utils::format_ether};
+use alloy_primitives::{Address, B256};
 use std::fmt::{Display, Write as _};
 
 /// A box of the graph.
@@ -70,13 +70,6 @@ fn account(address: Address) -> String {
     short(address)
 }
 
-fn units(amount: U256, token: Address) -> String {
-    match token == crate::jobs::COIN {
-        true => format!("{} STOA", format_ether(amount).trim_end_matches('0').trim_end_matches('.')),
-        false => format!("{amount} units of {}", short(token)),
-    }
-}
-
 impl Audit {
     fn outcome(&self, name: &str) -> Option<&Step> {
         self.steps.iter().find(|step| step.name == name)
@@ -116,7 +109,7 @@ impl Audit {
                 "blocks",
                 vec![
                     short(&self.network_key),
-                    format!("signed {} transactions' blocks", self.evidence.transactions.len()),
+                    format!("{} blocks are its network's", self.evidence.transactions.len()),
                 ],
             ),
             node(
@@ -224,7 +217,7 @@ impl Audit {
             let (path, x, y) = edge(&nodes[from], &nodes[to]);
             let _ = write!(
                 svg,
-                r#"<path d="{path}" marker-end="url(#end)" /><text class="label" x="{x}" y="{y}" text-anchor="middle">{label}</text>"#
+                r#"<path d="{path}" marker-end="url(#end)" /><text class="label" x="{x}" y="{y}">{label}</text>"#
             );
         }
         for Node { x, y, title, lines, step } in &nodes {
@@ -306,16 +299,16 @@ Nobody has to be asked, and this page need not be believed:</p>
 
 /// What leads to what, by the numbers of the boxes.
 const EDGES: [(usize, usize, &str); 10] = [
-    (0, 4, "blocks"),
-    (1, 4, "data"),
-    (2, 4, "offered"),
-    (3, 4, "allowed"),
-    (5, 4, "program"),
-    (6, 4, "parameters"),
+    (0, 4, "signed the blocks"),
+    (1, 4, ""),
+    (2, 4, ""),
+    (3, 4, ""),
+    (5, 4, ""),
+    (6, 4, ""),
     (4, 7, "signed by the node"),
-    (7, 8, "names"),
+    (7, 8, ""),
     (7, 9, "run again"),
-    (7, 10, "pays"),
+    (7, 10, ""),
 ];
 
 /// A line from one box to another, and where its label is.
@@ -323,7 +316,7 @@ fn edge(from: &Node, to: &Node) -> (String, u32, u32) {
     let (middle, half) = (|node: &Node| node.x + WIDTH / 2, HEIGHT / 2);
     if from.x == to.x {
         let (x, y, end) = (middle(from), from.y + HEIGHT, to.y);
-        return (format!("M{x} {y}L{x} {end}"), x + 62, (y + end) / 2 + 4);
+        return (format!("M{x} {y}L{x} {end}"), x + 10, (y + end) / 2 + 4);
     }
     let (x, end) = if from.x < to.x { (from.x + WIDTH, to.x) } else { (from.x, to.x + WIDTH) };
     // Lines that come in from above or below end there.

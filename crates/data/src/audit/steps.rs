@@ -13,7 +13,7 @@ use crate::{
     },
     record::iso_8601,
 };
-use alloy_primitives::{B256, Bytes, Log, U256};
+use alloy_primitives::{Address, B256, Bytes, Log, U256, utils::format_ether};
 use std::collections::BTreeSet;
 use stoa_sandbox::Wasm;
 
@@ -53,6 +53,14 @@ impl Evidence {
         audit.read(&events);
         audit.link();
         audit
+    }
+}
+
+/// An amount for people: the coin's in coins, another token's in its smallest units.
+pub(super) fn units(amount: U256, token: Address) -> String {
+    match token == jobs::COIN {
+        true => format!("{} STOA", format_ether(amount).trim_end_matches('0').trim_end_matches('.')),
+        false => format!("{amount} units of {token}"),
     }
 }
 
@@ -163,11 +171,13 @@ impl Audit {
         let whom = match terms.kind {
             ADDRESS => "its buyer".to_owned(),
             TOKEN => format!("whoever holds a token of {}", terms.who),
-            _ => format!("whoever has what {} calls for (an order)", terms.who),
+            _ => format!("whoever has a credential of {}, such as an order of a datatoken", terms.who),
         };
         let purpose = terms.purpose.rsplit(['#', '/']).next().unwrap_or_default();
         let (when, block) = (granted.at.block, started.at.block);
-        Ok(format!("granted in block {when} to {whom}, for {purpose}; it stood in block {block}"))
+        Ok(format!(
+            "granted in block {when} to {whom}, for {purpose}; it stood in block {block}, in which the job began"
+        ))
     }
 
     fn offer(&self) -> Result<String, String> {
@@ -206,11 +216,14 @@ impl Audit {
             steps.and_then(|steps| offer.base.checked_add(steps)).ok_or("no amount is as large")
         };
         let due = if receipt.ended == BROKEN { U256::ZERO } else { cost(receipt.fuel)? };
-        ensure(*paid == due, || format!("{paid} was paid, and {due} was due"))?;
+        ensure(*paid == due, || {
+            format!("{} was paid, and {} was due", units(*paid, offer.token), units(due, offer.token))
+        })?;
         let held = started.event.locked;
         ensure(held == cost(started.event.fuel)?, || "another amount was held than the offer says".into())?;
         ensure(paid.checked_add(*refunded) == Some(held), || "what was held was not paid out to the last unit".into())?;
-        Ok(format!("{paid} units of {} to {}, {refunded} back to the buyer", offer.token, offer.payTo))
+        let (paid, back) = (units(*paid, offer.token), units(*refunded, offer.token));
+        Ok(format!("{paid} to {}, {back} back to the buyer", offer.payTo))
     }
 
     fn check(&self) -> Result<String, String> {
@@ -222,8 +235,9 @@ impl Audit {
                 match checked.event.state {
                     CONFIRMED => Ok(format!("confirmed in block {} by {by}, who ran it again", checked.at.block)),
                     FALSE => Err(format!(
-                        "found false in block {} by {by}, who ran it again; {} units went to the buyer",
-                        checked.at.block, checked.event.slashed
+                        "found false in block {} by {by}, who ran it again; {} went to the buyer",
+                        checked.at.block,
+                        units(checked.event.slashed, offered.event.offer.token)
                     )),
                     _ => Ok(format!("undecided: those who were drawn ({by}) disagree, or said nothing")),
                 }
