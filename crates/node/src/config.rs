@@ -51,6 +51,9 @@ pub struct File {
     /// Gibibytes of disk for what others want to have kept; 0 keeps nothing for them.
     #[serde(default)]
     pub store_gib: u64,
+    /// Whether to keep an index of the market's assets, and to answer Ocean's indexers' questions.
+    #[serde(default)]
+    pub index: bool,
     /// All validators, this one included.
     pub validators: Vec<Peer>,
 }
@@ -70,7 +73,7 @@ pub const fn sync_from() -> u64 {
     5000
 }
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "genesis",
     "data",
     "key",
@@ -83,6 +86,7 @@ const FIELDS: [&str; 13] = [
     "state_cache_mb",
     "sync_from_blocks",
     "store_gib",
+    "index",
     "validators",
 ];
 
@@ -183,6 +187,7 @@ impl File {
             peers: self.validators.iter().map(peer).collect::<Result<_>>()?,
             sync_from: Some(self.sync_from_blocks),
             store: store::Config::of(self.store_gib, &folder.join(&self.data)),
+            index: self.index,
         })
     }
 }
@@ -250,6 +255,7 @@ pub(crate) mod tests {
             state_cache_mb: 256,
             sync_from_blocks: sync_from(),
             store_gib: 0,
+            index: false,
             validators: vec![Peer { key: B256::repeat_byte(2), address: "localhost:9000".into() }; 2],
         }
     }

@@ -163,6 +163,7 @@ async fn open(
         start: Start::State { from: 1 },
         data: Some(data.clone()),
         store: None,
+        index: false,
     };
     let node = tokio::task::spawn_blocking(move || follower::launch(config)).await??;
     let address = node.address.as_ref().wrap_err("an address")?.to_string();
