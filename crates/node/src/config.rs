@@ -91,7 +91,7 @@ const FIELDS: [&str; 14] = [
 ];
 
 /// What each field is for, in the order of [`FIELDS`].
-const COMMENTS: [&str; 13] = [
+const COMMENTS: [&str; 14] = [
     "The genesis file: the same on all validators.",
     "Folder of chain, state and secrets.",
     "This validator's key, encrypted (Ethereum keystore v3).",
@@ -104,6 +104,7 @@ const COMMENTS: [&str; 13] = [
     "Megabytes of memory for the state: the more of it fits, the fewer reads from the disk.",
     "By how many blocks the others may be ahead at the start before this one catches up as followers do: 1 to 9000.",
     "Gibibytes of disk for what others want to have kept, in `data`/store; 0 keeps nothing. Register with `stoa node join`.",
+    "Whether to keep an index of the market's assets, and to answer what programs ask Ocean's indexers (/api/aquarius).",
     "All validators, this one included: the same list everywhere.",
 ];
 

@@ -153,7 +153,6 @@ fn events(ledger: &Ledger, from: u64, to: u64, most: usize) -> Result<Vec<Logged
     let of = |addresses: &[Address], topics: [&[B256]; 4]| LogFilter {
         addresses: addresses.to_vec(),
         topics: topics.map(<[B256]>::to_vec),
-        ..LogFilter::default()
     };
     let (transfer, token) = TRANSFER;
     let filters = [
