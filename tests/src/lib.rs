@@ -75,7 +75,16 @@ impl Node {
     ///
     /// If the program is not there or does not serve within half a minute; what it said is part of the error.
     pub fn start(network: Network) -> Result<Self> {
-        Self::on_network(&[], network)
+        Self::start_with(network, &[])
+    }
+
+    /// As [`start`](Self::start), with further options.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_with(network: Network, options: &[&str]) -> Result<Self> {
+        Self::on_network(&[], network, options)
     }
 
     /// As [`start`](Self::start), on one core of the machine's.
@@ -84,7 +93,7 @@ impl Node {
     ///
     /// As [`start`](Self::start).
     pub fn start_on_one_core(network: Network) -> Result<Self> {
-        Self::on_network(&["taskset", "--cpu-list", "0"], network)
+        Self::on_network(&["taskset", "--cpu-list", "0"], network, &[])
     }
 
     /// Starts a node that follows others, and waits until it serves. `options` are further ones of `stoa follow`.
@@ -98,14 +107,14 @@ impl Node {
         Self::launch(Vec::new(), words.map(str::to_owned).collect())
     }
 
-    fn on_network(before: &[&str], network: Network) -> Result<Self> {
+    fn on_network(before: &[&str], network: Network, options: &[&str]) -> Result<Self> {
         // One validator: what other people's clients see does not depend on how many there are.
         let words: &[&str] = match network {
             Network::Up => &["up", "--validators", "1"],
             Network::Dev => &["dev"],
         };
         let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-        Self::launch(owned(before), owned(words))
+        Self::launch(owned(before), [owned(words), owned(options)].concat())
     }
 
     /// Starts the program with these words, and others before it.

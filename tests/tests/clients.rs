@@ -53,6 +53,11 @@ fn oceans_contracts_and_its_client_publish_sell_order_and_settle() -> Result<()>
 }
 
 #[test]
+fn oceans_client_finds_what_was_published_at_a_node_that_keeps_an_index() -> Result<()> {
+    Node::start_with(Network::Up, &["--index"])?.suite(&mut node_suite("js/aquarius.test.js"))
+}
+
+#[test]
 fn bad_input_gets_errors_and_the_node_goes_on() -> Result<()> {
     python(Network::Up, "python/test_bad_input.py")
 }

@@ -220,7 +220,7 @@ impl Market {
                 query.tags = vec![self.tags.one(rng).to_owned()];
                 query.price = Some(U256::ZERO..=U256::from(10_u128.pow(19)));
             }
-            Kind::Newest => query.page = rng.random_range(1..=20),
+            Kind::Newest => query.first = 20 * rng.random_range(0..20),
             Kind::Owner => query.owner = Some(account(rng.next_u64() % 10_000 + (1 << 40))),
         }
         query

@@ -54,6 +54,10 @@ pub(crate) struct Options {
     /// Folder of the data sets that others may have programs run on (see `stoa job offer`), under their owners' rules.
     #[arg(long, value_name = "DIR", requires = "listen")]
     data: Option<PathBuf>,
+    /// Keep an index of the market's assets, from the first block on, and answer what programs ask Ocean's indexers
+    /// (`/api/aquarius`).
+    #[arg(long, requires = "from_genesis")]
+    index: bool,
     /// Seconds that another node may be silent before its pieces are made anew.
     #[arg(long, value_name = "SECONDS", default_value_t = 12 * 3600)]
     repair_after: u64,
@@ -70,6 +74,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     let mut config = follower::Config {
         store: store::Config::of(options.store_gib, &options.dir),
         data: options.data,
+        index: options.index,
         folder: options.dir.clone(),
         http: options.http,
         network_key: options.network_key,

@@ -57,6 +57,10 @@ pub(crate) struct UpOptions {
     /// the last development account, so that `stoa store --spread` and `stoa data` have somebody to turn to.
     #[arg(long, value_name = "GIB", default_value_t = 0)]
     store_gib: u64,
+    /// The first validator keeps an index of the market's assets, and answers what programs ask Ocean's indexers
+    /// (`/api/aquarius`).
+    #[arg(long)]
+    index: bool,
     #[command(flatten)]
     options: Options,
 }
@@ -149,6 +153,7 @@ impl Options {
             pace: Pace { busy: Duration::from_millis(self.block_time), idle: Duration::from_secs(1) },
             history: self.window(),
             store_gib: 0,
+            index: false,
         })
     }
 
@@ -238,9 +243,10 @@ pub(crate) fn run_dev(options: Options, json: bool) -> Result<()> {
 
 /// Runs a network of validators until interrupted.
 pub(crate) fn run_up(options: UpOptions, json: bool) -> Result<()> {
-    let UpOptions { validators, store_gib, options } = options;
+    let UpOptions { validators, store_gib, index, options } = options;
     let mut config = options.up(validators.and_then(NonZeroU32::new))?;
     config.store_gib = store_gib;
+    config.index = index;
     let (chain_id, accounts) = (config.genesis.chain_id, config.accounts.clone());
     let keys = config.validators.iter().map(|(identity, _)| identity.key.clone()).collect::<Vec<_>>();
     let network = up::Network::start(config)?;

@@ -239,6 +239,7 @@ pub(crate) fn init(options: InitOptions, json: bool) -> Result<()> {
             state_cache_mb: 256,
             sync_from_blocks: config::sync_from(),
             store_gib: 0,
+            index: false,
             validators: validators.clone(),
         };
         for (name, text) in [("genesis.json", &genesis), ("stoa.toml", &file.to_text()?)] {

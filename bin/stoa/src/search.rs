@@ -130,6 +130,12 @@ struct Shown {
     size: u64,
 }
 
+impl Shown {
+    fn first(&self) -> u64 {
+        (self.page - 1).saturating_mul(self.size)
+    }
+}
+
 /// Options of `stoa data show`.
 #[derive(Args)]
 pub(crate) struct ShowOptions {
@@ -203,8 +209,9 @@ fn search(dir: &Path, wallet: &WalletOptions, options: SearchOptions, json: bool
         columns: options.columns,
         states: states_or(options.states, &State::FOUND),
         sort: options.shown.sort.into(),
-        page: options.shown.page,
+        first: options.shown.first(),
         size: options.shown.size,
+        ..Query::default()
     };
     wait(async { found(&up_to_date(dir, wallet).await?, &query, json) })?
 }
@@ -219,7 +226,7 @@ fn list(dir: &Path, wallet: &WalletOptions, options: ListOptions, json: bool) ->
             owner: Some(owner),
             states: states_or(options.states, &State::IN_PROFILE),
             sort: options.shown.sort.into(),
-            page: options.shown.page,
+            first: options.shown.first(),
             size: options.shown.size,
             ..Query::default()
         };
@@ -253,16 +260,13 @@ fn found(index: &Index, query: &Query, json: bool) -> Result<()> {
         println!("{}", serde_json::to_string(&found)?);
         return Ok(());
     }
-    let Found { total, page, size, assets } = &found;
+    let Found { total, first, assets } = &found;
     assets.iter().for_each(brief);
     let more = if total.more { "more than " } else { "" };
     match (total.count, assets.is_empty()) {
         (0, _) => println!("Nothing was found."),
-        (count, true) => println!("There are {more}{count}, and none on page {page}."),
-        (count, false) => {
-            let first = (page - 1) * size;
-            println!("{} to {} of {more}{count}", first + 1, first + assets.len() as u64);
-        }
+        (count, true) => println!("There are {more}{count}, and none on this page."),
+        (count, false) => println!("{} to {} of {more}{count}", first + 1, first + assets.len() as u64),
     }
     Ok(())
 }

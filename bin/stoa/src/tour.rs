@@ -326,6 +326,7 @@ fn join(network: &up::Network, folder: PathBuf, wallets: &[Wallet], voice: Voice
         start: Start::State { from: 1 },
         data: None,
         store: None,
+        index: false,
     })?;
     report.milliseconds_to_join = start.elapsed().as_millis() as u64;
     let at = follower.ledger.head().number();

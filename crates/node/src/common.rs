@@ -1,7 +1,7 @@
 //! What validators and followers have in common.
 
 use crate::{
-    health,
+    health, index,
     network_methods::{self, About},
     stoa_methods,
     waiting::{Head, Mempool},
@@ -87,6 +87,8 @@ pub(crate) struct Serving<'a> {
     pub(crate) http: SocketAddr,
     /// Keys that the node signs with when asked to.
     pub(crate) accounts: Vec<PrivateKeySigner>,
+    /// Whether it keeps an index of the market's assets and answers what is asked of it.
+    pub(crate) index: bool,
 }
 
 /// Opens the waiting transactions, which are checked against the state, and serves JSON-RPC.
@@ -96,8 +98,9 @@ pub(crate) async fn serve(
     waiting: &Mempool,
     about: About,
     serving: Serving<'_>,
-) -> eyre::Result<(Pool, stoa_rpc::Handle)> {
-    let Serving { folder, http, accounts } = serving;
+) -> eyre::Result<(Pool, stoa_rpc::Handle, Option<Background>)> {
+    let Serving { folder, http, accounts, index } = serving;
+    let index = index::open(index, folder, ledger)?;
     let state = Arc::new(Head { ledger: ledger.clone(), contract_senders: false });
     // One wei of tip, as geth asks for: who pays nothing costs the network something all the same.
     let pool_config = stoa_mempool::Config { minimum_tip: 1, ..stoa_mempool::Config::default() };
@@ -110,10 +113,11 @@ pub(crate) async fn serve(
         .methods(stoa_methods::register)
         .methods(|methods| network_methods::register(methods, ledger, about))
         .router(health::routes(ledger.clone(), pool.clone(), runtime.child("stoa")))
+        .router(index.as_ref().map_or_else(axum::Router::new, index::Opened::routes))
         .bind(http)
         .await
         .wrap_err_with(|| format!("cannot listen on {http}"))?;
-    Ok((pool, rpc))
+    Ok((pool, rpc, index.map(index::Opened::start)))
 }
 
 /// Lets the pool tidy up every few seconds.

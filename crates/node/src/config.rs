@@ -51,6 +51,9 @@ pub struct File {
     /// Gibibytes of disk for what others want to have kept; 0 keeps nothing for them.
     #[serde(default)]
     pub store_gib: u64,
+    /// Whether to keep an index of the market's assets, and to answer Ocean's indexers' questions.
+    #[serde(default)]
+    pub index: bool,
     /// All validators, this one included.
     pub validators: Vec<Peer>,
 }
@@ -70,7 +73,7 @@ pub const fn sync_from() -> u64 {
     5000
 }
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "genesis",
     "data",
     "key",
@@ -83,11 +86,12 @@ const FIELDS: [&str; 13] = [
     "state_cache_mb",
     "sync_from_blocks",
     "store_gib",
+    "index",
     "validators",
 ];
 
 /// What each field is for, in the order of [`FIELDS`].
-const COMMENTS: [&str; 13] = [
+const COMMENTS: [&str; 14] = [
     "The genesis file: the same on all validators.",
     "Folder of chain, state and secrets.",
     "This validator's key, encrypted (Ethereum keystore v3).",
@@ -100,6 +104,7 @@ const COMMENTS: [&str; 13] = [
     "Megabytes of memory for the state: the more of it fits, the fewer reads from the disk.",
     "By how many blocks the others may be ahead at the start before this one catches up as followers do: 1 to 9000.",
     "Gibibytes of disk for what others want to have kept, in `data`/store; 0 keeps nothing. Register with `stoa node join`.",
+    "Whether to keep an index of the market's assets, and to answer what programs ask Ocean's indexers (/api/aquarius).",
     "All validators, this one included: the same list everywhere.",
 ];
 
@@ -183,6 +188,7 @@ impl File {
             peers: self.validators.iter().map(peer).collect::<Result<_>>()?,
             sync_from: Some(self.sync_from_blocks),
             store: store::Config::of(self.store_gib, &folder.join(&self.data)),
+            index: self.index,
         })
     }
 }
@@ -250,6 +256,7 @@ pub(crate) mod tests {
             state_cache_mb: 256,
             sync_from_blocks: sync_from(),
             store_gib: 0,
+            index: false,
             validators: vec![Peer { key: B256::repeat_byte(2), address: "localhost:9000".into() }; 2],
         }
     }

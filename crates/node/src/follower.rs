@@ -51,6 +51,8 @@ pub struct Config {
     pub store: Option<store::Config>,
     /// The folder of data that it computes on for others, if it does.
     pub data: Option<PathBuf>,
+    /// Whether it keeps an index of the market's assets, in its folder, and answers Ocean's indexers' questions.
+    pub index: bool,
 }
 
 impl Config {
@@ -71,6 +73,7 @@ pub struct Running {
     router: Option<Router>,
     _store: Option<Background>,
     _compute: Option<Background>,
+    _index: Option<Background>,
     failed: oneshot::Receiver<FollowError>,
 }
 
@@ -151,8 +154,8 @@ pub async fn start(runtime: Context, config: Config) -> Result<Running> {
         peers: std::sync::Arc::new(move || peers.status(clock.current())),
         address: router.as_ref().and_then(|_| endpoint.address()),
     };
-    let serving = Serving { folder: &config.folder, http: config.http, accounts: Vec::new() };
-    let (pool, rpc) = common::serve(&runtime, &ledger, &waiting, about, serving).await?;
+    let serving = Serving { folder: &config.folder, http: config.http, accounts: Vec::new(), index: config.index };
+    let (pool, rpc, index) = common::serve(&runtime, &ledger, &waiting, about, serving).await?;
     let store = store.map(|store| store.start(rpc.local_addr()));
     let compute = compute.map(|compute| compute.start(rpc.local_addr()));
     let (tell, failed) = oneshot::channel();
@@ -160,7 +163,7 @@ pub async fn start(runtime: Context, config: Config) -> Result<Running> {
         let Err(error) = Box::pin(follower.run()).await;
         let _ = tell.send(error);
     });
-    Ok(Running { ledger, pool, rpc, endpoint, router, _store: store, _compute: compute, failed })
+    Ok(Running { ledger, pool, rpc, endpoint, router, _store: store, _compute: compute, _index: index, failed })
 }
 
 /// A follower on a thread of its own.

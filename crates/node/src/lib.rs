@@ -12,6 +12,7 @@ pub mod dev;
 pub mod development;
 pub mod follower;
 mod health;
+mod index;
 mod network_methods;
 pub mod quic;
 mod stoa_methods;

@@ -48,6 +48,8 @@ pub struct Config {
     pub history: u64,
     /// Gibibytes of disk for what others want to have kept, at each validator; 0 keeps nothing.
     pub store_gib: u64,
+    /// Whether the first validator keeps an index of the market's assets, and answers Ocean's indexers' questions.
+    pub index: bool,
 }
 
 /// The committee of a development network, dealt from a seed.
@@ -176,7 +178,7 @@ fn serving(starting: Starting<Served>) -> eyre::Result<Node> {
 
 /// What each validator runs with.
 fn configs(config: Config) -> eyre::Result<Vec<validator::Config>> {
-    let Config { folder, http, genesis, validators, accounts, pace, history, store_gib } = config;
+    let Config { folder, http, genesis, validators, accounts, pace, history, store_gib, index: indexed } = config;
     ensure!(!validators.is_empty(), "a network has at least one validator");
     let count = u16::try_from(validators.len())?;
     if http.port() != 0 && http.port().checked_add(count - 1).is_none() {
@@ -191,6 +193,7 @@ fn configs(config: Config) -> eyre::Result<Vec<validator::Config>> {
     let each = (0..count).zip(validators).zip(addresses);
     let each = each.map(|((index, (identity, beneficiary)), listen)| validator::Config {
         store: store::Config::of(store_gib, &folder.join(index.to_string())),
+        index: indexed && index == 0,
         folder: folder.join(index.to_string()),
         http: SocketAddr::new(http.ip(), if http.port() == 0 { 0 } else { http.port() + index }),
         genesis: genesis.clone(),

@@ -68,6 +68,8 @@ pub struct Config {
     pub sync_from: Option<u64>,
     /// The store for others, if it has one.
     pub store: Option<store::Config>,
+    /// Whether it keeps an index of the market's assets, in its folder, and answers Ocean's indexers' questions.
+    pub index: bool,
 }
 
 /// What only a validator knows.
@@ -102,6 +104,7 @@ pub struct Running {
     endpoint: Endpoint,
     _router: Router,
     _store: Option<common::Background>,
+    _index: Option<common::Background>,
 }
 
 impl Running {
@@ -205,10 +208,10 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
         peers: Arc::new(Vec::new),
         address: endpoint.address(),
     };
-    let serving = Serving { folder: &config.folder, http: config.http, accounts: config.accounts };
-    let (pool, rpc) = common::serve(&runtime, &ledger, &waiting, about, serving).await?;
+    let serving = Serving { folder: &config.folder, http: config.http, accounts: config.accounts, index: config.index };
+    let (pool, rpc, index) = common::serve(&runtime, &ledger, &waiting, about, serving).await?;
     let store = store.map(|store| store.start(rpc.local_addr()));
-    Ok(Running { ledger, pool, rpc, endpoint, _router: router, _store: store })
+    Ok(Running { ledger, pool, rpc, endpoint, _router: router, _store: store, _index: index })
 }
 
 /// How long to wait for others to say how far they are.

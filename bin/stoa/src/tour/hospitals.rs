@@ -153,6 +153,7 @@ async fn computing(
         start: Start::State { from: 1 },
         data: Some(data),
         store: None,
+        index: false,
     };
     let node = launch(&config).await?;
     let address = node.address.as_ref().wrap_err("an address")?.to_string();

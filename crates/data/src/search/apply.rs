@@ -268,6 +268,7 @@ impl Writer<'_> {
         }
         words(&summary.name).iter().for_each(|word| mark(Mark::Name(word)));
         summary.tags.iter().for_each(|tag| mark(Mark::Tag(tag)));
+        summary.services.iter().for_each(|kind| mark(Mark::Service(kind)));
         for column in &summary.columns {
             mark(Mark::Column(&column.name));
             if !column.kind.is_empty() {

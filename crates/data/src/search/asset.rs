@@ -7,8 +7,8 @@ use super::{
 };
 use alloy_primitives::{Address, B256, U256, hex};
 use rusqlite::{OptionalExtension as _, Row};
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, value::RawValue};
 
 /// The most datatokens of an asset, and prices of a datatoken, that are told.
 const MOST: i64 = 256;
@@ -54,6 +54,35 @@ pub struct Datatoken {
     pub prices: Vec<Price>,
 }
 
+/// A document as it was published. It is written into JSON as it is, and read when it is needed: read, it may take thirty times
+/// the memory.
+#[derive(Clone, Debug)]
+pub struct Document(Box<RawValue>);
+
+impl Document {
+    /// Its text.
+    pub fn text(&self) -> &str {
+        self.0.get()
+    }
+
+    /// What it says.
+    pub fn read(&self) -> Value {
+        serde_json::from_str(self.text()).unwrap_or_default()
+    }
+}
+
+impl PartialEq for Document {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
+}
+
+impl Serialize for Document {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
 /// What an asset's publisher says of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase", tag = "metadata")]
@@ -66,7 +95,7 @@ pub enum Metadata {
         /// What a search uses of it.
         summary: Box<Summary>,
         /// As it was published (DDO).
-        document: Value,
+        document: Document,
     },
     /// A document that is encrypted.
     Sealed,
@@ -179,6 +208,15 @@ impl Index {
         }
     }
 
+    /// The asset that a datatoken is of.
+    ///
+    /// # Errors
+    ///
+    /// As [`asset`](Self::asset).
+    pub fn asset_by_datatoken(&self, datatoken: Address) -> Result<Option<Asset>, SearchError> {
+        self.one("SELECT asset FROM datatokens WHERE address = ?", &datatoken.0.0)
+    }
+
     fn one(&self, sql: &str, key: &[u8]) -> Result<Option<Asset>, SearchError> {
         let id = self.connection.prepare_cached(sql)?.query_one([key], |row| row.get(0)).optional()?;
         id.map(|id| self.asset_of(id)).transpose()
@@ -221,9 +259,12 @@ impl Index {
                     (true, _) => Metadata::Sealed,
                     (false, Some(why)) => Metadata::Bad { why },
                     (false, None) => {
-                        let text = row.get_ref(19)?.as_str()?;
-                        let document: Value = serde_json::from_str(text).unwrap_or_default();
-                        Metadata::Readable { summary: Box::new(Summary::of(&document)), document }
+                        let text: String = row.get(19)?;
+                        let document = RawValue::from_string(text).map_err(|error| {
+                            rusqlite::Error::FromSqlConversionFailure(19, rusqlite::types::Type::Text, error.into())
+                        })?;
+                        let document = Document(document);
+                        Metadata::Readable { summary: Box::new(Summary::of(&document.read())), document }
                     }
                 };
             }

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use std::io::{self, Cursor, Write};
 
 /// The most bytes of a document.
-pub const MOST_BYTES: usize = 1 << 20;
+pub const MOST_BYTES: usize = 256 << 10;
 
 /// The most bytes that unpacking may take beside the document.
 const MOST_MEMORY: usize = 16 << 20;
@@ -22,7 +22,7 @@ const DESCRIPTION: usize = 8_000;
 const SHORT: usize = 256;
 const WORD: usize = 128;
 
-/// How many tags and columns are taken over.
+/// How many tags, services and columns are taken over.
 const TAGS: usize = 64;
 const COLUMNS: usize = 1_024;
 
@@ -62,6 +62,8 @@ pub struct Summary {
     pub kind: String,
     /// What it is about.
     pub tags: Vec<String>,
+    /// The kinds of its services: `access`, `compute`.
+    pub services: Vec<String>,
     /// Of the data: their format, for example `csv`.
     pub format: String,
     /// How many bytes they are.
@@ -218,6 +220,7 @@ impl Summary {
         let column = |value: &Value| Column { name: text(&value["name"], WORD), kind: text(&value["type"], WORD) };
         let columns = list(&stoa["columns"], COLUMNS).unwrap_or_default();
         let tags = list(&metadata["tags"], TAGS).unwrap_or_default();
+        let services = list(&subject(document)["services"], TAGS).unwrap_or_default();
         let own = |value: &Value| text(value, SHORT);
         Self {
             name: text(&metadata["name"], NAME),
@@ -226,6 +229,7 @@ impl Summary {
             licence: licence.map(own).into_iter().find(|text| !text.is_empty()).unwrap_or_default(),
             kind: text(&metadata["type"], WORD),
             tags: tags.iter().map(|tag| text(tag, WORD)).filter(|tag| !tag.is_empty()).collect(),
+            services: services.iter().map(|service| text(&service["type"], WORD)).collect(),
             format: text(&stoa["format"], WORD),
             bytes: stoa["bytes"].as_u64(),
             files: stoa["files"].as_u64(),

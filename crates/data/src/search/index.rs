@@ -1,7 +1,9 @@
 //! The file: its tables, and when it is made anew.
 
 use alloy_primitives::B256;
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, InterruptHandle, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params,
+};
 use std::{
     ffi::OsString,
     fs, io,
@@ -17,6 +19,9 @@ const FORM: i64 = 1;
 
 /// Kibibytes of memory for pages of the file.
 const CACHE: i64 = 64 << 10;
+
+/// Bytes of a page of the file. Documents of some kilobytes leave half of smaller ones empty.
+const PAGE_SIZE: i64 = 8192;
 
 /// How long to wait for another program that writes to the file.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -114,6 +119,7 @@ impl From<rusqlite::Error> for SearchError {
             ErrorCode::PermissionDenied,
             ErrorCode::SystemIoFailure,
             ErrorCode::OutOfMemory,
+            ErrorCode::OperationInterrupted,
             ErrorCode::FileLockingProtocolFailed,
         ];
         // All else means that there is something else in the file than was put there.
@@ -170,6 +176,7 @@ impl Index {
     fn with(mut connection: Connection, chain: ChainId, path: Option<PathBuf>) -> Result<Self, SearchError> {
         connection.busy_timeout(PATIENCE)?;
         connection.set_prepared_statement_cache_capacity(64);
+        connection.pragma_update(None, "page_size", PAGE_SIZE)?;
         // What a power cut loses, the ledger has.
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
@@ -206,6 +213,27 @@ impl Index {
         remove(&path).map_err(|why| SearchError::Storage { path: path.clone(), why: why.to_string() })?;
         *self = Self::open(&path, self.chain)?;
         Ok(())
+    }
+
+    /// Another access to the same file, which reads and does not write; searches on several threads take one each.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError::Storage`]; an index in memory has none.
+    pub fn reader(&self) -> Result<Self, SearchError> {
+        let path = self.path.clone().unwrap_or_default();
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags)?;
+        connection.busy_timeout(PATIENCE)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        connection.pragma_update(None, "cache_size", -CACHE)?;
+        connection.pragma_update(None, "trusted_schema", false)?;
+        Ok(Self { connection, chain: self.chain, path: Some(path) })
+    }
+
+    /// What ends a search from another thread, which then fails.
+    pub fn interrupter(&self) -> InterruptHandle {
+        self.connection.get_interrupt_handle()
     }
 
     /// Which chain's it is.

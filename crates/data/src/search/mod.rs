@@ -28,16 +28,17 @@ mod document;
 mod event;
 pub mod follow;
 mod index;
+pub mod ocean;
 mod query;
 mod rank;
 #[cfg(test)]
 mod tests;
 mod words;
 
-pub use asset::{Asset, Datatoken, Metadata, Price, Publication};
+pub use asset::{Asset, Datatoken, Document, Metadata, Place, Price, Publication};
 pub use document::{Column, MOST_BYTES, Summary, did, did_hash};
 pub use event::{CONTRACT_TOPICS, CONTRACTS, INSTANCE_TOPICS, Logged, TRANSFER};
 pub use index::{ChainId, Cursor, Index, SearchError};
-pub use query::{Found, PAGE, Query, Sort, State, Total};
+pub use query::{Found, LARGEST_PAGE, PAGE, Query, Sort, State, Total};
 /// The chain's coin, in which most prices are.
 pub use stoa_contract::coin::ADDRESS as COIN;

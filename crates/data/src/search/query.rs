@@ -24,12 +24,12 @@ pub const MOST: u64 = 10_000;
 /// How many matches of the expression are looked at, where states or prices pass over some.
 const LOOKED_AT: u64 = 2 * MOST;
 
-/// The most words of a query, and the most tags and columns; what is more is left out.
+/// The most words of a query, alternatives, tags and columns; what is more is left out.
 const WORDS: usize = 16;
 
-/// Assets on a page, at most and if nothing is said.
-const LARGEST_PAGE: u64 = 100;
-/// Assets on a page.
+/// Assets that are told at once, at most.
+pub const LARGEST_PAGE: u64 = 100;
+/// Assets that are told at once if nothing is said.
 pub const PAGE: u64 = 20;
 
 /// What an asset's publisher says about its use (Ocean's DDO specification).
@@ -118,6 +118,10 @@ pub struct Query {
     /// Words that must all be in the name, the tags, the columns, the description or the author. One that ends in `*` stands for
     /// all that begin so. Other marks mean nothing.
     pub words: String,
+    /// Or all of the words of one of these.
+    pub or: Vec<String>,
+    /// What kind of service it has: `access`, `compute`.
+    pub service: Option<String>,
     /// Tags that it must have, whole.
     pub tags: Vec<String>,
     /// `dataset`, `algorithm` or another type.
@@ -136,9 +140,9 @@ pub struct Query {
     pub states: Vec<State>,
     /// In which order.
     pub sort: Sort,
-    /// Which page, from 1 on.
-    pub page: u64,
-    /// How many on a page, at most 100.
+    /// How many are passed over.
+    pub first: u64,
+    /// How many are told, at most [`LARGEST_PAGE`].
     pub size: u64,
 }
 
@@ -146,6 +150,8 @@ impl Default for Query {
     fn default() -> Self {
         Self {
             words: String::new(),
+            or: Vec::new(),
+            service: None,
             tags: Vec::new(),
             kind: None,
             owner: None,
@@ -155,7 +161,7 @@ impl Default for Query {
             columns: Vec::new(),
             states: State::FOUND.to_vec(),
             sort: Sort::default(),
-            page: 1,
+            first: 0,
             size: PAGE,
         }
     }
@@ -175,11 +181,9 @@ pub struct Total {
 pub struct Found {
     /// How many match.
     pub total: Total,
-    /// Which page this is.
-    pub page: u64,
-    /// How many are on a page.
-    pub size: u64,
-    /// Those of the page.
+    /// How many were passed over.
+    pub first: u64,
+    /// Those that follow them.
     pub assets: Vec<Asset>,
 }
 
@@ -244,6 +248,7 @@ impl Query {
         let mut mark = |mark: Mark<'_>| mark.text().map(|text| all.push(quoted(&text, false)));
         self.tags.iter().take(WORDS).try_for_each(|tag| mark(Mark::Tag(tag)))?;
         self.kind.iter().try_for_each(|kind| mark(Mark::Kind(kind)))?;
+        self.service.iter().try_for_each(|kind| mark(Mark::Service(kind)))?;
         self.owner.iter().try_for_each(|owner| mark(Mark::Owner(*owner)))?;
         self.token.iter().try_for_each(|token| mark(Mark::Token(*token)))?;
         for (name, kind) in self.columns.iter().take(WORDS) {
@@ -298,15 +303,17 @@ impl Index {
     ///
     /// [`SearchError::Damaged`], [`SearchError::Storage`].
     pub fn search(&self, query: &Query) -> Result<Found, SearchError> {
-        let size = query.size.clamp(1, LARGEST_PAGE);
-        let first = query.page.saturating_sub(1).saturating_mul(size);
-        let empty = Found { total: Total { count: 0, more: false }, page: query.page, size, assets: Vec::new() };
+        let (first, size) = (query.first, query.size.min(LARGEST_PAGE));
+        let empty = Found { total: Total { count: 0, more: false }, first, assets: Vec::new() };
         let Some(marks) = query.marks().filter(|_| !query.states.is_empty()) else { return Ok(empty) };
-        let terms = terms(&query.words);
+        let texts = [&query.words].into_iter().chain(query.or.iter().take(WORDS));
+        let alternatives: Vec<_> = texts.map(|text| terms(text)).filter(|terms| !terms.is_empty()).collect();
+        let mut terms: Vec<_> = alternatives.concat();
+        terms.truncate(2 * WORDS);
         let (ids, total) = match terms.is_empty() && marks.is_empty() {
             true => self.browse(query, first, size)?,
             false => {
-                let expression = expression(&terms, &marks, false);
+                let expression = expression(&alternatives, &marks, false);
                 let mut found = self.candidates(query, &expression, LOOKED_AT, MOST + 1)?;
                 let more = found.len() as u64 > MOST;
                 found.truncate(MOST as usize);
@@ -314,7 +321,7 @@ impl Index {
                 let mut ids = match (query.sort, terms.is_empty()) {
                     (Sort::Relevance, false) => {
                         let named =
-                            self.candidates(query, &self::expression(&terms, &marks, true), LOOKED_AT, RANKED)?;
+                            self.candidates(query, &self::expression(&alternatives, &marks, true), LOOKED_AT, RANKED)?;
                         self.ranked(&terms, &named, &found)?
                     }
                     (sort, _) => sorted(found, sort),
@@ -375,13 +382,19 @@ impl Index {
     }
 }
 
-/// All words and all marks; with `named`, all words in the name.
-fn expression(terms: &[Term], marks: &[String], named: bool) -> String {
+/// All words of an alternative, and all marks; with `named`, all words in the name.
+fn expression(alternatives: &[Vec<Term>], marks: &[String], named: bool) -> String {
     let word = |term: &Term| {
         let name = named.then(|| Mark::Name(&term.word).text()).flatten();
         quoted(name.as_deref().unwrap_or(&term.word), term.prefix)
     };
-    terms.iter().map(word).chain(marks.iter().cloned()).collect::<Vec<_>>().join(" AND ")
+    let all = |terms: &Vec<Term>| terms.iter().map(word).collect::<Vec<_>>().join(" AND ");
+    let mut parts = marks.to_vec();
+    if !alternatives.is_empty() {
+        let alternatives: Vec<_> = alternatives.iter().map(|terms| format!("({})", all(terms))).collect();
+        parts.insert(0, format!("({})", alternatives.join(" OR ")));
+    }
+    parts.join(" AND ")
 }
 
 fn sorted(mut found: Vec<Candidate>, sort: Sort) -> Vec<i64> {

@@ -160,6 +160,9 @@ fn an_asset_is_found_by_what_its_document_says() {
     {
         assert_eq!(found(&index, &words(text)), [heart.asset], "{text}");
     }
+    let either = Query { or: vec!["wine portu*".into(), "none".into()], ..words("heart") };
+    assert_eq!(found(&index, &either), [wine.asset, heart.asset]);
+    assert_eq!(found(&index, &Query { tags: vec!["wine".into()], ..either }), [wine.asset]);
     assert_eq!(found(&index, &words("of")), [heart.asset, wine.asset], "a name says more than a description");
     assert_eq!(found(&index, &words("")), [wine.asset, heart.asset]);
     for text in ["heart wine", "hear", "dataset", ":k:dataset", "pa*nts", "h*"] {
@@ -412,13 +415,15 @@ fn more_than_can_be_counted_is_said_to_be_more_and_pages_do_not_overlap() {
     for text in ["", "thing"] {
         let total = index.search(&words(text)).unwrap().total;
         assert_eq!((total.count, total.more), (10_000, true), "{text:?}");
-        let last = index.search(&Query { page: 500, ..words(text) }).unwrap();
+        let last = index.search(&Query { first: 9_980, ..words(text) }).unwrap();
         assert_eq!(last.assets.len(), 20);
-        let beyond = index.search(&Query { page: 501, ..words(text) }).unwrap();
+        let beyond = index.search(&Query { first: 10_000, ..words(text) }).unwrap();
         assert_eq!(beyond.assets, []);
-        assert_eq!(index.search(&Query { page: u64::MAX, size: u64::MAX, ..words(text) }).unwrap().assets, []);
+        assert_eq!(index.search(&Query { first: u64::MAX, size: u64::MAX, ..words(text) }).unwrap().assets, []);
     }
-    let pages = (1..=3).flat_map(|page| index.search(&Query { page, size: 40, ..words("rare") }).unwrap().assets);
+    let pages = [0, 40, 80]
+        .into_iter()
+        .flat_map(|first| index.search(&Query { first, size: 40, ..words("rare") }).unwrap().assets);
     let mut seen: Vec<_> = pages.map(|asset| asset.nft).collect();
     assert_eq!(seen.len(), 101);
     seen.sort();
@@ -523,17 +528,62 @@ proptest! {
     }
 
     #[test]
-    fn no_query_is_an_error(text in "\\PC{0,30}", other in "\\PC{0,10}", low in any::<u64>(), high in any::<u64>(), page in any::<u64>()) {
+    fn no_query_is_an_error(text in "\\PC{0,30}", other in "\\PC{0,10}", low in any::<u64>(), high in any::<u64>(), first in any::<u64>()) {
         let told = happened(&[(Deed::Describe(1), 0)]);
         let query = Query {
             words: text,
             tags: vec![other.clone()],
             columns: vec![(other.clone(), Some(other))],
             price: Some(U256::from(low)..=U256::from(high)),
-            page,
+            first,
             ..Query::default()
         };
         told.index().search(&query).unwrap();
         told.index().search(&Query { tags: Vec::new(), columns: Vec::new(), ..query }).unwrap();
     }
+}
+
+#[test]
+fn ocean_is_told_what_the_ledger_knows_beside_the_document() {
+    let mut told = Told::new();
+    let (made, other) = (told.publish_at(whole(2)), told.publish());
+    told.order(made);
+    let text = json!({
+        "id": did(made.asset, CHAIN.id), "version": "4.7.0", "chainId": CHAIN.id, "nftAddress": made.asset,
+        "metadata": { "name": "Heart disease", "type": "dataset" },
+        "services": [{ "id": "first", "type": "compute", "datatokenAddress": made.token.to_checksum(None) }],
+    })
+    .to_string();
+    told.describe(made.asset, &[0], &text, sha(&text));
+    told.describe(other.asset, &[2], "secret", B256::ZERO);
+    let index = told.index();
+    let asset = index.asset(made.asset).unwrap().unwrap();
+    let document = ocean::ddo(&asset, CHAIN.id).unwrap();
+    let indexed = &document["indexedMetadata"];
+    assert_eq!((&indexed["nft"]["owner"], &indexed["nft"]["symbol"]), (&json!(OWNER), &json!("WTH")));
+    assert_eq!(indexed["nft"]["created"], "2023-11-14T22:13:21Z");
+    assert_eq!(indexed["event"]["txid"], json!(B256::with_last_byte(5)));
+    let stats = &indexed["stats"][0];
+    assert_eq!((&stats["orders"], &stats["serviceId"]), (&json!(1), &json!("first")));
+    let price = json!({ "type": "fixedrate", "price": "2.0", "contract": FIXED_RATE, "token": coin::ADDRESS, "exchangeId": made.exchange });
+    assert_eq!(stats["prices"], json!([price]));
+    assert_eq!(document["datatokens"][0]["address"], json!(made.token));
+
+    let ask = |form, query: Value| -> Value {
+        let request = ocean::Request::read(&json!({ "query": query }), form, CHAIN.id).unwrap();
+        serde_json::from_str(&request.answer(&index).unwrap()).unwrap()
+    };
+    let hits = ask(ocean::Form::Hits, json!({ "match": { "metadata.name": "disease" } }));
+    assert_eq!((&hits["hits"]["total"]["value"], &hits["hits"]["hits"][0]["_source"]), (&json!(1), &document));
+    let named = json!({ "bool": { "filter": [
+        { "terms": { "datatokens.address": [made.token, other.token] } }, { "term": { "services.type": "compute" } },
+    ] } });
+    assert_eq!(ask(ocean::Form::Lists, named), json!([[document]]));
+    assert_eq!(ask(ocean::Form::Lists, json!({ "term": { "services.type": "access" } })), json!([[]]));
+
+    told.state(made.asset, 3);
+    let index = told.index();
+    let short = ocean::ddo(&index.asset(made.asset).unwrap().unwrap(), CHAIN.id).unwrap();
+    assert_eq!((&short["version"], &short["metadata"]), (&json!("deprecated"), &Value::Null));
+    assert_eq!(ocean::ddo(&index.asset(other.asset).unwrap().unwrap(), CHAIN.id), None);
 }

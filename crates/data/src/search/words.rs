@@ -62,6 +62,8 @@ pub(super) enum Mark<'a> {
     Tag(&'a str),
     /// `dataset`, `algorithm` or whatever else it says that it is.
     Kind(&'a str),
+    /// It has a service of this kind.
+    Service(&'a str),
     /// It has a column of this name.
     Column(&'a str),
     /// It has a column of this name and type.
@@ -91,6 +93,7 @@ impl Mark<'_> {
             Self::Name(word) => said("n", word),
             Self::Tag(tag) => said("t", tag),
             Self::Kind(kind) => said("k", kind),
+            Self::Service(kind) => said("v", kind),
             Self::Column(name) => said("c", name),
             // Two colons part what may have colons itself.
             Self::TypedColumn(name, kind) => Some(format!("{}::{}", said("c", name)?, words(kind).join(":"))),

@@ -1,0 +1,301 @@
+//! What a node tells of the market's assets: an index of them, kept from its own copy of the ledger, on the routes of Ocean's
+//! indexers.
+//!
+//! - `GET /api/aquarius/assets/ddo/DID`, `GET /api/aquarius/assets/metadata/DID`: an asset's document with what the ledger knows
+//!   beside it.
+//! - `POST /api/aquarius/assets/query`: a search, answered as Elasticsearch does (Aquarius, Ocean's market).
+//! - `POST /api/aquarius/assets/metadata/query`: the same, answered with lists of documents (Ocean's node).
+//! - `GET /api/aquarius/state/ddo?nft=ADDRESS`, `?did=DID`: what came of an asset's metadata, and why they cannot be read.
+//!
+//! Whoever asks may cost so many bytes, so much time and one of so many threads, and no more.
+
+use crate::common::Background;
+use alloy_primitives::{Address, B256};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, Path as Segment, Query as Parameters, State},
+    http::{StatusCode, header},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use eyre::{Result, WrapErr as _, eyre};
+use parking_lot::Mutex;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::{path::Path, sync::Arc, time::Duration};
+use stoa_data::search::{
+    Asset, CONTRACT_TOPICS, CONTRACTS, ChainId, Cursor, INSTANCE_TOPICS, Index, Logged, Metadata, TRANSFER,
+    ocean::{AnswerError, Form, Request, ddo},
+};
+use stoa_ledger::{Ledger, LedgerError, LogEntry, LogFilter};
+use tokio::{sync::Semaphore, time::timeout};
+
+/// Blocks, and events, that are taken in at once.
+const BLOCKS: u64 = 1_000;
+const EVENTS: usize = 20_000;
+
+/// Searches at the same time, and how long one may take, waiting included.
+const READERS: usize = 4;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The most bytes of a question.
+const QUESTION: usize = 64 << 10;
+
+/// An index that is kept and asked.
+pub(crate) struct Opened {
+    ledger: Ledger,
+    writer: Index,
+    served: Arc<Served>,
+}
+
+struct Served {
+    readers: Mutex<Vec<Index>>,
+    places: Semaphore,
+    chain_id: u64,
+    /// Why it is not kept any more.
+    ended: Mutex<Option<String>>,
+}
+
+/// Opens a node's index beside its chain, if it is to have one.
+pub(crate) fn open(wanted: bool, folder: &Path, ledger: &Ledger) -> Result<Option<Opened>> {
+    if !wanted {
+        return Ok(None);
+    }
+    let chain = ChainId { id: ledger.genesis().chain_id, genesis: ledger.first().hash() };
+    let mut writer = Index::open(&folder.join("index.sqlite"), chain)?;
+    if let Some(has) = writer.cursor()? {
+        // The chain does not go back, but its folder may be another's copy.
+        let same = ledger.block(has.number)?.is_some_and(|committed| committed.block.hash() == has.hash);
+        if has.number <= ledger.head().number() && !same {
+            writer.renew()?;
+        }
+    }
+    let readers = (0..READERS).map(|_| writer.reader()).collect::<Result<_, _>>()?;
+    let (places, ended) = (Semaphore::new(READERS), Mutex::default());
+    let served = Served { readers: Mutex::new(readers), places, chain_id: chain.id, ended };
+    Ok(Some(Opened { ledger: ledger.clone(), writer, served: Arc::new(served) }))
+}
+
+impl Opened {
+    /// Where it is asked.
+    pub(crate) fn routes(&self) -> Router {
+        let base = "/api/aquarius";
+        Router::new()
+            .route(&format!("{base}/assets/ddo/{{did}}"), get(document))
+            .route(&format!("{base}/assets/metadata/{{did}}"), get(document))
+            .route(&format!("{base}/assets/query"), post(hits))
+            .route(&format!("{base}/assets/metadata/query"), post(lists))
+            .route(&format!("{base}/state/ddo"), get(state))
+            .layer(DefaultBodyLimit::max(QUESTION))
+            .with_state(self.served.clone())
+    }
+
+    /// Keeps it up to the ledger.
+    pub(crate) fn start(self) -> Background {
+        let Self { ledger, mut writer, served } = self;
+        Background::spawn(async move {
+            let mut blocks = ledger.subscribe();
+            loop {
+                let own = ledger.clone();
+                // Blocking: it reads and writes files.
+                let work = tokio::task::spawn_blocking(move || {
+                    let outcome = catch_up(&own, &mut writer);
+                    (writer, outcome)
+                });
+                let Ok((back, outcome)) = work.await else { return };
+                writer = back;
+                if let Err(error) = outcome {
+                    tracing::error!(%error, "the index of assets is not kept any more");
+                    *served.ended.lock() = Some(format!("{error:#}"));
+                    return;
+                }
+                // One that was missed is taken in with the next.
+                if let Err(tokio::sync::broadcast::error::RecvError::Closed) = blocks.recv().await {
+                    return;
+                }
+            }
+        })
+    }
+}
+
+/// Takes in what is new. Blocking.
+fn catch_up(ledger: &Ledger, index: &mut Index) -> Result<()> {
+    let mut blocks = BLOCKS;
+    loop {
+        let (head, from) = (ledger.head().number(), index.cursor()?.map_or(0, |has| has.number + 1));
+        if from > head {
+            return Ok(());
+        }
+        let to = head.min(from + blocks - 1);
+        // A single block is bounded by its gas.
+        let most = if to > from { EVENTS } else { usize::MAX - 1 };
+        let logs = match events(ledger, from, to, most) {
+            Err(LedgerError::TooManyLogs { .. }) => {
+                blocks = (to - from).div_ceil(2);
+                continue;
+            }
+            Err(LedgerError::NotKept { asked, first }) => {
+                return Err(eyre!(
+                    "this node has blocks from {first} on, and an index needs all from {asked} on: follow the chain with \
+                     --from-genesis in a new folder"
+                ));
+            }
+            other => other.wrap_err("the ledger cannot be read")?,
+        };
+        let block = ledger.block(to)?.ok_or_else(|| eyre!("there is no block {to}"))?.block;
+        index.apply(from, Cursor { number: to, hash: block.hash() }, &logs)?;
+        blocks = (2 * blocks).min(BLOCKS);
+    }
+}
+
+fn events(ledger: &Ledger, from: u64, to: u64, most: usize) -> Result<Vec<Logged>, LedgerError> {
+    let of = |addresses: &[Address], topics: [&[B256]; 4]| LogFilter {
+        addresses: addresses.to_vec(),
+        topics: topics.map(<[B256]>::to_vec),
+    };
+    let (transfer, token) = TRANSFER;
+    let filters = [
+        of(&CONTRACTS, [&CONTRACT_TOPICS, &[], &[], &[]]),
+        of(&[], [&INSTANCE_TOPICS, &[], &[], &[]]),
+        of(&[], [&[transfer], &[], &[], &[token]]),
+    ];
+    let mut all = Vec::new();
+    for filter in filters {
+        all.extend(ledger.logs(from, to, &filter, most)?);
+    }
+    all.sort_by_key(|entry| (entry.block_number, entry.log_index));
+    let logged = |LogEntry { log, block_number, block_timestamp, transaction_hash, .. }| Logged {
+        number: block_number,
+        time: block_timestamp,
+        transaction: transaction_hash,
+        log,
+    };
+    Ok(all.into_iter().map(logged).collect())
+}
+
+fn said(status: StatusCode, text: impl Into<String>) -> Response {
+    (status, text.into()).into_response()
+}
+
+fn json_text(text: String) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+impl Served {
+    /// Runs something on an index, on a thread that may block, and not for longer than it may take.
+    async fn ask<T: Send + 'static>(
+        self: &Arc<Self>,
+        run: impl FnOnce(&Index) -> Result<T, AnswerError> + Send + 'static,
+    ) -> Result<T, Response> {
+        if let Some(why) = self.ended.lock().clone() {
+            return Err(said(StatusCode::SERVICE_UNAVAILABLE, why));
+        }
+        let busy = || said(StatusCode::SERVICE_UNAVAILABLE, "too many searches are under way: try again");
+        let Ok(Ok(_place)) = timeout(PATIENCE, self.places.acquire()).await else { return Err(busy()) };
+        let Some(reader) = self.readers.lock().pop() else { return Err(busy()) };
+        let interrupter = reader.interrupter();
+        let own = self.clone();
+        // It gives the reader back however it ends.
+        let mut work = tokio::task::spawn_blocking(move || {
+            let outcome = run(&reader);
+            own.readers.lock().push(reader);
+            outcome
+        });
+        let outcome = match timeout(PATIENCE, &mut work).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                interrupter.interrupt();
+                work.await
+            }
+        };
+        match outcome {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error @ AnswerError::TooLarge)) => Err(said(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a search failed");
+                Err(said(StatusCode::INTERNAL_SERVER_ERROR, "the search failed, or took too long"))
+            }
+            Err(_) => Err(said(StatusCode::INTERNAL_SERVER_ERROR, "the search failed")),
+        }
+    }
+}
+
+async fn document(State(served): State<Arc<Served>>, Segment(did): Segment<String>) -> Response {
+    if !did.starts_with("did:op") {
+        return said(StatusCode::BAD_REQUEST, "want a DID: did:op:… or did:ope:…");
+    }
+    let chain_id = served.chain_id;
+    let answer = served.ask(move |index| {
+        let asset = index.asset_by_did(&did)?;
+        Ok(asset.map(|asset| ddo(&asset, chain_id).ok_or_else(|| unreadable(&asset))))
+    });
+    match answer.await {
+        Ok(Some(Ok(document))) => json_text(document.to_string()),
+        Ok(Some(Err(why))) => said(StatusCode::NOT_FOUND, format!("the asset has no document that can be read: {why}")),
+        Ok(None) => said(StatusCode::NOT_FOUND, "there is no such asset"),
+        Err(refusal) => refusal,
+    }
+}
+
+/// Why an asset has no document.
+fn unreadable(asset: &Asset) -> String {
+    match &asset.metadata {
+        Metadata::None => "none was published".to_owned(),
+        Metadata::Sealed => "it is encrypted".to_owned(),
+        Metadata::Bad { why } => why.clone(),
+        Metadata::Readable { .. } => String::new(),
+    }
+}
+
+async fn query(served: &Arc<Served>, body: &Bytes, form: Form) -> Response {
+    let body: Value = match serde_json::from_slice(body) {
+        Ok(body) => body,
+        Err(error) => return said(StatusCode::BAD_REQUEST, format!("the question is not JSON: {error}")),
+    };
+    let request = match Request::read(&body, form, served.chain_id) {
+        Ok(request) => request,
+        Err(why) => return said(StatusCode::BAD_REQUEST, why),
+    };
+    served.ask(move |index| request.answer(index)).await.map_or_else(|refusal| refusal, json_text)
+}
+
+async fn hits(State(served): State<Arc<Served>>, body: Bytes) -> Response {
+    query(&served, &body, Form::Hits).await
+}
+
+async fn lists(State(served): State<Arc<Served>>, body: Bytes) -> Response {
+    query(&served, &body, Form::Lists).await
+}
+
+#[derive(Deserialize)]
+struct Which {
+    did: Option<String>,
+    nft: Option<Address>,
+}
+
+async fn state(State(served): State<Arc<Served>>, Parameters(which): Parameters<Which>) -> Response {
+    if which.did.is_none() && which.nft.is_none() {
+        return said(StatusCode::BAD_REQUEST, "which asset? Say did=DID or nft=ADDRESS");
+    }
+    let asset = served.ask(move |index| {
+        let asset = match (which.nft, which.did) {
+            (Some(nft), _) => index.asset(nft)?,
+            (None, did) => index.asset_by_did(&did.unwrap_or_default())?,
+        };
+        Ok(asset)
+    });
+    match asset.await {
+        Ok(Some(asset)) => {
+            let why = unreadable(&asset);
+            let transaction = asset.published.as_ref().map(|published| published.place.transaction);
+            let said = json!({
+                "chainId": served.chain_id, "did": asset.did, "nft": asset.nft, "txId": transaction,
+                "valid": why.is_empty(), "error": why,
+            });
+            json_text(said.to_string())
+        }
+        Ok(None) => said(StatusCode::NOT_FOUND, "there is no such asset"),
+        Err(refusal) => refusal,
+    }
+}
