@@ -141,6 +141,24 @@ test("searches as Ocean's market asks them find it", async () => {
   assert.deepEqual(await search([], { must: [tags] }), [did]);
 });
 
+test("a document that is as it should be is signed by the node, and published with that proof", async () => {
+  const ddo = document("Heart disease, validated", [{
+    id: "1", type: "access", files: "0x00", datatokenAddress: datatoken, serviceEndpoint: url, timeout: 0,
+  }]);
+  const { valid, hash, proof } = await aquarius.validate(ddo, publisher, url);
+  const text = ethers.toUtf8Bytes(JSON.stringify(ddo));
+  assert.deepEqual([valid, hash], [true, ethers.sha256(text)]);
+  const receipt = await mined(new lib.Nft(publisher, chainId, config).setMetadata(
+    nft, publisher.address, 0, "", publisher.address, "0x00", ethers.hexlify(text), hash, [proof]));
+  assert.equal(lib.getEventFromTx(receipt, "MetadataValidated").args.validator.toLowerCase(), proof.validatorAddress.toLowerCase());
+  const refused = await fetch(`${url}/api/aquarius/assets/ddo/validate`, {
+    method: "POST", body: JSON.stringify({ ddo: { ...ddo, metadata: { ...ddo.metadata, name: "x" } } }),
+  });
+  assert.equal(refused.status, 400);
+  assert.match(JSON.stringify((await refused.json()).error), /metadata.name/);
+  assert.equal(await aquarius.validate({ ...ddo, chainId: 1 }, publisher, url), undefined);
+});
+
 test("what there is not, and what cannot be asked, is said", async () => {
   assert.equal((await fetch(`${url}/api/aquarius/assets/ddo/did:op:${"0".repeat(64)}`)).status, 404);
   assert.equal((await fetch(`${url}/api/aquarius/assets/ddo/else`)).status, 400);
@@ -169,7 +187,7 @@ test("a document that cannot be read is told with the reason, and one that is re
     throw new Error(`it is not said: ${why}`);
   };
   await mined(nfts.setMetadata(nft, publisher.address, 0, "", publisher.address, "0x00", "0x7b7d", ethers.ZeroHash, []));
-  assert.equal((await told("its hash is")).valid, false);
+  assert.equal((await told("hash is")).valid, false);
   assert.equal((await fetch(`${url}/api/aquarius/assets/ddo/${did}`)).status, 404);
   const transaction = await publish(document("Again"));
   await aquarius.waitForIndexer(did, transaction, undefined, 20, 500);

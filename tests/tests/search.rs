@@ -9,13 +9,14 @@ use sha2::{Digest as _, Sha256};
 use std::{fs, path::Path};
 use stoa_client::{Client, Wallet};
 use stoa_data::{
+    ddo::did,
     market::abi::{
         DatatokenData, FACTORY, FIXED_RATE, FixedRateData,
         IFactory::{NFTCreated, createNftWithErc20WithFixedRateCall},
         INft::{MetadataState, setMetaDataCall, setMetaDataStateCall},
         NftData,
     },
-    search::{COIN, did},
+    search::COIN,
 };
 use stoa_tests::{Network, Node, stage::stoa};
 

@@ -16,6 +16,7 @@ use std::{
 };
 use stoa_benchmarks::{account, rate};
 use stoa_data::{
+    ddo::did,
     market::{
         abi::{
             DATATOKEN, DISPENSER, FACTORY, FIXED_RATE,
@@ -27,7 +28,7 @@ use stoa_data::{
         },
         exchange_id,
     },
-    search::{COIN, ChainId, Cursor, Index, Logged, Query, Sort, did},
+    search::{COIN, ChainId, Cursor, Index, Logged, Query, Sort},
 };
 
 const CHAIN: ChainId = ChainId { id: 31337, genesis: B256::ZERO };

@@ -87,8 +87,8 @@ pub(crate) struct Serving<'a> {
     pub(crate) http: SocketAddr,
     /// Keys that the node signs with when asked to.
     pub(crate) accounts: Vec<PrivateKeySigner>,
-    /// Whether it keeps an index of the market's assets and answers what is asked of it.
-    pub(crate) index: bool,
+    /// If it keeps an index of the market's assets and answers what is asked of it: the account that it does so as.
+    pub(crate) index: Option<PrivateKeySigner>,
 }
 
 /// Opens the waiting transactions, which are checked against the state, and serves JSON-RPC.

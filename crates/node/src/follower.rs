@@ -1,6 +1,7 @@
 //! A node that follows the chain, and serves JSON-RPC and further followers.
 
 use crate::{
+    account,
     common::{self, Background, Serving},
     compute,
     network_methods::About,
@@ -154,7 +155,8 @@ pub async fn start(runtime: Context, config: Config) -> Result<Running> {
         peers: std::sync::Arc::new(move || peers.status(clock.current())),
         address: router.as_ref().and_then(|_| endpoint.address()),
     };
-    let serving = Serving { folder: &config.folder, http: config.http, accounts: Vec::new(), index: config.index };
+    let index = config.index.then(|| account::of(&identity)).transpose()?;
+    let serving = Serving { folder: &config.folder, http: config.http, accounts: Vec::new(), index };
     let (pool, rpc, index) = common::serve(&runtime, &ledger, &waiting, about, serving).await?;
     let store = store.map(|store| store.start(rpc.local_addr()));
     let compute = compute.map(|compute| compute.start(rpc.local_addr()));

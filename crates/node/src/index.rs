@@ -5,12 +5,16 @@
 //!   beside it.
 //! - `POST /api/aquarius/assets/query`: a search, answered as Elasticsearch does (Aquarius, Ocean's market).
 //! - `POST /api/aquarius/assets/metadata/query`: the same, answered with lists of documents (Ocean's node).
+//! - `POST /api/aquarius/assets/ddo/validate`: whether a document is as Ocean's schemas want it. If it is, the node's account
+//!   signs its hash, so that it can be published with that proof (`MetadataValidated`).
 //! - `GET /api/aquarius/state/ddo?nft=ADDRESS`, `?did=DID`: what came of an asset's metadata, and why they cannot be read.
 //!
 //! Whoever asks may cost so many bytes, so much time and one of so many threads, and no more.
 
 use crate::common::Background;
 use alloy_primitives::{Address, B256};
+use alloy_signer::SignerSync as _;
+use alloy_signer_local::PrivateKeySigner;
 use axum::{
     Router,
     body::Bytes,
@@ -22,11 +26,14 @@ use axum::{
 use eyre::{Result, WrapErr as _, eyre};
 use parking_lot::Mutex;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 use std::{path::Path, sync::Arc, time::Duration};
-use stoa_data::search::{
-    Asset, CONTRACT_TOPICS, CONTRACTS, ChainId, Cursor, INSTANCE_TOPICS, Index, Logged, Metadata, TRANSFER,
-    ocean::{AnswerError, Form, Request, ddo},
+use stoa_data::{
+    ddo::{self, Document},
+    search::{
+        Asset, CONTRACT_TOPICS, CONTRACTS, ChainId, Cursor, INSTANCE_TOPICS, Index, Logged, Metadata, TRANSFER,
+        ocean::{self, AnswerError, Form, Request},
+    },
 };
 use stoa_ledger::{Ledger, LedgerError, LogEntry, LogFilter};
 use tokio::{sync::Semaphore, time::timeout};
@@ -39,8 +46,9 @@ const EVENTS: usize = 20_000;
 const READERS: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The most bytes of a question.
+/// The most bytes of a question, and of one with a document.
 const QUESTION: usize = 64 << 10;
+const DOCUMENT: usize = ddo::MOST + QUESTION;
 
 /// An index that is kept and asked.
 pub(crate) struct Opened {
@@ -53,15 +61,15 @@ struct Served {
     readers: Mutex<Vec<Index>>,
     places: Semaphore,
     chain_id: u64,
+    /// Who signs documents that are as they should be.
+    account: PrivateKeySigner,
     /// Why it is not kept any more.
     ended: Mutex<Option<String>>,
 }
 
-/// Opens a node's index beside its chain, if it is to have one.
-pub(crate) fn open(wanted: bool, folder: &Path, ledger: &Ledger) -> Result<Option<Opened>> {
-    if !wanted {
-        return Ok(None);
-    }
+/// Opens a node's index beside its chain, if it is to have one, which then validates documents as this account.
+pub(crate) fn open(account: Option<PrivateKeySigner>, folder: &Path, ledger: &Ledger) -> Result<Option<Opened>> {
+    let Some(account) = account else { return Ok(None) };
     let chain = ChainId { id: ledger.genesis().chain_id, genesis: ledger.first().hash() };
     let mut writer = Index::open(&folder.join("index.sqlite"), chain)?;
     if let Some(has) = writer.cursor()? {
@@ -73,7 +81,7 @@ pub(crate) fn open(wanted: bool, folder: &Path, ledger: &Ledger) -> Result<Optio
     }
     let readers = (0..READERS).map(|_| writer.reader()).collect::<Result<_, _>>()?;
     let (places, ended) = (Semaphore::new(READERS), Mutex::default());
-    let served = Served { readers: Mutex::new(readers), places, chain_id: chain.id, ended };
+    let served = Served { readers: Mutex::new(readers), places, chain_id: chain.id, account, ended };
     Ok(Some(Opened { ledger: ledger.clone(), writer, served: Arc::new(served) }))
 }
 
@@ -88,6 +96,8 @@ impl Opened {
             .route(&format!("{base}/assets/metadata/query"), post(lists))
             .route(&format!("{base}/state/ddo"), get(state))
             .layer(DefaultBodyLimit::max(QUESTION))
+            .route(&format!("{base}/assets/ddo/validate"), post(validate).layer(DefaultBodyLimit::max(DOCUMENT)))
+            .route("/api/services/nonce", get(nonce))
             .with_state(self.served.clone())
     }
 
@@ -228,7 +238,7 @@ async fn document(State(served): State<Arc<Served>>, Segment(did): Segment<Strin
     let chain_id = served.chain_id;
     let answer = served.ask(move |index| {
         let asset = index.asset_by_did(&did)?;
-        Ok(asset.map(|asset| ddo(&asset, chain_id).ok_or_else(|| unreadable(&asset))))
+        Ok(asset.map(|asset| ocean::ddo(&asset, chain_id).ok_or_else(|| unreadable(&asset))))
     });
     match answer.await {
         Ok(Some(Ok(document))) => json_text(document.to_string()),
@@ -266,6 +276,43 @@ async fn hits(State(served): State<Arc<Served>>, body: Bytes) -> Response {
 
 async fn lists(State(served): State<Arc<Served>>, body: Bytes) -> Response {
     query(&served, &body, Form::Lists).await
+}
+
+/// A document to be looked at. What else clients send with it, who publishes it and his signature, says nothing about it.
+#[derive(Deserialize)]
+struct Judged {
+    ddo: Box<RawValue>,
+}
+
+/// Answered as Ocean's node does: `r` and `s` in lists.
+async fn validate(State(served): State<Arc<Served>>, body: Bytes) -> Response {
+    let judged = tokio::task::spawn_blocking(move || {
+        let Judged { ddo: text } =
+            serde_json::from_slice(&body).map_err(|error| json!({ "ddo": error.to_string() }))?;
+        let document = Document::read(text.get().as_bytes()).map_err(|error| json!({ "ddo": error.to_string() }))?;
+        let faults = document.check();
+        if faults.is_empty() {
+            return Ok(ddo::hash(text.get().as_bytes()));
+        }
+        Err(faults.into_iter().map(|fault| (fault.field, Value::String(fault.what))).collect::<Value>())
+    });
+    let Ok(judged) = judged.await else {
+        return said(StatusCode::INTERNAL_SERVER_ERROR, "the document could not be looked at");
+    };
+    match judged.map(|hash| (hash, served.account.sign_message_sync(hash.as_slice()))) {
+        Ok((hash, Ok(signature))) => {
+            let (r, s) = (B256::from(signature.r()), B256::from(signature.s()));
+            let (v, key) = (27 + u8::from(signature.v()), served.account.address());
+            json_text(json!({ "hash": hash, "publicKey": key, "r": [r], "s": [s], "v": v }).to_string())
+        }
+        Ok((_, Err(error))) => said(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        Err(faults) => (StatusCode::BAD_REQUEST, json_text(json!({ "error": faults }).to_string())).into_response(),
+    }
+}
+
+/// The number of the last signed request of an account. None is asked for: requests that are signed are answered to anybody.
+async fn nonce() -> Response {
+    json_text(json!({ "nonce": "0" }).to_string())
 }
 
 #[derive(Deserialize)]

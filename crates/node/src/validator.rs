@@ -1,6 +1,7 @@
 //! A validator that serves JSON-RPC.
 
 use crate::{
+    account,
     common::{self, Serving},
     network_methods::About,
     quic::{self, Quic},
@@ -208,7 +209,8 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
         peers: Arc::new(Vec::new),
         address: endpoint.address(),
     };
-    let serving = Serving { folder: &config.folder, http: config.http, accounts: config.accounts, index: config.index };
+    let index = config.index.then(|| account::of(&key)).transpose()?;
+    let serving = Serving { folder: &config.folder, http: config.http, accounts: config.accounts, index };
     let (pool, rpc, index) = common::serve(&runtime, &ledger, &waiting, about, serving).await?;
     let store = store.map(|store| store.start(rpc.local_addr()));
     Ok(Running { ledger, pool, rpc, endpoint, _router: router, _store: store, _index: index })

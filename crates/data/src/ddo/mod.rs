@@ -36,22 +36,23 @@ const MOST_COLUMNS: usize = 256;
 /// The DID of an asset in version 4: `did:op:`, and the SHA-256 hash of the NFT's address with its checksum, followed by the chain's
 /// number.
 pub fn did(nft: Address, chain_id: u64) -> String {
-    format!("did:op:{}", identity(nft, chain_id))
+    format!("did:op:{}", hex::encode(identity(nft, chain_id)))
 }
 
 /// The same in version 5: `did:ope:`.
 pub fn did_v5(nft: Address, chain_id: u64) -> String {
-    format!("did:ope:{}", identity(nft, chain_id))
+    format!("did:ope:{}", hex::encode(identity(nft, chain_id)))
 }
 
-fn identity(nft: Address, chain_id: u64) -> String {
-    hex::encode(Sha256::digest(nft.to_checksum(None) + &chain_id.to_string()))
+/// What follows the method in a DID of either version.
+pub fn identity(nft: Address, chain_id: u64) -> B256 {
+    hash((nft.to_checksum(None) + &chain_id.to_string()).as_bytes())
 }
 
 /// Whether a DID is that of an asset, in either version.
 pub fn names(did: &str, nft: Address, chain_id: u64) -> bool {
     let hash = did.strip_prefix("did:op:").or_else(|| did.strip_prefix("did:ope:"));
-    hash.is_some_and(|hash| hash == identity(nft, chain_id))
+    hash.is_some_and(|hash| hash == hex::encode(identity(nft, chain_id)))
 }
 
 /// The hash of a document: SHA-256 of its bytes as they are published.

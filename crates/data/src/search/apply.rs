@@ -1,12 +1,15 @@
 //! Taking in what happened.
 
 use super::{
-    document::{self, NAME, Reading, Summary, cut, did_hash},
+    document::{self, NAME, Reading, Summary, cut},
     event::{CONTRACTS, Event, Logged, Priced},
     index::{Cursor, Index, SearchError, cursor},
     words::{Mark, price_marks, spaced, words},
 };
-use crate::market::abi::IFactory::{NFTCreated, TokenCreated};
+use crate::{
+    ddo::identity,
+    market::abi::IFactory::{NFTCreated, TokenCreated},
+};
 use alloy_primitives::{Address, U256};
 use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params};
 use std::collections::BTreeSet;
@@ -171,7 +174,7 @@ impl Writer<'_> {
         let (number, time) = (logged.number.cast_signed(), logged.time.cast_signed());
         let row = params![
             nft.0.0,
-            did_hash(nft, self.chain_id).0,
+            identity(nft, self.chain_id).0,
             event.admin.0.0,
             event.creator.0.0,
             cut(&event.tokenName, NAME),

@@ -1,10 +1,11 @@
 //! All that is known of an asset.
 
 use super::{
-    document::{Summary, did},
+    document::Summary,
     index::{Index, SearchError},
     query::State,
 };
+use crate::ddo::did;
 use alloy_primitives::{Address, B256, U256, hex};
 use rusqlite::{OptionalExtension as _, Row};
 use serde::{Serialize, Serializer};

@@ -1,20 +1,13 @@
-//! What an asset says of itself: its DDO, read from the event that published it.
+//! What an asset says of itself, read from the event that published it.
 //!
-//! A document comes from anybody. It is bounded before it is unpacked and while, its hash must be the one that its publisher
-//! put on the ledger, and it must name this asset and no other. Of what it says, what a search can use is taken out in bounded
-//! amounts; whatever has another type than the format says is passed over.
+//! A document comes from anybody. What [`ddo`] opens has a bound and the hash that its publisher put on the ledger; it must name
+//! this asset and no other. Of what it says, what a search can use is taken out in bounded amounts; whatever has another
+//! type than the format says is passed over. It need not be as Ocean's schemas want it: many that were published are not.
 
-use alloy_primitives::{Address, B256, hex};
+use crate::ddo::{self, CarriedError};
+use alloy_primitives::{Address, B256};
 use serde::Serialize;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
-use std::io::{self, Cursor, Write};
-
-/// The most bytes of a document.
-pub const MOST_BYTES: usize = 256 << 10;
-
-/// The most bytes that unpacking may take beside the document.
-const MOST_MEMORY: usize = 16 << 20;
 
 /// The longest texts that are taken over, in bytes.
 pub(super) const NAME: usize = 512;
@@ -25,16 +18,6 @@ const WORD: usize = 128;
 /// How many tags, services and columns are taken over.
 const TAGS: usize = 64;
 const COLUMNS: usize = 1_024;
-
-/// The hash part of an asset's DID: SHA-256 of its checksummed address and the chain's id (Ocean's DDO specification).
-pub fn did_hash(nft: Address, chain_id: u64) -> B256 {
-    B256::from_slice(&Sha256::digest(format!("{}{chain_id}", nft.to_checksum(None))))
-}
-
-/// An asset's DID, as documents of versions 4 have it.
-pub fn did(nft: Address, chain_id: u64) -> String {
-    format!("did:op:{}", hex::encode(did_hash(nft, chain_id)))
-}
 
 /// A column of a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -93,74 +76,20 @@ pub(super) enum Reading {
 
 /// Reads metadata as an event has them.
 pub(super) fn read(nft: Address, chain_id: u64, flags: &[u8], data: &[u8], hash: B256) -> Reading {
-    // Flags are one byte: 2 for encrypted, 1 for packed with LZMA. Ocean's clients leave it out where it is 0.
-    let flag = match flags {
-        [] => 0,
-        [flag @ 0..=3] => *flag,
-        _ => return Reading::Bad(format!("its flags are {}: want 0x00 to 0x03", short(flags))),
+    let text = match ddo::opened(flags, data, hash) {
+        Ok(text) => text.into_owned(),
+        Err(CarriedError::Sealed) => return Reading::Sealed,
+        Err(error) => return Reading::Bad(error.to_string()),
     };
-    if flag & 2 != 0 {
-        return Reading::Sealed;
-    }
-    let text = if flag & 1 == 0 { plain(data) } else { unpacked(data) };
-    match text.and_then(|text| Ok((summary(&text, nft, chain_id, hash)?, text))) {
+    let read = String::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned());
+    match read.and_then(|text| Ok((summary(&text, nft, chain_id)?, text))) {
         Ok((summary, text)) => Reading::Read(text, Box::new(summary)),
         Err(why) => Reading::Bad(why),
     }
 }
 
-fn short(bytes: &[u8]) -> String {
-    let more = if bytes.len() > 8 { "…" } else { "" };
-    format!("{}{more}", hex::encode_prefixed(&bytes[..bytes.len().min(8)]))
-}
-
-fn too_large() -> String {
-    format!("it is larger than {MOST_BYTES} bytes")
-}
-
-fn plain(data: &[u8]) -> Result<String, String> {
-    if data.len() > MOST_BYTES {
-        return Err(too_large());
-    }
-    String::from_utf8(data.to_vec()).map_err(|_| "it is not UTF-8".to_owned())
-}
-
-/// Takes so many bytes and no more.
-struct Bounded(Vec<u8>);
-
-impl Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > MOST_BYTES {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn unpacked(data: &[u8]) -> Result<String, String> {
-    if data.len() > MOST_BYTES {
-        return Err(too_large());
-    }
-    let mut out = Bounded(Vec::new());
-    let options = lzma_rs::decompress::Options { memlimit: Some(MOST_MEMORY), ..Default::default() };
-    lzma_rs::lzma_decompress_with_options(&mut Cursor::new(data), &mut out, &options).map_err(|error| match error {
-        lzma_rs::error::Error::IoError(error) if error.kind() == io::ErrorKind::FileTooLarge => too_large(),
-        error => format!("it cannot be unpacked (LZMA): {error}"),
-    })?;
-    String::from_utf8(out.0).map_err(|_| "it is not UTF-8".to_owned())
-}
-
 /// Checks a document and takes out what a search can use.
-fn summary(text: &str, nft: Address, chain_id: u64, hash: B256) -> Result<Summary, String> {
-    let is = B256::from_slice(&Sha256::digest(text));
-    if is != hash {
-        return Err(format!("its hash is {is}, and not {hash} as its publisher said"));
-    }
+fn summary(text: &str, nft: Address, chain_id: u64) -> Result<Summary, String> {
     let document: Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
     if !document.is_object() {
         return Err("it is not a JSON object".to_owned());
@@ -179,12 +108,11 @@ fn subject(document: &Value) -> &Value {
 
 /// That a document is this asset's.
 fn check(document: &Value, nft: Address, chain_id: u64) -> Result<(), String> {
-    let (id, subject) = (hex::encode(did_hash(nft, chain_id)), subject(document));
+    let (own, subject) = (ddo::did(nft, chain_id), subject(document));
     let ids: Vec<_> = [&document["id"], &subject["id"]].into_iter().filter_map(Value::as_str).collect();
-    let own = |said: &&str| ["did:op:", "did:ope:"].iter().any(|method| said.strip_prefix(method) == Some(&id));
-    match ids.iter().find(|id| !own(id)) {
-        _ if ids.is_empty() => return Err(format!("it has no id: want did:op:{id}")),
-        Some(other) => return Err(format!("it is that of {}, and not did:op:{id}", cut(other, SHORT))),
+    match ids.iter().find(|id| !ddo::names(id, nft, chain_id)) {
+        _ if ids.is_empty() => return Err(format!("it has no id: want {own}")),
+        Some(other) => return Err(format!("it is that of {}, and not {own}", cut(other, SHORT))),
         None => {}
     }
     let chain = &subject["chainId"];
@@ -244,19 +172,14 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ddo::{Flags, did, hash};
     use proptest::prelude::*;
     use serde_json::json;
 
     const NFT: Address = alloy_primitives::address!("967da4048cD07aB37855c090aAF366e4ce1b9F48");
 
-    fn hash(text: &[u8]) -> B256 {
-        B256::from_slice(&Sha256::digest(text))
-    }
-
     fn packed(text: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
-        lzma_rs::lzma_compress(&mut Cursor::new(text), &mut out).unwrap();
-        out
+        Flags { packed: true, sealed: false }.carry(text).unwrap()
     }
 
     fn document() -> Value {
@@ -280,12 +203,6 @@ mod tests {
             Reading::Bad(why) => why,
             other => panic!("{other:?}"),
         }
-    }
-
-    #[test]
-    fn a_did_is_that_of_oceans_vector() {
-        let did = did(NFT, 8996);
-        assert_eq!(did, "did:op:343c2ef7b7119ff6d2f8aa233c811989572b8ce38427c36ac81d3970f868ddee");
     }
 
     #[test]
@@ -327,7 +244,7 @@ mod tests {
     #[test]
     fn a_bad_document_says_what_is_wrong_with_it() {
         let text = document().to_string();
-        assert!(bad(&[0], text.as_bytes(), B256::ZERO).contains("as its publisher said"));
+        assert!(bad(&[0], text.as_bytes(), B256::ZERO).contains("hash is"));
         let with = |change: fn(&mut Value)| {
             let mut document = document();
             change(&mut document);
@@ -341,14 +258,13 @@ mod tests {
         assert!(with(|document| *document = json!([])).contains("not a JSON object"));
         let deep = "[".repeat(100_000);
         for (flags, data, want) in [
-            (&[4][..], &b"{}"[..], "its flags are 0x04"),
-            (&[0, 0], b"{}", "its flags are 0x0000"),
+            (&[4][..], &b"{}"[..], "flags 0x04"),
             (&[0], b"\xff", "not UTF-8"),
             (&[0], b"{", "not JSON"),
             (&[0], deep.as_bytes(), "not JSON"),
-            (&[0], &vec![b' '; MOST_BYTES + 1], "larger than"),
+            (&[0], &vec![b' '; ddo::MOST + 1], "bytes, and"),
             (&[1], b"{}", "cannot be unpacked"),
-            (&[1], &packed(&vec![b' '; MOST_BYTES + 1]), "larger than"),
+            (&[1], &packed(&vec![b' '; ddo::MOST + 1]), "more than"),
         ] {
             let why = bad(flags, data, hash(data));
             assert!(why.contains(want), "{why}");

@@ -36,7 +36,7 @@ mod tests;
 mod words;
 
 pub use asset::{Asset, Datatoken, Document, Metadata, Place, Price, Publication};
-pub use document::{Column, MOST_BYTES, Summary, did, did_hash};
+pub use document::{Column, Summary};
 pub use event::{CONTRACT_TOPICS, CONTRACTS, INSTANCE_TOPICS, Logged, TRANSFER};
 pub use index::{ChainId, Cursor, Index, SearchError};
 pub use query::{Found, LARGEST_PAGE, PAGE, Query, Sort, State, Total};

@@ -1,6 +1,7 @@
 //! Markets that are told to indices, whole and in pieces.
 
 use super::{index::TABLES, *};
+use crate::ddo::did;
 use crate::market::{
     self,
     abi::{FACTORY, FIXED_RATE, IDatatoken, IFactory, IFixedRate, INft},
@@ -292,7 +293,7 @@ fn what_cannot_be_read_is_found_by_its_token_and_says_why() {
     let metadata = |nft| index.asset(nft).unwrap().unwrap().metadata;
     assert_eq!(metadata(sealed), Metadata::Sealed);
     assert_eq!(metadata(none), Metadata::None);
-    assert!(matches!(metadata(bad), Metadata::Bad { why } if why.contains("its hash is")));
+    assert!(matches!(metadata(bad), Metadata::Bad { why } if why.contains("hash is")));
     told.document(bad, json!({ "name": "Repaired" }));
     let index = told.index();
     assert_eq!(found(&index, &words("repaired")), [bad]);
