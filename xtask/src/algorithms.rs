@@ -9,19 +9,19 @@ use crate::{
     place::{Place, check, check_within, output, show},
     stamp,
 };
-use eyre::{ContextCompat as _, Result, WrapErr as _, bail};
+use eyre::{Result, WrapErr as _, bail};
 use sha2::{Digest as _, Sha256};
 use std::{
-    env, fs,
+    ffi::OsStr,
+    fs,
     path::{Path, PathBuf},
     process,
     time::Duration,
 };
+use stoa_algorithms::rust::{TARGET, Toolchain, UNPACKED};
 
 /// The folders in `algorithms/`; each becomes the module of its name.
 const ALGORITHMS: [&str; 1] = ["federated"];
-
-const TARGET: &str = "wasm32-wasip1";
 
 /// Debian 12's packages that the modules are built with, and their versions. Another version may give other bytes: change it
 /// together with the modules.
@@ -51,10 +51,10 @@ pub fn tools(place: &Place) -> Result<Tools> {
     }
     let packages = PACKAGES.map(|(package, version)| format!("{package}={version}"));
     let hash = stamp::hash(&[], &packages.each_ref().map(String::as_str))?;
-    let folder = place.cache.join(format!("rust-wasi-{}", &hash[..16]));
+    let folder = place.cache.join(format!("{UNPACKED}{}", &hash[..16]));
     if !folder.exists() {
         // It has its name when it is whole, whoever else does the same at this time.
-        let begun = place.cache.join(format!("rust-wasi-{}", process::id()));
+        let begun = place.cache.join(format!("unpacking-{}", process::id()));
         fs::create_dir_all(&begun)?;
         let unpacked = unpack(place, &begun, &packages).and_then(|()| {
             fs::rename(&begun, &folder).or_else(|error| if folder.exists() { Ok(()) } else { Err(error.into()) })
@@ -145,50 +145,14 @@ fn tell(name: &str, bytes: &[u8]) {
 
 fn compile(place: &Place, Tools(usr): &Tools, name: &str) -> Result<Vec<u8>> {
     let folder = place.target.join("algorithms");
-    let libc = usr.join("lib/wasm32-wasi");
-    let linker = light::linker(place)?;
-    let path = env::var_os("PATH").unwrap_or_default();
-    let path = env::join_paths(linker.parent().map(Path::to_owned).into_iter().chain(env::split_paths(&path)))?;
-    // No folder of this machine is in a module. A panic, which there should be none of, ends it without a word.
-    let flags = [
-        format!("--remap-path-prefix={}=/usr", usr.display()),
-        format!("--remap-path-prefix={}=", place.root.display()),
-        format!("-Lnative={}", libc.display()),
-        "-Clink-self-contained=no".into(),
-        format!("-Clink-arg={}", libc.join("crt1-command.o").display()),
-        "-Zunstable-options".into(),
-        "-Cpanic=immediate-abort".into(),
-    ];
+    let toolchain = Toolchain::Unpacked { usr: usr.clone(), linker: light::linker(place)? };
     let mut cargo = place.cargo()?;
-    for (variable, _) in env::vars_os() {
-        let variable_name = variable.to_string_lossy();
-        if ["CARGO_PROFILE_", "CARGO_BUILD_", "CARGO_TARGET_", "RUSTC", "RUSTFLAGS"]
-            .iter()
-            .any(|beginning| variable_name.starts_with(beginning))
-        {
-            cargo.env_remove(variable);
-        }
-    }
-    cargo
-        .env("CARGO_TARGET_DIR", &folder)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
-        .env("RUSTC", usr.join("bin/rustc"))
-        // Its standard library is built with what is not stable, and so is asking for that.
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("LD_LIBRARY_PATH", libraries(usr)?)
-        .env("PATH", path);
-    cargo.args(["build", "--quiet", "--locked", "--offline", "--release", "--target", TARGET, "--manifest-path"]);
-    cargo.arg(manifest(place, name));
-    cargo.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);
+    let manifest = manifest(place, name);
+    let options = ["--locked", "--offline", "--manifest-path"].map(OsStr::new);
+    toolchain.prepare(&mut cargo, &[&options[..], &[manifest.as_os_str()]].concat(), &place.root)?;
+    cargo.env("CARGO_TARGET_DIR", &folder);
     println!("   {}", show(&cargo));
     check(&mut cargo)?;
     let built = folder.join(TARGET).join("release").join(format!("{name}.wasm"));
     fs::read(&built).wrap_err_with(|| format!("cannot read {}", built.display()))
-}
-
-/// Where the compiler's own libraries are: a folder named for the processor.
-fn libraries(usr: &Path) -> Result<PathBuf> {
-    let folders = fs::read_dir(usr.join("lib"))?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    let found = folders.into_iter().find(|folder| folder.to_string_lossy().ends_with("-linux-gnu"));
-    found.wrap_err("the compiler's libraries are not among what was unpacked")
 }

@@ -43,6 +43,23 @@ pub fn has_browser(place: &Place) -> bool {
     output(place.command(BROWSER.0).args(BROWSER.1)).is_some()
 }
 
+/// What compiles C for WASI, in tests of algorithms; that there is a libc, only a file of it shows.
+pub fn wasi(place: &Place) -> Result<bool> {
+    install(
+        place,
+        &[
+            ("clang", &["--version"], "clang"),
+            ("wasm-ld", &["--version"], "lld"),
+            ("test", &["-e", "/usr/lib/wasm32-wasi/libc.a"], "wasi-libc"),
+            (
+                "sh",
+                &["-c", "ls /usr/lib/llvm-*/lib/clang/*/lib/wasi/libclang_rt.builtins-wasm32.a"],
+                "libclang-rt-dev-wasm32",
+            ),
+        ],
+    )
+}
+
 /// What libFuzzer is compiled with.
 pub fn cpp(place: &Place) -> Result<bool> {
     install(place, &[("c++", &["--version"], "g++")])

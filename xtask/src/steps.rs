@@ -180,10 +180,15 @@ fn one(place: &Place, step: Step, nextest: &[String]) -> Result<Outcome> {
         Step::Light => light(place),
         Step::Algorithms => {
             algorithms::test(place)?;
-            match algorithms::tools(place) {
-                Ok(tools) => algorithms::compare(place, &tools).map(|()| Outcome::Done),
-                Err(lacking) => Ok(Outcome::Skipped(format!("the modules were not built anew: {lacking:#}"))),
+            let mut skipped = Vec::new();
+            if let Err(lacking) = setup::wasi(place) {
+                skipped.push(format!("algorithms in C: {lacking:#}"));
             }
+            match algorithms::tools(place) {
+                Ok(tools) => algorithms::compare(place, &tools)?,
+                Err(lacking) => skipped.push(format!("the modules were not built anew: {lacking:#}")),
+            }
+            Ok(if skipped.is_empty() { Outcome::Done } else { Outcome::Skipped(skipped.join("; ")) })
         }
         Step::Crates => tests(place, "not package(stoa-tests)", nextest),
         Step::Clients => {

@@ -236,8 +236,8 @@ pub(crate) struct AllowOptions {
     /// Which service of the datatoken.
     #[arg(long, value_name = "N", default_value_t = 0, requires = "to_buyers_of")]
     service: u32,
-    /// The one program that may run: the BLAKE3 hash of its module; any if not given.
-    #[arg(long, value_name = "HASH")]
+    /// The one program that may run: its module, or the BLAKE3 hash of that (`stoa algo build` prints it); any if not given.
+    #[arg(long, value_name = "HASH|FILE", value_parser = algorithm)]
     algorithm: Option<B256>,
     /// For what: a term of the W3C Data Privacy Vocabulary (https://w3id.org/dpv).
     #[arg(long, value_name = "TERM", default_value = "ServiceProvision")]
@@ -265,12 +265,8 @@ pub(crate) struct RunOptions {
     /// The program that combines, if it is another one.
     #[arg(long, value_name = "FILE", requires = "plan")]
     combine: Option<PathBuf>,
-    /// A parameter; JSON, or else text. May be given several times.
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
-    params: Vec<(String, Value)>,
-    /// File with the parameters, a JSON object; those of --param come over it.
-    #[arg(long, value_name = "FILE")]
-    params_file: Option<PathBuf>,
+    #[command(flatten)]
+    parameters: Parameters,
     /// Millions of steps on each asset at most, all rounds together.
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     steps: u64,
@@ -280,6 +276,30 @@ pub(crate) struct RunOptions {
     /// Folder for what comes of it; must not be there yet.
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
+}
+
+/// What a program is told.
+#[derive(Args)]
+pub(crate) struct Parameters {
+    /// A parameter; JSON, or else text. May be given several times.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
+    params: Vec<(String, Value)>,
+    /// File with the parameters, a JSON object; those of --param come over it.
+    #[arg(long, value_name = "FILE", alias = "params")]
+    params_file: Option<PathBuf>,
+}
+
+impl Parameters {
+    /// All of them.
+    pub(crate) fn read(&self) -> Result<Map<String, Value>> {
+        let mut given = match &self.params_file {
+            Some(file) => serde_json::from_slice::<Map<String, Value>>(&read(file)?)
+                .wrap_err_with(|| format!("{} is no JSON object", file.display()))?,
+            None => Map::new(),
+        };
+        given.extend(self.params.iter().cloned());
+        Ok(given)
+    }
 }
 
 /// What is done in which order.
@@ -350,6 +370,20 @@ pub(crate) fn plan(json: &[u8], program: Vec<u8>) -> Result<(Vec<Map<String, Val
     let (rounds, combining) = serde_json::from_slice::<Plan>(json)?.split(program);
     ensure!(!rounds.is_empty(), "it has no rounds");
     Ok((rounds, combining))
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    fs::read(file).wrap_err_with(|| format!("cannot read {}", file.display()))
+}
+
+/// A program by its hash, or the file of its module.
+fn algorithm(text: &str) -> Result<B256, String> {
+    if let Ok(hash) = text.parse() {
+        return Ok(hash);
+    }
+    let module =
+        fs::read(text).map_err(|error| format!("it is neither a hash nor a file that can be read ({error})"))?;
+    Ok(jobs::algorithm(&module))
 }
 
 fn param(text: &str) -> Result<(String, Value), String> {
@@ -505,14 +539,8 @@ async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bool) -> Resu
     if options.to.symlink_metadata().is_ok() {
         bail!("{} is there already", options.to.display());
     }
-    let read = |file: &Path| fs::read(file).wrap_err_with(|| format!("cannot read {}", file.display()));
     let code = read(&options.algorithm)?;
-    let mut given = match &options.params_file {
-        Some(file) => serde_json::from_slice::<Map<String, Value>>(&read(file)?)
-            .wrap_err_with(|| format!("{} is no JSON object", file.display()))?,
-        None => Map::new(),
-    };
-    given.extend(options.params.iter().cloned());
+    let given = options.parameters.read()?;
     let (mut rounds, mut combining) = (vec![given.clone()], None);
     if let Some(file) = &options.plan {
         let program = options.combine.as_deref().map_or_else(|| Ok(code.clone()), read)?;

@@ -1,5 +1,6 @@
 //! The one program: commands, configuration, start-up and what people see.
 
+mod algo;
 mod audit;
 mod consent;
 mod data;
@@ -75,6 +76,9 @@ enum Command {
         after_help = "Examples: stoa audit 0x77d1… --network-key 0x8a… --html audit.html\n          stoa audit audit.html --network-key 0x8a…"
     )]
     Audit(audit::Options),
+    /// Write programs that go to the data, in one of several languages, and try them here.
+    #[command(subcommand)]
+    Algo(algo::Command),
     /// Show who was allowed to use an asset, for what, and what they did with it.
     #[command(subcommand)]
     Consent(consent::Command),
@@ -104,6 +108,7 @@ fn main() -> ExitCode {
         Command::Data(options) => data::run(options, json),
         Command::Job(options) => job::run(options, json),
         Command::Audit(options) => audit::run(options, json),
+        Command::Algo(command) => algo::run(command, json),
         Command::Consent(command) => consent::run(command, json),
         Command::Tour(options) => tour::run(options, json),
     };

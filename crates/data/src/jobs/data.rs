@@ -101,15 +101,29 @@ impl DataSet {
     ///
     /// If it cannot be read.
     pub fn inputs(&self) -> Result<Vec<Input>, DataSetError> {
-        let mut inputs = Vec::new();
-        for entry in fs::read_dir(&self.files).map_err(at(&self.files))? {
-            let entry = entry.map_err(at(&self.files))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            inputs.push(Input { name, source: Source::Path(entry.path()) });
-        }
-        inputs.sort_by(|one, other| one.name.cmp(&other.name));
-        Ok(inputs)
+        inputs(&self.files)
     }
+}
+
+/// What a program sees of a file, or of a folder, whose files and folders are seen under their names.
+///
+/// # Errors
+///
+/// If it cannot be read.
+pub fn inputs(path: &Path) -> Result<Vec<Input>, DataSetError> {
+    let input =
+        |name: &std::ffi::OsStr, path| Input { name: name.to_string_lossy().into_owned(), source: Source::Path(path) };
+    if path.is_file() {
+        let name = path.file_name().ok_or_else(|| DataSetError::Empty(path.to_owned()))?;
+        return Ok(vec![input(name, path.to_owned())]);
+    }
+    let mut inputs = Vec::new();
+    for entry in fs::read_dir(path).map_err(at(path))? {
+        let entry = entry.map_err(at(path))?;
+        inputs.push(input(&entry.file_name(), entry.path()));
+    }
+    inputs.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(inputs)
 }
 
 /// The regular files in a folder by their paths within it, or the file itself by an empty path. Links are not followed.

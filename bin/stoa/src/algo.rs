@@ -1,0 +1,349 @@
+//! `stoa algo`: writing programs that go to the data, building them, and trying them here as a node would run them.
+
+use crate::{job::Parameters, output, store::progress};
+use clap::{Args, Subcommand, ValueEnum};
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use stoa_algorithms::{Folder, Language};
+use stoa_data::jobs::{
+    self, MILLION,
+    data::inputs,
+    rules::{Leaving, Rules},
+    wire::MOST_CODE,
+};
+use stoa_sandbox::{Control, Ended, Job, Limits, Outcome, Runtime as _, Source, Wasm};
+
+/// The rules that lie in an algorithm's folder.
+const RULES: &str = "rules.json";
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make a folder with a small program that runs on data where they are: an example that works, with its README.
+    #[command(
+        after_help = "Example: stoa algo new mean --lang python && stoa algo test mean --data mean/sample.csv --param column=age"
+    )]
+    New(NewOptions),
+    /// Build a folder to the one WebAssembly module that owners consent to. Prints its hash.
+    #[command(after_help = "Example: stoa algo build mean")]
+    Build(BuildOptions),
+    /// Run a program here on sample rows, as an owner's node would, and show what would leave and what would not. A folder is built
+    /// before, if its sources have changed. Fails if nothing would leave.
+    #[command(
+        after_help = "Examples: stoa algo test mean --data mean/sample.csv --param column=age\n          stoa algo test train.wasm --data samples/ --rules rules.json --params-file params.json --steps 500"
+    )]
+    Test(TestOptions),
+}
+
+#[derive(Args)]
+pub(crate) struct NewOptions {
+    /// What it is called: small letters, digits, '-' and '_'.
+    name: String,
+    /// What it is written in.
+    #[arg(long, value_name = "LANGUAGE", value_enum)]
+    lang: Lang,
+    /// The folder to make, if not one of its name here.
+    #[arg(long, value_name = "DIR")]
+    to: Option<PathBuf>,
+}
+
+/// Languages as they are typed.
+#[derive(Clone, Copy, ValueEnum)]
+enum Lang {
+    /// Compiled for wasm32-wasip1.
+    Rust,
+    /// Compiled by clang with wasi-libc.
+    C,
+    /// Compiled by its compiler from npm.
+    #[value(alias = "as")]
+    Assemblyscript,
+    /// Run by QuickJS, which is put into the module.
+    #[value(alias = "js")]
+    Javascript,
+    /// Run by MicroPython, which is put into the module.
+    #[value(alias = "py")]
+    Python,
+}
+
+impl From<Lang> for Language {
+    fn from(lang: Lang) -> Self {
+        match lang {
+            Lang::Rust => Self::Rust,
+            Lang::C => Self::C,
+            Lang::Assemblyscript => Self::AssemblyScript,
+            Lang::Javascript => Self::JavaScript,
+            Lang::Python => Self::Python,
+        }
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct BuildOptions {
+    /// The folder, as `stoa algo new` made it.
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct TestOptions {
+    /// The module, or the folder that it is built from.
+    #[arg(value_name = "MODULE|DIR")]
+    program: PathBuf,
+    /// The file or folder that it sees under /data.
+    #[arg(long, value_name = "FILE|DIR")]
+    data: PathBuf,
+    /// What may leave; if not given, the rules.json of the program's folder, or what `stoa job rules` prints.
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    #[command(flatten)]
+    parameters: Parameters,
+    /// Millions of steps at most.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    steps: u64,
+}
+
+/// Runs `stoa algo`.
+pub(crate) fn run(command: Command, json: bool) -> Result<()> {
+    match command {
+        Command::New(options) => new(&options, json),
+        Command::Build(options) => {
+            let folder = Folder::open(&options.folder)?;
+            let built = Built::of(&folder)?;
+            if json {
+                println!("{}", built.json());
+            } else {
+                println!(
+                    "{}\n{}, {}",
+                    built.algorithm(),
+                    built.module.display(),
+                    output::bytes(built.code.len() as u64)
+                );
+            }
+            Ok(())
+        }
+        Command::Test(options) => test(&options, json),
+    }
+}
+
+fn new(options: &NewOptions, json: bool) -> Result<()> {
+    let path = options.to.clone().unwrap_or_else(|| PathBuf::from(&options.name));
+    let folder = Folder::create(&path, &options.name, options.lang.into())?;
+    if json {
+        println!("{}", json!({ "folder": path, "name": folder.name, "language": folder.language }));
+        return Ok(());
+    }
+    println!("{}", path.display());
+    println!("next: stoa algo test {0} --data {0}/sample.csv --param column=age", path.display());
+    Ok(())
+}
+
+/// A module, and the folder it is from if there is one.
+struct Built {
+    module: PathBuf,
+    folder: Option<PathBuf>,
+    code: Vec<u8>,
+}
+
+impl Built {
+    /// Builds a folder, and checks that a node would take what comes of it.
+    fn of(folder: &Folder) -> Result<Self> {
+        let bar = progress("building");
+        let code = folder.build();
+        bar.finish_and_clear();
+        let built = Self { module: folder.module(), folder: Some(folder.path.clone()), code: code? };
+        ensure!(
+            built.code.len() <= MOST_CODE,
+            "{} has {}, and nodes take {} at most",
+            built.module.display(),
+            output::bytes(built.code.len() as u64),
+            output::bytes(MOST_CODE as u64)
+        );
+        let bar = progress("checking that a node can run it");
+        let prepared = sandbox()?.prepare(&Source::from(&built.code[..]));
+        bar.finish_and_clear();
+        prepared.wrap_err_with(|| format!("{} was built, but is of no use", built.module.display()))?;
+        Ok(built)
+    }
+
+    /// What is to be tried: a module, or a folder, which is built if need be.
+    fn find(program: &Path) -> Result<Self> {
+        if program.is_dir() {
+            let folder = Folder::open(program)?;
+            if !folder.is_built()? {
+                return Self::of(&folder);
+            }
+            return Ok(Self {
+                module: folder.module(),
+                folder: Some(folder.path.clone()),
+                code: read(&folder.module())?,
+            });
+        }
+        Ok(Self { module: program.to_owned(), folder: None, code: read(program)? })
+    }
+
+    /// What consent names it by.
+    fn algorithm(&self) -> alloy_primitives::B256 {
+        jobs::algorithm(&self.code)
+    }
+
+    fn json(&self) -> Value {
+        json!({ "algorithm": self.algorithm(), "module": self.module, "bytes": self.code.len() })
+    }
+}
+
+/// The sandbox of a node. What it compiles is kept in the user's cache, where that is the user's alone.
+fn sandbox() -> Result<Wasm, stoa_sandbox::Error> {
+    let folder = stoa_algorithms::cache().ok().map(|cache| cache.join("modules"));
+    Wasm::new(folder).or_else(|_| Wasm::new(None))
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    let about = || format!("cannot read {}", file.display());
+    ensure!(
+        file.metadata().wrap_err_with(about)?.len() <= MOST_CODE as u64,
+        "{} is longer than nodes take",
+        file.display()
+    );
+    fs::read(file).wrap_err_with(about)
+}
+
+/// What may leave: as said, as the folder says, or what owners get who say nothing.
+fn rules(named: Option<&Path>, folder: Option<&Path>) -> Result<Rules> {
+    let beside = folder.map(|folder| folder.join(RULES)).filter(|file| file.exists());
+    let Some(file) = named.map(Path::to_owned).or(beside) else { return Ok(Rules::default()) };
+    let bytes = fs::read(&file).wrap_err_with(|| format!("cannot read {}", file.display()))?;
+    Rules::read(&bytes).wrap_err_with(|| format!("{} does not say what may leave", file.display()))
+}
+
+fn test(options: &TestOptions, json: bool) -> Result<()> {
+    let built = Built::find(&options.program)?;
+    let rules = rules(options.rules.as_deref(), built.folder.as_deref())?;
+    let mut job = Job::new(&built.code[..]);
+    // All that a node gives, but for a seed and a time that are the job's.
+    job.command = vec!["algorithm".into()];
+    job.inputs = inputs(&options.data).wrap_err_with(|| format!("{} is no data", options.data.display()))?;
+    job.params = serde_json::to_vec(&options.parameters.read()?)?;
+    job.limits = Limits { fuel: options.steps.saturating_mul(MILLION), ..Limits::default() };
+    job.time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let outcome = run_seen(&job)?;
+    let algorithm = built.algorithm();
+    let trusted = rules.algorithms.is_empty() || rules.algorithms.contains(&algorithm);
+    let leaving = match &outcome.ended {
+        Ended::Exited(0) if trusted => rules.leaving(&outcome.output.files, rules.budget),
+        Ended::Exited(0) => Err("the rules name other programs".into()),
+        _ if rules.log => Err("the program did not end well; the rules let its log go to the buyer".into()),
+        _ => Err("the program did not end well; its buyer is told no more than that".into()),
+    };
+    let leaves = leaving.is_ok();
+    if json {
+        println!("{}", as_json(&built, &rules, &outcome, leaving));
+        if !leaves {
+            std::process::exit(1);
+        }
+        return Ok(());
+    }
+    show(&built, &rules, &outcome, leaving);
+    if leaves { Ok(()) } else { bail!("nothing would leave") }
+}
+
+/// Runs it on a thread of its own, so that people see how far it is.
+fn run_seen(job: &Job) -> Result<Outcome> {
+    let (bar, control) = (progress("compiling"), Control::new());
+    let outcome = std::thread::scope(|scope| {
+        let running = scope.spawn(|| sandbox()?.run(job, &control));
+        while !running.is_finished() {
+            if control.fuel() > 0 {
+                bar.set_message(format!("running: {} million steps", control.fuel() / MILLION));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        running.join()
+    });
+    bar.finish_and_clear();
+    Ok(outcome.ok().wrap_err("the sandbox gave up")??)
+}
+
+/// How a run ended, in words.
+fn ended(ended: &Ended) -> String {
+    match ended {
+        Ended::Exited(0) => "well".into(),
+        Ended::Exited(code) => format!("with code {code}"),
+        Ended::Trapped(why) => format!("trapped: {why}"),
+        Ended::OutOfFuel => "it used up its steps (--steps allows more)".into(),
+        Ended::OutOfMemory => "it used up its memory".into(),
+        Ended::OutOfTime => "it ran too long".into(),
+        Ended::OutputTooLarge => "it wrote more than it may".into(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn as_json(built: &Built, rules: &Rules, outcome: &Outcome, leaving: Result<Leaving, String>) -> Value {
+    let mut said = built.json();
+    let left = outcome.output.files.iter().map(|(path, bytes)| (path.clone(), json!(bytes.len())));
+    let (leaves, counts, withheld) = match leaving {
+        Ok(Leaving { files, counts }) => {
+            // What is no text has its length here, and is in nobody's way.
+            let shown = files.into_iter().map(|(path, bytes)| {
+                let length = bytes.len();
+                (path, String::from_utf8(bytes).map_or_else(|_| json!(length), Value::String))
+            });
+            (Value::Object(shown.collect()), json!(counts), Value::Null)
+        }
+        Err(why) => (Value::Null, Value::Null, json!(why)),
+    };
+    let more = json!({
+        "succeeded": outcome.succeeded(), "ended": ended(&outcome.ended), "steps": outcome.used.fuel,
+        "memory": outcome.used.memory, "deterministic": outcome.deterministic,
+        "left": Value::Object(left.collect()), "leaves": leaves, "counts": counts, "budget": rules.budget, "withheld": withheld,
+        "log": outcome.log.text(), "logLeaves": rules.log,
+    });
+    if let (Value::Object(said), Value::Object(more)) = (&mut said, more) {
+        said.extend(more);
+    }
+    said
+}
+
+fn show(built: &Built, rules: &Rules, outcome: &Outcome, leaving: Result<Leaving, String>) {
+    println!("algorithm  {}", built.algorithm());
+    println!("module     {}, {}", built.module.display(), output::bytes(built.code.len() as u64));
+    println!("ended      {}", ended(&outcome.ended));
+    println!("steps      {} ({} million to pay)", outcome.used.fuel, outcome.used.fuel.div_ceil(MILLION));
+    println!("memory     {}", output::bytes(outcome.used.memory));
+    if !outcome.deterministic {
+        println!("           a second run may end otherwise");
+    }
+    for (path, bytes) in &outcome.output.files {
+        println!("left       /out/{path}, {}", output::bytes(bytes.len() as u64));
+    }
+    match leaving {
+        Ok(Leaving { files, counts }) => {
+            for (path, bytes) in files {
+                println!("leaves     {path}: {}", shown(&bytes));
+            }
+            println!("counts     {counts} of a budget of {} for each buyer", rules.budget);
+        }
+        Err(why) => println!("withheld   {why}"),
+    }
+    let log = outcome.log.text();
+    if !log.trim().is_empty() {
+        println!("log        {}", if rules.log { "goes to the buyer:" } else { "stays with the owner:" });
+        log.lines().for_each(|line| println!("  {}", plain(line)));
+    }
+}
+
+/// The beginning of what leaves.
+fn shown(bytes: &[u8]) -> String {
+    const MOST: usize = 200;
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MOST)]);
+    let more = if bytes.len() > MOST { " …" } else { "" };
+    format!("{}{more}", plain(&text))
+}
+
+/// Text for a terminal: what would steer it is left out.
+fn plain(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
+}

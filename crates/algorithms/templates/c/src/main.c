@@ -1,0 +1,141 @@
+// The mean and the standard deviation of one column of a table that stays where it is.
+
+#include <ctype.h>
+#include <dirent.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Fewer rows than that are nobody's business. A constant, for parameters come from whoever wants to know.
+#define MIN_ROWS 10
+
+// Bytes of a file at most.
+#define MOST (64 << 20)
+
+// Says what is wrong, and ends. It may be shown to whoever sent the job: no value of the table.
+static _Noreturn void fail(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("error: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputs("\n", stderr);
+    va_end(arguments);
+    exit(1);
+}
+
+// All of a file, with a zero at its end.
+static char *read_file(const char *path) {
+    FILE *file = fopen(path, "rb");
+    if (!file) fail("cannot read %s", path);
+    size_t length = 0, room = 1 << 16;
+    char *text = NULL;
+    for (;;) {
+        text = realloc(text, room + 1);
+        if (!text) fail("no memory for %s", path);
+        length += fread(text + length, 1, room - length, file);
+        if (length < room) break;
+        if (room >= MOST) fail("%s has more than %d bytes", path, MOST);
+        room *= 2;
+    }
+    fclose(file);
+    text[length] = 0;
+    return text;
+}
+
+// The text that a field of a JSON object has. Enough for names of columns: escapes are refused.
+static char *text_of(char *json, const char *name) {
+    char quoted[64];
+    snprintf(quoted, sizeof quoted, "\"%s\"", name);
+    char *at = strstr(json, quoted);
+    if (!at) fail("the parameter \"%s\" is missing", name);
+    at += strlen(quoted);
+    while (isspace((unsigned char)*at)) at++;
+    if (*at++ != ':') fail("the parameters are not understood");
+    while (isspace((unsigned char)*at)) at++;
+    char *end = *at == '"' ? strchr(at + 1, '"') : NULL;
+    if (!end || memchr(at + 1, '\\', (size_t)(end - at))) fail("the parameter \"%s\" has to be a plain text", name);
+    *end = 0;
+    return at + 1;
+}
+
+// The path of the one CSV file in /data.
+static void find_table(char *path, size_t room) {
+    DIR *folder = opendir("/data");
+    if (!folder) fail("cannot read /data");
+    int tables = 0;
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        size_t length = strlen(entry->d_name);
+        if (length < 4 || strcmp(entry->d_name + length - 4, ".csv")) continue;
+        snprintf(path, room, "/data/%s", entry->d_name);
+        tables++;
+    }
+    closedir(folder);
+    if (tables != 1) fail(tables ? "there is more than one CSV file" : "there is no CSV file");
+}
+
+// Cuts a line, or a cell of one, off the front of a text. NULL if nothing is left.
+static char *cut(char **rest, char at) {
+    char *part = *rest;
+    if (!part) return NULL;
+    char *end = strchr(part, at);
+    if (end) *end = 0;
+    *rest = end ? end + 1 : NULL;
+    return part;
+}
+
+static char *line_of(char **rest) {
+    char *line = cut(rest, '\n');
+    size_t length = line ? strlen(line) : 0;
+    if (length && line[length - 1] == '\r') line[length - 1] = 0;
+    return line;
+}
+
+int main(void) {
+    char *params = read_file("/data/params.json"), path[512];
+    char *column = text_of(params, "column");
+    find_table(path, sizeof path);
+    char *table = read_file(path);
+
+    int at = -1, number = 0;
+    char *names = line_of(&table);
+    for (char *name; at < 0 && (name = cut(&names, ',')); number++) {
+        if (!strcmp(name, column)) at = number;
+    }
+    if (at < 0) fail("there is no column \"%s\"", column);
+
+    double *values = NULL;
+    size_t rows = 0, room = 0;
+    number = 1;
+    for (char *line; (line = line_of(&table));) {
+        number++;
+        if (strchr(line, '"')) fail("line %d has quotes, which this program does not read", number);
+        char *cell = NULL;
+        for (int i = 0; i <= at && (cell = cut(&line, ',')); i++) {}
+        if (!cell || !*cell) continue;
+        char *end;
+        double value = strtod(cell, &end);
+        if (*end || !isfinite(value)) fail("line %d: column \"%s\" is no number", number, column);
+        if (rows == room) {
+            room = room ? 2 * room : 1024;
+            values = realloc(values, room * sizeof *values);
+            if (!values) fail("no memory for the values");
+        }
+        values[rows++] = value;
+    }
+    if (rows < MIN_ROWS) fail("fewer than %d rows", MIN_ROWS);
+
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < rows; i++) sum += values[i];
+    double mean = sum / (double)rows;
+    for (size_t i = 0; i < rows; i++) squares += (values[i] - mean) * (values[i] - mean);
+    // Of a sample: over one less than the rows.
+    double deviation = sqrt(squares / (double)(rows - 1));
+
+    FILE *result = fopen("/out/result.json", "w");
+    if (!result) fail("cannot write /out/result.json");
+    fprintf(result, "{\"rows\":%zu,\"mean\":%.17g,\"deviation\":%.17g}", rows, mean, deviation);
+    if (fclose(result)) fail("cannot write /out/result.json");
+    return 0;
+}
