@@ -58,6 +58,11 @@ fn oceans_client_finds_what_was_published_at_a_node_that_keeps_an_index() -> Res
 }
 
 #[test]
+fn oceans_programs_take_what_is_published_here() -> Result<()> {
+    javascript(Network::Up, "js/ddo.test.js")
+}
+
+#[test]
 fn bad_input_gets_errors_and_the_node_goes_on() -> Result<()> {
     python(Network::Up, "python/test_bad_input.py")
 }

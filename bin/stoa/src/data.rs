@@ -2,6 +2,7 @@
 
 use crate::{
     network::{now, wait},
+    sale::{self, BuyOptions, EarningsOptions, EditOptions, LookOptions, PriceOptions, SaleOptions},
     search,
     spread::{Online, Spread, extended},
     store::progress,
@@ -9,7 +10,7 @@ use crate::{
 };
 use alloy_primitives::{Address, B256};
 use clap::{Args, Subcommand};
-use eyre::{Result, WrapErr as _, bail};
+use eyre::{Result, WrapErr as _, bail, ensure};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -44,22 +45,32 @@ enum Command {
     /// Publish the key that others seal to when they share something with you. Once for each account.
     #[command(after_help = "Example: stoa data announce --wallet me.key")]
     Announce,
-    /// Seal a file or folder, spread it over the network's nodes, and share its key among keepers. Prints the asset's id.
-    #[command(after_help = "Example: stoa data publish patients.csv --keepers 3/5 --wallet me.key")]
-    Publish {
-        /// The file or folder.
-        path: PathBuf,
-        /// How many keepers have a part in the key, and how many of them release it.
-        #[arg(long, value_name = "T/M", default_value = "2/3", value_parser = threshold)]
-        keepers: (usize, usize),
-        /// Without a half of the key of your own: who gets a grant can read although you are not there, and T keepers who
-        /// act together can read without anybody's leave.
-        #[arg(long)]
-        keepers_only: bool,
-        /// For how many days nodes are to keep the data.
-        #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=365))]
-        days: u64,
-    },
+    /// Say what a file or folder is, what publishing it would tell everybody, and what in it looks personal. Sends nothing.
+    #[command(after_help = "Example: stoa data look patients.csv")]
+    Look(LookOptions),
+    /// Seal a file or folder, spread it over the network's nodes, and share its key among keepers. Prints the asset's id. With
+    /// --price or --free it is put on the market as well, where whoever orders it may read it; with --compute the data stay on your
+    /// node, and whoever orders may have programs run on them. What was cut off goes on with the same command.
+    #[command(
+        after_help = "Examples: stoa data publish patients.csv --keepers 3/5 --wallet me.key\n          stoa data publish heart.csv --price 2 --keepers-only --name Heart --description 'Rows of hearts' --license CC-BY-4.0 --wallet me.key\n          stoa data publish heart.csv --price 2 --compute --data node-data --node 0x3b6a… --name Heart --description 'Rows of hearts' --license CC-BY-4.0 --wallet me.key"
+    )]
+    Publish(Box<PublishOptions>),
+    /// Change what an asset on the market says of itself, or how it stands.
+    #[command(
+        after_help = "Example: stoa data edit did:op:5f8e… --name 'Hearts of 1988' --state unlisted --wallet me.key"
+    )]
+    Edit(EditOptions),
+    /// Show what an order of an asset costs, or say what it costs from now on.
+    #[command(
+        after_help = "Examples: stoa data price did:op:5f8e…\n          stoa data price did:op:5f8e… --set 2.5 --wallet me.key"
+    )]
+    Price(PriceOptions),
+    /// Order an asset: pays for it, and prints the order, its end, and the grant that it opens.
+    #[command(after_help = "Example: stoa data buy did:op:5f8e… --most 2.5 --wallet me.key")]
+    Buy(BuyOptions),
+    /// Show what assets have brought: sales, orders, jobs and fees, by token.
+    #[command(after_help = "Example: stoa data earnings --wallet me.key --collect")]
+    Earnings(EarningsOptions),
     /// Let somebody read an asset that was published from this machine. Prints the grant's id.
     #[command(
         after_help = "Example: stoa data grant 0x5f8e… --to 0x7099… --purpose ScientificResearch --days 90 --wallet me.key"
@@ -123,6 +134,25 @@ enum Command {
     },
 }
 
+/// Options of `stoa data publish`.
+#[derive(Args)]
+struct PublishOptions {
+    /// The file or folder.
+    path: PathBuf,
+    /// How many keepers have a part in the key, and how many of them release it.
+    #[arg(long, value_name = "T/M", default_value = "2/3", value_parser = threshold)]
+    keepers: (usize, usize),
+    /// Without a half of the key of your own: who gets a grant can read although you are not there, and T keepers who act together
+    /// can read without anybody's leave.
+    #[arg(long)]
+    keepers_only: bool,
+    /// For how many days nodes are to keep the data.
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=365))]
+    days: u64,
+    #[command(flatten)]
+    sale: SaleOptions,
+}
+
 fn threshold(text: &str) -> Result<(usize, usize), String> {
     let numbers = text.split_once('/').and_then(|(t, m)| Some((t.parse().ok()?, m.parse().ok()?)));
     let threshold = numbers.filter(|(t, m)| (1..=*m).contains(t) && *m <= 64);
@@ -132,10 +162,19 @@ fn threshold(text: &str) -> Result<(usize, usize), String> {
 /// Runs `stoa data`.
 pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     let Options { dir, wallet, command } = options;
-    // Who looks for something needs no store and no key.
-    if let Command::Find(command) = command {
-        return search::run(command, &dir, &wallet, json);
-    }
+    // What needs neither store nor other nodes.
+    let command = match command {
+        Command::Find(command) => return search::run(command, &dir, &wallet, json),
+        Command::Look(options) => return sale::run_look(&options, json),
+        Command::Edit(options) => return wait(sale::edit(&dir, options, &wallet, json))?,
+        Command::Price(options) => return wait(sale::price(&dir, options, &wallet, json))?,
+        Command::Buy(options) => return wait(sale::buy(&dir, options, &wallet, json))?,
+        Command::Earnings(options) => return wait(sale::earnings(&dir, options, &wallet, json))?,
+        Command::Publish(options) if options.sale.sells() && options.sale.computes() => {
+            return wait(sell(&dir, &options, &wallet, None, json))?;
+        }
+        other => other,
+    };
     wait(async {
         let store = Store::open(dir.join("store"), Limits::default())
             .wrap_err_with(|| format!("cannot open the store in {} (does another program use it?)", dir.display()))?;
@@ -143,11 +182,18 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
         let online = Online::with(&store, &wallet, Some(&account)).await?;
         let data = Data::new(account.clone(), online.registry.clone(), &online.endpoint)?;
         let done = match command {
-            Command::Find(command) => search::run(command, &dir, &wallet, json),
+            // These went another way above.
+            Command::Find(_)
+            | Command::Look(_)
+            | Command::Edit(_)
+            | Command::Price(_)
+            | Command::Buy(_)
+            | Command::Earnings(_) => Ok(()),
             Command::Announce => announce(&data, &account, json).await,
-            Command::Publish { path, keepers, keepers_only, days } => {
-                publish(&dir, &online, &data, &path, keepers, !keepers_only, days, json).await
+            Command::Publish(options) if options.sale.sells() => {
+                sell(&dir, &options, &wallet, Some((&online, &data)), json).await
             }
+            Command::Publish(options) => publish(&dir, &online, &data, &options, json).await,
             Command::Grant { asset, to, purpose, days, times } => {
                 let until = if days == 0 { 0 } else { now() + days * 24 * 3600 };
                 let purpose = format!("https://w3id.org/dpv#{purpose}");
@@ -185,20 +231,13 @@ async fn announce(data: &Data, account: &Wallet, json: bool) -> Result<()> {
     Ok(())
 }
 
-#[expect(clippy::too_many_arguments, reason = "what the command line says")]
-async fn publish(
-    dir: &Path,
-    online: &Online,
-    data: &Data,
-    path: &Path,
-    (needed, total): (usize, usize),
-    own_half: bool,
-    days: u64,
-    json: bool,
-) -> Result<()> {
-    let prepared = data.prepare(needed, total, own_half).await?;
+/// Seals, spreads and registers what is named. The asset, and the sealed data.
+async fn spread(dir: &Path, online: &Online, data: &Data, options: &PublishOptions) -> Result<(B256, ObjectId)> {
+    let (needed, total) = options.keepers;
+    let prepared = data.prepare(needed, total, !options.keepers_only).await?;
     let asset = prepared.asset();
-    let (id, outcomes) = online.spread(path, &prepared.seal(), &Spread { code: None, days, public: false }).await?;
+    let terms = Spread { code: None, days: options.days, public: false };
+    let (id, outcomes) = online.spread(&options.path, &prepared.seal(), &terms).await?;
     let objects: Vec<_> = outcomes.iter().map(|(object, _)| *object).collect();
     let bar = progress("sharing the key among keepers");
     let published = data.register(prepared, &objects).await;
@@ -208,6 +247,13 @@ async fn publish(
     let file = place(dir, asset);
     write_private(&file, serde_json::to_string_pretty(&published)?.as_bytes())
         .wrap_err_with(|| format!("cannot write {}", file.display()))?;
+    Ok((asset, id))
+}
+
+async fn publish(dir: &Path, online: &Online, data: &Data, options: &PublishOptions, json: bool) -> Result<()> {
+    options.sale.refuse()?;
+    let (asset, id) = spread(dir, online, data, options).await?;
+    let ((needed, total), own_half) = (options.keepers, !options.keepers_only);
     let grade = match own_half {
         true => format!("your half of the key and {needed} of {total} keepers; the keepers alone learn nothing"),
         false => format!("{needed} of {total} keepers, who could read it themselves if they act together"),
@@ -222,6 +268,31 @@ async fn publish(
         false => println!("{asset}\nsealed and spread; to read it takes {grade}"),
     }
     Ok(())
+}
+
+/// `stoa data publish` for the market: sealed and spread by way of the network, or without it for computing where the data are.
+async fn sell(
+    dir: &Path,
+    options: &PublishOptions,
+    wallet: &WalletOptions,
+    network: Option<(&Online, &Data)>,
+    json: bool,
+) -> Result<()> {
+    ensure!(
+        options.keepers_only || network.is_none(),
+        "who will buy is not known yet, and your half of a key is sealed to each reader by name. Publish with --keepers-only (so many \
+         keepers as release the key could then read it if they acted together), or with --compute, where the data stay on your node"
+    );
+    let account = wallet.open().await?;
+    let mut sale = options.sale.prepare(dir, &options.path, &account, json).await?;
+    if !sale.begun() {
+        let (asset, computes) = match network {
+            Some((online, data)) => (spread(dir, online, data, options).await?.0, None),
+            None => options.sale.offer(&options.path, &account).await?,
+        };
+        sale.begin(&account, asset, computes).await?;
+    }
+    sale.finish(dir, &account, json).await
 }
 
 async fn grant(dir: &Path, data: &Data, asset: B256, allowed: Allowed, json: bool) -> Result<()> {

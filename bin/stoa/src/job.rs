@@ -459,25 +459,47 @@ async fn bond(asset: B256, amount: U256, back: bool, wallet: &WalletOptions, jso
     Ok(())
 }
 
-async fn offer(options: OfferOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
-    let (rules, checks) = (read_rules(options.rules.as_deref())?, options.checks.checks());
-    let wallet = wallet.open().await?;
+/// Data that others may compute on, before they are offered.
+pub(crate) struct Offering<'a> {
+    /// The file or folder.
+    pub(crate) path: &'a Path,
+    /// The node's folder of data.
+    pub(crate) data: &'a Path,
+    /// The node's public key.
+    pub(crate) node: B256,
+    /// What may leave, if that is said.
+    pub(crate) rules: Option<&'a Path>,
+    /// Coins for each job.
+    pub(crate) base: U256,
+    /// Coins for each million steps.
+    pub(crate) price: U256,
+    /// Millions of steps of one job at most.
+    pub(crate) steps: u64,
+    /// Seconds of one job at most.
+    pub(crate) time: u32,
+    /// How its receipts are checked.
+    pub(crate) checks: &'a ChecksOptions,
+}
+
+/// Puts a copy of data where their owner's node finds it, and offers computing on it. The asset.
+pub(crate) async fn offer_data(wallet: &Wallet, offering: &Offering<'_>) -> Result<(B256, DataSet)> {
+    let (rules, checks) = (read_rules(offering.rules)?, offering.checks.checks());
     let (owner, salt) = (Owner::new(wallet.clone()), B256::from(rand::random::<[u8; 32]>()));
     let asset = owner.asset(salt);
-    let folder = options.data.join(asset.to_string());
-    let data = put(&folder, &options.path, &rules)?;
+    let folder = offering.data.join(asset.to_string());
+    let data = put(&folder, offering.path, &rules)?;
     let offered = async {
         owner.register(salt, data.hash).await?;
         let offer = Offer {
-            node: options.node,
+            node: offering.node,
             data: data.hash,
             rules: rules.hash(),
             token: COIN,
             payTo: wallet.address(),
-            base: options.base,
-            price: options.price,
-            fuel: options.steps.saturating_mul(MILLION),
-            time: options.time,
+            base: offering.base,
+            price: offering.price,
+            fuel: offering.steps.saturating_mul(MILLION),
+            time: offering.time,
             runtimes: WASM,
             checks,
         };
@@ -488,14 +510,20 @@ async fn offer(options: OfferOptions, wallet: &WalletOptions, json: bool) -> Res
         let _ = fs::remove_dir_all(&folder);
         return Err(error.into());
     }
-    if !options.checks.bond.is_zero() {
-        owner
-            .bond(asset, COIN, options.checks.bond)
-            .await
-            .wrap_err_with(|| format!("{asset} is offered without a bond"))?;
+    let bond = offering.checks.bond;
+    if !bond.is_zero() {
+        owner.bond(asset, COIN, bond).await.wrap_err_with(|| format!("{asset} is offered without a bond"))?;
     }
+    Ok((asset, data))
+}
+
+async fn offer(options: OfferOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
+    let OfferOptions { path, data, node, rules, base, price, steps, time, checks } = &options;
+    let (base, price, steps, time) = (*base, *price, *steps, *time);
+    let offering = Offering { path, data, node: *node, rules: rules.as_deref(), base, price, steps, time, checks };
+    let (asset, data) = offer_data(&wallet.open().await?, &offering).await?;
     match json {
-        true => println!("{}", json!({ "asset": asset, "data": data.hash, "rules": rules.hash() })),
+        true => println!("{}", json!({ "asset": asset, "data": data.hash, "rules": data.rules.hash() })),
         false => println!("{asset}\noffered; nobody may run anything on it until you say who (`stoa job allow`)"),
     }
     Ok(())

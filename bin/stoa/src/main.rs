@@ -9,6 +9,7 @@ mod job;
 mod network;
 mod node;
 mod output;
+mod sale;
 mod search;
 mod spread;
 mod store;

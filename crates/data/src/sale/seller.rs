@@ -10,6 +10,7 @@ use crate::{
     client::DataError,
     ddo::{self, About, Answers, Ddo, Flags, Place, Use},
     jobs::COIN,
+    look::Looked,
     market::abi::{
         DISPENSER, DatatokenData, DispenserData, FACTORY, FIXED_RATE, FixedRateData,
         IDatatoken::{NewDispenser, NewFixedRate, serviceTimeoutCall, setServiceTimeoutCall},
@@ -112,10 +113,6 @@ impl Seller {
         let (node, rules) = begun.computes.unzip();
         let about = About { asset: begun.asset, node, rules, ..about };
         let timeout = begun.selling.timeout;
-        // What will be refused later is refused before anything is made.
-        let nowhere = Place { chain_id, nft: Address::ZERO, datatoken: Address::ZERO, timeout, now };
-        let draft = Ddo::new(answers, &about, begun.selling.used, nowhere);
-        fits(&draft)?;
         if begun.listed.is_none() {
             told("making NFT, datatoken and price");
             let listed = match self.made_before(begun).await? {
@@ -301,6 +298,16 @@ impl Price {
     pub const fn coins(rate: U256) -> Self {
         Self::Fixed { token: COIN, rate }
     }
+}
+
+/// Whether a document can be made of this: what would be refused at the end is refused before anything is sent.
+///
+/// # Errors
+///
+/// Which fields are not as they should be.
+pub fn check(answers: &Answers, looked: &Looked, used: Use) -> Result<()> {
+    let nowhere = Place { chain_id: 1, nft: Address::ZERO, datatoken: Address::ZERO, timeout: 0, now: 0 };
+    fits(&Ddo::new(answers, &About::new(looked, B256::ZERO), used, nowhere))
 }
 
 /// Whether the receipt says that the datatoken has its price.

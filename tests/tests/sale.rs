@@ -1,0 +1,192 @@
+//! Data on the market, as processes: a seller, a buyer who pays, and what an order opens for how long.
+
+use eyre::{ContextCompat as _, Result, ensure};
+use serde_json::Value;
+use std::{fs, thread, time::Duration};
+use stoa_tests::stage::Stage;
+
+const SELLER: usize = 7;
+const BUYER: usize = 8;
+const OTHER: usize = 9;
+
+fn text(value: &Value, name: &str) -> Result<String> {
+    Ok(value[name].as_str().wrap_err_with(|| format!("{name} in {value}"))?.to_owned())
+}
+
+/// What is said of the data.
+const SAYS: [&str; 8] = [
+    "--name",
+    "Hearts",
+    "--description",
+    "Rows of people and their hearts.",
+    "--license",
+    "CC-BY-4.0",
+    "--tag",
+    "heart",
+];
+
+/// Publishes at a price.
+fn publish<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["publish", "rows.csv", "--price", "2", "--keepers", "2/3"][..], &SAYS, more].concat()
+}
+
+/// Amounts as the ledger has them.
+const TWO: &str = "0x1bc16d674ec80000";
+
+#[test]
+fn whoever_orders_reads_until_the_order_ends_and_nobody_else_does() -> Result<()> {
+    let stage = Stage::new(3)?;
+    let rows = "age,mail\n63,ann@example.org\n?,bob@example.org\n";
+    fs::write(stage.at("rows.csv"), rows)?;
+    // What it would tell everybody, and what looks personal, and never a value.
+    let looked = stage.run(SELLER, &["data", "look", "rows.csv"])?;
+    ensure!(looked["table"]["rows"] == 2 && looked["warnings"][0]["kind"] == "email", "{looked}");
+    ensure!(!looked.to_string().contains("example.org"), "{looked}");
+
+    let data = |account: usize, words: &[&str]| -> Result<std::result::Result<Value, String>> {
+        let dir = ["seller", "buyer", "other"][account - SELLER];
+        stage.attempt(account, &[&["data", "--dir", dir], words].concat())
+    };
+    let done = |account: usize, words: &[&str]| data(account, words)?.map_err(eyre::Report::msg);
+    let refused =
+        |account: usize, words: &[&str]| data(account, words)?.err().wrap_err_with(|| format!("{words:?} was done"));
+    let why = refused(SELLER, &publish(&["--yes"]))?;
+    ensure!(why.contains("--keepers-only"), "{why}");
+    let why = refused(SELLER, &publish(&["--keepers-only"]))?;
+    ensure!(why.contains("--yes"), "{why}");
+    let mut short = publish(&["--keepers-only", "--yes"]);
+    let at = short.iter().position(|word| word.starts_with("Rows")).wrap_err("a description")?;
+    short[at] = "too short";
+    let why = refused(SELLER, &short)?;
+    ensure!(why.contains("metadata.description"), "{why}");
+    ensure!(!stage.at("seller/sales").exists(), "something was sent");
+    // Cut off when the NFT is made and the grant is not: it goes on with the asset and the NFT that are written down.
+    let long = "x".repeat(300);
+    let why = refused(SELLER, &publish(&["--keepers-only", "--yes", "--purpose", &long]))?;
+    ensure!(why.contains("goes on where it was cut off"), "{why}");
+    let begun: Value = {
+        let mut sales = fs::read_dir(stage.at("seller/sales"))?;
+        serde_json::from_slice(&fs::read(sales.next().wrap_err("a sale that was begun")??.path())?)?
+    };
+    let why = refused(SELLER, &[&["publish", "rows.csv", "--free", "--keepers-only", "--yes"][..], &SAYS].concat())?;
+    ensure!(why.contains("begun at another price"), "{why}");
+    let listing = done(SELLER, &publish(&["--keepers-only", "--yes"]))?;
+    ensure!(listing["asset"] == begun["asset"] && listing["nft"] == begun["listed"]["nft"], "{listing} {begun}");
+    ensure!(fs::read_dir(stage.at("seller/sales"))?.next().is_none(), "the sale is still written down as begun");
+    let (did, nft, grant) = (text(&listing, "did")?, text(&listing, "nft")?, text(&listing, "grant")?);
+
+    // Without an order nobody reads.
+    done(BUYER, &["announce"])?;
+    let why = refused(BUYER, &["get", &grant, "--to", "stolen"])?;
+    ensure!(why.contains("is not for") && !stage.at("stolen").exists(), "{why}");
+    // The price rises between looking and ordering.
+    ensure!(done(BUYER, &["price", &did])?["price"] == "2");
+    done(SELLER, &["price", &did, "--set", "3"])?;
+    let why = refused(BUYER, &["buy", &did, "--most", "2"])?;
+    ensure!(why.contains("it costs 3") && why.contains("nothing was paid"), "{why}");
+    done(SELLER, &["price", &nft, "--set", "2"])?;
+    // The buyer knows the DID alone; the order opens the grant, and a second one is not paid.
+    let bought = done(BUYER, &["buy", &did, "--most", "2.5"])?;
+    let paid = text(&bought, "paid")?;
+    ensure!(bought["grant"] == grant.as_str() && bought["read"] == true && bought["until"] == 0, "{bought}");
+    ensure!(u128::from_str_radix(&paid[2..], 16)? >= u128::from_str_radix(&TWO[2..], 16)?, "{bought}");
+    done(BUYER, &["get", &grant, "--to", "copy.csv"])?;
+    ensure!(fs::read_to_string(stage.at("copy.csv"))? == rows);
+    let again = done(BUYER, &["buy", &did])?;
+    ensure!(again["before"] == true && again["order"] == bought["order"] && again["paid"].is_null(), "{again}");
+
+    // What the asset says is changed; once it is revoked no order stands, and none is taken.
+    let edited = done(SELLER, &["edit", &did, "--name", "Hearts of 1988", "--state", "unlisted"])?;
+    ensure!(edited["state"] == "unlisted" && edited["document"] == true, "{edited}");
+    let same = done(SELLER, &["edit", &did, "--state", "ordering-disabled"])?;
+    ensure!(same["document"] == false, "{same}");
+    let why = refused(OTHER, &["buy", &did])?;
+    ensure!(why.contains("ordering-disabled"), "{why}");
+    done(BUYER, &["get", &grant, "--to", "second.csv"])?;
+    done(SELLER, &["edit", &did, "--state", "revoked"])?;
+    let why = refused(BUYER, &["get", &grant, "--to", "third.csv"])?;
+    ensure!(why.contains("is not for"), "{why}");
+
+    // What it brought: two coins, which wait until they are collected.
+    let earned = done(SELLER, &["earnings", "--collect"])?;
+    let one = &earned["assets"][0];
+    ensure!(one["sold"] == 1 && one["orders"] == 1 && one["jobs"] == 0, "{earned}");
+    let of = one["tokens"].as_object().and_then(|tokens| tokens.values().next()).wrap_err("a token")?;
+    ensure!(of["waiting"] == of["sales"] && of["fees"] != "0x0", "{earned}");
+    let after = done(SELLER, &["earnings", &did])?;
+    let of = after["assets"][0]["tokens"].as_object().and_then(|tokens| tokens.values().next()).wrap_err("a token")?;
+    ensure!(of["waiting"] == "0x0" && of["sales"] != "0x0", "{after}");
+    Ok(())
+}
+
+/// A program that leaves what it was given.
+fn echo() -> Result<Vec<u8>> {
+    let text = r#"(module
+        (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "path_open"
+            (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+        (memory (export "memory") 4)
+        (data (i32.const 4096) "params.json") (data (i32.const 5000) "result.json")
+        (func (export "_start")
+            (drop (call $open (i32.const 3) (i32.const 0) (i32.const 4096) (i32.const 11) (i32.const 0) (i64.const 2) (i64.const 0)
+                (i32.const 0) (i32.const 0)))
+            (i32.store (i32.const 100) (i32.const 65536)) (i32.store (i32.const 104) (i32.const 60000))
+            (drop (call $read (i32.load (i32.const 0)) (i32.const 100) (i32.const 1) (i32.const 108)))
+            (i32.store (i32.const 104) (i32.load (i32.const 108)))
+            (drop (call $open (i32.const 4) (i32.const 0) (i32.const 5000) (i32.const 11) (i32.const 1) (i64.const 66)
+                (i64.const 0) (i32.const 0) (i32.const 4)))
+            (drop (call $write (i32.load (i32.const 4)) (i32.const 100) (i32.const 1) (i32.const 108)))))"#;
+    Ok(wat::parse_str(text)?)
+}
+
+#[test]
+fn whoever_orders_computes_where_the_data_are_until_the_order_ends() -> Result<()> {
+    let stage = Stage::new(0)?;
+    fs::create_dir(stage.at("data"))?;
+    let folder = stage.at("data").to_string_lossy().into_owned();
+    let (_node, key) = stage.node("computer", SELLER, &["--data", &folder], &[])?;
+    fs::write(stage.at("rows.csv"), "age,chol\n63,233\n41,204\n")?;
+    fs::write(stage.at("echo.wasm"), echo()?)?;
+    let offer = [
+        "data",
+        "--dir",
+        "seller",
+        "publish",
+        "rows.csv",
+        "--compute",
+        "--data",
+        "data",
+        "--node",
+        &key,
+        "--base",
+        "0.5",
+    ];
+    let how = ["--price", "2", "--lasts", "15s", "--yes"];
+    let listing = stage.run(SELLER, &[&offer[..], &SAYS, &how].concat())?;
+    let (did, asset) = (text(&listing, "did")?, text(&listing, "asset")?);
+    let run = |to: &'static str| {
+        let words = ["job", "run", "--algorithm", "echo.wasm", "--on", &asset, "--param", "rows=12", "--to", to];
+        stage.attempt(BUYER, &[&words[..], &["--steps", "10", "--most", "3"]].concat())
+    };
+    let why = run("early")?.err().wrap_err("it ran")?;
+    ensure!(why.contains("no grant of asset"), "{why}");
+    let bought = stage.run(BUYER, &["data", "--dir", "buyer", "buy", &did])?;
+    ensure!(bought["compute"] == true && bought["read"] == false && bought["until"] != 0, "{bought}");
+    let ran = run("first")?.map_err(eyre::Report::msg)?;
+    ensure!(ran["jobs"][0]["ended"] == "succeeded", "{ran}");
+    ensure!(fs::read_to_string(stage.at("first").join(&asset).join("result.json"))? == r#"{"rows":12}"#);
+    let earned = stage.run(SELLER, &["data", "--dir", "seller", "earnings", &did])?;
+    let one = &earned["assets"][0];
+    ensure!(one["sold"] == 1 && one["orders"] == 1 && one["jobs"] == 1, "{earned}");
+    let of = one["tokens"].as_object().and_then(|tokens| tokens.values().next()).wrap_err("a token")?;
+    ensure!(of["jobs"] == "0x6f05b59d3b20000" && of["sales"] == TWO, "{earned}");
+    // The order's time is over; another one is paid and opens it again.
+    thread::sleep(Duration::from_secs(16));
+    let why = run("late")?.err().wrap_err("it ran")?;
+    ensure!(why.contains("no grant of asset"), "{why}");
+    let again = stage.run(BUYER, &["data", "--dir", "buyer", "buy", &did])?;
+    ensure!(again["before"] == false && again["order"] != bought["order"], "{again}");
+    run("second")?.map_err(eyre::Report::msg)?;
+    Ok(())
+}
