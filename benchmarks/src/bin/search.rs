@@ -155,7 +155,7 @@ impl Market {
             "metadata": {
                 "created": "2026-01-01T00:00:00Z",
                 "updated": "2026-01-01T00:00:00Z",
-                "type": if n % 10 == 0 { "algorithm" } else { "dataset" },
+                "type": if n.is_multiple_of(10) { "algorithm" } else { "dataset" },
                 "name": self.words.several(rng, 2, 6),
                 "description": self.words.several(rng, 30, 150),
                 "author": self.words.several(rng, 1, 2),

@@ -310,7 +310,7 @@ fn is_card(text: &str) -> bool {
             _ => 2 * digit - if *digit > 4 { 9 } else { 0 },
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 #[cfg(test)]
