@@ -8,8 +8,9 @@ use alloy_signer_local::PrivateKeySigner;
 use commonware_codec::EncodeFixed as _;
 use commonware_cryptography::ed25519::PrivateKey;
 use eyre::{Result, WrapErr as _};
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 use stoa_client::{Client, Wallet};
+use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 const DOMAIN: &[u8] = b"stoa/node/account/v1";
@@ -30,16 +31,20 @@ pub fn of(key: &PrivateKey) -> Result<PrivateKeySigner> {
 pub(crate) struct Payer {
     client: Client,
     account: PrivateKeySigner,
+    /// One transaction after the other, or two would have the same nonce.
+    turn: Arc<Mutex<()>>,
 }
 
 impl Payer {
     /// From this account, to what listens there.
     pub(crate) fn new(account: PrivateKeySigner, http: SocketAddr) -> Self {
-        Self { client: Client::new(format!("http://{}", common::reachable(http))), account }
+        let client = Client::new(format!("http://{}", common::reachable(http)));
+        Self { client, account, turn: Arc::default() }
     }
 
     /// Calls a contract with this call data; an error is in words.
     pub(crate) async fn call(self, to: Address, data: Vec<u8>) -> Result<(), String> {
+        let _turn = self.turn.lock().await;
         let address = self.account.address();
         let wallet = Wallet::new(self.client, self.account).await.map_err(|error| error.to_string())?;
         let sent = wallet.send(TxKind::Call(to), U256::ZERO, data.into()).await;

@@ -62,15 +62,24 @@ impl Opened {
         let payer = Payer::new(account, http);
         let send: Sender = Box::new(move |call| payer.clone().call(JOBS, call).boxed());
         Background::spawn(async move {
-            loop {
-                tokio::time::sleep(EVERY).await;
-                if let Err(error) = computer.settle(&send).await {
-                    tracing::warn!(%error, "jobs that are over could not be looked at");
+            let settling = async {
+                loop {
+                    tokio::time::sleep(EVERY).await;
+                    if let Err(error) = computer.settle(&send).await {
+                        tracing::warn!(%error, "jobs that are over could not be looked at");
+                    }
                 }
-                if let Err(error) = auditor.look(&send).await {
-                    tracing::warn!(%error, "jobs to be checked could not be looked at");
+            };
+            // Beside the other: running a job again may take longer than a receipt may.
+            let checking = async {
+                loop {
+                    tokio::time::sleep(EVERY).await;
+                    if let Err(error) = auditor.look(&send).await {
+                        tracing::warn!(%error, "jobs to be checked could not be looked at");
+                    }
                 }
-            }
+            };
+            futures::join!(settling, checking);
         })
     }
 }
