@@ -73,7 +73,7 @@ enum Command {
     Offer(OfferOptions),
     /// Let somebody have programs run on an asset. Prints the grant's id; `stoa data revoke` ends it.
     #[command(
-        after_help = "Examples: stoa job allow 0x5f8e… --to 0x7099… --purpose ScientificResearch --wallet me.key\n          stoa job allow 0x5f8e… --to-buyers-of 0x90f7… --algorithm 0x1c2d… --wallet me.key"
+        after_help = "Examples: stoa job allow 0x5f8e… --to 0x7099… --purpose ScientificResearch --wallet me.key\n          stoa job allow 0x5f8e… --to-buyers-of 0x90f7… --algorithm train.wasm --wallet me.key"
     )]
     Allow(AllowOptions),
     /// Have a WebAssembly program run on the data of one or several owners, each beside its data, and get what may leave. A plan
@@ -807,4 +807,19 @@ async fn show(job: B256, wallet: &WalletOptions, json: bool) -> Result<()> {
         check.auditors.iter().for_each(|auditor| println!("           by {auditor}"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_named_by_its_hash_or_by_its_file() {
+        let place = tempfile::NamedTempFile::new().unwrap();
+        fs::write(place.path(), "a module").unwrap();
+        let hash = jobs::algorithm(b"a module");
+        assert_eq!(algorithm(&place.path().to_string_lossy()), Ok(hash));
+        assert_eq!(algorithm(&hash.to_string()), Ok(hash));
+        assert!(algorithm("train.wsam").is_err_and(|why| why.contains("neither")));
+    }
 }
