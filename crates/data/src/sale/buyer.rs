@@ -1,6 +1,6 @@
 //! What a buyer does.
 
-use super::{Found, ONE, Price, Result, SERVICE, ask, event, sent};
+use super::{ACTIVE, Found, ONE, Price, Result, SERVICE, UNLISTED, ask, closed, event, sent};
 use crate::{
     abi::{
         COMPUTE, CONSENT, CREDENTIAL,
@@ -173,6 +173,10 @@ impl Buyer {
             let is = ask(client, datatoken, &orderOfCall { order }).await?;
             return Ok(Bought { order, until: is.until.saturating_to(), paid: None, before: true });
         }
+        // Who paid for a datatoken that buys no order now would have paid for nothing.
+        if !matches!(offered.found.state, ACTIVE | UNLISTED) {
+            return Err(DataError::Ledger(closed(offered.found.state)));
+        }
         let has = ask(client, datatoken, &IERC20::balanceOfCall { account: self.wallet.address() }).await?;
         let paid = if has < ONE { self.datatoken(offered, most).await? } else { None };
         let fee = ask(client, datatoken, &getPublishingMarketFeeCall {}).await?;
@@ -197,8 +201,8 @@ impl Buyer {
     /// Gets a datatoken. What was paid for it.
     async fn datatoken(&self, offered: &Offered, most: Option<U256>) -> Result<Option<(Address, U256)>> {
         let datatoken = offered.found.datatoken;
-        let closed = || DataError::Ledger(format!("{} is not for sale now", offered.found.nft));
-        let (_, exchange) = offered.found.price.ok_or_else(closed)?;
+        let not_sold = || DataError::Ledger(format!("{} is not for sale now", offered.found.nft));
+        let (_, exchange) = offered.found.price.ok_or_else(not_sold)?;
         let Some((token, quoted)) = offered.costs else {
             let call = dispenseCall { datatoken, amount: ONE, destination: self.wallet.address() };
             self.wallet.call(DISPENSER, &call).await.map_err(sent)?;

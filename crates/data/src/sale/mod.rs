@@ -43,6 +43,15 @@ const ONE: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
 /// What an asset's states are called on the command line, by their numbers.
 pub const STATES: [&str; 6] = ["active", "end-of-life", "deprecated", "revoked", "ordering-disabled", "unlisted"];
 
+/// The states in which orders are taken.
+const ACTIVE: u8 = 0;
+const UNLISTED: u8 = 5;
+
+/// Why nothing can be ordered.
+fn closed(state: u8) -> String {
+    format!("nothing can be ordered: the asset is {}", STATES.get(usize::from(state)).unwrap_or(&"in no known state"))
+}
+
 /// What a datatoken costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -63,11 +72,10 @@ type Result<T> = std::result::Result<T, DataError>;
 /// A refusal of the market in words.
 fn words(error: &ViewError) -> Option<String> {
     let ViewError::Reverted(data) = error else { return None };
-    let state = |state: u8| STATES.get(usize::from(state)).copied().unwrap_or("unknown");
     if let Some(error) = error.reason::<IDatatokenErrors>() {
         use IDatatokenErrors as E;
         return Some(match error {
-            E::OrderingClosed(error) => format!("nothing can be ordered: the asset is {}", state(error.state)),
+            E::OrderingClosed(error) => closed(error.state),
             E::OrderExpired(error) => format!("order {} ended at second {} since 1970", error.order, error.until),
             E::OrderUnknown(error) => format!("there is no order {}", error.order),
             E::OrderInvalidTimeout(error) => format!("an order cannot stand for {} seconds", error.timeout),
