@@ -21,7 +21,7 @@ use crate::{
     market::abi::{IDatatoken::IDatatokenErrors, INft::INftErrors},
 };
 use alloy_primitives::{Address, B256, U256, b256};
-use alloy_sol_types::{SolCall, SolEvent, decode_revert_reason};
+use alloy_sol_types::{Revert, SolCall, SolError as _, SolEvent};
 use serde::{Deserialize, Serialize};
 use stoa_client::{Client, SendError, ViewError, view};
 use stoa_contract::interfaces::IERC20Errors::IERC20ErrorsErrors;
@@ -91,7 +91,8 @@ fn words(error: &ViewError) -> Option<String> {
             error.sender, error.balance, error.needed
         ));
     }
-    decode_revert_reason(data).map(|why| match why.as_str() {
+    let why = Revert::abi_decode(data).ok()?.reason;
+    Some(match why.as_str() {
         "FixedRateExchange: Too many base tokens" => "the price has risen since it was asked".into(),
         "FixedRateExchange: Exchange is inactive!" | "Dispenser not active" => "it is not for sale now".into(),
         _ => format!("the market refuses: {}", why.chars().take(200).collect::<String>()),
@@ -124,7 +125,6 @@ fn event<E: SolEvent>(receipt: &alloy_rpc_types_eth::TransactionReceipt, of: Add
 mod tests {
     use super::*;
     use alloy_primitives::keccak256;
-    use alloy_sol_types::SolError as _;
 
     #[test]
     fn the_link_is_the_hash_of_its_name() {
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn refusals_are_told_in_words() {
-        let revert = |text: &str| ViewError::Reverted(alloy_sol_types::Revert::from(text).abi_encode().into());
+        let revert = |text: &str| ViewError::Reverted(Revert::from(text).abi_encode().into());
         let risen = words(&revert("FixedRateExchange: Too many base tokens")).unwrap();
         assert_eq!(risen, "the price has risen since it was asked");
         let closed = crate::market::abi::IDatatoken::OrderingClosed { state: 4 }.abi_encode();

@@ -7,7 +7,7 @@
 //!                            └── expire (until is over) ─────────────────────▶ expired: everything back
 //! ```
 //!
-//! Thousands of gas, the transaction's own 21 among them: `start` 408, `finish` 190.
+//! Thousands of gas, the transaction's own 21 among them: `start` 409, `finish` 190.
 //!
 //! A job is a use of a grant: what the terms of the grant say, the contract of consent checks, in the same transaction, after
 //! whatever came before in the block. A job names the offer under which it began, so that nothing that an owner
