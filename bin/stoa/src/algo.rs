@@ -1,6 +1,7 @@
 //! `stoa algo`: writing programs that go to the data, building them, and trying them here as a node would run them.
 
-use crate::{job::Parameters, output, store::progress};
+use crate::{job::Parameters, network::wait, output, store::progress, wallet::WalletOptions};
+use alloy_primitives::B256;
 use clap::{Args, Subcommand, ValueEnum};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
 use serde_json::{Value, json};
@@ -10,13 +11,19 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use stoa_algorithms::{Folder, Language};
-use stoa_data::jobs::{
-    self, MILLION,
-    data::inputs,
-    rules::{Leaving, Rules},
-    wire::MOST_CODE,
+use stoa_data::{
+    abi::{CONSENT, IConsent::assetOfCall},
+    jobs::{
+        self, MILLION,
+        abi::PROCESS,
+        client::Owner,
+        data::inputs,
+        role::Runtimes,
+        rules::{Leaving, Rules},
+        wire::MOST_CODE,
+    },
 };
-use stoa_sandbox::{Control, Ended, Job, Limits, Outcome, Runtime as _, Source, Wasm};
+use stoa_sandbox::{Control, Ended, Job, Outcome, Source, Wasm};
 
 /// The rules that lie in an algorithm's folder.
 const RULES: &str = "rules.json";
@@ -37,6 +44,18 @@ pub(crate) enum Command {
         after_help = "Examples: stoa algo test mean --data mean/sample.csv --param column=age\n          stoa algo test train.wasm --data samples/ --rules rules.json --params-file params.json --steps 500"
     )]
     Test(TestOptions),
+    /// Put your name to a program on the ledger: owners who trust your account (`publishers` in their rules) let it run from then on.
+    /// Prints the program's hash, and its asset. `stoa data erase` withdraws it.
+    #[command(after_help = "Example: stoa algo publish mean/mean.wasm --wallet me.key")]
+    Publish(PublishOptions),
+}
+
+#[derive(Args)]
+pub(crate) struct PublishOptions {
+    /// The file: a module, or a script or program that runs as a process.
+    file: PathBuf,
+    #[command(flatten)]
+    wallet: WalletOptions,
 }
 
 #[derive(Args)]
@@ -90,8 +109,8 @@ pub(crate) struct BuildOptions {
 
 #[derive(Args)]
 pub(crate) struct TestOptions {
-    /// The module, or the folder that it is built from.
-    #[arg(value_name = "MODULE|DIR")]
+    /// The module, or the folder that it is built from; or a script or program that runs as a process.
+    #[arg(value_name = "FILE|DIR")]
     program: PathBuf,
     /// The file or folder that it sees under /data.
     #[arg(long, value_name = "FILE|DIR")]
@@ -104,6 +123,9 @@ pub(crate) struct TestOptions {
     /// Millions of steps at most.
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     steps: u64,
+    /// A folder that a process sees besides the system's programs, as `stoa follow` has it.
+    #[arg(long, value_name = "DIR")]
+    environment: Vec<PathBuf>,
 }
 
 /// Runs `stoa algo`.
@@ -126,7 +148,26 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
             Ok(())
         }
         Command::Test(options) => test(&options, json),
+        Command::Publish(options) => wait(publish(options, json))?,
     }
+}
+
+async fn publish(options: PublishOptions, json: bool) -> Result<()> {
+    let algorithm = jobs::algorithm(&read(&options.file)?);
+    let owner = Owner::new(options.wallet.open().await?);
+    // Named after what it is, so that nodes find it.
+    let asset = owner.asset(algorithm);
+    let client = options.wallet.client();
+    ensure!(
+        stoa_client::view(&client, CONSENT, &assetOfCall { asset }).await.is_err(),
+        "program {algorithm} is published already, as asset {asset}"
+    );
+    owner.register(algorithm, algorithm).await?;
+    match json {
+        true => println!("{}", json!({ "algorithm": algorithm, "asset": asset })),
+        false => println!("{algorithm}\nasset {asset}"),
+    }
+    Ok(())
 }
 
 fn new(options: &NewOptions, json: bool) -> Result<()> {
@@ -186,7 +227,7 @@ impl Built {
     }
 
     /// What consent names it by.
-    fn algorithm(&self) -> alloy_primitives::B256 {
+    fn algorithm(&self) -> B256 {
         jobs::algorithm(&self.code)
     }
 
@@ -222,19 +263,20 @@ fn rules(named: Option<&Path>, folder: Option<&Path>) -> Result<Rules> {
 fn test(options: &TestOptions, json: bool) -> Result<()> {
     let built = Built::find(&options.program)?;
     let rules = rules(options.rules.as_deref(), built.folder.as_deref())?;
-    let mut job = Job::new(&built.code[..]);
+    let inputs = inputs(&options.data).wrap_err_with(|| format!("{} is no data", options.data.display()))?;
+    let params = serde_json::to_vec(&options.parameters.read()?)?;
     // All that a node gives, but for a seed and a time that are the job's.
-    job.command = vec!["algorithm".into()];
-    job.inputs = inputs(&options.data).wrap_err_with(|| format!("{} is no data", options.data.display()))?;
-    job.params = serde_json::to_vec(&options.parameters.read()?)?;
-    job.limits = Limits { fuel: options.steps.saturating_mul(MILLION), ..Limits::default() };
-    job.time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-    let outcome = run_seen(&job)?;
+    let (runtime, time) = (jobs::runtime_of(&built.code), SystemTime::now().duration_since(UNIX_EPOCH));
+    let is = jobs::abi::IJobs::Job { runtime, until: time.map_or(0, |now| now.as_secs()), ..Default::default() };
+    let (code, fuel) = (built.code.clone().into(), options.steps.saturating_mul(MILLION));
+    let job = jobs::round_job(B256::ZERO, &is, 0, code, params, inputs, fuel);
+    let outcome = run_seen(&job, runtime, &options.environment)?;
     let algorithm = built.algorithm();
-    let trusted = rules.algorithms.is_empty() || rules.algorithms.contains(&algorithm);
+    let trusted = !rules.names_programs() || rules.algorithms.contains(&algorithm);
     let leaving = match &outcome.ended {
         Ended::Exited(0) if trusted => rules.leaving(&outcome.output.files, rules.budget),
-        Ended::Exited(0) => Err("the rules name other programs".into()),
+        Ended::Exited(0) if rules.publishers.is_empty() => Err("the rules name other programs".into()),
+        Ended::Exited(0) => Err("the rules want programs of certain publishers; a node would ask the ledger".into()),
         _ if rules.log => Err("the program did not end well; the rules let its log go to the buyer".into()),
         _ => Err("the program did not end well; its buyer is told no more than that".into()),
     };
@@ -250,14 +292,23 @@ fn test(options: &TestOptions, json: bool) -> Result<()> {
     if leaves { Ok(()) } else { bail!("nothing would leave") }
 }
 
+/// What a node runs programs with. What it compiles is kept in the user's cache, where that is the user's alone.
+fn runtimes(runtime: u8, environments: &[PathBuf]) -> Result<Runtimes> {
+    let folder = stoa_algorithms::cache().ok().map(|cache| cache.join("modules"));
+    let runtimes = Runtimes::new(folder).or_else(|_| Runtimes::new(None))?;
+    Ok(if runtime == PROCESS { runtimes.with_processes(environments)? } else { runtimes })
+}
+
 /// Runs it on a thread of its own, so that people see how far it is.
-fn run_seen(job: &Job) -> Result<Outcome> {
+fn run_seen(job: &Job, runtime: u8, environments: &[PathBuf]) -> Result<Outcome> {
     let (bar, control) = (progress("compiling"), Control::new());
+    let runtime = runtimes(runtime, environments)?.of(runtime).wrap_err("nothing here runs it")?;
     let outcome = std::thread::scope(|scope| {
-        let running = scope.spawn(|| sandbox()?.run(job, &control));
+        let running = scope.spawn(|| runtime.run(job, &control));
         while !running.is_finished() {
-            if control.fuel() > 0 {
-                bar.set_message(format!("running: {} million steps", control.fuel() / MILLION));
+            let steps = control.fuel().max(u64::try_from(control.cpu().as_nanos()).unwrap_or(u64::MAX));
+            if steps > 0 {
+                bar.set_message(format!("running: {} million steps", steps / MILLION));
             }
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -267,13 +318,22 @@ fn run_seen(job: &Job) -> Result<Outcome> {
     Ok(outcome.ok().wrap_err("the sandbox gave up")??)
 }
 
+/// What is paid for: a step of a process is a nanosecond of a processor.
+fn steps(outcome: &Outcome) -> u64 {
+    if outcome.used.fuel > 0 {
+        outcome.used.fuel
+    } else {
+        u64::try_from(outcome.used.cpu.as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
 /// How a run ended, in words.
 fn ended(ended: &Ended) -> String {
     match ended {
         Ended::Exited(0) => "well".into(),
         Ended::Exited(code) => format!("with code {code}"),
         Ended::Trapped(why) => format!("trapped: {why}"),
-        Ended::OutOfFuel => "it used up its steps (--steps allows more)".into(),
+        Ended::OutOfFuel | Ended::OutOfCpu => "it used up its steps (--steps allows more)".into(),
         Ended::OutOfMemory => "it used up its memory".into(),
         Ended::OutOfTime => "it ran too long".into(),
         Ended::OutputTooLarge => "it wrote more than it may".into(),
@@ -296,7 +356,7 @@ fn as_json(built: &Built, rules: &Rules, outcome: &Outcome, leaving: Result<Leav
         Err(why) => (Value::Null, Value::Null, json!(why)),
     };
     let more = json!({
-        "succeeded": outcome.succeeded(), "ended": ended(&outcome.ended), "steps": outcome.used.fuel,
+        "succeeded": outcome.succeeded(), "ended": ended(&outcome.ended), "steps": steps(outcome),
         "memory": outcome.used.memory, "deterministic": outcome.deterministic,
         "left": Value::Object(left.collect()), "leaves": leaves, "counts": counts, "budget": rules.budget, "withheld": withheld,
         "log": outcome.log.text(), "logLeaves": rules.log,
@@ -311,7 +371,7 @@ fn show(built: &Built, rules: &Rules, outcome: &Outcome, leaving: Result<Leaving
     println!("algorithm  {}", built.algorithm());
     println!("module     {}, {}", built.module.display(), output::bytes(built.code.len() as u64));
     println!("ended      {}", ended(&outcome.ended));
-    println!("steps      {} ({} million to pay)", outcome.used.fuel, outcome.used.fuel.div_ceil(MILLION));
+    println!("steps      {} ({} million to pay)", steps(outcome), steps(outcome).div_ceil(MILLION));
     println!("memory     {}", output::bytes(outcome.used.memory));
     if !outcome.deterministic {
         println!("           a second run may end otherwise");

@@ -9,7 +9,7 @@ use serde_json::json;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use stoa_consensus::follow::Start;
 use stoa_net::PeerAddress;
-use stoa_node::{config, follower, store};
+use stoa_node::{compute, config, follower, store};
 
 /// Options of `stoa follow`.
 #[derive(Args)]
@@ -54,6 +54,14 @@ pub(crate) struct Options {
     /// Folder of the data sets that others may have programs run on (see `stoa job offer`), under their owners' rules.
     #[arg(long, value_name = "DIR", requires = "listen")]
     data: Option<PathBuf>,
+    /// Let programs run on the data as processes too, in sandboxes of bubblewrap: Python and whatever else is no WebAssembly. Owners
+    /// say for each of their data sets whether they want it (`stoa job offer --processes`).
+    #[arg(long, requires = "data")]
+    processes: bool,
+    /// A folder that processes see besides the system's programs, such as an environment of Python (`python3 -m venv DIR`);
+    /// programs in its `bin` come first. May be given several times.
+    #[arg(long, value_name = "DIR", requires = "processes")]
+    environment: Vec<PathBuf>,
     /// Keep an index of the market's assets, from the first block on, and answer what programs ask Ocean's indexers
     /// (`/api/aquarius`).
     #[arg(long, requires = "from_genesis")]
@@ -73,7 +81,9 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     };
     let mut config = follower::Config {
         store: store::Config::of(options.store_gib, &options.dir),
-        data: options.data,
+        compute: options
+            .data
+            .map(|data| compute::Config { data, processes: options.processes.then_some(options.environment) }),
         index: options.index,
         folder: options.dir.clone(),
         http: options.http,

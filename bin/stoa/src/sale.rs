@@ -97,6 +97,9 @@ pub(crate) struct SaleOptions {
     /// The node's public key, as `stoa node key` printed it.
     #[arg(long, value_name = "KEY", requires = "compute", help_heading = "Computing where the data are")]
     node: Option<B256>,
+    /// Let programs run as processes too (see `stoa job offer`).
+    #[arg(long, requires = "compute", help_heading = "Computing where the data are")]
+    processes: bool,
     /// What may leave; `stoa job rules` prints what is meant if not given.
     #[arg(long, value_name = "FILE", requires = "compute", help_heading = "Computing where the data are")]
     rules: Option<PathBuf>,
@@ -441,7 +444,8 @@ impl SaleOptions {
         let (data, node) = self.data.as_ref().zip(self.node).wrap_err("--compute wants --data DIR and --node KEY")?;
         let (base, price, steps, time) = (self.base, self.step_price, self.steps, self.time);
         let (rules, checks) = (self.rules.as_deref(), &self.checks);
-        let offering = Offering { path, data, node, rules, base, price, steps, time, checks };
+        let processes = self.processes;
+        let offering = Offering { path, data, node, rules, base, price, steps, time, processes, checks };
         let (asset, set) = offer_data(account, &offering).await?;
         Ok((asset, Some((node, set.rules.hash()))))
     }

@@ -324,7 +324,7 @@ fn join(network: &up::Network, folder: PathBuf, wallets: &[Wallet], voice: Voice
         history: 10_000,
         cache: 64 << 20,
         start: Start::State { from: 1 },
-        data: None,
+        compute: None,
         store: None,
         index: false,
     })?;

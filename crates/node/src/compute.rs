@@ -18,7 +18,7 @@ use std::{
 use stoa_data::jobs::{
     abi::JOBS,
     check::{Auditor, asking},
-    role::{Answering, Computer, Sender},
+    role::{Answering, Computer, Runtimes, Sender},
     wire::JOB,
 };
 use stoa_data::registry::Registry;
@@ -35,20 +35,32 @@ pub(crate) struct Opened {
     account: PrivateKeySigner,
 }
 
+/// What a node computes on, and what programs run in.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The folder of data.
+    pub data: PathBuf,
+    /// Whether programs run as processes as well, and which folders those see, such as environments of Python.
+    pub processes: Option<Vec<PathBuf>>,
+}
+
 /// Adds computing to what a node answers, if it has a folder of data. Compiled programs are kept in the node's own folder.
 pub(crate) fn add(
-    data: Option<PathBuf>,
+    config: Option<Config>,
     node: &Path,
     endpoint: &Endpoint,
     key: &PrivateKey,
     ledger: &Ledger,
     router: RouterBuilder,
 ) -> Result<(RouterBuilder, Option<Opened>)> {
-    let Some(data) = data else { return Ok((router, None)) };
+    let Some(Config { data, processes }) = config else { return Ok((router, None)) };
     let chain = Arc::new(Own(ledger.clone()));
-    let cache = Some(node.join("programs"));
+    let mut runtimes = Runtimes::new(Some(node.join("programs")))?;
+    if let Some(folders) = processes {
+        runtimes = runtimes.with_processes(&folders).wrap_err("this machine cannot run processes for others")?;
+    }
     let registry = Registry::new(chain.clone());
-    let computer = Computer::open(&data, cache, key.clone(), ledger.genesis().chain_id, chain);
+    let computer = Computer::open(&data, runtimes, key.clone(), ledger.genesis().chain_id, chain);
     let computer = Arc::new(computer.wrap_err_with(|| format!("cannot compute on what is in {}", data.display()))?);
     let router = router.accept(JOB, Answers::new(Arc::new(Answering(computer.clone()))));
     let auditor = Auditor::new(computer.clone(), asking(registry, endpoint));

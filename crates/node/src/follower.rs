@@ -50,8 +50,8 @@ pub struct Config {
     pub start: Start,
     /// The store for others, if it has one; they have to be able to reach it.
     pub store: Option<store::Config>,
-    /// The folder of data that it computes on for others, if it does.
-    pub data: Option<PathBuf>,
+    /// What it computes on for others, if it does.
+    pub compute: Option<compute::Config>,
     /// Whether it keeps an index of the market's assets, in its folder, and answers Ocean's indexers' questions.
     pub index: bool,
 }
@@ -140,7 +140,7 @@ pub async fn start(runtime: Context, config: Config) -> Result<Running> {
         let answering = quic::serve(&endpoint, server);
         let (answering, kept) = store::add(config.store, &endpoint, &identity, &ledger, answering)?;
         let (answering, computes) =
-            compute::add(config.data, &config.folder, &endpoint, &identity, &ledger, answering)?;
+            compute::add(config.compute, &config.folder, &endpoint, &identity, &ledger, answering)?;
         (router, store, compute) = (Some(answering.spawn()), kept, computes);
     }
     let about = About {

@@ -6,7 +6,7 @@
 pub mod account;
 pub mod backup;
 mod common;
-mod compute;
+pub mod compute;
 pub mod config;
 pub mod dev;
 pub mod development;

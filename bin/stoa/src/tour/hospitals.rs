@@ -45,7 +45,7 @@ use stoa_data::{
     sale::{self, Price, Seller, Selling},
     search::{Index, Query, follow},
 };
-use stoa_node::{follower, up};
+use stoa_node::{compute, follower, up};
 use stoa_sandbox::{Control, Input, Job, Runtime as _, Source, Wasm};
 
 const MODULE: &[u8] = include_bytes!("../../../../algorithms/federated.wasm");
@@ -151,7 +151,7 @@ async fn computing(
         history: 10_000,
         cache: 16 << 20,
         start: Start::State { from: 1 },
-        data: Some(data),
+        compute: Some(compute::Config { data, processes: None }),
         store: None,
         index: false,
     };
@@ -198,14 +198,14 @@ async fn publish(
     let owner = Owner::new(wallet.clone());
     let salt = B256::from(rand::random::<[u8; 32]>());
     let (asset, rules) = (owner.asset(salt), Rules::read(RULES)?);
-    let data = config.data.as_ref().wrap_err("a folder")?;
+    let data = &config.compute.as_ref().wrap_err("a folder")?.data;
     let file = data.join("patients.csv");
     fs::write(&file, table)?;
     let looked = look(&file, Looking::default(), &|_| ())?;
     let set = DataSet::create(&data.join(asset.to_string()), &file, &rules)?;
     let mut checks = Checks::default();
     if let Some((key, copy)) = auditor {
-        let folder = copy.data.as_ref().wrap_err("a folder")?.join(asset.to_string());
+        let folder = copy.compute.as_ref().wrap_err("a folder")?.data.join(asset.to_string());
         DataSet::create(&folder, &file, &rules)?;
         checks =
             Checks { auditors: vec![key], drawn: 1, chance: 10_000, fee: ether(1) / U256::from(10), stake: ether(20) };
@@ -260,7 +260,7 @@ async fn audit(network: &up::Network, researcher: &Wallet, worked: &Worked, hosp
     let evidence = Evidence::collect(researcher.client(), begun.job).await?;
     let mut audit = evidence.audit(network.network_key().wrap_err("the network has no key")?);
     let at = worked.ended.iter().position(|(one, _)| one.job == begun.job).wrap_err("a job")?;
-    let data = hospital.config.data.as_ref().wrap_err("a folder")?.join(hospital.asset.to_string());
+    let data = hospital.config.compute.as_ref().wrap_err("a folder")?.data.join(hospital.asset.to_string());
     let material = Material {
         program: Some(MODULE.to_vec()),
         params: Some(worked.params.clone()),

@@ -296,13 +296,14 @@ fn again(
     }
     let offer = offered.event.offer.clone();
     let until = started.at.time.saturating_add(offer.time.into());
-    let job = Job { offer, until, fuel: started.event.fuel, ..Job::default() };
+    let job = Job { offer, until, fuel: started.event.fuel, runtime: WASM, ..Job::default() };
     let runtime = Wasm::new(None).map_err(|error| error.to_string())?;
     let again = jobs::rerun(&runtime, started.event.job, &job, data, program, params);
     match again.map_err(|error| format!("it cannot be run again: {error}"))? {
-        again if again == *receipt => Ok("another run comes to the same receipt, bit for bit".into()),
+        again if again.receipt == *receipt => Ok("another run comes to the same receipt, bit for bit".into()),
         again => {
-            Err(format!("another run comes to the output {}, and the receipt says {}", again.output, receipt.output))
+            let output = again.receipt.output;
+            Err(format!("another run comes to the output {output}, and the receipt says {}", receipt.output))
         }
     }
 }

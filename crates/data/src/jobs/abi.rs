@@ -23,6 +23,8 @@ pub const REFUTED: u8 = 4;
 pub const WASM: u8 = 1;
 /// A process in a sandbox: any program, whose output need not be the same twice.
 pub const PROCESS: u8 = 2;
+/// Processes come so close to the same, as the rules say, that their receipts are checked as well.
+pub const REPEATABLE: u8 = 4;
 
 /// Its receipt will be checked, or not: the draw is still to come.
 pub const WAITING: u8 = 1;
@@ -83,15 +85,16 @@ sol! {
             address payTo;
             /// Paid for each job.
             uint256 base;
-            /// Paid for each million steps, begun ones included.
+            /// Paid for each million steps, begun ones included. A step of a process is a nanosecond of a processor.
             uint256 price;
             /// Steps of one job at most.
             uint64 fuel;
             /// Seconds within which the receipt comes, or the buyer is paid back; and those who are drawn say what they came to.
             uint32 time;
-            /// What may run there: bit 0 WebAssembly, bit 1 processes.
+            /// What may run there: bit 0 WebAssembly, bit 1 processes; bit 2 if another run of a process comes close to the same, as the
+            /// rules say.
             uint8 runtimes;
-            /// How receipts are checked: those of WebAssembly, for another run of a process may come to something else.
+            /// How receipts are checked: those of WebAssembly, and with bit 2 those of processes.
             Checks checks;
         }
 
@@ -238,7 +241,7 @@ sol! {
         /// `commitmentDigest`. Anybody may bring it.
         function commit(bytes32 job, bytes32 auditor, bytes32 commitment, bytes signature) external;
         /// Says the verdict, once all have committed themselves or the time for it is over: `receiptDigest` of the receipt that the
-        /// auditor came to, or zero if the node did not give what the job was run with.
+        /// auditor came to, or zero if the node did not give what the job was run with, or a process came to something else.
         function reveal(bytes32 job, bytes32 auditor, bytes32 verdict, bytes32 salt) external;
         /// Settles a check, once all have revealed or the time is over. More than half of those drawn decide: if they agree with the
         /// receipt it is confirmed; if they agree on something else it is false, and its buyer gets back what was paid, and the stake.

@@ -1,6 +1,9 @@
 //! What a node does that checks others' jobs: it looks on the ledger for those that it was drawn for, asks their nodes what they
 //! were run with, runs them again on its own copy of the data, commits to what it came to, and reveals that when all have.
 //!
+//! WebAssembly comes to the same bytes; a process, where its owner lets those be checked, comes as close to what left before as his
+//! rules say, or to nothing that all who check would agree on: they then say zero.
+//!
 //! A node that does not give what a job was run with, until the time to commit is nearly over, is judged as one that lied: else
 //! every liar would rather say nothing. What an auditor cannot judge, for its runtime or its data are others, it leaves.
 //!
@@ -12,21 +15,22 @@ use super::{
     abi::{
         DRAWN,
         IJobs::{
-            Check, IJobsErrors, Job, commitCall, drawCall, drawOfCall, jobsOfCall, receiptOfCall, revealCall,
+            Check, IJobsErrors, Job, Receipt, commitCall, drawCall, drawOfCall, jobsOfCall, receiptOfCall, revealCall,
             settleCall, verdictOfCall,
         },
-        JOBS, RUNNING, WAITING,
+        JOBS, PROCESS, RUNNING, WAITING,
     },
     contract::{commitment_digest, commitment_of, receipt_digest},
     data::DataSet,
     kept::read_head,
     role::{Computer, Outcomes, Sender, own, read, write},
-    run::{params_hash, rerun},
-    wire::{JOB, MOST_ANSWER, Request},
+    run::{Files, outputs_hash, params_hash, rerun},
+    wire::{JOB, MOST_ANSWER, Request, Round},
 };
 use crate::registry::{Registry, sign_digest};
 use alloy_primitives::{B256, U256};
 use alloy_sol_types::SolCall as _;
+use commonware_codec::{Copying, DecodeExt as _};
 use futures::{FutureExt as _, future::BoxFuture};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -38,7 +42,6 @@ use std::{
 };
 use stoa_client::view;
 use stoa_net::{Connections, Denied, Endpoint, answered};
-use stoa_sandbox::Runtime as _;
 use tokio::task::spawn_blocking;
 
 /// How long a node may take to answer.
@@ -255,10 +258,10 @@ impl Auditor {
         let ever = |why: String| NoVerdict::Ever(why);
         let (folder, kept): (PathBuf, _) = (folder.to_owned(), receiptOfCall { job: id });
         let receipt = self.computer.asks(JOBS, &kept).await.map_err(|error| NoVerdict::Yet(error.to_string()))?.receipt;
-        let runtime = self.computer.runtime.clone();
-        if B256::from(runtime.id().hash()) != receipt.runtime {
-            return Err(ever(format!("it was run by the runtime {}, which is not this node's", receipt.runtime)));
-        }
+        let runtime = self.computer.runtimes.of(job.runtime);
+        let runtime = runtime.filter(|runtime| B256::from(runtime.id().hash()) == receipt.runtime);
+        let runtime = runtime
+            .ok_or_else(|| ever(format!("it was run by the runtime {}, which is not this node's", receipt.runtime)))?;
         let data = spawn_blocking(move || DataSet::open(&folder)).await;
         let data = data.map_err(|error| ever(error.to_string()))?.map_err(|error| ever(error.to_string()))?;
         if data.hash != job.offer.data || data.rules.hash() != job.offer.rules {
@@ -268,11 +271,42 @@ impl Auditor {
         if params_hash(params.iter().map(Vec::as_slice)) != receipt.params {
             return Err(NoVerdict::Yet("the node gives other parameters than it signed".into()));
         }
+        // A process comes close to what it came to before, so far as the rules have it.
+        let close = match (job.runtime, data.rules.tolerance) {
+            (PROCESS, None) => {
+                return Err(ever("the rules do not say how close another run of a process comes".into()));
+            }
+            (PROCESS, Some(tolerance)) => Some((self.left(id, job, &receipt).await?, tolerance)),
+            _ => None,
+        };
         let _turn = self.computer.turns.clone().acquire_owned().await.map_err(|error| ever(error.to_string()))?;
         let (job, chain) = (job.clone(), self.computer.chain_id);
-        let again = spawn_blocking(move || rerun(&runtime, id, &job, &data, &code, &params)).await;
+        let again = spawn_blocking(move || rerun(&*runtime, id, &job, &data, &code, &params)).await;
         let again = again.map_err(|error| ever(error.to_string()))?.map_err(|error| ever(error.to_string()))?;
-        Ok(receipt_digest(chain, id, &again))
+        Ok(match close {
+            None => receipt_digest(chain, id, &again.receipt),
+            Some((left, tolerance)) if again.is_close(&receipt, &left, tolerance) => {
+                receipt_digest(chain, id, &receipt)
+            }
+            Some(_) => B256::ZERO,
+        })
+    }
+
+    /// What left in the rounds of a job, from its node: what it signed.
+    async fn left(&self, id: B256, job: &Job, receipt: &Receipt) -> Result<Vec<Files>, NoVerdict> {
+        let mut left = Vec::new();
+        for number in 0..receipt.rounds.min(MOST_ROUNDS) {
+            let bytes = (self.asks)(job.offer.node, Request::Left(id, number).to_bytes()).await;
+            let bytes = bytes.map_err(|why| NoVerdict::Yet(format!("node {}: {why}", job.offer.node)))?;
+            match Round::decode(Copying(&bytes[..])) {
+                Ok(Round::Left { files, .. }) => left.push(files),
+                _ => return Err(NoVerdict::Yet("what the node gives as what left is none".into())),
+            }
+        }
+        match outputs_hash(&left) == receipt.output {
+            true => Ok(left),
+            false => Err(NoVerdict::Yet("the node gives something else as what left than it signed".into())),
+        }
     }
 
     /// The program of a job and the parameters of its rounds, from its node.

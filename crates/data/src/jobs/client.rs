@@ -5,10 +5,12 @@ use super::{
         DRAWN,
         IJobs::{
             IJobsErrors, JobFinished, JobStarted, Offer, Receipt, bondCall, costCall, finishCall, jobOfCall, offerCall,
-            offerOfCall, startCall, unbondCall,
+            offerOfCall, startCall, stopCall, unbondCall,
         },
         JOBS, PROCESS, WAITING, WASM,
     },
+    results,
+    run::Files,
     wire::{JOB, MOST_ANSWER, Request, Round, signed_from_bytes},
 };
 use crate::{
@@ -19,12 +21,13 @@ use crate::{
     client::DataError,
     contract::asset_id,
     patience::patiently,
+    reading::identity,
     registry::Registry,
 };
 use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::{SolCall, SolEvent};
 use commonware_codec::{Copying, DecodeExt as _};
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 use stoa_base::NodeId;
 use stoa_client::{SendError, ViewError, Wallet, view};
 use stoa_contract::interfaces::IERC20;
@@ -64,7 +67,7 @@ pub struct Begun {
 #[derive(Clone, Debug)]
 pub struct Left {
     /// Files by their paths.
-    pub files: BTreeMap<String, Vec<u8>>,
+    pub files: Files,
     /// What the program printed, if the owner lets that leave.
     pub log: Option<String>,
 }
@@ -198,10 +201,7 @@ impl Buyer {
     pub async fn begin(&self, asset: B256, algorithm: B256, runtime: u8, fuel: u64, most: U256) -> Result<Begun> {
         let offer = self.offer_of(asset).await?;
         let grant = self.grant_for(asset, algorithm).await?;
-        let node = self.registry.addresses([offer.node]).await?.pop();
-        let missing =
-            || DataError::Ledger(format!("node {}, which computes on asset {asset}, is not registered", offer.node));
-        let node = node.ok_or_else(missing)?;
+        let node = self.node_of(asset, &offer).await?;
         let cost = self.view(JOBS, &costCall { asset, fuel }).await;
         let cost = cost.map_err(|error| said(error.into()))?;
         let allowed = IERC20::allowanceCall { owner: self.wallet.address(), spender: JOBS };
@@ -214,6 +214,37 @@ impl Buyer {
         Ok(Begun { job: started.job, asset, held: started.locked, token: offer.token, node })
     }
 
+    /// Where an offer's node is.
+    async fn node_of(&self, asset: B256, offer: &Offer) -> Result<PeerAddress> {
+        let node = self.registry.addresses([offer.node]).await?.pop();
+        node.ok_or_else(|| {
+            DataError::Ledger(format!("node {}, which computes on asset {asset}, is not registered", offer.node))
+        })
+    }
+
+    /// A job that this wallet began before, on whichever machine.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or its node is not registered any more.
+    pub async fn again(&self, job: B256) -> Result<Begun> {
+        let is = self.job(job).await?;
+        if NodeId::from(is.client) != self.client {
+            return Err(DataError::Ledger(format!("job {job} was begun by {}, with another wallet's key", is.buyer)));
+        }
+        let node = self.node_of(is.asset, &is.offer).await?;
+        Ok(Begun { job, asset: is.asset, held: is.locked, token: is.offer.token, node })
+    }
+
+    /// Tells the ledger that a job shall end: what it has used is paid.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger refuses.
+    pub async fn stop(&self, job: B256) -> Result<()> {
+        self.wallet.call(JOBS, &stopCall { job }).await.map(drop).map_err(said)
+    }
+
     async fn ask(&self, begun: &Begun, request: &Request) -> std::result::Result<Vec<u8>, Denied> {
         let request = request.to_bytes();
         answered(PATIENCE, self.nodes.ask(&begun.node, &request, MOST_ANSWER + 1)).await
@@ -223,34 +254,74 @@ impl Buyer {
         DataError::Ledger(format!("node {}, job {}: {why}", begun.node.node(), begun.job))
     }
 
-    /// Sends the program to the node, which may have to see the job's block first.
+    /// Sends the program to the node, which may have to see the job's block first. What the node runs it with: the receipt has the
+    /// hash of that.
     ///
     /// # Errors
     ///
     /// If the node refuses it.
-    pub async fn send(&self, begun: &Begun, code: &[u8]) -> Result<()> {
+    pub async fn send(&self, begun: &Begun, code: &[u8]) -> Result<String> {
         let request = Request::Code(begun.job, code.to_vec());
         let behind = |why: &Denied| matches!(why, Denied::Refused(why) if why.contains("there is no job"));
         let outcome = patiently(|| self.ask(begun, &request), behind).await;
-        outcome.map(drop).map_err(|why| Self::node(begun, &why))
+        let name = outcome.map_err(|why| Self::node(begun, &why))?;
+        Ok(String::from_utf8_lossy(&name).into_owned())
     }
 
-    /// Runs the program once; `told` hears how many millions of steps it has done. What left.
+    /// Begins a round, and does not wait for its end.
+    ///
+    /// # Errors
+    ///
+    /// If the node refuses or cannot be reached.
+    pub async fn begin_round(&self, begun: &Begun, number: u32, params: &[u8]) -> Result<()> {
+        let request = Request::Round(begun.job, number, params.to_vec());
+        self.ask(begun, &request).await.map(drop).map_err(|why| Self::node(begun, &why))
+    }
+
+    fn read(begun: &Begun, answer: std::result::Result<Vec<u8>, Denied>) -> Result<Round> {
+        let bytes = answer.map_err(|why| Self::node(begun, &why))?;
+        let round = Round::decode(Copying(&bytes[..]));
+        round.map_err(|error| Self::node(begun, &Denied::Gone(format!("its answer is none: {error}"))))
+    }
+
+    /// How the newest round of a job stands, without what left.
+    ///
+    /// # Errors
+    ///
+    /// If the node says nothing of it.
+    pub async fn status(&self, begun: &Begun) -> Result<Round> {
+        Self::read(begun, self.ask(begun, &Request::Status(begun.job)).await)
+    }
+
+    /// What left in the newest round of a job. Its node keeps it for a week, sealed.
+    ///
+    /// # Errors
+    ///
+    /// If there is nothing, or it is not sealed to this wallet.
+    pub async fn result(&self, begun: &Begun) -> Result<Left> {
+        let bytes = self.ask(begun, &Request::Result(begun.job)).await;
+        let bytes = bytes.map_err(|why| match why {
+            Denied::NotHere => DataError::Ledger(format!("nothing that left of job {} is kept", begun.job)),
+            why => Self::node(begun, &why),
+        })?;
+        match results::read(begun.job, &bytes, &identity(self.wallet.signer())) {
+            Some(Round::Left { files, log }) => Ok(Left { files, log }),
+            _ => Err(DataError::Ledger(format!("what is kept of job {} is not sealed to this wallet", begun.job))),
+        }
+    }
+
+    /// Runs the program once; `told` hears how it stands while it runs. What left.
     ///
     /// # Errors
     ///
     /// If nothing may leave, or the node refuses or cannot be reached.
-    pub async fn round(&self, begun: &Begun, number: u32, params: &[u8], told: impl Fn(u64)) -> Result<Left> {
-        let request = Request::Round(begun.job, number, params.to_vec());
-        self.ask(begun, &request).await.map_err(|why| Self::node(begun, &why))?;
+    pub async fn round(&self, begun: &Begun, number: u32, params: &[u8], told: impl Fn(&Round)) -> Result<Left> {
+        self.begin_round(begun, number, params).await?;
         loop {
-            let look = self.ask(begun, &Request::Look(begun.job, number)).await;
-            let bytes = look.map_err(|why| Self::node(begun, &why))?;
-            match Round::decode(Copying(&bytes[..])) {
-                Ok(Round::Running(millions)) => told(millions),
-                Ok(Round::Left { files, log }) => return Ok(Left { files, log }),
-                Ok(Round::Over(_, why)) => return Err(Self::node(begun, &Denied::Refused(why))),
-                Err(error) => return Err(Self::node(begun, &Denied::Gone(format!("its answer is none: {error}")))),
+            match Self::read(begun, self.ask(begun, &Request::Look(begun.job, number)).await)? {
+                Round::Left { files, log } => return Ok(Left { files, log }),
+                Round::Over(_, why) => return Err(Self::node(begun, &Denied::Refused(why))),
+                round => told(&round),
             }
         }
     }

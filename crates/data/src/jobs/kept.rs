@@ -1,4 +1,5 @@
-//! What a job was run with, which its node keeps until the job is checked: its program, and the parameters of its rounds.
+//! What a job was run with, which its node keeps until the job is checked: its program, and the parameters of its rounds; of a
+//! process also what left.
 
 use super::wire::{MOST_ANSWER, MOST_PARAMS};
 use alloy_primitives::B256;
@@ -39,6 +40,10 @@ impl Kept {
         self.0.join(round.to_string())
     }
 
+    fn left(&self, round: u32) -> PathBuf {
+        self.0.join(format!("left-{round}"))
+    }
+
     fn rounds(&self) -> u32 {
         (0..).take_while(|round| self.params(*round).exists()).count() as u32
     }
@@ -61,21 +66,35 @@ impl Kept {
         write_private(&self.params(round), params)
     }
 
+    /// Keeps what left in a round, as [`Round`](super::wire::Round) is sent.
+    pub(super) fn put_left(&self, round: u32, left: &[u8]) -> io::Result<()> {
+        write_private(&self.left(round), left)
+    }
+
+    /// What left in a round. Nothing if there is none.
+    pub(super) fn show_left(&self, round: u32) -> io::Result<Option<Vec<u8>>> {
+        found(&self.left(round))
+    }
+
     /// How many rounds there are and the program, by number 0; the parameters of round N, by number N + 1. Nothing if there is none.
     pub(super) fn show(&self, number: u32) -> io::Result<Option<Vec<u8>>> {
-        let read = |path: PathBuf| match fs::read(path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        };
         match number.checked_sub(1) {
-            None => Ok(read(self.code())?.map(|code| [&self.rounds().to_be_bytes()[..], &code].concat())),
-            Some(round) => read(self.params(round)),
+            None => Ok(found(&self.code())?.map(|code| [&self.rounds().to_be_bytes()[..], &code].concat())),
+            Some(round) => found(&self.params(round)),
         }
     }
 
     pub(super) fn remove(&self) -> io::Result<()> {
         fs::remove_dir_all(&self.0)
+    }
+}
+
+/// What is in a file, if there is one.
+pub(super) fn found(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

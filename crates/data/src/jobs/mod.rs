@@ -9,7 +9,9 @@ pub mod client;
 mod contract;
 pub mod data;
 mod dispatch;
+pub mod held;
 mod kept;
+mod results;
 pub mod role;
 #[cfg(test)]
 mod role_tests;
@@ -20,12 +22,17 @@ mod tests;
 pub mod wire;
 
 pub use contract::{Jobs, MILLION, commitment_digest, commitment_of, receipt_digest};
-pub use run::{outputs_hash, params_hash, rerun};
+pub use run::{Files, Rerun, outputs_hash, params_hash, rerun, round_job};
 
 /// The coin that jobs are usually paid in: an ERC-20 token.
 pub use stoa_contract::coin::ADDRESS as COIN;
 
-/// What names a program: the BLAKE3 hash of its module.
+/// What names a program: the BLAKE3 hash of its file.
 pub fn algorithm(module: &[u8]) -> alloy_primitives::B256 {
     (*blake3::hash(module).as_bytes()).into()
+}
+
+/// What runs a program: WebAssembly is known by how it begins, all else is a process.
+pub fn runtime_of(program: &[u8]) -> u8 {
+    if program.starts_with(b"\0asm") { abi::WASM } else { abi::PROCESS }
 }

@@ -2,20 +2,21 @@
 
 use super::{
     abi::{
-        CONFIRMED, FAILED, FALSE, FINISHED, IJobs::*, JOBS, LIMITED, REFUTED, STOPPED, SUCCEEDED, UNDECIDED, WASM,
-        WITHHELD,
+        BROKEN, CONFIRMED, FAILED, FALSE, FINISHED, IJobs::*, JOBS, LIMITED, PROCESS, REFUTED, REPEATABLE, STOPPED,
+        SUCCEEDED, UNDECIDED, WASM, WITHHELD,
     },
     check::{Asking, Auditor},
     data::DataSet,
+    held::Held,
     receipt_digest, rerun,
-    role::{Answering, Computer, Sender},
+    role::{Answering, Computer, Runtimes, Sender},
     rules::{Rows, Rules, Shape},
     wire::{Request, Round, signed_from_bytes},
 };
 use crate::{
     abi::{
         ADDRESS, COMPUTE,
-        IConsent::{Terms, grantCall, registerCall, revokeCall},
+        IConsent::{Terms, eraseCall, grantCall, registerCall, revokeCall},
     },
     keeper::tests::Ledger,
     registry::sign_digest,
@@ -24,7 +25,11 @@ use alloy_primitives::{Address, B256, U256};
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::{Signer as _, ed25519};
 use futures::FutureExt as _;
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Arc, LazyLock},
+};
 use stoa_base::NodeId;
 use stoa_contract::coin;
 use stoa_net::{Denied, Service as _, read_answer};
@@ -34,7 +39,9 @@ use tempfile::TempDir;
 const CHAIN: u64 = 31337;
 const OWNER: Address = Address::repeat_byte(0xa1);
 const BUYER: Address = Address::repeat_byte(0xa2);
-const CLIENT: NodeId = NodeId([9; 32]);
+const PUBLISHER: Address = Address::repeat_byte(0xa3);
+
+const FUEL: u64 = 10_000_000_000;
 const ROWS: &str = "63,1,1,145";
 const RESULT: &str = r#"{"rows":12,"values":[1.5,2]}"#;
 
@@ -80,14 +87,12 @@ fn rules() -> Rules {
         words: Vec::new(),
         rows: Some(Rows { key: "rows".into(), least: 10 }),
     };
-    Rules {
-        files: [("result.json".to_owned(), shape)].into(),
-        algorithms: Vec::new(),
-        log: false,
-        rounds: 3,
-        budget: 7,
-    }
+    Rules { files: [("result.json".to_owned(), shape)].into(), rounds: 3, budget: 7, ..Rules::default() }
 }
+
+/// The key by which the node knows the buyer.
+static CLIENTS_KEY: LazyLock<ed25519::PrivateKey> = LazyLock::new(|| ed25519::PrivateKey::from_seed(9));
+static CLIENT: LazyLock<NodeId> = LazyLock::new(|| NodeId::from(&CLIENTS_KEY.public_key()));
 
 struct Scene {
     ledger: Arc<Ledger>,
@@ -102,7 +107,8 @@ fn key() -> ed25519::PrivateKey {
 }
 
 fn open(folder: &TempDir, ledger: &Arc<Ledger>) -> Answering {
-    let computer = Computer::open(&folder.path().join("data"), None, key(), CHAIN, ledger.clone()).unwrap();
+    let runtimes = Runtimes::new(None).unwrap().with_processes(&[]).unwrap();
+    let computer = Computer::open(&folder.path().join("data"), runtimes, key(), CHAIN, ledger.clone()).unwrap();
     Answering(Arc::new(computer))
 }
 
@@ -139,9 +145,9 @@ fn scene_with(rules: &Rules, checks: Checks) -> Scene {
         payTo: OWNER,
         base: U256::ZERO,
         price: U256::ZERO,
-        fuel: 100_000_000,
+        fuel: FUEL,
         time: 3600,
-        runtimes: WASM,
+        runtimes: WASM | PROCESS | if rules.tolerance.is_some() { REPEATABLE } else { 0 },
         checks,
     };
     ledger.attempt(OWNER, JOBS, offerCall { asset, offer }).unwrap();
@@ -179,13 +185,15 @@ fn why<T: std::fmt::Debug>(outcome: Result<T, Denied>) -> String {
 impl Scene {
     fn start(&self, code: &[u8]) -> B256 {
         let algorithm = super::algorithm(code);
-        let (grant, client) = (self.grant, CLIENT.into());
-        let call = startCall { grant, algorithm, client, runtime: WASM, fuel: 100_000_000, most: U256::ZERO };
+        let (grant, client) = (self.grant, (*CLIENT).into());
+        // A tenth of a second of a processor is little for a process.
+        let (runtime, fuel) = (super::runtime_of(code), if code.starts_with(b"#!") { FUEL } else { 100_000_000 });
+        let call = startCall { grant, algorithm, client, runtime, fuel, most: U256::ZERO };
         self.ledger.attempt(BUYER, JOBS, call).unwrap()
     }
 
     async fn ask(&self, request: Request) -> Result<Vec<u8>, Denied> {
-        let answered = self.computer.answer(CLIENT, request.to_bytes()).await;
+        let answered = self.computer.answer(*CLIENT, request.to_bytes()).await;
         read_answer(&answered).map(<[u8]>::to_vec)
     }
 
@@ -195,7 +203,7 @@ impl Scene {
         loop {
             let bytes = self.ask(Request::Look(job, number)).await?;
             match Round::decode(Copying(&bytes[..])).unwrap() {
-                Round::Running(_) => {}
+                Round::Running(_) | Round::Held => {}
                 round => return Ok(round),
             }
         }
@@ -252,7 +260,7 @@ async fn a_program_runs_beside_the_data_and_what_may_leave_leaves_under_a_receip
     let is = scene.ledger.with(move |bench| bench.view(JOBS, &jobOfCall { job })).unwrap();
     let data = DataSet::open(&scene.folder.path().join("data").join(scene.asset.to_string())).unwrap();
     let (wasm, params) = (Wasm::new(None).unwrap(), rounds.map(|params| params.as_bytes().to_vec()));
-    assert_eq!(rerun(&wasm, job, &is, &data, &code, &params).unwrap(), receipt);
+    assert_eq!(rerun(&wasm, job, &is, &data, &code, &params).unwrap().receipt, receipt);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -321,7 +329,7 @@ async fn a_revoked_consent_refuses_the_next_round_and_the_next_job() {
     let receipt = scene.end(job).await;
     assert_eq!((receipt.rounds, receipt.ended), (1, STOPPED));
     let algorithm = super::algorithm(&code);
-    let (grant, client) = (scene.grant, CLIENT.into());
+    let (grant, client) = (scene.grant, (*CLIENT).into());
     let call = startCall { grant, algorithm, client, runtime: WASM, fuel: 1_000_000, most: U256::ZERO };
     assert!(scene.ledger.attempt(BUYER, JOBS, call).is_err());
 }
@@ -349,6 +357,142 @@ async fn only_programs_that_the_owner_trusts_run_if_he_names_some() {
     let job = scene.start(&copies("rows.csv"));
     let refused = scene.ask(Request::Code(job, copies("rows.csv"))).await;
     assert!(why(refused).contains("does not let this program run"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_of_publishers_whom_the_owner_trusts_run_until_they_are_withdrawn() {
+    let scene = scene(&Rules { publishers: vec![PUBLISHER], ..rules() });
+    let code = copies("good.json");
+    let program = super::algorithm(&code);
+    let other = copies("params.json");
+    let refuses = async |code: &[u8]| {
+        let asked = Request::Code(scene.start(code), code.to_vec());
+        why(scene.ask(asked).await).contains("does not let this program run")
+    };
+    assert!(refuses(&code).await);
+    let publish =
+        |salt, object| registerCall { salt, object, sharing: B256::ZERO, needed: 0, keepers: vec![], ownerHalf: true };
+    // Somebody else's, and another program under this one's name, are not his.
+    scene.ledger.send(BUYER, publish(program, program));
+    assert!(refuses(&code).await);
+    let asset = scene.ledger.send(PUBLISHER, publish(program, program));
+    left(scene.run(code.clone()).await.1);
+    scene.ledger.send(PUBLISHER, eraseCall { asset });
+    assert!(refuses(&code).await);
+    scene.ledger.send(PUBLISHER, publish(super::algorithm(&other), program));
+    assert!(refuses(&other).await);
+}
+
+/// A script for `/bin/sh` that leaves this.
+fn leaves(text: &str) -> Vec<u8> {
+    format!("#!/bin/sh\nprintf '%s' '{text}' > /out/result.json\n").into_bytes()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_runs_as_a_process_under_the_same_rules_and_is_paid_by_its_time() {
+    let scene = scene(&Rules { budget: 100, ..rules() });
+    let script = b"#!/usr/bin/env python3
+import json
+rows = open('/data/rows.csv').read().split(',')
+rounds = json.load(open('/data/params.json'))['rounds']
+for _ in range(rounds * 1000000): pass
+json.dump({'rows': 10, 'values': [len(rows)]}, open('/out/result.json', 'w'))
+print('63')
+";
+    let (job, params) = (scene.start(script), r#"{"rounds": 10}"#);
+    let name = scene.ask(Request::Code(job, script.to_vec())).await.unwrap();
+    let round = scene.round(job, 0, params).await.unwrap();
+    assert!(matches!(&round, Round::Left { log: None, .. }), "{round:?}");
+    assert_eq!(left(round), r#"{"rows":10,"values":[4]}"#);
+    let receipt = scene.end(job).await;
+    assert!(receipt.fuel >= 50_000_000 && receipt.fuel < FUEL, "{receipt:?}");
+    assert_eq!((receipt.ended, receipt.rounds), (SUCCEEDED, 1));
+    // The receipt names what ran it.
+    let name = stoa_sandbox::RuntimeId(String::from_utf8(name).unwrap());
+    assert!(name.0.starts_with("stoa-process-2"));
+    assert_eq!(receipt.runtime, B256::from(name.hash()));
+    // What may not leave stays, whatever runs it; limits are limits.
+    for (script, ended) in [
+        ("#!/bin/sh\ncp /data/rows.csv /out/result.json\n", WITHHELD),
+        ("#!/bin/sh\ncat /data/rows.csv; exit 3\n", FAILED),
+        ("#!/nowhere\n", FAILED),
+        ("#!/bin/sh\nwhile true; do true; done\n", LIMITED),
+    ] {
+        let (_, round) = scene.run(script.into()).await;
+        assert!(matches!(&round, Round::Over(over, said) if *over == ended && !said.contains("63")), "{round:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_runs_no_processes_says_so_and_it_costs_nothing() {
+    let scene = scene(&rules());
+    let runtimes = Runtimes::new(None).unwrap();
+    let folder = scene.folder.path().join("data");
+    let computer = Computer::open(&folder, runtimes, key(), CHAIN, scene.ledger.clone()).unwrap();
+    let scene = Scene { computer: Answering(Arc::new(computer)), ..scene };
+    let (job, round) = scene.run(leaves(RESULT)).await;
+    assert_eq!(round, Round::Over(BROKEN, "this node runs no processes".into()));
+    assert_eq!(scene.end(job).await.ended, BROKEN);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_leaves_before_the_owner_has_looked_at_it() {
+    let scene = scene(&Rules { approval: true, budget: 100, ..rules() });
+    let code = copies("params.json");
+    let job = scene.start(&code);
+    scene.ask(Request::Code(job, code)).await.unwrap();
+    let data = scene.folder.path().join("data");
+    for (number, leave) in [(0, true), (1, false)] {
+        let owner = tokio::spawn({
+            let data = data.clone();
+            async move {
+                loop {
+                    if let Some(held) = Held::all(&data).unwrap().pop() {
+                        assert_eq!((held.job, held.round), (job, number));
+                        assert_eq!(held.files().unwrap()["result.json"], RESULT.as_bytes());
+                        return held.decide(leave).unwrap();
+                    }
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                }
+            }
+        });
+        let round = scene.round(job, number, RESULT).await.unwrap();
+        owner.await.unwrap();
+        match leave {
+            true => assert_eq!(left(round), RESULT),
+            false => assert_eq!(round, Round::Over(WITHHELD, "its owner did not let it leave".into())),
+        }
+        assert!(Held::all(&data).unwrap().is_empty());
+    }
+    let receipt = scene.end(job).await;
+    assert_eq!((receipt.rounds, receipt.ended), (1, WITHHELD));
+    // A buyer who does not want to wait.
+    let job = scene.start(&copies("good.json"));
+    scene.ask(Request::Code(job, copies("good.json"))).await.unwrap();
+    scene.ask(Request::Round(job, 0, b"{}".to_vec())).await.unwrap();
+    while Held::all(&data).unwrap().is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let status = scene.ask(Request::Status(job)).await.unwrap();
+    assert_eq!(Round::decode(Copying(&status[..])).unwrap(), Round::Held);
+    assert_eq!(scene.end(job).await.ended, STOPPED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_left_waits_for_its_buyer_sealed_even_when_the_job_is_over() {
+    let scene = scene(&rules());
+    let (job, _) = scene.run(copies("good.json")).await;
+    let status = scene.ask(Request::Status(job)).await.unwrap();
+    assert!(matches!(Round::decode(Copying(&status[..])), Ok(Round::Left { files, .. }) if files.is_empty()));
+    scene.end(job).await;
+    // By a node that was ended meanwhile.
+    let again = Scene { computer: open(&scene.folder, &scene.ledger), ..scene };
+    let kept = again.ask(Request::Result(job)).await.unwrap();
+    assert_eq!(left(super::results::read(job, &kept, &CLIENTS_KEY).unwrap()), RESULT);
+    let strange = again.computer.answer(NodeId([8; 32]), Request::Result(job).to_bytes()).await;
+    assert!(why(read_answer(&strange)).contains("another key"));
+    let (job, _) = again.run(copies("nothing")).await;
+    assert!(matches!(again.ask(Request::Result(job)).await, Err(Denied::NotHere)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -396,13 +540,18 @@ fn auditors_key() -> ed25519::PrivateKey {
 
 impl Checked {
     fn new() -> Self {
+        Self::with(&Rules { budget: 100, ..rules() })
+    }
+
+    fn with(rules: &Rules) -> Self {
         let auditor = NodeId::from(&auditors_key().public_key());
         let checks = Checks { auditors: vec![auditor.into()], drawn: 1, chance: 10_000, ..Checks::default() };
-        let scene = scene_with(&Rules { budget: 100, ..rules() }, checks);
+        let scene = scene_with(rules, checks);
         let (own, copy) = (scene.folder.path().join("data"), scene.folder.path().join("copy"));
         let at = |folder: &PathBuf| folder.join(scene.asset.to_string());
-        DataSet::create(&at(&copy), &at(&own).join("files"), &Rules { budget: 100, ..rules() }).unwrap();
-        let computer = Computer::open(&copy, None, auditors_key(), CHAIN, scene.ledger.clone()).unwrap();
+        DataSet::create(&at(&copy), &at(&own).join("files"), rules).unwrap();
+        let runtimes = Runtimes::new(None).unwrap().with_processes(&[]).unwrap();
+        let computer = Computer::open(&copy, runtimes, auditors_key(), CHAIN, scene.ledger.clone()).unwrap();
         let node = scene.computer.0.clone();
         let asks: Asking = Box::new(move |_, request| {
             let node = Answering(node.clone());
@@ -427,7 +576,7 @@ impl Checked {
 
     fn kept(&self) -> usize {
         let jobs = self.scene.folder.path().join("data").join(self.scene.asset.to_string()).join("jobs");
-        fs::read_dir(jobs).unwrap().count()
+        fs::read_dir(jobs).unwrap().flatten().filter(|entry| entry.path().is_dir()).count()
     }
 }
 
@@ -480,6 +629,52 @@ async fn a_node_that_signs_what_it_did_not_come_to_is_found_out() {
         checked.scene.ledger.attempt(BUYER, JOBS, finishCall { job, receipt, signature }).unwrap();
         assert_eq!(checked.settled(job).await, (REFUTED, FALSE));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_is_checked_by_how_close_another_run_comes() {
+    // A number that is a little off each time, by what the parameters say.
+    let script = b"#!/usr/bin/env python3
+import json, random
+off = json.load(open('/data/params.json'))['off']
+json.dump({'rows': 10, 'values': [100 * (1 + off * random.random())]}, open('/out/result.json', 'w'))
+";
+    let program = super::algorithm(script);
+    let rules = Rules { tolerance: Some(1000), algorithms: vec![program], budget: 100, ..rules() };
+    let checked = Checked::with(&rules);
+    let run = |off: &'static str| {
+        let job = checked.scene.start(script);
+        let scene = &checked.scene;
+        async move {
+            scene.ask(Request::Code(job, script.to_vec())).await.unwrap();
+            left(scene.round(job, 0, &format!(r#"{{"off": {off}}}"#)).await.unwrap());
+            job
+        }
+    };
+    let job = run("0.0005").await;
+    checked.scene.end(job).await;
+    assert_eq!(checked.settled(job).await, (FINISHED, CONFIRMED));
+    // A node that signs what was not so: another output, another time.
+    for lie in [
+        |receipt: &mut Receipt| receipt.output = B256::repeat_byte(1),
+        |receipt: &mut Receipt| receipt.fuel = FUEL,
+        |receipt: &mut Receipt| receipt.ended = FAILED,
+    ] {
+        let job = run("0").await;
+        let signed = checked.scene.ask(Request::End(job)).await.unwrap();
+        let (mut receipt, _) = signed_from_bytes(&signed).unwrap();
+        lie(&mut receipt);
+        let signature = sign_digest(&key(), receipt_digest(CHAIN, job, &receipt)).to_vec().into();
+        checked.scene.ledger.attempt(BUYER, JOBS, finishCall { job, receipt, signature }).unwrap();
+        // What left is not what it signed: judged so when the time is nearly over.
+        checked.settled(job).await;
+        checked.scene.ledger.with(|bench| bench.pass(3000));
+        assert_eq!(checked.settled(job).await, (REFUTED, FALSE));
+    }
+    // One that comes to something else each time, by more than it may.
+    let job = run("5").await;
+    checked.scene.end(job).await;
+    assert_eq!(checked.settled(job).await, (REFUTED, FALSE));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@
 //! not how; steps are told in millions. Since many small results are as good as a large one, what leaves to one buyer over
 //! all his jobs counts against a budget.
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -28,9 +28,12 @@ pub enum RulesError {
 pub struct Rules {
     /// The files under `/out` that may leave, each in its shape. All others stay.
     pub files: BTreeMap<String, Shape>,
-    /// Programs that may run, by the BLAKE3 hash of their module; any that the grant allows if there is none.
+    /// Programs that may run, by the BLAKE3 hash of their file; any that the grant allows if there is none, and no publisher.
     #[serde(default)]
     pub algorithms: Vec<B256>,
+    /// Accounts that the owner trusts: programs that they published (`stoa algo publish`) may run as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub publishers: Vec<Address>,
     /// Whether what programs print goes to the buyer.
     #[serde(default)]
     pub log: bool,
@@ -38,6 +41,18 @@ pub struct Rules {
     pub rounds: u32,
     /// How much may leave to one buyer in all, in what the shapes count.
     pub budget: u64,
+    /// Whether a person looks at what would leave, and says yes to it each time (`stoa job held`, `approve`, `refuse`).
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub approval: bool,
+    /// How far the numbers of another run of the same process may be from those that left, in millionths of the larger one, or of 1
+    /// if both are smaller: what nodes go by that check receipts of processes. With it `algorithms` or `publishers` says which programs
+    /// come so close; others could be written to come to something else each time. None if processes are not checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerance: Option<u32>,
+}
+
+const fn is_not(flag: &bool) -> bool {
+    !*flag
 }
 
 /// What a file may be.
@@ -81,7 +96,16 @@ impl Default for Rules {
         let keys = ["rows", "values"].map(str::to_owned).to_vec();
         let rows = Some(Rows { key: "rows".into(), least: 10 });
         let files = [("result.json".to_owned(), Shape::Numbers { most: 10_000, keys, words: Vec::new(), rows })].into();
-        Self { files, algorithms: Vec::new(), log: false, rounds: 10, budget: 100_000 }
+        Self {
+            files,
+            algorithms: Vec::new(),
+            publishers: Vec::new(),
+            log: false,
+            rounds: 10,
+            budget: 100_000,
+            approval: false,
+            tolerance: None,
+        }
     }
 }
 
@@ -107,9 +131,17 @@ impl Rules {
             Self { files, .. } if files.len() > 100 => "they name more than a hundred files",
             Self { rounds: 0, .. } => "they let no program run",
             Self { budget: 0, .. } => "they let nothing leave to anybody",
+            Self { tolerance: Some(_), .. } if !rules.names_programs() => {
+                "they have processes checked, and name no programs that come to the same again"
+            }
             _ => return Ok(rules),
         };
         Err(RulesError::Invalid(wrong))
+    }
+
+    /// Whether they say which programs may run.
+    pub const fn names_programs(&self) -> bool {
+        !self.algorithms.is_empty() || !self.publishers.is_empty()
     }
 
     /// As JSON.
@@ -143,6 +175,34 @@ impl Rules {
             return Err(format!("what may leave to this buyer is used up: {left} of {} are left", self.budget));
         }
         Ok(leaving)
+    }
+}
+
+/// Whether two files that leave are the same but for numbers that are so close, in millionths.
+pub(super) fn is_close(one: &[u8], other: &[u8], tolerance: u32) -> bool {
+    if one == other {
+        return true;
+    }
+    match (serde_json::from_slice(one), serde_json::from_slice(other)) {
+        (Ok(one), Ok(other)) => are_close(&one, &other, f64::from(tolerance) / 1e6),
+        _ => false,
+    }
+}
+
+fn are_close(one: &Value, other: &Value, tolerance: f64) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => {
+            let (one, other) = (one.as_f64().unwrap_or(f64::NAN), other.as_f64().unwrap_or(f64::NAN));
+            (one - other).abs() <= tolerance * one.abs().max(other.abs()).max(1.0)
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| are_close(one, other, tolerance))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            let same = |(key, one)| other.get(key).is_some_and(|other| are_close(one, other, tolerance));
+            one.len() == other.len() && one.iter().all(same)
+        }
+        _ => one == other,
     }
 }
 
@@ -239,6 +299,25 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_another_run_may_be_a_little_off_and_nothing_else() {
+        let left = r#"{"rows":12,"values":[1000.0,0.001,"age"]}"#;
+        let close = |text: &str| is_close(left.as_bytes(), text.as_bytes(), 100);
+        assert!(close(left) && close(r#"{"rows":12,"values":[1000.09,0.00109,"age"]}"#));
+        for far in [
+            r#"{"rows":12,"values":[1000.11,0.001,"age"]}"#,
+            r#"{"rows":12,"values":[1000.0,0.0012,"age"]}"#,
+            r#"{"rows":12,"values":[1000.0,0.001,"sex"]}"#,
+            r#"{"rows":12,"values":[1000.0,0.001]}"#,
+            r#"{"rows":12,"value":[1000.0,0.001,"age"]}"#,
+            r#"{"rows":12}"#,
+            "no JSON",
+        ] {
+            assert!(!close(far), "{far}");
+        }
+        assert!(!is_close(b"bytes", b"others", 1_000_000));
+    }
+
+    #[test]
     fn anything_leaves_up_to_its_size() {
         let files = [("model.bin".to_owned(), Shape::Anything { most: 3 })].into();
         let rules = Rules { files, ..Rules::default() };
@@ -255,6 +334,7 @@ mod tests {
             (r#""budget": 100000"#, r#""budget": 0"#),
             (r#""log": false"#, r#""logs": true"#),
             (r#""kind": "numbers""#, r#""kind": "everything""#),
+            (r#""log": false"#, r#""tolerance": 10"#),
         ] {
             assert!(json.contains(from) && Rules::read(json.replace(from, to).as_bytes()).is_err(), "{to}");
         }

@@ -4,17 +4,24 @@ use super::{
     abi::{
         BROKEN, FAILED,
         IJobs::{Job, Receipt},
-        LIMITED, STOPPED, SUCCEEDED, WITHHELD,
+        LIMITED, PROCESS, STOPPED, SUCCEEDED, WITHHELD,
     },
     contract::MILLION,
     data::{DataSet, list_hash},
-    rules::{Leaving, Rules},
+    rules::{Leaving, Rules, is_close},
 };
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use std::{collections::BTreeMap, sync::Arc};
-use stoa_sandbox::{Control, Ended, Error, Input, Limits, Outcome, Runtime as _, Source, Wasm};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use stoa_sandbox::{Control, Ended, Error, Input, Limits, Outcome, Runtime, Source, Used};
+
+/// What left in a round: files by their paths.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// How many times as long as another run a process may have taken by its receipt, and so many steps more: machines differ.
+const SLOWER: u64 = 4;
+const LONGER: u64 = 1_000_000_000;
 
 /// What a job has done so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,12 +50,12 @@ fn link(chain: B256, next: [u8; 32]) -> B256 {
 }
 
 /// The hash of what leaves in a round.
-fn output_hash(files: &BTreeMap<String, Vec<u8>>) -> [u8; 32] {
+fn output_hash(files: &Files) -> [u8; 32] {
     list_hash(files.iter().map(|(path, bytes)| (path.as_str(), blake3::hash(bytes)))).0
 }
 
 /// The chain of hashes over what left in the rounds of a job, as its receipt has it.
-pub fn outputs_hash<'a>(rounds: impl IntoIterator<Item = &'a BTreeMap<String, Vec<u8>>>) -> B256 {
+pub fn outputs_hash<'a>(rounds: impl IntoIterator<Item = &'a Files>) -> B256 {
     rounds.into_iter().fold(B256::ZERO, |chain, files| link(chain, output_hash(files)))
 }
 
@@ -63,9 +70,13 @@ impl Done {
         self.params = link(self.params, *blake3::hash(params).as_bytes());
     }
 
-    /// It has used so many steps, of so many that the job may use.
-    pub(super) fn used(&mut self, fuel: u64, most: u64) {
-        self.fuel = self.fuel.saturating_add(fuel).min(most);
+    /// It has used so much: a step of a process is a nanosecond of a processor.
+    pub(super) fn used(&mut self, used: &Used, job: &Job) {
+        let steps = match job.runtime {
+            PROCESS => u64::try_from(used.cpu.as_nanos()).unwrap_or(u64::MAX),
+            _ => used.fuel,
+        };
+        self.fuel = self.fuel.saturating_add(steps).min(job.fuel);
     }
 
     /// It has ended: what may leave to a buyer who may still have so much, or how the job ends.
@@ -126,8 +137,9 @@ fn judge(outcome: &Outcome, tells: bool) -> Result<(), (u8, String)> {
     Err((ended, why.chars().take(2000).collect()))
 }
 
-/// What a round is run with: its program sees the data, and the same of everything else wherever it is run again.
-pub(super) fn round_job(
+/// What a round is run with: its program sees the data, and the same of everything else wherever it is run again. As a process
+/// it is one file that can be executed: a script that says in its first line what runs it, or a program of the machine's.
+pub fn round_job(
     id: B256,
     job: &Job,
     round: u32,
@@ -138,46 +150,83 @@ pub(super) fn round_job(
 ) -> stoa_sandbox::Job {
     let seed =
         Sha256::new().chain_update("stoa job seed").chain_update(id).chain_update(round.to_be_bytes()).finalize();
+    let (usual, cpu) = (Limits::default(), Duration::from_nanos(fuel));
+    let (command, limits) = match job.runtime {
+        PROCESS => ("/code/main", Limits { cpu, wall: usual.wall.max(2 * cpu), ..usual }),
+        _ => ("algorithm", Limits { fuel, ..usual }),
+    };
     stoa_sandbox::Job {
         code: Source::Bytes(code),
-        command: vec!["algorithm".into()],
+        command: vec![command.into()],
         inputs,
         params,
-        limits: Limits { fuel, ..Limits::default() },
+        limits,
         seed: seed.into(),
         time: job.until.saturating_sub(job.offer.time.into()),
     }
 }
 
-/// Runs a job again, on data that whoever asks may see, and gives the receipt that he would sign. `params` are those of its
-/// rounds. Budgets are not looked at, for they depend on a buyer's other jobs. Blocks.
+/// What another run of a job came to.
+#[derive(Clone, Debug)]
+pub struct Rerun {
+    /// The receipt that whoever ran it would sign.
+    pub receipt: Receipt,
+    /// What left in each round.
+    pub left: Vec<Files>,
+}
+
+impl Rerun {
+    /// Whether a process came close to the same before: the same but for numbers within the rules' tolerance, in a time that a
+    /// machine may take. `left` is what left then.
+    pub(super) fn is_close(&self, receipt: &Receipt, left: &[Files], tolerance: u32) -> bool {
+        let same = |one: &Files, other: &Files| {
+            one.len() == other.len()
+                && one.iter().all(|(path, one)| other.get(path).is_some_and(|other| is_close(one, other, tolerance)))
+        };
+        let again = &self.receipt;
+        (again.data, again.params, again.rounds, again.ended)
+            == (receipt.data, receipt.params, receipt.rounds, receipt.ended)
+            && receipt.fuel <= again.fuel.saturating_mul(SLOWER).saturating_add(LONGER)
+            && self.left.len() == left.len()
+            && self.left.iter().zip(left).all(|(one, other)| same(one, other))
+    }
+}
+
+/// Runs a job again, on data that whoever asks may see. `params` are those of its rounds. Budgets are not looked at, for they
+/// depend on a buyer's other jobs, nor is anybody asked whether it may leave. Blocks.
 ///
 /// # Errors
 ///
 /// If the program cannot be run, or this machine is too slow for it.
 pub fn rerun(
-    runtime: &Wasm,
+    runtime: &dyn Runtime,
     id: B256,
     job: &Job,
     data: &DataSet,
     code: &[u8],
     params: &[Vec<u8>],
-) -> eyre::Result<Receipt> {
-    let (mut done, code): (_, Arc<[u8]>) = (Done::default(), code.into());
+) -> eyre::Result<Rerun> {
+    let (mut done, mut left, code): (_, _, Arc<[u8]>) = (Done::default(), Vec::new(), code.into());
     for (number, params) in (0..).zip(params) {
         done.begin(params);
         let fuel = job.fuel.saturating_sub(done.fuel);
         let round = round_job(id, job, number, code.clone(), params.clone(), data.inputs()?, fuel);
         let outcome = runtime.run(&round, &Control::new());
         if let Ok(outcome) = &outcome {
-            eyre::ensure!(outcome.deterministic, "it takes more time here than a program may");
-            done.used(outcome.used.fuel, job.fuel);
+            eyre::ensure!(
+                outcome.deterministic || !runtime.deterministic(),
+                "it takes more time here than a program may"
+            );
+            done.used(&outcome.used, job);
         }
-        if let Ran::Over(ended, _) = done.end(outcome, &data.rules, u64::MAX)? {
-            done.ended = Some(ended);
-            break;
+        match done.end(outcome, &data.rules, u64::MAX)? {
+            Ran::Left(leaving, _) => left.push(leaving.files),
+            Ran::Over(ended, _) => {
+                done.ended = Some(ended);
+                break;
+            }
         }
     }
     debug_assert_ne!(done.ended, Some(BROKEN));
-    Ok(done.receipt(job, runtime.id().hash().into()))
+    Ok(Rerun { receipt: done.receipt(job, runtime.id().hash().into()), left })
 }

@@ -1,8 +1,8 @@
 use super::{
     Jobs,
     abi::{
-        BROKEN, CONFIRMED, EXPIRED, FAILED, FALSE, FINISHED, IJobs::*, JOBS, LIMITED, PROCESS, REFUTED, RUNNING,
-        SPARED, STOPPED, SUCCEEDED, UNDECIDED, WAITING, WASM, WITHHELD,
+        BROKEN, CONFIRMED, EXPIRED, FAILED, FALSE, FINISHED, IJobs::*, JOBS, LIMITED, PROCESS, REFUTED, REPEATABLE,
+        RUNNING, SPARED, STOPPED, SUCCEEDED, UNDECIDED, WAITING, WASM, WITHHELD,
     },
     commitment_digest, commitment_of, receipt_digest,
 };
@@ -689,6 +689,19 @@ fn what_another_run_cannot_come_to_is_not_checked_and_reserves_nothing() {
     for runtime in [0, 3, 4] {
         let refused = Failure::revert(JobsOtherRuntime { asset, runtime });
         assert_eq!(send(&mut bench, BUYER, startCall { runtime, ..start(grant) }).map(drop), Err(refused));
+    }
+    // Unless the offer says that another run comes close to the same; not within the limits of another machine.
+    let close = Offer { runtimes: WASM | PROCESS | REPEATABLE, ..checked(10_000) };
+    send(&mut bench, OWNER, offerCall { asset, offer: close }).unwrap();
+    for (ended, check) in [(LIMITED, 0), (SUCCEEDED, WAITING)] {
+        let job = send(&mut bench, BUYER, startCall { runtime: PROCESS, ..start(grant) }).unwrap().value;
+        send(&mut bench, OTHER, finish(job, receipt(1, ended))).unwrap();
+        assert_eq!(state_of(&mut bench, job), (FINISHED, check));
+    }
+    assert_eq!(bond(&mut bench, asset), (2000, RESERVED));
+    for runtimes in [0, REPEATABLE, WASM | REPEATABLE, 8, 255] {
+        let offer = Offer { runtimes, ..checked(10_000) };
+        assert!(send(&mut bench, OWNER, offerCall { asset, offer }).is_err());
     }
 }
 

@@ -46,6 +46,12 @@ pub enum Request {
     End(B256),
     /// What was it run with: 0 for how often, in 4 bytes, and the program; N for the parameters of round N - 1.
     Show(B256, u32),
+    /// What left in a round? Asked by nodes that check a process.
+    Left(B256, u32),
+    /// How does the newest round stand, at once and without what left.
+    Status(B256),
+    /// What left in the newest round, sealed to the job's key (see `results`): kept for some days after the job is over.
+    Result(B256),
 }
 
 /// How a round stands.
@@ -62,6 +68,10 @@ pub enum Round {
     },
     /// Nothing leaves, and the job is over: how it ended, as receipts say, and why so far as the owner lets that be known.
     Over(u8, String),
+    /// It has ended, and the owner looks at what would leave.
+    Held,
+    /// None runs.
+    Idle,
 }
 
 fn read_bytes(buf: &mut impl Buf, most: usize) -> Result<Vec<u8>, CodecError> {
@@ -87,9 +97,14 @@ impl Request {
     /// The job.
     pub const fn job(&self) -> B256 {
         match self {
-            Self::Code(job, _) | Self::Round(job, ..) | Self::Look(job, _) | Self::End(job) | Self::Show(job, _) => {
-                *job
-            }
+            Self::Code(job, _)
+            | Self::Round(job, ..)
+            | Self::Look(job, _)
+            | Self::End(job)
+            | Self::Show(job, _)
+            | Self::Left(job, _)
+            | Self::Status(job)
+            | Self::Result(job) => *job,
         }
     }
 
@@ -133,6 +148,12 @@ impl Write for Request {
                 head(4, job);
                 number.write(buf);
             }
+            Self::Left(job, number) => {
+                head(5, job);
+                number.write(buf);
+            }
+            Self::Status(job) => head(6, job),
+            Self::Result(job) => head(7, job),
         }
     }
 }
@@ -142,8 +163,8 @@ impl EncodeSize for Request {
         33 + match self {
             Self::Code(_, bytes) => 4 + bytes.len(),
             Self::Round(_, _, bytes) => 8 + bytes.len(),
-            Self::Look(..) | Self::Show(..) => 4,
-            Self::End(_) => 0,
+            Self::Look(..) | Self::Show(..) | Self::Left(..) => 4,
+            Self::End(_) | Self::Status(_) | Self::Result(_) => 0,
         }
     }
 }
@@ -159,6 +180,9 @@ impl Read for Request {
             2 => Self::Look(job, u32::read(buf)?),
             3 => Self::End(job),
             4 => Self::Show(job, u32::read(buf)?),
+            5 => Self::Left(job, u32::read(buf)?),
+            6 => Self::Status(job),
+            7 => Self::Result(job),
             tag => return Err(CodecError::InvalidEnum(tag)),
         })
     }
@@ -188,6 +212,8 @@ impl Write for Round {
                 ended.write(buf);
                 write_bytes(why.as_bytes(), buf);
             }
+            Self::Held => 3u8.write(buf),
+            Self::Idle => 4u8.write(buf),
         }
     }
 }
@@ -201,6 +227,7 @@ impl EncodeSize for Round {
                 2 + files + log.as_ref().map_or(0, |log| 4 + log.len())
             }
             Self::Over(_, why) => 5 + why.len(),
+            Self::Held | Self::Idle => 0,
         }
     }
 }
@@ -220,6 +247,8 @@ impl Read for Round {
                 Self::Left { files, log }
             }
             2 => Self::Over(u8::read(buf)?, read_text(buf, 4096)?),
+            3 => Self::Held,
+            4 => Self::Idle,
             tag => return Err(CodecError::InvalidEnum(tag)),
         })
     }
@@ -250,6 +279,9 @@ mod tests {
             Request::Look(job, 7),
             Request::End(job),
             Request::Show(job, 7),
+            Request::Left(job, 7),
+            Request::Status(job),
+            Request::Result(job),
         ];
         for request in requests {
             assert_eq!(Request::from_bytes(&request.to_bytes()).unwrap(), request);
@@ -260,6 +292,8 @@ mod tests {
             Round::Left { files: files.clone(), log: Some("a".into()) },
             Round::Left { files, log: None },
             Round::Over(4, "b".into()),
+            Round::Held,
+            Round::Idle,
         ] {
             assert_eq!(Round::decode(Copying(&round.encode()[..])).unwrap(), round);
         }

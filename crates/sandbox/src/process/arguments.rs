@@ -41,8 +41,12 @@ pub(super) fn arguments(job: &Job, stage: &Path, folders: &[PathBuf]) -> Result<
     add(&[&"--uid", &"1000", &"--gid", &"1000", &"--hostname", &"sandbox"]);
 
     add(&[&"--clearenv"]);
+    let own = folders.iter().map(|folder| folder.join("bin"));
+    let programs = own.chain(["/usr/local/bin", "/usr/bin", "/bin"].map(PathBuf::from));
+    let programs =
+        std::env::join_paths(programs).map_err(|error| Error::Machine(format!("a folder shown: {error}")))?;
+    add(&[&"--setenv", &"PATH", &programs]);
     for (name, value) in [
-        ("PATH", "/usr/local/bin:/usr/bin:/bin"),
         ("HOME", "/tmp"),
         ("TMPDIR", "/tmp"),
         ("LANG", "C.UTF-8"),

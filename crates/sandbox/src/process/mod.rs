@@ -8,6 +8,7 @@
 
 mod arguments;
 mod collect;
+mod environment;
 mod group;
 mod measure;
 mod sandbox;
@@ -21,7 +22,6 @@ use measure::{Usage, measure};
 use sandbox::Sandbox;
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -31,7 +31,6 @@ const LOOK: Duration = Duration::from_millis(10);
 /// Runs command lines in sandboxes of bubblewrap (`bwrap`). Works for ordinary users and for root.
 pub struct Process {
     bubblewrap: PathBuf,
-    version: String,
     folders: Vec<PathBuf>,
     filter: Vec<u8>,
 }
@@ -48,12 +47,11 @@ impl Process {
         let mut places = std::env::split_paths(&path).map(|folder| folder.join("bwrap"));
         let bubblewrap = places.find(|place| place.is_file()).ok_or(std::io::ErrorKind::NotFound.into());
         let bubblewrap = bubblewrap.map_err(missing)?;
-        let output = Command::new(&bubblewrap).arg("--version").stdin(Stdio::null()).output().map_err(missing)?;
-        let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        Ok(Self { bubblewrap, version, folders: Vec::new(), filter: seccomp::filter()? })
+        Ok(Self { bubblewrap, folders: Vec::new(), filter: seccomp::filter()? })
     }
 
-    /// Shows programs a folder of this machine, at its own place and read-only: an environment of Python, for example.
+    /// Shows programs a folder of this machine, at its own place and read-only, and looks for programs in its `bin` first: an
+    /// environment of Python, for example, whose packages the runtime's name tells.
     pub fn with_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folders.push(folder.into());
         self
@@ -62,8 +60,8 @@ impl Process {
 
 impl Runtime for Process {
     fn id(&self) -> RuntimeId {
-        let folders: Vec<_> = self.folders.iter().map(|folder| folder.display().to_string()).collect();
-        RuntimeId(format!("{} / stoa-process-1 / {} / {}", self.version, std::env::consts::ARCH, folders.join(" ")))
+        let folders: Vec<_> = self.folders.iter().map(|folder| environment::describe(folder)).collect();
+        RuntimeId(format!("stoa-process-2 / {} / {}", std::env::consts::ARCH, folders.join(", ")))
     }
 
     fn deterministic(&self) -> bool {

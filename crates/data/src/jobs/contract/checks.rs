@@ -13,7 +13,8 @@
 //!
 //! What a false receipt would cost is reserved of the bond when a job begins, so that no number of jobs is checked for less than
 //! they would owe. Receipts that say that a job was stopped, that its result was withheld or that the node could not do it
-//! are not checked: another run cannot come to that.
+//! are not checked: another run cannot come to that. Nor are those of processes, unless the offer says that they come close to the
+//! same again, and then not those that used up what they may, for that depends on the machine.
 
 use super::{JobState, Jobs, Offer};
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
             JobChecked, JobCommitted, JobDrawn, JobInvalidSignature, JobNotAuditor, JobNotDrawnYet, JobOtherVerdict,
             JobSpared, JobsBondTooLow, JobsNotOwner, commitCall, revealCall,
         },
-        JOBS, LIMITED, REFUTED, SPARED, SUCCEEDED, UNDECIDED, WAITING,
+        JOBS, LIMITED, REFUTED, SPARED, SUCCEEDED, UNDECIDED, WAITING, WASM,
     },
     market::{
         lock::locked,
@@ -193,7 +194,8 @@ impl Jobs {
     /// A receipt came: one that another run cannot come to is not checked.
     pub(super) fn finished(self, cx: &mut Context<'_>, job: &JobState, offer: &Offer, ended: u8) -> Result<()> {
         match (job.check.read(cx)?, ended) {
-            (0, _) | (_, SUCCEEDED | FAILED | LIMITED) => Ok(()),
+            (0, _) | (_, SUCCEEDED | FAILED) => Ok(()),
+            (_, LIMITED) if job.runtime.read(cx)? == WASM => Ok(()),
             _ => self.release(cx, job, offer, 0),
         }
     }

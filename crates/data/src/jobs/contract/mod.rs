@@ -34,7 +34,7 @@ use crate::jobs::abi::{
         JobOtherData, JobStarted, JobStopped, JobUnknown, JobsInvalidOffer, JobsNotOffered, JobsNotOwner,
         JobsOtherRuntime, JobsTooDear, JobsTooMuchFuel, Offer, Offered, Receipt, finishCall, startCall,
     },
-    JOBS, PROCESS, RUNNING, WASM,
+    JOBS, PROCESS, REPEATABLE, RUNNING, WASM,
 };
 use crate::{
     abi::{
@@ -189,6 +189,17 @@ pub(crate) fn cost(offer: &Offer, fuel: u64) -> Result<U256> {
     add(offer.base, steps)
 }
 
+/// Whether an offer may say this of what runs there.
+const fn runs(runtimes: u8) -> bool {
+    let (what, repeatable) = (runtimes & !REPEATABLE, runtimes & REPEATABLE != 0);
+    what != 0 && what <= WASM | PROCESS && (!repeatable || what & PROCESS != 0)
+}
+
+/// Whether receipts of this runtime may be checked.
+pub(in crate::jobs) fn is_checked(offer: &Offer, runtime: u8) -> bool {
+    offer.checks.drawn > 0 && (runtime == WASM || offer.runtimes & REPEATABLE != 0)
+}
+
 /// The contract.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Jobs;
@@ -215,7 +226,7 @@ impl Jobs {
             Offer { payTo, .. } if payTo.is_zero() => Some("nobody is paid"),
             Offer { fuel: 0, .. } => Some("a job takes steps"),
             Offer { time, .. } if !(1..=LONGEST).contains(time) => Some("a node has a second to a week"),
-            Offer { runtimes, .. } if *runtimes == 0 || *runtimes > WASM | PROCESS => Some("nothing runs there"),
+            Offer { runtimes, .. } if !runs(*runtimes) => Some("nothing runs there"),
             offer => checks::wrong(offer).or_else(|| {
                 let most = cost(offer, offer.fuel).and_then(|held| checks::needed(&offer.checks, held));
                 most.err().map(|_| "no amount is as large as what a job may cost")
@@ -277,7 +288,7 @@ impl Jobs {
             // A use is one of its grant, and so names one job.
             let id = cx.keccak256(&("job", used).abi_encode_params())?;
             let offer = self.offer_of(cx, asset)?;
-            if *runtime == 0 || offer.runtimes & runtime != *runtime || !runtime.is_power_of_two() {
+            if ![WASM, PROCESS].contains(runtime) || offer.runtimes & runtime == 0 {
                 return Err(JobsOtherRuntime { asset, runtime: *runtime }.into());
             }
             let until = cx.timestamp().saturating_add(offer.time.into());
@@ -297,7 +308,7 @@ impl Jobs {
             job.until.write(cx, until)?;
             job.locked.write(cx, held)?;
             self.state().of.at(&asset).push(cx, id)?;
-            if *runtime == WASM && offer.checks.drawn > 0 {
+            if is_checked(&offer, *runtime) {
                 self.reserve(cx, &job, asset, &offer, held)?;
             }
             let own = cx.this();

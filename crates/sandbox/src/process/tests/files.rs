@@ -98,4 +98,11 @@ fn a_folder_can_be_shown_at_its_own_place() {
     let job = script(&format!("import sys; sys.path.append({place:?}); import module; print(module.word)"));
     assert_eq!(process.run(&job, &Control::new()).unwrap().log.text(), "shown\n");
     assert_ne!(process.id(), PROCESS.id());
+    // Programs of its own come before the system's; one file is a program by its first line.
+    fs::create_dir(folder.path().join("bin")).unwrap();
+    symlink("/bin/echo", folder.path().join("bin/python3")).unwrap();
+    let mut job = script("#!/usr/bin/env python3\nprint('python')");
+    job.command = vec!["/code/main".into(), "argument".into()];
+    assert_eq!(process.run(&job, &Control::new()).unwrap().log.text(), "/code/main argument\n");
+    assert_eq!(run(&job).log.text(), "python\n");
 }

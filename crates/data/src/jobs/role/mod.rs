@@ -6,34 +6,42 @@
 //! signs the receipt, which anybody may bring to the ledger: it pays the owner and gives the rest back.
 //!
 //! What a job has done so far is on the disk before anything of it leaves, so that a node that was ended goes on with the same
-//! account of steps, rounds and budgets. The program is sent again then; a round that was under way is run again.
+//! account of steps, rounds and budgets. The program is sent again then; a round that was under way is run again. A buyer who comes
+//! later finds what left in the newest round, sealed to him.
 //!
 //! ```text
 //! <folder>/<asset>/files, rules.json       the data (`DataSet`)
 //! <folder>/<asset>/jobs/<job>.json         what a job has done
 //! <folder>/<asset>/jobs/<job>/             what it was run with, until it is checked (`Kept`)
+//! <folder>/<asset>/jobs/<job>.result       what left in its newest round, sealed (`results`)
+//! <folder>/<asset>/held/<job>-<round>/     what would leave, until its owner has looked at it (`held`)
 //! <folder>/<asset>/spent.json              what has left, by buyer
 //! ```
+
+mod runtimes;
+mod session;
+mod settle;
 
 use super::{
     abi::{
         BROKEN, DRAWN,
-        IJobs::{
-            Check, IJobsErrors, Job, Receipt, checkOfCall, drawCall, drawOfCall, finishCall, jobOfCall, settleCall,
-        },
-        JOBS, RUNNING, STOPPED, SUCCEEDED, WAITING, WASM,
+        IJobs::{Check, IJobsErrors, Job, Receipt, checkOfCall, jobOfCall},
+        JOBS, RUNNING, STOPPED, SUCCEEDED, WITHHELD,
     },
     contract::{MILLION, receipt_digest},
     data::DataSet,
     kept::Kept,
+    results,
+    rules::{Leaving, Rules},
     run::{Done, Ran, round_job},
     wire::{self, MOST_PARAMS, Request, Round},
 };
 use crate::{
     abi::{
         CONSENT,
-        IConsent::{IConsentErrors, checkUseCall},
+        IConsent::{IConsentErrors, assetOfCall, checkUseCall},
     },
+    contract::asset_id,
     registry::sign_digest,
 };
 use alloy_primitives::{Address, B256};
@@ -42,7 +50,9 @@ use commonware_codec::Encode as _;
 use commonware_cryptography::{Signer as _, ed25519};
 use futures::{FutureExt as _, future::BoxFuture};
 use parking_lot::Mutex;
-use serde::{Serialize, de::DeserializeOwned};
+pub use runtimes::Runtimes;
+use session::{Session, State};
+pub(super) use session::{read, write};
 use std::{
     collections::{BTreeMap, HashMap},
     fs, io,
@@ -50,10 +60,10 @@ use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use stoa_base::{NodeId, write_private};
+use stoa_base::NodeId;
 use stoa_client::{Chain, ViewError, view};
 use stoa_net::{Denied, Service, answer};
-use stoa_sandbox::{Control, Runtime, Wasm};
+use stoa_sandbox::{Control, Runtime};
 use tokio::{
     sync::{Notify, Semaphore},
     task::spawn_blocking,
@@ -68,6 +78,9 @@ const EARLY: u64 = 30;
 
 /// How long a question waits for a round to end.
 const WAIT: Duration = Duration::from_secs(20);
+
+/// How often is looked whether an owner has said yes or no to what would leave.
+const DECISION: Duration = Duration::from_millis(500);
 
 /// Jobs that are open at a time, and programs that run at a time.
 const MOST_JOBS: usize = 256;
@@ -94,107 +107,40 @@ pub struct Computer {
     pub(super) chain_id: u64,
     pub(super) chain: Arc<dyn Chain>,
     pub(super) folder: PathBuf,
-    pub(super) runtime: Arc<Wasm>,
+    pub(super) runtimes: Runtimes,
     pub(super) turns: Arc<Semaphore>,
     sessions: Mutex<HashMap<B256, Arc<Session>>>,
+    spending: Arc<Mutex<()>>,
 }
 
-/// A job that this node does.
-struct Session {
-    id: B256,
-    job: Job,
-    data: DataSet,
-    folder: PathBuf,
-    state: Mutex<State>,
-    /// A round has ended.
-    changed: Notify,
-}
-
-struct State {
-    done: Done,
-    code: Option<Arc<[u8]>>,
-    running: Option<Control>,
-    /// The newest round that ended, until the next one begins.
-    left: Option<(u32, Round)>,
-    heard: Instant,
+/// A round that is to run.
+struct Running {
+    number: u32,
+    code: Arc<[u8]>,
+    params: Vec<u8>,
+    control: Control,
 }
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-pub(super) fn read<T: DeserializeOwned + Default>(path: &Path) -> io::Result<T> {
-    match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
-        Err(error) => Err(error),
-    }
-}
-
-pub(super) fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
-    write_private(path, &serde_json::to_vec(value).map_err(io::Error::other)?)
-}
-
-impl Session {
-    /// Whether its receipt may be checked, so that what it is run with is kept.
-    fn is_checked(&self) -> bool {
-        self.job.runtime == WASM && self.job.offer.checks.drawn > 0
-    }
-
-    fn kept(&self) -> Kept {
-        Kept::of(&self.folder, self.id)
-    }
-
-    fn account(&self) -> PathBuf {
-        self.folder.join("jobs").join(format!("{}.json", self.id))
-    }
-
-    /// What has left to the buyer in all.
-    fn spent(&self) -> io::Result<BTreeMap<Address, u64>> {
-        read(&self.folder.join("spent.json"))
-    }
-
-    /// Writes down what a round came to, then lets it be seen.
-    fn put(&self, done: Done, spent: u64, round: u32, left: Round) -> io::Result<()> {
-        if spent > 0 {
-            let mut all = self.spent()?;
-            let of = all.entry(self.job.buyer).or_default();
-            *of = of.saturating_add(spent);
-            write(&self.folder.join("spent.json"), &all)?;
-        }
-        write(&self.account(), &done)?;
-        let mut state = self.state.lock();
-        (state.done, state.running, state.left, state.heard) = (done, None, Some((round, left)), Instant::now());
-        drop(state);
-        self.changed.notify_waiters();
-        Ok(())
-    }
-
-    /// Ends the job, for a reason that may be told.
-    fn over(&self, mut done: Done, round: u32, ended: u8, why: impl Into<String>) -> io::Result<()> {
-        let why = why.into();
-        (done.ended, done.why) = (Some(ended), why.clone());
-        self.put(done, 0, round, Round::Over(ended, why))
-    }
-}
-
 impl Computer {
-    /// Computes on what lies in `folder`; compiled programs are kept in `cache`. `chain` is the node's own copy of the ledger.
+    /// Computes on what lies in `folder`. `chain` is the node's own copy of the ledger.
     ///
     /// # Errors
     ///
-    /// If the folder cannot be made, or this machine runs no WebAssembly.
+    /// If the folder cannot be made.
     pub fn open(
         folder: &Path,
-        cache: Option<PathBuf>,
+        runtimes: Runtimes,
         key: ed25519::PrivateKey,
         chain_id: u64,
         chain: Arc<dyn Chain>,
     ) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        let runtime = Arc::new(Wasm::new(cache).map_err(io::Error::other)?);
-        let (turns, sessions) = (Arc::new(Semaphore::new(AT_ONCE)), Mutex::default());
-        Ok(Self { key, chain_id, chain, folder: folder.to_owned(), runtime, turns, sessions })
+        let (turns, sessions, spending) = (Arc::new(Semaphore::new(AT_ONCE)), Mutex::default(), Arc::default());
+        Ok(Self { key, chain_id, chain, folder: folder.to_owned(), runtimes, turns, sessions, spending })
     }
 
     /// Its node.
@@ -259,8 +205,8 @@ impl Computer {
                 fs::create_dir_all(folder.join("jobs")).map_err(own)?;
                 let account = folder.join("jobs").join(format!("{id}.json"));
                 let done = read(&account).map_err(own)?;
-                let state = State { done, code: None, running: None, left: None, heard: Instant::now() };
-                let session = Session { id, job, data, folder, state: Mutex::new(state), changed: Notify::new() };
+                let (state, changed, spending) = (Mutex::new(State::new(done)), Notify::new(), self.spending.clone());
+                let session = Session { id, job, data, folder, state, changed, spending };
                 let mut sessions = self.sessions.lock();
                 if sessions.len() >= MOST_JOBS && !sessions.contains_key(&id) {
                     return refused("the node has too many jobs; ask later");
@@ -276,13 +222,17 @@ impl Computer {
     }
 
     async fn handle(self: Arc<Self>, from: NodeId, request: Request) -> Outcomes<Vec<u8>> {
-        if let Request::Show(job, number) = request {
-            return self.show(from, job, number).await;
+        match request {
+            Request::Show(job, number) => return self.show(from, job, |kept| kept.show(number)).await,
+            Request::Left(job, number) => return self.show(from, job, |kept| kept.show_left(number)).await,
+            Request::Result(job) => return self.result(from, job).await,
+            _ => {}
         }
         let session = self.session(from, request.job()).await?;
         match request {
-            Request::Show(..) => refused("nothing is shown"),
-            Request::Code(_, code) => Self::take(&session, code).map(|()| Vec::new()),
+            Request::Show(..) | Request::Left(..) | Request::Result(_) => refused("nothing is shown"),
+            Request::Status(_) => Ok(Self::status(&session).encode().to_vec()),
+            Request::Code(_, code) => self.take(&session, code).await.map(String::into_bytes),
             Request::Round(_, number, params) => self.begin(session, number, params).await.map(|()| Vec::new()),
             Request::Look(_, number) => Self::look(&session, number).await.map(|round| round.encode().to_vec()),
             Request::End(_) => {
@@ -292,20 +242,38 @@ impl Computer {
         }
     }
 
-    fn take(session: &Session, code: Vec<u8>) -> Outcomes<()> {
+    /// Takes the program; what will run it.
+    async fn take(&self, session: &Session, code: Vec<u8>) -> Outcomes<String> {
         let hash = super::algorithm(&code);
         if hash != session.job.algorithm {
             return refused(format!("the job is for the program {}, this is {hash}", session.job.algorithm));
         }
-        let trusted = &session.data.rules.algorithms;
-        if !trusted.is_empty() && !trusted.contains(&hash) {
+        if !self.trusts(&session.data.rules, hash).await? {
             return refused("the owner does not let this program run on these data");
         }
         if session.is_checked() {
             session.kept().put_code(&code).map_err(own)?;
         }
         session.state.lock().code = Some(code.into());
-        Ok(())
+        Ok(self.runtimes.of(session.job.runtime).map(|runtime| runtime.id().0).unwrap_or_default())
+    }
+
+    /// Whether rules let a program run: they name none, or it, or somebody who has published it.
+    async fn trusts(&self, rules: &Rules, program: B256) -> Outcomes<bool> {
+        if !rules.names_programs() || rules.algorithms.contains(&program) {
+            return Ok(true);
+        }
+        for publisher in &rules.publishers {
+            // A publisher's program is an asset of his that is named after it.
+            let asset = asset_id(self.chain_id, *publisher, program);
+            match self.asks(CONSENT, &assetOfCall { asset }).await {
+                Ok(is) if is.owner == *publisher && is.object == program && is.erased == 0 => return Ok(true),
+                Ok(_) => {}
+                Err(error) if error.reason::<IConsentErrors>().is_some() => {}
+                Err(error) => return Err(own(error)),
+            }
+        }
+        Ok(false)
     }
 
     /// Begins a round.
@@ -342,9 +310,12 @@ impl Computer {
         if let Err((ended, why)) = stands {
             return session.over(done, number, ended, why).map_err(own);
         }
+        let Some(runtime) = self.runtimes.of(session.job.runtime) else {
+            return session.over(done, number, BROKEN, "this node runs no processes").map_err(own);
+        };
         tokio::spawn(async move {
-            let ran = self.run(&session, number, code, params, done.clone(), control).await;
-            if let Err(error) = ran {
+            let round = Running { number, code, params, control };
+            if let Err(error) = self.run(&session, round, done.clone(), runtime).await {
                 tracing::error!(job = %session.id, %error, "a round of a job could not be done");
                 if let Err(error) = session.over(done, number, BROKEN, "the node could not do it") {
                     tracing::error!(job = %session.id, %error, "what a job did could not be written down");
@@ -357,13 +328,12 @@ impl Computer {
     async fn run(
         &self,
         session: &Arc<Session>,
-        number: u32,
-        code: Arc<[u8]>,
-        params: Vec<u8>,
+        round: Running,
         mut done: Done,
-        control: Control,
+        runtime: Arc<dyn Runtime>,
     ) -> eyre::Result<()> {
-        let _turn = self.turns.clone().acquire_owned().await?;
+        let turn = self.turns.clone().acquire_owned().await?;
+        let Running { number, code, params, control } = round;
         if session.is_checked() {
             session.kept().put(number, &params)?;
         }
@@ -371,25 +341,57 @@ impl Computer {
         let fuel = session.job.fuel.saturating_sub(done.fuel);
         let inputs = session.data.inputs()?;
         let job = round_job(session.id, &session.job, number, code, params, inputs, fuel);
-        let runtime = self.runtime.clone();
-        let outcome = spawn_blocking(move || runtime.run(&job, &control)).await?;
+        let outcome = {
+            let control = control.clone();
+            spawn_blocking(move || runtime.run(&job, &control)).await?
+        };
+        drop(turn);
         if let Ok(outcome) = &outcome {
-            done.used(outcome.used.fuel, session.job.fuel);
+            done.used(&outcome.used, &session.job);
+        }
+        let before = done.clone();
+        let rules = &session.data.rules;
+        let (leaving, log) = match done.end(outcome, rules, session.budget()?)? {
+            Ran::Left(leaving, log) => (leaving, log),
+            Ran::Over(ended, why) => return Ok(session.over(done, number, ended, why)?),
+        };
+        if rules.approval
+            && let Some((ended, why)) = Self::hold(session, number, &leaving, log.as_deref(), &control).await?
+        {
+            return Ok(session.over(before, number, ended, why)?);
         }
         // It may have been taken back meanwhile.
         if let Err((ended, why)) = self.stands(session.id).await? {
-            return Ok(session.over(done, number, ended, why)?);
+            return Ok(session.over(before, number, ended, why)?);
         }
-        let spent = session.spent()?.get(&session.job.buyer).copied().unwrap_or(0);
-        let left = session.data.rules.budget.saturating_sub(spent);
-        match done.end(outcome, &session.data.rules, left)? {
-            Ran::Left(leaving, log) => {
-                let files = leaving.files;
-                session.put(done, leaving.counts, number, Round::Left { files, log })?;
-            }
-            Ran::Over(ended, why) => session.over(done, number, ended, why)?,
+        let Leaving { files, counts } = leaving;
+        if !session.put(done, counts, number, Round::Left { files, log })? {
+            session.over(before, number, WITHHELD, "what may leave to this buyer is used up")?;
         }
         Ok(())
+    }
+
+    /// Waits until the owner has looked at what would leave; how the job ends and why if it does not leave.
+    async fn hold(
+        session: &Session,
+        number: u32,
+        leaving: &Leaving,
+        log: Option<&str>,
+        control: &Control,
+    ) -> eyre::Result<Option<(u8, String)>> {
+        let held = session.held(number);
+        held.put(&leaving.files, log)?;
+        session.state.lock().held = true;
+        let decided = loop {
+            match held.decided(&leaving.files, log)? {
+                Some(true) => break None,
+                Some(false) => break Some((WITHHELD, "its owner did not let it leave".to_owned())),
+                None if control.is_cancelled() => break Some((STOPPED, "it was stopped".to_owned())),
+                None => tokio::time::sleep(DECISION).await,
+            }
+        };
+        held.remove()?;
+        Ok(decided)
     }
 
     /// How a round stands: at once if it has ended, after a while if not.
@@ -405,11 +407,11 @@ impl Computer {
                 if let Some(ended) = state.done.ended {
                     return Ok(Round::Over(ended, state.done.why.clone()));
                 }
-                match &state.running {
+                match state.running(|control| session.steps(control)) {
                     None => {
                         return refused(format!("round {number} does not run here: begin round {}", state.done.rounds));
                     }
-                    Some(control) if Instant::now() >= deadline => return Ok(Round::Running(control.fuel() / MILLION)),
+                    Some(round) if Instant::now() >= deadline => return Ok(round),
                     Some(_) => {}
                 }
             }
@@ -417,15 +419,40 @@ impl Computer {
         }
     }
 
+    /// How the newest round stands, at once and without what left.
+    fn status(session: &Session) -> Round {
+        let state = session.state.lock();
+        let running = state.running(|control| session.steps(control));
+        running.unwrap_or_else(|| match &state.done.ended {
+            Some(ended) => Round::Over(*ended, state.done.why.clone()),
+            None if state.done.rounds > 0 => Round::Left { files: BTreeMap::new(), log: None },
+            None => Round::Idle,
+        })
+    }
+
+    /// What left in the newest round of a job, for its buyer, even if the job is over.
+    async fn result(&self, from: NodeId, id: B256) -> Outcomes<Vec<u8>> {
+        let job = self.job(id).await?;
+        if NodeId::from(job.client) != from {
+            return refused("the job names another key than the one that asks");
+        }
+        results::kept(&self.folder.join(job.asset.to_string()), id).map_err(own)?.ok_or(Denied::NotHere)
+    }
+
     /// Shows a node that was drawn to check a job what the job was run with.
-    async fn show(&self, from: NodeId, id: B256, number: u32) -> Outcomes<Vec<u8>> {
+    async fn show(
+        &self,
+        from: NodeId,
+        id: B256,
+        what: impl FnOnce(&Kept) -> io::Result<Option<Vec<u8>>>,
+    ) -> Outcomes<Vec<u8>> {
         let job = self.job(id).await?;
         let check = self.check(id).await?;
         if check.state != DRAWN || !check.auditors.contains(&from.into()) {
             return refused("only nodes that were drawn to check this job see what it was run with");
         }
         let kept = Kept::of(&self.folder.join(job.asset.to_string()), id);
-        kept.show(number).map_err(own)?.ok_or(Denied::NotHere)
+        what(&kept).map_err(own)?.ok_or(Denied::NotHere)
     }
 
     pub(super) async fn check(&self, job: B256) -> Outcomes<Check> {
@@ -451,95 +478,10 @@ impl Computer {
             state.done.clone()
         };
         write(&session.account(), &done).map_err(own)?;
-        let receipt = done.receipt(&session.job, self.runtime.id().hash().into());
+        let runtime = self.runtimes.of(session.job.runtime).map(|runtime| runtime.id().hash());
+        let receipt = done.receipt(&session.job, runtime.unwrap_or_default().into());
         let signature = sign_digest(&self.key, receipt_digest(self.chain_id, session.id, &receipt));
         Ok((receipt, signature))
-    }
-
-    /// Brings the receipts of jobs that are over, or whose buyers say nothing any more, to the ledger. What cannot be done is logged,
-    /// and done another time.
-    ///
-    /// # Errors
-    ///
-    /// If the ledger cannot be asked.
-    pub async fn settle(&self, send: &Sender) -> Result<(), Denied> {
-        self.find_again().await?;
-        let sessions: Vec<_> = self.sessions.lock().values().cloned().collect();
-        for session in sessions {
-            let job = self.job(session.id).await?;
-            if job.state != RUNNING {
-                self.sessions.lock().remove(&session.id);
-                let _ = fs::remove_file(session.account());
-                continue;
-            }
-            let (silent, over) = {
-                let state = session.state.lock();
-                (state.heard.elapsed() > SILENCE, state.done.ended.is_some())
-            };
-            let stands = self.stands(session.id).await?;
-            if let Err((ended, why)) = &stands {
-                let mut state = session.state.lock();
-                if state.running.is_none() && state.done.ended.is_none() {
-                    (state.done.ended, state.done.why) = (Some(*ended), why.clone());
-                }
-            }
-            if over || silent || now() + EARLY > job.until || stands.is_err() {
-                let Ok((receipt, signature)) = self.receipt(&session).await else { continue };
-                let call = finishCall { job: session.id, receipt, signature: signature.to_vec().into() };
-                if let Err(why) = send(call.abi_encode()).await {
-                    tracing::warn!(job = %session.id, why, "the receipt of a job could not be brought to the ledger");
-                }
-            }
-        }
-        self.let_go(send).await
-    }
-
-    /// Has its finished jobs drawn, and checks settled whose time is over; what jobs were run with goes when nobody asks any more.
-    async fn let_go(&self, send: &Sender) -> Result<(), Denied> {
-        for asset in fs::read_dir(&self.folder).map_err(own)?.flatten() {
-            for id in Kept::all(&asset.path()) {
-                if self.job(id).await?.state == RUNNING {
-                    continue;
-                }
-                let (check, at) = view(&*self.chain, JOBS, &checkOfCall { job: id }).await.map_err(own)?;
-                let call = match check.state {
-                    WAITING => {
-                        let may = self.asks(JOBS, &drawOfCall { job: id }).await.is_ok();
-                        may.then(|| drawCall { job: id }.abi_encode())
-                    }
-                    DRAWN => (at.timestamp > check.revealing).then(|| settleCall { job: id }.abi_encode()),
-                    _ => {
-                        Kept::of(&asset.path(), id).remove().map_err(own)?;
-                        continue;
-                    }
-                };
-                if let Some(call) = call
-                    && let Err(why) = send(call).await
-                {
-                    tracing::warn!(job = %id, why, "the check of a job does not go on");
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Opens jobs again that this node had begun before it was ended.
-    async fn find_again(&self) -> Result<(), Denied> {
-        for asset in fs::read_dir(&self.folder).map_err(own)?.flatten() {
-            for entry in fs::read_dir(asset.path().join("jobs")).into_iter().flatten().flatten() {
-                let name = entry.file_name().to_string_lossy().into_owned();
-                let Some(id) = name.strip_suffix(".json").and_then(|id| id.parse::<B256>().ok()) else { continue };
-                if self.sessions.lock().contains_key(&id) {
-                    continue;
-                }
-                let job = self.job(id).await?;
-                match job.state {
-                    RUNNING => drop(self.session(NodeId::from(job.client), id).await),
-                    _ => drop(fs::remove_file(entry.path())),
-                }
-            }
-        }
-        Ok(())
     }
 }
 

@@ -1,0 +1,214 @@
+//! Jobs that go on while nobody waits for them, and results that wait for somebody to look at them.
+
+use super::{
+    ENDS,
+    run::{buyer, receipt, write},
+};
+use crate::wallet::WalletOptions;
+use alloy_primitives::{B256, utils::format_ether};
+use clap::Args;
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use stoa_data::jobs::{
+    abi::{
+        FINISHED,
+        IJobs::{expireCall, jobOfCall},
+        JOBS, RUNNING,
+    },
+    client::{Begun, Buyer, Ended},
+    held::Held,
+    wire::Round,
+};
+
+/// Options of `stoa job result`.
+#[derive(Args)]
+pub(crate) struct ResultOptions {
+    /// The job.
+    job: B256,
+    /// Folder for what left; must not be there yet.
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+}
+
+/// Options of `stoa job approve` and `refuse`.
+#[derive(Args)]
+pub(crate) struct DecisionOptions {
+    /// The job.
+    job: B256,
+    /// The node's folder of data (`stoa follow --data`).
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+}
+
+/// How a round stands, in words.
+pub(super) fn told(round: &Round) -> String {
+    match round {
+        Round::Running(millions) => format!("{millions} million steps"),
+        Round::Held => "waits for its owner to look at what would leave".into(),
+        Round::Left { .. } => "has left something".into(),
+        Round::Over(ended, why) => {
+            let ended = ENDS.get(usize::from(*ended)).copied().unwrap_or("ended");
+            format!("{ended}: {why}")
+        }
+        Round::Idle => "waits for its buyer".into(),
+    }
+}
+
+fn name(round: &Round) -> &'static str {
+    match round {
+        Round::Running(_) => "running",
+        Round::Held => "held",
+        Round::Left { .. } => "left",
+        Round::Over(..) => "over",
+        Round::Idle => "idle",
+    }
+}
+
+/// Shows how a job stands, on the ledger and at its node.
+pub(super) async fn status(job: B256, wallet: &WalletOptions, json: bool) -> Result<()> {
+    let (buyer, endpoint) = buyer(&wallet.open().await?).await?;
+    let begun = buyer.again(job).await?;
+    let is = buyer.job(job).await?;
+    let state = super::STATES.get(usize::from(is.state)).wrap_err("a state")?;
+    let round = if is.state == RUNNING { Some(buyer.status(&begun).await) } else { None };
+    endpoint.close().await;
+    let round = round.transpose()?;
+    if json {
+        let node = round.as_ref().map(|round| json!({ "round": name(round), "told": told(round) }));
+        println!("{}", json!({ "job": job, "asset": is.asset, "state": state, "node": node, "until": is.until }));
+        return Ok(());
+    }
+    match round {
+        Some(round) => println!("{state}; {}", told(&round)),
+        None => println!("{state}"),
+    }
+    Ok(())
+}
+
+/// Ends a job if it has not ended, and says what was paid.
+async fn end(buyer: &Buyer, begun: &Begun, state: u8) -> Result<Option<Ended>> {
+    Ok(if state == RUNNING { Some(buyer.end(begun).await?) } else { None })
+}
+
+fn tell(begun: &Begun, ended: Option<&Ended>, more: Value, json: bool) -> Result<()> {
+    if json {
+        let receipt = ended.map(|ended| receipt(begun, ended, ""));
+        let mut said = json!({ "job": begun.job, "asset": begun.asset, "receipt": receipt });
+        if let (Some(said), Value::Object(more)) = (said.as_object_mut(), more) {
+            said.extend(more);
+        }
+        println!("{said}");
+        return Ok(());
+    }
+    if let Some(ended) = ended {
+        let (paid, back) = (format_ether(ended.paid), format_ether(ended.refunded));
+        println!("job {} on {}: {paid} paid, {back} back", begun.job, begun.asset);
+    }
+    Ok(())
+}
+
+/// Fetches what left, and ends the job.
+pub(super) async fn result(options: ResultOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
+    let ResultOptions { job, to } = options;
+    if to.symlink_metadata().is_ok() {
+        bail!("{} is there already", to.display());
+    }
+    let (buyer, endpoint) = buyer(&wallet.open().await?).await?;
+    let fetching = async {
+        let (begun, is) = (buyer.again(job).await?, buyer.job(job).await?);
+        ensure!([RUNNING, FINISHED].contains(&is.state), "job {job} came to nothing (`stoa job show`)");
+        if is.state == RUNNING {
+            match buyer.status(&begun).await? {
+                Round::Left { .. } => {}
+                Round::Over(_, why) => {
+                    end(&buyer, &begun, is.state).await?;
+                    bail!("nothing left of job {job}: {why}");
+                }
+                round => bail!("job {job} is not done: {}", told(&round)),
+            }
+        }
+        let left = buyer.result(&begun).await?;
+        write(&to, &left.files)?;
+        Ok((end(&buyer, &begun, is.state).await?, begun, left))
+    };
+    let fetched = fetching.await;
+    endpoint.close().await;
+    let (ended, begun, left) = fetched?;
+    if let Some(log) = &left.log {
+        eprint!("{log}");
+    }
+    if !json {
+        println!("{}", to.display());
+    }
+    tell(&begun, ended.as_ref(), json!({ "to": to }), json)
+}
+
+/// Ends a job that its buyer does not want any more.
+pub(super) async fn cancel(job: B256, wallet: &WalletOptions, json: bool) -> Result<()> {
+    let (buyer, endpoint) = buyer(&wallet.open().await?).await?;
+    let cancelling = async {
+        let begun = buyer.again(job).await?;
+        buyer.stop(job).await?;
+        let ended = buyer.end(&begun).await;
+        Ok::<_, eyre::Report>((begun, ended))
+    };
+    let cancelled = cancelling.await;
+    endpoint.close().await;
+    let (begun, ended) = cancelled?;
+    let ended = ended.wrap_err("the job is stopped, but its node has given no receipt yet: it brings it by itself")?;
+    tell(&begun, Some(&ended), Value::Null, json)
+}
+
+/// Takes back what is held for a job whose receipt did not come.
+pub(super) async fn expire(job: B256, wallet: &WalletOptions, json: bool) -> Result<()> {
+    let wallet = wallet.open().await?;
+    let is = stoa_client::view(wallet.client(), JOBS, &jobOfCall { job }).await;
+    let (is, _) = is.wrap_err_with(|| format!("there is no job {job}"))?;
+    ensure!(is.state == RUNNING, "job {job} is over (`stoa job show`)");
+    let now = crate::network::now();
+    ensure!(now > is.until, "its node has {} seconds yet", is.until - now);
+    wallet.call(JOBS, &expireCall { job }).await?;
+    match json {
+        true => println!("{}", json!({ "job": job, "refunded": is.locked })),
+        false => println!("{} back", format_ether(is.locked)),
+    }
+    Ok(())
+}
+
+/// Lists what waits for an owner to look at it.
+pub(super) fn held(data: &Path, json: bool) -> Result<()> {
+    let all = Held::all(data).wrap_err_with(|| format!("cannot read {}", data.display()))?;
+    let mut said = Vec::new();
+    for held in &all {
+        let sizes: Vec<_> = held.files()?.into_iter().map(|(path, bytes)| (path, bytes.len())).collect();
+        if !json {
+            println!("{}  round {} on {}, in {}", held.job, held.round + 1, held.asset, held.folder.display());
+            sizes.iter().for_each(|(path, size)| println!("    {path}, {size} bytes"));
+        }
+        let files: Vec<_> = sizes.iter().map(|(path, size)| json!({ "path": path, "bytes": size })).collect();
+        said.push(json!({
+            "job": held.job, "asset": held.asset, "round": held.round, "folder": held.folder, "files": files,
+        }));
+    }
+    match json {
+        true => println!("{}", Value::Array(said)),
+        false if all.is_empty() => println!("nothing waits"),
+        false => {}
+    }
+    Ok(())
+}
+
+/// Lets what waits of a job leave, or not.
+pub(super) fn decide(options: &DecisionOptions, leaves: bool, json: bool) -> Result<()> {
+    let DecisionOptions { job, data } = options;
+    let all = Held::all(data).wrap_err_with(|| format!("cannot read {}", data.display()))?;
+    let mut of: Vec<_> = all.into_iter().filter(|held| held.job == *job).collect();
+    let held = of.pop().wrap_err_with(|| format!("nothing of job {job} waits (`stoa job held`)"))?;
+    held.decide(leaves)?;
+    match json {
+        true => println!("{}", json!({ "job": job, "round": held.round, "leaves": leaves })),
+        false => println!("{}", if leaves { "it leaves" } else { "it stays, and the job ends" }),
+    }
+    Ok(())
+}

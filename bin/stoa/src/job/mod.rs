@@ -1,0 +1,221 @@
+//! `stoa job`: programs that run on data where they are.
+
+mod later;
+mod offer;
+mod run;
+mod show;
+
+use crate::{network::wait, node::coins, wallet::WalletOptions};
+use alloy_primitives::{B256, U256};
+use clap::{Args, Subcommand};
+use eyre::{Result, WrapErr as _};
+use later::{DecisionOptions, ResultOptions};
+use offer::{AllowOptions, CopyOptions, OfferOptions};
+pub(crate) use offer::{ChecksOptions, Offering, offer_data};
+use run::RunOptions;
+pub(crate) use run::{Files, LEFT, PARAMS, RESULT, Work, Worked, buyer, plan, run_rounds};
+use serde_json::{Map, Value};
+use show::VerifyOptions;
+pub(crate) use show::params;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use stoa_data::jobs::{self, rules::Rules};
+
+/// How a job stands, as the ledger says.
+const STATES: [&str; 5] = ["none", "running", "finished", "expired", "refuted"];
+
+/// How a job ended, as its receipt says.
+const ENDS: [&str; 6] = ["succeeded", "failed", "limited", "stopped", "withheld", "broken"];
+
+/// How it stands with the check of a receipt.
+const CHECKS: [&str; 7] = ["none", "waiting for the draw", "drawn", "confirmed", "false", "undecided", "spared"];
+
+/// Options of `stoa job`.
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    wallet: WalletOptions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Let others compute on data that never leave your node: put a copy where the node finds it, and offer it on the ledger.
+    /// Prints the asset's id. Nobody may run anything until you say who (`stoa job allow`).
+    #[command(
+        after_help = "Example: stoa job offer patients.csv --data node-data --node 0x3b6a… --rules rules.json --price 0.001 --wallet me.key"
+    )]
+    Offer(OfferOptions),
+    /// Let somebody have programs run on an asset. Prints the grant's id; `stoa data revoke` ends it.
+    #[command(
+        after_help = "Examples: stoa job allow 0x5f8e… --to 0x7099… --purpose ScientificResearch --wallet me.key\n          stoa job allow 0x5f8e… --to-buyers-of 0x90f7… --algorithm train.wasm --wallet me.key"
+    )]
+    Allow(AllowOptions),
+    /// Have a program run on the data of one or several owners, each beside its data, and get what may leave. A plan
+    /// has it run several times, and combines what leaves on this machine in between.
+    ///
+    /// A plan is JSON: {"combine": {…}, "pass": "model", "rounds": [{"params": {…}, "times": 10}, …]}. After each round the program
+    /// of --combine (else the same one) runs here with the parameters of "combine", and sees what left as /data/<number>; its
+    /// result.json is the parameter "pass" of the next round.
+    #[command(
+        after_help = "Examples: stoa job run --algorithm mean.wasm --on 0x5f8e… --to result --wallet me.key\n          stoa job run --algorithm train.wasm --plan plan.json --on 0x5f8e…,0x91ab… --to model --wallet me.key\n          stoa job run --algorithm train.py --on 0x5f8e… --detach --wallet me.key"
+    )]
+    Run(RunOptions),
+    /// Tell how a job of yours stands: on the ledger, and at the node that does it.
+    #[command(after_help = "Example: stoa job status 0x77d1… --wallet me.key")]
+    Status {
+        /// The job.
+        job: B256,
+    },
+    /// Fetch what left in a job of yours, which its node keeps for a week sealed to your wallet, and end the job.
+    #[command(after_help = "Example: stoa job result 0x77d1… --to result --wallet me.key")]
+    Result(ResultOptions),
+    /// End a job of yours; what it has used is paid.
+    #[command(after_help = "Example: stoa job cancel 0x77d1… --wallet me.key")]
+    Cancel {
+        /// The job.
+        job: B256,
+    },
+    /// Take back what is held for a job whose receipt did not come in time. Anybody may; it goes to the buyer.
+    #[command(after_help = "Example: stoa job expire 0x77d1… --wallet me.key")]
+    Expire {
+        /// The job.
+        job: B256,
+    },
+    /// List what would leave of your data and waits for you to look at it, where your rules say `"approval": true`.
+    #[command(after_help = "Example: stoa job held --data node-data")]
+    Held {
+        /// The node's folder of data (`stoa follow --data`).
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+    /// Let what waits of a job leave, as it lies there.
+    #[command(after_help = "Example: stoa job approve 0x77d1… --data node-data")]
+    Approve(DecisionOptions),
+    /// Let nothing of what waits of a job leave. The job ends; what it used is paid.
+    #[command(after_help = "Example: stoa job refuse 0x77d1… --data node-data")]
+    Refuse(DecisionOptions),
+    /// Put the data of an asset where a node finds them that checks its jobs. They and the rules are those that were offered.
+    #[command(after_help = "Example: stoa job copy 0x5f8e… patients.csv --data auditor-data --rules rules.json")]
+    Copy(CopyOptions),
+    /// Add coins to the bond of an asset, which pays for checks and for false receipts.
+    #[command(after_help = "Example: stoa job bond 0x5f8e… 100 --wallet me.key")]
+    Bond {
+        /// The asset.
+        asset: B256,
+        /// Coins.
+        #[arg(value_name = "STOA", value_parser = coins)]
+        amount: U256,
+    },
+    /// Take coins of an asset's bond back, so far as they are not reserved for jobs.
+    #[command(after_help = "Example: stoa job unbond 0x5f8e… 100 --wallet me.key")]
+    Unbond {
+        /// The asset.
+        asset: B256,
+        /// Coins.
+        #[arg(value_name = "STOA", value_parser = coins)]
+        amount: U256,
+    },
+    /// Show a job: what it computes on, under which leave, how it stands, its receipt.
+    #[command(after_help = "Example: stoa job show 0x77d1…")]
+    Show {
+        /// The job.
+        job: B256,
+    },
+    /// Run a finished job again, on data that you have, and compare what comes of it with its receipt, bit for bit.
+    #[command(
+        after_help = "Example: stoa job verify 0x77d1… --algorithm train.wasm --data node-data --params model/params"
+    )]
+    Verify(VerifyOptions),
+    /// Print the rules that `offer` uses if none are named, to begin your own with.
+    #[command(after_help = "Example: stoa job rules > rules.json")]
+    Rules,
+}
+
+/// What a program is told.
+#[derive(Args)]
+pub(crate) struct Parameters {
+    /// A parameter; JSON, or else text. May be given several times.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
+    params: Vec<(String, Value)>,
+    /// File with the parameters, a JSON object; those of --param come over it.
+    #[arg(long, value_name = "FILE", alias = "params")]
+    params_file: Option<PathBuf>,
+}
+
+impl Parameters {
+    /// All of them.
+    pub(crate) fn read(&self) -> Result<Map<String, Value>> {
+        let mut given = match &self.params_file {
+            Some(file) => serde_json::from_slice::<Map<String, Value>>(&read(file)?)
+                .wrap_err_with(|| format!("{} is no JSON object", file.display()))?,
+            None => Map::new(),
+        };
+        given.extend(self.params.iter().cloned());
+        Ok(given)
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    fs::read(file).wrap_err_with(|| format!("cannot read {}", file.display()))
+}
+
+/// A program by its hash, or its file.
+fn algorithm(text: &str) -> Result<B256, String> {
+    if let Ok(hash) = text.parse() {
+        return Ok(hash);
+    }
+    let module =
+        fs::read(text).map_err(|error| format!("it is neither a hash nor a file that can be read ({error})"))?;
+    Ok(jobs::algorithm(&module))
+}
+
+fn param(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("want NAME=VALUE, got {text}"))?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+    Ok((name.to_owned(), value))
+}
+
+/// Runs `stoa job`.
+pub(crate) fn run(options: Options, json: bool) -> Result<()> {
+    let Options { wallet, command } = options;
+    match command {
+        Command::Offer(options) => wait(offer::offer(options, &wallet, json))?,
+        Command::Allow(options) => wait(offer::allow(options, &wallet, json))?,
+        Command::Run(options) => wait(run::run_on(options, &wallet, json))?,
+        Command::Status { job } => wait(later::status(job, &wallet, json))?,
+        Command::Result(options) => wait(later::result(options, &wallet, json))?,
+        Command::Cancel { job } => wait(later::cancel(job, &wallet, json))?,
+        Command::Expire { job } => wait(later::expire(job, &wallet, json))?,
+        Command::Held { data } => later::held(&data, json),
+        Command::Approve(options) => later::decide(&options, true, json),
+        Command::Refuse(options) => later::decide(&options, false, json),
+        Command::Show { job } => wait(show::show(job, &wallet, json))?,
+        Command::Verify(options) => wait(show::verify(options, &wallet, json))?,
+        Command::Copy(options) => wait(offer::copy(options, &wallet, json))?,
+        Command::Bond { asset, amount } => wait(offer::bond(asset, amount, false, &wallet, json))?,
+        Command::Unbond { asset, amount } => wait(offer::bond(asset, amount, true, &wallet, json))?,
+        Command::Rules => {
+            println!("{}", String::from_utf8_lossy(&Rules::default().to_json()));
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_named_by_its_hash_or_by_its_file() {
+        let place = tempfile::NamedTempFile::new().unwrap();
+        fs::write(place.path(), "a module").unwrap();
+        let hash = jobs::algorithm(b"a module");
+        assert_eq!(algorithm(&place.path().to_string_lossy()), Ok(hash));
+        assert_eq!(algorithm(&hash.to_string()), Ok(hash));
+        assert!(algorithm("train.wsam").is_err_and(|why| why.contains("neither")));
+    }
+}

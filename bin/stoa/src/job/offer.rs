@@ -1,0 +1,283 @@
+//! What owners do: offer their data to programs, say who may run them, stand for receipts.
+
+use super::algorithm;
+use crate::{network::now, node::coins, store::progress, wallet::WalletOptions};
+use alloy_primitives::{Address, B256, U256, utils::format_ether};
+use clap::Args;
+use eyre::{Result, WrapErr as _, bail};
+use serde_json::json;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use stoa_client::Wallet;
+use stoa_data::jobs::{
+    COIN, MILLION,
+    abi::{
+        IJobs::{Checks, Offer, bondOfCall, offerOfCall},
+        JOBS, PROCESS, REPEATABLE, WASM,
+    },
+    client::{Leave, Owner, Who},
+    data::DataSet,
+    rules::Rules,
+};
+
+/// Options of `stoa job offer`.
+#[derive(Args)]
+pub(crate) struct OfferOptions {
+    /// The file or folder; programs see it under /data.
+    path: PathBuf,
+    /// The node's folder of data (`stoa follow --data`).
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The node's public key, as `stoa node key` printed it.
+    #[arg(long, value_name = "KEY")]
+    node: B256,
+    /// What may leave; `stoa job rules` prints what is meant if not given.
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    /// Coins for each job.
+    #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins)]
+    base: U256,
+    /// Coins for each million steps that are begun.
+    #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins)]
+    price: U256,
+    /// Millions of steps of one job at most.
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    steps: u64,
+    /// Seconds within which a job ends, or the buyer is paid back.
+    #[arg(long, value_name = "SECONDS", default_value_t = 24 * 3600, value_parser = clap::value_parser!(u32).range(60..=604_800))]
+    time: u32,
+    /// Let programs run as processes too: Python and whatever else is no WebAssembly. The node has to run them as well (`stoa follow
+    /// --processes`). A step is a nanosecond of a processor then. Auditors check them if the rules say by how much another run may
+    /// differ (`tolerance`).
+    #[arg(long)]
+    processes: bool,
+    #[command(flatten)]
+    checks: ChecksOptions,
+}
+
+/// How an owner has the receipts of his node checked.
+#[derive(Args)]
+pub(crate) struct ChecksOptions {
+    /// The public key of a node that has the data as well (`stoa job copy`) and runs jobs again; may be given several times.
+    #[arg(long, value_name = "KEY")]
+    auditor: Vec<B256>,
+    /// How many of them are drawn for a job that is checked; an odd number, for more than half decide.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "auditor")]
+    drawn: u8,
+    /// Per cent of all jobs that are checked.
+    #[arg(long, value_name = "PERCENT", default_value_t = 10.0, value_parser = percent, requires = "auditor")]
+    chance: f64,
+    /// Coins that each gets who was drawn and says what most say.
+    #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins, requires = "auditor")]
+    fee: U256,
+    /// Coins that a false receipt costs you, besides what was paid for the job: the buyer gets both.
+    #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins, requires = "auditor")]
+    stake: U256,
+    /// Coins to pay for checks and false receipts from. A job begins only while what it could cost is free.
+    #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins, requires = "auditor")]
+    bond: U256,
+}
+
+impl ChecksOptions {
+    fn checks(&self) -> Checks {
+        if self.auditor.is_empty() {
+            return Checks::default();
+        }
+        let (drawn, fee, stake) = (self.drawn, self.fee, self.stake);
+        Checks { auditors: self.auditor.clone(), drawn, chance: (self.chance * 100.0).round() as u16, fee, stake }
+    }
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let percent = text.parse::<f64>().ok().filter(|percent| (0.01..=100.0).contains(percent));
+    percent.ok_or_else(|| "want a number from 0.01 to 100".to_owned())
+}
+
+/// Options of `stoa job copy`.
+#[derive(Args)]
+pub(crate) struct CopyOptions {
+    /// The asset.
+    asset: B256,
+    /// The file or folder.
+    path: PathBuf,
+    /// The folder of data of the node that checks (`stoa follow --data`).
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// What may leave, as it was offered.
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+}
+
+/// Options of `stoa job allow`.
+#[derive(Args)]
+pub(crate) struct AllowOptions {
+    /// The asset.
+    asset: B256,
+    /// Who.
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "to_buyers_of")]
+    to: Option<Address>,
+    /// Whoever has an order of this datatoken that stands.
+    #[arg(long, value_name = "DATATOKEN", conflicts_with = "to")]
+    to_buyers_of: Option<Address>,
+    /// Which service of the datatoken.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "to_buyers_of")]
+    service: u32,
+    /// The one program that may run: its module, or the BLAKE3 hash of that (`stoa algo build` prints it); any if not given.
+    #[arg(long, value_name = "HASH|FILE", value_parser = algorithm)]
+    algorithm: Option<B256>,
+    /// For what: a term of the W3C Data Privacy Vocabulary (https://w3id.org/dpv).
+    #[arg(long, value_name = "TERM", default_value = "ServiceProvision")]
+    purpose: String,
+    /// For how many days; 0 for no end.
+    #[arg(long, value_name = "DAYS", default_value_t = 0)]
+    days: u64,
+    /// How often; 0 for any number of times.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    times: u32,
+}
+
+fn read_rules(file: Option<&Path>) -> Result<Rules> {
+    let Some(file) = file else { return Ok(Rules::default()) };
+    let bytes = fs::read(file).wrap_err_with(|| format!("cannot read {}", file.display()))?;
+    Rules::read(&bytes).wrap_err_with(|| format!("{} does not say what may leave", file.display()))
+}
+
+/// Puts data where a node finds them.
+fn put(folder: &Path, from: &Path, rules: &Rules) -> Result<DataSet> {
+    let bar = progress("copying and hashing");
+    let data = DataSet::create(folder, from, rules);
+    bar.finish_and_clear();
+    data.wrap_err_with(|| format!("{} cannot be put into {}", from.display(), folder.display()))
+}
+
+/// Gives a node that checks jobs the data that they are computed on.
+pub(super) async fn copy(options: CopyOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
+    let CopyOptions { asset, path, data, rules } = options;
+    let rules = read_rules(rules.as_deref())?;
+    let (offer, _) = stoa_client::view(&wallet.client(), JOBS, &offerOfCall { asset }).await?;
+    let folder = data.join(asset.to_string());
+    let copied = put(&folder, &path, &rules)?;
+    if copied.hash != offer.data || rules.hash() != offer.rules {
+        fs::remove_dir_all(&folder).wrap_err_with(|| format!("cannot remove {}", folder.display()))?;
+        bail!("this is not what asset {asset} was offered with: the same files and rules are wanted");
+    }
+    match json {
+        true => println!("{}", json!({ "asset": asset, "data": copied.hash })),
+        false => println!("{}", folder.display()),
+    }
+    Ok(())
+}
+
+pub(super) async fn bond(asset: B256, amount: U256, back: bool, wallet: &WalletOptions, json: bool) -> Result<()> {
+    let owner = Owner::new(wallet.open().await?);
+    let (offer, _) = stoa_client::view(&wallet.client(), JOBS, &offerOfCall { asset }).await?;
+    let token = if offer.token.is_zero() { COIN } else { offer.token };
+    match back {
+        true => owner.unbond(asset, token, amount).await?,
+        false => owner.bond(asset, token, amount).await?,
+    }
+    let (now, _) = stoa_client::view(&wallet.client(), JOBS, &bondOfCall { asset, token }).await?;
+    match json {
+        true => println!("{}", json!({ "asset": asset, "token": token, "bond": now.bond, "reserved": now.reserved })),
+        false => println!("bond {}, {} of it reserved", format_ether(now.bond), format_ether(now.reserved)),
+    }
+    Ok(())
+}
+
+/// Data that others may compute on, before they are offered.
+pub(crate) struct Offering<'a> {
+    /// The file or folder.
+    pub(crate) path: &'a Path,
+    /// The node's folder of data.
+    pub(crate) data: &'a Path,
+    /// The node's public key.
+    pub(crate) node: B256,
+    /// What may leave, if that is said.
+    pub(crate) rules: Option<&'a Path>,
+    /// Coins for each job.
+    pub(crate) base: U256,
+    /// Coins for each million steps.
+    pub(crate) price: U256,
+    /// Millions of steps of one job at most.
+    pub(crate) steps: u64,
+    /// Seconds of one job at most.
+    pub(crate) time: u32,
+    /// Whether programs may run as processes.
+    pub(crate) processes: bool,
+    /// How its receipts are checked.
+    pub(crate) checks: &'a ChecksOptions,
+}
+
+/// Puts a copy of data where their owner's node finds it, and offers computing on it. The asset.
+pub(crate) async fn offer_data(wallet: &Wallet, offering: &Offering<'_>) -> Result<(B256, DataSet)> {
+    let (rules, checks) = (read_rules(offering.rules)?, offering.checks.checks());
+    let checked = if rules.tolerance.is_some() { REPEATABLE } else { 0 };
+    let runtimes = if offering.processes { WASM | PROCESS | checked } else { WASM };
+    let (owner, salt) = (Owner::new(wallet.clone()), B256::from(rand::random::<[u8; 32]>()));
+    let asset = owner.asset(salt);
+    let folder = offering.data.join(asset.to_string());
+    let data = put(&folder, offering.path, &rules)?;
+    let offered = async {
+        owner.register(salt, data.hash).await?;
+        let offer = Offer {
+            node: offering.node,
+            data: data.hash,
+            rules: rules.hash(),
+            token: COIN,
+            payTo: wallet.address(),
+            base: offering.base,
+            price: offering.price,
+            fuel: offering.steps.saturating_mul(MILLION),
+            time: offering.time,
+            runtimes,
+            checks,
+        };
+        owner.offer(asset, offer).await
+    };
+    if let Err(error) = offered.await {
+        // Nothing is left behind that was not offered.
+        let _ = fs::remove_dir_all(&folder);
+        return Err(error.into());
+    }
+    let bond = offering.checks.bond;
+    if !bond.is_zero() {
+        owner.bond(asset, COIN, bond).await.wrap_err_with(|| format!("{asset} is offered without a bond"))?;
+    }
+    Ok((asset, data))
+}
+
+pub(super) async fn offer(options: OfferOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
+    let OfferOptions { path, data, node, rules, base, price, steps, time, processes, checks } = &options;
+    let (node, rules, base, price, steps, time, processes) =
+        (*node, rules.as_deref(), *base, *price, *steps, *time, *processes);
+    let offering = Offering { path, data, node, rules, base, price, steps, time, processes, checks };
+    let (asset, data) = offer_data(&wallet.open().await?, &offering).await?;
+    match json {
+        true => println!("{}", json!({ "asset": asset, "data": data.hash, "rules": data.rules.hash() })),
+        false => println!("{asset}\noffered; nobody may run anything on it until you say who (`stoa job allow`)"),
+    }
+    Ok(())
+}
+
+pub(super) async fn allow(options: AllowOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
+    let who = match (options.to, options.to_buyers_of) {
+        (Some(account), _) => Who::Account(account),
+        (None, Some(datatoken)) => Who::Order(datatoken, options.service),
+        (None, None) => bail!("who may? Say --to or --to-buyers-of"),
+    };
+    let leave = Leave {
+        who,
+        algorithm: options.algorithm.unwrap_or_default(),
+        purpose: format!("https://w3id.org/dpv#{}", options.purpose),
+        until: if options.days == 0 { 0 } else { now() + options.days * 24 * 3600 },
+        limit: options.times,
+    };
+    let grant = Owner::new(wallet.open().await?).grant(options.asset, leave).await?;
+    match json {
+        true => println!("{}", json!({ "grant": grant, "asset": options.asset })),
+        false => println!("{grant}"),
+    }
+    Ok(())
+}

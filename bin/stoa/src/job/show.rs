@@ -1,0 +1,141 @@
+//! What anybody sees of a job, and what whoever has the data finds who runs it again.
+
+use super::{CHECKS, ENDS, STATES};
+use crate::{store::progress, wallet::WalletOptions};
+use alloy_primitives::B256;
+use clap::Args;
+use eyre::{ContextCompat as _, Result, WrapErr as _, ensure};
+use serde_json::json;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use stoa_data::jobs::{
+    self,
+    abi::{
+        IJobs::{checkOfCall, jobOfCall, receiptOfCall},
+        JOBS, WASM,
+    },
+    data::DataSet,
+};
+use stoa_sandbox::Wasm;
+
+/// Options of `stoa job verify`.
+#[derive(Args)]
+pub(crate) struct VerifyOptions {
+    /// The job.
+    job: B256,
+    /// The program.
+    #[arg(long, value_name = "FILE")]
+    algorithm: PathBuf,
+    /// The node's folder of data, or one that `stoa job copy` filled.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The folder with the parameters of the rounds, which `stoa job run` left in its own.
+    #[arg(long, value_name = "DIR")]
+    params: PathBuf,
+}
+
+/// The files of a folder in the order of their names.
+pub(crate) fn params(folder: &Path) -> Result<Vec<Vec<u8>>> {
+    let cannot = || format!("cannot read {}", folder.display());
+    let entries = fs::read_dir(folder).wrap_err_with(cannot)?.collect::<Result<Vec<_>, _>>().wrap_err_with(cannot)?;
+    let mut paths: Vec<_> = entries.iter().map(fs::DirEntry::path).collect();
+    paths.sort();
+    let read = |path: &PathBuf| fs::read(path).wrap_err_with(|| format!("cannot read {}", path.display()));
+    paths.iter().map(read).collect()
+}
+
+pub(super) async fn verify(options: VerifyOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
+    let VerifyOptions { job: id, algorithm, data, params: folder } = options;
+    let client = wallet.client();
+    let job = stoa_client::view(&client, JOBS, &jobOfCall { job: id }).await;
+    let (job, _) = job.wrap_err_with(|| format!("there is no job {id}"))?;
+    let signed = stoa_client::view(&client, JOBS, &receiptOfCall { job: id }).await?.0;
+    ensure!(signed.number > 0, "job {id} has no receipt yet");
+    ensure!(job.runtime == WASM, "job {id} was run as a process: another run need not come to the same");
+    let code = fs::read(&algorithm).wrap_err_with(|| format!("cannot read {}", algorithm.display()))?;
+    let hash = jobs::algorithm(&code);
+    ensure!(hash == job.algorithm, "job {id} ran the program {}; {} is {hash}", job.algorithm, algorithm.display());
+    let set = DataSet::open(&data.join(job.asset.to_string())).wrap_err_with(|| {
+        format!("{} has no data of asset {} (`stoa job copy` puts them there)", data.display(), job.asset)
+    })?;
+    ensure!(set.hash == job.offer.data, "the data of asset {} there are not those that were offered", job.asset);
+    ensure!(set.rules.hash() == job.offer.rules, "the rules there are not those that were offered");
+    let (params, runtime) = (params(&folder)?, Wasm::new(None)?);
+    let bar = progress("running it again");
+    let again = tokio::task::spawn_blocking(move || jobs::rerun(&runtime, id, &job, &set, &code, &params)).await?;
+    bar.finish_and_clear();
+    let (again, signed) = (again?.receipt, signed.receipt);
+    let differs: Vec<_> = [
+        ("data", again.data != signed.data),
+        ("parameters", again.params != signed.params),
+        ("runtime", again.runtime != signed.runtime),
+        ("output", again.output != signed.output),
+        ("rounds", again.rounds != signed.rounds),
+        ("steps", again.fuel != signed.fuel),
+        ("end", again.ended != signed.ended),
+    ]
+    .into_iter()
+    .filter_map(|(name, differs)| differs.then_some(name))
+    .collect();
+    if json {
+        println!("{}", json!({ "job": id, "same": differs.is_empty(), "differs": differs, "output": again.output }));
+    }
+    ensure!(differs.is_empty(), "another run comes to something else than the receipt says: {}", differs.join(", "));
+    if !json {
+        println!("another run comes to the same, bit for bit: output {}", again.output);
+    }
+    Ok(())
+}
+
+pub(super) async fn show(job: B256, wallet: &WalletOptions, json: bool) -> Result<()> {
+    let client = wallet.client();
+    let is = stoa_client::view(&client, JOBS, &jobOfCall { job }).await;
+    let (is, _) = is.wrap_err_with(|| format!("there is no job {job}"))?;
+    let kept = stoa_client::view(&client, JOBS, &receiptOfCall { job }).await?.0;
+    let (check, _) = stoa_client::view(&client, JOBS, &checkOfCall { job }).await?;
+    let check_state = CHECKS.get(usize::from(check.state)).wrap_err("a state of a check")?;
+    let state = STATES.get(usize::from(is.state)).wrap_err("a state")?;
+    let ended = (kept.number > 0).then(|| ENDS.get(usize::from(kept.receipt.ended))).flatten();
+    if json {
+        let receipt = ended.map(|ended| {
+            let receipt = &kept.receipt;
+            json!({
+                "ended": ended, "block": kept.number, "rounds": receipt.rounds, "steps": receipt.fuel, "data": receipt.data,
+                "params": receipt.params, "runtime": receipt.runtime, "output": receipt.output,
+            })
+        });
+        let said = json!({
+            "job": job, "state": state, "buyer": is.buyer, "asset": is.asset, "grant": is.grant, "use": is.used,
+            "algorithm": is.algorithm, "node": is.offer.node, "data": is.offer.data, "rules": is.offer.rules,
+            "steps": is.fuel, "held": is.locked, "started": is.started, "until": is.until, "receipt": receipt,
+            "runtime": is.runtime, "check": {
+                "state": check_state, "auditors": check.auditors, "committed": check.committed, "revealed": check.revealed,
+                "committing": check.committing, "revealing": check.revealing, "reserved": check.reserved,
+            },
+        });
+        println!("{said}");
+        return Ok(());
+    }
+    println!("job        {job}, {state}");
+    println!("buyer      {}", is.buyer);
+    println!("asset      {}", is.asset);
+    println!("grant      {}, use {}", is.grant, is.used);
+    println!("algorithm  {}", is.algorithm);
+    println!("node       {}", is.offer.node);
+    println!("data       {}", is.offer.data);
+    println!("rules      {}", is.offer.rules);
+    if let Some(ended) = ended {
+        let receipt = &kept.receipt;
+        println!(
+            "receipt    in block {}: {ended} after {} rounds, {} steps",
+            kept.number, receipt.rounds, receipt.fuel
+        );
+        println!("output     {}", receipt.output);
+        println!("runtime    {}", receipt.runtime);
+        println!("check      {check_state}");
+        check.auditors.iter().for_each(|auditor| println!("           by {auditor}"));
+    }
+    Ok(())
+}

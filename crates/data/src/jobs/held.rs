@@ -1,0 +1,174 @@
+//! What would leave, where the owner wants to look at it first: it lies in the node's folder of data until he says yes or no.
+//!
+//! ```text
+//! <asset>/held/<job>-<round>/…          the files as they would leave, `log.txt` among them if the log would
+//! <asset>/held/<job>-<round>.decision   yes or no, and the hash of what was looked at
+//! ```
+
+use super::{
+    run::{Files, outputs_hash},
+    wire::MOST_ANSWER,
+};
+use alloy_primitives::B256;
+use eyre::{Result, WrapErr as _, bail};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+use stoa_base::write_private;
+
+/// The log among the files; rules name none by this name before it is one of theirs.
+const LOG: &str = "log.txt";
+
+/// What would leave in a round of a job.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The asset.
+    pub asset: B256,
+    /// The job.
+    pub job: B256,
+    /// Which round of it, from 0.
+    pub round: u32,
+    /// Where it lies.
+    pub folder: PathBuf,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Decision {
+    leaves: bool,
+    what: B256,
+}
+
+/// The hash of what was looked at.
+fn hash(files: &Files, log: Option<&str>) -> B256 {
+    let log = log.map(|log| (LOG.to_owned(), log.as_bytes().to_vec()));
+    outputs_hash([files, &log.into_iter().collect()])
+}
+
+impl Held {
+    /// That of a job on the asset in this folder.
+    pub(super) fn of(folder: &Path, asset: B256, job: B256, round: u32) -> Self {
+        Self { asset, job, round, folder: folder.join("held").join(format!("{job}-{round}")) }
+    }
+
+    /// All that waits in a node's folder of data.
+    ///
+    /// # Errors
+    ///
+    /// If the folder cannot be read.
+    pub fn all(data: &Path) -> io::Result<Vec<Self>> {
+        let mut all = Vec::new();
+        for entry in fs::read_dir(data)?.flatten() {
+            let Ok(asset) = entry.file_name().to_string_lossy().parse::<B256>() else { continue };
+            for entry in fs::read_dir(entry.path().join("held")).into_iter().flatten().flatten() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let Some((job, round)) = name.split_once('-') else { continue };
+                if let (Ok(job), Ok(round)) = (job.parse(), round.parse()) {
+                    all.push(Self { asset, job, round, folder: entry.path() });
+                }
+            }
+        }
+        all.sort_by_key(|held| (held.asset, held.job, held.round));
+        Ok(all)
+    }
+
+    fn decision(&self) -> PathBuf {
+        self.folder.with_extension("decision")
+    }
+
+    /// Lays out what would leave.
+    pub(super) fn put(&self, files: &Files, log: Option<&str>) -> io::Result<()> {
+        let log = log.map(|log| (LOG.to_owned(), log.as_bytes().to_vec()));
+        for (path, bytes) in files.clone().into_iter().chain(log) {
+            let path = self.folder.join(path);
+            fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
+            write_private(&path, &bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Whether this may leave; nothing if nobody has said so yet, or it was something else that was looked at.
+    pub(super) fn decided(&self, files: &Files, log: Option<&str>) -> io::Result<Option<bool>> {
+        let Some(said) = super::kept::found(&self.decision())? else { return Ok(None) };
+        let said: Decision = serde_json::from_slice(&said).map_err(io::Error::other)?;
+        Ok((said.what == hash(files, log)).then_some(said.leaves))
+    }
+
+    /// Removes what lay there.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        fs::remove_dir_all(&self.folder)?;
+        match fs::remove_file(self.decision()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// What would leave.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn files(&self) -> Result<Files> {
+        let (mut files, mut next, mut size) = (Files::new(), vec![String::new()], 0);
+        while let Some(within) = next.pop() {
+            let folder = self.folder.join(&within);
+            for entry in fs::read_dir(&folder).wrap_err_with(|| format!("cannot read {}", folder.display()))? {
+                let entry = entry?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let path = if within.is_empty() { name } else { format!("{within}/{name}") };
+                if entry.file_type()?.is_dir() {
+                    next.push(path);
+                    continue;
+                }
+                let bytes = fs::read(entry.path()).wrap_err_with(|| format!("cannot read {path}"))?;
+                size += bytes.len();
+                if size > MOST_ANSWER {
+                    bail!("there is more in {} than can have left", folder.display());
+                }
+                files.insert(path, bytes);
+            }
+        }
+        Ok(files)
+    }
+
+    /// Says whether it may leave, as it lies there now.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or the decision not written.
+    pub fn decide(&self, leaves: bool) -> Result<()> {
+        let mut files = self.files()?;
+        let log = files.remove(LOG).map(|log| String::from_utf8_lossy(&log).into_owned());
+        let what = hash(&files, log.as_deref());
+        let said = serde_json::to_vec(&Decision { leaves, what })?;
+        write_private(&self.decision(), &said).wrap_err("the decision cannot be written")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_looked_at_leaves_and_nothing_else_under_the_same_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let (asset, job) = (B256::repeat_byte(1), B256::repeat_byte(2));
+        let held = Held::of(&folder.path().join(asset.to_string()), asset, job, 3);
+        let files: Files = [("a/result.json".to_owned(), b"[1]".to_vec())].into();
+        held.put(&files, Some("said")).unwrap();
+        assert_eq!(held.decided(&files, Some("said")).unwrap(), None);
+        let all = Held::all(folder.path()).unwrap();
+        assert_eq!((all.len(), all[0].asset, all[0].job, all[0].round), (1, asset, job, 3));
+        assert_eq!(all[0].files().unwrap().len(), 2);
+        all[0].decide(true).unwrap();
+        assert_eq!(held.decided(&files, Some("said")).unwrap(), Some(true));
+        let other: Files = [("a/result.json".to_owned(), b"[2]".to_vec())].into();
+        assert_eq!(held.decided(&other, Some("said")).unwrap(), None);
+        assert_eq!(held.decided(&files, Some("more")).unwrap(), None);
+        all[0].decide(false).unwrap();
+        assert_eq!(held.decided(&files, Some("said")).unwrap(), Some(false));
+        held.remove().unwrap();
+        assert!(Held::all(folder.path()).unwrap().is_empty());
+    }
+}

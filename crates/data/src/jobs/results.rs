@@ -1,0 +1,90 @@
+//! What left in a job's newest round, kept by its node for a buyer who comes later: sealed to the key that the job names, so that
+//! nobody else reads it, the node's own disk included.
+//!
+//! `sealed key (112) | the round as it is sent, sealed in chunks`
+
+use super::wire::{MOST_ANSWER, Round};
+use alloy_primitives::B256;
+use commonware_codec::{Copying, DecodeExt as _, Encode as _, FixedSize as _};
+use commonware_cryptography::ed25519;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use stoa_base::{NodeId, write_private};
+use stoa_privacy::{
+    AssetId, DataKey, ReaderKey, ReadingSecret, SealedKey,
+    object::{open, seal},
+};
+
+/// How long a result is kept.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+const ENDING: &str = ".result";
+
+fn place(asset: &Path, job: B256) -> PathBuf {
+    asset.join("jobs").join(format!("{job}{ENDING}"))
+}
+
+/// Seals what left to the job's key, and keeps it in the asset's folder.
+///
+/// # Errors
+///
+/// If nobody can have the secret of that key, or the disk refuses.
+pub(super) fn keep(asset: &Path, job: B256, client: NodeId, left: &Round) -> io::Result<()> {
+    let client = ed25519::PublicKey::decode(Copying(&client.0[..])).map_err(io::Error::other)?;
+    let to = ReaderKey::of_node(&client).map_err(io::Error::other)?;
+    let (object, key) = (AssetId(job), DataKey::generate(&mut rand::rng()));
+    let sealed = SealedKey::seal(object, &to, &key, &mut rand::rng()).map_err(io::Error::other)?;
+    let chunks = seal(&key, object, &left.encode(), &mut rand::rng()).map_err(io::Error::other)?;
+    write_private(&place(asset, job), &[&sealed.encode()[..], &chunks].concat())
+}
+
+/// What is kept of a job. Nothing if there is none.
+pub(super) fn kept(asset: &Path, job: B256) -> io::Result<Option<Vec<u8>>> {
+    super::kept::found(&place(asset, job))
+}
+
+/// Removes what has been kept in an asset's folder for long enough.
+pub(super) fn sweep(asset: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(asset.join("jobs")).into_iter().flatten().flatten() {
+        let old = || {
+            entry.metadata().and_then(|data| data.modified()).is_ok_and(|at| at.elapsed().unwrap_or_default() > KEPT)
+        };
+        if entry.file_name().to_string_lossy().ends_with(ENDING) && old() {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Opens what a node gives as a job's result, with the key that the job names. Nothing if it is none.
+pub(super) fn read(job: B256, bytes: &[u8], key: &ed25519::PrivateKey) -> Option<Round> {
+    let (sealed, chunks) = bytes.split_at_checked(SealedKey::SIZE).filter(|_| bytes.len() <= 2 * MOST_ANSWER)?;
+    let sealed = SealedKey::decode(Copying(sealed)).ok().filter(|sealed| sealed.asset == AssetId(job))?;
+    let key = sealed.open(&ReadingSecret::of_node(key)).ok()?;
+    Round::decode(Copying(&open(&key, AssetId(job), chunks).ok()?[..])).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use commonware_cryptography::Signer as _;
+
+    #[test]
+    fn a_result_is_read_with_the_jobs_key_alone_and_for_that_job() {
+        let (folder, job) = (tempfile::tempdir().unwrap(), B256::repeat_byte(1));
+        fs::create_dir(folder.path().join("jobs")).unwrap();
+        let [key, other] = [1, 2].map(ed25519::PrivateKey::from_seed);
+        let left = Round::Left { files: [("result.json".to_owned(), b"[63]".to_vec())].into(), log: None };
+        assert_eq!(kept(folder.path(), job).unwrap(), None);
+        keep(folder.path(), job, NodeId::from(&key.public_key()), &left).unwrap();
+        sweep(folder.path()).unwrap();
+        let bytes = kept(folder.path(), job).unwrap().unwrap();
+        assert!(!bytes.windows(4).any(|part| part == b"[63]"));
+        assert_eq!(read(job, &bytes, &key), Some(left));
+        assert_eq!((read(job, &bytes, &other), read(B256::repeat_byte(2), &bytes, &key)), (None, None));
+        assert_eq!((read(job, &bytes[..100], &key), read(job, &[&bytes[..], b"x"].concat(), &key)), (None, None));
+    }
+}

@@ -1,0 +1,156 @@
+//! A job that a node does: what it has done so far, on the disk before anything of it leaves.
+
+use super::super::{
+    abi::{IJobs::Job, PROCESS},
+    contract::is_checked,
+    data::DataSet,
+    held::Held,
+    kept::Kept,
+    results,
+    run::Done,
+    wire::Round,
+};
+use alloy_primitives::{Address, B256};
+use commonware_codec::Encode as _;
+use parking_lot::{Mutex, MutexGuard};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+use stoa_base::write_private;
+use stoa_sandbox::Control;
+use tokio::sync::Notify;
+
+/// What has left, by buyer.
+type Spent = BTreeMap<Address, u64>;
+
+/// A job that this node does.
+pub(super) struct Session {
+    pub(super) id: B256,
+    pub(super) job: Job,
+    pub(super) data: DataSet,
+    pub(super) folder: PathBuf,
+    pub(super) state: Mutex<State>,
+    /// A round has ended.
+    pub(super) changed: Notify,
+    /// Held by whoever changes what has left of any asset.
+    pub(super) spending: Arc<Mutex<()>>,
+}
+
+pub(super) struct State {
+    pub(super) done: Done,
+    pub(super) code: Option<Arc<[u8]>>,
+    pub(super) running: Option<Control>,
+    /// What the running round would leave is looked at.
+    pub(super) held: bool,
+    /// The newest round that ended, until the next one begins.
+    pub(super) left: Option<(u32, Round)>,
+    pub(super) heard: Instant,
+}
+
+impl State {
+    pub(super) fn new(done: Done) -> Self {
+        Self { done, code: None, running: None, held: false, left: None, heard: Instant::now() }
+    }
+
+    /// How the running round stands, if one runs.
+    pub(super) fn running(&self, steps: impl FnOnce(&Control) -> u64) -> Option<Round> {
+        let control = self.running.as_ref()?;
+        Some(if self.held { Round::Held } else { Round::Running(steps(control)) })
+    }
+}
+
+pub(in crate::jobs) fn read<T: DeserializeOwned + Default>(path: &Path) -> io::Result<T> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
+        Err(error) => Err(error),
+    }
+}
+
+pub(in crate::jobs) fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+    write_private(path, &serde_json::to_vec(value).map_err(io::Error::other)?)
+}
+
+impl Session {
+    /// Whether its receipt may be checked, so that what it is run with is kept.
+    pub(super) fn is_checked(&self) -> bool {
+        is_checked(&self.job.offer, self.job.runtime)
+    }
+
+    pub(super) fn kept(&self) -> Kept {
+        Kept::of(&self.folder, self.id)
+    }
+
+    pub(super) fn held(&self, round: u32) -> Held {
+        Held::of(&self.folder, self.job.asset, self.id, round)
+    }
+
+    pub(super) fn account(&self) -> PathBuf {
+        self.folder.join("jobs").join(format!("{}.json", self.id))
+    }
+
+    /// Steps that a running program has taken, in millions.
+    pub(super) fn steps(&self, control: &Control) -> u64 {
+        match self.job.runtime {
+            PROCESS => u64::try_from(control.cpu().as_millis()).unwrap_or(u64::MAX),
+            _ => control.fuel() / super::MILLION,
+        }
+    }
+
+    fn spending(&self) -> (MutexGuard<'_, ()>, PathBuf) {
+        (self.spending.lock(), self.folder.join("spent.json"))
+    }
+
+    /// How much may still leave to the buyer.
+    pub(super) fn budget(&self) -> io::Result<u64> {
+        let (_held, path) = self.spending();
+        let spent = read::<Spent>(&path)?.get(&self.job.buyer).copied().unwrap_or(0);
+        Ok(self.data.rules.budget.saturating_sub(spent))
+    }
+
+    /// Writes down what a round came to, which counts so much, then lets it be seen. Says no if so much may not leave any more.
+    pub(super) fn put(&self, done: Done, counts: u64, round: u32, left: Round) -> io::Result<bool> {
+        if counts > 0 {
+            let (_held, path) = self.spending();
+            let mut all: Spent = read(&path)?;
+            let of = all.entry(self.job.buyer).or_default();
+            *of = of.saturating_add(counts);
+            if *of > self.data.rules.budget {
+                return Ok(false);
+            }
+            write(&path, &all)?;
+        }
+        if let Round::Left { .. } = &left {
+            if self.is_checked() && self.job.runtime == PROCESS {
+                self.kept().put_left(round, &left.encode())?;
+            }
+            if let Err(error) = results::keep(&self.folder, self.id, self.job.client.into(), &left) {
+                tracing::warn!(job = %self.id, %error, "what left is not kept for later");
+            }
+        }
+        self.finish(done, round, left)?;
+        Ok(true)
+    }
+
+    fn finish(&self, done: Done, round: u32, left: Round) -> io::Result<()> {
+        write(&self.account(), &done)?;
+        let mut state = self.state.lock();
+        let heard = Instant::now();
+        *state = State { done, code: state.code.take(), running: None, held: false, left: Some((round, left)), heard };
+        drop(state);
+        self.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// Ends the job, for a reason that may be told.
+    pub(super) fn over(&self, mut done: Done, round: u32, ended: u8, why: impl Into<String>) -> io::Result<()> {
+        let why = why.into();
+        (done.ended, done.why) = (Some(ended), why.clone());
+        self.finish(done, round, Round::Over(ended, why))
+    }
+}

@@ -1,0 +1,109 @@
+//! Bringing what is over to the ledger, whether or not its buyer is heard of again.
+
+use super::{
+    super::{
+        abi::{
+            DRAWN,
+            IJobs::{checkOfCall, drawCall, drawOfCall, finishCall, settleCall},
+            JOBS, RUNNING, WAITING,
+        },
+        kept::Kept,
+        results,
+    },
+    Computer, EARLY, SILENCE, Sender, now, own,
+};
+use alloy_primitives::B256;
+use alloy_sol_types::SolCall as _;
+use std::fs;
+use stoa_base::NodeId;
+use stoa_client::view;
+use stoa_net::Denied;
+
+impl Computer {
+    /// Brings the receipts of jobs that are over, or whose buyers say nothing any more, to the ledger. What cannot be done is logged,
+    /// and done another time.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be asked.
+    pub async fn settle(&self, send: &Sender) -> Result<(), Denied> {
+        self.find_again().await?;
+        let sessions: Vec<_> = self.sessions.lock().values().cloned().collect();
+        for session in sessions {
+            let job = self.job(session.id).await?;
+            if job.state != RUNNING {
+                self.sessions.lock().remove(&session.id);
+                let _ = fs::remove_file(session.account());
+                continue;
+            }
+            let (silent, over) = {
+                let state = session.state.lock();
+                (state.running.is_none() && state.heard.elapsed() > SILENCE, state.done.ended.is_some())
+            };
+            let stands = self.stands(session.id).await?;
+            if let Err((ended, why)) = &stands {
+                let mut state = session.state.lock();
+                if state.running.is_none() && state.done.ended.is_none() {
+                    (state.done.ended, state.done.why) = (Some(*ended), why.clone());
+                }
+            }
+            if over || silent || now() + EARLY > job.until || stands.is_err() {
+                let Ok((receipt, signature)) = self.receipt(&session).await else { continue };
+                let call = finishCall { job: session.id, receipt, signature: signature.to_vec().into() };
+                if let Err(why) = send(call.abi_encode()).await {
+                    tracing::warn!(job = %session.id, why, "the receipt of a job could not be brought to the ledger");
+                }
+            }
+        }
+        self.let_go(send).await
+    }
+
+    /// Has its finished jobs drawn, and checks settled whose time is over; what jobs were run with goes when nobody asks any more.
+    async fn let_go(&self, send: &Sender) -> Result<(), Denied> {
+        for asset in fs::read_dir(&self.folder).map_err(own)?.flatten() {
+            results::sweep(&asset.path()).map_err(own)?;
+            for id in Kept::all(&asset.path()) {
+                if self.job(id).await?.state == RUNNING {
+                    continue;
+                }
+                let (check, at) = view(&*self.chain, JOBS, &checkOfCall { job: id }).await.map_err(own)?;
+                let call = match check.state {
+                    WAITING => {
+                        let may = self.asks(JOBS, &drawOfCall { job: id }).await.is_ok();
+                        may.then(|| drawCall { job: id }.abi_encode())
+                    }
+                    DRAWN => (at.timestamp > check.revealing).then(|| settleCall { job: id }.abi_encode()),
+                    _ => {
+                        Kept::of(&asset.path(), id).remove().map_err(own)?;
+                        continue;
+                    }
+                };
+                if let Some(call) = call
+                    && let Err(why) = send(call).await
+                {
+                    tracing::warn!(job = %id, why, "the check of a job does not go on");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens jobs again that this node had begun before it was ended.
+    async fn find_again(&self) -> Result<(), Denied> {
+        for asset in fs::read_dir(&self.folder).map_err(own)?.flatten() {
+            for entry in fs::read_dir(asset.path().join("jobs")).into_iter().flatten().flatten() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let Some(id) = name.strip_suffix(".json").and_then(|id| id.parse::<B256>().ok()) else { continue };
+                if self.sessions.lock().contains_key(&id) {
+                    continue;
+                }
+                let job = self.job(id).await?;
+                match job.state {
+                    RUNNING => drop(self.session(NodeId::from(job.client), id).await),
+                    _ => drop(fs::remove_file(entry.path())),
+                }
+            }
+        }
+        Ok(())
+    }
+}
