@@ -253,7 +253,7 @@ pub(crate) struct AllowOptions {
 /// Options of `stoa job run`.
 #[derive(Args)]
 pub(crate) struct RunOptions {
-    /// The program: a WebAssembly module of WASI preview 1.
+    /// The program: a WebAssembly module of WASI preview 1, or a component of WASI preview 2.
     #[arg(long, value_name = "FILE")]
     algorithm: PathBuf,
     /// What to run it on: assets, separated by commas.
