@@ -5,7 +5,7 @@ use crate::{
     stamp,
 };
 use eyre::{Result, bail};
-use std::fs;
+use std::{fs, path::Path};
 
 /// How to see that a program is there, and the Debian package that brings it.
 type Program<'a> = (&'a str, &'a [&'a str], &'a str);
@@ -58,6 +58,17 @@ pub fn wasi(place: &Place) -> Result<bool> {
             ),
         ],
     )
+}
+
+/// What compiles Rust to components, in a test of the sandbox.
+pub fn components(place: &Place) -> Result<bool> {
+    const TARGET: &str = "wasm32-wasip2";
+    let folder = output(place.command("rustc").args(["--print", "target-libdir", "--target", TARGET]));
+    if folder.is_some_and(|folder| Path::new(&folder).exists()) {
+        return Ok(false);
+    }
+    check(place.command("rustup").args(["target", "add", TARGET]))?;
+    Ok(true)
 }
 
 /// What libFuzzer is compiled with.

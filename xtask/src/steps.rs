@@ -184,6 +184,9 @@ fn one(place: &Place, step: Step, nextest: &[String]) -> Result<Outcome> {
             if let Err(lacking) = setup::wasi(place) {
                 skipped.push(format!("algorithms in C: {lacking:#}"));
             }
+            if let Err(lacking) = setup::components(place) {
+                skipped.push(format!("components in Rust: {lacking:#}"));
+            }
             match algorithms::tools(place) {
                 Ok(tools) => algorithms::compare(place, &tools)?,
                 Err(lacking) => skipped.push(format!("the modules were not built anew: {lacking:#}")),

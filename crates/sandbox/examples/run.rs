@@ -1,4 +1,4 @@
-//! Runs a WebAssembly module, and tells what it took: `run MODULE [NAME=INPUT ...] [-- ARGUMENT ...]`.
+//! Runs a WebAssembly module or component, and tells what it took: `run MODULE [NAME=INPUT ...] [-- ARGUMENT ...]`.
 //!
 //! It runs twice: compiled, and from the cache.
 

@@ -66,9 +66,9 @@ pub struct Input {
 /// One run of a program.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// The program: for [`Wasm`](crate::Wasm) a module, for [`Process`](crate::Process) a file or folder, seen in `/code`.
+    /// The program: for [`Wasm`](crate::Wasm) a module or component, for [`Process`](crate::Process) a file or folder, seen in `/code`.
     pub code: Source,
-    /// The command line, the program's name first. [`Process`](crate::Process) runs it; a WebAssembly module gets it as its
+    /// The command line, the program's name first. [`Process`](crate::Process) runs it; a WebAssembly program gets it as its
     /// arguments.
     pub command: Vec<String>,
     /// What it works on.

@@ -12,14 +12,16 @@
 //! A program sees its inputs, two empty folders to write to, and nothing else. Whether what it leaves may go anywhere is
 //! judged by whoever ran it; this crate hands it over and believes none of it.
 //!
-//! **[`Wasm`]** runs WebAssembly modules of WASI preview 1: what C (wasi-libc), Rust (`wasm32-wasip1`), AssemblyScript
-//! (`wasi-shim`), MicroPython and others compile to. Whoever runs the same [`Job`], its limits included, in a runtime of the same
+//! **[`Wasm`]** runs WebAssembly modules of WASI preview 1, what C (wasi-libc), Rust (`wasm32-wasip1`), AssemblyScript
+//! (`wasi-shim`), MicroPython and others compile to, and components of WASI preview 2 (`wasi:cli/command` 0.2; Rust's
+//! `wasm32-wasip2`): which it is, the header tells. Whoever runs the same [`Job`], its limits included, in a runtime of the same
 //! [`RuntimeId`] gets the same output, log and number of steps, bit for bit:
 //!
 //! - Each instruction costs fuel, and so do calls and what they move. Fuel is what time is for other programs: it ends those
 //!   that do not end, and the clock counts it. A program that waits finds its time passed at once.
 //! - Randomness follows from the job's seed. Floating-point numbers that are none have one form. There are no threads.
 //! - Folders are listed in the order of names; inode numbers and times tell nothing of the machine.
+//! - A component sees the same as a module does. Its memories count together; sockets are denied.
 //! - Memory is refused by the limit, never because a machine has no more: that is an [`Error`], and no result.
 //!
 //! [`Outcome::deterministic`] is false where this does not hold: for a run that was cancelled or took too long, and for one

@@ -46,7 +46,7 @@ pub(crate) const LEFT: &str = "left";
 /// Options of `stoa job run`.
 #[derive(Args)]
 pub(crate) struct RunOptions {
-    /// The program: a WebAssembly module of WASI preview 1; or, where an owner lets processes run, a file that can be executed, such as
+    /// The program: a WebAssembly module of WASI preview 1 or component of preview 2; or, where an owner lets processes run, a file that can be executed, such as
     /// a script that begins with `#!/usr/bin/env python3`, or a Python zip application.
     #[arg(long, value_name = "FILE")]
     algorithm: PathBuf,

@@ -1,6 +1,6 @@
 //! The command line of `bwrap`: what a program sees, and as whom it runs.
 
-use super::is_there;
+use super::{environment, is_there};
 use crate::{Error, Input, Job, PARAMS, Source};
 use std::{
     ffi::{OsStr, OsString},
@@ -95,9 +95,11 @@ pub(super) fn arguments(job: &Job, stage: &Path, folders: &[PathBuf]) -> Result<
         add(&[&"--size", &size.min(i64::MAX.cast_unsigned() / 2).to_string(), &"--tmpfs", &place]);
     }
     // Last, for they may lie below one of these.
-    for folder in folders {
-        let from = fs::canonicalize(folder).map_err(Error::input(folder))?;
-        add(&[&"--ro-bind", &from, folder]);
+    let bases = folders.iter().filter_map(|folder| environment::base(folder));
+    let bases = bases.filter(|base| !SYSTEM.iter().any(|place| base.starts_with(place)));
+    for folder in bases.chain(folders.iter().cloned()) {
+        let from = fs::canonicalize(&folder).map_err(Error::input(&folder))?;
+        add(&[&"--ro-bind", &from, &folder]);
     }
     // The system's own switches among them: root's would be writable.
     for place in ["/proc", "/dev", "/"] {

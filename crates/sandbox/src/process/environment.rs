@@ -1,6 +1,17 @@
 //! What an environment of Python is, told so that it is the same wherever it lies.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Where the Python lies that an environment was made from, which it is nothing without.
+pub(super) fn base(folder: &Path) -> Option<PathBuf> {
+    let settings = fs::read_to_string(folder.join("pyvenv.cfg")).ok()?;
+    let home = settings.lines().find_map(|line| line.split_once('=').filter(|(name, _)| name.trim() == "home"))?.1;
+    Some(Path::new(home.trim()).parent()?.to_owned())
+}
 
 /// The version of Python and the packages that are in a folder, or the folder's name if there are none.
 pub(super) fn describe(folder: &Path) -> String {
@@ -37,6 +48,9 @@ mod tests {
         assert_eq!(tell("one"), "numpy-2.4.0 pandas-3.0.0 python3.11");
         assert_eq!(tell("one"), tell("other"));
         fs::create_dir(folder.path().join("plain")).unwrap();
+        assert_eq!(base(&folder.path().join("plain")), None);
+        fs::write(folder.path().join("plain/pyvenv.cfg"), "version = 3.11.7\nhome = /opt/python/bin\n").unwrap();
+        assert_eq!(base(&folder.path().join("plain")), Some("/opt/python".into()));
         assert_eq!(describe(&folder.path().join("plain")), "plain");
     }
 }

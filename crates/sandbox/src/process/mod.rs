@@ -51,7 +51,7 @@ impl Process {
     }
 
     /// Shows programs a folder of this machine, at its own place and read-only, and looks for programs in its `bin` first: an
-    /// environment of Python, for example, whose packages the runtime's name tells.
+    /// environment of Python, for example, whose packages the runtime's name tells, and whose own Python is shown as well.
     pub fn with_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folders.push(folder.into());
         self

@@ -1,5 +1,6 @@
 /// Why a call of the system failed, with the numbers of WASI preview 1 (`witx/typenames.witx`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{self:?}")]
 #[repr(u16)]
 pub(crate) enum Errno {
     TooBig = 1,

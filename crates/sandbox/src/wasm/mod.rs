@@ -1,23 +1,29 @@
 //! WebAssembly, bit for bit the same wherever it runs.
 //!
-//! Wasmtime compiles a module and counts its steps (fuel). What it sees of the world is ours: files in memory ([`fs`]) behind
-//! WASI preview 1 ([`wasi`]), a clock that counts steps, randomness that follows from the job's seed. Fuel is also what lets
-//! a run be stopped: each slice of it ends with a look at the time and at whether somebody cancelled.
+//! Wasmtime compiles a program and counts its steps (fuel). What it sees of the world is ours ([`system`]): files in memory
+//! ([`fs`]), a clock that counts steps, randomness that follows from the job's seed, behind WASI preview 1 for modules
+//! ([`wasi`]) and preview 2 for components ([`wasi2`]). Fuel is also what lets a run be stopped: each slice of it ends with a
+//! look at the time and at whether somebody cancelled.
 
 mod bounds;
 mod errno;
 mod fs;
+mod lookup;
 mod modules;
 mod path;
+mod program;
 mod run;
+mod system;
 #[cfg(test)]
 mod tests;
 mod wasi;
+mod wasi2;
 
 use crate::{Control, Error, Job, Outcome, Runtime, RuntimeId, Source};
 use modules::Modules;
+use program::Linkers;
 use std::path::PathBuf;
-use wasmtime::{Collector, Config, Engine, Linker, OptLevel};
+use wasmtime::{Collector, Config, Engine, OptLevel};
 
 /// The version of wasmtime in `Cargo.lock`, which names the runtime: what a module costs and does may differ in another.
 const WASMTIME: &str = "48.0.8";
@@ -25,14 +31,14 @@ const WASMTIME: &str = "48.0.8";
 /// Bytes of the stack that calls of functions within a program take at most.
 const STACK: usize = 1 << 20;
 
-/// Runs modules of WebAssembly that use WASI preview 1.
+/// Runs modules of WebAssembly that use WASI preview 1, and components that use WASI preview 2.
 pub struct Wasm {
     engine: Engine,
     modules: Modules,
 }
 
 impl Wasm {
-    /// Keeps the modules that it has compiled last in memory, and, if a folder is given, many of them there. The folder is
+    /// Keeps the programs that it has compiled last in memory, and, if a folder is given, many of them there. The folder is
     /// made if it is not there. It has to be this user's alone: what lies there is run.
     ///
     /// # Errors
@@ -41,12 +47,11 @@ impl Wasm {
     pub fn new(cache: Option<PathBuf>) -> Result<Self, Error> {
         let failed = |error: wasmtime::Error| Error::Machine(format!("{error:#}"));
         let engine = Engine::new(&config()).map_err(failed)?;
-        let mut linker = Linker::new(&engine);
-        wasi::link(&mut linker).map_err(failed)?;
-        Ok(Self { modules: Modules::new(engine.clone(), linker, cache)?, engine })
+        let linkers = Linkers::new(&engine).map_err(failed)?;
+        Ok(Self { modules: Modules::new(engine.clone(), linkers, cache)?, engine })
     }
 
-    /// Compiles a module, so that its first run starts as fast as the others.
+    /// Compiles a program, so that its first run starts as fast as the others.
     ///
     /// # Errors
     ///
@@ -77,7 +82,7 @@ fn config() -> Config {
 
 impl Runtime for Wasm {
     fn id(&self) -> RuntimeId {
-        RuntimeId(format!("wasmtime {WASMTIME} / stoa-wasm-1"))
+        RuntimeId(format!("wasmtime {WASMTIME} / stoa-wasm-2"))
     }
 
     fn deterministic(&self) -> bool {
@@ -86,7 +91,7 @@ impl Runtime for Wasm {
 
     fn run(&self, job: &Job, control: &Control) -> Result<Outcome, Error> {
         job.check()?;
-        let module = self.modules.get(job.code.read(bounds::MOST_MODULE)?)?;
-        run::run(&self.engine, &module, job, control)
+        let program = self.modules.get(job.code.read(bounds::MOST_MODULE)?)?;
+        run::run(&self.engine, &program, job, control)
     }
 }

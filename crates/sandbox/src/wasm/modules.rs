@@ -1,10 +1,13 @@
-//! Compiled modules: the last ones in memory, all of them in a private folder.
+//! Compiled modules and components: the last ones in memory, all of them in a private folder.
 //!
 //! What is compiled is machine code, which runs as it is: whoever can write to the folder is the node. So the folder and its
 //! files have to belong to this user and nobody else may enter; anything else is not used. Files are named by the hash of the
-//! module and of the engine's settings, and begin with a hash of the rest, so that a disk that rots is noticed.
+//! program and of the engine's settings, and begin with a hash of the rest, so that a disk that rots is noticed.
 
-use super::{bounds, run::Run};
+use super::{
+    bounds,
+    program::{Compiled, Linkers, Program},
+};
 use crate::Error;
 use rustix::{
     fs::{Mode, OFlags, open},
@@ -21,7 +24,7 @@ use std::{
     thread,
     time::Duration,
 };
-use wasmtime::{Engine, InstancePre, Linker, Module};
+use wasmtime::Engine;
 
 /// Modules kept in memory.
 const MOST_RECENT: usize = 16;
@@ -34,12 +37,12 @@ const MOST_TIME: Duration = Duration::from_secs(120);
 
 type Id = [u8; 32];
 
-/// The modules of one engine.
+/// The modules and components of one engine.
 pub(super) struct Modules {
     engine: Engine,
-    linker: Linker<Run>,
+    linkers: Linkers,
     folder: Option<PathBuf>,
-    recent: Mutex<VecDeque<(Id, InstancePre<Run>)>>,
+    recent: Mutex<VecDeque<(Id, Program)>>,
     slots: Arc<Slots>,
 }
 
@@ -51,7 +54,7 @@ struct Slots {
 
 impl Modules {
     /// With a folder for what is compiled, which is made if it is not there.
-    pub fn new(engine: Engine, linker: Linker<Run>, folder: Option<PathBuf>) -> Result<Self, Error> {
+    pub fn new(engine: Engine, linkers: Linkers, folder: Option<PathBuf>) -> Result<Self, Error> {
         if let Some(folder) = &folder {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
             let metadata = made.and_then(|()| fs::symlink_metadata(folder)).map_err(Error::machine("the cache"))?;
@@ -65,7 +68,7 @@ impl Modules {
         let free = thread::available_parallelism().map_or(1, usize::from).min(MOST_AT_ONCE);
         Ok(Self {
             engine,
-            linker,
+            linkers,
             folder,
             recent: Mutex::default(),
             slots: Arc::new(Slots { free: Mutex::new(free), changed: Condvar::new() }),
@@ -73,12 +76,12 @@ impl Modules {
     }
 
     /// A module, ready to start: from memory, from the disk, or compiled.
-    pub fn get(&self, code: Arc<[u8]>) -> Result<InstancePre<Run>, Error> {
+    pub fn get(&self, code: Arc<[u8]>) -> Result<Program, Error> {
         let id = self.id(&code);
         if let Some(module) = self.recall(id) {
             return Ok(module);
         }
-        let module = match self.load(id) {
+        let module = match self.load(id, &code) {
             Some(module) => module,
             None => {
                 bounds::check(&code)?;
@@ -89,7 +92,7 @@ impl Modules {
                 module
             }
         };
-        let module = self.link(&module)?;
+        let module = self.linkers.link(&module)?;
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.push_front((id, module.clone()));
         recent.truncate(MOST_RECENT);
@@ -104,7 +107,7 @@ impl Modules {
         id.finalize().into()
     }
 
-    fn recall(&self, id: Id) -> Option<InstancePre<Run>> {
+    fn recall(&self, id: Id) -> Option<Program> {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let at = recent.iter().position(|(known, _)| *known == id)?;
         let found = recent.remove(at)?;
@@ -112,29 +115,15 @@ impl Modules {
         Some(found.1)
     }
 
-    /// Fits a module to what it may call. What it wants beyond that traps when it is called.
-    fn link(&self, module: &Module) -> Result<InstancePre<Run>, Error> {
-        let unfit = |error: wasmtime::Error| Error::Code(format!("{error:#}"));
-        let start = module.get_export("_start");
-        let start = start.as_ref().and_then(|start| start.func());
-        if !start.is_some_and(|start| start.params().len() == 0 && start.results().len() == 0) {
-            let why = "it exports no function \"_start\" without arguments and results: build a command, not a library";
-            return Err(Error::Code(why.into()));
-        }
-        let mut linker = self.linker.clone();
-        linker.define_unknown_imports_as_traps(module).map_err(unfit)?;
-        linker.instantiate_pre(module).map_err(unfit)
-    }
-
     /// Compiles on a thread of its own. A compilation cannot be broken off: one that takes too long keeps its slot until it
     /// ends, but not the caller.
-    fn compile(&self, code: Arc<[u8]>) -> Result<Module, Error> {
+    fn compile(&self, code: Arc<[u8]>) -> Result<Compiled, Error> {
         let (send, receive) = mpsc::sync_channel(1);
         let (engine, slots) = (self.engine.clone(), self.slots.clone());
         let compile = move || {
             slots.take();
             // Whoever has waited for this may have gone.
-            let _ = send.send(Module::from_binary(&engine, &code));
+            let _ = send.send(Compiled::new(&engine, &code));
             slots.give();
         };
         let thread = thread::Builder::new().name("compile".into());
@@ -150,17 +139,17 @@ impl Modules {
         Some(self.folder.as_ref()?.join(blake3::Hash::from(id).to_hex().as_str()))
     }
 
-    fn load(&self, id: Id) -> Option<Module> {
+    fn load(&self, id: Id, code: &[u8]) -> Option<Compiled> {
         let bytes = read_private(&self.place(id)?).ok()?;
         let (hash, compiled) = bytes.split_first_chunk::<32>()?;
         if blake3::hash(compiled) != *hash {
             tracing::warn!("a compiled module is damaged on the disk; it is compiled again");
             return None;
         }
-        deserialize(&self.engine, compiled)
+        deserialize(&self.engine, code, compiled)
     }
 
-    fn store(&self, id: Id, module: &Module) -> io::Result<()> {
+    fn store(&self, id: Id, module: &Compiled) -> io::Result<()> {
         let (Some(folder), Some(place)) = (&self.folder, self.place(id)) else { return Ok(()) };
         let compiled = module.serialize().map_err(io::Error::other)?;
         make_room(folder, compiled.len() as u64)?;
@@ -204,11 +193,11 @@ fn read_private(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 #[expect(unsafe_code, reason = "machine code that this node has compiled and that nobody else could write")]
-fn deserialize(engine: &Engine, compiled: &[u8]) -> Option<Module> {
-    // SAFETY: the bytes come from `Module::serialize`: they were read from a file in a folder that only this user may enter,
-    // where only `Modules::store` writes, and their hash is the one that was written with them. That they fit this engine,
-    // `deserialize` checks.
-    unsafe { Module::deserialize(engine, compiled) }.ok()
+fn deserialize(engine: &Engine, code: &[u8], compiled: &[u8]) -> Option<Compiled> {
+    // SAFETY: the bytes come from `Compiled::serialize`: they were read from a file in a folder that only this user may
+    // enter, where only `Modules::store` writes, and their hash is the one that was written with them. That they fit this
+    // engine, and are of the kind that `code` is, `deserialize` checks.
+    unsafe { Compiled::deserialize(engine, code, compiled) }.ok()
 }
 
 /// Removes the oldest files until so many bytes more are within the bound.

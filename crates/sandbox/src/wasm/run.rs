@@ -1,8 +1,10 @@
-//! One run of a module.
+//! One run of a program.
 
 use super::{
+    bounds::MOST_INSTANCES,
     fs::Files,
-    wasi::{Stop, System},
+    program::Program,
+    system::{Stop, System},
 };
 use crate::{Control, Ended, Error, Job, Outcome, Output, Used};
 use rustix::time::{ClockId, clock_gettime};
@@ -12,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 use wasmtime::{
-    Engine, InstancePre, Memory, ResourceLimiter, Result, Store, ThrownException, Trap, UnknownImportError,
+    Engine, Memory, OutOfMemory, ResourceLimiter, Result, Store, ThrownException, Trap, UnknownImportError, WasmtimeBug,
 };
 
 /// Steps between two looks at the time and at whether the run was cancelled: some milliseconds.
@@ -21,7 +23,7 @@ const SLICE: u64 = 2_000_000;
 /// The state of a run, which the program's calls see.
 pub(super) struct Run {
     pub system: System,
-    /// The program's memory, once it is known.
+    /// A module's memory, once it is known.
     pub memory: Option<Memory>,
     /// Steps that it may use.
     pub fuel: u64,
@@ -49,18 +51,21 @@ impl Watch {
 }
 
 impl Run {
-    /// Before each call of the system: a program that does little but call would not come to the end of a slice.
+    /// Begins a call of the system. Before each, for a program that did little but call would not come to the end of a slice.
     ///
     /// # Errors
     ///
     /// If the run is to end.
-    pub fn check(&mut self, left: u64) -> Result<(), Stop> {
-        self.watch.control.set_fuel(self.fuel.saturating_sub(left));
-        self.watch.look()
+    pub fn begin(&mut self, left: u64) -> Result<(), Stop> {
+        let used = self.fuel.saturating_sub(left);
+        self.watch.control.set_fuel(used);
+        self.watch.look()?;
+        self.system.begin(used);
+        Ok(())
     }
 }
 
-/// Memory and tables of a run.
+/// Memories and tables of a run, all together.
 struct Bounds {
     limit: u64,
     used: u64,
@@ -114,7 +119,7 @@ impl ResourceLimiter for Bounds {
     }
 
     fn instances(&self) -> usize {
-        1
+        MOST_INSTANCES
     }
 }
 
@@ -122,8 +127,8 @@ fn processor_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
-/// Runs a module's `_start`.
-pub(super) fn run(engine: &Engine, module: &InstancePre<Run>, job: &Job, control: &Control) -> Result<Outcome, Error> {
+/// Runs a program.
+pub(super) fn run(engine: &Engine, program: &Program, job: &Job, control: &Control) -> Result<Outcome, Error> {
     let (started, processor) = (Instant::now(), processor_time());
     let limits = &job.limits;
     let watch = Watch { control: control.clone(), deadline: started.checked_add(limits.wall) };
@@ -141,17 +146,13 @@ pub(super) fn run(engine: &Engine, module: &InstancePre<Run>, job: &Job, control
     store.fuel_async_yield_interval(Some(SLICE)).map_err(failed)?;
 
     let result = {
-        let mut program = pin!(async {
-            let instance = module.instantiate_async(&mut store).await?;
-            let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
-            start.call_async(&mut store, ()).await
-        });
+        let mut running = pin!(program.run(&mut store));
         let mut context = Context::from_waker(Waker::noop());
         loop {
             if let Err(stop) = watch.look() {
                 break Err(stop.into());
             }
-            if let Poll::Ready(result) = program.as_mut().poll(&mut context) {
+            if let Poll::Ready(result) = running.as_mut().poll(&mut context) {
                 break result;
             }
             control.set_fuel(control.fuel().saturating_add(SLICE));
@@ -163,7 +164,7 @@ pub(super) fn run(engine: &Engine, module: &InstancePre<Run>, job: &Job, control
     if let Some(error) = run.system.files.take_failure() {
         return Err(error);
     }
-    let Verdict { mut ended, deterministic } = judge(result, run.bounds.refused)?;
+    let Verdict { mut ended, deterministic } = judge(result, run.bounds.refused, program.is_component())?;
     if matches!(ended, Ended::Exited(_) | Ended::Trapped(_)) && run.system.files.output_exceeded() {
         ended = Ended::OutputTooLarge;
     }
@@ -189,7 +190,7 @@ struct Verdict {
 }
 
 /// What the way in which a program ended means. What is not known to be the program's doing is the machine's.
-fn judge(result: Result<()>, refused: bool) -> Result<Verdict, Error> {
+fn judge(result: Result<()>, refused: bool, component: bool) -> Result<Verdict, Error> {
     let certain = |ended| Ok(Verdict { ended, deterministic: true });
     let open = |ended| Ok(Verdict { ended, deterministic: false });
     let Err(error) = result else { return certain(Ended::Exited(0)) };
@@ -201,7 +202,7 @@ fn judge(result: Result<()>, refused: bool) -> Result<Verdict, Error> {
         (Some(Stop::Exit(code)), _) => certain(Ended::Exited(*code)),
         (Some(Stop::Cancelled), _) => open(Ended::Cancelled),
         (Some(Stop::OutOfTime), _) => open(Ended::OutOfTime),
-        (Some(stop @ Stop::NoExport), _) => certain(trapped(stop)),
+        (Some(stop @ (Stop::NoExport | Stop::TooManyResources | Stop::Misuse(_))), _) => certain(trapped(stop)),
         (_, Some(Trap::OutOfFuel)) => certain(Ended::OutOfFuel),
         // How deep a stack is depends on the processor that the code was compiled for.
         (_, Some(trap @ Trap::StackOverflow)) => open(trapped(trap)),
@@ -210,7 +211,16 @@ fn judge(result: Result<()>, refused: bool) -> Result<Verdict, Error> {
         _ if error.is::<ThrownException>() => certain(trapped(&"an exception that nothing caught")),
         _ => match error.downcast_ref::<UnknownImportError>() {
             Some(unknown) => certain(trapped(unknown)),
+            // Handles, texts and lists that are none, which a component gives to calls.
+            None if component && !of_machine(&error) => certain(trapped(&error.root_cause())),
             None => Err(Error::Machine(format!("{error:#}"))),
         },
     }
+}
+
+/// Whether what went wrong comes from the machine or from wasmtime, not from what a component gave to a call.
+fn of_machine(error: &wasmtime::Error) -> bool {
+    error.is::<OutOfMemory>()
+        || error.is::<WasmtimeBug>()
+        || error.chain().any(|cause| cause.is::<std::io::Error>() || cause.is::<rustix::io::Errno>())
 }

@@ -4,14 +4,18 @@
 //! the order in which things were put there, all times are the job's, and there are neither links, owners nor devices.
 
 mod given;
+mod quota;
 
 use super::errno::Errno;
 use crate::{Error, Job, SCRATCH_FILES, job::PARAMS};
 use given::Given;
+use quota::Quota;
 use std::{collections::BTreeMap, ops::Bound, path::PathBuf, sync::Arc};
 
 /// Files and folders of all inputs together.
 const MOST_GIVEN: usize = 200_000;
+/// Inputs that are open at one time: each may be a file of this machine.
+const MOST_OPEN: usize = 128;
 /// Folders within each other. What walks them may recurse.
 const MOST_DEPTH: usize = 64;
 
@@ -57,32 +61,6 @@ struct Node {
     linked: bool,
 }
 
-/// What an area has room for.
-#[derive(Debug)]
-struct Quota {
-    bytes: u64,
-    files: u64,
-    /// Something did not fit.
-    exceeded: bool,
-}
-
-impl Quota {
-    fn take(left: &mut u64, exceeded: &mut bool, amount: u64) -> Result<(), Errno> {
-        let after = left.checked_sub(amount);
-        *exceeded |= after.is_none();
-        *left = after.ok_or(Errno::NoSpace)?;
-        Ok(())
-    }
-
-    fn take_bytes(&mut self, amount: u64) -> Result<(), Errno> {
-        Self::take(&mut self.bytes, &mut self.exceeded, amount)
-    }
-
-    fn take_file(&mut self) -> Result<(), Errno> {
-        Self::take(&mut self.files, &mut self.exceeded, 1)
-    }
-}
-
 /// What is known of a file or folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stat {
@@ -98,6 +76,8 @@ pub(crate) struct Files {
     free: Vec<NodeId>,
     out: Quota,
     scratch: Quota,
+    /// Inputs that are open.
+    open: usize,
     /// An input could not be read, or the machine has no memory for what is written: the run is void.
     failure: Option<(PathBuf, std::io::Error)>,
 }
@@ -106,6 +86,8 @@ impl Files {
     pub const DATA: NodeId = NodeId(0);
     pub const OUT: NodeId = NodeId(1);
     pub const SCRATCH: NodeId = NodeId(2);
+    /// The folders that a program is given, and their names.
+    pub const FOLDERS: [(NodeId, &str); 3] = [(Self::DATA, "/data"), (Self::OUT, "/out"), (Self::SCRATCH, "/tmp")];
 
     /// With the inputs of a job.
     ///
@@ -123,6 +105,7 @@ impl Files {
                 files: limits.output_files.saturating_add(SCRATCH_FILES),
                 exceeded: false,
             },
+            open: 0,
             failure: None,
         };
         for area in [Area::Data, Area::Out, Area::Scratch] {
@@ -301,11 +284,17 @@ impl Files {
     /// A descriptor is opened.
     pub fn open(&mut self, id: NodeId) -> Result<(), Errno> {
         let node = self.nodes.get_mut(id.index()).and_then(Option::as_mut).ok_or(Errno::BadFile)?;
-        if let Kind::Given(given) = &mut node.kind {
+        if let Kind::Given(given) = &mut node.kind
+            && node.opened == 0
+        {
+            if self.open == MOST_OPEN {
+                return Err(Errno::TooManyFiles);
+            }
             given.open().map_err(|error| {
                 self.failure = Some(error);
                 Errno::Io
             })?;
+            self.open += 1;
         }
         node.opened += 1;
         Ok(())
@@ -313,12 +302,13 @@ impl Files {
 
     /// A descriptor is closed.
     pub fn close(&mut self, id: NodeId) -> Result<(), Errno> {
-        let node = self.node_mut(id)?;
-        node.opened = node.opened.saturating_sub(1);
+        let node = self.nodes.get_mut(id.index()).and_then(Option::as_mut).ok_or(Errno::BadFile)?;
+        node.opened = node.opened.checked_sub(1).ok_or(Errno::BadFile)?;
         if node.opened == 0
             && let Kind::Given(given) = &mut node.kind
         {
             given.close();
+            self.open = self.open.saturating_sub(1);
         }
         self.release(id)
     }

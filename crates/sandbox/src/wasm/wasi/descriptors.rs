@@ -2,9 +2,9 @@
 
 use super::{
     memory::{Buffer, Memory},
-    system::{Done, Open, Position, System},
+    system::{Done, Open, Position},
 };
-use crate::wasm::{errno::Errno, fs::Stat};
+use crate::wasm::{errno::Errno, fs::Stat, system::System};
 
 /// Kinds of files, as WASI numbers them.
 const CHARACTERS: u8 = 2;
@@ -107,7 +107,7 @@ impl System {
                 let sum: usize = buffers.iter().map(Buffer::len).sum();
                 let sum = u32::try_from(sum).map_err(|_| Errno::Invalid)?;
                 for buffer in &buffers {
-                    self.say(memory, buffer);
+                    self.say(memory.get(buffer));
                 }
                 self.charge(sum as usize);
                 return memory.write_u32(told, sum);
@@ -158,7 +158,7 @@ impl System {
 
     pub(super) fn fd_close(&mut self, _: &mut Memory<'_>, number: u32) -> Done {
         self.descriptor(number)?;
-        let open = self.descriptors.get_mut(number as usize).and_then(Option::take);
+        let open = self.descriptors.0.get_mut(number as usize).and_then(Option::take);
         match open {
             Some(Open::Node(Position { id, preopened: None, .. })) => self.files.close(id),
             _ => Ok(()),
@@ -172,8 +172,8 @@ impl System {
             return Ok(());
         }
         self.fd_close(memory, to)?;
-        let open = self.descriptors.get_mut(from as usize).and_then(Option::take);
-        if let Some(place) = self.descriptors.get_mut(to as usize) {
+        let open = self.descriptors.0.get_mut(from as usize).and_then(Option::take);
+        if let Some(place) = self.descriptors.0.get_mut(to as usize) {
             *place = open;
         }
         Ok(())
@@ -191,23 +191,13 @@ impl System {
             return Err(Errno::BadFile);
         }
         let size = offset.checked_add(length).ok_or(Errno::FileTooBig)?;
-        if size > self.files.stat(id)?.size { self.resize(number, size) } else { Ok(()) }
+        if size > self.files.stat(id)?.size { self.resize(id, size) } else { Ok(()) }
     }
 
     pub(super) fn fd_filestat_set_size(&mut self, _: &mut Memory<'_>, number: u32, size: u64) -> Done {
-        self.resize(number, size)
-    }
-
-    fn resize(&mut self, number: u32, size: u64) -> Done {
         let position = self.position(number)?;
         let (id, write) = (position.id, position.write);
-        if !write {
-            return Err(Errno::BadFile);
-        }
-        let before = self.files.stat(id)?.size;
-        self.files.set_size(id, size)?;
-        self.charge(usize::try_from(size.saturating_sub(before)).unwrap_or(usize::MAX));
-        Ok(())
+        if write { self.resize(id, size) } else { Err(Errno::BadFile) }
     }
 
     pub(super) fn fd_fdstat_get(&mut self, memory: &mut Memory<'_>, number: u32, to: u32) -> Done {

@@ -1,36 +1,18 @@
 //! Which call of a program leads to which function, what each costs, and what ends the program in between.
 
-use super::{
-    memory::Memory,
-    paths::Place,
-    system::{Done, System},
+use super::{memory::Memory, paths::Place, system::Done};
+use crate::wasm::{
+    errno::Errno,
+    run::Run,
+    system::{Stop, System},
 };
-use crate::wasm::{errno::Errno, run::Run};
 use wasmtime::{Caller, Extern, Linker, Result, Trap};
-
-/// Steps that a call costs.
-const CALL: u64 = 500;
-
-/// What ends a program during a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Stop {
-    #[error("the program ended with code {0}")]
-    Exit(u32),
-    #[error("cancelled")]
-    Cancelled,
-    #[error("out of time")]
-    OutOfTime,
-    #[error("the module exports no memory of the name \"memory\", which calls need")]
-    NoExport,
-}
 
 /// Does a call: counts its cost, and gives it the program's memory.
 fn call(caller: &mut Caller<'_, Run>, does: impl FnOnce(&mut System, &mut Memory<'_>) -> Done) -> Result<i32> {
     let before = caller.get_fuel()?;
     let run = caller.data_mut();
-    run.check(before)?;
-    run.system.used = run.fuel.saturating_sub(before);
-    run.system.cost = CALL;
+    run.begin(before)?;
     let memory = match run.memory {
         Some(memory) => memory,
         None => {

@@ -12,5 +12,5 @@ mod system;
 #[cfg(test)]
 mod tests;
 
-pub(super) use link::{Stop, link};
-pub(super) use system::System;
+pub(super) use link::link;
+pub(super) use system::Descriptors;

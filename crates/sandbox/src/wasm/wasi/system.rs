@@ -1,12 +1,10 @@
 //! The system as one program sees it: descriptors, arguments, clock, randomness.
 
-use super::memory::{Buffer, Memory};
-use crate::{
-    Job, Log,
-    wasm::{
-        errno::Errno,
-        fs::{Files, NodeId},
-    },
+use super::memory::Memory;
+use crate::wasm::{
+    errno::Errno,
+    fs::{Files, NodeId},
+    system::System,
 };
 use std::collections::VecDeque;
 
@@ -54,54 +52,21 @@ impl Position {
     }
 }
 
-/// The system of one run.
-pub(crate) struct System {
-    pub files: Files,
-    pub(super) descriptors: Vec<Option<Open>>,
-    arguments: Vec<Vec<u8>>,
-    pub log: Log,
-    log_limit: u64,
-    random: blake3::OutputReader,
-    /// Nanoseconds since 1970 at which the clock started.
-    start: u64,
-    /// Nanoseconds that the program has waited.
-    waited: u64,
-    /// Steps used before the current call.
-    pub(super) used: u64,
-    /// Steps that the current call costs beyond those of every call.
-    pub(super) cost: u64,
+/// What a program has open, by number.
+pub(crate) struct Descriptors(pub(super) Vec<Option<Open>>);
+
+impl Descriptors {
+    /// Standard input, output and error, and the folders.
+    pub fn new() -> Self {
+        let folder = |id, name| Some(Open::Node(Position { preopened: Some(name), ..Position::new(id, true, true) }));
+        let [data, out, scratch] = Files::FOLDERS.map(|(id, name)| folder(id, name));
+        Self(vec![Some(Open::Nothing), Some(Open::Log), Some(Open::Log), data, out, scratch])
+    }
 }
 
 impl System {
-    pub fn new(job: &Job, files: Files) -> Self {
-        let folder = |id, name| Some(Open::Node(Position { preopened: Some(name), ..Position::new(id, true, true) }));
-        let mut random = blake3::Hasher::new_derive_key("stoa sandbox randomness 1");
-        random.update(&job.seed);
-        let name = || vec!["program".to_owned()];
-        let command = if job.command.is_empty() { name() } else { job.command.clone() };
-        Self {
-            files,
-            descriptors: vec![
-                Some(Open::Nothing),
-                Some(Open::Log),
-                Some(Open::Log),
-                folder(Files::DATA, "/data"),
-                folder(Files::OUT, "/out"),
-                folder(Files::SCRATCH, "/tmp"),
-            ],
-            arguments: command.into_iter().map(|word| [word.as_bytes(), b"\0"].concat()).collect(),
-            log: Log::default(),
-            log_limit: job.limits.log_bytes,
-            random: random.finalize_xof(),
-            start: job.time.saturating_mul(1_000_000_000),
-            waited: 0,
-            used: 0,
-            cost: 0,
-        }
-    }
-
     pub(super) fn descriptor(&mut self, number: u32) -> Result<&mut Open, Errno> {
-        self.descriptors.get_mut(number as usize).and_then(Option::as_mut).ok_or(Errno::BadFile)
+        self.descriptors.0.get_mut(number as usize).and_then(Option::as_mut).ok_or(Errno::BadFile)
     }
 
     /// A descriptor that has to be a file's or folder's.
@@ -114,64 +79,44 @@ impl System {
 
     /// Opens a descriptor under the lowest number that is free.
     pub(super) fn insert(&mut self, position: Position) -> Result<u32, Errno> {
-        let free = self.descriptors.iter().position(Option::is_none).unwrap_or(self.descriptors.len());
+        let free = self.descriptors.0.iter().position(Option::is_none).unwrap_or(self.descriptors.0.len());
         if free >= MOST_DESCRIPTORS {
             return Err(Errno::TooManyFiles);
         }
         self.files.open(position.id)?;
         let open = Some(Open::Node(position));
-        match self.descriptors.get_mut(free) {
+        match self.descriptors.0.get_mut(free) {
             Some(place) => *place = open,
-            None => self.descriptors.push(open),
+            None => self.descriptors.0.push(open),
         }
         u32::try_from(free).map_err(|_| Errno::TooManyFiles)
     }
 
-    /// The bytes cost steps.
-    pub(super) fn charge(&mut self, bytes: usize) {
-        self.cost = self.cost.saturating_add(bytes as u64 / 8);
-    }
-
-    pub(super) fn say(&mut self, memory: &Memory<'_>, buffer: &Buffer) {
-        self.log.push(memory.get(buffer), self.log_limit);
-    }
-
-    /// Nanoseconds since the start: one for each step, and what was waited.
-    fn elapsed(&self) -> u64 {
-        self.used.saturating_add(self.waited)
-    }
-
-    /// The time of all files, in nanoseconds since 1970.
-    pub(super) fn start(&self) -> u64 {
-        self.start
-    }
-
-    fn now(&self, clock: u32) -> Result<u64, Errno> {
+    fn clock(&self, clock: u32) -> Result<u64, Errno> {
         match clock {
-            0 => Ok(self.start.saturating_add(self.elapsed())),
+            0 => Ok(self.now()),
             1..=3 => Ok(self.elapsed()),
             _ => Err(Errno::Invalid),
         }
     }
 
     pub(super) fn clock_time_get(&mut self, memory: &mut Memory<'_>, clock: u32, _precision: u64, to: u32) -> Done {
-        memory.write_u64(to, self.now(clock)?)
+        memory.write_u64(to, self.clock(clock)?)
     }
 
     pub(super) fn clock_res_get(&mut self, memory: &mut Memory<'_>, clock: u32, to: u32) -> Done {
-        self.now(clock)?;
+        self.clock(clock)?;
         memory.write_u64(to, 1)
     }
 
     pub(super) fn random_get(&mut self, memory: &mut Memory<'_>, pointer: u32, length: u32) -> Done {
         let buffer = memory.buffer(pointer, length)?;
-        self.random.fill(memory.get_mut(&buffer));
-        self.charge(buffer.len());
+        self.random(memory.get_mut(&buffer));
         Ok(())
     }
 
     pub(super) fn args_sizes_get(&mut self, memory: &mut Memory<'_>, count: u32, bytes: u32) -> Done {
-        let sum: usize = self.arguments.iter().map(Vec::len).sum();
+        let sum: usize = self.arguments.iter().map(|word| word.len() + 1).sum();
         memory.write_u32(count, self.arguments.len().try_into().map_err(|_| Errno::TooBig)?)?;
         memory.write_u32(bytes, sum.try_into().map_err(|_| Errno::TooBig)?)
     }
@@ -179,7 +124,8 @@ impl System {
     pub(super) fn args_get(&mut self, memory: &mut Memory<'_>, mut list: u32, mut text: u32) -> Done {
         for word in &self.arguments {
             memory.write_u32(list, text)?;
-            memory.write(text, word)?;
+            let word = [word.as_bytes(), b"\0"].concat();
+            memory.write(text, &word)?;
             list = list.checked_add(4).ok_or(Errno::Fault)?;
             text = u32::try_from(word.len()).ok().and_then(|length| text.checked_add(length)).ok_or(Errno::Fault)?;
         }
@@ -207,7 +153,7 @@ impl System {
                 0 => {
                     let clock = u32::from_le_bytes([16, 17, 18, 19].map(|at| subscription[at]));
                     let (timeout, absolute) = (word(subscription, 24), subscription[40] & 1 == 1);
-                    self.now(clock).map(|now| {
+                    self.clock(clock).map(|now| {
                         let wait = if absolute { timeout.saturating_sub(now) } else { timeout };
                         self.elapsed().saturating_add(wait)
                     })
@@ -221,7 +167,7 @@ impl System {
             events.push((user, kind, due));
         }
         let first = events.iter().map(|(.., due)| due.unwrap_or(0)).min().unwrap_or(0);
-        self.waited = self.waited.saturating_add(first.saturating_sub(self.elapsed()));
+        self.wait_until(first);
         let now = self.elapsed();
         let mut tell = 0;
         for (user, kind, due) in events {

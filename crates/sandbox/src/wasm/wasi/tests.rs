@@ -1,11 +1,10 @@
 //! Calls with arguments that mean nothing.
 
-use super::{
-    memory::Memory,
-    paths::Place,
-    system::{Done, System},
+use super::{memory::Memory, paths::Place, system::Done};
+use crate::{
+    Job, Source,
+    wasm::{fs::Files, system::System},
 };
-use crate::{Job, Source, wasm::fs::Files};
 use proptest::prelude::*;
 
 const MEMORY: usize = 512;

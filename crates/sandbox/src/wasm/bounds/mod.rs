@@ -1,4 +1,4 @@
-//! What a module may be, checked before anything costly is done with it.
+//! What a module or component may be, checked before anything costly is done with it.
 //!
 //! A compiler may need far more than a module's size: where control can come from several places, every local has a value
 //! for each of them, so that a hundred kilobytes of nested loops over many locals would take it gigabytes and hours. So
@@ -6,10 +6,14 @@
 //! square of its weight (measured: nested loops that weigh 120,000 took 14 s in a debug build, twice the weight 57 s and
 //! 156 MB). What compilers make of people's programs weighs little: of MicroPython's functions, none 30,000.
 
+mod component;
+
 use crate::Error;
+pub(super) use component::MOST_INSTANCES;
+use component::Parts;
 use wasmparser::{BlockType, CompositeInnerType, Encoding, FunctionBody, Operator, Parser, Payload, TryTable};
 
-/// Bytes of a module at most. CPython with its library has some 30 MB.
+/// Bytes of a module or component at most. CPython with its library has some 30 MB.
 pub(super) const MOST_MODULE: u64 = 64 << 20;
 /// Bytes of one function at most.
 const MOST_FUNCTION: usize = 512 << 10;
@@ -43,57 +47,95 @@ struct Arity {
     all: u64,
 }
 
-/// Checks that bytes are a module of bearable size. Whether it is valid, the compiler checks.
+/// What is known of a module so far.
+#[derive(Default)]
+struct Module {
+    types: Vec<Arity>,
+    functions: Vec<u32>,
+    bodies: usize,
+    /// What an instance costs: functions, globals and so on, its own and imported ones, and each 64 bytes of data.
+    entries: u64,
+}
+
+impl Module {
+    /// A part of the module. Returns how heavy a function in it is, if it is one.
+    fn add(&mut self, payload: Payload<'_>) -> Result<u64, Error> {
+        if let Payload::ElementSection(_) | Payload::DataSection(_) = &payload {
+            let bytes = payload.as_section().map_or(0, |(_, range)| range.len());
+            self.entries += bytes as u64 / 64;
+        }
+        let (what, most, are) = match payload {
+            Payload::TypeSection(section) => {
+                at_most("types", MOST_ENTRIES.into(), section.count().into())?;
+                for group in section {
+                    for kind in group.map_err(damaged)?.types() {
+                        self.types.push(arity(&kind.composite_type.inner)?);
+                    }
+                }
+                return Ok(0);
+            }
+            Payload::CodeSectionEntry(body) => {
+                let kind = self.functions.get(self.bodies).and_then(|kind| self.types.get(*kind as usize));
+                self.bodies += 1;
+                return weigh(&body, kind.copied().unwrap_or_default().params, &self.types);
+            }
+            Payload::ExportSection(section) => {
+                at_most("exports", MOST_ENTRIES.into(), section.count().into())?;
+                return Ok(0);
+            }
+            Payload::FunctionSection(section) => {
+                let are = section.count();
+                at_most("functions", MOST_ENTRIES.into(), are.into())?;
+                self.functions = section.into_iter().collect::<Result<Vec<_>, _>>().map_err(damaged)?;
+                ("functions", MOST_ENTRIES, are)
+            }
+            Payload::ImportSection(section) => ("imports", MOST_ENTRIES, section.count()),
+            Payload::TableSection(section) => ("tables", 64, section.count()),
+            Payload::MemorySection(section) => ("memories", 8, section.count()),
+            Payload::TagSection(section) => ("tags", 1_000, section.count()),
+            Payload::GlobalSection(section) => ("globals", MOST_ENTRIES, section.count()),
+            Payload::ElementSection(section) => ("element segments", MOST_ENTRIES, section.count()),
+            Payload::DataSection(section) => ("data segments", MOST_ENTRIES, section.count()),
+            _ => return Ok(0),
+        };
+        at_most(what, most.into(), are.into())?;
+        self.entries += u64::from(are);
+        Ok(0)
+    }
+}
+
+/// What is being read: a module, a component, or one within that.
+enum Within {
+    Module(Module),
+    Component,
+}
+
+/// Checks that bytes are a module or component of bearable size. Whether it is valid, the compiler checks.
 ///
 /// # Errors
 ///
 /// [`Error::Code`] if not.
 pub(super) fn check(code: &[u8]) -> Result<(), Error> {
     if !code.starts_with(b"\0asm") {
-        return refused("it is no WebAssembly: a module in the binary format begins with \"\\0asm\"");
+        return refused("it is no WebAssembly: a module or component in the binary format begins with \"\\0asm\"");
     }
-    let (mut types, mut functions, mut sum) = (Vec::new(), Vec::new(), 0_u64);
-    let mut bodies = 0;
+    let (mut within, mut parts, mut sum) = (Vec::new(), Parts::default(), 0_u64);
     for payload in Parser::new(0).parse_all(code) {
-        let (what, most, are) = match payload.map_err(damaged)? {
-            Payload::Version { encoding: Encoding::Component, .. } => {
-                return refused(
-                    "it is a component; modules that use WASI preview 1 are taken: build for wasm32-wasip1 (Rust, C) \
-                     or leave out the step that makes a component of the module",
-                );
-            }
-            Payload::TypeSection(section) => {
-                at_most("types", MOST_ENTRIES.into(), section.count().into())?;
-                for group in section {
-                    for kind in group.map_err(damaged)?.types() {
-                        types.push(arity(&kind.composite_type.inner)?);
-                    }
+        match (payload.map_err(damaged)?, within.last_mut()) {
+            (Payload::Version { encoding: Encoding::Module, .. }, _) => within.push(Within::Module(Module::default())),
+            (Payload::Version { encoding: Encoding::Component, .. }, _) => within.push(Within::Component),
+            (Payload::End(_), _) => {
+                if let (Some(Within::Module(module)), Some(_)) = (within.pop(), within.last()) {
+                    parts.module(module.entries)?;
                 }
-                continue;
             }
-            Payload::FunctionSection(section) => {
-                at_most("functions", MOST_ENTRIES.into(), section.count().into())?;
-                functions = section.into_iter().collect::<Result<Vec<_>, _>>().map_err(damaged)?;
-                continue;
-            }
-            Payload::CodeSectionEntry(body) => {
-                let kind = functions.get(bodies).and_then(|kind| types.get(*kind as usize));
-                bodies += 1;
-                let weight = weigh(&body, kind.copied().unwrap_or_default().params, &types)?;
+            (payload, Some(Within::Module(module))) => {
+                let weight = module.add(payload)?;
                 sum += weight * weight;
-                ("squared locals at places where control meets", MOST_TIME, sum)
+                at_most("squared locals at places where control meets", MOST_TIME, sum)?;
             }
-            Payload::ImportSection(section) => ("imports", MOST_ENTRIES.into(), section.count().into()),
-            Payload::TableSection(section) => ("tables", 64, section.count().into()),
-            Payload::MemorySection(section) => ("memories", 8, section.count().into()),
-            Payload::TagSection(section) => ("tags", 1_000, section.count().into()),
-            Payload::GlobalSection(section) => ("globals", MOST_ENTRIES.into(), section.count().into()),
-            Payload::ExportSection(section) => ("exports", MOST_ENTRIES.into(), section.count().into()),
-            Payload::ElementSection(section) => ("element segments", MOST_ENTRIES.into(), section.count().into()),
-            Payload::DataSection(section) => ("data segments", MOST_ENTRIES.into(), section.count().into()),
-            _ => continue,
-        };
-        at_most(what, most, are)?;
+            (payload, _) => parts.add(payload, within.len() > 1)?,
+        }
     }
     Ok(())
 }
