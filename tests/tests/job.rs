@@ -1,14 +1,17 @@
 //! Programs that run on other people's data, as processes: owners' nodes, a buyer, and an owner who changes his mind.
 
 use eyre::{ContextCompat as _, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
-    fs, thread,
+    fs,
+    path::Path,
+    thread,
     time::{Duration, Instant},
 };
 use stoa_tests::{
     Node,
     stage::{LONG, Stage, stoa},
+    variable,
 };
 
 const OWNERS: [usize; 2] = [5, 6];
@@ -45,6 +48,28 @@ fn computing(stage: &Stage, account: usize) -> Result<(Node, String)> {
     let data = stage.at(&format!("data-{account}"));
     fs::create_dir(&data)?;
     stage.node(&format!("computer-{account}"), account, &["--data", &data.to_string_lossy()], &[])
+}
+
+/// A node that runs processes as well, which see the tests' own packages of Python.
+fn running(stage: &Stage, account: usize) -> Result<(Node, String)> {
+    let data = stage.at(&format!("data-{account}"));
+    fs::create_dir(&data)?;
+    let python = Path::new(&variable("STOA_PYTHON")?).parent().and_then(Path::parent).wrap_err("a place")?.to_owned();
+    let words = ["--data", &data.to_string_lossy(), "--processes", "--environment", &python.to_string_lossy()];
+    stage.node(&format!("computer-{account}"), account, &words, &[])
+}
+
+/// Asks again and again until the answer is this.
+fn until(stage: &Stage, words: &[&str], is: impl Fn(&Value) -> bool) -> Result<Value> {
+    let late = Instant::now() + LONG;
+    loop {
+        let said = stage.run(BUYER, words)?;
+        if is(&said) {
+            return Ok(said);
+        }
+        ensure!(Instant::now() < late, "{words:?} still says {said}");
+        thread::sleep(Duration::from_millis(500));
+    }
 }
 
 fn text(value: &Value, name: &str) -> Result<String> {
@@ -114,7 +139,7 @@ fn a_program_runs_on_the_data_of_two_owners_is_paid_and_after_a_revocation_refus
 #[test]
 fn four_hospitals_train_a_model_without_a_row_leaving_any_of_them() -> Result<()> {
     let stage = Stage::new(0)?;
-    let repository = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
     let at = |path: &str| repository.join(path).to_string_lossy().into_owned();
     let (mut nodes, mut assets, mut rows) = (Vec::new(), Vec::new(), Vec::new());
     for (account, hospital) in (1..).zip(["cleveland", "hungary", "switzerland", "va"]) {
@@ -172,15 +197,7 @@ fn a_receipt_is_checked_by_a_node_that_was_drawn_and_audited_by_somebody_who_ask
     let job = text(&ran["jobs"][0], "job")?;
 
     let key = stage.chain.announced("networkKey")?.to_owned();
-    let until = Instant::now() + LONG;
-    let shown = loop {
-        let shown = stage.run(BUYER, &["job", "show", &job])?;
-        if shown["check"]["state"] == "confirmed" {
-            break shown;
-        }
-        ensure!(Instant::now() < until, "it is not checked: {shown}");
-        thread::sleep(Duration::from_millis(500));
-    };
+    let shown = until(&stage, &["job", "show", &job], |shown| shown["check"]["state"] == "confirmed")?;
     ensure!(shown["check"]["auditors"][0] == other.as_str() && shown["state"] == "finished", "{shown}");
 
     // With what the buyer has, and what the owner has.
@@ -250,5 +267,74 @@ fn a_receipt_is_checked_by_a_node_that_was_drawn_and_audited_by_somebody_who_ask
     fs::write(stage.at("out/left").join(&asset).join("001/result.json"), "{}")?;
     let (holds, said) = audit(&job, &["--run", "out"])?;
     ensure!(!holds && said.contains("these steps do not hold: output"), "{said}");
+    Ok(())
+}
+
+/// scikit-learn beside the patients: a publisher whom the hospital trusts, a job that nobody waits for, an owner who looks at what
+/// leaves, a receipt that another node finds to be close enough.
+#[test]
+fn a_script_with_scikit_learn_runs_as_a_process_is_approved_fetched_later_and_checked() -> Result<()> {
+    let stage = Stage::new(0)?;
+    let (owner, auditor, publisher) = (OWNERS[0], OWNERS[1], 7);
+    let (_computer, key) = running(&stage, owner)?;
+    let (_auditor, other) = running(&stage, auditor)?;
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
+    let [script, patients] = ["algorithms/logistic.py", "data/heart/hungary.csv"].map(|path| repository.join(path));
+    let (script, patients) = (script.to_string_lossy(), patients.to_string_lossy());
+    let numbers = json!({
+        "kind": "numbers", "most": 100, "keys": ["rows", "count", "correct", "weights", "intercept"],
+        "rows": { "key": "rows", "least": 10 },
+    });
+    let address = "0x14dC79964da2C08b23698B3D3cc7Ca32193d9955";
+    let rules = json!({
+        "files": { "result.json": numbers }, "publishers": [address], "rounds": 1, "budget": 1000, "approval": true,
+        "tolerance": 1000,
+    });
+    fs::write(stage.at("rules.json"), rules.to_string())?;
+    let offer = ["job", "offer", &patients, "--data", "data-5", "--node", &key, "--rules", "rules.json"];
+    let terms =
+        ["--price", "0.0001", "--processes", "--auditor", &other, "--chance", "100", "--bond", "20", "--time", "600"];
+    let asset = text(&stage.run(owner, &[&offer[..], &terms].concat())?, "asset")?;
+    stage.run(auditor, &["job", "copy", &asset, &patients, "--data", "data-6", "--rules", "rules.json"])?;
+    stage.run(owner, &["job", "allow", &asset, "--to", BUYERS_ADDRESS, "--purpose", "ScientificResearch"])?;
+
+    let columns = ["--param", "target=disease", "--param", "held_out=held_out", "--steps", "60000", "--most", "7"];
+    let run = ["job", "run", "--algorithm", &script, "--on", &asset, "--detach"];
+    let run = [&run[..], &columns].concat();
+    let refused = stage.attempt(BUYER, &run)?.err().wrap_err("nobody has published it")?;
+    ensure!(refused.contains("does not let this program run"), "{refused}");
+    let cancelled = text(&stage.run(BUYER, &["job", "list", "--on", &asset])?["jobs"][0], "job")?;
+    ensure!(stage.run(BUYER, &["job", "cancel", &cancelled])?["receipt"]["paid"] == "0x0");
+    stage.run(publisher, &["algo", "publish", &script])?;
+    let job = text(&stage.run(BUYER, &run)?["jobs"][0], "job")?;
+    let early = stage.attempt(BUYER, &["job", "result", &job, "--to", "early"])?.err().wrap_err("it is there")?;
+    ensure!(early.contains("is not done"), "{early}");
+
+    let status = ["job", "status", &job];
+    until(&stage, &status, |said| said["node"]["round"] == "held")?;
+    let held = stage.run(owner, &["job", "held", "--data", "data-5"])?;
+    ensure!(held["held"][0]["job"] == job.as_str() && held["held"][0]["files"][0]["path"] == "result.json", "{held}");
+    stage.run(owner, &["job", "approve", &job, "--data", "data-5"])?;
+    until(&stage, &status, |said| said["node"]["round"] == "left")?;
+    let fetched = stage.run(BUYER, &["job", "result", &job, "--to", "result"])?;
+    let receipt = &fetched["receipt"];
+    ensure!(receipt["ended"] == "succeeded" && receipt["paid"] != "0x0" && receipt["refunded"] != "0x0", "{fetched}");
+    let result: Value = serde_json::from_slice(&fs::read(stage.at("result/result.json"))?)?;
+    let [count, correct] = ["count", "correct"].map(|name| result[name].as_f64().unwrap_or_default());
+    ensure!(count > 40.0 && correct / count > 0.75, "{result}");
+    // The node keeps it sealed, for whoever comes again.
+    stage.run(BUYER, &["job", "result", &job, "--to", "again"])?;
+    // A model that is published says what it was derived from; nobody says so of jobs that are not his.
+    let says =
+        ["--name", "Risk of hearts", "--description", "Weights of a model of heart disease.", "--license", "CC-BY-4.0"];
+    let publish = ["data", "publish", "result/result.json", "--free", "--yes", "--from-run", "again", "--compute"];
+    let publish = [&publish[..], &["--data", "data-8", "--node", &key], &says].concat();
+    let refused = stage.attempt(owner, &publish)?.err().wrap_err("it is not his")?;
+    ensure!(refused.contains("knows of no finished job"), "{refused}");
+    let did = text(&stage.run(BUYER, &publish)?, "did")?;
+    let found = stage.run(publisher, &["data", "show", &did])?;
+    ensure!(found.to_string().contains(&format!(r#""derived":["{asset}"]"#)), "{found}");
+    let shown = until(&stage, &["job", "show", &job], |shown| shown["check"]["state"] == "confirmed")?;
+    ensure!(shown["check"]["auditors"][0] == other.as_str() && shown["runtime"] == 2, "{shown}");
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `stoa data` at the market: look, publish for sale, edit, price, buy, earnings.
 
 use crate::{
-    job::{ChecksOptions, Offering, offer_data},
+    job::{ChecksOptions, Offering, PROVENANCE, offer_data},
     network::now,
     node::coins,
     output,
@@ -26,11 +26,14 @@ use stoa_base::write_private;
 use stoa_client::{Client, Wallet, view};
 use stoa_contract::interfaces::IERC20Metadata;
 use stoa_data::{
-    ddo::{self, About, Answers, Ddo, Document, Use},
-    jobs::COIN,
+    ddo::{self, About, Answers, Ddo, Derived, Document, Use},
+    jobs::{
+        COIN,
+        abi::{FINISHED, IJobs::jobOfCall, JOBS},
+    },
     look::{Header, Looked, Looking, look},
     record::iso_8601,
-    sale::{self, Begun, Buyer, Found, Price, STATES, Seller, Selling},
+    sale::{self, Begun, Buyer, Found, MOST_DERIVED, Price, STATES, Seller, Selling},
 };
 
 /// Columns that are shown of a table.
@@ -79,6 +82,9 @@ pub(crate) struct SaleOptions {
     /// How long an order stands, such as 30d, 12h or 90s; for ever if not given.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = seconds, help_heading = "On the market")]
     lasts: u64,
+    /// The folder of `stoa job run` that they came of: which jobs on which assets they were derived from is recorded. Public.
+    #[arg(long, value_name = "DIR", help_heading = "On the market")]
+    from_run: Option<PathBuf>,
     /// For what whoever orders may use them: a term of the W3C Data Privacy Vocabulary (https://w3id.org/dpv).
     #[arg(long, value_name = "TERM", default_value = "ServiceProvision", help_heading = "On the market")]
     purpose: String,
@@ -354,6 +360,7 @@ async fn nft(dir: &Path, client: &Client, name: &str) -> Result<Address> {
 pub(crate) struct Sale {
     answers: Answers,
     about: Looked,
+    derived: Vec<Derived>,
     selling: Selling,
     /// What was begun before.
     begun: Option<Begun>,
@@ -412,6 +419,10 @@ impl SaleOptions {
             Err(_) => None,
         };
         sale::check(&answers, &about, used)?;
+        let derived = match &self.from_run {
+            Some(folder) => derived(folder, account).await?,
+            None => Vec::new(),
+        };
         if let Some(begun) = &mut begun {
             ensure!(
                 (begun.selling.used, begun.selling.price) == (used, price),
@@ -425,6 +436,7 @@ impl SaleOptions {
             println!("  name     {}\n  what     {}", answers.name, answers.description);
             println!("  author   {}\n  licence  {}", answers.author, answers.license);
             println!("  tags     {}", answers.tags.join(", "));
+            derived.iter().for_each(|from| println!("  from     job {} on {}", from.job, from.asset));
             let costs = match &self.price {
                 Some(amount) => format!("{amount} {}", token.symbol),
                 None => "nothing".into(),
@@ -436,7 +448,7 @@ impl SaleOptions {
         if asks && !agreed("Publish it?")? {
             bail!("nothing was sent");
         }
-        Ok(Sale { answers, about, selling, begun, file })
+        Ok(Sale { answers, about, derived, selling, begun, file })
     }
 
     /// `stoa data publish --compute`: a copy for the node, and an offer of computing on it.
@@ -454,6 +466,25 @@ impl SaleOptions {
     pub(crate) const fn computes(&self) -> bool {
         self.compute
     }
+}
+
+/// What somebody's result was derived from: the jobs of a run, which the ledger knows as his.
+async fn derived(folder: &Path, account: &Wallet) -> Result<Vec<Derived>> {
+    #[derive(serde::Deserialize)]
+    struct Provenance {
+        jobs: Vec<Derived>,
+    }
+    let file = folder.join(PROVENANCE);
+    let read = fs::read(&file).wrap_err_with(|| format!("cannot read {}", file.display()))?;
+    let Provenance { jobs } =
+        serde_json::from_slice(&read).wrap_err_with(|| format!("{} does not say what ran", file.display()))?;
+    ensure!(jobs.len() <= MOST_DERIVED, "{MOST_DERIVED} jobs at most can be named, these are {}", jobs.len());
+    for Derived { job, asset } in &jobs {
+        let (is, _) = stoa_client::view(account.client(), JOBS, &jobOfCall { job: *job }).await?;
+        let own = (is.buyer, is.asset, is.state) == (account.address(), *asset, FINISHED);
+        ensure!(own, "the ledger knows of no finished job {job} of {} on {asset}", account.address());
+    }
+    Ok(jobs)
 }
 
 /// Asks on the terminal.
@@ -481,9 +512,9 @@ impl Sale {
 
     /// Does what is missing, and prints what there is then.
     pub(crate) async fn finish(self, dir: &Path, account: &Wallet, json: bool) -> Result<()> {
-        let Self { answers, about, begun, file, .. } = self;
+        let Self { answers, about, derived, begun, file, .. } = self;
         let mut begun = begun.wrap_err("a sale that has begun")?;
-        let about = About::new(&about, begun.asset);
+        let about = About { derived, ..About::new(&about, begun.asset) };
         let bar = progress("publishing");
         let seller = Seller::new(account.clone());
         let mut save = |begun: &Begun| write(&file, begun).map_err(io::Error::other);

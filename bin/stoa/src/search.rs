@@ -378,6 +378,7 @@ fn describe(asset: &Asset) {
             line("columns", plain(&columns.collect::<Vec<_>>().join(" ")));
             line("sealed as", plain(&summary.asset));
             line("node", plain(&summary.node));
+            summary.derived.iter().for_each(|asset| line("derived", format!("from {}", plain(asset))));
             &summary.description
         }
         Metadata::Sealed => {

@@ -2,7 +2,7 @@
 
 use super::{
     ENDS,
-    run::{buyer, receipt, write},
+    run::{PROVENANCE, buyer, receipt, write},
 };
 use crate::wallet::WalletOptions;
 use alloy_primitives::{B256, utils::format_ether};
@@ -128,7 +128,9 @@ pub(super) async fn result(options: ResultOptions, wallet: &WalletOptions, json:
                 round => bail!("job {job} is not done: {}", told(&round)),
             }
         }
-        let left = buyer.result(&begun).await?;
+        let mut left = buyer.result(&begun).await?;
+        let provenance = json!({ "algorithm": is.algorithm, "jobs": [{ "job": job, "asset": is.asset }] });
+        left.files.insert(PROVENANCE.to_owned(), serde_json::to_vec_pretty(&provenance)?);
         write(&to, &left.files)?;
         Ok((end(&buyer, &begun, is.state).await?, begun, left))
     };
@@ -192,7 +194,7 @@ pub(super) fn held(data: &Path, json: bool) -> Result<()> {
         }));
     }
     match json {
-        true => println!("{}", Value::Array(said)),
+        true => println!("{}", json!({ "held": said })),
         false if all.is_empty() => println!("nothing waits"),
         false => {}
     }

@@ -13,7 +13,7 @@ use later::{DecisionOptions, ResultOptions};
 use offer::{AllowOptions, CopyOptions, OfferOptions};
 pub(crate) use offer::{ChecksOptions, Offering, offer_data};
 use run::RunOptions;
-pub(crate) use run::{Files, LEFT, PARAMS, RESULT, Work, Worked, buyer, plan, run_rounds};
+pub(crate) use run::{Files, LEFT, PARAMS, PROVENANCE, RESULT, Work, Worked, buyer, plan, run_rounds};
 use serde_json::{Map, Value};
 use show::VerifyOptions;
 pub(crate) use show::params;
@@ -64,6 +64,13 @@ enum Command {
         after_help = "Examples: stoa job run --algorithm mean.wasm --on 0x5f8e… --to result --wallet me.key\n          stoa job run --algorithm train.wasm --plan plan.json --on 0x5f8e…,0x91ab… --to model --wallet me.key\n          stoa job run --algorithm train.py --on 0x5f8e… --detach --wallet me.key"
     )]
     Run(RunOptions),
+    /// List the jobs on an asset.
+    #[command(after_help = "Example: stoa job list --on 0x5f8e…")]
+    List {
+        /// The asset.
+        #[arg(long, value_name = "ASSET")]
+        on: B256,
+    },
     /// Tell how a job of yours stands: on the ledger, and at the node that does it.
     #[command(after_help = "Example: stoa job status 0x77d1… --wallet me.key")]
     Status {
@@ -186,6 +193,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
         Command::Offer(options) => wait(offer::offer(options, &wallet, json))?,
         Command::Allow(options) => wait(offer::allow(options, &wallet, json))?,
         Command::Run(options) => wait(run::run_on(options, &wallet, json))?,
+        Command::List { on } => wait(show::list(on, &wallet, json))?,
         Command::Status { job } => wait(later::status(job, &wallet, json))?,
         Command::Result(options) => wait(later::result(options, &wallet, json))?,
         Command::Cancel { job } => wait(later::cancel(job, &wallet, json))?,

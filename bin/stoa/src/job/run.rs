@@ -32,7 +32,7 @@ use stoa_net::{Endpoint, PeerAddress};
 use stoa_sandbox::{Control, Input, Job, Process, Runtime, Source, Wasm};
 
 /// Where is what a result was derived from: which jobs on which assets.
-const PROVENANCE: &str = "provenance.json";
+pub(crate) const PROVENANCE: &str = "provenance.json";
 
 /// The file of a combined result that a plan passes on.
 pub(crate) const RESULT: &str = "result.json";

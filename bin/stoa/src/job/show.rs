@@ -2,7 +2,7 @@
 
 use super::{CHECKS, ENDS, STATES};
 use crate::{store::progress, wallet::WalletOptions};
-use alloy_primitives::B256;
+use alloy_primitives::{B256, U256};
 use clap::Args;
 use eyre::{ContextCompat as _, Result, WrapErr as _, ensure};
 use serde_json::json;
@@ -13,12 +13,15 @@ use std::{
 use stoa_data::jobs::{
     self,
     abi::{
-        IJobs::{checkOfCall, jobOfCall, receiptOfCall},
+        IJobs::{checkOfCall, jobOfCall, jobsOfCall, receiptOfCall},
         JOBS, WASM,
     },
     data::DataSet,
 };
 use stoa_sandbox::Wasm;
+
+/// Jobs that one question brings.
+const PAGE: usize = 100;
 
 /// Options of `stoa job verify`.
 #[derive(Args)]
@@ -85,6 +88,36 @@ pub(super) async fn verify(options: VerifyOptions, wallet: &WalletOptions, json:
     ensure!(differs.is_empty(), "another run comes to something else than the receipt says: {}", differs.join(", "));
     if !json {
         println!("another run comes to the same, bit for bit: output {}", again.output);
+    }
+    Ok(())
+}
+
+/// Lists the jobs on an asset, in the order in which they began.
+pub(super) async fn list(asset: B256, wallet: &WalletOptions, json: bool) -> Result<()> {
+    let client = wallet.client();
+    let mut said = Vec::new();
+    loop {
+        let (from, most) = (U256::from(said.len()), U256::from(PAGE));
+        let (jobs, _) = stoa_client::view(&client, JOBS, &jobsOfCall { asset, from, most }).await?;
+        for job in &jobs {
+            let (is, _) = stoa_client::view(&client, JOBS, &jobOfCall { job: *job }).await?;
+            let state = STATES.get(usize::from(is.state)).wrap_err("a state")?;
+            if !json {
+                println!("{job}  {state:<9} {}", is.buyer);
+            }
+            said.push(json!({
+                "job": job, "state": state, "buyer": is.buyer, "algorithm": is.algorithm, "started": is.started,
+                "held": is.locked,
+            }));
+        }
+        if jobs.len() < PAGE {
+            break;
+        }
+    }
+    match json {
+        true => println!("{}", json!({ "asset": asset, "jobs": said })),
+        false if said.is_empty() => println!("there are none"),
+        false => {}
     }
     Ok(())
 }

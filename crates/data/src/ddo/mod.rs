@@ -267,6 +267,18 @@ pub struct About {
     /// The hash of the rules of what may leave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<B256>,
+    /// Which jobs they came of, and on what those computed: what a result or a model was derived from.
+    #[serde(default, rename = "derivedFrom", skip_serializing_if = "Vec::is_empty")]
+    pub derived: Vec<Derived>,
+}
+
+/// A job that something came of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Derived {
+    /// The job; its receipt says what left.
+    pub job: B256,
+    /// The asset that it computed on.
+    pub asset: B256,
 }
 
 /// A column.
@@ -286,7 +298,17 @@ impl About {
         let columns = looked.table.iter().flat_map(|table| table.columns.iter().take(MOST_COLUMNS)).map(named);
         let rows = looked.table.as_ref().and_then(|table| table.rows);
         let (format, bytes, files) = (looked.format, looked.bytes, looked.files);
-        Self { format, bytes, files, rows, columns: columns.collect(), asset, node: None, rules: None }
+        Self {
+            format,
+            bytes,
+            files,
+            rows,
+            columns: columns.collect(),
+            asset,
+            node: None,
+            rules: None,
+            derived: Vec::new(),
+        }
     }
 }
 

@@ -424,6 +424,26 @@ print('63')
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_unfolds_more_than_fits_is_ended_and_its_node_goes_on() {
+    let scene = scene(&Rules { budget: 100, ..rules() });
+    // Data that say they are a table and are four gigabytes of nothing once they are unfolded.
+    let script = b"#!/usr/bin/env python3
+import zlib
+pack = zlib.compressobj(9)
+small = b''.join(pack.compress(bytes(1 << 20)) for _ in range(64)) + pack.flush()
+rows = []
+while True:
+    rows.append(zlib.decompress(small))
+";
+    let (job, round) = scene.run(script.to_vec()).await;
+    // Python sees that it gets no more, or it is ended.
+    assert!(matches!(&round, Round::Over(FAILED | LIMITED, said) if !said.contains("63")), "{round:?}");
+    let receipt = scene.end(job).await;
+    assert!(receipt.fuel > 0 && receipt.rounds == 0, "{receipt:?}");
+    assert_eq!(left(scene.run(copies("good.json")).await.1), RESULT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_runs_no_processes_says_so_and_it_costs_nothing() {
     let scene = scene(&rules());
     let runtimes = Runtimes::new(None).unwrap();
@@ -606,6 +626,15 @@ async fn a_node_that_was_drawn_runs_the_job_again_and_confirms_it() {
         let receipt = checked.scene.end(job).await;
         assert!([FAILED, LIMITED].contains(&receipt.ended));
         assert_eq!(checked.settled(job).await, (FINISHED, CONFIRMED), "{receipt:?}");
+    }
+    // What has never run cannot be shown, and is nothing that a buyer could have its owner punished for.
+    for sent in [false, true] {
+        let job = checked.scene.start(&loops());
+        if sent {
+            checked.scene.ask(Request::Code(job, loops())).await.unwrap();
+        }
+        assert_eq!(checked.scene.end(job).await.ended, STOPPED);
+        assert_eq!(checked.settled(job).await, (FINISHED, 0));
     }
     // What they were run with is kept until then, and no longer.
     assert!(checked.kept() > 0);

@@ -34,6 +34,12 @@ pub use seller::{Begun, Listed, Seller, Selling, check};
 /// Where an NFT says which asset of consent it sells: `keccak256("stoa.asset")` in its ERC-725Y store.
 pub const LINK: B256 = b256!("2fa7028dec0c20e32e6e6057e15e77575903bfbdba92fd0d6b73478d643c7566");
 
+/// Where an NFT says which jobs it came of, 32 bytes each: `keccak256("stoa.derived")` in its ERC-725Y store.
+pub const DERIVED: B256 = b256!("00d6638658070cf5da82ddece563cda5eb0b9f22e0ba637aca66220679d17fba");
+
+/// The most jobs that an asset can be said to have come of.
+pub const MOST_DERIVED: usize = 64;
+
 /// The one service of what is published here.
 const SERVICE: u32 = 0;
 
@@ -129,6 +135,7 @@ mod tests {
     #[test]
     fn the_link_is_the_hash_of_its_name() {
         assert_eq!(LINK, keccak256("stoa.asset"));
+        assert_eq!(DERIVED, keccak256("stoa.derived"));
     }
 
     #[test]

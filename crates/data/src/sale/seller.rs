@@ -1,6 +1,6 @@
 //! What a seller does. Every step is looked for on the ledger before it is done, so that whoever was cut off goes on.
 
-use super::{LINK, ONE, Price, Result, SERVICE, ask, event, find, find::events, find::head, sent};
+use super::{DERIVED, LINK, ONE, Price, Result, SERVICE, ask, event, find, find::events, find::head, sent};
 use crate::{
     abi::{
         COMPUTE, CONSENT, CREDENTIAL,
@@ -135,6 +135,12 @@ impl Seller {
         if ask(client, listed.nft, &getDataCall { key: LINK }).await?[..] != begun.asset[..] {
             told("linking NFT and asset");
             let call = setNewDataCall { key: LINK, value: begun.asset.to_vec().into() };
+            self.wallet.call(listed.nft, &call).await.map_err(sent)?;
+        }
+        let jobs: Vec<u8> = about.derived.iter().flat_map(|derived| derived.job.0).collect();
+        if ask(client, listed.nft, &getDataCall { key: DERIVED }).await?[..] != jobs[..] {
+            told("recording what it was derived from");
+            let call = setNewDataCall { key: DERIVED, value: jobs.into() };
             self.wallet.call(listed.nft, &call).await.map_err(sent)?;
         }
         let place = Place { chain_id, nft: listed.nft, datatoken: listed.datatoken, timeout, now };

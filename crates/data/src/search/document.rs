@@ -4,7 +4,10 @@
 //! this asset and no other. Of what it says, what a search can use is taken out in bounded amounts; whatever has another
 //! type than the format says is passed over. It need not be as Ocean's schemas want it: many that were published are not.
 
-use crate::ddo::{self, CarriedError};
+use crate::{
+    ddo::{self, CarriedError},
+    sale::MOST_DERIVED,
+};
 use alloy_primitives::{Address, B256};
 use serde::Serialize;
 use serde_json::Value;
@@ -61,6 +64,8 @@ pub struct Summary {
     pub asset: String,
     /// The node that lets programs run on them.
     pub node: String,
+    /// The assets of which they say that they were derived.
+    pub derived: Vec<String>,
 }
 
 /// What came of an asset's metadata.
@@ -149,6 +154,7 @@ impl Summary {
         let columns = list(&stoa["columns"], COLUMNS).unwrap_or_default();
         let tags = list(&metadata["tags"], TAGS).unwrap_or_default();
         let services = list(&subject(document)["services"], TAGS).unwrap_or_default();
+        let derived = list(&stoa["derivedFrom"], MOST_DERIVED).unwrap_or_default();
         let own = |value: &Value| text(value, SHORT);
         Self {
             name: text(&metadata["name"], NAME),
@@ -165,6 +171,7 @@ impl Summary {
             columns: columns.iter().map(column).filter(|column| !column.name.is_empty()).collect(),
             asset: own(&stoa["asset"]),
             node: own(&stoa["node"]),
+            derived: derived.iter().map(|from| own(&from["asset"])).filter(|asset| !asset.is_empty()).collect(),
         }
     }
 }

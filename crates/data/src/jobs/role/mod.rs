@@ -474,7 +474,9 @@ impl Computer {
             if state.running.is_some() {
                 return refused("a round still runs; ask again");
             }
-            state.done.ended.get_or_insert(SUCCEEDED);
+            // Of what has never run nobody could be shown anything.
+            let ended = if state.done.rounds > 0 { SUCCEEDED } else { STOPPED };
+            state.done.ended.get_or_insert(ended);
             state.done.clone()
         };
         write(&session.account(), &done).map_err(own)?;
