@@ -2,7 +2,7 @@
 
 use super::{
     ENDS,
-    run::{PROVENANCE, buyer, receipt, write},
+    run::{PROVENANCE, buyer, receipt},
 };
 use crate::wallet::WalletOptions;
 use alloy_primitives::{B256, utils::format_ether};
@@ -18,6 +18,7 @@ use stoa_data::jobs::{
     },
     client::{Begun, Buyer, Ended},
     held::Held,
+    rounds::write,
     wire::Round,
 };
 

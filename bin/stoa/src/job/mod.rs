@@ -13,7 +13,7 @@ use later::{DecisionOptions, ResultOptions};
 use offer::{AllowOptions, CopyOptions, OfferOptions};
 pub(crate) use offer::{ChecksOptions, Offering, offer_data};
 use run::RunOptions;
-pub(crate) use run::{Files, LEFT, PARAMS, PROVENANCE, RESULT, Work, Worked, buyer, plan, run_rounds};
+pub(crate) use run::{LEFT, PARAMS, PROVENANCE, buyer};
 use serde_json::{Map, Value};
 use show::VerifyOptions;
 pub(crate) use show::params;

@@ -5,37 +5,29 @@ use crate::{node::coins, store::progress, wallet::WalletOptions};
 use alloy_primitives::{B256, U256, utils::format_ether};
 use clap::Args;
 use commonware_cryptography::Signer as _;
-use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
-use futures::future::try_join_all;
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
 use indicatif::ProgressBar;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::{
-    fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 use stoa_base::NodeId;
 use stoa_client::Wallet;
-pub(crate) use stoa_data::jobs::Files;
 use stoa_data::{
     jobs::{
         self, MILLION,
-        abi::WASM,
         client::{Begun, Buyer, Ended},
+        rounds::{Told, Work, Worked, plan, run_rounds, write},
         wire::Round,
     },
     reading::identity,
     registry::Registry,
 };
 use stoa_net::{Endpoint, PeerAddress};
-use stoa_sandbox::{Control, Input, Job, Process, Runtime, Source, Wasm};
 
 /// Where is what a result was derived from: which jobs on which assets.
 pub(crate) const PROVENANCE: &str = "provenance.json";
-
-/// The file of a combined result that a plan passes on.
-pub(crate) const RESULT: &str = "result.json";
 
 /// Where the parameters of the rounds are, as nodes got them: whoever runs a job again needs them.
 pub(crate) const PARAMS: &str = "params";
@@ -75,78 +67,6 @@ pub(crate) struct RunOptions {
     detach: bool,
 }
 
-/// What is done in which order.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Plan {
-    /// Parameters of what combines.
-    combine: Map<String, Value>,
-    /// The parameter by which a combined result goes into the next round.
-    pass: String,
-    rounds: Vec<Step>,
-}
-
-/// A round, or several alike.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Step {
-    params: Map<String, Value>,
-    #[serde(default = "once")]
-    times: u32,
-}
-
-const fn once() -> u32 {
-    1
-}
-
-/// How what left is combined.
-pub(crate) struct Combining {
-    program: Vec<u8>,
-    params: Map<String, Value>,
-    pass: String,
-}
-
-/// What is to be done on whose data, for how much.
-pub(crate) struct Work {
-    pub(crate) on: Vec<B256>,
-    pub(crate) code: Vec<u8>,
-    /// The parameters of each round, but for what is passed on.
-    pub(crate) rounds: Vec<Map<String, Value>>,
-    pub(crate) combining: Option<Combining>,
-    /// Steps on each asset at most.
-    pub(crate) fuel: u64,
-    /// What each job may cost at most.
-    pub(crate) most: U256,
-}
-
-/// What came of it.
-pub(crate) struct Worked {
-    pub(crate) files: Files,
-    /// The parameters of each round, as nodes got them.
-    pub(crate) params: Vec<Vec<u8>>,
-    /// What left in each round, of each asset.
-    pub(crate) left: Vec<Vec<Files>>,
-    pub(crate) ended: Vec<(Begun, Ended)>,
-    /// What each node runs it with.
-    pub(crate) runtimes: Vec<String>,
-}
-
-impl Plan {
-    /// The rounds, and how they are combined by this program.
-    fn split(self, program: Vec<u8>) -> (Vec<Map<String, Value>>, Combining) {
-        let step = |step: &Step| vec![step.params.clone(); step.times as usize];
-        let rounds = self.rounds.iter().flat_map(step).collect();
-        (rounds, Combining { program, params: self.combine, pass: self.pass })
-    }
-}
-
-/// The rounds of a plan, and how what leaves is combined.
-pub(crate) fn plan(json: &[u8], program: Vec<u8>) -> Result<(Vec<Map<String, Value>>, Combining)> {
-    let (rounds, combining) = serde_json::from_slice::<Plan>(json)?.split(program);
-    ensure!(!rounds.is_empty(), "it has no rounds");
-    Ok((rounds, combining))
-}
-
 /// Somebody who has others compute, and the endpoint by which nodes know him.
 pub(crate) async fn buyer(account: &Wallet) -> Result<(Buyer, Endpoint)> {
     let registry = Registry::new(Arc::new(account.client().clone()));
@@ -170,12 +90,13 @@ pub(super) async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bo
     let (mut rounds, mut combining) = (vec![given.clone()], None);
     if let Some(file) = &options.plan {
         let program = options.combine.as_deref().map_or_else(|| Ok(code.clone()), read)?;
-        let planned = plan(&read(file)?, program).wrap_err_with(|| format!("{} is no plan", file.display()))?;
+        let planned = plan(&read(file)?, &program).wrap_err_with(|| format!("{} is no plan", file.display()))?;
         (rounds, combining) = (planned.0, Some(planned.1));
         rounds.iter_mut().for_each(|params| params.extend(given.clone()));
     }
     let (fuel, most) = (options.steps * MILLION, options.most);
-    let (count, work) = (rounds.len(), Work { on: options.on, code, rounds, combining, fuel, most });
+    let (jobs, count) = (options.on.len(), rounds.len());
+    let work = Work { on: options.on, code, rounds, combining, fuel, most };
     let (buyer, endpoint) = buyer(&wallet.open().await?).await?;
     let bar = progress("beginning jobs");
     let Some(to) = options.to else {
@@ -184,7 +105,14 @@ pub(super) async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bo
         endpoint.close().await;
         return tell(&begun?, json);
     };
-    let done = run_rounds(&buyer, work, &bar).await;
+    let standing = Standing::new(&bar, jobs, count);
+    let told = |told: Told<'_>| match told {
+        Told::Round(number) => standing.begin(number),
+        Told::Stands(which, round) => standing.hear(which, round),
+        Told::Log(log) => bar.println(log),
+        Told::Ending => bar.set_message("bringing receipts to the ledger"),
+    };
+    let done = run_rounds(&buyer, work, &told).await;
     bar.finish_and_clear();
     endpoint.close().await;
     let Worked { mut files, params, left, ended, runtimes } = done?;
@@ -242,117 +170,29 @@ fn tell(begun: &[Begun], json: bool) -> Result<()> {
 /// What each of several jobs is at.
 struct Standing<'a> {
     bar: &'a ProgressBar,
-    head: String,
-    all: Mutex<Vec<Round>>,
+    rounds: usize,
+    /// The number of the round, and how it stands at each node.
+    all: Mutex<(usize, Vec<Round>)>,
 }
 
 impl<'a> Standing<'a> {
-    fn new(bar: &'a ProgressBar, head: String, count: usize) -> Self {
-        bar.set_message(head.clone());
-        Self { bar, head, all: Mutex::new(vec![Round::Running(0); count]) }
+    fn new(bar: &'a ProgressBar, jobs: usize, rounds: usize) -> Self {
+        Self { bar, rounds, all: Mutex::new((0, vec![Round::Running(0); jobs])) }
+    }
+
+    fn begin(&self, number: usize) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.0 = number;
+        all.1.fill(Round::Running(0));
+        self.bar.set_message(format!("round {number} of {}", self.rounds));
     }
 
     fn hear(&self, which: usize, round: &Round) {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all[which] = round.clone();
-        let said: Vec<_> = all.iter().map(told).collect();
-        self.bar.set_message(format!("{}: {}", self.head, said.join(", ")));
+        all.1[which] = round.clone();
+        let said: Vec<_> = all.1.iter().map(told).collect();
+        self.bar.set_message(format!("round {} of {}: {}", all.0, self.rounds, said.join(", ")));
     }
-}
-
-/// Begins jobs, runs rounds, and ends the jobs, however that went.
-pub(crate) async fn run_rounds(buyer: &Buyer, work: Work, bar: &ProgressBar) -> Result<Worked> {
-    let Work { on, code, rounds, combining, fuel, most } = work;
-    let (algorithm, count) = (jobs::algorithm(&code), rounds.len());
-    let (mut begun, mut sent, mut all, mut runtimes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let working = async {
-        // One after the other, for they are transactions of one account.
-        for asset in &on {
-            begun.push(buyer.begin(*asset, algorithm, jobs::runtime_of(&code), fuel, most).await?);
-        }
-        runtimes = try_join_all(begun.iter().map(|begun| buyer.send(begun, &code))).await?;
-        let (mut results, mut passed) = (Files::new(), None);
-        for (number, mut params) in rounds.into_iter().enumerate() {
-            let standing = Standing::new(bar, format!("round {} of {count}", number + 1), on.len());
-            if let Some(combining) = &combining {
-                combining.pass_on(passed.take(), &mut params);
-            }
-            let bytes = serde_json::to_vec(&params)?;
-            let (standing, bytes) = (&standing, &bytes);
-            let one =
-                |(which, begun)| buyer.round(begun, number as u32, bytes, move |round| standing.hear(which, round));
-            let left = try_join_all(begun.iter().enumerate().map(one)).await?;
-            sent.push(bytes.clone());
-            left.iter().filter_map(|left| left.log.as_ref()).for_each(|log| bar.println(log));
-            let left: Vec<Files> = left.into_iter().map(|left| left.files).collect();
-            all.push(left.clone());
-            let Some(combining) = &combining else {
-                let named = left.into_iter().zip(&on);
-                results.extend(named.flat_map(|(left, asset)| {
-                    left.into_iter().map(move |(path, bytes)| (format!("{asset}/{path}"), bytes))
-                }));
-                continue;
-            };
-            let (files, result) = combining.combine(&left)?;
-            results.insert(format!("rounds/{:03}.json", number + 1), files[RESULT].clone());
-            results.extend(files);
-            passed = Some(result);
-        }
-        Ok::<_, eyre::Report>(results)
-    };
-    let mut outcome = working.await;
-    bar.set_message("bringing receipts to the ledger");
-    let mut ended = Vec::new();
-    for begun in begun {
-        match buyer.end(&begun).await {
-            Ok(end) => ended.push((begun, end)),
-            // What went wrong before is what there is to know.
-            Err(error) if outcome.is_ok() => outcome = Err(error.into()),
-            Err(error) => tracing::warn!(%error, "a job was not ended"),
-        }
-    }
-    Ok(Worked { files: outcome?, params: sent, left: all, ended, runtimes })
-}
-
-impl Combining {
-    /// Gives the combined result of the round before to the next.
-    pub(crate) fn pass_on(&self, result: Option<Value>, params: &mut Map<String, Value>) {
-        params.extend(result.map(|result| (self.pass.clone(), result)));
-    }
-
-    /// Combines what left, on this machine: each owner's files are seen under `/data/<number>`. The files that come of it, and the
-    /// result among them that is passed on.
-    pub(crate) fn combine(&self, left: &[Files]) -> Result<(Files, Value)> {
-        let folder = tempfile::tempdir().wrap_err("there is no folder for temporary files")?;
-        let mut job = Job::new(&self.program[..]);
-        for (number, left) in left.iter().enumerate() {
-            let (name, place) = (number.to_string(), folder.path().join(number.to_string()));
-            write(&place, left)?;
-            job.inputs.push(Input { name, source: Source::Path(place) });
-        }
-        let (runtime, command): (Box<dyn Runtime>, _) = match jobs::runtime_of(&self.program) {
-            WASM => (Box::new(Wasm::new(None)?), "combine"),
-            _ => (Box::new(Process::new()?), "/code/main"),
-        };
-        job.command = vec![command.into()];
-        job.params = serde_json::to_vec(&self.params)?;
-        let outcome = runtime.run(&job, &Control::new())?;
-        ensure!(outcome.succeeded(), "what combines failed ({:?}): {}", outcome.ended, outcome.log.text());
-        let files = outcome.output.files;
-        let result = files.get(RESULT).wrap_err("what combines left no result.json")?;
-        let result = serde_json::from_slice(result).wrap_err("what combines left a result.json that is not JSON")?;
-        Ok((files, result))
-    }
-}
-
-pub(super) fn write(folder: &Path, files: &Files) -> Result<()> {
-    for (path, bytes) in files {
-        let path = folder.join(path);
-        let parent = path.parent().ok_or_else(|| eyre!("{} is no file", path.display()))?;
-        fs::create_dir_all(parent).wrap_err_with(|| format!("cannot write to {}", parent.display()))?;
-        fs::write(&path, bytes).wrap_err_with(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(())
 }
 
 pub(super) fn receipt(begun: &Begun, ended: &Ended, runtime: &str) -> Value {
