@@ -327,13 +327,25 @@ fn a_script_with_scikit_learn_runs_as_a_process_is_approved_fetched_later_and_ch
     // A model that is published says what it was derived from; nobody says so of jobs that are not his.
     let says =
         ["--name", "Risk of hearts", "--description", "Weights of a model of heart disease.", "--license", "CC-BY-4.0"];
-    let publish = ["data", "publish", "result/result.json", "--free", "--yes", "--from-run", "again", "--compute"];
+    let publish = [
+        "data",
+        "publish",
+        "result/result.json",
+        "--free",
+        "--yes",
+        "--from-run",
+        "again",
+        "--kind",
+        "model",
+        "--compute",
+    ];
     let publish = [&publish[..], &["--data", "data-8", "--node", &key], &says].concat();
     let refused = stage.attempt(owner, &publish)?.err().wrap_err("it is not his")?;
     ensure!(refused.contains("knows of no finished job"), "{refused}");
     let did = text(&stage.run(BUYER, &publish)?, "did")?;
     let found = stage.run(publisher, &["data", "show", &did])?;
     ensure!(found.to_string().contains(&format!(r#""derived":["{asset}"]"#)), "{found}");
+    ensure!(found.to_string().contains(r#""type":"model""#), "{found}");
     let shown = until(&stage, &["job", "show", &job], |shown| shown["check"]["state"] == "confirmed")?;
     ensure!(shown["check"]["auditors"][0] == other.as_str() && shown["runtime"] == 2, "{shown}");
     Ok(())

@@ -12,7 +12,7 @@ use alloy_primitives::{
     Address, B256, U256,
     utils::{format_units, parse_units},
 };
-use clap::Args;
+use clap::{Args, ValueEnum};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
@@ -26,9 +26,9 @@ use stoa_base::write_private;
 use stoa_client::{Client, Wallet, view};
 use stoa_contract::interfaces::IERC20Metadata;
 use stoa_data::{
-    ddo::{self, About, Answers, Ddo, Derived, Document, Use},
+    ddo::{self, About, Answers, Ddo, Derived, Document, Sort, Use},
     jobs::{
-        COIN,
+        self, COIN,
         abi::{FINISHED, IJobs::jobOfCall, JOBS},
     },
     look::{Header, Looked, Looking, look},
@@ -82,6 +82,9 @@ pub(crate) struct SaleOptions {
     /// How long an order stands, such as 30d, 12h or 90s; for ever if not given.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = seconds, help_heading = "On the market")]
     lasts: u64,
+    /// What they are. Of an algorithm, the program's hash becomes public, by which owners let it run.
+    #[arg(long, value_name = "KIND", value_enum, default_value_t = Kind::Dataset, help_heading = "On the market")]
+    kind: Kind,
     /// The folder of `stoa job run` that they came of: which jobs on which assets they were derived from is recorded. Public.
     #[arg(long, value_name = "DIR", help_heading = "On the market")]
     from_run: Option<PathBuf>,
@@ -394,6 +397,7 @@ impl SaleOptions {
         let own = about.licence.as_ref().and_then(|licence| licence.name.clone());
         let license = self.license.clone().or(own);
         let answers = Answers {
+            sort: self.kind.sort(path)?,
             name: text(&self.name, "name")?,
             description: text(&self.description, "description")?,
             author: self.author.clone().unwrap_or_else(|| account.address().to_string()),
@@ -465,6 +469,37 @@ impl SaleOptions {
     /// Whether nobody gets the data.
     pub(crate) const fn computes(&self) -> bool {
         self.compute
+    }
+}
+
+/// Kinds of assets as they are typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// Data.
+    Dataset,
+    /// A program that runs on data where they are.
+    Algorithm,
+    /// A trained model.
+    Model,
+    /// Data that go on.
+    Feed,
+    /// Any other file.
+    File,
+}
+
+impl Kind {
+    fn sort(self, path: &Path) -> Result<Sort> {
+        Ok(match self {
+            Self::Dataset => Sort::Dataset,
+            Self::Algorithm => {
+                ensure!(path.is_file(), "an algorithm is one file: {} is none", path.display());
+                let program = fs::read(path).wrap_err_with(|| format!("cannot read {}", path.display()))?;
+                Sort::Algorithm(jobs::algorithm(&program))
+            }
+            Self::Model => Sort::Model,
+            Self::Feed => Sort::Feed,
+            Self::File => Sort::File,
+        })
     }
 }
 

@@ -24,7 +24,7 @@ use stoa_client::{Wallet, view};
 use stoa_consensus::follow::Start;
 use stoa_data::{
     audit::{Audit, Evidence, Material},
-    ddo::{About, Answers, Use},
+    ddo::{About, Answers, Sort, Use},
     jobs::{
         COIN, MILLION,
         abi::{
@@ -173,6 +173,7 @@ async fn launch(config: &follower::Config) -> Result<follower::Launched> {
 /// What a hospital says of its patients.
 fn answers(name: &str) -> Answers {
     Answers {
+        sort: Sort::Dataset,
         name: format!("Heart disease: patients of {name}"),
         description:
             "Patients who were examined for coronary heart disease: age, sex, pain, blood pressure, electrocardiogram \

@@ -312,9 +312,41 @@ impl About {
     }
 }
 
+/// What an asset is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sort {
+    /// Data.
+    #[default]
+    Dataset,
+    /// A program that runs on data where they are, by its hash.
+    Algorithm(B256),
+    /// A trained model.
+    Model,
+    /// Data that go on.
+    Feed,
+    /// Any other file.
+    File,
+}
+
+impl Sort {
+    /// As it is said.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dataset => "dataset",
+            Self::Algorithm(_) => "algorithm",
+            Self::Model => "model",
+            Self::Feed => "feed",
+            Self::File => "file",
+        }
+    }
+}
+
 /// What the owner says of his data.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answers {
+    /// What it is.
+    pub sort: Sort,
     /// In a few words: 4 characters at least.
     pub name: String,
     /// In some sentences: 10 characters at least.
@@ -359,7 +391,7 @@ impl Ddo {
     pub fn new(answers: &Answers, about: &About, used: Use, place: Place) -> Self {
         let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
         let (id, date) = (did(place.nft, place.chain_id), iso_8601(place.now));
-        let kind = match used {
+        let service = match used {
             Use::Access => "access",
             Use::Compute => "compute",
         };
@@ -371,8 +403,8 @@ impl Ddo {
             })
         });
         let service = Service {
-            id: kind.into(),
-            kind: kind.into(),
+            id: service.into(),
+            kind: service.into(),
             files: String::new(),
             datatoken_address: place.datatoken.to_checksum(None),
             service_endpoint: format!("stoa:{}", about.asset),
@@ -380,7 +412,21 @@ impl Ddo {
             compute,
             rest: Map::new(),
         };
-        let about = Map::from_iter([("stoa".to_owned(), json!(about))]);
+        let mut own = json!(about);
+        own["kind"] = answers.sort.name().into();
+        // Ocean knows two kinds, and wants to know of an algorithm which container it runs in: here it is its own.
+        let mut rest = Map::new();
+        let kind = match answers.sort {
+            Sort::Algorithm(program) => {
+                let container = json!({
+                    "entrypoint": "$ALGO", "image": "stoa", "tag": "1", "checksum": format!("blake3:{program:x}"),
+                });
+                rest.insert("algorithm".to_owned(), json!({ "version": "1", "container": container }));
+                "algorithm"
+            }
+            _ => "dataset",
+        };
+        let about = Map::from_iter([("stoa".to_owned(), own)]);
         Self {
             context: Some(json!(["https://w3id.org/did/v1"])),
             id,
@@ -392,13 +438,13 @@ impl Ddo {
                 updated: date,
                 name: answers.name.clone(),
                 description: answers.description.clone(),
-                kind: "dataset".into(),
+                kind: kind.into(),
                 author: answers.author.clone(),
                 license: answers.license.clone(),
                 links: some(&answers.links),
                 tags: some(&answers.tags),
                 additional_information: Some(about),
-                rest: Map::new(),
+                rest,
             },
             services: vec![service],
             credentials: None,

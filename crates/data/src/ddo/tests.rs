@@ -8,6 +8,7 @@ const DID: &str = "did:op:343c2ef7b7119ff6d2f8aa233c811989572b8ce38427c36ac81d39
 
 fn answers() -> Answers {
     Answers {
+        sort: Sort::Dataset,
         name: "Heart".into(),
         description: "Rows of people and their hearts.".into(),
         author: "A hospital".into(),
@@ -18,12 +19,16 @@ fn answers() -> Answers {
 }
 
 fn example(used: Use) -> Ddo {
+    described(&answers(), used)
+}
+
+fn described(answers: &Answers, used: Use) -> Ddo {
     let rows = b"age,chol\n63,98765.5\n?,54321\n";
     let looked = look_into("a.csv", rows.len() as u64, Cursor::new(rows), Looking::default(), &|_| ()).unwrap();
     let about = About::new(&looked, B256::repeat_byte(7));
     let place =
         Place { chain_id: 8996, nft: NFT, datatoken: Address::repeat_byte(0xd7), timeout: 0, now: 1_700_000_000 };
-    Ddo::new(&answers(), &about, used, place)
+    Ddo::new(answers, &about, used, place)
 }
 
 #[test]
@@ -45,7 +50,7 @@ fn a_document_says_what_was_seen_and_nothing_of_the_values() {
         let text = String::from_utf8(bytes).unwrap();
         assert!(!text.contains("98765") && !text.contains("54321"), "{text}");
         let wanted = json!({
-            "format": "csv", "bytes": 28, "files": 1, "rows": 2, "asset": B256::repeat_byte(7),
+            "kind": "dataset", "format": "csv", "bytes": 28, "files": 1, "rows": 2, "asset": B256::repeat_byte(7),
             "columns": [{ "name": "age", "type": "integer" }, { "name": "chol", "type": "number" }],
         });
         assert_eq!(ddo.metadata.additional_information.as_ref().unwrap()["stoa"], wanted);
@@ -154,5 +159,23 @@ fn what_an_event_carries_is_opened_unless_it_is_sealed_or_bursts() {
     wide[5..13].copy_from_slice(&(1_u64 << 40).to_le_bytes());
     for bytes in [&bomb[..], &wide, b"", b"\x5d\0\0", &[0xff; 100]] {
         assert!(matches!(opened(&[1], bytes, B256::ZERO), Err(CarriedError::Packed(_))), "{} bytes", bytes.len());
+    }
+}
+
+#[test]
+fn an_algorithm_says_which_program_it_is_and_other_kinds_are_data_to_ocean() {
+    let of = |sort| {
+        let ddo = described(&Answers { sort, ..answers() }, Use::Access);
+        assert_eq!(ddo.check(), []);
+        serde_json::to_value(&ddo).unwrap()
+    };
+    let algorithm = of(Sort::Algorithm(B256::repeat_byte(9)));
+    assert_eq!(algorithm["metadata"]["type"], "algorithm");
+    let container = &algorithm["metadata"]["algorithm"]["container"];
+    assert_eq!(container["checksum"], format!("blake3:{}", "09".repeat(32)));
+    for sort in [Sort::Dataset, Sort::Model, Sort::Feed, Sort::File] {
+        let ddo = of(sort);
+        assert_eq!(ddo["metadata"]["type"], "dataset");
+        assert_eq!(ddo["metadata"]["additionalInformation"]["stoa"]["kind"], sort.name());
     }
 }

@@ -43,7 +43,7 @@ pub struct Summary {
     pub author: String,
     /// Under which licence.
     pub licence: String,
-    /// `dataset`, `algorithm` or another kind.
+    /// `dataset`, `algorithm`, `model`, `feed`, `file` or another kind.
     #[serde(rename = "type")]
     pub kind: String,
     /// What it is about.
@@ -149,6 +149,7 @@ impl Summary {
             |value: &Value, most| value.as_array().map(|list| list.iter().take(most).cloned().collect::<Vec<_>>());
         let metadata = &subject(document)["metadata"];
         let stoa = &metadata["additionalInformation"]["stoa"];
+        let kind = [&stoa["kind"], &metadata["type"]];
         let licence = [&metadata["license"], &metadata["license"]["name"]];
         let column = |value: &Value| Column { name: text(&value["name"], WORD), kind: text(&value["type"], WORD) };
         let columns = list(&stoa["columns"], COLUMNS).unwrap_or_default();
@@ -161,7 +162,7 @@ impl Summary {
             description: text(&metadata["description"], DESCRIPTION),
             author: own(&metadata["author"]),
             licence: licence.map(own).into_iter().find(|text| !text.is_empty()).unwrap_or_default(),
-            kind: text(&metadata["type"], WORD),
+            kind: kind.map(|kind| text(kind, WORD)).into_iter().find(|text| !text.is_empty()).unwrap_or_default(),
             tags: tags.iter().map(|tag| text(tag, WORD)).filter(|tag| !tag.is_empty()).collect(),
             services: services.iter().map(|service| text(&service["type"], WORD)).collect(),
             format: text(&stoa["format"], WORD),
