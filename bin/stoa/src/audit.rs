@@ -1,7 +1,7 @@
 //! `stoa audit`: what led to a receipt, from the network key alone.
 
 use crate::{
-    job::{Files, LEFT, PARAMS, params},
+    job::{LEFT, PARAMS, params},
     network::wait,
     store::progress,
 };
@@ -16,7 +16,7 @@ use std::{
 use stoa_client::Client;
 use stoa_data::{
     audit::{Audit, Evidence, Material},
-    jobs::data::DataSet,
+    jobs::{data::DataSet, rounds::Files},
 };
 
 /// Options of `stoa audit`.

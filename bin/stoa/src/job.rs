@@ -9,13 +9,9 @@ use crate::{
 use alloy_primitives::{Address, B256, U256, utils::format_ether};
 use clap::{Args, Subcommand};
 use commonware_cryptography::Signer as _;
-use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
-use futures::future::try_join_all;
-use indicatif::ProgressBar;
-use serde::Deserialize;
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
 use serde_json::{Map, Value, json};
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -31,16 +27,14 @@ use stoa_data::{
         },
         client::{Begun, Buyer, Ended, Leave, Owner, Who},
         data::DataSet,
+        rounds::{Told, Work, Worked, plan, run_rounds, write},
         rules::Rules,
     },
     reading::identity,
     registry::Registry,
 };
 use stoa_net::{Endpoint, PeerAddress};
-use stoa_sandbox::{Control, Input, Job, Runtime as _, Source, Wasm};
-
-/// The file of a combined result that a plan passes on.
-pub(crate) const RESULT: &str = "result.json";
+use stoa_sandbox::Wasm;
 
 /// Where the parameters of the rounds are, as nodes got them: whoever runs a job again needs them.
 pub(crate) const PARAMS: &str = "params";
@@ -302,76 +296,6 @@ impl Parameters {
     }
 }
 
-/// What is done in which order.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Plan {
-    /// Parameters of what combines.
-    combine: Map<String, Value>,
-    /// The parameter by which a combined result goes into the next round.
-    pass: String,
-    rounds: Vec<Step>,
-}
-
-/// A round, or several alike.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Step {
-    params: Map<String, Value>,
-    #[serde(default = "once")]
-    times: u32,
-}
-
-const fn once() -> u32 {
-    1
-}
-
-/// How what left is combined.
-pub(crate) struct Combining {
-    program: Vec<u8>,
-    params: Map<String, Value>,
-    pass: String,
-}
-
-/// What is to be done on whose data, for how much.
-pub(crate) struct Work {
-    pub(crate) on: Vec<B256>,
-    pub(crate) code: Vec<u8>,
-    /// The parameters of each round, but for what is passed on.
-    pub(crate) rounds: Vec<Map<String, Value>>,
-    pub(crate) combining: Option<Combining>,
-    /// Steps on each asset at most.
-    pub(crate) fuel: u64,
-    /// What each job may cost at most.
-    pub(crate) most: U256,
-}
-
-/// What came of it.
-pub(crate) struct Worked {
-    pub(crate) files: Files,
-    /// The parameters of each round, as nodes got them.
-    pub(crate) params: Vec<Vec<u8>>,
-    /// What left in each round, of each asset.
-    pub(crate) left: Vec<Vec<Files>>,
-    pub(crate) ended: Vec<(Begun, Ended)>,
-}
-
-impl Plan {
-    /// The rounds, and how they are combined by this program.
-    fn split(self, program: Vec<u8>) -> (Vec<Map<String, Value>>, Combining) {
-        let step = |step: &Step| vec![step.params.clone(); step.times as usize];
-        let rounds = self.rounds.iter().flat_map(step).collect();
-        (rounds, Combining { program, params: self.combine, pass: self.pass })
-    }
-}
-
-/// The rounds of a plan, and how what leaves is combined.
-pub(crate) fn plan(json: &[u8], program: Vec<u8>) -> Result<(Vec<Map<String, Value>>, Combining)> {
-    let (rounds, combining) = serde_json::from_slice::<Plan>(json)?.split(program);
-    ensure!(!rounds.is_empty(), "it has no rounds");
-    Ok((rounds, combining))
-}
-
 fn read(file: &Path) -> Result<Vec<u8>> {
     fs::read(file).wrap_err_with(|| format!("cannot read {}", file.display()))
 }
@@ -572,7 +496,7 @@ async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bool) -> Resu
     let (mut rounds, mut combining) = (vec![given.clone()], None);
     if let Some(file) = &options.plan {
         let program = options.combine.as_deref().map_or_else(|| Ok(code.clone()), read)?;
-        let planned = plan(&read(file)?, program).wrap_err_with(|| format!("{} is no plan", file.display()))?;
+        let planned = plan(&read(file)?, &program).wrap_err_with(|| format!("{} is no plan", file.display()))?;
         (rounds, combining) = (planned.0, Some(planned.1));
         rounds.iter_mut().for_each(|params| params.extend(given.clone()));
     }
@@ -580,7 +504,12 @@ async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bool) -> Resu
     let (count, work) = (rounds.len(), Work { on: options.on, code, rounds, combining, fuel, most });
     let (buyer, endpoint) = buyer(&wallet.open().await?).await?;
     let bar = progress("beginning jobs");
-    let done = run_rounds(&buyer, work, &bar).await;
+    let told = |told: Told<'_>| match told {
+        Told::Round(number) => bar.set_message(format!("round {number} of {count}")),
+        Told::Log(log) => bar.println(log),
+        Told::Ending => bar.set_message("bringing receipts to the ledger"),
+    };
+    let done = run_rounds(&buyer, work, &told).await;
     bar.finish_and_clear();
     endpoint.close().await;
     let Worked { mut files, params, left, ended } = done?;
@@ -601,97 +530,6 @@ async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bool) -> Resu
     for (begun, ended) in &ended {
         let (paid, back) = (format_ether(ended.paid), format_ether(ended.refunded));
         println!("job {} on {}: {paid} paid, {back} back", begun.job, begun.asset);
-    }
-    Ok(())
-}
-
-pub(crate) type Files = BTreeMap<String, Vec<u8>>;
-
-/// Begins jobs, runs rounds, and ends the jobs, however that went.
-pub(crate) async fn run_rounds(buyer: &Buyer, work: Work, bar: &ProgressBar) -> Result<Worked> {
-    let Work { on, code, rounds, combining, fuel, most } = work;
-    let (algorithm, count) = (jobs::algorithm(&code), rounds.len());
-    let (mut begun, mut sent, mut all) = (Vec::new(), Vec::new(), Vec::new());
-    let working = async {
-        // One after the other, for they are transactions of one account.
-        for asset in &on {
-            begun.push(buyer.begin(*asset, algorithm, WASM, fuel, most).await?);
-        }
-        try_join_all(begun.iter().map(|begun| buyer.send(begun, &code))).await?;
-        let (mut results, mut passed) = (Files::new(), None);
-        for (number, mut params) in rounds.into_iter().enumerate() {
-            bar.set_message(format!("round {} of {count}", number + 1));
-            if let Some(combining) = &combining {
-                combining.pass_on(passed.take(), &mut params);
-            }
-            let bytes = serde_json::to_vec(&params)?;
-            let each = begun.iter().map(|begun| buyer.round(begun, number as u32, &bytes, |_| ()));
-            let left = try_join_all(each).await?;
-            sent.push(bytes);
-            left.iter().filter_map(|left| left.log.as_ref()).for_each(|log| bar.println(log));
-            let left: Vec<Files> = left.into_iter().map(|left| left.files).collect();
-            all.push(left.clone());
-            let Some(combining) = &combining else {
-                let named = left.into_iter().zip(&on);
-                results.extend(named.flat_map(|(left, asset)| {
-                    left.into_iter().map(move |(path, bytes)| (format!("{asset}/{path}"), bytes))
-                }));
-                continue;
-            };
-            let (files, result) = combining.combine(&left)?;
-            results.insert(format!("rounds/{:03}.json", number + 1), files[RESULT].clone());
-            results.extend(files);
-            passed = Some(result);
-        }
-        Ok::<_, eyre::Report>(results)
-    };
-    let mut outcome = working.await;
-    bar.set_message("bringing receipts to the ledger");
-    let mut ended = Vec::new();
-    for begun in begun {
-        match buyer.end(&begun).await {
-            Ok(end) => ended.push((begun, end)),
-            // What went wrong before is what there is to know.
-            Err(error) if outcome.is_ok() => outcome = Err(error.into()),
-            Err(error) => tracing::warn!(%error, "a job was not ended"),
-        }
-    }
-    Ok(Worked { files: outcome?, params: sent, left: all, ended })
-}
-
-impl Combining {
-    /// Gives the combined result of the round before to the next.
-    pub(crate) fn pass_on(&self, result: Option<Value>, params: &mut Map<String, Value>) {
-        params.extend(result.map(|result| (self.pass.clone(), result)));
-    }
-
-    /// Combines what left, on this machine: each owner's files are seen under `/data/<number>`. The files that come of it, and the
-    /// result among them that is passed on.
-    pub(crate) fn combine(&self, left: &[Files]) -> Result<(Files, Value)> {
-        let folder = tempfile::tempdir().wrap_err("there is no folder for temporary files")?;
-        let mut job = Job::new(&self.program[..]);
-        for (number, left) in left.iter().enumerate() {
-            let (name, place) = (number.to_string(), folder.path().join(number.to_string()));
-            write(&place, left)?;
-            job.inputs.push(Input { name, source: Source::Path(place) });
-        }
-        job.command = vec!["combine".into()];
-        job.params = serde_json::to_vec(&self.params)?;
-        let outcome = Wasm::new(None)?.run(&job, &Control::new())?;
-        ensure!(outcome.succeeded(), "what combines failed ({:?}): {}", outcome.ended, outcome.log.text());
-        let files = outcome.output.files;
-        let result = files.get(RESULT).wrap_err("what combines left no result.json")?;
-        let result = serde_json::from_slice(result).wrap_err("what combines left a result.json that is not JSON")?;
-        Ok((files, result))
-    }
-}
-
-fn write(folder: &Path, files: &Files) -> Result<()> {
-    for (path, bytes) in files {
-        let path = folder.join(path);
-        let parent = path.parent().ok_or_else(|| eyre!("{} is no file", path.display()))?;
-        fs::create_dir_all(parent).wrap_err_with(|| format!("cannot write to {}", parent.display()))?;
-        fs::write(&path, bytes).wrap_err_with(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }

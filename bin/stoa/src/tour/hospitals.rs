@@ -5,15 +5,11 @@
 //! through the network, what each comes to alone, and what they would come to with all rows in one place.
 
 use super::{Report, Voice, balance, coins, ether, report::Pictures};
-use crate::{
-    job::{self, RESULT, Work, Worked, run_rounds},
-    network::now,
-};
+use crate::{job, network::now};
 use alloy_primitives::{B256, U256};
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::{Signer as _, ed25519::PrivateKey};
 use eyre::{ContextCompat as _, Result, WrapErr as _, ensure};
-use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::{
@@ -38,6 +34,7 @@ use stoa_data::{
         },
         client::{Buyer, Owner},
         data::DataSet,
+        rounds::{RESULT, Work, Worked, plan, run_rounds},
         rules::Rules,
     },
     look::{Looking, look},
@@ -117,7 +114,7 @@ fn run_here(wasm: &Wasm, params: &Map<String, Value>, name: &str, content: &str)
 
 /// The same plan on this machine, trained on some tables and measured on all.
 fn reckon(wasm: &Wasm, tables: &[(&str, &str)]) -> Result<Score> {
-    let (rounds, combining) = job::plan(PLAN, MODULE.to_vec())?;
+    let (rounds, combining) = plan(PLAN, MODULE)?;
     let (last, mut passed) = (rounds.len() - 1, None);
     for (number, mut params) in rounds.into_iter().enumerate() {
         combining.pass_on(passed.take(), &mut params);
@@ -243,10 +240,10 @@ async fn publish(
 }
 
 async fn train(buyer: &Buyer, on: Vec<B256>) -> Result<Worked> {
-    let (rounds, combining) = job::plan(PLAN, MODULE.to_vec())?;
+    let (rounds, combining) = plan(PLAN, MODULE)?;
     let (code, fuel, most) = (MODULE.to_vec(), 500 * MILLION, ether(10));
     let work = Work { on, code, rounds, combining: Some(combining), fuel, most };
-    run_rounds(buyer, work, &ProgressBar::hidden()).await
+    run_rounds(buyer, work, &|_| ()).await
 }
 
 /// What follows the receipt of a hospital's job back, once a node that was drawn has run it again.

@@ -1,7 +1,7 @@
 //! Computing on data where they are: a program goes to the data, and what may leave comes back.
 //!
 //! [`abi`] and [`Jobs`] are the rules on the ledger. [`role`] is what the owner's node does, with [`data`] that lie there, and
-//! [`rules`] of what may leave. Buyers ask it as [`wire`] says, by [`client`].
+//! [`rules`] of what may leave. Buyers ask it as [`wire`] says, by [`client`], of several owners in [`rounds`].
 
 pub mod abi;
 pub mod check;
@@ -13,6 +13,7 @@ mod kept;
 pub mod role;
 #[cfg(test)]
 mod role_tests;
+pub mod rounds;
 pub mod rules;
 mod run;
 #[cfg(test)]

@@ -1,0 +1,213 @@
+//! A program that runs in rounds on the data of several owners: what leaves is combined here, and goes into the next round.
+//!
+//! ```text
+//! the owners' nodes     run the program, each on its own data    ── what may leave ──▶   combine, on this machine
+//!                       with the next round's parameters         ◀──── its result ─────
+//! ```
+
+use super::{
+    abi::WASM,
+    algorithm,
+    client::{Begun, Buyer, Ended},
+};
+use alloy_primitives::{B256, U256};
+use eyre::{ContextCompat as _, Result, WrapErr as _, ensure, eyre};
+use futures::future::try_join_all;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::{collections::BTreeMap, fs, path::Path};
+use stoa_sandbox::{Control, Input, Job, Runtime as _, Source, Wasm};
+
+/// The file of a combined result that a plan passes on.
+pub const RESULT: &str = "result.json";
+
+/// Files by their paths.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// What is done in which order.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plan {
+    /// Parameters of what combines.
+    combine: Map<String, Value>,
+    /// The parameter by which a combined result goes into the next round.
+    pass: String,
+    rounds: Vec<Step>,
+}
+
+/// A round, or several alike.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    params: Map<String, Value>,
+    #[serde(default = "once")]
+    times: u32,
+}
+
+const fn once() -> u32 {
+    1
+}
+
+/// How what left is combined.
+pub struct Combining {
+    /// Kept, for it has the program compiled.
+    runtime: Wasm,
+    program: Source,
+    params: Map<String, Value>,
+    pass: String,
+}
+
+/// What is to be done on whose data, for how much.
+pub struct Work {
+    /// The assets.
+    pub on: Vec<B256>,
+    /// The program.
+    pub code: Vec<u8>,
+    /// The parameters of each round, but for what is passed on.
+    pub rounds: Vec<Map<String, Value>>,
+    /// How what leaves is combined, if it is.
+    pub combining: Option<Combining>,
+    /// Steps on each asset at most.
+    pub fuel: u64,
+    /// What each job may cost at most.
+    pub most: U256,
+}
+
+/// What came of it.
+pub struct Worked {
+    /// The results: of each round and the last one combined, or those of each asset.
+    pub files: Files,
+    /// The parameters of each round, as nodes got them.
+    pub params: Vec<Vec<u8>>,
+    /// What left in each round, of each asset.
+    pub left: Vec<Vec<Files>>,
+    /// The jobs, one for each asset.
+    pub ended: Vec<(Begun, Ended)>,
+}
+
+/// What is being done.
+#[derive(Clone, Copy, Debug)]
+pub enum Told<'a> {
+    /// This round begins, counted from 1.
+    Round(usize),
+    /// A program has printed this.
+    Log(&'a str),
+    /// Receipts are brought to the ledger.
+    Ending,
+}
+
+/// The rounds of a plan, and how what leaves is combined by this program.
+///
+/// # Errors
+///
+/// If it is none, or this machine runs no WebAssembly.
+pub fn plan(json: &[u8], program: &[u8]) -> Result<(Vec<Map<String, Value>>, Combining)> {
+    let Plan { combine, pass, rounds } = serde_json::from_slice(json)?;
+    let step = |step: Step| vec![step.params; step.times as usize];
+    let rounds: Vec<_> = rounds.into_iter().flat_map(step).collect();
+    ensure!(!rounds.is_empty(), "it has no rounds");
+    let (runtime, program) = (Wasm::new(None)?, Source::from(program));
+    Ok((rounds, Combining { runtime, program, params: combine, pass }))
+}
+
+/// Begins jobs, runs rounds, and ends the jobs, however that went.
+///
+/// # Errors
+///
+/// If a job does not begin, nothing may leave, or what left cannot be combined.
+pub async fn run_rounds(buyer: &Buyer, work: Work, told: &(dyn Fn(Told<'_>) + Sync)) -> Result<Worked> {
+    let Work { on, code, rounds, combining, fuel, most } = work;
+    let program = algorithm(&code);
+    let (mut begun, mut sent, mut all) = (Vec::new(), Vec::new(), Vec::new());
+    let working = async {
+        // One after the other, for they are transactions of one account.
+        for asset in &on {
+            begun.push(buyer.begin(*asset, program, WASM, fuel, most).await?);
+        }
+        try_join_all(begun.iter().map(|begun| buyer.send(begun, &code))).await?;
+        let (mut results, mut passed) = (Files::new(), None);
+        for (number, mut params) in rounds.into_iter().enumerate() {
+            told(Told::Round(number + 1));
+            if let Some(combining) = &combining {
+                combining.pass_on(passed.take(), &mut params);
+            }
+            let bytes = serde_json::to_vec(&params)?;
+            let each = begun.iter().map(|begun| buyer.round(begun, number as u32, &bytes, |_| ()));
+            let left = try_join_all(each).await?;
+            sent.push(bytes);
+            left.iter().filter_map(|left| left.log.as_ref()).for_each(|log| told(Told::Log(log)));
+            let left: Vec<Files> = left.into_iter().map(|left| left.files).collect();
+            all.push(left.clone());
+            let Some(combining) = &combining else {
+                let named = left.into_iter().zip(&on);
+                results.extend(named.flat_map(|(left, asset)| {
+                    left.into_iter().map(move |(path, bytes)| (format!("{asset}/{path}"), bytes))
+                }));
+                continue;
+            };
+            let (files, result) = combining.combine(&left)?;
+            results.insert(format!("rounds/{:03}.json", number + 1), files[RESULT].clone());
+            results.extend(files);
+            passed = Some(result);
+        }
+        Ok::<_, eyre::Report>(results)
+    };
+    let mut outcome = working.await;
+    told(Told::Ending);
+    let mut ended = Vec::new();
+    for begun in begun {
+        match buyer.end(&begun).await {
+            Ok(end) => ended.push((begun, end)),
+            // What went wrong before is what there is to know.
+            Err(error) if outcome.is_ok() => outcome = Err(error.into()),
+            Err(error) => tracing::warn!(%error, "a job was not ended"),
+        }
+    }
+    Ok(Worked { files: outcome?, params: sent, left: all, ended })
+}
+
+impl Combining {
+    /// Gives the combined result of the round before to the next.
+    pub fn pass_on(&self, result: Option<Value>, params: &mut Map<String, Value>) {
+        params.extend(result.map(|result| (self.pass.clone(), result)));
+    }
+
+    /// Combines what left, on this machine: each owner's files are seen under `/data/<number>`. The files that come of it, and the
+    /// result among them that is passed on. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// If the program fails, or leaves no result.
+    pub fn combine(&self, left: &[Files]) -> Result<(Files, Value)> {
+        let folder = tempfile::tempdir().wrap_err("there is no folder for temporary files")?;
+        let mut job = Job::new(self.program.clone());
+        for (number, left) in left.iter().enumerate() {
+            let (name, place) = (number.to_string(), folder.path().join(number.to_string()));
+            write(&place, left)?;
+            job.inputs.push(Input { name, source: Source::Path(place) });
+        }
+        job.command = vec!["combine".into()];
+        job.params = serde_json::to_vec(&self.params)?;
+        let outcome = self.runtime.run(&job, &Control::new())?;
+        ensure!(outcome.succeeded(), "what combines failed ({:?}): {}", outcome.ended, outcome.log.text());
+        let files = outcome.output.files;
+        let result = files.get(RESULT).wrap_err("what combines left no result.json")?;
+        let result = serde_json::from_slice(result).wrap_err("what combines left a result.json that is not JSON")?;
+        Ok((files, result))
+    }
+}
+
+/// Writes files into a folder.
+///
+/// # Errors
+///
+/// If the disk refuses.
+pub fn write(folder: &Path, files: &Files) -> Result<()> {
+    for (path, bytes) in files {
+        let path = folder.join(path);
+        let parent = path.parent().ok_or_else(|| eyre!("{} is no file", path.display()))?;
+        fs::create_dir_all(parent).wrap_err_with(|| format!("cannot write to {}", parent.display()))?;
+        fs::write(&path, bytes).wrap_err_with(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
