@@ -84,11 +84,10 @@ pub fn run(place: &Place, name: Option<&str>, options: &[String]) -> Result<bool
         "stoa-benchmarks",
         "--bins",
     ]))?;
-    let mut natives = Vec::new();
+    let mut beside = Vec::new();
     if programs.contains(&DATA) {
         setup::flower(place)?;
-        natives = vec![("STOA_FEDERATED", native(place, None)?), ("STOA_FEDERATED_FAST", native(place, Some("3"))?)];
-        natives.push(("STOA_FLOWER", place.flower()?.join("bin/python")));
+        beside = vec![("STOA_FEDERATED", native(place)?), ("STOA_FLOWER", place.flower()?.join("bin/python"))];
     }
     for &program in programs {
         let mut command = place.cargo()?;
@@ -101,7 +100,7 @@ pub fn run(place: &Place, name: Option<&str>, options: &[String]) -> Result<bool
         }
         command.arg("run").args(release).args(["--quiet", "--package", "stoa-benchmarks", "--bin", program, "--"]);
         command.args(options).env("STOA_BIN", place.target.join("release/stoa"));
-        command.envs(natives.iter().map(|(name, path)| (name, path)));
+        command.envs(beside.iter().map(|(name, path)| (name, path)));
         command.env("STOA_ANVIL", place.tests().join("node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"));
         println!("\n── {}", show(&command));
         check(&mut command)?;
@@ -109,15 +108,12 @@ pub fn run(place: &Place, name: Option<&str>, options: &[String]) -> Result<bool
     Ok(true)
 }
 
-/// Builds `algorithms/federated` for this machine, optimised as its own profile says or otherwise.
-fn native(place: &Place, level: Option<&str>) -> Result<PathBuf> {
-    let folder = place.target.join(format!("native-{}", level.unwrap_or("own")));
+/// Builds `algorithms/federated` for this machine.
+fn native(place: &Place) -> Result<PathBuf> {
+    let folder = place.target.join("native");
     let mut command = place.cargo()?;
     command.args(["build", "--release", "--locked", "--quiet", "--manifest-path"]);
     command.arg(place.root.join("algorithms/federated/Cargo.toml")).arg("--target-dir").arg(&folder);
-    if let Some(level) = level {
-        command.args(["--config", &format!("profile.release.opt-level={level}")]);
-    }
     check(&mut command)?;
     Ok(folder.join("release/federated"))
 }

@@ -1,6 +1,6 @@
 //! A network with a validator, owners' nodes that compute, and a buyer, all in this process and on this machine.
 
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
+use alloy_primitives::{B256, Bytes, TxKind, U256};
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::{Signer as _, ed25519::PrivateKey};
 use eyre::{ContextCompat as _, Result, eyre};
@@ -8,7 +8,7 @@ use std::{
     fs,
     net::SocketAddr,
     num::NonZeroU32,
-    path::Path,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -188,7 +188,7 @@ impl Site {
         Ok(DataSet::open(&self.folder(asset))?)
     }
 
-    fn folder(&self, asset: B256) -> std::path::PathBuf {
+    fn folder(&self, asset: B256) -> PathBuf {
         self.data.path().join(asset.to_string())
     }
 }
@@ -197,14 +197,4 @@ impl Site {
 pub fn rules() -> Result<Rules> {
     let rules = Rules::read(include_bytes!("../../../../data/heart/rules.json"))?;
     Ok(Rules { budget: 1_000_000_000, ..rules })
-}
-
-/// An account that may compute.
-pub const fn account(address: Address) -> Who {
-    Who::Account(address)
-}
-
-/// Bytes of the files in a folder, for what lies there as CSV.
-pub fn bytes(folder: &Path) -> Result<u64> {
-    fs::read_dir(folder)?.try_fold(0, |sum, entry| Ok(sum + entry?.metadata()?.len()))
 }

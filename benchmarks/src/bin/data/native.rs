@@ -17,23 +17,14 @@ pub struct Native {
 }
 
 impl Native {
-    /// As it is compiled for WebAssembly, for size.
-    pub fn small() -> Result<Self> {
-        Self::new("STOA_FEDERATED")
-    }
-
-    /// Compiled for speed.
-    pub fn fast() -> Result<Self> {
-        Self::new("STOA_FEDERATED_FAST")
-    }
-
-    fn new(variable_name: &str) -> Result<Self> {
+    /// Finds it.
+    pub fn new() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         fs::create_dir(folder.path().join("out"))?;
         for step in ["site", "combine/0"] {
             fs::create_dir_all(folder.path().join(step))?;
         }
-        Ok(Self { program: variable(variable_name)?, folder })
+        Ok(Self { program: variable("STOA_FEDERATED")?, folder })
     }
 
     /// Puts the table where it is found.

@@ -54,11 +54,19 @@ pub fn run() -> Result<()> {
     job()
 }
 
+fn failed(error: wasmtime::Error) -> eyre::Report {
+    eyre::eyre!("{error:#}")
+}
+
+fn instantiate(engine: &Engine, module: &InstancePre<()>) -> Result<()> {
+    module.instantiate(&mut Store::new(engine, ())).map(drop).map_err(failed)
+}
+
 /// Bare wasmtime: a module, and what it wants traps.
 fn bare(engine: &Engine, module: &Module) -> Result<InstancePre<()>> {
     let mut linker = Linker::new(engine);
-    linker.define_unknown_imports_as_traps(module)?;
-    Ok(linker.instantiate_pre(module)?)
+    linker.define_unknown_imports_as_traps(module).map_err(failed)?;
+    linker.instantiate_pre(module).map_err(failed)
 }
 
 /// Runs the module without parameters, so that it ends as soon as it has begun.
@@ -73,28 +81,27 @@ fn ends(wasm: &Wasm) -> Result<()> {
 #[expect(unsafe_code, reason = "what wasmtime has compiled is run as it is")]
 fn load(engine: &Engine, file: &Path) -> Result<Module> {
     // SAFETY: the file was written by `Module::serialize` of this engine a moment ago, in a folder of this process.
-    Ok(unsafe { Module::deserialize_file(engine, file) }?)
+    unsafe { Module::deserialize_file(engine, file) }.map_err(failed)
 }
 
 fn modules() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let engine = Engine::default();
-    let module = Module::new(&engine, MODULE)?;
+    let module = Module::new(&engine, MODULE).map_err(failed)?;
     let wasm = Wasm::new(None)?;
     wasm.prepare(&Source::from(MODULE))?;
     let ready = bare(&engine, &module)?;
-    let (ours, other) =
-        both(ROUNDS, || ends(&wasm), || Ok(ready.instantiate(&mut Store::new(&engine, ())).map(drop)?))?;
-    times("a module of 130 KB that is in memory", ours, other, "-");
+    let (ours, other) = both(ROUNDS, || ends(&wasm), || instantiate(&engine, &ready))?;
+    times("a module of 160 KB that is in memory", ours, other, "-");
 
     let (cache, file) = (folder.path().join("cache"), folder.path().join("compiled"));
     Wasm::new(Some(cache.clone()))?.prepare(&Source::from(MODULE))?;
-    fs::write(&file, module.serialize()?)?;
+    fs::write(&file, module.serialize().map_err(failed)?)?;
     let ours = || ends(&Wasm::new(Some(cache.clone()))?);
     let other = || {
         let engine = Engine::default();
         let module = load(&engine, &file)?;
-        Ok(bare(&engine, &module)?.instantiate(&mut Store::new(&engine, ())).map(drop)?)
+        instantiate(&engine, &bare(&engine, &module)?)
     };
     let (ours, other) = both(ROUNDS, ours, other)?;
     times("compiled before, from the disk, in a new runtime", ours, other, "10 ms");
@@ -102,8 +109,8 @@ fn modules() -> Result<()> {
     let ours = || ends(&Wasm::new(None)?);
     let other = || {
         let engine = Engine::default();
-        let module = Module::new(&engine, MODULE)?;
-        Ok(bare(&engine, &module)?.instantiate(&mut Store::new(&engine, ())).map(drop)?)
+        let module = Module::new(&engine, MODULE).map_err(failed)?;
+        instantiate(&engine, &bare(&engine, &module)?)
     };
     let (ours, other) = both(5, ours, other)?;
     times("never seen before: compiled", ours, other, "-");
@@ -147,8 +154,8 @@ fn nobody() -> (ProviderQuote, MarketQuote) {
 
 /// An order for whoever sends it.
 pub fn order(consumer: Address) -> startOrderCall {
-    let (providerFee, consumeMarketFee) = nobody();
-    startOrderCall { consumer, serviceIndex: U256::ZERO, providerFee, consumeMarketFee }
+    let (provider, market) = nobody();
+    startOrderCall { consumer, serviceIndex: U256::ZERO, providerFee: provider, consumeMarketFee: market }
 }
 
 /// What makes an NFT and its datatoken.

@@ -2,14 +2,15 @@
 
 use crate::{
     MODULE,
-    market::{Market, account, rules},
+    market::{Market, rules},
     milliseconds,
     native::{Native, alike},
     program::sandboxed,
     table::Table,
     timed, variable,
 };
-use eyre::{ContextCompat as _, Result, ensure, eyre};
+use alloy_primitives::{B256, U256};
+use eyre::{ContextCompat as _, Result, WrapErr as _, ensure, eyre};
 use rayon::prelude::*;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -22,6 +23,7 @@ use std::{
 use stoa_benchmarks::median;
 use stoa_data::jobs::{
     MILLION,
+    client::Who,
     rounds::{Files, RESULT, Work, plan, run_rounds},
 };
 use stoa_sandbox::Wasm;
@@ -58,6 +60,7 @@ struct Flower {
 /// The owners' tables in a folder, in the order of their names.
 fn tables(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut tables = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    tables.retain(|table| table.extension().is_some_and(|ending| ending == "csv"));
     tables.sort();
     Ok(tables)
 }
@@ -81,30 +84,30 @@ fn sandbox(wasm: &Wasm, folder: &Path) -> Result<Trained> {
 }
 
 /// Four owners' nodes, with the ledger between them and the buyer: from the first job's begin to the last receipt.
-fn network(market: &Market, assets: &[alloy_primitives::B256]) -> Result<Trained> {
+fn network(market: &Market, assets: &[B256]) -> Result<Trained> {
     market.runtime.block_on(async {
         let start = Instant::now();
         let (rounds, combining) = plan(PLAN, MODULE)?;
         let (on, code, combining) = (assets.to_vec(), MODULE.to_vec(), Some(combining));
-        let (fuel, most) = (1_000_000 * MILLION, alloy_primitives::U256::MAX);
+        let (fuel, most) = (1_000_000 * MILLION, U256::MAX);
         let worked = run_rounds(&market.buyer, Work { on, code, rounds, combining, fuel, most }, &|_| ()).await?;
         let time = milliseconds(start.elapsed());
         let result = serde_json::from_slice(worked.files.get(RESULT).wrap_err("a result")?)?;
-        let sent = worked.params.iter().map(|params| params.len() + MODULE.len() / worked.params.len());
+        let sent = MODULE.len() + worked.params.iter().map(Vec::len).sum::<usize>();
         let left = worked.left.iter().flatten().flat_map(Files::values).map(Vec::len).sum::<usize>();
-        Ok(Trained { time, result, moved: (sent.sum::<usize>() * assets.len() + left) as u64 })
+        Ok(Trained { time, result, moved: (sent * assets.len() + left) as u64 })
     })
 }
 
 fn flower(folder: &Path) -> Result<Flower> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("flower/train.py");
     let mut command = Command::new(variable("STOA_FLOWER")?);
-    command.arg(script).arg(folder).stdin(Stdio::null()).stderr(Stdio::null());
+    command.arg(script).arg(folder).stdin(Stdio::null());
     // It asks its makers' server otherwise whether there is a newer one, and tells them that it runs.
     command.env("FLWR_TELEMETRY_ENABLED", "0").env("FLWR_DISABLE_UPDATE_CHECK", "1");
-    command.env("RAY_USAGE_STATS_ENABLED", "0");
+    command.env("RAY_USAGE_STATS_ENABLED", "0").env("PYTHONDONTWRITEBYTECODE", "1");
     let output = command.output().wrap_err("Flower does not start")?;
-    ensure!(output.status.success(), "Flower failed: {} {folder:?} says why", command.get_program().display());
+    ensure!(output.status.success(), "Flower failed: {}", String::from_utf8_lossy(&output.stderr));
     let said = String::from_utf8(output.stdout)?;
     let last = said.lines().last().ok_or_else(|| eyre!("Flower says nothing"))?;
     serde_json::from_str(last).wrap_err_with(|| format!("Flower says {last}"))
@@ -118,7 +121,7 @@ fn accuracy(result: &Value) -> Result<f64> {
 pub fn run(rows: usize, times: usize) -> Result<()> {
     let (folder, table) = (tempfile::tempdir()?, Table::new(rows));
     let (rounds, _) = plan(PLAN, MODULE)?;
-    let native = Native::small()?;
+    let native = Native::new()?;
     let whole = table.whole();
     native.put(&whole)?;
     let folders = OWNERS.map(|owners| folder.path().join(owners.to_string()));
@@ -132,7 +135,7 @@ pub fn run(rows: usize, times: usize) -> Result<()> {
     let assets = market.runtime.block_on(async {
         let (rules, mut assets) = (rules()?, Vec::new());
         for (owner, site) in market.sites.iter().enumerate() {
-            assets.push(site.offer(&table.part(owner, NODES), &rules, account(market.wallet.address())).await?);
+            assets.push(site.offer(&table.part(owner, NODES), &rules, Who::Account(market.wallet.address())).await?);
         }
         Ok::<_, eyre::Report>(assets)
     })?;
