@@ -4,9 +4,11 @@
 use crate::{
     fuzz,
     place::{Place, check, show},
+    setup,
     steps::{self, Step},
 };
 use eyre::{Result, bail};
+use std::path::PathBuf;
 
 /// Name, what it measures, and the programs that measure it, in this order.
 const BENCHMARKS: &[(&str, &str, &[&str])] = &[
@@ -26,8 +28,16 @@ const BENCHMARKS: &[(&str, &str, &[&str])] = &[
         "large and small objects against the file system, coding and spreading against their slowest stages",
         &["store", "spread"],
     ),
+    (
+        DATA,
+        "programs at the data: start, WebAssembly against native, training against Flower, orders, search",
+        &["data", "search"],
+    ),
     ("search", "the index of a market of a million assets: building it, and how long searches take", &["search"]),
 ];
+
+/// The benchmark that needs more: Flower, and the program that trains as native code.
+const DATA: &str = "data";
 
 /// A program that is a test: what it measures is simulated time, which the machine has no part in.
 const LATENCY: &str = "latency";
@@ -74,6 +84,11 @@ pub fn run(place: &Place, name: Option<&str>, options: &[String]) -> Result<bool
         "stoa-benchmarks",
         "--bins",
     ]))?;
+    let mut beside = Vec::new();
+    if programs.contains(&DATA) {
+        setup::flower(place)?;
+        beside = vec![("STOA_FEDERATED", native(place)?), ("STOA_FLOWER", place.flower()?.join("bin/python"))];
+    }
     for &program in programs {
         let mut command = place.cargo()?;
         if program == LATENCY {
@@ -85,9 +100,20 @@ pub fn run(place: &Place, name: Option<&str>, options: &[String]) -> Result<bool
         }
         command.arg("run").args(release).args(["--quiet", "--package", "stoa-benchmarks", "--bin", program, "--"]);
         command.args(options).env("STOA_BIN", place.target.join("release/stoa"));
+        command.envs(beside.iter().map(|(name, path)| (name, path)));
         command.env("STOA_ANVIL", place.tests().join("node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"));
         println!("\n── {}", show(&command));
         check(&mut command)?;
     }
     Ok(true)
+}
+
+/// Builds `algorithms/federated` for this machine.
+fn native(place: &Place) -> Result<PathBuf> {
+    let folder = place.target.join("native");
+    let mut command = place.cargo()?;
+    command.args(["build", "--release", "--locked", "--quiet", "--manifest-path"]);
+    command.arg(place.root.join("algorithms/federated/Cargo.toml")).arg("--target-dir").arg(&folder);
+    check(&mut command)?;
+    Ok(folder.join("release/federated"))
 }

@@ -51,8 +51,16 @@ impl Place {
 
     /// The Python environment's folder; its name changes with what is in it.
     pub fn python(&self) -> Result<PathBuf> {
-        let requirements = [self.tests().join("python/requirements.txt")];
-        Ok(self.cache.join(format!("python-{}", &crate::stamp::hash(&requirements, &["venv"])?[..16])))
+        self.environment("python", self.tests().join("python/requirements.txt"))
+    }
+
+    /// The folder of the Python environment with Flower.
+    pub fn flower(&self) -> Result<PathBuf> {
+        self.environment("flower", self.root.join("benchmarks/flower/requirements.txt"))
+    }
+
+    fn environment(&self, name: &str, requirements: PathBuf) -> Result<PathBuf> {
+        Ok(self.cache.join(format!("{name}-{}", &crate::stamp::hash(&[requirements], &["venv"])?[..16])))
     }
 
     /// A command that runs in the repository and reads no input.

@@ -76,16 +76,19 @@ pub fn cpp(place: &Place) -> Result<bool> {
     install(place, &[("c++", &["--version"], "g++")])
 }
 
+const PYTHON: Program<'_> = ("python3", &["-c", "import ensurepip, venv"], "python3-venv");
+const BUBBLEWRAP: Program<'_> = ("bwrap", &["--version"], "bubblewrap");
+
 /// The programs that the tests run.
 pub fn programs(place: &Place) -> Result<bool> {
     let wanted: &[Program<'_>] = &[
         ("cc", &["--version"], "gcc"),
         ("node", &["--version"], "nodejs"),
         ("npm", &["--version"], "npm"),
-        ("python3", &["-c", "import ensurepip, venv"], "python3-venv"),
+        PYTHON,
         ("ip", &["-V"], "iproute2"),
         ("taskset", &["--version"], "util-linux"),
-        ("bwrap", &["--version"], "bubblewrap"),
+        BUBBLEWRAP,
     ];
     let installed = install(place, wanted)?;
     if output(place.cargo()?.args(["nextest", "--version"])).is_none() {
@@ -101,13 +104,21 @@ pub fn programs(place: &Place) -> Result<bool> {
 
 /// Makes the Python environment with the packages of `tests/python/requirements.txt`.
 pub fn python(place: &Place) -> Result<bool> {
-    let folder = place.python()?;
-    stamp::once(&folder, "done", || {
+    environment(place, &place.python()?, &place.tests().join("python/requirements.txt"))
+}
+
+/// What programs at the data are compared with: bubblewrap, and the Python environment of Flower.
+pub fn flower(place: &Place) -> Result<bool> {
+    install(place, &[PYTHON, BUBBLEWRAP])?;
+    environment(place, &place.flower()?, &place.root.join("benchmarks/flower/requirements.txt"))
+}
+
+fn environment(place: &Place, folder: &Path, requirements: &Path) -> Result<bool> {
+    stamp::once(folder, "done", || {
         if folder.exists() {
-            fs::remove_dir_all(&folder)?;
+            fs::remove_dir_all(folder)?;
         }
-        check(place.command("python3").args(["-m", "venv"]).arg(&folder))?;
-        let requirements = place.tests().join("python/requirements.txt");
+        check(place.command("python3").args(["-m", "venv"]).arg(folder))?;
         let python = folder.join("bin/python");
         let pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-input", "--requirement"];
         check(place.command(&python.to_string_lossy()).args(pip).arg(requirements))

@@ -16,7 +16,7 @@ use stoa_data::jobs::{
         IJobs::{expireCall, jobOfCall},
         JOBS, RUNNING,
     },
-    client::{Begun, Buyer, Ended},
+    client::{Begun, Ended},
     held::Held,
     rounds::write,
     wire::Round,
@@ -87,14 +87,9 @@ pub(super) async fn status(job: B256, wallet: &WalletOptions, json: bool) -> Res
     Ok(())
 }
 
-/// Ends a job if it has not ended, and says what was paid.
-async fn end(buyer: &Buyer, begun: &Begun, state: u8) -> Result<Option<Ended>> {
-    Ok(if state == RUNNING { Some(buyer.end(begun).await?) } else { None })
-}
-
-fn tell(begun: &Begun, ended: Option<&Ended>, more: Value, json: bool) -> Result<()> {
+fn tell(begun: &Begun, ended: &Ended, more: Value, json: bool) -> Result<()> {
     if json {
-        let receipt = ended.map(|ended| receipt(begun, ended, ""));
+        let receipt = receipt(begun, ended, "");
         let mut said = json!({ "job": begun.job, "asset": begun.asset, "receipt": receipt });
         if let (Some(said), Value::Object(more)) = (said.as_object_mut(), more) {
             said.extend(more);
@@ -102,10 +97,8 @@ fn tell(begun: &Begun, ended: Option<&Ended>, more: Value, json: bool) -> Result
         println!("{said}");
         return Ok(());
     }
-    if let Some(ended) = ended {
-        let (paid, back) = (format_ether(ended.paid), format_ether(ended.refunded));
-        println!("job {} on {}: {paid} paid, {back} back", begun.job, begun.asset);
-    }
+    let (paid, back) = (format_ether(ended.paid), format_ether(ended.refunded));
+    println!("job {} on {}: {paid} paid, {back} back", begun.job, begun.asset);
     Ok(())
 }
 
@@ -123,7 +116,7 @@ pub(super) async fn result(options: ResultOptions, wallet: &WalletOptions, json:
             match buyer.status(&begun).await? {
                 Round::Left { .. } => {}
                 Round::Over(_, why) => {
-                    end(&buyer, &begun, is.state).await?;
+                    buyer.end(&begun).await?;
                     bail!("nothing left of job {job}: {why}");
                 }
                 round => bail!("job {job} is not done: {}", told(&round)),
@@ -133,7 +126,7 @@ pub(super) async fn result(options: ResultOptions, wallet: &WalletOptions, json:
         let provenance = json!({ "algorithm": is.algorithm, "jobs": [{ "job": job, "asset": is.asset }] });
         left.files.insert(PROVENANCE.to_owned(), serde_json::to_vec_pretty(&provenance)?);
         write(&to, &left.files)?;
-        Ok((end(&buyer, &begun, is.state).await?, begun, left))
+        Ok((buyer.end(&begun).await?, begun, left))
     };
     let fetched = fetching.await;
     endpoint.close().await;
@@ -144,7 +137,7 @@ pub(super) async fn result(options: ResultOptions, wallet: &WalletOptions, json:
     if !json {
         println!("{}", to.display());
     }
-    tell(&begun, ended.as_ref(), json!({ "to": to }), json)
+    tell(&begun, &ended, json!({ "to": to }), json)
 }
 
 /// Ends a job that its buyer does not want any more.
@@ -160,7 +153,7 @@ pub(super) async fn cancel(job: B256, wallet: &WalletOptions, json: bool) -> Res
     endpoint.close().await;
     let (begun, ended) = cancelled?;
     let ended = ended.wrap_err("the job is stopped, but its node has given no receipt yet: it brings it by itself")?;
-    tell(&begun, Some(&ended), Value::Null, json)
+    tell(&begun, &ended, Value::Null, json)
 }
 
 /// Takes back what is held for a job whose receipt did not come.

@@ -361,7 +361,7 @@ pub(super) async fn hospitals(
     trained.jobs = worked.ended.iter().map(|(begun, _)| begun.job).collect();
     trained.paid = worked.ended.iter().map(|(_, ended)| ended.paid).sum();
     voice.say(format!(
-        "She buys leave to compute from each, and begins four jobs. In {} rounds and {:.1} s one program of 131 KB goes",
+        "She buys leave to compute from each, and begins four jobs. In {} rounds and {:.1} s one program of 164 KB goes",
         trained.rounds,
         start.elapsed().as_secs_f64()
     ));

@@ -2,13 +2,14 @@
 
 use super::{
     abi::{
-        DRAWN,
+        BROKEN, DRAWN, FINISHED,
         IJobs::{
             IJobsErrors, JobFinished, JobStarted, Offer, Receipt, bondCall, costCall, finishCall, jobOfCall, offerCall,
-            offerOfCall, startCall, stopCall, unbondCall,
+            offerOfCall, receiptOfCall, startCall, stopCall, unbondCall,
         },
         JOBS, PROCESS, WAITING, WASM,
     },
+    contract::cost,
     results,
     run::Files,
     wire::{JOB, MOST_ANSWER, Request, Round, signed_from_bytes},
@@ -332,13 +333,39 @@ impl Buyer {
     ///
     /// If the node gives no receipt, or the ledger does not take it.
     pub async fn end(&self, begun: &Begun) -> Result<Ended> {
+        match self.bring(begun).await {
+            // Its node may have been first.
+            Err(error) => self.ended(begun.job).await?.ok_or(error),
+            ended => ended,
+        }
+    }
+
+    async fn bring(&self, begun: &Begun) -> Result<Ended> {
         let bytes = self.ask(begun, &Request::End(begun.job)).await.map_err(|why| Self::node(begun, &why))?;
         let signed = signed_from_bytes(&bytes);
         let (receipt, signature) =
             signed.ok_or_else(|| Self::node(begun, &Denied::Gone("its receipt is none".into())))?;
         let call = finishCall { job: begun.job, receipt, signature: signature.to_vec().into() };
-        let finished: JobFinished = event(&self.wallet.call(JOBS, &call).await.map_err(said)?)?;
-        Ok(Ended { receipt: finished.receipt, paid: finished.paid, refunded: finished.refunded })
+        let JobFinished { receipt, paid, refunded, .. } = event(&self.wallet.call(JOBS, &call).await.map_err(said)?)?;
+        Ok(Ended { receipt, paid, refunded })
+    }
+
+    /// How a job ended, if its receipt is on the ledger.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be asked.
+    pub async fn ended(&self, job: B256) -> Result<Option<Ended>> {
+        let is = self.job(job).await?;
+        if is.state != FINISHED {
+            return Ok(None);
+        }
+        let receipt = self.view(JOBS, &receiptOfCall { job }).await?.receipt;
+        let paid = match receipt.ended {
+            BROKEN => U256::ZERO,
+            _ => cost(&is.offer, receipt.fuel).map_err(|_| DataError::Receipt)?,
+        };
+        Ok(Some(Ended { receipt, paid, refunded: is.locked.saturating_sub(paid) }))
     }
 
     /// A job as the ledger has it.

@@ -15,7 +15,7 @@ use std::{
 const APPLICATION: i64 = 0x5354_4f41;
 
 /// The form of what is in it. Another number makes all indices be built anew.
-const FORM: i64 = 1;
+const FORM: i64 = 2;
 
 /// Kibibytes of memory for pages of the file.
 const CACHE: i64 = 64 << 10;
@@ -61,7 +61,7 @@ pub(super) const TABLES: &str = "
     ) STRICT;
     CREATE INDEX prices_asset ON prices (asset);
     CREATE VIRTUAL TABLE search USING fts5 (
-        words, tokenize = \"ascii tokenchars ':'\", detail = none, columnsize = 0, prefix = '2 3 4'
+        words, tokenize = \"ascii tokenchars ':'\", detail = none, columnsize = 0, prefix = '2 3 4 5'
     );
     INSERT INTO search (search, rank) VALUES ('hashsize', 16777216);
 ";

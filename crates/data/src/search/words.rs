@@ -90,7 +90,8 @@ impl Mark<'_> {
             (!words.is_empty()).then(|| format!(":{letter}:{}", words.join(":")))
         };
         match self {
-            Self::Name(word) => said("n", word),
+            // As short as can be, so that the index of prefixes covers it; all others have a colon in the third place.
+            Self::Name(word) => words(word).into_iter().next().map(|word| format!(":{word}")),
             Self::Tag(tag) => said("t", tag),
             Self::Kind(kind) => said("k", kind),
             Self::Service(kind) => said("v", kind),
@@ -98,7 +99,7 @@ impl Mark<'_> {
             // Two colons part what may have colons itself.
             Self::TypedColumn(name, kind) => Some(format!("{}::{}", said("c", name)?, words(kind).join(":"))),
             Self::Owner(owner) => Some(format!(":o:{owner:x}")),
-            Self::Free => Some(":f".to_owned()),
+            Self::Free => Some(":f:".to_owned()),
             Self::Token(token) => Some(format!(":b:{token:x}")),
             Self::State(state) => Some(format!(":s:{state}")),
             Self::Bits(bits) => Some(format!(":p:{bits:02x}")),
