@@ -56,9 +56,11 @@ fn a_file_survives_three_of_six_nodes_then_is_repaired_and_survives_the_others()
     stage.run(7, &["store", "--dir", "later", "get", &id, "--to", "again"])?;
     ensure!(fs::read(stage.at("again"))? == content, "it is something else");
 
-    // Kept longer than was promised, from a machine that never had it.
+    // Kept longer than was promised, from a machine that never had it. A piece may be at two of those that are left, where two
+    // others had seen at once that it was gone.
     let extended = stage.run(7, &["store", "--dir", "later", "extend", &id, "--days", "60"])?;
-    ensure!(extended["objects"] == 1 && extended["pieces"] == 3 && extended["missingPieces"] == 3, "{extended}");
+    ensure!(extended["objects"] == 1 && extended["missingPieces"] == 3, "{extended}");
+    ensure!(extended["pieces"].as_u64() >= Some(3), "{extended}");
 
     // Its owner takes it back: those that are there keep it no longer.
     let gone = stage.run(7, &["store", "--dir", "later", "rm", &id, "--everywhere"])?;

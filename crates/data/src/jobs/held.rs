@@ -77,8 +77,11 @@ impl Held {
         self.folder.with_extension("decision")
     }
 
-    /// Lays out what would leave.
+    /// Lays out what would leave, and nothing that lay there before.
     pub(super) fn put(&self, files: &Files, log: Option<&str>) -> io::Result<()> {
+        if self.folder.exists() {
+            fs::remove_dir_all(&self.folder)?;
+        }
         let log = log.map(|log| (LOG.to_owned(), log.as_bytes().to_vec()));
         for (path, bytes) in files.clone().into_iter().chain(log) {
             let path = self.folder.join(path);
@@ -168,6 +171,10 @@ mod tests {
         assert_eq!(held.decided(&files, Some("more")).unwrap(), None);
         all[0].decide(false).unwrap();
         assert_eq!(held.decided(&files, Some("said")).unwrap(), Some(false));
+        // A node that was ended meanwhile, and came to something else: nothing is left of what it laid out before.
+        let fewer = Files::from([("result.json".to_owned(), b"[1]".to_vec())]);
+        held.put(&fewer, None).unwrap();
+        assert_eq!((all[0].files().unwrap(), held.decided(&fewer, None).unwrap()), (fewer, None));
         held.remove().unwrap();
         assert!(Held::all(folder.path()).unwrap().is_empty());
     }
