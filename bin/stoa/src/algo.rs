@@ -204,7 +204,7 @@ impl Built {
             output::bytes(MOST_CODE as u64)
         );
         let bar = progress("checking that a node can run it");
-        let prepared = sandbox()?.prepare(&Source::from(&built.code[..]));
+        let prepared = caching(Wasm::new)?.prepare(&Source::from(&built.code[..]));
         bar.finish_and_clear();
         prepared.wrap_err_with(|| format!("{} was built, but is of no use", built.module.display()))?;
         Ok(built)
@@ -231,15 +231,20 @@ impl Built {
         jobs::algorithm(&self.code)
     }
 
+    /// What a run of it is paid by.
+    fn steps(&self, outcome: &Outcome) -> u64 {
+        jobs::steps(jobs::runtime_of(&self.code), outcome.used.fuel, outcome.used.cpu)
+    }
+
     fn json(&self) -> Value {
         json!({ "algorithm": self.algorithm(), "module": self.module, "bytes": self.code.len() })
     }
 }
 
-/// The sandbox of a node. What it compiles is kept in the user's cache, where that is the user's alone.
-fn sandbox() -> Result<Wasm, stoa_sandbox::Error> {
+/// What compiles programs: what it has compiled is kept in the user's cache, where that is the user's alone.
+fn caching<T, E>(open: impl Fn(Option<PathBuf>) -> Result<T, E>) -> Result<T, E> {
     let folder = stoa_algorithms::cache().ok().map(|cache| cache.join("modules"));
-    Wasm::new(folder).or_else(|_| Wasm::new(None))
+    open(folder).or_else(|_| open(None))
 }
 
 fn read(file: &Path) -> Result<Vec<u8>> {
@@ -292,21 +297,20 @@ fn test(options: &TestOptions, json: bool) -> Result<()> {
     if leaves { Ok(()) } else { bail!("nothing would leave") }
 }
 
-/// What a node runs programs with. What it compiles is kept in the user's cache, where that is the user's alone.
+/// What a node runs programs with.
 fn runtimes(runtime: u8, environments: &[PathBuf]) -> Result<Runtimes> {
-    let folder = stoa_algorithms::cache().ok().map(|cache| cache.join("modules"));
-    let runtimes = Runtimes::new(folder).or_else(|_| Runtimes::new(None))?;
+    let runtimes = caching(Runtimes::new)?;
     Ok(if runtime == PROCESS { runtimes.with_processes(environments)? } else { runtimes })
 }
 
 /// Runs it on a thread of its own, so that people see how far it is.
-fn run_seen(job: &Job, runtime: u8, environments: &[PathBuf]) -> Result<Outcome> {
+fn run_seen(job: &Job, kind: u8, environments: &[PathBuf]) -> Result<Outcome> {
     let (bar, control) = (progress("compiling"), Control::new());
-    let runtime = runtimes(runtime, environments)?.of(runtime).wrap_err("nothing here runs it")?;
+    let runtime = runtimes(kind, environments)?.of(kind).wrap_err("nothing here runs it")?;
     let outcome = std::thread::scope(|scope| {
         let running = scope.spawn(|| runtime.run(job, &control));
         while !running.is_finished() {
-            let steps = control.fuel().max(u64::try_from(control.cpu().as_nanos()).unwrap_or(u64::MAX));
+            let steps = jobs::steps(kind, control.fuel(), control.cpu());
             if steps > 0 {
                 bar.set_message(format!("running: {} million steps", steps / MILLION));
             }
@@ -316,15 +320,6 @@ fn run_seen(job: &Job, runtime: u8, environments: &[PathBuf]) -> Result<Outcome>
     });
     bar.finish_and_clear();
     Ok(outcome.ok().wrap_err("the sandbox gave up")??)
-}
-
-/// What is paid for: a step of a process is a nanosecond of a processor.
-fn steps(outcome: &Outcome) -> u64 {
-    if outcome.used.fuel > 0 {
-        outcome.used.fuel
-    } else {
-        u64::try_from(outcome.used.cpu.as_nanos()).unwrap_or(u64::MAX)
-    }
 }
 
 /// How a run ended, in words.
@@ -356,7 +351,7 @@ fn as_json(built: &Built, rules: &Rules, outcome: &Outcome, leaving: Result<Leav
         Err(why) => (Value::Null, Value::Null, json!(why)),
     };
     let more = json!({
-        "succeeded": outcome.succeeded(), "ended": ended(&outcome.ended), "steps": steps(outcome),
+        "succeeded": outcome.succeeded(), "ended": ended(&outcome.ended), "steps": built.steps(outcome),
         "memory": outcome.used.memory, "deterministic": outcome.deterministic,
         "left": Value::Object(left.collect()), "leaves": leaves, "counts": counts, "budget": rules.budget, "withheld": withheld,
         "log": outcome.log.text(), "logLeaves": rules.log,
@@ -371,7 +366,7 @@ fn show(built: &Built, rules: &Rules, outcome: &Outcome, leaving: Result<Leaving
     println!("algorithm  {}", built.algorithm());
     println!("module     {}, {}", built.module.display(), output::bytes(built.code.len() as u64));
     println!("ended      {}", ended(&outcome.ended));
-    println!("steps      {} ({} million to pay)", steps(outcome), steps(outcome).div_ceil(MILLION));
+    println!("steps      {} ({} million to pay)", built.steps(outcome), built.steps(outcome).div_ceil(MILLION));
     println!("memory     {}", output::bytes(outcome.used.memory));
     if !outcome.deterministic {
         println!("           a second run may end otherwise");

@@ -69,8 +69,7 @@ fn name(round: &Round) -> &'static str {
 /// Shows how a job stands, on the ledger and at its node.
 pub(super) async fn status(job: B256, wallet: &WalletOptions, json: bool) -> Result<()> {
     let (buyer, endpoint) = buyer(&wallet.open().await?).await?;
-    let begun = buyer.again(job).await?;
-    let is = buyer.job(job).await?;
+    let (begun, is) = buyer.again(job).await?;
     let state = super::STATES.get(usize::from(is.state)).wrap_err("a state")?;
     let round = if is.state == RUNNING { Some(buyer.status(&begun).await) } else { None };
     endpoint.close().await;
@@ -110,7 +109,7 @@ pub(super) async fn result(options: ResultOptions, wallet: &WalletOptions, json:
     }
     let (buyer, endpoint) = buyer(&wallet.open().await?).await?;
     let fetching = async {
-        let (begun, is) = (buyer.again(job).await?, buyer.job(job).await?);
+        let (begun, is) = buyer.again(job).await?;
         ensure!([RUNNING, FINISHED].contains(&is.state), "job {job} came to nothing (`stoa job show`)");
         if is.state == RUNNING {
             match buyer.status(&begun).await? {
@@ -144,7 +143,7 @@ pub(super) async fn result(options: ResultOptions, wallet: &WalletOptions, json:
 pub(super) async fn cancel(job: B256, wallet: &WalletOptions, json: bool) -> Result<()> {
     let (buyer, endpoint) = buyer(&wallet.open().await?).await?;
     let cancelling = async {
-        let begun = buyer.again(job).await?;
+        let (begun, _) = buyer.again(job).await?;
         buyer.stop(job).await?;
         let ended = buyer.end(&begun).await;
         Ok::<_, eyre::Report>((begun, ended))

@@ -4,8 +4,8 @@ use super::{
     abi::{
         BROKEN, DRAWN, FINISHED,
         IJobs::{
-            IJobsErrors, JobFinished, JobStarted, Offer, Receipt, bondCall, costCall, finishCall, jobOfCall, offerCall,
-            offerOfCall, receiptOfCall, startCall, stopCall, unbondCall,
+            IJobsErrors, Job, JobFinished, JobStarted, Offer, Receipt, bondCall, costCall, finishCall, jobOfCall,
+            offerCall, offerOfCall, receiptOfCall, startCall, stopCall, unbondCall,
         },
         JOBS, PROCESS, WAITING, WASM,
     },
@@ -223,18 +223,18 @@ impl Buyer {
         })
     }
 
-    /// A job that this wallet began before, on whichever machine.
+    /// A job that this wallet began before, on whichever machine, and how the ledger has it.
     ///
     /// # Errors
     ///
     /// If there is none, or its node is not registered any more.
-    pub async fn again(&self, job: B256) -> Result<Begun> {
+    pub async fn again(&self, job: B256) -> Result<(Begun, Job)> {
         let is = self.job(job).await?;
         if NodeId::from(is.client) != self.client {
             return Err(DataError::Ledger(format!("job {job} was begun by {}, with another wallet's key", is.buyer)));
         }
         let node = self.node_of(is.asset, &is.offer).await?;
-        Ok(Begun { job, asset: is.asset, held: is.locked, token: is.offer.token, node })
+        Ok((Begun { job, asset: is.asset, held: is.locked, token: is.offer.token, node }, is))
     }
 
     /// Tells the ledger that a job shall end: what it has used is paid.
@@ -373,7 +373,7 @@ impl Buyer {
     /// # Errors
     ///
     /// If there is none.
-    pub async fn job(&self, job: B256) -> Result<super::abi::IJobs::Job> {
+    pub async fn job(&self, job: B256) -> Result<Job> {
         self.view(JOBS, &jobOfCall { job }).await.map_err(|error| said(error.into()))
     }
 }

@@ -18,7 +18,7 @@ use std::{
 };
 use stoa_base::write_private;
 
-/// The log among the files; rules name none by this name before it is one of theirs.
+/// The log among the files.
 const LOG: &str = "log.txt";
 
 /// What would leave in a round of a job.
@@ -40,10 +40,10 @@ struct Decision {
     what: B256,
 }
 
-/// The hash of what was looked at.
-fn hash(files: &Files, log: Option<&str>) -> B256 {
+/// All that would leave, as files.
+fn whole(files: &Files, log: Option<&str>) -> Files {
     let log = log.map(|log| (LOG.to_owned(), log.as_bytes().to_vec()));
-    outputs_hash([files, &log.into_iter().collect()])
+    files.clone().into_iter().chain(log).collect()
 }
 
 impl Held {
@@ -82,8 +82,7 @@ impl Held {
         if self.folder.exists() {
             fs::remove_dir_all(&self.folder)?;
         }
-        let log = log.map(|log| (LOG.to_owned(), log.as_bytes().to_vec()));
-        for (path, bytes) in files.clone().into_iter().chain(log) {
+        for (path, bytes) in whole(files, log) {
             let path = self.folder.join(path);
             fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
             write_private(&path, &bytes)?;
@@ -95,7 +94,7 @@ impl Held {
     pub(super) fn decided(&self, files: &Files, log: Option<&str>) -> io::Result<Option<bool>> {
         let Some(said) = super::kept::found(&self.decision())? else { return Ok(None) };
         let said: Decision = serde_json::from_slice(&said).map_err(io::Error::other)?;
-        Ok((said.what == hash(files, log)).then_some(said.leaves))
+        Ok((said.what == outputs_hash([&whole(files, log)])).then_some(said.leaves))
     }
 
     /// Removes what lay there.
@@ -141,9 +140,7 @@ impl Held {
     ///
     /// If it cannot be read, or the decision not written.
     pub fn decide(&self, leaves: bool) -> Result<()> {
-        let mut files = self.files()?;
-        let log = files.remove(LOG).map(|log| String::from_utf8_lossy(&log).into_owned());
-        let what = hash(&files, log.as_deref());
+        let what = outputs_hash([&self.files()?]);
         let said = serde_json::to_vec(&Decision { leaves, what })?;
         write_private(&self.decision(), &said).wrap_err("the decision cannot be written")
     }

@@ -70,13 +70,9 @@ impl Done {
         self.params = link(self.params, *blake3::hash(params).as_bytes());
     }
 
-    /// It has used so much: a step of a process is a nanosecond of a processor.
+    /// It has used so much.
     pub(super) fn used(&mut self, used: &Used, job: &Job) {
-        let steps = match job.runtime {
-            PROCESS => u64::try_from(used.cpu.as_nanos()).unwrap_or(u64::MAX),
-            _ => used.fuel,
-        };
-        self.fuel = self.fuel.saturating_add(steps).min(job.fuel);
+        self.fuel = self.fuel.saturating_add(steps(job.runtime, used.fuel, used.cpu)).min(job.fuel);
     }
 
     /// It has ended: what may leave to a buyer who may still have so much, or how the job ends.
@@ -135,6 +131,14 @@ fn judge(outcome: &Outcome, tells: bool) -> Result<(), (u8, String)> {
     // How it failed, and what it said of that, could be data.
     let why = if tells { format!("{why} ({:?})\n{}", outcome.ended, outcome.log.text()) } else { why.to_owned() };
     Err((ended, why.chars().take(2000).collect()))
+}
+
+/// Steps that a program has taken: those of WebAssembly, or the nanoseconds of a processor that a process has used.
+pub fn steps(runtime: u8, fuel: u64, cpu: Duration) -> u64 {
+    match runtime {
+        PROCESS => u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX),
+        _ => fuel,
+    }
 }
 
 /// What a round is run with: its program sees the data, and the same of everything else wherever it is run again. As a process

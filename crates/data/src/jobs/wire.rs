@@ -94,20 +94,6 @@ fn read_text(buf: &mut impl Buf, most: usize) -> Result<String, CodecError> {
 }
 
 impl Request {
-    /// The job.
-    pub const fn job(&self) -> B256 {
-        match self {
-            Self::Code(job, _)
-            | Self::Round(job, ..)
-            | Self::Look(job, _)
-            | Self::End(job)
-            | Self::Show(job, _)
-            | Self::Left(job, _)
-            | Self::Status(job)
-            | Self::Result(job) => *job,
-        }
-    }
-
     /// As it is sent.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.encode().to_vec()

@@ -223,19 +223,24 @@ impl Computer {
 
     async fn handle(self: Arc<Self>, from: NodeId, request: Request) -> Outcomes<Vec<u8>> {
         match request {
-            Request::Show(job, number) => return self.show(from, job, |kept| kept.show(number)).await,
-            Request::Left(job, number) => return self.show(from, job, |kept| kept.show_left(number)).await,
-            Request::Result(job) => return self.result(from, job).await,
-            _ => {}
-        }
-        let session = self.session(from, request.job()).await?;
-        match request {
-            Request::Show(..) | Request::Left(..) | Request::Result(_) => refused("nothing is shown"),
-            Request::Status(_) => Ok(Self::status(&session).encode().to_vec()),
-            Request::Code(_, code) => self.take(&session, code).await.map(String::into_bytes),
-            Request::Round(_, number, params) => self.begin(session, number, params).await.map(|()| Vec::new()),
-            Request::Look(_, number) => Self::look(&session, number).await.map(|round| round.encode().to_vec()),
-            Request::End(_) => {
+            Request::Show(job, number) => self.show(from, job, |kept| kept.show(number)).await,
+            Request::Left(job, number) => self.show(from, job, |kept| kept.show_left(number)).await,
+            Request::Result(job) => self.result(from, job).await,
+            Request::Status(job) => Ok(Self::status(&*self.session(from, job).await?).encode().to_vec()),
+            Request::Code(job, code) => {
+                let session = self.session(from, job).await?;
+                self.take(&session, code).await.map(String::into_bytes)
+            }
+            Request::Round(job, number, params) => {
+                let session = self.session(from, job).await?;
+                self.begin(session, number, params).await.map(|()| Vec::new())
+            }
+            Request::Look(job, number) => {
+                let session = self.session(from, job).await?;
+                Self::look(&session, number).await.map(|round| round.encode().to_vec())
+            }
+            Request::End(job) => {
+                let session = self.session(from, job).await?;
                 let (receipt, signature) = self.receipt(&session).await?;
                 Ok(wire::signed_to_bytes(&receipt, &signature))
             }

@@ -5,9 +5,9 @@ use super::super::{
     contract::is_checked,
     data::DataSet,
     held::Held,
-    kept::Kept,
+    kept::{Kept, found},
     results,
-    run::Done,
+    run::{Done, steps},
     wire::Round,
 };
 use alloy_primitives::{Address, B256};
@@ -16,7 +16,7 @@ use parking_lot::{Mutex, MutexGuard};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     collections::BTreeMap,
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
@@ -65,10 +65,9 @@ impl State {
 }
 
 pub(in crate::jobs) fn read<T: DeserializeOwned + Default>(path: &Path) -> io::Result<T> {
-    match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
-        Err(error) => Err(error),
+    match found(path)? {
+        Some(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other),
+        None => Ok(T::default()),
     }
 }
 
@@ -96,10 +95,7 @@ impl Session {
 
     /// Steps that a running program has taken, in millions.
     pub(super) fn steps(&self, control: &Control) -> u64 {
-        match self.job.runtime {
-            PROCESS => u64::try_from(control.cpu().as_millis()).unwrap_or(u64::MAX),
-            _ => control.fuel() / super::MILLION,
-        }
+        steps(self.job.runtime, control.fuel(), control.cpu()) / super::MILLION
     }
 
     fn spending(&self) -> (MutexGuard<'_, ()>, PathBuf) {

@@ -1,5 +1,4 @@
 use super::{errno::Errno, *};
-use std::thread;
 
 const FOR_EVER: &str = "(loop $again (br $again))";
 
@@ -30,16 +29,7 @@ fn a_loop_without_end_runs_out_of_time() {
 #[test]
 fn a_run_is_cancelled_from_another_thread_which_sees_how_far_it_is() {
     let job = endless(FOR_EVER);
-    let control = Control::new();
-    let other = control.clone();
-    let outcome = thread::scope(|scope| {
-        let run = scope.spawn(|| WASM.run(&job, &control).unwrap());
-        while other.fuel() < 10_000_000 {
-            thread::yield_now();
-        }
-        other.cancel();
-        run.join().unwrap()
-    });
+    let outcome = cancelled(&job);
     assert_eq!(outcome.ended, Ended::Cancelled);
     assert!(outcome.used.fuel >= 10_000_000);
 }

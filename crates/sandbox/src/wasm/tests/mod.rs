@@ -9,7 +9,7 @@ mod toolchains;
 
 use super::*;
 use crate::{Ended, Limits};
-use std::{sync::LazyLock, time::Duration};
+use std::{sync::LazyLock, thread, time::Duration};
 
 /// Rights to read, and to read and write.
 const READ: u64 = 2;
@@ -18,27 +18,45 @@ const CREATE: u32 = 1;
 
 static WASM: LazyLock<Wasm> = LazyLock::new(|| Wasm::new(None).unwrap());
 
+/// What lies in a program's memory from 4096 on.
+struct Texts {
+    data: String,
+    end: usize,
+}
+
+impl Default for Texts {
+    fn default() -> Self {
+        Self { data: String::new(), end: 4096 }
+    }
+}
+
+impl Texts {
+    /// Puts a text there; the pointer to it and its length, as two arguments.
+    fn put(&mut self, text: &str) -> String {
+        let escaped: String = text.bytes().map(|byte| format!("\\{byte:02x}")).collect();
+        self.data += &format!("(data (i32.const {}) \"{escaped}\")", self.end);
+        let argument = format!("(i32.const {}) (i32.const {})", self.end, text.len());
+        self.end += text.len();
+        argument
+    }
+}
+
 /// A program in text form. Texts lie from 4096 on; below 256 is room for what calls tell, from 65536 on for buffers.
 #[derive(Default)]
 struct Program {
-    texts: String,
-    end: usize,
+    texts: Texts,
     functions: String,
     body: String,
 }
 
 impl Program {
     fn new() -> Self {
-        Self { end: 4096, ..Self::default() }
+        Self::default()
     }
 
     /// Puts a text into memory; the pointer to it and its length, as two arguments.
     fn text(&mut self, text: &str) -> String {
-        let escaped: String = text.bytes().map(|byte| format!("\\{byte:02x}")).collect();
-        self.texts += &format!("(data (i32.const {}) \"{escaped}\")", self.end);
-        let argument = format!("(i32.const {}) (i32.const {})", self.end, text.len());
-        self.end += text.len();
-        argument
+        self.texts.put(text)
     }
 
     fn does(&mut self, code: &str) -> &mut Self {
@@ -67,7 +85,7 @@ impl Program {
     }
 
     fn code(&self) -> Vec<u8> {
-        let Self { texts, functions, body, .. } = self;
+        let Self { texts: Texts { data, .. }, functions, body } = self;
         wat::parse_str(format!(
             r#"(module
             (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
@@ -91,7 +109,7 @@ impl Program {
             (import "wasi_snapshot_preview1" "sock_accept" (func $accept (param i32 i32 i32) (result i32)))
             (import "wasi_snapshot_preview1" "args_sizes_get" (func $args_sizes (param i32 i32) (result i32)))
             (memory (export "memory") 4)
-            {texts}
+            {data}
             (func $put (param $to i32) (param $text i32) (param $length i32) (result i32)
                 (i32.store (i32.const 200) (local.get $text))
                 (i32.store (i32.const 204) (local.get $length))
@@ -124,6 +142,20 @@ impl Program {
     fn ended(&self) -> Ended {
         self.run().ended
     }
+}
+
+/// Runs a job that another thread ends when it has come some way.
+fn cancelled(job: &Job) -> Outcome {
+    let control = Control::new();
+    let other = control.clone();
+    thread::scope(|scope| {
+        let run = scope.spawn(|| WASM.run(job, &control).unwrap());
+        while other.fuel() < 10_000_000 {
+            thread::yield_now();
+        }
+        other.cancel();
+        run.join().unwrap()
+    })
 }
 
 fn run(job: &Job) -> Outcome {

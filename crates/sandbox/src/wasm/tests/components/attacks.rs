@@ -1,5 +1,4 @@
 use super::*;
-use std::thread;
 
 fn trapped(program: &Component) -> String {
     let outcome = program.run();
@@ -30,16 +29,7 @@ fn a_loop_without_end_runs_out_of_fuel_or_time() {
 fn a_run_is_cancelled_from_another_thread() {
     let mut job = Component::new().does(FOR_EVER).job();
     job.limits.fuel = u64::MAX;
-    let control = Control::new();
-    let other = control.clone();
-    let outcome = thread::scope(|scope| {
-        let run = scope.spawn(|| WASM.run(&job, &control).unwrap());
-        while other.fuel() < 10_000_000 {
-            thread::yield_now();
-        }
-        other.cancel();
-        run.join().unwrap()
-    });
+    let outcome = cancelled(&job);
     assert_eq!(outcome.ended, Ended::Cancelled);
 }
 

@@ -34,9 +34,9 @@ fn encode(mut module: Vec<u8>) -> Vec<u8> {
 
 /// A program in text form. What calls tell is put at 200; below is room for the program, texts lie from 4096 on, and what
 /// calls allocate from 65536 on.
+#[derive(Default)]
 struct Component {
-    texts: String,
-    end: usize,
+    texts: Texts,
     body: String,
 }
 
@@ -44,16 +44,12 @@ const TOLD: u32 = 200;
 
 impl Component {
     fn new() -> Self {
-        Self { texts: String::new(), end: 4096, body: String::new() }
+        Self::default()
     }
 
     /// Puts a text into memory; the pointer to it and its length, as two arguments.
     fn text(&mut self, text: &str) -> String {
-        let escaped: String = text.bytes().map(|byte| format!("\\{byte:02x}")).collect();
-        self.texts += &format!("(data (i32.const {}) \"{escaped}\")", self.end);
-        let argument = format!("(i32.const {}) (i32.const {})", self.end, text.len());
-        self.end += text.len();
-        argument
+        self.texts.put(text)
     }
 
     fn does(&mut self, code: &str) -> &mut Self {
@@ -95,7 +91,7 @@ impl Component {
     }
 
     fn code(&self) -> Vec<u8> {
-        let Self { texts, body, .. } = self;
+        let Self { texts: Texts { data, .. }, body } = self;
         let module = format!(
             r#"(module
             (import "wasi:cli/exit@0.2.12" "exit-with-code" (func $exit (param i32)))
@@ -143,7 +139,7 @@ impl Component {
             (import "wasi:sockets/udp-create-socket@0.2.12" "create-udp-socket" (func $udp (param i32 i32)))
             (import "wasi:sockets/ip-name-lookup@0.2.12" "resolve-addresses" (func $resolve (param i32 i32 i32 i32)))
             (memory (export "memory") 32)
-            {texts}
+            {data}
             (global $end (mut i32) (i32.const 65536))
             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
                 (global.get $end)
