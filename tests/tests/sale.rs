@@ -190,3 +190,55 @@ fn whoever_orders_computes_where_the_data_are_until_the_order_ends() -> Result<(
     run("second")?.map_err(eyre::Report::msg)?;
     Ok(())
 }
+
+#[test]
+fn what_a_sealed_asset_says_of_itself_only_its_readers_see() -> Result<()> {
+    let stage = Stage::new(0)?;
+    fs::create_dir(stage.at("data"))?;
+    let folder = stage.at("data").to_string_lossy().into_owned();
+    let (_node, key) = stage.node("computer", SELLER, &["--data", &folder], &[])?;
+    fs::write(stage.at("rows.csv"), "age,chol\n63,233\n41,204\n")?;
+    let address = |account| -> Result<String> { text(&stage.run(account, &["data", "announce"])?, "address") };
+    let how = ["data", "--dir", "seller", "publish", "rows.csv", "--compute", "--data", "data", "--node", &key];
+    let how = [&how[..], &SAYS, &["--price", "2", "--yes", "--sealed", "--reader"]].concat();
+    let buyer = "0x23618e81E3f5cdF7f54C3d65f7FBc0aBf5B21E8f";
+    // Nobody is named who could not read it, and nothing is sent before that is known.
+    let why = stage.attempt(SELLER, &[&how[..], &[buyer]].concat())?.err().wrap_err("it was published")?;
+    ensure!(why.contains("announced no key") && !stage.at("seller/sales").exists(), "{why}");
+    ensure!(address(BUYER)?.eq_ignore_ascii_case(buyer), "another account");
+    let listing = stage.run(SELLER, &[&how[..], &[buyer]].concat())?;
+    let did = text(&listing, "did")?;
+    let show = |account, dir| stage.run(account, &["data", "--dir", dir, "show", &did]);
+    let search = |dir| stage.run(OTHER, &["data", "--dir", dir, "search", "hearts"]);
+
+    let seen = show(OTHER, "other")?;
+    ensure!(seen["metadata"] == "sealed" && seen["tokenName"] == "Sealed asset", "{seen}");
+    ensure!(!seen.to_string().to_lowercase().contains("heart") && !seen.to_string().contains("chol"), "{seen}");
+    ensure!(search("other")?["total"]["count"] == 0);
+    for (account, dir) in [(SELLER, "seller"), (BUYER, "buyer")] {
+        let seen = show(account, dir)?;
+        let summary = &seen["summary"];
+        ensure!(summary["name"] == "Hearts" && summary["columns"][1]["name"] == "chol", "{seen}");
+    }
+    // The hash, which is public, cannot be found by trying: the document has a secret salt.
+    let read = show(BUYER, "buyer")?;
+    let salt = &read["document"]["metadata"]["additionalInformation"]["stoa"]["salt"];
+    ensure!(salt.as_str().is_some_and(|salt| salt.len() == 64), "{read}");
+    // Who is sealed to may buy as everybody may.
+    let bought = stage.run(BUYER, &["data", "--dir", "buyer", "buy", &did])?;
+    ensure!(bought["compute"] == true, "{bought}");
+
+    // An edit keeps the readers; others take their place; then everybody reads it.
+    let edit = |words: &[&str]| stage.run(SELLER, &[&["data", "--dir", "seller", "edit", &did], words].concat());
+    edit(&["--name", "Hearts of 1988"])?;
+    ensure!(show(BUYER, "buyer")?["summary"]["name"] == "Hearts of 1988");
+    ensure!(show(OTHER, "other")?["metadata"] == "sealed");
+    edit(&["--sealed"])?;
+    ensure!(show(BUYER, "buyer")?["metadata"] == "sealed");
+    ensure!(show(SELLER, "seller")?["summary"]["name"] == "Hearts of 1988");
+    edit(&["--public"])?;
+    let seen = show(OTHER, "other")?;
+    ensure!(seen["summary"]["name"] == "Hearts of 1988" && !seen.to_string().contains("salt"), "{seen}");
+    ensure!(search("other")?["total"]["count"] == 1);
+    Ok(())
+}

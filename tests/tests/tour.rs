@@ -23,7 +23,7 @@ fn the_tour_does_what_it_says() -> Result<()> {
     ensure!(accuracy("together") > 0.8 && accuracy("inOnePlace") > 0.8, "{report}");
     ensure!(trained["alone"].as_object().map(serde_json::Map::len) == Some(4), "{report}");
     ensure!(trained["found"] == 4 && trained["rounds"] == 12, "{report}");
-    ensure!(trained["checked"] == true && trained["audited"] == true, "{report}");
+    ensure!(trained["checked"] == true && trained["audited"] == true && trained["derivedFrom"] == 4, "{report}");
     ensure!(trained["refused"].as_str().is_some_and(|why| why.contains("no grant of asset")), "{report}");
     ensure!(accuracy("withoutOne") > 0.5, "{report}");
     let page = fs::read_to_string(folder.path().join("stoa-tour/report.html"))?;

@@ -26,14 +26,16 @@ use stoa_base::write_private;
 use stoa_client::{Client, Wallet, view};
 use stoa_contract::interfaces::IERC20Metadata;
 use stoa_data::{
-    ddo::{self, About, Answers, Ddo, Derived, Document, Sort, Use},
+    client::reader_key,
+    ddo::{self, About, Answers, Ddo, Derived, Document, Sealed, Sort, Use},
     jobs::{
         self, COIN,
         abi::{FINISHED, IJobs::jobOfCall, JOBS},
     },
     look::{Header, Looked, Looking, look},
+    reading::Reading,
     record::iso_8601,
-    sale::{self, Begun, Buyer, Found, MOST_DERIVED, Price, STATES, Seller, Selling},
+    sale::{self, Audience, Begun, Buyer, Found, MOST_DERIVED, Price, STATES, Seller, Selling, Told},
 };
 
 /// Columns that are shown of a table.
@@ -94,6 +96,8 @@ pub(crate) struct SaleOptions {
     /// Tables have no header (see `stoa data look`).
     #[arg(long, help_heading = "On the market")]
     no_header: bool,
+    #[command(flatten, next_help_heading = "On the market")]
+    audience: AudienceOptions,
     /// Do not ask before anything is sent.
     #[arg(long, help_heading = "On the market")]
     yes: bool,
@@ -128,6 +132,24 @@ pub(crate) struct SaleOptions {
     checks: ChecksOptions,
 }
 
+/// Who reads what an asset says of itself.
+#[derive(Args)]
+struct AudienceOptions {
+    /// Seal what it says of itself, such as name, description and columns, to you and --reader: nobody else finds it by that. Owner,
+    /// price, orders and what it was derived from stay public.
+    #[arg(long)]
+    sealed: bool,
+    /// Who may read it beside you, and has announced a key (`stoa data announce`); may be given several times.
+    #[arg(long, value_name = "ADDRESS", requires = "sealed")]
+    reader: Vec<Address>,
+}
+
+impl AudienceOptions {
+    fn readers(&self) -> Option<Vec<Address>> {
+        self.sealed.then(|| self.reader.clone())
+    }
+}
+
 /// Options of `stoa data edit`.
 #[derive(Args)]
 pub(crate) struct EditOptions {
@@ -151,6 +173,12 @@ pub(crate) struct EditOptions {
     /// How it stands. Orders are taken while it is active or unlisted; no order stands once it is revoked.
     #[arg(long, value_name = "STATE", value_parser = STATES)]
     state: Option<String>,
+    /// Who reads it, in place of those who could before.
+    #[command(flatten)]
+    audience: AudienceOptions,
+    /// Let everybody read what it says of itself.
+    #[arg(long, conflicts_with = "sealed")]
+    public: bool,
 }
 
 /// Options of `stoa data price`.
@@ -412,7 +440,11 @@ impl SaleOptions {
             None => Price::Free,
         };
         let purpose = format!("https://w3id.org/dpv#{}", self.purpose);
-        let selling = Selling { used, price, timeout: self.lasts, purpose };
+        let readers = self.audience.readers();
+        for reader in readers.iter().flatten() {
+            reader_key(account, *reader).await?;
+        }
+        let selling = Selling { used, price, timeout: self.lasts, purpose, readers };
         let whole = path.canonicalize().wrap_err_with(|| format!("cannot read {}", path.display()))?;
         let key = alloy_primitives::keccak256(format!("{} {}", account.address(), whole.display()));
         let file = dir.join("sales").join(format!("{key}.json"));
@@ -447,6 +479,10 @@ impl SaleOptions {
             };
             let how = if self.compute { "have programs run on it where it is" } else { "read it" };
             let lasts = if self.lasts == 0 { "for ever".into() } else { format!("for {} seconds", self.lasts) };
+            if let Some(readers) = &selling.readers {
+                let also: String = readers.iter().map(|reader| format!(", {reader}")).collect();
+                println!("Sealed: all this is read by you{also}, and by nobody else.");
+            }
             println!("Whoever pays {costs} may {how}, {lasts}. What is published cannot be taken off the ledger.");
         }
         if asks && !agreed("Publish it?")? {
@@ -584,15 +620,16 @@ pub(crate) async fn edit(dir: &Path, options: EditOptions, wallet: &WalletOption
     let found = Found::at(client, nft(dir, client, &options.asset).await?).await?;
     let state = options.state.as_deref().and_then(|name| STATES.iter().position(|state| *state == name));
     let state = state.map_or(found.state, |state| state as u8);
-    let EditOptions { name, description, author, license, tag, .. } = options;
-    let says = [&name, &description, &author, &license].iter().any(|said| said.is_some()) || !tag.is_empty();
+    let EditOptions { name, description, author, license, tag, audience, public, .. } = options;
+    let said = [&name, &description, &author, &license].iter().any(|said| said.is_some()) || !tag.is_empty();
+    let says = said || audience.sealed || public;
     ensure!(
         says || state != found.state,
-        "what is to be changed? Say --name, --description, --tag, --license or --state"
+        "what is to be changed? Say --name, --description, --tag, --license, --state, --sealed or --public"
     );
     let seller = Seller::new(account.clone());
     if says {
-        let mut ddo = own_document(client, &found).await?;
+        let (mut ddo, before) = own_document(&account, &found).await?;
         let metadata = &mut ddo.metadata;
         for (field, said) in [
             (&mut metadata.name, name),
@@ -608,7 +645,12 @@ pub(crate) async fn edit(dir: &Path, options: EditOptions, wallet: &WalletOption
             metadata.tags = Some(tag);
         }
         metadata.updated = iso_8601(now());
-        seller.describe(found.nft, &ddo, state).await?;
+        let audience = match (audience.readers(), before) {
+            (Some(readers), _) => Audience::To(readers),
+            (None, Some(before)) if !public => Audience::As(before),
+            _ => Audience::Public,
+        };
+        seller.describe(found.nft, ddo, state, &audience).await?;
     } else {
         seller.set_state(found.nft, state).await?;
     }
@@ -620,14 +662,21 @@ pub(crate) async fn edit(dir: &Path, options: EditOptions, wallet: &WalletOption
     Ok(())
 }
 
-/// The document of an asset, to be changed.
-async fn own_document(client: &Client, found: &Found) -> Result<Ddo> {
+/// The document of an asset that this account can read.
+pub(crate) async fn document(account: &Wallet, found: &Found) -> Result<Option<Told>> {
+    let reading = Reading::of(account.signer(), account.chain_id())?;
     let bar = progress("looking for the document");
-    let bytes = sale::document(client, found, &|done, of| bar.set_message(format!("{done} of {of} blocks"))).await;
+    let told = |done: u64, of: u64| bar.set_message(format!("{done} of {of} blocks"));
+    let told = sale::document(account.client(), found, Some(&reading.secret), &told).await;
     bar.finish_and_clear();
-    let bytes = bytes?.wrap_err("it has no document yet: `stoa data publish` makes one")?;
-    match Document::read(&bytes)? {
-        Document::V4(ddo) => Ok(*ddo),
+    Ok(told?)
+}
+
+/// The document of an asset, to be changed, and as it is sealed.
+async fn own_document(account: &Wallet, found: &Found) -> Result<(Ddo, Option<Sealed>)> {
+    let told = document(account, found).await?.wrap_err("it has no document yet: `stoa data publish` makes one")?;
+    match Document::read(&told.document)? {
+        Document::V4(ddo) => Ok((*ddo, told.sealed)),
         Document::V5(_) => bail!("its document is of version 5, which is read and not written"),
     }
 }

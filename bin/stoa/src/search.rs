@@ -12,6 +12,7 @@ use owo_colors::{OwoColorize as _, Stream};
 use std::{fs, path::Path};
 use stoa_data::{
     record::iso_8601,
+    sale,
     search::{Asset, Datatoken, Found, Index, Metadata, PAGE, Price, Query, Sort, State, Summary, follow},
 };
 
@@ -24,7 +25,8 @@ pub(crate) enum Command {
     /// List an account's assets.
     #[command(after_help = "Example: stoa data list --owner 0x7099…")]
     List(ListOptions),
-    /// Show all that is known of an asset: what it is, what it costs, how often it was ordered. With --json its DDO as well.
+    /// Show all that is known of an asset: what it is, what it costs, how often it was ordered. With --json its DDO as well. What is
+    /// sealed is opened for --wallet or --account.
     #[command(after_help = "Example: stoa data show did:op:343c… --json")]
     Show(ShowOptions),
 }
@@ -243,9 +245,17 @@ fn show(dir: &Path, wallet: &WalletOptions, options: &ShowOptions, json: bool) -
             Err(_) if text.starts_with("did:") => index.asset_by_did(text)?,
             Err(_) => return Err(eyre!("{text:?} is neither a DID (did:op:…) nor an address (0x…)")),
         };
-        let asset = asset.wrap_err_with(|| {
+        let mut asset = asset.wrap_err_with(|| {
             format!("{text} is no asset of this chain's market (`stoa data search` shows what there is)")
         })?;
+        if asset.metadata == Metadata::Sealed && (wallet.wallet.is_some() || wallet.account.is_some()) {
+            let account = wallet.open().await?;
+            let found = sale::Found::at(account.client(), asset.nft).await?;
+            // Sealed to others it stays as it is.
+            if let Ok(Some(told)) = crate::sale::document(&account, &found).await {
+                asset.open(account.chain_id(), &told.document).map_err(|why| eyre!("its document: {why}"))?;
+            }
+        }
         match json {
             true => println!("{}", serde_json::to_string(&asset)?),
             false => describe(&asset),
@@ -382,7 +392,7 @@ fn describe(asset: &Asset) {
             &summary.description
         }
         Metadata::Sealed => {
-            line("metadata", "they are encrypted".to_owned());
+            line("metadata", "they are sealed: name an account that may read them (--wallet)".to_owned());
             ""
         }
         Metadata::Bad { why } => {

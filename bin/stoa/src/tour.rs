@@ -4,6 +4,7 @@
 //! been measured or computed a moment before.
 
 mod hospitals;
+mod model;
 mod report;
 mod share;
 

@@ -333,7 +333,7 @@ impl Data {
             Some(half) => {
                 let sealed = GrantedHalf::decode(Copying(&half[..])).map_err(|_| DataError::NotHere(asset))?;
                 let half = sealed.open(&sealed.grant, &self.reading.secret)?;
-                let reader = self.reader(who).await?;
+                let reader = reader_key(&self.wallet, who).await?;
                 Some(GrantedHalf::seal(AssetId(asset), GrantId(id), &reader, &half, &mut rand::rng())?)
             }
             None => None,
@@ -357,13 +357,6 @@ impl Data {
             enough("keeping the reader's half of the key", join_all(each).await, 1)?;
         }
         Ok(id)
-    }
-
-    async fn reader(&self, who: Address) -> Result<ReaderKey> {
-        let announcement = self.view(&announcementOfCall { wallet: who }).await?;
-        let announced = Announcement::decode(Copying(&announcement[..])).ok();
-        let key = announced.and_then(|announced| announced.verify(self.wallet.chain_id()).ok());
-        key.filter(|key| key.reader() == Reader::Wallet(who)).ok_or(DataError::NotAnnounced(who))
     }
 
     /// How the key of an asset is shared: as the ledger names it, whoever of its keepers says it.
@@ -527,6 +520,18 @@ async fn announced(wallet: &Wallet, reading: &Reading) -> Result<bool> {
     }
     wallet.call(CONSENT, &announceCall { announcement: announcement.into() }).await?;
     Ok(true)
+}
+
+/// What is sealed to for somebody, as he has announced it; `wallet` is who asks.
+///
+/// # Errors
+///
+/// If he has not, or the ledger cannot be asked.
+pub async fn reader_key(wallet: &Wallet, who: Address) -> Result<ReaderKey> {
+    let announcement = view(wallet.client(), CONSENT, &announcementOfCall { wallet: who }).await?.0;
+    let announced = Announcement::decode(Copying(&announcement[..])).ok();
+    let key = announced.and_then(|announced| announced.verify(wallet.chain_id()).ok());
+    key.filter(|key| key.reader() == Reader::Wallet(who)).ok_or(DataError::NotAnnounced(who))
 }
 
 /// Ends a grant.

@@ -4,7 +4,7 @@
 //! Everything that is compared is computed here, at this moment, by the same program: what the hospitals come to together
 //! through the network, what each comes to alone, and what they would come to with all rows in one place.
 
-use super::{Report, Voice, balance, coins, ether, report::Pictures};
+use super::{Report, Voice, balance, coins, ether, model, report::Pictures};
 use crate::{job, network::now};
 use alloy_primitives::{B256, U256};
 use commonware_codec::{Copying, DecodeExt as _};
@@ -87,6 +87,7 @@ pub(super) struct Trained {
     checked: bool,
     audited: bool,
     evidence_bytes: usize,
+    derived_from: usize,
     refused: String,
     without_one: Score,
 }
@@ -232,6 +233,7 @@ async fn publish(
         price: Price::Fixed { token: COIN, rate: ether(2) },
         timeout: 0,
         purpose: "https://w3id.org/dpv#ScientificResearch".into(),
+        readers: None,
     };
     let seller = Seller::new(wallet.clone());
     let mut begun = seller.begin(asset, selling, Some((node, rules.hash()))).await?;
@@ -410,7 +412,12 @@ pub(super) async fn hospitals(
         trained.evidence_bytes / 1000
     ));
 
-    voice.head(12, "A node dies, and consent is taken back");
+    voice.head(12, "What came of it is published, and says what it came of");
+    let names = all.iter().map(|hospital| (hospital.asset.to_string(), hospital.name)).collect();
+    let doctor = wallets.get(9).wrap_err("an account")?;
+    trained.derived_from = model::publish((researcher, doctor), &worked, &names, &folder.join("model"), voice).await?;
+
+    voice.head(13, "A node dies, and consent is taken back");
     let lost = all.last_mut().wrap_err("a hospital")?;
     if let Some(node) = lost.node.take() {
         tokio::task::spawn_blocking(move || node.stop()).await??;

@@ -21,14 +21,14 @@ use stoa_store::{Code, Limits, ObjectId, Store};
 const TEXT: &str = include_str!("../../../../README.md");
 
 /// Somebody with a folder and the network.
-struct Person {
-    online: Online,
-    data: Data,
+pub(super) struct Person {
+    pub(super) online: Online,
+    pub(super) data: Data,
     store: Store,
 }
 
 impl Person {
-    async fn new(folder: &Path, wallet: &Wallet) -> Result<Self> {
+    pub(super) async fn new(folder: &Path, wallet: &Wallet) -> Result<Self> {
         let store = Store::open(folder, Limits { margin: 0, ..Limits::default() })?;
         let registry = Registry::new(std::sync::Arc::new(wallet.client().clone()));
         let online = Online::at(&store, registry, Some(wallet)).await?;
@@ -37,7 +37,7 @@ impl Person {
     }
 
     /// Reads with a grant into a file.
-    async fn read(&self, grant: alloy_primitives::B256, to: &Path) -> Result<()> {
+    pub(super) async fn read(&self, grant: alloy_primitives::B256, to: &Path) -> Result<()> {
         let (object, seal) = self.data.read(grant).await?;
         let open = |id: ObjectId| Ok(self.store.folder(id, &seal)?);
         let brought = self.online.bring(object, &open).await?;

@@ -1,4 +1,4 @@
-//! How an event carries a document: plain, packed with LZMA, or sealed to a node of Ocean's.
+//! How an event carries a document: plain, packed with LZMA, or [sealed](super::sealed) to its readers, or to a node of Ocean's.
 
 use super::{MOST, hash};
 use alloy_primitives::B256;
@@ -15,15 +15,15 @@ const MOST_DICTIONARY: usize = 16 << 20;
 pub struct Flags {
     /// It is packed with LZMA.
     pub packed: bool,
-    /// It is sealed to the node at `decryptorUrl`.
+    /// It is sealed: to its readers, or as Ocean's nodes do it to the one at `decryptorUrl`.
     pub sealed: bool,
 }
 
 /// Why there is no document in what an event carries.
 #[derive(Debug, thiserror::Error)]
 pub enum CarriedError {
-    /// Only its node opens it.
-    #[error("the document is sealed to a node, which alone can open it")]
+    /// It is not for everybody.
+    #[error("the document is sealed, and who asks is none of its readers")]
     Sealed,
     /// Unknown flags.
     #[error("the document is carried in a way that is not known (flags {0})")]
@@ -68,7 +68,7 @@ impl Flags {
     ///
     /// # Errors
     ///
-    /// If it is to be sealed, which Ocean's nodes do for themselves, or cannot be packed.
+    /// If it is to be sealed, which [`Sealed`](super::Sealed) does, or cannot be packed.
     pub fn carry(self, document: &[u8]) -> Result<Vec<u8>, CarriedError> {
         match self {
             Self { sealed: true, .. } => Err(CarriedError::Sealed),

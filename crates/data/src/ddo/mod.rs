@@ -4,11 +4,12 @@
 //! version 5 ([`Credential`]) the parts that every document has are known. Anybody publishes what he likes, so what is read has bounds,
 //! and [`Document::check`] names each field that is not as Ocean's own schema (`@oceanprotocol/ddo-js` 0.2.0) wants it.
 //!
-//! What this project adds stands in `metadata.additionalInformation.stoa` ([`About`]): what the data are, and the asset of
+//! Public, or [sealed](Sealed) to some readers. What this project adds stands in `metadata.additionalInformation.stoa` ([`About`]): what the data are, and the asset of
 //! [consent](crate::abi::CONSENT) whose grants say who may use them.
 
 mod carried;
 mod check;
+mod sealed;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use carried::{CarriedError, Flags, opened};
 pub use check::Fault;
+pub use sealed::{MOST_READERS, SealError, Sealed};
 
 /// Bytes of a document at most.
 pub const MOST: usize = 1 << 20;
@@ -450,6 +452,27 @@ impl Ddo {
             credentials: None,
             rest: Map::new(),
         }
+    }
+
+    /// Gives a document that is to be sealed a salt, as its hash is public; one that has one keeps it.
+    pub fn salt(&mut self) {
+        let own = self.own().entry(sealed::SALT);
+        own.or_insert_with(|| hex::encode(rand::random::<[u8; 32]>()).into());
+    }
+
+    /// Takes the salt away, of a document that becomes public.
+    pub fn unsalted(&mut self) {
+        self.own().remove(sealed::SALT);
+    }
+
+    /// What this project's programs say in it.
+    fn own(&mut self) -> &mut Map<String, Value> {
+        let information = self.metadata.additional_information.get_or_insert_default();
+        let own = information.entry("stoa").or_insert_with(|| Value::Object(Map::new()));
+        if !own.is_object() {
+            *own = Value::Object(Map::new());
+        }
+        own.as_object_mut().expect("an object")
     }
 
     /// The document as it is published; [`hash`] is of these bytes.

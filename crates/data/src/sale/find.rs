@@ -3,7 +3,7 @@
 use super::{LINK, Price, Result, ask};
 use crate::{
     client::DataError,
-    ddo,
+    ddo::{self, CarriedError, Flags, Sealed},
     market::abi::{
         DISPENSER, FACTORY, FIXED_RATE,
         IDatatoken::{getDispensersCall, getFixedRatesCall},
@@ -19,6 +19,7 @@ use alloy_rpc_types_eth::{Filter, Log};
 use alloy_sol_types::SolEvent;
 use std::cmp::min;
 use stoa_client::{Client, ClientError};
+use stoa_privacy::ReadingSecret;
 
 /// Blocks that are searched at once for a document, from the newest on.
 const PAGE: u64 = 10_000;
@@ -146,12 +147,26 @@ impl Found {
     }
 }
 
-/// The newest document of an NFT, with how its event carries it; nothing if it has none.
+/// A document that is on the ledger.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// As its publisher wrote it.
+    pub document: Vec<u8>,
+    /// As it is sealed; nothing if it is public.
+    pub sealed: Option<Sealed>,
+}
+
+/// The newest document of an NFT, as this reader may read it; nothing if it has none.
 ///
 /// # Errors
 ///
-/// If the ledger cannot be asked, the node does not keep the block any more, or the document is sealed or none.
-pub async fn document(client: &Client, found: &Found, told: &dyn Fn(u64, u64)) -> Result<Option<Vec<u8>>> {
+/// If the ledger cannot be asked, the node does not keep the block any more, or the document is sealed to others or none.
+pub async fn document(
+    client: &Client,
+    found: &Found,
+    reader: Option<&ReadingSecret>,
+    told: &(dyn Fn(u64, u64) + Sync),
+) -> Result<Option<Told>> {
     if found.hash.is_zero() {
         return Ok(None);
     }
@@ -185,8 +200,9 @@ pub async fn document(client: &Client, found: &Found, told: &dyn Fn(u64, u64)) -
             if let Ok((flags, data, hash)) = carried
                 && hash == found.hash
             {
-                let document = ddo::opened(&flags, &data, hash);
-                return Ok(Some(document.map_err(|error| DataError::Ledger(error.to_string()))?.into_owned()));
+                let identity = ddo::identity(found.nft, chain_id(client).await?);
+                let told = Told::read(&flags, &data, hash, identity, reader);
+                return Ok(Some(told.map_err(|error| DataError::Ledger(error.to_string()))?));
             }
         }
         if first == 0 {
@@ -196,5 +212,24 @@ pub async fn document(client: &Client, found: &Found, told: &dyn Fn(u64, u64)) -
             )));
         }
         (last, page) = (first - 1, min(2 * page, PAGE));
+    }
+}
+
+impl Told {
+    /// What an event carries, as a reader may read it.
+    fn read(
+        flags: &[u8],
+        data: &[u8],
+        hash: B256,
+        identity: B256,
+        reader: Option<&ReadingSecret>,
+    ) -> std::result::Result<Self, CarriedError> {
+        if !Flags::read(flags)?.sealed {
+            return Ok(Self { document: ddo::opened(flags, data, hash)?.into_owned(), sealed: None });
+        }
+        let (sealed, reader) = Sealed::from_bytes(data).zip(reader).ok_or(CarriedError::Sealed)?;
+        let document = sealed.open(identity, reader)?;
+        let document = ddo::opened(&Flags::default().to_bytes(), &document, hash)?.into_owned();
+        Ok(Self { document, sealed: Some(sealed) })
     }
 }

@@ -28,8 +28,8 @@ use stoa_contract::interfaces::IERC20Errors::IERC20ErrorsErrors;
 
 pub use buyer::{Bought, Buyer, Offered, Opens};
 pub use earnings::{Amounts, Earnings, earnings};
-pub use find::{Found, document, find, of_owner};
-pub use seller::{Begun, Listed, Seller, Selling, check};
+pub use find::{Found, Told, document, find, of_owner};
+pub use seller::{Audience, Begun, Listed, Seller, Selling, check};
 
 /// Where an NFT says which asset of consent it sells: `keccak256("stoa.asset")` in its ERC-725Y store.
 pub const LINK: B256 = b256!("2fa7028dec0c20e32e6e6057e15e77575903bfbdba92fd0d6b73478d643c7566");

@@ -7,8 +7,8 @@ use crate::{
         IConsent::{Granted, Terms, grantCall, grantOfCall, grantsOfCall},
         READ,
     },
-    client::DataError,
-    ddo::{self, About, Answers, Ddo, Flags, Place, Use},
+    client::{DataError, reader_key},
+    ddo::{self, About, Answers, Ddo, Flags, Place, Sealed, Use},
     jobs::COIN,
     look::Looked,
     market::abi::{
@@ -21,16 +21,20 @@ use crate::{
         INft::{getDataCall, metaDataHashCall, setMetaDataCall, setMetaDataStateCall, setNewDataCall},
         NftData,
     },
+    reading::Reading,
 };
 use alloy_primitives::{Address, B256, U256};
 use alloy_rpc_types_eth::{Filter, TransactionReceipt};
 use serde::{Deserialize, Serialize};
-use std::io;
+use std::{fmt::Display, io};
 use stoa_client::Wallet;
 use stoa_contract::interfaces::IERC20Metadata;
 
 /// Characters of a token's name that are the asset's.
 const MOST_NAME: usize = 64;
+
+/// What the tokens of an asset are called that says only to some what it is.
+const SEALED_NAME: &str = "Sealed asset";
 
 /// Grants of an asset that are looked through for one that is there already.
 const MOST_GRANTS: u64 = 1_000;
@@ -46,6 +50,20 @@ pub struct Selling {
     pub timeout: u64,
     /// For what whoever buys may use it: a term of the Data Privacy Vocabulary.
     pub purpose: String,
+    /// Who reads what it says of itself, beside its owner; everybody if this is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readers: Option<Vec<Address>>,
+}
+
+/// Who may read a document.
+#[derive(Clone, Debug)]
+pub enum Audience {
+    /// Everybody.
+    Public,
+    /// Its owner and these.
+    To(Vec<Address>),
+    /// Who could read the one before.
+    As(Sealed),
 }
 
 /// An asset at the market.
@@ -146,7 +164,8 @@ impl Seller {
         let place = Place { chain_id, nft: listed.nft, datatoken: listed.datatoken, timeout, now };
         let ddo = Ddo::new(answers, &about, begun.selling.used, place);
         told("publishing the document");
-        self.describe(listed.nft, &ddo, 0).await?;
+        let audience = begun.selling.readers.clone().map_or(Audience::Public, Audience::To);
+        let ddo = self.describe(listed.nft, ddo, 0, &audience).await?;
         Ok((ddo, grant))
     }
 
@@ -168,7 +187,8 @@ impl Seller {
 
     async fn create(&self, answers: &Answers, begun: &Begun) -> Result<Listed> {
         let (owner, nobody) = (self.wallet.address(), Address::ZERO);
-        let name: String = answers.name.chars().take(MOST_NAME).collect();
+        let name = if begun.selling.readers.is_some() { SEALED_NAME } else { &answers.name };
+        let name: String = name.chars().take(MOST_NAME).collect();
         let nft = NftData {
             name: name.clone(),
             symbol: "DATA".into(),
@@ -245,28 +265,47 @@ impl Seller {
         Ok(granted.grant)
     }
 
-    /// Publishes a document, unless it is what the NFT says already.
+    /// Publishes a document, unless it is what the NFT says already. As it was published: a sealed one has a salt.
     ///
     /// # Errors
     ///
-    /// If it is not as it should be, or the ledger refuses.
-    pub async fn describe(&self, nft: Address, ddo: &Ddo, state: u8) -> Result<()> {
-        fits(ddo)?;
-        let bytes = ddo.to_bytes().map_err(|error| DataError::Ledger(error.to_string()))?;
-        let hash = ddo::hash(&bytes);
-        if ask(self.wallet.client(), nft, &metaDataHashCall {}).await? == hash {
-            return Ok(());
+    /// If it is not as it should be, somebody who is to read it has announced no key, or the ledger refuses.
+    pub async fn describe(&self, nft: Address, mut ddo: Ddo, state: u8, to: &Audience) -> Result<Ddo> {
+        fits(&ddo)?;
+        match to {
+            Audience::Public => ddo.unsalted(),
+            Audience::To(_) | Audience::As(_) => ddo.salt(),
         }
+        let ledger = |error: &dyn Display| DataError::Ledger(error.to_string());
+        let bytes = ddo.to_bytes().map_err(|error| ledger(&error))?;
+        let (hash, identity) = (ddo::hash(&bytes), ddo::identity(nft, self.wallet.chain_id()));
+        let own = || Reading::of(self.wallet.signer(), self.wallet.chain_id());
+        let (sealed, data) = match to {
+            Audience::Public if ask(self.wallet.client(), nft, &metaDataHashCall {}).await? == hash => return Ok(ddo),
+            Audience::Public => (false, bytes),
+            Audience::To(readers) => {
+                let mut keys = vec![own()?.key];
+                for reader in readers.iter().filter(|reader| **reader != self.wallet.address()) {
+                    keys.push(reader_key(&self.wallet, *reader).await?);
+                }
+                (true, Sealed::seal(identity, &bytes, &keys).map_err(|error| ledger(&error))?.to_bytes())
+            }
+            Audience::As(before) => {
+                let sealed = before.again(identity, &bytes, &own()?.secret);
+                (true, sealed.map_err(|error| ledger(&error))?.to_bytes())
+            }
+        };
         let call = setMetaDataCall {
             state,
             decryptorUrl: String::new(),
             decryptorAddress: String::new(),
-            flags: Flags::default().to_bytes().into(),
-            data: bytes.into(),
+            flags: Flags { packed: false, sealed }.to_bytes().into(),
+            data: data.into(),
             dataHash: hash,
             proofs: Vec::new(),
         };
-        self.wallet.call(nft, &call).await.map(drop).map_err(sent)
+        self.wallet.call(nft, &call).await.map_err(sent)?;
+        Ok(ddo)
     }
 
     /// Says in which state an asset is.

@@ -1,11 +1,11 @@
 //! All that is known of an asset.
 
 use super::{
-    document::Summary,
+    document::{Reading, Summary, read},
     index::{Index, SearchError},
     query::State,
 };
-use crate::ddo::did;
+use crate::ddo::{self, did};
 use alloy_primitives::{Address, B256, U256, hex};
 use rusqlite::{OptionalExtension as _, Row};
 use serde::{Serialize, Serializer};
@@ -75,6 +75,23 @@ impl Document {
 impl PartialEq for Document {
     fn eq(&self, other: &Self) -> bool {
         self.text() == other.text()
+    }
+}
+
+impl Asset {
+    /// Takes what a sealed document says, which whoever may read it has opened.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be used.
+    pub fn open(&mut self, chain_id: u64, document: &[u8]) -> Result<(), String> {
+        let opened = read(self.nft, chain_id, &[], document, ddo::hash(document));
+        let Reading::Read(text, summary) = opened else {
+            return Err(if let Reading::Bad(why) = opened { why } else { "it is sealed twice".to_owned() });
+        };
+        let document = Document(RawValue::from_string(text).map_err(|error| error.to_string())?);
+        self.metadata = Metadata::Readable { summary, document };
+        Ok(())
     }
 }
 
