@@ -8,11 +8,15 @@ use alloy_rpc_types_eth::TransactionReceipt;
 use alloy_signer::SignerSync as _;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolCall;
+use futures::join;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// How long a transaction may take to become final.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// By which code a node says that a transaction was taken and is not included yet (EIP-7966).
+const NOT_YET: i64 = 4;
 
 /// What is offered to the proposer, in wei for each unit of gas.
 const TIP: u128 = 1_000_000;
@@ -91,13 +95,16 @@ impl Wallet {
     ///
     /// If it would be refused, or is not included in time.
     pub async fn send(&self, to: TxKind, value: U256, input: Bytes) -> Result<TransactionReceipt, SendError> {
-        let nonce: U256 = self.client.call("eth_getTransactionCount", (self.address(), "pending")).await?;
-        let gas_price: U256 = self.client.call("eth_gasPrice", ()).await?;
         let mut call = json!({ "from": self.address(), "value": value, "input": input });
         if let TxKind::Call(to) = to {
             call["to"] = json!(to);
         }
-        let gas: U256 = self.client.call("eth_estimateGas", (call,)).await?;
+        let (nonce, gas_price, gas) = join!(
+            self.client.call::<U256>("eth_getTransactionCount", (self.address(), "pending")),
+            self.client.call::<U256>("eth_gasPrice", ()),
+            self.client.call::<U256>("eth_estimateGas", (call,)),
+        );
+        let (nonce, gas_price, gas) = (nonce?, gas_price?, gas?);
         let transaction = TxEip1559 {
             chain_id: self.chain_id,
             nonce: nonce.saturating_to(),
@@ -111,14 +118,18 @@ impl Wallet {
             ..TxEip1559::default()
         };
         let signature = self.signer.sign_hash_sync(&transaction.signature_hash())?;
-        let raw = Bytes::from(TxEnvelope::from(transaction.into_signed(signature)).encoded_2718());
-        let hash: B256 = self.client.call("eth_sendRawTransaction", (raw,)).await?;
-        let deadline = Instant::now() + PATIENCE;
+        let signed = TxEnvelope::from(transaction.into_signed(signature));
+        let (hash, deadline) = (*signed.tx_hash(), Instant::now() + PATIENCE);
+        let raw = Bytes::from(signed.encoded_2718());
+        match self.client.call("eth_sendRawTransactionSync", (raw,)).await {
+            Err(ClientError::Refused { code: NOT_YET, .. }) => {}
+            included => return Ok(included?),
+        }
         while Instant::now() < deadline {
             if let Some(receipt) = self.client.call("eth_getTransactionReceipt", (hash,)).await? {
                 return Ok(receipt);
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Err(SendError::Late(hash))
     }

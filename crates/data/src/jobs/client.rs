@@ -28,6 +28,7 @@ use crate::{
 use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::{SolCall, SolEvent};
 use commonware_codec::{Copying, DecodeExt as _};
+use futures::join;
 use std::time::Duration;
 use stoa_base::NodeId;
 use stoa_client::{SendError, ViewError, Wallet, view};
@@ -200,13 +201,14 @@ impl Buyer {
     ///
     /// If nothing is offered or granted, or the ledger refuses.
     pub async fn begin(&self, asset: B256, algorithm: B256, runtime: u8, fuel: u64, most: U256) -> Result<Begun> {
-        let offer = self.offer_of(asset).await?;
-        let grant = self.grant_for(asset, algorithm).await?;
-        let node = self.node_of(asset, &offer).await?;
-        let cost = self.view(JOBS, &costCall { asset, fuel }).await;
-        let cost = cost.map_err(|error| said(error.into()))?;
+        let costs = costCall { asset, fuel };
+        let (offer, grant, cost) =
+            join!(self.offer_of(asset), self.grant_for(asset, algorithm), self.view(JOBS, &costs));
+        let (offer, grant, cost) = (offer?, grant?, cost.map_err(|error| said(error.into()))?);
         let allowed = IERC20::allowanceCall { owner: self.wallet.address(), spender: JOBS };
-        if self.view(offer.token, &allowed).await? < cost {
+        let (node, allowed) = join!(self.node_of(asset, &offer), self.view(offer.token, &allowed));
+        let (node, allowed) = (node?, allowed?);
+        if allowed < cost {
             self.wallet.call(offer.token, &IERC20::approveCall { spender: JOBS, value: cost }).await?;
         }
         let call = startCall { grant, algorithm, client: self.client.into(), runtime, fuel, most };

@@ -50,7 +50,10 @@ impl Computer {
             if over || silent || now() + EARLY > job.until || stands.is_err() {
                 let Ok((receipt, signature)) = self.receipt(&session).await else { continue };
                 let call = finishCall { job: session.id, receipt, signature: signature.to_vec().into() };
-                if let Err(why) = send(call.abi_encode()).await {
+                if let Err(why) = send(call.abi_encode()).await
+                    // Its buyer may have been first.
+                    && self.job(session.id).await?.state == RUNNING
+                {
                     tracing::warn!(job = %session.id, why, "the receipt of a job could not be brought to the ledger");
                 }
             }
