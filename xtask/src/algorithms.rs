@@ -148,7 +148,7 @@ fn compile(place: &Place, Tools(usr): &Tools, name: &str) -> Result<Vec<u8>> {
     let toolchain = Toolchain::Unpacked { usr: usr.clone(), linker: light::linker(place)? };
     let mut cargo = place.cargo()?;
     let manifest = manifest(place, name);
-    let options = ["--locked", "--offline", "--manifest-path"].map(OsStr::new);
+    let options = ["--locked", "--manifest-path"].map(OsStr::new);
     toolchain.prepare(&mut cargo, &[&options[..], &[manifest.as_os_str()]].concat(), &place.root)?;
     cargo.env("CARGO_TARGET_DIR", &folder);
     println!("   {}", show(&cargo));

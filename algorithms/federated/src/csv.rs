@@ -1,6 +1,7 @@
 //! CSV ([RFC 4180](https://www.rfc-editor.org/rfc/rfc4180)), line by line.
 
 use crate::error::Error;
+use std::borrow::Cow;
 
 /// Fields of a line at most.
 const MOST_FIELDS: usize = 1000;
@@ -27,7 +28,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     ///
     /// For quotes that do not match and lines of more than 1000 fields, with the line's number.
-    pub fn next(&mut self, fields: &mut Vec<String>) -> Result<bool, Error> {
+    pub fn next(&mut self, fields: &mut Vec<Cow<'a, str>>) -> Result<bool, Error> {
         fields.clear();
         while let Some(rest) = self.text.strip_prefix("\r\n").or_else(|| self.text.strip_prefix('\n')) {
             self.text = rest;
@@ -43,30 +44,30 @@ impl<'a> Reader<'a> {
                 return Err(Error::new(format!("line {number} has more than {MOST_FIELDS} fields")));
             }
             let field = match self.text.strip_prefix('"') {
-                Some(quoted) => self.quoted(quoted).map_err(|error| error.within(format_args!("line {number}")))?,
+                Some(quoted) => {
+                    Cow::Owned(self.quoted(quoted).map_err(|error| error.within(format_args!("line {number}")))?)
+                }
                 None => {
-                    let end = self.text.find([',', '\n', '"']).unwrap_or(self.text.len());
+                    let ends = |byte: u8| matches!(byte, b',' | b'\n' | b'"');
+                    let end = self.text.bytes().position(ends).unwrap_or(self.text.len());
                     let (field, rest) = self.text.split_at(end);
                     self.text = rest;
                     // The end of a line on Windows.
                     let ends = rest.is_empty() || rest.starts_with('\n');
-                    if ends { field.strip_suffix('\r').unwrap_or(field) } else { field }.to_owned()
+                    Cow::Borrowed(if ends { field.strip_suffix('\r').unwrap_or(field) } else { field })
                 }
             };
             fields.push(field);
-            let mut rest = self.text.chars();
-            let next = rest.next();
-            if next == Some('\r') && !rest.as_str().is_empty() && !rest.as_str().starts_with('\n') {
-                return Err(Error::new(format!("line {number}: something after a quoted field")));
-            }
-            match next {
-                Some(',') => self.text = rest.as_str(),
-                Some('\r') => self.text = rest.as_str().strip_prefix('\n').unwrap_or(rest.as_str()),
-                Some('\n') => self.text = rest.as_str(),
-                None => {}
-                Some(_) => return Err(Error::new(format!("line {number}: a quote within a field, or text after one"))),
-            }
-            if next != Some(',') {
+            let (more, rest) = match self.text.as_bytes() {
+                [b',', ..] => (true, &self.text[1..]),
+                [b'\n', ..] => (false, &self.text[1..]),
+                [b'\r', b'\n', ..] => (false, &self.text[2..]),
+                [] | [b'\r'] => (false, ""),
+                [b'\r', ..] => return Err(Error::new(format!("line {number}: something after a quoted field"))),
+                _ => return Err(Error::new(format!("line {number}: a quote within a field, or text after one"))),
+            };
+            self.text = rest;
+            if !more {
                 return Ok(true);
             }
         }
@@ -100,7 +101,7 @@ mod tests {
     fn read(text: &str) -> Result<Vec<Vec<String>>, Error> {
         let (mut reader, mut fields, mut lines) = (Reader::new(text), Vec::new(), Vec::new());
         while reader.next(&mut fields)? {
-            lines.push(fields.clone());
+            lines.push(fields.iter().map(|field| field.clone().into_owned()).collect());
         }
         Ok(lines)
     }

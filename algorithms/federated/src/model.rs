@@ -53,7 +53,7 @@ impl Model {
 
     /// Log-odds that the label of a standardised row is 1.
     pub fn log_odds(&self, row: &[f64]) -> f64 {
-        self.intercept + self.weights.iter().zip(row).map(|(weight, value)| weight * value).sum::<f64>()
+        self.intercept + dot(&self.weights, row)
     }
 }
 
@@ -125,6 +125,19 @@ impl Trained {
         mine.weights.iter_mut().zip(&theirs.weights).for_each(|(mine, theirs)| average(mine, *theirs));
         Ok(())
     }
+}
+
+/// The sum of products, in four sums that do not wait for each other. Always in the same order, for that decides the last bits.
+fn dot(one: &[f64], other: &[f64]) -> f64 {
+    let ((fours, rest), (other_fours, other_rest)) = (one.as_chunks::<4>(), other.as_chunks::<4>());
+    let mut sums = [0.0; 4];
+    for (one, other) in fours.iter().zip(other_fours) {
+        for lane in 0..4 {
+            sums[lane] += one[lane] * other[lane];
+        }
+    }
+    let rest: f64 = rest.iter().zip(other_rest).map(|(one, other)| one * other).sum();
+    (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
 }
 
 /// The probability of log-odds.

@@ -111,15 +111,24 @@ impl Table {
         };
         let label = place(&selection.label)?;
         let split = place(&selection.held_out)?;
-        let columns = features.iter().map(|feature| place(&feature.column)).collect::<Result<Vec<_>, _>>()?;
+        // Each column is read once, whatever features it has.
+        let (mut columns, mut which) = (Vec::new(), Vec::with_capacity(features.len()));
+        for feature in features {
+            let place = place(&feature.column)?;
+            which.push(columns.iter().position(|known| *known == place).unwrap_or_else(|| {
+                columns.push(place);
+                columns.len() - 1
+            }));
+        }
 
         let mut table = Self { width: features.len(), values: Vec::new(), labels: Vec::new() };
+        let mut values = Vec::with_capacity(columns.len());
         while reader.next(&mut fields)? {
             let wrong = |said: &str| Error::new(format!("line {}: {said}", reader.line()));
             if fields.len() != header.len() {
                 return Err(wrong(&format!("{} fields, expected {}", fields.len(), header.len())));
             }
-            let read = |place: usize| match fields[place].trim() {
+            let read = |place: usize| match trimmed(&fields[place]) {
                 "" => Ok(None),
                 text => {
                     number(text).map(Some).ok_or_else(|| wrong(&format!("{} is no number", quoted(&header[place]))))
@@ -136,9 +145,11 @@ impl Table {
                 return Err(wrong(&format!("more than {MOST_NUMBERS} numbers")));
             }
             table.labels.push(binary(label)?);
-            for (feature, place) in features.iter().zip(&columns) {
-                table.values.push(feature.of(read(*place)?));
+            values.clear();
+            for place in &columns {
+                values.push(read(*place)?);
             }
+            table.values.extend(features.iter().zip(&which).map(|(feature, column)| feature.of(values[*column])));
         }
         let wanted = selection.min_rows.max(MIN_ROWS);
         if table.labels.len() < wanted {
@@ -168,8 +179,20 @@ impl Table {
     }
 }
 
+/// A field without spaces around it.
+fn trimmed(field: &str) -> &str {
+    let bytes = field.as_bytes();
+    // Mostly there are none, which is found out without decoding characters.
+    let plain = |end: Option<&u8>| end.is_none_or(u8::is_ascii_graphic);
+    if plain(bytes.first()) && plain(bytes.last()) { field } else { field.trim() }
+}
+
 /// A finite number as CSV has it.
 fn number(text: &str) -> Option<f64> {
+    // Whole numbers, of which tables mostly consist, are exact up to this length.
+    if matches!(text.len(), 1..=15) && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(text.bytes().fold(0_u64, |sum, digit| 10 * sum + u64::from(digit - b'0')) as f64);
+    }
     // Rust reads "inf" and "nan" as well.
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
