@@ -80,7 +80,7 @@ pub fn train(text: &str, params: &Train) -> Result<Trained, Error> {
         for (row, label) in table.rows().zip(&table.labels) {
             let error = probability(model.log_odds(row)) - label;
             intercept += error;
-            weights.iter_mut().zip(row).for_each(|(weight, value)| *weight += error * value);
+            add(&mut weights, error, row);
         }
         model.intercept -= params.learning_rate * intercept / rows;
         for (weight, gradient) in model.weights.iter_mut().zip(&weights) {
@@ -137,7 +137,18 @@ fn dot(one: &[f64], other: &[f64]) -> f64 {
         }
     }
     let rest: f64 = rest.iter().zip(other_rest).map(|(one, other)| one * other).sum();
-    (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
+    (sums[0] + sums[2]) + (sums[1] + sums[3]) + rest
+}
+
+/// Adds a multiple of numbers to others, four at a time.
+fn add(to: &mut [f64], times: f64, what: &[f64]) {
+    let ((fours, rest), (what_fours, what_rest)) = (to.as_chunks_mut::<4>(), what.as_chunks::<4>());
+    for (to, what) in fours.iter_mut().zip(what_fours) {
+        for lane in 0..4 {
+            to[lane] += times * what[lane];
+        }
+    }
+    rest.iter_mut().zip(what_rest).for_each(|(to, what)| *to += times * what);
 }
 
 /// The probability of log-odds.

@@ -116,6 +116,7 @@ impl Toolchain {
                 "-Clink-self-contained=no".into(),
                 format!("-Clink-arg={}", libc.join("crt1-command.o").display()),
                 "-Zunstable-options".into(),
+                "-Ctarget-feature=+simd128".into(),
                 // A panic, which there should be none of, ends it without a word.
                 "-Cpanic=immediate-abort".into(),
             ]);

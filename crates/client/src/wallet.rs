@@ -10,7 +10,10 @@ use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolCall;
 use futures::join;
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 /// How long a transaction may take to become final.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -44,12 +47,48 @@ impl From<ClientError> for SendError {
     }
 }
 
-/// An account whose key is here, at a node. Its `Debug` shows no secret.
+/// An account whose key is here, at a node. Its `Debug` shows no secret. Clones can send at the same time, as one account.
 #[derive(Clone, Debug)]
 pub struct Wallet {
     client: Client,
     signer: PrivateKeySigner,
     chain_id: u64,
+    flight: Arc<Mutex<Flight>>,
+}
+
+/// The transactions of an account that are on their way: a node that is asked for the next nonce may not have them yet.
+#[derive(Debug, Default)]
+struct Flight {
+    /// How many there are, and how many there have been.
+    now: usize,
+    ever: u64,
+    /// The nonce after theirs.
+    next: u64,
+}
+
+/// A transaction on its way.
+struct Flying(Arc<Mutex<Flight>>);
+
+impl Flying {
+    /// Begins one, with its nonce: `pending` is what the node said, and `before` how things were before it was asked.
+    fn begin(flight: &Arc<Mutex<Flight>>, before: (usize, u64), pending: u64) -> (Self, u64) {
+        let mut now = flight.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = before == (0, now.ever) && now.now == 0;
+        let nonce = if alone { pending } else { pending.max(now.next) };
+        (now.now, now.ever, now.next) = (now.now + 1, now.ever + 1, nonce + 1);
+        (Self(flight.clone()), nonce)
+    }
+
+    /// It never came to a block: its nonce is the next again.
+    fn failed(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).next = 0;
+    }
+}
+
+impl Drop for Flying {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).now -= 1;
+    }
 }
 
 impl Wallet {
@@ -60,7 +99,7 @@ impl Wallet {
     /// If the node does not say which chain that is.
     pub async fn new(client: Client, signer: PrivateKeySigner) -> Result<Self, ClientError> {
         let chain_id: U256 = client.call("eth_chainId", ()).await?;
-        Ok(Self { client, signer, chain_id: chain_id.saturating_to() })
+        Ok(Self { client, signer, chain_id: chain_id.saturating_to(), flight: Arc::default() })
     }
 
     /// Who it is.
@@ -95,6 +134,10 @@ impl Wallet {
     ///
     /// If it would be refused, or is not included in time.
     pub async fn send(&self, to: TxKind, value: U256, input: Bytes) -> Result<TransactionReceipt, SendError> {
+        let before = {
+            let flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
+            (flight.now, flight.ever)
+        };
         let mut call = json!({ "from": self.address(), "value": value, "input": input });
         if let TxKind::Call(to) = to {
             call["to"] = json!(to);
@@ -105,9 +148,10 @@ impl Wallet {
             self.client.call::<U256>("eth_estimateGas", (call,)),
         );
         let (nonce, gas_price, gas) = (nonce?, gas_price?, gas?);
+        let (flying, nonce) = Flying::begin(&self.flight, before, nonce.saturating_to());
         let transaction = TxEip1559 {
             chain_id: self.chain_id,
-            nonce: nonce.saturating_to(),
+            nonce,
             // What it takes may have changed when it is included.
             gas_limit: gas.saturating_to::<u64>().saturating_mul(6) / 5,
             max_fee_per_gas: gas_price.saturating_to::<u128>().saturating_mul(2).saturating_add(TIP),
@@ -123,7 +167,11 @@ impl Wallet {
         let raw = Bytes::from(signed.encoded_2718());
         match self.client.call("eth_sendRawTransactionSync", (raw,)).await {
             Err(ClientError::Refused { code: NOT_YET, .. }) => {}
-            included => return Ok(included?),
+            Err(refused) => {
+                flying.failed();
+                return Err(refused.into());
+            }
+            Ok(receipt) => return Ok(receipt),
         }
         while Instant::now() < deadline {
             if let Some(receipt) = self.client.call("eth_getTransactionReceipt", (hash,)).await? {
@@ -142,5 +190,35 @@ impl Wallet {
     pub async fn call(&self, to: Address, call: &impl SolCall) -> Result<TransactionReceipt, SendError> {
         let receipt = self.send(TxKind::Call(to), U256::ZERO, call.abi_encode().into()).await?;
         if receipt.status() { Ok(receipt) } else { Err(SendError::Reverted(receipt.transaction_hash)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_transaction_on_its_way_has_a_nonce_of_its_own() {
+        let flight = Arc::<Mutex<Flight>>::default();
+        let before = || {
+            let flight = flight.lock().unwrap();
+            (flight.now, flight.ever)
+        };
+        let begin = |before, pending| Flying::begin(&flight, before, pending);
+        // Two that were asked for at once, and one that begins before the node has either.
+        let early = before();
+        let ((one, first), (two, second), (three, third)) = (begin(early, 7), begin(early, 7), begin(before(), 8));
+        assert_eq!((first, second, third), (7, 8, 9));
+        // What the node said before the others were through is not believed afterwards.
+        let asked = before();
+        drop((one, two, three));
+        assert_eq!(begin(asked, 9).1, 10);
+        // Alone, the node knows best: a chain may have been set back.
+        assert_eq!(begin(before(), 3).1, 3);
+        // One that failed leaves no gap.
+        let (failing, nonce) = begin(before(), 3);
+        assert_eq!(nonce, 3);
+        failing.failed();
+        assert_eq!(begin(before(), 3).1, 3);
     }
 }

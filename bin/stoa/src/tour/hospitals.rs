@@ -363,9 +363,10 @@ pub(super) async fn hospitals(
     trained.jobs = worked.ended.iter().map(|(begun, _)| begun.job).collect();
     trained.paid = worked.ended.iter().map(|(_, ended)| ended.paid).sum();
     voice.say(format!(
-        "She buys leave to compute from each, and begins four jobs. In {} rounds and {:.1} s one program of 164 KB goes",
+        "She buys leave to compute from each, and begins four jobs. In {} rounds and {:.1} s one program of {} KB goes",
         trained.rounds,
-        start.elapsed().as_secs_f64()
+        start.elapsed().as_secs_f64(),
+        MODULE.len() / 1000
     ));
     voice.say(
         "over each table where it is, and what leaves is averaged into one model (federated averaging). On patients"

@@ -28,8 +28,11 @@ use crate::{
 use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::{SolCall, SolEvent};
 use commonware_codec::{Copying, DecodeExt as _};
-use futures::join;
-use std::time::Duration;
+use futures::{
+    future::{join_all, try_join_all},
+    join,
+};
+use std::{collections::BTreeMap, time::Duration};
 use stoa_base::NodeId;
 use stoa_client::{SendError, ViewError, Wallet, view};
 use stoa_contract::interfaces::IERC20;
@@ -63,6 +66,15 @@ pub struct Begun {
     /// The token.
     pub token: Address,
     node: PeerAddress,
+}
+
+/// What has to be known to begin a job.
+struct Ready {
+    asset: B256,
+    grant: B256,
+    node: PeerAddress,
+    token: Address,
+    cost: U256,
 }
 
 /// What left in a round.
@@ -201,20 +213,73 @@ impl Buyer {
     ///
     /// If nothing is offered or granted, or the ledger refuses.
     pub async fn begin(&self, asset: B256, algorithm: B256, runtime: u8, fuel: u64, most: U256) -> Result<Begun> {
+        let ready = self.ready(asset, algorithm, fuel).await?;
+        self.allow(std::slice::from_ref(&ready)).await?;
+        self.start(ready, algorithm, runtime, fuel, most).await
+    }
+
+    /// Begins a job on each of these assets, as [`begin`](Self::begin) does, in one block if that can be. Those that have begun, in the
+    /// same order, and why one has not.
+    pub async fn begin_all(
+        &self,
+        assets: &[B256],
+        algorithm: B256,
+        runtime: u8,
+        fuel: u64,
+        most: U256,
+    ) -> (Vec<Begun>, Result<()>) {
+        let ready = async {
+            let ready = try_join_all(assets.iter().map(|asset| self.ready(*asset, algorithm, fuel))).await?;
+            self.allow(&ready).await?;
+            Ok(ready)
+        };
+        let ready = match ready.await {
+            Ok(ready) => ready,
+            Err(error) => return (Vec::new(), Err(error)),
+        };
+        let started = ready.into_iter().map(|ready| self.start(ready, algorithm, runtime, fuel, most));
+        let (mut begun, mut outcome) = (Vec::new(), Ok(()));
+        for started in join_all(started).await {
+            match started {
+                Ok(one) => begun.push(one),
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
+        }
+        (begun, outcome)
+    }
+
+    /// What has to be known to begin a job.
+    async fn ready(&self, asset: B256, algorithm: B256, fuel: u64) -> Result<Ready> {
         let costs = costCall { asset, fuel };
         let (offer, grant, cost) =
             join!(self.offer_of(asset), self.grant_for(asset, algorithm), self.view(JOBS, &costs));
         let (offer, grant, cost) = (offer?, grant?, cost.map_err(|error| said(error.into()))?);
-        let allowed = IERC20::allowanceCall { owner: self.wallet.address(), spender: JOBS };
-        let (node, allowed) = join!(self.node_of(asset, &offer), self.view(offer.token, &allowed));
-        let (node, allowed) = (node?, allowed?);
-        if allowed < cost {
-            self.wallet.call(offer.token, &IERC20::approveCall { spender: JOBS, value: cost }).await?;
+        let node = self.node_of(asset, &offer).await?;
+        Ok(Ready { asset, grant, node, token: offer.token, cost })
+    }
+
+    /// Allows the contract of jobs to take what these cost together.
+    async fn allow(&self, ready: &[Ready]) -> Result<()> {
+        let mut costs = BTreeMap::<Address, U256>::new();
+        for Ready { token, cost, .. } in ready {
+            let sum = costs.entry(*token).or_default();
+            *sum = sum.saturating_add(*cost);
         }
+        for (token, value) in costs {
+            let allowed = IERC20::allowanceCall { owner: self.wallet.address(), spender: JOBS };
+            if self.view(token, &allowed).await? < value {
+                self.wallet.call(token, &IERC20::approveCall { spender: JOBS, value }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn start(&self, ready: Ready, algorithm: B256, runtime: u8, fuel: u64, most: U256) -> Result<Begun> {
+        let Ready { asset, grant, node, token, .. } = ready;
         let call = startCall { grant, algorithm, client: self.client.into(), runtime, fuel, most };
         let receipt = self.wallet.call(JOBS, &call).await.map_err(said)?;
         let started: JobStarted = event(&receipt)?;
-        Ok(Begun { job: started.job, asset, held: started.locked, token: offer.token, node })
+        Ok(Begun { job: started.job, asset, held: started.locked, token, node })
     }
 
     /// Where an offer's node is.

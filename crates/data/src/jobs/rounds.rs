@@ -15,7 +15,7 @@ use super::{
 };
 use alloy_primitives::{B256, U256};
 use eyre::{ContextCompat as _, Result, WrapErr as _, ensure, eyre};
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::{fs, path::Path};
@@ -128,10 +128,9 @@ pub async fn run_rounds(buyer: &Buyer, work: Work, told: &(dyn Fn(Told<'_>) + Sy
     let (program, runtime) = (algorithm(&code), runtime_of(&code));
     let (mut begun, mut sent, mut all, mut runtimes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let working = async {
-        // One after the other, for they are transactions of one account.
-        for asset in &on {
-            begun.push(buyer.begin(*asset, program, runtime, fuel, most).await?);
-        }
+        let (those, all_begun) = buyer.begin_all(&on, program, runtime, fuel, most).await;
+        begun = those;
+        all_begun?;
         runtimes = try_join_all(begun.iter().map(|begun| buyer.send(begun, &code))).await?;
         let (mut results, mut passed) = (Files::new(), None);
         for (number, mut params) in rounds.into_iter().enumerate() {
@@ -165,8 +164,9 @@ pub async fn run_rounds(buyer: &Buyer, work: Work, told: &(dyn Fn(Told<'_>) + Sy
     let mut outcome = working.await;
     told(Told::Ending);
     let mut ended = Vec::new();
-    for begun in begun {
-        match buyer.end(&begun).await {
+    let ends = join_all(begun.iter().map(|begun| buyer.end(begun))).await;
+    for (begun, end) in begun.into_iter().zip(ends) {
+        match end {
             Ok(end) => ended.push((begun, end)),
             // What went wrong before is what there is to know.
             Err(error) if outcome.is_ok() => outcome = Err(error.into()),

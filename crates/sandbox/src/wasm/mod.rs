@@ -6,6 +6,7 @@
 //! look at the time and at whether somebody cancelled.
 
 mod bounds;
+mod canonical;
 mod errno;
 mod fs;
 mod lookup;
@@ -65,7 +66,8 @@ fn config() -> Config {
     let mut config = Config::new();
     config
         .consume_fuel(true)
-        .cranelift_nan_canonicalization(true)
+        // `canonical` sees to that.
+        .cranelift_nan_canonicalization(false)
         .relaxed_simd_deterministic(true)
         .cranelift_opt_level(OptLevel::Speed)
         .max_wasm_stack(STACK)
@@ -82,7 +84,7 @@ fn config() -> Config {
 
 impl Runtime for Wasm {
     fn id(&self) -> RuntimeId {
-        RuntimeId(format!("wasmtime {WASMTIME} / stoa-wasm-2"))
+        RuntimeId(format!("wasmtime {WASMTIME} / stoa-wasm-3"))
     }
 
     fn deterministic(&self) -> bool {

@@ -5,7 +5,7 @@
 //! program and of the engine's settings, and begin with a hash of the rest, so that a disk that rots is noticed.
 
 use super::{
-    bounds,
+    bounds, canonical,
     program::{Compiled, Linkers, Program},
 };
 use crate::Error;
@@ -102,7 +102,7 @@ impl Modules {
     fn id(&self, code: &[u8]) -> Id {
         let mut settings = DefaultHasher::new();
         self.engine.precompile_compatibility_hash().hash(&mut settings);
-        let mut id = blake3::Hasher::new_derive_key("stoa sandbox module 1");
+        let mut id = blake3::Hasher::new_derive_key("stoa sandbox module 2");
         id.update(&settings.finish().to_le_bytes()).update(code);
         id.finalize().into()
     }
@@ -123,13 +123,16 @@ impl Modules {
         let compile = move || {
             slots.take();
             // Whoever has waited for this may have gone.
-            let _ = send.send(Compiled::new(&engine, &code));
+            let written = canonical::rewrite(&code);
+            let compiled =
+                |code: Vec<u8>| Compiled::new(&engine, &code).map_err(|error| Error::Code(format!("{error:#}")));
+            let _ = send.send(written.and_then(compiled));
             slots.give();
         };
         let thread = thread::Builder::new().name("compile".into());
         thread.spawn(compile).map_err(Error::machine("a thread to compile on"))?;
         match receive.recv_timeout(MOST_TIME) {
-            Ok(module) => module.map_err(|error| Error::Code(format!("{error:#}"))),
+            Ok(module) => module,
             Err(mpsc::RecvTimeoutError::Timeout) => Err(Error::CompileTime(MOST_TIME)),
             Err(mpsc::RecvTimeoutError::Disconnected) => Err(Error::Code("the compiler gave up on it".into())),
         }

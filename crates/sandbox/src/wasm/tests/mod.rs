@@ -1,6 +1,7 @@
 //! Programs, in WebAssembly's text form, that do what programs do and should not do.
 
 mod attacks;
+mod canonical;
 mod components;
 mod determinism;
 mod files;
