@@ -1,6 +1,10 @@
 //! The rows of a site as numbers.
 
-use crate::{csv::Reader, error::Error, json::quoted};
+use crate::{
+    csv::{Reader, number},
+    error::Error,
+    json::quoted,
+};
 use std::fmt;
 
 /// Fewer rows than this are not summed up, whatever the parameters say: they come from whoever wants to know.
@@ -122,17 +126,24 @@ impl Table {
         }
 
         let mut table = Self { width: features.len(), values: Vec::new(), labels: Vec::new() };
-        let mut values = Vec::with_capacity(columns.len());
-        while reader.next(&mut fields)? {
+        let (mut row, mut values) = (Vec::new(), Vec::with_capacity(columns.len()));
+        loop {
+            let plain = reader.numbers(header.len(), &mut row);
+            if !plain && !reader.next(&mut fields)? {
+                break;
+            }
             let wrong = |said: &str| Error::new(format!("line {}: {said}", reader.line()));
-            if fields.len() != header.len() {
+            if !plain && fields.len() != header.len() {
                 return Err(wrong(&format!("{} fields, expected {}", fields.len(), header.len())));
             }
-            let read = |place: usize| match trimmed(&fields[place]) {
-                "" => Ok(None),
-                text => {
-                    number(text).map(Some).ok_or_else(|| wrong(&format!("{} is no number", quoted(&header[place]))))
-                }
+            let read = |place: usize| match plain {
+                true => Ok(row[place]),
+                false => match fields[place].trim() {
+                    "" => Ok(None),
+                    text => {
+                        number(text).map(Some).ok_or_else(|| wrong(&format!("{} is no number", quoted(&header[place]))))
+                    }
+                },
             };
             let binary = |place: usize| match read(place)? {
                 Some(value) if value == 0.0 || value == 1.0 => Ok(value),
@@ -177,24 +188,6 @@ impl Table {
             }
         }
     }
-}
-
-/// A field without spaces around it.
-fn trimmed(field: &str) -> &str {
-    let bytes = field.as_bytes();
-    // Mostly there are none, which is found out without decoding characters.
-    let plain = |end: Option<&u8>| end.is_none_or(u8::is_ascii_graphic);
-    if plain(bytes.first()) && plain(bytes.last()) { field } else { field.trim() }
-}
-
-/// A finite number as CSV has it.
-fn number(text: &str) -> Option<f64> {
-    // Whole numbers, of which tables mostly consist, are exact up to this length.
-    if matches!(text.len(), 1..=15) && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(text.bytes().fold(0_u64, |sum, digit| 10 * sum + u64::from(digit - b'0')) as f64);
-    }
-    // Rust reads "inf" and "nan" as well.
-    text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 #[cfg(test)]

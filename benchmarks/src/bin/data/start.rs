@@ -92,7 +92,7 @@ fn modules() -> Result<()> {
     wasm.prepare(&Source::from(MODULE))?;
     let ready = bare(&engine, &module)?;
     let (ours, other) = both(ROUNDS, || ends(&wasm), || instantiate(&engine, &ready))?;
-    times("a module of 160 KB that is in memory", ours, other, "-");
+    times("a module of 166 KB that is in memory", ours, other, "-");
 
     let (cache, file) = (folder.path().join("cache"), folder.path().join("compiled"));
     Wasm::new(Some(cache.clone()))?.prepare(&Source::from(MODULE))?;
