@@ -456,23 +456,22 @@ impl Ddo {
 
     /// Gives a document that is to be sealed a salt, as its hash is public; one that has one keeps it.
     pub fn salt(&mut self) {
-        let own = self.own().entry(sealed::SALT);
-        own.or_insert_with(|| hex::encode(rand::random::<[u8; 32]>()).into());
-    }
-
-    /// Takes the salt away, of a document that becomes public.
-    pub fn unsalted(&mut self) {
-        self.own().remove(sealed::SALT);
-    }
-
-    /// What this project's programs say in it.
-    fn own(&mut self) -> &mut Map<String, Value> {
         let information = self.metadata.additional_information.get_or_insert_default();
         let own = information.entry("stoa").or_insert_with(|| Value::Object(Map::new()));
         if !own.is_object() {
             *own = Value::Object(Map::new());
         }
-        own.as_object_mut().expect("an object")
+        let salt = &mut own[sealed::SALT];
+        if salt.is_null() {
+            *salt = hex::encode(rand::random::<[u8; 32]>()).into();
+        }
+    }
+
+    /// Takes the salt away, of a document that becomes public; of one without, nothing is changed.
+    pub fn unsalted(&mut self) {
+        let information = self.metadata.additional_information.as_mut();
+        let own = information.and_then(|information| information.get_mut("stoa")?.as_object_mut());
+        own.and_then(|own| own.remove(sealed::SALT));
     }
 
     /// The document as it is published; [`hash`] is of these bytes.

@@ -179,3 +179,17 @@ fn an_algorithm_says_which_program_it_is_and_other_kinds_are_data_to_ocean() {
         assert_eq!(ddo["metadata"]["additionalInformation"]["stoa"]["kind"], sort.name());
     }
 }
+
+#[test]
+fn a_salt_comes_with_the_seal_and_goes_with_it() {
+    let mut plain = Ddo::default();
+    plain.unsalted();
+    assert_eq!(plain, Ddo::default());
+    let mut salted = plain.clone();
+    salted.salt();
+    let once = salted.clone();
+    salted.salt();
+    assert!(salted == once && once != plain);
+    salted.unsalted();
+    assert_ne!(salted, once);
+}
