@@ -6,13 +6,35 @@ use std::borrow::Cow;
 /// Fields of a line at most.
 const MOST_FIELDS: usize = 1000;
 
-/// Whole numbers of so many digits are exact.
+/// Whole numbers of so many digits are exact, and so are the powers of ten up to there: a division of two is right to the last bit.
 const EXACT: usize = 15;
+const POWERS: [f64; EXACT + 1] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 /// A finite number as CSV has it.
 pub fn number(text: &str) -> Option<f64> {
     // Rust reads "inf" and "nan" as well.
     text.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// The same, quickly where it has few digits and no exponent.
+fn decimal(text: &str) -> Option<f64> {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (mut whole, mut digits, mut point) = (0_i64, 0, None);
+    for byte in unsigned.bytes() {
+        match byte {
+            b'0'..=b'9' => {
+                whole = whole.wrapping_mul(10).wrapping_add((byte - b'0').into());
+                digits += 1;
+            }
+            b'.' if point.is_none() => point = Some(digits),
+            _ => return number(text),
+        }
+    }
+    if !(1..=EXACT).contains(&digits) {
+        return number(text);
+    }
+    let value = whole as f64 / POWERS[digits - point.unwrap_or(digits)];
+    Some(if unsigned.len() < text.len() { -value } else { value })
 }
 
 /// Where in the text it is.
@@ -82,50 +104,41 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads the next line if it has so many fields that all are numbers, or empty, without anything around them, as most lines have.
-    /// Whether it was such a line; nothing was read if not.
-    pub fn numbers(&mut self, width: usize, values: &mut Vec<Option<f64>>) -> bool {
-        values.clear();
-        // Where the field begins, and its digits as a whole number if they are nothing else.
-        let (bytes, mut at, mut start, mut whole, mut digits) = (self.text.as_bytes(), 0, 0, 0_u64, true);
-        loop {
-            let byte = bytes.get(at).copied().unwrap_or(b'\n');
-            let digit = byte.wrapping_sub(b'0');
-            if digit < 10 {
-                whole = whole.wrapping_mul(10).wrapping_add(u64::from(digit));
-                at += 1;
-                continue;
-            }
-            match byte {
-                b',' | b'\n' => {}
-                b'.' | b'-' => {
-                    digits = false;
-                    at += 1;
-                    continue;
+    /// Reads the next line if it has as many fields as there is room for and all are numbers, or empty, without anything around them, as
+    /// most lines have. Empty ones are not a number. Whether it was such a line; nothing was read if not.
+    pub fn numbers(&mut self, values: &mut [f64]) -> bool {
+        let (bytes, mut at, last) = (self.text.as_bytes(), 0, values.len().saturating_sub(1));
+        for (index, value) in values.iter_mut().enumerate() {
+            let (start, mut whole) = (at, 0_i64);
+            let mut byte = loop {
+                let byte = bytes.get(at).copied().unwrap_or(b'\n');
+                let digit = byte.wrapping_sub(b'0');
+                if digit > 9 {
+                    break byte;
                 }
-                _ => return false,
-            }
-            values.push(match at - start {
-                0 => None,
-                1..=EXACT if digits => Some(whole as f64),
-                _ => match number(&self.text[start..at]) {
-                    None => return false,
-                    value => value,
-                },
-            });
-            if byte == b'\n' {
-                break;
+                whole = whole.wrapping_mul(10).wrapping_add(digit.into());
+                at += 1;
+            };
+            *value = if at == start && byte != b'-' && byte != b'.' {
+                f64::NAN
+            } else if byte != b'.' && (1..=EXACT).contains(&(at - start)) {
+                whole as f64
+            } else {
+                at += bytes[at..].iter().position(|byte| matches!(byte, b',' | b'\n')).unwrap_or(bytes.len() - at);
+                byte = bytes.get(at).copied().unwrap_or(b'\n');
+                let Some(value) = decimal(&self.text[start..at]) else { return false };
+                value
+            };
+            let end = if index == last { b'\n' } else { b',' };
+            // A line without anything is none.
+            if byte != end || at == 0 && index == last {
+                return false;
             }
             at += 1;
-            (start, whole, digits) = (at, 0, true);
         }
-        // An empty line is none.
-        let fits = at > 0 && values.len() == width;
-        if fits {
-            self.text = self.text.get(at + 1..).unwrap_or_default();
-            self.line += 1;
-        }
-        fits
+        self.text = self.text.get(at..).unwrap_or_default();
+        self.line += 1;
+        true
     }
 
     /// The field whose opening quote was taken.
@@ -183,6 +196,10 @@ mod tests {
         let lines = [
             "1,2.5,\n-3,999999999999999,1234567890123456789\n",
             ",,\n0,-0,0.1",
+            "5.,-.5,00.10\n-1.25,123456789.012345,1234567.890123456\n",
+            "1,2,3.4.5\n",
+            "1,2,--3\n",
+            "1,2,-.\n",
             "1,2\n",
             "1,2,3,4\n",
             "1,2,-\n",
@@ -196,27 +213,24 @@ mod tests {
             "",
         ];
         for text in lines {
-            let (mut fast, mut values) = (Reader::new(text), Vec::new());
-            while fast.numbers(3, &mut values) {
+            let (mut fast, mut values) = (Reader::new(text), [0.0; 3]);
+            while fast.numbers(&mut values) {
                 let (mut slow, mut fields) = (Reader::new(text), Vec::new());
                 while slow.line() < fast.line() {
                     assert_eq!(slow.next(&mut fields), Ok(true), "{text:?}");
                 }
-                let same: Vec<_> = fields.iter().map(|field| number(field)).collect();
-                assert_eq!(
-                    values.iter().map(|v| v.map(f64::to_bits)).collect::<Vec<_>>(),
-                    same.iter().map(|v| v.map(f64::to_bits)).collect::<Vec<_>>(),
-                    "{text:?}"
-                );
+                let bits = |value: Option<f64>| value.filter(|value| !value.is_nan()).map(f64::to_bits);
+                let same: Vec<_> = fields.iter().map(|field| bits(number(field))).collect();
+                assert_eq!(values.map(|value| bits(Some(value))), same[..], "{text:?}");
                 assert_eq!(slow.text, fast.text, "{text:?}");
             }
             // What it does not take it leaves.
             let before = fast.text;
-            assert!(!fast.numbers(3, &mut values) && fast.text == before);
+            assert!(!fast.numbers(&mut values) && fast.text == before);
         }
-        let (mut reader, mut values) = (Reader::new(lines[0]), Vec::new());
-        assert!(reader.numbers(3, &mut values) && values == [Some(1.0), Some(2.5), None]);
-        assert!(reader.numbers(3, &mut values) && reader.line() == 2 && !reader.numbers(3, &mut values));
+        let (mut reader, mut values) = (Reader::new(lines[0]), [0.0; 3]);
+        assert!(reader.numbers(&mut values) && values[..2] == [1.0, 2.5] && values[2].is_nan());
+        assert!(reader.numbers(&mut values) && reader.line() == 2 && !reader.numbers(&mut values));
     }
 
     #[test]

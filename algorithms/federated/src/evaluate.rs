@@ -3,7 +3,7 @@
 use crate::{
     error::Error,
     json::Value,
-    model::{log_loss, probability},
+    model::{log_loss, probabilities},
     params::Evaluate,
     table::Table,
 };
@@ -34,13 +34,15 @@ pub fn evaluate(text: &str, params: &Evaluate) -> Result<Evaluation, Error> {
         positives: vec![0.0; bins],
         negatives: vec![0.0; bins],
     };
-    for (row, label) in table.rows().zip(&table.labels) {
-        let log_odds = model.log_odds(row);
-        let probability = probability(log_odds);
-        found.correct += f64::from(u8::from((probability >= 0.5) == (*label == 1.0)));
-        found.log_loss += log_loss(log_odds, *label);
-        let of = if *label == 1.0 { &mut found.positives } else { &mut found.negatives };
-        of[((probability * bins as f64) as usize).min(bins - 1)] += 1.0;
+    for (group, labels) in table.groups() {
+        let log_odds = model.log_odds(group);
+        let predicted = log_odds.into_iter().zip(probabilities(log_odds)).zip(labels);
+        for ((log_odds, probability), label) in predicted.filter(|(_, label)| !label.is_nan()) {
+            found.correct += f64::from(u8::from((probability >= 0.5) == (*label == 1.0)));
+            found.log_loss += log_loss(log_odds, *label);
+            let of = if *label == 1.0 { &mut found.positives } else { &mut found.negatives };
+            of[((probability * bins as f64) as usize).min(bins - 1)] += 1.0;
+        }
     }
     Ok(found)
 }

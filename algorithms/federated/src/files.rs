@@ -82,8 +82,11 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 
 fn read(file: &Path, most: u64) -> Result<String, Error> {
     let failed = |error| Error::new(format!("cannot read {}: {error}", file.display()));
-    let mut bytes = Vec::new();
-    File::open(file).map_err(failed)?.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
+    let opened = File::open(file).map_err(failed)?;
+    let size = opened.metadata().map_err(failed)?.len().min(most);
+    // One byte more, so that the end is seen without asking for more room.
+    let mut bytes = Vec::with_capacity(size as usize + 1);
+    opened.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > most {
         return Err(Error::new(format!("{} has more than {most} bytes", file.display())));
     }

@@ -4,7 +4,7 @@ use crate::{
     error::Error,
     json::Value,
     params::{Train, features},
-    table::{Feature, Table},
+    table::{Feature, GROUPS, LANES, Lanes, Table},
 };
 
 /// Predicts the probability that a row's label is 1.
@@ -51,9 +51,24 @@ impl Model {
         entries.map(|(key, value)| (key.to_owned(), value)).to_vec()
     }
 
-    /// Log-odds that the label of a standardised row is 1.
-    pub fn log_odds(&self, row: &[f64]) -> f64 {
-        self.intercept + dot(&self.weights, row)
+    /// Log-odds that the labels of standardised rows are 1.
+    pub fn log_odds(&self, rows: &[Lanes]) -> Lanes {
+        let mut sums = [self.intercept; LANES];
+        self.add_products(rows, &mut sums);
+        sums
+    }
+
+    /// Adds the products one after the other, for the order decides the last bits. Not inlined, as [`descend`] and [`probabilities`]:
+    /// apart from others each of them works on vectors.
+    #[inline(never)]
+    fn add_products(&self, rows: &[Lanes], to: &mut Lanes) {
+        let mut sums = *to;
+        for (weight, values) in self.weights.iter().zip(rows) {
+            for lane in 0..LANES {
+                sums[lane] += weight * values[lane];
+            }
+        }
+        *to = sums;
     }
 }
 
@@ -76,18 +91,29 @@ pub fn train(text: &str, params: &Train) -> Result<Trained, Error> {
     table.standardize(&model.mean, &model.deviation);
     let rows = table.len() as f64;
     for _ in 0..params.epochs {
-        let (mut intercept, mut weights) = (0.0, vec![0.0; model.weights.len()]);
-        for (row, label) in table.rows().zip(&table.labels) {
-            let error = probability(model.log_odds(row)) - label;
-            intercept += error;
-            add(&mut weights, error, row);
+        let (mut intercept, mut weights) = ([0.0; LANES], vec![[0.0; LANES]; model.weights.len()]);
+        for block in table.blocks() {
+            let errors = block.map(|(rows, labels)| {
+                let probabilities = probabilities(model.log_odds(rows));
+                // Where there is no row there is no error.
+                let error = |lane: usize| if labels[lane].is_nan() { 0.0 } else { probabilities[lane] - labels[lane] };
+                let errors: Lanes = std::array::from_fn(error);
+                intercept.iter_mut().zip(errors).for_each(|(sum, error)| *sum += error);
+                errors
+            });
+            descend(&mut weights, &errors, block.map(|(rows, _)| rows));
         }
-        model.intercept -= params.learning_rate * intercept / rows;
+        let mean = |sums: &Lanes| sums.iter().sum::<f64>() / rows;
+        model.intercept -= params.learning_rate * mean(&intercept);
         for (weight, gradient) in model.weights.iter_mut().zip(&weights) {
-            *weight -= params.learning_rate * (gradient / rows + params.l2 * *weight);
+            *weight -= params.learning_rate * (mean(gradient) + params.l2 * *weight);
         }
     }
-    let loss: f64 = table.rows().zip(&table.labels).map(|(row, label)| log_loss(model.log_odds(row), *label)).sum();
+    let mut loss = 0.0;
+    for (group, labels) in table.groups() {
+        let rows = model.log_odds(group).into_iter().zip(labels).filter(|(_, label)| !label.is_nan());
+        loss += rows.map(|(log_odds, label)| log_loss(log_odds, *label)).sum::<f64>();
+    }
     Ok(Trained { model, rows, log_loss: loss / rows })
 }
 
@@ -127,41 +153,91 @@ impl Trained {
     }
 }
 
-/// The sum of products, in four sums that do not wait for each other. Always in the same order, for that decides the last bits.
-fn dot(one: &[f64], other: &[f64]) -> f64 {
-    let ((fours, rest), (other_fours, other_rest)) = (one.as_chunks::<4>(), other.as_chunks::<4>());
-    let mut sums = [0.0; 4];
-    for (one, other) in fours.iter().zip(other_fours) {
-        for lane in 0..4 {
-            sums[lane] += one[lane] * other[lane];
+/// Adds to the gradient of each weight what the errors in a block are times its feature.
+#[inline(never)]
+fn descend(weights: &mut [Lanes], errors: &[Lanes; GROUPS], [first, second, third, fourth]: [&[Lanes]; GROUPS]) {
+    for ((((sums, first), second), third), fourth) in weights.iter_mut().zip(first).zip(second).zip(third).zip(fourth) {
+        let mut sum = *sums;
+        for (errors, values) in errors.iter().zip([first, second, third, fourth]) {
+            for lane in 0..LANES {
+                sum[lane] += errors[lane] * values[lane];
+            }
         }
+        *sums = sum;
     }
-    let rest: f64 = rest.iter().zip(other_rest).map(|(one, other)| one * other).sum();
-    (sums[0] + sums[2]) + (sums[1] + sums[3]) + rest
 }
 
-/// Adds a multiple of numbers to others, four at a time.
-fn add(to: &mut [f64], times: f64, what: &[f64]) {
-    let ((fours, rest), (what_fours, what_rest)) = (to.as_chunks_mut::<4>(), what.as_chunks::<4>());
-    for (to, what) in fours.iter_mut().zip(what_fours) {
-        for lane in 0..4 {
-            to[lane] += times * what[lane];
-        }
-    }
-    rest.iter_mut().zip(what_rest).for_each(|(to, what)| *to += times * what);
+/// The probabilities of log-odds.
+#[inline(never)]
+pub fn probabilities(log_odds: Lanes) -> Lanes {
+    let odds = odds_against(log_odds);
+    std::array::from_fn(|lane| (if log_odds[lane] >= 0.0 { 1.0 } else { odds[lane] }) / (1.0 + odds[lane]))
 }
 
-/// The probability of log-odds.
-pub fn probability(log_odds: f64) -> f64 {
-    if log_odds >= 0.0 {
-        1.0 / (1.0 + (-log_odds).exp())
-    } else {
-        let odds = log_odds.exp();
-        odds / (1.0 + odds)
-    }
+/// How many times less likely the less likely label is: `exp(-|log_odds|)`, to within two units of the last digit. In operations that
+/// round in the same way on every processor, and on all lanes at a time.
+fn odds_against(log_odds: Lanes) -> Lanes {
+    /// Rounds to a whole number what is added to it, which its last bits then have.
+    const WHOLE: f64 = 6_755_399_441_055_744.0;
+    /// The logarithm of 2: 32 bits of it, so that multiples of it are exact, and the rest.
+    const LN_2: [f64; 2] = [0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10];
+    /// Below it there is nothing to tell from 0.
+    const LEAST: f64 = -700.0;
+    /// The series of `exp` to where `ln(2) / 2` makes no difference any more.
+    const SERIES: [f64; 14] = {
+        let (mut terms, mut index) = ([1.0; 14], 1);
+        while index < terms.len() {
+            terms[index] = terms[index - 1] / index as f64;
+            index += 1;
+        }
+        terms
+    };
+    std::array::from_fn(|lane| {
+        let exponent = -log_odds[lane].abs();
+        let exponent = if exponent < LEAST { LEAST } else { exponent };
+        let shifted = exponent * std::f64::consts::LOG2_E + WHOLE;
+        let whole = shifted - WHOLE;
+        let rest = exponent - whole * LN_2[0] - whole * LN_2[1];
+        // Even and odd powers apart, which do not wait for each other.
+        let (square, mut even, mut odd) = (rest * rest, SERIES[12], SERIES[13]);
+        for index in (0..6).rev() {
+            even = even * square + SERIES[2 * index];
+            odd = odd * square + SERIES[2 * index + 1];
+        }
+        (even + odd * rest) * f64::from_bits((shifted.to_bits() << 52).wrapping_add(1.0_f64.to_bits()))
+    })
 }
 
 /// Minus the logarithm of the probability that log-odds give to a label.
 pub fn log_loss(log_odds: f64, label: f64) -> f64 {
     (-log_odds.abs()).exp().ln_1p() + log_odds.max(0.0) - label * log_odds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odds_are_those_of_the_exponential_function() {
+        let mut worst = 0.0_f64;
+        for step in 0..100_000 {
+            let exponents: Lanes = std::array::from_fn(|lane| (step * LANES + lane) as f64 / 1143.0 - 350.0);
+            for (odds, exponent) in odds_against(exponents).into_iter().zip(exponents) {
+                let expected = (-exponent.abs()).exp();
+                worst = worst.max((odds - expected).abs() / expected);
+            }
+        }
+        assert!(worst < 2.0 * f64::EPSILON, "{worst}");
+        let odds = odds_against([0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 700.0, 800.0, 1e-300]);
+        assert_eq!([odds[0], odds[1], odds[7]], [1.0; 3]);
+        assert!(odds[2] < 1e-300 && odds[2] == odds[3] && odds[2] == odds[6] && odds[4].is_nan());
+    }
+
+    #[test]
+    fn probabilities_add_up_to_one() {
+        let log_odds = [0.0, 0.5, 3.0, 30.0, -0.5, -3.0, -30.0, 1000.0];
+        let (one, other) = (probabilities(log_odds), probabilities(log_odds.map(|value| -value)));
+        assert_eq!((one[0], one[7]), (0.5, 1.0));
+        assert!(one.iter().zip(other).all(|(one, other)| (one + other - 1.0).abs() < 2.0 * f64::EPSILON));
+    }
 }

@@ -5,7 +5,7 @@ use crate::{
     json::Value,
     model::Model,
     params::{Summarize, features},
-    table::{Feature, MIN_ROWS, Table},
+    table::{Feature, GROUPS, LANES, Lanes, MIN_ROWS, Table},
 };
 
 /// Sums over the training rows of one site or of several.
@@ -24,20 +24,34 @@ pub struct Summary {
 pub fn summarize(text: &str, params: &Summarize) -> Result<Summary, Error> {
     let table = Table::read(text, &params.features, &params.selection, false)?;
     let width = params.features.len();
-    let (mut count, mut sum, mut sum_of_squares) = (vec![0.0; width], vec![0.0; width], vec![0.0; width]);
-    for row in table.rows() {
-        for (index, value) in row.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
-            count[index] += 1.0;
-            sum[index] += value;
-            sum_of_squares[index] += value * value;
-        }
+    let mut sums = vec![[[0.0; LANES]; 3]; width];
+    for block in table.blocks() {
+        add(&mut sums, block.map(|(rows, _)| rows));
     }
+    let [mut count, mut sum, mut sum_of_squares] =
+        [0, 1, 2].map(|which| sums.iter().map(|sums| sums[which].iter().sum()).collect::<Vec<f64>>());
     for index in 0..width {
         if count[index] < params.selection.min_rows.max(MIN_ROWS) as f64 {
             (count[index], sum[index], sum_of_squares[index]) = (0.0, 0.0, 0.0);
         }
     }
     Ok(Summary { rows: table.len() as f64, features: params.features.clone(), count, sum, sum_of_squares })
+}
+
+/// Adds how many rows of a block have each feature, their sum and that of their squares.
+fn add(sums: &mut [[Lanes; 3]], [first, second, third, fourth]: [&[Lanes]; GROUPS]) {
+    for ((((sums, first), second), third), fourth) in sums.iter_mut().zip(first).zip(second).zip(third).zip(fourth) {
+        let [mut count, mut sum, mut sum_of_squares] = *sums;
+        for values in [first, second, third, fourth] {
+            for lane in 0..LANES {
+                let value = if values[lane].is_nan() { 0.0 } else { values[lane] };
+                count[lane] += if values[lane].is_nan() { 0.0 } else { 1.0 };
+                sum[lane] += value;
+                sum_of_squares[lane] += value * value;
+            }
+        }
+        *sums = [count, sum, sum_of_squares];
+    }
 }
 
 impl Summary {

@@ -16,6 +16,17 @@ pub const MOST_FEATURES: usize = 1000;
 /// Numbers in memory at most: 64 MiB.
 const MOST_NUMBERS: usize = 8 << 20;
 
+/// Rows that are worked on at a time, and a number for each of them. Not a number where there is none.
+pub const LANES: usize = 8;
+pub type Lanes = [f64; LANES];
+const MISSING: Lanes = [f64::NAN; LANES];
+
+/// How many times so many rows a block has.
+pub const GROUPS: usize = 4;
+
+/// Rows of a block.
+const BLOCK: usize = GROUPS * LANES;
+
 /// What a model sees of a row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Feature {
@@ -53,12 +64,15 @@ impl Feature {
     }
 
     /// Of what is in its column; not a number where it is missing.
-    fn of(&self, value: Option<f64>) -> f64 {
-        match (&self.kind, value) {
-            (Kind::Missing, value) => f64::from(u8::from(value.is_none())),
-            (_, None) => f64::NAN,
-            (Kind::Number, Some(value)) => value,
-            (Kind::Equals(wanted), Some(value)) => f64::from(u8::from(value == *wanted)),
+    fn of(&self, column: &Lanes) -> Lanes {
+        match self.kind {
+            Kind::Missing => column.map(|value| if value.is_nan() { 1.0 } else { 0.0 }),
+            Kind::Number => *column,
+            Kind::Equals(wanted) => column.map(|value| match value {
+                value if value.is_nan() => f64::NAN,
+                value if value == wanted => 1.0,
+                _ => 0.0,
+            }),
         }
     }
 }
@@ -84,13 +98,15 @@ pub struct Selection {
     pub min_rows: usize,
 }
 
-/// Rows of features with a label each.
+/// Rows of features with a label each, in blocks of so many groups that lie one after the other.
 #[derive(Debug, PartialEq)]
 pub struct Table {
     width: usize,
-    values: Vec<f64>,
-    /// 0 or 1 for each row.
-    pub labels: Vec<f64>,
+    rows: usize,
+    /// Of each group, each feature.
+    values: Vec<Lanes>,
+    /// 0 or 1 for each row. Not a number where the last block has none.
+    labels: Vec<Lanes>,
 }
 
 impl Table {
@@ -125,66 +141,106 @@ impl Table {
             }));
         }
 
-        let mut table = Self { width: features.len(), values: Vec::new(), labels: Vec::new() };
-        let (mut row, mut values) = (Vec::new(), Vec::with_capacity(columns.len()));
+        // Rows at most, by the ends of lines.
+        let most = text.bytes().filter(|byte| *byte == b'\n').count().min(MOST_NUMBERS / (features.len() + 1));
+        let mut table = Self {
+            width: features.len(),
+            rows: 0,
+            values: Vec::with_capacity(most.next_multiple_of(BLOCK) / LANES * features.len()),
+            labels: Vec::with_capacity(most.next_multiple_of(BLOCK) / LANES),
+        };
+        let wanted = if held_out { 1.0 } else { 0.0 };
+        let (mut row, mut group) = (vec![f64::NAN; header.len()], vec![MISSING; columns.len()]);
         loop {
-            let plain = reader.numbers(header.len(), &mut row);
+            let plain = reader.numbers(&mut row);
             if !plain && !reader.next(&mut fields)? {
                 break;
             }
             let wrong = |said: &str| Error::new(format!("line {}: {said}", reader.line()));
-            if !plain && fields.len() != header.len() {
-                return Err(wrong(&format!("{} fields, expected {}", fields.len(), header.len())));
+            if !plain {
+                if fields.len() != header.len() {
+                    return Err(wrong(&format!("{} fields, expected {}", fields.len(), header.len())));
+                }
+                // What is not looked at may be anything.
+                let mut read = |place: usize| {
+                    let text = fields[place].trim();
+                    let value = if text.is_empty() { Some(f64::NAN) } else { number(text) };
+                    row[place] = value.ok_or_else(|| wrong(&format!("{} is no number", quoted(&header[place]))))?;
+                    Ok::<_, Error>(row[place])
+                };
+                if read(split)? == wanted {
+                    [label].iter().chain(&columns).try_for_each(|place| read(*place).map(|_| ()))?;
+                }
             }
-            let read = |place: usize| match plain {
-                true => Ok(row[place]),
-                false => match fields[place].trim() {
-                    "" => Ok(None),
-                    text => {
-                        number(text).map(Some).ok_or_else(|| wrong(&format!("{} is no number", quoted(&header[place]))))
-                    }
-                },
-            };
-            let binary = |place: usize| match read(place)? {
-                Some(value) if value == 0.0 || value == 1.0 => Ok(value),
+            let binary = |place: usize| match row[place] {
+                value if value == 0.0 || value == 1.0 => Ok(value),
                 _ => Err(wrong(&format!("{} is neither 0 nor 1", quoted(&header[place])))),
             };
-            if (binary(split)? == 1.0) != held_out {
+            if binary(split)? != wanted {
                 continue;
             }
-            if table.values.len() + table.labels.len() + features.len() >= MOST_NUMBERS {
+            if (table.rows + 1) * (features.len() + 1) > MOST_NUMBERS {
                 return Err(wrong(&format!("more than {MOST_NUMBERS} numbers")));
             }
-            table.labels.push(binary(label)?);
-            values.clear();
-            for place in &columns {
-                values.push(read(*place)?);
+            let lane = table.rows % LANES;
+            if lane == 0 {
+                table.labels.push(MISSING);
             }
-            table.values.extend(features.iter().zip(&which).map(|(feature, column)| feature.of(values[*column])));
+            if let Some(labels) = table.labels.last_mut() {
+                labels[lane] = binary(label)?;
+            }
+            for (column, place) in group.iter_mut().zip(&columns) {
+                column[lane] = row[*place];
+            }
+            table.rows += 1;
+            if lane == LANES - 1 {
+                table.values.extend(features.iter().zip(&which).map(|(feature, column)| feature.of(&group[*column])));
+            }
         }
-        let wanted = selection.min_rows.max(MIN_ROWS);
-        if table.labels.len() < wanted {
+        let rest = table.rows % LANES;
+        if rest > 0 {
+            table.values.extend(features.iter().zip(&which).map(|(feature, column)| {
+                let mut values = feature.of(&group[*column]);
+                values[rest..].fill(f64::NAN);
+                values
+            }));
+        }
+        let groups = table.labels.len().next_multiple_of(GROUPS);
+        table.labels.resize(groups, MISSING);
+        table.values.resize(groups * features.len(), MISSING);
+        let least = selection.min_rows.max(MIN_ROWS);
+        if table.rows < least {
             let kind = if held_out { "held-out" } else { "training" };
-            return Err(Error::new(format!("fewer than {wanted} {kind} rows, which are not summed up")));
+            return Err(Error::new(format!("fewer than {least} {kind} rows, which are not summed up")));
         }
         Ok(table)
     }
 
     /// How many rows.
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.rows
     }
 
-    /// The rows, each of as many numbers as there are features.
-    pub fn rows(&self) -> impl Iterator<Item = &[f64]> {
-        (0..self.len()).map(|row| &self.values[row * self.width..(row + 1) * self.width])
+    /// The features of each group of each block, and the labels of its rows, not a number where there is none.
+    pub fn blocks(&self) -> impl Iterator<Item = [(&[Lanes], &Lanes); GROUPS]> {
+        let (blocks, _) = self.labels.as_chunks::<GROUPS>();
+        blocks.iter().enumerate().map(|(index, labels)| {
+            let values = &self.values[index * GROUPS * self.width..];
+            std::array::from_fn(|group| (&values[group * self.width..(group + 1) * self.width], &labels[group]))
+        })
+    }
+
+    /// The features of each group and the labels of its rows, not a number where there is none.
+    pub fn groups(&self) -> impl Iterator<Item = (&[Lanes], &Lanes)> {
+        self.blocks().flatten()
     }
 
     /// Brings features to mean 0 and deviation 1, missing values to the mean.
     pub fn standardize(&mut self, mean: &[f64], deviation: &[f64]) {
-        for row in 0..self.len() {
-            for ((value, mean), deviation) in self.values[row * self.width..].iter_mut().zip(mean).zip(deviation) {
-                *value = if value.is_nan() { 0.0 } else { (*value - mean) / deviation };
+        let scale: Vec<_> = deviation.iter().map(|deviation| deviation.recip()).collect();
+        for group in self.values.chunks_exact_mut(self.width) {
+            for ((values, mean), scale) in group.iter_mut().zip(mean).zip(&scale) {
+                *values = values.map(|value| if value.is_nan() { 0.0 } else { (value - mean) * scale });
             }
         }
     }
@@ -208,18 +264,24 @@ mod tests {
 
     #[test]
     fn features_are_numbers_codes_and_what_is_missing() {
-        let text = format!("test,ill,age,kind\n{}1,1,9,9\n", "0,1,50,2\n0,0,,\n".repeat(5));
+        let text = format!("test,ill,age,kind\n{}1,1,9,9\n0,1,50,2\n", "0,1,50,2\n0,0,,\n".repeat(21));
         let features = features(&["age", "kind=2", "kind=3", "age?"]);
-        let table = Table::read(&text, &features, &selection(), false).map(|table| {
-            assert_eq!(table.labels[..2], [1.0, 0.0]);
-            assert_eq!(table.len(), 10);
-            table.rows().map(<[f64]>::to_vec).collect::<Vec<_>>()
-        });
-        assert!(table.is_ok_and(|rows| {
-            assert_eq!(rows[0], [50.0, 1.0, 0.0, 0.0]);
-            assert!(rows[1][..3].iter().all(|value| value.is_nan()));
-            rows[1][3] == 1.0
-        }));
+        let table = Table::read(&text, &features, &selection(), false).expect("a table");
+        assert_eq!(table.len(), 43);
+        let groups: Vec<_> = table.groups().collect();
+        assert_eq!((groups.len(), table.blocks().count()), (2 * GROUPS, 2));
+        for row in 0..2 * BLOCK {
+            let (values, labels) = groups[row / LANES];
+            let values: Vec<_> = values.iter().map(|values| values[row % LANES]).collect();
+            let label = labels[row % LANES];
+            if row >= 43 {
+                assert!(label.is_nan() && values.iter().all(|value| value.is_nan()));
+            } else if row % 2 == 0 {
+                assert_eq!((label, &values[..]), (1.0, &[50.0, 1.0, 0.0, 0.0][..]));
+            } else {
+                assert!(label == 0.0 && values[..3].iter().all(|value| value.is_nan()) && values[3] == 1.0);
+            }
+        }
     }
 
     #[test]
@@ -234,9 +296,12 @@ mod tests {
 
     #[test]
     fn missing_values_become_the_mean() {
-        let mut table = Table { width: 2, values: vec![3.0, f64::NAN, 1.0, 5.0], labels: vec![0.0, 1.0] };
+        let lanes = |first, second| std::array::from_fn(|lane| [first, second, f64::NAN][lane.min(2)]);
+        let values = vec![lanes(3.0, 1.0), lanes(f64::NAN, 5.0)];
+        let mut table = Table { width: 2, rows: 2, values, labels: vec![lanes(0.0, 1.0)] };
         table.standardize(&[2.0, 4.0], &[1.0, 0.5]);
-        assert_eq!(table.values, [1.0, 0.0, -1.0, 2.0]);
+        assert_eq!(table.values[0][..3], [1.0, -1.0, 0.0]);
+        assert_eq!(table.values[1][..3], [0.0, 2.0, 0.0]);
     }
 
     #[test]
