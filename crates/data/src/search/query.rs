@@ -2,7 +2,7 @@
 //!
 //! A query is one expression of the full-text index: all words, and a mark for each filter. The index tells matching assets newest
 //! first, so what a query costs is bounded by how many are looked at and not by how many there are: [`MOST`] are counted, put in
-//! order and paged through. States and exact prices, which marks only come near to, are looked up for each.
+//! order and paged through. Exact prices, which marks only come near to, and what else they are put in order by are looked up for each.
 //!
 //! Search by meaning would come in at [`Index::candidates`]: assets near to a query in a space of embeddings are further
 //! candidates, and their distance is one more term of the sum in `rank`.
@@ -21,7 +21,7 @@ use std::{fmt, ops::RangeInclusive, str::FromStr};
 /// How many matches are counted and put in order, the newest. A page beyond them is empty.
 pub const MOST: u64 = 10_000;
 
-/// How many matches of the expression are looked at, where states or prices pass over some.
+/// How many matches of the expression are looked at, where prices pass over some.
 const LOOKED_AT: u64 = 2 * MOST;
 
 /// The most words of a query, alternatives, tags and columns; what is more is left out.
@@ -267,32 +267,41 @@ impl Query {
             }
             all.push(any(marks.into_iter().filter_map(Mark::text)));
         }
-        // Nearly all are active: then it is cheaper to look.
         if !self.states.contains(&State::Active) {
             all.push(any(self.states.iter().filter_map(|state| Mark::State(*state as u8).text())));
         }
         Some(all)
     }
 
-    /// What is looked up for each match: a condition, and its values.
-    fn condition(&self) -> (String, Vec<Value>) {
-        let states: Vec<_> = self.states.iter().map(|state| (*state as u8).to_string()).collect();
-        let (mut sql, mut values) = (format!("state IN ({})", states.join(", ")), Vec::new());
+    /// What no match may have: marks of other states, where active ones, which have none, may match.
+    fn without(&self) -> Option<String> {
+        let other = |state: &&State| self.states.contains(&State::Active) && !self.states.contains(state);
+        let marks: Vec<_> =
+            State::ALL.iter().filter(other).filter_map(|state| Mark::State(*state as u8).text()).collect();
+        (!marks.is_empty()).then(|| any(marks))
+    }
+
+    /// What is looked up for each match: a condition, and its values. Nothing if marks say all.
+    fn condition(&self) -> Option<(String, Vec<Value>)> {
+        let (mut conditions, mut values) = (Vec::new(), Vec::new());
         if let Some(range) = &self.price {
             let number = |number: &U256| Value::Bytes(number.to_be_bytes_vec());
-            sql += " AND EXISTS (SELECT 1 FROM prices WHERE asset = standing.id AND active AND swapper IS NULL
-                     AND amount BETWEEN ? AND ?";
+            let token = if self.token.is_some() { " AND token = ?" } else { "" };
+            conditions.push(format!(
+                "EXISTS (SELECT 1 FROM prices WHERE asset = standing.id AND active AND swapper IS NULL
+                 AND amount BETWEEN ? AND ?{token})"
+            ));
             values.extend([number(range.start()), number(range.end())]);
-            if let Some(token) = self.token {
-                sql += " AND token = ?";
-                values.push(Value::Bytes(token.to_vec()));
-            }
-            sql += ")";
+            values.extend(self.token.map(|token| Value::Bytes(token.to_vec())));
         }
         if self.sort == Sort::Price {
-            sql += " AND price IS NOT NULL";
+            conditions.push("price IS NOT NULL".to_owned());
         }
-        (sql, values)
+        match (conditions.is_empty(), self.sort) {
+            (true, Sort::Relevance | Sort::Newest) => None,
+            (true, _) => Some(("true".to_owned(), values)),
+            (false, _) => Some((conditions.join(" AND "), values)),
+        }
     }
 }
 
@@ -313,15 +322,14 @@ impl Index {
         let (ids, total) = match terms.is_empty() && marks.is_empty() {
             true => self.browse(query, first, size)?,
             false => {
-                let expression = expression(&alternatives, &marks, false);
-                let mut found = self.candidates(query, &expression, LOOKED_AT, MOST + 1)?;
+                let expression = |named| expression(&alternatives, &marks, query.without(), named);
+                let mut found = self.candidates(query, &expression(false), LOOKED_AT, MOST + 1)?;
                 let more = found.len() as u64 > MOST;
                 found.truncate(MOST as usize);
                 let total = Total { count: found.len() as u64, more };
                 let mut ids = match (query.sort, terms.is_empty()) {
                     (Sort::Relevance, false) => {
-                        let named =
-                            self.candidates(query, &self::expression(&alternatives, &marks, true), LOOKED_AT, RANKED)?;
+                        let named = self.candidates(query, &expression(true), LOOKED_AT, RANKED)?;
                         self.ranked(&terms, &named, &found)?
                     }
                     (sort, _) => sorted(found, sort),
@@ -342,14 +350,18 @@ impl Index {
         looked_at: u64,
         most: u64,
     ) -> Result<Vec<Candidate>, SearchError> {
-        let (condition, further) = query.condition();
-        let sql = format!(
-            "SELECT standing.id, orders, changed, price
-             FROM (SELECT rowid FROM search WHERE search MATCH ? ORDER BY rowid DESC LIMIT ?) AS hit
-             CROSS JOIN standing ON standing.id = hit.rowid WHERE {condition} LIMIT ?"
-        );
-        let mut values = vec![Value::Text(expression.to_owned()), Value::Number(looked_at)];
-        values.extend(further);
+        let matches = "FROM search WHERE search MATCH ? ORDER BY rowid DESC LIMIT ?";
+        let mut values = vec![Value::Text(expression.to_owned())];
+        let sql = if let Some((condition, further)) = query.condition() {
+            values.push(Value::Number(looked_at));
+            values.extend(further);
+            format!(
+                "SELECT standing.id, orders, changed, price FROM (SELECT rowid {matches}) AS hit
+                 CROSS JOIN standing ON standing.id = hit.rowid WHERE {condition} LIMIT ?"
+            )
+        } else {
+            format!("SELECT rowid, 0, 0, NULL {matches}")
+        };
         values.push(Value::Number(most));
         let mut statement = self.connection.prepare_cached(&sql)?;
         let row = |row: &rusqlite::Row<'_>| {
@@ -362,7 +374,9 @@ impl Index {
 
     /// All assets, without words and marks.
     fn browse(&self, query: &Query, first: u64, size: u64) -> Result<(Vec<i64>, Total), SearchError> {
-        let (condition, _) = query.condition();
+        let states: Vec<_> = query.states.iter().map(|state| (*state as u8).to_string()).collect();
+        let priced = if query.sort == Sort::Price { " AND price IS NOT NULL" } else { "" };
+        let condition = format!("state IN ({}){priced}", states.join(", "));
         let order = match query.sort {
             Sort::Relevance | Sort::Newest => "id DESC",
             Sort::Changed => "changed DESC, id DESC",
@@ -382,8 +396,8 @@ impl Index {
     }
 }
 
-/// All words of an alternative, and all marks; with `named`, all words in the name.
-fn expression(alternatives: &[Vec<Term>], marks: &[String], named: bool) -> String {
+/// All words of an alternative, and all marks, but for what matches the last; with `named`, all words in the name.
+fn expression(alternatives: &[Vec<Term>], marks: &[String], without: Option<String>, named: bool) -> String {
     let word = |term: &Term| {
         let name = named.then(|| Mark::Name(&term.word).text()).flatten();
         quoted(name.as_deref().unwrap_or(&term.word), term.prefix)
@@ -394,7 +408,11 @@ fn expression(alternatives: &[Vec<Term>], marks: &[String], named: bool) -> Stri
         let alternatives: Vec<_> = alternatives.iter().map(|terms| format!("({})", all(terms))).collect();
         parts.insert(0, format!("({})", alternatives.join(" OR ")));
     }
-    parts.join(" AND ")
+    let all = parts.join(" AND ");
+    match without {
+        Some(without) => format!("({all}) NOT {without}"),
+        None => all,
+    }
 }
 
 fn sorted(mut found: Vec<Candidate>, sort: Sort) -> Vec<i64> {
