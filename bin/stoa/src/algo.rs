@@ -1,6 +1,6 @@
 //! `stoa algo`: writing programs that go to the data, building them, and trying them here as a node would run them.
 
-use crate::{job::Parameters, network::wait, output, store::progress, wallet::WalletOptions};
+use crate::{job::Parameters, network::wait, output, progress::progress, wallet::WalletOptions};
 use alloy_primitives::B256;
 use clap::{Args, Subcommand, ValueEnum};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};

@@ -3,7 +3,7 @@
 use crate::{
     job::{LEFT, PARAMS, params},
     network::wait,
-    store::progress,
+    progress::progress,
 };
 use alloy_primitives::{B256, Bytes};
 use clap::Args;

@@ -2,10 +2,10 @@
 
 use crate::{
     network::{now, wait},
+    progress::progress,
     sale::{self, BuyOptions, EarningsOptions, EditOptions, LookOptions, PriceOptions, SaleOptions},
     search,
     spread::{Online, Spread, extended},
-    store::progress,
     wallet::WalletOptions,
 };
 use alloy_primitives::{Address, B256};
@@ -313,10 +313,7 @@ async fn get(store: &Store, online: &Online, data: &Data, grant: B256, to: &Path
     let read = data.read(grant).await;
     bar.finish_and_clear();
     let (object, seal) = read.wrap_err("it cannot be read")?;
-    let bar = progress("bringing pieces");
-    let brought = online.bring(object, &|id| Ok(store.folder(id, &seal)?)).await;
-    bar.finish_and_clear();
-    let brought = brought?;
+    let brought = online.bring(object, &|id| Ok(store.folder(id, &seal)?)).await?;
     let manifest = store.manifest(object)?;
     match manifest.kind {
         Kind::Folder => store.get_folder(object, to, &seal, Bounds::default()),

@@ -9,6 +9,7 @@ mod job;
 mod network;
 mod node;
 mod output;
+mod progress;
 mod sale;
 mod search;
 mod spread;

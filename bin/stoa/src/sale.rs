@@ -5,7 +5,7 @@ use crate::{
     network::now,
     node::coins,
     output,
-    store::progress,
+    progress::{bytes, progress, size},
     wallet::WalletOptions,
 };
 use alloy_primitives::{
@@ -14,7 +14,6 @@ use alloy_primitives::{
 };
 use clap::{Args, ValueEnum};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{
@@ -232,13 +231,7 @@ fn seconds(text: &str) -> Result<u64, String> {
 /// Looks at a file or folder, and shows how far it has come.
 fn looked(path: &Path, no_header: bool) -> Result<Looked> {
     let header = if no_header { Header::None } else { Header::Guessed };
-    let bar = match io::stderr().is_terminal() {
-        true => {
-            let style = ProgressStyle::with_template("{spinner} looking {bytes} {elapsed}");
-            ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
-        }
-        false => ProgressBar::hidden(),
-    };
+    let bar = bytes("looking", size(path));
     let looked = look(path, Looking { header, ..Looking::default() }, &|bytes| bar.inc(bytes));
     bar.finish_and_clear();
     Ok(looked?)

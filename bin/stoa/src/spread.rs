@@ -2,7 +2,8 @@
 
 use crate::{
     output,
-    store::{describe, progress},
+    progress::{Meter, needed, pieces, progress, size},
+    store::describe,
     wallet::WalletOptions,
 };
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
@@ -70,7 +71,10 @@ impl Online {
         ensure!(!nodes.is_empty(), NOBODY);
         let (mut brought, mut next) = (Vec::new(), vec![id]);
         while let Some(id) = next.pop() {
+            let what = format!("bringing object {}", brought.len() + 1);
+            let meter = Meter::new(self.network.store(), &what, move |store| needed(store, id));
             let fetched = self.network.fetch(id, Self::asked()).await;
+            drop(meter);
             let fetched = fetched.wrap_err_with(|| format!("{id} cannot be had from the network"))?;
             for report in fetched.reports {
                 tracing::warn!(%report, "a node did not do what it should");
@@ -106,21 +110,23 @@ impl Online {
         // What was broken off waits to go on, and not for ever.
         let put = Put { owner: self.owner, until: Some(days_from_now(WAIT)), code: Some(code), seal };
         let metadata = path.metadata().wrap_err_with(|| format!("cannot read {}", path.display()))?;
-        let bar = progress("sealing, coding and writing");
+        let bytes = size(path);
+        let meter = Meter::new(store, "sealing, coding and writing", move |_| Some(bytes));
         let kept = match metadata.is_dir() {
             true => store.put_folder(path, put, days_from_now(WAIT)),
             false => store.put_file(path, put),
         };
-        bar.finish_and_clear();
+        drop(meter);
         let id = kept.wrap_err_with(|| format!("{} is not kept", path.display()))?;
         let all = everything(store, id, seal)?;
         let mut outcomes = Vec::new();
-        let pieces: Vec<_> = (0..code.pieces()).collect();
+        let numbers: Vec<_> = (0..code.pieces()).collect();
         for (number, object) in all.iter().enumerate() {
-            let bar = progress(&format!("handing over object {} of {}", number + 1, all.len()));
+            let (what, id) = (format!("handing over object {} of {}", number + 1, all.len()), *object);
+            let meter = Meter::new(store, &what, move |store| pieces(store, id));
             let terms = Terms { owner: self.owner, until, public: terms.public };
-            let outcome = self.network.spread(*object, &pieces, terms).await;
-            bar.finish_and_clear();
+            let outcome = self.network.spread(*object, &numbers, terms).await;
+            drop(meter);
             let outcome = outcome.wrap_err_with(|| format!("{object} was not spread"))?;
             ensure!(
                 outcome.kept.len() >= code.needed(),
@@ -152,7 +158,7 @@ pub(crate) struct Spread {
 }
 
 /// An object that is here, then what is in it.
-fn everything(store: &Store, id: ObjectId, seal: &dyn Seal) -> Result<Vec<ObjectId>> {
+pub(crate) fn everything(store: &Store, id: ObjectId, seal: &dyn Seal) -> Result<Vec<ObjectId>> {
     let (mut all, mut next) = (Vec::new(), vec![id]);
     while let Some(id) = next.pop() {
         all.push(id);
@@ -296,11 +302,9 @@ pub(crate) fn brought<T>(
         return work();
     }
     crate::network::wait(async {
-        let bar = progress("bringing pieces");
         let online = Online::with(store, options, None).await;
         let online = online.wrap_err_with(|| format!("the store does not have {id}"))?;
         let brought = online.bring(id, &|id| Ok(store.folder(id, &*seal_of(store, id, reading)?)?)).await;
-        bar.finish_and_clear();
         online.endpoint.close().await;
         let brought = brought?;
         let done = work()?;

@@ -3,18 +3,14 @@
 use crate::{
     network::{now, wait},
     output,
+    progress::{Meter, size},
     spread::{self, Spread},
     wallet::WalletOptions,
 };
 use clap::{Args, Subcommand};
 use eyre::{Result, WrapErr as _, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use std::{
-    io::{IsTerminal as _, Write as _},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{io::Write as _, path::PathBuf, time::Duration};
 use stoa_store::{Bounds, Code, Kind, Limits, Manifest, ObjectId, Owner, Put, Root, Store};
 
 /// Options of `stoa store`.
@@ -102,19 +98,6 @@ enum Command {
 /// How long what was put of a folder is kept if it breaks off before the end.
 const RESUME: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// What people see of work that may take long: nothing where nobody looks.
-pub(crate) fn progress(what: &str) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new_spinner().with_style(
-        ProgressStyle::with_template("{spinner} {msg} {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
-    );
-    bar.set_message(what.to_owned());
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
-}
-
 fn code(text: &str) -> Result<Code, String> {
     let numbers = text.split_once('/').and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
     let code = numbers.and_then(|(k, n)| Code::new(k, n));
@@ -154,12 +137,13 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
 
 fn put(store: &Store, path: &std::path::Path, json: bool) -> Result<()> {
     let metadata = path.metadata().wrap_err_with(|| format!("cannot read {}", path.display()))?;
-    let bar = progress("reading, hashing and writing");
+    let bytes = size(path);
+    let meter = Meter::new(store, "reading, hashing and writing", move |_| Some(bytes));
     let kept = match metadata.is_dir() {
         true => store.put_folder(path, Put::default(), now() + RESUME.as_secs()),
         false => store.put_file(path, Put::default()),
     };
-    bar.finish_and_clear();
+    drop(meter);
     let id = kept.wrap_err_with(|| format!("{} is not kept", path.display()))?;
     let manifest = store.manifest(id)?;
     match json {
@@ -177,7 +161,9 @@ fn get(store: &Store, id: ObjectId, to: &std::path::Path, wallet: &WalletOptions
     let reading = spread::reading(wallet)?;
     let write = || {
         let (manifest, seal) = (store.manifest(id)?, spread::seal_of(store, id, reading.as_ref())?);
-        let bar = progress("reading, checking and writing");
+        let bytes = spread::everything(store, id, &*seal)?.into_iter().map(|id| Ok(store.manifest(id)?.size));
+        let bytes = bytes.sum::<Result<u64>>()?;
+        let meter = Meter::new(store, "reading, checking and writing", move |_| Some(bytes));
         let got = match (manifest.kind, stdout) {
             (Kind::Folder, true) => bail!("{id} is a folder: name the folder to write it to"),
             (Kind::Folder, false) => store.get_folder(id, to, &*seal, Bounds::default()),
@@ -189,7 +175,7 @@ fn get(store: &Store, id: ObjectId, to: &std::path::Path, wallet: &WalletOptions
             }
             (Kind::File, false) => store.get_to(id, to, &*seal).map(drop),
         };
-        bar.finish_and_clear();
+        drop(meter);
         got.wrap_err_with(|| format!("{id} cannot be written to {}", to.display()))?;
         Ok(manifest)
     };
@@ -240,10 +226,9 @@ fn status(store: &Store, scrub: bool, json: bool) -> Result<()> {
     let status = store.status()?;
     let damaged = match scrub {
         true => {
-            let bar = progress("reading everything");
-            let damaged = store.scrub(|_| {});
-            bar.finish_and_clear();
-            Some(damaged?)
+            let bytes = status.kept;
+            let _meter = Meter::new(store, "reading everything", move |_| Some(bytes));
+            Some(store.scrub()?)
         }
         false => None,
     };

@@ -115,7 +115,7 @@ impl Batch<'_> {
             self.flush()?;
         }
         let mut read = 0;
-        let counted = Counted { content, read: &mut read };
+        let counted = Counted { content, read: &mut read, store: self.store };
         let (sealing, sealed) = self.put.seal.seal(Box::new(counted))?;
         let mut staged = Vec::new();
         let (size, content, coding) = match self.put.code {
@@ -315,12 +315,14 @@ fn take(
 struct Counted<'a, R> {
     content: R,
     read: &'a mut u64,
+    store: &'a Store,
 }
 
 impl<R: Read> Read for Counted<'_, R> {
     fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
         let read = self.content.read(buf)?;
         *self.read += read as u64;
+        self.store.count(read);
         Ok(read)
     }
 }

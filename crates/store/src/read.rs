@@ -9,7 +9,7 @@ use crate::{
 };
 use std::{
     fs::{self, File},
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -47,7 +47,7 @@ impl Store {
     ///
     /// If it is not here, damaged beyond what the code makes good, or `out` refuses.
     pub fn get(&self, id: ObjectId, out: impl Write) -> Result<Manifest, Error> {
-        let manifest = self.manifest(id)?;
+        let (manifest, out) = (self.manifest(id)?, Counted { out, store: self });
         match manifest.layout() {
             None => copy(&self.blob(manifest.content)?, out)?,
             Some(layout) => decode(id, &manifest, layout, &self.pieces(id, &manifest)?, out)?,
@@ -135,6 +135,24 @@ impl Store {
         }
         let blobs = staged.iter().map(|staged| staged.hash).collect();
         self.commit(staged, &[Claim { root, until, blobs, stamp: None }])
+    }
+}
+
+/// Counts what is written.
+struct Counted<'a, W> {
+    out: W,
+    store: &'a Store,
+}
+
+impl<W: Write> Write for Counted<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.store.count(written);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 

@@ -42,7 +42,10 @@ use std::{
     io,
     ops::Range,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// A node's disk. Blocking; a clone is the same store.
@@ -60,6 +63,8 @@ pub(crate) struct Inner {
     changing: Mutex<()>,
     space: Arc<Space>,
     found: Found,
+    /// Bytes that have gone in and out.
+    moved: AtomicU64,
 }
 
 /// What a start has found that was not as it should be.
@@ -115,6 +120,10 @@ fn sync_folder(path: &Path) -> Result<(), Error> {
 }
 
 impl Inner {
+    fn count(&self, bytes: u64) {
+        self.moved.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// Moves the files of a blob to their place.
     fn install(&self, from: &[PathBuf; 2], to: &[PathBuf; 2]) -> Result<(), Error> {
         let folder = to[0].parent().unwrap_or(&self.blobs);
@@ -154,6 +163,7 @@ impl Store {
             changing: Mutex::default(),
             space: Arc::new(Space::new(folder, limits)),
             found: Found::default(),
+            moved: AtomicU64::new(0),
         };
         inner.found = inner.recover()?;
         Ok(Self { inner: Arc::new(inner) })
@@ -372,13 +382,23 @@ impl Store {
         Ok(collected)
     }
 
+    /// Bytes that have gone in and out since the store was opened: content that was put and got, and parts of blobs that came from
+    /// other nodes or went to them, and what was scrubbed. Tells how far long work is.
+    pub fn moved(&self) -> u64 {
+        self.inner.moved.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count(&self, bytes: usize) {
+        self.inner.count(bytes as u64);
+    }
+
     /// Reads everything and compares it with its hash. What is damaged is removed and expected again, with its room and
-    /// everybody's reason to keep it, so that it can be fetched anew. `seen` is told the bytes that each blob had.
+    /// everybody's reason to keep it, so that it can be fetched anew.
     ///
     /// # Errors
     ///
     /// If the index cannot be read or written.
-    pub fn scrub(&self, mut seen: impl FnMut(u64)) -> Result<Vec<BlobHash>, Error> {
+    pub fn scrub(&self) -> Result<Vec<BlobHash>, Error> {
         let (mut damaged, mut window) = (Vec::new(), Vec::new());
         for blob in self.inner.index.blobs() {
             let (hash, place, len) = blob?;
@@ -387,7 +407,11 @@ impl Store {
             }
             let mut read = || {
                 let blob = self.blob(hash)?;
-                (0..len.div_ceil(WINDOW as u64)).try_for_each(|number| blob.window(number, &mut window))
+                (0..len.div_ceil(WINDOW as u64)).try_for_each(|number| {
+                    blob.window(number, &mut window)?;
+                    self.count(window.len());
+                    Ok::<_, Error>(())
+                })
             };
             match read() {
                 Ok(()) => {}
@@ -398,7 +422,6 @@ impl Store {
                     damaged.push(hash);
                 }
             }
-            seen(len);
         }
         Ok(damaged)
     }

@@ -1,7 +1,7 @@
 //! What owners do: offer their data to programs, say who may run them, stand for receipts.
 
 use super::algorithm;
-use crate::{network::now, node::coins, store::progress, wallet::WalletOptions};
+use crate::{network::now, node::coins, progress::progress, wallet::WalletOptions};
 use alloy_primitives::{Address, B256, U256, utils::format_ether};
 use clap::Args;
 use eyre::{Result, WrapErr as _, bail};

@@ -1,7 +1,7 @@
 //! What buyers do: have programs run on the data of one or several owners, and combine what leaves.
 
 use super::{ENDS, Parameters, later::told, read};
-use crate::{node::coins, store::progress, wallet::WalletOptions};
+use crate::{node::coins, progress::progress, wallet::WalletOptions};
 use alloy_primitives::{B256, U256, utils::format_ether};
 use clap::Args;
 use commonware_cryptography::Signer as _;

@@ -1,7 +1,7 @@
 //! What anybody sees of a job, and what whoever has the data finds who runs it again.
 
 use super::{CHECKS, ENDS, STATES};
-use crate::{store::progress, wallet::WalletOptions};
+use crate::{progress::progress, wallet::WalletOptions};
 use alloy_primitives::{B256, U256};
 use clap::Args;
 use eyre::{ContextCompat as _, Result, WrapErr as _, ensure};

@@ -236,6 +236,9 @@ async fn get(shared: &Arc<Shared>, turns: &[&Semaphore], request: &[u8], mut sen
     let mut sent = true;
     while sent && let Some(part) = rest.recv().await {
         sent = matches!(timeout(patience, send.write_all(&part)).await, Ok(Ok(())));
+        if sent {
+            shared.store.count(part.len());
+        }
     }
     drop(rest);
     match reading.await {

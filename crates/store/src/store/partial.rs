@@ -156,6 +156,7 @@ impl Partial {
             }
         }
         self.here.lock()[number] = true;
+        self.inner.count(range.end - range.start);
         Ok(())
     }
 

@@ -89,12 +89,12 @@ proptest! {
         }
         prop_assert_eq!(get(&store, id).unwrap(), content.clone());
         // They are noticed and rebuilt from the others.
-        let mut found = store.scrub(|_| ()).unwrap();
+        let mut found = store.scrub().unwrap();
         found.sort();
         prop_assert_eq!(&found, &lost);
         let wanted: Vec<_> = (0..pieces.len()).filter(|number| found.contains(&pieces[*number].0)).collect();
         store.rebuild(id, local(id), None, &wanted).unwrap();
-        prop_assert_eq!(store.scrub(|_| ()).unwrap(), vec![]);
+        prop_assert_eq!(store.scrub().unwrap(), vec![]);
         prop_assert_eq!(store.status().unwrap().expected, 0);
         // Now others may go.
         let mut left = usize::from(code.1 - code.0);
@@ -303,8 +303,31 @@ fn a_broken_off_receipt_goes_on_from_what_was_right() {
     }
     partial.finish().unwrap();
     assert_eq!(store.blob(hash).unwrap().read(0..u64::MAX).unwrap(), content);
-    assert_eq!(store.scrub(|_| ()).unwrap(), vec![]);
+    assert_eq!(store.scrub().unwrap(), vec![]);
     assert!(store.partial(hash).unwrap().is_none());
+}
+
+#[test]
+fn how_far_work_is_can_be_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, content) = (open(folder.path()), bytes(1, 3 << 20));
+    let half = |store: &Store| assert!((1..3 << 20).contains(&store.moved()), "{}", store.moved());
+    struct Halfway<F>(io::Cursor<Vec<u8>>, F);
+    impl<F: FnMut()> Read for Halfway<F> {
+        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+            if self.0.position() == 2 << 20 {
+                (self.1)();
+            }
+            self.0.read(to)
+        }
+    }
+    let id = store.put(Halfway(io::Cursor::new(content), || half(&store)), spread(2, 3)).unwrap();
+    assert_eq!(store.moved(), 3 << 20);
+    get(&store, id).unwrap();
+    assert_eq!(store.moved(), 6 << 20);
+    store.scrub().unwrap();
+    let pieces: u64 = store.manifest(id).unwrap().blobs().iter().map(|(_, bytes)| bytes).sum();
+    assert!((pieces..=store.status().unwrap().kept).contains(&(store.moved() - (6 << 20))));
 }
 
 #[test]
@@ -462,7 +485,7 @@ fn a_killed_process_loses_nothing_that_it_said_was_kept() {
         for (id, (seed, len)) in &said {
             assert_eq!(get(&store, *id).unwrap(), bytes(*seed, *len), "object {seed}");
         }
-        assert_eq!(store.scrub(|_| ()).unwrap(), vec![]);
+        assert_eq!(store.scrub().unwrap(), vec![]);
         let (kept, status) =
             (store.inner.index.blobs().map(|blob| cost(blob.unwrap().2)).sum::<u64>(), store.status().unwrap());
         assert_eq!((status.kept, status.reserved), (kept, 0));
@@ -518,7 +541,7 @@ fn a_full_disk_loses_nothing() {
         drop(store);
         let store = open(folder.path());
         assert_eq!(store.found(), &Found::default());
-        assert_eq!(store.scrub(|_| ()).unwrap(), vec![]);
+        assert_eq!(store.scrub().unwrap(), vec![]);
         assert_eq!(store.blob(hash).unwrap().read(0..u64::MAX).unwrap(), promised);
     });
     let _ = Command::new("umount").arg("-l").arg(folder.path()).status();
