@@ -106,6 +106,17 @@ impl Network {
     ///
     /// If nobody gives the manifest.
     pub async fn find(&self, id: ObjectId, asked: Fetch) -> Result<Where, Error> {
+        self.find_with(id, asked, &[], Some(STRAGGLERS)).await
+    }
+
+    /// The same without those who have lied, and without waiting for longer than this for others once enough have answered.
+    async fn find_with(
+        &self,
+        id: ObjectId,
+        asked: Fetch,
+        faults: &[Report],
+        stragglers: Option<Duration>,
+    ) -> Result<Where, Error> {
         let members = self.members_for(id).await?;
         let mut peers: Vec<_> = members.iter().map(|member| self.peer(&member.address)).collect();
         let mut reports = Vec::new();
@@ -127,9 +138,12 @@ impl Network {
             reports = faults;
             manifest
         };
-        // Who lied about the manifest is not asked again.
-        peers.retain(|peer| !reports.iter().any(|report| report.node == peer.id() && report.fault.is_lie()));
-        let holders = self.holders(&manifest, &peers).await;
+        // Who lied is not asked again.
+        let lied = |peer: &Arc<dyn Peer>| {
+            reports.iter().chain(faults).any(|report| report.node == peer.id() && report.fault.is_lie())
+        };
+        peers.retain(|peer| !lied(peer));
+        let holders = self.holders(&manifest, &peers, stragglers).await;
         Ok(Where { manifest, holders, reports })
     }
 
@@ -146,11 +160,12 @@ impl Network {
         at_once(peers.iter().map(ask).collect())
     }
 
-    /// Who has which piece. When enough pieces are found, those who have not answered are not waited for.
-    async fn holders(&self, manifest: &Manifest, peers: &[Arc<dyn Peer>]) -> Vec<Holder> {
+    /// Who has which piece. When enough pieces are found, each at another node, those who have not answered are waited for only so
+    /// long: one node's word that it has them all is not enough.
+    async fn holders(&self, manifest: &Manifest, peers: &[Arc<dyn Peer>], stragglers: Option<Duration>) -> Vec<Holder> {
         let blobs: Vec<_> = manifest.blobs().into_iter().map(|(hash, _)| hash).collect();
         let (needed, all) = manifest.layout().map_or((1, 1), |layout| (layout.code().needed(), layout.code().pieces()));
-        let (mut holders, mut pieces, mut deadline) = (Vec::new(), BTreeSet::new(), None);
+        let (mut holders, mut pieces, mut nodes, mut deadline) = (Vec::new(), BTreeSet::new(), 0, None);
         let mut asking = self.each(peers, blobs);
         loop {
             let next = match deadline {
@@ -158,15 +173,18 @@ impl Network {
                 None => asking.next().await,
             };
             let Some((peer, has)) = next else { return holders };
-            for (piece, _) in has.unwrap_or_default().into_iter().enumerate().filter(|(_, has)| *has) {
+            let has = has.unwrap_or_default();
+            nodes += usize::from(has.contains(&true));
+            for (piece, _) in has.into_iter().enumerate().filter(|(_, has)| *has) {
                 pieces.insert(piece);
                 holders.push(Holder { piece, peer: peer.clone() });
             }
-            if pieces.len() == all {
+            let Some(stragglers) = stragglers else { continue };
+            if pieces.len().min(nodes) == all {
                 return holders;
             }
-            if pieces.len() >= needed && deadline.is_none() {
-                deadline = Some(Instant::now() + STRAGGLERS);
+            if pieces.len().min(nodes) >= needed && deadline.is_none() {
+                deadline = Some(Instant::now() + stragglers);
             }
         }
     }
@@ -183,14 +201,16 @@ impl Network {
         let found = self.find(id, asked).await?;
         let (store, manifest) = (self.store().clone(), found.manifest.encode());
         blocking(move || store.keep_manifest(transit(id), Some(asked.until), &manifest)).await?;
-        let mut fetched = fetch(self.store(), id, &found.holders, asked).await;
-        if let Err(Error::NotFetched { .. }) = &fetched {
-            // Somebody went meanwhile, or was too slow to be noticed before.
-            let found = self.find(id, asked).await?;
+        let (mut fetched, mut reports) = (fetch(self.store(), id, &found.holders, asked).await, found.reports);
+        if let Err(Error::NotFetched { reports: faults, .. }) = &fetched {
+            // Somebody went meanwhile, lied, or was too slow to be noticed before: now all are waited for.
+            reports.extend_from_slice(faults);
+            let found = self.find_with(id, asked, &reports, None).await?;
             fetched = fetch(self.store(), id, &found.holders, asked).await;
+            reports.extend(found.reports);
         }
         let mut fetched = fetched?;
-        fetched.reports.splice(0..0, found.reports);
+        fetched.reports.splice(0..0, reports);
         Ok(fetched)
     }
 

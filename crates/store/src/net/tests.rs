@@ -1,13 +1,19 @@
 //! Stores behind real sockets on loopback.
 
 use super::*;
-use crate::{BlobHash, Code, Denied, Domain, Fetch, Kind, Limits, Manifest, ObjectId, Owner, Put, Root, Seal, Sealing};
+use crate::{
+    BlobHash, Code, Denied, Domain, Fault, Fetch, Kind, Limits, Manifest, ObjectId, Owner, Put, Root, Seal, Sealing,
+};
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::ed25519::PrivateKey;
 use futures::{FutureExt as _, future::BoxFuture};
 use std::{io, time::Duration};
 use stoa_base::NodeId;
-use stoa_net::iroh::{EndpointAddr, protocol::Router};
+use stoa_net::iroh::{
+    EndpointAddr,
+    endpoint::{Connection, SendStream},
+    protocol::{AcceptError, ProtocolHandler, Router},
+};
 use tempfile::TempDir;
 
 /// The registry of a test.
@@ -160,6 +166,119 @@ async fn three_of_six_nodes_die_and_the_object_is_read_then_repaired_then_three_
     reader.network.fetch(id, quick()).await.unwrap();
     assert_eq!(content(&reader, id), data);
     drop(fresh);
+}
+
+/// What a node gives that says that it has everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lie {
+    /// One byte is wrong.
+    Flipped,
+    /// Bytes of another blob of the same length.
+    Old,
+    /// A byte, then nothing for long.
+    Slow,
+    /// Without end.
+    Endless,
+    /// One byte too many.
+    Long,
+    /// Half.
+    Cut,
+    /// The connection closes.
+    Gone,
+}
+
+#[derive(Clone)]
+struct Liar {
+    store: Store,
+    manifest: BlobHash,
+    lie: Lie,
+}
+
+impl std::fmt::Debug for Liar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.lie.fmt(f)
+    }
+}
+
+impl Liar {
+    async fn answer(&self, mut send: SendStream, request: &[u8]) {
+        if let Ok(wire::Request::Has(blobs)) = wire::Request::from_bytes(request) {
+            send.write_all(&stoa_net::answer(Ok(vec![1; blobs.len()]))).await.unwrap();
+            return send.finish().unwrap();
+        }
+        let Ok(iroh_blobs::protocol::Request::Get(get)) = postcard::from_bytes(request) else { return };
+        let (hash, ranges) = (BlobHash(*get.hash.as_bytes()), get.ranges.as_single().unwrap().1.clone());
+        let mut bytes = self.store.blob(hash).unwrap().len().to_le_bytes().to_vec();
+        let head = bytes.len();
+        self.store.encode_chunks(hash, &ranges, &mut bytes).unwrap();
+        let lie = if hash == self.manifest { None } else { Some(self.lie) };
+        match lie {
+            Some(Lie::Flipped) => *bytes.last_mut().unwrap() ^= 1,
+            Some(Lie::Old) => bytes[head..].iter_mut().for_each(|byte| *byte = byte.wrapping_add(1)),
+            Some(Lie::Long) => bytes.push(0),
+            Some(Lie::Cut) => bytes.truncate(bytes.len() / 2),
+            Some(Lie::Slow) => {
+                send.write_all(&bytes[..head + 1]).await.unwrap();
+                tokio::time::sleep(Duration::from_secs(3600)).await;
+            }
+            Some(Lie::Endless | Lie::Gone) | None => {}
+        }
+        if send.write_all(&bytes).await.is_ok() {
+            while lie == Some(Lie::Endless) && send.write_all(&[7; 1 << 16]).await.is_ok() {}
+        }
+        let _ = send.finish();
+    }
+}
+
+impl ProtocolHandler for Liar {
+    async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
+        while let Ok((send, mut receive)) = connection.accept_bi().await {
+            let (liar, connection) = (self.clone(), connection.clone());
+            tokio::spawn(async move {
+                let Ok(request) = receive.read_to_end(wire::MOST_REQUEST).await else { return };
+                let is_data = !matches!(wire::Request::from_bytes(&request), Ok(wire::Request::Has(_)));
+                if liar.lie == Lie::Gone && is_data {
+                    return connection.close(1_u32.into(), b"");
+                }
+                liar.answer(send, &request).await;
+            });
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_gives_wrong_old_slow_endless_or_half_bytes_over_sockets_is_reported_and_others_give_them() {
+    let (registry, _nodes) = nodes(6).await;
+    let owner = node(100, &registry, false).await;
+    let data = bytes(3, 5_000_000);
+    let id = spread_out(&owner, &data).await;
+    let lies = [Lie::Flipped, Lie::Old, Lie::Slow, Lie::Endless, Lie::Long, Lie::Cut, Lie::Gone];
+    for (number, lie) in (110..).zip(lies) {
+        let (liar, reader) = (node(number, &registry, false).await, node(number + 50, &registry, false).await);
+        // It knows what it should say.
+        let put = Put { code: Code::new(3, 6), seal: &Marked, ..Put::default() };
+        assert_eq!(liar.store().put(&data[..], put).unwrap(), id);
+        let store = liar.store().clone();
+        let _router = liar.endpoint.router().accept(STORE, Liar { store, manifest: id.manifest(), lie }).spawn();
+        let member = Member { address: liar.address.clone(), domain: Domain("liars".into()) };
+        registry.0.lock().push(member);
+        let patience = Duration::from_secs(if lie == Lie::Slow { 1 } else { 10 });
+        let fetched = reader.network.fetch(id, Fetch { patience, ..quick() }).await;
+        let fetched = fetched.unwrap_or_else(|error| panic!("{lie:?}: {error}"));
+        assert_eq!(content(&reader, id), data, "{lie:?}");
+        assert!(!fetched.reports.is_empty(), "{lie:?}");
+        for report in &fetched.reports {
+            assert_eq!(report.node, liar.address.node(), "{lie:?}: {report}");
+            let fault = &report.fault;
+            match lie {
+                Lie::Slow => assert_eq!(*fault, Fault::Slow(patience)),
+                Lie::Gone => assert!(matches!(fault, Fault::Failed(Denied::Gone(_))), "{lie:?}: {report}"),
+                _ => assert!(fault.is_lie(), "{lie:?}: {report}"),
+            }
+        }
+        registry.0.lock().pop();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
