@@ -274,7 +274,7 @@ fn test(options: &TestOptions, json: bool) -> Result<()> {
     let (runtime, time) = (jobs::runtime_of(&built.code), SystemTime::now().duration_since(UNIX_EPOCH));
     let is = jobs::abi::IJobs::Job { runtime, until: time.map_or(0, |now| now.as_secs()), ..Default::default() };
     let (code, fuel) = (built.code.clone().into(), options.steps.saturating_mul(MILLION));
-    let job = jobs::round_job(B256::ZERO, &is, 0, code, params, inputs, fuel);
+    let job = jobs::round_job(B256::ZERO, &is, 0, code, params, inputs, rules.limits(is.runtime, fuel));
     let outcome = run_seen(&job, runtime, &options.environment)?;
     let algorithm = built.algorithm();
     let trusted = !rules.names_programs() || rules.algorithms.contains(&algorithm);

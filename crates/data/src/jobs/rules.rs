@@ -5,11 +5,13 @@
 //! not how; steps are told in millions. Since many small results are as good as a large one, what leaves to one buyer over
 //! all his jobs counts against a budget.
 
+use super::abi::PROCESS;
 use alloy_primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
+use stoa_sandbox::Limits;
 
 /// Why rules are none.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +51,13 @@ pub struct Rules {
     /// come so close; others could be written to come to something else each time. None if processes are not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tolerance: Option<u32>,
+    /// MiB of memory that a program may take, for the machine that computes has so much. 512 if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u32>,
 }
+
+/// The most memory that rules may give to a program, in MiB.
+const MOST_MEMORY: u32 = 1 << 20;
 
 const fn is_not(flag: &bool) -> bool {
     !*flag
@@ -105,6 +113,7 @@ impl Default for Rules {
             budget: 100_000,
             approval: false,
             tolerance: None,
+            memory: None,
         }
     }
 }
@@ -131,6 +140,10 @@ impl Rules {
             Self { files, .. } if files.len() > 100 => "they name more than a hundred files",
             Self { rounds: 0, .. } => "they let no program run",
             Self { budget: 0, .. } => "they let nothing leave to anybody",
+            Self { memory: Some(0), .. } => "they give programs no memory",
+            Self { memory: Some(memory), .. } if *memory > MOST_MEMORY => {
+                "they give programs more than a TiB of memory"
+            }
             Self { tolerance: Some(_), .. } if !rules.names_programs() => {
                 "they have processes checked, and name no programs that come to the same again"
             }
@@ -152,6 +165,19 @@ impl Rules {
     /// SHA-256 of their JSON, which the offer names.
     pub fn hash(&self) -> B256 {
         B256::new(Sha256::digest(self.to_json()).into())
+    }
+
+    /// What a program may use that may take so many steps more (of a process: nanoseconds of a processor).
+    pub fn limits(&self, runtime: u8, fuel: u64) -> Limits {
+        let usual = Limits::default();
+        let usual = Limits { memory: self.memory.map_or(usual.memory, |memory| u64::from(memory) << 20), ..usual };
+        match runtime {
+            PROCESS => {
+                let cpu = Duration::from_nanos(fuel);
+                Limits { cpu, wall: usual.wall.max(2 * cpu), ..usual }
+            }
+            _ => Limits { fuel, ..usual },
+        }
     }
 
     /// What may leave of what a program has left under `/out`; why nothing may. The reason says nothing of what is in the files.
@@ -318,6 +344,22 @@ mod tests {
     }
 
     #[test]
+    fn programs_get_the_memory_that_the_rules_give_them() {
+        let usual = Rules::default();
+        let more =
+            Rules::read(&[&usual.to_json()[..usual.to_json().len() - 1], br#","memory":2048}"#].concat()).unwrap();
+        assert_eq!((more.memory, usual.limits(PROCESS, 1).memory), (Some(2048), 512 << 20));
+        for (runtime, fuel, cpu) in
+            [(PROCESS, usual.limits(PROCESS, 7).fuel, Duration::from_nanos(7)), (1, 7, Limits::default().cpu)]
+        {
+            let limits = more.limits(runtime, 7);
+            assert_eq!((limits.memory, limits.fuel, limits.cpu), (2 << 30, fuel, cpu));
+        }
+        // Where nothing is said of it they are the same bytes as before.
+        assert!(!String::from_utf8(usual.to_json()).unwrap().contains("memory"));
+    }
+
+    #[test]
     fn anything_leaves_up_to_its_size() {
         let files = [("model.bin".to_owned(), Shape::Anything { most: 3 })].into();
         let rules = Rules { files, ..Rules::default() };
@@ -335,6 +377,8 @@ mod tests {
             (r#""log": false"#, r#""logs": true"#),
             (r#""kind": "numbers""#, r#""kind": "everything""#),
             (r#""log": false"#, r#""tolerance": 10"#),
+            (r#""log": false"#, r#""memory": 0"#),
+            (r#""log": false"#, r#""memory": 1048577"#),
         ] {
             assert!(json.contains(from) && Rules::read(json.replace(from, to).as_bytes()).is_err(), "{to}");
         }

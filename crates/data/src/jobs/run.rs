@@ -142,7 +142,8 @@ pub fn steps(runtime: u8, fuel: u64, cpu: Duration) -> u64 {
 }
 
 /// What a round is run with: its program sees the data, and the same of everything else wherever it is run again. As a process
-/// it is one file that can be executed: a script that says in its first line what runs it, or a program of the machine's.
+/// it is one file that can be executed: a script that says in its first line what runs it, or a program of the machine's. The owner's
+/// rules say within which limits.
 pub fn round_job(
     id: B256,
     job: &Job,
@@ -150,15 +151,11 @@ pub fn round_job(
     code: Arc<[u8]>,
     params: Vec<u8>,
     inputs: Vec<Input>,
-    fuel: u64,
+    limits: Limits,
 ) -> stoa_sandbox::Job {
     let seed =
         Sha256::new().chain_update("stoa job seed").chain_update(id).chain_update(round.to_be_bytes()).finalize();
-    let (usual, cpu) = (Limits::default(), Duration::from_nanos(fuel));
-    let (command, limits) = match job.runtime {
-        PROCESS => ("/code/main", Limits { cpu, wall: usual.wall.max(2 * cpu), ..usual }),
-        _ => ("algorithm", Limits { fuel, ..usual }),
-    };
+    let command = if job.runtime == PROCESS { "/code/main" } else { "algorithm" };
     stoa_sandbox::Job {
         code: Source::Bytes(code),
         command: vec![command.into()],
@@ -214,7 +211,8 @@ pub fn rerun(
     for (number, params) in (0..).zip(params) {
         done.begin(params);
         let fuel = job.fuel.saturating_sub(done.fuel);
-        let round = round_job(id, job, number, code.clone(), params.clone(), data.inputs()?, fuel);
+        let limits = data.rules.limits(job.runtime, fuel);
+        let round = round_job(id, job, number, code.clone(), params.clone(), data.inputs()?, limits);
         let outcome = runtime.run(&round, &Control::new());
         if let Ok(outcome) = &outcome {
             eyre::ensure!(

@@ -345,7 +345,8 @@ impl Computer {
         done.begin(&params);
         let fuel = session.job.fuel.saturating_sub(done.fuel);
         let inputs = session.data.inputs()?;
-        let job = round_job(session.id, &session.job, number, code, params, inputs, fuel);
+        let limits = session.data.rules.limits(session.job.runtime, fuel);
+        let job = round_job(session.id, &session.job, number, code, params, inputs, limits);
         let outcome = {
             let control = control.clone();
             spawn_blocking(move || runtime.run(&job, &control)).await?
