@@ -188,7 +188,7 @@ impl Writer<'_> {
                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         self.execute(sql, row)?;
         let asset = self.transaction.last_insert_rowid();
-        self.execute("INSERT INTO standing VALUES (?, 0, 0, ?, NULL)", params![asset, number])?;
+        self.execute("INSERT INTO standing VALUES (?, 0, 0, ?, NULL, NULL)", params![asset, number])?;
         self.changed.insert(asset);
         Ok(())
     }
@@ -265,7 +265,9 @@ impl Writer<'_> {
         let mut marks = BTreeSet::new();
         let mut mark = |mark: Mark<'_>| marks.extend(mark.text());
         mark(Mark::Owner(owner.into()));
-        mark(Mark::Kind(&summary.kind));
+        let kind = Mark::Kind(&summary.kind);
+        self.execute("UPDATE standing SET kind = ? WHERE id = ?", params![kind.text(), asset])?;
+        mark(kind);
         if state != 0 {
             mark(Mark::State(state));
         }

@@ -15,7 +15,7 @@ use std::{
 const APPLICATION: i64 = 0x5354_4f41;
 
 /// The form of what is in it. Another number makes all indices be built anew.
-const FORM: i64 = 2;
+const FORM: i64 = 3;
 
 /// Kibibytes of memory for pages of the file.
 const CACHE: i64 = 64 << 10;
@@ -39,7 +39,8 @@ pub(super) const TABLES: &str = "
         number INTEGER NOT NULL, time INTEGER NOT NULL, tx BLOB NOT NULL
     ) STRICT;
     CREATE TABLE standing (
-        id INTEGER PRIMARY KEY, state INTEGER NOT NULL, orders INTEGER NOT NULL, changed INTEGER NOT NULL, price BLOB
+        id INTEGER PRIMARY KEY, state INTEGER NOT NULL, orders INTEGER NOT NULL, changed INTEGER NOT NULL, price BLOB,
+        kind TEXT
     ) STRICT;
     CREATE INDEX standing_orders ON standing (orders);
     CREATE INDEX standing_changed ON standing (changed);

@@ -3,6 +3,8 @@
 //! A query is one expression of the full-text index: all words, and a mark for each filter. The index tells matching assets newest
 //! first, so what a query costs is bounded by how many are looked at and not by how many there are: [`MOST`] are counted, put in
 //! order and paged through. Exact prices, which marks only come near to, and what else they are put in order by are looked up for each.
+//! What many assets have, a kind and a range of prices, is looked up as well where the rest has few matches: the full-text index would
+//! walk through all that have it.
 //!
 //! Search by meaning would come in at [`Index::candidates`]: assets near to a query in a space of embeddings are further
 //! candidates, and their distance is one more term of the sum in `rank`.
@@ -14,7 +16,7 @@ use super::{
     words::{Mark, range_marks, words},
 };
 use alloy_primitives::{Address, U256};
-use rusqlite::{ToSql, params_from_iter, types::ToSqlOutput};
+use rusqlite::{ToSql, params, params_from_iter, types::ToSqlOutput};
 use serde::Serialize;
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
@@ -23,6 +25,9 @@ pub const MOST: u64 = 10_000;
 
 /// How many matches of the expression are looked at, where prices pass over some.
 const LOOKED_AT: u64 = 2 * MOST;
+
+/// How many matches of what is rarer have the rest looked up for each of them.
+const FEW: u64 = 5_000;
 
 /// The most words of a query, alternatives, tags and columns; what is more is left out.
 const WORDS: usize = 16;
@@ -241,13 +246,20 @@ fn any(marks: impl IntoIterator<Item = String>) -> String {
     format!("({})", marks.join(" OR "))
 }
 
+/// What the full-text index is asked beside the words.
+struct Marks {
+    /// What few have, and what nobody looks up.
+    rare: Vec<String>,
+    /// What [`Query::condition`] looks up.
+    common: Vec<String>,
+}
+
 impl Query {
     /// What the full-text index is asked beside the words; nothing if no asset can match.
-    fn marks(&self) -> Option<Vec<String>> {
-        let mut all = Vec::new();
+    fn marks(&self) -> Option<Marks> {
+        let (mut all, mut common) = (Vec::new(), Vec::new());
         let mut mark = |mark: Mark<'_>| mark.text().map(|text| all.push(quoted(&text, false)));
         self.tags.iter().take(WORDS).try_for_each(|tag| mark(Mark::Tag(tag)))?;
-        self.kind.iter().try_for_each(|kind| mark(Mark::Kind(kind)))?;
         self.service.iter().try_for_each(|kind| mark(Mark::Service(kind)))?;
         self.owner.iter().try_for_each(|owner| mark(Mark::Owner(*owner)))?;
         self.token.iter().try_for_each(|token| mark(Mark::Token(*token)))?;
@@ -265,12 +277,15 @@ impl Query {
             if marks.is_empty() {
                 return None;
             }
-            all.push(any(marks.into_iter().filter_map(Mark::text)));
+            common.push(any(marks.into_iter().filter_map(Mark::text)));
+        }
+        if let Some(kind) = &self.kind {
+            common.push(quoted(&Mark::Kind(kind).text()?, false));
         }
         if !self.states.contains(&State::Active) {
             all.push(any(self.states.iter().filter_map(|state| Mark::State(*state as u8).text())));
         }
-        Some(all)
+        Some(Marks { rare: all, common })
     }
 
     /// What no match may have: marks of other states, where active ones, which have none, may match.
@@ -281,18 +296,27 @@ impl Query {
         (!marks.is_empty()).then(|| any(marks))
     }
 
-    /// What is looked up for each match: a condition, and its values. Nothing if marks say all.
-    fn condition(&self) -> Option<(String, Vec<Value>)> {
+    /// What is looked up for each match: a condition, and its values, with `looks_up` whatever common marks would say. Nothing if
+    /// marks say all.
+    fn condition(&self, looks_up: bool) -> Option<(String, Vec<Value>)> {
         let (mut conditions, mut values) = (Vec::new(), Vec::new());
         if let Some(range) = &self.price {
+            // The lowest price tells it of most.
             let number = |number: &U256| Value::Bytes(number.to_be_bytes_vec());
             let token = if self.token.is_some() { " AND token = ?" } else { "" };
+            let lowest = if self.token.is_some() { "" } else { "price >= ? OR " };
             conditions.push(format!(
-                "EXISTS (SELECT 1 FROM prices WHERE asset = standing.id AND active AND swapper IS NULL
-                 AND amount BETWEEN ? AND ?{token})"
+                "price <= ? AND ({lowest}EXISTS (SELECT 1 FROM prices WHERE asset = standing.id AND active
+                 AND swapper IS NULL AND amount BETWEEN ? AND ?{token}))"
             ));
+            values.push(number(range.end()));
+            values.extend(self.token.is_none().then(|| number(range.start())));
             values.extend([number(range.start()), number(range.end())]);
             values.extend(self.token.map(|token| Value::Bytes(token.to_vec())));
+        }
+        if let Some(kind) = self.kind.as_deref().filter(|_| looks_up) {
+            conditions.push("kind = ?".to_owned());
+            values.extend(Mark::Kind(kind).text().map(Value::Text));
         }
         if self.sort == Sort::Price {
             conditions.push("price IS NOT NULL".to_owned());
@@ -319,17 +343,21 @@ impl Index {
         let alternatives: Vec<_> = texts.map(|text| terms(text)).filter(|terms| !terms.is_empty()).collect();
         let mut terms: Vec<_> = alternatives.concat();
         terms.truncate(2 * WORDS);
-        let (ids, total) = match terms.is_empty() && marks.is_empty() {
+        let Marks { rare, common } = marks;
+        let (ids, total) = match terms.is_empty() && rare.is_empty() && common.is_empty() {
             true => self.browse(query, first, size)?,
             false => {
-                let expression = |named| expression(&alternatives, &marks, query.without(), named);
-                let mut found = self.candidates(query, &expression(false), LOOKED_AT, MOST + 1)?;
+                let of = |marks: &[String], named| expression(&alternatives, marks, query.without(), named);
+                let looks_up =
+                    !common.is_empty() && (!terms.is_empty() || !rare.is_empty()) && self.has_few(&of(&rare, false))?;
+                let marks = if looks_up { rare } else { [rare, common].concat() };
+                let mut found = self.candidates(query, &of(&marks, false), looks_up, MOST + 1)?;
                 let more = found.len() as u64 > MOST;
                 found.truncate(MOST as usize);
                 let total = Total { count: found.len() as u64, more };
                 let mut ids = match (query.sort, terms.is_empty()) {
                     (Sort::Relevance, false) => {
-                        let named = self.candidates(query, &expression(true), LOOKED_AT, RANKED)?;
+                        let named = self.candidates(query, &of(&marks, true), looks_up, RANKED)?;
                         self.ranked(&terms, &named, &found)?
                     }
                     (sort, _) => sorted(found, sort),
@@ -342,18 +370,26 @@ impl Index {
         Ok(Found { total, assets, ..empty })
     }
 
+    /// Whether few assets match an expression.
+    fn has_few(&self, expression: &str) -> Result<bool, SearchError> {
+        let sql = "SELECT count(*) FROM (SELECT 1 FROM search WHERE search MATCH ? ORDER BY rowid DESC LIMIT ?)";
+        let values = params![expression, (FEW + 1).cast_signed()];
+        let count: i64 = self.connection.prepare_cached(sql)?.query_one(values, |row| row.get(0))?;
+        Ok(count <= FEW.cast_signed())
+    }
+
     /// The newest assets that match an expression and a query's condition.
     fn candidates(
         &self,
         query: &Query,
         expression: &str,
-        looked_at: u64,
+        looks_up: bool,
         most: u64,
     ) -> Result<Vec<Candidate>, SearchError> {
         let matches = "FROM search WHERE search MATCH ? ORDER BY rowid DESC LIMIT ?";
         let mut values = vec![Value::Text(expression.to_owned())];
-        let sql = if let Some((condition, further)) = query.condition() {
-            values.push(Value::Number(looked_at));
+        let sql = if let Some((condition, further)) = query.condition(looks_up) {
+            values.push(Value::Number(LOOKED_AT));
             values.extend(further);
             format!(
                 "SELECT standing.id, orders, changed, price FROM (SELECT rowid {matches}) AS hit

@@ -435,6 +435,86 @@ fn more_than_can_be_counted_is_said_to_be_more_and_pages_do_not_overlap() {
     assert_eq!((both.total.count, both.total.more), (101, false));
 }
 
+#[test]
+fn kinds_and_prices_filter_the_many_as_they_filter_the_few() {
+    let mut index = Index::in_memory(CHAIN).unwrap();
+    let (name, prices) =
+        (|n: u64| if n.is_multiple_of(10) { "rare thing" } else { "thing" }, |n: u64| [n % 97, n % 89]);
+    let mut logs = Vec::new();
+    for n in 0..6_000_u64 {
+        let [nft, token] = [2 * n, 2 * n + 1].map(|n| Address::left_padding_from(&(n + (1 << 40)).to_be_bytes()));
+        let mut tell = |address, data| {
+            logs.push(Logged { number: n, time: n, transaction: B256::ZERO, log: Log { address, data } });
+        };
+        let created = IFactory::NFTCreated {
+            newTokenAddress: nft,
+            templateAddress: market::abi::NFT,
+            tokenName: String::new(),
+            admin: OWNER,
+            symbol: String::new(),
+            tokenURI: String::new(),
+            transferable: true,
+            creator: OWNER,
+        };
+        tell(FACTORY, created.encode_log_data());
+        let created = IFactory::TokenCreated {
+            newTokenAddress: token,
+            templateAddress: market::abi::DATATOKEN,
+            name: String::new(),
+            symbol: String::new(),
+            cap: U256::MAX,
+            creator: nft,
+        };
+        tell(FACTORY, created.encode_log_data());
+        for (base, price) in [coin::ADDRESS, OWNER].into_iter().zip(prices(n)) {
+            let created = IFixedRate::ExchangeCreated {
+                exchangeId: exchange_id(base, token),
+                baseToken: base,
+                datatoken: token,
+                exchangeOwner: OWNER,
+                fixedRate: U256::from(price),
+            };
+            tell(market::abi::FIXED_RATE, created.encode_log_data());
+        }
+        let kind = if n % 3 == 0 { "algorithm" } else { "dataset" };
+        let document = json!({
+            "id": did(nft, CHAIN.id), "chainId": CHAIN.id, "metadata": { "name": name(n), "type": kind },
+        });
+        let text = document.to_string();
+        let published = INft::MetadataCreated {
+            createdBy: OWNER,
+            state: 0,
+            decryptorUrl: String::new(),
+            flags: [0].into(),
+            metaDataHash: sha(&text),
+            data: text.into_bytes().into(),
+            timestamp: U256::ZERO,
+            blockNumber: U256::ZERO,
+        };
+        tell(nft, published.encode_log_data());
+    }
+    index.apply(0, cursor(6_000), &logs).unwrap();
+    // More have the first word than have all looked up, fewer the second.
+    for (word, every) in [("thing", 1), ("rare", 10)] {
+        for (from, to) in [(0, 30), (20, 50), (60, 200), (96, 96)] {
+            for kind in [None, Some("algorithm")] {
+                for token in [None, Some(OWNER)] {
+                    let price = Some(U256::from(from)..=U256::from(to));
+                    let query = Query { kind: kind.map(str::to_owned), price, token, ..words(word) };
+                    let within = |price: u64| (from..=to).contains(&price);
+                    let expected = (0..6_000_u64).filter(|n| {
+                        let [first, second] = prices(*n).map(within);
+                        n % every == 0 && (kind.is_none() || n % 3 == 0) && (second || first && token.is_none())
+                    });
+                    let total = index.search(&query).unwrap().total;
+                    let told = format!("{word}, {from} to {to}, {kind:?}, {token:?}");
+                    assert_eq!((total.count, total.more), (expected.count() as u64, false), "{told}");
+                }
+            }
+        }
+    }
+}
+
 /// Something that people do in a market.
 #[derive(Clone, Copy, Debug)]
 enum Deed {
