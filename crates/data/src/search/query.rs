@@ -3,8 +3,8 @@
 //! A query is one expression of the full-text index: all words, and a mark for each filter. The index tells matching assets newest
 //! first, so what a query costs is bounded by how many are looked at and not by how many there are: [`MOST`] are counted, put in
 //! order and paged through. Exact prices, which marks only come near to, and what else they are put in order by are looked up for each.
-//! What many assets have, a kind and a range of prices, is looked up as well where the rest has few matches: the full-text index would
-//! walk through all that have it.
+//! What many assets have, a kind and a range of prices, is looked up as well where that finds all that is counted: the full-text index
+//! would walk through all that have it.
 //!
 //! Search by meaning would come in at [`Index::candidates`]: assets near to a query in a space of embeddings are further
 //! candidates, and their distance is one more term of the sum in `rank`.
@@ -25,9 +25,6 @@ pub const MOST: u64 = 10_000;
 
 /// How many matches of the expression are looked at, where prices pass over some.
 const LOOKED_AT: u64 = 2 * MOST;
-
-/// How many matches of what is rarer have the rest looked up for each of them.
-const FEW: u64 = 5_000;
 
 /// The most words of a query, alternatives, tags and columns; what is more is left out.
 const WORDS: usize = 16;
@@ -348,10 +345,19 @@ impl Index {
             true => self.browse(query, first, size)?,
             false => {
                 let of = |marks: &[String], named| expression(&alternatives, marks, query.without(), named);
-                let looks_up =
-                    !common.is_empty() && (!terms.is_empty() || !rare.is_empty()) && self.has_few(&of(&rare, false))?;
+                let mut looked_up = None;
+                if !common.is_empty() && (!terms.is_empty() || !rare.is_empty()) {
+                    let expression = of(&rare, false);
+                    let found = self.candidates(query, &expression, true, MOST + 1)?;
+                    let all = found.len() as u64 > MOST || self.has_few(&expression)?;
+                    looked_up = all.then_some(found);
+                }
+                let looks_up = looked_up.is_some();
                 let marks = if looks_up { rare } else { [rare, common].concat() };
-                let mut found = self.candidates(query, &of(&marks, false), looks_up, MOST + 1)?;
+                let mut found = match looked_up {
+                    Some(found) => found,
+                    None => self.candidates(query, &of(&marks, false), false, MOST + 1)?,
+                };
                 let more = found.len() as u64 > MOST;
                 found.truncate(MOST as usize);
                 let total = Total { count: found.len() as u64, more };
@@ -370,12 +376,12 @@ impl Index {
         Ok(Found { total, assets, ..empty })
     }
 
-    /// Whether few assets match an expression.
+    /// Whether all that match an expression are looked at.
     fn has_few(&self, expression: &str) -> Result<bool, SearchError> {
         let sql = "SELECT count(*) FROM (SELECT 1 FROM search WHERE search MATCH ? ORDER BY rowid DESC LIMIT ?)";
-        let values = params![expression, (FEW + 1).cast_signed()];
+        let values = params![expression, (LOOKED_AT + 1).cast_signed()];
         let count: i64 = self.connection.prepare_cached(sql)?.query_one(values, |row| row.get(0))?;
-        Ok(count <= FEW.cast_signed())
+        Ok(count <= LOOKED_AT.cast_signed())
     }
 
     /// The newest assets that match an expression and a query's condition.
