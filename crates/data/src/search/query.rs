@@ -16,7 +16,7 @@ use super::{
     words::{Mark, range_marks, words},
 };
 use alloy_primitives::{Address, U256};
-use rusqlite::{ToSql, params, params_from_iter, types::ToSqlOutput};
+use rusqlite::{ToSql, params_from_iter, types::ToSqlOutput};
 use serde::Serialize;
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
@@ -347,23 +347,21 @@ impl Index {
                 let of = |marks: &[String], named| expression(&alternatives, marks, query.without(), named);
                 let mut looked_up = None;
                 if !common.is_empty() && (!terms.is_empty() || !rare.is_empty()) {
-                    let expression = of(&rare, false);
-                    let found = self.candidates(query, &expression, true, MOST + 1)?;
-                    let all = found.len() as u64 > MOST || self.has_few(&expression)?;
-                    looked_up = all.then_some(found);
+                    let (found, all) = self.candidates(query, &of(&rare, false), true, MOST + 1)?;
+                    looked_up = (all || found.len() as u64 > MOST).then_some(found);
                 }
                 let looks_up = looked_up.is_some();
                 let marks = if looks_up { rare } else { [rare, common].concat() };
                 let mut found = match looked_up {
                     Some(found) => found,
-                    None => self.candidates(query, &of(&marks, false), false, MOST + 1)?,
+                    None => self.candidates(query, &of(&marks, false), false, MOST + 1)?.0,
                 };
                 let more = found.len() as u64 > MOST;
                 found.truncate(MOST as usize);
                 let total = Total { count: found.len() as u64, more };
                 let mut ids = match (query.sort, terms.is_empty()) {
                     (Sort::Relevance, false) => {
-                        let named = self.candidates(query, &of(&marks, true), looks_up, RANKED)?;
+                        let (named, _) = self.candidates(query, &of(&marks, true), looks_up, RANKED)?;
                         self.ranked(&terms, &named, &found)?
                     }
                     (sort, _) => sorted(found, sort),
@@ -376,42 +374,41 @@ impl Index {
         Ok(Found { total, assets, ..empty })
     }
 
-    /// Whether all that match an expression are looked at.
-    fn has_few(&self, expression: &str) -> Result<bool, SearchError> {
-        let sql = "SELECT count(*) FROM (SELECT 1 FROM search WHERE search MATCH ? ORDER BY rowid DESC LIMIT ?)";
-        let values = params![expression, (LOOKED_AT + 1).cast_signed()];
-        let count: i64 = self.connection.prepare_cached(sql)?.query_one(values, |row| row.get(0))?;
-        Ok(count <= LOOKED_AT.cast_signed())
-    }
-
-    /// The newest assets that match an expression and a query's condition.
+    /// The newest assets that match an expression and a query's condition, and whether there are no others.
     fn candidates(
         &self,
         query: &Query,
         expression: &str,
         looks_up: bool,
         most: u64,
-    ) -> Result<Vec<Candidate>, SearchError> {
+    ) -> Result<(Vec<Candidate>, bool), SearchError> {
         let matches = "FROM search WHERE search MATCH ? ORDER BY rowid DESC LIMIT ?";
-        let mut values = vec![Value::Text(expression.to_owned())];
-        let sql = if let Some((condition, further)) = query.condition(looks_up) {
-            values.push(Value::Number(LOOKED_AT));
-            values.extend(further);
-            format!(
-                "SELECT standing.id, orders, changed, price FROM (SELECT rowid {matches}) AS hit
-                 CROSS JOIN standing ON standing.id = hit.rowid WHERE {condition} LIMIT ?"
-            )
-        } else {
-            format!("SELECT rowid, 0, 0, NULL {matches}")
+        let (sql, mut values, limit) = match query.condition(looks_up) {
+            Some((condition, values)) => {
+                let sql = format!(
+                    "SELECT standing.id, {condition}, orders, changed, price FROM (SELECT rowid {matches}) AS hit
+                     CROSS JOIN standing ON standing.id = hit.rowid"
+                );
+                (sql, values, LOOKED_AT)
+            }
+            None => (format!("SELECT rowid, true, 0, 0, NULL {matches}"), Vec::new(), most),
         };
-        values.push(Value::Number(most));
+        values.extend([Value::Text(expression.to_owned()), Value::Number(limit)]);
         let mut statement = self.connection.prepare_cached(&sql)?;
-        let row = |row: &rusqlite::Row<'_>| {
-            Ok(Candidate { id: row.get(0)?, orders: row.get(1)?, changed: row.get(2)?, price: row.get(3)? })
-        };
-        let mut found = statement.query_map(params_from_iter(values), row)?.collect::<Result<Vec<_>, _>>()?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        let (mut found, mut looked_at) = (Vec::new(), 0);
+        while (found.len() as u64) < most
+            && let Some(row) = rows.next()?
+        {
+            looked_at += 1;
+            if row.get::<_, Option<bool>>(1)? == Some(true) {
+                let (id, orders, changed) = (row.get(0)?, row.get(2)?, row.get(3)?);
+                found.push(Candidate { id, orders, changed, price: row.get(4)? });
+            }
+        }
+        let all = looked_at < limit && (found.len() as u64) < most;
         found.sort_unstable_by_key(|candidate| std::cmp::Reverse(candidate.id));
-        Ok(found)
+        Ok((found, all))
     }
 
     /// All assets, without words and marks.
