@@ -20,7 +20,7 @@ use tokio::io::{AsyncWriteExt as _, duplex};
 
 /// What a node does when it is asked for bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+pub(crate) enum Way {
     Honest,
     /// One byte is wrong.
     Flipped,
@@ -38,6 +38,18 @@ enum Way {
     TurnsBad(u64),
     /// It cannot be reached.
     Gone,
+}
+
+impl Way {
+    /// Changes what an honest node would say, where that is all.
+    pub(crate) fn change(self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Flipped => *bytes.last_mut().unwrap() ^= 1,
+            Self::Long => bytes.push(0),
+            Self::Cut => bytes.truncate(bytes.len() / 2),
+            Self::Honest | Self::Old | Self::Slow | Self::Endless | Self::TurnsBad(_) | Self::Gone => {}
+        }
+    }
 }
 
 struct Node {
@@ -77,12 +89,9 @@ impl Node {
         let mut bytes = honest;
         let way = *self.way.lock();
         match way {
-            Way::Flipped => *bytes.last_mut().unwrap() ^= 1,
             Way::TurnsBad(after) if number >= after => bytes[0] ^= 1,
             Way::Old => bytes = old,
-            Way::Long => bytes.push(0),
-            Way::Cut => bytes.truncate(bytes.len() / 2),
-            Way::Honest | Way::Slow | Way::Endless | Way::Gone | Way::TurnsBad(_) => {}
+            way => way.change(&mut bytes),
         }
         self.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         if way != Way::Slow && way != Way::Endless {

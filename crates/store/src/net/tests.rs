@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     BlobHash, Code, Denied, Domain, Fault, Fetch, Kind, Limits, Manifest, ObjectId, Owner, Put, Root, Seal, Sealing,
+    tests::Way,
 };
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::ed25519::PrivateKey;
@@ -172,64 +173,46 @@ async fn three_of_six_nodes_die_and_the_object_is_read_then_repaired_then_three_
     drop(fresh);
 }
 
-/// What a node gives that says that it has everything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lie {
-    /// One byte is wrong.
-    Flipped,
-    /// Bytes of another blob of the same length.
-    Old,
-    /// A byte, then nothing for long.
-    Slow,
-    /// Without end.
-    Endless,
-    /// One byte too many.
-    Long,
-    /// Half.
-    Cut,
-    /// The connection closes.
-    Gone,
-}
-
+/// Says that it has everything, and gives something else.
 #[derive(Clone)]
 struct Liar {
     store: Store,
     manifest: BlobHash,
-    lie: Lie,
+    way: Way,
 }
 
 impl std::fmt::Debug for Liar {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.lie.fmt(f)
+        self.way.fmt(f)
     }
 }
 
 impl Liar {
-    async fn answer(&self, mut send: SendStream, request: &[u8]) {
+    async fn answer(&self, connection: &Connection, mut send: SendStream, request: &[u8]) {
         if let Ok(wire::Request::Has(blobs)) = wire::Request::from_bytes(request) {
             let _ = send.write_all(&stoa_net::answer(Ok(vec![1; blobs.len()]))).await;
             let _ = send.finish();
             return;
+        }
+        if self.way == Way::Gone {
+            return connection.close(1_u32.into(), b"");
         }
         let Ok(iroh_blobs::protocol::Request::Get(get)) = postcard::from_bytes(request) else { return };
         let (hash, ranges) = (BlobHash(*get.hash.as_bytes()), get.ranges.as_single().unwrap().1.clone());
         let mut bytes = self.store.blob(hash).unwrap().len().to_le_bytes().to_vec();
         let head = bytes.len();
         self.store.encode_chunks(hash, &ranges, &mut bytes).unwrap();
-        let lie = if hash == self.manifest { None } else { Some(self.lie) };
-        match lie {
-            Some(Lie::Flipped) => *bytes.last_mut().unwrap() ^= 1,
-            Some(Lie::Old) => bytes[head..].iter_mut().for_each(|byte| *byte = byte.wrapping_add(1)),
-            Some(Lie::Long) => bytes.push(0),
-            Some(Lie::Cut) => bytes.truncate(bytes.len() / 2),
-            Some(Lie::Slow) => {
+        let way = if hash == self.manifest { Way::Honest } else { self.way };
+        match way {
+            Way::Old => bytes[head..].iter_mut().for_each(|byte| *byte = byte.wrapping_add(1)),
+            Way::Slow => {
                 let _ = send.write_all(&bytes[..head + 1]).await;
                 tokio::time::sleep(Duration::from_secs(3600)).await;
             }
-            Some(Lie::Endless | Lie::Gone) | None => {}
+            way => way.change(&mut bytes),
         }
         if send.write_all(&bytes).await.is_ok() {
-            while lie == Some(Lie::Endless) && send.write_all(&[7; 1 << 16]).await.is_ok() {}
+            while way == Way::Endless && send.write_all(&[7; 1 << 16]).await.is_ok() {}
         }
         let _ = send.finish();
     }
@@ -241,11 +224,7 @@ impl ProtocolHandler for Liar {
             let (liar, connection) = (self.clone(), connection.clone());
             tokio::spawn(async move {
                 let Ok(request) = receive.read_to_end(wire::MOST_REQUEST).await else { return };
-                let is_data = !matches!(wire::Request::from_bytes(&request), Ok(wire::Request::Has(_)));
-                if liar.lie == Lie::Gone && is_data {
-                    return connection.close(1_u32.into(), b"");
-                }
-                liar.answer(send, &request).await;
+                liar.answer(&connection, send, &request).await;
             });
         }
         Ok(())
@@ -262,7 +241,7 @@ async fn who_gives_wrong_old_slow_endless_or_half_bytes_over_sockets_is_reported
     let found = owner.network.find(id, quick()).await.unwrap();
     let first = found.holders.iter().find(|holder| holder.piece == 0).unwrap().peer.id();
     registry.0.lock().retain(|member| member.address.node() != first);
-    let lies = [Lie::Flipped, Lie::Old, Lie::Slow, Lie::Endless, Lie::Long, Lie::Cut, Lie::Gone];
+    let lies = [Way::Flipped, Way::Old, Way::Slow, Way::Endless, Way::Long, Way::Cut, Way::Gone];
     let mut reported = 0;
     for (number, lie) in (110..).zip(lies) {
         let (_folder, store, endpoint) = open(number).await;
@@ -270,11 +249,11 @@ async fn who_gives_wrong_old_slow_endless_or_half_bytes_over_sockets_is_reported
         // It knows what it should say.
         let put = Put { code: Code::new(3, 6), seal: &Marked, ..Put::default() };
         assert_eq!(store.put(&data[..], put).unwrap(), id);
-        let _router = endpoint.router().accept(STORE, Liar { store, manifest: id.manifest(), lie }).spawn();
+        let _router = endpoint.router().accept(STORE, Liar { store, manifest: id.manifest(), way: lie }).spawn();
         let address = endpoint.address().unwrap();
         let liar = address.node();
         registry.0.lock().push(Member { address, domain: Domain("liars".into()) });
-        let patience = Duration::from_secs(if lie == Lie::Slow { 3 } else { 10 });
+        let patience = Duration::from_secs(if lie == Way::Slow { 3 } else { 10 });
         let fetched = reader.network.fetch(id, Fetch { patience, ..quick() }).await;
         let fetched = fetched.unwrap_or_else(|error| panic!("{lie:?}: {error}"));
         assert_eq!(content(&reader, id), data, "{lie:?}");
@@ -284,10 +263,10 @@ async fn who_gives_wrong_old_slow_endless_or_half_bytes_over_sockets_is_reported
             assert_eq!(report.node, liar, "{lie:?}: {report}");
             let fault = &report.fault;
             match lie {
-                Lie::Slow => assert_eq!(*fault, Fault::Slow(patience)),
-                Lie::Gone => assert!(matches!(fault, Fault::Failed(Denied::Gone(_))), "{lie:?}: {report}"),
+                Way::Slow => assert_eq!(*fault, Fault::Slow(patience)),
+                Way::Gone => assert!(matches!(fault, Fault::Failed(Denied::Gone(_))), "{lie:?}: {report}"),
                 // What is never read blocks the connection in the end.
-                Lie::Endless => assert!(fault.is_lie() || matches!(fault, Fault::Failed(Denied::Gone(_)))),
+                Way::Endless => assert!(fault.is_lie() || matches!(fault, Fault::Failed(Denied::Gone(_)))),
                 _ => assert!(fault.is_lie(), "{lie:?}: {report}"),
             }
         }
