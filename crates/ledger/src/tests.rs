@@ -233,7 +233,7 @@ fn past_states_are_proven_however_long_the_log_is() {
         // Of 400 accounts, some are paid often, some once, some never: the log outgrows its floor many times.
         let account = |n: u64| Address::left_padding_from(&(1000 + n).to_be_bytes());
         let (mut next, mut nonce) = (1_u64, 0);
-        for _ in 0..40 {
+        for _ in 0..80 {
             let transfers = (0..25).map(|_| {
                 next = next.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let n = (next >> 33) % 400;
@@ -245,16 +245,16 @@ fn past_states_are_proven_however_long_the_log_is() {
         }
         let ledger = chain.ledger();
         assert!(ledger.head().seal().ops_start > 1000, "the floor has moved");
-        for number in (0..=40).rev() {
+        for number in (0..=80).rev() {
             let state = ledger.state(number).unwrap();
-            for n in (0..400).step_by(if number % 8 == 7 { 1 } else { 37 }) {
+            for n in (0..400).step_by(if number % 16 == 15 { 1 } else { 37 }) {
                 assert_eq!(proven(ledger, number, account(n)).await, state.balance(account(n)).unwrap());
             }
         }
         // What is set by hand afterwards does not change what a block proves.
-        let before = proven(ledger, 40, account(1)).await;
+        let before = proven(ledger, 80, account(1)).await;
         chain.set(account(1), Set::Balance(U256::from(99))).await.unwrap();
-        assert_eq!(proven(chain.ledger(), 40, account(1)).await, before);
+        assert_eq!(proven(chain.ledger(), 80, account(1)).await, before);
     });
 }
 

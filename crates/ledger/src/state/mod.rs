@@ -3,10 +3,12 @@
 //! Every value stands under a SHA-256 key (see [`account_key`], [`slot_key`], [`code_key`]) in an ordered `current`
 //! QMDB, whose root proves that a key has a value now, or that it has none. The root is the `stateRoot` of every block.
 
+mod db;
 mod past;
 mod proof;
 mod sync;
 
+pub use db::{Batch, Sealed, StateDb};
 pub(crate) use past::PastState;
 pub(crate) use proof::prove;
 pub use stoa_proof::{
@@ -18,38 +20,29 @@ pub(crate) use sync::{root_of, serve, sync};
 use crate::{LedgerError, execute::Changes};
 use alloy_primitives::{B256, Bytes, U256};
 
-use commonware_cryptography::{Sha256, sha256::Digest};
-use commonware_glue::stateful::db::{DatabaseSet, Shared, Unmerkleized as _};
+use commonware_cryptography::sha256::Digest;
+use commonware_glue::stateful::db::{Shared, Unmerkleized as _};
 use commonware_parallel::Rayon;
-use commonware_runtime::{Spawner, Strategizer, Supervisor, buffer::paged::CacheRef, deterministic};
+use commonware_runtime::{Spawner, Strategizer, Supervisor, buffer::paged::CacheRef};
 use commonware_storage::{
     Context,
     journal::contiguous::variable::Config as JournalConfig,
     merkle::{Location, full::Config as MerkleConfig},
-    qmdb::current::{VariableConfig, ordered::variable::Db},
+    qmdb::{self, current::VariableConfig},
     translator::EightCap,
 };
 use commonware_utils::{NZU16, NZU64, NZUsize, non_empty_range};
 use std::num::NonZeroUsize;
 use stoa_base::Seal;
 
-/// The state database over a runtime's storage.
-pub type StateDb<E> = Db<Family, E, Key, Leaf, Sha256, EightCap, CHUNK, Rayon>;
-
 /// The state database as execution and readers share it.
 pub type State<E> = Shared<StateDb<E>>;
 
-/// Changes on top of a state, without root.
-pub type Batch<E> = <State<E> as DatabaseSet<E>>::Unmerkleized;
-
-/// Changes on top of a state, with root.
-pub type Sealed<E> = <State<E> as DatabaseSet<E>>::Merkleized;
-
 /// What state sync aims for: root and range of the operation log.
-pub type Target = <State<deterministic::Context> as DatabaseSet<deterministic::Context>>::SyncTargets;
+pub type Target = qmdb::sync::Target<Family, Digest>;
 
 /// Configuration that opens a [`StateDb`].
-pub type StateConfig = VariableConfig<EightCap, ((), ()), Rayon>;
+pub type StateConfig = VariableConfig<EightCap, ((), ()), Rayon, NonZeroUsize>;
 
 /// A runtime that the state database runs on: real, or deterministic in tests.
 pub trait Runtime: Context + Spawner + Strategizer + Supervisor {}
@@ -88,7 +81,7 @@ pub fn config<E: Runtime>(runtime: &E, prefix: &str, cache: usize, threads: NonZ
         translator: EightCap,
         init_cache: Some(NZUsize!(1 << 20)),
         init_buffer: NZUsize!(1 << 21),
-        init_concurrency: (),
+        init_concurrency: threads,
     }
 }
 

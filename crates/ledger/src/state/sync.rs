@@ -1,17 +1,20 @@
 //! Taking over a state from others, who need not be trusted: its operation log, with proofs against the root that a block's
 //! seal says.
 
-use super::{CHUNK, Family, Key, Leaf, Runtime, State, StateConfig, StateDb, target};
+use super::{CHUNK, Family, Key, Leaf, Runtime, State, StateConfig, StateDb, Target, db::Inner, target};
 use crate::LedgerError;
 use alloy_primitives::{B256, Bytes};
 use commonware_codec::{Copying, Decode as _, DecodeExt as _, Encode as _};
 use commonware_cryptography::sha256::Digest;
-use commonware_glue::stateful::db::Shared;
+use commonware_glue::stateful::db::{Shared, StateSyncDb, SyncEngineConfig};
 use commonware_storage::qmdb::{
     any::{ordered::Operation, value::VariableEncoding},
     sync::{self, Request, Response, Source, engine},
 };
-use commonware_utils::{NZU64, NZUsize};
+use commonware_utils::{
+    NZU64, NZUsize,
+    channel::{mpsc, ring},
+};
 use std::num::NonZeroU64;
 use stoa_base::Seal;
 
@@ -76,21 +79,44 @@ pub(crate) async fn sync<E: Runtime, S: SyncSource>(
     seal: &Seal,
     source: S,
 ) -> Result<State<E>, LedgerError> {
-    let config = engine::Config {
-        context: runtime,
-        source,
-        target: target(seal),
-        max_outstanding_requests: NZUsize!(8),
+    let limits = SyncEngineConfig {
         fetch_batch_size: AT_ONCE,
         apply_batch_size: NZU64!(1 << 14),
-        db_config: config,
-        update_rx: None,
-        finish_rx: None,
-        reached_target_tx: None,
+        max_outstanding_requests: NZUsize!(8),
     };
-    let synced = sync::sync::<StateDb<E>, S>(config).await;
+    let (_, no_updates) = ring::channel(NZUsize!(1));
+    let synced = StateDb::sync_db(runtime, config, source, target(seal), no_updates, None, None, limits).await;
     let synced = synced.map_err(|error| LedgerError::Storage(format!("the state cannot be taken over: {error}")))?;
     Ok(Shared::new("state", synced))
+}
+
+impl<E: Runtime, S: SyncSource> StateSyncDb<E, S> for StateDb<E> {
+    type SyncError = sync::Error<Family, S::Error, Digest>;
+
+    async fn sync_db(
+        context: E,
+        config: StateConfig,
+        source: S,
+        target: Target,
+        tip_updates: ring::Receiver<Target>,
+        finish: Option<mpsc::Receiver<()>>,
+        reached_target: Option<ring::Sender<Target>>,
+        limits: SyncEngineConfig,
+    ) -> Result<Self, Self::SyncError> {
+        let config = engine::Config {
+            context,
+            source,
+            target,
+            max_outstanding_requests: limits.max_outstanding_requests,
+            fetch_batch_size: limits.fetch_batch_size,
+            apply_batch_size: limits.apply_batch_size,
+            db_config: config,
+            update_rx: Some(tip_updates),
+            finish_rx: finish,
+            reached_target_tx: reached_target,
+        };
+        sync::sync::<Inner<E>, S>(config).await.map(Self)
+    }
 }
 
 /// The root that a block's header carries.
