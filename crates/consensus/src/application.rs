@@ -87,18 +87,32 @@ pub struct LedgerApplication {
     pub(crate) moving: Moving,
     #[cfg(test)]
     pub(crate) malice: Malice,
+    #[cfg(test)]
+    pub(crate) notes: Notes,
     /// Resolves when the state database has joined the ledger.
     pub(crate) ready: Shared<futures::future::BoxFuture<'static, ()>>,
 }
 
-/// How a validator breaks the rules when it proposes.
+/// What a validator makes of a block that it has built on a parent; `None` if it proposes nothing instead.
+#[cfg(test)]
+pub(crate) type Forge = fn(&Block, Block) -> Option<Block>;
+
+/// Which blocks were forged and why blocks were refused, by all validators, for tests to look at.
+#[cfg(test)]
+pub(crate) type Notes = Arc<parking_lot::Mutex<std::collections::BTreeSet<String>>>;
+
+/// What [`Notes`] say when a block was forged.
+#[cfg(test)]
+pub(crate) const FORGED: &str = "a block was forged";
+
+/// How a validator breaks the rules.
 #[cfg(test)]
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Malice {
-    /// What it makes of the header that execution gives.
-    pub(crate) forge: Option<fn(&mut alloy_consensus::Header)>,
-    /// By how much its clock is ahead.
-    pub(crate) ahead: Duration,
+    /// What it proposes instead of what it has built.
+    pub(crate) forge: Option<Forge>,
+    /// By how many milliseconds its clock is ahead of the others'; it is behind if this is negative.
+    pub(crate) skew: i64,
     /// It does nothing but vote, for whatever others vote for and for something else as well.
     pub(crate) conflicting_votes: bool,
     /// It is two validators with one key, each of which talks to one half of the others: as a leader it proposes a block to
@@ -108,6 +122,13 @@ pub(crate) struct Malice {
     pub(crate) withholds: bool,
     /// It sends as much as it may on every channel, none of which means anything.
     pub(crate) floods: bool,
+}
+
+/// What a clock that is off by `skew` milliseconds shows at a time.
+#[cfg(test)]
+fn shown(time: std::time::SystemTime, skew: i64) -> std::time::SystemTime {
+    let by = Duration::from_millis(skew.unsigned_abs());
+    if skew < 0 { time - by } else { time + by }
 }
 
 /// The furthest that a block's time may be after its parent's, in seconds: after a longer stop the chain catches up in such
@@ -234,7 +255,7 @@ impl<E: Runtime, W: Waiting> Application<E> for Node<W> {
         };
         let now = clock.current();
         #[cfg(test)]
-        let now = now + application.malice.ahead;
+        let now = shown(now, application.malice.skew);
         let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let earliest = parent.header().timestamp;
         let choices = Choices {
@@ -259,9 +280,9 @@ impl<E: Runtime, W: Waiting> Application<E> for Node<W> {
         #[cfg(test)]
         let block = match application.malice.forge {
             Some(forge) => {
-                let mut header = block.header().clone();
-                forge(&mut header);
-                Block::new(header, block.seal().clone(), block.transactions().to_vec())
+                let forged = forge(&parent, block)?;
+                application.notes.lock().insert(FORGED.into());
+                forged
             }
             None => block,
         };
@@ -283,6 +304,8 @@ impl<E: Runtime, W: Waiting> Application<E> for Node<W> {
         let parent = ancestry.next().await?.inner().clone();
         let invalid = |why: &str| {
             tracing::warn!(number = block.number(), hash = %block.hash(), why, "a block is invalid");
+            #[cfg(test)]
+            application.notes.lock().insert(why.into());
             None
         };
         if finality == Finality::Candidate {
@@ -291,7 +314,10 @@ impl<E: Runtime, W: Waiting> Application<E> for Node<W> {
             }
             // It only delays: a clock says nothing of a block's validity.
             let time = UNIX_EPOCH + Duration::from_secs(block.header().timestamp);
-            clock.sleep_until(time - MAX_AHEAD.min(Duration::from_secs(block.header().timestamp))).await;
+            let until = time - MAX_AHEAD.min(Duration::from_secs(block.header().timestamp));
+            #[cfg(test)]
+            let until = shown(until, -application.malice.skew);
+            clock.sleep_until(until).await;
         }
         let Some(senders) = recover(&block, &|hash| self.waiting.sender(hash)) else {
             return invalid("a transaction's signature");

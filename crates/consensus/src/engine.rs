@@ -109,6 +109,8 @@ pub struct Config<W, K, B, P> {
     pub peers: P,
     #[cfg(test)]
     pub(crate) malice: crate::application::Malice,
+    #[cfg(test)]
+    pub(crate) notes: crate::application::Notes,
 }
 
 /// Where `stateful` would sync a state from. A validator comes here with the state that it needs (see [`Floor`]), so that
@@ -188,7 +190,7 @@ where
     let [vote_channel, certificate_channel, resolver, backfill, broadcast, transactions, sharing] =
         <[(S, R); 7]>::try_from(channels).unwrap_or_else(|_| panic!("one pair for each channel"));
     #[cfg(test)]
-    let malice = config.malice;
+    let (malice, notes) = (config.malice, config.notes.clone());
     let Config {
         ledger,
         state,
@@ -297,6 +299,8 @@ where
         moving: moving.clone(),
         #[cfg(test)]
         malice,
+        #[cfg(test)]
+        notes,
         ready: ready.boxed().shared(),
     };
     let stateful = StatefulConfig {

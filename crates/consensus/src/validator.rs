@@ -107,6 +107,8 @@ where
         peers: Known { oracle: wire.oracle, addresses: wire.peers },
         #[cfg(test)]
         malice: Default::default(),
+        #[cfg(test)]
+        notes: Default::default(),
     };
     // Boxed, for the state of all that starts is large.
     Ok(Box::pin(engine::start(runtime, config, wire.consensus)).await)

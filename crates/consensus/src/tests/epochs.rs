@@ -1,6 +1,10 @@
 //! The change of epochs, in which the validators share the network key anew.
 
-use super::network::{Check, State, Validators, simulate_these};
+use super::{
+    checks::Check,
+    network::{State, Validators},
+    simulation::simulate_these,
+};
 use crate::{
     block::{Payload, SealedBlock},
     committee::EpochInfo,

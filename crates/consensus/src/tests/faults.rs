@@ -1,22 +1,23 @@
 //! Faults of machines, of the network between them, and of validators that break the rules. Every run checks what must be true
-//! in the end (see `network`).
+//! in the end (see `checks`).
 
-use super::network::{Validators, good, simulate, simulate_these};
-use crate::application::Malice;
-use alloy_primitives::B256;
-use commonware_cryptography::ed25519::PublicKey;
-use commonware_glue::simulate::{
-    action::{Action, Crash, Schedule},
-    plan::PlanBuilder,
+use super::{
+    checks::{Check, agreed, all_propose, never_final},
+    disorder::Disorder,
+    forgeries::{self, FORGER, Forgery},
+    malice::TOLERATED_SKEW,
+    network::{Validators, good},
+    simulation::{simulate, simulate_these},
 };
+use crate::application::Malice;
+use commonware_cryptography::ed25519::PublicKey;
+use commonware_glue::simulate::action::{Action, Crash, Schedule};
 use commonware_p2p::simulated::Link;
 use commonware_runtime::deterministic::{FaultConfig, PartialWriteMode, WriteConfig};
 use commonware_utils::{NZU32, probability};
-use parking_lot::Mutex;
-use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
-use std::{env, num::NonZeroU32, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-const fn ms(ms: u64) -> Duration {
+pub(super) const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
@@ -25,21 +26,27 @@ fn cut() -> Link {
     Link { latency: ms(1), jitter: ms(0), success_rate: probability!(0.0) }
 }
 
-/// Cuts every link between two groups.
-fn partition(
+/// Cuts links at a time: those from one validator to another of which `is_cut` says so.
+pub(super) fn partition(
     mut schedule: Schedule<PublicKey>,
     at: Duration,
-    one: &[PublicKey],
-    other: &[PublicKey],
+    keys: &[PublicKey],
+    is_cut: impl Fn(usize, usize) -> bool,
 ) -> Schedule<PublicKey> {
-    for a in one {
-        for b in other {
-            for (from, to) in [(a, b), (b, a)] {
+    for (one, from) in keys.iter().enumerate() {
+        for (other, to) in keys.iter().enumerate() {
+            if one != other && is_cut(one, other) {
                 schedule = schedule.at(at, Action::UpdateLink { from: from.clone(), to: to.clone(), link: cut() });
             }
         }
     }
     schedule
+}
+
+/// Disks that fail so often, leaving parts of what was written.
+pub(super) fn failing(mode: PartialWriteMode) -> FaultConfig {
+    let write = WriteConfig { failure_rate: probability!(0.3), retention_rate: probability!(0.5), mode };
+    FaultConfig::default().write(write).sync(probability!(0.3))
 }
 
 #[test]
@@ -52,67 +59,152 @@ fn four_validators_agree_and_a_seed_replays_them_exactly() {
 
 #[test]
 fn validators_that_crash_again_and_again_come_back() {
-    let crashes = Crash::Random { frequency: ms(700), downtime: ms(400), count: 1 };
-    simulate(NZU32!(4), 2, 25, [], |plan, _| plan.crash(crashes));
+    simulate(NZU32!(4), 2, 20, [], |plan, keys| {
+        let mut schedule = Schedule::new();
+        for (at, index) in (300..).step_by(700).zip([2, 0, 3, 0, 1]) {
+            let key = &keys[index];
+            schedule = schedule.at(ms(at), Action::Crash(key.clone())).at(ms(at + 400), Action::Restart(key.clone()));
+        }
+        plan.crash(Crash::Schedule(schedule))
+    });
+}
+
+/// So many validators are down for a while.
+fn down(count: usize, keys: &[PublicKey], from: Duration, to: Duration) -> Crash<PublicKey> {
+    let crash = |schedule: Schedule<_>, key: &PublicKey| schedule.at(from, Action::Crash(key.clone()));
+    let restart = |schedule: Schedule<_>, key: &PublicKey| schedule.at(to, Action::Restart(key.clone()));
+    let keys = &keys[..count];
+    Crash::Schedule(keys.iter().fold(keys.iter().fold(Schedule::new(), crash), restart))
 }
 
 #[test]
 fn seven_validators_go_on_while_two_are_down() {
     simulate(NZU32!(7), 3, 12, [], |plan, keys| {
-        let down = |schedule: Schedule<_>, at| {
-            schedule.at(at, Action::Crash(keys[0].clone())).at(at, Action::Crash(keys[1].clone()))
-        };
-        let up = |schedule: Schedule<_>, at| {
-            schedule.at(at, Action::Restart(keys[0].clone())).at(at, Action::Restart(keys[1].clone()))
-        };
-        plan.crash(Crash::Schedule(up(down(Schedule::new(), ms(300)), ms(4000))))
+        plan.crash(down(2, keys, ms(300), ms(4000))).property(agreed(ms(1000), ms(3900), true))
+    });
+}
+
+#[test]
+fn four_validators_stop_while_two_are_down_and_go_on_when_they_are_back() {
+    simulate(NZU32!(4), 21, 10, [], |plan, keys| {
+        plan.crash(down(2, keys, ms(300), ms(2000))).property(agreed(ms(500), ms(1900), false))
     });
 }
 
 #[test]
 fn all_validators_crash_at_once_and_go_on_from_their_disks() {
-    simulate(NZU32!(4), 4, 15, [], |plan, keys| {
-        let crash = |schedule: Schedule<_>, key: &PublicKey| schedule.at(ms(900), Action::Crash(key.clone()));
-        let restart = |schedule: Schedule<_>, key: &PublicKey| schedule.at(ms(1500), Action::Restart(key.clone()));
-        let schedule = keys.iter().fold(keys.iter().fold(Schedule::new(), crash), restart);
-        plan.crash(Crash::Schedule(schedule))
+    simulate(NZU32!(4), 4, 15, [], |plan, keys| plan.crash(down(4, keys, ms(900), ms(1500))));
+}
+
+/// Cuts four validators' links for a while, in which they go on or not.
+fn cut_for_a_while(seed: u64, goes_on: bool, is_cut: impl Fn(usize, usize) -> bool + Send) {
+    simulate(NZU32!(4), seed, 20, [], |plan, keys| {
+        let schedule = partition(Schedule::new(), ms(400), keys, is_cut).at(ms(4000), Action::Heal(good()));
+        plan.crash(Crash::Schedule(schedule)).property(agreed(ms(1000), ms(3900), goes_on))
     });
 }
 
 #[test]
 fn a_network_cut_in_two_halves_stops_and_goes_on_when_healed() {
-    simulate(NZU32!(4), 5, 30, [], |plan, keys| {
-        let schedule = partition(Schedule::new(), ms(500), &keys[..2], &keys[2..]);
-        plan.crash(Crash::Schedule(schedule.at(ms(5000), Action::Heal(good()))))
-    });
+    cut_for_a_while(5, false, |from, to| (from < 2) != (to < 2));
 }
 
 #[test]
 fn the_larger_part_of_a_cut_network_goes_on_and_the_other_catches_up() {
-    simulate(NZU32!(4), 6, 30, [], |plan, keys| {
-        let schedule = partition(Schedule::new(), ms(500), &keys[..1], &keys[1..]);
-        plan.crash(Crash::Schedule(schedule.at(ms(6000), Action::Heal(good()))))
+    cut_for_a_while(6, true, |from, to| from == 0 || to == 0);
+}
+
+#[test]
+fn a_validator_that_hears_nobody_catches_up() {
+    cut_for_a_while(22, true, |_, to| to == 0);
+}
+
+#[test]
+fn a_validator_that_nobody_hears_goes_on_when_it_is_heard() {
+    cut_for_a_while(23, true, |from, _| from == 0);
+}
+
+#[test]
+fn four_validators_each_of_whom_hears_one_other_stop_and_go_on_when_they_hear_all() {
+    cut_for_a_while(24, false, |from, to| (from + 1) % 4 != to);
+}
+
+#[test]
+fn a_network_cut_in_three_parts_stops_and_goes_on_when_healed() {
+    simulate(NZU32!(7), 25, 10, [], |plan, keys| {
+        let schedule = partition(Schedule::new(), ms(400), keys, |from, to| from % 3 != to % 3);
+        let schedule = schedule.at(ms(2500), Action::Heal(good()));
+        plan.crash(Crash::Schedule(schedule)).property(agreed(ms(1000), ms(2400), false))
     });
 }
 
 #[test]
-fn a_lossy_slow_network_that_reorders_only_slows() {
+fn a_network_that_is_cut_and_healed_again_and_again_goes_on() {
+    simulate(NZU32!(4), 26, 15, [], |plan, keys| {
+        let mut schedule = Schedule::new();
+        for (at, alone) in (300..).step_by(700).zip([[0, 1], [1, 1], [2, 3], [0, 3]]) {
+            let apart = |from: usize, to: usize| alone.contains(&from) != alone.contains(&to);
+            schedule = partition(schedule, ms(at), keys, apart).at(ms(at + 500), Action::Heal(good()));
+        }
+        plan.crash(Crash::Schedule(schedule))
+    });
+}
+
+#[test]
+fn a_lossy_slow_network_only_slows() {
     let link = Link { latency: ms(40), jitter: ms(30), success_rate: probability!(0.9) };
     simulate(NZU32!(4), 7, 15, [], |plan, _| plan.link(link));
 }
 
+/// Simulates four validators whose messages come in disorder.
+fn in_disorder(seed: u64, disorder: Disorder) {
+    let validators = Validators::new(NZU32!(4), BTreeMap::new()).with_disorder(disorder);
+    simulate_these(validators, seed, 15, |plan, _| plan);
+}
+
+#[test]
+fn messages_that_come_twice_change_nothing() {
+    in_disorder(27, Disorder { repeated: 0.5, longest: 300, ..Disorder::default() });
+}
+
+#[test]
+fn messages_that_overtake_each_other_only_slow() {
+    in_disorder(28, Disorder { held: 0.3, longest: 300, ..Disorder::default() });
+}
+
+/// A validator forges its blocks: none becomes final, somebody says why, and the chain goes on.
+fn refused(seed: u64, height: u64, (forge, why): Forgery) {
+    let malice = Malice { forge: Some(forge), ..Malice::default() };
+    let forger = (usize::from(FORGER), malice);
+    simulate(NZU32!(4), seed, height, [forger], |plan, _| plan.property(never_final(FORGER, why)));
+}
+
 #[test]
 fn blocks_with_forged_headers_are_never_agreed_on() {
-    let forgeries: [fn(&mut alloy_consensus::Header); 5] = [
-        |header| header.receipts_root = B256::repeat_byte(1),
-        |header| header.state_root = B256::repeat_byte(2),
-        |header| header.gas_used += 1,
-        |header| header.mix_hash = B256::repeat_byte(3),
-        |header| header.base_fee_per_gas = Some(0),
-    ];
-    for (seed, forge) in (8..).zip(forgeries) {
-        let malice = Malice { forge: Some(forge), ..Malice::default() };
-        simulate(NZU32!(4), seed, 8, [(0, malice)], |plan, _| plan);
+    for (seed, forgery) in (8..).zip(forgeries::HEADERS) {
+        refused(seed, 6, forgery);
+    }
+}
+
+#[test]
+fn blocks_with_transactions_that_break_the_rules_are_never_agreed_on() {
+    for (seed, forgery) in (30..).zip(forgeries::TRANSACTIONS) {
+        refused(seed, 6, forgery);
+    }
+}
+
+#[test]
+fn blocks_of_a_time_that_no_clock_explains_are_never_agreed_on() {
+    // Long enough for a parent's time to be after the first second.
+    for (seed, forgery) in (35..).zip(forgeries::TIMES) {
+        refused(seed, 40, forgery);
+    }
+}
+
+#[test]
+fn blocks_with_a_forged_seal_are_never_agreed_on() {
+    for (seed, forgery) in (40..).zip(forgeries::SEALS) {
+        refused(seed, 8, forgery);
     }
 }
 
@@ -126,7 +218,9 @@ fn votes_for_two_blocks_at_once_do_not_fork_the_chain() {
 fn a_leader_that_proposes_two_blocks_does_not_fork_the_chain() {
     for (seed, count) in [(15, NZU32!(4)), (16, NZU32!(4)), (17, NZU32!(7))] {
         let malice = Malice { twins: true, ..Malice::default() };
-        simulate(count, seed, 10, [(1, malice)], |plan, _| plan);
+        // They cannot share a key anew: each deals, and neither knows what the other has dealt.
+        let validators = Validators::new(count, BTreeMap::from([(1, malice)])).with_epochs(1000);
+        simulate_these(validators, seed, 10, |plan, _| plan);
     }
 }
 
@@ -144,12 +238,10 @@ fn a_validator_that_floods_the_others_does_not_stop_them() {
 
 #[test]
 fn disks_that_fail_in_the_middle_of_a_write_lose_nothing() {
-    for (seed, mode) in (20..).zip([PartialWriteMode::Prefix, PartialWriteMode::Subset]) {
-        let some = |rate| WriteConfig { failure_rate: rate, retention_rate: probability!(0.5), mode };
+    for (seed, mode) in (20..).step_by(30).zip([PartialWriteMode::Prefix, PartialWriteMode::Subset]) {
         simulate(NZU32!(4), seed, 15, [], |plan, keys| {
-            let fails = FaultConfig::default().write(some(probability!(0.3))).sync(probability!(0.3));
             // Whoever cannot write stops; all are started again when the disks are well.
-            let mut schedule = Schedule::new().at(ms(900), Action::SetStorageFault(fails));
+            let mut schedule = Schedule::new().at(ms(900), Action::SetStorageFault(failing(mode)));
             for key in keys {
                 schedule = schedule.at(ms(1200), Action::Crash(key.clone()));
             }
@@ -157,112 +249,33 @@ fn disks_that_fail_in_the_middle_of_a_write_lose_nothing() {
             for key in keys {
                 schedule = schedule.at(ms(1500), Action::Restart(key.clone()));
             }
-            plan.with_storage_fault(FaultConfig::default()).crash(Crash::Schedule(schedule))
+            plan.crash(Crash::Schedule(schedule))
         });
     }
 }
 
+/// Validators with these clocks, in milliseconds ahead of the simulation's.
+fn with_clocks<const N: usize>(clocks: [(usize, i64); N]) -> [(usize, Malice); N] {
+    clocks.map(|(index, skew)| (index, Malice { skew, ..Malice::default() }))
+}
+
 #[test]
 fn a_clock_that_is_ahead_does_not_take_the_chain_with_it() {
-    let malice = Malice { ahead: Duration::from_secs(1000), ..Malice::default() };
-    simulate(NZU32!(4), 13, 10, [(1, malice)], |plan, _| plan);
-}
-
-/// Faults drawn from a seed: how many validators, how good the network, who crashes when, which part is cut off.
-fn drawn(seed: u64) {
-    let mut random = StdRng::seed_from_u64(seed);
-    let count = [4, 4, 4, 7, 10][random.random_range(0..5)];
-    let link = Link {
-        latency: ms(random.random_range(2..60)),
-        jitter: ms(random.random_range(0..30)),
-        success_rate: if random.random_bool(0.5) { probability!(1.0) } else { probability!(0.95) },
-    };
-    let malicious = random.random_bool(0.2);
-    // One of four may fail at a time: nobody crashes while another is down, or beside one that breaks the rules.
-    let crashes = (!malicious && random.random_bool(0.6)).then(|| {
-        let frequency = random.random_range(400..1500);
-        Crash::Random { frequency: ms(frequency), downtime: ms(random.random_range(50..frequency - 200)), count: 1 }
-    });
-    let cut_off = random.random_bool(0.5).then(|| {
-        let at = random.random_range(50..600);
-        (at, at + random.random_range(500..3000), random.random_range(1..count))
-    });
-    let malice = malicious.then(|| {
-        let forge: fn(&mut alloy_consensus::Header) = |header| header.receipts_root = B256::repeat_byte(1);
-        (0, Malice { forge: Some(forge), ..Malice::default() })
-    });
-    // Long enough for no change, or one or two of them.
-    let epoch = random.random_range(5..16);
-    let plan = |mut plan: PlanBuilder<_>, keys: &[PublicKey]| {
-        plan = plan.link(link.clone());
-        if let Some(crashes) = crashes {
-            plan = plan.crash(crashes);
-        }
-        if let Some((from, to, size)) = cut_off {
-            let mut keys = keys.to_vec();
-            keys.shuffle(&mut random);
-            let schedule = partition(Schedule::new(), ms(from), &keys[..size as usize], &keys[size as usize..]);
-            plan = plan.crash(Crash::Schedule(schedule.at(ms(to), Action::Heal(link))));
-        }
-        plan
-    };
-    let validators = Validators::new(NonZeroU32::new(count).expect("four or more"), malice.into_iter().collect());
-    simulate_these(validators.with_epochs(epoch), seed, 12, plan);
-}
-
-/// Runs a seed, and names it if it fails.
-fn named(seed: u64) {
-    let outcome = std::panic::catch_unwind(|| drawn(seed));
-    assert!(outcome.is_ok(), "seed {seed} failed");
-}
-
-/// Ten seeds a test, so that tests run beside each other.
-fn ten(first: u64) {
-    for seed in first..first + 10 {
-        named(seed);
-    }
+    simulate(NZU32!(4), 13, 10, with_clocks([(1, 1_000_000)]), |plan, _| plan);
 }
 
 #[test]
-fn drawn_faults_break_nothing_00() {
-    ten(0);
+fn a_validator_whose_clock_is_behind_follows_and_holds_up_nobody() {
+    simulate(NZU32!(4), 53, 10, with_clocks([(2, -1_000_000)]), |plan, _| plan);
 }
 
 #[test]
-fn drawn_faults_break_nothing_10() {
-    ten(10);
+fn a_clock_that_is_ahead_and_one_that_is_behind_stop_no_seven_validators() {
+    simulate(NZU32!(7), 54, 10, with_clocks([(1, 1_000_000), (4, -1_000_000)]), |plan, _| plan);
 }
 
 #[test]
-fn drawn_faults_break_nothing_20() {
-    ten(20);
-}
-
-#[test]
-fn drawn_faults_break_nothing_30() {
-    ten(30);
-}
-
-#[test]
-fn drawn_faults_break_nothing_40() {
-    ten(40);
-}
-
-#[test]
-#[ignore = "takes hours: `cargo xtask soak` runs it"]
-fn soak() {
-    let seeds = env::var("STOA_SEEDS").expect("STOA_SEEDS says which seeds: first..last");
-    let (first, last) = seeds.split_once("..").expect("STOA_SEEDS is first..last");
-    let seeds: std::ops::Range<u64> = first.parse().expect("a number")..last.parse().expect("a number");
-    // Not on the threads of rayon's pool, which validators use.
-    let seeds = Mutex::new(seeds);
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                while let Some(seed) = { seeds.lock().next() } {
-                    named(seed);
-                }
-            });
-        }
-    });
+fn clocks_that_differ_by_less_than_two_seconds_keep_nobody_from_proposing() {
+    let clocks = with_clocks([(0, TOLERATED_SKEW), (1, -TOLERATED_SKEW), (2, TOLERATED_SKEW), (3, -TOLERATED_SKEW)]);
+    simulate(NZU32!(4), 55, 20, clocks, |plan, _| plan.property(Check("all propose", all_propose)));
 }

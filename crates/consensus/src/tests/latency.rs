@@ -1,7 +1,8 @@
 //! How long it takes from a transfer to its final receipt where light is slow, and how much validators tell each other.
 
 use super::{
-    network::{AllFollowers, Check, Measured, Validators, only_let_go},
+    checks::Progress,
+    network::{Measured, Validators},
     with_stack,
 };
 use commonware_glue::simulate::plan::PlanBuilder;
@@ -21,12 +22,9 @@ fn measured(count: u32, height: u64) -> Measured {
     let validators = Validators::measured(NonZeroU32::new(count).expect("one or more"), measured.clone());
     let link = Link { latency: HOP, jitter: Duration::ZERO, success_rate: probability!(1.0) };
     with_stack(|| {
-        let plan = PlanBuilder::new(validators).seed(1).link(link).exit_condition(AllFollowers { height });
-        plan.timeout(Duration::from_secs(600))
-            .property(Check("let go", only_let_go))
-            .build()
-            .run()
-            .unwrap_or_else(|why| panic!("{count}: {why}"))
+        let progress = Progress::until(height, Duration::ZERO);
+        let plan = PlanBuilder::new(validators).seed(1).link(link).exit_condition(progress);
+        plan.timeout(Duration::from_secs(600)).build().run().unwrap_or_else(|why| panic!("{count}: {why}"))
     });
     measured
 }

@@ -1,8 +1,14 @@
+mod checks;
+mod disorder;
+mod drawn;
 mod epochs;
 mod faults;
+mod forgeries;
 mod latency;
+mod malice;
 mod network;
 mod secrets;
+mod simulation;
 mod validator;
 
 use crate::{Origin, Waiting};
@@ -32,6 +38,8 @@ type ByNonce = BTreeMap<(Address, u64), Arc<Recovered>>;
 #[derive(Clone, Default)]
 pub(crate) struct List {
     waiting: Arc<Mutex<ByNonce>>,
+    /// The next nonces of senders, as far as final blocks have told.
+    next: Arc<Mutex<HashMap<Address, u64>>>,
     given: Arc<Vec<Arc<Recovered>>>,
     later: Arc<Mutex<Vec<mpsc::UnboundedSender<Arc<Recovered>>>>>,
     arrived: Arc<Notify>,
@@ -46,8 +54,13 @@ impl List {
     }
 
     fn add(&self, transaction: Arc<Recovered>) {
-        self.waiting.lock().insert((transaction.signer(), transaction.nonce()), transaction);
-        self.arrived.notify_waiters();
+        let (sender, nonce) = (transaction.signer(), transaction.nonce());
+        // What comes late, or again, may be final already.
+        let next = self.next.lock().get(&sender).copied().unwrap_or_default();
+        if nonce >= next {
+            self.waiting.lock().insert((sender, nonce), transaction);
+            self.arrived.notify_waiters();
+        }
     }
 
     /// A client gives another.
@@ -61,7 +74,7 @@ impl Waiting for List {
     fn best(&self, _: u64, _: u64, used: &HashMap<Address, u64>) -> Vec<Arc<Recovered>> {
         let waiting = self.waiting.lock();
         let next = waiting.iter().filter(|((sender, nonce), _)| used.get(sender).is_none_or(|next| nonce >= next));
-        next.map(|(_, transaction)| transaction.clone()).take(10).collect()
+        next.map(|(_, transaction)| transaction.clone()).collect()
     }
 
     fn is_empty(&self, _: &HashMap<Address, u64>) -> bool {
@@ -100,6 +113,7 @@ impl Waiting for List {
         for sender in &*committed.senders {
             let next = changes.account(sender).map_or(0, |(nonce, _)| nonce);
             waiting.retain(|(waits, nonce), _| waits != sender || *nonce >= next);
+            self.next.lock().insert(*sender, next);
         }
     }
 }
@@ -108,8 +122,9 @@ pub(crate) fn signer(n: u8) -> PrivateKeySigner {
     PrivateKeySigner::from_bytes(&B256::repeat_byte(n + 1)).unwrap()
 }
 
-pub(crate) fn transfer_from(sender: u8, nonce: u64) -> Arc<Recovered> {
-    let tx = TxLegacy {
+/// A transfer that nobody has signed.
+pub(crate) fn unsigned(nonce: u64) -> TxLegacy {
+    TxLegacy {
         chain_id: Some(31337),
         nonce,
         gas_limit: 21_000,
@@ -117,10 +132,18 @@ pub(crate) fn transfer_from(sender: u8, nonce: u64) -> Arc<Recovered> {
         to: TxKind::Call(RECIPIENT),
         value: U256::from(1),
         ..TxLegacy::default()
-    };
+    }
+}
+
+/// What a sender has signed.
+pub(crate) fn signed(sender: u8, tx: TxLegacy) -> Arc<Recovered> {
     let signer = signer(sender);
     let signature = signer.sign_hash_sync(&tx.signature_hash()).unwrap();
     Arc::new(AlloyRecovered::new_unchecked(tx.into_signed(signature).into(), signer.address()))
+}
+
+pub(crate) fn transfer_from(sender: u8, nonce: u64) -> Arc<Recovered> {
+    signed(sender, unsigned(nonce))
 }
 
 pub(crate) fn transfer(nonce: u64) -> Arc<Recovered> {
