@@ -8,14 +8,27 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 use stoa_tests::{
-    Node,
+    Node, get,
     stage::{LONG, Stage, held, stoa, wait},
 };
+
+/// What all of these nodes together have counted so far, by the name that it has in their metrics.
+fn counted(keepers: &[Node], name: &str) -> Result<f64> {
+    let mut sum = 0.0;
+    for keeper in keepers {
+        let (status, metrics) = get(keeper.http().trim_start_matches("http://").parse()?, "/metrics")?;
+        ensure!(status == 200, "{status}: {metrics}");
+        let mut line = metrics.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        sum += line.next().wrap_err_with(|| format!("it does not count {name}"))?.parse::<f64>()?;
+    }
+    Ok(sum)
+}
 
 #[test]
 fn a_file_survives_three_of_six_nodes_then_is_repaired_and_survives_the_others() -> Result<()> {
     let mut stage = Stage::new(6)?;
-    let content: Vec<_> = (0..12_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    // So much that it takes a while to read.
+    let content = content(0, 36_000_000);
     fs::write(stage.at("data"), &content)?;
     let put = stage.run(7, &["store", "--dir", "alice", "put", "data", "--spread"])?;
     let id = put["id"].as_str().wrap_err("an id")?.to_owned();
@@ -31,12 +44,18 @@ fn a_file_survives_three_of_six_nodes_then_is_repaired_and_survives_the_others()
         ensure!(!held.windows(64).step_by(64).any(|window| window == &content[..64]));
     }
 
-    // Three die while it is read.
+    // Three die while it is read: some of it has come, and not all.
     let words =
         ["store", "--dir", "reader", "get", &id, "--to", "copy", "--account", "7", "--http", stage.chain.http()];
-    let reading = stoa(stage.folder.path(), &words)?.stdout(Stdio::null()).spawn()?;
-    thread::sleep(Duration::from_millis(300));
+    let mut reading = stoa(stage.folder.path(), &words)?.stdout(Stdio::null()).spawn()?;
+    let partial = stage.at("reader").join("store/partial");
+    let until = Instant::now() + LONG;
+    while fs::read_dir(&partial).map_or(0, Iterator::count) == 0 {
+        ensure!(Instant::now() < until && reading.try_wait()?.is_none(), "it was never seen to be read");
+        thread::sleep(Duration::from_millis(1));
+    }
     stage.kill(3);
+    ensure!(reading.try_wait()?.is_none(), "it was read before they died");
     ensure!(wait(reading)?, "it was not read");
     ensure!(fs::read(stage.at("copy"))? == content, "it is something else");
     // Nobody but its owner opens it.
@@ -52,12 +71,23 @@ fn a_file_survives_three_of_six_nodes_then_is_repaired_and_survives_the_others()
         ensure!(Instant::now() < until, "the pieces were not made anew: {}", stage.keepers[0].said());
         thread::sleep(Duration::from_millis(200));
     }
+    // No piece is made by two of them. As they come one after the other, at most two pieces are read and one is handed over for each.
+    let made = || counted(&stage.keepers, "stoa_store_repaired_pieces_total");
+    let until = Instant::now() + LONG;
+    while made()? < 3.0 {
+        ensure!(Instant::now() < until, "{} pieces are counted", made()?);
+        thread::sleep(Duration::from_millis(200));
+    }
+    let bytes = ["read", "written"].map(|way| counted(&stage.keepers, &format!("stoa_store_repair_{way}_bytes_total")));
+    let [read, written] = bytes;
+    let (moved, piece) = (read? + written?, content.len() as f64 / 3.0);
+    ensure!(moved < 9.0 * piece * 1.1, "{moved} bytes were moved, a piece has {piece}");
     stage.kill(3);
     stage.run(7, &["store", "--dir", "later", "get", &id, "--to", "again"])?;
     ensure!(fs::read(stage.at("again"))? == content, "it is something else");
 
-    // Kept longer than was promised, from a machine that never had it. A piece may be at two of those that are left, where two
-    // others had seen at once that it was gone.
+    // Kept longer than was promised, from a machine that never had it. A piece is at two of those that are left where a repair took
+    // longer than its round.
     let extended = stage.run(7, &["store", "--dir", "later", "extend", &id, "--days", "60"])?;
     ensure!(extended["objects"] == 1 && extended["missingPieces"] == 3, "{extended}");
     ensure!(extended["pieces"].as_u64() >= Some(3), "{extended}");

@@ -158,7 +158,7 @@ pub async fn start(runtime: Context, config: Config) -> Result<Running> {
     let index = config.index.then(|| account::of(&identity)).transpose()?;
     let serving = Serving { folder: &config.folder, http: config.http, accounts: Vec::new(), index };
     let (pool, rpc, index) = common::serve(&runtime, &ledger, &waiting, about, serving).await?;
-    let store = store.map(|store| store.start(rpc.local_addr()));
+    let store = store.map(|store| store.start(rpc.local_addr(), &runtime.child("stoa")));
     let compute = compute.map(|compute| compute.start(rpc.local_addr()));
     let (tell, failed) = oneshot::channel();
     runtime.child("run").spawn(async move |_| {

@@ -9,13 +9,17 @@ use crate::{
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolCall as _;
 use commonware_cryptography::{Signer as _, ed25519::PrivateKey};
+use commonware_runtime::{
+    Metrics,
+    telemetry::metrics::{Counter, Gauge, GaugeExt as _, MetricsExt as _},
+};
 use eyre::{Result, WrapErr as _};
 use futures::FutureExt as _;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use stoa_base::NodeId;
 use stoa_data::{
@@ -25,7 +29,7 @@ use stoa_data::{
 };
 use stoa_ledger::Ledger;
 use stoa_net::{Answers, Endpoint, iroh::protocol::RouterBuilder};
-use stoa_store::{BLOBS, Guard, Limits, Network, STORE, Store, Watch};
+use stoa_store::{BLOBS, Guard, Limits, Looked, Network, STORE, Store, Watch};
 
 /// What a node's store runs with.
 #[derive(Clone, Debug)]
@@ -100,40 +104,149 @@ fn open(
 }
 
 impl Opened {
-    /// Begins to look at what it has promised. `http` is the node's own JSON-RPC, to which it sends its transactions.
-    pub(crate) fn start(self, http: SocketAddr) -> Background {
+    /// Begins to look at what it has promised, and to count what comes of it. `http` is the node's own JSON-RPC, to which it sends its
+    /// transactions.
+    pub(crate) fn start(self, http: SocketAddr, metrics: &impl Metrics) -> Background {
         let Self { watch, keeper, endpoint, account, every } = self;
         let payer = Payer::new(account, http);
         let send = move |call: moveKeepersCall| payer.clone().call(CONSENT, call.abi_encode()).boxed();
         let look = Look::new(keeper, &endpoint, Box::new(send), every);
+        let counts = Counts::register(metrics);
         Background::spawn(async move {
+            let mut pause = every;
             loop {
-                tokio::time::sleep(every).await;
+                tokio::time::sleep(pause).await;
                 if let Err(error) = look.all().await {
                     tracing::warn!(%error, "shares of keys could not be looked at");
                 }
-                watch_once(&watch).await;
+                pause = every;
+                match watch.look().await {
+                    Ok(looked) => {
+                        tell(&looked);
+                        counts.add(&looked);
+                        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                        let again = looked.again.map(|again| Duration::from_secs(again).saturating_sub(now));
+                        pause = again.map_or(every, |again| again.min(every));
+                    }
+                    Err(error) => tracing::warn!(%error, "the store could not be looked at"),
+                }
             }
         })
     }
 }
 
-async fn watch_once(watch: &Watch) {
-    let looked = match watch.look().await {
-        Ok(looked) => looked,
-        Err(error) => return tracing::warn!(%error, "the store could not be looked at"),
-    };
-    for (id, repaired) in looked.repaired {
-        let (read, written, pieces) = (repaired.read, repaired.written, repaired.kept.len());
-        tracing::info!(object = %id, pieces, read, written, "pieces were made anew");
+/// What monitoring is told of what was promised.
+struct Counts {
+    repairs: Counter,
+    pieces: Counter,
+    failures: Counter,
+    read: Counter,
+    written: Counter,
+    faults: Counter,
+    lost: Gauge,
+    postponed: Gauge,
+}
+
+impl Counts {
+    fn register(metrics: &impl Metrics) -> Self {
+        Self {
+            repairs: metrics.counter("store_repairs", "Objects whose missing pieces this node has made anew"),
+            pieces: metrics
+                .counter("store_repaired_pieces", "Pieces that this node has made anew and others have taken"),
+            failures: metrics
+                .counter("store_repair_failures", "Repairs that failed, and pieces that a node did not take"),
+            read: metrics.counter("store_repair_read_bytes", "Bytes that repairs have fetched from other nodes"),
+            written: metrics.counter("store_repair_written_bytes", "Bytes that repairs have handed to other nodes"),
+            faults: metrics
+                .counter("store_faults", "Faults of other nodes: wrong bytes, or none of what they should have"),
+            lost: metrics.gauge("store_lost_objects", "Objects of which too few pieces were left at the last look"),
+            postponed: metrics.gauge("store_postponed_repairs", "Repairs that the last look left to the next one"),
+        }
     }
-    for (id, why) in looked.failed {
+
+    fn add(&self, looked: &Looked) {
+        let pieces: usize = looked.repaired.iter().map(|(_, repaired)| repaired.kept.len()).sum();
+        let refused: usize = looked.repaired.iter().map(|(_, repaired)| repaired.failed.len()).sum();
+        let made = looked.repaired.iter().filter(|(_, repaired)| !repaired.kept.is_empty()).count();
+        self.repairs.inc_by(made as u64);
+        self.pieces.inc_by(pieces as u64);
+        self.failures.inc_by((looked.failed.len() + refused) as u64);
+        self.read.inc_by(looked.read);
+        self.written.inc_by(looked.written);
+        self.faults.inc_by(looked.reports.len() as u64);
+        let _ = self.lost.try_set(looked.lost.len());
+        let _ = self.postponed.try_set(looked.postponed);
+    }
+}
+
+/// Whoever runs the node is told without asking for it: a repair means that nodes are gone, and costs traffic.
+fn tell(looked: &Looked) {
+    for (id, repaired) in &looked.repaired {
+        let (read, written, pieces) = (repaired.read, repaired.written, repaired.kept.len());
+        if pieces > 0 {
+            tracing::warn!(object = %id, pieces, read, written, "pieces were made anew, for their nodes are gone");
+        }
+        for (piece, node, why) in &repaired.failed {
+            tracing::warn!(object = %id, piece, %node, %why, "a node did not take a piece that was made anew");
+        }
+    }
+    for (id, why) in &looked.failed {
         tracing::warn!(object = %id, why, "pieces could not be made anew");
     }
-    for id in looked.lost {
+    for id in &looked.lost {
         tracing::error!(object = %id, "too few pieces are left to make the others");
     }
-    for report in looked.reports {
-        tracing::warn!(%report, "a node does not have what it says it has");
+    for report in &looked.reports {
+        tracing::warn!(%report, "a node did not do what it should");
+    }
+    if looked.postponed > 0 {
+        tracing::warn!(repairs = looked.postponed, "repairs wait for the next look, for this one has moved enough");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use commonware_runtime::{Runner as _, deterministic};
+    use stoa_store::{BlobHash, Denied, Fault, ObjectId, Repaired, Report};
+
+    #[test]
+    fn repairs_their_traffic_and_who_lied_to_them_are_counted() {
+        let (id, node) = (ObjectId([1; 32]), NodeId([2; 32]));
+        let done = Repaired {
+            kept: vec![(0, node), (1, node)],
+            failed: vec![(2, node, Denied::NotHere)],
+            ..Repaired::default()
+        };
+        let report = Report { node, blob: BlobHash([3; 32]), fault: Fault::Wrong("other bytes".into()) };
+        let looked = Looked {
+            repaired: vec![(id, done), (id, Repaired::default())],
+            failed: vec![(id, "nobody has room".into())],
+            lost: vec![id],
+            reports: vec![report],
+            read: 300,
+            written: 200,
+            postponed: 4,
+            ..Looked::default()
+        };
+        deterministic::Runner::default().start(async |runtime| {
+            let counts = Counts::register(&runtime);
+            counts.add(&looked);
+            counts.add(&looked);
+            let said = runtime.encode();
+            for line in [
+                "store_repairs_total 2",
+                "store_repaired_pieces_total 4",
+                "store_repair_failures_total 4",
+                "store_repair_read_bytes_total 600",
+                "store_repair_written_bytes_total 400",
+                "store_faults_total 2",
+                "store_lost_objects 1",
+                "store_postponed_repairs 4",
+            ] {
+                assert!(said.lines().any(|said| said.ends_with(line)), "{line}: {said}");
+            }
+            assert_eq!(said.lines().filter(|line| line.starts_with("# HELP") && line.contains("store_")).count(), 8);
+        });
     }
 }

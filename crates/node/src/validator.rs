@@ -212,7 +212,7 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
     let index = config.index.then(|| account::of(&key)).transpose()?;
     let serving = Serving { folder: &config.folder, http: config.http, accounts: config.accounts, index };
     let (pool, rpc, index) = common::serve(&runtime, &ledger, &waiting, about, serving).await?;
-    let store = store.map(|store| store.start(rpc.local_addr()));
+    let store = store.map(|store| store.start(rpc.local_addr(), &runtime.child("stoa")));
     Ok(Running { ledger, pool, rpc, endpoint, _router: router, _store: store, _index: index })
 }
 

@@ -244,7 +244,20 @@ pub fn transit(id: ObjectId) -> Root {
 ///
 /// [`Error::NotFetched`] if those who were asked did not give enough; what came waits for the next try. Or there is no room.
 pub async fn fetch(store: &Store, id: ObjectId, holders: &[Holder], fetch: Fetch) -> Result<Fetched, Error> {
-    let (fetched, at_once) = (Mutex::new(Fetched::default()), Semaphore::new(AT_ONCE));
+    let fetched = Mutex::default();
+    fetch_into(store, id, holders, fetch, &fetched).await?;
+    Ok(fetched.into_inner())
+}
+
+/// The same. What has come before it failed stands in `fetched` as well.
+pub(crate) async fn fetch_into(
+    store: &Store,
+    id: ObjectId,
+    holders: &[Holder],
+    fetch: Fetch,
+    fetched: &Mutex<Fetched>,
+) -> Result<(), Error> {
+    let at_once = Semaphore::new(AT_ONCE);
     let known = store.clone();
     let manifest = if blocking(move || known.has(id.manifest())).await? {
         let known = store.clone();
@@ -271,7 +284,7 @@ pub async fn fetch(store: &Store, id: ObjectId, holders: &[Holder], fetch: Fetch
         let next: Vec<_> = rest.drain(..rest.len().min(needed - have)).collect();
         if next.is_empty() {
             let why = format!("{have} of the {needed} pieces that it needs came");
-            return Err(Error::NotFetched { id, why, reports: fetched.into_inner().reports });
+            return Err(Error::NotFetched { id, why, reports: fetched.lock().reports.clone() });
         }
         let promised: Vec<_> = next.iter().map(|piece| blobs[*piece]).collect();
         let promising = store.clone();
@@ -284,14 +297,14 @@ pub async fn fetch(store: &Store, id: ObjectId, holders: &[Holder], fetch: Fetch
                 those.map(|holder| holder.peer.clone()).collect(),
                 fetch,
                 &at_once,
-                &fetched,
+                fetched,
             )
         });
         for came in join_all(pieces).await {
             have += usize::from(came?);
         }
     }
-    Ok(fetched.into_inner())
+    Ok(())
 }
 
 /// What came of spreading an object.

@@ -1,3 +1,4 @@
+use crate::tree::GROUP;
 use std::ops::Range;
 
 /// How many pieces are made of an object and how many of them suffice to read it: any `k` of `n`.
@@ -106,6 +107,12 @@ impl Layout {
     pub fn piece(&self) -> u64 {
         let (full, rest) = (self.size / self.stripe() as u64, (self.size % self.stripe() as u64) as usize);
         full * self.shard as u64 + shard_of(rest, self.code) as u64
+    }
+
+    /// Bytes of the nodes of the content's hash tree by which `content` bytes of stripe `index` are hashed: a shard's, which are
+    /// hashed fast, but for an object that may have one node alone, which would be hashed twice.
+    pub(crate) fn node(&self, index: u64, content: usize) -> usize {
+        if index == 0 && content < self.stripe() { GROUP } else { self.shard }
     }
 
     /// Where the shard of stripe `index` stands in every piece.

@@ -146,7 +146,7 @@ impl Batch<'_> {
         Ok((object, read))
     }
 
-    /// Puts a file, or finds that it was put before and has not changed since.
+    /// Puts a file, or finds that it was put before, under a seal that [fits](Seal::fits), and has not changed since.
     ///
     /// # Errors
     ///
@@ -155,9 +155,12 @@ impl Batch<'_> {
         let file = File::open(path).map_err(Error::at(path))?;
         let before = file.metadata().map_err(Error::at(path))?;
         let stamp = self.stamp(path, &before);
+        // What carries its own key carries its owner's, and these two have none.
+        let alone = ![Owner::LOCAL, Owner::TRANSIT].contains(&self.put.owner);
         if let Some(stamp) = stamp
             && let Some(object) = self.store.stamped(&stamp)?
             && self.store.is_complete(object)?
+            && self.put.seal.fits(&self.store.manifest(object)?.sealing, alone)
         {
             self.adopt(object, &[object])?;
             return Ok(object);
@@ -271,7 +274,8 @@ impl Batch<'_> {
             || take(&mut content, stripe, &mut at, &buffers),
             || Coder::new(code),
             |coder, (offset, mut data)| {
-                let (run, bytes, mut coded) = (Run::new(offset, &data), data.len() as u64, buffers.take());
+                let node = layout.node(offset / stripe as u64, data.len());
+                let (run, bytes, mut coded) = (Run::by(node, offset, &data), data.len() as u64, buffers.take());
                 let length = coder.encode(&mut data, &mut coded)?;
                 let start = offset / stripe as u64 * full as u64;
                 let runs = (0..code.pieces()).map(|number| Run::new(start, shard(&data, &coded, length, number)));

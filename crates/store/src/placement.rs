@@ -105,6 +105,16 @@ pub fn place(
     Ok(Placement { nodes, crowded, survives_a_domain: crowded <= code.spare() })
 }
 
+/// Whether any one failure domain may go and enough pieces are left, by who holds which piece.
+pub(crate) fn survives_a_domain(code: Code, holders: &[(usize, Domain)]) -> bool {
+    let domains: BTreeSet<_> = holders.iter().map(|(_, domain)| domain).collect();
+    let left_without = |gone: &Domain| {
+        let left = holders.iter().filter(|(_, domain)| domain != gone).map(|(piece, _)| *piece);
+        left.collect::<BTreeSet<_>>().len()
+    };
+    !domains.is_empty() && domains.into_iter().all(|gone| left_without(gone) >= code.needed())
+}
+
 /// Weighted rendezvous: −w / ln(h), with h evenly spread in (0, 1) by object and node. A node is best with a likelihood in
 /// proportion to its weight.
 fn score(object: ObjectId, candidate: &Candidate) -> f64 {
@@ -175,6 +185,8 @@ mod tests {
                 let left = placement.nodes.iter().filter(|(_, node)| domain_of(&all, node) != domain).count();
                 prop_assert!(!placement.survives_a_domain || left >= code.needed());
             }
+            let held: Vec<_> = placement.nodes.iter().map(|(piece, node)| (*piece, domain_of(&all, node).clone())).collect();
+            prop_assert_eq!(survives_a_domain(code, &held), placement.survives_a_domain);
             prop_assert_eq!(placement.survives_a_domain, most <= code.spare());
             // Whoever computes it, in whatever order he knows the nodes.
             let reversed: Vec<_> = all.iter().rev().cloned().collect();
@@ -197,6 +209,27 @@ mod tests {
             let second = place(object, code, 10, &[lost], &left, &holders).unwrap();
             prop_assert!(holders.iter().all(|(node, _)| *node != second.nodes[0].1));
             prop_assert!(second.crowded <= first.crowded + 1);
+        }
+    }
+
+    type Held<'a> = &'a [(usize, &'a str)];
+
+    #[test]
+    fn a_domain_may_go_if_enough_pieces_are_elsewhere_and_each_counts_once() {
+        let code = Code::new(2, 4).unwrap();
+        let held = |held: Held<'_>| held.iter().map(|(piece, at)| (*piece, Domain((*at).into()))).collect::<Vec<_>>();
+        let cases: [(Held<'_>, bool); 7] = [
+            (&[], false),
+            (&[(0, "a"), (1, "b")], false),
+            (&[(0, "a"), (1, "b"), (2, "c")], true),
+            (&[(0, "a"), (1, "a"), (2, "b"), (3, "b")], true),
+            (&[(0, "a"), (1, "a"), (2, "a"), (3, "b")], false),
+            // The same piece twice is one piece.
+            (&[(0, "a"), (1, "b"), (1, "c")], false),
+            (&[(0, "a"), (1, "b"), (0, "c"), (1, "d")], true),
+        ];
+        for (holders, survives) in cases {
+            assert_eq!(survives_a_domain(code, &held(holders)), survives, "{holders:?}");
         }
     }
 

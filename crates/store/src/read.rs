@@ -239,7 +239,8 @@ fn decode(
             let mut data = buffers.take();
             read_stripe(coder, id, &layout, pieces, stripe, &mut data)?;
             let length = layout.content_of(stripe);
-            Ok((Run::new(stripe * layout.stripe() as u64, &data[..length]), length, data))
+            let (node, start) = (layout.node(stripe, length), stripe * layout.stripe() as u64);
+            Ok((Run::by(node, start, &data[..length]), length, data))
         },
         |(run, length, data)| {
             tree.push(&run, &mut pairs);

@@ -7,12 +7,19 @@
 //!
 //! *When* is lazy: a node that is silent for an hour comes back more often than not, and reading k pieces to replace one is the
 //! price of the code. So a silent node counts as lost only after [`Policy::grace`], and repair begins when fewer than
-//! [`Policy::floor`] pieces above k are left. *Who* is decided without a word: every holder computes the same order, and each
-//! waits for those before him to have done it. Two who repair the same make the same pieces.
+//! [`Policy::floor`] pieces above k are left.
+//!
+//! *Who* is decided without a word. Time is cut into rounds, by everybody's clock, and in each round one of those who have shown
+//! a piece lately is drawn by a hash that all of them compute: he makes all that is missing, the others wait for the next round,
+//! when another one is drawn. A repair begins in the first two thirds of a round, so that it is over when the next one begins;
+//! where it takes longer, or clocks differ by more than that, two make the same pieces, which costs traffic and nothing else.
 
 use crate::{
-    Code, Domain, Error, Fetch, Holder, Manifest, NodeId, ObjectId, Report, Root, Store, fetch, fetch::transit, spread,
+    Code, Domain, Error, Fetch, Fetched, Holder, Manifest, NodeId, ObjectId, Report, Root, Store,
+    fetch::{fetch_into, transit},
+    spread,
 };
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// When to repair.
@@ -22,7 +29,7 @@ pub struct Policy {
     pub grace: u64,
     /// Repair when fewer than this many pieces above k are left.
     pub floor: usize,
-    /// Seconds that a holder waits for each one before him.
+    /// Seconds of a round.
     pub turn: u64,
     /// Bytes that one repair may move.
     pub traffic: u64,
@@ -58,7 +65,7 @@ pub enum Plan {
         /// Pieces that are there.
         left: usize,
     },
-    /// It is somebody else's turn; look again then.
+    /// It is somebody else's turn, or too late in this round; look again then.
     Wait {
         /// Seconds since 1970.
         until: u64,
@@ -98,25 +105,17 @@ pub fn plan(id: ObjectId, manifest: &Manifest, seen: &[Seen], me: NodeId, policy
         return Plan::Lost { left: left.len(), needed: code.needed() };
     }
     let pieces: Vec<_> = (0..code.pieces()).filter(|piece| !left.contains_key(piece)).collect();
-    // The order changes with what is missing, so that not the same one does it all.
-    let place = |node: &NodeId| {
+    let turn = policy.turn.max(1);
+    let round = now / turn;
+    // Who is silent for now has its piece still, but repairs nothing.
+    let awake = seen.iter().filter(alive).filter(|holder| now.saturating_sub(holder.at) < turn);
+    let draw = |node: &NodeId| {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&id.0).update(&node.0);
-        pieces.iter().for_each(|piece| {
-            hasher.update(&[*piece as u8]);
-        });
-        *hasher.finalize().as_bytes()
+        *hasher.update(&id.0).update(&node.0).update(&round.to_be_bytes()).finalize().as_bytes()
     };
-    let nodes: BTreeSet<_> = left.values().flatten().copied().collect();
-    let before = nodes.iter().filter(|node| place(node) < place(&me)).count() as u64;
-    // Everyone counts from the moment at which the last of the missing ones was lost.
-    let gone = seen
-        .iter()
-        .filter(|holder| !left.contains_key(&holder.piece))
-        .map(|holder| if holder.caught { holder.at } else { holder.at.saturating_add(policy.grace) });
-    let turn = gone.max().unwrap_or(0).saturating_add(before.saturating_mul(policy.turn));
-    if now < turn {
-        return Plan::Wait { until: turn };
+    let drawn = awake.map(|holder| holder.node).min_by_key(draw);
+    if drawn != Some(me) || now % turn > turn - turn / 3 {
+        return Plan::Wait { until: (round + 1).saturating_mul(turn) };
     }
     let own = left.values().filter(|nodes| nodes.contains(&me)).count();
     let reads = code.needed().saturating_sub(own) as u64 * layout.piece();
@@ -156,6 +155,21 @@ pub async fn repair(
     asked: Fetch,
     policy: &Policy,
 ) -> Result<Repaired, Error> {
+    let mut done = Repaired::default();
+    repair_into(store, (root, until), holders, to, asked, policy, &mut done).await?;
+    Ok(done)
+}
+
+/// The same. What was done before it failed stands in `done` as well.
+pub(crate) async fn repair_into(
+    store: &Store,
+    (root, until): (Root, Option<u64>),
+    holders: &[Holder],
+    to: &[Holder],
+    asked: Fetch,
+    policy: &Policy,
+    done: &mut Repaired,
+) -> Result<(), Error> {
     let id = root.object;
     let manifest = store.manifest(id)?;
     let Some(layout) = manifest.layout() else { return Err(Error::NotCoded(id)) };
@@ -168,7 +182,10 @@ pub async fn repair(
     if needed > policy.traffic {
         return Err(Error::TooMuchTraffic { needed, allowed: policy.traffic });
     }
-    let fetched = fetch(store, id, holders, asked).await?;
+    let fetched = Mutex::default();
+    let came = fetch_into(store, id, holders, asked, &fetched).await;
+    Fetched { bytes: done.read, reports: done.reports } = fetched.into_inner();
+    came?;
     let wanted: BTreeSet<_> = to.iter().map(|holder| holder.piece).collect();
     let wanted: Vec<_> = wanted.into_iter().filter(|piece| *piece < layout.code().pieces()).collect();
     let making = store.clone();
@@ -176,14 +193,9 @@ pub async fn repair(
     made.map_err(std::io::Error::other)??;
     // Whether it may be read by strangers was decided when it was spread first.
     let spread = spread(store, root, until, to, true).await?;
-    if spread.failed.is_empty() {
+    (done.written, done.kept, done.failed) = (spread.bytes, spread.kept, spread.failed);
+    if done.failed.is_empty() {
         store.release(transit(id))?;
     }
-    Ok(Repaired {
-        read: fetched.bytes,
-        written: spread.bytes,
-        kept: spread.kept,
-        failed: spread.failed,
-        reports: fetched.reports,
-    })
+    Ok(())
 }

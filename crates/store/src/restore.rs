@@ -282,6 +282,10 @@ mod tests {
             self.next()?;
             Plain.open(sealing, plain)
         }
+
+        fn fits(&self, sealing: &Sealing, alone: bool) -> bool {
+            Plain.fits(sealing, alone)
+        }
     }
 
     #[test]

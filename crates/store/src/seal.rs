@@ -24,6 +24,13 @@ pub trait Seal: Sync {
     ///
     /// If there is no key for this seal.
     fn open<'a>(&self, sealing: &Sealing, plain: Box<dyn Write + 'a>) -> io::Result<Box<dyn Write + 'a>>;
+
+    /// Whether what was sealed so before, of the same content, is as good as what this would make of it: whoever opens the one
+    /// opens the other.
+    ///
+    /// `alone` says that the same owner sealed it as an object of its own, which may carry its own key. What is in a folder opens
+    /// with the folder's seal or not at all.
+    fn fits(&self, sealing: &Sealing, alone: bool) -> bool;
 }
 
 /// No seal.
@@ -40,6 +47,10 @@ impl Seal for Plain {
             Sealing::Plain => Ok(plain),
             Sealing::Sealed(_) => Err(io::Error::other("the object is sealed, and there is no key to open it with")),
         }
+    }
+
+    fn fits(&self, sealing: &Sealing, _: bool) -> bool {
+        *sealing == Sealing::Plain
     }
 }
 
@@ -147,12 +158,26 @@ impl Seal for Sealed {
             None => Ok(plain),
         }
     }
+
+    fn fits(&self, sealing: &Sealing, alone: bool) -> bool {
+        match (KeySource::of(sealing), self.source) {
+            (Ok(Some(known)), source) if known == source => true,
+            // Each has its key with it, sealed to the same owner.
+            (Ok(Some(KeySource::Reader(_))), KeySource::Reader(_)) => alone,
+            _ => false,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Code, Limits, Put, Store};
+    use crate::{Bounds, Code, Limits, Owner, Put, Store};
+    use std::{
+        fs::{self, File},
+        path::Path,
+        time::{Duration, SystemTime},
+    };
 
     #[test]
     fn what_was_sealed_comes_back_under_its_key_alone() {
@@ -179,6 +204,84 @@ mod tests {
                 assert!(store.get_to(id, &wrong, &seal).is_err());
             }
             assert!(store.get_to(id, &wrong, &Plain).is_err() && !wrong.exists());
+        }
+    }
+
+    /// Files that have not changed for so long that their times tell whether they do.
+    fn settled(folder: &Path) -> Vec<u8> {
+        let data: Vec<_> = (0..300_000_u32).map(|at| (at >> 3) as u8).collect();
+        fs::create_dir_all(folder.join("within")).unwrap();
+        for name in ["file", "within/another"] {
+            fs::write(folder.join(name), &data).unwrap();
+            let file = File::options().write(true).open(folder.join(name)).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(60)).unwrap();
+        }
+        data
+    }
+
+    fn key(number: u8) -> DataKey {
+        DataKey::from_bytes([number; 32])
+    }
+
+    fn of_asset(number: u8) -> Sealed {
+        Sealed::new(key(number), KeySource::Asset(AssetId([number; 32].into())))
+    }
+
+    /// With a box that nobody opens: these tests have the key.
+    fn of_reader(number: u8) -> Sealed {
+        let sealed = SealedKey::decode(Copying(&[number; SealedKey::SIZE])).unwrap();
+        Sealed::new(key(number), KeySource::Reader(sealed))
+    }
+
+    #[test]
+    fn an_unchanged_file_is_known_again_under_the_same_seal_and_put_anew_under_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("store"), Limits { margin: 0, ..Limits::default() }).unwrap();
+        let (file, out) = (folder.path().join("files/file"), folder.path().join("out"));
+        let data = settled(&folder.path().join("files"));
+        let owner = Owner([7; 32]);
+        for code in [None, Code::new(2, 3)] {
+            let put =
+                |seal: &dyn Seal, owner| store.put_file(&file, Put { code, seal, owner, ..Put::default() }).unwrap();
+            // As after a publication that was broken off: its key is lost, and the next one has another.
+            let mut known = Vec::new();
+            let seals: [&dyn Seal; 4] = [&of_asset(1), &of_asset(2), &Plain, &of_reader(3)];
+            for seal in seals {
+                let id = put(seal, owner);
+                assert!(!known.contains(&id), "it is opened with another key");
+                store.get_to(id, &out, seal).unwrap();
+                assert!(fs::read(&out).unwrap() == data);
+                // Whoever seals draws a nonce, so that the same id says that nothing was sealed.
+                assert_eq!(put(seal, owner), id);
+                known.push(id);
+            }
+            // An object that has its owner's key with it opens for him whatever the next one would have.
+            assert_eq!(put(&of_reader(4), owner), known[3]);
+            // But who nobody is has no key.
+            let nobodys = put(&of_reader(3), Owner::LOCAL);
+            assert!(put(&of_reader(4), Owner::LOCAL) != nobodys);
+        }
+    }
+
+    #[test]
+    fn what_is_in_a_folder_that_is_put_again_opens_with_the_new_seal() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("store"), Limits { margin: 0, ..Limits::default() }).unwrap();
+        let (from, to) = (folder.path().join("files"), folder.path().join("to"));
+        let data = settled(&from);
+        let put = |seal: &dyn Seal| {
+            let put = Put { owner: Owner([7; 32]), seal, ..Put::default() };
+            store.put_folder(&from, put, u64::MAX - 1).unwrap()
+        };
+        let seals: [&dyn Seal; 4] = [&of_asset(1), &of_asset(2), &of_reader(3), &of_reader(4)];
+        for seal in seals {
+            let id = put(seal);
+            store.get_folder(id, &to, seal, Bounds::default()).unwrap();
+            assert!(fs::read(to.join("within/another")).unwrap() == data);
+            fs::remove_dir_all(&to).unwrap();
+            let ids = |id| store.folder(id, seal).unwrap().entries().iter().map(|entry| entry.id).collect::<Vec<_>>();
+            let file = |id| *ids(id).first().unwrap();
+            assert_eq!(file(put(seal)), file(id), "under the same seal it is not sealed again");
         }
     }
 

@@ -5,6 +5,7 @@
 //! blobs/ab/      longer blobs under their hash, each with its hash tree
 //! partial/       blobs that are expected, as far as they have come
 //! temporary/     blobs whose hash is not known yet; emptied at the start
+//! silent         pieces that no other node shows, and since when; written by whoever watches over them
 //! ```
 //!
 //! **Whatever the index says is on the disk.** A blob is written beside its place, synced, moved there, the folder synced,
@@ -167,6 +168,11 @@ impl Store {
         };
         inner.found = inner.recover()?;
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Where it is.
+    pub(crate) fn place(&self) -> &Path {
+        self.inner.space.folder()
     }
 
     /// What the start has found.

@@ -415,52 +415,95 @@ fn seen(piece: usize, at: u64) -> Seen {
     Seen { piece, node: NodeId([piece as u8 + 1; 32]), domain: Domain(String::new()), at, caught: false }
 }
 
+/// Everybody who has one of these pieces, and what he is to do.
+fn plans(manifest: &Manifest, all: &[Seen], have: &BTreeSet<usize>, policy: &Policy, now: u64) -> Vec<(NodeId, Plan)> {
+    let those = all.iter().filter(|seen| have.contains(&seen.piece));
+    those.map(|me| (me.node, plan(ObjectId([3; 32]), manifest, all, me.node, policy, now))).collect()
+}
+
 proptest! {
     #[test]
-    fn exactly_one_repairs_first_and_nobody_too_early(
+    fn exactly_one_repairs_in_a_round_and_nobody_too_early(
         (k, n) in (1..12_u8, 0..12_u8).prop_map(|(k, spare)| (k, k + spare)),
-        ats in prop::collection::vec(0..2_000_u64, 24), caught in prop::collection::vec(prop::bool::weighted(0.2), 24),
+        ats in prop::collection::vec(prop_oneof![Just(2_000_u64), 0..2_000_u64], 24),
+        caught in prop::collection::vec(prop::bool::weighted(0.2), 24),
         floor in 0..12_usize,
     ) {
-        let (manifest, id, now) = (manifest(k, n), ObjectId([3; 32]), 2_000);
-        let policy = Policy { grace: 1_000, floor, turn: 10, traffic: u64::MAX };
+        let (manifest, now) = (manifest(k, n), 2_000);
+        let policy = Policy { grace: 1_000, floor, turn: 100, traffic: u64::MAX };
         let all: Vec<_> = (0..usize::from(n)).map(|piece| Seen { caught: caught[piece], ..seen(piece, ats[piece]) }).collect();
         let left: BTreeSet<_> = all.iter().filter(|seen| !seen.caught && now - seen.at < 1_000).map(|seen| seen.piece).collect();
         let (have, spare) = (left.len(), usize::from(n - k));
-        let mut first = Vec::new();
-        for me in all.iter().filter(|seen| left.contains(&seen.piece)) {
-            match plan(id, &manifest, &all, me.node, &policy, now) {
-                Plan::Fine { left } => {
-                    prop_assert_eq!(left, have);
-                    prop_assert!(have == usize::from(n) || have >= usize::from(k) + floor.min(spare));
-                }
+        let awake = all.iter().filter(|seen| left.contains(&seen.piece) && now - seen.at < 100).count();
+        let enough = have == usize::from(n) || have >= usize::from(k) + floor.min(spare);
+        let (mut repairs, mut waits) = (0, 0);
+        for (_, plan) in plans(&manifest, &all, &left, &policy, now) {
+            match plan {
+                Plan::Fine { left } => prop_assert!(enough && left == have),
                 Plan::Lost { left, needed } => prop_assert!(left == have && needed == usize::from(k) && left < needed),
                 Plan::Wait { until } => {
-                    prop_assert!(until > now);
-                    first.push(until);
-                    let then = plan(id, &manifest, &all.iter().map(|seen| Seen {
-                        at: if left.contains(&seen.piece) { until } else { seen.at }, ..seen.clone()
-                    }).collect::<Vec<_>>(), me.node, &policy, until);
-                    let repairs = matches!(then, Plan::Repair { .. });
-                    prop_assert!(repairs);
+                    prop_assert_eq!(until, 2_100, "until the next round");
+                    waits += 1;
                 }
                 Plan::Repair { pieces, reads, writes } => {
-                    prop_assert!(have >= usize::from(k));
                     let missing: Vec<_> = (0..usize::from(n)).filter(|piece| !left.contains(piece)).collect();
                     prop_assert_eq!(&pieces, &missing);
                     let piece = manifest.blobs()[0].1;
                     prop_assert_eq!((reads, writes), (u64::from(k - 1) * piece, pieces.len() as u64 * piece));
-                    first.push(0);
+                    repairs += 1;
                 }
             }
         }
-        // Turns differ, so that one is done before the next begins.
-        let mut turns: Vec<_> = first.iter().filter(|turn| **turn > 0).collect();
-        let count = turns.len();
-        turns.sort();
-        turns.dedup();
-        prop_assert_eq!(turns.len(), count);
+        if enough || have < usize::from(k) {
+            prop_assert_eq!((repairs, waits), (0, 0));
+            return Ok(());
+        }
+        // One of those who were heard of lately, and everybody draws the same.
+        prop_assert_eq!((repairs, waits), (awake.min(1), have - awake.min(1)));
+        // Whoever looks late in a round would still be at it in the next.
+        let late: Vec<_> = all.iter().map(|seen| Seen {
+            at: if left.contains(&seen.piece) { 2_070 } else { seen.at }, ..seen.clone()
+        }).collect();
+        let waits = plans(&manifest, &late, &left, &policy, 2_070).iter().all(|(_, plan)| *plan == Plan::Wait { until: 2_100 });
+        prop_assert!(waits);
     }
+}
+
+#[test]
+fn who_does_not_repair_in_his_round_is_followed_by_the_others() {
+    let (manifest, policy) = (manifest(2, 6), Policy { turn: 10, ..Policy::new(Code::new(2, 6).unwrap()) });
+    let left = BTreeSet::from([0, 1, 2]);
+    let mut drawn = BTreeSet::new();
+    for now in (1_000_000..1_000_400).step_by(10) {
+        let all: Vec<_> = (0..6).map(|piece| seen(piece, if left.contains(&piece) { now } else { 0 })).collect();
+        let plans = plans(&manifest, &all, &left, &policy, now);
+        let repair = plans.iter().filter(|(_, plan)| matches!(plan, Plan::Repair { .. }));
+        drawn.extend(repair.map(|(node, _)| *node));
+    }
+    assert_eq!(drawn.len(), 3);
+}
+
+#[test]
+fn what_a_repair_moved_before_it_failed_is_known() {
+    run(async {
+        let (owner, nodes) = (node(200), nodes(6));
+        let id = spread_out(&owner, &nodes, 3, &bytes(7, 3_000_000)).await;
+        // Three are left, and one of them gives nothing of use.
+        for (node, way) in nodes.iter().zip([Way::Gone, Way::Gone, Way::Gone, Way::Honest, Way::Honest, Way::Flipped]) {
+            *node.way.lock() = way;
+        }
+        let (me, fresh, policy) = (&nodes[3], node(100), Policy::new(Code::new(3, 6).unwrap()));
+        let (terms, to) = ((root(id), Some(900)), [holder(0, me, &fresh)]);
+        let mut done = Repaired::default();
+        let others = holders(me, &nodes);
+        let repairing = crate::repair::repair_into(&me.store, terms, &others, &to, quick(), &policy, &mut done);
+        let error = repairing.await.unwrap_err();
+        assert!(matches!(error, Error::NotFetched { .. }), "{error}");
+        let piece = me.store.manifest(id).unwrap().blobs()[0].1;
+        assert!(done.read > 2 * piece && done.read < 2 * piece + piece / 10, "{} of {piece}", done.read);
+        assert!(done.reports.iter().any(|report| report.node == nodes[5].id && report.fault.is_lie()));
+        assert_eq!((done.written, done.kept), (0, vec![]));
+    });
 }
 
 #[test]

@@ -36,13 +36,19 @@ pub(crate) struct Run {
 impl Run {
     /// Of the bytes at `offset`, which must be at a group's start. Only a blob's last group may be shorter.
     pub fn new(offset: u64, bytes: &[u8]) -> Self {
-        debug_assert_eq!(offset % GROUP as u64, 0);
+        Self::by(GROUP, offset, bytes)
+    }
+
+    /// The same by larger nodes of the tree, each a power of two of groups, where nobody asks for the pairs below them: more at
+    /// once is hashed faster. All runs of a tree must have the same nodes.
+    pub fn by(node: usize, offset: u64, bytes: &[u8]) -> Self {
+        debug_assert_eq!(offset % node as u64, 0);
         let group = |(index, group): (usize, &[u8])| {
-            let offset = offset + (index * GROUP) as u64;
+            let offset = offset + (index * node) as u64;
             Hasher::new().set_input_offset(offset).update(group).finalize_non_root()
         };
-        let groups = bytes.chunks(GROUP).enumerate().map(group).collect();
-        let alone = (offset == 0 && bytes.len() <= GROUP).then(|| BlobHash::of(bytes));
+        let groups = bytes.chunks(node).enumerate().map(group).collect();
+        let alone = (offset == 0 && bytes.len() <= node).then(|| BlobHash::of(bytes));
         Self { groups, alone }
     }
 }
@@ -181,6 +187,16 @@ mod tests {
             prop_assert_eq!(hash, BlobHash::of(&bytes));
             prop_assert_eq!(pairs.len() as u64, outboard_len(len as u64));
             prop_assert_eq!(pairs, PostOrderMemOutboard::create(&bytes, BLOCK).data);
+        }
+
+        #[test]
+        fn larger_nodes_give_the_same_root(len in sizes(), log in 0..5_u32, run in 1..4_usize) {
+            let (bytes, node) = (bytes(len), GROUP << log);
+            let (mut tree, mut pairs) = (Tree::default(), Vec::new());
+            for (index, part) in bytes.chunks(run * node).enumerate() {
+                tree.push(&Run::by(node, (index * run * node) as u64, part), &mut pairs);
+            }
+            prop_assert_eq!(tree.finish(&mut pairs), BlobHash::of(&bytes));
         }
 
         #[test]

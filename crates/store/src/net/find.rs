@@ -2,8 +2,8 @@
 
 use super::{Network, now};
 use crate::{
-    Candidate, Code, Denied, Domain, Error, Fetch, Fetched, Holder, Manifest, NodeId, ObjectId, Owner, Peer, Report,
-    Root, Spread, check, fetch,
+    Candidate, Code, Denied, Domain, Error, Fetch, Fetched, Holder, Layout, Manifest, NodeId, ObjectId, Owner, Peer,
+    Report, Root, Spread, check, fetch,
     fetch::{blocking, transit},
     fetch_manifest, place, placement, spread,
 };
@@ -214,9 +214,8 @@ impl Network {
         Ok(fetched)
     }
 
-    /// Nodes that could take a blob of so many bytes.
-    pub(super) async fn candidates(&self, id: ObjectId) -> Result<Vec<(Member, Candidate)>, Error> {
-        let members = self.members_for(id).await?;
+    /// Those of these nodes that say how much room they have.
+    pub(super) async fn candidates(&self, members: Vec<Member>) -> Vec<(Member, Candidate)> {
         let ask = |member: Member| {
             let asked = async move {
                 let free = self.remote(&member.address).room().await.ok()?;
@@ -226,7 +225,7 @@ impl Network {
             asked.boxed()
         };
         let answers = at_once(members.into_iter().map(ask).collect());
-        Ok(answers.filter_map(std::future::ready).collect().await)
+        answers.filter_map(std::future::ready).collect().await
     }
 
     /// Hands pieces of an object that are here to nodes that are apart from each other, and tries others where some refuse.
@@ -238,21 +237,18 @@ impl Network {
     pub async fn spread(&self, id: ObjectId, pieces: &[usize], terms: Terms) -> Result<Spreading, Error> {
         let manifest = self.store().manifest(id)?;
         let layout = manifest.layout().ok_or(Error::NotCoded(id))?;
-        let all = self.candidates(id).await?;
+        let all = self.candidates(self.members_for(id).await?).await;
         let known: Vec<_> = all.iter().map(|(member, _)| self.peer(&member.address)).collect();
-        // Where an earlier try ended.
-        let there = self.holders_of_all(&manifest, &known).await;
-        let mut outcome = Spreading { kept: there, ..Spreading::default() };
-        let domain = |node: &NodeId| {
-            let found = all.iter().find(|(_, candidate)| candidate.node == *node);
-            (*node, found.map_or(Domain(node.to_string()), |(_, candidate)| candidate.domain.clone()))
-        };
+        // Where an earlier try ended: who holds which piece, some maybe twice.
+        let mut there = self.holders_of_all(&manifest, &known).await;
+        let mut outcome = Spreading { kept: one_each(&there), ..Spreading::default() };
+        let domain = |node: &NodeId| domain_of(all.iter().map(|(member, _)| member), *node);
         let root = Root { object: id, owner: terms.owner };
         let mut refused = BTreeSet::new();
         for _ in 0..ROUNDS {
             let has = |piece: &usize| outcome.kept.iter().any(|(kept, _)| kept == piece);
             let mut missing: Vec<_> = pieces.iter().copied().filter(|piece| !has(piece)).collect();
-            let holders: Vec<_> = outcome.kept.iter().map(|(_, node)| domain(node)).collect();
+            let holders: Vec<_> = there.iter().map(|(_, node)| (*node, domain(node))).collect();
             let able = |candidate: &&Candidate| {
                 candidate.free >= layout.piece()
                     && !refused.contains(&candidate.node)
@@ -272,30 +268,32 @@ impl Network {
             let Spread { kept, failed, bytes } =
                 spread(self.store(), root, Some(terms.until), &to.collect::<Vec<_>>(), terms.public).await?;
             outcome.bytes += bytes;
+            there.extend(&kept);
             outcome.kept.extend(kept);
-            outcome.survives_a_domain = placed.survives_a_domain;
             refused.extend(failed.iter().map(|(_, node, _)| *node));
             outcome.failed.extend(failed);
         }
         let has = |piece: &usize| outcome.kept.iter().any(|(kept, _)| kept == piece);
         outcome.missing = pieces.iter().copied().filter(|piece| !has(piece)).collect();
         outcome.kept.sort_unstable();
+        let held: Vec<_> = there.iter().map(|(piece, node)| (*piece, domain(node))).collect();
+        outcome.survives_a_domain = placement::survives_a_domain(layout.code(), &held);
         Ok(outcome)
     }
 
-    /// The pieces that nodes have already, and show a part of; one node for each.
+    /// The pieces that nodes have already, and show a part of.
     async fn holders_of_all(&self, manifest: &Manifest, peers: &[Arc<dyn Peer>]) -> Vec<(usize, NodeId)> {
-        let (blobs, mut there) = (manifest.blobs(), BTreeMap::new());
+        let (blobs, mut there) = (manifest.blobs(), Vec::new());
         let mut asking = self.each(peers, blobs.iter().map(|(hash, _)| *hash).collect());
         while let Some((peer, has)) = asking.next().await {
             for (piece, _) in has.unwrap_or_default().into_iter().enumerate().filter(|(_, has)| *has) {
                 // Saying so is not enough.
                 if check(&*peer, blobs[piece], rand::random(), SHOW).await.is_ok() {
-                    there.insert(piece, peer.id());
+                    there.push((piece, peer.id()));
                 }
             }
         }
-        there.into_iter().collect()
+        there
     }
 
     /// Asks all who have a piece of an object to keep it until the later of when they do anyway and when these terms say. Nothing is
@@ -324,6 +322,9 @@ impl Network {
         let has = |piece: &usize| outcome.kept.iter().any(|(kept, _)| kept == piece);
         outcome.missing = (0..blobs.len()).filter(|piece| !has(piece)).collect();
         outcome.kept.sort_unstable();
+        let held: Vec<_> = outcome.kept.iter().map(|(piece, node)| (*piece, domain_of(&members, *node))).collect();
+        let survives = |layout: Layout| placement::survives_a_domain(layout.code(), &held);
+        outcome.survives_a_domain = manifest.layout().is_some_and(survives);
         Ok((manifest, outcome))
     }
 
@@ -339,6 +340,17 @@ impl Network {
         };
         Ok(at_once(members.into_iter().map(ask).collect()).collect().await)
     }
+}
+
+/// What a node fails together with: if it is not known, with itself.
+pub(super) fn domain_of<'a>(members: impl IntoIterator<Item = &'a Member>, node: NodeId) -> Domain {
+    let member = members.into_iter().find(|member| member.address.node() == node);
+    member.map_or_else(|| Domain(node.to_string()), |member| member.domain.clone())
+}
+
+/// One node for each piece.
+fn one_each(holders: &[(usize, NodeId)]) -> Vec<(usize, NodeId)> {
+    holders.iter().copied().collect::<BTreeMap<_, _>>().into_iter().collect()
 }
 
 /// What comes of many questions, some of which are under way at a time, as it comes.

@@ -18,6 +18,7 @@
 mod find;
 mod remote;
 mod serve;
+mod silent;
 mod watch;
 pub(crate) mod wire;
 

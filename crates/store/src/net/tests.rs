@@ -17,6 +17,8 @@ use stoa_net::iroh::{
 };
 use tempfile::TempDir;
 
+mod watch;
+
 /// The registry of a test.
 #[derive(Default)]
 struct Registry(Mutex<Vec<Member>>);
@@ -105,6 +107,10 @@ impl Seal for Marked {
     fn open<'a>(&self, _: &Sealing, plain: Box<dyn io::Write + 'a>) -> io::Result<Box<dyn io::Write + 'a>> {
         Ok(plain)
     }
+
+    fn fits(&self, sealing: &Sealing, _: bool) -> bool {
+        *sealing == Sealing::Sealed(b"marked".to_vec())
+    }
 }
 
 const ALL: [usize; 6] = [0, 1, 2, 3, 4, 5];
@@ -143,8 +149,7 @@ async fn three_of_six_nodes_die_and_the_object_is_read_then_repaired_then_three_
     // Three new nodes; one of those that are left makes their pieces, without owner, reader or key.
     registry.0.lock().drain(..3);
     let fresh = [node(10, &registry, true).await, node(11, &registry, true).await, node(12, &registry, true).await];
-    let watches = nodes[3..].iter().map(|node| Watch::new(node.network.clone(), node.address.node(), Some(1)));
-    let watches = watches.collect::<Vec<_>>();
+    let watches = nodes[3..].iter().map(|node| watch::of(node, 1)).collect::<Vec<_>>();
     let mut repaired = Vec::new();
     for _ in 0..20 {
         for watch in &watches {
@@ -173,7 +178,8 @@ async fn three_of_six_nodes_die_and_the_object_is_read_then_repaired_then_three_
     drop(fresh);
 }
 
-/// Says that it has everything, and gives something else.
+/// Says that it has everything, and gives something else. One that turns bad has what it says, and gives what it has as long as no
+/// more than so many bytes are asked for.
 #[derive(Clone)]
 struct Liar {
     store: Store,
@@ -190,7 +196,9 @@ impl std::fmt::Debug for Liar {
 impl Liar {
     async fn answer(&self, connection: &Connection, mut send: SendStream, request: &[u8]) {
         if let Ok(wire::Request::Has(blobs)) = wire::Request::from_bytes(request) {
-            let _ = send.write_all(&stoa_net::answer(Ok(vec![1; blobs.len()]))).await;
+            let says =
+                |hash: &BlobHash| u8::from(!matches!(self.way, Way::TurnsBad(_)) || self.store.has(*hash).unwrap());
+            let _ = send.write_all(&stoa_net::answer(Ok(blobs.iter().map(says).collect()))).await;
             let _ = send.finish();
             return;
         }
@@ -202,7 +210,12 @@ impl Liar {
         let mut bytes = self.store.blob(hash).unwrap().len().to_le_bytes().to_vec();
         let head = bytes.len();
         self.store.encode_chunks(hash, &ranges, &mut bytes).unwrap();
-        let way = if hash == self.manifest { Way::Honest } else { self.way };
+        let way = match self.way {
+            _ if hash == self.manifest => Way::Honest,
+            Way::TurnsBad(most) if bytes.len() as u64 <= most => Way::Honest,
+            Way::TurnsBad(_) => Way::Flipped,
+            way => way,
+        };
         match way {
             Way::Old => bytes[head..].iter_mut().for_each(|byte| *byte = byte.wrapping_add(1)),
             Way::Slow => {
@@ -384,4 +397,25 @@ async fn where_there_are_fewer_nodes_than_pieces_it_says_which_are_missing() {
     assert!(again.bytes < outcome.bytes);
     assert!(again.kept.iter().all(|(_, node)| *node != NodeId([0; 32])));
     drop(more);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spread_that_is_repeated_says_again_whether_a_domain_may_go() {
+    let (registry, nodes) = nodes(6).await;
+    let owner = node(100, &registry, false).await;
+    let put = Put { code: Code::new(3, 6), seal: &Marked, ..Put::default() };
+    let id = owner.store().put(&bytes(5, 100_000)[..], put).unwrap();
+    for _ in 0..2 {
+        let outcome = owner.network.spread(id, &ALL, owner.terms()).await.unwrap();
+        assert_eq!((outcome.kept.len(), outcome.missing), (6, vec![]));
+        assert!(outcome.survives_a_domain);
+    }
+    assert!(owner.network.extend(id, owner.terms(), quick()).await.unwrap().1.survives_a_domain);
+    // Four of the six fail together from now on.
+    for member in &mut registry.0.lock()[..4] {
+        member.domain = Domain("one".into());
+    }
+    assert!(!owner.network.spread(id, &ALL, owner.terms()).await.unwrap().survives_a_domain);
+    assert!(!owner.network.extend(id, owner.terms(), quick()).await.unwrap().1.survives_a_domain);
+    drop(nodes);
 }

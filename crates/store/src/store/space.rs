@@ -76,6 +76,11 @@ impl Space {
         }
     }
 
+    /// Where the store is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Free bytes of the disk.
     pub fn free(&self) -> io::Result<u64> {
         #[cfg(test)]

@@ -384,6 +384,9 @@ fn a_file_that_is_put_again_is_not_read_again_and_one_that_changes_is_refused() 
         fn open<'a>(&self, _: &Sealing, _: Box<dyn io::Write + 'a>) -> io::Result<Box<dyn io::Write + 'a>> {
             Err(io::Error::other("it is opened"))
         }
+        fn fits(&self, sealing: &Sealing, alone: bool) -> bool {
+            Plain.fits(sealing, alone)
+        }
     }
     assert_eq!(store.put_file(&path, Put { seal: &Unread, ..Put::default() }).unwrap(), id);
     // Another content in the same place is read.
@@ -398,6 +401,9 @@ fn a_file_that_is_put_again_is_not_read_again_and_one_that_changes_is_refused() 
         }
         fn open<'a>(&self, _: &Sealing, plain: Box<dyn io::Write + 'a>) -> io::Result<Box<dyn io::Write + 'a>> {
             Ok(plain)
+        }
+        fn fits(&self, sealing: &Sealing, alone: bool) -> bool {
+            Plain.fits(sealing, alone)
         }
     }
     let status = store.status().unwrap();
