@@ -3,6 +3,7 @@
 //! `cargo xtask test` builds the program and says where it and the other languages' packages are, in the environment:
 //! `STOA_BIN`, `STOA_SOLIDITY`, `STOA_PYTHON`, `STOA_HARDHAT`.
 
+pub mod load;
 pub mod stage;
 pub mod validators;
 
@@ -11,12 +12,13 @@ use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use alloy_signer::SignerSync as _;
 use alloy_signer_local::PrivateKeySigner;
-use eyre::{ContextCompat as _, Result, WrapErr as _, bail, eyre};
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
 use serde_json::Value;
 use std::{
     env,
     fs::{self, File},
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{LazyLock, mpsc},
@@ -25,20 +27,40 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A signed transfer of one wei: its hash, and its bytes.
+/// Who gets what [`transfer`] sends.
+pub const RECIPIENT: Address = Address::repeat_byte(0xaa);
+
+/// A signed transfer of one wei to [`RECIPIENT`]: its hash, and its bytes.
 ///
 /// # Errors
 ///
 /// If it cannot be signed.
 pub fn transfer(chain_id: u64, from: &PrivateKeySigner, nonce: u64) -> Result<(B256, Bytes)> {
+    transaction(chain_id, from, nonce, TxKind::Call(RECIPIENT), 1, Bytes::new())
+}
+
+/// A signed transaction with so many wei: its hash, and its bytes.
+///
+/// # Errors
+///
+/// If it cannot be signed.
+pub fn transaction(
+    chain_id: u64,
+    from: &PrivateKeySigner,
+    nonce: u64,
+    to: TxKind,
+    value: u64,
+    input: Bytes,
+) -> Result<(B256, Bytes)> {
     let transaction = TxEip1559 {
         chain_id,
         nonce,
-        gas_limit: 21_000,
+        gas_limit: if input.is_empty() { 21_000 } else { 200_000 },
         max_fee_per_gas: 100_000_000_000,
         max_priority_fee_per_gas: 1_000_000_000,
-        to: TxKind::Call(Address::repeat_byte(0xaa)),
-        value: U256::from(1),
+        to,
+        value: U256::from(value),
+        input,
         ..TxEip1559::default()
     };
     let signature = from.sign_hash_sync(&transaction.signature_hash())?;
@@ -297,4 +319,57 @@ pub fn variable(name: &str) -> Result<PathBuf> {
         bail!("{name} is {}, which is not there: run `cargo xtask test --only clients`", path.display());
     }
     Ok(path)
+}
+
+/// Whether this may do what only root may: network namespaces, small disks.
+///
+/// # Errors
+///
+/// If it may not, unless `STOA_WITHOUT_ROOT` says that what needs root is to be left out.
+pub fn is_root() -> Result<bool> {
+    if env::var_os("STOA_WITHOUT_ROOT").is_some() {
+        eprintln!("SKIPPED, for STOA_WITHOUT_ROOT is set: what needs root");
+        return Ok(false);
+    }
+    let user = String::from_utf8(Command::new("id").arg("-u").output()?.stdout)?;
+    ensure!(
+        user.trim() == "0",
+        "this needs root: run it as root, or leave out what needs root with STOA_WITHOUT_ROOT=1"
+    );
+    Ok(true)
+}
+
+/// Every file of a folder that is not empty.
+///
+/// # Errors
+///
+/// If it cannot be read.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.extend(self::files(&path)?);
+        } else if fs::metadata(&path)?.len() > 0 {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// What a node answers to `GET path`: the status, and the body.
+///
+/// # Errors
+///
+/// If it does not answer, or not in HTTP.
+pub fn get(node: SocketAddr, path: &str) -> Result<(u16, String)> {
+    let mut stream = TcpStream::connect(node)?;
+    stream.set_read_timeout(Some(START))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {node}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").wrap_err_with(|| format!("no HTTP: {answer}"))?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Ok((status.wrap_err_with(|| format!("no status: {head}"))?, body.to_owned()))
 }

@@ -1,8 +1,9 @@
 //! A network of processes: each validator from its own configuration file, as `stoa init` writes it.
 
-use crate::variable;
+use crate::{transfer, variable};
 use alloy_primitives::{Address, B256};
-use eyre::{ContextCompat as _, Result, bail, ensure};
+use alloy_signer_local::PrivateKeySigner;
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
 use serde_json::Value;
 use std::{
     fs,
@@ -11,13 +12,13 @@ use std::{
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
-use stoa_client::Client;
+use stoa_client::{Client, Status};
 
 /// Chain id of such a network.
 pub const CHAIN_ID: u64 = 4242;
 
 /// So many blocks that no test sees the end of an epoch: a validator that joins late in one has no share of the key in the next.
-const LONG_EPOCH: u64 = 10_000;
+pub const LONG_EPOCH: u64 = 10_000;
 
 /// By how many blocks the others are ahead when a validator catches up as followers do.
 pub const SYNC_FROM: u64 = 20;
@@ -87,9 +88,18 @@ pub async fn included(client: &Client, hash: B256) -> Result<B256> {
     }
 }
 
+/// Tells a validator's configuration file where the passphrase is.
+fn give_passphrase(config: &Path, passphrase: &Path) -> Result<()> {
+    let text = fs::read_to_string(config).wrap_err_with(|| format!("cannot read {}", config.display()))?;
+    let told = text.replace("# passphrase_file = \"passphrase\"", &format!("passphrase_file = {passphrase:?}"));
+    ensure!(told != text, "there is no place for the passphrase in {}", config.display());
+    Ok(fs::write(config, told)?)
+}
+
 /// Validators, each a process. They are ended when this is dropped.
 pub struct Validators {
     program: PathBuf,
+    passphrase: PathBuf,
     machines: Vec<Machine>,
     folders: Vec<PathBuf>,
     processes: Vec<Option<Child>>,
@@ -117,17 +127,17 @@ impl Validators {
         machines: Vec<Machine>,
         prepare: impl FnOnce(&Self) -> Result<()>,
     ) -> Result<Self> {
-        Self::start_in_epochs(folder, funded, machines, LONG_EPOCH, prepare)
+        Self::start_in_epochs(folder, &[funded], machines, LONG_EPOCH, prepare)
     }
 
-    /// The same with epochs of so many blocks.
+    /// The same with epochs of so many blocks, and any number of accounts that have coins.
     ///
     /// # Errors
     ///
     /// As [`start`](Self::start).
     pub fn start_in_epochs(
         folder: &Path,
-        funded: Address,
+        funded: &[Address],
         machines: Vec<Machine>,
         epoch_length: u64,
         prepare: impl FnOnce(&Self) -> Result<()>,
@@ -136,10 +146,11 @@ impl Validators {
         let (dir, passphrase) = (folder.join("network"), folder.join("passphrase"));
         fs::write(&passphrase, "correct horse battery staple")?;
         let hosts = machines.iter().map(|machine| machine.host.as_str()).collect::<Vec<_>>().join(",");
+        let funded = funded.iter().map(|address| format!("{address}=1000")).collect::<Vec<_>>().join(",");
         let made = command(&[], &program)
             .args(["init", "--chain-id", &CHAIN_ID.to_string(), "--block-time", "20", "--hosts", &hosts])
             .args(["--epoch-length", &epoch_length.to_string()])
-            .args(["--fund", &format!("{funded}=1000"), "--passphrase-file"])
+            .args(["--fund", &funded, "--passphrase-file"])
             .arg(&passphrase)
             .arg("--dir")
             .arg(&dir)
@@ -148,8 +159,8 @@ impl Validators {
         let folders = (0..machines.len()).map(|index| dir.join(format!("validator-{index}"))).collect::<Vec<_>>();
         for (folder, machine) in folders.iter().zip(&machines) {
             let path = folder.join("stoa.toml");
+            give_passphrase(&path, &passphrase)?;
             let text = fs::read_to_string(&path)?;
-            let text = text.replace("# passphrase_file = \"passphrase\"", &format!("passphrase_file = {passphrase:?}"));
             let text = text.replace("sync_from_blocks = 5000", &format!("sync_from_blocks = {SYNC_FROM}"));
             let lines = text.lines().map(|line| match line.starts_with("http =") {
                 true => format!("http = \"{}\"\n", machine.http),
@@ -159,7 +170,7 @@ impl Validators {
         }
         let clients = machines.iter().map(|machine| Client::new(format!("http://{}", machine.http))).collect();
         let processes = machines.iter().map(|_| None).collect();
-        let mut network = Self { program, machines, folders, processes, clients };
+        let mut network = Self { program, passphrase, machines, folders, processes, clients };
         prepare(&network)?;
         (0..network.machines.len()).try_for_each(|index| network.launch(index))?;
         Ok(network)
@@ -170,9 +181,30 @@ impl Validators {
         &self.clients
     }
 
+    /// Where a validator keeps configuration, key, chain and secrets.
+    pub fn folder(&self, index: usize) -> &Path {
+        &self.folders[index]
+    }
+
     /// Where a validator keeps chain and secrets.
     pub fn data(&self, index: usize) -> PathBuf {
         self.folders[index].join("data")
+    }
+
+    /// The machine that a validator runs on.
+    pub fn machine(&self, index: usize) -> &Machine {
+        &self.machines[index]
+    }
+
+    /// From now on a validator runs from another folder, whose configuration file is told where the passphrase is.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such file.
+    pub fn move_to(&mut self, index: usize, folder: PathBuf) -> Result<()> {
+        give_passphrase(&folder.join("stoa.toml"), &self.passphrase)?;
+        self.folders[index] = folder;
+        Ok(())
     }
 
     /// Starts one that does not run.
@@ -241,7 +273,7 @@ impl Validators {
     /// # Errors
     ///
     /// If it does not answer.
-    pub fn status(&self, index: usize) -> Result<stoa_client::Status> {
+    pub fn status(&self, index: usize) -> Result<Status> {
         let machine = &self.machines[index];
         let mut command = command(&machine.before, &self.program);
         let output = command
@@ -252,15 +284,52 @@ impl Validators {
         Ok(serde_json::from_slice(&output.stdout)?)
     }
 
+    /// Gives a node transfers of an account, of which these have been given before, and waits until each is final; adds them
+    /// with their blocks.
+    ///
+    /// # Errors
+    ///
+    /// If the node does not take them, or they are not final in two minutes.
+    pub async fn pay(
+        &self,
+        node: usize,
+        signer: &PrivateKeySigner,
+        count: usize,
+        seen: &mut Vec<(B256, B256)>,
+    ) -> Result<()> {
+        for _ in 0..count {
+            let (hash, raw) = transfer(CHAIN_ID, signer, seen.len() as u64)?;
+            let given: B256 = self.clients[node].call("eth_sendRawTransaction", (raw,)).await?;
+            ensure!(given == hash, "a transfer has another hash");
+            seen.push((hash, included(&self.clients[node], hash).await?));
+        }
+        Ok(())
+    }
+
+    /// Waits until every node has a receipt, and returns its block, which is the same everywhere.
+    ///
+    /// # Errors
+    ///
+    /// If one has none in two minutes, or another one.
+    pub async fn agreed(&self, hash: B256) -> Result<B256> {
+        let mut block = None;
+        for client in &self.clients {
+            let here = included(client, hash).await?;
+            ensure!(*block.get_or_insert(here) == here, "{hash} is in different blocks");
+        }
+        block.wrap_err("there are no validators")
+    }
+
     /// Every node has these receipts: transactions and their blocks.
     ///
     /// # Errors
     ///
     /// If one is missing, or another one.
     pub async fn hold(&self, seen: &[(B256, B256)]) -> Result<()> {
-        for client in &self.clients {
+        for (index, client) in self.clients.iter().enumerate() {
             for (hash, block) in seen {
-                ensure!(place(client, *hash).await? == Some(*block), "the receipt of {hash} is lost, or another one");
+                let here = place(client, *hash).await?;
+                ensure!(here == Some(*block), "validator {index} has lost the receipt of {hash}, or has another one");
             }
         }
         Ok(())
@@ -273,14 +342,34 @@ impl Validators {
     /// If it is not in two minutes; what it said is part of the error.
     pub async fn reach(&self, index: usize, height: u64) -> Result<()> {
         let until = Instant::now() + LONG;
+        while !self.clients[index].block_number().await.is_ok_and(|number| number >= height) {
+            let late = Instant::now() > until;
+            ensure!(!late, "validator {index} does not reach block {height}; it said: {}", self.said(index));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until this holds of what a node says of itself; `what` names it.
+    ///
+    /// # Errors
+    ///
+    /// If it does not in two minutes; what the node said is part of the error.
+    pub async fn until(&self, index: usize, what: &str, holds: impl Fn(&Status) -> bool) -> Result<()> {
+        let until = Instant::now() + LONG;
+        let mut last = None;
         loop {
-            match self.status(index) {
-                Ok(status) if status.block_number.to::<u64>() >= height => return Ok(()),
-                _ if Instant::now() > until => {
-                    bail!("validator {index} does not reach block {height}; it said: {}", self.said(index));
+            if let Ok(status) = self.clients[index].call::<Status>("stoa_status", ()).await {
+                if holds(&status) {
+                    return Ok(());
                 }
-                _ => tokio::time::sleep(Duration::from_millis(50)).await,
+                last = Some(status);
             }
+            if Instant::now() > until {
+                let last = last.map(|status| status.to_string()).unwrap_or_default();
+                bail!("validator {index} should be so that it {what}: {last}; it said: {}", self.said(index));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 }

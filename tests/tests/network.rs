@@ -1,88 +1,88 @@
-//! A network of four processes: they generate a key, agree, are killed, and lose nothing.
+//! A network of four processes: they generate a key, agree, are killed and damaged, and lose nothing.
 
-use alloy_primitives::{B256, U256};
+use alloy_primitives::{Address, U256};
 use alloy_signer_local::PrivateKeySigner;
 use eyre::{ContextCompat as _, Result, WrapErr as _, ensure};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use std::fs;
+use std::{fs, ops::Range, path::Path, time::Duration};
+use stoa_client::Client;
 use stoa_tests::{
-    transfer,
-    validators::{CHAIN_ID, LONG, SYNC_FROM, Validators, included, on_loopback},
+    RECIPIENT, files,
+    load::{Load, settled},
+    validators::{LONG, LONG_EPOCH, SYNC_FROM, Validators, on_loopback},
 };
 
-#[tokio::test]
+/// How many transactions an account has sent.
+async fn nonce(client: &Client, account: Address) -> Result<u64> {
+    Ok(client.call::<U256>("eth_getTransactionCount", (account, "latest")).await?.saturating_to())
+}
+
+/// Waits for some time in a range of milliseconds.
+async fn wait(random: &mut StdRng, milliseconds: Range<u64>) {
+    tokio::time::sleep(Duration::from_millis(random.random_range(milliseconds))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn four_processes_of_which_one_is_killed_again_and_again_lose_nothing() -> Result<()> {
+    let seed = match std::env::var("STOA_SEED") {
+        Ok(seed) => seed.parse::<u64>()?,
+        Err(_) => rand::random(),
+    };
+    eprintln!("STOA_SEED={seed} kills the same nodes after the same times");
+    let mut random = StdRng::seed_from_u64(seed);
     let folder = tempfile::tempdir()?;
-    let signer = PrivateKeySigner::random();
-    let mut network = Validators::start(folder.path(), signer.address(), on_loopback(4)?)?;
+    let signers = (0..3).map(|_| PrivateKeySigner::random()).collect::<Vec<_>>();
+    let funded = signers.iter().map(PrivateKeySigner::address).collect::<Vec<_>>();
+    let mut network = Validators::start_in_epochs(folder.path(), &funded, on_loopback(4)?, LONG_EPOCH, |_| Ok(()))?;
     for index in 0..4 {
         network.reach(index, 1).await.wrap_err("the validators did not generate a key")?;
     }
     let status = network.status(1)?;
     ensure!(status.validators.len() == 4, "{status}");
 
-    let mut random = StdRng::seed_from_u64(11);
-    let mut seen = Vec::new();
-    let mut nonce = 0;
-    for round in 0..4 {
+    // Transfers are on their way all the time, to whichever nodes answer.
+    let load = Load::start(&signers, network.clients());
+    for round in 0..5 {
+        wait(&mut random, 300..1500).await;
         let victim = random.random_range(0..4_usize);
         network.kill(victim)?;
-        // Given to any of the others, none of whom has to be the one that proposes next.
-        for _ in 0..5 {
-            let node = (victim + random.random_range(1..4_usize)) % 4;
-            let (hash, raw) = transfer(CHAIN_ID, &signer, nonce)?;
-            nonce += 1;
-            let given: B256 = network.clients()[node].call("eth_sendRawTransaction", (raw,)).await?;
-            ensure!(given == hash);
-            let block = included(&network.clients()[node], hash).await;
-            let block = block.wrap_err_with(|| format!("round {round}: a transfer without node {victim}"))?;
-            seen.push((hash, block));
-        }
+        wait(&mut random, 100..1500).await;
         network.launch(victim)?;
+        // Sometimes again, before it is back.
+        if random.random_range(0..3) == 0 {
+            wait(&mut random, 50..1500).await;
+            network.kill(victim)?;
+            network.launch(victim)?;
+        }
         let height = network.clients()[(victim + 1) % 4].block_number().await?;
-        network.reach(victim, height).await?;
+        network.reach(victim, height).await.wrap_err_with(|| format!("round {round}, seed {seed}"))?;
     }
-    network.hold(&seen).await?;
-
-    // A folder that is damaged beyond use: keys and the outcome of the ceremony are all that is kept. The validator takes
-    // over the state of the others.
-    let height = network.clients()[0].block_number().await?;
-    ensure!(height > SYNC_FROM, "the chain has only {height} blocks");
-    network.kill(2)?;
-    for part in ["state", "history", "mempool"] {
-        let path = network.data(2).join(part);
-        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        removed.wrap_err_with(|| format!("cannot remove {}", path.display()))?;
+    let sent = load.stop().await?;
+    let seen = sent.iter().map(|sent| sent.seen.len()).sum::<usize>();
+    ensure!(seen > 20, "only {seen} receipts were seen while nodes were killed");
+    settled(&network, &sent).await.wrap_err_with(|| format!("seed {seed}"))?;
+    // Nothing was executed twice.
+    for client in network.clients() {
+        let mut sent = 0;
+        for account in &funded {
+            sent += nonce(client, *account).await?;
+        }
+        let got: U256 = client.call("eth_getBalance", (RECIPIENT, "latest")).await?;
+        ensure!(got == U256::from(sent), "{sent} transfers gave {got}");
     }
-    network.launch(2)?;
-    network.reach(2, height).await?;
-    network.hold(&seen).await?;
-    let before = network.clients()[2].call::<U256>("eth_getBalance", (signer.address(), "0x1")).await;
-    ensure!(before.is_err(), "it has executed what it should have taken over");
-    // It votes: without it there is no quorum now.
-    network.kill(0)?;
-    let height = network.clients()[1].block_number().await? + 3;
-    network.reach(1, height).await?;
-    network.reach(2, height).await?;
-    network.launch(0)?;
-    network.reach(0, height).await?;
-    // And it goes on from its own folder as others do.
-    network.kill(2)?;
-    network.launch(2)?;
-    network.reach(2, height + 2).await?;
 
     // A light client believes none of them.
-    let key = status.network_key;
-    let proof = network.clients()[2].prove(signer.address(), &[], None).await?;
+    let (key, (transaction, block)) = (status.network_key, *sent[0].seen.first().wrap_err("one saw no receipt")?);
+    let proof = network.clients()[2].prove(funded[0], &[], None).await?;
     let certificate = network.clients()[3].certificate_within(proof.block_number.to(), LONG).await?;
     let header = certificate.verify(&key)?;
-    let proven = proof.verify(header.hash_slow(), signer.address(), &[])?;
-    ensure!(proven.nonce == nonce);
-    let receipt = network.clients()[2].prove_receipt(seen[0].0).await?;
+    let proven = proof.verify(header.hash_slow(), funded[0], &[])?;
+    ensure!(proven.nonce == nonce(&network.clients()[0], funded[0]).await?);
+    let receipt = network.clients()[2].prove_receipt(transaction).await?;
     let receipt = receipt.wrap_err("there is no proof of a receipt")?;
-    let at = network.clients()[1].certificate(Some(receipt.block_number.to())).await?.verify(&key)?;
-    let proven = receipt.verify(at.hash_slow(), seen[0].0)?;
-    ensure!(proven.receipt.success && at.hash_slow() == seen[0].1);
+    let at = network.clients()[1].certificate_within(receipt.block_number.to(), LONG).await?.verify(&key)?;
+    let proven = receipt.verify(at.hash_slow(), transaction)?;
+    ensure!(proven.receipt.success && at.hash_slow() == block);
     let mut forged = certificate.clone();
     forged.headers[0] = proof.header.iter().rev().copied().collect::<Vec<_>>().into();
     ensure!(forged.verify(&key).is_err());
@@ -91,22 +91,84 @@ async fn four_processes_of_which_one_is_killed_again_and_again_lose_nothing() ->
     Ok(())
 }
 
+/// Changes a byte of every half a kilobyte of the files whose names in a folder begin so.
+fn damage(folder: &Path, names: &[&str]) -> Result<()> {
+    let mut changed = 0;
+    for path in files(folder)? {
+        let name = path.strip_prefix(folder)?.display().to_string();
+        if !names.iter().any(|begin| name.starts_with(begin)) {
+            continue;
+        }
+        let mut bytes = fs::read(&path)?;
+        // Beyond what tells the kind of file; and not where nothing was written yet.
+        for byte in bytes.iter_mut().skip(300).step_by(512).filter(|byte| **byte != 0) {
+            *byte ^= 0x55;
+            changed += 1;
+        }
+        fs::write(&path, bytes)?;
+    }
+    ensure!(changed > 0, "nothing in {} could be damaged", folder.display());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_validator_whose_folder_is_damaged_says_what_to_remove_and_votes_again_after_that() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let signer = PrivateKeySigner::random();
+    let mut network = Validators::start(folder.path(), signer.address(), on_loopback(4)?)?;
+    for index in 0..4 {
+        network.reach(index, 1).await.wrap_err("the validators did not generate a key")?;
+    }
+    let mut seen = Vec::new();
+    while network.clients()[2].block_number().await? <= SYNC_FROM {
+        network.pay(2, &signer, 3, &mut seen).await?;
+    }
+    for names in [&["history/"][..], &["state/stoa-state-log_data", "state/stoa-state-tree-blobs"]] {
+        network.kill(2)?;
+        damage(&network.data(2), names)?;
+        network.launch(2)?;
+        let said = network.ended(2).await?;
+        ensure!(said.contains("remove `history` and `state`"), "{names:?} was damaged, and it says: {said}");
+        // That, and nothing else: it takes over the state of the others.
+        for part in ["history", "state"] {
+            fs::remove_dir_all(network.data(2).join(part))?;
+        }
+        let height = network.clients()[0].block_number().await?;
+        network.launch(2)?;
+        network.reach(2, height).await?;
+        let early = network.clients()[2].call::<U256>("eth_getBalance", (signer.address(), "0x1")).await;
+        ensure!(early.is_err(), "it has executed what it should have taken over");
+        network.hold(&seen).await?;
+        // It votes: without it there is no quorum now.
+        network.kill(0)?;
+        let height = network.clients()[1].block_number().await? + 3;
+        network.reach(1, height).await?;
+        network.reach(2, height).await?;
+        network.launch(0)?;
+        network.reach(0, height).await?;
+    }
+    // And it goes on from its own folder as others do.
+    let height = network.clients()[0].block_number().await?;
+    network.kill(2)?;
+    network.launch(2)?;
+    network.reach(2, height + 2).await
+}
+
 #[tokio::test]
 async fn four_processes_share_the_key_anew_while_one_is_killed_and_comes_back() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let signer = PrivateKeySigner::random();
     let length = 16;
     let mut network =
-        Validators::start_in_epochs(folder.path(), signer.address(), on_loopback(4)?, length, |_| Ok(()))?;
+        Validators::start_in_epochs(folder.path(), &[signer.address()], on_loopback(4)?, length, |_| Ok(()))?;
     for index in 0..4 {
         network.reach(index, 1).await.wrap_err("the validators did not generate a key")?;
     }
     let key = network.status(0)?.network_key;
     // It misses what is said of the next epoch, and most of what is dealt.
     network.kill(1)?;
-    let (hash, raw) = transfer(CHAIN_ID, &signer, 0)?;
-    let _: B256 = network.clients()[2].call("eth_sendRawTransaction", (raw,)).await?;
-    let block = included(&network.clients()[2], hash).await?;
+    let mut seen = Vec::new();
+    network.pay(2, &signer, 1, &mut seen).await?;
     network.reach(0, length + 2).await?;
     network.launch(1)?;
     network.reach(1, 2 * length + 2).await?;
@@ -116,10 +178,50 @@ async fn four_processes_share_the_key_anew_while_one_is_killed_and_comes_back() 
     network.reach(1, height).await?;
     network.launch(3)?;
     network.reach(3, height + 2).await?;
-    network.hold(&[(hash, block)]).await?;
+    network.hold(&seen).await?;
     let status = network.status(3)?;
     ensure!(status.epoch.to::<u64>() >= 2 && status.network_key == key, "{status}");
     let certificate = network.clients()[3].certificate_within(2 * length + 1, LONG).await?;
     certificate.verify(&key)?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_validator_that_was_away_for_ten_epochs_comes_back_and_votes() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let signers = (0..2).map(|_| PrivateKeySigner::random()).collect::<Vec<_>>();
+    let funded = signers.iter().map(PrivateKeySigner::address).collect::<Vec<_>>();
+    // The shortest there may be: the others wait for the one that is away whenever it should lead.
+    let length = 8;
+    let mut network = Validators::start_in_epochs(folder.path(), &funded, on_loopback(4)?, length, |_| Ok(()))?;
+    for index in 0..4 {
+        network.reach(index, 1).await.wrap_err("the validators did not generate a key")?;
+    }
+    let status = network.status(3)?;
+    let away = status.validators.iter().find(|validator| validator.me).wrap_err("it is no validator")?.key;
+    let load = Load::start(&signers, network.clients());
+    network.kill(3)?;
+    let left = network.clients()[0].block_number().await?;
+    network.reach(0, left + 10 * length).await?;
+    let sent = load.stop().await?;
+    network.launch(3)?;
+    network.reach(3, left + 10 * length).await?;
+    let epoch = network.status(3)?.epoch;
+    let votes = |status: &stoa_client::Status| {
+        let last = status.validators.iter().find(|validator| validator.key == away).and_then(|known| known.last_vote);
+        last.is_some_and(|vote| vote.epoch > epoch)
+    };
+    network.until(0, "hears votes of the one that was away", votes).await?;
+    // Without it there is no quorum now.
+    network.kill(1)?;
+    let height = network.clients()[0].block_number().await? + 3;
+    network.reach(0, height).await?;
+    network.reach(3, height).await?;
+    network.launch(1)?;
+    network.reach(1, height).await?;
+    settled(&network, &sent).await?;
+    // It has executed all that it missed.
+    let got: U256 = network.clients()[3].call("eth_getBalance", (RECIPIENT, "latest")).await?;
+    ensure!(got >= U256::from(sent.iter().map(|sent| sent.taken.len()).sum::<usize>()), "{got} wei came");
     Ok(())
 }

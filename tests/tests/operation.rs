@@ -1,7 +1,6 @@
 //! What operators of a network of four processes meet: a machine that was away for long, a restart of all, one by one, and a
 //! disk that is full.
 
-use alloy_primitives::B256;
 use alloy_signer_local::PrivateKeySigner;
 use eyre::{Result, WrapErr as _, bail, ensure};
 use std::{
@@ -10,8 +9,8 @@ use std::{
     process::Command,
 };
 use stoa_tests::{
-    transfer,
-    validators::{CHAIN_ID, SYNC_FROM, Validators, included, on_loopback},
+    is_root,
+    validators::{SYNC_FROM, Validators, on_loopback},
 };
 
 /// A small disk, which goes with this.
@@ -35,30 +34,13 @@ impl Drop for Disk {
     }
 }
 
-/// Gives transfers to a node, and waits until they are final; adds them to `seen`, with their blocks.
-async fn pay(
-    network: &Validators,
-    node: usize,
-    signer: &PrivateKeySigner,
-    count: usize,
-    seen: &mut Vec<(B256, B256)>,
-) -> Result<()> {
-    for _ in 0..count {
-        let (hash, raw) = transfer(CHAIN_ID, signer, seen.len() as u64)?;
-        let _: B256 = network.clients()[node].call("eth_sendRawTransaction", (raw,)).await?;
-        let block = included(&network.clients()[node], hash).await?;
-        seen.push((hash, block));
-    }
-    Ok(())
-}
-
 #[tokio::test]
 async fn a_machine_that_was_away_a_restart_of_all_and_a_full_disk_lose_nothing() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let signer = PrivateKeySigner::random();
     let mut disk = None;
-    // Mounting wants root; without it the rest is tested.
-    let root = String::from_utf8(Command::new("id").arg("-u").output()?.stdout)?.trim() == "0";
+    // Mounting wants root.
+    let root = is_root()?;
     let mut network = Validators::start_with(folder.path(), signer.address(), on_loopback(4)?, |network| {
         if root {
             disk = Some(Disk::mount(&network.data(3), 64)?);
@@ -74,7 +56,7 @@ async fn a_machine_that_was_away_a_restart_of_all_and_a_full_disk_lose_nothing()
     network.stop(1)?;
     let height = network.clients()[0].block_number().await?;
     while network.clients()[0].block_number().await? < height + SYNC_FROM + 5 {
-        pay(&network, 0, &signer, 3, &mut seen).await?;
+        network.pay(0, &signer, 3, &mut seen).await?;
     }
     network.launch(1)?;
     network.reach(1, height + SYNC_FROM + 5).await?;
@@ -83,7 +65,7 @@ async fn a_machine_that_was_away_a_restart_of_all_and_a_full_disk_lose_nothing()
     // Each is stopped and started in turn, while clients go on.
     for index in 0..4 {
         network.stop(index)?;
-        pay(&network, (index + 1) % 4, &signer, 3, &mut seen).await?;
+        network.pay((index + 1) % 4, &signer, 3, &mut seen).await?;
         let height = network.clients()[(index + 1) % 4].block_number().await?;
         network.launch(index)?;
         network.reach(index, height).await?;
@@ -96,11 +78,10 @@ async fn a_machine_that_was_away_a_restart_of_all_and_a_full_disk_lose_nothing()
         let filled =
             Command::new("dd").args(["if=/dev/zero", "bs=1M"]).arg(format!("of={}", filler.display())).output()?;
         ensure!(!filled.status.success(), "the disk is not full");
-        let paying = pay(&network, 0, &signer, 10, &mut seen);
-        paying.await?;
+        network.pay(0, &signer, 10, &mut seen).await?;
         let said = network.ended(3).await?;
         ensure!(said.contains("If its disk is full"), "it says: {said}");
-        pay(&network, 0, &signer, 3, &mut seen).await?;
+        network.pay(0, &signer, 3, &mut seen).await?;
         fs::remove_file(&filler)?;
         let height = network.clients()[0].block_number().await?;
         network.launch(3)?;

@@ -9,12 +9,12 @@ use std::{
     collections::BTreeMap,
     env, fs,
     io::{BufRead as _, BufReader},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 use stoa_client::Client;
-use stoa_tests::transfer;
+use stoa_tests::{files, transfer};
 
 const CHAIN_ID: u64 = 31337;
 
@@ -109,21 +109,6 @@ async fn a_node_killed_again_and_again_loses_no_receipt_and_no_accepted_transact
     let balance: U256 = node.client.call("eth_getBalance", (Address::repeat_byte(0xaa), "latest")).await?;
     ensure!(balance == U256::from(accepted.len()), "{} transfers gave {balance}", accepted.len());
     node.kill()
-}
-
-/// Every file of a folder that is not empty.
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            files.extend(self::files(&path)?);
-        } else if fs::metadata(&path)?.len() > 0 {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

@@ -52,11 +52,8 @@ impl Fault {
     /// The error to end with.
     pub(crate) fn report(&self) -> eyre::Report {
         let message = self.0.get().map_or("no reason was given", String::as_str);
-        eyre::eyre!("{message}").wrap_err(
-            "the node cannot go on. If its disk is full, make room and start it again: nothing is lost. If what lies in \
-             its folder was damaged, restore a copy of the folder, or remove `history` and `state` from it: a node of a \
-             network takes them from the others (RUST_LOG=debug tells more)",
-        )
+        let remedy = stoa_node::REMEDY;
+        eyre::eyre!("{message}").wrap_err(format!("the node cannot go on. {remedy} (RUST_LOG=debug tells more)"))
     }
 }
 

@@ -19,6 +19,8 @@ use serde_json::json;
 use std::{
     net::SocketAddr,
     path::PathBuf,
+    sync::mpsc,
+    thread,
     time::{Duration, Instant},
 };
 use stoa_client::{Client, ClientError, Wallet};
@@ -266,27 +268,54 @@ async fn walk(nodes: &[SocketAddr], wallets: &[Wallet], voice: Voice, report: &m
     Ok(())
 }
 
-/// Stops a validator, goes on without it, and starts it again.
+/// Kills a validator while transfers are on their way, goes on without it, and starts it again.
 fn lose_one(network: &mut up::Network, wallets: &[Wallet], voice: Voice, report: &mut Report) -> Result<()> {
     let [_, bob, carol, ..] = wallets else { bail!("the network has no accounts") };
     let lost = report.validators - 1;
+    voice.head(6, "A machine dies");
+    // Carol pays Bob again and again, until nobody wants to hear of it any more.
+    let (tell, told) = mpsc::channel();
+    let (payer, payee) = (carol.clone(), TxKind::Call(bob.address()));
+    let pay = move || {
+        network::wait(async {
+            loop {
+                let sent = payer.send(payee, U256::from(1), Bytes::new()).await;
+                let failed = sent.is_err();
+                if tell.send(sent.map(|receipt| receipt.transaction_hash)).is_err() || failed {
+                    break;
+                }
+            }
+        })
+    };
+    let paying = thread::Builder::new().name("payments".into()).stack_size(8 << 20).spawn(pay)?;
+    let mut hashes = vec![told.recv()??];
     let before = network.ledger(lost).head();
     report.height_before_stop = before.number();
-    voice.head(6, "A machine dies");
-    network.stop(lost)?;
-    voice.say(format!("Validator {} is stopped at block {}, in the middle of its work.", lost + 1, before.number()));
-    let mut hashes = Vec::new();
+    network.kill(lost)?;
     let start = Instant::now();
-    for _ in 0..3 {
-        let receipt = network::wait(carol.send(TxKind::Call(bob.address()), U256::from(1), Bytes::new()))??;
-        hashes.push(receipt.transaction_hash);
-    }
-    report.transfers_without_it = hashes.len();
     voice.say(format!(
-        "The others go on: {} transfers became final without it, in {} ms.",
-        hashes.len(),
+        "Carol pays Bob a little, again and again. Validator {} is killed at block {}, in the middle of that: it says",
+        lost + 1,
+        before.number()
+    ));
+    voice.say("goodbye to nobody, and finishes nothing.".into());
+    for hash in told.try_iter() {
+        hashes.push(hash?);
+    }
+    // One was on its way when it died.
+    hashes.push(told.recv()??);
+    let with_it = hashes.len();
+    while hashes.len() < with_it + 3 {
+        hashes.push(told.recv()??);
+    }
+    report.transfers_without_it = hashes.len() - with_it;
+    voice.say(format!(
+        "The others go on: {} more transfers became final without it, in {} ms.",
+        report.transfers_without_it,
         start.elapsed().as_millis()
     ));
+    drop(told);
+    paying.join().map_err(|_| eyre!("the payments ended badly"))??;
     network.restart(lost)?;
     let deadline = Instant::now() + Duration::from_secs(30);
     while network.ledger(lost).head().number() < network.ledger(0).head().number() {

@@ -28,7 +28,7 @@ pub struct Status {
     pub follow_at: Option<String>,
     /// Who agrees on blocks.
     pub validators: Vec<ValidatorStatus>,
-    /// Nodes that this one follows.
+    /// Nodes that this one follows; of a validator, the others.
     pub peers: Vec<PeerStatus>,
     /// Waiting transactions that can run now.
     pub pending: U256,
@@ -58,13 +58,13 @@ pub struct Vote {
     pub view: U256,
 }
 
-/// How it stands with a node that this one follows.
+/// How it stands with a node that this one follows, or with another validator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerStatus {
     /// `KEY@HOST:PORT`.
     pub address: String,
-    /// Whether it is asked at present: not if it does not answer, or has lied.
+    /// Whether it is asked at present: not if it does not answer, or has lied. Another validator: whether it is connected.
     pub used: bool,
     /// What it has said that the validators have not signed.
     pub left_for: Option<String>,

@@ -80,6 +80,11 @@ pub(crate) fn ledger_config(folder: &Path, history: u64, cache: usize) -> Ledger
     }
 }
 
+/// What an error says of the folder in which the chain cannot be opened.
+pub(crate) fn unusable(folder: &Path) -> String {
+    format!("the chain in {} cannot be used. {}", folder.display(), crate::REMEDY)
+}
+
 /// Where and for whom JSON-RPC is served.
 pub(crate) struct Serving<'a> {
     /// Of the waiting transactions.

@@ -125,7 +125,8 @@ pub async fn start(runtime: Context, config: Config) -> Result<Running> {
     // What is lost in a power cut can be had again.
     let ledger_config =
         LedgerConfig { durable: false, ..common::ledger_config(&config.folder, config.history, config.cache) };
-    let ledger = Ledger::open(runtime.child("genesis"), genesis, ledger_config, state.clone()).await?;
+    let ledger = Ledger::open(runtime.child("genesis"), genesis, ledger_config, state.clone()).await;
+    let ledger = ledger.wrap_err_with(|| common::unusable(&config.folder))?;
     let waiting = Mempool::default();
     let options = Options { start: config.start, max_bytes: common::BLOCK_BYTES };
     let opening =

@@ -30,13 +30,17 @@ pub(crate) fn routes(ledger: Ledger, pool: Pool, metrics: impl Metrics + Send + 
     };
     let ready = move || {
         let head = ledger.head();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let age = now.saturating_sub(Duration::from_secs(head.header().timestamp));
-        let status = if age < STALE { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        let answer = (status, format!("block {} is {} seconds old\n", head.number(), age.as_secs()));
-        std::future::ready(answer)
+        std::future::ready(readiness(head.number(), head.header().timestamp, SystemTime::now()))
     };
     Router::new().route("/health", get(|| async { "ok\n" })).route("/ready", get(ready)).route("/metrics", get(metrics))
+}
+
+/// The answer of `/ready` when the newest block has this number and time, in seconds since 1970.
+fn readiness(number: u64, timestamp: u64, now: SystemTime) -> (StatusCode, String) {
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let age = now.saturating_sub(Duration::from_secs(timestamp));
+    let status = if age < STALE { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, format!("block {number} is {} seconds old\n", age.as_secs()))
 }
 
 /// What this node counts beside its parts: read when it is asked for.
@@ -75,5 +79,20 @@ impl Own {
         for (gauge, value) in values {
             let _ = gauge.try_set(value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_whose_newest_block_is_old_is_not_ready() {
+        let now = UNIX_EPOCH + Duration::from_secs(1000);
+        let (fresh, said) = readiness(7, 971, now);
+        assert_eq!((fresh, said.as_str()), (StatusCode::OK, "block 7 is 29 seconds old\n"));
+        assert_eq!(readiness(7, 970, now).0, StatusCode::SERVICE_UNAVAILABLE);
+        // A block's time may be a little ahead of this clock.
+        assert_eq!(readiness(7, 1002, now).0, StatusCode::OK);
     }
 }

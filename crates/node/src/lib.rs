@@ -8,6 +8,7 @@ pub mod backup;
 mod common;
 pub mod compute;
 pub mod config;
+mod connected;
 pub mod dev;
 pub mod development;
 pub mod follower;
@@ -31,6 +32,11 @@ use std::{collections::BTreeMap, fs, path::Path};
 use stoa_base::{Account, Fees, Genesis};
 use stoa_consensus::Committee;
 use stoa_contract::Natives;
+
+/// What to do when a node's folder cannot be read, or not be written.
+pub const REMEDY: &str = "If its disk is full, make room and start it again: nothing is lost. If what lies in its folder was \
+                          damaged, remove `history` and `state` from it, and nothing else: a node of a network takes both \
+                          from the others";
 
 /// Gas limit of a new network's blocks.
 const GAS_LIMIT: u64 = 30_000_000;

@@ -22,7 +22,7 @@ pub(crate) struct About {
     /// Its key, if it is a validator.
     pub(crate) me: Option<B256>,
     pub(crate) votes: Votes,
-    /// How it stands with the peers that it follows.
+    /// How it stands with the peers that it follows, or with the other validators.
     pub(crate) peers: Arc<dyn Fn() -> Vec<follow::PeerStatus> + Send + Sync>,
     /// Where it can be followed.
     pub(crate) address: Option<PeerAddress>,

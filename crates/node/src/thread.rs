@@ -28,7 +28,7 @@ pub(crate) struct Thread {
 }
 
 /// Starts a node with its storage in this folder. `run` sends what others are to know of it when it serves, and ends when
-/// it is told to stop.
+/// it is told to stop, or, without closing anything, when nobody is left to tell it.
 pub(crate) fn launch<T: Send + 'static>(
     name: &str,
     storage: PathBuf,
@@ -59,6 +59,12 @@ impl Thread {
     /// Stops the node; an error is what it failed with before.
     pub(crate) fn stop(self) -> Result<()> {
         let _ = self.stop.send(());
+        ended(self.handle)
+    }
+
+    /// Ends the node in the middle of what it does: nobody is told, and nothing is finished.
+    pub(crate) fn kill(self) -> Result<()> {
+        drop(self.stop);
         ended(self.handle)
     }
 

@@ -120,12 +120,12 @@ impl Network {
     ///
     /// # Panics
     ///
-    /// If the validator was stopped.
+    /// If the validator was stopped or killed.
     pub fn ledger(&self, validator: usize) -> &Ledger {
         &self.nodes[validator].as_ref().expect("it is running").served.ledger
     }
 
-    /// Stops a validator in the middle of what it does.
+    /// Stops a validator, which says goodbye to its clients and peers.
     ///
     /// # Errors
     ///
@@ -134,7 +134,17 @@ impl Network {
         self.nodes[validator].take().map_or(Ok(()), |node| node.thread.stop())
     }
 
-    /// Starts a validator that was stopped, from its folder.
+    /// Ends a validator in the middle of what it does, as far as that goes within a process: all its tasks and connections are
+    /// dropped where they are, and only what has been written stays.
+    ///
+    /// # Errors
+    ///
+    /// What it failed with before.
+    pub fn kill(&mut self, validator: usize) -> eyre::Result<()> {
+        self.nodes[validator].take().map_or(Ok(()), |node| node.thread.kill())
+    }
+
+    /// Starts a validator that was stopped or killed, from its folder.
     ///
     /// # Errors
     ///
@@ -145,7 +155,7 @@ impl Network {
         Ok(())
     }
 
-    /// Whether all validators that were not stopped still run.
+    /// Whether all validators that were not stopped or killed still run.
     pub fn is_running(&self) -> bool {
         self.nodes.iter().flatten().all(|node| !node.thread.is_finished())
     }
@@ -165,8 +175,10 @@ fn launch(config: validator::Config) -> eyre::Result<Starting<Served>> {
         let running = Box::pin(validator::start(runtime, config)).await?;
         let (http, address, ledger) = (running.http(), running.address(), running.ledger.clone());
         let _ = tell.send(Served { http, address, ledger });
-        let _ = stopped.await;
-        running.stop().await;
+        // Whoever kills it says nothing.
+        if stopped.await.is_ok() {
+            running.stop().await;
+        }
         Ok(())
     })
 }

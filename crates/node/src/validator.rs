@@ -3,6 +3,7 @@
 use crate::{
     account,
     common::{self, Serving},
+    connected,
     network_methods::About,
     quic::{self, Quic},
     store,
@@ -18,7 +19,7 @@ use commonware_cryptography::{
 };
 use commonware_glue::dkg::SecretStore as _;
 use commonware_runtime::{Supervisor as _, tokio::Context};
-use eyre::{WrapErr as _, bail, eyre};
+use eyre::{WrapErr as _, eyre};
 use std::{
     fs,
     net::SocketAddr,
@@ -143,7 +144,9 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
     // The same for all validators, before and after they have a key.
     let network = keccak256(serde_json::to_vec(&Genesis { committee: None, ..genesis.clone() })?);
     let endpoint = Endpoint::bind(&key, config.listen).await?;
-    let addresses = config.peers.clone();
+    let others = config.peers.iter().filter(|(other, _)| *other != key.public_key());
+    let others = others.map(|(other, address)| PeerAddress::new(other.into(), &address.to_string()));
+    let others = others.collect::<eyre::Result<Vec<_>>>()?;
     let peers = stoa_consensus::peers(config.peers)?;
     let ceremony = !config.folder.join(COMMITTEE).exists();
     let wire = runtime.child("wire");
@@ -161,17 +164,17 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
     }
     let open = async || {
         let (ledger, state) = (ledger_config.clone(), state_config.clone());
-        Ledger::open(runtime.child("genesis"), genesis.clone(), ledger, state).await
+        let opened = Ledger::open(runtime.child("genesis"), genesis.clone(), ledger, state).await;
+        opened.wrap_err_with(|| common::unusable(&config.folder))
     };
     let mut ledger = open().await?;
     let mut floor = None;
-    if let Some(behind) = config.sync_from.filter(|_| !ceremony) {
-        let others = addresses.into_iter().filter(|(other, _)| *other != key.public_key());
-        if let Some((peers, newest)) = far_ahead(&runtime, &ledger, &endpoint, others, behind).await? {
-            floor = Box::pin(catch_up(&runtime, ledger, state_config.clone(), peers, newest)).await?;
-            // Consensus opens the state itself.
-            ledger = open().await?;
-        }
+    if let Some(behind) = config.sync_from.filter(|_| !ceremony)
+        && let Some((peers, newest)) = far_ahead(&runtime, &ledger, &endpoint, others.clone(), behind).await?
+    {
+        floor = Box::pin(catch_up(&runtime, ledger, state_config.clone(), peers, newest)).await?;
+        // Consensus opens the state itself.
+        ledger = open().await?;
     }
 
     // Others may want to catch up before this one can.
@@ -197,16 +200,19 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
     let deadline = Instant::now() + REPLAY;
     while ledger.head().number() < newest {
         if Instant::now() > deadline {
-            bail!("block {newest} was final before the last stop, but the state stays at {}", ledger.head().number());
+            let here = ledger.head().number();
+            let why = eyre!("block {newest} was final before the last stop, but the state stays at {here}");
+            return Err(why.wrap_err(common::unusable(&config.folder)));
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 
+    let metrics = runtime.child("peers");
     let about = About {
         roles: if store.is_some() { &["validator", "store"] } else { &["validator"] },
         me: Some(B256::from_slice(key.public_key().as_ref())),
         votes: consensus.votes,
-        peers: Arc::new(Vec::new),
+        peers: Arc::new(move || connected::status(&metrics, &others)),
         address: endpoint.address(),
     };
     let index = config.index.then(|| account::of(&key)).transpose()?;
@@ -228,11 +234,10 @@ async fn far_ahead(
     runtime: &Context,
     ledger: &Ledger,
     endpoint: &Endpoint,
-    others: impl Iterator<Item = (PublicKey, SocketAddr)>,
+    others: Vec<PeerAddress>,
     behind: u64,
 ) -> eyre::Result<Option<(Peers<Quic>, u64)>> {
-    let others = others.map(|(key, address)| PeerAddress::new((&key).into(), &address.to_string()));
-    let peers = Peers::new(Quic::new(endpoint, others.collect::<eyre::Result<Vec<_>>>()?));
+    let peers = Peers::new(Quic::new(endpoint, others));
     let verifier = follow::Verifier::of(ledger).ok_or_else(|| eyre!("the genesis file names no committee"))?;
     let newest = follow::newest(runtime, &peers, &verifier, common::BLOCK_BYTES, ASK).await;
     let (here, syncing) = (ledger.newest_recorded()?, ledger.is_syncing()?);

@@ -15,13 +15,14 @@ use crate::{
 use alloy_primitives::B256;
 use commonware_codec::{Copying, DecodeExt as _, Encode as _};
 use commonware_runtime::Handle;
-use futures::{StreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, stream};
 use std::{
+    collections::VecDeque,
     pin::pin,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use stoa_base::Genesis;
+use stoa_base::{Genesis, Recovered};
 use stoa_ledger::{
     Committed, Direct, InvalidBlock, Ledger, LedgerError,
     state::{Runtime, StateConfig},
@@ -36,8 +37,20 @@ const NOBODY: Duration = Duration::from_millis(250);
 /// After how many blocks what is needed no longer is given up.
 const PRUNE: u64 = 1000;
 
-/// To how many peers a transaction goes.
-const SPREAD: usize = 3;
+/// After how long a peer has a block that another has, unless it keeps it back.
+const LATE: Duration = Duration::from_secs(30);
+
+/// How long a peer may take to say whether it takes transactions.
+const TAKING: Duration = Duration::from_secs(5);
+
+/// How long a transaction may wait at a peer before another gets it as well: the first may have lost it, or keep it to itself.
+const HANDED: Duration = Duration::from_secs(10);
+
+/// To how many peers a transaction goes at most.
+const MOST_HANDED: usize = 3;
+
+/// Of how many messages with transactions it is remembered who has them.
+const REMEMBERED: usize = 1024;
 
 /// How many blocks before the state that is taken over are fetched: as far back as contracts can ask for hashes.
 const BEFORE: u64 = 256;
@@ -184,14 +197,42 @@ async fn tips<E: Runtime, L: Link>(
     let usable = peers.usable(runtime.current(), 0);
     let tips =
         usable.into_iter().map(async |peer| match tip_of(runtime, peers, peer, verifier, max_bytes, patience).await {
-            Ok(tip) => Some(tip),
+            Ok(tip) => Some((peer, tip)),
             Err(Either::Failure(_)) => None,
             Err(Either::Lie(lie)) => {
                 peers.caught(runtime.current(), peer, lie);
                 None
             }
         });
-    stream::iter(tips).buffer_unordered(16).filter_map(std::future::ready).collect().await
+    let tips: Vec<(usize, (SealedBlock, Certificate))> =
+        stream::iter(tips).buffer_unordered(16).filter_map(std::future::ready).collect().await;
+    let newest = tips.iter().map(|(_, (block, _))| block.number()).max().unwrap_or_default();
+    for (peer, _) in tips.iter().filter(|(_, (block, _))| block.number() < newest) {
+        ask_later(runtime, peers, *peer, newest, verifier, max_bytes);
+    }
+    tips.into_iter().map(|(_, tip)| tip).collect()
+}
+
+/// Asks a peer for its newest block again, after a while: it was behind block `newest` of another, which may happen, and should
+/// not be any more.
+fn ask_later<E: Runtime, L: Link>(
+    runtime: &E,
+    peers: &Peers<L>,
+    peer: usize,
+    newest: u64,
+    verifier: &Verifier,
+    max_bytes: usize,
+) {
+    let (peers, verifier) = (peers.clone(), verifier.clone());
+    runtime.child("later").spawn(async move |runtime| {
+        runtime.sleep(LATE).await;
+        let lie = match tip_of(&runtime, &peers, peer, &verifier, max_bytes, PATIENCE).await {
+            Ok((block, _)) if block.number() < newest => Lie::Withheld(newest),
+            Err(Either::Lie(lie)) => lie,
+            _ => return,
+        };
+        peers.caught(runtime.current(), peer, lie);
+    });
 }
 
 /// Why an answer is of no use.
@@ -584,25 +625,60 @@ fn read_past(bytes: &[u8], mut number: u64, mut hash: B256, max_bytes: usize) ->
     Ok(blocks)
 }
 
-/// Passes what clients give to this node on to peers.
+/// Transactions that clients gave to this node.
+struct Handed {
+    transactions: Vec<Arc<Recovered>>,
+    /// How many peers were to take them.
+    times: usize,
+    /// The peer that is asked next.
+    next: usize,
+    /// When another is asked to take those that still wait then.
+    again: SystemTime,
+}
+
+/// Passes what clients give to this node on to a peer, which does the same or sends it to all validators: to one, for each would
+/// send it to all.
 async fn pass_on<E: Runtime, L: Link, W: Waiting>(runtime: E, waiting: W, peers: Peers<L>) {
     // Those that come in meanwhile go together.
-    let mut given = pin!(waiting.given().ready_chunks(128));
-    while let Some(transactions) = given.next().await {
-        let transactions = transactions.iter().map(|transaction| transaction.inner().clone()).collect();
-        let request = Request::Transactions(transactions);
-        let mut left = SPREAD;
-        // Until so many have them: else they wait here, and nobody includes them.
-        for _ in 0..40 {
-            for peer in peers.usable(runtime.current(), 0) {
-                if left > 0 && peers.ask(&runtime, peer, &request, 1024, PATIENCE).await.is_ok() {
-                    left -= 1;
-                }
-            }
-            if left < SPREAD {
-                break;
-            }
-            runtime.sleep(NOBODY).await;
+    let mut given = pin!(waiting.given().ready_chunks(128).fuse());
+    let mut handed = VecDeque::<Handed>::new();
+    loop {
+        let due = handed.front().map_or_else(|| runtime.current() + HANDED, |oldest| oldest.again);
+        let next = futures::select_biased! {
+            () = Box::pin(runtime.sleep_until(due)).fuse() => handed.pop_front().map(|mut handed| {
+                handed.transactions.retain(|transaction| waiting.sender(transaction.tx_hash()).is_some());
+                handed
+            }),
+            transactions = given.select_next_some() => Some(Handed { transactions, times: 0, next: 0, again: due }),
+        };
+        let Some(next) = next.filter(|next| !next.transactions.is_empty()) else { continue };
+        let taken = hand(&runtime, &peers, &next).await;
+        let next = Handed {
+            times: next.times + 1,
+            next: taken.map_or(next.next, |peer| peer + 1),
+            again: runtime.current() + HANDED,
+            ..next
+        };
+        if next.times < MOST_HANDED {
+            handed.push_back(next);
+        }
+        if handed.len() > REMEMBERED {
+            handed.pop_front();
         }
     }
+}
+
+/// Gives transactions to a peer that takes them, and says which; `None` if nobody does for some seconds.
+async fn hand<E: Runtime, L: Link>(runtime: &E, peers: &Peers<L>, handed: &Handed) -> Option<usize> {
+    let transactions = handed.transactions.iter().map(|transaction| transaction.inner().clone()).collect();
+    let request = Request::Transactions(transactions);
+    for _ in 0..40 {
+        for peer in peers.usable(runtime.current(), handed.next) {
+            if peers.ask(runtime, peer, &request, 1024, TAKING).await.is_ok() {
+                return Some(peer);
+            }
+        }
+        runtime.sleep(NOBODY).await;
+    }
+    None
 }

@@ -1,3 +1,5 @@
+mod handing;
+
 use super::*;
 use crate::{
     Committee, Identity, Scheme,
