@@ -5,11 +5,25 @@ use std::{
     fs, thread,
     time::{Duration, Instant},
 };
-use stoa_tests::stage::{LONG, Stage, stoa};
+use stoa_tests::stage::{LONG, Stage, held, stoa};
 
 const ALICE: usize = 7;
 const BOB: usize = 8;
 const CAROL: usize = 9;
+
+/// The keepers of an asset's key, in the order in which they are asked.
+fn keepers_of(stage: &Stage, asset: &str) -> Result<Vec<String>> {
+    let mut log = stoa(stage.folder.path(), &["consent", "log", asset, "--http", stage.chain.http()])?;
+    let log: serde_json::Value = serde_json::from_slice(&log.output()?.stdout)?;
+    let keepers = log.pointer("/@graph/1/stoa:keepers");
+    let keepers = keepers.and_then(|keepers| keepers.as_array()).wrap_err_with(|| log.to_string())?;
+    Ok(keepers.iter().filter_map(|key| key.as_str().map(str::to_owned)).collect())
+}
+
+/// Whether a node has signed that nothing of the asset is left with it.
+fn erased(node: &serde_json::Value) -> bool {
+    node["receipts"].as_array().is_some_and(|all| all.iter().any(|receipt| receipt["deleted"] == "asset"))
+}
 
 #[test]
 fn a_reader_reads_until_the_grant_is_revoked_and_an_erased_asset_is_gone() -> Result<()> {
@@ -68,10 +82,7 @@ fn a_reader_reads_until_the_grant_is_revoked_and_an_erased_asset_is_gone() -> Re
     let report = done(ALICE, &["erase", &asset])?;
     ensure!(report["ownHalfDestroyed"] == true, "{report}");
     let nodes = report["nodes"].as_array().wrap_err("nodes")?;
-    let erased = |node: &&serde_json::Value| {
-        node["receipts"].as_array().is_some_and(|all| all.iter().any(|receipt| receipt["deleted"] == "asset"))
-    };
-    ensure!(nodes.iter().filter(erased).count() == 3, "{report}");
+    ensure!(nodes.iter().filter(|node| erased(node)).count() == 3, "{report}");
     ensure!(nodes.iter().filter(|node| node["silent"].is_string()).count() == 2, "{report}");
     let revoked = |node: &serde_json::Value| {
         let all = node["receipts"].as_array().cloned().unwrap_or_default();
@@ -85,6 +96,58 @@ fn a_reader_reads_until_the_grant_is_revoked_and_an_erased_asset_is_gone() -> Re
     for keeper in &stage.keepers {
         let kept = keeper.chain_folder().join("keeper").join(&asset);
         ensure!(!kept.join("share").exists() && kept.join("receipts").exists(), "a share is still there");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_false_half_of_the_key_names_its_keeper_and_all_who_keep_pieces_sign_that_they_are_gone() -> Result<()> {
+    // Three of five nodes are keepers of the key, and all five keep pieces of each file.
+    let stage = Stage::new(5)?;
+    let rows: Vec<_> = (0..400_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+    fs::create_dir(stage.at("patients"))?;
+    for name in ["rows", "more"] {
+        fs::write(stage.at("patients").join(name), &rows)?;
+    }
+    let published = stage.run(ALICE, &["data", "--dir", "alice", "publish", "patients", "--keepers", "2/3"])?;
+    ensure!(published["missingPieces"] == 0 && published["survivesADomain"] == true, "{published}");
+    let asset = published["asset"].as_str().wrap_err("an asset")?.to_owned();
+    for node in &stage.keepers {
+        ensure!(!held(node)?.is_empty(), "a node has no piece");
+    }
+    let bob = stage.run(BOB, &["data", "--dir", "bob", "announce"])?;
+    let bob = bob["address"].as_str().wrap_err("an address")?.to_owned();
+    // A purpose that is none, and whoever holds a token where readers must be known by name.
+    for (words, why) in [
+        (["--to", &bob, "--purpose", "ScientficResearch"], "Did you mean ScientificResearch?"),
+        (["--to-holders-of", &bob, "--purpose", "ScientificResearch"], "sealed to each reader by name"),
+    ] {
+        let grant = [&["data", "--dir", "alice", "grant", &asset][..], &words].concat();
+        let said = stage.attempt(ALICE, &grant)?.err().wrap_err("it was granted")?;
+        ensure!(said.contains(why), "{said}");
+    }
+    let grant = stage.run(ALICE, &["data", "--dir", "alice", "grant", &asset, "--to", &bob])?;
+    let grant = grant["grant"].as_str().wrap_err("a grant")?.to_owned();
+
+    let keepers = keepers_of(&stage, &asset)?;
+    let place = stage.keys.iter().position(|key| *key == keepers[0]).wrap_err("a node")?;
+    let half = stage.keepers[place].chain_folder().join("keeper").join(&asset).join(format!("{grant}.half"));
+    let mut bytes = fs::read(&half)?;
+    *bytes.last_mut().wrap_err("a half")? ^= 1;
+    fs::write(&half, bytes)?;
+    let read = stage.run(BOB, &["data", "--dir", "bob", "get", &grant, "--to", "copy"])?;
+    ensure!(fs::read(stage.at("copy").join("rows"))? == rows);
+    let failed = read["failedKeepers"].as_array().wrap_err("keepers that failed")?;
+    let lied = |one: &serde_json::Value| one["why"].as_str().is_some_and(|why| why.contains("another half"));
+    ensure!(failed.iter().any(|one| one["node"] == keepers[0] && lied(one)), "{read}");
+
+    let report = stage.run(ALICE, &["data", "--dir", "alice", "erase", &asset])?;
+    let nodes = report["nodes"].as_array().wrap_err("nodes")?;
+    ensure!(nodes.iter().filter(|node| erased(node)).count() == 5, "{report}");
+    ensure!(report["holders"].as_array().map(Vec::len) == Some(5), "{report}");
+    ensure!(report["unsigned"].as_array().is_some_and(Vec::is_empty), "{report}");
+    for node in &stage.keepers {
+        ensure!(held(node)?.is_empty(), "a piece is still there");
     }
     Ok(())
 }
@@ -104,13 +167,7 @@ fn keepers_that_leave_are_followed_by_others() -> Result<()> {
         ensure!(fs::read(stage.at(to))? == b"63,1,1,145");
         Ok(())
     };
-    let keepers = || -> Result<Vec<String>> {
-        let mut log = stoa(stage.folder.path(), &["consent", "log", &asset, "--http", stage.chain.http()])?;
-        let log: serde_json::Value = serde_json::from_slice(&log.output()?.stdout)?;
-        let keepers = log.pointer("/@graph/1/stoa:keepers");
-        let keepers = keepers.and_then(|keepers| keepers.as_array()).wrap_err_with(|| log.to_string())?;
-        Ok(keepers.iter().filter_map(|key| key.as_str().map(str::to_owned)).collect())
-    };
+    let keepers = || keepers_of(&stage, &asset);
     let before = keepers()?;
     ensure!(before.len() == 3, "{before:?}");
     let place = |key: &String| stage.keys.iter().position(|other| other == key).wrap_err("a node");

@@ -1,5 +1,9 @@
 //! `stoa consent`: who was allowed what, by whom, and what they did with it.
 
+mod purpose;
+
+pub(crate) use purpose::purpose;
+
 use crate::network;
 use alloy_primitives::B256;
 use clap::{Args, Subcommand};

@@ -1,6 +1,9 @@
 //! `stoa data`: data that only those can read whom their owner allows, for as long as he does.
 
+mod erase;
+
 use crate::{
+    consent::purpose,
     network::{now, wait},
     progress::progress,
     sale::{self, BuyOptions, EarningsOptions, EditOptions, LookOptions, PriceOptions, SaleOptions},
@@ -11,20 +14,15 @@ use crate::{
 use alloy_primitives::{Address, B256};
 use clap::{Args, Subcommand};
 use eyre::{Result, WrapErr as _, bail, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::Duration,
 };
 use stoa_base::{NodeId, write_private};
 use stoa_client::Wallet;
-use stoa_data::{
-    client::{Allowed, Data, Deletions, Published},
-    record::Record,
-};
-use stoa_privacy::Deleted;
-use stoa_store::{Bounds, Kind, Limits, ObjectId, Store};
+use stoa_data::client::{Allowed, Conditions, Data, Failure, Holders, Opened, Published};
+use stoa_store::{Bounds, Kind, Limits, ObjectId, Spreading, Store};
 
 /// Options of `stoa data`.
 #[derive(Args)]
@@ -71,26 +69,12 @@ enum Command {
     /// Show what assets have brought: sales, orders, jobs and fees, by token.
     #[command(after_help = "Example: stoa data earnings --wallet me.key --collect")]
     Earnings(EarningsOptions),
-    /// Let somebody read an asset that was published from this machine. Prints the grant's id.
+    /// Let somebody read an asset that was published from this machine, or whoever holds a token or a credential. Prints the
+    /// grant's id.
     #[command(
-        after_help = "Example: stoa data grant 0x5f8e… --to 0x7099… --purpose ScientificResearch --days 90 --wallet me.key"
+        after_help = "Examples: stoa data grant 0x5f8e… --to 0x7099… --purpose ScientificResearch --days 90 --wallet me.key\n          stoa data grant 0x5f8e… --to-holders-of 0x90f7… --times 100 --wallet me.key\n          stoa data grant 0x5f8e… --credential 0x1c2d… --issuer 0x3c44… --wallet me.key"
     )]
-    Grant {
-        /// The asset.
-        asset: B256,
-        /// Who may read. He must have announced a key (`stoa data announce`).
-        #[arg(long, value_name = "ADDRESS")]
-        to: Address,
-        /// For what: a term of the W3C Data Privacy Vocabulary (https://w3id.org/dpv).
-        #[arg(long, value_name = "TERM", default_value = "ServiceProvision")]
-        purpose: String,
-        /// For how many days; 0 for no end.
-        #[arg(long, value_name = "DAYS", default_value_t = 0)]
-        days: u64,
-        /// How often; 0 for any number of times.
-        #[arg(long, value_name = "N", default_value_t = 0)]
-        times: u32,
-    },
+    Grant(GrantOptions),
     /// Read an asset with a grant: records the use, and asks the keepers for the key.
     #[command(after_help = "Example: stoa data get 0x91ab… --to patients.csv --wallet me.key")]
     Get {
@@ -132,6 +116,35 @@ enum Command {
         /// The asset.
         asset: B256,
     },
+}
+
+/// Options of `stoa data grant`.
+#[derive(Args)]
+struct GrantOptions {
+    /// The asset.
+    asset: B256,
+    /// Who may read. He must have announced a key (`stoa data announce`).
+    #[arg(long, value_name = "ADDRESS", required_unless_present_any = ["to_holders_of", "credential"])]
+    to: Option<Address>,
+    /// Whoever holds a token of this contract (ERC-20 or ERC-721) when he reads. The asset must have been published with
+    /// --keepers-only.
+    #[arg(long, value_name = "CONTRACT", conflicts_with_all = ["to", "credential"])]
+    to_holders_of: Option<Address>,
+    /// Whoever holds this credential when he reads, as --issuer knows it. The asset must have been published with --keepers-only.
+    #[arg(long, value_name = "HASH", requires = "issuer", conflicts_with = "to")]
+    credential: Option<B256>,
+    /// The contract that says who holds the credential, by hasCredential(address,bytes32).
+    #[arg(long, value_name = "CONTRACT", requires = "credential")]
+    issuer: Option<Address>,
+    /// For what: a purpose of the W3C Data Privacy Vocabulary (https://w3id.org/dpv), by its name or its whole IRI.
+    #[arg(long, value_name = "PURPOSE", default_value = "ServiceProvision", value_parser = purpose)]
+    purpose: String,
+    /// For how many days; 0 for no end.
+    #[arg(long, value_name = "DAYS", default_value_t = 0)]
+    days: u64,
+    /// How often in all; 0 for any number of times.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    times: u32,
 }
 
 /// Options of `stoa data publish`.
@@ -194,16 +207,12 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
                 sell(&dir, &options, &wallet, Some((&online, &data)), json).await
             }
             Command::Publish(options) => publish(&dir, &online, &data, &options, json).await,
-            Command::Grant { asset, to, purpose, days, times } => {
-                let until = if days == 0 { 0 } else { now() + days * 24 * 3600 };
-                let purpose = format!("https://w3id.org/dpv#{purpose}");
-                grant(&dir, &data, asset, Allowed { who: to, purpose, until, limit: times }, json).await
-            }
+            Command::Grant(options) => grant(&dir, &data, options, json).await,
             Command::Get { grant, to } => get(&store, &online, &data, grant, &to, json).await,
             Command::Revoke { grant } => revoke(&account, grant, json).await,
             Command::Extend { asset, days } => extend(&dir, &online, asset, days, json).await,
             Command::Move { asset, without } => move_shares(&data, asset, &without, json).await,
-            Command::Erase { asset } => erase(&dir, &online, &data, &account, asset, json).await,
+            Command::Erase { asset } => erase::erase(&dir, &online, &data, &account, asset, json).await,
         };
         online.endpoint.close().await;
         done
@@ -231,8 +240,36 @@ async fn announce(data: &Data, account: &Wallet, json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Seals, spreads and registers what is named. The asset, and the sealed data.
-async fn spread(dir: &Path, online: &Online, data: &Data, options: &PublishOptions) -> Result<(B256, ObjectId)> {
+/// An asset's data, where nodes keep them.
+struct Placed {
+    asset: B256,
+    object: ObjectId,
+    /// Pieces that no node took.
+    missing: usize,
+    survives_a_domain: bool,
+}
+
+impl Placed {
+    /// Of an object and what is in it, as they were spread.
+    fn new(asset: B256, object: ObjectId, outcomes: &[(ObjectId, Spreading)]) -> Self {
+        let missing = outcomes.iter().map(|(_, outcome)| outcome.missing.len()).sum();
+        let survives_a_domain = outcomes.iter().all(|(_, outcome)| outcome.survives_a_domain);
+        Self { asset, object, missing, survives_a_domain }
+    }
+
+    /// What its owner has to know.
+    fn warnings(&self) -> Vec<String> {
+        let missing = format!("{} pieces found no node: fewer may be lost than with all of them", self.missing);
+        let crowded = "there are too few failure domains: one of them could take the data with it".to_owned();
+        [(self.missing > 0, missing), (!self.survives_a_domain, crowded)]
+            .into_iter()
+            .filter_map(|(is_so, warning)| is_so.then_some(warning))
+            .collect()
+    }
+}
+
+/// Seals, spreads and registers what is named.
+async fn spread(dir: &Path, online: &Online, data: &Data, options: &PublishOptions) -> Result<Placed> {
     let (needed, total) = options.keepers;
     let prepared = data.prepare(needed, total, !options.keepers_only).await?;
     let asset = prepared.asset();
@@ -247,12 +284,13 @@ async fn spread(dir: &Path, online: &Online, data: &Data, options: &PublishOptio
     let file = place(dir, asset);
     write_private(&file, serde_json::to_string_pretty(&published)?.as_bytes())
         .wrap_err_with(|| format!("cannot write {}", file.display()))?;
-    Ok((asset, id))
+    Ok(Placed::new(asset, id, &outcomes))
 }
 
 async fn publish(dir: &Path, online: &Online, data: &Data, options: &PublishOptions, json: bool) -> Result<()> {
     options.sale.refuse()?;
-    let (asset, id) = spread(dir, online, data, options).await?;
+    let placed = spread(dir, online, data, options).await?;
+    let Placed { asset, object, missing, survives_a_domain } = placed;
     let ((needed, total), own_half) = (options.keepers, !options.keepers_only);
     let grade = match own_half {
         true => format!("your half of the key and {needed} of {total} keepers; the keepers alone learn nothing"),
@@ -261,11 +299,15 @@ async fn publish(dir: &Path, online: &Online, data: &Data, options: &PublishOpti
     match json {
         true => {
             let said = json!({
-                "asset": asset, "object": id.to_string(), "needed": needed, "keepers": total, "ownerHalf": own_half,
+                "asset": asset, "object": object.to_string(), "needed": needed, "keepers": total, "ownerHalf": own_half,
+                "missingPieces": missing, "survivesADomain": survives_a_domain,
             });
             println!("{said}");
         }
-        false => println!("{asset}\nsealed and spread; to read it takes {grade}"),
+        false => {
+            println!("{asset}\nsealed and spread; to read it takes {grade}");
+            placed.warnings().iter().for_each(|warning| println!("{warning}"));
+        }
     }
     Ok(())
 }
@@ -287,7 +329,11 @@ async fn sell(
     let mut sale = options.sale.prepare(dir, &options.path, &account, json).await?;
     if !sale.begun() {
         let (asset, computes) = match network {
-            Some((online, data)) => (spread(dir, online, data, options).await?.0, None),
+            Some((online, data)) => {
+                let placed = spread(dir, online, data, options).await?;
+                placed.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+                (placed.asset, None)
+            }
             None => options.sale.offer(&options.path, &account).await?,
         };
         sale.begin(&account, asset, computes).await?;
@@ -295,11 +341,28 @@ async fn sell(
     sale.finish(dir, &account, json).await
 }
 
-async fn grant(dir: &Path, data: &Data, asset: B256, allowed: Allowed, json: bool) -> Result<()> {
-    let (published, who) = (published(dir, asset)?, allowed.who);
-    let id = data.grant(&published, allowed).await?;
+async fn grant(dir: &Path, data: &Data, options: GrantOptions, json: bool) -> Result<()> {
+    let GrantOptions { asset, to, to_holders_of, credential, issuer, purpose, days, times: limit } = options;
+    let until = if days == 0 { 0 } else { now() + days * 24 * 3600 };
+    let id = match (to, to_holders_of, issuer.zip(credential)) {
+        (Some(who), _, _) => data.grant(&published(dir, asset)?, Allowed { who, purpose, until, limit }).await?,
+        (None, token, known) => {
+            let holders = match (token, known) {
+                (Some(token), _) => Holders::Token(token),
+                (None, Some((issuer, credential))) => Holders::Credential { issuer, credential },
+                (None, None) => bail!("who may? Say --to, --to-holders-of or --credential"),
+            };
+            data.grant_holders(asset, holders, Conditions { purpose, until, limit }).await?
+        }
+    };
     match json {
-        true => println!("{}", json!({ "grant": id, "asset": asset, "to": who })),
+        true => {
+            let said = json!({
+                "grant": id, "asset": asset, "to": to, "toHoldersOf": to_holders_of, "credential": credential,
+                "issuer": issuer,
+            });
+            println!("{said}");
+        }
         false => println!("{id}"),
     }
     Ok(())
@@ -310,9 +373,12 @@ async fn get(store: &Store, online: &Online, data: &Data, grant: B256, to: &Path
         bail!("{} is there already", to.display());
     }
     let bar = progress("asking the keepers for the key");
-    let read = data.read(grant).await;
+    let opened = data.open(grant).await;
     bar.finish_and_clear();
-    let (object, seal) = read.wrap_err("it cannot be read")?;
+    let Opened { object, seal, failed } = opened.wrap_err("it cannot be read")?;
+    for Failure { node, why } in &failed {
+        tracing::warn!(keeper = %node, why, "a keeper did not do what it should");
+    }
     let brought = online.bring(object, &|id| Ok(store.folder(id, &seal)?)).await?;
     let manifest = store.manifest(object)?;
     match manifest.kind {
@@ -322,7 +388,11 @@ async fn get(store: &Store, online: &Online, data: &Data, grant: B256, to: &Path
     .wrap_err_with(|| format!("it cannot be written to {}", to.display()))?;
     online.forget(&brought)?;
     match json {
-        true => println!("{}", json!({ "grant": grant, "object": object.to_string(), "to": to })),
+        true => {
+            let failed = failed.iter().map(|failure| json!({ "node": failure.node.to_string(), "why": failure.why }));
+            let failed = failed.collect::<Vec<_>>();
+            println!("{}", json!({ "grant": grant, "object": object.to_string(), "to": to, "failedKeepers": failed }));
+        }
         false => println!("{}", to.display()),
     }
     Ok(())
@@ -365,88 +435,22 @@ async fn move_shares(data: &Data, asset: B256, without: &[B256], json: bool) -> 
     Ok(())
 }
 
-/// What a node signed, for programs.
-fn receipt(deletions: &Deletions) -> Value {
-    match &deletions.receipts {
-        Ok(receipts) => {
-            let one = |receipt: &stoa_privacy::DeletionReceipt| {
-                let what = match receipt.deleted() {
-                    Deleted::Grant(id) => json!({ "grant": id.0 }),
-                    Deleted::Sharing(digest) => json!({ "sharing": digest }),
-                    Deleted::Asset => json!("asset"),
-                };
-                let bytes = alloy_primitives::hex::encode_prefixed(commonware_codec::Encode::encode(receipt));
-                json!({ "deleted": what, "block": receipt.seen().number, "receipt": bytes })
-            };
-            json!({ "node": deletions.node.to_string(), "receipts": receipts.iter().map(one).collect::<Vec<_>>() })
-        }
-        Err(why) => json!({ "node": deletions.node.to_string(), "silent": why }),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-async fn erase(dir: &Path, online: &Online, data: &Data, account: &Wallet, asset: B256, json: bool) -> Result<()> {
-    let known = published(dir, asset).ok();
-    data.erase(asset).await?;
-    // From here on nobody opens the data any more who has not done so.
-    let file = place(dir, asset);
-    if known.is_some() {
-        let length = file.metadata()?.len();
-        fs::write(&file, vec![0; usize::try_from(length)?])?;
-        fs::remove_file(&file).wrap_err_with(|| format!("cannot remove {}", file.display()))?;
+    #[test]
+    fn pieces_that_no_node_took_are_told() {
+        let (asset, object) = (B256::repeat_byte(1), ObjectId([2; 32]));
+        let spread = |missing: &[usize], survives_a_domain| {
+            (object, Spreading { missing: missing.to_vec(), survives_a_domain, ..Spreading::default() })
+        };
+        let whole = Placed::new(asset, object, &[spread(&[], true), spread(&[], true)]);
+        assert_eq!((whole.missing, whole.survives_a_domain, whole.warnings()), (0, true, vec![]));
+        // One file of a folder is enough.
+        let less = Placed::new(asset, object, &[spread(&[], true), spread(&[3, 4], false), spread(&[0], true)]);
+        assert_eq!((less.missing, less.survives_a_domain), (3, false));
+        let warnings = less.warnings();
+        assert!(warnings[0].starts_with("3 pieces found no node") && warnings[1].contains("failure domains"));
     }
-    let (mut let_go, mut silent) = (0, Vec::new());
-    for object in known.iter().flat_map(|known| &known.objects) {
-        for (node, answer) in online.network.let_go(ObjectId(object.0)).await? {
-            match answer {
-                Ok(had) => let_go += usize::from(had),
-                Err(why) => silent.push(json!({ "node": node.to_string(), "why": why.to_string() })),
-            }
-        }
-    }
-    let record = Record::read(account.client(), asset, |_, _| ()).await?;
-    // Nodes see the block when they have followed it.
-    let mut deletions = data.deletions(asset).await?;
-    for _ in 0..20 {
-        let whole = |one: &stoa_privacy::DeletionReceipt| one.deleted() == Deleted::Asset;
-        let signed = |node: &&Deletions| node.receipts.as_ref().is_ok_and(|all| all.iter().any(whole));
-        let answered = deletions.iter().filter(|node| node.receipts.is_ok()).count();
-        if deletions.iter().filter(signed).count() >= record.keepers.len().min(answered) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        deletions = data.deletions(asset).await?;
-    }
-    let used: Vec<_> = record.users().into_iter().collect();
-    let signed = deletions.iter().filter(|node| node.receipts.as_ref().is_ok_and(|all| !all.is_empty())).count();
-    if json {
-        let said = json!({
-            "asset": asset,
-            "ownHalfDestroyed": known.is_some(),
-            "piecesLetGo": let_go,
-            "piecesSilent": silent,
-            "nodes": deletions.iter().map(receipt).collect::<Vec<_>>(),
-            "hadRead": used,
-        });
-        println!("{said}");
-        return Ok(());
-    }
-    println!("Erased: no grant of {asset} stands any more, and none can be made.");
-    match known {
-        Some(_) => println!(
-            "Your half of its key is destroyed on this machine. Copies and backups of the folder are yours to find."
-        ),
-        None => println!("This machine had no half of its key: destroy it where it was published."),
-    }
-    println!("{let_go} pieces were let go. {signed} nodes have signed that they deleted what they had.");
-    for node in deletions.iter().filter(|node| node.receipts.is_err()) {
-        println!("Node {} did not answer: what it has it may still have. Ask again with the same command.", node.node);
-    }
-    match used.is_empty() {
-        true => println!("Nobody had read it."),
-        false => {
-            println!("What cannot be taken back: these accounts had read it, and may have kept it:");
-            used.iter().for_each(|user| println!("  {user}"));
-        }
-    }
-    Ok(())
 }

@@ -5,18 +5,22 @@
 //! reader  announce ─────────────────────────────────────────▶ read: use, releases of t keepers, both halves, key
 //! ```
 
+mod read;
+
+pub use read::{Failure, Opened};
+
 use crate::{
     abi::{
-        ADDRESS, CONSENT,
+        ADDRESS, CONSENT, CREDENTIAL,
         IConsent::{
-            IConsentErrors, Terms, Used, announceCall, announcementOfCall, assetOfCall, eraseCall, grantCall,
-            grantOfCall, keepersOfCall, nextGrantCall, registerCall, revokeCall, useGrantCall,
+            Granted, IConsentErrors, Terms, announceCall, announcementOfCall, assetOfCall, eraseCall, grantCall,
+            keepersOfCall, nextGrantCall, registerCall, revokeCall,
         },
-        READ,
+        READ, TOKEN,
     },
     contract::asset_id,
     keeper::{Circle, MovingError, Request, plan::Plan},
-    patience::{PAUSE, TRIES, patiently},
+    patience::patiently,
     reading::Reading,
     registry::{self, KEEPER, Registry},
 };
@@ -25,23 +29,17 @@ use alloy_signer::SignerSync as _;
 use alloy_sol_types::{SolCall, SolEvent as _};
 use commonware_codec::{Copying, DecodeExt as _, Encode as _, FixedSize as _};
 use commonware_cryptography::ed25519;
-use futures::{
-    FutureExt as _, StreamExt as _,
-    future::{BoxFuture, join_all},
-    stream::FuturesUnordered,
-};
+use futures::future::join_all;
+use read::enough;
 use serde::{Deserialize, Serialize};
 use stoa_base::NodeId;
 use stoa_client::{SendError, ViewError, Wallet, view};
 use stoa_net::{Denied, Endpoint, PeerAddress};
 use stoa_privacy::{
-    Announcement, AssetId, CannotSeal, DataKey, Dealt, DeletionReceipt, Grant, GrantId, GrantedHalf, OwnerHalf, Reader,
-    ReaderKey, Refused, Release, Sharing, SharingError, WalletError, Wanted, deal,
+    Announcement, AssetId, CannotSeal, DataKey, Dealt, DeletionReceipt, GrantId, GrantedHalf, OwnerHalf, Reader,
+    ReaderKey, Refused, SharingError, WalletError, deal,
 };
 use stoa_store::{KeySource, ObjectId, Sealed};
-
-/// By how many blocks the ledger of a keeper may be behind the reader's.
-const BEHIND: u64 = 600;
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +73,12 @@ pub enum DataError {
     /// Nobody gives the owner's half for this grant.
     #[error("no keeper has the owner's half of the key for this grant: the owner has to grant it again")]
     NoHalf,
+    /// Who reads is not known when it is granted, and his half of the key would have to be.
+    #[error(
+        "asset {0} has a half of its key that is sealed to each reader by name, and who holds a token or a credential is not \
+         known: grant it to accounts (--to), or publish it with --keepers-only"
+    )]
+    ByName(B256),
     /// This machine is not the one that published it.
     #[error("this machine has not the owner's half of the key of asset {0}: grant from where it was published")]
     NotHere(B256),
@@ -211,6 +215,31 @@ pub struct Allowed {
     pub limit: u32,
 }
 
+/// What an owner allows whoever holds something.
+#[derive(Clone, Debug)]
+pub struct Conditions {
+    /// Term of the Data Privacy Vocabulary.
+    pub purpose: String,
+    /// Until when, in seconds since 1970; 0 for no end.
+    pub until: u64,
+    /// How often in all; 0 for any number of times.
+    pub limit: u32,
+}
+
+/// To whom a grant is that is for nobody by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holders {
+    /// Whoever holds a token of this contract (ERC-20 or ERC-721) when he reads.
+    Token(Address),
+    /// Whoever holds a credential then, according to a contract.
+    Credential {
+        /// The contract that is asked.
+        issuer: Address,
+        /// Which credential.
+        credential: B256,
+    },
+}
+
 /// What a keeper or holder has deleted, or why it did not say.
 #[derive(Clone, Debug)]
 pub struct Deletions {
@@ -236,10 +265,10 @@ impl Data {
     }
 
     /// Asks a keeper that may have to see a block first.
-    async fn ask_patiently(&self, keeper: &PeerAddress, request: &Request) -> std::result::Result<Vec<u8>, String> {
+    async fn ask_patiently(&self, keeper: &PeerAddress, request: &Request) -> std::result::Result<Vec<u8>, Failure> {
         let behind = |why: &Denied| matches!(why, Denied::Refused(_) | Denied::NotHere);
         let outcome = patiently(|| self.circle.ask(keeper, request), behind).await;
-        outcome.map_err(|why| format!("{}: {why}", keeper.node()))
+        outcome.map_err(|why| Failure::new(keeper, why.to_string()))
     }
 
     /// Announces the wallet's reading key, if that was not done before.
@@ -359,26 +388,28 @@ impl Data {
         Ok(id)
     }
 
-    /// How the key of an asset is shared: as the ledger names it, whoever of its keepers says it.
-    async fn sharing(&self, asset: B256, digest: B256, keepers: &[PeerAddress]) -> Result<Sharing> {
-        let how = Request::Sharing(asset);
-        let shared = keepers.iter().map(|keeper| {
-            let asked = async {
-                // One that has not seen the newest block may say how it was shared before.
-                for _ in 0..TRIES {
-                    let bytes = self.ask_patiently(keeper, &how).await?;
-                    let sharing = Sharing::decode(Copying(&bytes[..])).ok();
-                    let fits = |sharing: &Sharing| sharing.digest() == digest && sharing.asset().0 == asset;
-                    if let Some(sharing) = sharing.filter(fits) {
-                        return Ok(sharing);
-                    }
-                    tokio::time::sleep(PAUSE).await;
-                }
-                Err(format!("{}: it gave another sharing", keeper.node()))
-            };
-            asked.boxed()
-        });
-        Ok(first("saying how the key is shared", shared.collect(), 1).await?.swap_remove(0))
+    /// Lets whoever holds something read an asset whose key keepers alone release; what he holds is looked at each time he reads.
+    /// The grant's id.
+    ///
+    /// # Errors
+    ///
+    /// If the owner's half of the key is needed as well, which is sealed to readers by name, or the ledger refuses.
+    pub async fn grant_holders(&self, asset: B256, holders: Holders, conditions: Conditions) -> Result<B256> {
+        if self.view(&assetOfCall { asset }).await?.ownerHalf {
+            return Err(DataError::ByName(asset));
+        }
+        let (kind, who, credential) = match holders {
+            Holders::Token(token) => (TOKEN, token, B256::ZERO),
+            Holders::Credential { issuer, credential } => (CREDENTIAL, issuer, credential),
+        };
+        let Conditions { purpose, until, limit } = conditions;
+        let (uses, algorithm, half) = (READ, B256::ZERO, B256::ZERO);
+        let terms = Terms { kind, who, credential, purpose, uses, algorithm, until, limit, half };
+        let receipt = self.wallet.call(CONSENT, &grantCall { asset, terms }).await?;
+        let granted = receipt.inner.logs().iter().filter(|log| log.address() == CONSENT);
+        let granted =
+            granted.filter_map(|log| Granted::decode_log(&log.inner).ok()).find(|granted| granted.asset == asset);
+        Ok(granted.ok_or(DataError::Receipt)?.grant)
     }
 
     /// Shares the key of an asset of the wallet's anew: among others in place of these keepers and of those who are registered no longer,
@@ -389,7 +420,7 @@ impl Data {
     /// If too few keepers deal or take shares, or the ledger refuses.
     pub async fn move_shares(&self, asset: B256, without: &[NodeId]) -> Result<Vec<NodeId>> {
         let is = self.view(&assetOfCall { asset }).await?;
-        let sharing = self.sharing(asset, is.sharing, &self.keepers_of(asset).await?).await?;
+        let (sharing, _) = self.sharing(asset, is.sharing, &self.keepers_of(asset).await?).await?;
         let named: Vec<_> = sharing.keepers().iter().map(NodeId::from).collect();
         if let Some(stranger) = without.iter().find(|node| !named.contains(node)) {
             return Err(DataError::Plan(format!("node {stranger} is none of the keepers of this asset")));
@@ -410,60 +441,6 @@ impl Data {
         let moving = self.circle.hand_over(&sharing, &plan, Some(signature)).await?;
         self.wallet.call(CONSENT, &moving.call(Vec::new())).await?;
         Ok(plan.keepers.iter().map(NodeId::from).collect())
-    }
-
-    /// Uses a grant, and puts the key together from what keepers release. What the data are, and what opens them.
-    ///
-    /// # Errors
-    ///
-    /// If the ledger or too many keepers refuse.
-    pub async fn read(&self, grant: B256) -> Result<(ObjectId, Sealed)> {
-        let asset = self.view(&grantOfCall { grant }).await?.asset;
-        let is = self.view(&assetOfCall { asset }).await?;
-        let receipt = self.wallet.call(CONSENT, &useGrantCall { grant, kind: READ, algorithm: B256::ZERO }).await?;
-        let used = receipt.inner.logs().iter().filter(|log| log.address() == CONSENT);
-        let used = used.filter_map(|log| Used::decode_log(&log.inner).ok()).find(|used| used.grant == grant);
-        let id = used.ok_or(DataError::Receipt)?.r#use;
-        let not_before = receipt.block_number.unwrap_or(0).saturating_sub(BEHIND);
-
-        let keepers = self.keepers_of(asset).await?;
-        let needed = usize::from(is.needed);
-        let sharing = self.sharing(asset, is.sharing, &keepers).await?;
-
-        let granted = Grant { asset: AssetId(asset), id: GrantId(grant), reader: self.reading.key.reader() };
-        let wanted = Wanted { grant: &granted, sharing: &sharing, not_before };
-        let releases = keepers.iter().map(|keeper| {
-            let asked = async {
-                let bytes = self.ask_patiently(keeper, &Request::Release(id)).await?;
-                let opened = Release::decode(Copying(&bytes[..])).map_err(|error| error.to_string());
-                let opened = opened.and_then(|release| {
-                    if *release.claim().keeper.as_ref() != keeper.node().0 {
-                        return Err("it is signed by another keeper".into());
-                    }
-                    release.open(&wanted, &self.reading.secret).map_err(|error| error.to_string())
-                });
-                opened.map_err(|why| format!("{}: {why}", keeper.node()))
-            };
-            asked.boxed()
-        });
-        let shares = first("releasing a share of the key", releases.collect(), needed).await?;
-        let keepers_half = sharing.combine(&shares)?;
-        let key = match is.ownerHalf {
-            false => DataKey::from_keepers_only(&keepers_half, AssetId(asset)),
-            true => {
-                let mut own = None;
-                for keeper in &keepers {
-                    let half = self.circle.ask(keeper, &Request::HalfOf(grant)).await.ok();
-                    let half = half.and_then(|bytes| GrantedHalf::decode(Copying(&bytes[..])).ok());
-                    own = half.and_then(|half| half.open(&granted, &self.reading.secret).ok());
-                    if own.is_some() {
-                        break;
-                    }
-                }
-                DataKey::from_halves(&own.ok_or(DataError::NoHalf)?, &keepers_half, AssetId(asset))
-            }
-        };
-        Ok((ObjectId(is.object.0), Sealed::new(key, KeySource::Asset(AssetId(asset)))))
     }
 
     /// Ends an asset and all its grants.
@@ -541,32 +518,4 @@ pub async fn reader_key(wallet: &Wallet, who: Address) -> Result<ReaderKey> {
 /// If the ledger refuses.
 pub async fn revoke(wallet: &Wallet, grant: B256) -> Result<()> {
     Ok(wallet.call(CONSENT, &revokeCall { grant }).await.map(drop)?)
-}
-
-/// What those say who answer first, as many as are needed: who does not answer is not waited for.
-async fn first<T>(
-    what: &'static str,
-    asked: Vec<BoxFuture<'_, std::result::Result<T, String>>>,
-    needed: usize,
-) -> Result<Vec<T>> {
-    let mut asked: FuturesUnordered<_> = asked.into_iter().collect();
-    let mut outcomes = Vec::new();
-    while outcomes.iter().filter(|outcome: &&std::result::Result<T, String>| outcome.is_ok()).count() < needed
-        && let Some(outcome) = asked.next().await
-    {
-        outcomes.push(outcome);
-    }
-    enough(what, outcomes, needed)
-}
-
-/// What came, if as many did it as are needed.
-fn enough<T>(what: &'static str, outcomes: Vec<std::result::Result<T, String>>, needed: usize) -> Result<Vec<T>> {
-    let (mut done, mut failed) = (Vec::new(), Vec::new());
-    for outcome in outcomes {
-        match outcome {
-            Ok(value) => done.push(value),
-            Err(why) => failed.push(why),
-        }
-    }
-    if done.len() < needed { Err(DataError::TooFew { what, done: done.len(), needed, failed }) } else { Ok(done) }
 }

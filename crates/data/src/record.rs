@@ -11,7 +11,7 @@
 //! | article | asks for | where it is |
 //! |---|---|---|
 //! | 7(1) | proof that consent was given, by whom and for what | `dpv:hasConsentStatus` with its history in `dct:hasPart` (`dct:date`, `dpv:isIndicatedBy`), `dpv:hasPurpose`, `stoa:transaction` |
-//! | 7(3) | when it was withdrawn | the `dpv:ConsentWithdrawn` in `dct:hasPart` |
+//! | 7(3) | when it was withdrawn | the `dpv:ConsentWithdrawn` in `dct:hasPart`; of one that was over before, the `dpv:ConsentExpired` |
 //! | 15(1)(a) | purposes | `dpv:hasPurpose`, `dpv:hasProcessing` |
 //! | 15(1)(c) | recipients | `dpv:hasRecipient`; who used it in fact: `prov:wasAssociatedWith` of each use |
 //! | 15(1)(d) | how long | `dct:valid`; `prov:invalidatedAtTime` of an asset that was erased |
@@ -102,7 +102,7 @@ pub enum Status {
     Withdrawn,
     /// Whom it was for gave it up.
     Renounced,
-    /// Its time is over.
+    /// Its time was over before anybody ended it.
     Expired,
 }
 
@@ -122,12 +122,14 @@ pub struct Granted<'a> {
 }
 
 impl Granted<'_> {
-    /// How it stands at a time, in seconds since 1970, which is not before the record's.
+    /// How it stands at a time, in seconds since 1970, which is not before the record's. What was over when it was revoked had
+    /// nothing left to take back.
     pub fn status(&self, asset: &Asset, time: u64) -> Status {
+        let over = self.revoked.map_or(time, |(place, _)| place.time);
         match self.revoked {
+            _ if self.terms.until > 0 && self.terms.until <= over => Status::Expired,
             Some((_, by)) if by == asset.owner => Status::Withdrawn,
             Some(_) => Status::Renounced,
-            None if self.terms.until > 0 && self.terms.until <= time => Status::Expired,
             None => Status::Given,
         }
     }

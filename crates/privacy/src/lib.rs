@@ -73,4 +73,4 @@ pub use sealed_key::SealedKey;
 pub use sharing::{Dealing, Dealt, Handover, HandoverError, Share, Sharing, SharingError, deal};
 pub use statement::Seen;
 pub use stoa_base::NodeId;
-pub use wallet::{Announcement, ReadingKey, WalletError};
+pub use wallet::{Announcement, ReadingKey, SecretSignature, WalletError};

@@ -24,11 +24,12 @@ use crate::{
 };
 use alloy_consensus::crypto::secp256k1::recover_signer;
 use alloy_dyn_abi::TypedData;
-use alloy_primitives::{Address, B256, Signature};
+use alloy_primitives::{Address, B256, Signature, U256};
 use alloy_sol_types::{Eip712Domain, SolStruct as _, eip712_domain};
 use bytes::BufMut;
 use commonware_codec::{Buf, Error as CodecError, FixedSize, Read, ReadExt as _, Write};
-use zeroize::Zeroizing;
+use std::{fmt, ops::Deref};
+use zeroize::{DefaultIsZeroes, Zeroizing};
 
 /// What a wallet shows before it signs.
 const SECRET_NOTICE: &str = "This signature is the secret that opens what is shared with you on Stoa. Sign it only in a \
@@ -74,6 +75,42 @@ pub enum WalletError {
         /// Whose announcement it is.
         wallet: Address,
     },
+}
+
+/// A signature that is a secret, as the one is that a reading key follows from. Erased when it is dropped; its `Debug` shows
+/// nothing.
+pub struct SecretSignature(Zeroizing<Erasable>);
+
+#[derive(Clone, Copy)]
+struct Erasable(Signature);
+
+impl Default for Erasable {
+    fn default() -> Self {
+        Self(Signature::new(U256::ZERO, U256::ZERO, false))
+    }
+}
+
+impl DefaultIsZeroes for Erasable {}
+
+impl From<Signature> for SecretSignature {
+    fn from(signature: Signature) -> Self {
+        Self(Zeroizing::new(Erasable(signature)))
+    }
+}
+
+impl Deref for SecretSignature {
+    type Target = Signature;
+
+    fn deref(&self) -> &Signature {
+        let Erasable(signature) = &*self.0;
+        signature
+    }
+}
+
+impl fmt::Debug for SecretSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretSignature([REDACTED])")
+    }
 }
 
 /// Names a reading key of a wallet.
@@ -125,13 +162,13 @@ impl ReadingKey {
         self.announcement(key).eip712_signing_hash(&domain(self.chain_id))
     }
 
-    /// The key that follows from the wallet's signature of [`Self::digest`].
+    /// The key that follows from the wallet's signature of [`Self::digest`], which is best kept as a [`SecretSignature`].
     ///
     /// # Errors
     ///
     /// If the wallet did not make that signature.
     pub fn derive(&self, signature: &Signature) -> Result<ReadingSecret, WalletError> {
-        let signature = self.signed(self.digest(), signature)?;
+        let signature = SecretSignature::from(self.signed(self.digest(), signature)?);
         let scalars = Zeroizing::new(signature.as_rsy());
         let info: [&[u8]; 3] = [self.wallet.as_slice(), &self.chain_id.to_be_bytes(), &self.version.to_be_bytes()];
         let secret = Zeroizing::new(derive(DOMAIN, &scalars[..64], &info));
@@ -236,10 +273,11 @@ impl Read for Announcement {
 mod tests {
     use super::*;
     use crate::testing::{fingerprint, has_one_encoding, rng};
-    use alloy_primitives::{U256, hex, uint};
+    use alloy_primitives::{hex, uint};
     use alloy_signer::SignerSync as _;
     use alloy_signer_local::PrivateKeySigner;
     use commonware_codec::{Copying, DecodeExt as _, Encode as _};
+    use zeroize::Zeroize as _;
 
     const ORDER: U256 = uint!(0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141_U256);
 
@@ -284,6 +322,17 @@ mod tests {
             bytes[64] = parity;
             assert_eq!(named.derive(&Signature::from_raw(&bytes).unwrap()).unwrap().public(), key);
         }
+    }
+
+    #[test]
+    fn the_signature_that_is_the_secret_is_erased_and_never_shown() {
+        let (signer, named) = wallet();
+        let signature = signer.sign_hash_sync(&named.digest()).unwrap();
+        let mut kept = SecretSignature::from(signature);
+        assert_eq!((*kept, format!("{kept:?}")), (signature, "SecretSignature([REDACTED])".to_owned()));
+        // What its drop does.
+        kept.0.zeroize();
+        assert_eq!(*kept, Signature::new(U256::ZERO, U256::ZERO, false));
     }
 
     #[test]

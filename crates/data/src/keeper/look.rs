@@ -9,10 +9,10 @@ use super::{
     plan::{Acceptance, Move, Plan},
 };
 use crate::{
-    abi::IConsent::{Vote, grantOfCall, grantsOfCall, moveKeepersCall},
+    abi::IConsent::{Vote, grantOfCall, moveKeepersCall},
     registry::Registry,
 };
-use alloy_primitives::{B256, U256};
+use alloy_primitives::B256;
 use commonware_codec::{Copying, DecodeExt as _, FixedSize as _};
 use commonware_cryptography::{Signer as _, ed25519};
 use futures::future::{BoxFuture, join_all};
@@ -29,9 +29,6 @@ use stoa_privacy::{Dealing, GrantedHalf, Sharing};
 
 /// How long a keeper may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Grants that one question brings.
-const PAGE: u64 = 500;
 
 /// Why shares do not move.
 #[derive(Debug, thiserror::Error)]
@@ -308,27 +305,19 @@ impl Look {
         let has: BTreeSet<_> = self.keeper.shelf.halves(asset).map_err(disk)?.into_iter().collect();
         let own = self.keeper.id();
         let fellows = self.circle.of(sharing.keepers()).await.map_err(|error| Denied::Gone(error.to_string()))?;
-        for from in (0..).step_by(PAGE as usize) {
-            let page = grantsOfCall { asset, from: U256::from(from), most: U256::from(PAGE) };
-            let (grants, _) = self.keeper.asks(&page).await?;
-            let is_last = (grants.len() as u64) < PAGE;
-            for grant in grants.into_iter().filter(|grant| !has.contains(grant)) {
-                let (is, _) = self.keeper.asks(&grantOfCall { grant }).await?;
-                if is.revoked > 0 || is.terms.half.is_zero() {
-                    continue;
-                }
-                for fellow in fellows.iter().filter(|fellow| fellow.node() != own) {
-                    let half = self.circle.ask(fellow, &Request::HalfOf(grant)).await.ok();
-                    let half = half.and_then(|bytes| GrantedHalf::decode(Copying(&bytes[..])).ok());
-                    if let Some(half) = half.filter(|half| half.grant.id.0 == grant)
-                        && self.keeper.keep_half(&half).await.is_ok()
-                    {
-                        break;
-                    }
-                }
+        for grant in self.keeper.grants(asset, usize::MAX).await?.into_iter().filter(|grant| !has.contains(grant)) {
+            let (is, _) = self.keeper.asks(&grantOfCall { grant }).await?;
+            if is.revoked > 0 || is.terms.half.is_zero() {
+                continue;
             }
-            if is_last {
-                break;
+            for fellow in fellows.iter().filter(|fellow| fellow.node() != own) {
+                let half = self.circle.ask(fellow, &Request::HalfOf(grant)).await.ok();
+                let half = half.and_then(|bytes| GrantedHalf::decode(Copying(&bytes[..])).ok());
+                if let Some(half) = half.filter(|half| half.grant.id.0 == grant)
+                    && self.keeper.keep_half(&half).await.is_ok()
+                {
+                    break;
+                }
             }
         }
         Ok(())

@@ -3,8 +3,9 @@
 //! Before a share or half is kept, and before each release, the ledger is asked, at its newest block: is this the sharing
 //! that the owner registered; does the grant of this use stand. A release names that block and is signed, so that who
 //! releases after a revocation has proven it against himself. What the ledger has ended is deleted when the node next looks,
-//! at an interval and whenever somebody asks for receipts, and the deletion is signed as well. A grant whose half a node has
-//! deleted it serves no more, whatever the ledger says then.
+//! at an interval and whenever somebody asks for receipts, and the deletion is signed as well. A grant that a node has signed
+//! away it serves no more, whatever the ledger says then. Of an asset that was erased its data go as well: the objects that say
+//! themselves that they are sealed for it ([`pieces`]), whatever object the ledger names.
 //!
 //! When a keeper leaves the registry of nodes, the others move the key's shares to a new circle ([`plan`], [`moving`]): one
 //! of them, another at each look, has them dealt, taken and agreed to ([`Look`]). What a keeper has of a move it keeps, so
@@ -12,6 +13,7 @@
 
 mod look;
 mod moving;
+mod pieces;
 pub mod plan;
 mod shelf;
 #[cfg(test)]
@@ -24,18 +26,19 @@ pub use wire::{KEEPER, MOST_ANSWER, Request};
 
 use crate::abi::{
     CONSENT,
-    IConsent::{Asset, IConsentErrors, announcementOfCall, assetOfCall, checkUseCall, grantOfCall},
+    IConsent::{Asset, IConsentErrors, announcementOfCall, assetOfCall, checkUseCall, grantOfCall, grantsOfCall},
     READ,
 };
 use crate::registry::Registry;
-use alloy_primitives::B256;
+use alloy_primitives::{B256, U256};
 use alloy_sol_types::SolCall;
 use commonware_codec::{Copying, DecodeExt as _, Encode as _, FixedSize as _};
 use commonware_cryptography::{Signer as _, ed25519};
 use futures::{FutureExt as _, future::BoxFuture};
 use parking_lot::Mutex;
+use pieces::Pieces;
 use shelf::{Kind, Shelf};
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 use stoa_base::NodeId;
 use stoa_client::{At, Chain, ViewError, view};
 use stoa_net::{Denied, Service, answer};
@@ -43,10 +46,16 @@ use stoa_privacy::{
     Announcement, AssetId, Deleted, DeletionReceipt, Grant, GrantId, GrantedHalf, Reader, Release, SealedSecret, Seen,
     Sharing,
 };
-use stoa_store::{ObjectId, Root, Store};
+use stoa_store::Store;
 
 /// Halves that are kept for one asset at most: one for each of its readers.
 const MOST_HALVES: usize = 10_000;
+
+/// Grants of one asset that are looked at, at most: anybody may have a node look.
+const MOST_GRANTS: usize = 10_000;
+
+/// Grants that one question brings.
+const PAGE: usize = 500;
 
 /// A keeper.
 pub struct Keeper {
@@ -56,7 +65,7 @@ pub struct Keeper {
     registry: Registry,
     shelf: Shelf,
     /// Pieces of an asset's data go with it when it is erased.
-    store: Option<Store>,
+    pieces: Option<Pieces>,
     /// Held while something on the shelf changes.
     changing: Mutex<()>,
 }
@@ -86,8 +95,8 @@ impl Keeper {
         chain: Arc<dyn Chain>,
         store: Option<Store>,
     ) -> std::io::Result<Self> {
-        let (registry, shelf) = (Registry::new(chain.clone()), Shelf::open(folder)?);
-        Ok(Self { key, chain_id, chain, registry, shelf, store, changing: Mutex::default() })
+        let (registry, shelf, pieces) = (Registry::new(chain.clone()), Shelf::open(folder)?, store.map(Pieces::new));
+        Ok(Self { key, chain_id, chain, registry, shelf, pieces, changing: Mutex::default() })
     }
 
     /// The node's key.
@@ -231,33 +240,74 @@ impl Keeper {
         Ok(newest.iter().flat_map(|receipt| receipt.encode().to_vec()).collect())
     }
 
+    /// The grants of an asset, in the order in which they were made: so many at least, if there are as many.
+    async fn grants(&self, asset: B256, most: usize) -> Outcome<Vec<B256>> {
+        let mut grants = Vec::new();
+        while grants.len() < most {
+            let page = grantsOfCall { asset, from: U256::from(grants.len()), most: U256::from(PAGE) };
+            let (page, _) = self.asks(&page).await?;
+            let is_last = page.len() < PAGE;
+            grants.extend(page);
+            if is_last {
+                break;
+            }
+        }
+        Ok(grants)
+    }
+
+    /// The grants that the ledger has revoked, of those for which this node keeps something: a reader's half, or its share, which
+    /// it releases for grants without such a half as well. What it has signed away is not looked at again.
+    async fn revoked(&self, asset: B256, is: &Asset) -> Outcome<Vec<B256>> {
+        let mut kept: BTreeSet<_> = self.shelf.halves(asset).map_err(disk)?.into_iter().collect();
+        // With an asset that was erased its share goes, and with that all its grants.
+        if is.erased == 0 && self.shelf.get(asset, Kind::Share).map_err(disk)?.is_some() {
+            let known: BTreeSet<_> = self.signed(asset)?.iter().map(DeletionReceipt::deleted).map(grant_of).collect();
+            let grants = self.grants(asset, MOST_GRANTS).await?;
+            kept.extend(grants.into_iter().filter(|grant| !known.contains(&Some(*grant))));
+        }
+        let mut revoked = Vec::new();
+        for grant in kept {
+            if self.asks(&grantOfCall { grant }).await?.0.revoked > 0 {
+                revoked.push(grant);
+            }
+        }
+        Ok(revoked)
+    }
+
     /// Deletes what the ledger has ended of an asset, and signs that.
     ///
     /// # Errors
     ///
     /// If the ledger or the disk cannot be read.
     pub async fn sweep(&self, asset: B256) -> Result<(), Denied> {
+        let (is, _) = self.asks(&assetOfCall { asset }).await?;
+        let revoked = self.revoked(asset, &is).await?;
+        // Asked again: what is signed names a block at which all of it was over.
         let (is, at) = self.asks(&assetOfCall { asset }).await?;
-        let mut ended = Vec::new();
-        for grant in self.shelf.halves(asset).map_err(disk)? {
-            if self.asks(&grantOfCall { grant }).await?.0.revoked > 0 {
-                ended.push(grant);
-            }
-        }
+        let Some(pieces) = self.pieces.as_ref().filter(|_| is.erased > 0) else {
+            return self.delete(asset, &is, at, &revoked, false);
+        };
+        let stored = |error: stoa_store::Error| disk(std::io::Error::other(error));
+        let roots = pieces.of(AssetId(asset)).await.map_err(stored)?;
+        self.delete(asset, &is, at, &revoked, !roots.is_empty())?;
+        pieces.let_go(roots).await.map_err(stored)
+    }
+
+    /// Deletes what is over of an asset from the shelf, and signs that; `pieces` says whether pieces of its data go as well.
+    fn delete(&self, asset: B256, is: &Asset, at: At, revoked: &[B256], pieces: bool) -> Outcome<()> {
         let _changing = self.changing.lock();
-        let mut over: Vec<_> = ended.iter().map(|grant| Deleted::Grant(GrantId(*grant))).collect();
+        let mut over: Vec<_> = revoked.iter().map(|grant| Deleted::Grant(GrantId(*grant))).collect();
         let share = match self.share(asset)? {
             Some(_) if is.erased > 0 => Some(Deleted::Asset),
             Some((sharing, _)) if is.sharing != sharing.digest() => Some(Deleted::Sharing(sharing.digest())),
             Some(_) => None,
             None => {
-                self.arrive(asset, &is)?;
+                self.arrive(asset, is)?;
                 None
             }
         };
         over.extend(share);
-        let pieces = if is.erased > 0 { self.pieces(ObjectId(is.object.0))? } else { Vec::new() };
-        if !pieces.is_empty() && !over.contains(&Deleted::Asset) {
+        if pieces && !over.contains(&Deleted::Asset) {
             over.push(Deleted::Asset);
         }
         if over.is_empty() {
@@ -270,25 +320,13 @@ impl Keeper {
             bytes.extend(DeletionReceipt::new(&self.key, AssetId(asset), deleted, seen(at)).encode());
         }
         self.shelf.put(asset, Kind::Receipts, &bytes).map_err(disk)?;
-        for grant in ended {
-            self.shelf.remove_half(asset, grant).map_err(disk)?;
+        for grant in revoked {
+            self.shelf.remove_half(asset, *grant).map_err(disk)?;
         }
-        if share.is_some() && !self.arrive(asset, &is)? {
+        if share.is_some() && !self.arrive(asset, is)? {
             self.shelf.remove(asset, Kind::Share).map_err(disk)?;
         }
-        for root in pieces {
-            let store = self.store.as_ref();
-            store.map_or(Ok(false), |store| store.release(root)).map_err(|error| disk(std::io::Error::other(error)))?;
-        }
         Ok(())
-    }
-
-    /// What keeps pieces of an object here.
-    fn pieces(&self, object: ObjectId) -> Outcome<Vec<Root>> {
-        let Some(store) = &self.store else { return Ok(Vec::new()) };
-        let roots =
-            store.roots().filter_map(|root| root.map(|(root, _)| (root.object == object).then_some(root)).transpose());
-        roots.collect::<Result<_, _>>().map_err(|error| disk(std::io::Error::other(error)))
     }
 
     /// Looks at everything that is kept, as [`sweep`](Self::sweep) does at one asset.
@@ -301,6 +339,14 @@ impl Keeper {
             self.sweep(asset).await?;
         }
         Ok(())
+    }
+}
+
+/// The grant that a receipt is about, if it is about one.
+fn grant_of(deleted: Deleted) -> Option<B256> {
+    match deleted {
+        Deleted::Grant(id) => Some(id.0),
+        Deleted::Sharing(_) | Deleted::Asset => None,
     }
 }
 

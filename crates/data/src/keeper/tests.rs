@@ -5,7 +5,8 @@ mod moving;
 use super::*;
 use crate::{
     abi::IConsent::{
-        Terms, announceCall, eraseCall, grantCall, moveKeepersCall, registerCall, revokeCall, useGrantCall,
+        Terms, announceCall, eraseCall, grantCall, moveKeepersCall, registerCall, revokeCall, setObjectCall,
+        useGrantCall,
     },
     contract::asset_id,
     reading::Reading,
@@ -19,6 +20,7 @@ use stoa_contract::{
     bench::{Bench, Failure},
 };
 use stoa_privacy::{Breach, DataKey, Dealt, OwnerHalf, ReaderKey, Wanted, deal};
+use stoa_store::{KeySource, Limits, ObjectId, Owner, Plain, Put, Root, Seal, Sealed};
 use tempfile::TempDir;
 
 const CHAIN: u64 = 31337;
@@ -113,6 +115,11 @@ fn key(seed: u8) -> ed25519::PrivateKey {
 
 /// An asset with two of three keepers, all of which have their shares, and a reader who has announced his key.
 async fn scene() -> Scene {
+    scene_with(true).await
+}
+
+/// The same with or without a half of the key that is the owner's.
+async fn scene_with(owner_half: bool) -> Scene {
     let (ledger, folder) = (Arc::new(Ledger::new()), tempfile::tempdir().unwrap());
     let keys: Vec<_> = (1..=3).map(key).collect();
     let open = |key: &ed25519::PrivateKey| {
@@ -129,7 +136,7 @@ async fn scene() -> Scene {
         sharing: dealt.sharing.digest(),
         needed: 2,
         keepers: public.iter().map(|key| NodeId::from(key).into()).collect(),
-        ownerHalf: true,
+        ownerHalf: owner_half,
     };
     assert_eq!(ledger.send(OWNER, register), asset);
     let (wallet, half) = (PrivateKeySigner::random(), OwnerHalf::generate(&mut rand::rng()));
@@ -192,13 +199,40 @@ impl Scene {
     }
 
     async fn receipts(&self, keeper: usize) -> Vec<DeletionReceipt> {
-        let bytes = ask(&self.keepers[keeper], Request::Receipts(self.asset)).await.unwrap();
-        let receipts =
-            bytes.chunks(DeletionReceipt::SIZE).map(|bytes| DeletionReceipt::decode(Copying(bytes)).unwrap());
-        let receipts: Vec<_> = receipts.collect();
-        receipts.iter().for_each(|receipt| receipt.verify().unwrap());
-        receipts
+        receipts(&self.keepers[keeper], self.asset).await
     }
+
+    /// A node that is no keeper of the key, and its store.
+    fn holder(&self) -> (Keeper, Store) {
+        let folder = self.folder.path().join("holder");
+        let store = Store::open(folder.join("store"), Limits { margin: 0, ..Limits::default() }).unwrap();
+        let keeper = Keeper::open(&folder.join("keeper"), key(9), CHAIN, self.ledger.clone(), Some(store.clone()));
+        (keeper.unwrap(), store)
+    }
+}
+
+/// What a node has signed that it deleted.
+async fn receipts(keeper: &Keeper, asset: B256) -> Vec<DeletionReceipt> {
+    let bytes = ask(keeper, Request::Receipts(asset)).await.unwrap();
+    let receipts = bytes.chunks(DeletionReceipt::SIZE).map(|bytes| DeletionReceipt::decode(Copying(bytes)).unwrap());
+    let receipts: Vec<_> = receipts.collect();
+    receipts.iter().for_each(|receipt| receipt.verify().unwrap());
+    receipts
+}
+
+/// A seal of an asset's data.
+fn sealed_for(asset: B256) -> Sealed {
+    Sealed::new(DataKey::from_bytes([1; 32]), KeySource::Asset(AssetId(asset)))
+}
+
+/// Has a store keep something for somebody.
+fn kept(store: &Store, content: &[u8], owner: Owner, seal: &dyn Seal) -> Root {
+    let object: ObjectId = store.put(content, Put { owner, seal, ..Put::default() }).unwrap();
+    Root { object, owner }
+}
+
+fn stands(store: &Store, root: Root) -> bool {
+    store.kept(root).unwrap().is_some()
 }
 
 #[tokio::test]
@@ -352,4 +386,83 @@ async fn what_was_kept_is_there_after_a_restart_and_the_disk_alone_tells_no_shar
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&path, bytes).unwrap();
     assert!(why(ask(&again, Request::Release(scene.use_it(grant))).await).contains("does not open"));
+}
+
+#[tokio::test]
+async fn what_a_stranger_registers_as_his_own_and_erases_stays_where_it_is() {
+    let scene = scene().await;
+    let (holder, store) = scene.holder();
+    let (stranger, one, other) = (Address::repeat_byte(0xbb), Owner([5; 32]), Owner([6; 32]));
+    // Somebody else's data that are sealed, data that anybody may read, and what the node's own operator keeps.
+    let sealed = kept(&store, b"rows", one, &sealed_for(scene.asset));
+    let open = kept(&store, b"a list", other, &Plain);
+    let own = kept(&store, b"mine", Owner::LOCAL, &Plain);
+    for (salt, root) in [sealed, open, own].into_iter().enumerate() {
+        let register = registerCall {
+            salt: B256::with_last_byte(salt as u8),
+            object: root.object.0.into(),
+            sharing: B256::ZERO,
+            needed: 0,
+            keepers: vec![],
+            ownerHalf: true,
+        };
+        let asset = scene.ledger.send(stranger, register);
+        scene.ledger.send(stranger, eraseCall { asset });
+        assert_eq!(receipts(&holder, asset).await, []);
+        assert!(stands(&store, root), "somebody else's object was dropped");
+    }
+    // What is his own goes, and nothing else.
+    let asset = asset_id(CHAIN, stranger, B256::ZERO);
+    let his = kept(&store, b"rows", one, &sealed_for(asset));
+    assert_eq!(receipts(&holder, asset).await.len(), 1);
+    assert!(!stands(&store, his) && [sealed, open, own].into_iter().all(|root| stands(&store, root)));
+}
+
+#[tokio::test]
+async fn an_erased_asset_leaves_none_of_its_files_with_a_node_that_is_no_keeper_of_its_key() {
+    let scene = scene().await;
+    let (holder, store) = scene.holder();
+    let (owner, asset, seal) = (Owner([5; 32]), scene.asset, sealed_for(scene.asset));
+    // The ledger names the folder alone. What a node has of it may be any of its files.
+    let folder = ObjectId([7; 32]);
+    scene.ledger.send(OWNER, setObjectCall { asset, object: folder.0.into() });
+    let files = [kept(&store, b"rows", owner, &seal), kept(&store, b"licence", owner, &seal)];
+    let pinned = kept(&store, b"more rows", Owner::LOCAL, &seal);
+    assert_eq!(receipts(&holder, asset).await, []);
+    assert!(files.into_iter().chain([pinned]).all(|root| stands(&store, root)));
+
+    scene.ledger.send(OWNER, eraseCall { asset });
+    let signed = receipts(&holder, asset).await;
+    assert_eq!(signed.iter().map(DeletionReceipt::deleted).collect::<Vec<_>>(), [Deleted::Asset]);
+    assert!(!files.into_iter().chain([pinned]).any(|root| stands(&store, root)));
+    // What comes later goes as well, and is signed already.
+    let late = kept(&store, b"rows", owner, &seal);
+    holder.sweep_all().await.unwrap();
+    assert!(!stands(&store, late));
+    assert_eq!(receipts(&holder, asset).await, signed);
+}
+
+#[tokio::test]
+async fn a_revoked_grant_is_signed_away_once_where_keepers_alone_release_the_key() {
+    let scene = scene_with(false).await;
+    let (asset, who) = (scene.asset, scene.wallet.address());
+    let allow = || scene.ledger.send(OWNER, grantCall { asset, terms: terms(who, B256::ZERO) });
+    let (grant, other) = (allow(), allow());
+    let (id, still) = (scene.use_it(grant), scene.use_it(other));
+    let seen = view(&*scene.ledger, CONSENT, &checkUseCall { id }).await.unwrap();
+    assert_eq!(scene.receipts(0).await, []);
+    scene.ledger.send(OWNER, revokeCall { grant });
+    let signed = scene.receipts(0).await;
+    assert_eq!(signed.iter().map(DeletionReceipt::deleted).collect::<Vec<_>>(), [Deleted::Grant(GrantId(grant))]);
+    let (is, _) = view(&*scene.ledger, CONSENT, &grantOfCall { grant }).await.unwrap();
+    assert!(signed[0].seen().number >= is.revoked);
+    assert_eq!(scene.receipts(0).await, signed, "it is signed once");
+    // Whatever its ledger says then, it serves the other grant alone.
+    ask(&scene.keepers[0], Request::Release(still)).await.unwrap();
+    *scene.ledger.frozen.lock() = Some((checkUseCall::abi_encode_returns(&seen.0).into(), seen.1));
+    assert!(why(ask(&scene.keepers[0], Request::Release(id)).await).contains("has deleted"));
+    // The end of the asset is the end of all its grants: one signature for them.
+    scene.ledger.send(OWNER, eraseCall { asset });
+    let all: Vec<_> = scene.receipts(0).await.iter().map(DeletionReceipt::deleted).collect();
+    assert_eq!(all, [Deleted::Grant(GrantId(grant)), Deleted::Asset]);
 }

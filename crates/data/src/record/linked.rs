@@ -119,9 +119,17 @@ impl Record {
     fn grant_node(&self, grant: &Granted<'_>) -> Value {
         let Granted { id, terms, made, revoked, uses } = grant;
         let status = grant.status(&self.asset, self.at.timestamp);
+        let ended = match (status, revoked) {
+            // Nobody did it, and no transaction says so.
+            (Status::Expired, _) => {
+                let date = iso_8601(terms.until);
+                Some((date.clone(), json!({ "@type": status_term(status), "dct:date": date })))
+            }
+            (_, Some((place, by))) => Some((iso_8601(place.time), self.status_node(status, place, *by))),
+            (_, None) => None,
+        };
         let mut history = vec![self.status_node(Status::Given, made, self.asset.owner)];
-        let ended = revoked.map(|(place, by)| self.status_node(status, &place, by));
-        history.extend(ended);
+        history.extend(ended.iter().map(|(_, node)| node.clone()));
         let mut node = json!({
             "@id": self.urn("grant", *id),
             "@type": ["dpv:ConsentRecord", "prov:Entity"],
@@ -148,8 +156,8 @@ impl Record {
         if !terms.algorithm.is_zero() {
             node["stoa:algorithm"] = json!(terms.algorithm);
         }
-        if let Some((place, _)) = revoked {
-            node["prov:invalidatedAtTime"] = json!(iso_8601(place.time));
+        if let Some((date, _)) = ended {
+            node["prov:invalidatedAtTime"] = json!(date);
         }
         node
     }

@@ -93,7 +93,8 @@ fn each_grant_stands_as_what_happened_says() {
     let record = told.record();
     let status = [short, revoked, renounced, all, last].map(|id| status_of(&record, id));
     let withdrawn = Status::Withdrawn;
-    assert_eq!(status, [withdrawn, withdrawn, Status::Renounced, withdrawn, withdrawn]);
+    // The first was over before all were revoked: nothing of it was taken back.
+    assert_eq!(status, [Status::Expired, withdrawn, Status::Renounced, withdrawn, withdrawn]);
     // The blocks are those that the contract itself names.
     for grant in record.grants() {
         let is = told.bench.view(CONSENT, &IConsent::grantOfCall { grant: grant.id }).unwrap();
@@ -182,6 +183,39 @@ fn programs_read_it_in_the_words_of_the_vocabularies() {
     let document = told.record().json_ld();
     assert_eq!(nodes(&document, "stoa:Erased").len(), 1);
     assert_eq!(nodes(&document, "dpv:Data")[0]["prov:invalidatedAtTime"], "2023-11-18T22:13:20Z");
+}
+
+#[test]
+fn a_grant_that_was_over_before_it_was_revoked_is_dated_by_its_end() {
+    let mut told = Told::new();
+    let start = told.bench.time();
+    let over = told.grant(Terms { until: start + 2 * DAY, ..terms(ALICE) });
+    let exact = told.grant(Terms { until: start + 4 * DAY, ..terms(ALICE) });
+    let given_up = told.grant(Terms { until: start + 2 * DAY + 1, ..terms(BOB) });
+    told.send(BOB, revokeCall { grant: given_up });
+    // In the very second in which the second ends.
+    told.send(OWNER, revokeAllCall { asset: told.asset });
+    let late = told.grant(Terms { until: start + 30 * DAY, ..terms(BOB) });
+    told.send(OWNER, eraseCall { asset: told.asset });
+    let record = told.record();
+    let status = [over, exact, given_up, late].map(|id| status_of(&record, id));
+    assert_eq!(status, [Status::Expired, Status::Expired, Status::Expired, Status::Withdrawn]);
+    let ended = iso_8601(start + 2 * DAY);
+    assert!(record.to_string().contains(&format!("  {over}\n    ended {ended}; used 0 times")), "{record}");
+    let document = record.json_ld();
+    let given = nodes(&document, "dpv:ConsentRecord");
+    let given = given.iter().find(|node| node["dct:identifier"] == over.to_string()).unwrap();
+    assert_eq!(given["dpv:hasConsentStatus"], "dpv:ConsentExpired");
+    assert_eq!(given["dct:valid"], ended);
+    assert_eq!(given["prov:invalidatedAtTime"], ended);
+    assert_eq!(given["dct:hasPart"][1], serde_json::json!({ "@type": "dpv:ConsentExpired", "dct:date": ended }));
+    // Where nobody revoked it, it is the same.
+    let mut told = Told::new();
+    let until = told.bench.time() + DAY;
+    told.grant(Terms { until, ..terms(ALICE) });
+    let document = told.record().json_ld();
+    let [given] = nodes(&document, "dpv:ConsentRecord")[..] else { panic!("{document:#}") };
+    assert_eq!(given["dct:hasPart"][1]["dct:date"], iso_8601(until));
 }
 
 #[test]

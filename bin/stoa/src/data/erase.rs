@@ -1,0 +1,207 @@
+//! `stoa data erase`: an asset ends, and whoever kept something of it signs that it is deleted.
+
+use super::{place, published};
+use crate::spread::Online;
+use alloy_primitives::B256;
+use eyre::{Result, WrapErr as _};
+use futures::future::join_all;
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::{self, Read as _},
+    path::Path,
+    time::Duration,
+};
+use stoa_base::NodeId;
+use stoa_client::Wallet;
+use stoa_data::{
+    client::{Data, Deletions},
+    record::Record,
+};
+use stoa_privacy::{Deleted, DeletionReceipt};
+use stoa_store::{Members as _, ObjectId};
+
+/// How often nodes are asked that have not seen the end of the asset yet, and how long to wait in between.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Objects that a node is asked for at once.
+const AT_ONCE: usize = 500;
+
+/// Overwrites a file in its place and removes it. What a disk may keep of it all the same is told in `docs/data.md`.
+fn destroy(file: &Path) -> io::Result<()> {
+    // Not cut off first: what is written then may go elsewhere on the disk, and leave the old bytes where they were.
+    let mut open = File::options().write(true).open(file)?;
+    let length = open.metadata()?.len();
+    io::copy(&mut io::repeat(0).take(length), &mut open)?;
+    open.sync_all()?;
+    fs::remove_file(file)?;
+    file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// The nodes that have something of these objects: each keeps the manifest with its pieces.
+async fn holders(online: &Online, objects: &[ObjectId]) -> Result<BTreeSet<NodeId>> {
+    let members = online.registry.members().await.map_err(eyre::Report::msg)?;
+    let manifests = &objects.iter().map(|object| object.manifest()).collect::<Vec<_>>();
+    let asked = members.iter().map(|member| async move {
+        let peer = online.network.peer(&member.address);
+        for some in manifests.chunks(AT_ONCE) {
+            if peer.has(some.to_vec()).await.is_ok_and(|has| has.contains(&true)) {
+                return Some(peer.id());
+            }
+        }
+        None
+    });
+    Ok(join_all(asked).await.into_iter().flatten().collect())
+}
+
+/// Whether a node has signed that nothing of the asset is left with it.
+fn has_signed(node: &Deletions) -> bool {
+    let whole = |receipt: &DeletionReceipt| receipt.deleted() == Deleted::Asset;
+    node.receipts.as_ref().is_ok_and(|all| all.iter().any(whole))
+}
+
+/// Asks all nodes what they have deleted, until those that are known to have had something have signed, or do not answer.
+async fn collected(data: &Data, asset: B256, had: &BTreeSet<NodeId>) -> Result<Vec<Deletions>> {
+    let mut deletions = data.deletions(asset).await?;
+    for _ in 0..TRIES {
+        if deletions.iter().all(|node| !had.contains(&node.node) || node.receipts.is_err() || has_signed(node)) {
+            break;
+        }
+        // Nodes see the block when they have followed it.
+        tokio::time::sleep(PAUSE).await;
+        deletions = data.deletions(asset).await?;
+    }
+    Ok(deletions)
+}
+
+fn names<'a>(nodes: impl IntoIterator<Item = &'a NodeId>) -> Vec<String> {
+    nodes.into_iter().map(ToString::to_string).collect()
+}
+
+/// What a node signed, for programs.
+fn receipts(deletions: &Deletions) -> Value {
+    match &deletions.receipts {
+        Ok(receipts) => {
+            let one = |receipt: &DeletionReceipt| {
+                let what = match receipt.deleted() {
+                    Deleted::Grant(id) => json!({ "grant": id.0 }),
+                    Deleted::Sharing(digest) => json!({ "sharing": digest }),
+                    Deleted::Asset => json!("asset"),
+                };
+                let bytes = alloy_primitives::hex::encode_prefixed(commonware_codec::Encode::encode(receipt));
+                json!({ "deleted": what, "block": receipt.seen().number, "receipt": bytes })
+            };
+            json!({ "node": deletions.node.to_string(), "receipts": receipts.iter().map(one).collect::<Vec<_>>() })
+        }
+        Err(why) => json!({ "node": deletions.node.to_string(), "silent": why }),
+    }
+}
+
+pub(super) async fn erase(
+    dir: &Path,
+    online: &Online,
+    data: &Data,
+    account: &Wallet,
+    asset: B256,
+    json: bool,
+) -> Result<()> {
+    let known = published(dir, asset).ok();
+    let mut objects: Vec<_> = known.iter().flat_map(|known| &known.objects).map(|id| ObjectId(id.0)).collect();
+    // Asked before: whoever signs has nothing left.
+    let holders = holders(online, &objects).await?;
+    data.erase(asset).await?;
+    // From here on nobody opens the data any more who has not done so.
+    let file = place(dir, asset);
+    if known.is_some() {
+        destroy(&file).wrap_err_with(|| format!("cannot destroy {}", file.display()))?;
+    }
+    let record = Record::read(account.client(), asset, |_, _| ()).await?;
+    let keepers = record.keepers.iter().map(|keeper| NodeId::from(*keeper));
+    let had: BTreeSet<_> = keepers.chain(holders.iter().copied()).collect();
+    let deletions = collected(data, asset, &had).await?;
+    let unsigned: Vec<_> =
+        deletions.iter().filter(|node| had.contains(&node.node) && !has_signed(node)).map(|node| node.node).collect();
+    // Only now, for who has let go of all that he had signs nothing: a node that has not seen the end of the asset still lets go
+    // of what it kept for this wallet.
+    let (mut let_go, mut silent) = (0, Vec::new());
+    if objects.is_empty() {
+        objects.push(ObjectId(record.asset.object.0));
+    }
+    if known.is_none() || deletions.iter().any(|node| unsigned.contains(&node.node) && node.receipts.is_ok()) {
+        for object in objects {
+            for (node, answer) in online.network.let_go(object).await? {
+                match answer {
+                    Ok(had) => let_go += usize::from(had),
+                    Err(why) => silent.push(json!({ "node": node.to_string(), "why": why.to_string() })),
+                }
+            }
+        }
+    }
+    let used: Vec<_> = record.users().into_iter().collect();
+    let signed = deletions.iter().filter(|node| node.receipts.as_ref().is_ok_and(|all| !all.is_empty())).count();
+    if json {
+        let said = json!({
+            "asset": asset,
+            "ownHalfDestroyed": known.is_some(),
+            "holders": names(&holders),
+            "nodes": deletions.iter().map(receipts).collect::<Vec<_>>(),
+            "unsigned": names(&unsigned),
+            "piecesLetGo": let_go,
+            "piecesSilent": silent,
+            "hadRead": used,
+        });
+        println!("{said}");
+        return Ok(());
+    }
+    println!("Erased: no grant of {asset} stands any more, and none can be made.");
+    match known {
+        Some(_) => println!(
+            "Your half of its key is overwritten and removed on this machine. Copies and backups of the folder are yours to \
+             find, and what the disk itself keeps of it (journals, snapshots, spare blocks of an SSD)."
+        ),
+        None => println!("This machine had no half of its key: destroy it where it was published."),
+    }
+    println!("{signed} nodes have signed that they deleted what they had.");
+    if let_go > 0 {
+        println!("{let_go} pieces were let go by nodes that have signed nothing yet.");
+    }
+    for node in &deletions {
+        match &node.receipts {
+            Err(_) => println!(
+                "Node {} did not answer: what it has it may still have. Ask again with the same command.",
+                node.node
+            ),
+            Ok(_) if unsigned.contains(&node.node) => {
+                println!("Node {} had something of it and has not signed. Ask again with the same command.", node.node);
+            }
+            Ok(_) => {}
+        }
+    }
+    match used.is_empty() {
+        true => println!("Nobody had read it."),
+        false => {
+            println!("What cannot be taken back: these accounts had read it, and may have kept it:");
+            used.iter().for_each(|user| println!("  {user}"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_destroyed_is_overwritten_where_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, same) = (folder.path().join("asset.json"), folder.path().join("same"));
+        fs::write(&file, [7_u8; 5000]).unwrap();
+        // Another name for the same place on the disk.
+        fs::hard_link(&file, &same).unwrap();
+        destroy(&file).unwrap();
+        assert!(!file.exists());
+        assert_eq!(fs::read(&same).unwrap(), [0; 5000]);
+    }
+}

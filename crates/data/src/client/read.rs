@@ -1,0 +1,270 @@
+//! Reading with a grant: a use on the ledger, then what its keepers release. A keeper that fails, or lies, is named beside what
+//! the others gave.
+
+use super::{Data, DataError, Result};
+use crate::{
+    abi::{
+        CONSENT,
+        IConsent::{Used, assetOfCall, grantOfCall, useGrantCall},
+        READ,
+    },
+    keeper::Request,
+    patience::{PAUSE, TRIES},
+};
+use alloy_primitives::B256;
+use alloy_sol_types::SolEvent as _;
+use commonware_codec::{Copying, DecodeExt as _};
+use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use std::fmt;
+use stoa_base::NodeId;
+use stoa_net::PeerAddress;
+use stoa_privacy::{AssetId, DataKey, Grant, GrantId, GrantedHalf, OwnerHalf, ReadingSecret, Release, Sharing, Wanted};
+use stoa_store::{KeySource, ObjectId, Sealed};
+
+/// By how many blocks the ledger of a keeper may be behind the reader's.
+const BEHIND: u64 = 600;
+
+/// A keeper that did not do what it was asked, or did it wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Which node.
+    pub node: NodeId,
+    /// What it said, or what is wrong with what it gave.
+    pub why: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.node, self.why)
+    }
+}
+
+impl Failure {
+    pub(super) fn new(keeper: &PeerAddress, why: impl Into<String>) -> Self {
+        Self { node: keeper.node(), why: why.into() }
+    }
+}
+
+/// What somebody reads with a grant.
+#[derive(Debug)]
+pub struct Opened {
+    /// The sealed data.
+    pub object: ObjectId,
+    /// What opens them.
+    pub seal: Sealed,
+    /// Keepers that failed or lied on the way, although enough others did not.
+    pub failed: Vec<Failure>,
+}
+
+impl Data {
+    /// How the key of an asset is shared: as the ledger names it, whoever of its keepers says it; and keepers that said something
+    /// else.
+    pub(super) async fn sharing(
+        &self,
+        asset: B256,
+        digest: B256,
+        keepers: &[PeerAddress],
+    ) -> Result<(Sharing, Vec<Failure>)> {
+        let how = Request::Sharing(asset);
+        let shared = keepers.iter().map(|keeper| {
+            let asked = async {
+                // One that has not seen the newest block may say how it was shared before.
+                for _ in 0..TRIES {
+                    let bytes = self.ask_patiently(keeper, &how).await?;
+                    let sharing = Sharing::decode(Copying(&bytes[..])).ok();
+                    let fits = |sharing: &Sharing| sharing.digest() == digest && sharing.asset().0 == asset;
+                    if let Some(sharing) = sharing.filter(fits) {
+                        return Ok(sharing);
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(Failure::new(keeper, "it gave another sharing"))
+            };
+            asked.boxed()
+        });
+        let (mut said, failed) = first("saying how the key is shared", shared.collect(), 1).await?;
+        Ok((said.swap_remove(0), failed))
+    }
+
+    /// Uses a grant, as [`open`](Self::open) does. What the data are, and what opens them; keepers that failed are logged.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger or too many keepers refuse.
+    pub async fn read(&self, grant: B256) -> Result<(ObjectId, Sealed)> {
+        let Opened { object, seal, failed } = self.open(grant).await?;
+        for Failure { node, why } in failed {
+            tracing::warn!(keeper = %node, why, "a keeper did not do what it should");
+        }
+        Ok((object, seal))
+    }
+
+    /// Uses a grant, and puts the key together from what keepers release.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger or too many keepers refuse.
+    pub async fn open(&self, grant: B256) -> Result<Opened> {
+        let allowed = self.view(&grantOfCall { grant }).await?;
+        let asset = allowed.asset;
+        let is = self.view(&assetOfCall { asset }).await?;
+        let receipt = self.wallet.call(CONSENT, &useGrantCall { grant, kind: READ, algorithm: B256::ZERO }).await?;
+        let used = receipt.inner.logs().iter().filter(|log| log.address() == CONSENT);
+        let used = used.filter_map(|log| Used::decode_log(&log.inner).ok()).find(|used| used.grant == grant);
+        let id = used.ok_or(DataError::Receipt)?.r#use;
+        let not_before = receipt.block_number.unwrap_or(0).saturating_sub(BEHIND);
+
+        let keepers = self.keepers_of(asset).await?;
+        let needed = usize::from(is.needed);
+        let (sharing, mut failed) = self.sharing(asset, is.sharing, &keepers).await?;
+
+        let granted = Grant { asset: AssetId(asset), id: GrantId(grant), reader: self.reading.key.reader() };
+        let wanted = Wanted { grant: &granted, sharing: &sharing, not_before };
+        let releases = keepers.iter().map(|keeper| {
+            let asked = async {
+                let bytes = self.ask_patiently(keeper, &Request::Release(id)).await?;
+                let opened = Release::decode(Copying(&bytes[..])).map_err(|error| error.to_string());
+                let opened = opened.and_then(|release| {
+                    if *release.claim().keeper.as_ref() != keeper.node().0 {
+                        return Err("it is signed by another keeper".into());
+                    }
+                    release.open(&wanted, &self.reading.secret).map_err(|error| error.to_string())
+                });
+                opened.map_err(|why| Failure::new(keeper, why))
+            };
+            asked.boxed()
+        });
+        let (shares, refused) = first("releasing a share of the key", releases.collect(), needed).await?;
+        failed.extend(refused);
+        let keepers_half = sharing.combine(&shares)?;
+        let key = match is.ownerHalf {
+            false => DataKey::from_keepers_only(&keepers_half, AssetId(asset)),
+            true => {
+                let own = self.half(&keepers, &granted, allowed.terms.half, &mut failed).await?;
+                DataKey::from_halves(&own, &keepers_half, AssetId(asset))
+            }
+        };
+        let seal = Sealed::new(key, KeySource::Asset(AssetId(asset)));
+        Ok(Opened { object: ObjectId(is.object.0), seal, failed })
+    }
+
+    /// The owner's half of a key, from the first keeper that gives the one that the grant names.
+    async fn half(
+        &self,
+        keepers: &[PeerAddress],
+        granted: &Grant,
+        named: B256,
+        failed: &mut Vec<Failure>,
+    ) -> Result<OwnerHalf> {
+        for keeper in keepers {
+            let given = self.circle.ask(keeper, &Request::HalfOf(granted.id.0)).await.map_err(|why| why.to_string());
+            match given.and_then(|bytes| open_half(&bytes, granted, named, &self.reading.secret)) {
+                Ok(half) => return Ok(half),
+                Err(why) => failed.push(Failure::new(keeper, why)),
+            }
+        }
+        Err(DataError::NoHalf)
+    }
+}
+
+/// The owner's half that a keeper gave, if it is the one that the grant names.
+fn open_half(
+    bytes: &[u8],
+    granted: &Grant,
+    named: B256,
+    secret: &ReadingSecret,
+) -> std::result::Result<OwnerHalf, String> {
+    let half = GrantedHalf::decode(Copying(bytes)).map_err(|_| "what it gave is no half of a key".to_owned())?;
+    // Anybody can seal something to a reader.
+    if half.hash() != named {
+        return Err("it gave another half of the key than the grant names".into());
+    }
+    half.open(granted, secret).map_err(|error| error.to_string())
+}
+
+/// What those say who answer first, as many as are needed: who does not answer is not waited for. Those who failed until then
+/// are told as well.
+async fn first<T>(
+    what: &'static str,
+    asked: Vec<BoxFuture<'_, std::result::Result<T, Failure>>>,
+    needed: usize,
+) -> Result<(Vec<T>, Vec<Failure>)> {
+    let mut asked: FuturesUnordered<_> = asked.into_iter().collect();
+    let mut outcomes = Vec::new();
+    while outcomes.iter().filter(|outcome: &&std::result::Result<T, Failure>| outcome.is_ok()).count() < needed
+        && let Some(outcome) = asked.next().await
+    {
+        outcomes.push(outcome);
+    }
+    enough(what, outcomes, needed)
+}
+
+/// What came and who failed, if as many did it as are needed.
+pub(super) fn enough<T>(
+    what: &'static str,
+    outcomes: Vec<std::result::Result<T, Failure>>,
+    needed: usize,
+) -> Result<(Vec<T>, Vec<Failure>)> {
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
+    for outcome in outcomes {
+        match outcome {
+            Ok(value) => done.push(value),
+            Err(failure) => failed.push(failure),
+        }
+    }
+    if done.len() < needed {
+        let failed = failed.iter().map(ToString::to_string).collect();
+        return Err(DataError::TooFew { what, done: done.len(), needed, failed });
+    }
+    Ok((done, failed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reading::Reading;
+    use alloy_signer_local::PrivateKeySigner;
+    use commonware_codec::Encode as _;
+
+    fn failure(seed: u8, why: &str) -> Failure {
+        Failure { node: NodeId([seed; 32]), why: why.into() }
+    }
+
+    #[tokio::test]
+    async fn a_keeper_that_failed_is_named_although_enough_others_did_not() {
+        let keeper = |seed: u8| {
+            let answered = async move {
+                match seed {
+                    // A false share comes at once, the true ones later, and one keeper is silent.
+                    1 => return Err(failure(1, "its share is false")),
+                    2 => std::future::pending().await,
+                    _ => tokio::task::yield_now().await,
+                }
+                Ok(seed)
+            };
+            answered.boxed()
+        };
+        let (shares, failed) = first("releasing a share", (1..=4).map(keeper).collect(), 2).await.unwrap();
+        assert_eq!((shares.len(), &failed[..]), (2, &[failure(1, "its share is false")][..]));
+        // Where too few are left, all who failed are told with what they said.
+        let outcomes = vec![Err(failure(1, "its share is false")), Ok(3), Err(failure(2, "it does not answer"))];
+        let error = enough("releasing a share", outcomes, 2).unwrap_err().to_string();
+        for part in ["1 of the 2 keepers", &failure(1, "its share is false").to_string(), "it does not answer"] {
+            assert!(error.contains(part), "{part} is not in {error}");
+        }
+    }
+
+    #[test]
+    fn a_half_of_the_key_that_the_grant_does_not_name_is_refused_although_it_opens() {
+        let reading = Reading::of(&PrivateKeySigner::random(), 31337).unwrap();
+        let (asset, id) = (AssetId(B256::repeat_byte(1)), GrantId(B256::repeat_byte(2)));
+        let granted = Grant { asset, id, reader: reading.key.reader() };
+        let sealed = |half: &OwnerHalf| GrantedHalf::seal(asset, id, &reading.key, half, &mut rand::rng()).unwrap();
+        let half = OwnerHalf::generate(&mut rand::rng());
+        let (given, forged) = (sealed(&half), sealed(&OwnerHalf::generate(&mut rand::rng())));
+        let open = |bytes: &[u8]| open_half(bytes, &granted, given.hash(), &reading.secret);
+        assert_eq!(open(&given.encode()), Ok(half));
+        assert!(open(&forged.encode()).unwrap_err().contains("another half"));
+        assert!(open(b"none").unwrap_err().contains("no half of a key"));
+    }
+}
