@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use std::{
     fs,
     path::Path,
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -348,5 +349,46 @@ fn a_script_with_scikit_learn_runs_as_a_process_is_approved_fetched_later_and_ch
     ensure!(found.to_string().contains(r#""type":"model""#), "{found}");
     let shown = until(&stage, &["job", "show", &job], |shown| shown["check"]["state"] == "confirmed")?;
     ensure!(shown["check"]["auditors"][0] == other.as_str() && shown["runtime"] == 2, "{shown}");
+    Ok(())
+}
+
+/// Tables that are not what they say, read by pandas.
+#[test]
+fn a_packed_table_of_gigabytes_and_one_of_other_values_end_their_jobs_and_the_node_goes_on() -> Result<()> {
+    let stage = Stage::new(0)?;
+    let owner = OWNERS[0];
+    let (_computer, key) = running(&stage, owner)?;
+    fs::write(stage.at("good.csv"), "age\n63\n41\n")?;
+    fs::write(stage.at("other.csv"), "age\n63\nAnn Meier\n")?;
+    let pack = "import gzip, sys
+rows = gzip.compress(b'1\\n' * (32 << 20), 9)
+open(sys.argv[1], 'wb').write(gzip.compress(b'age\\n') + rows * 32)";
+    let packed = Command::new(variable("STOA_PYTHON")?).args(["-c", pack]).arg(stage.at("packed.csv.gz")).status()?;
+    ensure!(packed.success(), "the table was not made");
+    let script = "#!/usr/bin/env python3
+import json, os, pandas
+[name] = [name for name in os.listdir('/data') if name != 'params.json']
+ages = pandas.read_csv('/data/' + name)['age']
+json.dump({'rows': len(ages), 'values': [float(ages.mean())]}, open('/out/result.json', 'w'))
+";
+    fs::write(stage.at("mean.py"), script)?;
+    let run = |file: &str, to: &str| {
+        let offer = ["job", "offer", file, "--data", "data-5", "--node", &key, "--price", "0.0001", "--processes"];
+        let asset = text(&stage.run(owner, &offer)?, "asset")?;
+        stage.run(owner, &["job", "allow", &asset, "--to", BUYERS_ADDRESS, "--purpose", "ScientificResearch"])?;
+        let words =
+            ["job", "run", "--algorithm", "mean.py", "--on", &asset, "--to", to, "--steps", "60000", "--most", "7"];
+        Ok::<_, eyre::Report>((stage.attempt(BUYER, &words)?, asset))
+    };
+    for file in ["packed.csv.gz", "other.csv"] {
+        let why = run(file, "none")?.0.err().wrap_err_with(|| format!("{file} was read"))?;
+        // Python sees that it gets no more memory, or it is ended.
+        let known = ["the program failed", "the program used up what it may use"];
+        ensure!(known.iter().any(|known| why.contains(known)) && !why.contains("Ann"), "{file}: {why}");
+    }
+    let (ran, asset) = run("good.csv", "good")?;
+    ran.map_err(eyre::Report::msg)?;
+    let left = fs::read_to_string(stage.at("good").join(asset).join("result.json"))?;
+    ensure!(left == r#"{"rows":2,"values":[52.0]}"#, "{left}");
     Ok(())
 }

@@ -45,7 +45,7 @@ pub(crate) struct DecisionOptions {
 /// How a round stands, in words.
 pub(super) fn told(round: &Round) -> String {
     match round {
-        Round::Running(millions) => format!("{millions} million steps"),
+        Round::Running(seconds) => format!("{seconds} s"),
         Round::Held => "waits for its owner to look at what would leave".into(),
         Round::Left { .. } => "has left something".into(),
         Round::Over(ended, why) => {

@@ -14,6 +14,7 @@ mod sealed;
 mod tests;
 
 use crate::{
+    jobs::rules::Rules,
     look::{Format, Kind, Looked},
     record::iso_8601,
 };
@@ -31,6 +32,9 @@ pub const MOST: usize = 1 << 20;
 
 /// The version that is written.
 const VERSION: &str = "4.7.0";
+
+/// What an algorithm runs in, as Ocean wants to know it of a container: the program is its own.
+const ENTRYPOINT: &str = "$ALGO";
 
 /// Columns that a document names at most: each costs its publisher gas.
 const MOST_COLUMNS: usize = 256;
@@ -272,6 +276,18 @@ pub struct About {
     /// Which jobs they came of, and on what those computed: what a result or a model was derived from.
     #[serde(default, rename = "derivedFrom", skip_serializing_if = "Vec::is_empty")]
     pub derived: Vec<Derived>,
+    /// Which programs may run, where that is known. It stands with the service, as Ocean has it.
+    #[serde(skip)]
+    pub trusted: Option<Trusted>,
+}
+
+/// Which programs an owner's rules let run: these, and those of these publishers; any if there are none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trusted {
+    /// By the BLAKE3 hashes of their files.
+    pub algorithms: Vec<B256>,
+    /// Accounts.
+    pub publishers: Vec<Address>,
 }
 
 /// A job that something came of.
@@ -310,8 +326,52 @@ impl About {
             node: None,
             rules: None,
             derived: Vec::new(),
+            trusted: None,
         }
     }
+
+    /// The same of data on which programs run by these rules.
+    #[must_use]
+    pub fn ruled_by(self, rules: &Rules) -> Self {
+        let Rules { algorithms, publishers, .. } = rules;
+        let trusted = Some(Trusted { algorithms: algorithms.clone(), publishers: publishers.clone() });
+        Self { trusted, ..self }
+    }
+}
+
+/// What a program is called where Ocean has the checksum of a container.
+fn checksum(program: B256) -> String {
+    format!("blake3:{program:x}")
+}
+
+/// Which programs may run, in Ocean's words. To its nodes an empty list is nothing, `*` is anything, and raw is what nobody has
+/// published; both lists together are what they both let run, here it is what either does. No runtime has a network.
+fn computing(trusted: Option<&Trusted>) -> Value {
+    let any = || "*".to_owned();
+    let container = |program: &B256| hex::encode(hash((ENTRYPOINT.to_owned() + &checksum(*program)).as_bytes()));
+    let algorithm = |container: String| {
+        let star = any();
+        json!({ "did": star, "serviceId": star, "filesChecksum": star, "containerSectionChecksum": container })
+    };
+    let (algorithms, publishers, raw) = match trusted {
+        None => (Vec::new(), Vec::new(), false),
+        Some(Trusted { algorithms, publishers }) => {
+            let mut named: Vec<_> = algorithms.iter().map(|program| algorithm(container(program))).collect();
+            let mut by: Vec<_> = publishers.iter().map(|account| account.to_checksum(None)).collect();
+            let raw = named.is_empty() && by.is_empty();
+            if named.is_empty() {
+                named.push(algorithm(any()));
+            }
+            if raw {
+                by.push(any());
+            }
+            (named, by, raw)
+        }
+    };
+    json!({
+        "allowRawAlgorithm": raw, "allowNetworkAccess": false,
+        "publisherTrustedAlgorithmPublishers": publishers, "publisherTrustedAlgorithms": algorithms,
+    })
 }
 
 /// What an asset is.
@@ -397,13 +457,7 @@ impl Ddo {
             Use::Access => "access",
             Use::Compute => "compute",
         };
-        // What runs is for the grants of consent to say; Ocean's clients see that nothing is trusted beforehand.
-        let compute = (used == Use::Compute).then(|| {
-            json!({
-                "allowRawAlgorithm": false, "allowNetworkAccess": false,
-                "publisherTrustedAlgorithmPublishers": [], "publisherTrustedAlgorithms": [],
-            })
-        });
+        let compute = (used == Use::Compute).then(|| computing(about.trusted.as_ref()));
         let service = Service {
             id: service.into(),
             kind: service.into(),
@@ -421,7 +475,7 @@ impl Ddo {
         let kind = match answers.sort {
             Sort::Algorithm(program) => {
                 let container = json!({
-                    "entrypoint": "$ALGO", "image": "stoa", "tag": "1", "checksum": format!("blake3:{program:x}"),
+                    "entrypoint": ENTRYPOINT, "image": "stoa", "tag": "1", "checksum": checksum(program),
                 });
                 rest.insert("algorithm".to_owned(), json!({ "version": "1", "container": container }));
                 "algorithm"

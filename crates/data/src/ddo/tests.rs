@@ -23,9 +23,17 @@ fn example(used: Use) -> Ddo {
 }
 
 fn described(answers: &Answers, used: Use) -> Ddo {
+    ruled(answers, used, None)
+}
+
+fn ruled(answers: &Answers, used: Use, rules: Option<&Rules>) -> Ddo {
     let rows = b"age,chol\n63,98765.5\n?,54321\n";
     let looked = look_into("a.csv", rows.len() as u64, Cursor::new(rows), Looking::default(), &|_| ()).unwrap();
     let about = About::new(&looked, B256::repeat_byte(7));
+    let about = match rules {
+        Some(rules) => about.ruled_by(rules),
+        None => about,
+    };
     let place =
         Place { chain_id: 8996, nft: NFT, datatoken: Address::repeat_byte(0xd7), timeout: 0, now: 1_700_000_000 };
     Ddo::new(answers, &about, used, place)
@@ -178,6 +186,39 @@ fn an_algorithm_says_which_program_it_is_and_other_kinds_are_data_to_ocean() {
         assert_eq!(ddo["metadata"]["type"], "dataset");
         assert_eq!(ddo["metadata"]["additionalInformation"]["stoa"]["kind"], sort.name());
     }
+}
+
+#[test]
+fn a_document_says_in_oceans_words_which_programs_the_rules_let_run() {
+    let program = B256::repeat_byte(9);
+    let compute = |rules: Option<&Rules>| {
+        let ddo = ruled(&answers(), Use::Compute, rules);
+        assert_eq!(ddo.check(), []);
+        let said = ddo.services[0].compute.clone().unwrap();
+        assert_eq!(said["allowNetworkAccess"], false, "no runtime has a network");
+        let lists =
+            ["publisherTrustedAlgorithms", "publisherTrustedAlgorithmPublishers"].map(|list| said[list].clone());
+        (said["allowRawAlgorithm"] == true, lists)
+    };
+    let algorithm = |container: &str| {
+        let star = "*";
+        json!([{ "did": star, "serviceId": star, "filesChecksum": star, "containerSectionChecksum": container }])
+    };
+    // To Ocean's nodes an empty list is nothing: that is so where no rules are known, and not where rules name nobody.
+    assert_eq!(compute(None), (false, [json!([]), json!([])]));
+    assert_eq!(compute(Some(&Rules::default())), (true, [algorithm("*"), json!(["*"])]));
+    // What Ocean's clients come to from the document of the program itself.
+    let is = described(&Answers { sort: Sort::Algorithm(program), ..answers() }, Use::Access);
+    let container = &is.metadata.rest["algorithm"]["container"];
+    let [entrypoint, checksum] = ["entrypoint", "checksum"].map(|name| container[name].as_str().unwrap());
+    let named = algorithm(&hex::encode(hash(format!("{entrypoint}{checksum}").as_bytes())));
+    let rules = Rules { algorithms: vec![program], ..Rules::default() };
+    assert_eq!(compute(Some(&rules)), (false, [named.clone(), json!([])]));
+    let by = json!([NFT.to_checksum(None)]);
+    let rules = Rules { publishers: vec![NFT], ..rules };
+    assert_eq!(compute(Some(&rules)), (false, [named, by.clone()]));
+    let rules = Rules { algorithms: Vec::new(), ..rules };
+    assert_eq!(compute(Some(&rules)), (false, [algorithm("*"), by]));
 }
 
 #[test]

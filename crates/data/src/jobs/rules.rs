@@ -1,9 +1,9 @@
 //! What may leave: an owner's rules for what programs make of his data, which the node applies to all that they leave.
 //!
-//! Output files, the log, how a program ended, how many steps it took: all of it can carry data out. So nothing leaves but
-//! the files that the rules name, in the shape that they name; the log only if they say so; that a program failed is said, and
-//! not how; steps are told in millions. Since many small results are as good as a large one, what leaves to one buyer over
-//! all his jobs counts against a budget.
+//! Output files, the log, how a program ended, when, and after how many steps: all of it can carry data out. So nothing leaves
+//! but the files that the rules name, in the shape that they name; the log only if they say so; that a program failed is said,
+//! and not how; steps are told in the millions that are paid for. Since many small results are as good as a large one, what
+//! leaves to one buyer over all his jobs counts against a budget, and each round counts for what its end alone tells.
 
 use super::abi::PROCESS;
 use alloy_primitives::{Address, B256};
@@ -41,8 +41,13 @@ pub struct Rules {
     pub log: bool,
     /// How often a program may run in one job.
     pub rounds: u32,
-    /// How much may leave to one buyer in all, in what the shapes count.
+    /// How much may leave to one buyer in all, in what the shapes count. Each round counts as well ([`Rules::round`]), and each byte
+    /// of a log.
     pub budget: u64,
+    /// How much of that may leave on one day (UTC) to all buyers together, since anybody can have many accounts. Any if nothing is
+    /// said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_per_day: Option<u64>,
     /// Whether a person looks at what would leave, and says yes to it each time (`stoa job held`, `approve`, `refuse`).
     #[serde(default, skip_serializing_if = "is_not")]
     pub approval: bool,
@@ -82,7 +87,8 @@ pub enum Shape {
         /// Texts that may stand there, such as the names of columns.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         words: Vec<String>,
-        /// A field that has to be there, at the top, and say that the result is of so many rows at least.
+        /// A field that has to be there, at the top, and say that the result is of so many rows at least. It is the program's word, so
+        /// `algorithms` or `publishers` says which programs are believed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rows: Option<Rows>,
     },
@@ -99,11 +105,11 @@ pub struct Rows {
 }
 
 impl Default for Rules {
-    /// `result.json`: 10,000 numbers under any of a few names, ten times.
+    /// `result.json`: 10,000 numbers under any of a few names, ten times, of whatever program.
     fn default() -> Self {
         let keys = ["rows", "values"].map(str::to_owned).to_vec();
-        let rows = Some(Rows { key: "rows".into(), least: 10 });
-        let files = [("result.json".to_owned(), Shape::Numbers { most: 10_000, keys, words: Vec::new(), rows })].into();
+        let shape = Shape::Numbers { most: 10_000, keys, words: Vec::new(), rows: None };
+        let files = [("result.json".to_owned(), shape)].into();
         Self {
             files,
             algorithms: Vec::new(),
@@ -111,6 +117,7 @@ impl Default for Rules {
             log: false,
             rounds: 10,
             budget: 100_000,
+            budget_per_day: None,
             approval: false,
             tolerance: None,
             memory: None,
@@ -134,20 +141,41 @@ impl Rules {
     ///
     /// If they are none.
     pub fn read(json: &[u8]) -> Result<Self, RulesError> {
-        let rules: Self = serde_json::from_slice(json)?;
-        let wrong = match &rules {
+        serde_json::from_slice::<Self>(json)?.checked()
+    }
+
+    /// Reads them as an owner would have them who lets this program run: where they name none, they name it.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_for(json: &[u8], program: B256) -> Result<Self, RulesError> {
+        let mut rules: Self = serde_json::from_slice(json)?;
+        if !rules.names_programs() {
+            rules.algorithms.push(program);
+        }
+        rules.checked()
+    }
+
+    fn checked(self) -> Result<Self, RulesError> {
+        let wrong = match &self {
             Self { files, .. } if files.is_empty() => "they let no file leave",
             Self { files, .. } if files.len() > 100 => "they name more than a hundred files",
             Self { rounds: 0, .. } => "they let no program run",
-            Self { budget: 0, .. } => "they let nothing leave to anybody",
+            Self { budget: 0, .. } | Self { budget_per_day: Some(0), .. } => "they let nothing leave to anybody",
             Self { memory: Some(0), .. } => "they give programs no memory",
             Self { memory: Some(memory), .. } if *memory > MOST_MEMORY => {
                 "they give programs more than a TiB of memory"
             }
-            Self { tolerance: Some(_), .. } if !rules.names_programs() => {
+            Self { tolerance: Some(_), .. } if !self.names_programs() => {
                 "they have processes checked, and name no programs that come to the same again"
             }
-            _ => return Ok(rules),
+            Self { files, .. } if files.values().any(Shape::counts_rows) && !self.names_programs() => {
+                "they want results of so many `rows`, which is the program's own word, and name no program that is believed: put the \
+                 hashes of programs that count honestly into `algorithms` (`stoa algo test` prints a program's), or accounts that \
+                 publish such into `publishers`"
+            }
+            _ => return Ok(self),
         };
         Err(RulesError::Invalid(wrong))
     }
@@ -155,6 +183,21 @@ impl Rules {
     /// Whether they say which programs may run.
     pub const fn names_programs(&self) -> bool {
         !self.algorithms.is_empty() || !self.publishers.is_empty()
+    }
+
+    /// What each round counts against the budget, whatever leaves in it: how it ended and why (10 bits: a hundred files, each with some
+    /// reasons why it stays), its steps in millions and the millisecond in which it ended (27 bits each, if it ran for a day) are
+    /// told. 64 bits are a number, or eight bytes.
+    pub fn round(&self) -> u64 {
+        let bytes = self.log || self.files.values().any(|shape| matches!(shape, Shape::Anything { .. }));
+        if bytes { 8 } else { 1 }
+    }
+
+    /// Says that what may leave is used up, but for so much.
+    pub(super) fn used_up(&self, left: u64) -> String {
+        let all = self.budget_per_day.map(|most| format!("; {most} may leave to all buyers on one day"));
+        let all = all.unwrap_or_default();
+        format!("what may leave to this buyer is used up: {left} of {} are left{all}", self.budget)
     }
 
     /// As JSON.
@@ -198,7 +241,7 @@ impl Rules {
             return Err(format!("the program left none of the files that may leave ({})", names.join(", ")));
         }
         if leaving.counts > left {
-            return Err(format!("what may leave to this buyer is used up: {left} of {} are left", self.budget));
+            return Err(self.used_up(left));
         }
         Ok(leaving)
     }
@@ -233,6 +276,11 @@ fn are_close(one: &Value, other: &Value, tolerance: f64) -> bool {
 }
 
 impl Shape {
+    /// Whether what leaves has to say of how many rows it is.
+    const fn counts_rows(&self) -> bool {
+        matches!(self, Self::Numbers { rows: Some(_), .. })
+    }
+
     /// What leaves of a file of this shape, and what it counts.
     fn leaving(&self, bytes: &[u8]) -> Result<(Vec<u8>, u64), String> {
         match self {
@@ -284,13 +332,21 @@ mod tests {
         files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()
     }
 
+    /// Numbers of ten rows or more, as this program counts them.
+    fn of_ten_rows(program: B256) -> Rules {
+        let keys = ["rows", "values"].map(str::to_owned).to_vec();
+        let rows = Some(Rows { key: "rows".into(), least: 10 });
+        let shape = Shape::Numbers { most: 10_000, keys, words: Vec::new(), rows };
+        Rules { files: [("result.json".to_owned(), shape)].into(), algorithms: vec![program], ..Rules::default() }
+    }
+
     fn why(rules: &Rules, text: &str) -> String {
         rules.leaving(&left(&[("result.json", text)]), 1000).unwrap_err()
     }
 
     #[test]
     fn numbers_leave_and_nothing_else_does() {
-        let rules = Rules::default();
+        let rules = of_ten_rows(B256::ZERO);
         let files = left(&[("result.json", r#"{"rows":12,"values":[1,2.5,-3]}"#), ("rows.csv", "63,1,1,145")]);
         let leaving = rules.leaving(&files, 1000).unwrap();
         assert_eq!((leaving.files.len(), leaving.counts), (1, 4), "what is not named stays");
@@ -312,6 +368,38 @@ mod tests {
         // The last that a buyer may have, and one more.
         assert!(rules.leaving(&files, 4).is_ok());
         assert!(rules.leaving(&files, 3).unwrap_err().contains("used up"));
+    }
+
+    #[test]
+    fn who_wants_results_of_many_rows_names_the_programs_that_count_them() {
+        let program = B256::repeat_byte(7);
+        let named = of_ten_rows(program);
+        assert_eq!(Rules::read(&named.to_json()).unwrap(), named);
+        let published = Rules { algorithms: Vec::new(), publishers: vec![Address::ZERO], ..named.clone() };
+        assert_eq!(Rules::read(&published.to_json()).unwrap(), published);
+        let nobodys = Rules { algorithms: Vec::new(), ..named.clone() };
+        let why = Rules::read(&nobodys.to_json()).unwrap_err().to_string();
+        assert!(why.contains("the program's own word") && why.contains("`algorithms`"), "{why}");
+        // Whoever tries his program under them is believed by himself.
+        assert_eq!(Rules::read_for(&nobodys.to_json(), program).unwrap(), named);
+        assert_eq!(Rules::read_for(&named.to_json(), B256::ZERO).unwrap(), named);
+        assert!(Rules::read_for(b"{}", program).is_err());
+    }
+
+    #[test]
+    fn the_rules_of_the_hospitals_name_the_program_that_is_here() {
+        let rules = Rules::read(include_bytes!("../../../../data/heart/rules.json")).unwrap();
+        let program = crate::jobs::algorithm(include_bytes!("../../../../algorithms/federated.wasm"));
+        assert_eq!(rules.algorithms, [program], "write the program's hash into data/heart/rules.json");
+    }
+
+    #[test]
+    fn a_round_counts_as_much_as_its_end_can_tell() {
+        assert_eq!(Rules::default().round(), 1, "a number has 64 bits");
+        let files = [("model.bin".to_owned(), Shape::Anything { most: 3 })].into();
+        for bytes in [Rules { files, ..Rules::default() }, Rules { log: true, ..Rules::default() }] {
+            assert_eq!(bytes.round(), 8);
+        }
     }
 
     #[test]
@@ -356,7 +444,8 @@ mod tests {
             assert_eq!((limits.memory, limits.fuel, limits.cpu), (2 << 30, fuel, cpu));
         }
         // Where nothing is said of it they are the same bytes as before.
-        assert!(!String::from_utf8(usual.to_json()).unwrap().contains("memory"));
+        let usual = String::from_utf8(usual.to_json()).unwrap();
+        assert!(!usual.contains("memory") && !usual.contains("budgetPerDay"));
     }
 
     #[test]
@@ -379,6 +468,7 @@ mod tests {
             (r#""log": false"#, r#""tolerance": 10"#),
             (r#""log": false"#, r#""memory": 0"#),
             (r#""log": false"#, r#""memory": 1048577"#),
+            (r#""log": false"#, r#""budgetPerDay": 0"#),
         ] {
             assert!(json.contains(from) && Rules::read(json.replace(from, to).as_bytes()).is_err(), "{to}");
         }

@@ -90,11 +90,16 @@ impl Done {
         if let Err((ended, why)) = judge(&outcome, rules.log) {
             return Ok(Ran::Over(ended, why));
         }
-        Ok(match rules.leaving(&outcome.output.files, left) {
+        let log = rules.log.then(|| outcome.log.text());
+        let leaving = rules.leaving(&outcome.output.files, left).and_then(|mut leaving| {
+            leaving.counts = leaving.counts.saturating_add(log.as_ref().map_or(0, |log| log.len() as u64));
+            if leaving.counts > left { Err(rules.used_up(left)) } else { Ok(leaving) }
+        });
+        Ok(match leaving {
             Ok(leaving) => {
                 self.rounds += 1;
                 self.output = link(self.output, output_hash(&leaving.files));
-                Ran::Left(leaving, rules.log.then(|| outcome.log.text()))
+                Ran::Left(leaving, log)
             }
             Err(why) => Ran::Over(WITHHELD, why),
         })
@@ -102,7 +107,7 @@ impl Done {
 
     /// What its node signs.
     pub(super) fn receipt(&self, job: &Job, runtime: B256) -> Receipt {
-        // Exact steps could tell something of the data.
+        // Exact steps could tell something of the data; these are what is paid for.
         let fuel = self.fuel.div_ceil(MILLION).saturating_mul(MILLION).min(job.fuel);
         Receipt {
             data: job.offer.data,

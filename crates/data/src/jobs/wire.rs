@@ -57,7 +57,7 @@ pub enum Request {
 /// How a round stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Round {
-    /// It goes on; so many steps, in millions.
+    /// It goes on, for so many seconds. How far it is could tell something of the data.
     Running(u64),
     /// What has left.
     Left {
@@ -177,9 +177,9 @@ impl Read for Request {
 impl Write for Round {
     fn write(&self, buf: &mut impl BufMut) {
         match self {
-            Self::Running(fuel) => {
+            Self::Running(seconds) => {
                 0u8.write(buf);
-                fuel.write(buf);
+                seconds.write(buf);
             }
             Self::Left { files, log } => {
                 1u8.write(buf);

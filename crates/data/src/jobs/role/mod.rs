@@ -9,6 +9,9 @@
 //! account of steps, rounds and budgets. The program is sent again then; a round that was under way is run again. A buyer who comes
 //! later finds what left in the newest round, sealed to him.
 //!
+//! A round counts against the budget before it runs, for its end and its steps tell something however it ends; where nothing may
+//! leave any more none runs. While it runs it is said for how long, and nothing that the program could change.
+//!
 //! ```text
 //! <folder>/<asset>/files, rules.json       the data (`DataSet`)
 //! <folder>/<asset>/jobs/<job>.json         what a job has done
@@ -16,6 +19,7 @@
 //! <folder>/<asset>/jobs/<job>.result       what left in its newest round, sealed (`results`)
 //! <folder>/<asset>/held/<job>-<round>/     what would leave, until its owner has looked at it (`held`)
 //! <folder>/<asset>/spent.json              what has left, by buyer
+//! <folder>/<asset>/spent-day.json          what has left on the newest day to all buyers, if that is bounded
 //! ```
 
 mod runtimes;
@@ -28,7 +32,7 @@ use super::{
         IJobs::{Check, IJobsErrors, Job, Receipt, checkOfCall, jobOfCall},
         JOBS, RUNNING, STOPPED, SUCCEEDED, WITHHELD,
     },
-    contract::{MILLION, receipt_digest},
+    contract::receipt_digest,
     data::DataSet,
     kept::Kept,
     results,
@@ -309,7 +313,7 @@ impl Computer {
             }
             let Some(code) = state.code.clone() else { return refused("send the program first") };
             let control = Control::new();
-            (state.running, state.left) = (Some(control.clone()), None);
+            (state.running, state.left) = (Some((control.clone(), Instant::now())), None);
             (control, code, done)
         };
         if let Err((ended, why)) = stands {
@@ -337,15 +341,20 @@ impl Computer {
         mut done: Done,
         runtime: Arc<dyn Runtime>,
     ) -> eyre::Result<()> {
-        let turn = self.turns.clone().acquire_owned().await?;
         let Running { number, code, params, control } = round;
+        let rules = &session.data.rules;
+        if !session.charge(rules.round())? {
+            let why = rules.used_up(session.budget()?);
+            return Ok(session.over(done, number, WITHHELD, why)?);
+        }
+        let turn = self.turns.clone().acquire_owned().await?;
         if session.is_checked() {
             session.kept().put(number, &params)?;
         }
         done.begin(&params);
         let fuel = session.job.fuel.saturating_sub(done.fuel);
         let inputs = session.data.inputs()?;
-        let limits = session.data.rules.limits(session.job.runtime, fuel);
+        let limits = rules.limits(session.job.runtime, fuel);
         let job = round_job(session.id, &session.job, number, code, params, inputs, limits);
         let outcome = {
             let control = control.clone();
@@ -356,10 +365,14 @@ impl Computer {
             done.used(&outcome.used, &session.job);
         }
         let before = done.clone();
-        let rules = &session.data.rules;
         let (leaving, log) = match done.end(outcome, rules, session.budget()?)? {
             Ran::Left(leaving, log) => (leaving, log),
-            Ran::Over(ended, why) => return Ok(session.over(done, number, ended, why)?),
+            Ran::Over(ended, why) => {
+                // What a failed program printed is told where logs are, and counts as they do.
+                let told = if rules.log { why.len() as u64 } else { 0 };
+                let why = if session.charge(told)? { why } else { rules.used_up(session.budget()?) };
+                return Ok(session.over(done, number, ended, why)?);
+            }
         };
         if rules.approval
             && let Some((ended, why)) = Self::hold(session, number, &leaving, log.as_deref(), &control).await?
@@ -413,7 +426,7 @@ impl Computer {
                 if let Some(ended) = state.done.ended {
                     return Ok(Round::Over(ended, state.done.why.clone()));
                 }
-                match state.running(|control| session.steps(control)) {
+                match state.running() {
                     None => {
                         return refused(format!("round {number} does not run here: begin round {}", state.done.rounds));
                     }
@@ -428,8 +441,7 @@ impl Computer {
     /// How the newest round stands, at once and without what left.
     fn status(session: &Session) -> Round {
         let state = session.state.lock();
-        let running = state.running(|control| session.steps(control));
-        running.unwrap_or_else(|| match &state.done.ended {
+        state.running().unwrap_or_else(|| match &state.done.ended {
             Some(ended) => Round::Over(*ended, state.done.why.clone()),
             None if state.done.rounds > 0 => Round::Left { files: BTreeMap::new(), log: None },
             None => Round::Idle,
@@ -470,7 +482,7 @@ impl Computer {
         for _ in 0..100 {
             let changed = session.changed.notified();
             match &session.state.lock().running {
-                Some(control) => control.cancel(),
+                Some((control, _)) => control.cancel(),
                 None => break,
             }
             let _ = timeout(Duration::from_millis(100), changed).await;

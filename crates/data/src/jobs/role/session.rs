@@ -7,13 +7,14 @@ use super::super::{
     held::Held,
     kept::{Kept, found},
     results,
-    run::{Done, steps},
+    run::Done,
     wire::Round,
 };
+use super::now;
 use alloy_primitives::{Address, B256};
 use commonware_codec::Encode as _;
-use parking_lot::{Mutex, MutexGuard};
-use serde::{Serialize, de::DeserializeOwned};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     collections::BTreeMap,
     io,
@@ -27,6 +28,16 @@ use tokio::sync::Notify;
 
 /// What has left, by buyer.
 type Spent = BTreeMap<Address, u64>;
+
+/// What has left on one day to all buyers together.
+#[derive(Default, Serialize, Deserialize)]
+struct Day {
+    /// Its number since 1970.
+    day: u64,
+    spent: u64,
+}
+
+const SECONDS_OF_A_DAY: u64 = 24 * 3600;
 
 /// A job that this node does.
 pub(super) struct Session {
@@ -44,7 +55,8 @@ pub(super) struct Session {
 pub(super) struct State {
     pub(super) done: Done,
     pub(super) code: Option<Arc<[u8]>>,
-    pub(super) running: Option<Control>,
+    /// The program that runs, and since when it was asked for.
+    pub(super) running: Option<(Control, Instant)>,
     /// What the running round would leave is looked at.
     pub(super) held: bool,
     /// The newest round that ended, until the next one begins.
@@ -58,9 +70,9 @@ impl State {
     }
 
     /// How the running round stands, if one runs.
-    pub(super) fn running(&self, steps: impl FnOnce(&Control) -> u64) -> Option<Round> {
-        let control = self.running.as_ref()?;
-        Some(if self.held { Round::Held } else { Round::Running(steps(control)) })
+    pub(super) fn running(&self) -> Option<Round> {
+        let (_, since) = self.running.as_ref()?;
+        Some(if self.held { Round::Held } else { Round::Running(since.elapsed().as_secs()) })
     }
 }
 
@@ -93,33 +105,55 @@ impl Session {
         self.folder.join("jobs").join(format!("{}.json", self.id))
     }
 
-    /// Steps that a running program has taken, in millions.
-    pub(super) fn steps(&self, control: &Control) -> u64 {
-        steps(self.job.runtime, control.fuel(), control.cpu()) / super::MILLION
+    fn spent(&self) -> PathBuf {
+        self.folder.join("spent.json")
     }
 
-    fn spending(&self) -> (MutexGuard<'_, ()>, PathBuf) {
-        (self.spending.lock(), self.folder.join("spent.json"))
+    fn spent_on_day(&self) -> PathBuf {
+        self.folder.join("spent-day.json")
+    }
+
+    /// What has left, and how much may still leave to the buyer. To be called with `spending` held.
+    fn left(&self) -> io::Result<(Spent, Day, u64)> {
+        let (spent, mut day): (Spent, Day) = (read(&self.spent())?, read(&self.spent_on_day())?);
+        let today = now() / SECONDS_OF_A_DAY;
+        // A clock that is set back gives nothing anew.
+        if day.day < today {
+            day = Day { day: today, spent: 0 };
+        }
+        let rules = &self.data.rules;
+        let own = rules.budget.saturating_sub(spent.get(&self.job.buyer).copied().unwrap_or(0));
+        let left = rules.budget_per_day.map_or(own, |most| own.min(most.saturating_sub(day.spent)));
+        Ok((spent, day, left))
     }
 
     /// How much may still leave to the buyer.
     pub(super) fn budget(&self) -> io::Result<u64> {
-        let (_held, path) = self.spending();
-        let spent = read::<Spent>(&path)?.get(&self.job.buyer).copied().unwrap_or(0);
-        Ok(self.data.rules.budget.saturating_sub(spent))
+        let _held = self.spending.lock();
+        Ok(self.left()?.2)
+    }
+
+    /// Counts so much as left to the buyer, on the disk. Says no, and counts nothing, if so much may not leave any more.
+    pub(super) fn charge(&self, counts: u64) -> io::Result<bool> {
+        let _held = self.spending.lock();
+        let (mut spent, mut day, left) = self.left()?;
+        if counts > left {
+            return Ok(false);
+        }
+        if self.data.rules.budget_per_day.is_some() {
+            day.spent = day.spent.saturating_add(counts);
+            write(&self.spent_on_day(), &day)?;
+        }
+        let of = spent.entry(self.job.buyer).or_default();
+        *of = of.saturating_add(counts);
+        write(&self.spent(), &spent)?;
+        Ok(true)
     }
 
     /// Writes down what a round came to, which counts so much, then lets it be seen. Says no if so much may not leave any more.
     pub(super) fn put(&self, done: Done, counts: u64, round: u32, left: Round) -> io::Result<bool> {
-        if counts > 0 {
-            let (_held, path) = self.spending();
-            let mut all: Spent = read(&path)?;
-            let of = all.entry(self.job.buyer).or_default();
-            *of = of.saturating_add(counts);
-            if *of > self.data.rules.budget {
-                return Ok(false);
-            }
-            write(&path, &all)?;
+        if !self.charge(counts)? {
+            return Ok(false);
         }
         if let Round::Left { .. } = &left {
             if self.is_checked() && self.job.runtime == PROCESS {
