@@ -81,6 +81,28 @@ for (const price of [["--free"], ["--price", "2.5"]]) {
   });
 }
 
+test("a document that says who may order, and shows sample rows, is valid", async () => {
+  const signer = await provider.getSigner(4);
+  const factory = new ethers.Contract(at("0c0d"), artifact("accesslists/AccessListFactory").abi, signer);
+  const made = await (await factory.deployAccessListContract("Doctors", "DOC", false, signer.address, [], [])).wait();
+  const list = made.logs.map((log) => factory.interface.parseLog(log)).find((event) => event?.name === "NewAccessList").args[0];
+  const rows = "age,chol,born\n50,200,2000-01-01\n";
+  fs.writeFileSync(path.join(FOLDER, "sample.csv"), rows);
+  const denied = at("beef");
+  const listing = publish("lists", "--free", "--allow", list, "--allow", signer.address, "--deny", denied, "--sample", "sample.csv");
+  const { bytes } = await documentOf(listing.nft);
+  const ddo = JSON.parse(Buffer.from(bytes).toString("utf8"));
+  assert.deepEqual(await ddoJs.validateDDO(ddo), [true, {}]);
+  assert.deepEqual(ddo.credentials, {
+    allow: [
+      { type: "address", values: [signer.address] },
+      { type: "accessList", chainId: Number(chainId), accessList: list, values: [list] },
+    ],
+    deny: [{ type: "address", values: [denied] }], match_allow: "any", match_deny: "any",
+  });
+  assert.equal(ddo.metadata.additionalInformation.stoa.sample.text, rows);
+});
+
 test("ocean.js finds what was published, and takes a datatoken of it from the dispenser", async () => {
   const lib = require("@oceanprotocol/lib");
   lib.LoggerInstance.setLevel(lib.LogLevel.None);

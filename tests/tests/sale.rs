@@ -1,13 +1,29 @@
 //! Data on the market, as processes: a seller, a buyer who pays, and what an order opens for how long.
 
+use alloy_primitives::{Address, hex};
+use alloy_signer_local::PrivateKeySigner;
+use alloy_sol_types::SolEvent as _;
 use eyre::{ContextCompat as _, Result, ensure};
 use serde_json::Value;
-use std::{fs, thread, time::Duration};
-use stoa_tests::stage::Stage;
+use std::{fs, path::Path, thread, time::Duration};
+use stoa_client::{Client, Wallet};
+use stoa_data::market::abi::{
+    ACCESS_LIST_FACTORY,
+    IAccessListFactory::{NewAccessList, deployAccessListContractCall},
+};
+use stoa_tests::{
+    Network, Node,
+    stage::{Stage, stoa},
+};
 
 const SELLER: usize = 7;
 const BUYER: usize = 8;
 const OTHER: usize = 9;
+const BUYERS_ADDRESS: &str = "0x23618e81E3f5cdF7f54C3d65f7FBc0aBf5B21E8f";
+const OTHERS_ADDRESS: &str = "0xa0Ee7A142d267C1f36714E4a8F75612F20a79720";
+
+/// The first of the development accounts: a key that everybody knows.
+const ANYBODY: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 
 fn text(value: &Value, name: &str) -> Result<String> {
     Ok(value[name].as_str().wrap_err_with(|| format!("{name} in {value}"))?.to_owned())
@@ -74,6 +90,10 @@ fn whoever_orders_reads_until_the_order_ends_and_nobody_else_does() -> Result<()
     ensure!(listing["asset"] == begun["asset"] && listing["nft"] == begun["listed"]["nft"], "{listing} {begun}");
     ensure!(fs::read_dir(stage.at("seller/sales"))?.next().is_none(), "the sale is still written down as begun");
     let (did, nft, grant) = (text(&listing, "did")?, text(&listing, "nft")?, text(&listing, "grant")?);
+    // Whoever thinks of buying sees who could read it without the owner's leave.
+    let shown = done(OTHER, &["show", &did])?;
+    let kept = &shown["keepers"];
+    ensure!(kept["needed"] == 2 && kept["keepers"] == 3 && kept["ownerHalf"] == false, "{kept}");
 
     // Without an order nobody reads.
     done(BUYER, &["announce"])?;
@@ -240,5 +260,176 @@ fn what_a_sealed_asset_says_of_itself_only_its_readers_see() -> Result<()> {
     let seen = show(OTHER, "other")?;
     ensure!(seen["summary"]["name"] == "Hearts of 1988" && !seen.to_string().contains("salt"), "{seen}");
     ensure!(search("other")?["total"]["count"] == 1);
+    Ok(())
+}
+
+/// Puts a table on the market, for computing at a node that need not be there.
+fn offered(stage: &Stage, more: &[&str]) -> Result<std::result::Result<Value, String>> {
+    fs::create_dir_all(stage.at("data"))?;
+    fs::write(stage.at("rows.csv"), "age,chol\n63,233\n41,204\n")?;
+    let node = format!("0x{}", "11".repeat(32));
+    let how = ["data", "--dir", "seller", "publish", "rows.csv", "--compute", "--data", "data", "--node", &node];
+    stage.attempt(SELLER, &[&how[..], &SAYS, &["--yes", "--free"], more].concat())
+}
+
+/// Makes a list of people.
+fn list_of(http: &str, users: &[&str], transferable: bool) -> Result<Address> {
+    let users = users.iter().map(|user| user.parse()).collect::<std::result::Result<Vec<Address>, _>>()?;
+    let made = async {
+        let signer = PrivateKeySigner::from_slice(&hex::decode(ANYBODY)?)?;
+        let wallet = Wallet::new(Client::new(http), signer).await?;
+        let uris = vec![String::new(); users.len()];
+        let (name, symbol, owner) = ("Doctors".to_owned(), "DOC".to_owned(), wallet.address());
+        let call = deployAccessListContractCall { name, symbol, transferable, owner, users, uris };
+        let receipt = wallet.call(ACCESS_LIST_FACTORY, &call).await?;
+        let made = receipt.logs().iter().find_map(|log| NewAccessList::decode_log(&log.inner).ok());
+        Ok::<_, eyre::Report>(made.wrap_err("no list")?.contractAddress)
+    };
+    tokio::runtime::Runtime::new()?.block_on(made)
+}
+
+#[test]
+fn whoever_is_denied_orders_nothing_and_a_list_lets_in_those_on_it_alone() -> Result<()> {
+    let stage = Stage::new(0)?;
+    let listing = offered(&stage, &["--deny", BUYERS_ADDRESS])?.map_err(eyre::Report::msg)?;
+    let did = text(&listing, "did")?;
+    let buy = |account: usize| stage.attempt(account, &["data", "--dir", "buyers", "buy", &did]);
+    let refused = |account: usize, want: &str| -> Result<()> {
+        let why = buy(account)?.err().wrap_err("it was ordered")?;
+        ensure!(why.contains(want), "{why}");
+        Ok(())
+    };
+    let edit = |words: &[&str]| stage.attempt(SELLER, &[&["data", "--dir", "seller", "edit", &did], words].concat());
+    let show = || stage.run(OTHER, &["data", "--dir", "other", "show", &did]);
+    let is = |value: &Value, address: &str| value.as_str().is_some_and(|text| text.eq_ignore_ascii_case(address));
+
+    let seen = show()?;
+    ensure!(is(&seen["access"]["deny"][0]["who"], BUYERS_ADDRESS) && seen["access"]["allow"] == serde_json::json!([]));
+    let credentials = &seen["document"]["credentials"];
+    ensure!(credentials["deny"][0]["type"] == "address", "{credentials}");
+    ensure!(is(&credentials["deny"][0]["values"][0], BUYERS_ADDRESS), "{credentials}");
+    // Nobody has a part in a key of what never leaves its owner.
+    ensure!(seen["keepers"]["keepers"] == 0, "{seen}");
+    refused(BUYER, "who is denied")?;
+    ensure!(buy(OTHER)?.map_err(eyre::Report::msg)?["compute"] == true);
+
+    // Those on a list alone: who ordered before has nothing of it any more.
+    let http = stage.chain.http().to_owned();
+    let passed_on = list_of(&http, &[], true)?.to_string();
+    let why = edit(&["--deny-nobody", "--allow", &passed_on])?.err().wrap_err("it was taken")?;
+    ensure!(why.contains("can be passed on"), "{why}");
+    let list = list_of(&http, &[BUYERS_ADDRESS], false)?.to_string();
+    edit(&["--deny-nobody", "--allow", &list])?.map_err(eyre::Report::msg)?;
+    let seen = show()?;
+    ensure!(seen["access"]["allow"][0]["list"] == true && seen["access"]["deny"] == serde_json::json!([]), "{seen}");
+    let credentials = &seen["document"]["credentials"];
+    ensure!(credentials["allow"][0]["type"] == "accessList" && credentials["match_allow"] == "any", "{credentials}");
+    ensure!(is(&credentials["allow"][0]["accessList"], &list), "{credentials}");
+    refused(OTHER, "who are allowed")?;
+    ensure!(buy(BUYER)?.map_err(eyre::Report::msg)?["before"] == false);
+    // What was said of others stays: he is on the list, and denied.
+    edit(&["--deny", BUYERS_ADDRESS])?.map_err(eyre::Report::msg)?;
+    ensure!(show()?["access"]["allow"][0]["list"] == true);
+    refused(BUYER, "who is denied")?;
+    edit(&["--deny-nobody", "--allow-everybody"])?.map_err(eyre::Report::msg)?;
+    ensure!(show()?["document"]["credentials"].is_null());
+    ensure!(buy(OTHER)?.map_err(eyre::Report::msg)?["before"] == true, "his order is of use again");
+    Ok(())
+}
+
+#[test]
+fn an_order_that_somebody_else_paid_opens_its_grant_to_whoever_accepts_it_and_an_audit_tells() -> Result<()> {
+    let stage = Stage::new(0)?;
+    fs::create_dir(stage.at("data"))?;
+    let folder = stage.at("data").to_string_lossy().into_owned();
+    let (_node, key) = stage.node("computer", SELLER, &["--data", &folder], &[])?;
+    fs::write(stage.at("rows.csv"), "age,chol\n63,233\n41,204\n")?;
+    fs::create_dir(stage.at("source"))?;
+    fs::write(stage.at("source/echo.wat"), "as it is")?;
+    fs::write(stage.at("echo.wasm"), echo()?)?;
+    let offer = ["data", "--dir", "seller", "publish", "rows.csv", "--compute", "--data", "data", "--node", &key];
+    let listing = stage.run(SELLER, &[&offer[..], &SAYS, &["--price", "2", "--yes"]].concat())?;
+    let (did, asset) = (text(&listing, "did")?, text(&listing, "asset")?);
+    let source = ["--source", "source", "--source-url", "https://a.example/echo"];
+    stage.run(SELLER, &[&["algo", "publish", "echo.wasm"][..], &source].concat())?;
+    let run = |to: &'static str| {
+        let words = ["job", "run", "--algorithm", "echo.wasm", "--on", &asset, "--param", "rows=12", "--to", to];
+        stage.attempt(OTHER, &[&words[..], &["--steps", "10"]].concat())
+    };
+    let bought = stage.run(BUYER, &["data", "--dir", "buyer", "buy", &did, "--for", OTHERS_ADDRESS])?;
+    let order = text(&bought, "order")?;
+    ensure!(bought["grant"].is_null(), "{bought}");
+    let why = run("early")?.err().wrap_err("it ran")?;
+    ensure!(why.contains("no grant of asset"), "{why}");
+    // Nobody but he accepts it, and it costs him nothing.
+    let accept = |account: usize| stage.attempt(account, &["data", "--dir", "other", "buy", &did, "--accept", &order]);
+    let why = accept(BUYER)?.err().wrap_err("it was accepted")?;
+    ensure!(why.contains("is not for"), "{why}");
+    let accepted = accept(OTHER)?.map_err(eyre::Report::msg)?;
+    ensure!(accepted["compute"] == true && accepted["paid"].is_null(), "{accepted}");
+    let ran = run("first")?.map_err(eyre::Report::msg)?;
+    let job = text(&ran["jobs"][0], "job")?;
+    ensure!(stage.run(OTHER, &["job", "show", &job])?["order"] == order.as_str());
+
+    // From the network key alone: by which order, who paid it, from which source the program is built.
+    let network_key = stage.chain.announced("networkKey")?.to_owned();
+    let audit = |what: &str, more: &[&str]| -> Result<(bool, Value)> {
+        let words = ["audit", what, "--network-key", &network_key, "--http", stage.chain.http()];
+        let output = stoa(stage.folder.path(), &[&words[..], more].concat())?.output()?;
+        // One object, and on failure what failed after it.
+        let said = String::from_utf8(output.stdout)?;
+        Ok((output.status.success(), serde_json::from_str(said.lines().next().unwrap_or_default())?))
+    };
+    let step = |said: &Value, name: &str| -> Result<String> {
+        let steps = said["steps"].as_array().wrap_err("steps")?;
+        let step = steps.iter().find(|step| step["name"] == name).wrap_err_with(|| format!("{name} in {said}"))?;
+        text(step, "found")
+    };
+    let (holds, said) = audit(&job, &["--source", "source", "--html", "a.html", "--prov", "a.prov"])?;
+    ensure!(holds, "{said}");
+    let found = step(&said, "order")?;
+    ensure!(found.contains(&order) && found.contains(BUYERS_ADDRESS) && found.contains(&asset), "{found}");
+    ensure!(step(&said, "source")?.contains("https://a.example/echo"), "{said}");
+    step(&said, "source files")?;
+    for file in ["a.html", "a.prov"] {
+        ensure!(fs::read_to_string(stage.at(file))?.contains(&order[..10]), "{file} does not tell the order");
+        ensure!(audit(file, &[])?.0, "{file}");
+    }
+    fs::write(stage.at("source/echo.wat"), "as it is not")?;
+    let (holds, said) = audit(&job, &["--source", "source"])?;
+    ensure!(!holds && step(&said, "source files")?.contains("another was published"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_document_is_published_with_the_signature_of_a_node_that_looked_at_it() -> Result<()> {
+    let (node, place) = (Node::start_with(Network::Up, &["--index"])?, tempfile::tempdir()?);
+    let at: &Path = place.path();
+    fs::create_dir(at.join("data"))?;
+    let run = |words: &[&str]| -> Result<std::result::Result<Value, String>> {
+        let output = stoa(at, words)?.args(["--http", node.http(), "--account", "7"]).output()?;
+        let (said, errors) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
+        Ok(if output.status.success() { Ok(serde_json::from_str(&said)?) } else { Err(said + &errors) })
+    };
+    let key = format!("0x{}", "11".repeat(32));
+    let publish = |name: &str, validator: &str| {
+        fs::write(at.join(name), "age,chol\n63,233\n41,204\n")?;
+        let how = ["data", "publish", name, "--compute", "--data", "data", "--node", &key, "--free", "--yes"];
+        run(&[&how[..], &SAYS, &["--validator", validator]].concat())
+    };
+    let why = publish("rows.csv", "http://127.0.0.1:1")?.err().wrap_err("it was published")?;
+    ensure!(why.contains("validator http://127.0.0.1:1") && why.contains("goes on where it was cut off"), "{why}");
+    let listing = publish("rows.csv", node.http())?.map_err(eyre::Report::msg)?;
+    let did = text(&listing, "did")?;
+    let shown = run(&["data", "show", &did])?.map_err(eyre::Report::msg)?;
+    let validators = shown["published"]["validators"].as_array().wrap_err("validators")?;
+    ensure!(validators.len() == 1 && shown["metadata"] == "readable", "{shown}");
+    // Another document is another signature; one that nobody else may read is shown to no validator.
+    run(&["data", "edit", &did, "--name", "Hearts of 1988", "--validator", node.http()])?.map_err(eyre::Report::msg)?;
+    let shown = run(&["data", "show", &did])?.map_err(eyre::Report::msg)?;
+    ensure!(shown["published"]["validators"].as_array().is_some_and(|all| all.len() == 1), "{shown}");
+    run(&["data", "edit", &did, "--sealed"])?.map_err(eyre::Report::msg)?;
+    let why = run(&["data", "edit", &did, "--name", "Hearts", "--validator", node.http()])?.err();
+    ensure!(why.as_ref().is_some_and(|why| why.contains("for its readers alone")), "{why:?}");
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `stoa algo`: writing programs that go to the data, building them, and trying them here as a node would run them.
 
-use crate::{job::Parameters, network::wait, output, progress::progress, wallet::WalletOptions};
+use crate::{job::Parameters, network::wait, output, progress::progress, sale, wallet::WalletOptions};
 use alloy_primitives::B256;
 use clap::{Args, Subcommand, ValueEnum};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
@@ -15,15 +15,16 @@ use stoa_data::{
     abi::{CONSENT, IConsent::assetOfCall},
     jobs::{
         self, MILLION,
-        abi::PROCESS,
+        abi::{IJobs::publishProgramCall, JOBS, PROCESS},
         client::Owner,
-        data::inputs,
+        data::{inputs, source_hash},
         role::Runtimes,
         rules::{Leaving, Rules},
         wire::MOST_CODE,
     },
 };
 use stoa_sandbox::{Control, Ended, Job, Outcome, Source, Wasm};
+use tempfile::TempDir;
 
 /// The rules that lie in an algorithm's folder.
 const RULES: &str = "rules.json";
@@ -39,14 +40,17 @@ pub(crate) enum Command {
     #[command(after_help = "Example: stoa algo build mean")]
     Build(BuildOptions),
     /// Run a program here on sample rows, as an owner's node would, and show what would leave and what would not. A folder is built
-    /// before, if its sources have changed. Fails if nothing would leave.
+    /// before, if its sources have changed. Fails if nothing would leave. The rows are your own, or those that an owner has published.
     #[command(
-        after_help = "Examples: stoa algo test mean --data mean/sample.csv --param column=age\n          stoa algo test train.wasm --data samples/ --rules rules.json --params-file params.json --steps 500"
+        after_help = "Examples: stoa algo test mean --data mean/sample.csv --param column=age\n          stoa algo test mean --on did:op:343c… --param column=age\n          stoa algo test train.wasm --data samples/ --rules rules.json --params-file params.json --steps 500"
     )]
     Test(TestOptions),
     /// Put your name to a program on the ledger: owners who trust your account (`publishers` in their rules) let it run from then on.
-    /// Prints the program's hash, and its asset. `stoa data erase` withdraws it.
-    #[command(after_help = "Example: stoa algo publish mean/mean.wasm --wallet me.key")]
+    /// With --source, audits of what it computes show from which source it is built. Prints the program's hash, and its asset. `stoa data
+    /// erase` withdraws it.
+    #[command(
+        after_help = "Examples: stoa algo publish mean/mean.wasm --wallet me.key\n          stoa algo publish mean/mean.wasm --source mean --source-url https://a.example/mean --wallet me.key"
+    )]
     Publish(PublishOptions),
 }
 
@@ -54,6 +58,13 @@ pub(crate) enum Command {
 pub(crate) struct PublishOptions {
     /// The file: a module, or a script or program that runs as a process.
     file: PathBuf,
+    /// What it is built from: its hash is published, without what is hidden, what compilers leave, and modules. May be said of a program
+    /// that was published before.
+    #[arg(long, value_name = "FILE|DIR")]
+    source: Option<PathBuf>,
+    /// Where others find that.
+    #[arg(long, value_name = "URL", requires = "source")]
+    source_url: Option<String>,
     #[command(flatten)]
     wallet: WalletOptions,
 }
@@ -113,8 +124,13 @@ pub(crate) struct TestOptions {
     #[arg(value_name = "FILE|DIR")]
     program: PathBuf,
     /// The file or folder that it sees under /data.
-    #[arg(long, value_name = "FILE|DIR")]
-    data: PathBuf,
+    #[arg(long, value_name = "FILE|DIR", required_unless_present = "on", conflicts_with = "on")]
+    data: Option<PathBuf>,
+    /// An asset on the market, by its DID or its NFT's address: the program sees the sample rows that its owner has published.
+    #[arg(long, value_name = "DID|ADDRESS")]
+    on: Option<String>,
+    #[command(flatten)]
+    wallet: WalletOptions,
     /// What may leave; if not given, the rules.json of the program's folder, or what `stoa job rules` prints.
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
@@ -154,18 +170,25 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
 
 async fn publish(options: PublishOptions, json: bool) -> Result<()> {
     let algorithm = jobs::algorithm(&read(&options.file)?);
-    let owner = Owner::new(options.wallet.open().await?);
+    let source = options.source.as_deref().map(source_hash).transpose()?;
+    let account = options.wallet.open().await?;
+    let owner = Owner::new(account.clone());
     // Named after what it is, so that nodes find it.
     let asset = owner.asset(algorithm);
-    let client = options.wallet.client();
-    ensure!(
-        stoa_client::view(&client, CONSENT, &assetOfCall { asset }).await.is_err(),
-        "program {algorithm} is published already, as asset {asset}"
-    );
-    owner.register(algorithm, algorithm).await?;
+    let known = stoa_client::view(account.client(), CONSENT, &assetOfCall { asset }).await.is_ok();
+    ensure!(!known || source.is_some(), "program {algorithm} is published already, as asset {asset}");
+    if !known {
+        owner.register(algorithm, algorithm).await?;
+    }
+    let url = options.source_url.unwrap_or_default();
+    let said = account.call(JOBS, &publishProgramCall { algorithm, source: source.unwrap_or_default(), url }).await;
+    said.wrap_err("it is published, and not said from which source; say so with the same command and --source")?;
     match json {
-        true => println!("{}", json!({ "algorithm": algorithm, "asset": asset })),
-        false => println!("{algorithm}\nasset {asset}"),
+        true => println!("{}", json!({ "algorithm": algorithm, "asset": asset, "source": source })),
+        false => {
+            println!("{algorithm}\nasset {asset}");
+            source.iter().for_each(|source| println!("source {source}"));
+        }
     }
     Ok(())
 }
@@ -257,18 +280,22 @@ fn read(file: &Path) -> Result<Vec<u8>> {
     fs::read(file).wrap_err_with(about)
 }
 
-/// What may leave: as said, as the folder says, or what owners get who say nothing.
-fn rules(named: Option<&Path>, folder: Option<&Path>) -> Result<Rules> {
+/// What may leave: as said, as the folder says, or what owners get who say nothing. Where no programs are named it is as if this one
+/// were.
+fn rules(named: Option<&Path>, folder: Option<&Path>, program: B256) -> Result<Rules> {
     let beside = folder.map(|folder| folder.join(RULES)).filter(|file| file.exists());
     let Some(file) = named.map(Path::to_owned).or(beside) else { return Ok(Rules::default()) };
     let bytes = fs::read(&file).wrap_err_with(|| format!("cannot read {}", file.display()))?;
-    Rules::read(&bytes).wrap_err_with(|| format!("{} does not say what may leave", file.display()))
+    Rules::read_for(&bytes, program).wrap_err_with(|| format!("{} does not say what may leave", file.display()))
 }
 
 fn test(options: &TestOptions, json: bool) -> Result<()> {
     let built = Built::find(&options.program)?;
-    let rules = rules(options.rules.as_deref(), built.folder.as_deref())?;
-    let inputs = inputs(&options.data).wrap_err_with(|| format!("{} is no data", options.data.display()))?;
+    let rules = rules(options.rules.as_deref(), built.folder.as_deref(), built.algorithm())?;
+    let sample = options.on.as_deref().map(|asset| wait(sale::sample_of(asset, &options.wallet))).transpose()?;
+    let sample = sample.transpose()?;
+    let data = sample.as_ref().map(TempDir::path).or(options.data.as_deref()).wrap_err("say --data or --on")?;
+    let inputs = inputs(data).wrap_err_with(|| format!("{} is no data", data.display()))?;
     let params = serde_json::to_vec(&options.parameters.read()?)?;
     // All that a node gives, but for a seed and a time that are the job's.
     let (runtime, time) = (jobs::runtime_of(&built.code), SystemTime::now().duration_since(UNIX_EPOCH));
@@ -276,6 +303,7 @@ fn test(options: &TestOptions, json: bool) -> Result<()> {
     let (code, fuel) = (built.code.clone().into(), options.steps.saturating_mul(MILLION));
     let job = jobs::round_job(B256::ZERO, &is, 0, code, params, inputs, rules.limits(is.runtime, fuel));
     let outcome = run_seen(&job, runtime, &options.environment)?;
+    drop(sample);
     let algorithm = built.algorithm();
     let trusted = !rules.names_programs() || rules.algorithms.contains(&algorithm);
     let leaving = match &outcome.ended {

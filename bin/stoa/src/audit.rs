@@ -16,7 +16,10 @@ use std::{
 use stoa_client::Client;
 use stoa_data::{
     audit::{Audit, Evidence, Material},
-    jobs::{Files, data::DataSet},
+    jobs::{
+        Files,
+        data::{DataSet, source_hash},
+    },
 };
 
 /// Options of `stoa audit`.
@@ -34,6 +37,10 @@ pub(crate) struct Options {
     /// The program, to be compared with the one that ran.
     #[arg(long, value_name = "FILE")]
     algorithm: Option<PathBuf>,
+    /// The source of the program, if one was published (`stoa algo publish --source`): it is compared with that. That the program is built
+    /// from it, a build tells.
+    #[arg(long, value_name = "FILE|DIR")]
+    source: Option<PathBuf>,
     /// The folder that `stoa job run` left: parameters and results are compared with those of the receipt.
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
@@ -73,6 +80,9 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     let material = material(&options, &audit)?;
     let bar = progress("comparing");
     audit.compare(material);
+    if let Some(path) = &options.source {
+        audit.compare_source(source_hash(path)?);
+    }
     bar.finish_and_clear();
     write(&options, &audit)?;
     match json {
@@ -83,7 +93,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
         false => {
             println!("job {}", audit.evidence.job);
             for step in &audit.steps {
-                println!("{} {:<11} {}", if step.holds { "holds" } else { "FAILS" }, step.name, step.found);
+                println!("{} {:<12} {}", if step.holds { "holds" } else { "FAILS" }, step.name, step.found);
             }
         }
     }

@@ -9,10 +9,11 @@ use clap::{Args, Subcommand, ValueEnum};
 use eyre::{ContextCompat as _, Result, WrapErr as _, eyre};
 use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::{OwoColorize as _, Stream};
+use serde::Serialize;
 use std::{fs, path::Path};
 use stoa_data::{
     record::iso_8601,
-    sale,
+    sale::{self, Access, Grade, Sample},
     search::{Asset, Datatoken, Found, Index, Metadata, PAGE, Price, Query, Sort, State, Summary, follow},
 };
 
@@ -25,8 +26,8 @@ pub(crate) enum Command {
     /// List an account's assets.
     #[command(after_help = "Example: stoa data list --owner 0x7099…")]
     List(ListOptions),
-    /// Show all that is known of an asset: what it is, what it costs, how often it was ordered. With --json its DDO as well. What is
-    /// sealed is opened for --wallet or --account.
+    /// Show all that is known of an asset: what it is, what it costs, who may order it, how often it was ordered, who has a part in its
+    /// key. With --json its DDO as well. What is sealed is opened for --wallet or --account.
     #[command(after_help = "Example: stoa data show did:op:343c… --json")]
     Show(ShowOptions),
 }
@@ -146,6 +147,16 @@ pub(crate) struct ShowOptions {
     asset: String,
 }
 
+/// An asset, and what the ledger says of it now that no event of the index's tells.
+#[derive(Serialize)]
+struct Whole {
+    #[serde(flatten)]
+    asset: Asset,
+    access: Access,
+    /// Who has a part in the key of its data; nothing if it does not say which data it sells.
+    keepers: Option<Grade>,
+}
+
 /// One state, or all.
 #[derive(Clone, Debug)]
 struct States(Vec<State>);
@@ -256,9 +267,12 @@ fn show(dir: &Path, wallet: &WalletOptions, options: &ShowOptions, json: bool) -
                 asset.open(account.chain_id(), &told.document).map_err(|why| eyre!("its document: {why}"))?;
             }
         }
+        let (client, nft) = (wallet.client(), asset.nft);
+        let (access, keepers) = (Access::of(&client, nft).await?, Grade::of(&client, nft).await?);
+        let whole = Whole { asset, access, keepers };
         match json {
-            true => println!("{}", serde_json::to_string(&asset)?),
-            false => describe(&asset),
+            true => println!("{}", serde_json::to_string(&whole)?),
+            false => describe(&whole),
         }
         Ok(())
     })?
@@ -352,8 +366,19 @@ fn brief(asset: &Asset) {
     println!("  {}\n  {}\n", parts.join(" · "), asset.did);
 }
 
+/// Whom it takes to read the data.
+fn kept(grade: Grade) -> String {
+    let Grade { needed, keepers, owner_half } = grade;
+    match (keepers, owner_half) {
+        (0, _) => "shared with nobody: the data stay with their owner".to_owned(),
+        (_, true) => format!("{needed} of {keepers} keepers and its owner's half; the keepers alone learn nothing"),
+        (_, false) => format!("{needed} of {keepers} keepers, who could read it themselves if they act together"),
+    }
+}
+
 /// All that is known of an asset.
-fn describe(asset: &Asset) {
+fn describe(whole: &Whole) {
+    let Whole { asset, access, keepers } = whole;
     let line = |label: &str, text: String| {
         if !text.is_empty() {
             println!("{label:<11} {text}");
@@ -365,6 +390,12 @@ fn describe(asset: &Asset) {
     line("owner", asset.owner.to_string());
     let sells = if asset.state.sells() { "orders are taken" } else { "no orders are taken" };
     line("state", format!("{}: {sells}", asset.state));
+    for (label, entries) in [("allowed", &access.allow), ("denied", &access.deny)] {
+        for entry in entries {
+            line(label, format!("{}{}", if entry.list { "those on list " } else { "" }, entry.who));
+        }
+    }
+    line("key", keepers.map_or_else(String::new, kept));
     line("created", format!("{} in block {}", iso_8601(asset.created.time), asset.created.number));
     if let Some(published) = &asset.published {
         let place = published.place;
@@ -375,7 +406,7 @@ fn describe(asset: &Asset) {
         }
     }
     let description = match &asset.metadata {
-        Metadata::Readable { summary, .. } => {
+        Metadata::Readable { summary, document } => {
             line("type", plain(&summary.kind));
             line("author", plain(&summary.author));
             line("licence", plain(&summary.licence));
@@ -386,6 +417,10 @@ fn describe(asset: &Asset) {
                 false => format!("{}:{}", column.name, column.kind),
             });
             line("columns", plain(&columns.collect::<Vec<_>>().join(" ")));
+            if let Ok(Some(sample)) = Sample::of(document.text().as_bytes()) {
+                let (name, bytes) = (plain(&sample.name), output::bytes(sample.text.len() as u64));
+                line("sample", format!("{name}, {bytes} (stoa algo test --on {})", asset.did));
+            }
             line("sealed as", plain(&summary.asset));
             line("node", plain(&summary.node));
             summary.derived.iter().for_each(|asset| line("derived", format!("from {}", plain(asset))));
@@ -439,6 +474,14 @@ mod tests {
         assert_eq!(price("100"), "100 STOA");
         assert_eq!(price("0.000000000000000001"), "0.000000000000000001 STOA");
         assert!(amount("-1").is_err() && amount("x").is_err() && amount("1e400").is_err());
+    }
+
+    #[test]
+    fn whom_it_takes_to_read_the_data_is_said() {
+        let grade = |keepers, owner_half| kept(Grade { needed: 2, keepers, owner_half });
+        assert!(grade(0, true).contains("stay with their owner"));
+        assert!(grade(3, true).contains("2 of 3 keepers and its owner's half"));
+        assert!(grade(3, false).contains("if they act together"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use eyre::{Result, WrapErr as _};
 use later::{DecisionOptions, ResultOptions};
 use offer::{AllowOptions, CopyOptions, OfferOptions};
-pub(crate) use offer::{ChecksOptions, Offering, offer_data};
+pub(crate) use offer::{ChecksOptions, Offering, offer_data, read_rules};
 use run::RunOptions;
 pub(crate) use run::{LEFT, PARAMS, PROVENANCE, buyer};
 use serde_json::{Map, Value};

@@ -141,7 +141,7 @@ pub(super) async fn show(job: B256, wallet: &WalletOptions, json: bool) -> Resul
         });
         let said = json!({
             "job": job, "state": state, "buyer": is.buyer, "asset": is.asset, "grant": is.grant, "use": is.used,
-            "algorithm": is.algorithm, "node": is.offer.node, "data": is.offer.data, "rules": is.offer.rules,
+            "order": (!is.order.is_zero()).then_some(is.order), "algorithm": is.algorithm, "node": is.offer.node, "data": is.offer.data, "rules": is.offer.rules,
             "steps": is.fuel, "held": is.locked, "started": is.started, "until": is.until, "receipt": receipt,
             "runtime": is.runtime, "check": {
                 "state": check_state, "auditors": check.auditors, "committed": check.committed, "revealed": check.revealed,
@@ -155,6 +155,9 @@ pub(super) async fn show(job: B256, wallet: &WalletOptions, json: bool) -> Resul
     println!("buyer      {}", is.buyer);
     println!("asset      {}", is.asset);
     println!("grant      {}, use {}", is.grant, is.used);
+    if !is.order.is_zero() {
+        println!("order      {}", is.order);
+    }
     println!("algorithm  {}", is.algorithm);
     println!("node       {}", is.offer.node);
     println!("data       {}", is.offer.data);

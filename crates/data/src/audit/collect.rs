@@ -7,17 +7,21 @@ use crate::{
         IConsent::{self, assetOfCall, grantOfCall},
     },
     jobs::abi::{
-        IJobs::{IJobsErrors, JobFinished, Offered, jobOfCall},
+        IJobs::{IJobsErrors, Job, JobFinished, Offered, ProgramPublished, jobOfCall, publicationsOfCall},
         JOBS,
     },
+    market::{abi::IDatatoken::OrderRecorded, datatoken_of},
     record::paged,
 };
 use alloy_primitives::{Address, B256, U256};
 use alloy_rpc_types_eth::{Filter, Log, TransactionReceipt};
 use alloy_sol_types::SolEvent as _;
 use futures::future::try_join_all;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 use stoa_client::{Client, ClientError, ViewError, view};
+
+/// Publications of a program that are looked at.
+const MOST_PUBLICATIONS: u64 = 32;
 
 /// How long to wait for the certificate of a block.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -53,6 +57,31 @@ async fn transactions(client: &Client, by: Address, topics: [Option<B256>; 3], f
         client.call::<Vec<Log>>("eth_getLogs", (filter,)).await
     });
     Ok(found.await?)
+}
+
+/// The transaction of the order by which a job's buyer had the grant; nothing if he had it otherwise. Most assets are registered before
+/// they are sold, so later blocks are looked at first.
+async fn order(client: &Client, job: &Job, registered: u64) -> Result<Vec<Log>> {
+    if job.order.is_zero() {
+        return Ok(Vec::new());
+    }
+    let topics = [Some(OrderRecorded::SIGNATURE_HASH), Some(job.order), None];
+    let of = datatoken_of(job.order);
+    let found = transactions(client, of, topics, registered, job.started).await?;
+    match registered.checked_sub(1) {
+        Some(before) if found.is_empty() => transactions(client, of, topics, 0, before).await,
+        _ => Ok(found),
+    }
+}
+
+/// The transactions in which a program was published before a job began that ran it.
+async fn publications(client: &Client, job: &Job) -> Result<Vec<Log>> {
+    let (algorithm, most) = (job.algorithm, U256::from(MOST_PUBLICATIONS));
+    let (all, _) = view(client, JOBS, &publicationsOfCall { algorithm, from: U256::ZERO, most }).await?;
+    let topics = [Some(ProgramPublished::SIGNATURE_HASH), Some(algorithm), None];
+    let blocks: BTreeSet<_> = all.iter().map(|one| one.number).filter(|number| *number <= job.started).collect();
+    let found = blocks.into_iter().map(|number| transactions(client, JOBS, topics, number, number));
+    Ok(try_join_all(found).await?.into_iter().flatten().collect())
 }
 
 async fn prove(client: &Client, transaction: B256) -> Result<Proven> {
@@ -104,10 +133,12 @@ impl Evidence {
         found.extend(offers.pop());
         found.extend(leave);
         found.extend(about);
+        found.extend(order(client, &job, first).await?);
+        found.extend(publications(client, &job).await?);
         found.sort_by_key(|log| (log.block_number, log.log_index));
         let mut hashes: Vec<_> = found.iter().filter_map(|log| log.transaction_hash).collect();
         hashes.dedup();
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         hashes.retain(|hash| seen.insert(*hash));
         let transactions = try_join_all(hashes.into_iter().map(|hash| prove(client, hash))).await?;
         Ok(Self { format: FORMAT.into(), chain_id: chain_id.saturating_to(), job: id, transactions })

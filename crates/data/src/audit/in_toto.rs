@@ -2,7 +2,10 @@
 //! evidence: who trusts the network key needs nobody's.
 
 use super::Audit;
-use crate::record::{did, iso_8601, urn};
+use crate::{
+    market::datatoken_of,
+    record::{did, iso_8601, urn},
+};
 use alloy_primitives::{B256, hex};
 use serde_json::{Value, json};
 
@@ -22,13 +25,21 @@ fn digest(algorithm: &str, hash: B256) -> Value {
 
 impl Audit {
     /// The statement that the job gave this output: its subject is the chain of hashes over what left, its materials are data,
-    /// program, parameters and rules. Nothing if the evidence shows no receipt.
+    /// program, parameters, rules, and the sources that were published of the program. Nothing if the evidence shows no receipt.
     pub fn in_toto(&self) -> Option<Value> {
         let chain = self.evidence.chain_id;
         let (started, finished) = (self.started.as_ref()?, self.finished.as_ref()?);
         let (offered, granted) = (self.offered.as_ref()?, self.granted.as_ref()?);
         let receipt = &finished.event.receipt;
+        let order = (!started.event.order.is_zero()).then_some(started.event.order);
         let material = |kind: &str, algorithm: &str, hash: B256| json!({ "uri": urn(chain, kind, hash), "digest": digest(algorithm, hash) });
+        let mut materials = vec![
+            material("data", "sha256", receipt.data),
+            material("program", "blake3", started.event.algorithm),
+            material("parameters", "sha256", receipt.params),
+            material("rules", "sha256", offered.event.offer.rules),
+        ];
+        materials.extend(self.sources.iter().map(|found| material("source", "sha256", found.event.source)));
         Some(json!({
             "_type": "https://in-toto.io/Statement/v1",
             "subject": [{ "name": urn(chain, "job", self.evidence.job), "digest": digest("sha256", receipt.output) }],
@@ -39,14 +50,10 @@ impl Audit {
                     "externalParameters": {
                         "asset": started.event.asset, "buyer": did(chain, started.event.buyer),
                         "grant": started.event.grant, "purpose": granted.event.terms.purpose, "steps": started.event.fuel,
+                        "order": order, "datatoken": order.map(datatoken_of),
                     },
                     "internalParameters": { "runtime": receipt.runtime, "offer": started.event.offer },
-                    "resolvedDependencies": [
-                        material("data", "sha256", receipt.data),
-                        material("program", "blake3", started.event.algorithm),
-                        material("parameters", "sha256", receipt.params),
-                        material("rules", "sha256", offered.event.offer.rules),
-                    ],
+                    "resolvedDependencies": materials,
                 },
                 "runDetails": {
                     "builder": { "id": urn(chain, "node", offered.event.node) },

@@ -5,7 +5,12 @@
 //!
 //!    AssetRegistered ──▶ Offered ──▶ Granted ──▶ JobStarted + Used ──▶ JobFinished ──▶ JobChecked
 //!    whose data           what for     by whom     under which leave     the receipt     who ran it again
+//!                                                   ▲             ▲
+//!                           OrderStarted + OrderRecorded     ProgramPublished
+//!                           who paid for the leave           who says what the program is built from
 //! ```
+//!
+//! The job's id is the hash of the use of the grant, the asset, the program and the order, and the node signs it with the receipt.
 //!
 //! [`Evidence`] is what somebody needs to check all of that without asking anybody: for each transaction the proof that a block
 //! holds it, with its events, and the certificate of that block. [`Evidence::collect`] asks a node for it, which need not be
@@ -35,9 +40,10 @@ use stoa_client::{CertificateReply, ReceiptReply};
 use crate::{
     abi::IConsent::{AssetRegistered, Granted, Used},
     jobs::{
-        abi::IJobs::{JobChecked, JobDrawn, JobFinished, JobStarted, Offered},
+        abi::IJobs::{JobChecked, JobDrawn, JobFinished, JobStarted, Offered, ProgramPublished},
         data::DataSet,
     },
+    market::abi::IDatatoken::{OrderRecorded, OrderStarted},
 };
 pub use collect::CollectError;
 
@@ -144,6 +150,12 @@ pub struct Audit {
     pub started: Option<Found<JobStarted>>,
     /// The use of the grant that it is.
     pub used: Option<Found<Used>>,
+    /// The order of a datatoken by which its buyer had the grant, as the datatoken wrote it down.
+    pub ordered: Option<Found<OrderRecorded>>,
+    /// That the order was paid.
+    pub order_paid: Option<Found<OrderStarted>>,
+    /// Who had published the program before, and said from which source it is built.
+    pub sources: Vec<Found<ProgramPublished>>,
     /// Its receipt.
     pub finished: Option<Found<JobFinished>>,
     /// Who was drawn to check it.
@@ -206,14 +218,23 @@ impl Audit {
     }
 }
 
-/// The first of these events that is of this kind, by this contract, and wanted.
+/// The events that are of this kind, by this contract, and wanted.
+fn all<E: SolEvent>(
+    events: &[(Place, Log)],
+    by: alloy_primitives::Address,
+    wanted: impl Fn(&E) -> bool,
+) -> impl Iterator<Item = Found<E>> {
+    events.iter().filter(move |(_, log)| log.address == by).filter_map(move |(at, log)| {
+        let event = E::decode_log(log).ok()?.data;
+        wanted(&event).then_some(Found { at: *at, event })
+    })
+}
+
+/// The first of them.
 fn find<E: SolEvent>(
     events: &[(Place, Log)],
     by: alloy_primitives::Address,
     wanted: impl Fn(&E) -> bool,
 ) -> Option<Found<E>> {
-    events.iter().filter(|(_, log)| log.address == by).find_map(|(at, log)| {
-        let event = E::decode_log(log).ok()?.data;
-        wanted(&event).then_some(Found { at: *at, event })
-    })
+    all(events, by, wanted).next()
 }

@@ -101,6 +101,26 @@ impl Audit {
             None if self.drawn.is_some() => "under way",
             None => "not checked",
         };
+        let order = match (started.map(|found| found.event.order), &self.ordered) {
+            (Some(order), Some(found)) => vec![
+                block(Some(&found.at)),
+                format!("{} paid", account(found.event.payer)),
+                format!("order {}", short(order)),
+            ],
+            (Some(order), None) if !order.is_zero() => vec!["not shown".to_owned()],
+            _ => vec!["none of a datatoken".to_owned()],
+        };
+        let source = match &self.sources[..] {
+            [] => vec!["not published".to_owned()],
+            [first, more @ ..] => vec![
+                block(Some(&first.at)),
+                format!("of {}", account(first.event.publisher)),
+                match more.len() {
+                    0 => format!("hash {}", short(first.event.source)),
+                    more => format!("hash {}, and {more} more", short(first.event.source)),
+                },
+            ],
+        };
         vec![
             node(
                 1,
@@ -204,6 +224,8 @@ impl Audit {
                     None => Vec::new(),
                 },
             ),
+            node(0, 4, "Order", "order", order),
+            node(2, 0, "Source", "source", source),
         ]
     }
 
@@ -298,7 +320,7 @@ Nobody has to be asked, and this page need not be believed:</p>
 }
 
 /// What leads to what, by the numbers of the boxes.
-const EDGES: [(usize, usize, &str); 10] = [
+const EDGES: [(usize, usize, &str); 12] = [
     (0, 4, "signed the blocks"),
     (1, 4, ""),
     (2, 4, ""),
@@ -309,6 +331,8 @@ const EDGES: [(usize, usize, &str); 10] = [
     (7, 8, ""),
     (7, 9, "run again"),
     (7, 10, ""),
+    (11, 4, ""),
+    (12, 5, "is built to"),
 ];
 
 /// A line from one box to another, and where its label is.

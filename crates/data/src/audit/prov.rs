@@ -1,7 +1,10 @@
 //! An audit as W3C PROV, in JSON-LD with its context in it: what was used and made, by what, for whom.
 
-use super::{Audit, Found, Place};
-use crate::record::{did, iso_8601, urn};
+use super::{Audit, Found, Place, steps::plain};
+use crate::{
+    market::datatoken_of,
+    record::{did, iso_8601, urn},
+};
 use alloy_primitives::B256;
 use serde_json::{Value, json};
 
@@ -35,8 +38,8 @@ fn context() -> Value {
 }
 
 impl Audit {
-    /// The job as a `prov:Activity` that used data, program, parameters, grant and offer, and generated output and receipt; who was
-    /// part of it as agents. The evidence is in it. Nothing if the evidence shows no receipt.
+    /// The job as a `prov:Activity` that used data, program, parameters, grant and order, and generated output and receipt; who was
+    /// part of it as agents; the sources that were published of the program. The evidence is in it. Nothing if the evidence shows no receipt.
     pub fn prov(&self) -> Option<Value> {
         let chain = self.evidence.chain_id;
         let name = |kind: &str, hash: B256| urn(chain, kind, hash);
@@ -53,6 +56,11 @@ impl Audit {
         let node = name("node", offered.event.node);
         let (data, program) = (name("data", receipt.data), name("program", started.event.algorithm));
         let params = name("parameters", receipt.params);
+        let sources: Vec<_> = self.sources.iter().map(|found| name("source", found.event.source)).collect();
+        let mut used = vec![data.clone(), program.clone(), params.clone(), name("grant", started.event.grant)];
+        if let Some(found) = &self.ordered {
+            used.push(name("order", found.event.order));
+        }
         let mut graph = vec![
             json!({ "@id": owner, "@type": "prov:Agent", "stoa:role": "owner" }),
             json!({ "@id": buyer, "@type": "prov:Agent", "stoa:role": "buyer" }),
@@ -67,7 +75,11 @@ impl Audit {
                     "stoa:asset": registered.event.asset, "prov:wasAttributedTo": owner, "stoa:rules": offered.event.offer.rules,
                 }),
             ),
-            entity("program", started.event.algorithm, json!({ "stoa:runtime": receipt.runtime })),
+            entity(
+                "program",
+                started.event.algorithm,
+                json!({ "stoa:runtime": receipt.runtime, "prov:wasDerivedFrom": sources }),
+            ),
             entity("parameters", receipt.params, json!({ "prov:wasAttributedTo": buyer })),
             with(
                 entity(
@@ -84,8 +96,7 @@ impl Audit {
                 json!({
                     "@id": job, "@type": "prov:Activity", "prov:startedAtTime": iso_8601(started.at.time),
                     "prov:endedAtTime": iso_8601(finished.at.time),
-                    "prov:used": [data, program, params, name("grant", started.event.grant)],
-                    "prov:wasAssociatedWith": [node, buyer],
+                    "prov:used": used, "prov:wasAssociatedWith": [node, buyer],
                     "stoa:steps": receipt.fuel, "stoa:rounds": receipt.rounds, "stoa:ended": receipt.ended,
                     "stoa:paid": finished.event.paid, "stoa:refunded": finished.event.refunded,
                 }),
@@ -106,6 +117,21 @@ impl Audit {
                 place(&finished.at),
             ),
         ];
+        if let Some(Found { at, event }) = &self.ordered {
+            let order = json!({
+                "prov:wasAttributedTo": did(chain, event.payer), "prov:generatedAtTime": iso_8601(at.time),
+                "stoa:datatoken": datatoken_of(event.order), "stoa:consumer": did(chain, event.consumer),
+                "stoa:service": event.serviceIndex, "stoa:until": event.until,
+            });
+            graph.push(with(entity("order", event.order, order), place(at)));
+        }
+        for Found { at, event } in &self.sources {
+            let source = json!({
+                "prov:wasAttributedTo": did(chain, event.publisher), "prov:generatedAtTime": iso_8601(at.time),
+                "stoa:asset": event.asset, "stoa:url": plain(&event.url),
+            });
+            graph.push(with(entity("source", event.source, source), place(at)));
+        }
         if let (Some(Found { at, event }), Some(drawn)) = (&self.checked, &self.drawn) {
             let auditors: Vec<_> = drawn.event.auditors.iter().map(|key| name("node", *key)).collect();
             let check = json!({

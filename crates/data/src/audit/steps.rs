@@ -1,21 +1,28 @@
 //! The steps of an audit.
 
-use super::{Audit, Evidence, Found, Material, Place, Proven, find};
+use super::{Audit, Evidence, Found, Material, Place, Proven, all, find};
 use crate::{
-    abi::{ADDRESS, COMPUTE, CONSENT, TOKEN},
+    abi::{ADDRESS, COMPUTE, CONSENT, CREDENTIAL, TOKEN},
     jobs::{
         self, MILLION,
         abi::{
             BROKEN, CONFIRMED, FALSE,
-            IJobs::{Job, JobFinished, JobStarted, Offered, Receipt},
+            IJobs::{Job, JobFinished, JobStarted, Offered, ProgramPublished, Receipt},
             JOBS, PROCESS, WASM,
         },
+    },
+    market::{
+        abi::IDatatoken::{OrderRecorded, OrderStarted},
+        datatoken_of,
     },
     record::iso_8601,
 };
 use alloy_primitives::{Address, B256, Bytes, Log, U256, utils::format_ether};
 use std::collections::BTreeSet;
 use stoa_sandbox::Wasm;
+
+#[cfg(test)]
+mod tests;
 
 /// How jobs end, as receipts count it.
 const ENDS: [&str; 6] = ["succeeded", "failed", "used up its limits", "was stopped", "was withheld", "was not done"];
@@ -44,6 +51,9 @@ impl Evidence {
             granted: None,
             started: None,
             used: None,
+            ordered: None,
+            order_paid: None,
+            sources: Vec::new(),
             finished: None,
             drawn: None,
             checked: None,
@@ -67,6 +77,11 @@ pub(super) fn units(amount: U256, token: Address) -> String {
 /// Leaves out what is missing: the step that looks for it says so.
 fn wanted<'a, T>(found: Option<&'a T>, what: &str) -> Result<&'a T, String> {
     found.ok_or_else(|| format!("the evidence has no event that shows {what}"))
+}
+
+/// A place that somebody has written, for a terminal and a page.
+pub(super) fn plain(url: &str) -> String {
+    url.chars().filter(char::is_ascii_graphic).collect()
 }
 
 fn ensure(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {
@@ -109,13 +124,31 @@ impl Audit {
         let Some(started) = self.started.as_ref().map(|found| found.event.clone()) else { return };
         let at = self.started.as_ref().map(|found| found.at);
         let (asset, grant) = (started.asset, started.grant);
-        self.used = find(events, CONSENT, |event: &crate::abi::IConsent::Used| {
+        let uses = all(events, CONSENT, |event: &crate::abi::IConsent::Used| {
             event.asset == asset && event.grant == grant && event.user == started.buyer
-        })
-        .filter(|found| Some(found.at) == at);
+        });
+        // One transaction may have begun several jobs.
+        let mut uses: Vec<_> = uses.filter(|found| Some(found.at) == at).collect();
+        let is = |found: &Found<crate::abi::IConsent::Used>| {
+            jobs::job_id(found.event.r#use, asset, started.algorithm, started.order) == job
+        };
+        let own = uses.iter().position(is).unwrap_or(0);
+        self.used = (!uses.is_empty()).then(|| uses.swap_remove(own));
         self.granted = find(events, CONSENT, |event: &crate::abi::IConsent::Granted| event.grant == grant);
         self.registered = find(events, CONSENT, |event: &crate::abi::IConsent::AssetRegistered| event.asset == asset);
         self.offered = find(events, JOBS, |event: &Offered| event.asset == asset && event.number == started.offer);
+        let datatoken = datatoken_of(started.order);
+        self.ordered = find(events, datatoken, |event: &OrderRecorded| event.order == started.order);
+        // That it was paid is said right beside, without its id.
+        if let Some(Found { at, event: of }) = &self.ordered {
+            let same = |event: &OrderStarted| {
+                (event.consumer, event.payer, event.serviceIndex) == (of.consumer, of.payer, of.serviceIndex)
+            };
+            self.order_paid = all(events, datatoken, same).find(|found| found.at == *at);
+        }
+        let published = all(events, JOBS, |event: &ProgramPublished| event.algorithm == started.algorithm);
+        let before = |found: &Found<ProgramPublished>| Some(found.at.block) <= at.map(|at| at.block);
+        self.sources = published.filter(|found| !found.event.source.is_zero() && before(found)).collect();
         self.drawn = find(events, JOBS, |event: &jobs::abi::IJobs::JobDrawn| event.job == job);
         self.checked = find(events, JOBS, |event: &jobs::abi::IJobs::JobChecked| event.job == job);
     }
@@ -131,6 +164,9 @@ impl Audit {
             ("check", self.check()),
         ];
         steps.into_iter().for_each(|(name, outcome)| self.step(name, outcome));
+        if !self.sources.is_empty() {
+            self.step("source", Ok(self.source()));
+        }
     }
 
     fn receipt(&self) -> Result<String, String> {
@@ -150,8 +186,58 @@ impl Audit {
         let same = (started.event.asset, started.event.buyer) == (finished.event.asset, finished.event.buyer);
         ensure(same, || "the receipt is of another asset or buyer than the job".into())?;
         ensure(started.at.block <= finished.at.block, || "the receipt is older than the job".into())?;
-        let (buyer, algorithm) = (started.event.buyer, started.event.algorithm);
-        Ok(format!("block {}: {buyer} had program {algorithm} run", started.at.block))
+        let JobStarted { job, asset, buyer, algorithm, order, .. } = &started.event;
+        let used = wanted(self.used.as_ref(), "which use of the grant the job is")?;
+        let id = jobs::job_id(used.event.r#use, *asset, *algorithm, *order);
+        ensure(id == *job, || {
+            "the receipt is signed for another asset, program or order than the job began with".into()
+        })?;
+        let (block, how) = (started.at.block, self.bought()?);
+        Ok(format!("block {block}: {buyer} had program {algorithm} run on asset {asset}, {how}"))
+    }
+
+    /// By which order of a datatoken the buyer had the grant.
+    fn bought(&self) -> Result<String, String> {
+        let started = wanted(self.started.as_ref(), "how the job began")?;
+        let order = started.event.order;
+        if order.is_zero() {
+            return Ok("without an order of a datatoken".into());
+        }
+        let granted = wanted(self.granted.as_ref(), "the grant")?;
+        let Found { at, event } = wanted(self.ordered.as_ref(), "the order by which the buyer had the grant")?;
+        wanted(self.order_paid.as_ref(), "that the order was paid")?;
+        let terms = &granted.event.terms;
+        let of = event.serviceIndex.checked_add(U256::ONE).map(B256::from);
+        let same = (terms.kind, terms.who, Some(terms.credential)) == (CREDENTIAL, datatoken_of(order), of);
+        ensure(same, || "the order is of another datatoken or service than the grant is for".into())?;
+        ensure(event.consumer == started.event.buyer, || "the order is for somebody else".into())?;
+        ensure(at.block <= started.at.block, || "the order is younger than the job".into())?;
+        let over = !event.until.is_zero() && U256::from(started.at.time) >= event.until;
+        ensure(!over, || "the order's time was over".into())?;
+        let (block, payer, datatoken) = (at.block, event.payer, datatoken_of(order));
+        Ok(format!("by order {order} of block {block}, which {payer} paid with datatoken {datatoken}"))
+    }
+
+    /// Who has said from which source the program is built, before the job began.
+    fn source(&self) -> String {
+        let said = |Found { at, event }: &Found<ProgramPublished>| {
+            let ProgramPublished { publisher, source, url, .. } = event;
+            let place = if url.is_empty() { String::new() } else { format!(", at {}", plain(url)) };
+            format!("published by {publisher} in block {}, hash {source}{place}", at.block)
+        };
+        self.sources.iter().map(said).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Compares the source that somebody has, by its [hash](crate::jobs::data::source_hash), with what was published. That the program is
+    /// built from it, a build tells.
+    pub fn compare_source(&mut self, hash: B256) {
+        let found = self.sources.iter().find(|found| found.event.source == hash);
+        let outcome = match found {
+            Some(found) => Ok(format!("the source is what {} published: {hash}", found.event.publisher)),
+            None if self.sources.is_empty() => Err("nobody has published a source of this program".into()),
+            None => Err(format!("the source hashes to {hash}, and another was published")),
+        };
+        self.step("source files", outcome);
     }
 
     fn consent(&self) -> Result<String, String> {

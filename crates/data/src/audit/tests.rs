@@ -31,6 +31,16 @@ fn audit() -> Audit {
         ownerHalf: true,
     };
     let offer = Offer { price: U256::from(1), ..Offer::default() };
+    let (consumer, payer) = (Address::repeat_byte(6), Address::repeat_byte(7));
+    let (order, service, until) = (B256::repeat_byte(8), U256::ZERO, U256::ZERO);
+    let ordered = OrderRecorded { order, consumer, payer, serviceIndex: service, until };
+    let published = ProgramPublished {
+        algorithm: B256::ZERO,
+        asset,
+        publisher: Address::repeat_byte(0xa),
+        source: B256::repeat_byte(0xb),
+        url: "https://a.example/<i>\u{1b}[2J".into(),
+    };
     Audit {
         evidence,
         network_key: Bytes::from(vec![5; 96]),
@@ -38,8 +48,11 @@ fn audit() -> Audit {
         registered: Some(Found { at, event: registered }),
         offered: Some(Found { at, event: Offered { asset, offer, ..Offered::default() } }),
         granted: Some(Found { at, event: Granted { asset, grant: B256::ZERO, who: Address::ZERO, terms } }),
-        started: Some(Found { at, event: JobStarted { asset, ..JobStarted::default() } }),
+        started: Some(Found { at, event: JobStarted { asset, order, ..JobStarted::default() } }),
         used: None,
+        ordered: Some(Found { at, event: ordered }),
+        order_paid: None,
+        sources: vec![Found { at, event: published }],
         finished: Some(Found { at, event: finished }),
         drawn: None,
         checked: None,
@@ -67,6 +80,30 @@ fn the_evidence_is_found_in_each_form_that_an_audit_is_written_in() {
         assert!(Evidence::read(none).is_err());
     }
     assert!(matches!(Evidence::read(&vec![b' '; MOST + 1]), Err(EvidenceError::TooLong)));
+}
+
+#[test]
+fn each_form_tells_the_order_and_the_source() {
+    let audit = audit();
+    let (page, prov, in_toto) = (audit.page(), audit.prov().unwrap(), audit.in_toto().unwrap());
+    assert!(page.contains("Order") && page.contains("0x07070707…070707 paid"), "{page}");
+    assert!(page.contains("Source") && page.contains("hash 0x0b0b0b0b…0b0b0b"), "{page}");
+    let (order, source) = (B256::repeat_byte(8), B256::repeat_byte(0xb));
+    let named = |kind: &str, hash: B256| format!("urn:stoa:eip155:31337:{kind}:{hash}");
+    let graph = prov["@graph"].as_array().unwrap();
+    let of = |id: String| graph.iter().find(|node| node["@id"] == id.as_str()).unwrap_or_else(|| panic!("{id}"));
+    let is = of(named("order", order));
+    assert_eq!(is["prov:wasAttributedTo"], format!("did:pkh:eip155:31337:{}", Address::repeat_byte(7)));
+    let used = of(named("job", audit.evidence.job))["prov:used"].as_array().unwrap();
+    assert!(used.iter().any(|one| *one == named("order", order)), "{used:?}");
+    // What a publisher wrote moves nobody's cursor.
+    assert_eq!(of(named("source", source))["stoa:url"], "https://a.example/<i>[2J");
+    assert_eq!(of(named("program", B256::ZERO))["prov:wasDerivedFrom"][0], named("source", source));
+    let definition = &in_toto["predicate"]["buildDefinition"];
+    assert_eq!(definition["externalParameters"]["order"], order.to_string());
+    assert_eq!(definition["externalParameters"]["datatoken"], serde_json::json!(Address::repeat_byte(8)));
+    let materials = definition["resolvedDependencies"].as_array().unwrap();
+    assert_eq!(materials.last().unwrap()["uri"], named("source", source));
 }
 
 #[test]

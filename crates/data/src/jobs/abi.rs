@@ -128,6 +128,16 @@ sol! {
             uint8 state;
             /// Whether its buyer wants it to end.
             bool stopped;
+            /// The order of a datatoken of the market's by which its buyer has the grant; zero if it is not for those who order.
+            bytes32 order;
+        }
+
+        /// Somebody has put his name to a program.
+        struct Publication {
+            /// Who.
+            address publisher;
+            /// The block in which he said so: what he said is in its event.
+            uint64 number;
         }
 
         /// What a node says of a job that it did.
@@ -187,7 +197,7 @@ sol! {
         error JobOtherVerdict(bytes32 job, bytes32 auditor);
 
         event Offered(bytes32 indexed asset, bytes32 indexed node, uint32 number, Offer offer);
-        event JobStarted(bytes32 indexed job, bytes32 indexed asset, address indexed buyer, bytes32 grant, bytes32 algorithm, uint32 offer, uint8 runtime, uint64 fuel, uint256 locked);
+        event JobStarted(bytes32 indexed job, bytes32 indexed asset, address indexed buyer, bytes32 grant, bytes32 algorithm, uint32 offer, uint8 runtime, uint64 fuel, uint256 locked, bytes32 order);
         event JobStopped(bytes32 indexed job);
         event JobFinished(bytes32 indexed job, bytes32 indexed asset, address indexed buyer, Receipt receipt, uint256 paid, uint256 refunded);
         event JobExpired(bytes32 indexed job, uint256 refunded);
@@ -197,6 +207,7 @@ sol! {
         event CheckCommitted(bytes32 indexed job, bytes32 indexed auditor, bytes32 commitment);
         event CheckRevealed(bytes32 indexed job, bytes32 indexed auditor, bytes32 verdict);
         event JobChecked(bytes32 indexed job, uint8 state, bytes32 verdict, uint256 slashed);
+        event ProgramPublished(bytes32 indexed algorithm, bytes32 indexed asset, address indexed publisher, bytes32 source, string url);
 
         /// Offers computing on an asset of the caller's, or something else than before, or with `node` zero nothing any more.
         /// Jobs that have begun go on as they began.
@@ -205,7 +216,9 @@ sol! {
         function offerOf(bytes32 asset) external view returns (Offer memory);
         /// What so many steps cost at most, under an offer.
         function cost(bytes32 asset, uint64 fuel) external view returns (uint256);
-        /// Begins a job under a grant that stands for the caller, of `fuel` steps at most, which may cost `most`. The cost is taken
+        /// Begins a job under a grant that stands for the caller, of `fuel` steps at most, which may cost `most`. The job's id is the hash
+        /// of the use of the grant that it is, its asset, its program, and its order if there is one, so that the receipt, which its
+        /// node signs over the id, is about all of them. The cost is taken
         /// from the caller, who has allowed it to this contract, and held. `client` is the ed25519 key that the node hears;
         /// `runtime` is 1 for WebAssembly, 2 for a process. Where receipts are checked, what a false one would cost is reserved of the
         /// bond.
@@ -225,6 +238,13 @@ sol! {
         function receiptDigest(bytes32 job, Receipt receipt) external view returns (bytes32);
         /// At most `most` jobs on an asset from number `from` on, in the order in which they began.
         function jobsOf(bytes32 asset, uint256 from, uint256 most) external view returns (bytes32[] memory);
+
+        /// Says of a program that the caller has registered as an asset of his, whose salt and object are the program's hash, that he
+        /// published it: from which source it is built (SHA-256 of the list of its files; zero if he does not say), and where that is.
+        /// Who says so again says something else from then on.
+        function publishProgram(bytes32 algorithm, bytes32 source, string url) external;
+        /// At most `most` publications of a program from number `from` on, in the order in which they were.
+        function publicationsOf(bytes32 algorithm, uint256 from, uint256 most) external view returns (Publication[] memory);
 
         /// Adds to the bond of an asset, which pays for checks and for false receipts; taken from the caller.
         function bond(bytes32 asset, address token, uint256 amount) external;

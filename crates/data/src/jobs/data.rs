@@ -128,6 +128,11 @@ pub fn inputs(path: &Path) -> Result<Vec<Input>, DataSetError> {
 
 /// The regular files in a folder by their paths within it, or the file itself by an empty path. Links are not followed.
 fn list(root: &Path) -> Result<BTreeMap<String, PathBuf>, DataSetError> {
+    list_of(root, |_| true)
+}
+
+/// Those of them whose name is taken, and the names of all folders that they lie in.
+fn list_of(root: &Path, takes: fn(&str) -> bool) -> Result<BTreeMap<String, PathBuf>, DataSetError> {
     let (mut found, mut next) = (BTreeMap::new(), vec![(String::new(), root.to_owned(), 0)]);
     while let Some((path, place, depth)) = next.pop() {
         let kind = place.symlink_metadata().map_err(at(&place))?;
@@ -137,6 +142,9 @@ fn list(root: &Path) -> Result<BTreeMap<String, PathBuf>, DataSetError> {
             for entry in fs::read_dir(&place).map_err(at(&place))? {
                 let entry = entry.map_err(at(&place))?;
                 let name = entry.file_name().to_string_lossy().into_owned();
+                if !takes(&name) {
+                    continue;
+                }
                 let path = if path.is_empty() { name } else { format!("{path}/{name}") };
                 next.push((path, entry.path(), depth + 1));
             }
@@ -148,9 +156,25 @@ fn list(root: &Path) -> Result<BTreeMap<String, PathBuf>, DataSetError> {
     if found.is_empty() { Err(DataSetError::Empty(root.to_owned())) } else { Ok(found) }
 }
 
+/// The hash of a program's source, as that of a data set: a file, or a folder without what is hidden, what compilers leave (`target`,
+/// `node_modules`) and modules (`.wasm`).
+///
+/// # Errors
+///
+/// If it cannot be read, or there is nothing.
+pub fn source_hash(path: &Path) -> Result<B256, DataSetError> {
+    let is_source =
+        |name: &str| !name.starts_with('.') && !matches!(name, "target" | "node_modules") && !name.ends_with(".wasm");
+    hash_of(list_of(path, is_source)?)
+}
+
 fn hash(files: &Path) -> Result<B256, DataSetError> {
+    hash_of(list(files)?)
+}
+
+fn hash_of(files: BTreeMap<String, PathBuf>) -> Result<B256, DataSetError> {
     let mut hashed = Vec::new();
-    for (path, place) in list(files)? {
+    for (path, place) in files {
         let mut content = blake3::Hasher::new();
         content.update_mmap(&place).map_err(at(&place))?;
         hashed.push((path, content.finalize()));
@@ -202,5 +226,25 @@ mod tests {
         fs::create_dir(folder.path().join("empty")).unwrap();
         let empty = DataSet::create(&folder.path().join("four"), &folder.path().join("empty"), &Rules::default());
         assert!(matches!(empty, Err(DataSetError::Empty(_))));
+    }
+
+    #[test]
+    fn the_hash_of_a_source_is_not_of_what_it_is_built_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        fs::create_dir_all(at("src")).unwrap();
+        fs::write(at("src/main.rs"), "fn main() {}").unwrap();
+        let before = source_hash(folder.path()).unwrap();
+        for path in ["target", "node_modules", ".git"] {
+            fs::create_dir(at(path)).unwrap();
+            fs::write(at(path).join("built"), "1").unwrap();
+        }
+        fs::write(at("mean.wasm"), "2").unwrap();
+        assert_eq!(source_hash(folder.path()).unwrap(), before);
+        fs::write(at("src/main.rs"), "fn main() { panic!() }").unwrap();
+        assert_ne!(source_hash(folder.path()).unwrap(), before);
+        assert_ne!(source_hash(&at("src/main.rs")).unwrap(), before, "one file has no name");
+        fs::remove_dir_all(at("src")).unwrap();
+        assert!(matches!(source_hash(folder.path()), Err(DataSetError::Empty(_))));
     }
 }

@@ -47,6 +47,10 @@ impl NativeContract for Jobs {
                 abi::reply(&call, Ok(commitment_digest(cx.chain_id(), call.job, call.commitment)))
             }
             Calls::jobsOf(call) => abi::reply(&call, self.jobs_of(cx, call.asset, call.from, call.most)),
+            Calls::publishProgram(call) => abi::done(self.publish_program(cx, call.algorithm, call.source, call.url)),
+            Calls::publicationsOf(call) => {
+                abi::reply(&call, self.publications_of(cx, call.algorithm, call.from, call.most))
+            }
         }
     }
 

@@ -22,7 +22,7 @@ mod run;
 mod tests;
 pub mod wire;
 
-pub use contract::{Jobs, MILLION, commitment_digest, commitment_of, receipt_digest};
+pub use contract::{Jobs, MILLION, commitment_digest, commitment_of, job_id, receipt_digest};
 pub use run::{Files, Rerun, outputs_hash, params_hash, rerun, round_job, steps};
 
 /// The coin that jobs are usually paid in: an ERC-20 token.

@@ -4,18 +4,28 @@ use super::{
         BROKEN, CONFIRMED, EXPIRED, FAILED, FALSE, FINISHED, IJobs::*, JOBS, LIMITED, PROCESS, REFUTED, REPEATABLE,
         RUNNING, SPARED, STOPPED, SUCCEEDED, UNDECIDED, WAITING, WASM, WITHHELD,
     },
-    commitment_digest, commitment_of, receipt_digest,
+    commitment_digest, commitment_of, job_id, receipt_digest,
 };
 use crate::{
     abi::{
-        ADDRESS, COMPUTE, CONSENT,
+        ADDRESS, COMPUTE, CONSENT, CREDENTIAL,
         IConsent::{
-            ConsentEnded, ConsentNotGranted, ConsentNotJobs, ConsentOtherAlgorithm, ConsentRevoked, ConsentUsedUp,
-            Terms, grantCall, grantOfCall, registerCall, revokeCall, useGrantForCall, useOfCall,
+            ConsentAssetUnknown, ConsentEnded, ConsentErased, ConsentNotGranted, ConsentNotJobs, ConsentOtherAlgorithm,
+            ConsentRevoked, ConsentUsedUp, Terms, eraseCall, grantCall, grantOfCall, registerCall, revokeCall,
+            useGrantForCall, useOfCall,
         },
         READ,
     },
-    market::tests::tokens::{FEE, ITestToken, PLAIN, REENTRANT, TestToken},
+    contract::asset_id,
+    market::{
+        abi::{FACTORY, FIXED_RATE, IDatatoken, IFactory, IFixedRate},
+        order_id,
+        tests::{
+            self as shared, Made,
+            tokens::{FEE, ITestToken, PLAIN, REENTRANT, TestToken},
+            whole,
+        },
+    },
 };
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::{SolCall, SolEvent as _};
@@ -439,7 +449,134 @@ fn the_gas_of_a_job() {
     let started = send(&mut bench, BUYER, start(grant)).unwrap();
     let finished = send(&mut bench, OTHER, finish(started.value, receipt(2_000_001, SUCCEEDED))).unwrap();
     let thousands = [started.gas, finished.gas].map(|gas| gas.div_ceil(1000));
-    assert_eq!(thousands, [409, 190]);
+    assert_eq!(thousands, [409, 189]);
+}
+
+/// An asset of the market's, whose datatoken costs two of a token.
+fn listed(bench: &mut Bench) -> Made {
+    let call = IFactory::createNftWithErc20WithFixedRateCall {
+        nft: shared::nft_data(),
+        datatoken: shared::datatoken_data(),
+        fixedRate: shared::rate_data(PLAIN, 18, whole(2), 0, true),
+    };
+    let made = bench.send(OWNER, FACTORY, &call).unwrap().value;
+    Made { asset: made.erc721Address, token: made.erc20Address, exchange: made.exchangeId }
+}
+
+/// Terms for whoever has an order of the first service of a datatoken.
+fn for_buyers(datatoken: Address) -> Terms {
+    Terms { kind: CREDENTIAL, who: datatoken, credential: U256::ONE.into(), ..terms(OWNER) }
+}
+
+#[test]
+fn a_job_names_the_order_by_which_it_began_and_its_receipt_is_about_that() {
+    let mut bench = bench();
+    let token = listed(&mut bench).token;
+    let (asset, grant) = asset(&mut bench, PLAIN, for_buyers(token));
+    let refused = Failure::revert(ConsentNotGranted { grant, user: BUYER });
+    assert_eq!(send(&mut bench, BUYER, start(grant)).map(drop), Err(refused));
+    bench.send(OWNER, token, &IDatatoken::mintCall { account: BUYER, value: whole(2) }).unwrap();
+    bench.send(BUYER, token, &shared::start(BUYER, shared::no_quote())).unwrap();
+    bench.send(BUYER, token, &shared::start(OTHER, shared::no_quote())).unwrap();
+    let began = |bench: &mut Bench, buyer: Address, grant: B256| {
+        let sent = send(bench, buyer, start(grant)).unwrap();
+        let started = sent.logs.iter().find_map(|log| JobStarted::decode_log(log).ok()).unwrap().data;
+        let is = bench.view(JOBS, &jobOfCall { job: sent.value }).unwrap();
+        assert_eq!((started.job, started.order), (sent.value, is.order));
+        assert_eq!(sent.value, job_id(is.used, is.asset, word(8), is.order));
+        (sent.value, is)
+    };
+    let (job, is) = began(&mut bench, BUYER, grant);
+    assert_eq!((is.asset, is.order), (asset, order_id(token, 1)));
+    // What somebody else paid is one's own order once one has accepted it.
+    let refused = Failure::revert(ConsentNotGranted { grant, user: OTHER });
+    assert_eq!(send(&mut bench, OTHER, start(grant)).map(drop), Err(refused));
+    bench.send(OTHER, token, &IDatatoken::acceptOrderCall { order: order_id(token, 2) }).unwrap();
+    assert_eq!(began(&mut bench, OTHER, grant).1.order, order_id(token, 2));
+    // The node signs for the job, and so for all that its id is made of.
+    for (asset, algorithm, order) in
+        [(word(3), word(8), is.order), (asset, word(7), is.order), (asset, word(8), order_id(token, 2))]
+    {
+        let other = job_id(is.used, asset, algorithm, order);
+        let receipt = receipt(1, SUCCEEDED);
+        let signature = node().sign(receipt_digest(CHAIN, other, &receipt).as_slice()).to_bytes().into();
+        let refused = Failure::revert(JobInvalidSignature { job, node: offered(PLAIN).node });
+        assert_eq!(send(&mut bench, OWNER, finishCall { job, receipt, signature }).map(drop), Err(refused));
+    }
+    send(&mut bench, OWNER, finish(job, receipt(1, SUCCEEDED))).unwrap();
+    // A grant to somebody by name is nobody's order.
+    let named = bench.send(OWNER, CONSENT, &grantCall { asset, terms: terms(BUYER) }).unwrap().value;
+    assert_eq!(began(&mut bench, BUYER, named).1.order, B256::ZERO);
+}
+
+#[test]
+fn what_an_order_has_cost_is_not_given_back_when_its_owner_vanishes() {
+    let mut bench = bench();
+    let made = listed(&mut bench);
+    let (_, grant) = asset(&mut bench, PLAIN, for_buyers(made.token));
+    bench.send(BUYER, PLAIN, &ITestToken::mintCall { account: BUYER, value: whole(5) }).unwrap();
+    bench.send(BUYER, PLAIN, &IERC20::approveCall { spender: FIXED_RATE, value: U256::MAX }).unwrap();
+    let before = balance(&mut bench, PLAIN, BUYER);
+    let buy = IFixedRate::buyDTCall {
+        exchangeId: made.exchange,
+        datatokenAmount: whole(1),
+        maxBaseTokenAmount: whole(3),
+        consumeMarketAddress: Address::ZERO,
+        consumeMarketSwapFeeAmount: U256::ZERO,
+    };
+    bench.send(BUYER, FIXED_RATE, &buy).unwrap();
+    let price = before - balance(&mut bench, PLAIN, BUYER);
+    assert!(price >= 2_000_000_000_000_000_000, "{price}");
+    bench.send(BUYER, made.token, &shared::start(BUYER, shared::no_quote())).unwrap();
+    // Job after job, and no node answers: what was held for them comes back, what the order has cost does not.
+    for _ in 0..2 {
+        let job = send(&mut bench, BUYER, start(grant)).unwrap().value;
+        assert_eq!(balance(&mut bench, PLAIN, BUYER), before - price - 130);
+        bench.pass(u64::from(DAY) + 1);
+        send(&mut bench, BUYER, expireCall { job }).unwrap();
+        assert_eq!(balance(&mut bench, PLAIN, BUYER), before - price);
+    }
+}
+
+#[test]
+fn a_publisher_says_of_his_own_program_alone_from_which_source_it_is_built() {
+    let mut bench = bench();
+    let program = word(8);
+    let publish = |source: B256, url: &str| publishProgramCall { algorithm: program, source, url: url.into() };
+    let register = registerCall {
+        salt: program,
+        object: program,
+        sharing: B256::ZERO,
+        needed: 0,
+        keepers: vec![],
+        ownerHalf: true,
+    };
+    let unknown = Failure::revert(ConsentAssetUnknown { asset: asset_id(CHAIN, OWNER, program) });
+    assert_eq!(send(&mut bench, OWNER, publish(word(1), "")).map(drop), Err(unknown));
+    let asset = bench.send(OWNER, CONSENT, &register).unwrap().value;
+    // Who has registered something else under that name has published nothing, and nobody speaks for others.
+    bench.send(OTHER, CONSENT, &registerCall { object: word(9), ..register }).unwrap();
+    let unknown = Failure::revert(ConsentAssetUnknown { asset: asset_id(CHAIN, OTHER, program) });
+    assert_eq!(send(&mut bench, OTHER, publish(word(1), "")).map(drop), Err(unknown));
+    let long = Failure::revert(JobsInvalidOffer { what: "the place of a source has at most 512 bytes".into() });
+    assert_eq!(send(&mut bench, OWNER, publish(word(1), &"x".repeat(513))).map(drop), Err(long));
+    let sent = send(&mut bench, OWNER, publish(word(1), "https://a.example")).unwrap();
+    let said = sent.logs.iter().find_map(|log| ProgramPublished::decode_log(log).ok()).unwrap().data;
+    assert_eq!((said.algorithm, said.asset, said.publisher, said.source), (program, asset, OWNER, word(1)));
+    assert_eq!(said.url, "https://a.example");
+    bench.pass(1);
+    send(&mut bench, OWNER, publish(word(2), "")).unwrap();
+    let page = |from: u64, most: u64| publicationsOfCall {
+        algorithm: program,
+        from: U256::from(from),
+        most: U256::from(most),
+    };
+    let at = |number| Publication { publisher: OWNER, number };
+    assert_eq!(bench.view(JOBS, &page(0, 9)), Ok(vec![at(1), at(2)]));
+    assert_eq!(bench.view(JOBS, &page(1, 1)), Ok(vec![at(2)]));
+    bench.send(OWNER, CONSENT, &eraseCall { asset }).unwrap();
+    let erased = Failure::revert(ConsentErased { asset, number: 2 });
+    assert_eq!(send(&mut bench, OWNER, publish(word(3), "")).map(drop), Err(erased));
 }
 
 /// Nodes that check, and who runs them.

@@ -21,7 +21,7 @@
 //! when. What a job costs beyond the order is locked in the escrow and claimed by who did it.
 //!
 //! Thousands of gas, the transaction's own 21 among them, and in brackets what Ocean's contracts cost: an asset with datatoken
-//! and price 663 (1,412); `buyDT` 177 the first time at an exchange, 91 later (216); `startOrder` 153 the first time, when
+//! and price 663 (1,412); `buyDT` 177 the first time at an exchange, 91 later (216); `startOrder` 154 the first time, when
 //! seller and community get their first datatoken, 97 later (126, and Ocean keeps no orders); `reuseOrder` 38; in the escrow
 //! the first `deposit` 147, `authorize` 115, `createLock` 234, `claimLock` 220.
 
@@ -42,7 +42,7 @@ mod router;
 pub(crate) mod tests;
 
 pub use access_list::{AccessList, AccessListFactory};
-pub use datatoken::{Datatoken, order_id};
+pub use datatoken::{Datatoken, datatoken_of, order_id};
 pub use dispenser::Dispenser;
 pub use escrow::Escrow;
 pub use factory::Factory;

@@ -10,9 +10,12 @@ use crate::{
     client::DataError,
     market::abi::{
         DISPENSER, FIXED_RATE,
-        IDatatoken::{OrderRecorded, getPublishingMarketFeeCall, orderOfCall, startOrderCall, validOrderCall},
+        IDatatoken::{
+            OrderRecorded, acceptOrderCall, getPublishingMarketFeeCall, orderOfCall, startOrderCall, validOrderCall,
+        },
         IDispenser::dispenseCall,
         IFixedRate::{buyDTCall, calcBaseInGivenOutDTCall},
+        INft::checkAccessCall,
         MarketQuote, ProviderQuote,
     },
 };
@@ -177,6 +180,7 @@ impl Buyer {
         if !matches!(offered.found.state, ACTIVE | UNLISTED) {
             return Err(DataError::Ledger(closed(offered.found.state)));
         }
+        ask(client, offered.found.nft, &checkAccessCall { account: consumer }).await?;
         let has = ask(client, datatoken, &IERC20::balanceOfCall { account: self.wallet.address() }).await?;
         let paid = if has < ONE { self.datatoken(offered, most).await? } else { None };
         let fee = ask(client, datatoken, &getPublishingMarketFeeCall {}).await?;
@@ -196,6 +200,18 @@ impl Buyer {
         let receipt = self.wallet.call(datatoken, &call).await.map_err(sent)?;
         let recorded: OrderRecorded = event(&receipt, datatoken)?;
         Ok(Bought { order: recorded.order, until: recorded.until.saturating_to(), paid, before: false })
+    }
+
+    /// Accepts an order that somebody else paid for this wallet: it opens to it what one of its own would.
+    ///
+    /// # Errors
+    ///
+    /// If it is none of this asset's, for somebody else, or over.
+    pub async fn accept(&self, offered: &Offered, order: B256) -> Result<Bought> {
+        let datatoken = offered.found.datatoken;
+        self.wallet.call(datatoken, &acceptOrderCall { order }).await.map_err(sent)?;
+        let is = ask(self.wallet.client(), datatoken, &orderOfCall { order }).await?;
+        Ok(Bought { order, until: is.until.saturating_to(), paid: None, before: false })
     }
 
     /// Gets a datatoken. What was paid for it.

@@ -1,7 +1,8 @@
 //! Selling and buying: what a publisher and a buyer do at the [market](crate::market).
 //!
 //! ```text
-//! seller   asset of consent ──▶ NFT, datatoken and price (one transaction) ──▶ grant to whoever has an order ──▶ link ──▶ document
+//! seller   asset of consent ──▶ NFT, datatoken and price (one transaction) ──▶ who may order ──▶ grant to whoever has an order
+//!          ──▶ link ──▶ document
 //! buyer    quote ──▶ datatoken ──▶ order ──▶ the grant that it opens
 //! ```
 //!
@@ -11,10 +12,13 @@
 //! Everybody publishes what he likes, so a buyer pays for nothing before he has seen that an order would open a grant
 //! ([`Offered::opens`]).
 
+mod access;
 mod buyer;
 mod earnings;
 mod find;
+mod sample;
 mod seller;
+mod validator;
 
 use crate::{
     client::DataError,
@@ -26,9 +30,11 @@ use serde::{Deserialize, Serialize};
 use stoa_client::{Client, SendError, ViewError, view};
 use stoa_contract::interfaces::IERC20Errors::IERC20ErrorsErrors;
 
+pub use access::{Access, Entry, Grade};
 pub use buyer::{Bought, Buyer, Offered, Opens};
 pub use earnings::{Amounts, Earnings, earnings};
 pub use find::{Found, Told, document, find, of_owner};
+pub use sample::{MOST_SAMPLE, Sample};
 pub use seller::{Audience, Begun, Listed, Seller, Selling, check};
 
 /// Where an NFT says which asset of consent it sells: `keccak256("stoa.asset")` in its ERC-725Y store.
@@ -84,12 +90,29 @@ fn words(error: &ViewError) -> Option<String> {
             E::OrderingClosed(error) => closed(error.state),
             E::OrderExpired(error) => format!("order {} ended at second {} since 1970", error.order, error.until),
             E::OrderUnknown(error) => format!("there is no order {}", error.order),
+            E::OrderNotYours(error) => format!("order {} is not for {}", error.order, error.caller),
+            E::OrderStandsAlready(error) => format!("order {} of yours stands as long already", error.order),
             E::OrderInvalidTimeout(error) => format!("an order cannot stand for {} seconds", error.timeout),
             other => format!("the datatoken refuses: {other:?}"),
         });
     }
-    if let Some(INftErrors::AssetStateUnknown(error)) = error.reason::<INftErrors>() {
-        return Some(format!("there is no state {}", error.state));
+    if let Some(error) = error.reason::<INftErrors>() {
+        use INftErrors as E;
+        return Some(match error {
+            E::AssetStateUnknown(error) => format!("there is no state {}", error.state),
+            E::AssetProofInvalid(error) => format!("validator {} has not signed this document", error.validator),
+            E::AccessDenied(error) => format!("the asset takes no orders for {}, who is denied", error.account),
+            E::AccessNotAllowed(error) => {
+                format!("the asset takes orders for those alone who are allowed, and {} is none of them", error.account)
+            }
+            E::AccessTooMany(error) => {
+                format!("{} accounts and lists at most can be named: more people stand on a list", error.most)
+            }
+            E::AccessListTransferable(error) => {
+                format!("places on list {} can be passed on, and so say nothing of who has them", error.list)
+            }
+            other => format!("the asset refuses: {other:?}"),
+        });
     }
     if let Some(IERC20ErrorsErrors::ERC20InsufficientBalance(error)) = error.reason::<IERC20ErrorsErrors>() {
         return Some(format!(
@@ -147,5 +170,9 @@ mod tests {
         let closed = words(&ViewError::Reverted(closed.into())).unwrap();
         assert!(closed.contains("ordering-disabled"), "{closed}");
         assert_eq!(words(&ViewError::Malformed), None);
+        let account = Address::repeat_byte(1);
+        let denied = crate::market::abi::INft::AccessDenied { account }.abi_encode();
+        let denied = words(&ViewError::Reverted(denied.into())).unwrap();
+        assert!(denied.contains("denied") && denied.contains(&account.to_string()), "{denied}");
     }
 }

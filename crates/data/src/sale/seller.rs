@@ -1,6 +1,9 @@
 //! What a seller does. Every step is looked for on the ledger before it is done, so that whoever was cut off goes on.
 
-use super::{DERIVED, LINK, ONE, Price, Result, SERVICE, ask, event, find, find::events, find::head, sent};
+use super::{
+    Access, DERIVED, LINK, ONE, Price, Result, SERVICE, Sample, ask, event, find, find::events, find::head, sent,
+    validator,
+};
 use crate::{
     abi::{
         COMPUTE, CONSENT, CREDENTIAL,
@@ -18,7 +21,7 @@ use crate::{
             NFTCreated, TokenCreated, createNftWithErc20WithDispenserCall, createNftWithErc20WithFixedRateCall,
         },
         IFixedRate::{collectBTCall, setRateCall},
-        INft::{getDataCall, metaDataHashCall, setMetaDataCall, setMetaDataStateCall, setNewDataCall},
+        INft::{getDataCall, metaDataHashCall, setAccessCall, setMetaDataCall, setMetaDataStateCall, setNewDataCall},
         NftData,
     },
     reading::Reading,
@@ -87,6 +90,15 @@ pub struct Begun {
     pub computes: Option<(B256, B256)>,
     /// The block from which on its NFT may have been made.
     pub from: u64,
+    /// Who may order: accounts, or lists of them; everybody if there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Address>,
+    /// Who may not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<Address>,
+    /// What everybody sees of the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Sample>,
     /// Its NFT, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<Listed>,
@@ -95,12 +107,20 @@ pub struct Begun {
 /// Somebody who sells.
 pub struct Seller {
     wallet: Wallet,
+    /// Nodes that look at his documents before they are published.
+    validators: Vec<String>,
 }
 
 impl Seller {
     /// The wallet's owner.
     pub const fn new(wallet: Wallet) -> Self {
-        Self { wallet }
+        Self { wallet, validators: Vec::new() }
+    }
+
+    /// The same, whose documents are looked at before they are published, by nodes at these addresses.
+    #[must_use]
+    pub fn validated_by(self, validators: Vec<String>) -> Self {
+        Self { validators, ..self }
     }
 
     /// A sale of an asset of consent, before anything of it is on the ledger.
@@ -109,7 +129,9 @@ impl Seller {
     ///
     /// If the ledger cannot be asked.
     pub async fn begin(&self, asset: B256, selling: Selling, computes: Option<(B256, B256)>) -> Result<Begun> {
-        Ok(Begun { asset, selling, computes, from: head(self.wallet.client()).await?, listed: None })
+        let from = head(self.wallet.client()).await?;
+        let (allow, deny, sample, listed) = (Vec::new(), Vec::new(), None, None);
+        Ok(Begun { asset, selling, computes, from, allow, deny, sample, listed })
     }
 
     /// Does what is missing of a sale; `save` writes down how far it has come, `told` hears what is done. The document that was
@@ -148,6 +170,11 @@ impl Seller {
             let call = setServiceTimeoutCall { serviceIndex: service, timeout: U256::from(timeout) };
             self.wallet.call(listed.datatoken, &call).await.map_err(sent)?;
         }
+        let mut access = Access::of(client, listed.nft).await?;
+        if !access.is(&begun.allow, &begun.deny) {
+            told("saying who may order");
+            access = self.admit(listed.nft, &begun.allow, &begun.deny).await?;
+        }
         told("allowing it to whoever has an order");
         let grant = self.grant(begun, listed.datatoken).await?;
         if ask(client, listed.nft, &getDataCall { key: LINK }).await?[..] != begun.asset[..] {
@@ -162,7 +189,11 @@ impl Seller {
             self.wallet.call(listed.nft, &call).await.map_err(sent)?;
         }
         let place = Place { chain_id, nft: listed.nft, datatoken: listed.datatoken, timeout, now };
-        let ddo = Ddo::new(answers, &about, begun.selling.used, place);
+        let mut ddo = Ddo::new(answers, &about, begun.selling.used, place);
+        ddo.credentials = access.credentials(chain_id);
+        if let Some(sample) = &begun.sample {
+            sample.put(&mut ddo);
+        }
         told("publishing the document");
         let audience = begun.selling.readers.clone().map_or(Audience::Public, Audience::To);
         let ddo = self.describe(listed.nft, ddo, 0, &audience).await?;
@@ -295,6 +326,14 @@ impl Seller {
                 (true, sealed.map_err(|error| ledger(&error))?.to_bytes())
             }
         };
+        if sealed && !self.validators.is_empty() {
+            let why = "a sealed document is for its readers alone: no validator can look at it";
+            return Err(DataError::Ledger(why.into()));
+        }
+        let mut proofs = Vec::new();
+        for url in &self.validators {
+            proofs.push(validator::validated(url, &data, hash).await?);
+        }
         let call = setMetaDataCall {
             state,
             decryptorUrl: String::new(),
@@ -302,10 +341,22 @@ impl Seller {
             flags: Flags { packed: false, sealed }.to_bytes().into(),
             data: data.into(),
             dataHash: hash,
-            proofs: Vec::new(),
+            proofs,
         };
         self.wallet.call(nft, &call).await.map_err(sent)?;
         Ok(ddo)
+    }
+
+    /// Says who may order an asset, in place of what was said before: accounts or lists, everybody if none is allowed, and none of those who
+    /// are denied. As the ledger has it then.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger refuses.
+    pub async fn admit(&self, nft: Address, allow: &[Address], deny: &[Address]) -> Result<Access> {
+        let call = setAccessCall { allow: allow.to_vec(), deny: deny.to_vec() };
+        self.wallet.call(nft, &call).await.map_err(sent)?;
+        Access::of(self.wallet.client(), nft).await
     }
 
     /// Says in which state an asset is.

@@ -7,11 +7,12 @@
 //!                            └── expire (until is over) ─────────────────────▶ expired: everything back
 //! ```
 //!
-//! Thousands of gas, the transaction's own 21 among them: `start` 409, `finish` 190.
+//! Thousands of gas, the transaction's own 21 among them: `start` 409, `finish` 189.
 //!
 //! A job is a use of a grant: what the terms of the grant say, the contract of consent checks, in the same transaction, after
 //! whatever came before in the block. A job names the offer under which it began, so that nothing that an owner
-//! offers later touches it.
+//! offers later touches it, and the order of a datatoken, where its grant is for those who have one. Its id covers what it comes
+//! of ([`job_id`]), and its node signs the id.
 //!
 //! | what happens | the owner gets | the buyer gets back |
 //! |---|---|---|
@@ -20,12 +21,15 @@
 //! | no receipt in time | nothing | everything, by `expire` |
 //! | the grant is revoked while it runs | as if it were stopped | the rest |
 //!
+//! What an order of a datatoken has cost is between its buyer and its seller: no job gives it back, also if its owner vanishes.
+//!
 //! A finished job may be checked, and refuted ([`checks`]).
 //!
 //! Money that is held for jobs is held by this contract, and what it holds of a token is at least the sum of what is held for running
 //! jobs and of bonds: what arrives is measured, and a token that takes a part of what it moves is refused.
 
 mod checks;
+mod publications;
 
 use crate::jobs::abi::{
     EXPIRED, FINISHED,
@@ -38,10 +42,11 @@ use crate::jobs::abi::{
 };
 use crate::{
     abi::{
-        CONSENT,
-        IConsent::{assetOfCall, grantOfCall, useGrantForCall},
+        CONSENT, CREDENTIAL,
+        IConsent::{Terms, assetOfCall, grantOfCall, useGrantForCall},
     },
     market::{
+        abi::{FACTORY, IDatatoken::validOrderCall, IFactory::erc20ListCall},
         lock::locked,
         money::{add, pay, pull},
     },
@@ -108,6 +113,8 @@ stoa_contract::storage! {
         /// What is reserved of the asset's bond.
         reserved: Value<U256>,
         drawing: Drawing,
+        /// The order of a datatoken; zero if there is none.
+        order: Value<B256>,
     }
 
     /// A receipt.
@@ -133,6 +140,8 @@ stoa_contract::storage! {
         bonds: Mapping<B256, Bond>,
         /// By the hash of a job and an auditor.
         verdicts: Mapping<B256, Verdict>,
+        /// By program.
+        published: Mapping<B256, Array<publications::Entry>>,
     }
 }
 
@@ -278,15 +287,17 @@ impl Jobs {
         locked(cx, |cx| {
             let startCall { grant, algorithm, client, runtime, fuel, most } = call;
             let (buyer, number) = (cx.caller(), cx.block_number());
-            let asset = cx.view_typed(CONSENT, &grantOfCall { grant: *grant })?.asset;
+            let granted = cx.view_typed(CONSENT, &grantOfCall { grant: *grant })?;
+            let (asset, terms) = (granted.asset, granted.terms);
             let held = self.cost(cx, asset, *fuel)?;
             if held > *most {
                 return Err(JobsTooDear { cost: held, most: *most }.into());
             }
             let (user, grant, algorithm) = (buyer, *grant, *algorithm);
             let used = cx.call_typed(CONSENT, U256::ZERO, &useGrantForCall { user, grant, algorithm })?;
+            let order = self.order_of(cx, &terms, buyer)?;
             // A use is one of its grant, and so names one job.
-            let id = cx.keccak256(&("job", used).abi_encode_params())?;
+            let id = cx.keccak256(&named(used, asset, algorithm, order))?;
             let offer = self.offer_of(cx, asset)?;
             if ![WASM, PROCESS].contains(runtime) || offer.runtimes & runtime == 0 {
                 return Err(JobsOtherRuntime { asset, runtime: *runtime }.into());
@@ -307,6 +318,9 @@ impl Jobs {
             job.fuel.write(cx, *fuel)?;
             job.until.write(cx, until)?;
             job.locked.write(cx, held)?;
+            if !order.is_zero() {
+                job.order.write(cx, order)?;
+            }
             self.state().of.at(&asset).push(cx, id)?;
             if is_checked(&offer, *runtime) {
                 self.reserve(cx, &job, asset, &offer, held)?;
@@ -326,9 +340,20 @@ impl Jobs {
                 runtime,
                 fuel,
                 locked: held,
+                order,
             })?;
             Ok(id)
         })
+    }
+
+    /// The order by which a buyer has a grant that is for those who have one of a datatoken of the market's; zero for all other grants.
+    fn order_of(self, cx: &mut Context<'_>, terms: &Terms, buyer: Address) -> Result<B256> {
+        let service = U256::from_be_bytes(terms.credential.0).checked_sub(U256::ONE);
+        let Some(service) = service.filter(|_| terms.kind == CREDENTIAL) else { return Ok(B256::ZERO) };
+        if !cx.view_typed(FACTORY, &erc20ListCall { token: terms.who })? {
+            return Ok(B256::ZERO);
+        }
+        cx.view_typed(terms.who, &validOrderCall { consumer: buyer, payer: buyer, serviceIndex: service })
     }
 
     /// The state of a job: `JobUnknown`.
@@ -442,6 +467,7 @@ impl Jobs {
             until: job.until.read(cx)?,
             state,
             stopped: job.stopped.read(cx)?,
+            order: job.order.read(cx)?,
         })
     }
 
@@ -473,6 +499,17 @@ impl Jobs {
     ) -> Result<Vec<B256>> {
         self.state().of.at(&asset).page(cx, from, most)
     }
+}
+
+/// What is hashed to a job's id.
+fn named(used: B256, asset: B256, algorithm: B256, order: B256) -> Vec<u8> {
+    ("job", used, asset, algorithm, order).abi_encode_params()
+}
+
+/// The id of a job, and so what its node signs for: the use of a grant that it is, what it computes on, its program, and the order of a
+/// datatoken by which its buyer has the grant, or zero.
+pub fn job_id(used: B256, asset: B256, algorithm: B256, order: B256) -> B256 {
+    keccak256(named(used, asset, algorithm, order))
 }
 
 /// What a node signs, by ed25519, who has done a job.

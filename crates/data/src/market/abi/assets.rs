@@ -164,6 +164,14 @@ sol! {
         bytes32 id;
     }
 
+    /// Somebody who may order or may not: an account, or a list of accounts.
+    #[derive(Debug, PartialEq, Eq)]
+    struct AccessEntry {
+        address who;
+        /// Whether it is a list of the market's factory, and stands for those on it.
+        bool list;
+    }
+
     /// A right to use a service.
     #[derive(Debug, PartialEq, Eq)]
     struct Order {
@@ -256,14 +264,28 @@ sol! {
         error AssetProofInvalid(address validator);
         error AssetAncestryInvalid(address ancestor);
         error AssetAncestorsTooMany(uint256 most);
+        error AccessDenied(address account);
+        error AccessNotAllowed(address account);
+        error AccessTooMany(uint256 most);
+        error AccessListTransferable(address list);
 
+        /// Somebody has said who may order.
+        event AccessSet(address[] allow, address[] deny, address indexed setBy);
         /// Another asset was recorded as one that this was made from.
         event DerivationRecorded(address indexed ancestor, address indexed recordedBy);
 
         /// The hash of the metadata that were set last.
         function metaDataHash() external view returns (bytes32);
-        /// Who owns the asset, its state, and how often it changed hands, which ends what earlier owners allowed.
-        function standing() external view returns (address owner, uint8 state, uint32 transfers);
+        /// Who owns the asset, its state, how often it changed hands, which ends what earlier owners allowed, and whether some may not
+        /// order (`checkAccess`).
+        function standing() external view returns (address owner, uint8 state, uint32 transfers, bool restricted);
+        /// Says who may order, in place of what was said before: `allow`, or everybody if it is empty, but for `deny`. Each is an account,
+        /// or a list of the market's factory whose places nobody passes on, and stands for those on it; 6 of each at most. By a manager.
+        function setAccess(address[] allow, address[] deny) external;
+        /// Who may order, and who may not.
+        function getAccess() external view returns (AccessEntry[] memory allow, AccessEntry[] memory deny);
+        /// Reverts with the reason if no order of this account is taken, nor one that it has of any use.
+        function checkAccess(address account) external view;
         /// Records assets of this factory from which this one was made, at most 64 in all.
         function recordDerivation(address[] ancestors) external;
         /// The assets from which this one was made, as its owners say.
@@ -326,9 +348,12 @@ sol! {
         error OrderInvalidTimeout(uint256 timeout);
         error ProviderFeeExpired(uint256 validUntil);
         error ProviderFeeSpent(bytes32 digest);
+        error OrderStandsAlready(bytes32 order);
 
         /// An order is on the ledger, with an id of its own.
         event OrderRecorded(bytes32 indexed order, address indexed consumer, address indexed payer, uint256 serviceIndex, uint256 until);
+        /// A consumer has said yes to an order that somebody else paid for him.
+        event OrderAccepted(bytes32 indexed order, address indexed consumer, address indexed payer);
         /// Later orders of a service stand so long, in seconds; 0 for ever.
         event ServiceTimeoutSet(uint256 indexed serviceIndex, uint256 timeout);
 
@@ -346,7 +371,11 @@ sol! {
         function orderOf(bytes32 order) external view returns (Order memory);
         /// Reverts with the reason if this account has no right from this order now.
         function checkOrder(bytes32 order, address account) external view;
-        /// The last order of a service that `payer` paid for `consumer`, if it stands now; else zero.
+        /// Accepts an order that somebody else paid for the caller: from then on it counts as one that the caller paid for himself, so that
+        /// grants of consent that are for buyers are for him.
+        function acceptOrder(bytes32 order) external;
+        /// The last order of a service that `payer` paid for `consumer`, if it stands now; else zero. Of one's own, the last that one has
+        /// paid for or accepted.
         function validOrder(address consumer, address payer, uint256 serviceIndex) external view returns (bytes32 order);
         /// How often the asset changed hands.
         function timesTransferred() external view returns (uint32);

@@ -150,6 +150,9 @@ sol! {
         function mint(address user, string uri) external returns (uint256);
         function batchMint(address[] users, string[] uris) external;
         function burn(uint256 tokenId) external;
+
+        /// Whether an account is on the list, and whether it has burned a place of its own since the list's owner last took it off.
+        function placeOf(address account) external view returns (bool listed, bool gaveUp);
     }
 
     /// The factory of lists: Ocean's `AccessListFactory`.

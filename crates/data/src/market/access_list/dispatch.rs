@@ -24,6 +24,7 @@ impl NativeContract for AccessList {
                 Calls::mint(call) => abi::reply(&call, self.put(cx, call.user, &call.uri)),
                 Calls::batchMint(call) => abi::done(self.put_all(cx, &call.users, &call.uris)),
                 Calls::burn(call) => abi::done(self.take_off(cx, call.tokenId)),
+                Calls::placeOf(call) => abi::reply(&call, self.place_of(cx, call.account)),
             };
         }
         if let Some(call) = abi::decode(cx)? {

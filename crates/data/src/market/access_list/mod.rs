@@ -2,7 +2,10 @@
 //!
 //! A list is an ERC-721 collection, a clone of this code: whoever holds a token of it is on the list, and its owner puts people on
 //! it and takes them off. Unless it was made transferable, tokens do not move (they are soulbound), so that nobody passes a place
-//! on. Assets and nodes name lists in their terms; here is only who is on them.
+//! on. Assets name lists where they say who may order ([`Nft`](super::Nft)), nodes in their terms; here is only who is on them.
+//!
+//! Whose place it is may burn it, as in Ocean's. Where a list keeps people out, that would let them in: so it is remembered who has
+//! given his place up himself, until the list's owner takes him off.
 
 mod dispatch;
 mod factory;
@@ -11,7 +14,7 @@ pub use factory::AccessListFactory;
 
 use crate::market::abi::{
     ACCESS_LIST_FACTORY,
-    IAccessList::{AddressAdded, AddressRemoved, initializeCall},
+    IAccessList::{AddressAdded, AddressRemoved, initializeCall, placeOfReturn},
 };
 use alloy_primitives::{Address, U256};
 use stoa_contract::{
@@ -37,6 +40,8 @@ stoa_contract::storage! {
         /// How many tokens there ever were.
         count: Value<u64>,
         uris: Mapping<U256, Text>,
+        /// Who has burned a place of his own since the owner last took him off.
+        gave_up: Mapping<Address, Value<bool>>,
     }
 }
 
@@ -135,12 +140,28 @@ impl AccessList {
     ///
     /// `ERC721NonexistentToken`; `ERC721: Not owner` for everybody else; out of gas.
     fn take_off(self, cx: &mut Context<'_>, token: U256) -> Result<()> {
-        let caller = cx.caller();
-        if self.owner_of(cx, token)? != caller && State::root().ownable.owner(cx)? != caller {
+        let (caller, holder, state) = (cx.caller(), self.owner_of(cx, token)?, State::root());
+        let by_owner = state.ownable.owner(cx)? == caller;
+        if holder != caller && !by_owner {
             return Err(Error::message("ERC721: Not owner"));
         }
         self.burn(cx, token)?;
-        State::root().uris.at(&token).write(cx, "")?;
+        state.uris.at(&token).write(cx, "")?;
+        let gave_up = state.gave_up.at(&holder);
+        if gave_up.read(cx)? == by_owner {
+            gave_up.write(cx, !by_owner)?;
+        }
         cx.emit(&AddressRemoved { tokenId: token })
+    }
+
+    /// `placeOf`.
+    ///
+    /// # Errors
+    ///
+    /// Out of gas.
+    fn place_of(self, cx: &mut Context<'_>, account: Address) -> Result<placeOfReturn> {
+        let state = State::root();
+        let listed = !state.token.balances.at(&account).read(cx)?.is_zero();
+        Ok(placeOfReturn { listed, gaveUp: state.gave_up.at(&account).read(cx)? })
     }
 }

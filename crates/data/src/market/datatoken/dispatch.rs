@@ -105,6 +105,7 @@ impl Datatoken {
             Calls::orderCount(call) => abi::reply(&call, state.orders.read(cx).map(U256::from)),
             Calls::orderOf(call) => abi::reply(&call, self.order_of(cx, call.order)),
             Calls::checkOrder(call) => abi::done(self.check_order(cx, call.order, call.account)),
+            Calls::acceptOrder(call) => abi::done(self.accept(cx, call.order)),
             Calls::validOrder(call) => {
                 abi::reply(&call, self.valid_order(cx, call.consumer, call.payer, call.serviceIndex))
             }

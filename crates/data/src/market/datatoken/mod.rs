@@ -14,7 +14,7 @@ mod fees;
 mod orders;
 mod roles;
 
-pub use orders::order_id;
+pub use orders::{datatoken_of, order_id};
 
 use crate::market::abi::{
     DISPENSER, ExchangeRef, FACTORY, FIXED_RATE,

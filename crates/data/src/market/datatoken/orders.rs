@@ -2,7 +2,9 @@
 //!
 //! An order's id is the datatoken's address, four zero bytes and the order's number: it tells whose order it is. It stands for
 //! the timeout that the service had when it was placed, so that nobody shortens what was paid for; when the asset is revoked
-//! (state 3), no order of it stands.
+//! (state 3), no order of it stands, and none while its consumer is one of those who may not order ([`Nft`](crate::market::Nft)).
+//!
+//! An order that somebody else paid is nothing that its consumer has said yes to. Once he accepts it, it counts as one of his own.
 //!
 //! Clients of Ocean's call what they pass to `reuseOrder` and `orderExecuted` the hash of the ordering transaction, which no
 //! contract can know, and which Ocean's contracts hence believe. Here it is the order's id: `OrderRecorded` has it, next to
@@ -14,10 +16,11 @@ use crate::market::{
     abi::{
         FACTORY,
         IDatatoken::{
-            OrderExecuted, OrderExpired, OrderInvalidService, OrderInvalidTimeout, OrderNotYours, OrderRecorded,
-            OrderReused, OrderStarted, OrderUnknown, OrderingClosed, ServiceTimeoutSet, orderExecutedCall,
+            OrderAccepted, OrderExecuted, OrderExpired, OrderInvalidService, OrderInvalidTimeout, OrderNotYours,
+            OrderRecorded, OrderReused, OrderStandsAlready, OrderStarted, OrderUnknown, OrderingClosed,
+            ServiceTimeoutSet, orderExecutedCall,
         },
-        INft::standingReturn,
+        INft::{checkAccessCall, standingReturn},
         IRouter::{getOPCCollectorCall, getOPCConsumeFeeCall},
         MarketQuote, Order, ProviderQuote, ROUTER,
     },
@@ -65,19 +68,32 @@ pub fn order_id(datatoken: Address, number: u64) -> B256 {
     id
 }
 
+/// The datatoken that an order is of, as its id says.
+pub fn datatoken_of(order: B256) -> Address {
+    Address::from_slice(&order[..20])
+}
+
+/// The number of an order, as its id says.
+fn number_of(order: B256) -> u64 {
+    let mut number = [0; 8];
+    number.copy_from_slice(&order[24..]);
+    u64::from_be_bytes(number)
+}
+
 impl Datatoken {
     /// Places an order: `startOrder` by whoever pays, `startOrderFor` by the factory, which pays with what it took from the payer.
     ///
     /// # Errors
     ///
-    /// `OrderingClosed` in a state other than active and unlisted; `Not enough datatokens to start Order`;
-    /// `OrderInvalidService` for an index above 2^32 - 1; the errors of the fees; `ReentrancyGuardReentrantCall`.
+    /// `OrderingClosed` in a state other than active and unlisted; `AccessDenied`, `AccessNotAllowed` where the consumer may not order;
+    /// `Not enough datatokens to start Order`; `OrderInvalidService` for an index above 2^32 - 1; the errors of the fees; `ReentrancyGuardReentrantCall`.
     pub(super) fn place(self, cx: &mut Context<'_>, wanted: Wanted) -> Result<B256> {
         locked(cx, |cx| {
             let (from, standing) = (cx.caller(), self.standing(cx)?);
             if !matches!(standing.state, ACTIVE | UNLISTED) {
                 return Err(OrderingClosed { state: standing.state }.into());
             }
+            self.only_admitted(cx, &standing, wanted.consumer)?;
             if self.balance_of(cx, from)? < ONE {
                 return Err(Error::message("Not enough datatokens to start Order"));
             }
@@ -100,6 +116,15 @@ impl Datatoken {
             self.pay_provider(cx, from, provider)?;
             Ok(order)
         })
+    }
+
+    /// Lets pass who may order, as the asset says.
+    fn only_admitted(self, cx: &mut Context<'_>, standing: &standingReturn, consumer: Address) -> Result<()> {
+        if !standing.restricted {
+            return Ok(());
+        }
+        let asset = State::root().asset.read(cx)?;
+        cx.view_typed(asset, &checkAccessCall { account: consumer }).map(drop)
     }
 
     /// Writes an order down; returns its id and its end.
@@ -165,9 +190,7 @@ impl Datatoken {
     ///
     /// `OrderUnknown` if it is no order of this datatoken; out of gas.
     pub(super) fn order_of(self, cx: &mut Context<'_>, order: B256) -> Result<Order> {
-        let mut number = [0; 8];
-        number.copy_from_slice(&order[24..]);
-        let number = u64::from_be_bytes(number);
+        let number = number_of(order);
         let count = State::root().orders.read(cx)?;
         if order != order_id(cx.this(), number) || number == 0 || number > count {
             return Err(OrderUnknown { order }.into());
@@ -184,7 +207,8 @@ impl Datatoken {
     /// # Errors
     ///
     /// `OrderUnknown` if it is no order of this datatoken, `OrderNotYours` if the account neither paid for it nor may use it,
-    /// `OrderExpired` at its end, `OrderingClosed` if the asset is revoked; out of gas.
+    /// `OrderExpired` at its end, `OrderingClosed` if the asset is revoked, `AccessDenied` and `AccessNotAllowed` while its consumer may
+    /// not order; out of gas.
     pub(super) fn check_order(self, cx: &mut Context<'_>, order: B256, account: Address) -> Result<()> {
         let Order { consumer, payer, until, .. } = self.order_of(cx, order)?;
         if account != consumer && account != payer {
@@ -193,10 +217,36 @@ impl Datatoken {
         if !until.is_zero() && U256::from(cx.timestamp()) >= until {
             return Err(OrderExpired { order, until }.into());
         }
-        match self.standing(cx)?.state {
-            REVOKED => Err(OrderingClosed { state: REVOKED }.into()),
-            _ => Ok(()),
+        let standing = self.standing(cx)?;
+        if standing.state == REVOKED {
+            return Err(OrderingClosed { state: REVOKED }.into());
         }
+        self.only_admitted(cx, &standing, consumer)
+    }
+
+    /// `acceptOrder`, by its consumer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Datatoken::check_order`]; `OrderNotYours` for everybody but its consumer; `OrderStandsAlready` if one of his own stands as
+    /// long; out of gas.
+    pub(super) fn accept(self, cx: &mut Context<'_>, order: B256) -> Result<()> {
+        let caller = cx.caller();
+        self.check_order(cx, order, caller)?;
+        let Order { consumer, payer, serviceIndex, until } = self.order_of(cx, order)?;
+        if consumer != caller {
+            return Err(OrderNotYours { order, caller }.into());
+        }
+        let own = self.valid_order(cx, caller, caller, serviceIndex)?;
+        if !own.is_zero() {
+            let ends = self.order_of(cx, own)?.until;
+            if ends.is_zero() || (!until.is_zero() && until <= ends) {
+                return Err(OrderStandsAlready { order: own }.into());
+            }
+        }
+        let service = service_index(serviceIndex)?;
+        State::root().last.at(&caller).at(&caller).at(&service).write(cx, number_of(order))?;
+        cx.emit(&OrderAccepted { order, consumer, payer })
     }
 
     /// `validOrder`.
@@ -223,8 +273,8 @@ impl Datatoken {
         }
     }
 
-    /// `hasCredential`: whether an account has paid for an order of its own that stands. The credential is one more than the index
-    /// of the service, so that a grant of consent can be for whoever has bought it.
+    /// `hasCredential`: whether an account has an order that stands, which it has paid for itself or accepted. The credential is one
+    /// more than the index of the service, so that a grant of consent can be for whoever has bought it.
     ///
     /// # Errors
     ///

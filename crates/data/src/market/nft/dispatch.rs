@@ -82,6 +82,9 @@ impl Nft {
             Calls::addMultipleUsersToRoles(call) => abi::done(self.add_multiple(cx, &call.addresses, &call.roles)),
             Calls::cleanPermissions(_) => abi::done(self.clean_permissions(cx)),
             Calls::standing(call) => abi::reply(&call, self.standing(cx)),
+            Calls::setAccess(call) => abi::done(self.set_access(cx, call.allow, call.deny)),
+            Calls::getAccess(call) => abi::reply(&call, self.access(cx)),
+            Calls::checkAccess(call) => abi::done(self.check_access(cx, call.account)),
             Calls::recordDerivation(call) => abi::done(self.record_derivation(cx, &call.ancestors)),
             Calls::getDerivations(call) => abi::reply(&call, kept.ancestors.values(cx)),
         }

@@ -6,12 +6,13 @@
 //! money that waits in an exchange goes to whom the asset's collector is when it is collected, and anybody may have it collected
 //! beforehand.
 //!
-//! Orders are taken in the states 0 (active) and 5 (unlisted); the datatoken asks. What an asset was made from is recorded as
+//! Orders are taken in the states 0 (active) and 5 (unlisted), for whom its [lists](access) let; the datatoken asks. What an asset was made from is recorded as
 //! its owners say, and cannot be taken back.
 //!
 //! Ocean's `executeCall` and `withdrawETH` are not here: an asset that makes any call in its own name could be made to pass
 //! for its owner, or to write over its own roles; and it takes no coin.
 
+mod access;
 mod dispatch;
 mod metadata;
 mod roles;
@@ -55,6 +56,8 @@ stoa_contract::storage! {
         transfers: Value<u32>,
         /// How often all roles were ended.
         ended: Value<u32>,
+        /// Whether some may not order.
+        restricted: Value<bool>,
         token_uri: Text,
         decryptor_url: Text,
         decryptor_address: Text,
@@ -63,6 +66,8 @@ stoa_contract::storage! {
         datatokens: EnumerableSet<Address>,
         data: Mapping<B256, Blob>,
         ancestors: Array<Value<Address>>,
+        allowed: Array<access::Entry>,
+        denied: Array<access::Entry>,
     }
 }
 
@@ -148,7 +153,7 @@ impl Nft {
     fn standing(self, cx: &mut Context<'_>) -> Result<standingReturn> {
         let owner = self.owner_of(cx, TOKEN)?;
         let (state, transfers) = (State::root().state.read(cx)?, State::root().transfers.read(cx)?);
-        Ok(standingReturn { owner, state, transfers })
+        Ok(standingReturn { owner, state, transfers, restricted: State::root().restricted.read(cx)? })
     }
 
     /// `recordDerivation`.

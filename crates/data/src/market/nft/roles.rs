@@ -90,7 +90,12 @@ impl Nft {
         }
     }
 
-    fn only_manager(self, cx: &mut Context<'_>) -> Result<()> {
+    /// Lets pass who manages the asset.
+    ///
+    /// # Errors
+    ///
+    /// `ERC721RolesAddress: NOT MANAGER`; out of gas.
+    pub(super) fn only_manager(self, cx: &mut Context<'_>) -> Result<()> {
         match self.may(cx, cx.caller(), Role::Manager)? {
             true => Ok(()),
             false => Err(Error::message("ERC721RolesAddress: NOT MANAGER")),

@@ -1,5 +1,6 @@
 //! The market's tests, and what they share.
 
+mod access;
 mod assets;
 mod compatibility;
 mod escrow;

@@ -397,11 +397,57 @@ fn consent_can_be_for_whoever_has_an_order_that_stands() {
     for other in [U256::ZERO, U256::from(2), U256::from(1_u64 << 33), U256::MAX] {
         assert!(!has(&mut bench, BUYER, other));
     }
-    // What somebody else paid for is nothing that one has said yes to.
+    // What somebody else paid for is nothing that one has said yes to, until one does.
     assert!(!has(&mut bench, OTHER, U256::ONE));
     send(&mut bench, OWNER, asset, INft::setMetaDataStateCall { state: 3 }).unwrap();
     assert!(!has(&mut bench, BUYER, U256::ONE));
     send(&mut bench, OWNER, asset, INft::setMetaDataStateCall { state: 0 }).unwrap();
     bench.pass(HOUR);
     assert!(!has(&mut bench, BUYER, U256::ONE));
+}
+
+#[test]
+fn an_order_that_somebody_else_paid_is_ones_own_once_one_accepts_it() {
+    use crate::abi::ICredentials::hasCredentialCall;
+    let mut bench = bench();
+    let token = publish(&mut bench).token;
+    give(&mut bench, token, BUYER, 4);
+    let has = |bench: &mut Bench| {
+        bench.view(token, &hasCredentialCall { holder: OTHER, credential: U256::ONE.into() }).unwrap()
+    };
+    let accept = |bench: &mut Bench, from: Address, order: B256| {
+        send(bench, from, token, IDatatoken::acceptOrderCall { order }).map(|sent| sent.logs)
+    };
+    set_timeout(&mut bench, token, OWNER, HOUR).unwrap();
+    let gift = order(&mut bench, token, BUYER, OTHER).unwrap();
+    // Not by whoever paid, nor by a stranger.
+    for caller in [BUYER, MARKET] {
+        let refusal = Failure::revert(IDatatoken::OrderNotYours { order: gift, caller });
+        assert_eq!(accept(&mut bench, caller, gift).map(drop), Err(refusal));
+    }
+    assert!(!has(&mut bench));
+    let logs = accept(&mut bench, OTHER, gift).unwrap();
+    let accepted = event::<IDatatoken::OrderAccepted>(&logs);
+    assert_eq!((accepted.order, accepted.consumer, accepted.payer), (gift, OTHER, BUYER));
+    assert!(has(&mut bench));
+    for payer in [BUYER, OTHER] {
+        let valid = IDatatoken::validOrderCall { consumer: OTHER, payer, serviceIndex: U256::ZERO };
+        assert_eq!(bench.view(token, &valid), Ok(gift));
+    }
+    assert_eq!(bench.view(token, &IDatatoken::orderOfCall { order: gift }).unwrap().payer, BUYER);
+    // Once, and none that would end before the one that is there.
+    let stands = Failure::revert(IDatatoken::OrderStandsAlready { order: gift });
+    assert_eq!(accept(&mut bench, OTHER, gift).map(drop), Err(stands.clone()));
+    set_timeout(&mut bench, token, OWNER, 60).unwrap();
+    let short = order(&mut bench, token, BUYER, OTHER).unwrap();
+    assert_eq!(accept(&mut bench, OTHER, short).map(drop), Err(stands));
+    set_timeout(&mut bench, token, OWNER, 0).unwrap();
+    let forever = order(&mut bench, token, BUYER, OTHER).unwrap();
+    accept(&mut bench, OTHER, forever).unwrap();
+    bench.pass(HOUR);
+    assert!(has(&mut bench));
+    // One that is over cannot be accepted.
+    let until = U256::from(bench.time() - HOUR + 60);
+    let expired = Failure::revert(IDatatoken::OrderExpired { order: short, until });
+    assert_eq!(accept(&mut bench, OTHER, short).map(drop), Err(expired));
 }

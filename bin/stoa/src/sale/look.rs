@@ -1,0 +1,113 @@
+//! `stoa data look`: what a file or folder is, and what publishing it would tell.
+
+use crate::{
+    output,
+    progress::{bytes, size},
+};
+use clap::Args;
+use eyre::Result;
+use std::path::{Path, PathBuf};
+use stoa_data::look::{Header, Looked, Looking, look};
+
+/// Columns that are shown of a table.
+const SHOWN: usize = 40;
+
+/// Options of `stoa data look`.
+#[derive(Args)]
+pub(crate) struct LookOptions {
+    /// The file or folder.
+    pub(super) path: PathBuf,
+    /// Tables have no header: their first rows are values, and columns are called by their numbers.
+    #[arg(long)]
+    pub(super) no_header: bool,
+}
+
+/// Looks at a file or folder, and shows how far it has come.
+pub(super) fn looked(path: &Path, no_header: bool) -> Result<Looked> {
+    let header = if no_header { Header::None } else { Header::Guessed };
+    let bar = bytes("looking", size(path));
+    let looked = look(path, Looking { header, ..Looking::default() }, &|bytes| bar.inc(bytes));
+    bar.finish_and_clear();
+    Ok(looked?)
+}
+
+/// `stoa data look`.
+pub(crate) fn run_look(options: &LookOptions, json: bool) -> Result<()> {
+    let looked = looked(&options.path, options.no_header)?;
+    match json {
+        true => println!("{}", serde_json::to_string(&looked)?),
+        false => show(&looked),
+    }
+    Ok(())
+}
+
+/// What was found, for people: what would be public, then what would not.
+pub(super) fn show(looked: &Looked) {
+    println!("What publishing it would tell everybody:");
+    println!("  format   {}", looked.format);
+    println!(
+        "  size     {}, {} {}",
+        output::bytes(looked.bytes),
+        looked.files,
+        if looked.files == 1 { "file" } else { "files" }
+    );
+    if let Some(table) = &looked.table {
+        match table.rows {
+            Some(rows) => println!("  rows     {rows}"),
+            None => println!("  rows     not counted"),
+        }
+        println!("  columns  {}", table.width);
+        for column in table.columns.iter().take(SHOWN) {
+            println!("    {:<9} {}", format!("{:?}", column.kind).to_lowercase(), column.name);
+        }
+        if table.columns.len() > SHOWN {
+            println!("    and {} more (--json shows all)", table.columns.len() - SHOWN);
+        }
+    }
+    println!("What it tells nobody but you:");
+    for (format, count) in &looked.formats {
+        println!("  {} of {format}, {}", count.files, output::bytes(count.bytes));
+    }
+    let missing = looked.table.iter().flat_map(|table| &table.columns).filter(|column| column.missing > Some(0));
+    for column in missing.take(SHOWN) {
+        println!("  {} values are missing in {}", column.missing.unwrap_or(0), column.name);
+    }
+    if let Some(picture) = looked.picture {
+        println!("  {} by {} pixels", picture.width, picture.height);
+    }
+    if let Some(model) = &looked.model {
+        let count = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());
+        let kind = model.architecture.as_deref().unwrap_or("a model");
+        println!("  {kind}: {} tensors, {} parameters", count(model.tensors), count(model.parameters));
+    }
+    if let Some(licence) = &looked.licence {
+        println!(
+            "  licence  {} ({})",
+            licence.name.as_deref().unwrap_or("a text that is none of the known"),
+            licence.file
+        );
+    }
+    if looked.skipped > 0 {
+        println!("  {} links and other things that are no files were left out", looked.skipped);
+    }
+    if !looked.whole {
+        println!("  not all of it was looked at");
+    }
+    if let Some(problem) = &looked.problem {
+        println!("A problem: {problem}");
+    }
+    warn(looked);
+}
+
+/// What looks personal.
+pub(super) fn warn(looked: &Looked) {
+    for warning in &looked.warnings {
+        let place = warning.file.as_ref().map_or_else(String::new, |file| format!(" in {file}"));
+        let why = match (warning.values, warning.by_name) {
+            (0, _) => "it is called so".to_owned(),
+            (values, false) => format!("{values} values look so"),
+            (values, true) => format!("it is called so, and {values} values look so"),
+        };
+        println!("Warning: column {:?}{place} looks like {}: {why}", warning.column, warning.kind);
+    }
+}

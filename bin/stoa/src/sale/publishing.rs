@@ -1,0 +1,291 @@
+//! `stoa data publish` for the market.
+
+use super::{
+    Listing,
+    look::{looked, show, warn},
+    options::SaleOptions,
+    token::{Token, rate},
+};
+use crate::{
+    job::{Offering, PROVENANCE, offer_data, read_rules},
+    network::now,
+    output,
+    progress::progress,
+};
+use alloy_primitives::{Address, B256};
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
+use serde::Serialize;
+use std::{
+    fs,
+    io::{self, BufRead as _, IsTerminal as _, Write as _},
+    path::{Path, PathBuf},
+};
+use stoa_base::write_private;
+use stoa_client::Wallet;
+use stoa_data::{
+    client::reader_key,
+    ddo::{About, Answers, Derived, Use},
+    jobs::{
+        COIN,
+        abi::{FINISHED, IJobs::jobOfCall, JOBS},
+        rules::Rules,
+    },
+    look::Looked,
+    sale::{self, Begun, MOST_DERIVED, MOST_SAMPLE, Price, Sample, Seller, Selling},
+};
+
+/// Rows that are shown of a sample.
+const SHOWN: usize = 10;
+
+/// A sale before anything is sent.
+pub(crate) struct Sale {
+    answers: Answers,
+    about: Looked,
+    derived: Vec<Derived>,
+    /// What may leave, where programs run on them.
+    rules: Option<Rules>,
+    selling: Selling,
+    allow: Vec<Address>,
+    deny: Vec<Address>,
+    sample: Option<Sample>,
+    validators: Vec<String>,
+    /// What was begun before.
+    begun: Option<Begun>,
+    /// Where it is written down.
+    file: PathBuf,
+}
+
+impl SaleOptions {
+    /// Whether they are to be put on the market.
+    pub(crate) const fn sells(&self) -> bool {
+        self.price.is_some() || self.free
+    }
+
+    /// Refuses what only makes sense at the market.
+    pub(crate) fn refuse(&self) -> Result<()> {
+        let said = self.name.is_some() || self.description.is_some() || self.compute || !self.tag.is_empty();
+        let access = !self.access.allow.is_empty() || !self.access.deny.is_empty();
+        let said = said || access || self.sample.is_some() || !self.validator.is_empty();
+        ensure!(!said, "this is about the market: say --price AMOUNT or --free as well");
+        Ok(())
+    }
+
+    /// Looks at what is to be sold, shows it and what will be public, and asks.
+    pub(crate) async fn prepare(&self, dir: &Path, path: &Path, account: &Wallet, json: bool) -> Result<Sale> {
+        let asks = !self.yes;
+        ensure!(
+            !asks || (io::stdin().is_terminal() && !json),
+            "nobody is there to be asked: look with `stoa data look`, then say --yes"
+        );
+        let about = looked(path, self.no_header)?;
+        let text =
+            |said: &Option<String>, what: &str| said.clone().wrap_err_with(|| format!("what is it? Say --{what} TEXT"));
+        let own = about.licence.as_ref().and_then(|licence| licence.name.clone());
+        let license = self.license.clone().or(own);
+        let answers = Answers {
+            sort: self.kind.sort(path)?,
+            name: text(&self.name, "name")?,
+            description: text(&self.description, "description")?,
+            author: self.author.clone().unwrap_or_else(|| account.address().to_string()),
+            license: license.wrap_err("under which licence? Say --license NAME, for example CC-BY-4.0")?,
+            tags: self.tag.clone(),
+            links: self.link.clone(),
+        };
+        let used = if self.compute { Use::Compute } else { Use::Access };
+        let token = Token::at(account.client(), self.token.unwrap_or(COIN)).await?;
+        let price = match &self.price {
+            Some(amount) => Price::Fixed { token: token.address, rate: rate(amount)? },
+            None => Price::Free,
+        };
+        let purpose = self.purpose.clone();
+        let readers = self.audience.readers();
+        for reader in readers.iter().flatten() {
+            reader_key(account, *reader).await?;
+        }
+        let selling = Selling { used, price, timeout: self.lasts, purpose, readers };
+        let whole = path.canonicalize().wrap_err_with(|| format!("cannot read {}", path.display()))?;
+        let key = alloy_primitives::keccak256(format!("{} {}", account.address(), whole.display()));
+        let file = dir.join("sales").join(format!("{key}.json"));
+        let mut begun: Option<Begun> = match fs::read(&file) {
+            Ok(bytes) => {
+                Some(serde_json::from_slice(&bytes).wrap_err_with(|| format!("{} is damaged", file.display()))?)
+            }
+            Err(_) => None,
+        };
+        sale::check(&answers, &about, used)?;
+        let derived = match &self.from_run {
+            Some(folder) => derived(folder, account).await?,
+            None => Vec::new(),
+        };
+        let rules = if self.compute { Some(read_rules(self.rules.as_deref())?) } else { None };
+        let sample = self.sample.as_deref().map(|file| sample(file, self.no_header)).transpose()?;
+        let (allow, deny) = (self.access.allow.clone(), self.access.deny.clone());
+        if let Some(begun) = &mut begun {
+            ensure!(
+                (begun.selling.used, begun.selling.price) == (used, price),
+                "this sale was begun at another price or for another use, and was cut off: say the same, or remove {} to begin anew",
+                file.display()
+            );
+            begun.selling = selling.clone();
+        }
+        let own_sample = sample.as_ref().map(|(sample, _)| sample.clone());
+        begun.iter_mut().for_each(|begun| fill(begun, &allow, &deny, own_sample.as_ref()));
+        if !json {
+            show(&about);
+            println!("  name     {}\n  what     {}", answers.name, answers.description);
+            println!("  author   {}\n  licence  {}", answers.author, answers.license);
+            println!("  tags     {}", answers.tags.join(", "));
+            derived.iter().for_each(|from| println!("  from     job {} on {}", from.job, from.asset));
+            let costs = match &self.price {
+                Some(amount) => format!("{amount} {}", token.symbol),
+                None => "nothing".into(),
+            };
+            if let Some((sample, seen)) = &sample {
+                println!("Sample rows, which are told as they are ({}):", output::bytes(sample.text.len() as u64));
+                sample.text.lines().take(SHOWN).for_each(|row| println!("    {}", plain(row)));
+                let more = sample.text.lines().count().saturating_sub(SHOWN);
+                if more > 0 {
+                    println!("    and {more} more");
+                }
+                warn(seen);
+            }
+            for (whom, accounts) in [("for these alone", &allow), ("for none of these", &deny)] {
+                if !accounts.is_empty() {
+                    println!("Orders are taken {whom}, which everybody sees:");
+                    accounts.iter().for_each(|account| println!("  {account}"));
+                }
+            }
+            let how = if self.compute { "have programs run on it where it is" } else { "read it" };
+            let lasts = if self.lasts == 0 { "for ever".into() } else { format!("for {} seconds", self.lasts) };
+            if let Some(readers) = &selling.readers {
+                let also: String = readers.iter().map(|reader| format!(", {reader}")).collect();
+                println!("Sealed: all this is read by you{also}, and by nobody else.");
+            }
+            println!("Whoever pays {costs} may {how}, {lasts}. What is published cannot be taken off the ledger.");
+        }
+        if asks && !agreed("Publish it?")? {
+            bail!("nothing was sent");
+        }
+        let (sample, validators) = (own_sample, self.validator.clone());
+        Ok(Sale { answers, about, derived, rules, selling, allow, deny, sample, validators, begun, file })
+    }
+
+    /// `stoa data publish --compute`: a copy for the node, and an offer of computing on it.
+    pub(crate) async fn offer(&self, path: &Path, account: &Wallet) -> Result<(B256, Option<(B256, B256)>)> {
+        let (data, node) = self.data.as_ref().zip(self.node).wrap_err("--compute wants --data DIR and --node KEY")?;
+        let (base, price, steps, time) = (self.base, self.step_price, self.steps, self.time);
+        let (rules, checks) = (self.rules.as_deref(), &self.checks);
+        let processes = self.processes;
+        let offering = Offering { path, data, node, rules, base, price, steps, time, processes, checks };
+        let (asset, set) = offer_data(account, &offering).await?;
+        Ok((asset, Some((node, set.rules.hash()))))
+    }
+
+    /// Whether nobody gets the data.
+    pub(crate) const fn computes(&self) -> bool {
+        self.compute
+    }
+}
+
+/// Says of a sale what is said of it beside its price.
+fn fill(begun: &mut Begun, allow: &[Address], deny: &[Address], sample: Option<&Sample>) {
+    (begun.allow, begun.deny, begun.sample) = (allow.to_vec(), deny.to_vec(), sample.cloned());
+}
+
+/// Sample rows, and what is seen of them.
+fn sample(file: &Path, no_header: bool) -> Result<(Sample, Looked)> {
+    let seen = looked(file, no_header)?;
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    ensure!(
+        seen.bytes <= MOST_SAMPLE as u64,
+        "a sample has {MOST_SAMPLE} bytes at most, and {} has {}: fewer rows will do",
+        file.display(),
+        seen.bytes
+    );
+    let content = fs::read(file).wrap_err_with(|| format!("cannot read {}", file.display()))?;
+    Ok((Sample::new(&name, content)?, seen))
+}
+
+/// Text for a terminal: what would steer it is left out.
+fn plain(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
+}
+
+/// What somebody's result was derived from: the jobs of a run, which the ledger knows as his.
+async fn derived(folder: &Path, account: &Wallet) -> Result<Vec<Derived>> {
+    #[derive(serde::Deserialize)]
+    struct Provenance {
+        jobs: Vec<Derived>,
+    }
+    let file = folder.join(PROVENANCE);
+    let read = fs::read(&file).wrap_err_with(|| format!("cannot read {}", file.display()))?;
+    let Provenance { jobs } =
+        serde_json::from_slice(&read).wrap_err_with(|| format!("{} does not say what ran", file.display()))?;
+    ensure!(jobs.len() <= MOST_DERIVED, "{MOST_DERIVED} jobs at most can be named, these are {}", jobs.len());
+    for Derived { job, asset } in &jobs {
+        let (is, _) = stoa_client::view(account.client(), JOBS, &jobOfCall { job: *job }).await?;
+        let own = (is.buyer, is.asset, is.state) == (account.address(), *asset, FINISHED);
+        ensure!(own, "the ledger knows of no finished job {job} of {} on {asset}", account.address());
+    }
+    Ok(jobs)
+}
+
+/// Asks on the terminal.
+fn agreed(question: &str) -> Result<bool> {
+    print!("{question} [y/N] ");
+    io::stdout().flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+impl Sale {
+    /// The asset of consent that was made before the sale was cut off.
+    pub(crate) const fn begun(&self) -> bool {
+        self.begun.is_some()
+    }
+
+    /// Writes down that there is an asset of consent to be sold.
+    pub(crate) async fn begin(&mut self, account: &Wallet, asset: B256, computes: Option<(B256, B256)>) -> Result<()> {
+        let mut begun = Seller::new(account.clone()).begin(asset, self.selling.clone(), computes).await?;
+        fill(&mut begun, &self.allow, &self.deny, self.sample.as_ref());
+        write(&self.file, &begun)?;
+        self.begun = Some(begun);
+        Ok(())
+    }
+
+    /// Does what is missing, and prints what there is then.
+    pub(crate) async fn finish(self, dir: &Path, account: &Wallet, json: bool) -> Result<()> {
+        let Self { answers, about, derived, rules, validators, begun, file, .. } = self;
+        let mut begun = begun.wrap_err("a sale that has begun")?;
+        let about = About { derived, ..About::new(&about, begun.asset) };
+        let about = match &rules {
+            Some(rules) => about.ruled_by(rules),
+            None => about,
+        };
+        let bar = progress("publishing");
+        let seller = Seller::new(account.clone()).validated_by(validators);
+        let mut save = |begun: &Begun| write(&file, begun).map_err(io::Error::other);
+        let told = |what: &str| bar.set_message(what.to_owned());
+        let done = seller.go_on(&mut begun, &answers, about, now(), &mut save, &told).await;
+        bar.finish_and_clear();
+        let (ddo, grant) = done.wrap_err("not all of it was done; the same command goes on where it was cut off")?;
+        let listed = begun.listed.wrap_err("an NFT")?;
+        let (nft, datatoken, asset) = (listed.nft, listed.datatoken, begun.asset);
+        let listing = Listing { did: ddo.id.clone(), nft, datatoken, asset, grant };
+        write(&dir.join("listings").join(format!("{nft}.json")), &listing)?;
+        fs::remove_file(&file).wrap_err_with(|| format!("cannot remove {}", file.display()))?;
+        match json {
+            true => println!("{}", serde_json::to_string(&listing)?),
+            false => println!("{}\nNFT {nft}, asset {asset}; `stoa data buy` orders it", ddo.id),
+        }
+        Ok(())
+    }
+}
+
+fn write(file: &Path, value: &impl Serialize) -> Result<()> {
+    let folder = file.parent().wrap_err("a folder")?;
+    fs::create_dir_all(folder).wrap_err_with(|| format!("cannot write to {}", folder.display()))?;
+    let bytes = serde_json::to_vec_pretty(value)?;
+    write_private(file, &bytes).wrap_err_with(|| format!("cannot write {}", file.display()))
+}

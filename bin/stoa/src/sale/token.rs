@@ -1,0 +1,65 @@
+//! Tokens, and amounts of them as people write them.
+
+use alloy_primitives::{
+    Address, U256,
+    utils::{format_units, parse_units},
+};
+use eyre::{ContextCompat as _, Result, WrapErr as _, ensure};
+use stoa_client::{Client, view};
+use stoa_contract::interfaces::IERC20Metadata;
+use stoa_data::jobs::COIN;
+
+/// A token as people write amounts of it.
+pub(super) struct Token {
+    pub(super) address: Address,
+    decimals: u8,
+    pub(super) symbol: String,
+}
+
+impl Token {
+    pub(super) async fn at(client: &Client, address: Address) -> Result<Self> {
+        if address == COIN {
+            return Ok(Self { address, decimals: 18, symbol: "STOA".into() });
+        }
+        let decimals = view(client, address, &IERC20Metadata::decimalsCall {}).await;
+        let (decimals, _) = decimals.wrap_err_with(|| format!("{address} is no ERC-20 token"))?;
+        let symbol = view(client, address, &IERC20Metadata::symbolCall {}).await.map(|(symbol, _)| symbol);
+        let symbol: String = symbol.unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).take(12).collect();
+        Ok(Self { address, decimals, symbol })
+    }
+
+    pub(super) fn amount(&self, text: &str) -> Result<U256> {
+        let amount = parse_units(text, self.decimals).ok().filter(|amount| !amount.is_negative());
+        Ok(amount
+            .wrap_err_with(|| format!("want an amount of {} such as 0.5, got {text}", self.symbol))?
+            .get_absolute())
+    }
+
+    pub(super) fn shown(&self, amount: U256) -> String {
+        let digits = format_units(amount, self.decimals).unwrap_or_else(|_| amount.to_string());
+        let short = digits.trim_end_matches('0').trim_end_matches('.');
+        format!("{} {}", if short.is_empty() { "0" } else { short }, self.symbol)
+    }
+}
+
+/// A rate, which has 18 decimals whatever the token has.
+pub(super) fn rate(text: &str) -> Result<U256> {
+    let rate = parse_units(text, 18).ok().filter(|rate| !rate.is_negative());
+    let rate = rate.wrap_err_with(|| format!("want a price such as 0.5, got {text}"))?.get_absolute();
+    ensure!(rate >= U256::from(10_000_000_000_u64), "a price is 0.00000001 at least; --free gives it away");
+    Ok(rate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_written_as_people_write_them() {
+        let token = Token { address: Address::ZERO, decimals: 6, symbol: "USDC".into() };
+        assert_eq!(token.shown(token.amount("2.5").unwrap()), "2.5 USDC");
+        assert_eq!((token.shown(U256::ZERO), token.shown(U256::from(10_000_000))), ("0 USDC".into(), "10 USDC".into()));
+        assert!(token.amount("-1").is_err() && token.amount("x").is_err());
+        assert!(rate("0").is_err() && rate("0.5").is_ok());
+    }
+}
