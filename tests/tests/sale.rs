@@ -77,7 +77,7 @@ fn whoever_orders_reads_until_the_order_ends_and_nobody_else_does() -> Result<()
     ensure!(why.contains("metadata.description"), "{why}");
     ensure!(!stage.at("seller/sales").exists(), "something was sent");
     // Cut off when the NFT is made and the grant is not: it goes on with the asset and the NFT that are written down.
-    let long = "x".repeat(300);
+    let long = format!("https://w3id.org/dpv#{}", "x".repeat(300));
     let why = refused(SELLER, &publish(&["--keepers-only", "--yes", "--purpose", &long]))?;
     ensure!(why.contains("goes on where it was cut off"), "{why}");
     let begun: Value = {

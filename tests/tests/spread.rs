@@ -44,11 +44,14 @@ fn a_file_survives_three_of_six_nodes_then_is_repaired_and_survives_the_others()
         ensure!(!held.windows(64).step_by(64).any(|window| window == &content[..64]));
     }
 
+    // Three new nodes join, which have nothing of it. They are there before any piece is gone: whoever repairs would else make some,
+    // and none for who comes when enough are there again.
+    (0..3).try_for_each(|_| stage.add())?;
     // Three die while it is read: some of it has come, and not all.
     let words =
         ["store", "--dir", "reader", "get", &id, "--to", "copy", "--account", "7", "--http", stage.chain.http()];
     let mut reading = stoa(stage.folder.path(), &words)?.stdout(Stdio::null()).spawn()?;
-    let partial = stage.at("reader").join("store/partial");
+    let partial = stage.at("reader").join("partial");
     let until = Instant::now() + LONG;
     while fs::read_dir(&partial).map_or(0, Iterator::count) == 0 {
         ensure!(Instant::now() < until && reading.try_wait()?.is_none(), "it was never seen to be read");
@@ -64,14 +67,13 @@ fn a_file_survives_three_of_six_nodes_then_is_repaired_and_survives_the_others()
     ensure!(!other.status.success() && String::from_utf8(other.stdout)?.contains("another wallet"));
     ensure!(!stage.at("stolen").exists());
 
-    // Three new nodes get the pieces that are gone, from those that are left: the owner is not there.
-    (0..3).try_for_each(|_| stage.add())?;
+    // The new nodes get the pieces that are gone, from those that are left: the owner is not there.
     let until = Instant::now() + LONG;
     while stage.keepers[3..].iter().any(|keeper| held(keeper).map_or(0, |held| held.len()) < content.len() / 4) {
         ensure!(Instant::now() < until, "the pieces were not made anew: {}", stage.keepers[0].said());
         thread::sleep(Duration::from_millis(200));
     }
-    // No piece is made by two of them. As they come one after the other, at most two pieces are read and one is handed over for each.
+    // No piece is made by two of them: if each were made by itself, two would be read and one handed over for each.
     let made = || counted(&stage.keepers, "stoa_store_repaired_pieces_total");
     let until = Instant::now() + LONG;
     while made()? < 3.0 {

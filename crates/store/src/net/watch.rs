@@ -87,6 +87,8 @@ struct Object {
     layout: Layout,
     blobs: Vec<(BlobHash, u64)>,
     policy: Policy,
+    /// When this look at it began, in seconds since 1970.
+    begun: u64,
 }
 
 /// What is known of those who have, or had, pieces of one object.
@@ -167,7 +169,8 @@ impl Watch {
         if let Some(grace) = self.grace {
             (policy.grace, policy.turn) = (grace, grace.clamp(self.least_turn, policy.turn));
         }
-        let object = Object { root, until, blobs: manifest.blobs(), manifest, layout, policy };
+        // Whose turn it is goes by when this look began: nodes that are gone are waited for, and must not take it away.
+        let object = Object { root, until, blobs: manifest.blobs(), manifest, layout, policy, begun: now() };
         let mut members = self.network.members_for(id).await?;
         members.retain(|member| member.address.node() != self.me);
         if self.see(&object, &members, memory, looked).await?.is_none() {
@@ -220,7 +223,7 @@ impl Watch {
         }
         let (now, id, grace) = (now(), object.root.object, object.policy.grace);
         let mut seen = self.note(object, members, answered, now, looked)?;
-        match plan(id, &object.manifest, &seen, self.me, &object.policy, now) {
+        match plan(id, &object.manifest, &seen, self.me, &object.policy, object.begun) {
             Plan::Fine { .. } => {}
             Plan::Wait { until } => looked.again = Some(looked.again.map_or(until, |again| again.min(until))),
             Plan::Lost { .. } => looked.lost.push(id),
