@@ -40,6 +40,35 @@ pub fn stoa(folder: &Path, words: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
+/// A program that copies a file to `/out/result.json`.
+///
+/// # Errors
+///
+/// If the path is none that a module can hold.
+pub fn copies(path: &str) -> Result<Vec<u8>> {
+    let text = format!(
+        r#"(module
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "path_open"
+            (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+        (memory (export "memory") 4)
+        (data (i32.const 4096) "{path}") (data (i32.const 5000) "result.json")
+        (func (export "_start")
+            (if (call $open (i32.const 3) (i32.const 0) (i32.const 4096) (i32.const {}) (i32.const 0) (i64.const 2) (i64.const 0)
+                    (i32.const 0) (i32.const 0)) (then (call $exit (i32.const 7))))
+            (i32.store (i32.const 100) (i32.const 65536)) (i32.store (i32.const 104) (i32.const 60000))
+            (drop (call $read (i32.load (i32.const 0)) (i32.const 100) (i32.const 1) (i32.const 108)))
+            (i32.store (i32.const 104) (i32.load (i32.const 108)))
+            (drop (call $open (i32.const 4) (i32.const 0) (i32.const 5000) (i32.const 11) (i32.const 1) (i64.const 66)
+                (i64.const 0) (i32.const 0) (i32.const 4)))
+            (drop (call $write (i32.load (i32.const 4)) (i32.const 100) (i32.const 1) (i32.const 108)))))"#,
+        path.len()
+    );
+    Ok(wat::parse_str(text)?)
+}
+
 impl Stage {
     /// A network with so many nodes that keep things.
     ///

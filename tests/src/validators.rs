@@ -350,6 +350,18 @@ impl Validators {
         Ok(())
     }
 
+    /// Waits until all have generated a key, and a block.
+    ///
+    /// # Errors
+    ///
+    /// As [`reach`](Self::reach).
+    pub async fn agree(&self) -> Result<()> {
+        for index in 0..self.clients.len() {
+            self.reach(index, 1).await.wrap_err("the validators did not generate a key")?;
+        }
+        Ok(())
+    }
+
     /// Waits until this holds of what a node says of itself; `what` names it.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use alloy_primitives::B256;
 use alloy_signer_local::PrivateKeySigner;
-use eyre::{ContextCompat as _, Result, WrapErr as _, ensure};
+use eyre::{ContextCompat as _, Result, ensure};
 use std::{
     process::Command,
     time::{Duration, Instant},
@@ -28,9 +28,7 @@ async fn followers_of_four_processes_trust_none_and_outlive_those_that_they_foll
     let folder = tempfile::tempdir()?;
     let signer = PrivateKeySigner::random();
     let mut network = Validators::start(folder.path(), signer.address(), on_loopback(4)?)?;
-    for index in 0..4 {
-        network.reach(index, 1).await.wrap_err("the validators did not generate a key")?;
-    }
+    network.agree().await?;
     let status = network.status(0)?;
     let key = status.network_key.to_string();
     let addresses = (0..2).map(|index| network.status(index)?.follow_at.wrap_err("it cannot be followed"));

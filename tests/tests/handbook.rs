@@ -47,9 +47,7 @@ async fn health_proofs_and_a_backup_are_as_the_handbook_says() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let signer = PrivateKeySigner::random();
     let mut network = Validators::start(folder.path(), signer.address(), on_loopback(4)?)?;
-    for index in 0..4 {
-        network.reach(index, 1).await.wrap_err("the validators did not generate a key")?;
-    }
+    network.agree().await?;
     let key = network.status(0)?.network_key.to_string();
     let mut seen = Vec::new();
     network.pay(0, &signer, 3, &mut seen).await?;

@@ -34,9 +34,7 @@ async fn four_processes_of_which_one_is_killed_again_and_again_lose_nothing() ->
     let signers = (0..3).map(|_| PrivateKeySigner::random()).collect::<Vec<_>>();
     let funded = signers.iter().map(PrivateKeySigner::address).collect::<Vec<_>>();
     let mut network = Validators::start_in_epochs(folder.path(), &funded, on_loopback(4)?, LONG_EPOCH, |_| Ok(()))?;
-    for index in 0..4 {
-        network.reach(index, 1).await.wrap_err("the validators did not generate a key")?;
-    }
+    network.agree().await?;
     let status = network.status(1)?;
     ensure!(status.validators.len() == 4, "{status}");
 
@@ -116,9 +114,7 @@ async fn a_validator_whose_folder_is_damaged_says_what_to_remove_and_votes_again
     let folder = tempfile::tempdir()?;
     let signer = PrivateKeySigner::random();
     let mut network = Validators::start(folder.path(), signer.address(), on_loopback(4)?)?;
-    for index in 0..4 {
-        network.reach(index, 1).await.wrap_err("the validators did not generate a key")?;
-    }
+    network.agree().await?;
     let mut seen = Vec::new();
     while network.clients()[2].block_number().await? <= SYNC_FROM {
         network.pay(2, &signer, 3, &mut seen).await?;
@@ -161,9 +157,7 @@ async fn four_processes_share_the_key_anew_while_one_is_killed_and_comes_back() 
     let length = 16;
     let mut network =
         Validators::start_in_epochs(folder.path(), &[signer.address()], on_loopback(4)?, length, |_| Ok(()))?;
-    for index in 0..4 {
-        network.reach(index, 1).await.wrap_err("the validators did not generate a key")?;
-    }
+    network.agree().await?;
     let key = network.status(0)?.network_key;
     // It misses what is said of the next epoch, and most of what is dealt.
     network.kill(1)?;
@@ -194,9 +188,7 @@ async fn a_validator_that_was_away_for_ten_epochs_comes_back_and_votes() -> Resu
     // The shortest there may be: the others wait for the one that is away whenever it should lead.
     let length = 8;
     let mut network = Validators::start_in_epochs(folder.path(), &funded, on_loopback(4)?, length, |_| Ok(()))?;
-    for index in 0..4 {
-        network.reach(index, 1).await.wrap_err("the validators did not generate a key")?;
-    }
+    network.agree().await?;
     let status = network.status(3)?;
     let away = status.validators.iter().find(|validator| validator.me).wrap_err("it is no validator")?.key;
     let load = Load::start(&signers, network.clients());

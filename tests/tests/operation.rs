@@ -2,7 +2,7 @@
 //! disk that is full.
 
 use alloy_signer_local::PrivateKeySigner;
-use eyre::{Result, WrapErr as _, bail, ensure};
+use eyre::{Result, bail, ensure};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -47,9 +47,7 @@ async fn a_machine_that_was_away_a_restart_of_all_and_a_full_disk_lose_nothing()
         }
         Ok(())
     })?;
-    for index in 0..4 {
-        network.reach(index, 1).await.wrap_err("the validators did not generate a key")?;
-    }
+    network.agree().await?;
     let mut seen = Vec::new();
 
     // Away for longer than the others wait: it executes what it missed, and keeps all receipts.

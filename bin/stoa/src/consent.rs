@@ -4,7 +4,7 @@ mod purpose;
 
 pub(crate) use purpose::purpose;
 
-use crate::network;
+use crate::network::{self, now};
 use alloy_primitives::B256;
 use clap::{Args, Subcommand};
 use eyre::{Result, WrapErr as _};
@@ -21,6 +21,27 @@ pub(crate) enum Command {
     /// each use.
     #[command(after_help = "Example: stoa consent log 0x5f8e… --http http://127.0.0.1:8545 --json > record.jsonld")]
     Log(LogOptions),
+}
+
+/// For what and for how long a grant is, as its owner types it.
+#[derive(Args)]
+pub(crate) struct TermsOptions {
+    /// For what: a purpose of the W3C Data Privacy Vocabulary (https://w3id.org/dpv), by its name or its whole IRI.
+    #[arg(long, value_name = "PURPOSE", default_value = "ServiceProvision", value_parser = purpose)]
+    pub(crate) purpose: String,
+    /// For how many days; 0 for no end.
+    #[arg(long, value_name = "DAYS", default_value_t = 0)]
+    days: u64,
+    /// How often in all; 0 for any number of times.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) times: u32,
+}
+
+impl TermsOptions {
+    /// Until when, in seconds since 1970; 0 for no end.
+    pub(crate) fn until(&self) -> u64 {
+        if self.days == 0 { 0 } else { now() + self.days * 24 * 3600 }
+    }
 }
 
 /// Options of `stoa consent log`.

@@ -3,12 +3,12 @@
 mod erase;
 
 use crate::{
-    consent::purpose,
-    network::{now, wait},
+    consent::TermsOptions,
+    network::wait,
     progress::progress,
     sale::{self, BuyOptions, EarningsOptions, EditOptions, LookOptions, PriceOptions, SaleOptions},
     search,
-    spread::{Online, Spread, extended},
+    spread::{Online, Spread, extended, warnings},
     wallet::WalletOptions,
 };
 use alloy_primitives::{Address, B256};
@@ -136,15 +136,8 @@ struct GrantOptions {
     /// The contract that says who holds the credential, by hasCredential(address,bytes32).
     #[arg(long, value_name = "CONTRACT", requires = "credential")]
     issuer: Option<Address>,
-    /// For what: a purpose of the W3C Data Privacy Vocabulary (https://w3id.org/dpv), by its name or its whole IRI.
-    #[arg(long, value_name = "PURPOSE", default_value = "ServiceProvision", value_parser = purpose)]
-    purpose: String,
-    /// For how many days; 0 for no end.
-    #[arg(long, value_name = "DAYS", default_value_t = 0)]
-    days: u64,
-    /// How often in all; 0 for any number of times.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    times: u32,
+    #[command(flatten)]
+    terms: TermsOptions,
 }
 
 /// Options of `stoa data publish`.
@@ -259,12 +252,7 @@ impl Placed {
 
     /// What its owner has to know.
     fn warnings(&self) -> Vec<String> {
-        let missing = format!("{} pieces found no node: fewer may be lost than with all of them", self.missing);
-        let crowded = "there are too few failure domains: one of them could take the data with it".to_owned();
-        [(self.missing > 0, missing), (!self.survives_a_domain, crowded)]
-            .into_iter()
-            .filter_map(|(is_so, warning)| is_so.then_some(warning))
-            .collect()
+        warnings(self.missing, self.survives_a_domain).collect()
     }
 }
 
@@ -342,8 +330,9 @@ async fn sell(
 }
 
 async fn grant(dir: &Path, data: &Data, options: GrantOptions, json: bool) -> Result<()> {
-    let GrantOptions { asset, to, to_holders_of, credential, issuer, purpose, days, times: limit } = options;
-    let until = if days == 0 { 0 } else { now() + days * 24 * 3600 };
+    let GrantOptions { asset, to, to_holders_of, credential, issuer, terms } = options;
+    let until = terms.until();
+    let TermsOptions { purpose, times: limit, .. } = terms;
     let id = match (to, to_holders_of, issuer.zip(credential)) {
         (Some(who), _, _) => data.grant(&published(dir, asset)?, Allowed { who, purpose, until, limit }).await?,
         (None, token, known) => {

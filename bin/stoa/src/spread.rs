@@ -221,13 +221,17 @@ pub(crate) async fn put(store: &Store, path: &Path, terms: Spread, options: &Wal
     }
     println!("{id}");
     println!("{} went to {} nodes, for {} days", output::bytes(bytes), own.kept.len(), terms.days);
-    if missing > 0 {
-        println!("{missing} pieces found no node: fewer may be lost than with all of them");
-    }
-    if !own.survives_a_domain {
-        println!("there are too few failure domains: one of them could take the object with it");
-    }
+    warnings(missing, own.survives_a_domain).for_each(|warning| println!("{warning}"));
     Ok(())
+}
+
+/// What whoever spread an object has to know: of pieces that no node took, and of domains that could take it with them.
+pub(crate) fn warnings(missing: usize, survives_a_domain: bool) -> impl Iterator<Item = String> {
+    let lacking = format!("{missing} pieces found no node: fewer may be lost than with all of them");
+    let crowded = "there are too few failure domains: one of them could take the object with it".to_owned();
+    [(missing > 0, lacking), (!survives_a_domain, crowded)]
+        .into_iter()
+        .filter_map(|(is_so, warning)| is_so.then_some(warning))
 }
 
 impl Online {

@@ -141,27 +141,13 @@ pub struct Repaired {
 /// Fetches k pieces, makes those that are missing, and hands them to the nodes that are to have them.
 ///
 /// `root` and `until` are what the new nodes promise. If it breaks off, what was fetched waits until `fetch.until` and the next
-/// try goes on from there.
+/// try goes on from there. What was done before it failed stands in `done` as well.
 ///
 /// # Errors
 ///
 /// [`Error::TooMuchTraffic`] before anything is moved; or fewer than k pieces can be had, they don't make what the manifest
 /// says, or there is no room for them here.
 pub async fn repair(
-    store: &Store,
-    (root, until): (Root, Option<u64>),
-    holders: &[Holder],
-    to: &[Holder],
-    asked: Fetch,
-    policy: &Policy,
-) -> Result<Repaired, Error> {
-    let mut done = Repaired::default();
-    repair_into(store, (root, until), holders, to, asked, policy, &mut done).await?;
-    Ok(done)
-}
-
-/// The same. What was done before it failed stands in `done` as well.
-pub(crate) async fn repair_into(
     store: &Store,
     (root, until): (Root, Option<u64>),
     holders: &[Holder],

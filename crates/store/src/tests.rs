@@ -233,7 +233,8 @@ fn any_n_minus_k_nodes_may_go_then_repair_then_others() {
             let to: Vec<_> = fresh.iter().enumerate().map(|(piece, to)| holder(piece, me, to)).collect();
             let policy = Policy::new(Code::new(k, n).unwrap());
             let terms = (root(id), Some(900));
-            let done = repair(&me.store, terms, &holders(me, &nodes), &to, quick(), &policy).await.unwrap();
+            let mut done = Repaired::default();
+            repair(&me.store, terms, &holders(me, &nodes), &to, quick(), &policy, &mut done).await.unwrap();
             assert_eq!((done.kept.len(), done.failed), (spare, vec![]));
             // The others go as well, as many as may.
             let mut all = fresh;
@@ -366,7 +367,8 @@ fn a_lost_node_of_ten_costs_little_more_than_what_must_move() {
         let before: u64 = nodes.iter().map(|node| node.sent.load(Ordering::Relaxed)).sum();
         let terms = (root(id), Some(900));
         let to = [holder(3, me, &fresh)];
-        let done = repair(&me.store, terms, &holders(me, &nodes), &to, quick(), &policy).await.unwrap();
+        let mut done = Repaired::default();
+        repair(&me.store, terms, &holders(me, &nodes), &to, quick(), &policy, &mut done).await.unwrap();
         let after: u64 = nodes.iter().map(|node| node.sent.load(Ordering::Relaxed)).sum();
         // Its own piece, three others, and the new one to its node.
         let must = 4 * me.store.manifest(id).unwrap().blobs()[0].1;
@@ -378,7 +380,8 @@ fn a_lost_node_of_ten_costs_little_more_than_what_must_move() {
         let tight = Policy { traffic: must - 1, ..policy };
         *nodes[4].way.lock() = Way::Gone;
         let to = [holder(4, me, &node(101))];
-        let error = repair(&me.store, terms, &holders(me, &nodes), &to, quick(), &tight).await.unwrap_err();
+        let mut moved = Repaired::default();
+        let error = repair(&me.store, terms, &holders(me, &nodes), &to, quick(), &tight, &mut moved).await.unwrap_err();
         assert!(matches!(error, Error::TooMuchTraffic { .. }), "{error}");
     });
 }
@@ -496,7 +499,7 @@ fn what_a_repair_moved_before_it_failed_is_known() {
         let (terms, to) = ((root(id), Some(900)), [holder(0, me, &fresh)]);
         let mut done = Repaired::default();
         let others = holders(me, &nodes);
-        let repairing = crate::repair::repair_into(&me.store, terms, &others, &to, quick(), &policy, &mut done);
+        let repairing = repair(&me.store, terms, &others, &to, quick(), &policy, &mut done);
         let error = repairing.await.unwrap_err();
         assert!(matches!(error, Error::NotFetched { .. }), "{error}");
         let piece = me.store.manifest(id).unwrap().blobs()[0].1;

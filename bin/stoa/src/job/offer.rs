@@ -1,7 +1,7 @@
 //! What owners do: offer their data to programs, say who may run them, stand for receipts.
 
 use super::algorithm;
-use crate::{consent::purpose, network::now, node::coins, progress::progress, wallet::WalletOptions};
+use crate::{consent::TermsOptions, node::coins, progress::progress, wallet::WalletOptions};
 use alloy_primitives::{Address, B256, U256, utils::format_ether};
 use clap::Args;
 use eyre::{Result, WrapErr as _, bail};
@@ -127,15 +127,8 @@ pub(crate) struct AllowOptions {
     /// The one program that may run: its module, or the BLAKE3 hash of that (`stoa algo build` prints it); any if not given.
     #[arg(long, value_name = "HASH|FILE", value_parser = algorithm)]
     algorithm: Option<B256>,
-    /// For what: a purpose of the W3C Data Privacy Vocabulary (https://w3id.org/dpv), by its name or its whole IRI.
-    #[arg(long, value_name = "PURPOSE", default_value = "ServiceProvision", value_parser = purpose)]
-    purpose: String,
-    /// For how many days; 0 for no end.
-    #[arg(long, value_name = "DAYS", default_value_t = 0)]
-    days: u64,
-    /// How often; 0 for any number of times.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    times: u32,
+    #[command(flatten)]
+    terms: TermsOptions,
 }
 
 /// The rules in a file, or those that are meant if none is named.
@@ -271,9 +264,9 @@ pub(super) async fn allow(options: AllowOptions, wallet: &WalletOptions, json: b
     let leave = Leave {
         who,
         algorithm: options.algorithm.unwrap_or_default(),
-        purpose: options.purpose,
-        until: if options.days == 0 { 0 } else { now() + options.days * 24 * 3600 },
-        limit: options.times,
+        until: options.terms.until(),
+        purpose: options.terms.purpose,
+        limit: options.terms.times,
     };
     let grant = Owner::new(wallet.open().await?).grant(options.asset, leave).await?;
     match json {

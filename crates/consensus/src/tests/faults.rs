@@ -172,40 +172,35 @@ fn messages_that_overtake_each_other_only_slow() {
     in_disorder(28, Disorder { held: 0.3, longest: 300, ..Disorder::default() });
 }
 
-/// A validator forges its blocks: none becomes final, somebody says why, and the chain goes on.
-fn refused(seed: u64, height: u64, (forge, why): Forgery) {
-    let malice = Malice { forge: Some(forge), ..Malice::default() };
-    let forger = (usize::from(FORGER), malice);
-    simulate(NZU32!(4), seed, height, [forger], |plan, _| plan.property(never_final(FORGER, why)));
+/// A validator forges its blocks in each of these ways, from this seed on: none becomes final, somebody says why, and the chain goes
+/// on.
+fn refused(first: u64, height: u64, forgeries: impl IntoIterator<Item = Forgery>) {
+    for (seed, (forge, why)) in (first..).zip(forgeries) {
+        let malice = Malice { forge: Some(forge), ..Malice::default() };
+        let forger = (usize::from(FORGER), malice);
+        simulate(NZU32!(4), seed, height, [forger], |plan, _| plan.property(never_final(FORGER, why)));
+    }
 }
 
 #[test]
 fn blocks_with_forged_headers_are_never_agreed_on() {
-    for (seed, forgery) in (8..).zip(forgeries::HEADERS) {
-        refused(seed, 6, forgery);
-    }
+    refused(8, 6, forgeries::HEADERS);
 }
 
 #[test]
 fn blocks_with_transactions_that_break_the_rules_are_never_agreed_on() {
-    for (seed, forgery) in (30..).zip(forgeries::TRANSACTIONS) {
-        refused(seed, 6, forgery);
-    }
+    refused(30, 6, forgeries::TRANSACTIONS);
 }
 
 #[test]
 fn blocks_of_a_time_that_no_clock_explains_are_never_agreed_on() {
     // Long enough for a parent's time to be after the first second.
-    for (seed, forgery) in (35..).zip(forgeries::TIMES) {
-        refused(seed, 40, forgery);
-    }
+    refused(35, 40, forgeries::TIMES);
 }
 
 #[test]
 fn blocks_with_a_forged_seal_are_never_agreed_on() {
-    for (seed, forgery) in (40..).zip(forgeries::SEALS) {
-        refused(seed, 8, forgery);
-    }
+    refused(40, 8, forgeries::SEALS);
 }
 
 #[test]

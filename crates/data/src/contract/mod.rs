@@ -3,6 +3,6 @@
 mod consent;
 mod dispatch;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use consent::{Consent, asset_id, move_digest};

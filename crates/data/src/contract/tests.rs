@@ -31,7 +31,8 @@ fn keepers(count: u8) -> Vec<B256> {
     (1..=count).map(|seed| SigningKey::from_bytes(&[seed; 32]).verifying_key().to_bytes().into()).collect()
 }
 
-fn terms(who: Address) -> Terms {
+/// What lets somebody read.
+pub(crate) fn terms(who: Address) -> Terms {
     Terms {
         kind: ADDRESS,
         who,

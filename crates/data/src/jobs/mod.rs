@@ -19,7 +19,7 @@ pub mod rounds;
 pub mod rules;
 mod run;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod wire;
 
 pub use contract::{Jobs, MILLION, commitment_digest, commitment_of, job_id, receipt_digest};

@@ -14,13 +14,11 @@ use super::{
     receipt_digest, rerun,
     role::{Answering, Computer, Runtimes, Sender},
     rules::{Rules, Shape},
+    tests::terms,
     wire::{Request, Round, signed_from_bytes},
 };
 use crate::{
-    abi::{
-        ADDRESS, COMPUTE,
-        IConsent::{Terms, eraseCall, grantCall, registerCall, revokeCall},
-    },
+    abi::IConsent::{eraseCall, grantCall, registerCall, revokeCall},
     keeper::tests::Ledger,
     registry::sign_digest,
 };
@@ -118,21 +116,6 @@ fn scene(rules: &Rules) -> Scene {
 
 fn scene_with(rules: &Rules, checks: Checks) -> Scene {
     scene_of(&[("rows.csv", ROWS.as_bytes()), ("good.json", RESULT.as_bytes())], rules, checks)
-}
-
-/// What lets somebody have any program run.
-fn terms(who: Address) -> Terms {
-    Terms {
-        kind: ADDRESS,
-        who,
-        credential: B256::ZERO,
-        purpose: "https://w3id.org/dpv#ScientificResearch".into(),
-        uses: COMPUTE,
-        algorithm: B256::ZERO,
-        until: 0,
-        limit: 0,
-        half: B256::ZERO,
-    }
 }
 
 /// These files offered by a node, and a grant for the buyer.

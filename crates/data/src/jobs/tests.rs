@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     abi::{
-        ADDRESS, COMPUTE, CONSENT, CREDENTIAL,
+        COMPUTE, CONSENT, CREDENTIAL,
         IConsent::{
             ConsentAssetUnknown, ConsentEnded, ConsentErased, ConsentNotGranted, ConsentNotJobs, ConsentOtherAlgorithm,
             ConsentRevoked, ConsentUsedUp, Terms, eraseCall, grantCall, grantOfCall, registerCall, revokeCall,
@@ -16,7 +16,7 @@ use crate::{
         },
         READ,
     },
-    contract::asset_id,
+    contract::{self, asset_id},
     market::{
         abi::{FACTORY, FIXED_RATE, IDatatoken, IFactory, IFixedRate},
         order_id,
@@ -54,18 +54,9 @@ fn node() -> SigningKey {
     SigningKey::from_bytes(&[7; 32])
 }
 
-fn terms(who: Address) -> Terms {
-    Terms {
-        kind: ADDRESS,
-        who,
-        credential: B256::ZERO,
-        purpose: "https://w3id.org/dpv#ScientificResearch".into(),
-        uses: COMPUTE,
-        algorithm: B256::ZERO,
-        until: 0,
-        limit: 0,
-        half: B256::ZERO,
-    }
+/// What lets somebody have any program run.
+pub(crate) fn terms(who: Address) -> Terms {
+    Terms { uses: COMPUTE, half: B256::ZERO, ..contract::tests::terms(who) }
 }
 
 fn offered(token: Address) -> Offer {

@@ -163,17 +163,7 @@ fn why<T: std::fmt::Debug>(outcome: Outcome<T>) -> String {
 
 /// What lets somebody read, with this half of the key.
 fn terms(who: Address, half: B256) -> Terms {
-    Terms {
-        kind: 0,
-        who,
-        credential: B256::ZERO,
-        purpose: "https://w3id.org/dpv#ScientificResearch".into(),
-        uses: READ,
-        algorithm: B256::ZERO,
-        until: 0,
-        limit: 0,
-        half,
-    }
+    Terms { half, ..crate::contract::tests::terms(who) }
 }
 
 impl Scene {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     BlobHash, Candidate, Denied, Error, Fetch, Holder, Layout, Manifest, NodeId, ObjectId, Owner, Plan, Policy,
-    Repaired, Report, Root, Seen, check, place, plan, repair::repair_into,
+    Repaired, Report, Root, Seen, check, place, plan, repair,
 };
 use futures::{FutureExt as _, StreamExt as _};
 use parking_lot::Mutex;
@@ -316,7 +316,7 @@ impl Watch {
         let from: Vec<_> = from.filter_map(|seen| holder((seen.piece, seen.node))).collect();
         policy.traffic = if memory.moved == 0 { u64::MAX } else { self.traffic.saturating_sub(memory.moved) };
         let (terms, asked, mut done) = ((root, Some(until)), Fetch::until(now() + WAIT), Repaired::default());
-        let outcome = repair_into(self.network.store(), terms, &from, &to, asked, &policy, &mut done).await;
+        let outcome = repair(self.network.store(), terms, &from, &to, asked, &policy, &mut done).await;
         // Who went away while it took its piece may have had all of it.
         let gone = done.failed.iter().filter(|(_, _, why)| matches!(why, Denied::Gone(_))).count() as u64;
         memory.moved += done.read + done.written + gone * piece_len;

@@ -4,7 +4,10 @@ use super::*;
 use crate::{
     abi::IConsent::{self, Terms},
     audit::FORMAT,
-    jobs::abi::{IJobs, SUCCEEDED},
+    jobs::{
+        abi::{IJobs, SUCCEEDED},
+        tests::terms,
+    },
     market::{
         abi::{FACTORY, IDatatoken, IFactory},
         order_id,
@@ -74,17 +77,7 @@ impl Told {
         self.send(OWNER, JOBS, &IJobs::offerCall { asset, offer });
         let create = IFactory::createNftWithErc20Call { nft: shared::nft_data(), datatoken: shared::datatoken_data() };
         let token = self.send(OWNER, FACTORY, &create).erc20Address;
-        let terms = Terms {
-            kind: CREDENTIAL,
-            who: token,
-            credential: U256::ONE.into(),
-            purpose: "https://w3id.org/dpv#ScientificResearch".into(),
-            uses: COMPUTE,
-            algorithm: B256::ZERO,
-            until: 0,
-            limit: 0,
-            half: B256::ZERO,
-        };
+        let terms = Terms { kind: CREDENTIAL, credential: U256::ONE.into(), ..terms(token) };
         let grant = self.send(OWNER, CONSENT, &IConsent::grantCall { asset, terms });
         self.send(OWNER, token, &IDatatoken::mintCall { account: FRIEND, value: shared::whole(1) });
         self.send(FRIEND, token, &shared::start(BUYER, shared::no_quote()));
@@ -204,18 +197,7 @@ fn an_order_is_followed_to_who_paid_it_and_another_is_none_of_the_job() {
 fn a_job_without_an_order_says_so() {
     let mut told = Told::new();
     let (asset, ..) = told.sold();
-    let terms = Terms {
-        kind: ADDRESS,
-        who: BUYER,
-        credential: B256::ZERO,
-        purpose: "https://w3id.org/dpv#ScientificResearch".into(),
-        uses: COMPUTE,
-        algorithm: B256::ZERO,
-        until: 0,
-        limit: 0,
-        half: B256::ZERO,
-    };
-    let grant = told.send(OWNER, CONSENT, &IConsent::grantCall { asset, terms });
+    let grant = told.send(OWNER, CONSENT, &IConsent::grantCall { asset, terms: terms(BUYER) });
     let job = told.job(grant);
     let audit = audited(job, &told.events);
     assert!(audit.holds(), "{:?}", audit.steps);
