@@ -14,7 +14,7 @@
 //! | hashes | block hash | number |
 //! | transactions | 8 bytes of the transaction's hash, number, position | - |
 //! | logs | 8 bytes of the hash of address or topic, number | - |
-//! | undo | 8 bytes of a state key that the block changed, number | - |
+//! | undo64 | 8 bytes of a state key, the first of 64 blocks, which of them changed it: a bit for each, the first's the lowest | - |
 //! | certificates | number | what a quorum has signed of the block |
 //! | meta | "genesis" | the genesis file (JSON) |
 //! | meta | "indexed" | number of the newest indexed block |
@@ -36,7 +36,7 @@ use crate::{
     state::{Key, Leaf},
 };
 use alloy_primitives::B256;
-use encoding::{damaged, log_key, number_of, undo_key};
+use encoding::{damaged, log_key, number_of};
 use fjall::{
     Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode,
     compaction::Leveled,
@@ -57,6 +57,9 @@ use std::{
 };
 use stoa_base::Genesis;
 use tail::{Limits, Recent, Tail};
+
+/// The keyspace where old values are found.
+const UNDO: &str = "undo64";
 
 /// How many jobs may wait for the history's thread.
 const JOBS: usize = 8;
@@ -124,9 +127,10 @@ impl History {
             .cache_size(cache)
             // With more, the first of them spins for as long as another compacts.
             .worker_threads(1)
-            .with_compaction_filter_factories(ForgetOld::assign("undo", &forgotten))
+            .with_compaction_filter_factories(ForgetOld::assign(UNDO, &forgotten))
             .open()
             .map_err(failed)?;
+        let is_told = database.keyspace_exists(UNDO);
         let small = |name| database.keyspace(name, KeyspaceCreateOptions::default).map_err(failed);
         // Keys that begin with hashes and are looked for by ranges: nothing to compress, no use for a filter of whole keys.
         // Each run of them covers all keys, so that merging one rewrites the whole next level: seldom, many at once.
@@ -146,7 +150,7 @@ impl History {
             hashes: small("hashes")?,
             transactions: ranges("transactions")?,
             logs: ranges("logs")?,
-            undo: ranges("undo")?,
+            undo: ranges(UNDO)?,
             certificates: small("certificates")?,
             meta: small("meta")?,
             database,
@@ -156,6 +160,10 @@ impl History {
             progress: Mutex::default(),
             moved: Condvar::new(),
         };
+        if !is_told && let Some(indexed) = store.indexed()? {
+            // A folder from before this index had its present form: its old values are found no more.
+            store.meta.insert("forgotten", indexed.to_be_bytes()).map_err(failed)?;
+        }
         store.fill_tail()?;
         let store = Arc::new(store);
         let (jobs, queue) = sync_channel(JOBS);
@@ -278,16 +286,19 @@ impl History {
 
     #[expect(clippy::option_option, reason = "whether it changed, and then whether there was a value")]
     fn value_before(&self, key: &Key, number: u64) -> Result<Option<Option<Leaf>>, LedgerError> {
-        // The tail first: what leaves it meanwhile is in the index by then. The index holds older blocks than the tail.
-        let (in_tail, covered) = {
+        // The tail first: what leaves it meanwhile is in the index by then. The index is for the blocks before it.
+        let (in_tail, oldest) = {
             let tail = self.store.tail.read();
-            (tail.value_before(key, number), tail.oldest().is_some_and(|oldest| oldest <= number))
+            (tail.value_before(key, number), tail.oldest().unwrap_or(0))
         };
-        if covered {
+        if oldest <= number {
             return Ok(in_tail);
         }
-        for entry in self.store.undo.range(undo_key(key, number)..=undo_key(key, u64::MAX)) {
-            let changed = number_of(&entry.key().map_err(failed)?[8..])?;
+        for changed in self.store.changed_since(key, number) {
+            let changed = changed?;
+            if changed >= oldest {
+                break;
+            }
             // Missing if it was forgotten meanwhile.
             let Some(changes) = self.store.changes.get(changed.to_be_bytes()).map_err(failed)? else { continue };
             let old = encoding::old_value(changed, &changes, key)?;

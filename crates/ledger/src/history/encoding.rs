@@ -46,8 +46,38 @@ pub(super) fn with_number(prefix: &[u8; 8], number: u64) -> [u8; 16] {
     key
 }
 
-pub(super) fn undo_key(key: &Key, number: u64) -> [u8; 16] {
-    with_number(key.0.first_chunk().expect("a key has 32 bytes"), number)
+/// How many blocks the index of old values tells together, from a multiple of it on.
+pub(super) const TOGETHER: u64 = u64::BITS as u64;
+
+/// The beginning of all index entries of what the blocks that are told together with this one changed.
+pub(super) fn undo_prefix(key: &Key, number: u64) -> [u8; 16] {
+    with_number(key.0.first_chunk().expect("a key has 32 bytes"), number - number % TOGETHER)
+}
+
+/// The first of the blocks that an index entry tells of, and which of them changed the key, a bit for each.
+pub(super) fn undo_entry(entry: &[u8]) -> Result<(u64, u64), LedgerError> {
+    let (first, blocks) = entry.get(8..).and_then(|numbers| numbers.split_at_checked(8)).unwrap_or_default();
+    Ok((number_of(first)?, number_of(blocks)?))
+}
+
+/// The index entries of what blocks changed.
+pub(super) fn undo_keys<'a>(blocks: impl Iterator<Item = (u64, &'a Changes)>) -> Vec<[u8; 24]> {
+    let places = blocks.flat_map(|(number, changes)| {
+        changes.iter().map(move |(key, _)| (*key.0.first_chunk::<8>().expect("a key has 32 bytes"), number))
+    });
+    let mut places = places.collect::<Vec<_>>();
+    // Those of each block are in order already, and only have to be merged.
+    places.sort();
+    let together = places.chunk_by(|a, b| (a.0, a.1 / TOGETHER) == (b.0, b.1 / TOGETHER));
+    let entry = |together: &[([u8; 8], u64)]| {
+        let (beginning, number) = together[0];
+        let blocks = together.iter().fold(0, |blocks, (_, number)| blocks | 1 << (number % TOGETHER));
+        let mut entry = [0; 24];
+        entry[..16].copy_from_slice(&with_number(&beginning, number - number % TOGETHER));
+        entry[16..].copy_from_slice(&u64::to_be_bytes(blocks));
+        entry
+    };
+    together.map(entry).collect()
 }
 
 pub(super) fn transaction_key(transaction: &Transaction, number: u64, position: usize) -> [u8; 20] {

@@ -6,11 +6,11 @@
 
 use super::{
     Store,
-    encoding::{log_keys, transaction_key, undo_key, with_number},
+    encoding::{TOGETHER, log_keys, transaction_key, undo_entry, undo_keys, undo_prefix, with_number},
     failed,
     tail::Recent,
 };
-use crate::LedgerError;
+use crate::{LedgerError, state::Key};
 use fjall::{
     Keyspace, OwnedWriteBatch as WriteBatch, PersistMode,
     compaction::filter::{CompactionFilter, CompactionFilterResult, Context, Factory, ItemAccessor, Verdict},
@@ -30,11 +30,7 @@ impl Store {
         self.ingest_blocks(&blocks)?;
         let before = self.forgotten();
         let forgotten = newest.saturating_sub(self.window).max(before);
-        let undo = blocks.iter().flat_map(|recent| {
-            let keys = recent.changes.iter().map(|(key, _)| key);
-            keys.map(|key| undo_key(key, recent.number()))
-        });
-        ingest(&self.undo, undo.collect())?;
+        ingest(&self.undo, undo_keys(blocks.iter().map(|recent| (recent.number(), &*recent.changes))))?;
 
         let mut batch = self.database.batch();
         batch.insert(&self.meta, "indexed", newest.to_be_bytes());
@@ -63,7 +59,38 @@ impl Store {
         ingest(&self.logs, logs.collect())
     }
 
-    /// Takes a block out of the indices.
+    /// Numbers of the indexed blocks from `number` on that may have changed a key, in order.
+    pub(super) fn changed_since(
+        &self,
+        key: &Key,
+        number: u64,
+    ) -> impl Iterator<Item = Result<u64, LedgerError>> + use<> {
+        let entries = self.undo.range(undo_prefix(key, number)..undo_prefix(key, u64::MAX));
+        let mut entries = entries.map(|entry| undo_entry(&entry.key().map_err(failed)?)).peekable();
+        let together = std::iter::from_fn(move || {
+            let first = entries.next()?;
+            Some(first.map(|(first, mut blocks)| {
+                // Indexed at another time.
+                while let Some(Ok((_, more))) =
+                    entries.next_if(|next| next.as_ref().is_ok_and(|(other, _)| *other == first))
+                {
+                    blocks |= more;
+                }
+                (first, blocks)
+            }))
+        });
+        together.flat_map(move |entry| {
+            let (first, blocks, error) = match entry {
+                Ok((first, blocks)) => (first, blocks, None),
+                Err(error) => (0, 0, Some(error)),
+            };
+            let changed = (first..).zip(0..u64::BITS).filter(move |(_, bit)| blocks >> bit & 1 == 1);
+            let changed = changed.map(|(changed, _)| changed).filter(move |changed| *changed >= number);
+            changed.map(Ok).chain(error.map(Err))
+        })
+    }
+
+    /// Takes a block out of the indices. That of old values still says that there may be some, which costs a look.
     pub(super) fn remove_from_index(&self, batch: &mut WriteBatch, recent: &Recent) {
         let number = recent.number();
         for (at, transaction) in recent.committed.block.transactions().iter().enumerate() {
@@ -71,9 +98,6 @@ impl Store {
         }
         for key in log_keys(&recent.committed.receipts) {
             batch.remove(&self.logs, with_number(&key, number));
-        }
-        for (key, _) in recent.changes.iter() {
-            batch.remove(&self.undo, undo_key(key, number));
         }
     }
 }
@@ -117,7 +141,8 @@ struct UpTo(u64);
 
 impl CompactionFilter for UpTo {
     fn filter_item(&mut self, item: ItemAccessor<'_>, _: &Context) -> CompactionFilterResult {
-        let number = item.key().last_chunk().map(|bytes| u64::from_be_bytes(*bytes));
-        Ok(if number.is_some_and(|number| number <= self.0) { Verdict::Remove } else { Verdict::Keep })
+        let entry = undo_entry(item.key());
+        let forgotten = entry.is_ok_and(|(first, _)| first.saturating_add(TOGETHER) <= self.0.saturating_add(1));
+        Ok(if forgotten { Verdict::Remove } else { Verdict::Keep })
     }
 }
