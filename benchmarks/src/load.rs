@@ -14,7 +14,7 @@
 //! connection counts from when it was due.
 
 use crate::{
-    CHAIN_ID, median,
+    median,
     node::{Node, Program},
     rate,
     wire::{self, Wire},
@@ -62,9 +62,14 @@ struct Receipt {
     status: U64,
 }
 
-fn sign(signer: &PrivateKeySigner, nonce: u64, to: Address, value: U256) -> Result<(B256, String)> {
+/// Who has coins on a new chain: the first development account.
+fn bank() -> Result<PrivateKeySigner> {
+    Ok("0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80".parse()?)
+}
+
+fn sign(chain_id: u64, signer: &PrivateKeySigner, nonce: u64, to: Address, value: U256) -> Result<(B256, String)> {
     let tx = TxEip1559 {
-        chain_id: CHAIN_ID,
+        chain_id,
         nonce,
         gas_limit: 21_000,
         max_fee_per_gas: 100_000_000_000,
@@ -90,17 +95,16 @@ impl Load {
         let key = |n: usize| keccak256([b"load".as_slice(), &n.to_be_bytes()].concat());
         let signers = (0..senders).map(|n| Ok(PrivateKeySigner::from_bytes(&key(n))?)).collect::<Result<Vec<_>>>()?;
         let mut wire = Wire::open(node.address()).await?;
-        let chain_id: U64 = wire.call("eth_chainId", json!([])).await?;
-        ensure!(chain_id.to::<u64>() == CHAIN_ID, "the node serves another chain");
+        let chain_id = wire.call::<U64>("eth_chainId", json!([])).await?.to::<u64>();
 
-        // The first development account pays, a hundred transfers in a batch.
-        let bank: PrivateKeySigner = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80".parse()?;
+        // A hundred transfers in a batch.
+        let bank = bank()?;
         let each = U256::from(count / senders + 1) * U256::from(5_000_000_000_000_000_u64);
         let mut last = B256::ZERO;
         for (part, signers) in signers.chunks(100).enumerate() {
             let mut batch = Vec::new();
             for (index, signer) in signers.iter().enumerate() {
-                let (hash, raw) = sign(&bank, (100 * part + index) as u64, signer.address(), each)?;
+                let (hash, raw) = sign(chain_id, &bank, (100 * part + index) as u64, signer.address(), each)?;
                 batch.push(wire::call("eth_sendRawTransaction", &json!([raw])));
                 last = hash;
             }
@@ -113,7 +117,7 @@ impl Load {
             mine.map(|(index, nonce)| {
                 // Ten recipients: Anvil hashes every account that there is for each block.
                 let to = Address::from_word(keccak256((index % 10).to_be_bytes()));
-                let (hash, raw) = sign(signer, nonce, to, U256::from(1))?;
+                let (hash, raw) = sign(chain_id, signer, nonce, to, U256::from(1))?;
                 let body = wire::call("eth_sendRawTransaction", &json!([raw])).to_string();
                 Ok(Signed { hash, request: wire::request(&body) })
             })
@@ -234,7 +238,7 @@ fn count(senders: usize) -> usize {
 ///
 /// If the node does not do what it is asked.
 pub async fn throughput(program: Program, senders: usize, window: usize) -> Result<f64> {
-    let node = Node::start(program)?;
+    let node = Node::start(program, bank()?.address()).await?;
     let load = Load::prepare(&node, senders, count(senders)).await?;
     let (figure, used) = load.throughput(&node, window).await?;
     eprintln!(
@@ -249,7 +253,7 @@ pub async fn throughput(program: Program, senders: usize, window: usize) -> Resu
 ///
 /// If the node does not keep up.
 pub async fn latency(program: Program, senders: usize, pace: f64) -> Result<(f64, f64)> {
-    let node = Node::start(program)?;
+    let node = Node::start(program, bank()?.address()).await?;
     let load = Load::prepare(&node, senders, (pace * SECONDS) as usize).await?;
     let mut took = load.latencies(pace).await?;
     let p50 = median(&mut took);

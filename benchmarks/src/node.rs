@@ -1,5 +1,6 @@
 //! Nodes to measure: programs on free loopback ports with folders of their own, ended when dropped.
 
+use alloy_primitives::Address;
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail};
 use serde_json::Value;
 use std::{
@@ -11,6 +12,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use stoa_tests::validators::{Validators, on_loopback};
 use tempfile::TempDir;
 
 /// How long a node may take from its start until it serves.
@@ -24,63 +26,66 @@ pub enum Program {
         /// How many.
         validators: u32,
     },
+    /// `stoa node run`: so many validators, each a process with its own configuration, as `stoa init` writes it.
+    Validators(usize),
     /// Anvil with these options, in memory.
     Anvil(&'static [&'static str]),
 }
 
-/// A running node.
+/// What runs.
+enum Running {
+    One(Child),
+    Many(Validators),
+}
+
+/// A running node, or several.
 pub struct Node {
-    process: Child,
+    running: Running,
     address: SocketAddr,
     _folder: TempDir,
 }
 
 impl Node {
-    /// Starts a new chain and waits until it is served.
+    /// Starts a new chain on which `funded` has coins, and waits until it is served.
     ///
     /// # Errors
     ///
     /// If the program is not there or does not serve within half a minute.
-    pub fn start(program: Program) -> Result<Self> {
+    pub async fn start(program: Program, funded: Address) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let mut command = match program {
+        let (running, address) = match program {
             Program::Stoa { validators } => {
                 let mut command = Command::new(variable("STOA_BIN")?);
                 command
                     .args(["--json", "up", "--validators", &validators.to_string(), "--http", "127.0.0.1:0", "--dir"])
                     .arg(folder.path().join("chain"));
-                command.stdout(Stdio::piped());
-                command
-            }
-            Program::Anvil(options) => {
-                let mut command = Command::new(variable("STOA_ANVIL")?);
-                // Without a line of log for each request, and no files in the user's home.
-                command.args(["--silent", "--host", "127.0.0.1", "--port", &free_port()?.to_string()]).args(options);
-                command.env("HOME", folder.path()).stdout(Stdio::null());
-                command
-            }
-        };
-        let address = match program {
-            Program::Stoa { .. } => None,
-            Program::Anvil(_) => {
-                let port = command.get_args().nth(4).and_then(|port| port.to_str()?.parse().ok());
-                Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port.wrap_err("the port was put there")?)))
-            }
-        };
-        let mut process = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().wrap_err("cannot start a node")?;
-        let output = process.stdout.take();
-        let mut node = Self { process, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), _folder: folder };
-        node.address = match (address, output) {
-            (Some(address), _) => address,
-            (None, Some(output)) => {
+                let mut process = spawn(command.stdout(Stdio::piped()))?;
+                let output = process.stdout.take().wrap_err("the node has no output")?;
+                // Ended also if it says something else.
+                let running = Running::One(process);
                 let mut line = String::new();
                 BufReader::new(output).read_line(&mut line)?;
                 let said: Value = serde_json::from_str(&line).wrap_err("the node does not serve")?;
                 let http = said["http"].as_str().and_then(|http| http.strip_prefix("http://")?.parse().ok());
-                http.wrap_err_with(|| format!("the node does not serve: {line}"))?
+                (running, http.wrap_err_with(|| format!("the node does not serve: {line}"))?)
             }
-            (None, None) => bail!("the node has no output"),
+            Program::Validators(count) => {
+                let machines = on_loopback(count)?;
+                let address = machines.first().wrap_err("no validators")?.http;
+                let validators = Validators::start(folder.path(), funded, machines)?;
+                validators.agree().await?;
+                (Running::Many(validators), address)
+            }
+            Program::Anvil(options) => {
+                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+                let mut command = Command::new(variable("STOA_ANVIL")?);
+                // Without a line of log for each request, and no files in the user's home.
+                command.args(["--silent", "--host", "127.0.0.1", "--port", &address.port().to_string()]).args(options);
+                command.env("HOME", folder.path()).stdout(Stdio::null());
+                (Running::One(spawn(&mut command)?), address)
+            }
         };
+        let node = Self { running, address, _folder: folder };
         let deadline = Instant::now() + START;
         while TcpStream::connect(node.address).is_err() {
             if Instant::now() > deadline {
@@ -96,26 +101,39 @@ impl Node {
         self.address
     }
 
-    /// Processor time that the node has used so far, all threads together. Linux only; else an error.
+    /// Processor time that the node, or all of several, has used so far, all threads together. Linux only; else an error.
     ///
     /// # Errors
     ///
     /// If the system does not say.
     pub fn processor_time(&self) -> Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        // Fields 14 and 15 of proc(5), in hundredths of a second; the second field may hold spaces.
-        let fields = stat.rsplit(')').next().wrap_err("no fields")?.split_whitespace();
-        let ticks = fields.skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-        Ok(Duration::from_millis(10 * ticks))
+        let ids = match &self.running {
+            Running::One(process) => vec![process.id()],
+            Running::Many(validators) => validators.ids().collect(),
+        };
+        let times = ids.into_iter().map(|id| {
+            let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
+            // Fields 14 and 15 of proc(5), in hundredths of a second; the second field may hold spaces.
+            let fields = stat.rsplit(')').next().wrap_err("no fields")?.split_whitespace();
+            let ticks = fields.skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+            Ok(Duration::from_millis(10 * ticks))
+        });
+        times.sum()
     }
 }
 
-impl Drop for Node {
+impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended on its own; then there is nothing to end.
-        drop(self.process.kill());
-        drop(self.process.wait());
+        if let Self::One(process) = self {
+            // It may have ended on its own; then there is nothing to end.
+            drop(process.kill());
+            drop(process.wait());
+        }
     }
+}
+
+fn spawn(command: &mut Command) -> Result<Child> {
+    command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().wrap_err("cannot start a node")
 }
 
 /// A port that nobody listens on.

@@ -181,6 +181,11 @@ impl Validators {
         &self.clients
     }
 
+    /// The ids of those that run.
+    pub fn ids(&self) -> impl Iterator<Item = u32> {
+        self.processes.iter().flatten().map(Child::id)
+    }
+
     /// Where a validator keeps configuration, key, chain and secrets.
     pub fn folder(&self, index: usize) -> &Path {
         &self.folders[index]

@@ -28,24 +28,27 @@ const SENDERS: usize = 100;
 const ROUNDS: usize = 3;
 
 async fn load() -> Result<()> {
-    let (one, four) = (Program::Stoa { validators: 1 }, Program::Stoa { validators: 4 });
+    let one = Program::Stoa { validators: 1 };
+    let (four, apart) = (Program::Stoa { validators: 4 }, Program::Validators(4));
+    let several = [("4 validators, threads of one process", four), ("4 validators, each a process", apart)];
     println!("Signed transfers to final receipts, all validators and the generator on this machine.\n");
     println!("| figure | measured | to reach |\n|---|---|---|");
-    for (name, program) in [("1 validator", one), ("4 validators", four)] {
+    for (name, program) in [("1 validator", one)].into_iter().chain(several) {
         let (p50, p99) = latency(program, 1, LIGHT).await?;
         println!("| p50, p99 at {LIGHT} transfers a second, {name} | {p50:.0} ms, {p99:.0} ms | 400 ms, 1000 ms |");
     }
-    let (mut ones, mut fours) = (Vec::new(), Vec::new());
+    let mut figures = [one, four, apart].map(|program| (program, Vec::new()));
     for _ in 0..ROUNDS {
-        ones.push(throughput(one, SENDERS, WINDOW).await?);
-        fours.push(throughput(four, SENDERS, WINDOW).await?);
+        for (program, figures) in &mut figures {
+            figures.push(throughput(*program, SENDERS, WINDOW).await?);
+        }
     }
-    let (ones, fours) = (median(&mut ones), median(&mut fours));
-    println!("| throughput, 1 validator, {SENDERS} senders | {ones:.0} tx/s | - |");
-    println!(
-        "| throughput, 4 validators, {SENDERS} senders | {fours:.0} tx/s, {:.2} of a quarter | 0.6 |",
-        4.0 * fours / ones
-    );
+    let [alone, together, apart] = figures.map(|(_, mut figures)| median(&mut figures));
+    println!("| throughput, 1 validator, {SENDERS} senders | {alone:.0} tx/s | - |");
+    for ((name, _), figure) in several.into_iter().zip([together, apart]) {
+        let part = 4.0 * figure / alone;
+        println!("| throughput, {name}, {SENDERS} senders | {figure:.0} tx/s, {part:.2} of a quarter | 0.6 |");
+    }
     Ok(())
 }
 
