@@ -2,7 +2,14 @@
 
 use eyre::{ContextCompat as _, Result, ensure};
 use serde_json::Value;
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 use stoa_tests::variable;
 
 /// Runs `stoa --json store` in a folder; the object that it printed, or what it complained of.
@@ -84,5 +91,59 @@ fn damage_is_named_and_never_given_out() -> Result<()> {
     ensure!(said.contains(id) && !folder.path().join("again").exists(), "{said}");
     let said = run(&["status", "--scrub"])?.err().wrap_err("the damage is not noticed")?;
     ensure!(said.contains("1 blobs are damaged"), "{said}");
+    Ok(())
+}
+
+/// The length of the longest file in a folder whose name begins like this.
+fn come(folder: &Path, name: &str) -> u64 {
+    let named = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(name);
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().filter(named);
+    entries.filter_map(|entry| Some(entry.metadata().ok()?.len())).max().unwrap_or(0)
+}
+
+/// Kills a command with -9 when something of it has come to a file in a folder. How much it was.
+fn killed(folder: &Path, arguments: &[&str], at: &Path, name: &str) -> Result<u64> {
+    const SOME: u64 = 8 << 20;
+    let mut command = Command::new(variable("STOA_BIN")?);
+    let mut child =
+        command.current_dir(folder).arg("store").args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let until = Instant::now() + Duration::from_secs(60);
+    while come(at, name) < SOME {
+        ensure!(Instant::now() < until && child.try_wait()?.is_none(), "{} bytes came", come(at, name));
+        thread::sleep(Duration::from_millis(1));
+    }
+    child.kill()?;
+    child.wait()?;
+    Ok(come(at, name))
+}
+
+#[test]
+fn a_large_put_and_a_large_get_that_were_killed_go_on_where_they_were() -> Result<()> {
+    const LENGTH: u64 = 192 << 20;
+    let folder = tempfile::tempdir()?;
+    let at = |name: &str| folder.path().join(name);
+    let done = |arguments: &[&str]| store(folder.path(), arguments)?.map_err(eyre::Report::msg);
+    let mut file = fs::File::create(at("rows"))?;
+    for number in 0..LENGTH / (1 << 20) {
+        let words = (0..1 << 17).map(|at| ((number << 32) | at).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        file.write_all(&words.flat_map(u64::to_le_bytes).collect::<Vec<_>>())?;
+    }
+    drop(file);
+    let resumed = |said: &Value| said["resumed"].as_u64().wrap_err_with(|| said.to_string());
+    let unfinished = at(".stoa/store/unfinished");
+    killed(folder.path(), &["put", "rows"], &unfinished, "")?;
+    let put = done(&["put", "rows"])?;
+    let id = put["id"].as_str().wrap_err("an id")?;
+    ensure!((8 << 20..LENGTH).contains(&resumed(&put)?), "{put}");
+    ensure!(fs::read_dir(&unfinished)?.next().is_none(), "something was left behind");
+
+    let there = killed(folder.path(), &["get", id, "--to", "copy"], folder.path(), "copy.")?;
+    ensure!(!at("copy").exists() && there < LENGTH, "it was whole before it was killed");
+    let got = done(&["get", id, "--to", "copy"])?;
+    ensure!((8 << 20..LENGTH).contains(&resumed(&got)?), "{got}");
+    ensure!(fs::read(at("copy"))? == fs::read(at("rows"))?, "it is something else");
+    ensure!(come(folder.path(), "copy.") == 0, "something was left behind");
+    // What nothing was left of says so.
+    ensure!(resumed(&done(&["get", id, "--to", "other"])?)? == 0);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! How far long work is, for people who look.
 
+use crate::output;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     fs,
@@ -43,7 +44,8 @@ fn measured(bar: &ProgressBar, total: u64) {
     }
 }
 
-/// Bytes that go into a store or out of it, of so many as there are. Gone when it is dropped.
+/// Bytes that go into a store or out of it, of so many as there are, and how many of them an earlier try had written. Gone when it is
+/// dropped.
 pub(crate) struct Meter {
     bar: ProgressBar,
     /// Dropped to end what looks.
@@ -58,13 +60,18 @@ impl Meter {
             return Self { bar, looking: None };
         }
         let (end, ended) = mpsc::channel();
-        let (store, shown, before) = (store.clone(), bar.clone(), store.moved());
+        let (store, shown, before, resumed) = (store.clone(), bar.clone(), store.moved(), store.resumed());
+        let what = what.to_owned();
         let look = move || {
             let mut known = false;
             while ended.recv_timeout(OFTEN) == Err(RecvTimeoutError::Timeout) {
                 if !known && let Some(total) = total(&store) {
                     known = true;
                     measured(&shown, total);
+                }
+                let there = store.resumed() - resumed;
+                if there > 0 {
+                    shown.set_message(format!("{what}; {} were written before", output::bytes(there)));
                 }
                 shown.set_position(store.moved() - before);
             }

@@ -28,7 +28,7 @@ pub(crate) struct Options {
 #[derive(Subcommand)]
 enum Command {
     /// Keep a file or a folder, and print its id. Nothing of it leaves this machine, but with --spread: then it is sealed for
-    /// the wallet's owner, and any few of its pieces on other nodes suffice to read it.
+    /// the wallet's owner, and any few of its pieces on other nodes suffice to read it. What was cut off goes on with the same command.
     #[command(
         after_help = "Examples: stoa store put measurements.parquet\n          stoa store put measurements.parquet --spread --wallet me.key"
     )]
@@ -50,7 +50,7 @@ enum Command {
         code: Option<Code>,
     },
     /// Write an object to a file or folder, from here or from the network, checked against its id and opened; `-` writes a
-    /// file to standard output.
+    /// file to standard output. What was cut off goes on with the same command.
     #[command(after_help = "Example: stoa store get 5f8e… --to measurements.parquet --wallet me.key")]
     Get {
         /// What `put` has printed.
@@ -147,10 +147,29 @@ fn put(store: &Store, path: &std::path::Path, json: bool) -> Result<()> {
     let id = kept.wrap_err_with(|| format!("{} is not kept", path.display()))?;
     let manifest = store.manifest(id)?;
     match json {
-        true => println!("{}", json!({ "id": id.to_string(), "kind": describe(&manifest), "size": manifest.size })),
-        false => println!("{id}"),
+        true => {
+            let said = json!({
+                "id": id.to_string(), "kind": describe(&manifest), "size": manifest.size, "resumed": store.resumed(),
+            });
+            println!("{said}");
+        }
+        false => {
+            went_on(store);
+            println!("{id}");
+        }
     }
     Ok(())
+}
+
+/// Says beside what is printed that an earlier try was gone on with.
+fn went_on(store: &Store) {
+    let there = store.resumed();
+    if there > 0 {
+        eprintln!(
+            "went on where it was cut off: {} were written before, and are as they should be",
+            output::bytes(there)
+        );
+    }
 }
 
 fn get(store: &Store, id: ObjectId, to: &std::path::Path, wallet: &WalletOptions, json: bool) -> Result<()> {
@@ -180,8 +199,12 @@ fn get(store: &Store, id: ObjectId, to: &std::path::Path, wallet: &WalletOptions
         Ok(manifest)
     };
     let manifest = spread::brought(store, id, wallet, reading.as_ref(), write)?;
-    if json && !stdout {
-        println!("{}", json!({ "id": id.to_string(), "to": to, "size": manifest.size }));
+    match json && !stdout {
+        true => {
+            let said = json!({ "id": id.to_string(), "to": to, "size": manifest.size, "resumed": store.resumed() });
+            println!("{said}");
+        }
+        false => went_on(store),
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Objects into a node's disk.
 
 use crate::{
-    BlobHash, Code, Coding, Error, Kind, Layout, MAX_SIZE, Manifest, ObjectId, Owner, Seal,
+    BlobHash, Code, Coding, Error, Kind, Layout, MAX_SIZE, Manifest, ObjectId, Owner, Seal, Sealing,
     coding::Coder,
     pipeline::{Buffers, ordered},
     read::shard,
@@ -101,14 +101,16 @@ impl Batch<'_> {
     ///
     /// If there is no room for it, `content` cannot be read, or the disk refuses. The batch goes on without it.
     pub fn put(&mut self, content: impl Read + Send, kind: Kind) -> Result<ObjectId, Error> {
-        self.put_with(content, kind, None).map(|(id, _)| id)
+        self.put_with(content, kind, None, None).map(|(id, _)| id)
     }
 
-    /// The object, and the bytes that were read.
+    /// The object, and the bytes that were read. `file` tells the file that they are of, so that what an earlier try has written of it
+    /// is found.
     fn put_with(
         &mut self,
         content: impl Read + Send,
         kind: Kind,
+        file: Option<[u8; 32]>,
         stamp: Option<[u8; 32]>,
     ) -> Result<(ObjectId, u64), Error> {
         if self.memory > BATCH || self.staged.len() > BATCH / 1024 {
@@ -120,7 +122,8 @@ impl Batch<'_> {
         let mut staged = Vec::new();
         let (size, content, coding) = match self.put.code {
             None => {
-                let blob = self.whole(sealed)?;
+                // What is sealed is sealed otherwise each time.
+                let blob = self.whole(sealed, file.filter(|_| sealing == Sealing::Plain))?;
                 let (size, hash) = (blob.len, blob.hash);
                 staged.push(blob);
                 (size, hash, Coding::Whole)
@@ -146,7 +149,9 @@ impl Batch<'_> {
         Ok((object, read))
     }
 
-    /// Puts a file, or finds that it was put before, under a seal that [fits](Seal::fits), and has not changed since.
+    /// Puts a file, or finds that it was put before, under a seal that [fits](Seal::fits), and has not changed since. If the process
+    /// ends meanwhile, the next try goes on behind what came to the disk of a file that is neither sealed nor cut into pieces and has not
+    /// changed: it's read and hashed again, and compared with that, but not written again.
     ///
     /// # Errors
     ///
@@ -154,7 +159,8 @@ impl Batch<'_> {
     pub fn put_file(&mut self, path: &Path) -> Result<ObjectId, Error> {
         let file = File::open(path).map_err(Error::at(path))?;
         let before = file.metadata().map_err(Error::at(path))?;
-        let stamp = self.stamp(path, &before);
+        let told = self.told(path, &before);
+        let stamp = told.filter(|_| is_settled(&before));
         // What carries its own key carries its owner's, and these two have none.
         let alone = ![Owner::LOCAL, Owner::TRANSIT].contains(&self.put.owner);
         if let Some(stamp) = stamp
@@ -165,7 +171,7 @@ impl Batch<'_> {
             self.adopt(object, &[object])?;
             return Ok(object);
         }
-        let result = self.put_with(&file, Kind::File, stamp);
+        let result = self.put_with(&file, Kind::File, told, stamp);
         let after = file.metadata().map_err(Error::at(path))?;
         let same = |one: &fs::Metadata, other: &fs::Metadata| {
             let times = |file: &fs::Metadata| (file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec());
@@ -224,12 +230,8 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// What tells whether a file is the one of which an object was made; `None` while its times could not tell.
-    fn stamp(&self, path: &Path, file: &fs::Metadata) -> Option<[u8; 32]> {
-        let age = SystemTime::now().duration_since(file.modified().ok()?).ok()?;
-        if age < SETTLED {
-            return None;
-        }
+    /// What tells whether a file is the one of which an object was made, or was begun to be made.
+    fn told(&self, path: &Path, file: &fs::Metadata) -> Option<[u8; 32]> {
         let mut hasher = blake3::Hasher::new();
         let code = self.put.code.map_or([0; 2], |code| [code.needed() as u8, code.pieces() as u8]);
         hasher.update(&code).update(&self.sealed_for.0);
@@ -248,8 +250,8 @@ impl Batch<'_> {
         Some(hasher.update(path.canonicalize().ok()?.as_os_str().as_encoded_bytes()).finalize().into())
     }
 
-    fn whole(&mut self, mut content: impl Read + Send) -> Result<Staged, Error> {
-        let (mut writer, buffers, mut at) = (self.store.writer(), Buffers::default(), 0);
+    fn whole(&mut self, mut content: impl Read + Send, file: Option<[u8; 32]>) -> Result<Staged, Error> {
+        let (mut writer, buffers, mut at, mut found) = (self.store.writer_of(file), Buffers::default(), 0, 0);
         ordered(
             WINDOW,
             || take(&mut content, WINDOW, &mut at, &buffers),
@@ -257,6 +259,8 @@ impl Batch<'_> {
             |(), (offset, bytes)| Ok((Run::new(offset, &bytes), bytes)),
             |(run, bytes)| {
                 writer.push(&bytes, &run, &mut self.room)?;
+                self.store.count_resumed(writer.found() - found);
+                found = writer.found();
                 buffers.give(bytes);
                 Ok(())
             },
@@ -296,6 +300,12 @@ impl Batch<'_> {
         let pieces = writers.into_iter().map(BlobWriter::finish).collect::<Result<_, _>>()?;
         Ok((size, tree.finish(&mut pairs), pieces))
     }
+}
+
+/// Whether a file was not changed just now, when it could change again without its times telling.
+fn is_settled(file: &fs::Metadata) -> bool {
+    let age = file.modified().ok().and_then(|changed| SystemTime::now().duration_since(changed).ok());
+    age.is_some_and(|age| age >= SETTLED)
 }
 
 /// The next `length` bytes, fewer only at the end, with where they stand; `None` after it.

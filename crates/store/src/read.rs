@@ -4,7 +4,7 @@ use crate::{
     Error, Layout, Manifest, ObjectId, Seal,
     coding::Coder,
     pipeline::{Buffers, ordered},
-    store::{BlobReader, BlobWriter, Claim, Root, Store, WINDOW},
+    store::{BlobReader, BlobWriter, Claim, Root, Store, WINDOW, Written},
     tree::{Run, Tree},
 };
 use std::{
@@ -55,7 +55,8 @@ impl Store {
         Ok(manifest)
     }
 
-    /// Writes an object's content, opened, into a file, which is there whole or not at all.
+    /// Writes an object's content, opened, into a file, which is there whole or not at all. If the process ends meanwhile, the next try
+    /// goes on behind what is right of the file that was written beside it.
     ///
     /// # Errors
     ///
@@ -64,13 +65,17 @@ impl Store {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.part", &id.to_string()[..16]));
         let part = Part(path.with_file_name(name));
-        let mut file = File::create(&part.0).map_err(Error::at(&part.0))?;
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(&part.0);
+        let file = file.map_err(Error::at(&part.0))?;
+        let written = Written::after(file.metadata().map_err(Error::at(&part.0))?.len());
+        let mut file = Resumed { file, written, store: self };
         let manifest = self.manifest(id)?;
         {
             let mut out = seal.open(&manifest.sealing, Box::new(&mut file))?;
             self.get(id, &mut out)?;
             out.flush()?;
         }
+        file.written.finish(&file.file).map_err(Error::at(&part.0))?;
         fs::rename(&part.0, path).map_err(Error::at(path))?;
         Ok(manifest)
     }
@@ -153,6 +158,26 @@ impl<W: Write> Write for Counted<'_, W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+}
+
+/// A file that may have been written in part before.
+struct Resumed<'a> {
+    file: File,
+    written: Written,
+    store: &'a Store,
+}
+
+impl Write for Resumed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let before = self.written.found();
+        self.written.append(&self.file, bytes)?;
+        self.store.count_resumed(self.written.found() - before);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

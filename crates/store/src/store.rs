@@ -5,6 +5,7 @@
 //! blobs/ab/      longer blobs under their hash, each with its hash tree
 //! partial/       blobs that are expected, as far as they have come
 //! temporary/     blobs whose hash is not known yet; emptied at the start
+//! unfinished/    files that are being put, as far as they have come; a put that was broken off goes on with them
 //! silent         pieces that no other node shows, and since when; written by whoever watches over them
 //! ```
 //!
@@ -22,6 +23,7 @@ mod recovery;
 mod space;
 #[cfg(test)]
 mod tests;
+mod unfinished;
 
 pub use blob::BlobReader;
 pub(crate) use blob::{BlobWriter, Staged, WINDOW};
@@ -30,6 +32,7 @@ pub use partial::Partial;
 pub(crate) use partial::{chunks, proves};
 pub use space::Limits;
 pub(crate) use space::Reservation;
+pub(crate) use unfinished::Written;
 
 use crate::{BlobHash, Error, ObjectId, Owner};
 use bao_tree::ChunkRanges;
@@ -48,6 +51,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
+use unfinished::Unfinished;
 
 /// A node's disk. Blocking; a clone is the same store.
 #[derive(Clone)]
@@ -59,6 +63,7 @@ pub(crate) struct Inner {
     blobs: PathBuf,
     partial: PathBuf,
     temporary: PathBuf,
+    unfinished: Arc<Unfinished>,
     index: Index,
     /// Locked while what is kept changes: who has it sees no blob go away.
     changing: Mutex<()>,
@@ -66,6 +71,8 @@ pub(crate) struct Inner {
     found: Found,
     /// Bytes that have gone in and out.
     moved: AtomicU64,
+    /// Bytes of them that had not to be written.
+    resumed: AtomicU64,
 }
 
 /// What a start has found that was not as it should be.
@@ -86,7 +93,7 @@ pub struct Status {
     pub blobs: u64,
     /// Blobs that are expected.
     pub expected: u64,
-    /// Bytes of all blobs, expected ones as well.
+    /// Bytes of all blobs, expected ones as well, and of files whose put was broken off.
     pub kept: u64,
     /// Bytes set aside for what is being written.
     pub reserved: u64,
@@ -152,19 +159,22 @@ impl Store {
             let path = folder.join(name);
             fs::create_dir_all(&path).map_err(Error::at(&path)).map(|()| path)
         };
-        let [blobs, partial, temporary] = ["blobs", "partial", "temporary"].map(part);
-        let (blobs, partial, temporary) = (blobs?, partial?, temporary?);
+        let [blobs, partial, temporary, unfinished] = ["blobs", "partial", "temporary", "unfinished"].map(part);
+        let (blobs, partial, temporary, unfinished) = (blobs?, partial?, temporary?, unfinished?);
         // Whoever has the index has the folder.
         let index = Index::open(&folder.join("index"))?;
+        let space = Arc::new(Space::new(folder, limits));
         let mut inner = Inner {
             blobs,
             partial,
             temporary,
+            unfinished: Arc::new(Unfinished::new(unfinished, &space)),
             index,
             changing: Mutex::default(),
-            space: Arc::new(Space::new(folder, limits)),
+            space,
             found: Found::default(),
             moved: AtomicU64::new(0),
+            resumed: AtomicU64::new(0),
         };
         inner.found = inner.recover()?;
         Ok(Self { inner: Arc::new(inner) })
@@ -366,12 +376,14 @@ impl Store {
         Ok(known)
     }
 
-    /// Ends the promises that have run out by `now` (seconds since 1970), and removes what nobody keeps any more.
+    /// Ends the promises that have run out by `now` (seconds since 1970), and removes what nobody keeps any more, and what of a put that
+    /// was broken off nobody has gone on with for a week.
     ///
     /// # Errors
     ///
     /// If the index cannot be read or written.
     pub fn collect(&self, now: u64) -> Result<Collected, Error> {
+        self.inner.unfinished.collect(now);
         let (index, _changing) = (&self.inner.index, self.inner.changing.lock());
         let over = |kept: &Kept| kept.until.is_some_and(|until| until <= now);
         let all = index.roots().collect::<Result<Vec<_>, _>>()?;
@@ -396,6 +408,16 @@ impl Store {
 
     pub(crate) fn count(&self, bytes: usize) {
         self.inner.count(bytes as u64);
+    }
+
+    /// Bytes that puts and gets have found written by an earlier try that was broken off, since the store was opened: they were
+    /// compared, and not written again.
+    pub fn resumed(&self) -> u64 {
+        self.inner.resumed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_resumed(&self, bytes: u64) {
+        self.inner.resumed.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Reads everything and compares it with its hash. What is damaged is removed and expected again, with its room and
@@ -444,7 +466,13 @@ impl Store {
 
     /// A blob whose hash is known at its end.
     pub(crate) fn writer(&self) -> BlobWriter {
-        BlobWriter::new(&self.inner.temporary)
+        self.writer_of(None)
+    }
+
+    /// The same of a file that is put as it is, by the hash of what tells it: goes on with what an earlier try has left of it.
+    pub(crate) fn writer_of(&self, file: Option<[u8; 32]>) -> BlobWriter {
+        let earlier = file.map(|file| (self.inner.unfinished.clone(), BlobHash(file)));
+        BlobWriter::new(&self.inner.temporary, earlier)
     }
 
     /// Takes blobs in, each with the roots that keep it. The disk has them, and the roots, when this returns, or it has

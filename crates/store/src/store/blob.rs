@@ -1,6 +1,10 @@
 //! Blobs on their way to the disk and back.
 
-use super::{index::SMALL, space::Reservation};
+use super::{
+    index::SMALL,
+    space::Reservation,
+    unfinished::{Turn, Unfinished, Written},
+};
 use crate::{
     BlobHash, Error,
     tree::{GROUP, PAIR, Run, Tree, matches, outboard_len},
@@ -11,7 +15,10 @@ use std::{
     ops::Range,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// Bytes that are read and checked in one go: a node of every tree that is larger, and few enough to be in a core's cache when
@@ -40,13 +47,15 @@ pub(crate) fn paths(blobs: &Path, hash: BlobHash) -> [PathBuf; 2] {
 /// A file that is gone unless it is moved to its place.
 pub(crate) struct Temporary {
     pub path: PathBuf,
+    /// Of a file that is gone on with: let go of when it is gone from here.
+    _turn: Option<Turn>,
 }
 
 impl Temporary {
     /// A new name in a folder that is emptied when the store is opened.
     fn new(folder: &Path) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self { path: folder.join(NEXT.fetch_add(1, Ordering::Relaxed).to_string()) }
+        Self { path: folder.join(NEXT.fetch_add(1, Ordering::Relaxed).to_string()), _turn: None }
     }
 }
 
@@ -64,13 +73,43 @@ enum Body {
 
 struct Files {
     data: File,
+    written: Written,
     tree: BufWriter<File>,
     names: [Temporary; 2],
+}
+
+impl Files {
+    /// Files in a folder, or with the data that an earlier try has left.
+    fn new(folder: &Path, earlier: Option<(Arc<Unfinished>, BlobHash)>) -> Result<Self, Error> {
+        let create = |name: &Temporary| {
+            let file = File::options().read(true).write(true).create_new(true).open(&name.path);
+            file.map_err(Error::at(&name.path))
+        };
+        let (data, data_name, left) = match earlier.and_then(|(unfinished, file)| unfinished.begin(file)) {
+            Some((data, path, left, turn)) => (data, Temporary { path, _turn: Some(turn) }, left),
+            None => {
+                let name = Temporary::new(folder);
+                (create(&name)?, name, 0)
+            }
+        };
+        let tree_name = Temporary::new(folder);
+        let tree = BufWriter::with_capacity(SMALL, create(&tree_name)?);
+        Ok(Self { data, written: Written::after(left), tree, names: [data_name, tree_name] })
+    }
+
+    /// Appends to the data.
+    fn append(&mut self, bytes: &[u8], room: &mut Reservation) -> Result<(), Error> {
+        self.written.append(&self.data, bytes).map_err(Error::at(&self.names[0].path))?;
+        room.wrote(bytes.len() as u64);
+        Ok(())
+    }
 }
 
 /// A blob whose hash is known at its end.
 pub(crate) struct BlobWriter {
     folder: PathBuf,
+    /// The file that is put, of which an earlier try may have left something.
+    earlier: Option<(Arc<Unfinished>, BlobHash)>,
     tree: Tree,
     pairs: Vec<u8>,
     len: u64,
@@ -102,9 +141,17 @@ impl Staged {
 
 impl BlobWriter {
     /// Writes into `folder` whatever is longer than a small blob.
-    pub fn new(folder: &Path) -> Self {
+    pub fn new(folder: &Path, earlier: Option<(Arc<Unfinished>, BlobHash)>) -> Self {
         let body = Body::Memory(Vec::new());
-        Self { folder: folder.to_owned(), tree: Tree::default(), pairs: Vec::new(), len: 0, body }
+        Self { folder: folder.to_owned(), earlier, tree: Tree::default(), pairs: Vec::new(), len: 0, body }
+    }
+
+    /// Bytes that an earlier try had written.
+    pub fn found(&self) -> u64 {
+        match &self.body {
+            Body::Memory(_) => 0,
+            Body::Files(files) => files.written.found(),
+        }
     }
 
     /// Appends bytes whose hashes are known. Room for them is taken from `room`.
@@ -117,17 +164,14 @@ impl BlobWriter {
                 memory.extend_from_slice(bytes);
                 return Ok(());
             }
-            let names = [Temporary::new(&self.folder), Temporary::new(&self.folder)];
-            let create = |name: &Temporary| File::create_new(&name.path).map_err(Error::at(&name.path));
-            let (mut data, tree) = (create(&names[0])?, BufWriter::with_capacity(SMALL, create(&names[1])?));
-            data.write_all(memory).map_err(Error::at(&names[0].path))?;
-            room.wrote(memory.len() as u64);
-            self.body = Body::Files(Box::new(Files { data, tree, names }));
+            let mut files = Files::new(&self.folder, self.earlier.take())?;
+            files.append(memory, room)?;
+            self.body = Body::Files(Box::new(files));
         }
         let Body::Files(files) = &mut self.body else { return Ok(()) };
-        files.data.write_all(bytes).map_err(Error::at(&files.names[0].path))?;
+        files.append(bytes, room)?;
         files.tree.write_all(&self.pairs).map_err(Error::at(&files.names[1].path))?;
-        room.wrote((bytes.len() + self.pairs.len()) as u64);
+        room.wrote(self.pairs.len() as u64);
         self.pairs.clear();
         Ok(())
     }
@@ -138,7 +182,8 @@ impl BlobWriter {
         let body = match self.body {
             Body::Memory(memory) => StagedBody::Memory(memory),
             Body::Files(files) => {
-                let Files { data, mut tree, names: [data_name, tree_name], .. } = *files;
+                let Files { data, mut written, mut tree, names: [data_name, tree_name] } = *files;
+                written.finish(&data).map_err(Error::at(&data_name.path))?;
                 tree.write_all(&self.pairs).map_err(Error::at(&tree_name.path))?;
                 let tree = tree.into_inner().map_err(|error| Error::at(&tree_name.path)(error.into_error()))?;
                 StagedBody::Files(Box::new([(data, data_name), (tree, tree_name)]))

@@ -58,6 +58,7 @@ impl Inner {
                 remove(file)?;
             }
         }
+        found.leftovers += self.unfinished.find()?;
         let mut lost = Vec::new();
         for blob in index.blobs() {
             let (hash, place, len) = blob?;

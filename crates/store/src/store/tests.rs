@@ -503,6 +503,207 @@ fn a_killed_process_loses_nothing_that_it_said_was_kept() {
     assert!(said.len() > 3, "{} objects", said.len());
 }
 
+/// Lets so many bytes through, in either direction, and then waits to be killed.
+struct Stuck(usize);
+
+impl Stuck {
+    fn pass(&mut self, bytes: usize) {
+        self.0 = self.0.saturating_sub(bytes);
+        if self.0 == 0 {
+            thread::sleep(Duration::from_secs(600));
+        }
+    }
+}
+
+struct Through<T>(T, Stuck);
+
+impl<R: Read> Read for Through<R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(to)?;
+        self.1.pass(read);
+        Ok(read)
+    }
+}
+
+impl<W: io::Write> io::Write for Through<W> {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        let written = self.0.write(from)?;
+        self.1.pass(written);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// No seal, that lets so many bytes through.
+struct Sticks(usize);
+
+impl crate::Seal for Sticks {
+    fn seal<'a>(&self, plain: Box<dyn Read + Send + 'a>) -> io::Result<(Sealing, Box<dyn Read + Send + 'a>)> {
+        Ok((Sealing::Plain, Box::new(Through(plain, Stuck(self.0)))))
+    }
+
+    fn open<'a>(&self, sealing: &Sealing, plain: Box<dyn io::Write + 'a>) -> io::Result<Box<dyn io::Write + 'a>> {
+        Ok(Box::new(Through(Plain.open(sealing, plain)?, Stuck(self.0))))
+    }
+
+    fn fits(&self, sealing: &Sealing, alone: bool) -> bool {
+        Plain.fits(sealing, alone)
+    }
+}
+
+/// Bytes of a large file, and how many of them go through before whoever puts or gets it is killed.
+const LARGE: usize = 12 << 20;
+const THROUGH: usize = 8 << 20;
+
+/// Puts a file, or gets it, and sticks in the middle. Not a test of its own.
+#[test]
+#[ignore = "a process for the test that kills it"]
+fn the_one_that_sticks() {
+    let Some(folder) = std::env::var_os("STOA_STORE_FOLDER").map(PathBuf::from) else { return };
+    let store = open(&folder.join("store"));
+    match std::env::var("STOA_STORE_GET").ok().and_then(|id| id.parse().ok()) {
+        Some(id) => drop(store.get_to(id, &folder.join("copy"), &Sticks(THROUGH))),
+        None => drop(store.put_file(&folder.join("file"), Put { seal: &Sticks(THROUGH), ..Put::default() })),
+    }
+}
+
+/// Kills a process with -9 that has put or got a part of a file, when `part` has come to this file or one in this folder.
+fn killed_in_the_middle(folder: &Path, get: Option<ObjectId>, part: &Path) {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "store::tests::the_one_that_sticks", "--ignored"]).env("STOA_STORE_FOLDER", folder);
+    if let Some(id) = get {
+        child.env("STOA_STORE_GET", id.to_string());
+    }
+    let mut child = child.stdout(Stdio::null()).spawn().unwrap();
+    let length = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
+    let there = || match part.is_dir() {
+        true => list(part).unwrap().iter().map(|path| length(path)).max().unwrap_or(0),
+        false => length(part),
+    };
+    let until = std::time::Instant::now() + Duration::from_secs(60);
+    while there() < THROUGH as u64 / 2 {
+        assert!(std::time::Instant::now() < until && child.try_wait().unwrap().is_none(), "{} bytes came", there());
+        thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Changes a byte of a file.
+fn flip(path: &Path, at: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[at] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_put_that_was_killed_goes_on_behind_what_is_right_and_writes_that_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, unfinished) = (folder.path().join("file"), folder.path().join("store/unfinished"));
+    let content = bytes(1, LARGE);
+    fs::write(&file, &content).unwrap();
+    let half = THROUGH as u64 / 2;
+    let put = |store: &Store| store.put_file(&file, Put::default()).unwrap();
+    killed_in_the_middle(folder.path(), None, &unfinished);
+    let store = open(&folder.path().join("store"));
+    assert!(store.status().unwrap().kept >= half, "what waits counts");
+    let id = put(&store);
+    assert!((half..LARGE as u64).contains(&store.resumed()), "{} bytes", store.resumed());
+    assert_eq!((get(&store, id).unwrap(), list(&unfinished).unwrap().len()), (content.clone(), 0));
+    let kept: u64 = store.inner.index.blobs().map(|blob| cost(blob.unwrap().2)).sum();
+    assert_eq!((store.status().unwrap().kept, store.status().unwrap().reserved), (kept, 0));
+    store.release(local(id)).unwrap();
+    drop(store);
+
+    // What the disk changed meanwhile is noticed, and written anew from there on.
+    killed_in_the_middle(folder.path(), None, &unfinished);
+    flip(&list(&unfinished).unwrap()[0], 1 << 20);
+    let store = open(&folder.path().join("store"));
+    assert_eq!(put(&store), id);
+    assert_eq!((store.resumed(), get(&store, id).unwrap()), (1 << 20, content.clone()));
+    store.release(local(id)).unwrap();
+    drop(store);
+
+    // Another file in the same place is another file. What nobody goes on with is gone after a week, as is what is too much.
+    killed_in_the_middle(folder.path(), None, &unfinished);
+    flip(&file, LARGE - 1);
+    for number in 0..5_u8 {
+        let name = unfinished.join(BlobHash([number; 32]).to_string());
+        fs::write(&name, [number]).unwrap();
+        fs::File::open(&name).unwrap().set_modified(std::time::SystemTime::now() - Duration::from_secs(60)).unwrap();
+    }
+    let store = open(&folder.path().join("store"));
+    assert_eq!((store.found().leftovers, list(&unfinished).unwrap().len()), (3, 4), "the tree, and two of the others");
+    let other = put(&store);
+    assert!(other != id && store.resumed() == 0);
+    assert_eq!(list(&unfinished).unwrap().len(), 4);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    store.collect(now).unwrap();
+    assert_eq!(list(&unfinished).unwrap().len(), 4);
+    store.collect(now + 8 * 24 * 3600).unwrap();
+    assert_eq!(list(&unfinished).unwrap().len(), 0);
+    let kept: u64 = store.inner.index.blobs().map(|blob| cost(blob.unwrap().2)).sum();
+    assert_eq!(store.status().unwrap().kept, kept);
+}
+
+#[test]
+fn a_file_that_two_put_at_once_is_put_by_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, bytes(1, 3 << 20)).unwrap();
+    let store = open(&folder.path().join("store"));
+    for _ in 0..3 {
+        let put = || store.put_file(&file, Put::default()).unwrap();
+        let (one, other) = thread::scope(|scope| {
+            let other = scope.spawn(put);
+            (put(), other.join().unwrap())
+        });
+        assert_eq!((one, get(&store, one).unwrap()), (other, bytes(1, 3 << 20)));
+        store.release(local(one)).unwrap();
+    }
+    assert_eq!(store.resumed(), 0);
+    assert_eq!(list(&folder.path().join("store/unfinished")).unwrap(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_get_that_was_killed_goes_on_behind_what_is_right_and_writes_that_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let (content, copy) = (bytes(1, LARGE), folder.path().join("copy"));
+    for code in [None, Code::new(3, 5)] {
+        let store = open(&folder.path().join("store"));
+        let id = store.put(&content[..], Put { code, ..Put::default() }).unwrap();
+        drop(store);
+        let part = folder.path().join(format!("copy.{}.part", &id.to_string()[..16]));
+        for changed in [None, Some(1 << 20)] {
+            killed_in_the_middle(folder.path(), Some(id), &part);
+            if let Some(at) = changed {
+                flip(&part, at);
+            }
+            let store = open(&folder.path().join("store"));
+            store.get_to(id, &copy, &Plain).unwrap();
+            let resumed = match changed {
+                None => THROUGH as u64 / 4..LARGE as u64,
+                Some(at) => 1..at as u64 + 1,
+            };
+            assert!(resumed.contains(&store.resumed()), "{} bytes, {resumed:?}", store.resumed());
+            assert_eq!((fs::read(&copy).unwrap() == content, part.exists()), (true, false));
+            fs::remove_file(&copy).unwrap();
+        }
+    }
+    // What comes after the end is cut off, and what is shorter is made longer.
+    let store = open(&folder.path().join("store"));
+    let id = store.put(&b"what is short"[..], Put::default()).unwrap();
+    for there in ["what is short and what comes after it", "what", "", "something else"] {
+        fs::write(folder.path().join(format!("copy.{}.part", &id.to_string()[..16])), there).unwrap();
+        store.get_to(id, &copy, &Plain).unwrap();
+        assert_eq!(fs::read(&copy).unwrap(), b"what is short");
+        fs::remove_file(&copy).unwrap();
+    }
+}
+
 /// A real disk that is really full, where a file system may be mounted.
 #[test]
 fn a_full_disk_loses_nothing() {
