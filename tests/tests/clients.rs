@@ -1,8 +1,11 @@
 //! Other people's clients, unmodified, against a running node.
 
 use eyre::{ContextCompat as _, Result, ensure};
-use std::{process::Command, time::Instant};
-use stoa_tests::{Network, Node, hardhat_suite, node_suite, python_suite};
+use std::{fs, process::Command, time::Instant};
+use stoa_tests::{Network, Node, hardhat_suite, node_suite, python_suite, stage::Stage};
+
+/// The second of the development accounts.
+const PUBLISHER: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
 
 fn javascript(network: Network, file: &str) -> Result<()> {
     Node::start(network)?.suite(&mut node_suite(file))
@@ -55,6 +58,19 @@ fn oceans_contracts_and_its_client_publish_sell_order_and_settle() -> Result<()>
 #[test]
 fn oceans_client_finds_what_was_published_at_a_node_that_keeps_an_index() -> Result<()> {
     Node::start_with(Network::Up, &["--index"])?.suite(&mut node_suite("js/aquarius.test.js"))
+}
+
+#[test]
+fn oceans_client_seals_orders_and_downloads_at_a_node_that_gives_files_to_buyers() -> Result<()> {
+    let stage = Stage::new(0)?;
+    let files = stage.at("files");
+    fs::create_dir(&files)?;
+    let rows = (0..20_000).map(|row| format!("{row},{},{}\n", row % 90, row % 2)).collect::<String>();
+    fs::write(files.join("hearts.csv"), format!("id,age,sex\n{rows}"))?;
+    let folder = files.to_string_lossy();
+    let options = ["--from-genesis", "--index", "--provide", &folder, "--provide-for", PUBLISHER];
+    let (mut node, _) = stage.node("provider", 5, &options, &[])?;
+    node.suite(node_suite("js/provider.test.js").env("STOA_FILES", &files))
 }
 
 #[test]

@@ -1,15 +1,69 @@
 //! Data that only those read whom their owner allows: owner, readers and keepers as processes.
 
+use alloy_primitives::{Address, TxKind, U256, hex};
+use alloy_signer_local::{MnemonicBuilder, coins_bip39::English};
+use alloy_sol_types::SolValue as _;
 use eyre::{ContextCompat as _, Result, ensure};
 use std::{
     fs, thread,
     time::{Duration, Instant},
+};
+use stoa_client::{Client, Wallet};
+use stoa_data::market::abi::{
+    DatatokenData, FACTORY, IDatatoken,
+    IFactory::{TokenCreated, createNftWithErc20Call},
+    NftData,
 };
 use stoa_tests::stage::{LONG, Stage, held, stoa};
 
 const ALICE: usize = 7;
 const BOB: usize = 8;
 const CAROL: usize = 9;
+
+/// Who makes tokens.
+const ISSUER: usize = 6;
+
+/// What the development accounts follow from.
+const PHRASE: &str = "test test test test test test test test test test test junk";
+
+/// The wallet of a development account.
+async fn wallet(stage: &Stage, account: usize) -> Result<Wallet> {
+    let signer = MnemonicBuilder::<English>::default().phrase(PHRASE).index(account as u32)?.build()?;
+    Ok(Wallet::new(Client::new(stage.chain.http()), signer).await?)
+}
+
+/// Makes a token, and gives one to somebody.
+async fn issue(stage: &Stage, to: Address) -> Result<Address> {
+    let issuer = wallet(stage, ISSUER).await?;
+    let (owner, nobody) = (issuer.address(), Address::ZERO);
+    let nft = NftData {
+        name: "Members".into(),
+        symbol: "MEM".into(),
+        templateIndex: U256::ONE,
+        tokenURI: String::new(),
+        transferable: true,
+        owner,
+    };
+    let datatoken = DatatokenData {
+        templateIndex: U256::ONE,
+        strings: vec!["Member".into(), "MEM".into()],
+        addresses: vec![owner, nobody, nobody, nobody],
+        uints: vec![U256::MAX, U256::ZERO],
+        bytess: Vec::new(),
+    };
+    let receipt = issuer.call(FACTORY, &createNftWithErc20Call { nft, datatoken }).await?;
+    let token = receipt.decoded_log::<TokenCreated>().wrap_err("a token")?.newTokenAddress;
+    issuer.call(token, &IDatatoken::mintCall { account: to, value: U256::ONE }).await?;
+    Ok(token)
+}
+
+/// Passes a token on.
+async fn pass_on(stage: &Stage, token: Address, from: usize, to: Address) -> Result<()> {
+    let input = [&hex!("a9059cbb")[..], &(to, U256::ONE).abi_encode_params()].concat();
+    let receipt = wallet(stage, from).await?.send(TxKind::Call(token), U256::ZERO, input.into()).await?;
+    ensure!(receipt.status(), "transfer(address,uint256) was refused");
+    Ok(())
+}
 
 /// The keepers of an asset's key, in the order in which they are asked.
 fn keepers_of(stage: &Stage, asset: &str) -> Result<Vec<String>> {
@@ -66,6 +120,13 @@ fn a_reader_reads_until_the_grant_is_revoked_and_an_erased_asset_is_gone() -> Re
     done(ALICE, &["revoke", &first])?;
     let late = data(BOB, &["get", &first, "--to", "again"])?.err().wrap_err("it was read")?;
     ensure!(late.contains("was revoked in block") && !stage.at("again").exists(), "{late}");
+    // What three keepers signed is kept, and was no breach.
+    let key = stage.chain.announced("networkKey")?;
+    let look = ["consent", "breach", &asset, "--network-key", key, "--http", stage.chain.http(), "--dir", "bob"];
+    let found = stoa(stage.folder.path(), &look)?.output()?;
+    let found: serde_json::Value = serde_json::from_slice(&found.stdout)?;
+    ensure!(found["releases"].as_u64() >= Some(3) && found["stood"] == found["releases"], "{found}");
+    ensure!(found["breaches"].as_array().is_some_and(Vec::is_empty) && found["evidence"].is_null(), "{found}");
 
     // Two of five keepers die: three suffice for the other grant.
     stage.kill(2);
@@ -149,6 +210,60 @@ fn a_false_half_of_the_key_names_its_keeper_and_all_who_keep_pieces_sign_that_th
     for node in &stage.keepers {
         ensure!(held(node)?.is_empty(), "a piece is still there");
     }
+    Ok(())
+}
+
+#[test]
+fn whoever_holds_a_token_reads_for_as_long_as_he_holds_it() -> Result<()> {
+    let stage = Stage::new(3)?;
+    fs::write(stage.at("rows"), "63,1,1,145")?;
+    let data = |account: usize, words: &[&str]| -> Result<std::result::Result<serde_json::Value, String>> {
+        let dir = ["alice", "bob", "carol"][account - ALICE];
+        stage.attempt(account, &[&["data", "--dir", dir], words].concat())
+    };
+    let done = |account: usize, words: &[&str]| data(account, words)?.map_err(eyre::Report::msg);
+    let published = done(ALICE, &["publish", "rows", "--keepers", "2/3", "--keepers-only"])?;
+    let asset = published["asset"].as_str().wrap_err("an asset")?.to_owned();
+    let [bob, carol] = [done(BOB, &["announce"])?, done(CAROL, &["announce"])?];
+    let address =
+        |said: &serde_json::Value| Ok::<Address, eyre::Report>(said["address"].as_str().wrap_err("one")?.parse()?);
+    let (bob, carol) = (address(&bob)?, address(&carol)?);
+    let runtime = tokio::runtime::Runtime::new()?;
+    let token = runtime.block_on(issue(&stage, bob))?;
+    let holders = token.to_string();
+    let made = done(
+        ALICE,
+        &["grant", &asset, "--to-holders-of", &holders, "--purpose", "ScientificResearch", "--days", "30"],
+    )?;
+    let grant = made["grant"].as_str().wrap_err("a grant")?.to_owned();
+    // The owner is not needed any more.
+    fs::rename(stage.at("alice"), stage.at("away"))?;
+    let read = |account: usize, to: &str| -> Result<()> {
+        done(account, &["get", &grant, "--to", to])?;
+        ensure!(fs::read(stage.at(to))? == b"63,1,1,145");
+        Ok(())
+    };
+    let refused = |account: usize, to: &str| -> Result<()> {
+        let why = data(account, &["get", &grant, "--to", to])?.err().wrap_err("it was read")?;
+        ensure!(why.contains("is not for") && !stage.at(to).exists(), "{why}");
+        Ok(())
+    };
+    read(BOB, "his")?;
+    refused(CAROL, "stolen")?;
+    // Who passes it on is refused from then on, and who has it now reads.
+    runtime.block_on(pass_on(&stage, token, BOB, carol))?;
+    refused(BOB, "again")?;
+    read(CAROL, "hers")?;
+    // So says the record: for whom it is, and who read.
+    let mut log = stoa(stage.folder.path(), &["consent", "log", &asset, "--http", stage.chain.http()])?;
+    let log: serde_json::Value = serde_json::from_slice(&log.output()?.stdout)?;
+    let nodes = log["@graph"].as_array().wrap_err_with(|| log.to_string())?;
+    let given = nodes.iter().find(|node| node["@type"][0] == "dpv:ConsentRecord").wrap_err("no grant")?;
+    let contract = given["dpv:hasRecipient"]["stoa:contract"].as_str().wrap_err_with(|| given.to_string())?;
+    ensure!(contract.ends_with(&token.to_string()) && given["stoa:used"] == 2, "{given}");
+    let users: Vec<_> = nodes.iter().filter_map(|node| node["prov:wasAssociatedWith"].as_str()).collect();
+    let same = users.len() == 2 && users.iter().zip([bob, carol]).all(|(did, who)| did.ends_with(&who.to_string()));
+    ensure!(same, "{users:?}");
     Ok(())
 }
 

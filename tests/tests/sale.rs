@@ -86,7 +86,10 @@ fn whoever_orders_reads_until_the_order_ends_and_nobody_else_does() -> Result<()
     };
     let why = refused(SELLER, &[&["publish", "rows.csv", "--free", "--keepers-only", "--yes"][..], &SAYS].concat())?;
     ensure!(why.contains("begun at another price"), "{why}");
-    let listing = done(SELLER, &publish(&["--keepers-only", "--yes"]))?;
+    let why = refused(SELLER, &publish(&["--keepers-only", "--yes", "--data-subject", "Ann Example"]))?;
+    ensure!(why.contains("no such category of data subjects"), "{why}");
+    let whose = ["--data-subject", "Patient", "--personal-data", "EmailAddress", "--personal-data", "Age"];
+    let listing = done(SELLER, &publish(&[&["--keepers-only", "--yes"], &whose[..]].concat()))?;
     ensure!(listing["asset"] == begun["asset"] && listing["nft"] == begun["listed"]["nft"], "{listing} {begun}");
     ensure!(fs::read_dir(stage.at("seller/sales"))?.next().is_none(), "the sale is still written down as begun");
     let (did, nft, grant) = (text(&listing, "did")?, text(&listing, "nft")?, text(&listing, "grant")?);
@@ -118,6 +121,22 @@ fn whoever_orders_reads_until_the_order_ends_and_nobody_else_does() -> Result<()
     // What the asset says is changed; once it is revoked no order stands, and none is taken.
     let edited = done(SELLER, &["edit", &did, "--name", "Hearts of 1988", "--state", "unlisted"])?;
     ensure!(edited["state"] == "unlisted" && edited["document"] == true, "{edited}");
+    // Whose data they are is in the record of consent, as it was said last.
+    let record = || -> Result<Value> {
+        let asset = text(&listing, "asset")?;
+        let words = ["consent", "log", &asset, "--http", stage.chain.http()];
+        let log: Value = serde_json::from_slice(&stoa(stage.folder.path(), &words)?.output()?.stdout)?;
+        let nodes = log["@graph"].as_array().wrap_err_with(|| log.to_string())?;
+        Ok(nodes.iter().find(|node| node["@type"][0] == "dpv:ConsentRecord").wrap_err("no grant")?.clone())
+    };
+    let given = record()?;
+    let kinds = ["https://w3id.org/dpv/pd#EmailAddress", "https://w3id.org/dpv/pd#Age"];
+    ensure!(given["dpv:hasDataSubject"] == serde_json::json!(["https://w3id.org/dpv#Patient"]), "{given}");
+    ensure!(given["dpv:hasPersonalData"] == serde_json::json!(kinds) && given["stoa:notSaid"].is_null(), "{given}");
+    done(SELLER, &["edit", &did, "--data-subject", "Student"])?;
+    let given = record()?;
+    ensure!(given["dpv:hasDataSubject"] == serde_json::json!(["https://w3id.org/dpv#Student"]), "{given}");
+    ensure!(given["dpv:hasPersonalData"] == serde_json::json!(kinds), "{given}");
     let same = done(SELLER, &["edit", &did, "--state", "ordering-disabled"])?;
     ensure!(same["document"] == false, "{same}");
     let why = refused(OTHER, &["buy", &did])?;

@@ -414,7 +414,7 @@ fn show(built: &Built, rules: &Rules, outcome: &Outcome, leaving: Result<Leaving
     let log = outcome.log.text();
     if !log.trim().is_empty() {
         println!("log        {}", if rules.log { "goes to the buyer:" } else { "stays with the owner:" });
-        log.lines().for_each(|line| println!("  {}", plain(line)));
+        log.lines().for_each(|line| println!("  {}", output::plain(line)));
     }
 }
 
@@ -423,10 +423,5 @@ fn shown(bytes: &[u8]) -> String {
     const MOST: usize = 200;
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MOST)]);
     let more = if bytes.len() > MOST { " …" } else { "" };
-    format!("{}{more}", plain(&text))
-}
-
-/// Text for a terminal: what would steer it is left out.
-fn plain(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
+    format!("{}{more}", output::plain(&text))
 }

@@ -1,7 +1,11 @@
 //! `stoa consent`: who was allowed what, by whom, and what they did with it.
 
+mod breach;
+mod people;
 mod purpose;
 
+pub(crate) use breach::RELEASES;
+pub(crate) use people::{PeopleOptions, names};
 pub(crate) use purpose::purpose;
 
 use crate::network::{self, now};
@@ -21,6 +25,13 @@ pub(crate) enum Command {
     /// each use.
     #[command(after_help = "Example: stoa consent log 0x5f8e… --http http://127.0.0.1:8545 --json > record.jsonld")]
     Log(LogOptions),
+    /// Find keepers that released their share of an asset's key after the grant was revoked: what they signed, which `stoa data get`
+    /// has kept, is compared with the ledger, with nothing but the network key. What is found is evidence that others check the same
+    /// way.
+    #[command(
+        after_help = "Examples: stoa consent breach 0x5f8e… --network-key 0x8a… --evidence breach.json\n          stoa consent breach --verify breach.json --network-key 0x8a…"
+    )]
+    Breach(breach::BreachOptions),
 }
 
 /// For what and for how long a grant is, as its owner types it.
@@ -58,6 +69,7 @@ pub(crate) struct LogOptions {
 pub(crate) fn run(command: Command, json: bool) -> Result<()> {
     match command {
         Command::Log(options) => log(&options, json),
+        Command::Breach(options) => breach::run(&options, json),
     }
 }
 

@@ -3,7 +3,7 @@
 mod erase;
 
 use crate::{
-    consent::TermsOptions,
+    consent::{RELEASES, TermsOptions},
     network::wait,
     progress::progress,
     sale::{self, BuyOptions, EarningsOptions, EditOptions, LookOptions, PriceOptions, SaleOptions},
@@ -21,7 +21,10 @@ use std::{
 };
 use stoa_base::{NodeId, write_private};
 use stoa_client::Wallet;
-use stoa_data::client::{Allowed, Conditions, Data, Failure, Holders, Opened, Published};
+use stoa_data::{
+    breach::Kept,
+    client::{Allowed, Conditions, Data, Failure, Holders, Opened, Published},
+};
 use stoa_store::{Bounds, Kind, Limits, ObjectId, Spreading, Store};
 
 /// Options of `stoa data`.
@@ -75,7 +78,8 @@ enum Command {
         after_help = "Examples: stoa data grant 0x5f8e… --to 0x7099… --purpose ScientificResearch --days 90 --wallet me.key\n          stoa data grant 0x5f8e… --to-holders-of 0x90f7… --times 100 --wallet me.key\n          stoa data grant 0x5f8e… --credential 0x1c2d… --issuer 0x3c44… --wallet me.key"
     )]
     Grant(GrantOptions),
-    /// Read an asset with a grant: records the use, and asks the keepers for the key.
+    /// Read an asset with a grant: records the use, and asks the keepers for the key. What they sign is kept: `stoa consent breach`
+    /// shows who released a share after a revocation.
     #[command(after_help = "Example: stoa data get 0x91ab… --to patients.csv --wallet me.key")]
     Get {
         /// The grant.
@@ -187,6 +191,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
         let account = wallet.open().await?;
         let online = Online::with(&store, &wallet, Some(&account)).await?;
         let data = Data::new(account.clone(), online.registry.clone(), &online.endpoint)?;
+        let data = data.keeping(Kept::at(dir.join(RELEASES)));
         let done = match command {
             // These went another way above.
             Command::Find(_)

@@ -1,7 +1,7 @@
 //! `stoa follow`: a node that needs nobody's permission.
 
 use crate::{network, node};
-use alloy_primitives::Bytes;
+use alloy_primitives::{Address, Bytes};
 use clap::Args;
 use commonware_runtime::{Runner as _, tokio as runtime};
 use eyre::Result;
@@ -9,7 +9,7 @@ use serde_json::json;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use stoa_consensus::follow::Start;
 use stoa_net::PeerAddress;
-use stoa_node::{compute, config, follower, store};
+use stoa_node::{compute, config, follower, provider, store};
 
 /// Options of `stoa follow`.
 #[derive(Args)]
@@ -66,6 +66,17 @@ pub(crate) struct Options {
     /// (`/api/aquarius`).
     #[arg(long, requires = "from_genesis")]
     index: bool,
+    /// Give the files in this folder to those who have ordered them, as programs with ocean.js ask for it (`ProviderInstance`): plain
+    /// files, which whoever orders may keep. Example: --provide files --provide-for 0x7099…
+    #[arg(long, value_name = "DIR", requires = "provide_for", requires = "index", requires = "key")]
+    provide: Option<PathBuf>,
+    /// Whose assets these files are: this account alone has them sealed for its documents. Example: --provide-for 0x7099…
+    #[arg(long, value_name = "ADDRESS", requires = "provide")]
+    provide_for: Option<Address>,
+    /// A host whose files may be given away as well, where the account has sealed their URLs; may be given several times, and no
+    /// other host is asked. Example: --provide-from files.example --provide-from 10.0.0.7:8080
+    #[arg(long, value_name = "HOST[:PORT]", requires = "provide")]
+    provide_from: Vec<String>,
     /// Seconds that another node may be silent before its pieces are made anew.
     #[arg(long, value_name = "SECONDS", default_value_t = 12 * 3600)]
     repair_after: u64,
@@ -85,6 +96,11 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
             .data
             .map(|data| compute::Config { data, processes: options.processes.then_some(options.environment) }),
         index: options.index,
+        provider: options.provide.zip(options.provide_for).map(|(folder, publisher)| provider::Config {
+            folder,
+            publisher,
+            hosts: options.provide_from,
+        }),
         folder: options.dir.clone(),
         http: options.http,
         network_key: options.network_key,

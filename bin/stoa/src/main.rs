@@ -53,7 +53,9 @@ enum Command {
     Node(node::Command),
     /// Follow a network without anybody's permission: check every certificate, execute, serve JSON-RPC and proofs.
     #[command(
-        after_help = "Example: stoa follow --network-key 0x8a… --peer 0x3f…@a.example:9000 --http 127.0.0.1:8545"
+        after_help = "Examples: stoa follow --network-key 0x8a… --peer 0x3f…@a.example:9000 --http 127.0.0.1:8545\n          stoa \
+                      follow --network-key 0x8a… --peer 0x3f…@a.example:9000 --listen 0.0.0.0:9000 --key node.key --from-genesis \
+                      --index --provide files --provide-for 0x7099…"
     )]
     Follow(follow::Options),
     /// Show a node's height, committee and health.

@@ -357,6 +357,7 @@ fn join(network: &up::Network, folder: PathBuf, wallets: &[Wallet], voice: Voice
         compute: None,
         store: None,
         index: false,
+        provider: None,
     })?;
     report.milliseconds_to_join = start.elapsed().as_millis() as u64;
     let at = follower.ledger.head().number();

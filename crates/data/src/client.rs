@@ -18,6 +18,7 @@ use crate::{
         },
         READ, TOKEN,
     },
+    breach::Kept,
     contract::asset_id,
     keeper::{Circle, MovingError, Request, plan::Plan},
     patience::patiently,
@@ -160,6 +161,8 @@ pub struct Data {
     wallet: Wallet,
     reading: Reading,
     circle: Circle,
+    /// Where what keepers sign is kept.
+    kept: Option<Kept>,
 }
 
 /// What a person's machine keeps of an asset that was published from it. The half is sealed to the wallet's own reading key.
@@ -257,7 +260,13 @@ impl Data {
     /// If the wallet gives no reading key.
     pub fn new(wallet: Wallet, registry: Registry, endpoint: &Endpoint) -> Result<Self> {
         let reading = Reading::of(wallet.signer(), wallet.chain_id())?;
-        Ok(Self { wallet, reading, circle: Circle::new(registry, endpoint) })
+        Ok(Self { wallet, reading, circle: Circle::new(registry, endpoint), kept: None })
+    }
+
+    /// The same, who keeps what keepers sign when they release their shares: evidence, if one does when it must not.
+    #[must_use]
+    pub fn keeping(self, kept: Kept) -> Self {
+        Self { kept: Some(kept), ..self }
     }
 
     async fn view<C: SolCall>(&self, call: &C) -> Result<C::Return> {

@@ -5,13 +5,16 @@
 //!
 //! [`look`] says what a file or folder is that somebody wants to publish, before anybody else sees it.
 //!
-//! [`jobs`] is computing on data where they are, and [`audit`] follows what came of it back to what it rests on.
+//! [`jobs`] is computing on data where they are, and [`audit`] follows what came of it back to what it rests on. [`breach`] shows
+//! keepers that served although a grant was revoked.
 //!
 //! [`market`] is where assets are published, priced, ordered and paid for; [`ddo`] is what they say of themselves, and [`sale`] what
-//! publishers and buyers do there. [`search`] is where they are found.
+//! publishers and buyers do there. [`search`] is where they are found, and [`provider`] gives files to those who ordered them with
+//! Ocean's clients.
 
 pub mod abi;
 pub mod audit;
+pub mod breach;
 pub mod client;
 pub mod contract;
 pub mod ddo;
@@ -20,6 +23,7 @@ pub mod keeper;
 pub mod look;
 pub mod market;
 mod patience;
+pub mod provider;
 pub mod reading;
 pub mod record;
 pub mod registry;

@@ -6,7 +6,7 @@
 //!
 //! Its [`Display`](std::fmt::Display) is for people. [`Record::json_ld`] is for programs: one `dpv:ConsentRecord` for each grant
 //! in the terms of the W3C's Data Privacy Vocabulary, and each use as a `prov:Activity`. Whoever answers for personal data under
-//! the General Data Protection Regulation finds there, beside what only they know (names, kinds of data, contracts):
+//! the General Data Protection Regulation finds there, beside what only they know (names, contracts):
 //!
 //! | article | asks for | where it is |
 //! |---|---|---|
@@ -16,11 +16,13 @@
 //! | 15(1)(c) | recipients | `dpv:hasRecipient`; who used it in fact: `prov:wasAssociatedWith` of each use |
 //! | 15(1)(d) | how long | `dct:valid`; `prov:invalidatedAtTime` of an asset that was erased |
 //! | 30(1)(a), (b), (d) | controller, purposes, recipients | `dpv:hasDataController`, `dpv:hasPurpose`, `dpv:hasRecipient` |
+//! | 15(1)(b), 30(1)(c) | categories of data subjects and of personal data | `dpv:hasDataSubject`, `dpv:hasPersonalData`, if the owner says them in the document that he has published; `stoa:notSaid` names what he does not say |
 //! | 30(1)(f) | time limits for erasure | `dct:valid` |
 //! | 30(1)(g) | measures of security | `stoa:keepers`, `stoa:neededKeepers`, `stoa:ownerHalf` of the asset |
 
 mod date;
 mod linked;
+mod said;
 mod text;
 
 use crate::abi::{
@@ -35,6 +37,7 @@ use stoa_client::{At, Client, ClientError, ViewError, view};
 
 pub use date::iso_8601;
 pub(crate) use linked::{did, urn};
+pub use said::Said;
 
 /// Blocks that a node is asked for at once, at most.
 const PAGE: u64 = 10_000;
@@ -87,6 +90,8 @@ pub struct Record {
     pub asset: Asset,
     /// The ed25519 keys of its keepers now.
     pub keepers: Vec<B256>,
+    /// Whose data it is, as its owner says.
+    pub said: Said,
     /// The block up to which this tells all.
     pub at: At,
     /// In the order in which it happened.
@@ -164,7 +169,8 @@ impl Record {
             _ => None,
         });
         let keepers = keepers.ok_or(RecordError::Malformed(None))?;
-        Ok(Self { chain_id: chain_id.saturating_to(), id, asset, keepers, at, entries })
+        let said = Said::read(client, id, asset.owner, (first, at.number)).await?;
+        Ok(Self { chain_id: chain_id.saturating_to(), id, asset, keepers, said, at, entries })
     }
 
     /// Everybody who has used a grant of it.

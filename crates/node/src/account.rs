@@ -3,17 +3,20 @@
 //! Its key follows from the node's key, so that there is no second secret to keep. Whoever runs the node puts some coin there.
 
 use crate::common;
-use alloy_primitives::{Address, TxKind, U256, keccak256};
+use alloy_primitives::{Address, B256, TxKind, U256, keccak256};
 use alloy_signer_local::PrivateKeySigner;
 use commonware_codec::EncodeFixed as _;
 use commonware_cryptography::ed25519::PrivateKey;
 use eyre::{Result, WrapErr as _};
 use std::{net::SocketAddr, sync::Arc};
 use stoa_client::{Client, Wallet};
+use stoa_data::provider::Seal;
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 const DOMAIN: &[u8] = b"stoa/node/account/v1";
+
+const SEAL_DOMAIN: &[u8] = b"stoa/node/provider/v1";
 
 /// The account of the node with this key.
 ///
@@ -21,9 +24,18 @@ const DOMAIN: &[u8] = b"stoa/node/account/v1";
 ///
 /// If no key of an account follows, as it does for one key in 2¹²⁸.
 pub fn of(key: &PrivateKey) -> Result<PrivateKeySigner> {
+    PrivateKeySigner::from_bytes(&derived(key, DOMAIN))
+        .wrap_err("no account follows from this node's key: make another")
+}
+
+/// What the node with this key seals places of files with, as a provider.
+pub(crate) fn seal(key: &PrivateKey, chain_id: u64) -> Seal {
+    Seal::new(derived(key, SEAL_DOMAIN).0, chain_id)
+}
+
+fn derived(key: &PrivateKey, domain: &[u8]) -> B256 {
     let seed: Zeroizing<[u8; 32]> = Zeroizing::new(key.encode_fixed());
-    let secret = Zeroizing::new([DOMAIN, &seed[..]].concat());
-    PrivateKeySigner::from_bytes(&keccak256(&*secret)).wrap_err("no account follows from this node's key: make another")
+    keccak256(&*Zeroizing::new([domain, &seed[..]].concat()))
 }
 
 /// Sends what a node has to say of its own accord to its own JSON-RPC. Cheap to clone.

@@ -3,6 +3,7 @@
 use crate::{
     health, index,
     network_methods::{self, About},
+    provider::{Provider, Role},
     stoa_methods,
     waiting::{Head, Mempool},
 };
@@ -94,6 +95,8 @@ pub(crate) struct Serving<'a> {
     pub(crate) accounts: Vec<PrivateKeySigner>,
     /// If it keeps an index of the market's assets and answers what is asked of it: the account that it does so as.
     pub(crate) index: Option<PrivateKeySigner>,
+    /// If it gives files to those who have ordered them, which takes an index.
+    pub(crate) provider: Option<Role>,
 }
 
 /// Opens the waiting transactions, which are checked against the state, and serves JSON-RPC.
@@ -104,8 +107,9 @@ pub(crate) async fn serve(
     about: About,
     serving: Serving<'_>,
 ) -> eyre::Result<(Pool, stoa_rpc::Handle, Option<Background>)> {
-    let Serving { folder, http, accounts, index } = serving;
+    let Serving { folder, http, accounts, index, provider } = serving;
     let index = index::open(index, folder, ledger)?;
+    let provider = provider.map(|role| Provider::open(role, ledger, index.as_ref())).transpose()?;
     let state = Arc::new(Head { ledger: ledger.clone(), contract_senders: false });
     // One wei of tip, as geth asks for: who pays nothing costs the network something all the same.
     let pool_config = stoa_mempool::Config { minimum_tip: 1, ..stoa_mempool::Config::default() };
@@ -119,6 +123,12 @@ pub(crate) async fn serve(
         .methods(|methods| network_methods::register(methods, ledger, about))
         .router(health::routes(ledger.clone(), pool.clone(), runtime.child("stoa")))
         .router(index.as_ref().map_or_else(axum::Router::new, index::Opened::routes))
+        .router(match (&provider, &index) {
+            (Some(provider), _) => provider.routes(),
+            (None, Some(_)) => index::nonces(),
+            (None, None) => axum::Router::new(),
+        })
+        .home(provider.as_ref().map(|provider| provider.home()).unwrap_or_default())
         .bind(http)
         .await
         .wrap_err_with(|| format!("cannot listen on {http}"))?;

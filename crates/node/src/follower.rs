@@ -5,6 +5,7 @@ use crate::{
     common::{self, Background, Serving},
     compute,
     network_methods::About,
+    provider::{self, Role},
     quic::{self, Quic},
     store,
     thread::{self, Thread},
@@ -54,6 +55,8 @@ pub struct Config {
     pub compute: Option<compute::Config>,
     /// Whether it keeps an index of the market's assets, in its folder, and answers Ocean's indexers' questions.
     pub index: bool,
+    /// Which files it gives to those who have ordered them, if it does; this takes an index, and a key that others know it by.
+    pub provider: Option<provider::Config>,
 }
 
 impl Config {
@@ -144,20 +147,22 @@ pub async fn start(runtime: Context, config: Config) -> Result<Running> {
             compute::add(config.compute, &config.folder, &endpoint, &identity, &ledger, answering)?;
         (router, store, compute) = (Some(answering.spawn()), kept, computes);
     }
+    let others = [
+        store.as_ref().map(|_| "store"),
+        compute.as_ref().map(|_| "compute"),
+        config.provider.as_ref().map(|_| "provider"),
+    ];
     let about = About {
-        roles: match (&store, &compute) {
-            (None, None) => &["follower"],
-            (Some(_), None) => &["follower", "store"],
-            (None, Some(_)) => &["follower", "compute"],
-            (Some(_), Some(_)) => &["follower", "store", "compute"],
-        },
+        roles: ["follower"].into_iter().chain(others.into_iter().flatten()).collect(),
         me: None,
         votes: Votes::default(),
         peers: std::sync::Arc::new(move || peers.status(clock.current())),
         address: router.as_ref().and_then(|_| endpoint.address()),
     };
     let index = config.index.then(|| account::of(&identity)).transpose()?;
-    let serving = Serving { folder: &config.folder, http: config.http, accounts: Vec::new(), index };
+    let chain_id = ledger.genesis().chain_id;
+    let provider = config.provider.map(|config| Role::new(config, &identity, chain_id)).transpose()?;
+    let serving = Serving { folder: &config.folder, http: config.http, accounts: Vec::new(), index, provider };
     let (pool, rpc, index) = common::serve(&runtime, &ledger, &waiting, about, serving).await?;
     let store = store.map(|store| store.start(rpc.local_addr(), &runtime.child("stoa")));
     let compute = compute.map(|compute| compute.start(rpc.local_addr()));

@@ -57,7 +57,8 @@ pub(crate) struct Opened {
     served: Arc<Served>,
 }
 
-struct Served {
+/// What is asked, by however many at once.
+pub(crate) struct Served {
     readers: Mutex<Vec<Index>>,
     places: Semaphore,
     chain_id: u64,
@@ -97,8 +98,12 @@ impl Opened {
             .route(&format!("{base}/state/ddo"), get(state))
             .layer(DefaultBodyLimit::max(QUESTION))
             .route(&format!("{base}/assets/ddo/validate"), post(validate).layer(DefaultBodyLimit::max(DOCUMENT)))
-            .route("/api/services/nonce", get(nonce))
             .with_state(self.served.clone())
+    }
+
+    /// What others ask it through.
+    pub(crate) fn served(&self) -> Arc<Served> {
+        self.served.clone()
     }
 
     /// Keeps it up to the ledger.
@@ -194,7 +199,7 @@ fn json_text(text: String) -> Response {
 
 impl Served {
     /// Runs something on an index, on a thread that may block, and not for longer than it may take.
-    async fn ask<T: Send + 'static>(
+    pub(crate) async fn ask<T: Send + 'static>(
         self: &Arc<Self>,
         run: impl FnOnce(&Index) -> Result<T, AnswerError> + Send + 'static,
     ) -> Result<T, Response> {
@@ -310,9 +315,10 @@ async fn validate(State(served): State<Arc<Served>>, body: Bytes) -> Response {
     }
 }
 
-/// The number of the last signed request of an account. None is asked for: requests that are signed are answered to anybody.
-async fn nonce() -> Response {
-    json_text(json!({ "nonce": "0" }).to_string())
+/// Where a node that is no provider answers with the number of the last signed request of an account. None is asked for: requests
+/// that are signed are answered to anybody.
+pub(crate) fn nonces() -> Router {
+    Router::new().route("/api/services/nonce", get(async || json_text(json!({ "nonce": "0" }).to_string())))
 }
 
 #[derive(Deserialize)]

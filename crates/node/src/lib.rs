@@ -15,6 +15,7 @@ pub mod follower;
 mod health;
 mod index;
 mod network_methods;
+pub mod provider;
 pub mod quic;
 mod stoa_methods;
 pub mod store;

@@ -18,7 +18,7 @@ const HEADERS: u64 = 1024;
 
 /// What a node says of itself.
 pub(crate) struct About {
-    pub(crate) roles: &'static [&'static str],
+    pub(crate) roles: Vec<&'static str>,
     /// Its key, if it is a validator.
     pub(crate) me: Option<B256>,
     pub(crate) votes: Votes,

@@ -209,14 +209,15 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
 
     let metrics = runtime.child("peers");
     let about = About {
-        roles: if store.is_some() { &["validator", "store"] } else { &["validator"] },
+        roles: if store.is_some() { vec!["validator", "store"] } else { vec!["validator"] },
         me: Some(B256::from_slice(key.public_key().as_ref())),
         votes: consensus.votes,
         peers: Arc::new(move || connected::status(&metrics, &others)),
         address: endpoint.address(),
     };
     let index = config.index.then(|| account::of(&key)).transpose()?;
-    let serving = Serving { folder: &config.folder, http: config.http, accounts: config.accounts, index };
+    let serving =
+        Serving { folder: &config.folder, http: config.http, accounts: config.accounts, index, provider: None };
     let (pool, rpc, index) = common::serve(&runtime, &ledger, &waiting, about, serving).await?;
     let store = store.map(|store| store.start(rpc.local_addr(), &runtime.child("stoa")));
     Ok(Running { ledger, pool, rpc, endpoint, _router: router, _store: store, _index: index })

@@ -24,6 +24,8 @@ pub(crate) struct Service {
     pub node: Arc<Node>,
     /// Whether the server listens on loopback only.
     pub loopback: bool,
+    /// What `GET /` answers, in JSON.
+    pub home: Bytes,
     pub shutdown: watch::Receiver<bool>,
 }
 
@@ -123,7 +125,8 @@ async fn serve(
     }
     match *request.method() {
         Method::POST => post(service.node, connection.0, request).await,
-        Method::GET | Method::HEAD => (StatusCode::OK, "").into_response(),
+        Method::GET | Method::HEAD if service.home.is_empty() => (StatusCode::OK, "").into_response(),
+        Method::GET | Method::HEAD => json(StatusCode::OK, service.home),
         _ => (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n").into_response(),
     }
 }

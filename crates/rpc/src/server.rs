@@ -11,6 +11,7 @@ use crate::{
 };
 use alloy_signer_local::PrivateKeySigner;
 use axum::Router;
+use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -47,6 +48,7 @@ pub struct Builder {
     next_block: Option<NextBlock>,
     methods: Methods,
     router: Router,
+    home: Bytes,
 }
 
 impl Server {
@@ -66,6 +68,7 @@ impl Server {
             next_block: None,
             methods,
             router: Router::new(),
+            home: Bytes::new(),
         }
     }
 }
@@ -122,6 +125,12 @@ impl Builder {
         self
     }
 
+    /// What `GET /` answers, in JSON; nothing if this is not said.
+    pub fn home(mut self, json: impl Into<Bytes>) -> Self {
+        self.home = json.into();
+        self
+    }
+
     /// Listens on `address`; port 0 takes any free one.
     ///
     /// # Errors
@@ -148,8 +157,12 @@ impl Builder {
             memory,
         });
         let (stop, stopped) = watch::channel(false);
-        let service =
-            http::Service { node: node.clone(), loopback: local.ip().is_loopback(), shutdown: stopped.clone() };
+        let service = http::Service {
+            node: node.clone(),
+            loopback: local.ip().is_loopback(),
+            home: self.home,
+            shutdown: stopped.clone(),
+        };
         let router = http::router(service, self.router);
         let tasks = vec![
             tokio::spawn(remember_blocks(node.clone(), stopped.clone())),

@@ -142,6 +142,7 @@ impl Site {
             compute: Some(compute::Config { data: data.path().to_owned(), processes: None }),
             store: None,
             index: false,
+            provider: None,
         })?;
         let address = node.address.as_ref().wrap_err("it listens")?.to_string();
         let host = address.split_once('@').wrap_err("an address has a host")?.1.to_owned();

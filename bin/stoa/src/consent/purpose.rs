@@ -145,29 +145,34 @@ pub(crate) fn purpose(text: &str) -> Result<String, String> {
     if PURPOSES.contains(&name) {
         return Ok(format!("{VOCABULARY}{name}"));
     }
-    let meant = match suggestions(name)[..] {
-        [] => String::new(),
-        [one] => format!(" Did you mean {one}?"),
-        [ref some @ .., last] => format!(" Did you mean {} or {last}?", some.join(", ")),
-    };
+    let meant = meant(name, &PURPOSES);
     Err(format!(
         "the Data Privacy Vocabulary has no such purpose.{meant} https://w3id.org/dpv lists them; one that is newer than version \
          2.2 is taken as a whole IRI, {VOCABULARY}…"
     ))
 }
 
-/// Purposes that are written almost so, or else have this in them.
-fn suggestions(name: &str) -> Vec<&'static str> {
+/// Asks whether one of these names was meant, if one is like it.
+pub(super) fn meant(name: &str, among: &[&str]) -> String {
+    match suggestions(name, among)[..] {
+        [] => String::new(),
+        [one] => format!(" Did you mean {one}?"),
+        [ref some @ .., last] => format!(" Did you mean {} or {last}?", some.join(", ")),
+    }
+}
+
+/// Names that are written almost so, or else have this in them.
+fn suggestions<'a>(name: &str, among: &[&'a str]) -> Vec<&'a str> {
     let name = name.to_lowercase();
-    let distance = |purpose: &&str| edits(&name, &purpose.to_lowercase());
-    let near = PURPOSES.iter().map(|purpose| (distance(purpose), *purpose)).min();
-    if let Some((distance, purpose)) = near
+    let distance = |other: &&str| edits(&name, &other.to_lowercase());
+    let near = among.iter().map(|other| (distance(other), *other)).min();
+    if let Some((distance, other)) = near
         && distance <= 2.max(name.len() / 5)
     {
-        return vec![purpose];
+        return vec![other];
     }
-    let with_it = |purpose: &&&str| name.len() > 2 && purpose.to_lowercase().contains(&name);
-    PURPOSES.iter().filter(with_it).take(SUGGESTIONS).copied().collect()
+    let with_it = |other: &&&str| name.len() > 2 && other.to_lowercase().contains(&name);
+    among.iter().filter(with_it).take(SUGGESTIONS).copied().collect()
 }
 
 /// By how many letters, added, left out or changed, two words differ (Levenshtein).

@@ -24,13 +24,15 @@ pub(crate) async fn edit(dir: &Path, options: EditOptions, wallet: &WalletOption
     let found = Found::at(client, nft(dir, client, &options.asset).await?).await?;
     let state = options.state.as_deref().and_then(|name| STATES.iter().position(|state| *state == name));
     let state = state.map_or(found.state, |state| state as u8);
-    let EditOptions { name, description, author, license, tag, audience, public, validator, .. } = options;
+    let EditOptions { name, description, author, license, tag, people, audience, public, validator, .. } = options;
     let said = [&name, &description, &author, &license].iter().any(|said| said.is_some()) || !tag.is_empty();
+    let said = said || !people.is_empty();
     let admitted = admitted(&account, &found, options.access, options.allow_everybody, options.deny_nobody).await?;
     let says = said || audience.sealed || public || admitted.is_some() || !validator.is_empty();
     ensure!(
         says || state != found.state,
-        "what is to be changed? Say --name, --description, --tag, --license, --state, --sealed, --public, --allow or --deny"
+        "what is to be changed? Say --name, --description, --tag, --license, --data-subject, --personal-data, --state, --sealed, \
+         --public, --allow or --deny"
     );
     let seller = Seller::new(account.clone()).validated_by(validator);
     if says {
@@ -53,6 +55,7 @@ pub(crate) async fn edit(dir: &Path, options: EditOptions, wallet: &WalletOption
             metadata.tags = Some(tag);
         }
         metadata.updated = iso_8601(now());
+        ddo.say_whose(&people.people());
         let audience = match (audience.readers(), before) {
             (Some(readers), _) => Audience::To(readers),
             (None, Some(before)) if !public => Audience::As(before),

@@ -1,6 +1,10 @@
 //! What is typed after the commands.
 
-use crate::{consent::purpose, job::ChecksOptions, node::coins};
+use crate::{
+    consent::{PeopleOptions, purpose},
+    job::ChecksOptions,
+    node::coins,
+};
 use alloy_primitives::{Address, B256, U256};
 use clap::{Args, ValueEnum};
 use eyre::{Result, WrapErr as _, ensure};
@@ -53,6 +57,8 @@ pub(crate) struct SaleOptions {
     /// whole IRI.
     #[arg(long, value_name = "PURPOSE", default_value = "ServiceProvision", value_parser = purpose, help_heading = "On the market")]
     pub(super) purpose: String,
+    #[command(flatten, next_help_heading = "On the market")]
+    pub(super) people: PeopleOptions,
     /// Tables have no header (see `stoa data look`).
     #[arg(long, help_heading = "On the market")]
     pub(super) no_header: bool,
@@ -152,6 +158,9 @@ pub(crate) struct EditOptions {
     /// By what it is found, in place of what was said before; may be given several times.
     #[arg(long, value_name = "WORD")]
     pub(super) tag: Vec<String>,
+    /// Whose data it is, in place of what was said before.
+    #[command(flatten)]
+    pub(super) people: PeopleOptions,
     /// How it stands. Orders are taken while it is active or unlisted; no order stands once it is revoked.
     #[arg(long, value_name = "STATE", value_parser = STATES)]
     pub(super) state: Option<String>,

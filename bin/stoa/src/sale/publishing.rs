@@ -7,12 +7,13 @@ use super::{
     token::{Token, rate},
 };
 use crate::{
+    consent::names,
     job::{Offering, PROVENANCE, offer_data, read_rules},
     network::now,
     output,
     progress::progress,
 };
-use alloy_primitives::{Address, B256};
+use alloy_primitives::B256;
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
 use serde::Serialize;
 use std::{
@@ -24,7 +25,7 @@ use stoa_base::write_private;
 use stoa_client::Wallet;
 use stoa_data::{
     client::reader_key,
-    ddo::{About, Answers, Derived, Use},
+    ddo::{About, Answers, Derived, People, Use},
     jobs::{
         COIN,
         abi::{FINISHED, IJobs::jobOfCall, JOBS},
@@ -42,12 +43,10 @@ pub(crate) struct Sale {
     answers: Answers,
     about: Looked,
     derived: Vec<Derived>,
+    people: People,
     /// What may leave, where programs run on them.
     rules: Option<Rules>,
     selling: Selling,
-    allow: Vec<Address>,
-    deny: Vec<Address>,
-    sample: Option<Sample>,
     validators: Vec<String>,
     /// What was begun before.
     begun: Option<Begun>,
@@ -65,7 +64,7 @@ impl SaleOptions {
     pub(crate) fn refuse(&self) -> Result<()> {
         let said = self.name.is_some() || self.description.is_some() || self.compute || !self.tag.is_empty();
         let access = !self.access.allow.is_empty() || !self.access.deny.is_empty();
-        let said = said || access || self.sample.is_some() || !self.validator.is_empty();
+        let said = said || access || self.sample.is_some() || !self.validator.is_empty() || !self.people.is_empty();
         ensure!(!said, "this is about the market: say --price AMOUNT or --free as well");
         Ok(())
     }
@@ -102,7 +101,17 @@ impl SaleOptions {
         for reader in readers.iter().flatten() {
             reader_key(account, *reader).await?;
         }
-        let selling = Selling { used, price, timeout: self.lasts, purpose, readers };
+        let sample = self.sample.as_deref().map(|file| sample(file, self.no_header)).transpose()?;
+        let selling = Selling {
+            used,
+            price,
+            timeout: self.lasts,
+            purpose,
+            readers,
+            allow: self.access.allow.clone(),
+            deny: self.access.deny.clone(),
+            sample: sample.as_ref().map(|(sample, _)| sample.clone()),
+        };
         let whole = path.canonicalize().wrap_err_with(|| format!("cannot read {}", path.display()))?;
         let key = alloy_primitives::keccak256(format!("{} {}", account.address(), whole.display()));
         let file = dir.join("sales").join(format!("{key}.json"));
@@ -117,9 +126,8 @@ impl SaleOptions {
             Some(folder) => derived(folder, account).await?,
             None => Vec::new(),
         };
+        let people = self.people.people();
         let rules = if self.compute { Some(read_rules(self.rules.as_deref())?) } else { None };
-        let sample = self.sample.as_deref().map(|file| sample(file, self.no_header)).transpose()?;
-        let (allow, deny) = (self.access.allow.clone(), self.access.deny.clone());
         if let Some(begun) = &mut begun {
             ensure!(
                 (begun.selling.used, begun.selling.price) == (used, price),
@@ -128,28 +136,34 @@ impl SaleOptions {
             );
             begun.selling = selling.clone();
         }
-        let own_sample = sample.as_ref().map(|(sample, _)| sample.clone());
-        begun.iter_mut().for_each(|begun| fill(begun, &allow, &deny, own_sample.as_ref()));
         if !json {
             show(&about);
             println!("  name     {}\n  what     {}", answers.name, answers.description);
             println!("  author   {}\n  licence  {}", answers.author, answers.license);
             println!("  tags     {}", answers.tags.join(", "));
             derived.iter().for_each(|from| println!("  from     job {} on {}", from.job, from.asset));
+            for (what, terms) in [("about", &people.subjects), ("kinds", &people.personal)] {
+                if !terms.is_empty() {
+                    println!("  {what:<8} {}", names(terms));
+                }
+            }
+            if people == People::default() && !about.warnings.is_empty() {
+                println!("Nothing is said of whom they are about: --data-subject and --personal-data do that.");
+            }
             let costs = match &self.price {
                 Some(amount) => format!("{amount} {}", token.symbol),
                 None => "nothing".into(),
             };
             if let Some((sample, seen)) = &sample {
                 println!("Sample rows, which are told as they are ({}):", output::bytes(sample.text.len() as u64));
-                sample.text.lines().take(SHOWN).for_each(|row| println!("    {}", plain(row)));
+                sample.text.lines().take(SHOWN).for_each(|row| println!("    {}", output::plain(row)));
                 let more = sample.text.lines().count().saturating_sub(SHOWN);
                 if more > 0 {
                     println!("    and {more} more");
                 }
                 warn(seen);
             }
-            for (whom, accounts) in [("for these alone", &allow), ("for none of these", &deny)] {
+            for (whom, accounts) in [("for these alone", &selling.allow), ("for none of these", &selling.deny)] {
                 if !accounts.is_empty() {
                     println!("Orders are taken {whom}, which everybody sees:");
                     accounts.iter().for_each(|account| println!("  {account}"));
@@ -166,8 +180,8 @@ impl SaleOptions {
         if asks && !agreed("Publish it?")? {
             bail!("nothing was sent");
         }
-        let (sample, validators) = (own_sample, self.validator.clone());
-        Ok(Sale { answers, about, derived, rules, selling, allow, deny, sample, validators, begun, file })
+        let validators = self.validator.clone();
+        Ok(Sale { answers, about, derived, people, rules, selling, validators, begun, file })
     }
 
     /// `stoa data publish --compute`: a copy for the node, and an offer of computing on it.
@@ -187,11 +201,6 @@ impl SaleOptions {
     }
 }
 
-/// Says of a sale what is said of it beside its price.
-fn fill(begun: &mut Begun, allow: &[Address], deny: &[Address], sample: Option<&Sample>) {
-    (begun.allow, begun.deny, begun.sample) = (allow.to_vec(), deny.to_vec(), sample.cloned());
-}
-
 /// Sample rows, and what is seen of them.
 fn sample(file: &Path, no_header: bool) -> Result<(Sample, Looked)> {
     let seen = looked(file, no_header)?;
@@ -204,11 +213,6 @@ fn sample(file: &Path, no_header: bool) -> Result<(Sample, Looked)> {
     );
     let content = fs::read(file).wrap_err_with(|| format!("cannot read {}", file.display()))?;
     Ok((Sample::new(&name, content)?, seen))
-}
-
-/// Text for a terminal: what would steer it is left out.
-fn plain(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
 }
 
 /// What somebody's result was derived from: the jobs of a run, which the ledger knows as his.
@@ -247,8 +251,7 @@ impl Sale {
 
     /// Writes down that there is an asset of consent to be sold.
     pub(crate) async fn begin(&mut self, account: &Wallet, asset: B256, computes: Option<(B256, B256)>) -> Result<()> {
-        let mut begun = Seller::new(account.clone()).begin(asset, self.selling.clone(), computes).await?;
-        fill(&mut begun, &self.allow, &self.deny, self.sample.as_ref());
+        let begun = Seller::new(account.clone()).begin(asset, self.selling.clone(), computes).await?;
         write(&self.file, &begun)?;
         self.begun = Some(begun);
         Ok(())
@@ -256,9 +259,9 @@ impl Sale {
 
     /// Does what is missing, and prints what there is then.
     pub(crate) async fn finish(self, dir: &Path, account: &Wallet, json: bool) -> Result<()> {
-        let Self { answers, about, derived, rules, validators, begun, file, .. } = self;
+        let Self { answers, about, derived, people, rules, validators, begun, file, .. } = self;
         let mut begun = begun.wrap_err("a sale that has begun")?;
-        let about = About { derived, ..About::new(&about, begun.asset) };
+        let about = About { derived, ..About::new(&about, begun.asset).of(people) };
         let about = match &rules {
             Some(rules) => about.ruled_by(rules),
             None => about,

@@ -152,6 +152,7 @@ async fn computing(
         compute: Some(compute::Config { data, processes: None }),
         store: None,
         index: false,
+        provider: None,
     };
     let node = launch(&config).await?;
     let address = node.address.as_ref().wrap_err("an address")?.to_string();
@@ -234,6 +235,9 @@ async fn publish(
         timeout: 0,
         purpose: "https://w3id.org/dpv#ScientificResearch".into(),
         readers: None,
+        allow: Vec::new(),
+        deny: Vec::new(),
+        sample: None,
     };
     let seller = Seller::new(wallet.clone());
     let mut begun = seller.begin(asset, selling, Some((node, rules.hash()))).await?;

@@ -58,6 +58,9 @@ pub(super) async fn publish(
         timeout: 0,
         purpose: "https://w3id.org/dpv#ScientificResearch".into(),
         readers: None,
+        allow: Vec::new(),
+        deny: Vec::new(),
+        sample: None,
     };
     let derived = worked.ended.iter().map(|(begun, _)| Derived { job: begun.job, asset: begun.asset }).collect();
     let about = About { derived, ..About::new(&looked, asset) };

@@ -84,7 +84,8 @@ async fn publications(client: &Client, job: &Job) -> Result<Vec<Log>> {
     Ok(try_join_all(found).await?.into_iter().flatten().collect())
 }
 
-async fn prove(client: &Client, transaction: B256) -> Result<Proven> {
+/// A transaction, with what proves it.
+pub(crate) async fn prove(client: &Client, transaction: B256) -> Result<Proven> {
     let proof = client.prove_receipt(transaction).await?.ok_or(CollectError::Silent("the proof of a transaction"))?;
     let certificate = client.certificate_within(proof.block_number.saturating_to(), PATIENCE).await?;
     Ok(Proven { transaction, proof, certificate })

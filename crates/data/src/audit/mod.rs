@@ -46,6 +46,7 @@ use crate::{
     market::abi::IDatatoken::{OrderRecorded, OrderStarted},
 };
 pub use collect::CollectError;
+pub(crate) use collect::prove;
 
 /// What evidence is called that this version reads.
 const FORMAT: &str = "stoa-audit/1";

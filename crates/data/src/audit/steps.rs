@@ -19,6 +19,7 @@ use crate::{
 };
 use alloy_primitives::{Address, B256, Bytes, Log, U256, utils::format_ether};
 use std::collections::BTreeSet;
+use stoa_client::ProvenReceipt;
 use stoa_sandbox::Wasm;
 
 #[cfg(test)]
@@ -29,13 +30,16 @@ const ENDS: [&str; 6] = ["succeeded", "failed", "used up its limits", "was stopp
 
 impl Proven {
     /// What the transaction left behind, if a block holds it that the key has signed.
-    fn events(&self, network_key: &[u8]) -> Result<Vec<(Place, Log)>, String> {
+    pub(crate) fn verify(&self, network_key: &[u8]) -> Result<ProvenReceipt, String> {
         let header = self.certificate.verify(network_key).map_err(|error| error.to_string())?;
         let proven = self.proof.verify(header.hash_slow(), self.transaction).map_err(|error| error.to_string())?;
-        if !proven.receipt.success {
-            return Err("the transaction failed".into());
-        }
-        let at = Place { block: header.number, time: header.timestamp, transaction: self.transaction };
+        if proven.receipt.success { Ok(proven) } else { Err("the transaction failed".into()) }
+    }
+
+    /// Its events, if it is so.
+    fn events(&self, network_key: &[u8]) -> Result<Vec<(Place, Log)>, String> {
+        let proven = self.verify(network_key)?;
+        let at = Place { block: proven.header.number, time: proven.header.timestamp, transaction: self.transaction };
         Ok(proven.receipt.logs.into_iter().map(|log| (at, log)).collect())
     }
 }

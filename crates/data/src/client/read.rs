@@ -1,5 +1,5 @@
 //! Reading with a grant: a use on the ledger, then what its keepers release. A keeper that fails, or lies, is named beside what
-//! the others gave.
+//! the others gave. What each has signed is kept, also if too few do to read.
 
 use super::{Data, DataError, Result};
 use crate::{
@@ -15,10 +15,13 @@ use alloy_primitives::B256;
 use alloy_sol_types::SolEvent as _;
 use commonware_codec::{Copying, DecodeExt as _};
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use parking_lot::Mutex;
 use std::fmt;
 use stoa_base::NodeId;
 use stoa_net::PeerAddress;
-use stoa_privacy::{AssetId, DataKey, Grant, GrantId, GrantedHalf, OwnerHalf, ReadingSecret, Release, Sharing, Wanted};
+use stoa_privacy::{
+    AssetId, DataKey, Evidence, Grant, GrantId, GrantedHalf, OwnerHalf, ReadingSecret, Release, Sharing, Wanted,
+};
 use stoa_store::{KeySource, ObjectId, Sealed};
 
 /// By how many blocks the ledger of a keeper may be behind the reader's.
@@ -120,21 +123,23 @@ impl Data {
 
         let granted = Grant { asset: AssetId(asset), id: GrantId(grant), reader: self.reading.key.reader() };
         let wanted = Wanted { grant: &granted, sharing: &sharing, not_before };
+        let signed = Mutex::default();
         let releases = keepers.iter().map(|keeper| {
             let asked = async {
                 let bytes = self.ask_patiently(keeper, &Request::Release(id)).await?;
-                let opened = Release::decode(Copying(&bytes[..])).map_err(|error| error.to_string());
-                let opened = opened.and_then(|release| {
-                    if *release.claim().keeper.as_ref() != keeper.node().0 {
-                        return Err("it is signed by another keeper".into());
-                    }
-                    release.open(&wanted, &self.reading.secret).map_err(|error| error.to_string())
-                });
+                let opened = released(&bytes, keeper.node(), &signed)
+                    .and_then(|release| release.open(&wanted, &self.reading.secret).map_err(|error| error.to_string()));
                 opened.map_err(|why| Failure::new(keeper, why))
             };
             asked.boxed()
         });
-        let (shares, refused) = first("releasing a share of the key", releases.collect(), needed).await?;
+        let came = first("releasing a share of the key", releases.collect(), needed).await;
+        if let Some(kept) = &self.kept
+            && let Err(error) = kept.add(&signed.into_inner())
+        {
+            tracing::warn!(file = %kept.file().display(), %error, "what keepers have signed could not be kept");
+        }
+        let (shares, refused) = came?;
         failed.extend(refused);
         let keepers_half = sharing.combine(&shares)?;
         let key = match is.ownerHalf {
@@ -165,6 +170,18 @@ impl Data {
         }
         Err(DataError::NoHalf)
     }
+}
+
+/// What a keeper gave for a use, if it has signed it. That is noted, whatever is in it.
+fn released(bytes: &[u8], keeper: NodeId, signed: &Mutex<Vec<Evidence>>) -> std::result::Result<Release, String> {
+    let release = Release::decode(Copying(bytes)).map_err(|error| error.to_string())?;
+    if *release.claim().keeper.as_ref() != keeper.0 {
+        return Err("it is signed by another keeper".into());
+    }
+    let evidence = release.evidence();
+    evidence.verify().map_err(|error| error.to_string())?;
+    signed.lock().push(evidence);
+    Ok(release)
 }
 
 /// The owner's half that a keeper gave, if it is the one that the grant names.
@@ -225,6 +242,8 @@ mod tests {
     use crate::reading::Reading;
     use alloy_signer_local::PrivateKeySigner;
     use commonware_codec::Encode as _;
+    use commonware_cryptography::{Signer as _, ed25519};
+    use stoa_privacy::{Seen, deal};
 
     fn failure(seed: u8, why: &str) -> Failure {
         Failure { node: NodeId([seed; 32]), why: why.into() }
@@ -252,6 +271,30 @@ mod tests {
         for part in ["1 of the 2 keepers", &failure(1, "its share is false").to_string(), "it does not answer"] {
             assert!(error.contains(part), "{part} is not in {error}");
         }
+    }
+
+    #[test]
+    fn what_a_keeper_has_signed_is_noted_whatever_is_in_it_and_nothing_else_is() {
+        let key = ed25519::PrivateKey::decode(Copying(&[7_u8; 32])).unwrap();
+        let (keeper, asset) = (NodeId::from(&key.public_key()), AssetId(B256::repeat_byte(1)));
+        let dealt = deal(asset, 1, vec![key.public_key()], &mut rand::rng()).unwrap();
+        let reading = Reading::of(&PrivateKeySigner::random(), 31337).unwrap();
+        let grant = Grant { asset, id: GrantId(B256::repeat_byte(2)), reader: reading.key.reader() };
+        let seen = Seen { number: 9, hash: B256::repeat_byte(9) };
+        let share = &dealt.shares[0];
+        let release = Release::new(&key, &dealt.sharing, share, &grant, &reading.key, seen, &mut rand::rng()).unwrap();
+        let (bytes, signed) = (release.encode().to_vec(), Mutex::default());
+        // Too old for the reader, and evidence all the same.
+        let given = released(&bytes, keeper, &signed).unwrap();
+        let wanted = Wanted { grant: &grant, sharing: &dealt.sharing, not_before: 10 };
+        assert!(given.open(&wanted, &reading.secret).is_err());
+        assert_eq!(*signed.lock(), [release.evidence()]);
+        let mut forged = bytes.clone();
+        *forged.last_mut().unwrap() ^= 1;
+        for (bytes, from) in [(&bytes, NodeId([1; 32])), (&forged, keeper), (&b"none".to_vec(), keeper)] {
+            assert!(released(bytes, from, &signed).is_err());
+        }
+        assert_eq!(signed.lock().len(), 1);
     }
 
     #[test]

@@ -240,14 +240,57 @@ impl Document {
         }
     }
 
-    /// What this project's programs have said of the data.
-    pub fn about(&self) -> Option<About> {
+    /// What this project's programs have said of the data, as it stands there.
+    fn own(&self) -> Option<&Value> {
         let information = match self {
             Self::V4(ddo) => ddo.metadata.additional_information.as_ref()?,
             Self::V5(ddo) => ddo.credential_subject.metadata.get("additionalInformation")?.as_object()?,
         };
-        About::deserialize(information.get("stoa")?).ok()
+        information.get("stoa")
     }
+
+    /// What this project's programs have said of the data.
+    pub fn about(&self) -> Option<About> {
+        About::deserialize(self.own()?).ok()
+    }
+
+    /// The asset of consent that it is about, and whose data that is. What is no term of the vocabulary is passed over.
+    pub fn people(&self) -> Option<(B256, People)> {
+        let own = self.own()?;
+        let terms = |name: &str| {
+            let terms = own[name].as_array().into_iter().flatten().filter_map(Value::as_str);
+            terms.filter(|term| is_term(term)).take(MOST_TERMS).map(str::to_owned).collect()
+        };
+        let people = People { subjects: terms(SUBJECTS), personal: terms(PERSONAL) };
+        Some((B256::deserialize(&own["asset"]).ok()?, people))
+    }
+}
+
+/// Where terms of the Data Privacy Vocabulary are, and those of its extension for personal data.
+const VOCABULARIES: [&str; 2] = ["https://w3id.org/dpv#", "https://w3id.org/dpv/pd#"];
+
+/// What categories of data subjects and of personal data are called in `metadata.additionalInformation.stoa`.
+const SUBJECTS: &str = "dataSubjects";
+const PERSONAL: &str = "personalData";
+
+/// Categories of either that are read at most.
+pub const MOST_TERMS: usize = 64;
+
+/// Whether this is the IRI of a term of the vocabulary: a name of 128 letters, digits, `-` and `_` at most.
+pub fn is_term(iri: &str) -> bool {
+    let name = VOCABULARIES.iter().find_map(|vocabulary| iri.strip_prefix(vocabulary)).unwrap_or_default();
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    (1..=128).contains(&name.len()) && name.bytes().all(is_letter)
+}
+
+/// Whose data something is, if it is about people, as its owner says: IRIs of the Data Privacy Vocabulary. Categories, and never
+/// anybody's name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct People {
+    /// Categories of data subjects, such as `https://w3id.org/dpv#Patient`.
+    pub subjects: Vec<String>,
+    /// Categories of personal data, such as `https://w3id.org/dpv/pd#HealthRecord`.
+    pub personal: Vec<String>,
 }
 
 /// What is known of data that are published, in `metadata.additionalInformation.stoa`.
@@ -265,6 +308,12 @@ pub struct About {
     /// Their columns, the first 256.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<Named>,
+    /// Whose data they are: categories of data subjects, as [`People`] has them.
+    #[serde(default, rename = "dataSubjects", skip_serializing_if = "Vec::is_empty")]
+    pub subjects: Vec<String>,
+    /// Categories of personal data in them.
+    #[serde(default, rename = "personalData", skip_serializing_if = "Vec::is_empty")]
+    pub personal: Vec<String>,
     /// The asset of consent: its grants say who may use the data.
     pub asset: B256,
     /// The node that computes on them, where they stay with their owner.
@@ -322,12 +371,21 @@ impl About {
             files,
             rows,
             columns: columns.collect(),
+            subjects: Vec::new(),
+            personal: Vec::new(),
             asset,
             node: None,
             rules: None,
             derived: Vec::new(),
             trusted: None,
         }
+    }
+
+    /// The same of data whose they are said to be.
+    #[must_use]
+    pub fn of(self, people: People) -> Self {
+        let People { subjects, personal } = people;
+        Self { subjects, personal, ..self }
     }
 
     /// The same of data on which programs run by these rules.
@@ -508,14 +566,29 @@ impl Ddo {
         }
     }
 
-    /// Gives a document that is to be sealed a salt, as its hash is public; one that has one keeps it.
-    pub fn salt(&mut self) {
+    /// What this project says of it beside what Ocean's documents have: an object.
+    fn own(&mut self) -> &mut Value {
         let information = self.metadata.additional_information.get_or_insert_default();
         let own = information.entry("stoa").or_insert_with(|| Value::Object(Map::new()));
         if !own.is_object() {
             *own = Value::Object(Map::new());
         }
-        let salt = &mut own[sealed::SALT];
+        own
+    }
+
+    /// Says whose data they are, in place of what was said before, as far as it is said.
+    pub fn say_whose(&mut self, people: &People) {
+        let own = self.own();
+        for (name, terms) in [(SUBJECTS, &people.subjects), (PERSONAL, &people.personal)] {
+            if !terms.is_empty() {
+                own[name] = json!(terms);
+            }
+        }
+    }
+
+    /// Gives a document that is to be sealed a salt, as its hash is public; one that has one keeps it.
+    pub fn salt(&mut self) {
+        let salt = &mut self.own()[sealed::SALT];
         if salt.is_null() {
             *salt = hex::encode(rand::random::<[u8; 32]>()).into();
         }

@@ -234,3 +234,27 @@ fn a_salt_comes_with_the_seal_and_goes_with_it() {
     salted.unsalted();
     assert_ne!(salted, once);
 }
+
+#[test]
+fn whose_data_they_are_is_said_in_terms_and_can_be_said_anew() {
+    let looked = look_into("a.csv", 4, Cursor::new(b"a\n1\n"), Looking::default(), &|_| ()).unwrap();
+    let term = |name: &str| format!("https://w3id.org/dpv{name}");
+    let people = People { subjects: vec![term("#Patient")], personal: vec![term("/pd#HealthRecord")] };
+    let about = About::new(&looked, B256::repeat_byte(7));
+    let place =
+        Place { chain_id: 8996, nft: NFT, datatoken: Address::repeat_byte(0xd7), timeout: 0, now: 1_700_000_000 };
+    let nobodys = Ddo::new(&answers(), &about, Use::Access, place);
+    let mut ddo = Ddo::new(&answers(), &about.of(people.clone()), Use::Access, place);
+    assert_eq!(ddo.check(), []);
+    let said = |ddo: &Ddo| Document::read(&ddo.to_bytes().unwrap()).unwrap().people().unwrap();
+    assert_eq!(said(&ddo), (B256::repeat_byte(7), people.clone()));
+    assert_eq!(said(&nobodys).1, People::default());
+    // What is not said anew stays as it was.
+    let others = People { subjects: vec![term("#Student"), term("#Child")], personal: vec![] };
+    ddo.say_whose(&others);
+    assert_eq!(said(&ddo).1, People { personal: people.personal, ..others });
+    for wrong in ["", "Patient", "https://w3id.org/dpv#", "https://w3id.org/dpv#A b", "https://example.org/dpv#A"] {
+        assert!(!is_term(wrong), "{wrong}");
+    }
+    assert!(!is_term(&term(&format!("#{}", "x".repeat(129)))));
+}

@@ -1,10 +1,13 @@
 //! The record as linked data: JSON-LD 1.1 with its context in it, so that nothing is fetched to read it.
 
-use super::{Entry, Granted, Place, Record, Status, iso_8601};
-use crate::abi::{
-    COMPUTE,
-    IConsent::{IConsentEvents, Terms, Used},
-    READ, TOKEN,
+use super::{Entry, Granted, Place, Record, Said, Status, iso_8601};
+use crate::{
+    abi::{
+        COMPUTE,
+        IConsent::{IConsentEvents, Terms, Used},
+        READ, TOKEN,
+    },
+    ddo::People,
 };
 use alloy_primitives::{Address, B256};
 use serde_json::{Map, Value, json};
@@ -39,6 +42,8 @@ fn context() -> Value {
             "dpv:hasConsentStatus",
             "dpv:hasData",
             "dpv:hasDataController",
+            "dpv:hasDataSubject",
+            "dpv:hasPersonalData",
             "dpv:hasProcessing",
             "dpv:hasPurpose",
             "dpv:hasRecipient",
@@ -46,6 +51,9 @@ fn context() -> Value {
             "prov:used",
             "prov:wasAssociatedWith",
             "stoa:contract",
+            "stoa:notSaid",
+            "stoa:saidIn",
+            "stoa:sealedIn",
             "stoa:transaction",
         ]
         .map(node),
@@ -106,6 +114,15 @@ impl Record {
             "stoa:ownerHalf": self.asset.ownerHalf,
             "stoa:generation": self.asset.generation,
         });
+        self.say_whose(&mut node);
+        match &self.said {
+            Said::This { document, place, .. } => {
+                node["stoa:document"] = json!(document);
+                node["stoa:saidIn"] = json!(self.urn("tx", place.transaction));
+            }
+            Said::Sealed(place) => node["stoa:sealedIn"] = json!(self.urn("tx", place.transaction)),
+            Said::Nothing => {}
+        }
         for Entry { place, event } in &self.entries {
             match event {
                 IConsentEvents::AssetRegistered(_) => node["dct:created"] = json!(iso_8601(place.time)),
@@ -114,6 +131,22 @@ impl Record {
             }
         }
         node
+    }
+
+    /// Categories of data subjects and of personal data, or that they are not said.
+    fn say_whose(&self, node: &mut Value) {
+        let nobody = People::default();
+        let people = if let Said::This { people, .. } = &self.said { people } else { &nobody };
+        let mut not_said = Vec::new();
+        for (name, terms) in [("dpv:hasDataSubject", &people.subjects), ("dpv:hasPersonalData", &people.personal)] {
+            match terms.is_empty() {
+                true => not_said.push(name),
+                false => node[name] = json!(terms),
+            }
+        }
+        if !not_said.is_empty() {
+            node["stoa:notSaid"] = json!(not_said);
+        }
     }
 
     fn grant_node(&self, grant: &Granted<'_>) -> Value {
@@ -146,6 +179,7 @@ impl Record {
             "stoa:block": made.number,
             "stoa:transaction": self.urn("tx", made.transaction),
         });
+        self.say_whose(&mut node);
         if terms.until > 0 {
             // The first second at which it no longer stands.
             node["dct:valid"] = json!(iso_8601(terms.until));

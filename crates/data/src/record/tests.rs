@@ -1,10 +1,13 @@
 use super::*;
-use crate::abi::{
-    ADDRESS, COMPUTE, CREDENTIAL,
-    IConsent::{
-        eraseCall, grantCall, moveKeepersCall, registerCall, revokeAllCall, revokeCall, setObjectCall, useGrantCall,
+use crate::{
+    abi::{
+        ADDRESS, COMPUTE, CREDENTIAL,
+        IConsent::{
+            eraseCall, grantCall, moveKeepersCall, registerCall, revokeAllCall, revokeCall, setObjectCall, useGrantCall,
+        },
+        READ,
     },
-    READ,
+    ddo::People,
 };
 use alloy_primitives::Bytes;
 use alloy_sol_types::SolCall;
@@ -59,7 +62,7 @@ impl Told {
         let number = self.bench.evm.ctx().block.number.to();
         let entries = self.logs.iter().map(|log| entry(self.asset, 0..=number, log).unwrap()).collect();
         let at = At { number, hash: B256::repeat_byte(8), timestamp: self.bench.time() };
-        Record { chain_id: CHAIN, id: self.asset, asset, keepers, at, entries }
+        Record { chain_id: CHAIN, id: self.asset, asset, keepers, said: Said::Nothing, at, entries }
     }
 }
 
@@ -183,6 +186,47 @@ fn programs_read_it_in_the_words_of_the_vocabularies() {
     let document = told.record().json_ld();
     assert_eq!(nodes(&document, "stoa:Erased").len(), 1);
     assert_eq!(nodes(&document, "dpv:Data")[0]["prov:invalidatedAtTime"], "2023-11-18T22:13:20Z");
+}
+
+#[test]
+fn whose_data_they_are_is_in_the_record_or_that_it_is_not_said() {
+    let mut told = Told::new();
+    told.grant(terms(ALICE));
+    let (patient, kind) = ("https://w3id.org/dpv#Patient", "https://w3id.org/dpv/pd#HealthRecord");
+    let place = Place { number: 1, time: 1_700_000_000, transaction: B256::repeat_byte(3) };
+    let document = B256::repeat_byte(5);
+    let said = |subjects: &[&str], personal: &[&str]| {
+        let owned = |terms: &[&str]| terms.iter().map(|term| (*term).to_owned()).collect();
+        Said::This { people: People { subjects: owned(subjects), personal: owned(personal) }, document, place }
+    };
+    let both = ["dpv:hasDataSubject", "dpv:hasPersonalData"];
+    for (said, not_said, text) in [
+        (said(&[patient], &[kind]), &both[2..], ["about    Patient\n", "kinds    HealthRecord\n"]),
+        (said(&[patient], &[]), &both[1..], ["about    Patient\n", "kinds    not said: "]),
+        (Said::Nothing, &both[..], ["about    not said: ", "kinds    not said: "]),
+        (Said::Sealed(place), &both[..], ["about    said in a document that is sealed", "kinds    said in a document"]),
+    ] {
+        let record = Record { said: said.clone(), ..told.record() };
+        let linked = record.json_ld();
+        let (asset, grant) = (nodes(&linked, "dpv:Data")[0], nodes(&linked, "dpv:ConsentRecord")[0]);
+        for node in [asset, grant] {
+            for name in both {
+                let term = if name == both[0] { patient } else { kind };
+                let wanted = if not_said.contains(&name) { Value::Null } else { serde_json::json!([term]) };
+                assert_eq!(node[name], wanted, "{name} of {node:#}");
+            }
+            let wanted = if not_said.is_empty() { Value::Null } else { serde_json::json!(not_said) };
+            assert_eq!(node["stoa:notSaid"], wanted);
+        }
+        let at = serde_json::json!(urn(CHAIN, "tx", place.transaction));
+        let (is, sealed) = (matches!(said, Said::This { .. }), matches!(said, Said::Sealed(_)));
+        assert_eq!(asset["stoa:saidIn"], if is { at.clone() } else { Value::Null });
+        assert_eq!(asset["stoa:document"], if is { serde_json::json!(document) } else { Value::Null });
+        assert_eq!(asset["stoa:sealedIn"], if sealed { at } else { Value::Null });
+        let printed = record.to_string();
+        assert!(text.iter().all(|part| printed.contains(part)), "{text:?} is not in\n{printed}");
+        assert!(printed.lines().all(|line| line.chars().count() < 80), "{printed}");
+    }
 }
 
 #[test]

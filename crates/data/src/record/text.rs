@@ -1,10 +1,13 @@
 //! The record for people.
 
-use super::{Entry, Granted, Record, Status, iso_8601};
-use crate::abi::{
-    ADDRESS, COMPUTE,
-    IConsent::{IConsentEvents, Terms},
-    READ, TOKEN,
+use super::{Entry, Granted, Record, Said, Status, iso_8601};
+use crate::{
+    abi::{
+        ADDRESS, COMPUTE,
+        IConsent::{IConsentEvents, Terms},
+        READ, TOKEN,
+    },
+    ddo::People,
 };
 use alloy_primitives::{Address, B256};
 use std::fmt;
@@ -17,6 +20,9 @@ impl fmt::Display for Record {
         writeln!(f, "owner    {}", asset.owner)?;
         writeln!(f, "object   {}", asset.object)?;
         writeln!(f, "key      {}", parts(asset.needed, self.keepers.len(), asset.ownerHalf))?;
+        let (subjects, personal) = whose(&self.said);
+        writeln!(f, "about    {subjects}")?;
+        writeln!(f, "kinds    {personal}")?;
         writeln!(f, "told at  block {}, {}", at.number, iso_8601(at.timestamp))?;
         writeln!(f, "\n   block  time                  what")?;
         for Entry { place, event } in &self.entries {
@@ -40,6 +46,28 @@ impl fmt::Display for Record {
         }
         Ok(())
     }
+}
+
+/// Categories of data subjects, and of personal data.
+fn whose(said: &Said) -> (String, String) {
+    let names = |terms: &[String], what: &str| match terms {
+        [] => format!("not said: {what}"),
+        terms => terms.iter().map(|term| name(term)).collect::<Vec<_>>().join(", "),
+    };
+    let (nobody, none) = ("which people the data are about", "which kinds of personal data they are");
+    match said {
+        Said::This { people: People { subjects, personal }, .. } => (names(subjects, nobody), names(personal, none)),
+        Said::Nothing => (names(&[], nobody), names(&[], none)),
+        Said::Sealed(_) => {
+            let sealed = "in a document that is sealed, if at all";
+            (format!("said {sealed}"), format!("said {sealed}"))
+        }
+    }
+}
+
+/// The name of a term of a vocabulary.
+fn name(term: &str) -> &str {
+    term.rsplit_once('#').map_or(term, |(_, name)| name)
 }
 
 /// Who has a part in the key.
@@ -92,8 +120,7 @@ fn allowed(terms: &Terms) -> Vec<String> {
             format!("according to {}", terms.who),
         ],
     };
-    let purpose = terms.purpose.rsplit_once('#').map_or(&*terms.purpose, |(_, name)| name);
-    lines.push(format!("for {purpose}"));
+    lines.push(format!("for {}", name(&terms.purpose)));
     let mut how = format!("to {}", way(terms.uses, &terms.algorithm));
     if terms.limit > 0 {
         how += &format!(", {} times at most", terms.limit);

@@ -82,7 +82,7 @@ pub enum Price {
 type Result<T> = std::result::Result<T, DataError>;
 
 /// A refusal of the market in words.
-fn words(error: &ViewError) -> Option<String> {
+pub(crate) fn words(error: &ViewError) -> Option<String> {
     let ViewError::Reverted(data) = error else { return None };
     if let Some(error) = error.reason::<IDatatokenErrors>() {
         use IDatatokenErrors as E;

@@ -56,6 +56,15 @@ pub struct Selling {
     /// Who reads what it says of itself, beside its owner; everybody if this is nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub readers: Option<Vec<Address>>,
+    /// Who may order: accounts, or lists of them; everybody if there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Address>,
+    /// Who may not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<Address>,
+    /// What everybody sees of the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Sample>,
 }
 
 /// Who may read a document.
@@ -90,15 +99,6 @@ pub struct Begun {
     pub computes: Option<(B256, B256)>,
     /// The block from which on its NFT may have been made.
     pub from: u64,
-    /// Who may order: accounts, or lists of them; everybody if there is none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub allow: Vec<Address>,
-    /// Who may not.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub deny: Vec<Address>,
-    /// What everybody sees of the data.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sample: Option<Sample>,
     /// Its NFT, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<Listed>,
@@ -130,8 +130,7 @@ impl Seller {
     /// If the ledger cannot be asked.
     pub async fn begin(&self, asset: B256, selling: Selling, computes: Option<(B256, B256)>) -> Result<Begun> {
         let from = head(self.wallet.client()).await?;
-        let (allow, deny, sample, listed) = (Vec::new(), Vec::new(), None, None);
-        Ok(Begun { asset, selling, computes, from, allow, deny, sample, listed })
+        Ok(Begun { asset, selling, computes, from, listed: None })
     }
 
     /// Does what is missing of a sale; `save` writes down how far it has come, `told` hears what is done. The document that was
@@ -171,9 +170,10 @@ impl Seller {
             self.wallet.call(listed.datatoken, &call).await.map_err(sent)?;
         }
         let mut access = Access::of(client, listed.nft).await?;
-        if !access.is(&begun.allow, &begun.deny) {
+        let Selling { allow, deny, .. } = &begun.selling;
+        if !access.is(allow, deny) {
             told("saying who may order");
-            access = self.admit(listed.nft, &begun.allow, &begun.deny).await?;
+            access = self.admit(listed.nft, allow, deny).await?;
         }
         told("allowing it to whoever has an order");
         let grant = self.grant(begun, listed.datatoken).await?;
@@ -191,7 +191,7 @@ impl Seller {
         let place = Place { chain_id, nft: listed.nft, datatoken: listed.datatoken, timeout, now };
         let mut ddo = Ddo::new(answers, &about, begun.selling.used, place);
         ddo.credentials = access.credentials(chain_id);
-        if let Some(sample) = &begun.sample {
+        if let Some(sample) = &begun.selling.sample {
             sample.put(&mut ddo);
         }
         told("publishing the document");

@@ -260,12 +260,16 @@ fn methods_and_routes_can_be_added_and_replaced() {
             .method("stoa_hello", async |context: crate::Context, _| Ok::<_, RpcError>(context.chain_id()))
             .method("eth_mining", async |_, _| Ok::<_, RpcError>("replaced"))
             .router(axum::Router::new().route("/hello", axum::routing::get(async || "hello")))
+            .home(r#"{"home":1}"#)
     };
     with_node(Config::default(), extend, async |node| {
         assert_eq!(node.call("stoa_hello", json!([])).await, 31337);
         assert_eq!(node.call("eth_mining", json!([])).await, "replaced");
         let page = node.client.get(format!("{}/hello", node.url())).send().await.unwrap();
         assert_eq!(page.text().await.unwrap(), "hello");
+        let home = node.client.get(node.url()).send().await.unwrap();
+        assert_eq!(home.headers()["content-type"], "application/json");
+        assert_eq!(home.text().await.unwrap(), r#"{"home":1}"#);
         let address = node.handle.local_addr();
         node.handle.shutdown().await;
         assert!(TcpStream::connect(address).await.is_err(), "the listener is closed");

@@ -1,0 +1,82 @@
+//! Giving files to those who have ordered them, as Ocean's clients ask for it: what Ocean calls a provider.
+//!
+//! ```text
+//! publisher   encrypt: where his files are, sealed by the node ──▶ `files` of a service in the asset's document
+//! buyer       initialize: a quote that the datatoken takes ──▶ startOrder ──▶ download, signed ──▶ the file
+//! ```
+//!
+//! Messages, parameters and answers are those of `@oceanprotocol/lib` 8.6.2. What is different from Ocean's nodes:
+//!
+//! - **The ledger decides**, asked when a file is asked for: whose the asset is, whether the order is of this datatoken and this service,
+//!   for this consumer, and stands now ([`Wanted`]). A receipt that a client shows only says which order he means. What the document
+//!   adds, how long orders stand and who may use them ([`Service`]), counts as well.
+//! - **One publisher.** Only the account that the node serves has places of files sealed ([`Seal`]), and only assets that it owns are
+//!   served. Seals cannot be made without the node's key and name asset and datatoken, so that whoever copies them into a document of his own
+//!   has nothing of it.
+//! - **A signature is good once, and for ten minutes** ([`Nonces`]). It names account, number and command, and no more: clients of this
+//!   version sign nothing else. So whoever gets hold of one before it is used can ask for another file that its signer has ordered.
+//! - **Two kinds of files** ([`Sources`]): those in one folder of the node, by name, and those at hosts that its operator has named. No
+//!   other address is asked, redirects are not followed, nothing of a request is passed on.
+//! - **Services of type `compute` give nothing away.** Programs run on their data by [jobs](crate::jobs).
+
+mod files;
+mod order;
+mod service;
+mod signed;
+mod source;
+
+pub use files::{Files, MOST_SEALED, Place, Seal};
+pub use order::{Standing, Wanted, quote};
+pub use service::Service;
+pub use signed::{Nonces, Signed};
+pub use source::{Look, Opened, Sources};
+
+use crate::sale;
+use stoa_client::ViewError;
+
+/// What a client signs to have places of files sealed.
+pub const ENCRYPT: &str = "encrypt";
+
+/// What a client signs to be given a file.
+pub const DOWNLOAD: &str = "download";
+
+/// Why a request gets nothing, in words for whoever asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It cannot be understood.
+    #[error("{0}")]
+    Malformed(String),
+    /// It bears no signature that is good now.
+    #[error("{0}")]
+    Unsigned(String),
+    /// Whoever asks has no right to it.
+    #[error("{0}")]
+    Forbidden(String),
+    /// There is no such thing.
+    #[error("{0}")]
+    Unknown(String),
+    /// Not now.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl Refusal {
+    /// As HTTP says it.
+    pub const fn status(&self) -> u16 {
+        match self {
+            Self::Malformed(_) => 400,
+            Self::Unsigned(_) => 401,
+            Self::Forbidden(_) => 403,
+            Self::Unknown(_) => 404,
+            Self::Unavailable(_) => 503,
+        }
+    }
+}
+
+/// A contract's no, or that it could not be asked.
+fn asked(error: ViewError) -> Refusal {
+    match sale::words(&error) {
+        Some(why) => Refusal::Forbidden(why),
+        None => Refusal::Unavailable(format!("the ledger cannot be asked: {error}")),
+    }
+}

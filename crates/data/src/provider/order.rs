@@ -1,0 +1,292 @@
+//! Whether somebody has ordered what he asks for, and what a provider asks for an order.
+
+use super::{Refusal, asked};
+use crate::market::{
+    abi::{
+        IDatatoken::{OrderRecorded, OrderReused, checkOrderCall, orderOfCall},
+        INft::{checkAccessCall, standingCall},
+    },
+    datatoken_of,
+};
+use alloy_primitives::{Address, B256, Bytes, Log, U256, hex, keccak256};
+use alloy_signer::SignerSync as _;
+use alloy_signer_local::PrivateKeySigner;
+use alloy_sol_types::{SolEvent as _, SolValue as _};
+use serde_json::{Value, json};
+use stoa_client::{Chain, view};
+
+/// How an asset stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Whose it is.
+    pub owner: Address,
+    /// 0 active, 5 unlisted; no orders are taken in others.
+    pub state: u8,
+}
+
+impl Standing {
+    /// Of the asset with this NFT, now.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Unavailable`] if the ledger cannot be asked.
+    pub async fn of(chain: &dyn Chain, nft: Address) -> Result<Self, Refusal> {
+        let (is, _) = view(chain, nft, &standingCall {}).await.map_err(asked)?;
+        Ok(Self { owner: is.owner, state: is.state })
+    }
+
+    /// Lets pass whom the asset's managers let order it, while orders are taken.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Forbidden`] if they do not, [`Refusal::Unavailable`] if the ledger cannot be asked.
+    pub async fn admit(&self, chain: &dyn Chain, nft: Address, account: Address) -> Result<(), Refusal> {
+        if !matches!(self.state, 0 | 5) {
+            return Err(Refusal::Forbidden(format!("no orders of the asset are taken (state {})", self.state)));
+        }
+        view(chain, nft, &checkAccessCall { account }).await.map(drop).map_err(asked)
+    }
+}
+
+/// An order that a right follows from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Of this datatoken.
+    pub datatoken: Address,
+    /// Of this service.
+    pub service: u32,
+    /// For this account.
+    pub consumer: Address,
+}
+
+impl Wanted {
+    /// The order that a client shows, if he shows its id, which tells whose it is. Else it is the hash of a transaction.
+    pub fn named(&self, shown: B256) -> Option<B256> {
+        (datatoken_of(shown) == self.datatoken && shown[20..24] == [0; 4]).then_some(shown)
+    }
+
+    /// The order that a transaction with these events has placed, or used again. What others have emitted is passed over.
+    pub fn among(&self, logs: &[Log]) -> Option<B256> {
+        let mut own = logs.iter().filter(|log| log.address == self.datatoken);
+        own.find_map(|log| match OrderRecorded::decode_log(log) {
+            Ok(Log { data: placed, .. }) => {
+                let is = placed.consumer == self.consumer && placed.serviceIndex == U256::from(self.service);
+                is.then_some(placed.order)
+            }
+            Err(_) => OrderReused::decode_log(log).ok().map(|reused| reused.data.orderTxId),
+        })
+    }
+
+    /// What the event has in its topics with which this order was placed, from the first on.
+    pub const fn topics(order: B256) -> [B256; 2] {
+        [OrderRecorded::SIGNATURE_HASH, order]
+    }
+
+    /// Passes if an order is this one and stands now; the time of that, in seconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Forbidden`] if not, [`Refusal::Unavailable`] if the ledger cannot be asked.
+    pub async fn check(&self, chain: &dyn Chain, order: B256) -> Result<u64, Refusal> {
+        let (is, _) = view(chain, self.datatoken, &orderOfCall { order }).await.map_err(asked)?;
+        if is.consumer != self.consumer {
+            return Err(Refusal::Forbidden(format!("order {order} is not for {}", self.consumer)));
+        }
+        if is.serviceIndex != U256::from(self.service) {
+            let (of, wanted) = (is.serviceIndex, self.service);
+            return Err(Refusal::Forbidden(format!("order {order} is of service {of}, not of service {wanted}")));
+        }
+        let check = checkOrderCall { order, account: self.consumer };
+        let (_, at) = view(chain, self.datatoken, &check).await.map_err(asked)?;
+        Ok(at.timestamp)
+    }
+
+    /// Passes if an order that was placed then stands now by the document, which may let it stand for less than the ledger does; 0 is for
+    /// ever.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Forbidden`] if not.
+    pub fn lasts(placed: u64, timeout: u64, now: u64) -> Result<(), Refusal> {
+        let until = placed.saturating_add(timeout);
+        if timeout > 0 && now >= until {
+            return Err(Refusal::Forbidden(format!(
+                "the order ended at second {until} since 1970, {timeout} seconds after it was placed: order again"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// What a provider asks for an order: nothing, and signed by it, as a datatoken takes it and clients pass it on. `about` says which order it
+/// is for; it ends with the second `until`.
+///
+/// # Errors
+///
+/// [`Refusal::Unavailable`] if it cannot be signed.
+pub fn quote(provider: &PrivateKeySigner, about: &Value, until: u64) -> Result<Value, Refusal> {
+    let (data, address) = (Bytes::from(about.to_string().into_bytes()), provider.address());
+    let packed = (&data, address, Address::ZERO, U256::ZERO, U256::from(until)).abi_encode_packed();
+    let signature = provider.sign_message_sync(keccak256(packed).as_slice());
+    let signature = signature.map_err(|_| Refusal::Unavailable("the node cannot sign".to_owned()))?;
+    Ok(json!({
+        "providerFeeAddress": address.to_checksum(None),
+        "providerFeeToken": Address::ZERO,
+        "providerFeeAmount": "0",
+        "providerData": hex::encode_prefixed(&data),
+        "v": 27 + u8::from(signature.v()),
+        "r": B256::from(signature.r()),
+        "s": B256::from(signature.s()),
+        "validUntil": until.to_string(),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        keeper::tests::Ledger,
+        market::{
+            abi::{
+                FACTORY,
+                IDatatoken::{mintCall, reuseOrderCall, setServiceTimeoutCall, startOrderCall},
+                IFactory::createNftWithErc20Call,
+                INft::{setAccessCall, setMetaDataStateCall},
+                ProviderQuote,
+            },
+            order_id,
+            tests::{OWNER, datatoken_data, nft_data, no_quote, start, whole},
+        },
+    };
+
+    const BUYER: Address = Address::repeat_byte(0xb1);
+    const OTHER: Address = Address::repeat_byte(0xb2);
+
+    /// An asset, and its datatoken, of which buyers have some.
+    fn publish(ledger: &Ledger) -> (Address, Address) {
+        let create = createNftWithErc20Call { nft: nft_data(), datatoken: datatoken_data() };
+        let made = ledger.attempt(OWNER, FACTORY, create).unwrap();
+        for account in [BUYER, OTHER] {
+            ledger.attempt(OWNER, made.erc20Address, mintCall { account, value: whole(9) }).unwrap();
+        }
+        (made.erc721Address, made.erc20Address)
+    }
+
+    /// The events of a transaction.
+    fn logs(ledger: &Ledger, from: Address, token: Address, call: startOrderCall) -> Vec<Log> {
+        ledger.with(move |bench| {
+            bench.pass(1);
+            bench.send(from, token, &call).unwrap().logs
+        })
+    }
+
+    fn wanted(datatoken: Address) -> Wanted {
+        Wanted { datatoken, service: 0, consumer: BUYER }
+    }
+
+    fn forbidden<T: std::fmt::Debug>(outcome: Result<T, Refusal>, want: &str) {
+        assert!(matches!(&outcome, Err(Refusal::Forbidden(why)) if why.contains(want)), "{want}: {outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn an_order_gives_a_right_to_its_consumer_to_its_service_and_to_nobody_and_nothing_else() {
+        let ledger = Ledger::new();
+        let (_, token) = publish(&ledger);
+        let (_, other) = publish(&ledger);
+        let events = logs(&ledger, BUYER, token, start(BUYER, no_quote()));
+        let wanted = wanted(token);
+        let order = wanted.among(&events).unwrap();
+        assert_eq!((order, wanted.named(order)), (order_id(token, 1), Some(order)));
+        wanted.check(&ledger, order).await.unwrap();
+        // Of another asset, which costs nothing perhaps: neither its events nor its id are any of this one's.
+        let free = logs(&ledger, BUYER, other, start(BUYER, no_quote()));
+        assert_eq!(wanted.among(&free), None);
+        assert_eq!(wanted.named(order_id(other, 1)), None);
+        forbidden(wanted.check(&ledger, order_id(other, 1)).await, "there is no order");
+        forbidden(wanted.check(&ledger, order_id(token, 2)).await, "there is no order");
+        forbidden(wanted.check(&ledger, B256::ZERO).await, "there is no order");
+        // Nor is one of this asset that is somebody else's, or of another service.
+        let theirs = logs(&ledger, OTHER, token, start(OTHER, no_quote()));
+        assert_eq!(wanted.among(&theirs), None);
+        forbidden(wanted.check(&ledger, order_id(token, 2)).await, "is not for");
+        let second = startOrderCall { serviceIndex: U256::ONE, ..start(BUYER, no_quote()) };
+        let second = logs(&ledger, BUYER, token, second);
+        assert_eq!(wanted.among(&second), None);
+        forbidden(wanted.check(&ledger, order_id(token, 3)).await, "is of service 1");
+        // What the payer has for somebody else is nothing for him.
+        logs(&ledger, BUYER, token, start(OTHER, no_quote()));
+        forbidden(wanted.check(&ledger, order_id(token, 4)).await, "is not for");
+    }
+
+    #[tokio::test]
+    async fn an_order_that_is_used_again_is_found_and_asked_for_as_before() {
+        let ledger = Ledger::new();
+        let (_, token) = publish(&ledger);
+        logs(&ledger, BUYER, token, start(BUYER, no_quote()));
+        let reuse = reuseOrderCall { orderTxId: order_id(token, 1), providerFee: no_quote() };
+        let events = ledger.with(move |bench| bench.send(BUYER, token, &reuse).unwrap().logs);
+        assert_eq!(wanted(token).among(&events), Some(order_id(token, 1)));
+        assert_eq!(Wanted { consumer: OTHER, ..wanted(token) }.among(&events), Some(order_id(token, 1)));
+        forbidden(Wanted { consumer: OTHER, ..wanted(token) }.check(&ledger, order_id(token, 1)).await, "is not for");
+    }
+
+    #[tokio::test]
+    async fn an_order_ends_with_its_time_a_denial_and_a_revocation() {
+        let ledger = Ledger::new();
+        let (nft, token) = publish(&ledger);
+        let timeout = setServiceTimeoutCall { serviceIndex: U256::ZERO, timeout: U256::from(60) };
+        ledger.attempt(OWNER, token, timeout).unwrap();
+        logs(&ledger, BUYER, token, start(BUYER, no_quote()));
+        let (wanted, order) = (wanted(token), order_id(token, 1));
+        let now = wanted.check(&ledger, order).await.unwrap();
+        // The document may say less than the ledger.
+        Wanted::lasts(now, 0, u64::MAX).unwrap();
+        Wanted::lasts(now, 10, now + 9).unwrap();
+        forbidden(Wanted::lasts(now, 10, now + 10), "order again");
+        Wanted::lasts(now, u64::MAX, u64::MAX - 1).unwrap();
+
+        let set = |deny: Vec<Address>| ledger.attempt(OWNER, nft, setAccessCall { allow: Vec::new(), deny }).unwrap();
+        set(vec![BUYER]);
+        forbidden(wanted.check(&ledger, order).await, "who is denied");
+        let standing = Standing::of(&ledger, nft).await.unwrap();
+        assert_eq!((standing.owner, standing.state), (OWNER, 0));
+        forbidden(standing.admit(&ledger, nft, BUYER).await, "who is denied");
+        standing.admit(&ledger, nft, OTHER).await.unwrap();
+        set(Vec::new());
+        wanted.check(&ledger, order).await.unwrap();
+        ledger.attempt(OWNER, nft, setMetaDataStateCall { state: 3 }).unwrap();
+        forbidden(wanted.check(&ledger, order).await, "revoked");
+        let standing = Standing::of(&ledger, nft).await.unwrap();
+        forbidden(standing.admit(&ledger, nft, OTHER).await, "state 3");
+        ledger.attempt(OWNER, nft, setMetaDataStateCall { state: 0 }).unwrap();
+        wanted.check(&ledger, order).await.unwrap();
+        ledger.with(|bench| bench.pass(60));
+        forbidden(wanted.check(&ledger, order).await, "ended at second");
+    }
+
+    #[tokio::test]
+    async fn a_datatoken_takes_a_quote_as_long_as_it_is_good_and_as_it_was_signed() {
+        let ledger = Ledger::new();
+        let (_, token) = publish(&ledger);
+        let provider = PrivateKeySigner::from_bytes(&B256::repeat_byte(5)).unwrap();
+        let until = ledger.with(|bench| bench.time()) + 30;
+        let said = quote(&provider, &json!({ "consumer": BUYER }), until).unwrap();
+        let text = |name: &str| said[name].as_str().unwrap();
+        let taken = ProviderQuote {
+            feeAddress: text("providerFeeAddress").parse().unwrap(),
+            feeToken: text("providerFeeToken").parse().unwrap(),
+            amount: text("providerFeeAmount").parse().unwrap(),
+            v: said["v"].as_u64().unwrap() as u8,
+            r: text("r").parse().unwrap(),
+            s: text("s").parse().unwrap(),
+            validUntil: text("validUntil").parse().unwrap(),
+            data: text("providerData").parse().unwrap(),
+        };
+        assert_eq!(taken.feeAddress, provider.address());
+        let changed = ProviderQuote { validUntil: U256::from(until + 1), ..taken.clone() };
+        assert!(ledger.attempt(BUYER, token, start(BUYER, changed)).is_err());
+        ledger.attempt(BUYER, token, start(BUYER, taken.clone())).unwrap();
+        ledger.with(|bench| bench.pass(60));
+        assert!(ledger.attempt(BUYER, token, start(BUYER, taken)).is_err(), "it has ended");
+    }
+}
