@@ -1,15 +1,17 @@
 //! Six nodes that keep what others want to have kept, each a process.
 
 use eyre::{ContextCompat as _, Result, ensure};
+use serde_json::Value;
 use std::{
     fs,
-    process::Stdio,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant, SystemTime},
 };
 use stoa_tests::{
     Node, get,
     stage::{LONG, Stage, held, stoa, wait},
+    variable,
 };
 
 /// What all of these nodes together have counted so far, by the name that it has in their metrics.
@@ -175,5 +177,62 @@ fn a_node_killed_in_the_middle_of_a_repair_loses_nothing() -> Result<()> {
     stage.kill(2);
     stage.run(7, &["store", "--dir", "later", "get", &id, "--to", "again"])?;
     ensure!(fs::read(stage.at("again"))? == data, "it is something else");
+    Ok(())
+}
+
+/// A command on a store of Alice's.
+fn store<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    [&["store", "--dir", "alice"][..], words].concat()
+}
+
+#[test]
+fn what_was_spread_is_listed_until_its_owner_lets_it_go() -> Result<()> {
+    let mut stage = Stage::new(3)?;
+    fs::write(stage.at("data"), content(3, 100_000))?;
+    let listed = |stage: &Stage| -> Result<Vec<Value>> {
+        let listed = stage.run(7, &store(&["ls"]))?;
+        ensure!(listed["objects"].as_array().is_some_and(Vec::is_empty), "{listed}");
+        Ok(listed["spread"].as_array().wrap_err("a list")?.clone())
+    };
+    // More than there are nodes is refused before anything is made of it.
+    let refused = stage.attempt(7, &store(&["put", "data", "--spread", "--code", "9/10"]))?.err();
+    let refused = refused.wrap_err("it was spread")?;
+    ensure!(refused.contains("there are 3 nodes") && refused.contains("9 different ones"), "{refused}");
+    ensure!(stage.run(7, &store(&["status"]))?["objects"] == 0 && listed(&stage)?.is_empty());
+
+    // Nothing but the id is on standard output.
+    let words = store(&["put", "data", "--spread", "--account", "7", "--http", stage.chain.http()]);
+    let put = Command::new(variable("STOA_BIN")?).current_dir(stage.folder.path()).args(words).output()?;
+    let (said, errors) = (String::from_utf8(put.stdout)?, String::from_utf8(put.stderr)?);
+    let id = said.trim_end().to_owned();
+    ensure!(put.status.success() && id.len() == 64 && errors.contains("went to 3 nodes"), "{said}{errors}");
+    let spread = listed(&stage)?;
+    ensure!(spread.len() == 1 && spread[0]["id"] == *id && spread[0]["name"] == "data", "{spread:?}");
+    ensure!(spread[0]["done"] == true, "{spread:?}");
+    let here = stage.attempt(7, &store(&["rm", &id]))?.err().wrap_err("it was here")?;
+    ensure!(here.contains("--everywhere"), "{here}");
+    // Longer promises are written down as well.
+    stage.run(7, &store(&["extend", &id, "--days", "90"]))?;
+    ensure!(listed(&stage)?[0]["until"].as_u64() > spread[0]["until"].as_u64());
+
+    // Somebody else has nothing to let go, and nor has its owner twice.
+    let everywhere = store(&["rm", &id, "--everywhere"]);
+    let refused = stage.attempt(3, &everywhere)?.err().wrap_err("another let it go")?;
+    ensure!(refused.contains("no node kept") && listed(&stage)?.len() == 1, "{refused}");
+    let gone = stage.run(7, &everywhere)?;
+    ensure!(gone["letGo"].as_array().map(Vec::len) == Some(3) && listed(&stage)?.is_empty(), "{gone}");
+    let refused = stage.attempt(7, &everywhere)?.err().wrap_err("it went twice")?;
+    ensure!(refused.contains("no node kept"), "{refused}");
+
+    // What could not be handed over is seen, and goes when it is told to.
+    stage.kill(3);
+    let refused = stage.attempt(7, &store(&["put", "data", "--spread"]))?.err().wrap_err("nobody was there")?;
+    ensure!(refused.contains("no other node answered"), "{refused}");
+    let spread = listed(&stage)?;
+    ensure!(spread.len() == 1 && spread[0]["done"] == false, "{spread:?}");
+    let status = stage.run(7, &store(&["status"]))?;
+    ensure!(status["objects"] == 0 && status["unfinished"] == 1, "{status}");
+    ensure!(stage.run(7, &store(&["rm", "--unfinished"]))?["dropped"] == 1);
+    ensure!(stage.run(7, &store(&["status"]))?["blobs"] == 0 && listed(&stage)?.is_empty());
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::{
     fs,
     io::Write as _,
     path::Path,
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -132,6 +132,9 @@ fn a_large_put_and_a_large_get_that_were_killed_go_on_where_they_were() -> Resul
     let resumed = |said: &Value| said["resumed"].as_u64().wrap_err_with(|| said.to_string());
     let unfinished = at(".stoa/store/unfinished");
     killed(folder.path(), &["put", "rows"], &unfinished, "")?;
+    let status = done(&["status"])?;
+    ensure!(status["objects"] == 0 && status["unfinished"] == 1, "{status}");
+    ensure!(status["unfinishedBytes"].as_u64() >= Some(8 << 20), "{status}");
     let put = done(&["put", "rows"])?;
     let id = put["id"].as_str().wrap_err("an id")?;
     ensure!((8 << 20..LENGTH).contains(&resumed(&put)?), "{put}");
@@ -145,5 +148,81 @@ fn a_large_put_and_a_large_get_that_were_killed_go_on_where_they_were() -> Resul
     ensure!(come(folder.path(), "copy.") == 0, "something was left behind");
     // What nothing was left of says so.
     ensure!(resumed(&done(&["get", id, "--to", "other"])?)? == 0);
+
+    // What nobody wants to go on with is dropped when it is asked for.
+    killed(folder.path(), &["put", "other"], &unfinished, "")?;
+    let dropped = done(&["rm", "--unfinished"])?;
+    ensure!(dropped["dropped"] == 1 && dropped["freed"].as_u64() >= Some(8 << 20), "{dropped}");
+    ensure!(fs::read_dir(&unfinished)?.next().is_none() && done(&["status"])?["unfinished"] == 0);
+    ensure!(done(&["ls"])?["objects"].as_array().map(Vec::len) == Some(1), "what was put went as well");
+    Ok(())
+}
+
+#[test]
+fn what_is_neither_a_file_nor_a_folder_is_refused_at_once() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    ensure!(Command::new("mkfifo").arg(folder.path().join("pipe")).status()?.success(), "no pipe");
+    for what in ["/dev/null", "pipe"] {
+        let said = store(folder.path(), &["put", what])?.err().wrap_err("it was kept")?;
+        ensure!(said.contains("neither a file nor a folder"), "{said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn output_that_nobody_reads_ends_a_command_and_a_full_disk_is_said() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    fs::write(folder.path().join("rows"), vec![7; 500_000])?;
+    let put = store(folder.path(), &["put", "rows"])?.map_err(eyre::Report::msg)?;
+    let id = put["id"].as_str().wrap_err("an id")?;
+    let program = variable("STOA_BIN")?;
+    let into = |stdout: Stdio, words: &[&str]| -> Result<(Option<i32>, String)> {
+        let mut command = Command::new(&program);
+        let output = command.current_dir(folder.path()).args(words).stdout(stdout).output()?;
+        Ok((output.status.code(), String::from_utf8(output.stderr)?))
+    };
+    for words in [&["store", "ls"][..], &["--json", "store", "ls"], &["store", "get", id, "--to", "-"]] {
+        // Nobody has the other end any more.
+        let (_, closed) = std::io::pipe()?;
+        let (code, said) = into(closed.into(), words)?;
+        ensure!(code == Some(141) && said.is_empty(), "{words:?}: {code:?}, {said}");
+        let full = fs::File::options().write(true).open("/dev/full")?;
+        let (code, said) = into(full.into(), words)?;
+        ensure!(code == Some(1) && said.contains("cannot write to standard output"), "{words:?}: {code:?}, {said}");
+        ensure!(!said.contains("history"), "{said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_was_typed_wrong_is_said_to_programs_as_other_errors_are() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let run = |words: &[&str]| -> Result<Output> {
+        Ok(Command::new(variable("STOA_BIN")?).current_dir(folder.path()).args(words).output()?)
+    };
+    for (words, complaint) in [
+        (&["store", "frobnicate", "--json"][..], "frobnicate"),
+        (&["--json", "store", "put"], "required"),
+        (&["--json", "store", "rm", "--unfinished", "--everywhere"], "cannot be used with"),
+        (&["--json", "verify", "0x12", "--network-key", "0x8a"], "0x12 is no address: want 0x and 40 hex digits"),
+        (
+            &["--json", "verify", "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92267", "--network-key", "0x8a"],
+            "its checksum does not fit",
+        ),
+        (
+            &["--json", "verify", "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266", "--network-key", "0x8a"],
+            "192 hex digits",
+        ),
+    ] {
+        let output = run(words)?;
+        ensure!(output.status.code() == Some(2) && output.stderr.is_empty(), "{words:?}: {output:?}");
+        let said: Value = serde_json::from_slice(&output.stdout)?;
+        ensure!(said["error"].as_str().is_some_and(|error| error.contains(complaint)), "{words:?}: {said}");
+    }
+    // People read it where errors are, and help is no error.
+    let output = run(&["store", "frobnicate"])?;
+    ensure!(output.status.code() == Some(2) && output.stdout.is_empty() && !output.stderr.is_empty(), "{output:?}");
+    let output = run(&["--json", "--help"])?;
+    ensure!(output.status.success() && output.stdout.starts_with(b"Stoa"), "{output:?}");
     Ok(())
 }

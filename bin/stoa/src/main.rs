@@ -15,6 +15,7 @@ mod search;
 mod spread;
 mod store;
 mod tour;
+mod typed;
 mod verify;
 mod wallet;
 
@@ -95,10 +96,17 @@ enum Command {
 const STACK: usize = 64 << 20;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return output::usage(&error, std::env::args_os()),
+    };
     output::log(cli.log_format);
     let fault = output::catch_faults();
     let json = cli.json;
+    let runs_node = matches!(
+        cli.command,
+        Command::Up(_) | Command::Dev(_) | Command::Follow(_) | Command::Node(node::Command::Run { .. })
+    );
     let run = move || match cli.command {
         Command::Up(options) => network::run_up(options, json),
         Command::Dev(options) => network::run_dev(options, json),
@@ -119,13 +127,10 @@ fn main() -> ExitCode {
     let thread = std::thread::Builder::new().name("stoa".into()).stack_size(STACK).spawn(run);
     let result = thread.map_err(eyre::Report::from).and_then(|thread| {
         // Storage that cannot be read ends its task; the runtime then ends the program.
-        thread.join().unwrap_or_else(|_| Err(fault.report()))
+        thread.join().unwrap_or_else(|_| Err(fault.report(runs_node)))
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::failure(&error, json);
-            ExitCode::FAILURE
-        }
+        Err(error) => output::failure(&error, json),
     }
 }

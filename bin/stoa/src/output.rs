@@ -4,7 +4,9 @@ use clap::ValueEnum;
 use owo_colors::{OwoColorize as _, Stream};
 use serde_json::json;
 use std::{
-    io::IsTerminal as _,
+    ffi::OsString,
+    io::{self, IsTerminal as _, StdoutLock, Write},
+    process::ExitCode,
     sync::{Arc, OnceLock},
 };
 use tracing_subscriber::EnvFilter;
@@ -49,23 +51,86 @@ pub(crate) fn catch_faults() -> Fault {
 }
 
 impl Fault {
-    /// The error to end with.
-    pub(crate) fn report(&self) -> eyre::Report {
+    /// The error to end with, of a command that runs a node or of another.
+    pub(crate) fn report(&self, runs_node: bool) -> eyre::Report {
         let message = self.0.get().map_or("no reason was given", String::as_str);
-        let remedy = stoa_node::REMEDY;
-        eyre::eyre!("{message}").wrap_err(format!("the node cannot go on. {remedy} (RUST_LOG=debug tells more)"))
+        // What `println!` says of what it cannot write.
+        if let Some(why) = message.strip_prefix("failed printing to stdout: ") {
+            return eyre::eyre!("{UNWRITTEN}{why}");
+        }
+        let what = match runs_node {
+            true => format!("the node cannot go on. {}", stoa_node::REMEDY),
+            false => "the program stopped on a fault of its own, not on what was typed".to_owned(),
+        };
+        eyre::eyre!("{message}").wrap_err(format!("{what} (RUST_LOG=debug tells more)"))
     }
 }
 
-/// Says what went wrong, and why, outermost first.
-pub(crate) fn failure(error: &eyre::Report, json: bool) {
-    let causes = error.chain().map(ToString::to_string).collect::<Vec<_>>();
-    if json {
-        println!("{}", json!({ "error": causes.join(": ") }));
-    } else {
-        let label = "error:".if_supports_color(Stream::Stderr, |text| text.red());
-        eprintln!("{label} {}", causes.join("\n  because: "));
+const UNWRITTEN: &str = "cannot write to standard output: ";
+
+fn unwritten(why: io::Error) -> io::Error {
+    io::Error::new(why.kind(), format!("{UNWRITTEN}{why}"))
+}
+
+/// Standard output, for content. What fails there says that it was there.
+pub(crate) struct Stdout(StdoutLock<'static>);
+
+impl Stdout {
+    pub(crate) fn lock() -> Self {
+        Self(io::stdout().lock())
     }
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(unwritten)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(unwritten)
+    }
+}
+
+/// As a shell tells it of a program that nobody reads from any more: 128, and the number of SIGPIPE.
+const CLOSED: u8 = 141;
+
+/// The number of the error that a pipe is closed, on all systems of Unix.
+const EPIPE: i32 = 32;
+
+/// Whether whoever read standard output has heard enough.
+fn is_closed(error: &eyre::Report) -> bool {
+    // The words of the system's own error, as `println!` and `Stdout` pass it on.
+    let closed = unwritten(io::Error::from_raw_os_error(EPIPE)).to_string();
+    error.chain().any(|cause| cause.to_string() == closed)
+}
+
+/// Says what went wrong, and why, outermost first; what the program ends with.
+pub(crate) fn failure(error: &eyre::Report, json: bool) -> ExitCode {
+    if is_closed(error) {
+        return ExitCode::from(CLOSED);
+    }
+    let causes = error.chain().map(ToString::to_string).collect::<Vec<_>>();
+    if !json || !said(&causes.join(": ")) {
+        let label = "error:".if_supports_color(Stream::Stderr, |text| text.red());
+        // If that fails, there is nobody to be told.
+        let _ = writeln!(io::stderr(), "{label} {}", causes.join("\n  because: "));
+    }
+    ExitCode::FAILURE
+}
+
+/// Tells programs of an error; whether that could be written.
+fn said(error: &str) -> bool {
+    writeln!(io::stdout(), "{}", json!({ "error": error })).is_ok()
+}
+
+/// Ends with what was typed wrong, or with the help that was asked for.
+pub(crate) fn usage(error: &clap::Error, mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let text = error.to_string();
+    let json = error.use_stderr() && arguments.any(|argument| argument == "--json");
+    if !json || !said(text.strip_prefix("error: ").unwrap_or(&text).trim_end()) {
+        let _ = error.print();
+    }
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 /// A heading of the tour.
@@ -93,4 +158,35 @@ pub(crate) fn bytes(count: u64) -> String {
     }
     let unit = (count.ilog2() as usize / 10).min(UNITS.len());
     format!("{:.1} {}", count as f64 / (1u64 << (10 * unit)) as f64, UNITS[unit - 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(message: &str, runs_node: bool) -> eyre::Report {
+        let fault = Fault::default();
+        fault.0.set(message.to_owned()).unwrap();
+        fault.report(runs_node)
+    }
+
+    #[test]
+    fn the_remedy_of_nodes_is_for_nodes() {
+        assert!(format!("{:#}", report("damaged", true)).contains("remove `history`"));
+        let other = format!("{:#}", report("out of range", false));
+        assert!(other.contains("out of range") && !other.contains("history"), "{other}");
+    }
+
+    #[test]
+    fn output_that_cannot_be_written_is_said_unless_nobody_reads_it() {
+        for runs_node in [true, false] {
+            let full = report("failed printing to stdout: No space left on device (os error 28)", runs_node);
+            assert_eq!(full.to_string(), "cannot write to standard output: No space left on device (os error 28)");
+            assert!(!is_closed(&full));
+            assert!(is_closed(&report("failed printing to stdout: Broken pipe (os error 32)", runs_node)));
+        }
+        let closed = unwritten(io::Error::from_raw_os_error(EPIPE));
+        assert!(is_closed(&eyre::Report::from(closed).wrap_err("it cannot be written to -")));
+        assert!(!is_closed(&eyre::Report::from(io::Error::from_raw_os_error(EPIPE))));
+    }
 }

@@ -1,6 +1,9 @@
 //! Objects on other nodes: sealed, in pieces, spread, and brought back.
 
+mod known;
+
 use crate::{
+    network::now,
     output,
     progress::{Meter, needed, pieces, progress, size},
     store::describe,
@@ -21,6 +24,8 @@ use stoa_store::{
     Spreading, Store, Terms, code_for, days_from_now, transit,
 };
 
+pub(crate) use known::{Known, Spreads, left};
+
 const NOBODY: &str = "no node of this network keeps anything for others (`stoa node join` registers one)";
 
 /// For how many days what was fetched waits for the rest.
@@ -38,7 +43,7 @@ impl Online {
     /// The nodes' stores, asked in the name of this wallet, or of nobody.
     pub(crate) async fn with(store: &Store, options: &WalletOptions, wallet: Option<&Wallet>) -> Result<Self> {
         let online = Self::at(store, Registry::new(Arc::new(options.client())), wallet).await;
-        online.wrap_err_with(|| format!("the network cannot be used through {}", options.http))
+        online.wrap_err_with(|| format!("the network cannot be used through {}", options.client().url()))
     }
 
     /// The same of the nodes in this registry.
@@ -101,12 +106,24 @@ impl Online {
         seal: &dyn Seal,
         terms: &Spread,
     ) -> Result<(ObjectId, Vec<(ObjectId, Spreading)>)> {
+        let (id, code) = self.cut(path, seal, terms).await?;
+        Ok((id, self.hand_over(id, code, seal, terms).await?))
+    }
+
+    /// Puts a file or folder into pieces, sealed, which are here then; how many they are.
+    async fn cut(&self, path: &Path, seal: &dyn Seal, terms: &Spread) -> Result<(ObjectId, Code)> {
         let nodes = self.registry.members().await.map_err(eyre::Report::msg)?.len();
+        ensure!(nodes > 0, NOBODY);
         let code = match terms.code {
             Some(code) => code,
             None => code_for(nodes).wrap_err(NOBODY)?,
         };
-        let (store, until) = (self.network.store(), days_from_now(terms.days));
+        let (needed, pieces) = (code.needed(), code.pieces());
+        ensure!(
+            nodes >= needed,
+            "there are {nodes} nodes that keep for others; {needed} of {pieces} pieces want {needed} different ones: take another --code, or none"
+        );
+        let store = self.network.store();
         // What was broken off waits to go on, and not for ever.
         let put = Put { owner: self.owner, until: Some(days_from_now(WAIT)), code: Some(code), seal };
         let metadata = path.metadata().wrap_err_with(|| format!("cannot read {}", path.display()))?;
@@ -117,7 +134,18 @@ impl Online {
             false => store.put_file(path, put),
         };
         drop(meter);
-        let id = kept.wrap_err_with(|| format!("{} is not kept", path.display()))?;
+        Ok((kept.wrap_err_with(|| format!("{} is not kept", path.display()))?, code))
+    }
+
+    /// Hands the pieces of an object that is here, and of all that is in it, to nodes apart from each other.
+    async fn hand_over(
+        &self,
+        id: ObjectId,
+        code: Code,
+        seal: &dyn Seal,
+        terms: &Spread,
+    ) -> Result<Vec<(ObjectId, Spreading)>> {
+        let (store, until) = (self.network.store(), days_from_now(terms.days));
         let all = everything(store, id, seal)?;
         let mut outcomes = Vec::new();
         let numbers: Vec<_> = (0..code.pieces()).collect();
@@ -130,7 +158,7 @@ impl Online {
             let outcome = outcome.wrap_err_with(|| format!("{object} was not spread"))?;
             ensure!(
                 outcome.kept.len() >= code.needed(),
-                "only {} of the {} pieces that it takes were taken: {}",
+                "only {} of the {} pieces that it takes were taken: {}. It waits here for {WAIT} days, and goes on when it is put again",
                 outcome.kept.len(),
                 code.needed(),
                 refusals(&outcome)
@@ -141,12 +169,15 @@ impl Online {
         for object in all {
             store.release(Root { object, owner: self.owner })?;
         }
-        Ok((id, outcomes))
+        Ok(outcomes)
     }
 }
 
 /// What nodes said who refused, in words.
 fn refusals(outcome: &Spreading) -> String {
+    if outcome.failed.is_empty() {
+        return "no other node answered that could".to_owned();
+    }
     outcome.failed.iter().map(|(_, node, why)| format!("node {node}: {why}")).collect::<Vec<_>>().join("; ")
 }
 
@@ -196,17 +227,36 @@ pub(crate) fn seal_of(store: &Store, id: ObjectId, reading: Option<&Reading>) ->
 }
 
 /// `stoa store put --spread`.
-pub(crate) async fn put(store: &Store, path: &Path, terms: Spread, options: &WalletOptions, json: bool) -> Result<()> {
+pub(crate) async fn put(
+    store: &Store,
+    spreads: &Spreads,
+    path: &Path,
+    terms: Spread,
+    options: &WalletOptions,
+    json: bool,
+) -> Result<()> {
     let wallet = options.open().await?;
     let online = Online::with(store, options, Some(&wallet)).await?;
     let seal: Box<dyn Seal> = match terms.public {
         true => Box::new(Plain),
         false => Box::new(own_seal(&Reading::of(wallet.signer(), wallet.chain_id())?)?),
     };
-    let spread = online.spread(path, &*seal, &terms).await;
+    let spread = async {
+        let (id, code) = online.cut(path, &*seal, &terms).await?;
+        let done = spreads.get(id)?.is_some_and(|before| before.done);
+        let (name, until) = (path.display().to_string(), days_from_now(terms.days));
+        let mut known = Known { name, time: now(), until, owner: online.owner.0.into(), done };
+        // Whatever comes in between, the id is not lost.
+        spreads.note(id, &known)?;
+        let outcomes = online.hand_over(id, code, &*seal, &terms).await?;
+        known.done = true;
+        spreads.note(id, &known)?;
+        Ok::<_, eyre::Report>((id, outcomes))
+    };
+    let spread = spread.await;
     online.endpoint.close().await;
     let (id, outcomes) = spread?;
-    store.collect(crate::network::now())?;
+    store.collect(now())?;
     let (_, own) = outcomes.iter().find(|(object, _)| *object == id).wrap_err("it was spread")?;
     let bytes: u64 = outcomes.iter().map(|(_, outcome)| outcome.bytes).sum();
     let missing: usize = outcomes.iter().map(|(_, outcome)| outcome.missing.len()).sum();
@@ -220,8 +270,8 @@ pub(crate) async fn put(store: &Store, path: &Path, terms: Spread, options: &Wal
         return Ok(());
     }
     println!("{id}");
-    println!("{} went to {} nodes, for {} days", output::bytes(bytes), own.kept.len(), terms.days);
-    warnings(missing, own.survives_a_domain).for_each(|warning| println!("{warning}"));
+    eprintln!("{} went to {} nodes, for {} days", output::bytes(bytes), own.kept.len(), terms.days);
+    warnings(missing, own.survives_a_domain).for_each(|warning| eprintln!("{warning}"));
     Ok(())
 }
 
@@ -281,7 +331,14 @@ pub(crate) fn extended((objects, pieces, missing): (usize, usize, usize), days: 
 }
 
 /// `stoa store extend`.
-pub(crate) async fn extend(store: &Store, id: ObjectId, days: u64, options: &WalletOptions, json: bool) -> Result<()> {
+pub(crate) async fn extend(
+    store: &Store,
+    spreads: &Spreads,
+    id: ObjectId,
+    days: u64,
+    options: &WalletOptions,
+    json: bool,
+) -> Result<()> {
     let wallet = options.open().await?;
     let reading = Reading::of(wallet.signer(), wallet.chain_id())?;
     let online = Online::with(store, options, Some(&wallet)).await?;
@@ -290,7 +347,11 @@ pub(crate) async fn extend(store: &Store, id: ObjectId, days: u64, options: &Wal
     let outcome = online.extend(vec![id], days, Some(&open)).await;
     bar.finish_and_clear();
     online.endpoint.close().await;
-    extended(outcome?, days, json);
+    let outcome = outcome?;
+    if let Some(known) = spreads.get(id)? {
+        spreads.note(id, &Known { until: known.until.max(days_from_now(days)), ..known })?;
+    }
+    extended(outcome, days, json);
     Ok(())
 }
 
@@ -346,7 +407,13 @@ pub(crate) fn pin(store: &Store, id: ObjectId, options: &WalletOptions, json: bo
 }
 
 /// `stoa store rm --everywhere`: asks all nodes to keep an object no longer.
-pub(crate) async fn let_go(store: &Store, id: ObjectId, options: &WalletOptions, json: bool) -> Result<()> {
+pub(crate) async fn let_go(
+    store: &Store,
+    spreads: &Spreads,
+    id: ObjectId,
+    options: &WalletOptions,
+    json: bool,
+) -> Result<()> {
     let wallet = options.open().await?;
     let online = Online::with(store, options, Some(&wallet)).await?;
     let answers = online.network.let_go(id).await;
@@ -359,6 +426,16 @@ pub(crate) async fn let_go(store: &Store, id: ObjectId, options: &WalletOptions,
             Ok(false) => {}
             Err(why) => silent.push((node.to_string(), why.to_string())),
         }
+    }
+    // Another account's word does not count, and who is silent may have it still.
+    let root = Root { object: id, owner: online.owner };
+    if silent.is_empty() && spreads.get(id)?.is_some_and(|known| known.root(id) == root) {
+        store.release(root)?;
+        spreads.forget(id)?;
+    }
+    if let_go.is_empty() {
+        let silent = silent.iter().map(|(node, why)| format!("; node {node} did not answer ({why}): ask again later"));
+        bail!("no node kept {id} for this account (is it the wallet that put it?){}", silent.collect::<String>());
     }
     match json {
         true => println!("{}", json!({ "id": id.to_string(), "letGo": let_go, "silent": silent })),

@@ -4,7 +4,7 @@ use crate::{
     network::{now, wait},
     output,
     progress::{Meter, size},
-    spread::{self, Spread},
+    spread::{self, Spread, Spreads, left},
     wallet::WalletOptions,
 };
 use clap::{Args, Subcommand};
@@ -59,7 +59,7 @@ enum Command {
         #[arg(long, value_name = "PATH")]
         to: PathBuf,
     },
-    /// List what is kept.
+    /// List what is kept here, and what was spread from here: whoever loses its id cannot find it again.
     #[command(after_help = "Example: stoa store ls --json")]
     Ls,
     /// Bring an object here from the network and keep it, as it is sealed.
@@ -78,13 +78,19 @@ enum Command {
         days: u64,
     },
     /// Keep an object no longer, and free what nothing else needs.
-    #[command(after_help = "Examples: stoa store rm 5f8e…\n          stoa store rm 5f8e… --everywhere --wallet me.key")]
+    #[command(
+        after_help = "Examples: stoa store rm 5f8e…\n          stoa store rm 5f8e… --everywhere --wallet me.key\n          stoa store rm --unfinished"
+    )]
     Rm {
         /// What `put` has printed.
-        id: ObjectId,
+        #[arg(required_unless_present = "unfinished")]
+        id: Option<ObjectId>,
         /// Ask the nodes that keep it for this wallet to let it go.
         #[arg(long)]
         everywhere: bool,
+        /// Drop what puts and gets that were broken off have left for the next try.
+        #[arg(long, conflicts_with_all = ["id", "everywhere"])]
+        unfinished: bool,
     },
     /// Show how full the store is; `--scrub` compares everything with its hash.
     #[command(after_help = "Example: stoa store status --scrub")]
@@ -120,18 +126,22 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     if !found.lost.is_empty() {
         tracing::warn!(blobs = found.lost.len(), "files of the store are gone or cut: what they held cannot be read");
     }
+    let spreads = Spreads::of(&dir);
     match command {
         Command::Put { path, spread: true, public, days, code } => {
-            wait(spread::put(&store, &path, Spread { code, days, public }, &wallet, json))?
+            wait(spread::put(&store, &spreads, &path, Spread { code, days, public }, &wallet, json))?
         }
         Command::Put { path, .. } => put(&store, &path, json),
         Command::Get { id, to } => get(&store, id, &to, &wallet, json),
         Command::Pin { id } => spread::pin(&store, id, &wallet, json),
-        Command::Extend { id, days } => wait(spread::extend(&store, id, days, &wallet, json))?,
-        Command::Ls => list(&store, json),
-        Command::Rm { id, everywhere: true } => wait(spread::let_go(&store, id, &wallet, json))?,
-        Command::Rm { id, .. } => remove(&store, id, json),
-        Command::Status { scrub } => status(&store, scrub, json),
+        Command::Extend { id, days } => wait(spread::extend(&store, &spreads, id, days, &wallet, json))?,
+        Command::Ls => list(&store, &spreads, json),
+        Command::Rm { unfinished: true, .. } | Command::Rm { id: None, .. } => drop_unfinished(&store, &spreads, json),
+        Command::Rm { id: Some(id), everywhere: true, .. } => {
+            wait(spread::let_go(&store, &spreads, id, &wallet, json))?
+        }
+        Command::Rm { id: Some(id), .. } => remove(&store, &spreads, id, json),
+        Command::Status { scrub } => status(&store, &spreads, scrub, json),
     }
 }
 
@@ -187,10 +197,8 @@ fn get(store: &Store, id: ObjectId, to: &std::path::Path, wallet: &WalletOptions
             (Kind::Folder, true) => bail!("{id} is a folder: name the folder to write it to"),
             (Kind::Folder, false) => store.get_folder(id, to, &*seal, Bounds::default()),
             (Kind::File, true) => {
-                let mut out = seal.open(&manifest.sealing, Box::new(std::io::stdout().lock()))?;
-                let got = store.get(id, &mut out).map(drop);
-                out.flush().wrap_err("cannot write to standard output")?;
-                got
+                let mut out = seal.open(&manifest.sealing, Box::new(output::Stdout::lock()))?;
+                store.get(id, &mut out).map(drop).and_then(|()| Ok(out.flush()?))
             }
             (Kind::File, false) => store.get_to(id, to, &*seal).map(drop),
         };
@@ -209,32 +217,58 @@ fn get(store: &Store, id: ObjectId, to: &std::path::Path, wallet: &WalletOptions
     Ok(())
 }
 
-fn list(store: &Store, json: bool) -> Result<()> {
-    let mut rows = Vec::new();
+fn list(store: &Store, spreads: &Spreads, json: bool) -> Result<()> {
+    let (mut own, mut others, spread) = (Vec::new(), Vec::new(), spreads.all(store)?);
     for root in store.roots() {
         let (root, kept) = root?;
         if root.owner == Owner::LOCAL {
             let manifest = store.manifest(root.object)?;
-            rows.push((root.object, describe(&manifest), manifest.size, kept.bytes));
+            own.push((root.object, describe(&manifest), manifest.size, kept.bytes));
+        } else if root.owner != Owner::TRANSIT && !spread.iter().any(|(id, known)| known.root(*id) == root) {
+            others.push((root, kept));
         }
     }
     if json {
-        let rows = rows
+        let own = own
             .iter()
             .map(|(id, kind, size, bytes)| json!({ "id": id.to_string(), "kind": kind, "size": size, "bytes": bytes }));
-        println!("{}", json!({ "objects": rows.collect::<Vec<_>>() }));
+        let spread = spread.iter().map(|(id, known)| {
+            let (name, time, until, done) = (&known.name, known.time, known.until, known.done);
+            json!({ "id": id.to_string(), "name": name, "time": time, "until": until, "done": done })
+        });
+        let others = others.iter().map(|(Root { object, owner }, kept)| {
+            let (id, owner, until, bytes) = (object.to_string(), owner.to_string(), kept.until, kept.bytes);
+            json!({ "id": id, "owner": owner, "until": until, "bytes": bytes })
+        });
+        let (own, spread, others) = (own.collect::<Vec<_>>(), spread.collect::<Vec<_>>(), others.collect::<Vec<_>>());
+        println!("{}", json!({ "objects": own, "spread": spread, "others": others }));
         return Ok(());
     }
-    for (id, kind, _, bytes) in rows {
+    for (id, kind, _, bytes) in own {
         println!("{id}  {kind:6}  {}", output::bytes(bytes));
+    }
+    for (id, known) in spread {
+        let how = if known.done { left(known.until) } else { "broken off: put it again, or rm it".to_owned() };
+        println!("{id}  spread  {}, {how}", output::plain(&known.name));
+    }
+    for (Root { object, owner }, kept) in others {
+        let until = kept.until.map_or_else(|| "for ever".to_owned(), left);
+        println!("{object}  kept    {} for {owner}, {until}", output::bytes(kept.bytes));
     }
     Ok(())
 }
 
-fn remove(store: &Store, id: ObjectId, json: bool) -> Result<()> {
+fn remove(store: &Store, spreads: &Spreads, id: ObjectId, json: bool) -> Result<()> {
     let before = store.status()?.kept;
-    if !store.release(Root { object: id, owner: Owner::LOCAL })? {
-        bail!("the store does not keep {id} for you (`stoa store ls` lists what it keeps)");
+    let is_own = store.release(Root { object: id, owner: Owner::LOCAL })?;
+    match spreads.get(id)? {
+        Some(known) if !known.done || known.until <= now() => {
+            store.release(known.root(id))?;
+            spreads.forget(id)?;
+        }
+        _ if is_own => {}
+        Some(_) => bail!("{id} is kept by other nodes, not here: --everywhere asks them to let it go"),
+        None => bail!("the store does not keep {id} for you (`stoa store ls` lists what it keeps)"),
     }
     store.collect(now())?;
     let freed = before - store.status()?.kept;
@@ -245,8 +279,36 @@ fn remove(store: &Store, id: ObjectId, json: bool) -> Result<()> {
     Ok(())
 }
 
-fn status(store: &Store, scrub: bool, json: bool) -> Result<()> {
+/// `stoa store rm --unfinished`.
+fn drop_unfinished(store: &Store, spreads: &Spreads, json: bool) -> Result<()> {
+    let before = store.status()?.kept;
+    let mut dropped = store.drop_unfinished()?;
+    for (id, known) in spreads.all(store)?.iter().filter(|(_, known)| !known.done) {
+        store.release(known.root(*id))?;
+        spreads.forget(*id)?;
+        dropped += 1;
+    }
+    let freed = before - store.status()?.kept;
+    match json {
+        true => println!("{}", json!({ "dropped": dropped, "freed": freed })),
+        false => println!("{dropped} dropped, {} freed", output::bytes(freed)),
+    }
+    Ok(())
+}
+
+fn status(store: &Store, spreads: &Spreads, scrub: bool, json: bool) -> Result<()> {
     let status = store.status()?;
+    let (mut objects, mut unfinished, mut unfinished_bytes) = (0_u64, status.unfinished, status.unfinished_bytes);
+    let spread = spreads.all(store)?;
+    for root in store.roots() {
+        let (root, kept) = root?;
+        if spread.iter().any(|(id, known)| !known.done && known.root(*id) == root) {
+            unfinished += 1;
+            unfinished_bytes += kept.bytes;
+        } else if root.owner != Owner::TRANSIT {
+            objects += 1;
+        }
+    }
     let damaged = match scrub {
         true => {
             let bytes = status.kept;
@@ -258,12 +320,18 @@ fn status(store: &Store, scrub: bool, json: bool) -> Result<()> {
     if json {
         let damaged = damaged.as_ref().map(|blobs| blobs.iter().map(ToString::to_string).collect::<Vec<_>>());
         let said = json!({
-            "objects": status.roots, "blobs": status.blobs, "bytes": status.kept, "free": status.free, "damaged": damaged,
+            "objects": objects, "blobs": status.blobs, "bytes": status.kept, "unfinished": unfinished,
+            "unfinishedBytes": unfinished_bytes, "free": status.free, "damaged": damaged,
         });
         println!("{said}");
     } else {
-        println!("objects  {}", status.roots);
+        println!("objects  {objects}");
         println!("kept     {} in {} blobs", output::bytes(status.kept), status.blobs);
+        if unfinished > 0 {
+            let bytes = output::bytes(unfinished_bytes);
+            println!("         {bytes} of it are {unfinished} unfinished puts and gets: run again they go on,");
+            println!("         and `stoa store rm --unfinished` drops them");
+        }
         println!("free     {}", output::bytes(status.free));
         for blob in damaged.iter().flatten() {
             println!("damaged  {blob}");

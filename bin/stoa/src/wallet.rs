@@ -5,7 +5,10 @@ use alloy_signer_local::PrivateKeySigner;
 use clap::{Args, Subcommand};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
 use stoa_base::DEVELOPMENT_MNEMONIC;
 use stoa_client::{Client, Wallet};
 use stoa_node::{config, development};
@@ -35,7 +38,7 @@ impl WalletOptions {
     /// The account at the node.
     pub(crate) async fn open(&self) -> Result<Wallet> {
         let signer = match (&self.wallet, self.account) {
-            (Some(file), _) => read(file, &passphrase(self.passphrase_file.as_deref(), false)?)?,
+            (Some(file), _) => read(file, self.passphrase_file.as_deref())?,
             (None, Some(index)) => {
                 let accounts = development::accounts(DEVELOPMENT_MNEMONIC)?;
                 let count = accounts.len();
@@ -43,8 +46,10 @@ impl WalletOptions {
             }
             (None, None) => bail!("who signs? Name a key with --wallet FILE (`stoa wallet new` makes one)"),
         };
-        let wallet = Wallet::new(self.client(), signer).await;
-        let wallet = wallet.wrap_err_with(|| format!("no node answers at {}", self.http))?;
+        let client = self.client();
+        let url = client.url();
+        let wallet = Wallet::new(client, signer).await;
+        let wallet = wallet.wrap_err_with(|| format!("no node answers at {url}"))?;
         // Everybody has the keys of these.
         ensure!(
             self.account.is_none() || wallet.chain_id() == development::CHAIN_ID,
@@ -56,7 +61,11 @@ impl WalletOptions {
     }
 }
 
-fn read(file: &Path, passphrase: &str) -> Result<PrivateKeySigner> {
+/// The account in a file, whose passphrase is in another or is asked for.
+fn read(file: &Path, passphrase_file: Option<&Path>) -> Result<PrivateKeySigner> {
+    // Before anybody is asked for the passphrase of nothing.
+    File::open(file).wrap_err_with(|| format!("cannot read the key {}", file.display()))?;
+    let passphrase = passphrase(passphrase_file, false)?;
     let secret = eth_keystore::decrypt_key(file, passphrase)
         .wrap_err_with(|| format!("cannot open the key {} (is the passphrase right?)", file.display()))?;
     PrivateKeySigner::from_slice(&secret).map_err(|error| eyre!("{} holds no account: {error}", file.display()))
@@ -96,7 +105,7 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
             (file, signer)
         }
         Command::Address { file, passphrase_file } => {
-            let signer = read(&file, &passphrase(passphrase_file.as_deref(), false)?)?;
+            let signer = read(&file, passphrase_file.as_deref())?;
             (file, signer)
         }
     };
@@ -105,4 +114,20 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
         false => println!("{}", signer.address()),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_not_there_is_said_before_anybody_asks_for_its_passphrase() {
+        let folder = tempfile::tempdir().unwrap();
+        let [key, passphrase] = ["me.key", "words"].map(|name| folder.path().join(name));
+        let said = |file: Option<&Path>| format!("{:#}", read(&key, file).unwrap_err());
+        assert!(said(None).contains("No such file") && !said(None).contains("passphrase"), "{}", said(None));
+        std::fs::write(&passphrase, "correct horse").unwrap();
+        config::new_secret(&key, "another").unwrap();
+        assert!(said(Some(passphrase.as_path())).contains("is the passphrase right?"));
+    }
 }

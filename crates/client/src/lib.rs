@@ -10,6 +10,7 @@ mod chain;
 mod rpc;
 mod status;
 mod wallet;
+mod words;
 
 pub use chain::{At, Chain, ViewError, view};
 pub use rpc::{Client, ClientError};
@@ -19,3 +20,4 @@ pub use stoa_proof::{
     ReceiptReply, SlotProof,
 };
 pub use wallet::{SendError, Wallet};
+pub use words::{plain, when};

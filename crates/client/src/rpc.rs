@@ -1,3 +1,4 @@
+use crate::plain;
 use alloy_primitives::{Address, B256, U256};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -62,13 +63,37 @@ struct Refusal {
     data: Option<Value>,
 }
 
+/// The most bytes of an answer that are read.
+const MOST_BYTES: usize = 64 << 20;
+
+/// Reads an answer, unless it has no end.
+async fn read(mut reply: reqwest::Response) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(part) = reply.chunk().await.map_err(|why| why.without_url().to_string())? {
+        if body.len() + part.len() > MOST_BYTES {
+            return Err(format!("it has more than {MOST_BYTES} bytes"));
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok(body)
+}
+
 impl Client {
-    /// A client of the node at `url`, for example `http://127.0.0.1:8545`.
+    /// A client of the node at `url`, for example `http://127.0.0.1:8545`; a mere `127.0.0.1:8545` means the same.
     pub fn new(url: impl Into<String>) -> Self {
+        let url = url.into();
+        let url = if url.contains("://") { url } else { format!("http://{url}") };
         // Whoever builds the program may have chosen one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy().build().unwrap_or_default();
-        Self { http, url: url.into(), id: Arc::default() }
+        Self { http, url, id: Arc::default() }
+    }
+
+    /// Where the node is, for people: without the name and the password that may stand in it.
+    pub fn url(&self) -> String {
+        let (scheme, rest) = self.url.split_once("://").unwrap_or(("http", self.url.as_str()));
+        let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+        format!("{scheme}://{place}")
     }
 
     /// Calls a method with positional parameters.
@@ -77,16 +102,21 @@ impl Client {
     ///
     /// See [`ClientError`].
     pub async fn call<T: DeserializeOwned>(&self, method: &str, params: impl Serialize) -> Result<T, ClientError> {
-        let unreachable = |why: reqwest::Error| ClientError::Unreachable {
-            url: self.url.clone(),
-            why: why.without_url().to_string(),
+        let unreachable = |why: reqwest::Error| {
+            let why = match why.is_builder() {
+                true => "it is no URL such as http://127.0.0.1:8545".to_owned(),
+                false => why.without_url().to_string(),
+            };
+            ClientError::Unreachable { url: self.url(), why }
         };
-        let malformed = |why: String| ClientError::Malformed { method: method.to_owned(), why };
+        let malformed = |why: String| ClientError::Malformed { method: method.to_owned(), why: plain(&why) };
         let id = self.id.fetch_add(1, Ordering::Relaxed);
         let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         let reply = self.http.post(&self.url).json(&request).send().await.map_err(unreachable)?;
-        let reply = reply.json::<Reply>().await.map_err(|why| malformed(why.without_url().to_string()))?;
+        let reply = read(reply).await.map_err(malformed)?;
+        let reply = serde_json::from_slice::<Reply>(&reply).map_err(|why| malformed(why.to_string()))?;
         if let Some(Refusal { code, message, data }) = reply.error {
+            let message = plain(&message);
             return Err(ClientError::Refused { code, message, data });
         }
         serde_json::from_value(reply.result.unwrap_or(Value::Null)).map_err(|why| malformed(why.to_string()))
@@ -160,5 +190,63 @@ impl Client {
             }),
             _ => Ok(reply),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        io::{Read as _, Write as _},
+        net::{Ipv4Addr, TcpListener},
+    };
+
+    /// Where somebody answers one request with these parts.
+    fn answering(parts: impl IntoIterator<Item = Vec<u8>> + Send + 'static) -> String {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let (mut asked, mut part) = (Vec::new(), [0; 4096]);
+            while !asked.ends_with(b"}") {
+                let length = stream.read(&mut part).unwrap();
+                asked.extend_from_slice(&part[..length]);
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").unwrap();
+            // Whoever asked may hang up.
+            parts.into_iter().find(|part| stream.write_all(part).is_err());
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_refused() {
+        let url = answering(std::iter::repeat_with(|| vec![b' '; 1 << 20]));
+        let error = Client::new(url).block_number().await.unwrap_err().to_string();
+        assert!(error.contains("more than 67108864 bytes"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_a_node_says_does_not_steer_a_terminal() {
+        let said = json!({ "error": { "code": 3, "message": "\u{1b}[2Jall is well\u{7}" } });
+        let error = Client::new(answering([said.to_string().into_bytes()])).block_number().await.unwrap_err();
+        assert_eq!(error.to_string(), " [2Jall is well  (code 3)");
+        let said = json!({ "result": "\u{1b}]0;title" }).to_string().into_bytes();
+        let error = Client::new(answering([said])).block_number().await.unwrap_err().to_string();
+        assert!(error.contains("cannot be understood") && !error.contains('\u{1b}'), "{error}");
+    }
+
+    async fn unreachable(url: &str) -> String {
+        Client::new(url).block_number().await.unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn an_error_says_what_a_url_is_and_no_password() {
+        // Nobody listens there.
+        assert!(unreachable("127.0.0.1:1").await.starts_with("the node at http://127.0.0.1:1 cannot be reached"));
+        let said = unreachable("http://user:secret@127.0.0.1:1/rpc").await;
+        assert!(said.starts_with("the node at http://127.0.0.1:1/rpc cannot be reached"), "{said}");
+        let said = unreachable("http://user:sec/ret@nowhere").await;
+        assert!(said.contains("no URL such as http://") && !said.contains("sec"), "{said}");
     }
 }

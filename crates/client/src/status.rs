@@ -1,6 +1,10 @@
+use crate::{plain, when};
 use alloy_primitives::{B256, Bytes, U256};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{
+    fmt,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 /// The answer to `stoa_status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,25 +77,43 @@ pub struct PeerStatus {
 /// A validator that is this many views behind counts as silent.
 const SILENT: u64 = 20;
 
+/// A network makes a block each second: one whose newest is so many seconds old does not go on, or the node does not hear of it.
+const STALLED: u64 = 30;
+
+impl Status {
+    /// Seconds since the newest block, at a time in seconds since 1970.
+    pub fn age(&self, now: u64) -> u64 {
+        now.saturating_sub(self.timestamp.saturating_to())
+    }
+
+    /// Whether no block has come for long.
+    pub fn is_stalled(&self, now: u64) -> bool {
+        self.age(now) >= STALLED
+    }
+}
+
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { chain_id, block_number, block_hash, timestamp, network_key, pending, queued, version, .. } = self;
-        writeln!(f, "chain        {chain_id} (stoa {version})")?;
-        writeln!(f, "role         {}", self.roles.join(", "))?;
-        writeln!(f, "block        {block_number}  {block_hash}  at {timestamp}")?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        writeln!(f, "chain        {chain_id} (stoa {})", plain(version))?;
+        writeln!(f, "role         {}", plain(&self.roles.join(", ")))?;
+        writeln!(f, "health       {}", if self.is_stalled(now) { "stalled" } else { "ok" })?;
+        writeln!(f, "block        {block_number}  {block_hash}")?;
+        writeln!(f, "its time     {}", when(timestamp.saturating_to(), now))?;
         writeln!(f, "epoch        {}", self.epoch)?;
         writeln!(f, "waiting      {pending} pending, {queued} queued")?;
         writeln!(f, "network key  {network_key}")?;
         if let Some(follow_at) = &self.follow_at {
-            writeln!(f, "follow it at {follow_at}")?;
+            writeln!(f, "follow it at {}", plain(follow_at))?;
         }
         for peer in &self.peers {
             let health = match (peer.used, &peer.left_for) {
                 (true, _) => "used".to_owned(),
-                (false, Some(lie)) => format!("left: {lie}"),
+                (false, Some(lie)) => format!("left: {}", plain(lie)),
                 (false, None) => "does not answer".to_owned(),
             };
-            writeln!(f, "peer         {}  {health}", peer.address)?;
+            writeln!(f, "peer         {}  {health}", plain(&peer.address))?;
         }
         write!(f, "validators   {}", self.validators.len())?;
         if self.validators.iter().all(|validator| validator.last_vote.is_none()) {
@@ -114,5 +136,37 @@ impl fmt::Display for Status {
             write!(f, "\n  {}  {health}{}", validator.key, if validator.me { "  (this node)" } else { "" })?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_says_how_old_its_block_is_and_steers_no_terminal() {
+        let status = Status {
+            version: "1\u{1b}[2J".into(),
+            roles: vec!["validator".into()],
+            chain_id: U256::from(7),
+            block_number: U256::from(9),
+            block_hash: B256::ZERO,
+            timestamp: U256::from(1000),
+            epoch: U256::ZERO,
+            genesis_hash: B256::ZERO,
+            network_key: Bytes::new(),
+            follow_at: None,
+            validators: Vec::new(),
+            peers: Vec::new(),
+            pending: U256::ZERO,
+            queued: U256::ZERO,
+        };
+        assert_eq!((status.age(1029), status.is_stalled(1029)), (29, false));
+        assert!(status.is_stalled(1030));
+        // A clock that is behind says nothing of how old a block is.
+        assert!(!status.is_stalled(900));
+        let text = status.to_string();
+        assert!(!text.contains('\u{1b}') && text.contains("health       stalled"), "{text}");
+        assert!(text.contains("1970-01-01 00:16:40 UTC"), "{text}");
     }
 }

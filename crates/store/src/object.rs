@@ -12,7 +12,7 @@ use crate::{
 use commonware_codec::Encode as _;
 use std::{
     fs::{self, File},
-    io::Read,
+    io::{self, Read},
     os::unix::fs::MetadataExt as _,
     path::Path,
     time::{Duration, SystemTime},
@@ -155,8 +155,13 @@ impl Batch<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Changed`] if it is written to meanwhile; or see [`Batch::put`].
+    /// [`Error::Changed`] if it is written to meanwhile; or see [`Batch::put`]. What is neither a file nor a folder is refused.
     pub fn put_file(&mut self, path: &Path) -> Result<ObjectId, Error> {
+        let kind = fs::metadata(path).map_err(Error::at(path))?.file_type();
+        // To open a pipe waits for whoever writes to it.
+        if !kind.is_file() && !kind.is_dir() {
+            return Err(Error::at(path)(io::Error::other("it is neither a file nor a folder")));
+        }
         let file = File::open(path).map_err(Error::at(path))?;
         let before = file.metadata().map_err(Error::at(path))?;
         let told = self.told(path, &before);

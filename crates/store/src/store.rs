@@ -9,6 +9,9 @@
 //! silent         pieces that no other node shows, and since when; written by whoever watches over them
 //! ```
 //!
+//! Nobody but the owner of the folder can look into it: what is kept here need not be sealed, whatever the mode of the file that it
+//! was.
+//!
 //! **Whatever the index says is on the disk.** A blob is written beside its place, synced, moved there, the folder synced,
 //! and only then does the index take it in, in the same batch as the reason to keep it. A crash in between leaves a file that
 //! the index does not know, which the next start removes. The other way round, the index forgets a blob before its file goes.
@@ -45,6 +48,7 @@ use std::{
     fs::{self, File},
     io,
     ops::Range,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -95,6 +99,10 @@ pub struct Status {
     pub expected: u64,
     /// Bytes of all blobs, expected ones as well, and of files whose put was broken off.
     pub kept: u64,
+    /// Files and objects of puts and gets that were broken off, or are under way: they wait for the next try.
+    pub unfinished: u64,
+    /// Their bytes, which count as kept.
+    pub unfinished_bytes: u64,
     /// Bytes set aside for what is being written.
     pub reserved: u64,
     /// Bytes that can be promised still.
@@ -121,6 +129,19 @@ pub(crate) struct Claim {
     pub blobs: Vec<BlobHash>,
     /// Of the file that it was made of.
     pub stamp: Option<[u8; 32]>,
+}
+
+/// Creates a folder, if it is not there, that nobody but its owner can look into.
+fn private(path: &Path) -> Result<(), Error> {
+    fs::create_dir_all(path).map_err(Error::at(path))?;
+    let mode = fs::metadata(path).map_err(Error::at(path))?.permissions().mode();
+    if mode & 0o077 != 0
+        && let Err(error) = fs::set_permissions(path, fs::Permissions::from_mode(mode & !0o077))
+    {
+        // It may be somebody else's, or on a disk that knows no modes.
+        tracing::warn!(path = %path.display(), %error, "others on this machine may read what is stored");
+    }
+    Ok(())
 }
 
 fn sync_folder(path: &Path) -> Result<(), Error> {
@@ -155,9 +176,10 @@ impl Store {
     /// If the folder cannot be read or written, another process has it open, or the index is damaged.
     pub fn open(folder: impl AsRef<Path>, limits: Limits) -> Result<Self, Error> {
         let folder = folder.as_ref();
+        private(folder)?;
         let part = |name: &str| {
             let path = folder.join(name);
-            fs::create_dir_all(&path).map_err(Error::at(&path)).map(|()| path)
+            private(&path).map(|()| path)
         };
         let [blobs, partial, temporary, unfinished] = ["blobs", "partial", "temporary", "unfinished"].map(part);
         let (blobs, partial, temporary, unfinished) = (blobs?, partial?, temporary?, unfinished?);
@@ -197,14 +219,20 @@ impl Store {
     /// If the disk cannot be asked.
     pub fn status(&self) -> Result<Status, Error> {
         let (kept, reserved, free) = self.inner.space.figures()?;
-        let mut status = Status { kept, reserved, free, owners: self.inner.space.owners(), ..Status::default() };
+        let (unfinished, bytes) = self.inner.unfinished.figures();
+        let owners = self.inner.space.owners();
+        let unfinished_bytes = bytes + owners.get(&Owner::TRANSIT).copied().unwrap_or(0);
+        let mut status = Status { kept, unfinished, unfinished_bytes, reserved, free, owners, ..Status::default() };
         for blob in self.inner.index.blobs() {
             match blob?.1 {
                 Place::Expected => status.expected += 1,
                 _ => status.blobs += 1,
             }
         }
-        status.roots = self.inner.index.roots().count() as u64;
+        for root in self.inner.index.roots() {
+            status.roots += 1;
+            status.unfinished += u64::from(root?.0.owner == Owner::TRANSIT);
+        }
         Ok(status)
     }
 
@@ -398,6 +426,20 @@ impl Store {
         }
         change.commit()?;
         Ok(collected)
+    }
+
+    /// Drops what puts and gets that were broken off have left for the next try, and what those that are under way have brought; how
+    /// many files and objects it was.
+    ///
+    /// # Errors
+    ///
+    /// If the index cannot be read or written.
+    pub fn drop_unfinished(&self) -> Result<u64, Error> {
+        let files = self.inner.unfinished.clear();
+        let (index, _changing) = (&self.inner.index, self.inner.changing.lock());
+        let all = index.roots().collect::<Result<Vec<_>, _>>()?;
+        let roots: Vec<_> = all.into_iter().map(|(root, _)| root).filter(|root| root.owner == Owner::TRANSIT).collect();
+        Ok(files + self.inner.end(index, &roots)?.roots)
     }
 
     /// Bytes that have gone in and out since the store was opened: content that was put and got, and parts of blobs that came from

@@ -5,10 +5,11 @@ use super::{
     remote::Asker,
     wire::{self, Request},
 };
-use crate::{BlobHash, Denied, Error, Fetch, Manifest, Owner, Root, fetch};
+use crate::{BlobHash, Denied, Error, Fetch, Manifest, Owner, Root, Store, fetch};
 use bao_tree::ChunkRanges;
 use iroh_blobs::protocol::Request as BlobsRequest;
-use std::{fmt, sync::Arc, time::Duration};
+use parking_lot::Mutex;
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use stoa_base::NodeId;
 use stoa_net::iroh::{
     endpoint::{Connection, RecvStream, SendStream, VarInt},
@@ -68,6 +69,7 @@ pub struct Server {
     blobs_only: bool,
     peers: Arc<Semaphore>,
     reads: Arc<Semaphore>,
+    asked: Arc<Mutex<Asked>>,
 }
 
 impl fmt::Debug for Server {
@@ -79,7 +81,7 @@ impl fmt::Debug for Server {
 impl Server {
     pub(super) fn new(shared: Arc<Shared>, guard: Guard) -> Self {
         let (peers, reads) = (Arc::new(Semaphore::new(PEERS)), Arc::new(Semaphore::new(READS)));
-        Self { shared, guard, blobs_only: false, peers, reads }
+        Self { shared, guard, blobs_only: false, peers, reads, asked: Arc::default() }
     }
 
     /// The same for [`BLOBS`](super::BLOBS): iroh's requests alone.
@@ -156,9 +158,14 @@ impl Server {
             return refused("no manifest is as long");
         }
         let (store, asker) = (self.shared.store.clone(), Arc::new(Asker(connection.clone())));
+        let turn = Arc::new(Turn::begin(&self.asked, root));
         let promised = {
             let (store, blobs) = (store.clone(), blobs.clone());
             let promise = move || {
+                // What is known to be no part of the object changes nothing.
+                if let Ok(manifest) = store.manifest(root.object) {
+                    belong(&manifest, root, &blobs)?;
+                }
                 let new = store.kept(root)?.is_none();
                 // Room for what may never come is not set aside for long.
                 store.promise(root, Some(until.min(now + PENDING)), &blobs).map(|()| new)
@@ -170,23 +177,79 @@ impl Server {
         if let Err(error) = fetch::take(&store, &hashes, asker, Fetch::until(until)).await {
             // What was said of these blobs was false, and would be in the way of who says true things of them.
             if new && matches!(error, Error::Refused { .. }) {
-                let store = store.clone();
-                blocking(move || store.release(root)).await?;
+                blocking(move || turn.release(&store)).await?;
             }
             return Err(said(error));
         }
         blocking(move || {
             // What is kept is what the manifest says, or nobody could use it.
-            let manifest: Manifest = store.manifest(root.object)?;
-            let known = manifest.blobs();
-            let belongs = |blob: &&(BlobHash, u64)| blob.0 != root.object.manifest() && !known.contains(blob);
-            if let Some((hash, _)) = blobs.iter().find(belongs) {
-                store.release(root)?;
-                return Err(Error::Refused { hash: *hash, why: "it is no part of the object".into() });
+            if let Err(error) = belong(&store.manifest(root.object)?, root, &blobs) {
+                if new {
+                    turn.release(&store)?;
+                }
+                return Err(error);
             }
-            store.promise(root, Some(until), &blobs)
+            store.promise(root, Some(until), &blobs)?;
+            // It may have been let go of meanwhile.
+            match blobs.iter().find_map(|(hash, _)| store.has(*hash).map(|has| (!has).then_some(*hash)).transpose()) {
+                None => Ok(()),
+                Some(missing) => Err(Error::NotHere(missing?)),
+            }
         })
         .await
+    }
+}
+
+/// Passes if blobs are those of the object.
+fn belong(manifest: &Manifest, root: Root, blobs: &[(BlobHash, u64)]) -> Result<(), Error> {
+    let known = manifest.blobs();
+    let belongs = |blob: &&(BlobHash, u64)| blob.0 != root.object.manifest() && !known.contains(blob);
+    match blobs.iter().find(belongs) {
+        None => Ok(()),
+        Some((hash, _)) => Err(Error::Refused { hash: *hash, why: "it is no part of the object".into() }),
+    }
+}
+
+/// Which request for what was the last, while they are answered. A connection that broke is noticed late: its peer may have asked anew by
+/// then, and been promised what it asked for.
+#[derive(Default)]
+struct Asked {
+    count: u64,
+    last: HashMap<Root, u64>,
+}
+
+/// A request to keep something.
+struct Turn {
+    asked: Arc<Mutex<Asked>>,
+    root: Root,
+    number: u64,
+}
+
+impl Turn {
+    fn begin(asked: &Arc<Mutex<Asked>>, root: Root) -> Self {
+        let mut all = asked.lock();
+        all.count += 1;
+        let number = all.count;
+        all.last.insert(root, number);
+        Self { asked: asked.clone(), root, number }
+    }
+
+    /// Lets go of what was asked for, unless somebody has asked for it since.
+    fn release(&self, store: &Store) -> Result<(), Error> {
+        let asked = self.asked.lock();
+        if asked.last.get(&self.root) == Some(&self.number) {
+            store.release(self.root)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut asked = self.asked.lock();
+        if asked.last.get(&self.root) == Some(&self.number) {
+            asked.last.remove(&self.root);
+        }
     }
 }
 
@@ -310,5 +373,36 @@ pub(super) async fn offered(shared: Arc<Shared>, connection: Connection) {
                 get(&shared, &[&reads], &request, send).await;
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, ObjectId, Put};
+
+    #[test]
+    fn a_request_that_broke_off_lets_go_of_nothing_that_was_asked_for_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Limits::default()).unwrap();
+        let object: ObjectId = store.put(&b"content"[..], Put::default()).unwrap();
+        let root = Root { object, owner: Owner([7; 32]) };
+        let blobs = [(object.manifest(), store.blob(object.manifest()).unwrap().len())];
+        store.promise(root, Some(1), &blobs).unwrap();
+        let asked = Arc::default();
+        let (first, second) = (Turn::begin(&asked, root), Turn::begin(&asked, root));
+        first.release(&store).unwrap();
+        assert!(store.kept(root).unwrap().is_some());
+        drop(first);
+        second.release(&store).unwrap();
+        assert!(store.kept(root).unwrap().is_none());
+        // The later one may have been answered by the time that the earlier one breaks off.
+        store.promise(root, Some(1), &blobs).unwrap();
+        let (first, second) = (Turn::begin(&asked, root), Turn::begin(&asked, root));
+        drop(second);
+        first.release(&store).unwrap();
+        assert!(store.kept(root).unwrap().is_some());
+        drop(first);
+        assert!(asked.lock().last.is_empty());
     }
 }

@@ -13,7 +13,7 @@ use std::{
     fs::{self, File},
     io::{self, BufWriter, Write as _},
     ops::Range,
-    os::unix::fs::FileExt as _,
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -82,7 +82,7 @@ impl Files {
     /// Files in a folder, or with the data that an earlier try has left.
     fn new(folder: &Path, earlier: Option<(Arc<Unfinished>, BlobHash)>) -> Result<Self, Error> {
         let create = |name: &Temporary| {
-            let file = File::options().read(true).write(true).create_new(true).open(&name.path);
+            let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&name.path);
             file.map_err(Error::at(&name.path))
         };
         let (data, data_name, left) = match earlier.and_then(|(unfinished, file)| unfinished.begin(file)) {

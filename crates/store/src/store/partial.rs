@@ -22,7 +22,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{Cursor, Write},
     ops::Range,
-    os::unix::fs::FileExt as _,
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -64,7 +64,7 @@ pub(super) fn allocate(folder: &Path, hash: BlobHash, len: u64) -> Result<(), Er
     }
     for (path, len) in partial_paths(folder, hash).into_iter().zip([len, outboard_len(len)]) {
         let open = || {
-            let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path)?;
+            let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
             #[cfg(target_os = "linux")]
             match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, len) {
                 Ok(()) => return Ok(()),

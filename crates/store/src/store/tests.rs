@@ -608,8 +608,12 @@ fn a_put_that_was_killed_goes_on_behind_what_is_right_and_writes_that_no_more() 
     let half = THROUGH as u64 / 2;
     let put = |store: &Store| store.put_file(&file, Put::default()).unwrap();
     killed_in_the_middle(folder.path(), None, &unfinished);
+    let mode = fs::metadata(&list(&unfinished).unwrap()[0]).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "others can read what waits");
     let store = open(&folder.path().join("store"));
-    assert!(store.status().unwrap().kept >= half, "what waits counts");
+    let status = store.status().unwrap();
+    assert!(status.kept >= half && status.unfinished == 1, "what waits counts: {status:?}");
+    assert_eq!(status.unfinished_bytes, status.kept);
     let id = put(&store);
     assert!((half..LARGE as u64).contains(&store.resumed()), "{} bytes", store.resumed());
     assert_eq!((get(&store, id).unwrap(), list(&unfinished).unwrap().len()), (content.clone(), 0));
@@ -647,6 +651,58 @@ fn a_put_that_was_killed_goes_on_behind_what_is_right_and_writes_that_no_more() 
     assert_eq!(list(&unfinished).unwrap().len(), 0);
     let kept: u64 = store.inner.index.blobs().map(|blob| cost(blob.unwrap().2)).sum();
     assert_eq!(store.status().unwrap().kept, kept);
+    store.release(local(other)).unwrap();
+    drop(store);
+
+    // Or it is dropped when it is asked for.
+    killed_in_the_middle(folder.path(), None, &unfinished);
+    let store = open(&folder.path().join("store"));
+    let transit = Put { owner: Owner::TRANSIT, until: Some(u64::MAX - 1), ..Put::default() };
+    let kept = store.put(&b"kept"[..], Put::default()).unwrap();
+    store.put(&b"on its way"[..], transit).unwrap();
+    assert_eq!(store.status().unwrap().unfinished, 2);
+    assert_eq!(store.drop_unfinished().unwrap(), 2);
+    let status = store.status().unwrap();
+    assert_eq!((status.unfinished, status.unfinished_bytes, status.roots), (0, 0, 1));
+    assert_eq!((list(&unfinished).unwrap().len(), get(&store, kept).unwrap()), (0, b"kept".to_vec()));
+    assert_eq!(store.drop_unfinished().unwrap(), 0);
+}
+
+#[test]
+fn nobody_else_reads_what_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().join("store");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    // As others may have made it, or an earlier version.
+    fs::create_dir_all(at.join("unfinished")).unwrap();
+    for folder in [&at, &at.join("unfinished")] {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let store = open(&at);
+    for folder in ["", "blobs", "partial", "temporary", "unfinished"] {
+        assert_eq!(mode(&at.join(folder)), 0o700, "{folder}");
+    }
+    let id = store.put(&bytes(1, 1 << 20)[..], Put::default()).unwrap();
+    for file in paths(&at.join("blobs"), store.manifest(id).unwrap().content) {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+    let expected = BlobHash::of(&bytes(2, 1 << 20));
+    store.promise(Root { object: id, owner: Owner([1; 32]) }, None, &[(expected, 1 << 20)]).unwrap();
+    for file in list(&at.join("partial")).unwrap() {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+}
+
+#[test]
+fn what_is_neither_a_file_nor_a_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("store"));
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [Path::new("/dev/null"), &pipe] {
+        let refused = store.put_file(path, Put::default()).unwrap_err().to_string();
+        assert!(refused.contains("neither a file nor a folder"), "{refused}");
+    }
 }
 
 #[test]

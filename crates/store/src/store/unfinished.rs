@@ -14,7 +14,7 @@ use std::{
     collections::{HashMap, HashSet},
     fs::{self, File},
     io,
-    os::unix::fs::FileExt as _,
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -103,19 +103,29 @@ impl Unfinished {
             Turn { of: self.clone(), file }
         };
         let path = self.place(file);
-        let opened = File::options().read(true).write(true).create(true).truncate(false).open(&path).ok()?;
+        let mut options = File::options();
+        let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).ok()?;
         let len = opened.metadata().ok()?.len();
         Some((opened, path, len, turn))
     }
 
     /// Removes what has waited for a week at `now` (seconds since 1970).
     pub fn collect(&self, now: u64) {
-        let mut state = self.state.lock();
-        let is_over = |file: &BlobHash| {
+        self.remove(|file| {
             let written = fs::metadata(self.place(*file)).and_then(|file| file.modified());
             let written = written.unwrap_or(SystemTime::UNIX_EPOCH).duration_since(UNIX_EPOCH);
             written.unwrap_or(Duration::ZERO).as_secs().saturating_add(WAIT) <= now
-        };
+        });
+    }
+
+    /// Removes all that waits; how many files that were.
+    pub fn clear(&self) -> u64 {
+        self.remove(|_| true)
+    }
+
+    fn remove(&self, is_over: impl Fn(&BlobHash) -> bool) -> u64 {
+        let mut state = self.state.lock();
+        let before = state.waiting.len();
         state.waiting.retain(|file, len| {
             let over = is_over(file);
             if over {
@@ -125,6 +135,13 @@ impl Unfinished {
             }
             !over
         });
+        (before - state.waiting.len()) as u64
+    }
+
+    /// How many files wait, and their bytes.
+    pub fn figures(&self) -> (u64, u64) {
+        let state = self.state.lock();
+        (state.waiting.len() as u64, state.waiting.values().sum())
     }
 }
 
