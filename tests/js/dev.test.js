@@ -116,3 +116,17 @@ test("a transaction that reverts makes a block, and its error says why", async (
   assert.equal(decoded.errorName, "Refused");
   assert.equal(await client.getBlockNumber({ cacheTime: 0 }), before + 1n);
 });
+
+test("a base fee of nothing stays nothing, and nothing need be paid", async () => {
+  const id = await rpc("evm_snapshot");
+  try {
+    await rpc("hardhat_setNextBlockBaseFeePerGas", "0x0");
+    await rpc("hardhat_mine", "0x3");
+    assert.equal((await rpc("eth_getBlockByNumber", "latest", false)).baseFeePerGas, "0x0");
+    const fees = { maxFeePerGas: "0x0", maxPriorityFeePerGas: "0x0" };
+    const hash = await rpc("eth_sendTransaction", { from: alice.address, to: bob.address, ...fees });
+    assert.equal((await rpc("eth_getTransactionReceipt", hash)).effectiveGasPrice, "0x0");
+  } finally {
+    await rpc("evm_revert", id);
+  }
+});

@@ -384,3 +384,11 @@ test("client, network and syncing", async () => {
   assert.equal(await rpc("eth_syncing"), false);
   assert.equal(await rpc("web3_sha3", "0x68656c6c6f"), ethers.id("hello"));
 });
+
+test("the network says which it is to tools that look for Hardhat's", async () => {
+  const [{ instanceId, ...metadata }, genesis] = await Promise.all([rpc("hardhat_metadata"), provider.getBlock(0)]);
+  assert.equal(metadata.chainId, chainId);
+  assert.equal(instanceId, genesis.hash);
+  assert.equal(metadata.forkedNetwork, undefined);
+  assert.deepEqual(await rpc("eth_requestAccounts"), await rpc("eth_accounts"));
+});

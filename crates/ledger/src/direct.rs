@@ -21,6 +21,8 @@ pub struct Direct<E: Runtime> {
     state: State<E>,
     /// Old values of everything that changed since the first snapshot, oldest first.
     undone: Vec<(state::Key, Option<Leaf>)>,
+    /// What all keys that have changed since held at the first block, if it is pinned.
+    first: Option<HashMap<state::Key, Option<Leaf>>>,
     snapshots: Vec<Snapshot>,
     last_id: u64,
 }
@@ -82,7 +84,7 @@ impl<E: Runtime> Direct<E> {
         // Blocks that the state has not seen were never shown to anybody.
         ledger.history().truncate(number)?;
         ledger.attach(state.clone()).await?;
-        Ok(Self { runtime, ledger, state, undone: Vec::new(), snapshots: Vec::new(), last_id: 0 })
+        Ok(Self { runtime, ledger, state, undone: Vec::new(), first: None, snapshots: Vec::new(), last_id: 0 })
     }
 
     /// The ledger that blocks join.
@@ -107,9 +109,9 @@ impl<E: Runtime> Direct<E> {
         let built = self.ledger.build::<E>(batch, &parent, choices, context, transactions, ahead).await?;
         let (block, sealed) = built;
         self.ledger.record(block.hash())?;
-        if !self.snapshots.is_empty() {
+        if self.first.is_some() || !self.snapshots.is_empty() {
             let changes = self.ledger.changes(block.hash())?;
-            self.undone.extend(changes.iter().map(|(key, change)| (*key, change.old.clone())));
+            self.remember(&changes);
         }
         self.state.apply(sealed).await;
         Ok(self.ledger.publish(block.hash())?)
@@ -230,10 +232,20 @@ impl<E: Runtime> Direct<E> {
 
     async fn change(&mut self, changes: Changes) -> Result<(), ExecutionError> {
         self.ledger.history().note(&changes)?;
+        self.remember(&changes);
+        Ok(self.write(&changes, self.ledger.head()).await?)
+    }
+
+    /// Remembers what changes replace, for whoever goes back.
+    fn remember(&mut self, changes: &Changes) {
+        if let Some(first) = &mut self.first {
+            for (key, change) in changes.iter() {
+                first.entry(*key).or_insert_with(|| change.old.clone());
+            }
+        }
         if !self.snapshots.is_empty() {
             self.undone.extend(changes.iter().map(|(key, change)| (*key, change.old.clone())));
         }
-        Ok(self.write(&changes, self.ledger.head()).await?)
     }
 
     async fn read(&self, key: state::Key) -> Result<Option<Leaf>, LedgerError> {
@@ -276,14 +288,33 @@ impl<E: Runtime> Direct<E> {
         Ok(true)
     }
 
+    /// Keeps the way back to the first block in memory from now on, so that [`reset`](Self::reset) finds it after any number
+    /// of blocks that are mined here; not if the ledger has lost it already.
+    ///
+    /// # Errors
+    ///
+    /// If the history fails.
+    pub fn pin_first(&mut self) -> Result<(), LedgerError> {
+        if self.ledger.state(0).is_ok() {
+            self.first = Some(self.ledger.history().values_before(0)?.into_iter().collect());
+        }
+        Ok(())
+    }
+
     /// Sets the chain back to its first block; all snapshots are gone.
     ///
     /// # Errors
     ///
-    /// If state or history fail, or the values of the first block are no longer kept.
+    /// If state or history fail, or the values of the first block are no longer kept and it is not
+    /// [pinned](Self::pin_first).
     pub async fn reset(&mut self) -> Result<(), LedgerError> {
-        self.ledger.state(0)?;
-        let before = self.ledger.history().values_before(0)?;
+        let before = match &mut self.first {
+            Some(first) => std::mem::take(first).into_iter().collect(),
+            None => {
+                self.ledger.state(0)?;
+                self.ledger.history().values_before(0)?
+            }
+        };
         let changes = before.into_iter().map(|(key, new)| (key, Change { old: None, new })).collect();
         self.snapshots.clear();
         self.undone.clear();

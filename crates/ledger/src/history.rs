@@ -566,6 +566,11 @@ impl Store {
                 tail.push(self.load(down_to)?);
             }
         }
+        if self.forgotten() > number {
+            // What was forgotten had been replaced by blocks that are gone themselves now.
+            self.meta.insert("forgotten", number.to_be_bytes()).map_err(failed)?;
+            self.forgotten.store(number, Ordering::Relaxed);
+        }
         Ok(())
     }
 }

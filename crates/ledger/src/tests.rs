@@ -303,6 +303,28 @@ fn states_that_are_no_longer_kept_say_so() {
 }
 
 #[test]
+fn a_pinned_first_block_is_gone_back_to_when_its_state_is_no_longer_kept() {
+    deterministic::Runner::seeded(1).start(async |runtime| {
+        let folder = tempfile::tempdir().unwrap();
+        let config = LedgerConfig { history: 2, ..LedgerConfig::new(folder.path()) };
+        let mut chain = Direct::open(runtime, genesis(1), config, 1 << 20, NZUsize!(1)).await.unwrap();
+        chain.set(RECIPIENT, Set::Nonce(9)).await.unwrap();
+        chain.pin_first().unwrap();
+        for _ in 0..2 {
+            chain.set(RECIPIENT, Set::Storage(U256::from(1), U256::from(2))).await.unwrap();
+            for nonce in 0..5 {
+                mine(&mut chain, vec![transfer(&signer(0), nonce, RECIPIENT, 1)]).await;
+            }
+            assert!(matches!(chain.ledger().state(0), Err(LedgerError::Pruned { .. })));
+            chain.reset().await.unwrap();
+            let state = chain.ledger().state(0).unwrap();
+            assert_eq!((state.balance(RECIPIENT).unwrap(), state.nonce(RECIPIENT).unwrap()), (U256::ZERO, 0));
+            assert_eq!(state.storage(RECIPIENT, U256::from(1)).unwrap(), U256::ZERO);
+        }
+    });
+}
+
+#[test]
 fn known_blocks_are_executed_again_and_a_false_one_is_refused() {
     let known = deterministic::Runner::seeded(1).start(async |runtime| {
         let folder = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@ use crate::{
     budget::{Budget, Counted},
     filters::Filters,
     methods::Method,
-    protocol::{self, Body, Request},
+    protocol::{self, Body, Invalid, Request},
     recent::Recent,
     subscriptions::Subscriptions,
     workers::{Crashed, Workers},
@@ -12,6 +12,7 @@ use alloy_primitives::B256;
 use alloy_signer_local::PrivateKeySigner;
 use bytes::Bytes;
 use revm::context::BlockEnv;
+use serde_json::value::RawValue;
 use std::{
     sync::{
         Arc,
@@ -291,12 +292,12 @@ impl Context {
     async fn outcome<'a>(
         &self,
         body: &Bytes,
-        request: Result<Request<'a>, RpcError>,
+        request: Result<Request<'a>, Invalid<'a>>,
         deadline: Instant,
     ) -> (Option<&'a str>, Result<Vec<u8>, RpcError>) {
         let request = match request {
             Ok(request) => request,
-            Err(error) => return (Some("null"), Err(error)),
+            Err(Invalid { id, error }) => return (Some(id.map_or("null", RawValue::get)), Err(error)),
         };
         let params = request.params.map(|json| Params::new(protocol::share(body, json.get()))).unwrap_or_default();
         let outcome = tokio::time::timeout_at(deadline, self.call(&request.method, params)).await;

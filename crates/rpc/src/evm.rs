@@ -13,10 +13,11 @@ use revm::{
         result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, ResultAndState},
     },
     database::CacheDB,
+    handler::EthPrecompiles,
     state::AccountInfo,
 };
 use serde::{Deserialize, Deserializer, de};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use stoa_contract::Natives;
 use stoa_ledger::{Committed, LedgerError, StateAt, execute::kept_for_later};
 
@@ -123,6 +124,8 @@ pub(crate) struct Sandbox {
     pub block: BlockEnv,
     pub cfg: CfgEnv,
     natives: Natives,
+    /// Which precompiled contract runs at an address, where that was overridden.
+    precompiles: BTreeMap<Address, Option<Address>>,
 }
 
 impl Sandbox {
@@ -146,7 +149,19 @@ impl Sandbox {
             block,
             cfg: stoa_contract::cfg(context.chain_id()),
             natives: context.ledger().natives().clone(),
+            precompiles: BTreeMap::new(),
         }
+    }
+
+    fn evm(&mut self) -> stoa_contract::Evm<&mut Overlay> {
+        stoa_contract::Evm::new(&mut self.db, self.block.clone(), self.cfg.clone(), self.natives.clone())
+            .with_precompiles(self.precompiles.clone())
+    }
+
+    /// The precompiled contract that runs at an address, by the address where it is otherwise.
+    fn precompile(&self, at: Address) -> Option<Address> {
+        let own = || EthPrecompiles::new(*self.cfg.spec()).contains(&at).then_some(at);
+        self.precompiles.get(&at).copied().unwrap_or_else(own)
     }
 
     /// Where transaction `index` of a block was executed, all before it applied. Blocking.
@@ -228,9 +243,21 @@ impl Sandbox {
     ///
     /// -32000 for contradictions.
     pub fn override_state(&mut self, overrides: StateOverrides) -> Result<(), RpcError> {
+        let overridden = overrides.0.0.iter().map(|(Account(address), _)| *address).collect::<BTreeSet<_>>();
         for (Account(address), account) in overrides.0.0 {
-            if account.move_precompile_to_address.is_some() {
-                return Err(RpcError::server(format!("account {address} is not a precompile that can be moved")));
+            let precompile = self.precompile(address);
+            if let Some(Account(to)) = account.move_precompile_to_address {
+                if precompile.is_none() {
+                    return Err(RpcError::server(format!("account {address} is not a precompile")));
+                }
+                if overridden.contains(&to) {
+                    return Err(RpcError::server(format!("account {to} is already overridden")));
+                }
+                self.precompiles.insert(to, precompile);
+            }
+            if precompile.is_some() {
+                // As in geth: what is overridden in any way is an account like others.
+                self.precompiles.insert(address, None);
             }
             let mut info = self.db.basic(address)?.unwrap_or_default();
             if let Some(Uint64(nonce)) = account.nonce {
@@ -271,9 +298,8 @@ impl Sandbox {
     ///
     /// -32000 if the transaction is invalid; a revert is no error here.
     pub fn run(&mut self, tx: TxEnv) -> Result<ExecutionResult, RpcError> {
-        let mut evm = stoa_contract::Evm::new(&mut self.db, self.block.clone(), self.cfg.clone(), self.natives.clone());
         let from = tx.caller;
-        evm.transact_one(tx).map_err(|error| refused(error, from))
+        self.evm().transact_one(tx).map_err(|error| refused(error, from))
     }
 
     /// Runs a transaction and keeps what it changed. Blocking.
@@ -283,7 +309,7 @@ impl Sandbox {
     /// -32000 if the transaction is invalid.
     pub fn commit(&mut self, tx: TxEnv) -> Result<ExecutionResult, RpcError> {
         let from = tx.caller;
-        let mut evm = stoa_contract::Evm::new(&mut self.db, self.block.clone(), self.cfg.clone(), self.natives.clone());
+        let mut evm = self.evm();
         let result = evm.transact_one(tx).map_err(|error| refused(error, from))?;
         let state = evm.finalize();
         drop(evm);
@@ -394,8 +420,7 @@ impl Sandbox {
         I: for<'a> revm::Inspector<stoa_contract::Ctx<&'a mut Overlay>>,
     {
         let from = tx.caller;
-        let mut evm = stoa_contract::Evm::new(&mut self.db, self.block.clone(), self.cfg.clone(), self.natives.clone())
-            .with_inspector(inspector);
+        let mut evm = self.evm().with_inspector(inspector);
         let result = evm.inspect_one(tx).map_err(|error| refused(error, from))?;
         let state = evm.finalize();
         Ok((Traced::new(result, state), evm.into_inspector()))

@@ -17,10 +17,17 @@ pub(crate) struct Request<'a> {
     pub params: Option<&'a RawValue>,
 }
 
+/// What stands in a request's place and is none, with its identifier as far as there is one.
+#[derive(Debug)]
+pub(crate) struct Invalid<'a> {
+    pub id: Option<&'a RawValue>,
+    pub error: RpcError,
+}
+
 /// A body: one request or a list of them. Each may be wrong on its own.
 pub(crate) enum Body<'a> {
-    Single(Result<Request<'a>, RpcError>),
-    Batch(Vec<Result<Request<'a>, RpcError>>),
+    Single(Result<Request<'a>, Invalid<'a>>),
+    Batch(Vec<Result<Request<'a>, Invalid<'a>>>),
 }
 
 #[derive(Deserialize)]
@@ -40,16 +47,30 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-fn request(value: &RawValue) -> Result<Request<'_>, RpcError> {
-    let invalid = || RpcError::invalid_request("invalid request");
-    let frame: Frame<'_> = serde_json::from_str(value.get()).map_err(|_| invalid())?;
-    if frame.jsonrpc.as_deref() != Some("2.0") {
-        return Err(invalid());
+fn request(value: &RawValue) -> Result<Request<'_>, Invalid<'_>> {
+    valid(value).ok_or_else(|| Invalid { id: identifier(value), error: RpcError::invalid_request("invalid request") })
+}
+
+fn valid(value: &RawValue) -> Option<Request<'_>> {
+    let frame: Frame<'_> = serde_json::from_str(value.get()).ok()?;
+    let valid = frame.jsonrpc.as_deref() == Some("2.0") && frame.id.is_none_or(is_identifier);
+    let method = frame.method.filter(|_| valid)?;
+    Some(Request { id: frame.id, method, params: frame.params })
+}
+
+fn is_identifier(id: &RawValue) -> bool {
+    !id.get().starts_with(['{', '[', 't', 'f'])
+}
+
+/// The identifier of an object, whatever else stands in it.
+fn identifier(value: &RawValue) -> Option<&RawValue> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        id: &'a RawValue,
     }
-    if frame.id.is_some_and(|id| id.get().starts_with(['{', '[', 't', 'f'])) {
-        return Err(invalid());
-    }
-    Ok(Request { id: frame.id, method: frame.method.ok_or_else(invalid)?, params: frame.params })
+    let named = value.get().starts_with('{').then(|| serde_json::from_str::<Named<'_>>(value.get()))?;
+    named.ok().map(|named| named.id).filter(|id| is_identifier(id))
 }
 
 /// The requests of a batch, or nothing if there are more than `max`.
@@ -165,7 +186,7 @@ mod tests {
 
     fn single(body: &str) -> Result<Request<'_>, RpcError> {
         match read(body.as_bytes(), 10, 100)? {
-            Body::Single(request) => request,
+            Body::Single(request) => request.map_err(|invalid| invalid.error),
             Body::Batch(_) => panic!("a batch"),
         }
     }
@@ -199,10 +220,27 @@ mod tests {
             ("[]", -32600),
         ] {
             let error = match read(body.as_bytes(), 10, 100) {
-                Ok(Body::Single(Err(error))) | Err(error) => error,
+                Ok(Body::Single(Err(Invalid { error, .. }))) | Err(error) => error,
                 _ => panic!("{body} was accepted"),
             };
             assert_eq!(error.code, code, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_request_keeps_its_identifier() {
+        for (body, id) in [
+            (r#"{"id":1,"method":"a"}"#, Some("1")),
+            (r#"{"jsonrpc":"1.0","id":"x","method":"a"}"#, Some("\"x\"")),
+            (r#"{"jsonrpc":2,"id":1,"method":"a"}"#, Some("1")),
+            (r#"{"jsonrpc":"2.0","id":1}"#, Some("1")),
+            (r#"{"jsonrpc":"2.0","method":1,"id":1}"#, Some("1")),
+            (r#"{"jsonrpc":"2.0","method":"a","id":{}}"#, None),
+            ("{}", None),
+            ("1", None),
+        ] {
+            let Ok(Body::Single(Err(invalid))) = read(body.as_bytes(), 10, 100) else { panic!("{body} was accepted") };
+            assert_eq!(invalid.id.map(RawValue::get), id, "{body}");
         }
     }
 

@@ -113,6 +113,9 @@ impl CallRequest {
             None if dynamic => Price::Dynamic { max_fee, priority_fee },
             None => Price::Unset,
         };
+        if self.authorization_list.as_ref().is_some_and(Vec::is_empty) {
+            return Err(RpcError::server("empty authorization list"));
+        }
         let authorization_list = self.authorization_list.unwrap_or_default();
         if !authorization_list.is_empty() && self.to.is_none() {
             return Err(RpcError::server("EIP-7702 transaction cannot be used to create contract"));
@@ -204,6 +207,12 @@ mod tests {
         assert!(check(r#"{"chainId":"0x7a69"}"#).is_ok());
         assert!(check(r#"{"chainId":"0x1"}"#).unwrap_err().message.contains("have=1, want=31337"));
         assert!(check(r#"{"blobVersionedHashes":[]}"#).is_err());
+    }
+
+    #[test]
+    fn who_authorizes_nothing_says_so_by_saying_nothing() {
+        assert_eq!(check(r#"{"authorizationList":[]}"#).unwrap_err().message, "empty authorization list");
+        assert!(check(r#"{"authorizationList":null}"#).is_ok());
     }
 
     #[test]

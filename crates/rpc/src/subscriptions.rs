@@ -25,6 +25,7 @@ pub(crate) enum Kind {
     Heads,
     Logs(Arc<Query>),
     Pending { full: bool },
+    Syncing,
 }
 
 struct Subscription {
@@ -92,7 +93,7 @@ pub(crate) fn on_block<'a>(
                 Box::new(notification(*id, &head).into_iter())
             }
             Kind::Logs(query) => Box::new(query.logs_of(committed).filter_map(move |log| notification(*id, &log))),
-            Kind::Pending { .. } => Box::new(std::iter::empty()),
+            Kind::Pending { .. } | Kind::Syncing => Box::new(std::iter::empty()),
         }
     })
 }
@@ -108,7 +109,7 @@ pub(crate) fn on_pending<'a>(
             let (from, transaction) = (transaction.signer(), transaction.inner());
             notification(*id, &TransactionView { transaction, from, place: None })
         }
-        Kind::Heads | Kind::Logs(_) => None,
+        Kind::Heads | Kind::Logs(_) | Kind::Syncing => None,
     })
 }
 
@@ -133,6 +134,8 @@ pub(crate) fn subscribe(context: &Context, params: &Params) -> Result<B128, RpcE
             query.check(context)?;
             Kind::Logs(Arc::new(query))
         }
+        // A node serves nobody before it has caught up with others: there is never anything to tell.
+        "syncing" => Kind::Syncing,
         "newPendingTransactions" => Kind::Pending { full: reader.optional()?.unwrap_or_default() },
         other => {
             let shown: String = other.chars().take(100).collect();
@@ -163,9 +166,10 @@ pub(crate) fn subscribe(context: &Context, params: &Params) -> Result<B128, RpcE
 pub(crate) fn unsubscribe(context: &Context, params: &Params) -> Result<bool, RpcError> {
     let table = table(context)?;
     let mut reader = params.reader()?;
-    let id: B128 = reader.required()?;
+    let id: String = reader.required()?;
     reader.end()?;
-    match table.by_id.lock().remove(&id) {
+    // Anything that is no identifier is the identifier of no subscription.
+    match id.parse::<B128>().ok().and_then(|id| table.by_id.lock().remove(&id)) {
         Some(_) => Ok(true),
         None => Err(RpcError::server("subscription not found")),
     }

@@ -2,11 +2,11 @@
 
 use crate::{Methods, hex::Account, view::TransactionView};
 use alloy_consensus::Transaction as _;
-use alloy_primitives::U64;
+use alloy_primitives::{Address, U64};
 use serde::{Serialize, Serializer};
 use std::{collections::BTreeMap, sync::Arc};
 use stoa_base::Recovered;
-use stoa_mempool::Content;
+use stoa_mempool::{Content, Pool};
 
 pub(crate) fn register(methods: &mut Methods) {
     methods
@@ -30,7 +30,18 @@ pub(crate) fn register(methods: &mut Methods) {
             Ok(Parts::of(context.pool().content_from(sender), |list| {
                 list.into_iter().map(|waiting| (waiting.nonce(), Full(waiting))).collect::<BTreeMap<_, _>>()
             }))
+        })
+        .read("eth_pendingTransactions", |context, params| {
+            params.none()?;
+            let mine = |from: Address| context.accounts().iter().any(|signer| signer.address() == from);
+            Ok(all(context.pool(), mine))
         });
+}
+
+/// The transactions that wait, of those senders that are `wanted`.
+pub(crate) fn all(pool: &Pool, wanted: impl Fn(Address) -> bool) -> Vec<Full> {
+    let Content { pending, queued } = pool.content();
+    pending.into_iter().chain(queued).filter(|waiting| wanted(waiting.signer())).map(Full).collect()
 }
 
 #[derive(Serialize)]
@@ -53,7 +64,8 @@ fn by_sender<T>(list: Vec<Arc<Recovered>>, show: impl Fn(Arc<Recovered>) -> T) -
     senders
 }
 
-struct Full(Arc<Recovered>);
+/// A transaction that waits, shown in full.
+pub(crate) struct Full(Arc<Recovered>);
 
 impl Serialize for Full {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

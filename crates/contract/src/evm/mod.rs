@@ -36,7 +36,7 @@ use revm::{
     primitives::{AddressSet, hardfork::SpecId},
     state::EvmState,
 };
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// Native frames that may lie within each other, with Solidity's in between. Chosen so that a debug build, where each
 /// takes some 22 KiB with a contract of a dozen functions, stays on a stack of 1 MiB with room for larger contracts
@@ -95,6 +95,21 @@ impl<DB: Database, I> Evm<DB, I> {
     /// The same machine, watched by an inspector in [`Evm::inspect_one`].
     pub fn with_inspector<J>(self, inspector: J) -> Evm<DB, J> {
         Evm { inner: self.inner.with_inspector(inspector), natives: self.natives, native_depth: 0 }
+    }
+
+    /// Says of addresses which of Ethereum's precompiled contracts runs there, by the address where it is otherwise, or that
+    /// none does: for calls that only ask what would be.
+    #[must_use]
+    pub fn with_precompiles(mut self, elsewhere: BTreeMap<Address, Option<Address>>) -> Self {
+        let precompiles = &mut self.inner.precompiles;
+        for (at, runs) in &elsewhere {
+            match runs {
+                Some(_) => precompiles.warm.insert(*at),
+                None => precompiles.warm.remove(at),
+            };
+        }
+        precompiles.elsewhere = elsewhere;
+        self
     }
 
     /// Executes a transaction. Its changes stay in the journal, on top of those of the transactions before it.
@@ -269,13 +284,15 @@ impl<DB: Database + fmt::Debug, I> fmt::Debug for Evm<DB, I> {
 pub struct Precompiles {
     eth: EthPrecompiles,
     warm: AddressSet,
+    /// See [`Evm::with_precompiles`].
+    elsewhere: BTreeMap<Address, Option<Address>>,
 }
 
 impl Precompiles {
     fn new(spec: SpecId, natives: &Natives) -> Self {
         let eth = EthPrecompiles::new(spec);
         let warm = eth.warm_addresses().iter().copied().chain(natives.addresses()).collect();
-        Self { eth, warm }
+        Self { eth, warm, elsewhere: BTreeMap::new() }
     }
 }
 
@@ -295,7 +312,11 @@ impl<DB: Database> PrecompileProvider<Ctx<DB>> for Precompiles {
         ctx: &mut Ctx<DB>,
         inputs: &CallInputs,
     ) -> std::result::Result<Option<InterpreterResult>, String> {
-        self.eth.run(ctx, inputs)
+        match self.elsewhere.get(&inputs.bytecode_address) {
+            None => self.eth.run(ctx, inputs),
+            Some(None) => Ok(None),
+            Some(Some(runs)) => self.eth.run(ctx, &CallInputs { bytecode_address: *runs, ..inputs.clone() }),
+        }
     }
 
     fn warm_addresses(&self) -> &AddressSet {

@@ -146,3 +146,25 @@ proptest! {
         check(&history, &model, window.min(1 << 32), highest);
     }
 }
+
+#[test]
+fn after_a_way_back_beyond_what_is_kept_old_values_are_told_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || History::open_with(folder.path(), 1 << 20, 5, LIMITS).unwrap();
+    let append = |history: &History, model: &mut Model, count: u8| {
+        for n in 0..count {
+            let (committed, changes) = model.append(&[(n % 12, Some(n + 1))]);
+            history.append(&committed, &changes, false).unwrap();
+        }
+        history.settle().unwrap();
+    };
+    let (history, mut model) = (open(), Model::default());
+    append(&history, &mut model, 40);
+    assert!(history.oldest_state() > 1);
+    model.blocks.truncate(1);
+    history.truncate(0).unwrap();
+    append(&history, &mut model, 4);
+    check(&history, &model, 5, 4);
+    drop(history);
+    check(&open(), &model, 5, 4);
+}

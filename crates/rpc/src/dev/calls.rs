@@ -1,6 +1,6 @@
 //! Calls and transactions, where a development node treats them in its own way.
 
-use super::{Dev, failure, node::Node};
+use super::{Dev, console::Console, failure, node::Node};
 use crate::{
     BlockId, Context, Params, RpcError,
     eth::{estimate, fill, prepare, recover, relax, send_and_wait},
@@ -19,7 +19,8 @@ use stoa_base::{Recovered, Transaction};
 pub(crate) fn call(context: &Context, params: &Params) -> Result<Bytes, RpcError> {
     let (call, mut sandbox) = prepare(context, params, BlockId::Latest)?;
     let gas = relax(context, &mut sandbox, &call);
-    let result = sandbox.run(call.tx_env(gas, context.chain_id()))?;
+    let (traced, Console) = sandbox.inspect(call.tx_env(gas, context.chain_id()), Console)?;
+    let result = traced.result;
     match failure::failure(&result, None) {
         Some(error) => Err(error),
         None => Ok(result.into_output().unwrap_or_default()),
@@ -72,11 +73,23 @@ pub(crate) async fn send_raw_sync<D: Dev>(
 /// `eth_sendTransaction`: signed with the account's key, or not at all if the account is impersonated.
 pub(crate) async fn send<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<B256, RpcError> {
     let completing = node.clone();
-    let transaction = context.execute(move |context| complete(&completing, context, &params)).await?;
+    let may_send = move |from| completing.is_impersonated(from);
+    let transaction = context.execute(move |context| complete(may_send, context, &params)).await?;
     node.deliver(&context, transaction).await
 }
 
-fn complete<D: Dev>(node: &Node<D>, context: &Context, params: &Params) -> Result<Recovered, RpcError> {
+/// `eth_sendUnsignedTransaction`: as if every account were impersonated.
+pub(crate) async fn send_unsigned<D: Dev>(
+    node: Arc<Node<D>>,
+    context: Context,
+    params: Params,
+) -> Result<B256, RpcError> {
+    let transaction = context.execute(move |context| complete(|_| true, context, &params)).await?;
+    node.deliver(&context, transaction).await
+}
+
+/// The transaction that an object asks for. Of accounts without a key here, only those that `may_send` do.
+fn complete(may_send: impl Fn(Address) -> bool, context: &Context, params: &Params) -> Result<Recovered, RpcError> {
     let mut reader = params.reader()?;
     let request: CallRequest = reader.required()?;
     reader.end()?;
@@ -86,7 +99,7 @@ fn complete<D: Dev>(node: &Node<D>, context: &Context, params: &Params) -> Resul
     let call = Call { gas: Some(gas), ..call };
     let from = call.from;
     let key = context.accounts().iter().find(|signer| signer.address() == from);
-    if key.is_none() && !node.is_impersonated(from) {
+    if key.is_none() && !may_send(from) {
         return Err(RpcError::server(format!("Unknown account {from}")));
     }
     let unsigned = fill(context, &call)?;

@@ -2,12 +2,15 @@
 
 use super::{
     Dev, calls,
-    node::{Node, now},
+    network::{Metadata, register_network},
+    node::{CHUNK, Node, now},
     numbers::{Interval, Number, Number64},
 };
 use crate::{
     Builder, Context, Methods, Params, RpcError,
     hex::{Account, Data, Hash},
+    txpool,
+    view::{BlockView, Detail},
 };
 use alloy_primitives::{Address, B256, U64, U256};
 use serde::{Deserialize, Serialize};
@@ -24,7 +27,16 @@ pub fn register<D: Dev>(builder: Builder, dev: Arc<D>) -> Builder {
 }
 
 fn add_all<D: Dev>(methods: &mut Methods, node: &Arc<Node<D>>) {
+    register_network(methods);
     methods
+        .read("eth_pendingTransactions", |context, params| {
+            params.none()?;
+            Ok(txpool::all(context.pool(), |_| true))
+        })
+        .instant("anvil_getGenesisTime", |context, params| {
+            params.none()?;
+            Ok(context.ledger().genesis().timestamp)
+        })
         .execute("eth_call", calls::call)
         .execute("eth_estimateGas", calls::estimate_gas)
         .instant("hardhat_setLoggingEnabled", logging)
@@ -32,15 +44,18 @@ fn add_all<D: Dev>(methods: &mut Methods, node: &Arc<Node<D>>) {
     let mut table = Table { methods, node };
     table
         .add(&["eth_sendTransaction"], calls::send)
+        .add(&["eth_sendUnsignedTransaction"], calls::send_unsigned)
         .add(&["eth_sendRawTransaction"], calls::send_raw)
         .add(&["eth_sendRawTransactionSync"], calls::send_raw_sync)
         .add(&["eth_coinbase"], coinbase)
         .add(&["evm_mine"], mine_one)
+        .add(&["evm_mine_detailed", "anvil_mine_detailed"], mine_detailed)
         .add(&["hardhat_mine", "anvil_mine"], mine)
         .add(&["evm_setAutomine", "anvil_setAutomine"], set_automine)
         .add(&["hardhat_getAutomine", "anvil_getAutomine", "evm_getAutomine"], get_automine)
         .add(&["evm_setIntervalMining"], set_interval_mining)
         .add(&["anvil_setIntervalMining"], set_interval_mining_seconds)
+        .add(&["anvil_getIntervalMining"], get_interval_mining)
         .add(&["evm_increaseTime"], increase_time)
         .add(&["anvil_increaseTime"], increase_time_number)
         .add(&["evm_setNextBlockTimestamp", "anvil_setNextBlockTimestamp"], set_next_timestamp)
@@ -51,6 +66,7 @@ fn add_all<D: Dev>(methods: &mut Methods, node: &Arc<Node<D>>) {
         .add(&["evm_revert", "anvil_revert"], revert)
         .add(&["hardhat_reset", "anvil_reset"], reset)
         .add(&["hardhat_setBalance", "anvil_setBalance", "evm_setAccountBalance"], set_balance)
+        .add(&["anvil_addBalance"], add_balance)
         .add(&["hardhat_setCode", "anvil_setCode", "evm_setAccountCode"], set_code)
         .add(&["hardhat_setStorageAt", "anvil_setStorageAt", "evm_setAccountStorageAt"], set_storage_at)
         .add(&["hardhat_setNonce"], raise_nonce)
@@ -63,6 +79,8 @@ fn add_all<D: Dev>(methods: &mut Methods, node: &Arc<Node<D>>) {
         .add(&["hardhat_stopImpersonatingAccount", "anvil_stopImpersonatingAccount"], stop_impersonating)
         .add(&["anvil_autoImpersonateAccount"], auto_impersonate)
         .add(&["hardhat_dropTransaction", "anvil_dropTransaction"], drop_transaction)
+        .add(&["anvil_dropAllTransactions"], drop_all_transactions)
+        .add(&["anvil_removePoolTransactions"], remove_pool_transactions)
         .add(&["hardhat_metadata", "anvil_metadata"], metadata)
         .add(&["anvil_nodeInfo"], node_info);
 }
@@ -129,28 +147,50 @@ enum Mine {
     Options { timestamp: Option<Number64>, blocks: Option<Number64> },
 }
 
-async fn mine_one<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<&'static str, RpcError> {
-    let options: Option<Mine> = {
-        let mut reader = params.reader()?;
-        let options = reader.optional()?;
-        reader.end()?;
-        options
-    };
-    let (timestamp, blocks) = match options {
-        None => (None, None),
+/// The time of the first block, if one is given, and how many blocks to mine.
+fn mine_options(params: &Params) -> Result<(Option<u64>, u64), RpcError> {
+    let mut reader = params.reader()?;
+    let options: Option<Mine> = reader.optional()?;
+    reader.end()?;
+    Ok(match options {
+        None => (None, 1),
         // Zero means no time, as in Hardhat's network.
-        Some(Mine::At(Number64(timestamp))) => (Some(timestamp).filter(|timestamp| *timestamp > 0), None),
+        Some(Mine::At(Number64(timestamp))) => (Some(timestamp).filter(|timestamp| *timestamp > 0), 1),
         Some(Mine::Options { timestamp, blocks }) => {
-            (timestamp.map(|Number64(timestamp)| timestamp), blocks.map(|Number64(blocks)| blocks))
+            (timestamp.map(|Number64(timestamp)| timestamp), blocks.map_or(1, |Number64(blocks)| blocks))
         }
-    };
-    let mut blocks = blocks.unwrap_or(1);
+    })
+}
+
+async fn mine_one<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<&'static str, RpcError> {
+    let (timestamp, mut blocks) = mine_options(&params)?;
     if let (Some(timestamp), 1..) = (timestamp, blocks) {
         node.mine_at(context.ledger(), timestamp).await?;
         blocks -= 1;
     }
     node.mine(context.ledger(), blocks, None).await?;
     Ok("0x0")
+}
+
+/// As `evm_mine`; answers with the blocks.
+async fn mine_detailed<D: Dev>(
+    node: Arc<Node<D>>,
+    context: Context,
+    params: Params,
+) -> Result<Vec<BlockView>, RpcError> {
+    let (_, blocks) = mine_options(&params)?;
+    if blocks > CHUNK {
+        let why = format!("{blocks} blocks are too many to show: at most {CHUNK} at once");
+        return Err(RpcError::invalid_params(why));
+    }
+    let before = context.head().number();
+    mine_one(node, context.clone(), params).await?;
+    let mined = context.read(move |context| {
+        let numbers = before + 1..=before + blocks;
+        numbers.map(|number| context.block(number)).collect::<Result<Vec<_>, _>>()
+    });
+    let mined = mined.await?.into_iter().flatten();
+    Ok(mined.map(|committed| BlockView { committed, detail: Detail::Full, pending: false }).collect())
 }
 
 async fn mine<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<bool, RpcError> {
@@ -194,6 +234,12 @@ async fn set_interval_mining_seconds<D: Dev>(
     Ok(true)
 }
 
+/// Seconds between blocks that come by themselves, `None` if none do.
+async fn get_interval_mining<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<Option<u64>, RpcError> {
+    params.none()?;
+    Ok(node.interval().await.map(|(least, _)| least / 1000))
+}
+
 async fn increase_time_number<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<i64, RpcError> {
     let Number64(seconds) = one(&params)?;
     node.upcoming(|upcoming| upcoming.clock.increase(seconds))
@@ -225,9 +271,9 @@ async fn remove_timestamp_interval<D: Dev>(node: Arc<Node<D>>, _: Context, param
     Ok(node.upcoming(|upcoming| upcoming.clock.set_interval(None)))
 }
 
-async fn snapshot<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<U64, RpcError> {
+async fn snapshot<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<U64, RpcError> {
     params.none()?;
-    node.snapshot().await.map(U64::from)
+    node.snapshot(context.ledger()).await.map(U64::from)
 }
 
 async fn revert<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<bool, RpcError> {
@@ -258,6 +304,13 @@ async fn set_balance<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> 
     let (Account(address), Number(balance)) = two(&params)?;
     node.dev().set(address, Set::Balance(balance)).await?;
     Ok(true)
+}
+
+async fn add_balance<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<(), RpcError> {
+    let (Account(address), Number(more)) = two(&params)?;
+    let balance = context.read(move |context| Ok(context.state(crate::BlockId::Latest)?.balance(address)?)).await?;
+    let sum = balance.checked_add(more).ok_or_else(|| RpcError::invalid_params("the balance is beyond 256 bits"))?;
+    node.dev().set(address, Set::Balance(sum)).await
 }
 
 async fn set_code<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<bool, RpcError> {
@@ -358,26 +411,26 @@ async fn drop_transaction<D: Dev>(node: Arc<Node<D>>, context: Context, params: 
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata {
-    client_version: String,
-    chain_id: u64,
-    instance_id: B256,
-    latest_block_number: u64,
-    latest_block_hash: B256,
+async fn drop_all_transactions<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<(), RpcError> {
+    params.none()?;
+    node.drop_all(&context.pool().content());
+    Ok(())
+}
+
+async fn remove_pool_transactions<D: Dev>(
+    node: Arc<Node<D>>,
+    context: Context,
+    params: Params,
+) -> Result<(), RpcError> {
+    let Account(sender) = one(&params)?;
+    node.drop_all(&context.pool().content_from(sender));
+    Ok(())
 }
 
 async fn metadata<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<Metadata, RpcError> {
     params.none()?;
-    let head = context.head();
-    Ok(Metadata {
-        client_version: context.client_version().to_owned(),
-        chain_id: context.chain_id(),
-        instance_id: node.instance(),
-        latest_block_number: head.number(),
-        latest_block_hash: head.hash(),
-    })
+    let snapshots = node.snapshots().into_iter().map(|(id, head)| (U64::from(id), head)).collect();
+    Ok(Metadata::new(&context, node.instance(), snapshots))
 }
 
 #[derive(Serialize)]

@@ -7,20 +7,24 @@
 //!
 //! [`register`] adds them to a server, and replaces methods that behave differently here: sending mines a block at once
 //! (automine), `eth_estimateGas` and `eth_call` on the pending block see the time and fees that the next block is going
-//! to have, and an account that is impersonated sends without a key. What the methods need of the chain is [`Dev`].
+//! to have, and an account that is impersonated sends without a key. What contracts say with Solidity's `console.log` in a
+//! call, or in a transaction that is mined at once, goes to standard error. What the methods need of the chain is [`Dev`].
 //!
 //! Anybody who reaches the port may do all of this: such a node serves on loopback only.
 
 mod calls;
 mod clock;
+mod console;
 mod failure;
 mod methods;
+mod network;
 mod node;
 mod numbers;
 #[cfg(test)]
 mod tests;
 
 pub use methods::register;
+pub use network::register_network;
 
 use crate::RpcError;
 use alloy_primitives::{Address, B256};

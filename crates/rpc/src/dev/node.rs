@@ -1,9 +1,8 @@
 //! What a development node remembers between requests, and how its blocks come about.
 
-use super::{Dev, clock::Clock, failure::failure};
+use super::{Dev, clock::Clock, console::Console, failure::failure};
 use crate::{
     Context, RpcError,
-    eth::pending_nonce,
     evm::{Sandbox, recorded},
 };
 use alloy_consensus::{Header, Transaction as _};
@@ -16,7 +15,7 @@ use std::{
 };
 use stoa_base::Recovered;
 use stoa_ledger::{Committed, Ledger, execute::Choices};
-use stoa_mempool::PoolError;
+use stoa_mempool::{Content, PoolError};
 use tokio::{
     sync::Mutex as AsyncMutex,
     task::{AbortHandle, JoinHandle},
@@ -26,7 +25,7 @@ use tokio::{
 const MAX_BLOCKS: u64 = 1_000_000;
 
 /// Blocks that are asked of the chain together.
-const CHUNK: u64 = 256;
+pub(crate) const CHUNK: u64 = 256;
 
 /// Blocks that may come before a transaction that waits behind others gets its turn.
 const MAX_TURNS: usize = 64;
@@ -78,13 +77,21 @@ impl Upcoming {
     }
 }
 
+struct Snapshot {
+    id: u64,
+    /// What was settled when it was taken, and what the clock showed.
+    upcoming: Upcoming,
+    time: u64,
+    /// Number and hash of the newest block.
+    head: (u64, B256),
+}
+
 struct Settings {
     upcoming: Upcoming,
     automine: bool,
     impersonated: HashSet<Address>,
     auto_impersonate: bool,
-    /// What was settled when each snapshot was taken, and what the clock showed.
-    snapshots: Vec<(u64, Upcoming, u64)>,
+    snapshots: Vec<Snapshot>,
     /// Names this chain until it is reset.
     instance: B256,
 }
@@ -102,12 +109,18 @@ impl Settings {
     }
 }
 
+/// A task that mines again and again after a random time between the bounds, in milliseconds.
+struct Miner {
+    bounds: (u64, u64),
+    task: AbortHandle,
+}
+
 /// A development chain and how it is set.
 pub(crate) struct Node<D> {
     dev: Arc<D>,
     settings: Mutex<Settings>,
     /// Held while the chain is changed; keeps the task that mines at intervals.
-    turn: AsyncMutex<Option<AbortHandle>>,
+    turn: AsyncMutex<Option<Miner>>,
 }
 
 impl<D: Dev> Node<D> {
@@ -155,6 +168,13 @@ impl<D: Dev> Node<D> {
     pub fn is_impersonated(&self, address: Address) -> bool {
         let settings = self.settings.lock();
         settings.auto_impersonate || settings.impersonated.contains(&address)
+    }
+
+    /// Takes waiting transactions away.
+    pub fn drop_all(&self, waiting: &Content) {
+        for transaction in waiting.pending.iter().chain(&waiting.queued) {
+            self.dev.drop_transaction(*transaction.tx_hash());
+        }
     }
 
     /// Mines `count` blocks, the first by the clock, the others `interval` seconds after the one before (1 if unset).
@@ -226,10 +246,16 @@ impl<D: Dev> Node<D> {
 
     /// Mines a block again and again after a random time between the bounds, in milliseconds, or no longer.
     pub async fn mine_at_intervals(self: &Arc<Self>, ledger: Ledger, bounds: Option<(u64, u64)>) {
-        let task = bounds.map(|bounds| self.clone().spawn_miner(ledger, bounds).abort_handle());
-        if let Some(before) = std::mem::replace(&mut *self.turn.lock().await, task) {
-            before.abort();
+        let miner =
+            bounds.map(|bounds| Miner { bounds, task: self.clone().spawn_miner(ledger, bounds).abort_handle() });
+        if let Some(before) = std::mem::replace(&mut *self.turn.lock().await, miner) {
+            before.task.abort();
         }
+    }
+
+    /// The bounds of the time between blocks that come by themselves, in milliseconds.
+    pub async fn interval(&self) -> Option<(u64, u64)> {
+        self.turn.lock().await.as_ref().map(|miner| miner.bounds)
     }
 
     fn spawn_miner(self: Arc<Self>, ledger: Ledger, (least, most): (u64, u64)) -> JoinHandle<()> {
@@ -253,13 +279,19 @@ impl<D: Dev> Node<D> {
     /// # Errors
     ///
     /// Those of the chain.
-    pub async fn snapshot(&self) -> Result<u64, RpcError> {
+    pub async fn snapshot(&self, ledger: &Ledger) -> Result<u64, RpcError> {
         let _turn = self.turn.lock().await;
         let id = self.dev.snapshot().await?;
+        let head = ledger.head();
         let mut settings = self.settings.lock();
-        let upcoming = settings.upcoming;
-        settings.snapshots.push((id, upcoming, upcoming.clock.time(now())));
+        let (upcoming, head) = (settings.upcoming, (head.number(), head.hash()));
+        settings.snapshots.push(Snapshot { id, upcoming, time: upcoming.clock.time(now()), head });
         Ok(id)
+    }
+
+    /// The snapshots that there are, with number and hash of the newest block at each.
+    pub fn snapshots(&self) -> Vec<(u64, (u64, B256))> {
+        self.settings.lock().snapshots.iter().map(|snapshot| (snapshot.id, snapshot.head)).collect()
     }
 
     /// Goes back to a snapshot; time goes on from where it was taken.
@@ -274,8 +306,8 @@ impl<D: Dev> Node<D> {
         }
         context.forget_after(context.head().number());
         let mut settings = self.settings.lock();
-        if let Some(at) = settings.snapshots.iter().position(|(known, ..)| *known == id) {
-            let (_, upcoming, time) = settings.snapshots[at];
+        if let Some(at) = settings.snapshots.iter().position(|snapshot| snapshot.id == id) {
+            let Snapshot { upcoming, time, .. } = settings.snapshots[at];
             settings.snapshots.truncate(at);
             settings.upcoming = upcoming;
             settings.upcoming.clock.follow(time, now());
@@ -293,13 +325,14 @@ impl<D: Dev> Node<D> {
         self.dev.reset().await?;
         context.forget_after(0);
         if let Some(miner) = turn.take() {
-            miner.abort();
+            miner.task.abort();
         }
         *self.settings.lock() = Settings::new();
         Ok(())
     }
 
-    /// Takes a transaction in, and mines it at once unless automining is off.
+    /// Takes a transaction in, and mines it at once unless automining is off or others have to come before it, and with it
+    /// those that waited for it.
     ///
     /// # Errors
     ///
@@ -307,13 +340,30 @@ impl<D: Dev> Node<D> {
     pub async fn deliver(&self, context: &Context, transaction: Recovered) -> Result<B256, RpcError> {
         let _turn = self.turn.lock().await;
         let hash = *transaction.inner().hash();
+        let (sender, nonce) = (transaction.signer(), transaction.inner().nonce());
         let automine = self.automine();
         let base_fee = self.next_block_env(context.ledger()).basefee;
         context.read(move |context| admit(context, transaction, automine.then_some(base_fee))).await?;
-        if automine {
-            self.include(context, hash).await?;
+        if automine && context.pool().pending_nonce(sender).is_some_and(|next| nonce < next) {
+            let ended = self.include(context, hash).await;
+            self.mine_waiting(context).await?;
+            ended?;
         }
         Ok(hash)
+    }
+
+    /// Mines what waits and can run, as far as it can be paid for.
+    async fn mine_waiting(&self, context: &Context) -> Result<(), RpcError> {
+        for _ in 0..MAX_TURNS {
+            if context.pool().status().pending == 0 {
+                break;
+            }
+            let mined = self.mine_chunk(context.ledger(), 1, None, true).await?;
+            if mined.iter().all(|committed| committed.block.transactions().is_empty()) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Mines until a transaction that waits is in a block, and says how it failed if it did.
@@ -337,14 +387,23 @@ impl<D: Dev> Node<D> {
 
 /// How a mined transaction ended.
 async fn outcome(context: &Context, committed: Committed, index: usize) -> Result<(), RpcError> {
-    if committed.receipts.get(index).is_some_and(|receipt| receipt.success) {
+    let succeeded = committed.receipts.get(index).is_some_and(|receipt| receipt.success);
+    let transaction = &committed.block.transactions()[index];
+    if succeeded && transaction.input().is_empty() {
         return Ok(());
     }
-    let hash = *committed.block.transactions()[index].hash();
-    // Receipts don't keep what a contract returned.
-    let result =
-        context.execute(move |context| Sandbox::replay(context, &committed, index)?.run(recorded(&committed, index)?));
-    Err(failure(&result.await?, Some(hash)).unwrap_or_else(|| RpcError::server(format!("Transaction {hash} failed"))))
+    let hash = *transaction.hash();
+    // Receipts don't keep what a contract returned, nor what it said on the console.
+    let again = context.execute(move |context| {
+        let mut sandbox = Sandbox::replay(context, &committed, index)?;
+        let (traced, Console) = sandbox.inspect(recorded(&committed, index)?, Console)?;
+        Ok(traced.result)
+    });
+    let again = again.await;
+    if succeeded {
+        return Ok(());
+    }
+    Err(failure(&again?, Some(hash)).unwrap_or_else(|| RpcError::server(format!("Transaction {hash} failed"))))
 }
 
 /// Checks a transaction as Hardhat's network does and hands it to the pool. `base_fee` is the next block's, if it is
@@ -356,14 +415,6 @@ fn admit(context: &Context, transaction: Recovered, base_fee: Option<u64>) -> Re
         return Err(known());
     }
     if let Some(base_fee) = base_fee {
-        let expected = pending_nonce(context, transaction.signer())?;
-        if nonce != expected {
-            let what = if nonce < expected { "low" } else { "high" };
-            return Err(RpcError::server(format!(
-                "Nonce too {what}. Expected nonce to be {expected} but got {nonce}. \
-                 Note that transactions can't be queued when automining."
-            )));
-        }
         let most = transaction.inner().max_fee_per_gas();
         if most < u128::from(base_fee) {
             let field = if transaction.inner().is_dynamic_fee() { "maxFeePerGas" } else { "gasPrice" };

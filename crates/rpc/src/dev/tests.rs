@@ -198,11 +198,7 @@ fn what_cannot_be_sent_is_refused_in_hardhats_words() {
         let refusals = [
             (
                 json!({"from": account(0), "to": STRANGER, "nonce": "0x0"}),
-                "Nonce too low. Expected nonce to be 1 but got 0. Note that transactions can't be queued when automining.",
-            ),
-            (
-                json!({"from": account(0), "to": STRANGER, "nonce": "0x9"}),
-                "Nonce too high. Expected nonce to be 1 but got 9. Note that transactions can't be queued when automining.",
+                "Nonce too low. Expected nonce to be at least 1 but got 0.",
             ),
             (json!({"from": STRANGER, "to": account(0)}), "Unknown account 0x00000000000000000000000000000000000000C0"),
             (
@@ -432,6 +428,10 @@ fn a_reset_goes_back_to_the_first_block() {
         let metadata = node.call("hardhat_metadata", json!([])).await;
         assert_eq!((metadata["chainId"].as_u64(), metadata["latestBlockNumber"].as_u64()), (Some(31337), Some(0)));
         assert_eq!(metadata["clientVersion"], "HardhatNetwork/test");
+        assert!(metadata.get("forkedNetwork").is_none());
+        node.call("evm_snapshot", json!([])).await;
+        let snapshots = node.call("anvil_metadata", json!([])).await["snapshots"].clone();
+        assert_eq!(snapshots, json!({"0x1": [0, metadata["latestBlockHash"]]}));
         node.call("evm_setAutomine", json!([false])).await;
         node.call("hardhat_mine", json!(["0x3"])).await;
         assert!(
@@ -450,5 +450,70 @@ fn a_reset_goes_back_to_the_first_block() {
             (info["currentBlockNumber"].as_str(), info["environment"]["chainId"].as_u64()),
             (Some("0x0"), Some(31337))
         );
+    });
+}
+
+#[test]
+fn waiting_transactions_are_shown_and_dropped() {
+    with_chain(async |node| {
+        node.call("evm_setAutomine", json!([false])).await;
+        let send = async |from: String| node.call("eth_sendTransaction", json!([{"from": from, "to": STRANGER}])).await;
+        let (first, second) = (send(account(0)).await, send(account(1)).await);
+        let waiting = node.call("eth_pendingTransactions", json!([])).await;
+        let hashes = waiting.as_array().unwrap().iter().map(|waiting| waiting["hash"].clone()).collect::<Vec<_>>();
+        assert!(hashes.len() == 2 && hashes.contains(&first) && hashes.contains(&second));
+        let pending = node.call("eth_getTransactionByBlockNumberAndIndex", json!(["pending", "0x0"])).await;
+        assert!(hashes.contains(&pending["hash"]));
+        assert!(pending["blockHash"].is_null() && pending["blockNumber"].is_null(), "{pending}");
+        node.call("anvil_removePoolTransactions", json!([account(0)])).await;
+        assert_eq!(node.call("txpool_status", json!([])).await["pending"], "0x1");
+        node.call("anvil_dropAllTransactions", json!([])).await;
+        assert_eq!(node.call("eth_pendingTransactions", json!([])).await, json!([]));
+    });
+}
+
+#[test]
+fn anvils_smaller_questions_are_answered() {
+    with_chain(async |node| {
+        assert_eq!(node.call("eth_requestAccounts", json!([])).await, node.call("eth_accounts", json!([])).await);
+        assert_eq!(node.call("anvil_getGenesisTime", json!([])).await, 1_700_000_000);
+        node.call("hardhat_setBalance", json!([STRANGER, "0xde0b6b3a7640000"])).await;
+        node.call("anvil_addBalance", json!([STRANGER, "0x5"])).await;
+        assert_eq!(node.call("eth_getBalance", json!([STRANGER])).await, "0xde0b6b3a7640005");
+        node.call("eth_sendUnsignedTransaction", json!([{"from": STRANGER, "to": account(0), "value": "0x1"}])).await;
+        assert_eq!(node.call("eth_getTransactionCount", json!([STRANGER])).await, "0x1");
+        for method in ["evm_mine_detailed", "anvil_mine_detailed"] {
+            let before = node.height().await;
+            let blocks = node.call(method, json!([{"blocks": 2}])).await;
+            let numbers = blocks.as_array().unwrap().iter().map(|block| block["number"].clone()).collect::<Vec<_>>();
+            assert_eq!(numbers, [1, 2].map(|more| json!(format!("{:#x}", before + more))));
+        }
+        assert_eq!(node.fails("evm_mine_detailed", json!([{"blocks": 1000}])).await["code"], -32602);
+        assert!(node.call("anvil_getIntervalMining", json!([])).await.is_null());
+        node.call("anvil_setIntervalMining", json!([600])).await;
+        assert_eq!(node.call("anvil_getIntervalMining", json!([])).await, 600);
+    });
+}
+
+#[test]
+fn transactions_behind_a_gap_wait_until_it_closes() {
+    with_chain(async |node| {
+        let send = async |nonce: u64, fee: &str| {
+            let request = json!({"from": account(0), "to": STRANGER, "nonce": format!("{nonce:#x}"), "gasPrice": fee});
+            node.call("eth_sendTransaction", json!([request])).await
+        };
+        for nonce in [3, 1, 2] {
+            send(nonce, "0x77359400").await;
+        }
+        // One that waits can be replaced.
+        let better = send(2, "0xee6b2800").await;
+        assert_eq!(
+            (node.height().await, node.call("txpool_status", json!([])).await["queued"].clone()),
+            (0, json!("0x3"))
+        );
+        send(0, "0x77359400").await;
+        assert_eq!(node.call("txpool_status", json!([])).await, json!({"pending": "0x0", "queued": "0x0"}));
+        assert_eq!(node.call("eth_getTransactionCount", json!([account(0)])).await, "0x4");
+        assert!(!node.call("eth_getTransactionReceipt", json!([better])).await.is_null());
     });
 }

@@ -157,10 +157,16 @@ fn count(context: &Context, id: BlockId) -> Result<Option<U64>, RpcError> {
     Ok(find(context, id)?.map(|committed| U64::from(committed.block.transactions().len())))
 }
 
-fn by_index(context: &Context, id: BlockId, index: u64) -> Result<Option<OwnedTransaction>, RpcError> {
+fn by_index(context: &Context, id: BlockId, index: u64) -> Result<Option<Answer>, RpcError> {
     let Some(committed) = find(context, id)? else { return Ok(None) };
     let index = usize::try_from(index).ok().filter(|index| *index < committed.block.transactions().len());
-    Ok(index.map(|index| OwnedTransaction(committed, index)))
+    Ok(index.map(|index| {
+        if id == BlockId::Pending {
+            let (transaction, sender) = (committed.block.transactions()[index].clone(), committed.senders[index]);
+            return Answer::Waiting(Arc::new(Recovered::new_unchecked(transaction, sender)));
+        }
+        Answer::Included(OwnedTransaction(committed, index))
+    }))
 }
 
 enum Found {

@@ -160,11 +160,11 @@ fn check_percentiles(percentiles: &[f64]) -> Result<(), RpcError> {
     let mut before = 0.0;
     for (position, percentile) in percentiles.iter().enumerate() {
         if !(0.0..=100.0).contains(percentile) {
-            return Err(RpcError::server(format!("invalid reward percentile: {percentile}")));
+            return Err(RpcError::server(format!("invalid reward percentile: {percentile:.6}")));
         }
         if *percentile < before {
             return Err(RpcError::server(format!(
-                "invalid reward percentile: #{}:{before} >= #{position}:{percentile}",
+                "invalid reward percentile: #{}:{before:.6} >= #{position}:{percentile:.6}",
                 position.saturating_sub(1)
             )));
         }
@@ -212,6 +212,8 @@ mod tests {
         for wrong in [&[-1.0][..], &[101.0], &[50.0, 10.0], &[f64::NAN], &[1.0; 101]] {
             assert!(check_percentiles(wrong).is_err(), "{wrong:?}");
         }
+        let falling = check_percentiles(&[90.0, 10.0]).unwrap_err();
+        assert_eq!(falling.message, "invalid reward percentile: #0:90.000000 >= #1:10.000000");
     }
 
     #[test]

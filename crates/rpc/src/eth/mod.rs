@@ -13,7 +13,6 @@ pub(crate) use blocks::{find as find_block, raw_block, raw_transaction};
 pub(crate) use call::{estimate, prepare, relax};
 pub(crate) use send::send_and_wait;
 pub use send::{fill, recover};
-pub(crate) use state::pending_nonce;
 
 use crate::Methods;
 

@@ -127,6 +127,23 @@ fn too_many() -> RpcError {
     RpcError::new(-38026, format!("too many blocks or calls, at most {MAX_BLOCKS} blocks and {MAX_CALLS} calls"))
 }
 
+/// The codes that the method has for transactions that are refused, by the words for why.
+const REFUSED: [(&str, i64); 8] = [
+    ("nonce too low", -38010),
+    ("nonce too high", -38011),
+    ("max fee per gas less than block base fee", -38012),
+    ("intrinsic gas too low", -38013),
+    ("insufficient gas for floor data gas cost", -38013),
+    ("insufficient funds for gas * price + value", -38014),
+    ("sender not an eoa", -38024),
+    ("max initcode size exceeded", -38025),
+];
+
+fn refused(error: RpcError) -> RpcError {
+    let code = REFUSED.iter().find(|(words, _)| error.message.starts_with(words)).map(|(_, code)| *code);
+    RpcError { code: code.unwrap_or(error.code), ..error }
+}
+
 struct Simulation<'a> {
     context: &'a Context,
     sandbox: Sandbox,
@@ -231,11 +248,12 @@ impl Simulation<'_> {
         }
         let env = call.tx_env(gas, self.context.chain_id());
         let result = if self.traced {
-            let (traced, _) = self.sandbox.inspect(env, TransferInspector::new(false).with_logs(true))?;
+            let inspector = TransferInspector::new(false).with_logs(true);
+            let (traced, _) = self.sandbox.inspect(env, inspector).map_err(refused)?;
             self.sandbox.db.commit(traced.state);
             traced.result
         } else {
-            self.sandbox.commit(env)?
+            self.sandbox.commit(env).map_err(refused)?
         };
         // Nobody signed this.
         let signature = Signature::new(U256::ZERO, U256::ZERO, false);

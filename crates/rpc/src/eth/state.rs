@@ -45,7 +45,20 @@ pub(super) fn register(methods: &mut Methods) {
                 nonce: U64::from(state.nonce(address)?),
                 code_hash: alloy_primitives::keccak256(code),
             })
+        })
+        .read("eth_getAccountInfo", |context, params| {
+            let (address, id) = account(params)?;
+            let state = context.state(id)?;
+            let (balance, nonce) = (state.balance(address)?, U64::from(state.nonce(address)?));
+            Ok(AccountInfo { balance, nonce, code: state.code(address)? })
         });
+}
+
+#[derive(serde::Serialize)]
+struct AccountInfo {
+    balance: U256,
+    nonce: U64,
+    code: Bytes,
 }
 
 #[derive(serde::Serialize)]

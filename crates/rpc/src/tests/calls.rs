@@ -109,6 +109,30 @@ fn state_overrides_hold_for_one_call() {
 }
 
 #[test]
+fn a_precompiled_contract_can_be_replaced_and_moved_for_one_call() {
+    with_default_node(async |node| {
+        let (identity, elsewhere) = (Address::with_last_byte(4), Address::repeat_byte(0x44));
+        let call = async |to: Address, overrides: Value| {
+            node.call("eth_call", json!([{"to": to, "input": "0xabcd"}, "latest", overrides])).await
+        };
+        assert_eq!(call(identity, json!({})).await, "0xabcd");
+        let answer = call(identity, json!({identity.to_string(): {"code": super::code(BLOCK)}})).await;
+        assert_eq!(answer.as_str().unwrap().len(), 2 + 4 * 64);
+        let moved = json!({identity.to_string(): {"movePrecompileToAddress": elsewhere, "code": super::code(COUNTER)}});
+        assert_eq!(call(elsewhere, moved.clone()).await, "0xabcd");
+        assert_eq!(call(identity, moved).await, word(1));
+        assert_eq!(call(elsewhere, json!({})).await, "0x");
+        for (from, to, said) in [
+            (elsewhere, identity, format!("account {elsewhere} is not a precompile")),
+            (identity, identity, format!("account {identity} is already overridden")),
+        ] {
+            let overrides = json!({from.to_string(): {"movePrecompileToAddress": to}});
+            assert_eq!(node.fails("eth_call", json!([{"to": to}, "latest", overrides])).await.1, said);
+        }
+    });
+}
+
+#[test]
 fn block_overrides_hold_for_one_call() {
     with_default_node(async |node| {
         let overrides = json!({
@@ -145,6 +169,8 @@ fn code_and_storage_can_be_read() {
         assert_eq!(node.call("eth_getStorageAt", json!([COUNTER, B256::ZERO, "0x1"])).await, word(0));
         assert_eq!(node.call("eth_getCode", json!([COUNTER, "latest"])).await, json!(super::code(COUNTER)));
         assert_eq!(node.call("eth_getCode", json!([Address::ZERO, "latest"])).await, "0x");
+        let info = node.call("eth_getAccountInfo", json!([COUNTER, "latest"])).await;
+        assert_eq!(info, json!({"balance": "0x0", "nonce": "0x1", "code": super::code(COUNTER)}));
     });
 }
 
@@ -190,9 +216,34 @@ fn blocks_that_never_were_build_on_each_other() {
             (json!([{"blockOverrides": {"number": "0xffff"}}]), -38026),
             (json!([{"blockOverrides": {"number": "0x1"}}]), -38020),
             (json!([{"blockOverrides": {"time": "0x1"}}]), -38021),
-            (json!([{"calls": [{"from": Address::repeat_byte(0x55), "to": from, "value": "0x1"}]}]), -32000),
+            (json!([{"calls": [{"from": Address::repeat_byte(0x55), "to": from, "value": "0x1"}]}]), -38014),
         ] {
             assert_eq!(node.fails("eth_simulateV1", json!([{"blockStateCalls": blocks}])).await.0, code, "{blocks}");
+        }
+    });
+}
+
+#[test]
+fn what_a_simulated_block_refuses_is_told_by_its_code() {
+    with_default_node(async |node| {
+        let (from, poor) = (signer(0).address(), Address::repeat_byte(0x55));
+        let raw = transaction(0, 0, poor, 0);
+        node.receipt(&node.send(&raw).await).await;
+        let fee = "0xb2d05e00";
+        for (call, code) in [
+            (json!({"from": from, "to": poor, "nonce": "0x0", "maxFeePerGas": fee}), -38010),
+            (json!({"from": from, "to": poor, "nonce": "0x9", "maxFeePerGas": fee}), -38011),
+            (json!({"from": from, "to": poor, "maxFeePerGas": "0x1"}), -38012),
+            (json!({"from": from, "to": poor, "gas": "0x1", "maxFeePerGas": fee}), -38013),
+            (json!({"from": poor, "to": from, "value": "0x1", "gas": "0x5208", "maxFeePerGas": fee}), -38014),
+            (json!({"from": from, "input": Bytes::from(vec![0; 0xc001]), "maxFeePerGas": fee}), -38025),
+        ] {
+            for traced in [false, true] {
+                let payload =
+                    json!({"blockStateCalls": [{"calls": [call]}], "validation": true, "traceTransfers": traced});
+                let (said, message, _) = node.fails("eth_simulateV1", json!([payload])).await;
+                assert_eq!(said, code, "{call}: {message}");
+            }
         }
     });
 }

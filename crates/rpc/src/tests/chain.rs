@@ -269,3 +269,25 @@ fn filters_report_what_is_new_once() {
         assert_eq!((code, message.as_str()), (-32000, "filter not found"));
     });
 }
+
+#[test]
+fn a_development_network_says_which_it_is() {
+    with_node(
+        Config::default(),
+        |builder| builder.accounts([signer(0)]).methods(crate::dev::register_network),
+        async |node| {
+            for method in ["hardhat_metadata", "anvil_metadata"] {
+                let metadata = node.call(method, json!([])).await;
+                assert_eq!(metadata["chainId"], 31337);
+                assert_eq!(metadata["instanceId"], json!(node.ledger.first().hash()));
+                let head = node.ledger.head();
+                assert_eq!(
+                    (&metadata["latestBlockNumber"], &metadata["latestBlockHash"]),
+                    (&json!(head.number()), &json!(head.hash()))
+                );
+                assert_eq!((&metadata["snapshots"], metadata.get("forkedNetwork")), (&json!({}), None));
+            }
+            assert_eq!(node.call("eth_requestAccounts", json!([])).await, json!([signer(0).address()]));
+        },
+    );
+}

@@ -34,11 +34,15 @@ fn bad_bodies_get_the_standard_codes() {
             (format!("{}1{}", "{\"a\":".repeat(1_000), "}".repeat(1_000)), -32700),
             ("[]".into(), -32600),
             (format!("[{}1]", "1,".repeat(1_000_000)), -32600),
-            ("{\"id\":1}".into(), -32600),
+            ("{}".into(), -32600),
         ] {
             let answer = node.post(body.clone()).await;
             assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(code), &Value::Null), "{answer}");
         }
+        let batch = r#"[{"id":1,"method":"eth_chainId"},{"jsonrpc":"1.0","id":"a","method":"eth_chainId"}]"#;
+        let answer = node.post(batch).await;
+        assert_eq!((&answer[0]["error"]["code"], &answer[0]["id"]), (&json!(-32600), &json!(1)), "{answer}");
+        assert_eq!((&answer[1]["error"]["code"], &answer[1]["id"]), (&json!(-32600), &json!("a")), "{answer}");
         is_alive(&node).await;
     });
 }

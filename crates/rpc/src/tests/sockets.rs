@@ -52,6 +52,7 @@ fn subscriptions_tell_of_heads_logs_and_waiting_transactions() {
             json!(["newPendingTransactions"]),
             json!(["newPendingTransactions", true]),
             json!(["logs", {"address": COUNTER}]),
+            json!(["syncing"]),
         ] {
             ids.push(socket.call("eth_subscribe", params).await["result"].clone());
         }
@@ -71,8 +72,11 @@ fn subscriptions_tell_of_heads_logs_and_waiting_transactions() {
         assert_eq!(of(3)["hash"], hash);
 
         assert_eq!(socket.call("eth_unsubscribe", json!([ids[0]])).await["result"], true);
-        let again = socket.call("eth_unsubscribe", json!([ids[0]])).await;
-        assert_eq!(again["error"]["message"], "subscription not found");
+        for gone in [&ids[0], &json!("0x1")] {
+            let again = socket.call("eth_unsubscribe", json!([gone])).await;
+            assert_eq!(again["error"]["message"], "subscription not found");
+        }
+        assert_eq!(socket.call("eth_unsubscribe", json!([ids[5]])).await["result"], true);
         let unknown = socket.call("eth_subscribe", json!(["weather"])).await;
         assert_eq!(unknown["error"]["message"], "no \"weather\" subscription in eth namespace");
         let (code, message, _) = node.fails("eth_subscribe", json!(["newHeads"])).await;
