@@ -169,9 +169,13 @@ async fn a_keeper_that_served_after_a_revocation_is_shown_to_whoever_has_the_net
         Command::new(program()?).current_dir(folder.path()).args(words).args(["--network-key", &key]).output()?;
     let text = String::from_utf8(text.stdout)?;
     ensure!(text.contains("BREACH   keeper ") && text.contains(&grant.to_string()), "{text}");
-    // Whoever has kept nothing finds nothing.
-    let nothing = run(&[&asset, "--http", &http, "--dir", "carol"])?.map_err(eyre::Report::msg)?;
-    ensure!(nothing["releases"] == 0 && nothing["evidence"].is_null(), "{nothing}");
+    // Whoever has kept nothing, or nothing that is whole, is told that nothing was compared.
+    fs::create_dir(folder.path().join("dave"))?;
+    fs::write(folder.path().join("dave/releases"), [9; 300])?;
+    for (dir, why) in [("carol", "nothing was compared"), ("dave", "2 releases in dave/releases are damaged")] {
+        let said = run(&[&asset, "--http", &http, "--dir", dir])?.err().wrap_err("it was compared")?;
+        ensure!(said.contains(&format!("nothing was kept in {dir}")) && said.contains(why), "{said}");
+    }
 
     // With no node there: of the file, and of what was printed. Not with another key, nor if a bit of it is another.
     drop(node);

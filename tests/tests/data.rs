@@ -6,7 +6,7 @@ use alloy_sol_types::SolValue as _;
 use eyre::{ContextCompat as _, Result, ensure};
 use std::{
     fs, thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 use stoa_client::{Client, Wallet};
 use stoa_data::market::abi::{
@@ -187,6 +187,9 @@ fn a_false_half_of_the_key_names_its_keeper_and_all_who_keep_pieces_sign_that_th
         let said = stage.attempt(ALICE, &grant)?.err().wrap_err("it was granted")?;
         ensure!(said.contains(why), "{said}");
     }
+    let said = stage.attempt(BOB, &["data", "--dir", "alice", "grant", &asset, "--to", &bob])?;
+    let said = said.err().wrap_err("it was granted")?;
+    ensure!(said.to_lowercase().contains(&format!("this wallet is {bob}").to_lowercase()), "{said}");
     let grant = stage.run(ALICE, &["data", "--dir", "alice", "grant", &asset, "--to", &bob])?;
     let grant = grant["grant"].as_str().wrap_err("a grant")?.to_owned();
 
@@ -207,6 +210,9 @@ fn a_false_half_of_the_key_names_its_keeper_and_all_who_keep_pieces_sign_that_th
     ensure!(nodes.iter().filter(|node| erased(node)).count() == 5, "{report}");
     ensure!(report["holders"].as_array().map(Vec::len) == Some(5), "{report}");
     ensure!(report["unsigned"].as_array().is_some_and(Vec::is_empty), "{report}");
+    // What was destroyed here is known here.
+    let report = stage.run(ALICE, &["data", "--dir", "alice", "erase", &asset])?;
+    ensure!(report["ownHalfDestroyed"] == true && report["destroyedBefore"] == true, "{report}");
     for node in &stage.keepers {
         ensure!(held(node)?.is_empty(), "a piece is still there");
     }
@@ -264,6 +270,89 @@ fn whoever_holds_a_token_reads_for_as_long_as_he_holds_it() -> Result<()> {
     let users: Vec<_> = nodes.iter().filter_map(|node| node["prov:wasAssociatedWith"].as_str()).collect();
     let same = users.len() == 2 && users.iter().zip([bob, carol]).all(|(did, who)| did.ends_with(&who.to_string()));
     ensure!(same, "{users:?}");
+    Ok(())
+}
+
+#[test]
+fn a_grant_for_one_use_is_not_used_up_by_tries_of_which_nothing_came() -> Result<()> {
+    let stage = Stage::new(3)?;
+    fs::write(stage.at("rows"), "63,1,1,145")?;
+    let asset = stage.run(ALICE, &["data", "--dir", "alice", "publish", "rows", "--keepers", "2/3"])?;
+    let asset = asset["asset"].as_str().wrap_err("an asset")?.to_owned();
+    let bob = stage.run(BOB, &["data", "--dir", "bob", "announce"])?;
+    let bob = bob["address"].as_str().wrap_err("an address")?.to_owned();
+    let grant = stage.run(ALICE, &["data", "--dir", "alice", "grant", &asset, "--to", &bob, "--times", "1"])?;
+    let grant = grant["grant"].as_str().wrap_err("a grant")?.to_owned();
+    let get = |to: &str| stage.attempt(BOB, &["data", "--dir", "bob", "get", &grant, "--to", to]);
+    // Where nothing can be written, nothing is used.
+    for to in ["/proc/x.csv", "nodir/copy.csv"] {
+        let why = get(to)?.err().wrap_err("it was written")?;
+        ensure!(why.contains("the grant was not used"), "{why}");
+    }
+    // The use is on record and no keeper has its share: when they have it again, it is read with the same use.
+    let shares: Vec<_> =
+        stage.keepers.iter().map(|node| node.chain_folder().join("keeper").join(&asset).join("share")).collect();
+    for share in &shares {
+        fs::rename(share, share.with_extension("away"))?;
+    }
+    get("copy.csv")?.err().wrap_err("it was read")?;
+    for share in &shares {
+        fs::rename(share.with_extension("away"), share)?;
+    }
+    let read = get("copy.csv")?.map_err(eyre::Report::msg)?;
+    ensure!(fs::read(stage.at("copy.csv"))? == b"63,1,1,145" && read["usedBefore"] == true, "{read}");
+    let why = get("second.csv")?.err().wrap_err("it was read twice")?;
+    ensure!(why.contains("was for 1 uses, all of which are made"), "{why}");
+    Ok(())
+}
+
+#[test]
+fn a_publication_that_was_broken_off_goes_on_with_the_same_asset_and_one_that_was_done_is_not_repeated() -> Result<()> {
+    let stage = Stage::new(3)?;
+    let rows: Vec<_> = (0..400_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+    fs::write(stage.at("rows"), &rows)?;
+    fs::File::options().write(true).open(stage.at("rows"))?.set_modified(SystemTime::now() - LONG)?;
+    let publish = |more: &[&str]| {
+        stage.attempt(ALICE, &[&["data", "--dir", "alice", "publish", "rows", "--keepers", "2/3"], more].concat())
+    };
+    // Two of three keepers' disks refuse the shares, when the data are spread and the asset is registered.
+    let folders: Vec<_> = stage.keepers[1..].iter().map(|node| node.chain_folder().join("keeper")).collect();
+    for folder in &folders {
+        fs::rename(folder, folder.with_extension("away"))?;
+        fs::write(folder, "")?;
+    }
+    let why = publish(&[])?.err().wrap_err("it was published")?;
+    ensure!(why.contains("keeping a share of the key"), "{why}");
+    for folder in &folders {
+        fs::remove_file(folder)?;
+        fs::rename(folder.with_extension("away"), folder)?;
+    }
+    let begun = fs::read_dir(stage.at("alice/published"))?.next().wrap_err("no note")??.path();
+    let begun: serde_json::Value = serde_json::from_slice(&fs::read(begun)?)?;
+    let there = || stage.keepers.iter().map(|node| held(node).map(|bytes| bytes.len())).sum::<Result<usize>>();
+    let before = there()?;
+    let published = publish(&[])?.map_err(eyre::Report::msg)?;
+    ensure!(published["asset"] == begun["draft"]["asset"], "{published} {begun}");
+    ensure!(there()? == before, "nodes keep {} bytes, and kept {before} of the first try", there()?);
+    let notes: Vec<_> = fs::read_dir(stage.at("alice/published"))?.collect::<std::result::Result<_, _>>()?;
+    ensure!(
+        notes.len() == 1 && notes[0].path().extension().is_some_and(|end| end == "json"),
+        "the seed is still there"
+    );
+    // What is published is published once, if nobody says otherwise, and until it is erased.
+    let asset = published["asset"].as_str().wrap_err("an asset")?.to_owned();
+    let why = publish(&[])?.err().wrap_err("it was published twice")?;
+    ensure!(why.contains("published already") && why.contains(&asset) && why.contains("--again"), "{why}");
+    let other = publish(&["--again"])?.map_err(eyre::Report::msg)?["asset"].clone();
+    ensure!(other != published["asset"], "{other}");
+    stage.run(ALICE, &["data", "--dir", "alice", "erase", other.as_str().wrap_err("an asset")?])?;
+    publish(&[])?.map_err(eyre::Report::msg)?;
+    // The key follows from what was kept of the first try.
+    let bob = stage.run(BOB, &["data", "--dir", "bob", "announce"])?;
+    let bob = bob["address"].as_str().wrap_err("an address")?.to_owned();
+    let grant = stage.run(ALICE, &["data", "--dir", "alice", "grant", &asset, "--to", &bob])?;
+    stage.run(BOB, &["data", "--dir", "bob", "get", grant["grant"].as_str().wrap_err("one")?, "--to", "copy"])?;
+    ensure!(fs::read(stage.at("copy"))? == rows);
     Ok(())
 }
 

@@ -95,6 +95,11 @@ fn a_program_runs_on_the_data_of_two_owners_is_paid_and_after_a_revocation_refus
     let steal = [&steal[..], &small].concat();
     let refused = stage.attempt(BUYER, &steal)?.err().wrap_err("it ran")?;
     ensure!(refused.contains("result.json: it is not JSON") && !refused.contains("63,1,"), "{refused}");
+    let told = format!("in round 1 on asset {}; 0.75 STOA were paid for job 0x", assets[1].0);
+    ensure!(refused.contains(&told) && refused.contains("(stoa audit 0x"), "{refused}");
+    let dear = ["job", "run", "--algorithm", "echo.wasm", "--on", &assets[1].0, "--to", "dear", "--steps", "10"];
+    let refused = stage.attempt(BUYER, &dear)?.err().wrap_err("it ran")?;
+    ensure!(refused.contains("it costs 3 STOA, which is more than 1 STOA"), "{refused}");
     ensure!(!stage.at("stolen").exists());
 
     // One owner takes it back: with his data it is refused, without it works.
@@ -216,6 +221,20 @@ fn a_receipt_is_checked_by_a_node_that_was_drawn_and_audited_by_somebody_who_ask
         let output = stoa(stage.folder.path(), &[&words[..], &nowhere].concat())?.output()?;
         ensure!(output.status.success(), "{file}: {}", String::from_utf8_lossy(&output.stderr));
     }
+    // Nor what shows something else than what its evidence proves.
+    let page = fs::read_to_string(stage.at("a.html"))?;
+    let prov = fs::read_to_string(stage.at("a.prov"))?;
+    let in_toto = fs::read_to_string(stage.at("a.intoto"))?;
+    for (text, is, other) in [
+        (&page, "Every step holds.", "Every step holds, and Ann was paid."),
+        (&prov, r#""stoa:rounds": 1"#, r#""stoa:rounds": 2"#),
+        (&in_toto, r#""steps": "#, r#""more": "#),
+    ] {
+        ensure!(text.contains(is), "{is} is not in {text}");
+        fs::write(stage.at("altered"), text.replacen(is, other, 1))?;
+        let (holds, said) = audit("altered", &[])?;
+        ensure!(!holds && said.contains("shows something else than what its evidence proves"), "{said}");
+    }
     let wrong = key.replacen(&key[10..12], if &key[10..12] == "00" { "01" } else { "00" }, 1);
     let output = stoa(stage.folder.path(), &["audit", "a.json", "--network-key", &wrong])?.output()?;
     ensure!(!output.status.success(), "another key's network signed it");
@@ -299,7 +318,19 @@ fn a_script_with_scikit_learn_runs_as_a_process_is_approved_fetched_later_and_ch
     let [count, correct] = ["count", "correct"].map(|name| result[name].as_f64().unwrap_or_default());
     ensure!(count > 40.0 && correct / count > 0.75, "{result}");
     // The node keeps it sealed, for whoever comes again.
-    stage.run(BUYER, &["job", "result", &job, "--to", "again"])?;
+    let again = stage.run(BUYER, &["job", "result", &job, "--to", "again"])?;
+    ensure!(again["receipt"] == *receipt, "{again} {fetched}");
+    // What was fetched is audited like what somebody waited for.
+    let (network, http) = (stage.chain.announced("networkKey")?, stage.chain.http());
+    let audit = ["audit", &job, "--network-key", network, "--http", http, "--run", "again", "--algorithm", &script];
+    let output = stoa(stage.folder.path(), &audit)?.output()?;
+    let said: Value = serde_json::from_slice(&output.stdout)?;
+    let steps = said["steps"].as_array().wrap_err("steps")?;
+    for name in ["program", "parameters", "output"] {
+        ensure!(steps.iter().any(|step| step["name"] == name && step["holds"] == true), "{name} in {said}");
+    }
+    let over = stage.run(BUYER, &status)?;
+    ensure!(over["state"] == "finished" && over["receipt"]["ended"] == "succeeded", "{over}");
     // A model that is published says what it was derived from; nobody says so of jobs that are not his.
     let says =
         ["--name", "Risk of hearts", "--description", "Weights of a model of heart disease.", "--license", "CC-BY-4.0"];

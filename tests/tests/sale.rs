@@ -97,6 +97,9 @@ fn whoever_orders_reads_until_the_order_ends_and_nobody_else_does() -> Result<()
     let shown = done(OTHER, &["show", &did])?;
     let kept = &shown["keepers"];
     ensure!(kept["needed"] == 2 && kept["keepers"] == 3 && kept["ownerHalf"] == false, "{kept}");
+    // And whose data they are, and for what he would have them.
+    ensure!(shown["people"]["subjects"][0] == "https://w3id.org/dpv#Patient", "{shown}");
+    ensure!(shown["purposes"] == serde_json::json!(["https://w3id.org/dpv#ServiceProvision"]), "{shown}");
 
     // Without an order nobody reads.
     done(BUYER, &["announce"])?;
@@ -140,8 +143,17 @@ fn whoever_orders_reads_until_the_order_ends_and_nobody_else_does() -> Result<()
     let same = done(SELLER, &["edit", &did, "--state", "ordering-disabled"])?;
     ensure!(same["document"] == false, "{same}");
     let why = refused(OTHER, &["buy", &did])?;
-    ensure!(why.contains("ordering-disabled"), "{why}");
+    ensure!(why.contains("the asset is disabled"), "{why}");
     done(BUYER, &["get", &grant, "--to", "second.csv"])?;
+    // Whoever is denied is told so, though he has an order; and nobody changes what is another's.
+    done(SELLER, &["edit", &did, "--deny", BUYERS_ADDRESS])?;
+    let why = refused(BUYER, &["get", &grant, "--to", "third.csv"])?;
+    ensure!(why.contains("who is denied"), "{why}");
+    done(SELLER, &["edit", &did, "--deny-nobody"])?;
+    for words in [["edit", &did, "--name", "Mine"], ["price", &did, "--set", "1"]] {
+        let why = refused(OTHER, &words)?;
+        ensure!(why.contains("belongs to") && why.contains(OTHERS_ADDRESS), "{why}");
+    }
     done(SELLER, &["edit", &did, "--state", "revoked"])?;
     let why = refused(BUYER, &["get", &grant, "--to", "third.csv"])?;
     ensure!(why.contains("is not for"), "{why}");
@@ -385,7 +397,8 @@ fn an_order_that_somebody_else_paid_opens_its_grant_to_whoever_accepts_it_and_an
     let why = accept(BUYER)?.err().wrap_err("it was accepted")?;
     ensure!(why.contains("is not for"), "{why}");
     let accepted = accept(OTHER)?.map_err(eyre::Report::msg)?;
-    ensure!(accepted["compute"] == true && accepted["paid"].is_null(), "{accepted}");
+    ensure!(accepted["compute"] == true && accepted["paid"].is_null() && accepted["before"] == false, "{accepted}");
+    ensure!(accept(OTHER)?.map_err(eyre::Report::msg)?["before"] == true, "it stands already");
     let ran = run("first")?.map_err(eyre::Report::msg)?;
     let job = text(&ran["jobs"][0], "job")?;
     ensure!(stage.run(OTHER, &["job", "show", &job])?["order"] == order.as_str());

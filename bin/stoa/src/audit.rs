@@ -3,6 +3,7 @@
 use crate::{
     job::{LEFT, PARAMS, params},
     network::wait,
+    output,
     progress::progress,
 };
 use alloy_primitives::{B256, Bytes};
@@ -15,7 +16,7 @@ use std::{
 };
 use stoa_client::Client;
 use stoa_data::{
-    audit::{Audit, Evidence, Material},
+    audit::{Audit, Evidence, Material, Shown},
     jobs::{
         Files,
         data::{DataSet, source_hash},
@@ -29,7 +30,7 @@ pub(crate) struct Options {
     #[arg(value_name = "JOB|FILE")]
     what: String,
     /// The key that verifies the network's certificates (`stoa status` shows it; get it from people whom you trust).
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", value_parser = crate::typed::network_key)]
     network_key: Bytes,
     /// The node that is asked. It need not be trusted.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
@@ -41,7 +42,7 @@ pub(crate) struct Options {
     /// from it, a build tells.
     #[arg(long, value_name = "FILE|DIR")]
     source: Option<PathBuf>,
-    /// The folder that `stoa job run` left: parameters and results are compared with those of the receipt.
+    /// The folder that `stoa job run` or `stoa job result` left: parameters and results are compared with those of the receipt.
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
     /// A node's folder of data, if you may see them: they are compared, and with --algorithm and --run the job is run again.
@@ -63,20 +64,21 @@ pub(crate) struct Options {
 
 /// Runs `stoa audit`.
 pub(crate) fn run(options: Options, json: bool) -> Result<()> {
-    let evidence = match options.what.parse::<B256>() {
+    let (evidence, file) = match options.what.parse::<B256>() {
         Ok(id) => {
             let bar = progress("asking for the evidence");
             let found = wait(Evidence::collect(&Client::new(&options.http), id))?;
             bar.finish_and_clear();
-            found?
+            (found?, None)
         }
         Err(_) => {
             let file = Path::new(&options.what);
             let bytes = fs::read(file).wrap_err_with(|| format!("{} is no job and no file", options.what))?;
-            Evidence::read(&bytes).wrap_err_with(|| format!("{} is no audit", file.display()))?
+            (Evidence::read(&bytes).wrap_err_with(|| format!("{} is no audit", file.display()))?, Some(bytes))
         }
     };
     let mut audit = evidence.audit(options.network_key.clone());
+    let Shown { differs, said } = file.map(|bytes| audit.shown(&bytes)).unwrap_or_default();
     let material = material(&options, &audit)?;
     let bar = progress("comparing");
     audit.compare(material);
@@ -88,17 +90,39 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     match json {
         true => {
             let steps = &audit.steps;
-            println!("{}", json!({ "job": audit.evidence.job, "holds": audit.holds(), "steps": steps }));
+            let holds = audit.holds() && differs.is_none();
+            let said = json!({
+                "job": audit.evidence.job, "holds": holds, "steps": steps, "fileDiffers": differs, "fileSays": said,
+            });
+            println!("{said}");
         }
         false => {
             println!("job {}", audit.evidence.job);
             for step in &audit.steps {
                 println!("{} {:<12} {}", if step.holds { "holds" } else { "FAILS" }, step.name, step.found);
             }
+            for step in &said {
+                let (says, found) = (if step.holds { "holds" } else { "fails" }, output::plain(&step.found));
+                println!(
+                    "?     {:<12} the file says that it {says}, which its evidence does not prove: {found}",
+                    step.name
+                );
+            }
+            if let Some(differs) = &differs {
+                println!("FAILS {:<12} not what the evidence proves: {}", "file", output::plain(differs));
+            }
         }
     }
     let failed: Vec<_> = audit.steps.iter().filter(|step| !step.holds).map(|step| step.name).collect();
     ensure!(failed.is_empty(), "these steps do not hold: {}", failed.join(", "));
+    if let Some(differs) = differs {
+        bail!(
+            "{} shows something else than what its evidence proves ({differs}). What was printed here is proven. Another version of stoa \
+             than {} may have written the file: --html, --prov and --in-toto write it anew",
+            options.what,
+            env!("CARGO_PKG_VERSION")
+        );
+    }
     Ok(())
 }
 
@@ -112,7 +136,11 @@ fn material(options: &Options, audit: &Audit) -> Result<Material> {
     let program = options.algorithm.as_ref().map(read).transpose()?;
     let (mut sent, mut left) = (None, None);
     if let Some(folder) = &options.run {
-        sent = Some(params(&folder.join(PARAMS))?);
+        let place = folder.join(PARAMS);
+        match place.exists() {
+            true => sent = Some(params(&place)?),
+            false => tracing::warn!("{} does not have the parameters: they are not compared", folder.display()),
+        }
         left = Some(rounds(&folder.join(LEFT).join(asset()?.to_string()))?);
     }
     let data = match &options.data {

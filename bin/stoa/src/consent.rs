@@ -34,14 +34,17 @@ pub(crate) enum Command {
     Breach(breach::BreachOptions),
 }
 
+/// The longest grant that has an end: a hundred years. What somebody types beyond that is a slip.
+const MOST_DAYS: u64 = 36_500;
+
 /// For what and for how long a grant is, as its owner types it.
 #[derive(Args)]
 pub(crate) struct TermsOptions {
     /// For what: a purpose of the W3C Data Privacy Vocabulary (https://w3id.org/dpv), by its name or its whole IRI.
     #[arg(long, value_name = "PURPOSE", default_value = "ServiceProvision", value_parser = purpose)]
     pub(crate) purpose: String,
-    /// For how many days; 0 for no end.
-    #[arg(long, value_name = "DAYS", default_value_t = 0)]
+    /// For how many days, 36,500 at most; 0 for no end.
+    #[arg(long, value_name = "DAYS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=MOST_DAYS))]
     days: u64,
     /// How often in all; 0 for any number of times.
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -89,4 +92,23 @@ fn log(options: &LogOptions, json: bool) -> Result<()> {
         false => println!("{record}"),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(flatten)]
+        terms: TermsOptions,
+    }
+
+    #[test]
+    fn a_grant_ends_within_a_hundred_years_or_never() {
+        let days = |days: &str| Typed::try_parse_from(["stoa", "--days", days]).map(|typed| typed.terms.days).ok();
+        assert_eq!([days("0"), days("90"), days("36500")], [Some(0), Some(90), Some(36_500)]);
+        assert_eq!([days("36501"), days("99999999999")], [None, None]);
+    }
 }

@@ -1,6 +1,7 @@
 //! `stoa data`: data that only those can read whom their owner allows, for as long as he does.
 
 mod erase;
+mod notes;
 
 use crate::{
     consent::{RELEASES, TermsOptions},
@@ -14,16 +15,17 @@ use crate::{
 use alloy_primitives::{Address, B256};
 use clap::{Args, Subcommand};
 use eyre::{Result, WrapErr as _, bail, ensure};
+use notes::{Notes, Sent, let_go};
 use serde_json::json;
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 use stoa_base::{NodeId, write_private};
 use stoa_client::Wallet;
 use stoa_data::{
     breach::Kept,
-    client::{Allowed, Conditions, Data, Failure, Holders, Opened, Published},
+    client::{Allowed, Conditions, Data, Failure, Holders, Opened, Published, Uses},
 };
 use stoa_store::{Bounds, Kind, Limits, ObjectId, Spreading, Store};
 
@@ -51,7 +53,8 @@ enum Command {
     Look(LookOptions),
     /// Seal a file or folder, spread it over the network's nodes, and share its key among keepers. Prints the asset's id. With
     /// --price or --free it is put on the market as well, where whoever orders it may read it; with --compute the data stay on your
-    /// node, and whoever orders may have programs run on them. What was cut off goes on with the same command.
+    /// node, and whoever orders may have programs run on them. What was cut off goes on with the same command, and what is published
+    /// already is not published twice.
     #[command(
         after_help = "Examples: stoa data publish patients.csv --keepers 3/5 --wallet me.key\n          stoa data publish heart.csv --price 2 --keepers-only --name Heart --description 'Rows of hearts' --license CC-BY-4.0 --wallet me.key\n          stoa data publish heart.csv --price 2 --compute --data node-data --node 0x3b6a… --name Heart --description 'Rows of hearts' --license CC-BY-4.0 --wallet me.key"
     )]
@@ -79,7 +82,7 @@ enum Command {
     )]
     Grant(GrantOptions),
     /// Read an asset with a grant: records the use, and asks the keepers for the key. What they sign is kept: `stoa consent breach`
-    /// shows who released a share after a revocation.
+    /// shows who released a share after a revocation. What was cut off goes on with the use that is on record.
     #[command(after_help = "Example: stoa data get 0x91ab… --to patients.csv --wallet me.key")]
     Get {
         /// The grant.
@@ -128,17 +131,17 @@ struct GrantOptions {
     /// The asset.
     asset: B256,
     /// Who may read. He must have announced a key (`stoa data announce`).
-    #[arg(long, value_name = "ADDRESS", required_unless_present_any = ["to_holders_of", "credential"])]
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::typed::address, required_unless_present_any = ["to_holders_of", "credential"])]
     to: Option<Address>,
     /// Whoever holds a token of this contract (ERC-20 or ERC-721) when he reads. The asset must have been published with
     /// --keepers-only.
-    #[arg(long, value_name = "CONTRACT", conflicts_with_all = ["to", "credential"])]
+    #[arg(long, value_name = "CONTRACT", value_parser = crate::typed::address, conflicts_with_all = ["to", "credential"])]
     to_holders_of: Option<Address>,
     /// Whoever holds this credential when he reads, as --issuer knows it. The asset must have been published with --keepers-only.
     #[arg(long, value_name = "HASH", requires = "issuer", conflicts_with = "to")]
     credential: Option<B256>,
     /// The contract that says who holds the credential, by hasCredential(address,bytes32).
-    #[arg(long, value_name = "CONTRACT", requires = "credential")]
+    #[arg(long, value_name = "CONTRACT", value_parser = crate::typed::address, requires = "credential")]
     issuer: Option<Address>,
     #[command(flatten)]
     terms: TermsOptions,
@@ -159,8 +162,49 @@ struct PublishOptions {
     /// For how many days nodes are to keep the data.
     #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=365))]
     days: u64,
+    /// Publish what is hidden in a folder as well, such as .env: otherwise a folder with such files is refused.
+    #[arg(long)]
+    hidden: bool,
+    /// Publish another asset of what is published already and has not changed since.
+    #[arg(long)]
+    again: bool,
     #[command(flatten)]
     sale: SaleOptions,
+}
+
+impl PublishOptions {
+    /// Refuses a folder with something hidden in it, which people do not see when they look what is there.
+    fn refuse(&self) -> Result<()> {
+        if self.hidden {
+            return Ok(());
+        }
+        let found = self.path.canonicalize().and_then(|whole| hidden(&whole));
+        match found.wrap_err_with(|| format!("cannot read {}", self.path.display()))? {
+            Some(path) => {
+                bail!("{} is hidden: take it out of the folder, or say --hidden to publish it as well", path.display())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Something in a folder whose name begins with a dot.
+fn hidden(folder: &Path) -> io::Result<Option<PathBuf>> {
+    if !folder.symlink_metadata()?.is_dir() {
+        return Ok(None);
+    }
+    let mut inside = fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
+    inside.sort_by_key(fs::DirEntry::file_name);
+    for entry in inside {
+        let path = entry.path();
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            return Ok(Some(path));
+        }
+        if let Some(found) = hidden(&path)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 fn threshold(text: &str) -> Result<(usize, usize), String> {
@@ -191,7 +235,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
         let account = wallet.open().await?;
         let online = Online::with(&store, &wallet, Some(&account)).await?;
         let data = Data::new(account.clone(), online.registry.clone(), &online.endpoint)?;
-        let data = data.keeping(Kept::at(dir.join(RELEASES)));
+        let data = data.keeping(Kept::at(dir.join(RELEASES))).noting(Uses::at(dir.join("uses")));
         let done = match command {
             // These went another way above.
             Command::Find(_)
@@ -204,7 +248,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
             Command::Publish(options) if options.sale.sells() => {
                 sell(&dir, &options, &wallet, Some((&online, &data)), json).await
             }
-            Command::Publish(options) => publish(&dir, &online, &data, &options, json).await,
+            Command::Publish(options) => publish(&dir, &online, &data, &account, &options, json).await,
             Command::Grant(options) => grant(&dir, &data, options, json).await,
             Command::Get { grant, to } => get(&store, &online, &data, grant, &to, json).await,
             Command::Revoke { grant } => revoke(&account, grant, json).await,
@@ -228,6 +272,13 @@ fn published(dir: &Path, asset: B256) -> Result<Published> {
     serde_json::from_str(&text).wrap_err_with(|| format!("{} is damaged", path.display()))
 }
 
+/// Writes down what is known of an asset.
+fn write_published(file: &Path, published: &Published) -> Result<()> {
+    let cannot = || format!("cannot write {}", file.display());
+    file.parent().map_or(Ok(()), fs::create_dir_all).wrap_err_with(cannot)?;
+    write_private(file, serde_json::to_string_pretty(published)?.as_bytes()).wrap_err_with(cannot)
+}
+
 async fn announce(data: &Data, account: &Wallet, json: bool) -> Result<()> {
     let new = data.announce().await?;
     match json {
@@ -248,42 +299,64 @@ struct Placed {
 }
 
 impl Placed {
-    /// Of an object and what is in it, as they were spread.
-    fn new(asset: B256, object: ObjectId, outcomes: &[(ObjectId, Spreading)]) -> Self {
-        let missing = outcomes.iter().map(|(_, outcome)| outcome.missing.len()).sum();
-        let survives_a_domain = outcomes.iter().all(|(_, outcome)| outcome.survives_a_domain);
-        Self { asset, object, missing, survives_a_domain }
-    }
-
     /// What its owner has to know.
     fn warnings(&self) -> Vec<String> {
         warnings(self.missing, self.survives_a_domain).collect()
     }
 }
 
-/// Seals, spreads and registers what is named.
-async fn spread(dir: &Path, online: &Online, data: &Data, options: &PublishOptions) -> Result<Placed> {
-    let (needed, total) = options.keepers;
-    let prepared = data.prepare(needed, total, !options.keepers_only).await?;
-    let asset = prepared.asset();
-    let terms = Spread { code: None, days: options.days, public: false };
-    let (id, outcomes) = online.spread(&options.path, &prepared.seal(), &terms).await?;
-    let objects: Vec<_> = outcomes.iter().map(|(object, _)| *object).collect();
+/// Pieces that no node took of an object and what is in it.
+fn missing(outcomes: &[(ObjectId, Spreading)]) -> usize {
+    outcomes.iter().map(|(_, outcome)| outcome.missing.len()).sum()
+}
+
+/// Whether all of it outlives any one domain.
+fn survives_a_domain(outcomes: &[(ObjectId, Spreading)]) -> bool {
+    outcomes.iter().all(|(_, outcome)| outcome.survives_a_domain)
+}
+
+/// Seals, spreads and registers what is named, or goes on with that.
+async fn spread(dir: &Path, online: &Online, data: &Data, options: &PublishOptions, notes: &Notes) -> Result<Placed> {
+    let prepared = notes.prepare(online, data, options.keepers, !options.keepers_only).await?;
+    let (asset, seal) = (prepared.asset(), prepared.seal());
+    let sent = match notes.sent() {
+        Some(sent) => sent,
+        None => {
+            let terms = Spread { code: None, days: options.days, public: false };
+            let (id, outcomes) = online.spread(&options.path, &seal, &terms).await?;
+            let objects: Vec<_> = outcomes.iter().map(|(object, _)| *object).collect();
+            let sent = Sent::new(id, &objects, missing(&outcomes), survives_a_domain(&outcomes));
+            notes.note_sent(&sent)?;
+            sent
+        }
+    };
+    let (object, objects) = (sent.object()?, sent.objects()?);
     let bar = progress("sharing the key among keepers");
     let published = data.register(prepared, &objects).await;
     bar.finish_and_clear();
     let published = published?;
-    fs::create_dir_all(dir.join("assets")).wrap_err_with(|| format!("cannot write to {}", dir.display()))?;
-    let file = place(dir, asset);
-    write_private(&file, serde_json::to_string_pretty(&published)?.as_bytes())
-        .wrap_err_with(|| format!("cannot write {}", file.display()))?;
-    Ok(Placed::new(asset, id, &outcomes))
+    write_published(&place(dir, asset), &published)?;
+    if let Err(error) = let_go(online, asset, &seal, &objects).await {
+        tracing::warn!(%error, "what an earlier try has sealed is kept until its time is over");
+    }
+    Ok(Placed { asset, object, missing: sent.missing, survives_a_domain: sent.survives_a_domain })
 }
 
-async fn publish(dir: &Path, online: &Online, data: &Data, options: &PublishOptions, json: bool) -> Result<()> {
+async fn publish(
+    dir: &Path,
+    online: &Online,
+    data: &Data,
+    account: &Wallet,
+    options: &PublishOptions,
+    json: bool,
+) -> Result<()> {
     options.sale.refuse()?;
-    let placed = spread(dir, online, data, options).await?;
+    options.refuse()?;
+    let notes = Notes::of(dir, account.address(), &options.path)?;
+    notes.refuse(account, options.again).await?;
+    let placed = spread(dir, online, data, options, &notes).await?;
     let Placed { asset, object, missing, survives_a_domain } = placed;
+    notes.note(asset, Some(asset.to_string()))?;
     let ((needed, total), own_half) = (options.keepers, !options.keepers_only);
     let grade = match own_half {
         true => format!("your half of the key and {needed} of {total} keepers; the keepers alone learn nothing"),
@@ -318,20 +391,26 @@ async fn sell(
         "who will buy is not known yet, and your half of a key is sealed to each reader by name. Publish with --keepers-only (so many \
          keepers as release the key could then read it if they acted together), or with --compute, where the data stay on your node"
     );
+    options.refuse()?;
     let account = wallet.open().await?;
+    let notes = Notes::of(dir, account.address(), &options.path)?;
+    notes.refuse(&account, options.again).await?;
     let mut sale = options.sale.prepare(dir, &options.path, &account, json).await?;
     if !sale.begun() {
-        let (asset, computes) = match network {
-            Some((online, data)) => {
-                let placed = spread(dir, online, data, options).await?;
+        let (asset, computes) = match (network, notes.made()) {
+            (Some(_), Some(asset)) => (asset, None),
+            (Some((online, data)), None) => {
+                let placed = spread(dir, online, data, options, &notes).await?;
                 placed.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+                notes.note(placed.asset, None)?;
                 (placed.asset, None)
             }
-            None => options.sale.offer(&options.path, &account).await?,
+            (None, _) => options.sale.offer(&options.path, &account).await?,
         };
         sale.begin(&account, asset, computes).await?;
     }
-    sale.finish(dir, &account, json).await
+    let (did, asset) = sale.finish(dir, &account, json).await?;
+    notes.note(asset, Some(did))
 }
 
 async fn grant(dir: &Path, data: &Data, options: GrantOptions, json: bool) -> Result<()> {
@@ -362,14 +441,22 @@ async fn grant(dir: &Path, data: &Data, options: GrantOptions, json: bool) -> Re
     Ok(())
 }
 
+/// Whether something can be written there: a grant is not used for what goes nowhere.
+fn writable(to: &Path) -> Result<()> {
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let tried = tempfile::NamedTempFile::new_in(folder).map(drop);
+    tried.wrap_err_with(|| format!("{} cannot be written; the grant was not used", to.display()))
+}
+
 async fn get(store: &Store, online: &Online, data: &Data, grant: B256, to: &Path, json: bool) -> Result<()> {
     if to.symlink_metadata().is_ok() {
         bail!("{} is there already", to.display());
     }
+    writable(to)?;
     let bar = progress("asking the keepers for the key");
     let opened = data.open(grant).await;
     bar.finish_and_clear();
-    let Opened { object, seal, failed } = opened.wrap_err("it cannot be read")?;
+    let Opened { object, seal, failed, again } = opened.wrap_err("it cannot be read")?;
     for Failure { node, why } in &failed {
         tracing::warn!(keeper = %node, why, "a keeper did not do what it should");
     }
@@ -380,14 +467,25 @@ async fn get(store: &Store, online: &Online, data: &Data, grant: B256, to: &Path
         Kind::File => store.get_to(object, to, &seal).map(drop),
     }
     .wrap_err_with(|| format!("it cannot be written to {}", to.display()))?;
+    if let Err(error) = data.arrived(grant) {
+        tracing::warn!(%error, "the next `stoa data get` with this grant goes on with the same use");
+    }
     online.forget(&brought)?;
     match json {
         true => {
             let failed = failed.iter().map(|failure| json!({ "node": failure.node.to_string(), "why": failure.why }));
             let failed = failed.collect::<Vec<_>>();
-            println!("{}", json!({ "grant": grant, "object": object.to_string(), "to": to, "failedKeepers": failed }));
+            let said = json!({
+                "grant": grant, "object": object.to_string(), "to": to, "failedKeepers": failed, "usedBefore": again,
+            });
+            println!("{said}");
         }
-        false => println!("{}", to.display()),
+        false => {
+            println!("{}", to.display());
+            if again {
+                println!("read with a use that was on record and of which nothing had come: no other one was made");
+            }
+        }
     }
     Ok(())
 }
@@ -434,15 +532,43 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_cannot_be_written_is_known_before_a_grant_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        writable(&folder.path().join("copy.csv")).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "something was left there");
+        writable(Path::new("copy.csv")).unwrap();
+        for to in [Path::new("/proc/x.csv"), &folder.path().join("nodir/copy.csv")] {
+            let why = writable(to).unwrap_err().to_string();
+            assert!(why.contains("the grant was not used"), "{why}");
+        }
+    }
+
+    #[test]
+    fn what_is_hidden_in_a_folder_is_seen_and_a_file_that_is_named_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        fs::create_dir_all(at("data/more")).unwrap();
+        fs::write(at("data/more/rows.csv"), "1").unwrap();
+        assert_eq!(hidden(&at("data")).unwrap(), None);
+        fs::write(at("data/more/.env"), "secret").unwrap();
+        assert_eq!(hidden(&at("data")).unwrap(), Some(at("data/more/.env")));
+        assert_eq!(hidden(&at("data/more/.env")).unwrap(), None);
+    }
+
+    #[test]
     fn pieces_that_no_node_took_are_told() {
         let (asset, object) = (B256::repeat_byte(1), ObjectId([2; 32]));
         let spread = |missing: &[usize], survives_a_domain| {
             (object, Spreading { missing: missing.to_vec(), survives_a_domain, ..Spreading::default() })
         };
-        let whole = Placed::new(asset, object, &[spread(&[], true), spread(&[], true)]);
+        let placed = |outcomes: &[_]| {
+            let (missing, survives_a_domain) = (missing(outcomes), survives_a_domain(outcomes));
+            Placed { asset, object, missing, survives_a_domain }
+        };
+        let whole = placed(&[spread(&[], true), spread(&[], true)]);
         assert_eq!((whole.missing, whole.survives_a_domain, whole.warnings()), (0, true, vec![]));
         // One file of a folder is enough.
-        let less = Placed::new(asset, object, &[spread(&[], true), spread(&[3, 4], false), spread(&[0], true)]);
+        let less = placed(&[spread(&[], true), spread(&[3, 4], false), spread(&[0], true)]);
         assert_eq!((less.missing, less.survives_a_domain), (3, false));
         let warnings = less.warnings();
         assert!(warnings[0].starts_with("3 pieces found no node") && warnings[1].contains("failure domains"));

@@ -1,6 +1,6 @@
 //! `stoa data search`, `list` and `show`: finding assets in an index that this machine makes from the ledger.
 
-use crate::{network::wait, output, wallet::WalletOptions};
+use crate::{consent::names, network::wait, output, wallet::WalletOptions};
 use alloy_primitives::{
     Address, U256,
     utils::{format_units, parse_units},
@@ -12,6 +12,7 @@ use owo_colors::{OwoColorize as _, Stream};
 use serde::Serialize;
 use std::{fs, path::Path};
 use stoa_data::{
+    ddo::{self, People},
     record::iso_8601,
     sale::{self, Access, Grade, Sample},
     search::{Asset, Datatoken, Found, Index, Metadata, PAGE, Price, Query, Sort, State, Summary, follow},
@@ -26,8 +27,8 @@ pub(crate) enum Command {
     /// List an account's assets.
     #[command(after_help = "Example: stoa data list --owner 0x7099…")]
     List(ListOptions),
-    /// Show all that is known of an asset: what it is, what it costs, who may order it, how often it was ordered, who has a part in its
-    /// key. With --json its DDO as well. What is sealed is opened for --wallet or --account.
+    /// Show all that is known of an asset: what it is, whose data it says they are, what it costs, who may order it and for what, how often
+    /// it was ordered, who has a part in its key. With --json its DDO as well. What is sealed is opened for --wallet or --account.
     #[command(after_help = "Example: stoa data show did:op:343c… --json")]
     Show(ShowOptions),
 }
@@ -81,7 +82,7 @@ pub(crate) struct SearchOptions {
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<String>,
     /// Whose it is.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::typed::address)]
     owner: Option<Address>,
     /// The most that a datatoken may cost, in whole tokens, for example 2.5.
     #[arg(long, value_name = "AMOUNT", value_parser = amount)]
@@ -93,7 +94,7 @@ pub(crate) struct SearchOptions {
     #[arg(long)]
     free: bool,
     /// The token that it must be sold for.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::typed::address)]
     token: Option<Address>,
     /// A column that its data must have, of any type or of this one; may be given several times.
     #[arg(long = "column", value_name = "NAME[:TYPE]", value_parser = column)]
@@ -110,7 +111,7 @@ pub(crate) struct SearchOptions {
 #[derive(Args)]
 pub(crate) struct ListOptions {
     /// Whose; those of --wallet or --account if not given.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::typed::address)]
     owner: Option<Address>,
     /// As for `stoa data search`. If not given, those of an owner's profile: active, disabled and unlisted.
     #[arg(long = "state", value_name = "STATE", value_parser = states)]
@@ -155,6 +156,10 @@ struct Whole {
     access: Access,
     /// Who has a part in the key of its data; nothing if it does not say which data it sells.
     keepers: Option<Grade>,
+    /// Whose data they are, as its document says.
+    people: People,
+    /// For what whoever orders it may use it.
+    purposes: Vec<String>,
 }
 
 /// One state, or all.
@@ -191,7 +196,7 @@ async fn up_to_date(dir: &Path, wallet: &WalletOptions) -> Result<Index> {
     fs::create_dir_all(dir).wrap_err_with(|| format!("cannot write to {}", dir.display()))?;
     let client = wallet.client();
     let chain = follow::chain(&client).await;
-    let chain = chain.wrap_err_with(|| format!("no node answers at {} (see --http)", wallet.http))?;
+    let chain = chain.wrap_err_with(|| format!("no node answers at {} (see --http)", client.url()))?;
     let mut index = Index::open(&dir.join("index.sqlite"), chain)?;
     let style = ProgressStyle::with_template("reading blocks {bar:40} {pos} of {len}");
     // Nothing is drawn where nobody looks.
@@ -269,7 +274,17 @@ fn show(dir: &Path, wallet: &WalletOptions, options: &ShowOptions, json: bool) -
         }
         let (client, nft) = (wallet.client(), asset.nft);
         let (access, keepers) = (Access::of(&client, nft).await?, Grade::of(&client, nft).await?);
-        let whole = Whole { asset, access, keepers };
+        let people = match &asset.metadata {
+            Metadata::Readable { document, .. } => ddo::Document::read(document.text().as_bytes()).ok(),
+            _ => None,
+        };
+        let people = people.and_then(|document| document.people()).map(|(_, people)| people).unwrap_or_default();
+        // Of what is somebody else's an order opens nothing.
+        let purposes = match keepers {
+            Some(_) => sale::purposes(&client, &sale::Found::at(&client, nft).await?).await?,
+            None => Vec::new(),
+        };
+        let whole = Whole { asset, access, keepers, people, purposes };
         match json {
             true => println!("{}", serde_json::to_string(&whole)?),
             false => describe(&whole),
@@ -378,7 +393,7 @@ fn kept(grade: Grade) -> String {
 
 /// All that is known of an asset.
 fn describe(whole: &Whole) {
-    let Whole { asset, access, keepers } = whole;
+    let Whole { asset, access, keepers, people, purposes } = whole;
     let line = |label: &str, text: String| {
         if !text.is_empty() {
             println!("{label:<11} {text}");
@@ -396,6 +411,9 @@ fn describe(whole: &Whole) {
         }
     }
     line("key", keepers.map_or_else(String::new, kept));
+    line("purpose", names(purposes));
+    line("about", names(&people.subjects));
+    line("kinds", names(&people.personal));
     line("created", format!("{} in block {}", iso_8601(asset.created.time), asset.created.number));
     if let Some(published) = &asset.published {
         let place = published.place;

@@ -1,25 +1,28 @@
 //! What owners and readers do: share a key among keepers, grant, read, revoke, erase.
 //!
 //! ```text
-//! owner   prepare ──▶ seal, spread (the store) ──▶ register ──▶ grant ─ ─ ─▶ revoke, erase
+//! owner   draft, prepare ──▶ seal, spread (the store) ──▶ register ──▶ grant ─ ─ ─▶ revoke, erase
 //! reader  announce ─────────────────────────────────────────▶ read: use, releases of t keepers, both halves, key
 //! ```
 
+mod draft;
 mod read;
+mod uses;
 
+pub use draft::Draft;
 pub use read::{Failure, Opened};
+pub use uses::Uses;
 
 use crate::{
     abi::{
         ADDRESS, CONSENT, CREDENTIAL,
         IConsent::{
-            Granted, IConsentErrors, Terms, announceCall, announcementOfCall, assetOfCall, eraseCall, grantCall,
-            keepersOfCall, nextGrantCall, registerCall, revokeCall,
+            Asset, Granted, IConsentErrors, Terms, announceCall, announcementOfCall, assetOfCall, eraseCall, grantCall,
+            keepersOfCall, nextGrantCall, registerCall, revokeCall, setObjectCall,
         },
         READ, TOKEN,
     },
     breach::Kept,
-    contract::asset_id,
     keeper::{Circle, MovingError, Request, plan::Plan},
     patience::patiently,
     reading::Reading,
@@ -29,7 +32,6 @@ use alloy_primitives::{Address, B256};
 use alloy_signer::SignerSync as _;
 use alloy_sol_types::{SolCall, SolEvent as _};
 use commonware_codec::{Copying, DecodeExt as _, Encode as _, FixedSize as _};
-use commonware_cryptography::ed25519;
 use futures::future::join_all;
 use read::enough;
 use serde::{Deserialize, Serialize};
@@ -38,7 +40,7 @@ use stoa_client::{SendError, ViewError, Wallet, view};
 use stoa_net::{Denied, Endpoint, PeerAddress};
 use stoa_privacy::{
     Announcement, AssetId, CannotSeal, DataKey, Dealt, DeletionReceipt, GrantId, GrantedHalf, OwnerHalf, Reader,
-    ReaderKey, Refused, SharingError, WalletError, deal,
+    ReaderKey, Refused, SharingError, WalletError,
 };
 use stoa_store::{KeySource, ObjectId, Sealed};
 
@@ -80,6 +82,16 @@ pub enum DataError {
          known: grant it to accounts (--to), or publish it with --keepers-only"
     )]
     ByName(B256),
+    /// The asset is somebody else's.
+    #[error("asset {asset} belongs to {owner}; this wallet is {wallet}")]
+    NotOwner {
+        /// The asset.
+        asset: B256,
+        /// Whose it is.
+        owner: Address,
+        /// Whose it is not.
+        wallet: Address,
+    },
     /// This machine is not the one that published it.
     #[error("this machine has not the owner's half of the key of asset {0}: grant from where it was published")]
     NotHere(B256),
@@ -101,6 +113,14 @@ pub enum DataError {
     /// A keeper is named that keeps nothing, or none is.
     #[error("{0}")]
     Plan(String),
+    /// What was begun of an asset cannot be gone on with.
+    #[error("what was begun of asset {asset} cannot be gone on with: {why}")]
+    Draft {
+        /// The asset.
+        asset: B256,
+        /// Why not.
+        why: &'static str,
+    },
     /// The receipt says something else.
     #[error("the ledger recorded something else than was asked")]
     Receipt,
@@ -163,6 +183,8 @@ pub struct Data {
     circle: Circle,
     /// Where what keepers sign is kept.
     kept: Option<Kept>,
+    /// Where it is noted that a use of a grant has begun.
+    uses: Option<Uses>,
 }
 
 /// What a person's machine keeps of an asset that was published from it. The half is sealed to the wallet's own reading key.
@@ -260,13 +282,19 @@ impl Data {
     /// If the wallet gives no reading key.
     pub fn new(wallet: Wallet, registry: Registry, endpoint: &Endpoint) -> Result<Self> {
         let reading = Reading::of(wallet.signer(), wallet.chain_id())?;
-        Ok(Self { wallet, reading, circle: Circle::new(registry, endpoint), kept: None })
+        Ok(Self { wallet, reading, circle: Circle::new(registry, endpoint), kept: None, uses: None })
     }
 
     /// The same, who keeps what keepers sign when they release their shares: evidence, if one does when it must not.
     #[must_use]
     pub fn keeping(self, kept: Kept) -> Self {
         Self { kept: Some(kept), ..self }
+    }
+
+    /// The same, who notes which uses of grants have begun, and goes on with one of which nothing came.
+    #[must_use]
+    pub fn noting(self, uses: Uses) -> Self {
+        Self { uses: Some(uses), ..self }
     }
 
     async fn view<C: SolCall>(&self, call: &C) -> Result<C::Return> {
@@ -289,35 +317,7 @@ impl Data {
         announced(&self.wallet, &self.reading).await
     }
 
-    /// Draws the key of a new asset and shares it among `total` keepers, chosen at random, `needed` of which release it. With
-    /// `own_half` the owner's half is needed as well.
-    ///
-    /// # Errors
-    ///
-    /// If there are too few keepers.
-    pub async fn prepare(&self, needed: usize, total: usize, own_half: bool) -> Result<Prepared> {
-        let mut keepers: Vec<_> = self.circle.registry().keepers().await?;
-        if keepers.len() < total {
-            return Err(DataError::Keepers { needed: total, there: keepers.len() });
-        }
-        let mut rng = rand::rng();
-        rand::seq::SliceRandom::shuffle(&mut keepers[..], &mut rng);
-        // Those of one domain fail, or act together: as many domains as there are first.
-        let mut seen = std::collections::BTreeSet::new();
-        let (mut apart, rest): (Vec<_>, Vec<_>) =
-            keepers.into_iter().partition(|keeper| seen.insert(keeper.domain.clone().0));
-        apart.extend(rest);
-        let keepers: Vec<_> = apart.into_iter().take(total).map(|member| member.address).collect();
-        let public = |keeper: &PeerAddress| ed25519::PublicKey::decode(Copying(&keeper.node().0[..])).ok();
-        let public: Vec<_> = keepers.iter().filter_map(public).collect();
-        let salt = B256::from(rand::random::<[u8; 32]>());
-        let asset = asset_id(self.wallet.chain_id(), self.wallet.address(), salt);
-        let dealt = deal(AssetId(asset), needed, public, &mut rng)?;
-        let half = own_half.then(|| OwnerHalf::generate(&mut rng));
-        Ok(Prepared { asset, salt, dealt, keepers, half })
-    }
-
-    /// Registers an asset whose data are sealed and spread, and gives the keepers their shares.
+    /// Registers an asset whose data are sealed and spread, if that was not done before, and gives the keepers their shares.
     ///
     /// # Errors
     ///
@@ -333,7 +333,15 @@ impl Data {
             keepers: keepers.iter().map(|keeper| keeper.node().into()).collect(),
             ownerHalf: half.is_some(),
         };
-        self.wallet.call(CONSENT, &call).await?;
+        match view(self.wallet.client(), CONSENT, &assetOfCall { asset }).await {
+            Ok((is, _)) if is.object == call.object => {}
+            // Sealed again since, under the same key.
+            Ok(_) => drop(self.wallet.call(CONSENT, &setObjectCall { asset, object: call.object }).await?),
+            Err(error) if matches!(error.reason(), Some(IConsentErrors::ConsentAssetUnknown(_))) => {
+                self.wallet.call(CONSENT, &call).await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
         let mut deposits = Vec::new();
         for share in &dealt.shares {
             let sealed = dealt.sharing.seal(share, &mut rand::rng())?;
@@ -355,6 +363,12 @@ impl Data {
         Ok(sealed.encode().to_vec().into())
     }
 
+    /// An asset, if it is this wallet's.
+    async fn owned(&self, asset: B256) -> Result<Asset> {
+        let (is, wallet) = (self.view(&assetOfCall { asset }).await?, self.wallet.address());
+        if is.owner == wallet { Ok(is) } else { Err(DataError::NotOwner { asset, owner: is.owner, wallet }) }
+    }
+
     async fn keepers_of(&self, asset: B256) -> Result<Vec<PeerAddress>> {
         Ok(self.circle.registry().addresses(self.view(&keepersOfCall { asset }).await?).await?)
     }
@@ -366,6 +380,7 @@ impl Data {
     /// If he has announced no key, the ledger refuses, or the keepers do not take the half.
     pub async fn grant(&self, published: &Published, allowed: Allowed) -> Result<B256> {
         let (asset, who) = (published.asset, allowed.who);
+        self.owned(asset).await?;
         let id = self.view(&nextGrantCall { asset }).await?;
         let half = match &published.half {
             Some(half) => {
@@ -404,7 +419,7 @@ impl Data {
     ///
     /// If the owner's half of the key is needed as well, which is sealed to readers by name, or the ledger refuses.
     pub async fn grant_holders(&self, asset: B256, holders: Holders, conditions: Conditions) -> Result<B256> {
-        if self.view(&assetOfCall { asset }).await?.ownerHalf {
+        if self.owned(asset).await?.ownerHalf {
             return Err(DataError::ByName(asset));
         }
         let (kind, who, credential) = match holders {
@@ -486,6 +501,19 @@ impl Data {
             Deletions { node: node.node(), receipts }
         };
         Ok(join_all(nodes.iter().map(ask)).await)
+    }
+}
+
+/// Whether an asset is registered and was not erased; `wallet` is who asks.
+///
+/// # Errors
+///
+/// If the ledger cannot be asked.
+pub async fn is_registered(wallet: &Wallet, asset: B256) -> Result<bool> {
+    match view(wallet.client(), CONSENT, &assetOfCall { asset }).await {
+        Ok((is, _)) => Ok(is.erased == 0),
+        Err(ViewError::Reverted(_)) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

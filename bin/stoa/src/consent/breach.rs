@@ -3,7 +3,7 @@
 use crate::{network::wait, progress::progress};
 use alloy_primitives::{B256, Bytes};
 use clap::Args;
-use eyre::{ContextCompat as _, Result, WrapErr as _, ensure};
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf};
 use stoa_base::NodeId;
@@ -24,7 +24,7 @@ pub(crate) struct BreachOptions {
     #[arg(long, value_name = "FILE")]
     verify: Option<PathBuf>,
     /// The key that verifies the network's certificates (`stoa status` shows it; get it from people whom you trust).
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", value_parser = crate::typed::network_key)]
     network_key: Bytes,
     /// The node that is asked. It need not be trusted: it can hide a breach, and make none.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545", conflicts_with = "verify")]
@@ -46,7 +46,7 @@ pub(super) fn run(options: &BreachOptions, json: bool) -> Result<()> {
             let judged = case.judge(&options.network_key).wrap_err("the evidence does not hold")?;
             let found = Found::of(&judged);
             ensure!(!found.breaches.is_empty(), "the evidence shows no breach: {}", found.why());
-            found.tell(case.asset, Some(&case), json)
+            found.tell(case.asset, Some(&case), 0, json)
         }
         (None, asset) => look(options, asset.wrap_err("which asset?")?, json),
     }
@@ -55,7 +55,12 @@ pub(super) fn run(options: &BreachOptions, json: bool) -> Result<()> {
 /// Looks at what this machine has kept.
 fn look(options: &BreachOptions, asset: B256, json: bool) -> Result<()> {
     let kept = Kept::at(options.dir.join(RELEASES));
-    let releases = kept.of(asset).wrap_err_with(|| format!("cannot read {}", kept.file().display()))?;
+    let (releases, damaged) = kept.of(asset).wrap_err_with(|| format!("cannot read {}", kept.file().display()))?;
+    if releases.is_empty() {
+        let file = kept.file().display();
+        let lost = if damaged > 0 { format!(" ({damaged} releases in {file} are damaged)") } else { String::new() };
+        bail!("nothing was kept in {} for this asset: nothing was compared{lost}", options.dir.display());
+    }
     let client = Client::new(&options.http);
     let bar = progress("asking for what they are judged by");
     let judged = wait(async {
@@ -78,7 +83,7 @@ fn look(options: &BreachOptions, asset: B256, json: bool) -> Result<()> {
         let written = fs::write(file, serde_json::to_vec(evidence)?);
         written.wrap_err_with(|| format!("cannot write {}", file.display()))?;
     }
-    Found::of(&judged).tell(asset, evidence.as_ref(), json)
+    Found::of(&judged).tell(asset, evidence.as_ref(), damaged, json)
 }
 
 /// What was found, sorted.
@@ -109,21 +114,25 @@ impl<'a> Found<'a> {
         }
     }
 
-    fn tell(&self, asset: B256, evidence: Option<&Case>, json: bool) -> Result<()> {
+    /// Says it; `damaged` releases could not be read.
+    fn tell(&self, asset: B256, evidence: Option<&Case>, damaged: usize, json: bool) -> Result<()> {
         let Self { stood, breaches, open } = self;
         let releases = stood + breaches.len() + open.len();
         if json {
             let breaches = breaches.iter().map(|(judged, breach)| about(judged, &breach.to_string()));
             let open = open.iter().map(|(judged, why)| about(judged, why));
             let said = json!({
-                "asset": asset, "releases": releases, "stood": stood,
+                "asset": asset, "releases": releases, "stood": stood, "damaged": damaged,
                 "breaches": breaches.collect::<Vec<_>>(), "open": open.collect::<Vec<_>>(), "evidence": evidence,
             });
             println!("{said}");
-            return Ok(());
+            return self.judged();
         }
         println!("asset    {asset}");
         println!("signed   {releases} releases");
+        if damaged > 0 {
+            println!("damaged  {damaged} releases that were kept, of this asset or others: they were not compared");
+        }
         println!("good     {stood}, whose grants stood in the blocks that their keepers name");
         for (judged, why) in open {
             let claim = judged.release.claim();
@@ -133,9 +142,17 @@ impl<'a> Found<'a> {
             let grant = &judged.release.claim().grant;
             println!("BREACH   {breach}\n         grant {}, to {}", grant.id.0, grant.reader);
         }
+        self.judged()?;
         if breaches.is_empty() {
             println!("no breach is shown");
         }
+        Ok(())
+    }
+
+    /// Whether anything was compared.
+    fn judged(&self) -> Result<()> {
+        let some = self.stood > 0 || !self.breaches.is_empty();
+        ensure!(some, "none of the releases could be judged, so nothing is known: {}", self.why());
         Ok(())
     }
 }

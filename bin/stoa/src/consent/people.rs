@@ -81,18 +81,20 @@ fn subject(text: &str) -> Result<String, String> {
     let known: Vec<_> = PEOPLE.split_ascii_whitespace().collect();
     term(text, "dpv:", SUBJECTS, &known).map_err(|meant| {
         format!(
-            "the Data Privacy Vocabulary has no such category of data subjects.{meant} {SUBJECTS}DataSubject is any"
+            "the Data Privacy Vocabulary has no such category of data subjects.{meant} DataSubject stands for anybody"
         )
     })
 }
 
 /// The IRI of a category of personal data.
 fn kind(text: &str) -> Result<String, String> {
+    // Any is a term of the vocabulary itself.
+    if matches!(text, "PersonalData" | "dpv:PersonalData") {
+        return Ok(format!("{SUBJECTS}PersonalData"));
+    }
     let known: Vec<_> = KINDS.split_ascii_whitespace().collect();
     term(text, "pd:", PERSONAL, &known).map_err(|meant| {
-        format!(
-            "the Data Privacy Vocabulary has no such category of personal data.{meant} {SUBJECTS}PersonalData is any"
-        )
+        format!("the Data Privacy Vocabulary has no such category of personal data.{meant} PersonalData stands for any")
     })
 }
 
@@ -124,6 +126,9 @@ mod tests {
             kind("https://w3id.org/dpv#SensitivePersonalData").unwrap(),
             "https://w3id.org/dpv#SensitivePersonalData"
         );
+        for any in ["PersonalData", "dpv:PersonalData", "https://w3id.org/dpv#PersonalData"] {
+            assert_eq!(kind(any).unwrap(), "https://w3id.org/dpv#PersonalData");
+        }
         let other = "https://w3id.org/dpv/pd#HealthRecord";
         for wrong in
             ["", "Ann Example", "https://example.org/dpv#Patient", "https://w3id.org/dpv#", "HealthRecord", other]

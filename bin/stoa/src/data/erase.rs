@@ -1,6 +1,6 @@
 //! `stoa data erase`: an asset ends, and whoever kept something of it signs that it is deleted.
 
-use super::{place, published};
+use super::{place, published, write_published};
 use crate::spread::Online;
 use alloy_primitives::B256;
 use eyre::{Result, WrapErr as _};
@@ -16,7 +16,7 @@ use std::{
 use stoa_base::NodeId;
 use stoa_client::Wallet;
 use stoa_data::{
-    client::{Data, Deletions},
+    client::{Data, Deletions, Published},
     record::Record,
 };
 use stoa_privacy::{Deleted, DeletionReceipt};
@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(300);
 const AT_ONCE: usize = 500;
 
 /// Overwrites a file in its place and removes it. What a disk may keep of it all the same is told in `docs/data.md`.
-fn destroy(file: &Path) -> io::Result<()> {
+pub(super) fn destroy(file: &Path) -> io::Result<()> {
     // Not cut off first: what is written then may go elsewhere on the disk, and leave the old bytes where they were.
     let mut open = File::options().write(true).open(file)?;
     let length = open.metadata()?.len();
@@ -108,13 +108,18 @@ pub(super) async fn erase(
     json: bool,
 ) -> Result<()> {
     let known = published(dir, asset).ok();
-    let mut objects: Vec<_> = known.iter().flat_map(|known| &known.objects).map(|id| ObjectId(id.0)).collect();
+    // What was destroyed before, here: the objects are asked for again.
+    let erased = dir.join("erased").join(format!("{asset}.json"));
+    let before: Option<Published> = fs::read(&erased).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let of = known.iter().chain(&before).next();
+    let mut objects: Vec<_> = of.into_iter().flat_map(|known| &known.objects).map(|id| ObjectId(id.0)).collect();
     // Asked before: whoever signs has nothing left.
     let holders = holders(online, &objects).await?;
     data.erase(asset).await?;
     // From here on nobody opens the data any more who has not done so.
     let file = place(dir, asset);
-    if known.is_some() {
+    if let Some(known) = &known {
+        write_published(&erased, &Published { half: None, ..known.clone() })?;
         destroy(&file).wrap_err_with(|| format!("cannot destroy {}", file.display()))?;
     }
     let record = Record::read(account.client(), asset, |_, _| ()).await?;
@@ -144,7 +149,8 @@ pub(super) async fn erase(
     if json {
         let said = json!({
             "asset": asset,
-            "ownHalfDestroyed": known.is_some(),
+            "ownHalfDestroyed": known.is_some() || before.is_some(),
+            "destroyedBefore": known.is_none() && before.is_some(),
             "holders": names(&holders),
             "nodes": deletions.iter().map(receipts).collect::<Vec<_>>(),
             "unsigned": names(&unsigned),
@@ -161,6 +167,9 @@ pub(super) async fn erase(
             "Your half of its key is overwritten and removed on this machine. Copies and backups of the folder are yours to \
              find, and what the disk itself keeps of it (journals, snapshots, spare blocks of an SSD)."
         ),
+        None if before.is_some() => {
+            println!("Your half of its key was overwritten and removed on this machine before.")
+        }
         None => println!("This machine had no half of its key: destroy it where it was published."),
     }
     println!("{signed} nodes have signed that they deleted what they had.");

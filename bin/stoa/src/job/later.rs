@@ -2,14 +2,17 @@
 
 use super::{
     ENDS,
-    run::{PROVENANCE, buyer, receipt},
+    run::{PROVENANCE, buyer, left_of, noted, params_of, receipt},
 };
 use crate::wallet::WalletOptions;
-use alloy_primitives::{B256, utils::format_ether};
+use alloy_primitives::B256;
 use clap::Args;
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 use stoa_data::jobs::{
     abi::{
         FINISHED,
@@ -19,6 +22,7 @@ use stoa_data::jobs::{
     client::{Begun, Ended},
     held::Held,
     rounds::write,
+    units,
     wire::Round,
 };
 
@@ -30,6 +34,9 @@ pub(crate) struct ResultOptions {
     /// Folder for what left; must not be there yet.
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
+    /// Folder of what this machine knows of the jobs that it began with --detach.
+    #[arg(long, value_name = "DIR", default_value = ".stoa")]
+    dir: PathBuf,
 }
 
 /// Options of `stoa job approve` and `refuse`.
@@ -72,18 +79,31 @@ pub(super) async fn status(job: B256, wallet: &WalletOptions, json: bool) -> Res
     let (begun, is) = buyer.again(job).await?;
     let state = super::STATES.get(usize::from(is.state)).wrap_err("a state")?;
     let round = if is.state == RUNNING { Some(buyer.status(&begun).await) } else { None };
+    let ended = buyer.ended(job).await;
     endpoint.close().await;
-    let round = round.transpose()?;
+    let (round, ended) = (round.transpose()?, ended?);
     if json {
         let node = round.as_ref().map(|round| json!({ "round": name(round), "told": told(round) }));
-        println!("{}", json!({ "job": job, "asset": is.asset, "state": state, "node": node, "until": is.until }));
+        let receipt = ended.as_ref().map(|ended| receipt(&begun, ended, ""));
+        let said = json!({
+            "job": job, "asset": is.asset, "state": state, "node": node, "until": is.until, "receipt": receipt,
+        });
+        println!("{said}");
         return Ok(());
     }
-    match round {
-        Some(round) => println!("{state}; {}", told(&round)),
-        None => println!("{state}"),
+    match (round, ended) {
+        (Some(round), _) => println!("{state}; {}", told(&round)),
+        (None, Some(ended)) => println!("{state}: {}", over(&begun, &ended)),
+        (None, None) => println!("{state}"),
     }
     Ok(())
+}
+
+/// How a job ended, and what it cost, in words.
+fn over(begun: &Begun, ended: &Ended) -> String {
+    let how = ENDS.get(usize::from(ended.receipt.ended)).copied().unwrap_or("ended");
+    let [paid, back] = [ended.paid, ended.refunded].map(|amount| units(amount, begun.token));
+    format!("{how} after {} rounds; {paid} paid, {back} back", ended.receipt.rounds)
 }
 
 fn tell(begun: &Begun, ended: &Ended, more: Value, json: bool) -> Result<()> {
@@ -96,14 +116,14 @@ fn tell(begun: &Begun, ended: &Ended, more: Value, json: bool) -> Result<()> {
         println!("{said}");
         return Ok(());
     }
-    let (paid, back) = (format_ether(ended.paid), format_ether(ended.refunded));
+    let (paid, back) = (units(ended.paid, begun.token), units(ended.refunded, begun.token));
     println!("job {} on {}: {paid} paid, {back} back", begun.job, begun.asset);
     Ok(())
 }
 
 /// Fetches what left, and ends the job.
 pub(super) async fn result(options: ResultOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
-    let ResultOptions { job, to } = options;
+    let ResultOptions { job, to, dir } = options;
     if to.symlink_metadata().is_ok() {
         bail!("{} is there already", to.display());
     }
@@ -123,6 +143,12 @@ pub(super) async fn result(options: ResultOptions, wallet: &WalletOptions, json:
         }
         let mut left = buyer.result(&begun).await?;
         let provenance = json!({ "algorithm": is.algorithm, "jobs": [{ "job": job, "asset": is.asset }] });
+        let same = left_of(is.asset, 1, left.files.clone());
+        left.files.extend(same);
+        match fs::read(noted(&dir, job)) {
+            Ok(params) => drop(left.files.insert(params_of(1), params)),
+            Err(_) => tracing::warn!("{} does not know the job's parameters: no audit compares them", dir.display()),
+        }
         left.files.insert(PROVENANCE.to_owned(), serde_json::to_vec_pretty(&provenance)?);
         write(&to, &left.files)?;
         Ok((buyer.end(&begun).await?, begun, left))
@@ -166,7 +192,7 @@ pub(super) async fn expire(job: B256, wallet: &WalletOptions, json: bool) -> Res
     wallet.call(JOBS, &expireCall { job }).await?;
     match json {
         true => println!("{}", json!({ "job": job, "refunded": is.locked })),
-        false => println!("{} back", format_ether(is.locked)),
+        false => println!("{} back", units(is.locked, is.offer.token)),
     }
     Ok(())
 }

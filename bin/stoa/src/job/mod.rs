@@ -171,7 +171,7 @@ fn read(file: &Path) -> Result<Vec<u8>> {
 }
 
 /// A program by its hash, or its file.
-fn algorithm(text: &str) -> Result<B256, String> {
+pub(crate) fn algorithm(text: &str) -> Result<B256, String> {
     if let Ok(hash) = text.parse() {
         return Ok(hash);
     }

@@ -2,9 +2,9 @@
 
 use super::algorithm;
 use crate::{consent::TermsOptions, node::coins, progress::progress, wallet::WalletOptions};
-use alloy_primitives::{Address, B256, U256, utils::format_ether};
+use alloy_primitives::{Address, B256, U256};
 use clap::Args;
-use eyre::{Result, WrapErr as _, bail};
+use eyre::{Result, WrapErr as _, bail, ensure};
 use serde_json::json;
 use std::{
     fs,
@@ -20,6 +20,7 @@ use stoa_data::jobs::{
     client::{Leave, Owner, Who},
     data::DataSet,
     rules::Rules,
+    units,
 };
 
 /// Options of `stoa job offer`.
@@ -36,6 +37,9 @@ pub(crate) struct OfferOptions {
     /// What may leave; `stoa job rules` prints what is meant if not given.
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
+    /// The program that the rules let run, where they name none: its module, or the BLAKE3 hash of that (`stoa algo build` prints it).
+    #[arg(long, value_name = "HASH|FILE", value_parser = algorithm, requires = "rules")]
+    algorithm: Option<B256>,
     /// Coins for each job.
     #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins)]
     base: U256,
@@ -108,6 +112,9 @@ pub(crate) struct CopyOptions {
     /// What may leave, as it was offered.
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
+    /// The program that the rules let run, as it was offered.
+    #[arg(long, value_name = "HASH|FILE", value_parser = algorithm, requires = "rules")]
+    algorithm: Option<B256>,
 }
 
 /// Options of `stoa job allow`.
@@ -116,10 +123,10 @@ pub(crate) struct AllowOptions {
     /// The asset.
     asset: B256,
     /// Who.
-    #[arg(long, value_name = "ADDRESS", required_unless_present = "to_buyers_of")]
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::typed::address, required_unless_present = "to_buyers_of")]
     to: Option<Address>,
     /// Whoever has an order of this datatoken that stands.
-    #[arg(long, value_name = "DATATOKEN", conflicts_with = "to")]
+    #[arg(long, value_name = "DATATOKEN", value_parser = crate::typed::address, conflicts_with = "to")]
     to_buyers_of: Option<Address>,
     /// Which service of the datatoken.
     #[arg(long, value_name = "N", default_value_t = 0, requires = "to_buyers_of")]
@@ -131,11 +138,26 @@ pub(crate) struct AllowOptions {
     terms: TermsOptions,
 }
 
-/// The rules in a file, or those that are meant if none is named.
-pub(crate) fn read_rules(file: Option<&Path>) -> Result<Rules> {
+/// The rules in a file, or those that are meant if none is named. Where they name no program they name this one, if one is said.
+pub(crate) fn read_rules(file: Option<&Path>, program: Option<B256>) -> Result<Rules> {
     let Some(file) = file else { return Ok(Rules::default()) };
     let bytes = fs::read(file).wrap_err_with(|| format!("cannot read {}", file.display()))?;
-    Rules::read(&bytes).wrap_err_with(|| format!("{} does not say what may leave", file.display()))
+    let Some(program) = program else {
+        return Rules::read(&bytes).wrap_err_with(|| {
+            format!(
+                "{} does not say what may leave (--algorithm names the program, where they name none)",
+                file.display()
+            )
+        });
+    };
+    let rules = Rules::read_for(&bytes, program);
+    let rules = rules.wrap_err_with(|| format!("{} does not say what may leave", file.display()))?;
+    ensure!(
+        rules.algorithms.contains(&program),
+        "{} names other programs or publishers, and not {program}",
+        file.display()
+    );
+    Ok(rules)
 }
 
 /// Puts data where a node finds them.
@@ -148,8 +170,8 @@ fn put(folder: &Path, from: &Path, rules: &Rules) -> Result<DataSet> {
 
 /// Gives a node that checks jobs the data that they are computed on.
 pub(super) async fn copy(options: CopyOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
-    let CopyOptions { asset, path, data, rules } = options;
-    let rules = read_rules(rules.as_deref())?;
+    let CopyOptions { asset, path, data, rules, algorithm } = options;
+    let rules = read_rules(rules.as_deref(), algorithm)?;
     let (offer, _) = stoa_client::view(&wallet.client(), JOBS, &offerOfCall { asset }).await?;
     let folder = data.join(asset.to_string());
     let copied = put(&folder, &path, &rules)?;
@@ -175,7 +197,7 @@ pub(super) async fn bond(asset: B256, amount: U256, back: bool, wallet: &WalletO
     let (now, _) = stoa_client::view(&wallet.client(), JOBS, &bondOfCall { asset, token }).await?;
     match json {
         true => println!("{}", json!({ "asset": asset, "token": token, "bond": now.bond, "reserved": now.reserved })),
-        false => println!("bond {}, {} of it reserved", format_ether(now.bond), format_ether(now.reserved)),
+        false => println!("bond {}, {} of it reserved", units(now.bond, token), units(now.reserved, token)),
     }
     Ok(())
 }
@@ -190,6 +212,8 @@ pub(crate) struct Offering<'a> {
     pub(crate) node: B256,
     /// What may leave, if that is said.
     pub(crate) rules: Option<&'a Path>,
+    /// The program that they let run, where they name none.
+    pub(crate) algorithm: Option<B256>,
     /// Coins for each job.
     pub(crate) base: U256,
     /// Coins for each million steps.
@@ -206,7 +230,7 @@ pub(crate) struct Offering<'a> {
 
 /// Puts a copy of data where their owner's node finds it, and offers computing on it. The asset.
 pub(crate) async fn offer_data(wallet: &Wallet, offering: &Offering<'_>) -> Result<(B256, DataSet)> {
-    let (rules, checks) = (read_rules(offering.rules)?, offering.checks.checks());
+    let (rules, checks) = (read_rules(offering.rules, offering.algorithm)?, offering.checks.checks());
     let checked = if rules.tolerance.is_some() { REPEATABLE } else { 0 };
     let runtimes = if offering.processes { WASM | PROCESS | checked } else { WASM };
     let (owner, salt) = (Owner::new(wallet.clone()), B256::from(rand::random::<[u8; 32]>()));
@@ -243,10 +267,10 @@ pub(crate) async fn offer_data(wallet: &Wallet, offering: &Offering<'_>) -> Resu
 }
 
 pub(super) async fn offer(options: OfferOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
-    let OfferOptions { path, data, node, rules, base, price, steps, time, processes, checks } = &options;
-    let (node, rules, base, price, steps, time, processes) =
-        (*node, rules.as_deref(), *base, *price, *steps, *time, *processes);
-    let offering = Offering { path, data, node, rules, base, price, steps, time, processes, checks };
+    let OfferOptions { path, data, node, rules, algorithm, base, price, steps, time, processes, checks } = &options;
+    let (node, rules, algorithm, base, price, steps, time, processes) =
+        (*node, rules.as_deref(), *algorithm, *base, *price, *steps, *time, *processes);
+    let offering = Offering { path, data, node, rules, algorithm, base, price, steps, time, processes, checks };
     let (asset, data) = offer_data(&wallet.open().await?, &offering).await?;
     match json {
         true => println!("{}", json!({ "asset": asset, "data": data.hash, "rules": data.rules.hash() })),
@@ -274,4 +298,23 @@ pub(super) async fn allow(options: AllowOptions, wallet: &WalletOptions, json: b
         false => println!("{grant}"),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_that_take_a_programs_word_name_it_once_it_is_said() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let rules = r#"{"files":{"result.json":{"kind":"numbers","most":9,"keys":["rows"],"rows":{"key":"rows","least":10}}},"rounds":1,"budget":9}"#;
+        fs::write(file.path(), rules).unwrap();
+        let (program, file) = (B256::repeat_byte(1), Some(file.path()));
+        let why = read_rules(file, None).unwrap_err().to_string();
+        assert!(why.contains("--algorithm"), "{why}");
+        assert_eq!(read_rules(file, Some(program)).unwrap().algorithms, [program]);
+        let other = rules.replace(r#""rounds""#, &format!(r#""algorithms":["{}"],"rounds""#, B256::repeat_byte(2)));
+        fs::write(file.unwrap(), other).unwrap();
+        assert!(read_rules(file, Some(program)).unwrap_err().to_string().contains("names other programs"));
+    }
 }

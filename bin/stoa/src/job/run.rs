@@ -2,23 +2,25 @@
 
 use super::{ENDS, Parameters, later::told, read};
 use crate::{node::coins, progress::progress, wallet::WalletOptions};
-use alloy_primitives::{B256, U256, utils::format_ether};
+use alloy_primitives::{B256, U256};
 use clap::Args;
 use commonware_cryptography::Signer as _;
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use std::{
-    path::PathBuf,
+    fs,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
-use stoa_base::NodeId;
+use stoa_base::{NodeId, write_private};
 use stoa_client::Wallet;
 use stoa_data::{
     jobs::{
-        self, MILLION,
+        self, Files, MILLION,
         client::{Begun, Buyer, Ended},
         rounds::{Told, Work, Worked, plan, run_rounds, write},
+        units,
         wire::Round,
     },
     reading::identity,
@@ -65,6 +67,24 @@ pub(crate) struct RunOptions {
     /// Begin the jobs and wait for nothing: `stoa job status` tells how they stand, `stoa job result` fetches what left.
     #[arg(long, conflicts_with_all = ["plan", "to"])]
     detach: bool,
+    /// Folder of what this machine knows of the jobs that it began with --detach: their parameters, which `stoa job result` needs.
+    #[arg(long, value_name = "DIR", default_value = ".stoa")]
+    dir: PathBuf,
+}
+
+/// Where the parameters of a job are that was begun with --detach.
+pub(super) fn noted(dir: &Path, job: B256) -> PathBuf {
+    dir.join("jobs").join(format!("{job}.params"))
+}
+
+/// What left in a round, of an asset, as others who check it look for it.
+pub(super) fn left_of(asset: B256, round: usize, left: Files) -> impl Iterator<Item = (String, Vec<u8>)> {
+    left.into_iter().map(move |(path, bytes)| (format!("{LEFT}/{asset}/{round:03}/{path}"), bytes))
+}
+
+/// The parameters of a round, as others who check it look for them.
+pub(super) fn params_of(round: usize) -> String {
+    format!("{PARAMS}/{round:03}.json")
 }
 
 /// Somebody who has others compute, and the endpoint by which nodes know him.
@@ -100,7 +120,7 @@ pub(super) async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bo
     let (buyer, endpoint) = buyer(&wallet.open().await?).await?;
     let bar = progress("beginning jobs");
     let Some(to) = options.to else {
-        let begun = detach(&buyer, work).await;
+        let begun = detach(&buyer, work, &options.dir).await;
         bar.finish_and_clear();
         endpoint.close().await;
         return tell(&begun?, json);
@@ -116,11 +136,10 @@ pub(super) async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bo
     bar.finish_and_clear();
     endpoint.close().await;
     let Worked { mut files, params, left, ended, runtimes } = done?;
-    files.extend((1..).zip(params).map(|(number, params)| (format!("{PARAMS}/{number:03}.json"), params)));
+    files.extend((1..).zip(params).map(|(number, params)| (params_of(number), params)));
     for (number, left) in (1..).zip(left) {
         for (left, (begun, _)) in left.into_iter().zip(&ended) {
-            let folder = format!("{LEFT}/{}/{number:03}", begun.asset);
-            files.extend(left.into_iter().map(|(path, bytes)| (format!("{folder}/{path}"), bytes)));
+            files.extend(left_of(begun.asset, number, left));
         }
     }
     let receipts: Vec<_> =
@@ -134,19 +153,24 @@ pub(super) async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bo
     }
     println!("{}", to.display());
     for (begun, ended) in &ended {
-        let (paid, back) = (format_ether(ended.paid), format_ether(ended.refunded));
+        let (paid, back) = (units(ended.paid, begun.token), units(ended.refunded, begun.token));
         println!("job {} on {}: {paid} paid, {back} back", begun.job, begun.asset);
     }
     Ok(())
 }
 
 /// Begins jobs of one round, which go on without anybody waiting for them.
-async fn detach(buyer: &Buyer, work: Work) -> Result<Vec<Begun>> {
+async fn detach(buyer: &Buyer, work: Work, dir: &Path) -> Result<Vec<Begun>> {
     let Work { on, code, rounds, fuel, most, .. } = work;
     let params = serde_json::to_vec(rounds.first().wrap_err("it has no rounds")?)?;
     let mut all = Vec::new();
     for asset in on {
         let begun = buyer.begin(asset, jobs::algorithm(&code), jobs::runtime_of(&code), fuel, most).await?;
+        let note = noted(dir, begun.job);
+        let written = note.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| write_private(&note, &params));
+        if let Err(error) = written {
+            tracing::warn!(file = %note.display(), %error, "the parameters are not noted");
+        }
         let going = async {
             buyer.send(&begun, &code).await?;
             buyer.begin_round(&begun, 0, &params).await

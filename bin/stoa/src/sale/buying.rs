@@ -75,6 +75,7 @@ pub(crate) async fn buy(dir: &Path, options: BuyOptions, wallet: &WalletOptions,
         return Ok(());
     }
     match (&paid, bought.before) {
+        (_, true) if options.accept.is_some() => println!("It was accepted before, and stands already."),
         _ if options.accept.is_some() => println!("Somebody else has paid for it."),
         (_, true) => println!("An order of yours stands already: nothing was paid."),
         (Some((token, amount)), _) => println!("{} paid", token.shown(*amount)),

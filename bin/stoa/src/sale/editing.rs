@@ -22,8 +22,7 @@ pub(crate) async fn edit(dir: &Path, options: EditOptions, wallet: &WalletOption
     let account = wallet.open().await?;
     let client = account.client();
     let found = Found::at(client, nft(dir, client, &options.asset).await?).await?;
-    let state = options.state.as_deref().and_then(|name| STATES.iter().position(|state| *state == name));
-    let state = state.map_or(found.state, |state| state as u8);
+    let state = options.state.map_or(found.state, |state| state as u8);
     let EditOptions { name, description, author, license, tag, people, audience, public, validator, .. } = options;
     let said = [&name, &description, &author, &license].iter().any(|said| said.is_some()) || !tag.is_empty();
     let said = said || !people.is_empty();
@@ -35,42 +34,59 @@ pub(crate) async fn edit(dir: &Path, options: EditOptions, wallet: &WalletOption
          --public, --allow or --deny"
     );
     let seller = Seller::new(account.clone()).validated_by(validator);
-    if says {
-        let (mut ddo, before) = own_document(&account, &found).await?;
-        if let Some((allow, deny)) = admitted {
-            ddo.credentials = seller.admit(found.nft, &allow, &deny).await?.credentials(account.chain_id());
-        }
-        let metadata = &mut ddo.metadata;
-        for (field, said) in [
-            (&mut metadata.name, name),
-            (&mut metadata.description, description),
-            (&mut metadata.author, author),
-            (&mut metadata.license, license),
-        ] {
-            if let Some(said) = said {
-                *field = said;
+    let changing = async {
+        if says {
+            let (mut ddo, before) = own_document(&account, &found).await?;
+            if let Some((allow, deny)) = admitted {
+                ddo.credentials = seller.admit(found.nft, &allow, &deny).await?.credentials(account.chain_id());
             }
+            let metadata = &mut ddo.metadata;
+            for (field, said) in [
+                (&mut metadata.name, name),
+                (&mut metadata.description, description),
+                (&mut metadata.author, author),
+                (&mut metadata.license, license),
+            ] {
+                if let Some(said) = said {
+                    *field = said;
+                }
+            }
+            if !tag.is_empty() {
+                metadata.tags = Some(tag);
+            }
+            metadata.updated = iso_8601(now());
+            ddo.say_whose(&people.people());
+            let audience = match (audience.readers(), before) {
+                (Some(readers), _) => Audience::To(readers),
+                (None, Some(before)) if !public => Audience::As(before),
+                _ => Audience::Public,
+            };
+            seller.describe(found.nft, ddo, state, &audience).await?;
+        } else {
+            seller.set_state(found.nft, state).await?;
         }
-        if !tag.is_empty() {
-            metadata.tags = Some(tag);
-        }
-        metadata.updated = iso_8601(now());
-        ddo.say_whose(&people.people());
-        let audience = match (audience.readers(), before) {
-            (Some(readers), _) => Audience::To(readers),
-            (None, Some(before)) if !public => Audience::As(before),
-            _ => Audience::Public,
-        };
-        seller.describe(found.nft, ddo, state, &audience).await?;
-    } else {
-        seller.set_state(found.nft, state).await?;
-    }
+        Ok::<_, eyre::Report>(())
+    };
+    whose(changing.await, &found, &account)?;
     let state = STATES.get(usize::from(state)).copied().unwrap_or("unknown");
     match json {
         true => println!("{}", json!({ "nft": found.nft, "state": state, "document": says })),
         false => println!("{} is {state}{}", found.nft, if says { ", and its document is changed" } else { "" }),
     }
     Ok(())
+}
+
+/// What was refused to another account than the owner's says whose the asset is.
+fn whose<T>(done: Result<T>, found: &Found, account: &Wallet) -> Result<T> {
+    match done {
+        Err(error) if found.owner != account.address() => Err(error.wrap_err(format!(
+            "{} belongs to {}; this wallet is {}",
+            found.nft,
+            found.owner,
+            account.address()
+        ))),
+        done => done,
+    }
 }
 
 /// Who may order from now on, and who may not; nothing if that stays as it is.
@@ -113,7 +129,8 @@ pub(crate) async fn price(dir: &Path, options: PriceOptions, wallet: &WalletOpti
             Some((Price::Free, _)) => bail!("it is given away for nothing, and has no price that could be set"),
             None => bail!("it is not for sale"),
         };
-        Seller::new(account).set_rate(fixed.1, rate(amount)?).await?;
+        let set = Seller::new(account.clone()).set_rate(fixed.1, rate(amount)?).await;
+        whose(set.map_err(Into::into), &found, &account)?;
         let token = Token::at(&client, fixed.0).await?;
         match json {
             true => println!("{}", json!({ "nft": found.nft, "price": amount, "token": fixed.0 })),

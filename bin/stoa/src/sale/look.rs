@@ -7,7 +7,7 @@ use crate::{
 use clap::Args;
 use eyre::Result;
 use std::path::{Path, PathBuf};
-use stoa_data::look::{Header, Looked, Looking, look};
+use stoa_data::look::{Header, Looked, Looking, Unseen, look};
 
 /// Columns that are shown of a table.
 const SHOWN: usize = 40;
@@ -42,7 +42,13 @@ pub(crate) fn run_look(options: &LookOptions, json: bool) -> Result<()> {
 }
 
 /// What was found, for people: what would be public, then what would not.
-pub(super) fn show(looked: &Looked) {
+fn show(looked: &Looked) {
+    show_public(looked);
+    show_own(looked);
+}
+
+/// What would be public.
+pub(super) fn show_public(looked: &Looked) {
     println!("What publishing it would tell everybody:");
     println!("  format   {}", looked.format);
     println!(
@@ -51,52 +57,62 @@ pub(super) fn show(looked: &Looked) {
         looked.files,
         if looked.files == 1 { "file" } else { "files" }
     );
-    if let Some(table) = &looked.table {
-        match table.rows {
-            Some(rows) => println!("  rows     {rows}"),
-            None => println!("  rows     not counted"),
-        }
-        println!("  columns  {}", table.width);
-        for column in table.columns.iter().take(SHOWN) {
-            println!("    {:<9} {}", format!("{:?}", column.kind).to_lowercase(), column.name);
-        }
-        if table.columns.len() > SHOWN {
-            println!("    and {} more (--json shows all)", table.columns.len() - SHOWN);
-        }
+    let Some(table) = &looked.table else { return };
+    match table.rows {
+        Some(rows) => println!("  rows     {rows}"),
+        None => println!("  rows     not counted"),
     }
-    println!("What it tells nobody but you:");
-    for (format, count) in &looked.formats {
-        println!("  {} of {format}, {}", count.files, output::bytes(count.bytes));
+    println!("  columns  {}", table.width);
+    for column in table.columns.iter().take(SHOWN) {
+        println!("    {:<9} {}", format!("{:?}", column.kind).to_lowercase(), column.name);
     }
-    let missing = looked.table.iter().flat_map(|table| &table.columns).filter(|column| column.missing > Some(0));
-    for column in missing.take(SHOWN) {
-        println!("  {} values are missing in {}", column.missing.unwrap_or(0), column.name);
+    if table.columns.len() > SHOWN {
+        println!("    and {} more (--json shows all)", table.columns.len() - SHOWN);
     }
-    if let Some(picture) = looked.picture {
-        println!("  {} by {} pixels", picture.width, picture.height);
-    }
-    if let Some(model) = &looked.model {
-        let count = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());
-        let kind = model.architecture.as_deref().unwrap_or("a model");
-        println!("  {kind}: {} tensors, {} parameters", count(model.tensors), count(model.parameters));
-    }
-    if let Some(licence) = &looked.licence {
-        println!(
-            "  licence  {} ({})",
-            licence.name.as_deref().unwrap_or("a text that is none of the known"),
-            licence.file
-        );
-    }
-    if looked.skipped > 0 {
-        println!("  {} links and other things that are no files were left out", looked.skipped);
-    }
-    if !looked.whole {
-        println!("  not all of it was looked at");
+}
+
+/// What would not be, and what there is to know before.
+pub(super) fn show_own(looked: &Looked) {
+    let own = own(looked);
+    if !own.is_empty() {
+        println!("What it tells nobody but you:");
+        own.iter().for_each(|line| println!("  {line}"));
     }
     if let Some(problem) = &looked.problem {
         println!("A problem: {problem}");
     }
     warn(looked);
+}
+
+/// What would not be public, line by line.
+fn own(looked: &Looked) -> Vec<String> {
+    let mut lines: Vec<_> = looked
+        .formats
+        .iter()
+        .map(|(format, count)| format!("{} of {format}, {}", count.files, output::bytes(count.bytes)))
+        .collect();
+    let missing = looked.table.iter().flat_map(|table| &table.columns).filter(|column| column.missing > Some(0));
+    lines.extend(missing.take(SHOWN).map(|column| {
+        let missing = column.missing.unwrap_or(0);
+        format!("{missing} values are missing in {}", column.name)
+    }));
+    lines.extend(looked.picture.map(|picture| format!("{} by {} pixels", picture.width, picture.height)));
+    if let Some(model) = &looked.model {
+        let count = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());
+        let kind = model.architecture.as_deref().unwrap_or("a model");
+        lines.push(format!("{kind}: {} tensors, {} parameters", count(model.tensors), count(model.parameters)));
+    }
+    if let Some(licence) = &looked.licence {
+        let name = licence.name.as_deref().unwrap_or("a text that is none of the known");
+        lines.push(format!("licence  {name} ({})", licence.file));
+    }
+    if looked.skipped > 0 {
+        lines.push(format!("{} links and other things that are no files were left out", looked.skipped));
+    }
+    if !looked.whole {
+        lines.push("not all of it was looked at".to_owned());
+    }
+    lines
 }
 
 /// What looks personal.
@@ -108,6 +124,32 @@ pub(super) fn warn(looked: &Looked) {
             (values, false) => format!("{values} values look so"),
             (values, true) => format!("it is called so, and {values} values look so"),
         };
-        println!("Warning: column {:?}{place} looks like {}: {why}", warning.column, warning.kind);
+        match warning.column.is_empty() {
+            true => println!("Warning: there seem to be {} in the text{place}: {}", warning.kind, warning.values),
+            false => println!("Warning: column {:?}{place} looks like {}: {why}", warning.column, warning.kind),
+        }
+    }
+    for Unseen { why, files, file } in &looked.unseen {
+        let which = match (file, files) {
+            (Some(file), 1) => format!(" ({file})"),
+            (Some(file), files) => format!(" ({files} files, {file} the first of them)"),
+            (None, _) => String::new(),
+        };
+        println!("Warning: not looked into for personal data: {why}{which}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heading_stands_over_something_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("rows.csv");
+        std::fs::write(&file, "age,chol\n63,233\n").unwrap();
+        assert_eq!(own(&looked(&file, false).unwrap()), Vec::<String>::new());
+        std::fs::write(&file, "age,chol\n63,\n").unwrap();
+        assert_eq!(own(&looked(&file, false).unwrap()), ["1 values are missing in chol"]);
     }
 }

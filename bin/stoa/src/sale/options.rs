@@ -2,7 +2,7 @@
 
 use crate::{
     consent::{PeopleOptions, purpose},
-    job::ChecksOptions,
+    job::{ChecksOptions, algorithm},
     node::coins,
 };
 use alloy_primitives::{Address, B256, U256};
@@ -12,7 +12,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
-use stoa_data::{ddo::Sort, jobs, sale::STATES};
+use stoa_data::{ddo::Sort, jobs, search::State};
 
 /// What is said of data that are put on the market.
 #[derive(Args)]
@@ -21,7 +21,7 @@ pub(crate) struct SaleOptions {
     #[arg(long, value_name = "AMOUNT", conflicts_with = "free", help_heading = "On the market")]
     pub(super) price: Option<String>,
     /// In which ERC-20 token; the chain's coin if not given.
-    #[arg(long, value_name = "ADDRESS", requires = "price", help_heading = "On the market")]
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::typed::address, requires = "price", help_heading = "On the market")]
     pub(super) token: Option<Address>,
     /// Give them to whoever orders, for nothing.
     #[arg(long, help_heading = "On the market")]
@@ -92,6 +92,9 @@ pub(crate) struct SaleOptions {
     /// What may leave; `stoa job rules` prints what is meant if not given.
     #[arg(long, value_name = "FILE", requires = "compute", help_heading = "Computing where the data are")]
     pub(super) rules: Option<PathBuf>,
+    /// The program that the rules let run, where they name none: its module, or the BLAKE3 hash of that.
+    #[arg(long, value_name = "HASH|FILE", value_parser = algorithm, requires = "rules", help_heading = "Computing where the data are")]
+    pub(super) algorithm: Option<B256>,
     /// Coins for each job, beside the price of the order.
     #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins, help_heading = "Computing where the data are")]
     pub(super) base: U256,
@@ -116,7 +119,7 @@ pub(super) struct AudienceOptions {
     #[arg(long)]
     pub(super) sealed: bool,
     /// Who may read it beside you, and has announced a key (`stoa data announce`); may be given several times.
-    #[arg(long, value_name = "ADDRESS", requires = "sealed")]
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::typed::address, requires = "sealed")]
     pub(super) reader: Vec<Address>,
 }
 
@@ -131,10 +134,10 @@ impl AudienceOptions {
 pub(super) struct AccessOptions {
     /// Take orders for these alone: an account, or a list of accounts (Ocean's AccessList) whose places nobody can pass on; may be given
     /// several times, 6 at most. Public.
-    #[arg(long, value_name = "ADDRESS|LIST")]
+    #[arg(long, value_name = "ADDRESS|LIST", value_parser = crate::typed::address)]
     pub(super) allow: Vec<Address>,
     /// Take no orders for these, nor let those be of use that they have, whoever else is allowed. Public.
-    #[arg(long, value_name = "ADDRESS|LIST")]
+    #[arg(long, value_name = "ADDRESS|LIST", value_parser = crate::typed::address)]
     pub(super) deny: Vec<Address>,
 }
 
@@ -161,9 +164,10 @@ pub(crate) struct EditOptions {
     /// Whose data it is, in place of what was said before.
     #[command(flatten)]
     pub(super) people: PeopleOptions,
-    /// How it stands. Orders are taken while it is active or unlisted; no order stands once it is revoked.
-    #[arg(long, value_name = "STATE", value_parser = STATES)]
-    pub(super) state: Option<String>,
+    /// How it stands: active, end-of-life, deprecated, revoked, disabled or unlisted. Orders are taken while it is active or unlisted; no
+    /// order stands once it is revoked.
+    #[arg(long, value_name = "STATE")]
+    pub(super) state: Option<State>,
     /// Who reads it, in place of those who could before.
     #[command(flatten)]
     pub(super) audience: AudienceOptions,
@@ -203,7 +207,7 @@ pub(crate) struct BuyOptions {
     #[arg(long, value_name = "AMOUNT")]
     pub(super) most: Option<String>,
     /// Order for somebody else, and pay. He accepts it with --accept, and then it opens to him what an order of his own would.
-    #[arg(long = "for", value_name = "ADDRESS")]
+    #[arg(long = "for", value_name = "ADDRESS", value_parser = crate::typed::address)]
     pub(super) consumer: Option<Address>,
     /// Accept this order, which somebody else has paid for you, instead of paying for one.
     #[arg(long, value_name = "ORDER", conflicts_with_all = ["most", "consumer"])]

@@ -2,7 +2,7 @@
 
 use super::{
     Listing,
-    look::{looked, show, warn},
+    look::{looked, show_own, show_public, warn},
     options::SaleOptions,
     token::{Token, rate},
 };
@@ -127,7 +127,7 @@ impl SaleOptions {
             None => Vec::new(),
         };
         let people = self.people.people();
-        let rules = if self.compute { Some(read_rules(self.rules.as_deref())?) } else { None };
+        let rules = if self.compute { Some(read_rules(self.rules.as_deref(), self.algorithm)?) } else { None };
         if let Some(begun) = &mut begun {
             ensure!(
                 (begun.selling.used, begun.selling.price) == (used, price),
@@ -137,16 +137,19 @@ impl SaleOptions {
             begun.selling = selling.clone();
         }
         if !json {
-            show(&about);
+            show_public(&about);
             println!("  name     {}\n  what     {}", answers.name, answers.description);
             println!("  author   {}\n  licence  {}", answers.author, answers.license);
-            println!("  tags     {}", answers.tags.join(", "));
+            if !answers.tags.is_empty() {
+                println!("  tags     {}", answers.tags.join(", "));
+            }
             derived.iter().for_each(|from| println!("  from     job {} on {}", from.job, from.asset));
             for (what, terms) in [("about", &people.subjects), ("kinds", &people.personal)] {
                 if !terms.is_empty() {
                     println!("  {what:<8} {}", names(terms));
                 }
             }
+            show_own(&about);
             if people == People::default() && !about.warnings.is_empty() {
                 println!("Nothing is said of whom they are about: --data-subject and --personal-data do that.");
             }
@@ -189,8 +192,8 @@ impl SaleOptions {
         let (data, node) = self.data.as_ref().zip(self.node).wrap_err("--compute wants --data DIR and --node KEY")?;
         let (base, price, steps, time) = (self.base, self.step_price, self.steps, self.time);
         let (rules, checks) = (self.rules.as_deref(), &self.checks);
-        let processes = self.processes;
-        let offering = Offering { path, data, node, rules, base, price, steps, time, processes, checks };
+        let (algorithm, processes) = (self.algorithm, self.processes);
+        let offering = Offering { path, data, node, rules, algorithm, base, price, steps, time, processes, checks };
         let (asset, set) = offer_data(account, &offering).await?;
         Ok((asset, Some((node, set.rules.hash()))))
     }
@@ -257,8 +260,8 @@ impl Sale {
         Ok(())
     }
 
-    /// Does what is missing, and prints what there is then.
-    pub(crate) async fn finish(self, dir: &Path, account: &Wallet, json: bool) -> Result<()> {
+    /// Does what is missing, and prints what there is then: its DID and the asset of consent as well.
+    pub(crate) async fn finish(self, dir: &Path, account: &Wallet, json: bool) -> Result<(String, B256)> {
         let Self { answers, about, derived, people, rules, validators, begun, file, .. } = self;
         let mut begun = begun.wrap_err("a sale that has begun")?;
         let about = About { derived, ..About::new(&about, begun.asset).of(people) };
@@ -282,7 +285,7 @@ impl Sale {
             true => println!("{}", serde_json::to_string(&listing)?),
             false => println!("{}\nNFT {nft}, asset {asset}; `stoa data buy` orders it", ddo.id),
         }
-        Ok(())
+        Ok((ddo.id, asset))
     }
 }
 

@@ -21,12 +21,14 @@
 //! [`Audit::compare`].
 //!
 //! The same evidence is in each form that an audit is written in: [`page`](Audit::page) for people, and
-//! [`prov`](Audit::prov) and [`in_toto`](Audit::in_toto) for programs. [`Evidence::read`] finds it in any of them.
+//! [`prov`](Audit::prov) and [`in_toto`](Audit::in_toto) for programs. [`Evidence::read`] finds it in any of them, and
+//! [`Audit::shown`] tells whether the rest of the file is what the evidence proves.
 
 mod collect;
 mod in_toto;
 mod page;
 mod prov;
+mod shown;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -47,6 +49,7 @@ use crate::{
 };
 pub use collect::CollectError;
 pub(crate) use collect::prove;
+pub use shown::Shown;
 
 /// What evidence is called that this version reads.
 const FORMAT: &str = "stoa-audit/1";

@@ -1,8 +1,11 @@
 //! An audit as one page: the graph of what led to the receipt, each step, and the evidence. It fetches nothing and runs nothing.
 
-use super::{Audit, Place, SCRIPT, Step, steps::units};
+use super::{Audit, Place, SCRIPT, Step, shown};
 use crate::{
-    jobs::abi::{CONFIRMED, FALSE, WASM},
+    jobs::{
+        abi::{CONFIRMED, FALSE, WASM},
+        units,
+    },
     record::iso_8601,
 };
 use alloy_primitives::{Address, B256};
@@ -273,15 +276,16 @@ impl Audit {
             true => ("good", "Every step holds."),
             false => ("bad", "Not every step holds."),
         };
-        let mut rows = String::new();
-        for Step { name, holds, found } in &self.steps {
-            let (class, mark) = if *holds { ("good", "holds") } else { ("bad", "fails") };
-            let _ = write!(
-                rows,
-                r#"<tr><td class="mark {class}">{mark}</td><th>{name}</th><td>{}</td></tr>"#,
-                escape(found)
-            );
-        }
+        let (compared, proven): (Vec<_>, Vec<_>) = self.steps.iter().partition(|step| shown::is_compared(step));
+        let (rows, also) = (table(&proven), shown::script(&compared));
+        let compared = match &compared[..] {
+            [] => String::new(),
+            some => format!(
+                "<h2>What whoever wrote this page has compared</h2>\n<p>With what he had himself: the evidence does not prove it.</p>\n\
+                 <table>{}</table>\n",
+                table(some)
+            ),
+        };
         let mut transactions = String::new();
         for proven in &self.evidence.transactions {
             let _ = write!(
@@ -303,20 +307,32 @@ impl Audit {
 {graph}
 <h2>Each step</h2>
 <table>{rows}</table>
-<h2>Check it yourself</h2>
+{compared}<h2>Check it yourself</h2>
 <p>This page holds the evidence: for each transaction the proof that a block holds it, and the signature of the network under that block.
-Nobody has to be asked, and this page need not be believed:</p>
+Nobody has to be asked, and this page need not be believed: whether it shows what its evidence proves is compared as well.</p>
 <pre>stoa audit THIS-FILE --network-key {key}</pre>
 <p>Everything rests on that key. Compare it with the one that people tell you whom you trust.</p>
 <h2>Transactions</h2>
 <table>{transactions}</table>
 </main>
 {SCRIPT}{evidence}</script>
+{also}
 </body></html>
 "#,
             graph = self.graph(),
         )
     }
+}
+
+/// Rows of a table of steps.
+fn table(steps: &[&Step]) -> String {
+    let mut rows = String::new();
+    for Step { name, holds, found } in steps {
+        let (class, mark) = if *holds { ("good", "holds") } else { ("bad", "fails") };
+        let _ =
+            write!(rows, r#"<tr><td class="mark {class}">{mark}</td><th>{name}</th><td>{}</td></tr>"#, escape(found));
+    }
+    rows
 }
 
 /// What leads to what, by the numbers of the boxes.

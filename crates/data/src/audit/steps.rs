@@ -10,6 +10,7 @@ use crate::{
             IJobs::{Job, JobFinished, JobStarted, Offered, ProgramPublished, Receipt},
             JOBS, PROCESS, WASM,
         },
+        units,
     },
     market::{
         abi::IDatatoken::{OrderRecorded, OrderStarted},
@@ -17,7 +18,7 @@ use crate::{
     },
     record::iso_8601,
 };
-use alloy_primitives::{Address, B256, Bytes, Log, U256, utils::format_ether};
+use alloy_primitives::{B256, Bytes, Log, U256};
 use std::collections::BTreeSet;
 use stoa_client::ProvenReceipt;
 use stoa_sandbox::Wasm;
@@ -67,14 +68,6 @@ impl Evidence {
         audit.read(&events);
         audit.link();
         audit
-    }
-}
-
-/// An amount for people: the coin's in coins, another token's in its smallest units.
-pub(super) fn units(amount: U256, token: Address) -> String {
-    match token == jobs::COIN {
-        true => format!("{} STOA", format_ether(amount).trim_end_matches('0').trim_end_matches('.')),
-        false => format!("{amount} units of {token}"),
     }
 }
 

@@ -83,6 +83,47 @@ fn the_evidence_is_found_in_each_form_that_an_audit_is_written_in() {
 }
 
 #[test]
+fn a_file_that_shows_something_else_than_its_evidence_proves_is_known() {
+    let audit = audit();
+    let rerun = Step { name: "rerun", holds: true, found: "the same </script>, bit for bit".into() };
+    let whole = Audit { steps: [&audit.steps[..], std::slice::from_ref(&rerun)].concat(), ..audit.clone() };
+    let page = whole.page();
+    // What its writer has compared is told as his word.
+    let shown = audit.shown(page.as_bytes());
+    assert_eq!(shown, Shown { differs: None, said: vec![rerun] });
+    assert_eq!(audit.shown(audit.page().as_bytes()), Shown::default());
+    for (is, other, part) in [
+        ("finished 2023", "finished 2024", "the heading"),
+        ("Every step holds.", "All is well.", "the verdict"),
+        ("0x07070707…070707 paid", "0x17070707…070707 paid", "the graph"),
+        ("&lt;script&gt;", "Ann was paid", "the steps"),
+        ("bit for bit</td>", "nearly</td>", "the steps"),
+        ("--network-key 0x05", "--network-key 0x06", "how to check it"),
+        ("</body>", "<h1>Ann was paid</h1></body>", "the evidence, or behind it"),
+    ] {
+        assert_eq!(page.matches(is).count(), 1, "{is}");
+        let differs = audit.shown(page.replace(is, other).as_bytes()).differs;
+        assert_eq!(differs, Some(format!("the page: {part}")));
+    }
+    let evidence = serde_json::to_value(&audit.evidence).unwrap();
+    for (document, place) in [
+        (audit.prov().unwrap(), "/@graph/7/stoa:paid"),
+        (audit.prov().unwrap(), "/@context/prov"),
+        (audit.in_toto().unwrap(), "/subject/0/name"),
+        (evidence, "/more"),
+    ] {
+        assert_eq!(audit.shown(document.to_string().as_bytes()), Shown::default());
+        let mut other = document;
+        match other.pointer_mut(place) {
+            Some(part) => *part = "0x99".into(),
+            None => other["more"] = "0x99".into(),
+        }
+        let differs = audit.shown(other.to_string().as_bytes()).differs;
+        assert_eq!(differs, Some(format!("the document: {place}")));
+    }
+}
+
+#[test]
 fn each_form_tells_the_order_and_the_source() {
     let audit = audit();
     let (page, prov, in_toto) = (audit.page(), audit.prov().unwrap(), audit.in_toto().unwrap());

@@ -208,14 +208,14 @@ fn a_case_is_read_as_it_was_written_and_nothing_else_is() {
 fn what_keepers_signed_is_kept_once_and_the_oldest_goes_first() {
     let folder = tempfile::tempdir().unwrap();
     let kept = Kept::at(folder.path().join("bob/releases"));
-    assert_eq!(kept.all().unwrap(), []);
+    assert_eq!(kept.all().unwrap(), (vec![], 0));
     let mut told = Told::new();
     let grant = told.grant();
     let [one, two, three] = [1, 2, 3].map(|at| told.given(grant, at));
     kept.add(&[one.clone(), two.clone()]).unwrap();
-    kept.add(&[two.clone(), three.clone()]).unwrap();
-    assert_eq!(kept.of(told.asset).unwrap(), [one.clone(), two.clone(), three.clone()]);
-    assert_eq!(kept.of(B256::ZERO).unwrap(), []);
+    assert_eq!(kept.add(&[two.clone(), three.clone()]).unwrap(), None);
+    assert_eq!(kept.of(told.asset).unwrap(), (vec![one.clone(), two.clone(), three.clone()], 0));
+    assert_eq!(kept.of(B256::ZERO).unwrap(), (vec![], 0));
     // What a disk changed is passed over, and what follows it is still there.
     let mut bytes = std::fs::read(kept.file()).unwrap();
     let size = bytes.len() / 3;
@@ -223,11 +223,18 @@ fn what_keepers_signed_is_kept_once_and_the_oldest_goes_first() {
     bytes[64] = 9;
     bytes.push(0);
     std::fs::write(kept.file(), &bytes).unwrap();
-    assert_eq!(kept.all().unwrap(), [two.clone(), three.clone()]);
+    assert_eq!(kept.all().unwrap(), (vec![two.clone(), three.clone()], 2));
+    // Before anything is written over it, it is copied.
+    for name in ["releases.damaged", "releases.damaged-2"] {
+        std::fs::write(kept.file(), &bytes).unwrap();
+        let copy = kept.add(std::slice::from_ref(&one)).unwrap().unwrap();
+        assert!(copy.ends_with(name) && std::fs::read(copy).unwrap() == bytes, "{name}");
+        assert_eq!(kept.all().unwrap(), (vec![two.clone(), three.clone(), one.clone()], 0));
+    }
     // As many as there may be are there, and another comes.
     let most: Vec<_> = std::iter::repeat_n(&bytes[size..2 * size], MOST_KEPT).flatten().copied().collect();
     std::fs::write(kept.file(), most).unwrap();
     kept.add(std::slice::from_ref(&three)).unwrap();
-    let all = kept.all().unwrap();
+    let (all, _) = kept.all().unwrap();
     assert_eq!((all.len(), all.first(), all.last()), (MOST_KEPT, Some(&two), Some(&three)));
 }

@@ -1,23 +1,28 @@
 //! Reading with a grant: a use on the ledger, then what its keepers release. A keeper that fails, or lies, is named beside what
-//! the others gave. What each has signed is kept, also if too few do to read.
+//! the others gave. What each has signed is kept, also if too few do to read. A use of which nothing came is not made again: what is on
+//! record of it stands for the next try.
 
 use super::{Data, DataError, Result};
 use crate::{
     abi::{
-        CONSENT,
-        IConsent::{Used, assetOfCall, grantOfCall, useGrantCall},
+        CONSENT, CREDENTIAL,
+        IConsent::{Terms, Used, assetOfCall, checkUseCall, grantOfCall, useGrantCall},
         READ,
     },
     keeper::Request,
     patience::{PAUSE, TRIES},
+    record::paged,
+    sale,
 };
 use alloy_primitives::B256;
+use alloy_rpc_types_eth::{Filter, Log};
 use alloy_sol_types::SolEvent as _;
 use commonware_codec::{Copying, DecodeExt as _};
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use parking_lot::Mutex;
-use std::fmt;
+use std::{fmt, io};
 use stoa_base::NodeId;
+use stoa_client::{SendError, ViewError, view};
 use stoa_net::PeerAddress;
 use stoa_privacy::{
     AssetId, DataKey, Evidence, Grant, GrantId, GrantedHalf, OwnerHalf, ReadingSecret, Release, Sharing, Wanted,
@@ -57,6 +62,8 @@ pub struct Opened {
     pub seal: Sealed,
     /// Keepers that failed or lied on the way, although enough others did not.
     pub failed: Vec<Failure>,
+    /// Whether the use was on record before, and nothing had come of it.
+    pub again: bool,
 }
 
 impl Data {
@@ -95,7 +102,7 @@ impl Data {
     ///
     /// If the ledger or too many keepers refuse.
     pub async fn read(&self, grant: B256) -> Result<(ObjectId, Sealed)> {
-        let Opened { object, seal, failed } = self.open(grant).await?;
+        let Opened { object, seal, failed, .. } = self.open(grant).await?;
         for Failure { node, why } in failed {
             tracing::warn!(keeper = %node, why, "a keeper did not do what it should");
         }
@@ -108,14 +115,15 @@ impl Data {
     ///
     /// If the ledger or too many keepers refuse.
     pub async fn open(&self, grant: B256) -> Result<Opened> {
-        let allowed = self.view(&grantOfCall { grant }).await?;
+        let (allowed, head) = view(self.wallet.client(), CONSENT, &grantOfCall { grant }).await?;
         let asset = allowed.asset;
         let is = self.view(&assetOfCall { asset }).await?;
-        let receipt = self.wallet.call(CONSENT, &useGrantCall { grant, kind: READ, algorithm: B256::ZERO }).await?;
-        let used = receipt.inner.logs().iter().filter(|log| log.address() == CONSENT);
-        let used = used.filter_map(|log| Used::decode_log(&log.inner).ok()).find(|used| used.grant == grant);
-        let id = used.ok_or(DataError::Receipt)?.r#use;
-        let not_before = receipt.block_number.unwrap_or(0).saturating_sub(BEHIND);
+        let before = self.before(asset, grant, head.number).await?;
+        let (id, number) = match before {
+            Some(id) => (id, head.number),
+            None => self.use_now(grant, &allowed.terms).await?,
+        };
+        let not_before = number.saturating_sub(BEHIND);
 
         let keepers = self.keepers_of(asset).await?;
         let needed = usize::from(is.needed);
@@ -134,10 +142,15 @@ impl Data {
             asked.boxed()
         });
         let came = first("releasing a share of the key", releases.collect(), needed).await;
-        if let Some(kept) = &self.kept
-            && let Err(error) = kept.add(&signed.into_inner())
-        {
-            tracing::warn!(file = %kept.file().display(), %error, "what keepers have signed could not be kept");
+        if let Some(kept) = &self.kept {
+            let file = kept.file().display();
+            match kept.add(&signed.into_inner()) {
+                Ok(None) => {}
+                Ok(Some(copy)) => {
+                    tracing::warn!(%file, copy = %copy.display(), "some of what keepers have signed was damaged, and was copied");
+                }
+                Err(error) => tracing::warn!(%file, %error, "what keepers have signed could not be kept"),
+            }
         }
         let (shares, refused) = came?;
         failed.extend(refused);
@@ -150,7 +163,55 @@ impl Data {
             }
         };
         let seal = Sealed::new(key, KeySource::Asset(AssetId(asset)));
-        Ok(Opened { object: ObjectId(is.object.0), seal, failed })
+        Ok(Opened { object: ObjectId(is.object.0), seal, failed, again: before.is_some() })
+    }
+
+    /// Says that what a grant opened is where it should be: the next use is another one.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written down.
+    pub fn arrived(&self, grant: B256) -> io::Result<()> {
+        self.uses.as_ref().map_or(Ok(()), |uses| uses.forget(grant, self.wallet.address()))
+    }
+
+    /// Uses a grant that has these terms: the use, and its block.
+    async fn use_now(&self, grant: B256, terms: &Terms) -> Result<(B256, u64)> {
+        let sent = self.wallet.call(CONSENT, &useGrantCall { grant, kind: READ, algorithm: B256::ZERO }).await;
+        if matches!(sent, Err(SendError::Refused(ViewError::Reverted(_)))) {
+            self.arrived(grant).map_err(noted)?;
+            // Whoever has an order, and is denied since, is told so.
+            if terms.kind == CREDENTIAL
+                && let Some(why) = sale::denied(self.wallet.client(), terms.who, self.wallet.address()).await
+            {
+                return Err(DataError::Ledger(why));
+            }
+        }
+        let receipt = sent?;
+        let used = receipt.inner.logs().iter().filter(|log| log.address() == CONSENT);
+        let used = used.filter_map(|log| Used::decode_log(&log.inner).ok()).find(|used| used.grant == grant);
+        Ok((used.ok_or(DataError::Receipt)?.r#use, receipt.block_number.unwrap_or(0)))
+    }
+
+    /// A use of a grant by this wallet that is on record, stands, and of which nothing has come as far as this machine knows. From now on
+    /// it knows that one has begun.
+    async fn before(&self, asset: B256, grant: B256, head: u64) -> Result<Option<B256>> {
+        let Some(uses) = &self.uses else { return Ok(None) };
+        let (client, user) = (self.wallet.client(), self.wallet.address());
+        let since = uses.since(grant, user, head.saturating_add(1)).map_err(noted)?;
+        let filter = Filter::new().address(CONSENT).event_signature(Used::SIGNATURE_HASH);
+        let filter = filter.topic1(asset).topic2(grant).topic3(user.into_word());
+        let logs = paged(since, head, async |from, to| {
+            client.call::<Vec<Log>>("eth_getLogs", (filter.clone().from_block(from).to_block(to),)).await
+        });
+        let logs = logs.await.map_err(|error| DataError::Ledger(error.to_string()))?;
+        let used = logs.iter().rev().filter_map(|log| Used::decode_log(&log.inner).ok());
+        for used in used.filter(|used| (used.grant, used.user, used.kind) == (grant, user, READ)) {
+            if self.view(&checkUseCall { id: used.r#use }).await.is_ok() {
+                return Ok(Some(used.r#use));
+            }
+        }
+        Ok(None)
     }
 
     /// The owner's half of a key, from the first keeper that gives the one that the grant names.
@@ -170,6 +231,11 @@ impl Data {
         }
         Err(DataError::NoHalf)
     }
+}
+
+/// The disk refuses to note how far a use has come.
+fn noted(error: io::Error) -> DataError {
+    DataError::Ledger(format!("it cannot be noted that the grant is used: {error}"))
 }
 
 /// What a keeper gave for a use, if it has signed it. That is noted, whatever is in it.

@@ -1,6 +1,7 @@
 //! What buyers do: begin a job under a grant, send the program, ask round after round, end it and bring the receipt.
 
 use super::{
+    COIN,
     abi::{
         BROKEN, DRAWN, FINISHED,
         IJobs::{
@@ -12,6 +13,7 @@ use super::{
     contract::cost,
     results,
     run::Files,
+    units,
     wire::{JOB, MOST_ANSWER, Request, Round, signed_from_bytes},
 };
 use crate::{
@@ -97,15 +99,17 @@ pub struct Ended {
     pub refunded: U256,
 }
 
-/// A refusal of the contract of jobs in words.
-fn words(reason: &IJobsErrors) -> String {
+/// A refusal of the contract of jobs in words; amounts are of this token.
+fn words(reason: &IJobsErrors, token: Address) -> String {
     use IJobsErrors as E;
     match reason {
         E::JobsNotOwner(error) => format!("{} does not own asset {}", error.caller, error.asset),
         E::JobsNotOffered(error) => format!("nobody computes on asset {}", error.asset),
         E::JobsInvalidOffer(error) => format!("this cannot be offered: {}", error.what),
         E::JobsTooMuchFuel(error) => format!("{} steps are asked for, and {} are offered", error.fuel, error.most),
-        E::JobsTooDear(error) => format!("it costs {}, which is more than {}", error.cost, error.most),
+        E::JobsTooDear(error) => {
+            format!("it costs {}, which is more than {}", units(error.cost, token), units(error.most, token))
+        }
         E::JobUnknown(error) => format!("there is no job {}", error.job),
         E::JobIsOver(error) => format!("job {} is over", error.job),
         E::JobNotBuyer(error) => format!("{} did not begin job {}", error.caller, error.job),
@@ -121,8 +125,10 @@ fn words(reason: &IJobsErrors) -> String {
             other => format!("there is no runtime {other}"),
         },
         E::JobsBondTooLow(error) => format!(
-            "{} units of the bond of asset {} are free, and {} are needed: its owner can add to it (`stoa job bond`)",
-            error.free, error.asset, error.needed
+            "{} of the bond of asset {} are free, and {} are needed: its owner can add to it (`stoa job bond`)",
+            units(error.free, token),
+            error.asset,
+            units(error.needed, token)
         ),
         E::JobCheckNotNow(error) => match error.state {
             0 => format!("job {} is not checked", error.job),
@@ -146,9 +152,14 @@ fn words(reason: &IJobsErrors) -> String {
 }
 
 fn said(error: SendError) -> DataError {
+    said_of(error, COIN)
+}
+
+/// Why something was refused that is paid in this token.
+fn said_of(error: SendError, token: Address) -> DataError {
     match &error {
         SendError::Refused(refused) => match refused.reason::<IJobsErrors>() {
-            Some(reason) => DataError::Ledger(words(&reason)),
+            Some(reason) => DataError::Ledger(words(&reason, token)),
             None => error.into(),
         },
         _ => error.into(),
@@ -266,6 +277,12 @@ impl Buyer {
             *sum = sum.saturating_add(*cost);
         }
         for (token, value) in costs {
+            let account = self.wallet.address();
+            let has = self.view(token, &IERC20::balanceOfCall { account }).await?;
+            if has < value {
+                let (has, value) = (units(has, token), units(value, token));
+                return Err(DataError::Ledger(format!("{account} has {has}, and {value} are held for the jobs")));
+            }
             let allowed = IERC20::allowanceCall { owner: self.wallet.address(), spender: JOBS };
             if self.view(token, &allowed).await? < value {
                 self.wallet.call(token, &IERC20::approveCall { spender: JOBS, value }).await?;
@@ -277,7 +294,7 @@ impl Buyer {
     async fn start(&self, ready: Ready, algorithm: B256, runtime: u8, fuel: u64, most: U256) -> Result<Begun> {
         let Ready { asset, grant, node, token, .. } = ready;
         let call = startCall { grant, algorithm, client: self.client.into(), runtime, fuel, most };
-        let receipt = self.wallet.call(JOBS, &call).await.map_err(said)?;
+        let receipt = self.wallet.call(JOBS, &call).await.map_err(|error| said_of(error, token))?;
         let started: JobStarted = event(&receipt)?;
         Ok(Begun { job: started.job, asset, held: started.locked, token, node })
     }
@@ -388,7 +405,10 @@ impl Buyer {
         loop {
             match Self::read(begun, self.ask(begun, &Request::Look(begun.job, number)).await)? {
                 Round::Left { files, log } => return Ok(Left { files, log }),
-                Round::Over(_, why) => return Err(Self::node(begun, &Denied::Refused(why))),
+                Round::Over(_, why) => {
+                    let (round, asset) = (number + 1, begun.asset);
+                    return Err(DataError::Ledger(format!("{why} in round {round} on asset {asset}")));
+                }
                 round => told(&round),
             }
         }
@@ -428,11 +448,10 @@ impl Buyer {
             return Ok(None);
         }
         let receipt = self.view(JOBS, &receiptOfCall { job }).await?.receipt;
-        let paid = match receipt.ended {
-            BROKEN => U256::ZERO,
-            _ => cost(&is.offer, receipt.fuel).map_err(|_| DataError::Receipt)?,
-        };
-        Ok(Some(Ended { receipt, paid, refunded: is.locked.saturating_sub(paid) }))
+        let cost = |fuel| cost(&is.offer, fuel).map_err(|_| DataError::Receipt);
+        let paid = if receipt.ended == BROKEN { U256::ZERO } else { cost(receipt.fuel)? };
+        // What was held; the contract holds nothing of it any more.
+        Ok(Some(Ended { refunded: cost(is.fuel)?.saturating_sub(paid), receipt, paid }))
     }
 
     /// A job as the ledger has it.
@@ -522,7 +541,8 @@ impl Owner {
     ///
     /// If the ledger refuses.
     pub async fn unbond(&self, asset: B256, token: Address, amount: U256) -> Result<()> {
-        self.wallet.call(JOBS, &unbondCall { asset, token, amount }).await.map(drop).map_err(said)
+        let unbond = unbondCall { asset, token, amount };
+        self.wallet.call(JOBS, &unbond).await.map(drop).map_err(|error| said_of(error, token))
     }
 
     /// Lets somebody have programs run on an asset. The grant's id.

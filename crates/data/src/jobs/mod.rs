@@ -25,8 +25,18 @@ pub mod wire;
 pub use contract::{Jobs, MILLION, commitment_digest, commitment_of, job_id, receipt_digest};
 pub use run::{Files, Rerun, outputs_hash, params_hash, rerun, round_job, steps};
 
+use alloy_primitives::{Address, U256, utils::format_ether};
+
 /// The coin that jobs are usually paid in: an ERC-20 token.
 pub use stoa_contract::coin::ADDRESS as COIN;
+
+/// An amount for people: the coin's in coins, another token's in its smallest units.
+pub fn units(amount: U256, token: Address) -> String {
+    match token == COIN {
+        true => format!("{} STOA", format_ether(amount).trim_end_matches('0').trim_end_matches('.')),
+        false => format!("{amount} units of {token}"),
+    }
+}
 
 /// What names a program: the BLAKE3 hash of its file.
 pub fn algorithm(module: &[u8]) -> alloy_primitives::B256 {

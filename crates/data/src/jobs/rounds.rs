@@ -10,7 +10,7 @@ use super::{
     algorithm,
     client::{Begun, Buyer, Ended},
     run::Files,
-    runtime_of,
+    runtime_of, units,
     wire::Round,
 };
 use alloy_primitives::{B256, U256};
@@ -173,6 +173,14 @@ pub async fn run_rounds(buyer: &Buyer, work: Work, told: &(dyn Fn(Told<'_>) + Sy
             Err(error) => tracing::warn!(%error, "a job was not ended"),
         }
     }
+    let paid = |(begun, ended): &(Begun, Ended)| {
+        let (paid, job) = (units(ended.paid, begun.token), begun.job);
+        format!("; {paid} were paid for job {job} (stoa audit {job})")
+    };
+    let outcome = outcome.map_err(|error| match ended.is_empty() {
+        true => error,
+        false => eyre!("{error:#}{}", ended.iter().map(paid).collect::<String>()),
+    });
     Ok(Worked { files: outcome?, params: sent, left: all, ended, runtimes })
 }
 

@@ -24,6 +24,7 @@ mod picture;
 mod table;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use serde::{Deserialize, Serialize};
 use std::{
@@ -129,6 +130,18 @@ pub struct Count {
     pub bytes: u64,
 }
 
+/// Files that were not looked into for personal data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unseen {
+    /// Why.
+    pub why: String,
+    /// How many.
+    pub files: u64,
+    /// The first of them in a folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Looked {
@@ -159,6 +172,9 @@ pub struct Looked {
     /// What looks like personal data.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
+    /// What was not looked into for that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<Unseen>,
     /// In what it is not as its format says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -198,10 +214,24 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> LookError + '_ {
 
 impl Looked {
     fn new(format: Format, bytes: u64) -> Self {
-        let (formats, warnings) = (BTreeMap::new(), Vec::new());
+        let (formats, warnings, unseen) = (BTreeMap::new(), Vec::new(), Vec::new());
         let (table, picture, model, licence, problem) = (None, None, None, None, None);
         let (files, skipped, whole) = (1, 0, true);
-        Self { format, bytes, files, formats, skipped, table, picture, model, licence, warnings, problem, whole }
+        Self {
+            format,
+            bytes,
+            files,
+            formats,
+            skipped,
+            table,
+            picture,
+            model,
+            licence,
+            warnings,
+            unseen,
+            problem,
+            whole,
+        }
     }
 }
 
@@ -315,6 +345,12 @@ impl Looked {
                     self.warnings.push(Warning { file: Some(name.to_owned()), ..warning });
                 }
             }
+            for unseen in found.unseen {
+                match self.unseen.iter_mut().find(|known| known.why == unseen.why) {
+                    Some(known) => known.files += unseen.files,
+                    None => self.unseen.push(Unseen { file: Some(name.to_owned()), ..unseen }),
+                }
+            }
             if let Some(problem) = found.problem {
                 self.problem.get_or_insert_with(|| format!("{name}: {problem}"));
             }
@@ -361,10 +397,32 @@ pub fn look_into<F: Read + Seek>(
         Format::Safetensors => model::safetensors(&mut looked, file)?,
         Format::Gguf => model::gguf(&mut looked, file)?,
         Format::Onnx => model::onnx(&mut looked, file)?,
-        Format::Text | Format::Other | Format::Folder => {}
+        Format::Text => text::look(&mut looked, file, looking)?,
+        Format::Other | Format::Folder => {}
     }
+    let why = unseen(&looked, &sample);
+    looked.unseen.extend(why.map(|why| Unseen { why: why.to_owned(), files: 1, file: None }));
     looked.licence = licence::of_text(name, &sample);
     Ok(looked)
+}
+
+/// Why nothing is known of personal data in what was looked at; nothing if that was looked for.
+fn unseen(looked: &Looked, sample: &[u8]) -> Option<&'static str> {
+    match looked.format {
+        Format::Png | Format::Jpeg | Format::Gif | Format::Webp => Some("pictures are not looked into"),
+        Format::Safetensors | Format::Gguf | Format::Onnx => Some("models are not looked into"),
+        Format::Parquet => Some("of Parquet, the names of columns are looked at alone"),
+        Format::Json | Format::JsonLines if looked.table.is_none() => Some("no list of objects was read in it"),
+        Format::Other if is_written(sample) => Some("it is not UTF-8"),
+        Format::Other => Some("its format is none that is looked into"),
+        _ => None,
+    }
+}
+
+/// Whether this is how text in another encoding begins: UTF-16 with its mark, or bytes that are letters in ISO 8859-1.
+fn is_written(sample: &[u8]) -> bool {
+    let letter = |byte: &u8| matches!(byte, b'\t' | b'\r' | b'\n' | 0xc | 0x20..=0x7e | 0x80..);
+    sample.starts_with(&[0xff, 0xfe]) || sample.starts_with(&[0xfe, 0xff]) || sample.iter().all(letter)
 }
 
 /// Tells how much was read.

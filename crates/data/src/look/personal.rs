@@ -52,7 +52,7 @@ pub struct Warning {
     /// In which file of a folder, the first of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// The column.
+    /// The column; none of a text.
     pub column: String,
     /// What it looks like.
     pub kind: Personal,
@@ -231,7 +231,7 @@ impl Seen {
 }
 
 /// An e-mail address, also within other text.
-fn has_email(text: &str) -> bool {
+pub(super) fn has_email(text: &str) -> bool {
     text.match_indices('@').any(|(at, _)| {
         let before =
             text[..at].bytes().next_back().is_some_and(|byte| byte.is_ascii_alphanumeric() || b"._-+".contains(&byte));
@@ -275,7 +275,7 @@ fn is_identity(text: &str) -> bool {
 }
 
 /// ISO 13616: the remainder by 97 is 1.
-fn is_account(text: &str) -> bool {
+pub(super) fn is_account(text: &str) -> bool {
     if text.len() > 42 {
         return false;
     }

@@ -484,3 +484,39 @@ fn what_is_no_text_and_nothing_that_is_known_is_other() {
     let empty = looked("a.csv", b"");
     assert_eq!((empty.format, empty.table.unwrap().rows), (Format::Csv, Some(0)));
 }
+
+#[test]
+fn what_is_not_looked_into_for_personal_data_is_said() {
+    let why = |name: &str, content: &[u8]| -> Vec<String> {
+        looked(name, content).unseen.into_iter().map(|unseen| unseen.why).collect()
+    };
+    let text = "name,mail\nJosé,jose@example.org\n";
+    let latin: Vec<u8> = text.chars().map(|each| each as u8).collect();
+    let wide: Vec<u8> = [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    assert_eq!(
+        (why("a.csv", &latin), why("a.csv", &wide)),
+        (vec!["it is not UTF-8".into()], vec!["it is not UTF-8".into()])
+    );
+    assert_eq!(why("a.csv", text.as_bytes()), Vec::<String>::new());
+    assert_eq!(why("a.jpg", &[0xff, 0xd8, 0xff, 0xe0]), ["pictures are not looked into"]);
+    assert_eq!(why("a.bin", &[0, 1, 2, 255]), ["its format is none that is looked into"]);
+    assert_eq!(why("a.json", br#"{"ann":1}"#), ["no list of objects was read in it"]);
+    // Of a folder it is said once.
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in [("a.csv", &latin[..]), ("b.csv", &wide), ("c.csv", text.as_bytes())] {
+        fs::write(folder.path().join(name), content).unwrap();
+    }
+    let found = look(folder.path(), Looking::default(), &|_| ()).unwrap();
+    let wanted = Unseen { why: "it is not UTF-8".into(), files: 2, file: Some("a.csv".into()) };
+    assert_eq!(found.unseen, [wanted]);
+}
+
+#[test]
+fn addresses_and_accounts_are_found_in_text_and_other_figures_are_not() {
+    let text = "Dear Ann,\nwrite to ann.b@example.org, or pay DE89 3704 0044 0532 0130 00.\nBob: <bob@example.org>; DE89370400440532013000\n\
+                Call 2024-01-02 @home, ISBN 978 3 16 148410 0.\n";
+    let found = looked("letter.txt", text.as_bytes());
+    let kinds: Vec<_> = found.warnings.iter().map(|warning| (warning.kind, warning.values)).collect();
+    assert_eq!((kinds, found.whole), (vec![(Personal::Email, 2), (Personal::Account, 2)], true));
+    assert!(looked("letter.txt", b"Dear all,\nthis is a text of version 1.2.3.\n").warnings.is_empty());
+}

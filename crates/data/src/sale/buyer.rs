@@ -1,6 +1,6 @@
 //! What a buyer does.
 
-use super::{ACTIVE, Found, ONE, Price, Result, SERVICE, UNLISTED, ask, closed, event, sent};
+use super::{ACTIVE, Found, ONE, Price, Result, SERVICE, UNLISTED, ask, closed, event, sent, shown};
 use crate::{
     abi::{
         COMPUTE, CONSENT, CREDENTIAL,
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 use alloy_primitives::{Address, B256, U256};
-use stoa_client::Wallet;
+use stoa_client::{Client, Wallet};
 use stoa_contract::interfaces::IERC20;
 
 /// Grants that one question brings, and that are looked through in all: whoever makes more hides nothing but his own.
@@ -101,7 +101,7 @@ impl Buyer {
             Some((Price::Fixed { token, .. }, exchange)) => Some((token, self.costs(exchange).await?)),
             Some((Price::Free, _)) | None => None,
         };
-        let opens = self.opens(asset, found.datatoken).await?;
+        let opens = opens(client, asset, found.datatoken).await?;
         let order = self.order(found.datatoken, self.wallet.address()).await?;
         Ok(Offered { found, costs, opens, order })
     }
@@ -120,28 +120,6 @@ impl Buyer {
         let call = validOrderCall { consumer, payer: self.wallet.address(), serviceIndex: U256::from(SERVICE) };
         let order = ask(self.wallet.client(), datatoken, &call).await?;
         Ok((!order.is_zero()).then_some(order))
-    }
-
-    /// The grants of an asset that are for whoever has an order of this datatoken, and stand.
-    async fn opens(&self, asset: B256, datatoken: Address) -> Result<Vec<Opens>> {
-        let (client, mut opens) = (self.wallet.client(), Vec::new());
-        let credential: B256 = U256::from(u64::from(SERVICE) + 1).into();
-        for from in (0..MOST_GRANTS).step_by(PAGE as usize) {
-            let page = grantsOfCall { asset, from: U256::from(from), most: U256::from(PAGE) };
-            let grants = ask(client, CONSENT, &page).await?;
-            for grant in &grants {
-                let is = ask(client, CONSENT, &grantOfCall { grant: *grant }).await?;
-                let Terms { kind, who, credential: for_which, uses, purpose, .. } = is.terms;
-                if (kind, who, for_which) == (CREDENTIAL, datatoken, credential) && is.revoked == 0 {
-                    let (read, compute) = (uses & READ > 0, uses & COMPUTE > 0);
-                    opens.push(Opens { grant: *grant, read, compute, purpose });
-                }
-            }
-            if (grants.len() as u64) < PAGE {
-                break;
-            }
-        }
-        Ok(opens)
     }
 
     /// The grant among these that lets this wallet read now, or else compute.
@@ -185,11 +163,10 @@ impl Buyer {
         let paid = if has < ONE { self.datatoken(offered, most).await? } else { None };
         let fee = ask(client, datatoken, &getPublishingMarketFeeCall {}).await?;
         if !fee.feeToken.is_zero() && !fee.amount.is_zero() {
-            let market = DataError::Ledger(format!(
-                "the market that published it asks {} units of {} for each order beside the price: order with Ocean's client",
-                fee.amount, fee.feeToken
-            ));
-            return Err(market);
+            let fee = shown(client, fee.feeToken, fee.amount).await?;
+            return Err(DataError::Ledger(format!(
+                "the market that published it asks {fee} for each order beside the price: order with Ocean's client"
+            )));
         }
         let call = startOrderCall {
             consumer,
@@ -202,21 +179,24 @@ impl Buyer {
         Ok(Bought { order: recorded.order, until: recorded.until.saturating_to(), paid, before: false })
     }
 
-    /// Accepts an order that somebody else paid for this wallet: it opens to it what one of its own would.
+    /// Accepts an order that somebody else paid for this wallet: it opens to it what one of its own would. One that was accepted stands.
     ///
     /// # Errors
     ///
     /// If it is none of this asset's, for somebody else, or over.
     pub async fn accept(&self, offered: &Offered, order: B256) -> Result<Bought> {
         let datatoken = offered.found.datatoken;
-        self.wallet.call(datatoken, &acceptOrderCall { order }).await.map_err(sent)?;
+        let before = self.order(datatoken, self.wallet.address()).await? == Some(order);
+        if !before {
+            self.wallet.call(datatoken, &acceptOrderCall { order }).await.map_err(sent)?;
+        }
         let is = ask(self.wallet.client(), datatoken, &orderOfCall { order }).await?;
-        Ok(Bought { order, until: is.until.saturating_to(), paid: None, before: false })
+        Ok(Bought { order, until: is.until.saturating_to(), paid: None, before })
     }
 
     /// Gets a datatoken. What was paid for it.
     async fn datatoken(&self, offered: &Offered, most: Option<U256>) -> Result<Option<(Address, U256)>> {
-        let datatoken = offered.found.datatoken;
+        let (client, datatoken) = (self.wallet.client(), offered.found.datatoken);
         let not_sold = || DataError::Ledger(format!("{} is not for sale now", offered.found.nft));
         let (_, exchange) = offered.found.price.ok_or_else(not_sold)?;
         let Some((token, quoted)) = offered.costs else {
@@ -227,9 +207,14 @@ impl Buyer {
         let most = most.unwrap_or(quoted);
         let costs = self.costs(exchange).await?;
         if costs > most {
-            return Err(DataError::Ledger(format!(
-                "it costs {costs} units of {token} now, and {most} at most may be paid"
-            )));
+            let [costs, most] = [shown(client, token, costs).await?, shown(client, token, most).await?];
+            return Err(DataError::Ledger(format!("it costs {costs} now, and {most} at most may be paid")));
+        }
+        let account = self.wallet.address();
+        let has = ask(client, token, &IERC20::balanceOfCall { account }).await?;
+        if has < costs {
+            let [has, costs] = [shown(client, token, has).await?, shown(client, token, costs).await?];
+            return Err(DataError::Ledger(format!("{account} has {has}, and {costs} are needed: nothing was paid")));
         }
         let allowed = IERC20::allowanceCall { owner: self.wallet.address(), spender: FIXED_RATE };
         if ask(self.wallet.client(), token, &allowed).await? < costs {
@@ -247,6 +232,41 @@ impl Buyer {
         let swapped: crate::market::abi::IFixedRate::Swapped = event(&receipt, FIXED_RATE)?;
         Ok(Some((token, swapped.baseTokenSwappedAmount)))
     }
+}
+
+/// The grants of an asset that are for whoever has an order of this datatoken, and stand.
+async fn opens(client: &Client, asset: B256, datatoken: Address) -> Result<Vec<Opens>> {
+    let mut opens = Vec::new();
+    let credential: B256 = U256::from(u64::from(SERVICE) + 1).into();
+    for from in (0..MOST_GRANTS).step_by(PAGE as usize) {
+        let page = grantsOfCall { asset, from: U256::from(from), most: U256::from(PAGE) };
+        let grants = ask(client, CONSENT, &page).await?;
+        for grant in &grants {
+            let is = ask(client, CONSENT, &grantOfCall { grant: *grant }).await?;
+            let Terms { kind, who, credential: for_which, uses, purpose, .. } = is.terms;
+            if (kind, who, for_which) == (CREDENTIAL, datatoken, credential) && is.revoked == 0 {
+                let (read, compute) = (uses & READ > 0, uses & COMPUTE > 0);
+                opens.push(Opens { grant: *grant, read, compute, purpose });
+            }
+        }
+        if (grants.len() as u64) < PAGE {
+            break;
+        }
+    }
+    Ok(opens)
+}
+
+/// For what whoever orders an asset may use it: a term of the Data Privacy Vocabulary for each grant that an order opens.
+///
+/// # Errors
+///
+/// If the ledger cannot be asked.
+pub async fn purposes(client: &Client, found: &Found) -> Result<Vec<String>> {
+    let Some(asset) = found.asset else { return Ok(Vec::new()) };
+    let mut purposes: Vec<_> =
+        opens(client, asset, found.datatoken).await?.into_iter().map(|open| open.purpose).collect();
+    purposes.dedup();
+    Ok(purposes)
 }
 
 /// No provider asks for anything.

@@ -22,16 +22,20 @@ mod validator;
 
 use crate::{
     client::DataError,
-    market::abi::{IDatatoken::IDatatokenErrors, INft::INftErrors},
+    jobs::{COIN, units},
+    market::abi::{
+        IDatatoken::{IDatatokenErrors, getERC721AddressCall},
+        INft::{INftErrors, checkAccessCall},
+    },
 };
-use alloy_primitives::{Address, B256, U256, b256};
+use alloy_primitives::{Address, B256, U256, b256, utils::format_units};
 use alloy_sol_types::{Revert, SolCall, SolError as _, SolEvent};
 use serde::{Deserialize, Serialize};
 use stoa_client::{Client, SendError, ViewError, view};
-use stoa_contract::interfaces::IERC20Errors::IERC20ErrorsErrors;
+use stoa_contract::interfaces::{IERC20Errors::IERC20ErrorsErrors, IERC20Metadata};
 
 pub use access::{Access, Entry, Grade};
-pub use buyer::{Bought, Buyer, Offered, Opens};
+pub use buyer::{Bought, Buyer, Offered, Opens, purposes};
 pub use earnings::{Amounts, Earnings, earnings};
 pub use find::{Found, Told, document, find, of_owner};
 pub use sample::{MOST_SAMPLE, Sample};
@@ -53,7 +57,7 @@ const SERVICE: u32 = 0;
 const ONE: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
 
 /// What an asset's states are called on the command line, by their numbers.
-pub const STATES: [&str; 6] = ["active", "end-of-life", "deprecated", "revoked", "ordering-disabled", "unlisted"];
+pub const STATES: [&str; 6] = ["active", "end-of-life", "deprecated", "revoked", "disabled", "unlisted"];
 
 /// The states in which orders are taken.
 const ACTIVE: u8 = 0;
@@ -81,6 +85,14 @@ pub enum Price {
 
 type Result<T> = std::result::Result<T, DataError>;
 
+/// How Ocean's contracts say that the caller is not whose it is, nor somebody whom that account lets.
+const THEIRS: [&str; 4] = [
+    "ERC721Template: NOT ",
+    "ERC721Template: not NFTOwner",
+    "ERC721RolesAddress: NOT ",
+    "FixedRateExchange: invalid exchange owner",
+];
+
 /// A refusal of the market in words.
 pub(crate) fn words(error: &ViewError) -> Option<String> {
     let ViewError::Reverted(data) = error else { return None };
@@ -101,7 +113,9 @@ pub(crate) fn words(error: &ViewError) -> Option<String> {
         return Some(match error {
             E::AssetStateUnknown(error) => format!("there is no state {}", error.state),
             E::AssetProofInvalid(error) => format!("validator {} has not signed this document", error.validator),
-            E::AccessDenied(error) => format!("the asset takes no orders for {}, who is denied", error.account),
+            E::AccessDenied(error) => {
+                format!("the asset takes no orders for {}, who is denied, and lets none be of use", error.account)
+            }
             E::AccessNotAllowed(error) => {
                 format!("the asset takes orders for those alone who are allowed, and {} is none of them", error.account)
             }
@@ -124,6 +138,7 @@ pub(crate) fn words(error: &ViewError) -> Option<String> {
     Some(match why.as_str() {
         "FixedRateExchange: Too many base tokens" => "the price has risen since it was asked".into(),
         "FixedRateExchange: Exchange is inactive!" | "Dispenser not active" => "it is not for sale now".into(),
+        why if THEIRS.iter().any(|theirs| why.starts_with(theirs)) => "it is another account's".into(),
         _ => format!("the market refuses: {}", why.chars().take(200).collect::<String>()),
     })
 }
@@ -142,6 +157,27 @@ fn sent(error: SendError) -> DataError {
 
 async fn ask<C: SolCall>(client: &Client, to: Address, call: &C) -> Result<C::Return> {
     Ok(view(client, to, call).await.map_err(asked)?.0)
+}
+
+/// An amount of a token for people.
+async fn shown(client: &Client, token: Address, amount: U256) -> Result<String> {
+    if token == COIN {
+        return Ok(units(amount, token));
+    }
+    let decimals = ask(client, token, &IERC20Metadata::decimalsCall {}).await?;
+    let symbol = ask(client, token, &IERC20Metadata::symbolCall {}).await.unwrap_or_default();
+    // A contract is called whatever its maker likes.
+    let symbol: String = symbol.chars().filter(char::is_ascii_alphanumeric).take(12).collect();
+    let digits = format_units(amount, decimals).unwrap_or_else(|_| amount.to_string());
+    let digits = if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { &digits };
+    Ok(format!("{digits} {symbol} (token {token})"))
+}
+
+/// Why an account gets nothing of an asset whose orders are of this datatoken, if its owner denies it.
+pub(crate) async fn denied(client: &Client, datatoken: Address, account: Address) -> Option<String> {
+    let (nft, _) = view(client, datatoken, &getERC721AddressCall {}).await.ok()?;
+    let refused = view(client, nft, &checkAccessCall { account }).await.err()?;
+    matches!(refused, ViewError::Reverted(_)).then(|| words(&refused)).flatten()
 }
 
 /// The first event of a kind in a receipt.
@@ -166,9 +202,14 @@ mod tests {
         let revert = |text: &str| ViewError::Reverted(Revert::from(text).abi_encode().into());
         let risen = words(&revert("FixedRateExchange: Too many base tokens")).unwrap();
         assert_eq!(risen, "the price has risen since it was asked");
+        for theirs in ["ERC721Template: NOT METADATA_ROLE", "FixedRateExchange: invalid exchange owner"] {
+            assert_eq!(words(&revert(theirs)).unwrap(), "it is another account's");
+        }
         let closed = crate::market::abi::IDatatoken::OrderingClosed { state: 4 }.abi_encode();
         let closed = words(&ViewError::Reverted(closed.into())).unwrap();
-        assert!(closed.contains("ordering-disabled"), "{closed}");
+        assert!(closed.contains("is disabled"), "{closed}");
+        let named = |state: &str| state.parse::<crate::search::State>().unwrap() as usize;
+        assert_eq!(STATES.map(named), [0, 1, 2, 3, 4, 5], "one name in all commands");
         assert_eq!(words(&ViewError::Malformed), None);
         let account = Address::repeat_byte(1);
         let denied = crate::market::abi::INft::AccessDenied { account }.abi_encode();

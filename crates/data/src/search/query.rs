@@ -89,6 +89,8 @@ impl FromStr for State {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        // As Ocean calls it.
+        let text = if text == "ordering-disabled" { "disabled" } else { text };
         let own = |state: &&Self| state.name() == text || (**state as u8).to_string() == text;
         let found = Self::ALL.iter().find(own).copied();
         found.ok_or_else(|| {

@@ -14,6 +14,7 @@ use crate::{
         tests::{self as shared, OWNER},
     },
 };
+use alloy_primitives::Address;
 use alloy_sol_types::SolCall;
 use ed25519_dalek::{Signer as _, SigningKey};
 use stoa_contract::{

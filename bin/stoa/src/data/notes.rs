@@ -1,0 +1,252 @@
+//! What this machine notes of publishing a file or folder: the same command goes on with what was cut off, and publishes nothing twice
+//! without being told so.
+
+use super::erase::destroy;
+use crate::spread::{Online, everything};
+use alloy_primitives::{Address, B256, Keccak256, keccak256};
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+use stoa_base::write_private;
+use stoa_client::Wallet;
+use stoa_data::client::{Data, DataError, Draft, Prepared, is_registered};
+use stoa_privacy::AssetId;
+use stoa_store::{KeySource, ObjectId, Seal};
+
+/// An asset that was begun of what is there.
+#[derive(Serialize, Deserialize)]
+struct Begun {
+    is: B256,
+    draft: Draft,
+    /// What nodes keep of it, once they have all of it.
+    sent: Option<Sent>,
+}
+
+/// What nodes keep of what is published.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Sent {
+    /// The whole.
+    object: String,
+    /// The whole and what is in it.
+    objects: Vec<String>,
+    /// Pieces that no node took.
+    pub(super) missing: usize,
+    pub(super) survives_a_domain: bool,
+    /// When, in seconds since 1970.
+    at: u64,
+}
+
+/// For how many seconds a repeat takes what was sent for what nodes keep.
+const SENT: u64 = 24 * 3600;
+
+fn read_id(id: &str) -> Result<ObjectId> {
+    id.parse().ok().wrap_err_with(|| format!("{id} is the id of no object"))
+}
+
+impl Sent {
+    /// Now.
+    pub(super) fn new(object: ObjectId, objects: &[ObjectId], missing: usize, survives_a_domain: bool) -> Self {
+        let objects = objects.iter().map(ToString::to_string).collect();
+        Self { object: object.to_string(), objects, missing, survives_a_domain, at: now() }
+    }
+
+    /// The whole.
+    pub(super) fn object(&self) -> Result<ObjectId> {
+        read_id(&self.object)
+    }
+
+    /// The whole and what is in it.
+    pub(super) fn objects(&self) -> Result<Vec<ObjectId>> {
+        self.objects.iter().map(|id| read_id(id)).collect()
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// An asset that was made of it.
+#[derive(Serialize, Deserialize)]
+struct Made {
+    is: B256,
+    asset: B256,
+    /// As what it is published, once all of it was done.
+    done: Option<String>,
+}
+
+/// The notes on one file or folder of an account's.
+pub(super) struct Notes {
+    path: PathBuf,
+    begun: PathBuf,
+    made: PathBuf,
+    /// What tells whether it has changed.
+    is: B256,
+}
+
+/// Tells names, sizes and times of a file, or of all that is in a folder.
+fn tell(path: &Path, hash: &mut Keccak256) -> std::io::Result<()> {
+    let is = path.symlink_metadata()?;
+    if is.is_dir() {
+        let mut inside = fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?;
+        inside.sort_by_key(fs::DirEntry::file_name);
+        hash.update((inside.len() as u64).to_be_bytes());
+        for entry in inside {
+            hash.update(keccak256(entry.file_name().as_encoded_bytes()));
+            tell(&entry.path(), hash)?;
+        }
+    } else {
+        let numbers = [is.len(), is.mtime() as u64, is.mtime_nsec() as u64];
+        numbers.iter().for_each(|number| hash.update(number.to_be_bytes()));
+    }
+    Ok(())
+}
+
+fn read<T: DeserializeOwned>(file: &Path) -> Option<T> {
+    fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
+}
+
+fn write(file: &Path, value: &impl Serialize) -> Result<()> {
+    let cannot = || format!("cannot write {}", file.display());
+    file.parent().map_or(Ok(()), fs::create_dir_all).wrap_err_with(cannot)?;
+    write_private(file, &serde_json::to_vec(value)?).wrap_err_with(cannot)
+}
+
+impl Notes {
+    /// Of what this account publishes.
+    pub(super) fn of(dir: &Path, account: Address, path: &Path) -> Result<Self> {
+        let cannot = || format!("cannot read {}", path.display());
+        let whole = path.canonicalize().wrap_err_with(cannot)?;
+        let mut hash = Keccak256::new();
+        tell(&whole, &mut hash).wrap_err_with(cannot)?;
+        let name = keccak256(format!("{account} {}", whole.display()));
+        let at = |end: &str| dir.join("published").join(format!("{name}.{end}"));
+        Ok(Self { path: path.to_owned(), begun: at("begun"), made: at("json"), is: hash.finalize() })
+    }
+
+    /// Refuses what is published already and has not changed, unless it is to be published `again`.
+    pub(super) async fn refuse(&self, account: &Wallet, again: bool) -> Result<()> {
+        let Some(Made { is, asset, done: Some(done) }) = read(&self.made) else { return Ok(()) };
+        if !again && is == self.is && is_registered(account, asset).await? {
+            bail!(
+                "{} is published already, as {done}, and has not changed since: --again publishes another asset of it",
+                self.path.display()
+            );
+        }
+        fs::remove_file(&self.made).wrap_err_with(|| format!("cannot remove {}", self.made.display()))
+    }
+
+    /// The asset that was made of it before the command was cut off.
+    pub(super) fn made(&self) -> Option<B256> {
+        read::<Made>(&self.made).filter(|made| made.is == self.is).map(|made| made.asset)
+    }
+
+    /// Notes the asset that was made; `done` is as what it is published, once all of it was done.
+    pub(super) fn note(&self, asset: B256, done: Option<String>) -> Result<()> {
+        write(&self.made, &Made { is: self.is, asset, done })?;
+        self.forget()
+    }
+
+    /// What nodes keep of the asset that was begun, if an earlier try came as far as that.
+    pub(super) fn sent(&self) -> Option<Sent> {
+        let sent = read::<Begun>(&self.begun).filter(|begun| begun.is == self.is).and_then(|begun| begun.sent);
+        sent.filter(|sent| sent.at + SENT > now())
+    }
+
+    /// Notes what nodes keep of the asset that was begun.
+    pub(super) fn note_sent(&self, sent: &Sent) -> Result<()> {
+        match read::<Begun>(&self.begun) {
+            Some(begun) => write(&self.begun, &Begun { sent: Some(sent.clone()), ..begun }),
+            None => Ok(()),
+        }
+    }
+
+    /// Destroys the seed of what was begun.
+    fn forget(&self) -> Result<()> {
+        if self.begun.exists() {
+            destroy(&self.begun).wrap_err_with(|| format!("cannot destroy {}", self.begun.display()))?;
+        }
+        Ok(())
+    }
+
+    /// The asset that it is to be: the one that was begun, if nothing has changed, else a new one.
+    pub(super) async fn prepare(
+        &self,
+        online: &Online,
+        data: &Data,
+        (needed, total): (usize, usize),
+        own_half: bool,
+    ) -> Result<Prepared> {
+        if let Some(Begun { is, draft, .. }) = read(&self.begun) {
+            let prepared = match data.prepare(&draft).await {
+                Err(error @ DataError::Draft { .. }) => {
+                    tracing::warn!(%error, "it is begun anew");
+                    None
+                }
+                prepared => Some(prepared?),
+            };
+            let goes_on = is == self.is && draft.is(needed, total, own_half);
+            match prepared {
+                Some(prepared) if goes_on => return Ok(prepared),
+                Some(prepared) => let_go(online, draft.asset, &prepared.seal(), &[]).await?,
+                None => {}
+            }
+            self.forget()?;
+        }
+        let draft = data.draft(needed, total, own_half).await?;
+        write(&self.begun, &Begun { is: self.is, draft: draft.clone(), sent: None })?;
+        Ok(data.prepare(&draft).await?)
+    }
+}
+
+/// Lets go, here and at the nodes, of what earlier tries have sealed for an asset, but for these objects.
+pub(super) async fn let_go(online: &Online, asset: B256, seal: &dyn Seal, but: &[ObjectId]) -> Result<()> {
+    let store = online.network.store();
+    let mut left = Vec::new();
+    for root in store.roots() {
+        let (root, _) = root?;
+        let Ok(manifest) = store.manifest(root.object) else { continue };
+        if matches!(KeySource::of(&manifest.sealing), Ok(Some(KeySource::Asset(AssetId(of)))) if of == asset)
+            && !but.contains(&root.object)
+        {
+            left.push(root);
+        }
+    }
+    for root in left {
+        let all = everything(store, root.object, seal).unwrap_or_else(|_| vec![root.object]);
+        store.release(root)?;
+        for object in all.into_iter().filter(|object| !but.contains(object)) {
+            // Who does not answer keeps it until its time is over.
+            online.network.let_go(object).await?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_is_known_until_the_file_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (dir, path) = (folder.path().join("alice"), folder.path().join("rows"));
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("a.csv"), "1").unwrap();
+        let of = |account: u8| Notes::of(&dir, Address::repeat_byte(account), &path).unwrap();
+        let asset = B256::repeat_byte(7);
+        assert_eq!(of(1).made(), None);
+        of(1).note(asset, None).unwrap();
+        assert_eq!((of(1).made(), of(2).made()), (Some(asset), None));
+        fs::write(path.join("a.csv"), "12").unwrap();
+        assert_eq!(of(1).made(), None);
+        of(1).note(asset, None).unwrap();
+        fs::write(path.join("b.csv"), "").unwrap();
+        assert_eq!(of(1).made(), None);
+    }
+}
