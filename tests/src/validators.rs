@@ -12,7 +12,7 @@ use std::{
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
-use stoa_client::{Client, Status};
+use stoa_client::{Client, Status, Vote};
 
 /// Chain id of such a network.
 pub const CHAIN_ID: u64 = 4242;
@@ -70,6 +70,11 @@ fn command(before: &[String], program: &Path) -> Command {
 pub async fn place(client: &Client, hash: B256) -> Result<Option<B256>> {
     let receipt: Option<Value> = client.call("eth_getTransactionReceipt", (hash,)).await?;
     receipt.map(|receipt| Ok(serde_json::from_value(receipt["blockHash"].clone())?)).transpose()
+}
+
+/// The last vote of a validator that a node has heard, if any.
+pub fn last_vote(status: &Status, validator: B256) -> Option<Vote> {
+    status.validators.iter().find(|known| known.key == validator).and_then(|known| known.last_vote)
 }
 
 /// Waits for a receipt, and returns its block.
@@ -285,8 +290,8 @@ impl Validators {
             .args(["--json", "status", "--http", &format!("http://{}", machine.http)])
             .stdout(Stdio::piped())
             .output()?;
-        ensure!(output.status.success(), "validator {index} does not answer");
-        Ok(serde_json::from_slice(&output.stdout)?)
+        // Of a network that stands still it ends as with an error.
+        serde_json::from_slice(&output.stdout).wrap_err_with(|| format!("validator {index} does not answer"))
     }
 
     /// Gives a node transfers of an account, of which these have been given before, and waits until each is final; adds them
@@ -309,6 +314,36 @@ impl Validators {
             seen.push((hash, included(&self.clients[node], hash).await?));
         }
         Ok(())
+    }
+
+    /// The last vote of a validator that the first node has heard, if any.
+    ///
+    /// # Errors
+    ///
+    /// If the node does not answer.
+    pub fn last_vote(&self, validator: B256) -> Result<Option<Vote>> {
+        Ok(last_vote(&self.status(0)?, validator))
+    }
+
+    /// Gives the first node transfers of an account, until it hears another vote of a validator.
+    ///
+    /// # Errors
+    ///
+    /// If it hears none in 150 blocks.
+    pub async fn next_vote(
+        &self,
+        validator: B256,
+        before: Option<Vote>,
+        signer: &PrivateKeySigner,
+        seen: &mut Vec<(B256, B256)>,
+    ) -> Result<Vote> {
+        for _ in 0..150 {
+            match self.last_vote(validator)? {
+                Some(vote) if Some(vote) != before => return Ok(vote),
+                _ => self.pay(0, signer, 1, seen).await?,
+            }
+        }
+        bail!("validator {validator} does not vote any more")
     }
 
     /// Waits until every node has a receipt, and returns its block, which is the same everywhere.

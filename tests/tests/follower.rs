@@ -42,6 +42,12 @@ async fn followers_of_four_processes_trust_none_and_outlive_those_that_they_foll
     let (own, passphrase) = (own.display().to_string(), passphrase.display().to_string());
     let serving = ["--from-genesis", "--listen", "127.0.0.1:0", "--key", &own, "--passphrase-file", &passphrase];
     let mut follower = Node::follow(&key, &addresses, &serving)?;
+    // Its folder is its own while it runs.
+    let mut second = Command::new("timeout");
+    second.arg("60").arg(program()?).args(["follow", "--network-key", &key, "--peer", &addresses[0]]);
+    let second = second.args(["--http", "127.0.0.1:0", "--dir"]).arg(follower.chain_folder()).output()?;
+    let said = String::from_utf8_lossy(&second.stderr);
+    ensure!(second.status.code() == Some(1) && said.contains("is used by another process"), "it says: {said}");
     // A transaction given to it reaches the validators, and its receipt comes back.
     let client = Client::new(follower.http());
     let (hash, raw) = transfer(CHAIN_ID, &signer, 0)?;

@@ -15,6 +15,9 @@ use stoa_tests::{
 const OTHER_KEY: &str = "0x93e02b6052719f607dacd3a088274f65596bd0d09920b61ab5da61bbdc7f5049334cf11213945d57e5ac7d055d042b7e\
                          024aa2b2f08f0a91260805272dc51051c6e47ad4fa403b02b4510b647ae3d1770bac0326a805bbefd48056c8c121bdb8";
 
+/// So many blocks that a validator that comes back is given a share for the next epoch, and few enough to see that.
+const EPOCH: u64 = 24;
+
 /// Runs a command of the program: the object that it printed, or what it complained of.
 fn stoa(folder: &Path, words: &[&str]) -> Result<std::result::Result<Value, String>> {
     let output = stage::stoa(folder, words)?.output()?;
@@ -46,7 +49,8 @@ fn are_described(metrics: &str) -> Result<()> {
 async fn health_proofs_and_a_backup_are_as_the_handbook_says() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let signer = PrivateKeySigner::random();
-    let mut network = Validators::start(folder.path(), signer.address(), on_loopback(4)?)?;
+    let mut network =
+        Validators::start_in_epochs(folder.path(), &[signer.address()], on_loopback(4)?, EPOCH, |_| Ok(()))?;
     network.agree().await?;
     let key = network.status(0)?.network_key.to_string();
     let mut seen = Vec::new();
@@ -103,6 +107,8 @@ async fn health_proofs_and_a_backup_are_as_the_handbook_says() -> Result<()> {
             .map(|path| path.display().to_string());
     let copied = stoa(folder.path(), &["node", "backup", "--config", &config, "--to", &backup])?;
     ensure!(copied.as_ref().is_ok_and(|copied| copied["files"].as_array().is_some_and(|files| files.len() == 5)));
+    let me = network.status(1)?.validators.into_iter().find(|validator| validator.me);
+    let validator = me.wrap_err("it is no validator")?.key;
     network.stop(1)?;
     fs::remove_dir_all(network.folder(1))?;
     let host = network.machine(1).host.clone();
@@ -117,10 +123,13 @@ async fn health_proofs_and_a_backup_are_as_the_handbook_says() -> Result<()> {
     restoring.map_err(eyre::Report::msg)?;
     network.move_to(1, restored.into())?;
     let height = network.clients()[0].block_number().await?;
+    let before = network.last_vote(validator)?;
     network.launch(1)?;
     network.reach(1, height).await?;
     network.hold(&seen).await?;
-    // It votes: without it there is no quorum now.
+    // It does not know how it has voted, so that it waits for the next epoch. Without it there is no quorum then.
+    let vote = network.next_vote(validator, before, &signer, &mut seen).await?;
+    ensure!(Some(vote.epoch) > before.map(|before| before.epoch), "it votes in the epoch in which it was lost");
     network.kill(3)?;
     let height = network.clients()[0].block_number().await? + 3;
     network.reach(0, height).await?;

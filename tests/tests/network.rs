@@ -5,11 +5,11 @@ use alloy_signer_local::PrivateKeySigner;
 use eyre::{ContextCompat as _, Result, WrapErr as _, ensure};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::{fs, ops::Range, path::Path, time::Duration};
-use stoa_client::Client;
+use stoa_client::{Client, Status};
 use stoa_tests::{
     RECIPIENT, files,
     load::{Load, settled},
-    validators::{LONG, LONG_EPOCH, SYNC_FROM, Validators, on_loopback},
+    validators::{LONG, LONG_EPOCH, SYNC_FROM, Validators, last_vote, on_loopback},
 };
 
 /// How many transactions an account has sent.
@@ -113,8 +113,11 @@ fn damage(folder: &Path, names: &[&str]) -> Result<()> {
 async fn a_validator_whose_folder_is_damaged_says_what_to_remove_and_votes_again_after_that() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let signer = PrivateKeySigner::random();
-    let mut network = Validators::start(folder.path(), signer.address(), on_loopback(4)?)?;
+    let length = 24;
+    let mut network =
+        Validators::start_in_epochs(folder.path(), &[signer.address()], on_loopback(4)?, length, |_| Ok(()))?;
     network.agree().await?;
+    let me = network.status(2)?.validators.iter().find(|validator| validator.me).wrap_err("it is no validator")?.key;
     let mut seen = Vec::new();
     while network.clients()[2].block_number().await? <= SYNC_FROM {
         network.pay(2, &signer, 3, &mut seen).await?;
@@ -125,6 +128,7 @@ async fn a_validator_whose_folder_is_damaged_says_what_to_remove_and_votes_again
         network.launch(2)?;
         let said = network.ended(2).await?;
         ensure!(said.contains("remove `history` and `state`"), "{names:?} was damaged, and it says: {said}");
+        let before = network.last_vote(me)?;
         // That, and nothing else: it takes over the state of the others.
         for part in ["history", "state"] {
             fs::remove_dir_all(network.data(2).join(part))?;
@@ -135,7 +139,13 @@ async fn a_validator_whose_folder_is_damaged_says_what_to_remove_and_votes_again
         let early = network.clients()[2].call::<U256>("eth_getBalance", (signer.address(), "0x1")).await;
         ensure!(early.is_err(), "it has executed what it should have taken over");
         network.hold(&seen).await?;
-        // It votes: without it there is no quorum now.
+        // It does not know any more how it has voted in this epoch, so that it waits for the next.
+        let vote = network.next_vote(me, before, &signer, &mut seen).await?;
+        ensure!(
+            Some(vote.epoch) > before.map(|before| before.epoch),
+            "it votes in the epoch in which it lost its votes"
+        );
+        // Without it there is no quorum now.
         network.kill(0)?;
         let height = network.clients()[1].block_number().await? + 3;
         network.reach(1, height).await?;
@@ -143,11 +153,21 @@ async fn a_validator_whose_folder_is_damaged_says_what_to_remove_and_votes_again
         network.launch(0)?;
         network.reach(0, height).await?;
     }
-    // And it goes on from its own folder as others do.
-    let height = network.clients()[0].block_number().await?;
-    network.kill(2)?;
-    network.launch(2)?;
-    network.reach(2, height + 2).await
+    // And it goes on from its own folder as others do, also without the share that it has voted with.
+    for secrets_are_gone in [false, true] {
+        let height = network.clients()[0].block_number().await?;
+        network.kill(2)?;
+        if secrets_are_gone {
+            fs::remove_file(network.data(2).join("secrets"))?;
+        }
+        let before = network.last_vote(me)?;
+        network.launch(2)?;
+        network.reach(2, height + 2).await?;
+        let vote = network.next_vote(me, before, &signer, &mut seen).await?;
+        let is_later = Some(vote.epoch) > before.map(|before| before.epoch);
+        ensure!(is_later || !secrets_are_gone, "it votes without a share");
+    }
+    Ok(())
 }
 
 #[tokio::test]
@@ -199,10 +219,7 @@ async fn a_validator_that_was_away_for_ten_epochs_comes_back_and_votes() -> Resu
     network.launch(3)?;
     network.reach(3, left + 10 * length).await?;
     let epoch = network.status(3)?.epoch;
-    let votes = |status: &stoa_client::Status| {
-        let last = status.validators.iter().find(|validator| validator.key == away).and_then(|known| known.last_vote);
-        last.is_some_and(|vote| vote.epoch > epoch)
-    };
+    let votes = |status: &Status| last_vote(status, away).is_some_and(|vote| vote.epoch > epoch);
     network.until(0, "hears votes of the one that was away", votes).await?;
     // Without it there is no quorum now.
     network.kill(1)?;

@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 use stoa_tests::{
-    is_root,
+    is_root, program,
     validators::{SYNC_FROM, Validators, on_loopback},
 };
 
@@ -49,6 +49,13 @@ async fn a_machine_that_was_away_a_restart_of_all_and_a_full_disk_lose_nothing()
     })?;
     network.agree().await?;
     let mut seen = Vec::new();
+
+    // A second process in a folder that is in use says so, and does not wait.
+    let mut second = Command::new("timeout");
+    second.arg("60").arg(program()?).args(["node", "run", "--config"]).arg(network.folder(0).join("stoa.toml"));
+    let second = second.output()?;
+    let said = String::from_utf8_lossy(&second.stderr);
+    ensure!(second.status.code() == Some(1) && said.contains("is used by another process"), "it says: {said}");
 
     // Away for longer than the others wait: it executes what it missed, and keeps all receipts.
     network.stop(1)?;

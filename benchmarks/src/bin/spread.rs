@@ -263,14 +263,17 @@ impl ProtocolHandler for Gives {
     }
 }
 
-/// Takes so many bytes.
+/// Takes so many bytes, in parts: a stream on which much is lost at once ends its connection.
 async fn take(from: Connection, bytes: u64) -> Result<()> {
-    let mut stream = send(&from, &bytes.to_be_bytes()).await?;
     let mut came = 0;
-    while let Some(chunk) = stream.read_chunk(1 << 20).await? {
-        came += chunk.len() as u64;
+    while came < bytes {
+        let mut stream = send(&from, &(PART as u64).min(bytes - came).to_be_bytes()).await?;
+        let before = came;
+        while let Some(chunk) = stream.read_chunk(1 << 20).await? {
+            came += chunk.len() as u64;
+        }
+        ensure!(came > before && came <= bytes, "{came} of {bytes} bytes came");
     }
-    ensure!(came == bytes, "{came} of {bytes} bytes came");
     Ok(())
 }
 

@@ -9,13 +9,13 @@ use serde_json::json;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use stoa_consensus::follow::Start;
 use stoa_net::PeerAddress;
-use stoa_node::{compute, config, follower, provider, store};
+use stoa_node::{compute, config, folder, follower, provider, store};
 
 /// Options of `stoa follow`.
 #[derive(Args)]
 pub(crate) struct Options {
     /// The key that verifies the network's certificates (`stoa status` shows it; get it from people whom you trust).
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", value_parser = crate::typed::network_key)]
     network_key: Bytes,
     /// A node of the network, validator or follower, as `stoa status` there shows it; may be given several times. None of
     /// them is trusted.
@@ -27,6 +27,10 @@ pub(crate) struct Options {
     /// Address to serve JSON-RPC on, HTTP and WebSocket; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8545")]
     http: SocketAddr,
+    /// A name that programs may call this node by besides `localhost`; may be given several times. Others are refused while it
+    /// listens on loopback, lest a web page reach it under a name of its own. Example: --allow-host node.example
+    #[arg(long = "allow-host", value_name = "NAME")]
+    hosts: Vec<String>,
     /// Address to serve further followers on (UDP); none are served if not given.
     #[arg(long, value_name = "ADDR", requires = "key")]
     listen: Option<SocketAddr>,
@@ -71,7 +75,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIR", requires = "provide_for", requires = "index", requires = "key")]
     provide: Option<PathBuf>,
     /// Whose assets these files are: this account alone has them sealed for its documents. Example: --provide-for 0x7099…
-    #[arg(long, value_name = "ADDRESS", requires = "provide")]
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::typed::address, requires = "provide")]
     provide_for: Option<Address>,
     /// A host whose files may be given away as well, where the account has sealed their URLs; may be given several times, and no
     /// other host is asked. Example: --provide-from files.example --provide-from 10.0.0.7:8080
@@ -103,11 +107,12 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
         }),
         folder: options.dir.clone(),
         http: options.http,
+        hosts: options.hosts,
         network_key: options.network_key,
         peers: options.peers,
         listen,
         history: if options.history == 0 { u64::MAX } else { options.history },
-        cache: usize::try_from(options.state_cache)? << 20,
+        cache: config::cache(usize::try_from(options.state_cache)?)?,
         start: if options.from_genesis { Start::Blocks } else { Start::State { from: options.sync_from } },
     };
     if let Some(store) = &mut config.store {
@@ -115,13 +120,14 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
         // Often enough to notice in time, and once in ten minutes at least.
         store.every = Duration::from_secs((options.repair_after / 4).clamp(1, 600));
     }
+    let _held = folder::hold(&config.folder)?;
     if !json {
         println!("Stoa: looking for the chain that the validators with this key have signed …");
     }
     let storage = runtime::Config::new().with_storage_directory(config.storage());
     runtime::Runner::new(storage).start(async move |runtime| {
         let mut running = tokio::select! {
-            running = Box::pin(follower::start(runtime, config)) => running?,
+            running = follower::start(runtime, config) => running?,
             interrupted = network::interrupted() => return interrupted,
         };
         let (http, head) = (format!("http://{}", running.http()), running.ledger.head());

@@ -19,7 +19,7 @@ use stoa_client::{Client, Wallet};
 use stoa_consensus::Pace;
 use stoa_data::registry::{self, Listing};
 use stoa_net::PeerAddress;
-use stoa_node::{dev, development, up};
+use stoa_node::{dev, development, folder, up};
 
 /// Options that embedded networks share.
 #[derive(Args, Clone, Debug)]
@@ -33,6 +33,10 @@ pub(crate) struct Options {
     /// Address to serve JSON-RPC on, HTTP and WebSocket; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8545")]
     http: SocketAddr,
+    /// A name that programs may call this node by besides `localhost`; may be given several times. Others are refused while it
+    /// listens on loopback, lest a web page reach it under a name of its own. Example: --allow-host node.example
+    #[arg(long = "allow-host", value_name = "NAME")]
+    hosts: Vec<String>,
     /// Milliseconds between blocks while transactions wait.
     #[arg(long, value_name = "MS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     block_time: u64,
@@ -61,6 +65,10 @@ pub(crate) struct UpOptions {
     /// (`/api/aquarius`).
     #[arg(long)]
     index: bool,
+    /// Take transactions without a chain id too, which hold on every chain (from before EIP-155): some contracts are deployed
+    /// by one at the same address everywhere.
+    #[arg(long)]
+    allow_unprotected: bool,
     #[command(flatten)]
     options: Options,
 }
@@ -81,6 +89,7 @@ impl Options {
             dir,
             fresh: false,
             http: SocketAddr::from(([127, 0, 0, 1], 0)),
+            hosts: Vec::new(),
             block_time: 50,
             chain_id: development::CHAIN_ID,
             mnemonic: DEVELOPMENT_MNEMONIC.to_owned(),
@@ -108,7 +117,14 @@ impl Options {
         if genesis.committee.is_some() {
             bail!("the chain in {} is that of validators (run it with `stoa up`)", self.dir.display());
         }
-        Ok(dev::Config { genesis, folder: self.dir.clone(), http: self.http, accounts, history: self.window() })
+        Ok(dev::Config {
+            genesis,
+            folder: self.dir.clone(),
+            http: self.http,
+            accounts,
+            history: self.window(),
+            hosts: self.hosts.clone(),
+        })
     }
 
     /// Of a network of so many validators.
@@ -154,6 +170,8 @@ impl Options {
             history: self.window(),
             store_gib: 0,
             index: false,
+            hosts: self.hosts.clone(),
+            allow_unprotected: false,
         })
     }
 
@@ -189,7 +207,11 @@ impl Options {
             return Ok(genesis);
         }
         let committee = committee()?;
-        let genesis = Genesis { committee, ..development::genesis(self.chain_id, accounts, now()) };
+        let mut genesis = Genesis { committee, ..development::genesis(self.chain_id, accounts, now()) };
+        if genesis.committee.is_none() {
+            // Tools set the base fee to nothing, and count on it to stay so.
+            genesis.fees.minimum_base_fee = 0;
+        }
         genesis.validate()?;
         fs::write(&path, serde_json::to_string_pretty(&genesis)?)
             .wrap_err_with(|| format!("cannot write {}", path.display()))?;
@@ -207,7 +229,9 @@ fn remove_chain(folder: &Path) -> Result<()> {
     if !folder.exists() {
         return Ok(());
     }
-    let empty = fs::read_dir(folder).wrap_err_with(|| format!("cannot read {}", folder.display()))?.next().is_none();
+    let mut entries = fs::read_dir(folder).wrap_err_with(|| format!("cannot read {}", folder.display()))?;
+    // The lock is this process's own.
+    let empty = entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == folder::LOCK));
     if !empty && !folder.join(GENESIS).exists() {
         bail!("{} holds no chain (there is no {GENESIS} in it), so --fresh does not delete it", folder.display());
     }
@@ -228,6 +252,8 @@ fn remove_chain(folder: &Path) -> Result<()> {
 
 /// Runs a node without consensus until interrupted.
 pub(crate) fn run_dev(options: Options, json: bool) -> Result<()> {
+    // Before a chain is deleted: another process may be running it.
+    let _held = folder::hold(&options.dir)?;
     let config = options.dev()?;
     let (chain_id, accounts) = (config.genesis.chain_id, config.accounts.clone());
     let storage = runtime::Config::new().with_storage_directory(config.storage());
@@ -243,10 +269,12 @@ pub(crate) fn run_dev(options: Options, json: bool) -> Result<()> {
 
 /// Runs a network of validators until interrupted.
 pub(crate) fn run_up(options: UpOptions, json: bool) -> Result<()> {
-    let UpOptions { validators, store_gib, index, options } = options;
+    let UpOptions { validators, store_gib, index, allow_unprotected, options } = options;
+    let _held = folder::hold(&options.dir)?;
     let mut config = options.up(validators.and_then(NonZeroU32::new))?;
     config.store_gib = store_gib;
     config.index = index;
+    config.allow_unprotected = allow_unprotected;
     let (chain_id, accounts) = (config.genesis.chain_id, config.accounts.clone());
     let keys = config.validators.iter().map(|(identity, _)| identity.key.clone()).collect::<Vec<_>>();
     let network = up::Network::start(config)?;
@@ -360,5 +388,50 @@ pub(crate) async fn interrupted() -> Result<()> {
     tokio::select! {
         interrupt = tokio::signal::ctrl_c() => interrupt.wrap_err("cannot wait for Ctrl-C"),
         _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_without_consensus_the_base_fee_may_fall_to_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = |name: &str| Options::embedded(folder.path().join(name));
+        assert_eq!(options("dev").dev().unwrap().genesis.fees.minimum_base_fee, 0);
+        assert_eq!(options("up").up(None).unwrap().genesis.fees.minimum_base_fee, 7);
+    }
+
+    #[test]
+    fn names_that_are_allowed_reach_the_servers() {
+        let folder = tempfile::tempdir().unwrap();
+        let options =
+            |name: &str| Options { hosts: vec!["node.example".into()], ..Options::embedded(folder.path().join(name)) };
+        assert_eq!(options("dev").dev().unwrap().hosts, ["node.example"]);
+        assert_eq!(options("up").up(None).unwrap().hosts, ["node.example"]);
+    }
+
+    #[test]
+    fn the_chain_of_a_running_node_is_not_deleted() {
+        let here = tempfile::tempdir().unwrap();
+        let options = Options { fresh: true, ..Options::embedded(here.path().join("chain")) };
+        let held = folder::hold(&options.dir).unwrap();
+        // A folder that holds nothing but the lock is as good as an empty one.
+        options.dev().unwrap();
+        let genesis = fs::read(options.dir.join(GENESIS)).unwrap();
+        let up = UpOptions {
+            validators: None,
+            store_gib: 0,
+            index: false,
+            allow_unprotected: false,
+            options: options.clone(),
+        };
+        for refused in [run_dev(options.clone(), true), run_up(up, true)] {
+            let error = refused.unwrap_err().to_string();
+            assert!(error.contains("is used by another process"), "{error}");
+        }
+        assert_eq!(fs::read(options.dir.join(GENESIS)).unwrap(), genesis);
+        drop(held);
     }
 }

@@ -1,10 +1,10 @@
 //! `stoa init`, `stoa node` and `stoa status`: validators of a real network.
 
-use crate::{network, wallet::WalletOptions};
+use crate::{network, typed, wallet::WalletOptions};
 use alloy_primitives::{Address, B256, Bytes, U256, utils::parse_ether};
 use clap::{Args, Subcommand};
 use commonware_runtime::{Runner as _, tokio as runtime};
-use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
 use serde_json::json;
 use std::{
     fs,
@@ -13,11 +13,12 @@ use std::{
 };
 use stoa_base::Genesis;
 use stoa_client::Client;
+use stoa_consensus::MAX_VALIDATORS;
 use stoa_data::registry::{self, Listing};
 use stoa_node::{
     account, backup,
     config::{self, File, Peer},
-    validator,
+    folder, validator,
 };
 
 /// Options of `stoa init`.
@@ -42,10 +43,10 @@ pub(crate) struct InitOptions {
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
     /// Port of JSON-RPC on each host; on one host, the validators after the first take the ports after it.
-    #[arg(long, value_name = "PORT", default_value_t = 8545)]
+    #[arg(long, value_name = "PORT", default_value_t = 8545, value_parser = clap::value_parser!(u16).range(1..))]
     http_port: u16,
     /// Milliseconds between blocks while transactions wait, at least.
-    #[arg(long, value_name = "MS", default_value_t = 100)]
+    #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     block_time: u64,
     /// Blocks until the validators share the network key anew: 8 or more, and some 4 for each validator.
     #[arg(long, value_name = "BLOCKS", default_value_t = stoa_base::EPOCH_LENGTH)]
@@ -145,8 +146,14 @@ pub(crate) enum Command {
     },
 }
 
+/// An amount of coins, in wei.
 pub(crate) fn coins(text: &str) -> Result<U256, String> {
-    parse_ether(text).map_err(|_| format!("want an amount of coins such as 0.5, got {text}"))
+    // What parses an amount takes signs as well, and cuts off what is less than a wei.
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let plain = plain && text.bytes().any(|byte| byte.is_ascii_digit());
+    let whole = text.split_once('.').is_none_or(|(_, part)| part.len() <= 18);
+    let amount = parse_ether(text).ok().filter(|_| plain && whole);
+    amount.ok_or_else(|| format!("want an amount of coins such as 0.5, of 18 decimals at most, got {text}"))
 }
 
 /// Options of `stoa status`.
@@ -180,10 +187,37 @@ pub(crate) fn passphrase(file: Option<&Path>, new: bool) -> Result<String> {
 fn funded(fund: &[String]) -> Result<Vec<(Address, U256)>> {
     let one = |text: &String| {
         let (address, coins) = text.split_once('=').wrap_err_with(|| format!("--fund {text}: want ADDRESS=COINS"))?;
-        let address = address.trim().parse().wrap_err_with(|| format!("--fund {text}: no address"))?;
-        Ok((address, parse_ether(coins.trim()).wrap_err_with(|| format!("--fund {text}: no amount"))?))
+        let address = typed::address(address.trim()).map_err(|why| eyre!("--fund {text}: {why}"))?;
+        Ok((address, self::coins(coins.trim()).map_err(|why| eyre!("--fund {text}: {why}"))?))
     };
-    fund.iter().map(one).collect()
+    let funded = fund.iter().map(one).collect::<Result<Vec<_>>>()?;
+    if let Some(address) = config::twice(funded.iter().map(|(address, _)| *address)) {
+        bail!("--fund names {address} twice: want one amount for each address");
+    }
+    let most = U256::from(MOST_COINS) * U256::from(10).pow(U256::from(18));
+    let all = funded.iter().fold(U256::ZERO, |sum, (_, wei)| sum.saturating_add(*wei));
+    ensure!(all <= most, "--fund: these are too many coins, want {MOST_COINS} in all at most");
+    Ok(funded)
+}
+
+/// The most coins that a chain begins with.
+const MOST_COINS: u64 = 1_000_000_000_000_000_000;
+
+/// The port of JSON-RPC for each of these hosts and ports: validators on the same host must not serve on the same one.
+fn http_ports(hosts: &[String], first: u16) -> Result<Vec<u16>> {
+    let host = |at: usize| hosts[at].rsplit_once(':').map(|(host, _)| host);
+    let port = |index: usize| {
+        let before = (0..index).filter(|before| host(*before) == host(index)).count();
+        let port = u16::try_from(before).ok().and_then(|before| first.checked_add(before));
+        let port =
+            port.wrap_err_with(|| format!("--http-port {first} leaves too few ports after it: want a lower one"))?;
+        let taken = (0..hosts.len()).find(|at| host(*at) == host(index) && hosts[*at].ends_with(&format!(":{port}")));
+        if let Some(taken) = taken {
+            bail!("--http-port {first}: port {port} is that of validator {}, want another", hosts[taken]);
+        }
+        Ok(port)
+    };
+    (0..hosts.len()).map(port).collect()
 }
 
 /// Writes genesis, keys and configuration files for a new network.
@@ -197,12 +231,13 @@ pub(crate) fn init(options: InitOptions, json: bool) -> Result<()> {
     if dir.exists() && fs::read_dir(&dir)?.next().is_some() {
         bail!("{} is not empty (choose another folder with --dir)", dir.display());
     }
-    let ports = hosts.iter().map(|host| {
-        let port = host.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-        port.wrap_err_with(|| format!("--hosts {host}: want HOST:PORT"))
-    });
-    let ports = ports.collect::<Result<Vec<_>>>()?;
-    let funded = funded(&fund)?;
+    config::check_peers(&keys, &hosts)?;
+    ensure!(hosts.len() <= MAX_VALIDATORS.get() as usize, "a network has {MAX_VALIDATORS} validators at most");
+    let ports = hosts.iter().map(|host| config::port(host)).collect::<Result<Vec<_>>>()?;
+    let http_ports = http_ports(&hosts, http_port)?;
+    let genesis = Genesis { epoch_length, ..stoa_node::genesis(chain_id, funded(&fund)?, network::now()) };
+    genesis.validate()?;
+    let genesis = serde_json::to_string_pretty(&genesis)?;
     let secret = if given { None } else { Some(passphrase(passphrase_file.as_deref(), true)?) };
 
     let folder = |index: usize| dir.join(format!("validator-{index}"));
@@ -214,25 +249,20 @@ pub(crate) fn init(options: InitOptions, json: bool) -> Result<()> {
         }
         None => keys,
     };
-    let genesis = Genesis { epoch_length, ..stoa_node::genesis(chain_id, funded, network::now()) };
-    genesis.validate()?;
-    let genesis = serde_json::to_string_pretty(&genesis)?;
     let validators = public.iter().zip(&hosts).map(|(key, address)| Peer { key: *key, address: address.clone() });
     let validators = validators.collect::<Vec<_>>();
     for (index, port) in ports.iter().enumerate() {
         let folder = folder(index);
         fs::create_dir_all(&folder).wrap_err_with(|| format!("cannot create {}", folder.display()))?;
-        // Hosts that are the same machine must not serve on the same port.
-        let host = |at: usize| hosts[at].rsplit_once(':').map(|(host, _)| host);
-        let before = (0..index).filter(|before| host(*before) == host(index)).count();
-        let local = host(index).is_some_and(|host| host == "127.0.0.1" || host == "localhost");
+        let host = hosts[index].rsplit_once(':').map(|(host, _)| host);
+        let local = host.is_some_and(|host| host == "127.0.0.1" || host == "localhost");
         let file = File {
             genesis: "genesis.json".into(),
             data: "data".into(),
             key: "validator.key".into(),
             passphrase_file: None,
             listen: SocketAddr::from((if local { [127, 0, 0, 1] } else { [0, 0, 0, 0] }, *port)),
-            http: SocketAddr::from(([127, 0, 0, 1], http_port + u16::try_from(before)?)),
+            http: SocketAddr::from(([127, 0, 0, 1], http_ports[index])),
             beneficiary: Address::from_slice(&alloy_primitives::keccak256(public[index])[12..]),
             block_time_ms: block_time,
             history_blocks: 10_000,
@@ -247,13 +277,18 @@ pub(crate) fn init(options: InitOptions, json: bool) -> Result<()> {
             fs::write(&path, text).wrap_err_with(|| format!("cannot write {}", path.display()))?;
         }
     }
+    let may_fail = (hosts.len() - 1) / 3;
     if json {
-        println!("{}", json!({ "dir": dir, "validators": public, "chainId": chain_id }));
+        println!("{}", json!({ "dir": dir, "validators": public, "chainId": chain_id, "mayFail": may_fail }));
         return Ok(());
     }
     println!("A network of {} validators, chain {chain_id}, in {}:", hosts.len(), dir.display());
     for (index, host) in hosts.iter().enumerate() {
         println!("  {}  {}  for {host}", folder(index).display(), public[index]);
+    }
+    match may_fail {
+        0 => println!("None of them may fail: the chain stops when one does. From four on, one may."),
+        count => println!("So many of them may fail at the same time: {count}."),
     }
     println!(
         "\nPut the `beneficiary` of your own into each stoa.toml: tips go there, and nobody has the key of what stands there."
@@ -280,18 +315,23 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
             Ok(())
         }
         Command::Check { config } => {
-            let (file, config) = read(&config)?;
+            let (file, config, warnings) = read(&config)?;
+            let (chain_id, validators) = (config.genesis.chain_id, file.validators.len());
             if json {
-                println!("{}", json!({ "chainId": config.genesis.chain_id, "validators": file.validators.len() }));
+                println!("{}", json!({ "chainId": chain_id, "validators": validators, "warnings": warnings }));
             } else {
-                println!("Chain {}, {} validators: this one can run.", config.genesis.chain_id, file.validators.len());
+                println!("Chain {chain_id}, {validators} validators: this one can run.");
+                warnings.iter().for_each(|warning| println!("Warning: {warning}."));
             }
             Ok(())
         }
         Command::Backup { config, to } => copied(&backup::copy(&config, &to)?, json),
         Command::Restore { from, to } => copied(&backup::copy(&from.join("stoa.toml"), &to)?, json),
         Command::Join { key, key_passphrase_file, host, domain, gib, keeper, fund, wallet } => {
-            let key = config::read_key(&key, &passphrase(key_passphrase_file.as_deref(), false)?)?;
+            let passphrase = passphrase(key_passphrase_file.as_deref(), false);
+            let passphrase = passphrase
+                .wrap_err_with(|| format!("{} cannot be opened (see --key-passphrase-file)", key.display()))?;
+            let key = config::read_key(&key, &passphrase)?;
             let roles = if gib > 0 { registry::STORE } else { 0 } | if keeper { registry::KEEPER } else { 0 };
             let listing = Listing { host, domain, capacity: gib.saturating_mul(1 << 30), roles };
             let (public, account) = (config::public(&key), account::of(&key)?.address());
@@ -322,7 +362,11 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
             }
             Ok(())
         }
-        Command::Run { config } => serve(read(&config)?.1, json),
+        Command::Run { config } => {
+            let (_, config, warnings) = read(&config)?;
+            warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+            serve(config, json)
+        }
     }
 }
 
@@ -331,24 +375,28 @@ fn copied(files: &[PathBuf], json: bool) -> Result<()> {
         println!("{}", json!({ "files": files }));
     } else {
         files.iter().for_each(|file| println!("{}", file.display()));
+        println!("The passphrase is not among them, and `passphrase_file` is commented out in this stoa.toml.");
     }
     Ok(())
 }
 
-fn read(path: &Path) -> Result<(File, validator::Config)> {
+/// A configuration file, what it says, and what had better be changed in it.
+fn read(path: &Path) -> Result<(File, validator::Config, Vec<String>)> {
     let file = File::read(path)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let passphrase = passphrase(file.passphrase_file.as_ref().map(|name| folder.join(name)).as_deref(), false)?;
     let config = file.config(folder, &passphrase)?;
-    Ok((file, config))
+    let warnings = file.warnings(folder);
+    Ok((file, config, warnings))
 }
 
 fn serve(config: validator::Config, json: bool) -> Result<()> {
+    let _held = folder::hold(&config.folder)?;
     let (chain_id, listen) = (config.genesis.chain_id, config.listen);
     let storage = runtime::Config::new().with_storage_directory(config.storage());
     runtime::Runner::new(storage).start(async move |runtime| {
         let starting = async {
-            let running = Box::pin(validator::start(runtime, config)).await?;
+            let running = validator::start(runtime, config).await?;
             let (http, block) = (format!("http://{}", running.http()), running.ledger.head().number());
             let follow_at = running.address().map(|address| address.to_string());
             if json {
@@ -380,11 +428,105 @@ fn serve(config: validator::Config, json: bool) -> Result<()> {
 pub(crate) fn status(options: StatusOptions, json: bool) -> Result<()> {
     let client = Client::new(&options.http);
     let status = network::wait(client.call::<stoa_client::Status>("stoa_status", ()))?;
-    let status = status.wrap_err_with(|| format!("no node answers at {}", options.http))?;
+    let status = status.wrap_err_with(|| format!("no node answers at {}", client.url()))?;
+    let (age, stalled) = (status.age(network::now()), status.is_stalled(network::now()));
     if json {
-        println!("{}", serde_json::to_string(&status)?);
+        let mut said = serde_json::to_value(&status)?;
+        said["age"] = json!(U256::from(age));
+        said["health"] = json!(if stalled { "stalled" } else { "ok" });
+        println!("{said}");
+        if stalled {
+            std::process::exit(1);
+        }
         return Ok(());
     }
-    println!("{}", status);
+    println!("{status}");
+    ensure!(!stalled, "the network is stalled, or this node is: its newest block is {age} seconds old");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Init {
+        #[command(flatten)]
+        options: InitOptions,
+    }
+
+    const FOUR: &str = "a.example:9000,b.example:9000,c.example:9000,d.example:9000";
+
+    /// Runs `stoa init` with these words; what it wrote is gone afterwards.
+    fn run_init(hosts: &str, words: &[&str]) -> Result<(), String> {
+        let here = tempfile::tempdir().unwrap();
+        let (dir, passphrase) = (here.path().join("network"), here.path().join("passphrase"));
+        fs::write(&passphrase, "correct horse").unwrap();
+        let (to, file) = (dir.display().to_string(), passphrase.display().to_string());
+        let usual = ["init", "--dir", &to, "--passphrase-file", &file, "--hosts", hosts];
+        let chain: &[&str] = if words.contains(&"--chain-id") { &[] } else { &["--chain-id", "7"] };
+        let line = usual.iter().chain(chain).chain(words).copied();
+        let parsed = Init::try_parse_from(line).map_err(|error| error.to_string())?;
+        let outcome = init(parsed.options, true).map_err(|error| format!("{error:#}"));
+        assert!(outcome.is_ok() || !dir.exists(), "something was written: {outcome:?}");
+        outcome
+    }
+
+    #[test]
+    fn what_no_network_can_run_with_is_refused_before_anything_is_written() {
+        run_init("a.example:9000", &[]).unwrap();
+        let key = "0xd75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+        let (keys, none) = (format!("{key},{key}"), "0x02".repeat(16));
+        let cases: [(&str, &[&str], &str); 11] = [
+            ("a.example:9000,A.example:9000", &[], "two validators have the address"),
+            ("a.example:0", &[], "want HOST:PORT"),
+            ("a.example:9000, b.example:9000", &[], "want HOST:PORT"),
+            ("a.example:9000,b.example:9000", &["--keys", keys.as_str()], "two validators have the key"),
+            ("a.example:9000", &["--keys", none.as_str()], "--keys"),
+            ("a.example:1,a.example:2,a.example:3", &["--http-port", "65534"], "too few ports"),
+            ("a.example:8546,a.example:9000", &[], "is that of validator a.example:8546"),
+            (FOUR, &["--http-port", "0"], "--http-port"),
+            (FOUR, &["--block-time", "0"], "--block-time"),
+            (FOUR, &["--chain-id", "0"], "chainId is 0"),
+            (FOUR, &["--epoch-length", "7"], "epochLength is 7"),
+        ];
+        for (hosts, words, part) in cases {
+            let error = run_init(hosts, words).unwrap_err();
+            assert!(error.contains(part), "{hosts} {words:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn amounts_that_lose_digits_or_have_a_sign_are_refused() {
+        let ether = U256::from(10).pow(U256::from(18));
+        for (text, wei) in [
+            ("2.5", ether * U256::from(5) / U256::from(2)),
+            (".5", ether / U256::from(2)),
+            ("7", ether * U256::from(7)),
+        ] {
+            assert_eq!(coins(text).unwrap(), wei, "{text}");
+        }
+        assert_eq!(coins("0.000000000000000001").unwrap(), U256::from(1));
+        for wrong in ["-1", "+1", "", ".", "1.2.3", "1e18", "1_000", "0.0000000000000000001", &"9".repeat(60)] {
+            assert!(coins(wrong).unwrap_err().contains("such as 0.5"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn accounts_are_funded_once_and_with_what_a_chain_can_hold() {
+        let (one, other) = (Address::repeat_byte(1), Address::repeat_byte(2));
+        let fund = |list: &[String]| funded(list).map_err(|error| error.to_string());
+        assert_eq!(fund(&[format!("{one}=1000"), format!("{other}= 0.5")]).unwrap().len(), 2);
+        for (list, part) in [
+            (vec![format!("{one}=1"), format!("{one:#x}=2")], "twice"),
+            (vec![format!("{one}={}", "9".repeat(59))], "too many coins"),
+            (vec![format!("{one}=1000000000000000000"), format!("{other}=1")], "too many coins"),
+            (vec![format!("{one}=-1")], "such as 0.5"),
+            (vec![format!("{one}")], "ADDRESS=COINS"),
+        ] {
+            let error = fund(&list).unwrap_err();
+            assert!(error.contains(part), "{list:?}: {error}");
+        }
+    }
 }

@@ -109,6 +109,7 @@ fn ether(coins: u64) -> U256 {
 pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     let temporary = tempfile::Builder::new().prefix("stoa-tour-").tempdir()?;
     let folder = options.dir.unwrap_or_else(|| temporary.path().join("chain"));
+    let _held = stoa_node::folder::hold(&folder)?;
     let mut config = network::Options::embedded(folder).up(None)?;
     config.store_gib = 1;
     let accounts = config.accounts.clone();
@@ -358,6 +359,7 @@ fn join(network: &up::Network, folder: PathBuf, wallets: &[Wallet], voice: Voice
         store: None,
         index: false,
         provider: None,
+        hosts: Vec::new(),
     })?;
     report.milliseconds_to_join = start.elapsed().as_millis() as u64;
     let at = follower.ledger.head().number();

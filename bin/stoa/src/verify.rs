@@ -7,14 +7,14 @@ use clap::Args;
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail};
 use serde_json::json;
 use std::time::Duration;
-use stoa_client::{Client, ProvenReceipt};
+use stoa_client::{Client, ProvenReceipt, when};
 
 /// Options of `stoa verify`.
 #[derive(Args)]
 #[group(id = "what", required = true, multiple = false)]
 pub(crate) struct What {
     /// The account whose balance, and whose slots, are checked.
-    #[arg(value_name = "ADDRESS")]
+    #[arg(value_name = "ADDRESS", value_parser = crate::typed::address)]
     address: Option<Address>,
     /// The transaction whose receipt and events are checked, instead of an account.
     #[arg(long, value_name = "TRANSACTION")]
@@ -30,7 +30,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SLOT", requires = "address")]
     slot: Vec<U256>,
     /// The key that verifies the network's certificates (`stoa status` shows it; get it from people whom you trust).
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", value_parser = crate::typed::network_key)]
     network_key: Bytes,
     /// A block of the past at which the account is looked at; the newest if not given.
     #[arg(long, value_name = "NUMBER", requires = "address")]
@@ -42,6 +42,20 @@ pub(crate) struct Options {
 
 /// How long to wait for the certificate of a block.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// From how many seconds on an answer about the newest block counts as old: an idle network makes a block each second.
+const OLD: u64 = 60;
+
+/// Says of what time something is proven.
+fn tell_time(header: &Header) {
+    println!("  its time {}", when(header.timestamp, network::now()));
+}
+
+/// What is said of an answer that is about the newest block, and about none of the last minute's.
+fn old(timestamp: u64, now: u64) -> Option<String> {
+    let is_old = now.saturating_sub(timestamp) > OLD;
+    is_old.then(|| "the node's newest block is old: ask another node as well for what has changed since".to_owned())
+}
 
 /// Asks a node, and believes nothing that is not proven.
 pub(crate) fn run(options: Options, json: bool) -> Result<()> {
@@ -66,12 +80,15 @@ fn account(client: &Client, address: Address, options: &Options, json: bool) -> 
         Ok::<_, eyre::Report>((proof, header))
     })??;
     let proven = proof.verify(header.hash_slow(), address, &options.slot).wrap_err("the node's proof does not hold")?;
+    let warning = if options.block.is_none() { old(header.timestamp, network::now()) } else { None };
     if json {
         let storage = proven.storage.iter().map(|(slot, value)| json!({ "slot": slot, "value": value }));
         let storage = storage.collect::<Vec<_>>();
         let said = json!({
             "block": U256::from(header.number),
             "blockHash": header.hash_slow(),
+            "timestamp": U256::from(header.timestamp),
+            "warning": warning,
             "balance": proven.balance,
             "nonce": U256::from(proven.nonce),
             "codeHash": proven.code_hash,
@@ -81,10 +98,14 @@ fn account(client: &Client, address: Address, options: &Options, json: bool) -> 
         return Ok(());
     }
     println!("Proven at block {}, which the network has signed ({}):", header.number, header.hash_slow());
+    tell_time(&header);
     println!("  balance  {} STOA", format_ether(proven.balance));
     println!("  nonce    {}", proven.nonce);
     for (slot, value) in &proven.storage {
         println!("  slot {slot}  {value:#066x}");
+    }
+    if let Some(warning) = warning {
+        eprintln!("Warning: {warning}.");
     }
     Ok(())
 }
@@ -106,6 +127,7 @@ fn receipt(client: &Client, transaction: B256, network_key: &Bytes, json: bool) 
         let said = json!({
             "block": U256::from(header.number),
             "blockHash": header.hash_slow(),
+            "timestamp": U256::from(header.timestamp),
             "index": U256::from(index),
             "success": receipt.success,
             "gasUsed": U256::from(receipt.gas_used),
@@ -116,6 +138,7 @@ fn receipt(client: &Client, transaction: B256, network_key: &Bytes, json: bool) 
         return Ok(());
     }
     println!("Proven at block {}, which the network has signed ({}):", header.number, header.hash_slow());
+    tell_time(&header);
     println!("  transaction {index} of the block {}", if receipt.success { "succeeded" } else { "failed" });
     println!("  gas used  {}", receipt.gas_used);
     if let Some(contract) = receipt.contract_address {
@@ -127,4 +150,17 @@ fn receipt(client: &Client, transaction: B256, network_key: &Bytes, json: bool) 
         println!("    data   {}", log.data.data);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_about_a_block_of_long_ago_comes_with_a_warning() {
+        assert!(old(1000, 1060).is_none());
+        assert!(old(1000, 1061).unwrap().contains("is old"));
+        // A block may be a little ahead of this machine's clock.
+        assert!(old(1000, 990).is_none());
+    }
 }

@@ -1,6 +1,7 @@
 //! How validators make the key that they share: a distributed key generation, in which nobody learns it.
 
 use crate::{Committee, CommitteeError, wire::Wire};
+use alloy_primitives::B256;
 use commonware_codec::{Copying, DecodeExt as _, Encode as _};
 use commonware_consensus::types::Epoch;
 use commonware_cryptography::{
@@ -22,7 +23,7 @@ use commonware_glue::dkg::{
 use commonware_p2p::{Receiver, Recipients, Sender};
 use commonware_parallel::Sequential;
 use commonware_runtime::{Clock, buffer::paged::CacheRef};
-use commonware_utils::{NZDuration, NZU16, NZU64, NZUsize};
+use commonware_utils::{NZDuration, NZU16, NZU64, NZUsize, ordered::Set};
 use futures::{
     FutureExt as _,
     future::{BoxFuture, FusedFuture},
@@ -41,6 +42,10 @@ const ROLL_CALL: Duration = Duration::from_millis(500);
 
 /// How long a validator that has finished helps others that have not.
 const HELP: Duration = Duration::from_secs(600);
+
+/// After how long it is said for whom the others wait, and how often again.
+const PATIENCE: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_secs(30);
 
 /// What a validator that has finished says, instead of how many it hears.
 const FINISHED: u32 = u32::MAX;
@@ -98,7 +103,7 @@ where
     let tracked = commonware_glue::dkg::network::Manager::track(&mut manager, Epoch::zero(), peers, &directory);
     tracked.expect("the directory has all participants");
     if secrets.get_share(Epoch::zero()).await.is_none() {
-        everybody(&runtime, &wire.key.public_key(), participants.len(), &mut roll).await;
+        everybody(&runtime, &wire.key.public_key(), &participants, &mut roll).await;
     }
     let config = Config {
         signer: wire.key.clone(),
@@ -186,7 +191,7 @@ where
 }
 
 /// Waits until every validator hears every other one: who comes late gets a share that all have seen.
-async fn everybody<E, S, R>(runtime: &E, me: &PublicKey, count: usize, (sender, receiver): &mut (S, R))
+async fn everybody<E, S, R>(runtime: &E, me: &PublicKey, participants: &Set<PublicKey>, (sender, receiver): &mut (S, R))
 where
     E: Clock,
     S: Sender<PublicKey = PublicKey>,
@@ -194,7 +199,7 @@ where
 {
     // How many each validator hears, itself included.
     let mut heard = BTreeMap::from([(me.clone(), 1)]);
-    let mut told = 0;
+    let (count, mut told, mut warn) = (participants.len(), 0, runtime.current() + PATIENCE);
     // A last time, for those that do not know yet that all are there.
     let mut rounds = 2;
     while rounds > 0 {
@@ -204,6 +209,10 @@ where
             told = hears;
             tracing::info!(here = hears, of = count, "validators are here to generate the network key");
         }
+        if runtime.current() >= warn {
+            warn = runtime.current() + AGAIN;
+            warn_of_waiting(participants, &heard);
+        }
         let _ = sender.send(Recipients::All, hears.encode(), true);
         let mut over = pin!(runtime.sleep(ROLL_CALL).fuse());
         while let Some((peer, hears)) = next(&mut over, receiver).await {
@@ -211,5 +220,54 @@ where
         }
         // Who has finished heard all.
         rounds -= u32::from(heard.values().filter(|hears| **hears as usize >= count).count() == count);
+    }
+}
+
+/// Says who is not here yet or, if all are, who does not hear all of them yet.
+fn warn_of_waiting(participants: &Set<PublicKey>, heard: &BTreeMap<PublicKey, u32>) {
+    let (missing, deaf) = awaited(participants, heard);
+    if missing.is_empty() {
+        let waiting_for = deaf.join(", ");
+        tracing::warn!(waiting_for, "the network key waits for validators that are not connected to all others yet");
+    } else {
+        let waiting_for = missing.join(", ");
+        tracing::warn!(
+            waiting_for,
+            "the network key waits for validators that are not connected (do they run, are their ports open, and do all clocks \
+             agree to within 5 seconds?)"
+        );
+    }
+}
+
+/// The validators that are not heard, and those that hear too few, by key.
+fn awaited(participants: &Set<PublicKey>, heard: &BTreeMap<PublicKey, u32>) -> (Vec<String>, Vec<String>) {
+    let (mut missing, mut deaf) = (Vec::new(), Vec::new());
+    for peer in participants.iter() {
+        let key = B256::from_slice(peer.as_ref()).to_string();
+        match heard.get(peer) {
+            None => missing.push(key),
+            Some(hears) if (*hears as usize) < participants.len() => deaf.push(key),
+            Some(_) => {}
+        }
+    }
+    (missing, deaf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use commonware_cryptography::ed25519::PrivateKey;
+
+    #[test]
+    fn whoever_is_not_here_yet_is_named() {
+        let keys = [1, 2, 3].map(|seed| PrivateKey::from_seed(seed).public_key());
+        let name = |key: &PublicKey| vec![B256::from_slice(key.as_ref()).to_string()];
+        let participants = Set::from_iter_dedup(keys.clone());
+        let mut heard = BTreeMap::from([(keys[0].clone(), 2), (keys[1].clone(), 3)]);
+        assert_eq!(awaited(&participants, &heard), (name(&keys[2]), name(&keys[0])));
+        heard.insert(keys[2].clone(), FINISHED);
+        assert_eq!(awaited(&participants, &heard), (Vec::new(), name(&keys[0])));
+        heard.insert(keys[0].clone(), 3);
+        assert_eq!(awaited(&participants, &heard), (Vec::new(), Vec::new()));
     }
 }

@@ -2,7 +2,7 @@ use crate::{
     application::{LedgerApplication, Node, Waiting},
     block::SealedBlock,
     committee::{Committee, MAX_VALIDATORS},
-    epochs::{Founders, Registered, Schemes, Voting},
+    epochs::{Founders, Registered, Schemes, Secrets, Voting},
     floor::Floor,
     gossip,
     observe::{Running, Votes, keep_certificates},
@@ -38,7 +38,7 @@ use commonware_cryptography::{
     sha256::{Digest, Sha256},
 };
 use commonware_glue::{
-    dkg::{SecretStore, fence::Fence, orchestrator, reshare, state_sync},
+    dkg::{fence::Fence, orchestrator, reshare, state_sync},
     stateful::{
         Config as StatefulConfig, PruneConfig, Stateful, SyncPlan,
         db::{AttachableResolver, Shared, SyncEngineConfig},
@@ -181,7 +181,7 @@ pub async fn start<E, W, K, B, P, S, R>(runtime: E, config: Config<W, K, B, P>, 
 where
     E: Runtime + CryptoRng + Network,
     W: Waiting,
-    K: SecretStore,
+    K: Secrets,
     B: Blocker<PublicKey = PublicKey>,
     P: Manager<PublicKey = PublicKey> + Clone,
     S: Sender<PublicKey = PublicKey>,
@@ -331,17 +331,20 @@ where
     let joining = state_sync::Plan::init(runtime.child("joining"), joining, joined_at).await;
     let (fence, gate) = Fence::new();
     let simplex_partition = format!("{partition}-simplex");
+    let me = key.public_key();
     let reshare = reshare::Config {
         signer: key,
         manager: peers.clone(),
         blocker: blocker.clone(),
         participants_provider: Founders(committee.validators().clone()),
-        secret_store: secrets,
+        secret_store: secrets.clone(),
         strategy: Sequential,
         registrar: Registered {
             runtime: runtime.child("votes"),
             schemes: schemes.clone(),
             partition: simplex_partition.clone(),
+            secrets: secrets.clone(),
+            key: me,
         },
         marshal: marshal_mailbox.clone(),
         state_sync: joining.clone(),

@@ -22,7 +22,7 @@ use commonware_cryptography::{
     certificate::{Provider, Scoped},
     ed25519::PublicKey,
 };
-use commonware_glue::dkg::{ParticipantsProvider, Registrar, types::SchemeInfo};
+use commonware_glue::dkg::{ParticipantsProvider, Registrar, SecretStore, types::SchemeInfo};
 use commonware_p2p::{Address, AddressableManager, AddressableTrackedPeers, PeerSetSubscription, TrackedPeers};
 use commonware_runtime::Storage;
 use commonware_utils::{
@@ -94,21 +94,83 @@ fn votes(partition: &str, epoch: Epoch) -> String {
     format!("{partition}_consensus_{epoch}")
 }
 
+/// A validator's secrets, and whether it has ever voted with them. Clones share what is written.
+pub trait Secrets: SecretStore + Clone {
+    /// Whether this validator has votes out, or may have.
+    fn has_voted(&self) -> bool;
+
+    /// Writes down that it votes from now on.
+    fn note_voting(&self);
+
+    /// The epoch in which it does not vote, if it was told of one.
+    fn abstains(&self) -> Option<Epoch>;
+
+    /// Writes down that it does not vote in this epoch.
+    fn abstain(&self, epoch: Epoch);
+}
+
 /// Takes in what an epoch's votes are signed with, and gives up the votes of those long over.
-pub(crate) struct Registered<E> {
+pub(crate) struct Registered<E, K> {
     pub(crate) runtime: E,
     pub(crate) schemes: Schemes,
     pub(crate) partition: String,
+    pub(crate) secrets: K,
+    pub(crate) key: PublicKey,
 }
 
-impl<E: Storage> Registrar for Registered<E> {
+impl<E: Storage, K: Secrets> Registered<E, K> {
+    fn since(&self) -> String {
+        format!("{}_since", self.partition)
+    }
+
+    /// Gives up this validator's own votes, which nobody without the share can go on with: it has lost that. Should the share come back
+    /// in this epoch, it is not voted with.
+    async fn forget_votes(&self, epoch: Epoch) {
+        for gone in [votes(&self.partition, epoch), self.since()] {
+            // Mostly there are none.
+            let _ = self.runtime.remove(&gone, None).await;
+        }
+    }
+
+    /// Whether this validator knows all the votes that it has out in an epoch. One that voted and whose storage is new, be it that it
+    /// was damaged and removed, or that the validator was restored from a backup, could vote otherwise than it did: it abstains for the
+    /// rest of the epoch.
+    async fn may_vote(&self, epoch: Epoch) -> bool {
+        let here = self.since();
+        if self.runtime.scan(&here).await.is_err() {
+            if self.secrets.has_voted() {
+                self.secrets.abstain(epoch);
+            }
+            let made = self.runtime.open(&here, b"first").await;
+            drop(made.expect("it cannot be written down since when the storage holds the votes"));
+        }
+        self.secrets.note_voting();
+        self.secrets.abstains() != Some(epoch)
+    }
+}
+
+impl<E: Storage, K: Secrets> Registrar for Registered<E, K> {
     type Variant = MinSig;
     type PublicKey = PublicKey;
 
     async fn register(&self, epoch: Epoch, info: SchemeInfo<MinSig, PublicKey>) {
-        if matches!(info, SchemeInfo::Member { .. }) {
-            tracing::warn!(%epoch, "this validator has no share of the key in this epoch: it does not vote until the next");
-        }
+        let info = match info {
+            SchemeInfo::Signer { participants, sharing, share } => {
+                // Alone, it has nobody to disagree with.
+                if participants.len() == 1 || self.may_vote(epoch).await {
+                    SchemeInfo::Signer { participants, sharing, share }
+                } else {
+                    tracing::warn!(%epoch, "this validator does not know how it has voted in this epoch: it votes from the next on");
+                    SchemeInfo::Member { participants, sharing, public_key: self.key.clone() }
+                }
+            }
+            SchemeInfo::Member { .. } => {
+                tracing::warn!(%epoch, "this validator has no share of the key in this epoch: it votes from the next on");
+                self.forget_votes(epoch).await;
+                info
+            }
+            SchemeInfo::Verifier { .. } => info,
+        };
         self.schemes.add(epoch, info);
         if let Some(old) = epoch.get().checked_sub(KEPT) {
             // None are there where the node has not been before.

@@ -32,6 +32,7 @@ pub use block::{Context, SealedBlock};
 pub use ceremony::{CeremonyError, generate};
 pub use committee::{Committee, CommitteeError, Identity, MAX_VALIDATORS, NetworkKey};
 pub use engine::{BLOCK_OVERHEAD, CHANNELS, Config, start};
+pub use epochs::Secrets;
 pub use floor::Floor;
 pub use observe::{Running, Votes};
 pub use pace::Pace;

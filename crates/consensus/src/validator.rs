@@ -1,12 +1,17 @@
 //! One validator on its network.
 
 use crate::{
-    Committee, CommitteeError, application::Waiting, engine, epochs::Known, floor::Floor, observe::Running, pace::Pace,
+    Committee, CommitteeError,
+    application::Waiting,
+    engine,
+    epochs::{Known, Secrets},
+    floor::Floor,
+    observe::Running,
+    pace::Pace,
     wire::Wire,
 };
 use alloy_primitives::{Address, B256};
 use commonware_cryptography::Signer as _;
-use commonware_glue::dkg::SecretStore;
 use commonware_p2p::AddressableManager as _;
 use commonware_runtime::Network;
 use rand::CryptoRng;
@@ -79,7 +84,7 @@ pub async fn start<E, W, K>(
 where
     E: Runtime + CryptoRng + Network,
     W: Waiting,
-    K: SecretStore,
+    K: Secrets,
 {
     let committee = validator.ledger.genesis().committee.as_ref().ok_or(ValidatorError::NoCommittee)?;
     let committee = Committee::try_from(committee)?;

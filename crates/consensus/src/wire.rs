@@ -7,15 +7,19 @@ use commonware_cryptography::{
     ChaCha20Poly1305, Signer as _,
     ed25519::{PrivateKey, PublicKey},
 };
-use commonware_p2p::{Address, authenticated::lookup};
+use commonware_p2p::{Address, Ingress, authenticated::lookup};
 use commonware_runtime::{Clock, Network, Quota, Resolver};
 use commonware_stream::{
     cups::{self, Cups},
     sake::{self, Sake},
 };
-use commonware_utils::{NZU32, NZUsize, TryCollect as _, ordered::Map};
+use commonware_utils::{Hostname, NZU32, NZUsize, TryCollect as _, ordered::Map};
 use rand::CryptoRng;
-use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
+use std::{
+    net::{SocketAddr, ToSocketAddrs as _},
+    num::NonZeroUsize,
+    time::Duration,
+};
 use stoa_ledger::state::Runtime;
 
 /// Channels of the ceremony, with how many messages a second a peer may send on each.
@@ -54,16 +58,41 @@ pub enum WireError {
     /// The keys are somebody else's.
     #[error("this validator's key is not one of those of the network")]
     NotMine,
+    /// Nobody could be called there.
+    #[error("{0}: want HOST:PORT")]
+    Host(String),
 }
 
-/// Where validators listen, by key.
+/// Where validators listen, by key, each as `HOST:PORT`. Names are looked up now and whenever somebody is called, so that a host which
+/// nobody knows at present keeps no validator from starting.
 ///
 /// # Errors
 ///
-/// If one comes twice.
-pub fn peers(peers: impl IntoIterator<Item = (PublicKey, SocketAddr)>) -> Result<Peers, WireError> {
-    let peers = peers.into_iter().map(|(peer, address)| (peer, Address::from(address)));
-    peers.try_collect::<Peers>().map_err(|_| WireError::Twice)
+/// If one comes twice, or is no address.
+pub fn peers(peers: impl IntoIterator<Item = (PublicKey, String)>) -> Result<Peers, WireError> {
+    let peers = peers.into_iter().map(|(peer, host)| Ok((peer, address(&host)?)));
+    let peers = peers.collect::<Result<Vec<_>, WireError>>()?;
+    peers.into_iter().try_collect::<Peers>().map_err(|_| WireError::Twice)
+}
+
+fn address(host: &str) -> Result<Address, WireError> {
+    if let Ok(address) = host.parse::<SocketAddr>() {
+        return Ok(address.into());
+    }
+    let parts = host.rsplit_once(':').and_then(|(name, port)| Some((name, port.parse::<u16>().ok()?)));
+    let (name, port) = parts.ok_or_else(|| WireError::Host(host.to_owned()))?;
+    let found = host.to_socket_addrs().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
+    match (Hostname::new(name), found.as_slice()) {
+        // Who has one address calls from there; of others it is not known.
+        (Ok(host), [egress]) => Ok(Address::Asymmetric { ingress: Ingress::Dns { host, port }, egress: *egress }),
+        (Ok(host), _) => {
+            let egress = SocketAddr::from(([0, 0, 0, 0], port));
+            Ok(Address::Asymmetric { ingress: Ingress::Dns { host, port }, egress })
+        }
+        // A name that is none for the domain name system, but is for this machine.
+        (Err(_), [first, ..]) => Ok((*first).into()),
+        (Err(_), []) => Err(WireError::Host(host.to_owned())),
+    }
 }
 
 /// Listens to the other validators and calls them. `network` tells one network from another; blocks have at most
@@ -106,9 +135,28 @@ where
     let mut config = lookup::Config::local(handshake, &namespace, listen, count, most, NZUsize!(1024));
     // One peer is called at a time.
     config.dial_frequency = Duration::from_millis(100);
+    // Where it is not known from where one of them calls, whoever shows its key may call from anywhere.
+    config.bypass_ip_check = peers.values().iter().any(|address| address.egress_ip().is_unspecified());
     let (mut network, oracle) = lookup::Network::new(runtime.child("network"), config);
     let consensus = CHANNELS.iter().map(|(channel, quota)| network.register(*channel, *quota)).collect();
     let ceremony = CEREMONY.iter().map(|(channel, quota)| network.register(*channel, *quota)).collect();
     network.start();
     Ok(Wire { key, peers, namespace, oracle, consensus, ceremony: Some(ceremony) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_looked_up_when_it_is_called_and_need_not_be_known_before() {
+        let peer = |host: &str| peers([(PrivateKey::from_seed(1).public_key(), host.to_owned())]);
+        let address = |host: &str| peer(host).unwrap().values()[0].clone();
+        assert_eq!(address("127.0.0.1:9000"), Address::Symmetric(SocketAddr::from(([127, 0, 0, 1], 9000))));
+        let unknown = address("nowhere.invalid:9000");
+        let host = Hostname::new("nowhere.invalid").unwrap();
+        assert_eq!(unknown.ingress(), Ingress::Dns { host, port: 9000 });
+        assert!(unknown.egress_ip().is_unspecified());
+        assert!(matches!(peer("nowhere.invalid"), Err(WireError::Host(_))));
+    }
 }

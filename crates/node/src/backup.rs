@@ -2,6 +2,7 @@
 
 use crate::{
     config::File,
+    folder::create_private,
     validator::{COMMITTEE, SECRETS},
 };
 use eyre::{Result, WrapErr as _, ensure};
@@ -45,7 +46,7 @@ pub fn copy(config: &Path, to: &Path) -> Result<Vec<PathBuf>> {
     let config = File { genesis: GENESIS.into(), data: DATA.into(), key: KEY.into(), passphrase_file: None, ..file };
     parts.push((to.join(CONFIG), config.to_text()?.into_bytes()));
     let data = to.join(DATA);
-    fs::create_dir_all(&data).wrap_err_with(|| format!("cannot create {}", data.display()))?;
+    create_private(&data).wrap_err_with(|| format!("cannot create {}", data.display()))?;
     for (path, bytes) in &parts {
         write_private(path, bytes).wrap_err_with(|| format!("cannot write {}", path.display()))?;
     }

@@ -10,8 +10,9 @@ use crate::{
 use alloy_signer_local::PrivateKeySigner;
 use commonware_runtime::{Supervisor as _, tokio::Context};
 use eyre::WrapErr as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     num::NonZeroUsize,
     path::Path,
     sync::Arc,
@@ -64,6 +65,11 @@ pub(crate) fn check_loopback(genesis: &Genesis, http: SocketAddr) -> eyre::Resul
     Ok(())
 }
 
+/// Refuses an address that cannot be listened on before anything starts that would have to be stopped again.
+pub(crate) fn check_free(http: SocketAddr) -> eyre::Result<()> {
+    TcpListener::bind(http).map(drop).wrap_err_with(|| format!("cannot listen on {http}"))
+}
+
 /// How the state is laid out, with `cache` bytes of memory.
 pub(crate) fn state_config(runtime: &Context, cache: usize) -> StateConfig {
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -86,11 +92,53 @@ pub(crate) fn unusable(folder: &Path) -> String {
     format!("the chain in {} cannot be used. {}", folder.display(), crate::REMEDY)
 }
 
+/// Open files that are kept back for the node itself: chain, state, and connections to other nodes.
+const OWN_FILES: u64 = 512;
+
+/// So many connections are few, and so many there are in any case.
+const FEW_CONNECTIONS: usize = 512;
+const LEAST_CONNECTIONS: usize = 16;
+
+/// How many files this process may have open: as many as the system lets it.
+fn open_files() -> u64 {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    // Programs begin with a low limit, which they may raise.
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    raised.map_or(current, |()| maximum).unwrap_or(u64::MAX)
+}
+
+/// How many connections JSON-RPC may have where so many files may be open, each being one.
+fn connections(files: u64) -> usize {
+    usize::try_from(files.saturating_sub(OWN_FILES)).unwrap_or(usize::MAX).max(LEAST_CONNECTIONS)
+}
+
+/// Bounds on what clients of JSON-RPC cost.
+pub(crate) fn bounds() -> stoa_rpc::Config {
+    let (usual, files) = (stoa_rpc::Config::default(), open_files());
+    let most = connections(files);
+    if most < FEW_CONNECTIONS {
+        tracing::warn!(
+            files,
+            connections = most,
+            "this process may open few files, so that JSON-RPC has few connections (ulimit -n, or LimitNOFILE of systemd)"
+        );
+    }
+    stoa_rpc::Config {
+        max_connections: usual.max_connections.min(most),
+        max_websockets: usual.max_websockets.min(most / 2),
+        ..usual
+    }
+}
+
 /// Where and for whom JSON-RPC is served.
 pub(crate) struct Serving<'a> {
     /// Of the waiting transactions.
     pub(crate) folder: &'a Path,
     pub(crate) http: SocketAddr,
+    /// Names in the `Host` header that are served besides `localhost`.
+    pub(crate) hosts: Vec<String>,
+    /// Whether transactions without a chain id (EIP-155) are taken.
+    pub(crate) allow_unprotected: bool,
     /// Keys that the node signs with when asked to.
     pub(crate) accounts: Vec<PrivateKeySigner>,
     /// If it keeps an index of the market's assets and answers what is asked of it: the account that it does so as.
@@ -107,20 +155,27 @@ pub(crate) async fn serve(
     about: About,
     serving: Serving<'_>,
 ) -> eyre::Result<(Pool, stoa_rpc::Handle, Option<Background>)> {
-    let Serving { folder, http, accounts, index, provider } = serving;
+    let Serving { folder, http, hosts, allow_unprotected, accounts, index, provider } = serving;
     let index = index::open(index, folder, ledger)?;
     let provider = provider.map(|role| Provider::open(role, ledger, index.as_ref())).transpose()?;
     let state = Arc::new(Head { ledger: ledger.clone(), contract_senders: false });
     // One wei of tip, as geth asks for: who pays nothing costs the network something all the same.
-    let pool_config = stoa_mempool::Config { minimum_tip: 1, ..stoa_mempool::Config::default() };
+    let pool_config = stoa_mempool::Config { minimum_tip: 1, allow_unprotected, ..stoa_mempool::Config::default() };
     let pool = Pool::open(&folder.join("mempool"), pool_config, state)
         .wrap_err("the file of waiting transactions cannot be opened")?;
     waiting.open(pool.clone());
     tokio::spawn(maintain(pool.clone()));
+    tokio::spawn(health::watch_clock(ledger.clone()));
     let rpc = Server::builder(ledger.clone(), pool.clone())
+        .config(stoa_rpc::Config { hosts, ..bounds() })
         .accounts(accounts)
         .methods(stoa_methods::register)
-        .methods(|methods| network_methods::register(methods, ledger, about))
+        .methods(|methods| {
+            network_methods::register(methods, ledger, about);
+            if ledger.genesis().development {
+                stoa_rpc::dev::register_network(methods);
+            }
+        })
         .router(health::routes(ledger.clone(), pool.clone(), runtime.child("stoa")))
         .router(index.as_ref().map_or_else(axum::Router::new, index::Opened::routes))
         .router(match (&provider, &index) {
@@ -147,5 +202,19 @@ async fn maintain(pool: Pool) {
         if let Ok(Err(error)) = tidied {
             tracing::error!(%error, "the file of waiting transactions cannot be written");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_the_node_the_files_that_it_needs() {
+        assert!(connections(u64::MAX) > stoa_rpc::Config::default().max_connections);
+        assert_eq!(connections(1024), 512);
+        assert_eq!(connections(100), LEAST_CONNECTIONS);
+        let bounds = bounds();
+        assert!(bounds.max_connections as u64 <= open_files() && bounds.max_websockets <= bounds.max_connections);
     }
 }

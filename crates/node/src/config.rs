@@ -4,6 +4,7 @@ use alloy_primitives::{Address, B256};
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::{Signer as _, ed25519};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
+use rustix::fs::{Access, access};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
@@ -16,7 +17,7 @@ use stoa_consensus::Pace;
 use zeroize::Zeroizing;
 
 use crate::{
-    store,
+    store, up,
     validator::{self, Keys},
 };
 
@@ -128,10 +129,45 @@ impl File {
         }
         let file: Self = toml::from_str(text)?;
         ensure!(file.block_time_ms > 0 && file.block_time_ms <= 60_000, "block_time_ms must be 1 to 60000");
-        ensure!(file.state_cache_mb >= 16, "state_cache_mb must be at least 16");
+        ensure!(file.state_cache_mb >= LEAST_CACHE, "state_cache_mb must be at least {LEAST_CACHE}");
+        ensure!(file.store_gib <= MOST_STORE, "store_gib must be at most {MOST_STORE}, got {}", file.store_gib);
         ensure!((1..=9000).contains(&file.sync_from_blocks), "sync_from_blocks must be 1 to 9000");
         ensure!(!file.validators.is_empty(), "there are no validators");
+        let validators = file.validators.iter().map(|peer| (peer.key, peer.address.clone()));
+        let (keys, addresses): (Vec<_>, Vec<_>) = validators.unzip();
+        check_peers(&keys, &addresses)?;
+        let (listen, http) = (file.listen, file.http);
+        let same = listen.ip() == http.ip() || listen.ip().is_unspecified() || http.ip().is_unspecified();
+        ensure!(
+            !same || listen.port() != http.port() || listen.port() == 0,
+            "`listen` and `http` are the same port, {}: want two",
+            http.port()
+        );
         Ok(file)
+    }
+
+    /// What a validator can run with, and is better changed. `folder` is that of the file.
+    pub fn warnings(&self, folder: &Path) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let secret = [Some(&self.key), self.passphrase_file.as_ref()].into_iter().flatten();
+        for path in secret.map(|name| folder.join(name)) {
+            if fs::metadata(&path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0) {
+                warnings.push(format!("everybody on this machine may read {0} (chmod 600 {0})", path.display()));
+            }
+        }
+        if !self.http.ip().is_loopback() {
+            warnings.push(format!(
+                "JSON-RPC is served to other machines, on {}: put a proxy before it that limits who may call, and how often",
+                self.http
+            ));
+        }
+        let unknown = |address: &str| !address.to_socket_addrs().is_ok_and(|mut found| found.next().is_some());
+        for Peer { key, address } in self.validators.iter().filter(|peer| unknown(&peer.address)) {
+            warnings.push(format!(
+                "nobody knows where {address} is, of validator {key}: that one is called as soon as somebody does"
+            ));
+        }
+        warnings
     }
 
     /// The text of the file, with a comment for each setting.
@@ -164,33 +200,100 @@ impl File {
     ///
     /// # Errors
     ///
-    /// If a file that it names is missing or damaged, the passphrase is wrong, or a host has no address.
+    /// If a file that it names is missing or damaged, the passphrase is wrong, its folder cannot be written to, or the machine has
+    /// less memory than it asks for.
     pub fn config(&self, folder: &Path, passphrase: &str) -> Result<validator::Config> {
         let genesis = crate::read_genesis(&folder.join(&self.genesis))?;
         let key = read_key(&folder.join(&self.key), passphrase)?;
-        let peer = |peer: &Peer| {
-            let key = ed25519::PublicKey::decode(Copying(peer.key.as_slice()))
-                .map_err(|error| eyre!("{} is no ed25519 public key: {error}", peer.key))?;
-            let mut addresses = peer.address.to_socket_addrs().wrap_err_with(|| format!("no host {}", peer.address))?;
-            Ok((key, addresses.next().wrap_err_with(|| format!("{} has no address", peer.address))?))
-        };
+        let peer = |peer: &Peer| Ok((decode(&peer.key)?, peer.address.clone()));
+        let data = folder.join(&self.data);
+        let there = data.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
+        access(there, Access::WRITE_OK | Access::EXEC_OK)
+            .wrap_err_with(|| format!("cannot write to {}, where `data` is or comes to be", there.display()))?;
         Ok(validator::Config {
-            folder: folder.join(&self.data),
+            store: store::Config::of(self.store_gib, &data),
+            folder: data,
             http: self.http,
             genesis,
             accounts: Vec::new(),
             beneficiary: self.beneficiary,
             pace: Pace { busy: Duration::from_millis(self.block_time_ms), idle: Duration::from_secs(1) },
             history: if self.history_blocks == 0 { u64::MAX } else { self.history_blocks },
-            cache: self.state_cache_mb << 20,
+            cache: cache(self.state_cache_mb)?,
             keys: Keys::Own(key),
             listen: self.listen,
             peers: self.validators.iter().map(peer).collect::<Result<_>>()?,
             sync_from: Some(self.sync_from_blocks),
-            store: store::Config::of(self.store_gib, &folder.join(&self.data)),
             index: self.index,
+            hosts: Vec::new(),
+            allow_unprotected: false,
         })
     }
+}
+
+/// The least megabytes of memory for the state.
+pub const LEAST_CACHE: usize = 16;
+
+/// The most gibibytes of disk for what others want to have kept: a pebibyte.
+pub const MOST_STORE: u64 = 1 << 20;
+
+/// The bytes of so many megabytes of memory for the state.
+///
+/// # Errors
+///
+/// If they are too few, or more than this machine has.
+pub fn cache(megabytes: usize) -> Result<usize> {
+    let most = up::memory() >> 20;
+    ensure!(
+        (LEAST_CACHE..=most).contains(&megabytes),
+        "the memory for the state must be {LEAST_CACHE} to {most} megabytes on this machine, got {megabytes}"
+    );
+    Ok(megabytes << 20)
+}
+
+/// The port of `HOST:PORT`.
+///
+/// # Errors
+///
+/// If nobody could be called there.
+pub fn port(address: &str) -> Result<u16> {
+    let callable = |host: &str| {
+        // Of IPv6 the address stands in brackets.
+        let one = !host.contains(':') || address.parse::<SocketAddr>().is_ok();
+        one && !host.is_empty() && !host.contains(|char: char| char.is_whitespace() || char.is_control())
+    };
+    let port = address.rsplit_once(':').filter(|(host, _)| callable(host)).and_then(|(_, port)| port.parse().ok());
+    port.filter(|port| *port > 0).wrap_err_with(|| format!("{address:?} cannot be called: want HOST:PORT"))
+}
+
+/// What comes more than once.
+pub fn twice<T: Ord>(list: impl IntoIterator<Item = T>) -> Option<T> {
+    let mut list = list.into_iter().collect::<Vec<_>>();
+    list.sort_unstable();
+    let at = list.windows(2).position(|pair| pair[0] == pair[1])?;
+    Some(list.swap_remove(at))
+}
+
+/// Checks who the validators are, and where they listen.
+///
+/// # Errors
+///
+/// If a key is none, a key or an address is there twice, or nobody could be called at one.
+pub fn check_peers(keys: &[B256], addresses: &[String]) -> Result<()> {
+    keys.iter().try_for_each(|key| decode(key).map(drop))?;
+    addresses.iter().try_for_each(|address| port(address).map(drop))?;
+    if let Some(key) = twice(keys) {
+        bail!("two validators have the key {key}: want one for each");
+    }
+    if let Some(address) = twice(addresses.iter().map(|address| address.to_ascii_lowercase())) {
+        bail!("two validators have the address {address}: want one for each");
+    }
+    Ok(())
+}
+
+fn decode(key: &B256) -> Result<ed25519::PublicKey> {
+    let decoded = ed25519::PublicKey::decode(Copying(key.as_slice()));
+    decoded.map_err(|error| eyre!("{key} is no ed25519 public key: {error}"))
 }
 
 /// What others know a key by.
@@ -241,6 +344,11 @@ pub fn read_key(path: &Path, passphrase: &str) -> Result<ed25519::PrivateKey> {
 pub(crate) mod tests {
     use super::*;
 
+    fn peer(port: u16) -> Peer {
+        let key = ed25519::PrivateKey::from_seed(u64::from(port));
+        Peer { key: public(&key), address: format!("127.0.0.1:{port}") }
+    }
+
     /// A file as `stoa init` writes it.
     pub(crate) fn file() -> File {
         File {
@@ -257,7 +365,7 @@ pub(crate) mod tests {
             sync_from_blocks: sync_from(),
             store_gib: 0,
             index: false,
-            validators: vec![Peer { key: B256::repeat_byte(2), address: "localhost:9000".into() }; 2],
+            validators: [9000, 9010].map(peer).into(),
         }
     }
 
@@ -279,6 +387,66 @@ pub(crate) mod tests {
         assert!(error.contains("`blocktime_ms`") && error.contains("`block_time_ms`"), "{error}");
         let text = file().to_text().unwrap().replace("block_time_ms = 100", "block_time_ms = 0");
         assert!(File::parse(&text).is_err());
+    }
+
+    #[test]
+    fn a_file_that_no_validator_can_run_with_is_refused() {
+        let refused = |file: File| File::parse(&file.to_text().unwrap()).unwrap_err().to_string();
+        let among = |peer: Peer| File { validators: vec![peer, self::peer(9010)], ..file() };
+        let key = peer(9010).key;
+        assert!(refused(among(Peer { key, ..peer(9000) })).contains("two validators have the key"));
+        let error = refused(among(Peer { key: peer(9000).key, address: peer(9010).address }));
+        assert!(error.contains("two validators have the address 127.0.0.1:9010"), "{error}");
+        for address in
+            ["", "a.example", ":9000", "a.example:0", "a.example:70000", " a.example:9000", "a b:9000", "::1:9000"]
+        {
+            let error = refused(among(Peer { key: peer(9000).key, address: address.into() }));
+            assert!(error.contains("want HOST:PORT"), "{address}: {error}");
+        }
+        assert_eq!(port("[::1]:9000").unwrap(), 9000);
+        for http in ["127.0.0.1:9000", "0.0.0.0:9000"] {
+            assert!(refused(File { http: http.parse().unwrap(), ..file() }).contains("the same port"), "{http}");
+        }
+        assert!(refused(File { store_gib: 1 << 40, ..file() }).contains("store_gib"));
+    }
+
+    #[test]
+    fn a_validator_that_asks_for_more_than_its_machine_has_does_not_start() {
+        assert_eq!(cache(LEAST_CACHE).unwrap(), LEAST_CACHE << 20);
+        assert!(cache(LEAST_CACHE - 1).is_err());
+        assert!(cache(99_999_999_999_999).is_err());
+        let folder = tempfile::tempdir().unwrap();
+        let key = new_key(&folder.path().join("validator.key"), "correct horse").unwrap();
+        fs::write(folder.path().join("genesis.json"), serde_json::to_string(&crate::genesis(7, [], 0)).unwrap())
+            .unwrap();
+        let mut file = file();
+        file.validators[0] = Peer { key: public(&key), address: "nowhere.invalid:9000".into() };
+        // Of a host that nobody knows, other validators are no reason not to start.
+        let config = file.config(folder.path(), "correct horse").unwrap();
+        assert_eq!(config.peers[0].1, "nowhere.invalid:9000");
+        fs::write(folder.path().join("data"), "no folder").unwrap();
+        let error = file.config(folder.path(), "correct horse").unwrap_err().to_string();
+        assert!(error.contains("cannot write to"), "{error}");
+        file.state_cache_mb = 99_999_999_999_999;
+        fs::remove_file(folder.path().join("data")).unwrap();
+        assert!(file.config(folder.path(), "correct horse").unwrap_err().to_string().contains("memory"));
+    }
+
+    #[test]
+    fn what_is_better_changed_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("validator.key");
+        new_key(&path, "correct horse").unwrap();
+        let mut file = file();
+        assert_eq!(file.warnings(folder.path()), [""; 0]);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        file.http = SocketAddr::from(([0, 0, 0, 0], 8545));
+        file.validators[1].address = "nowhere.invalid:9000".into();
+        let warnings = file.warnings(folder.path());
+        assert_eq!(warnings.len(), 3, "{warnings:?}");
+        for (warning, part) in warnings.iter().zip(["chmod 600", "0.0.0.0:8545", "nowhere.invalid:9000"]) {
+            assert!(warning.contains(part), "{warning}");
+        }
     }
 
     #[test]

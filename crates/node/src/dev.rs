@@ -41,6 +41,8 @@ pub struct Config {
     pub accounts: Vec<PrivateKeySigner>,
     /// Of how many blocks back the state can be read.
     pub history: u64,
+    /// Names in the `Host` header that JSON-RPC is served under besides `localhost`.
+    pub hosts: Vec<String>,
 }
 
 impl Config {
@@ -207,7 +209,8 @@ pub async fn start<E: Runtime>(runtime: E, config: Config) -> eyre::Result<Runni
         ..LedgerConfig::new(folder)
     };
     // Boxed, for the state of all that starts is large.
-    let direct = Box::pin(Direct::open(runtime, config.genesis, ledger_config, STATE_CACHE, threads)).await?;
+    let mut direct = Box::pin(Direct::open(runtime, config.genesis, ledger_config, STATE_CACHE, threads)).await?;
+    direct.pin_first()?;
     let ledger = direct.ledger().clone();
     let pool = Pool::open(
         &config.folder.join("mempool"),
@@ -226,6 +229,7 @@ pub async fn start<E: Runtime>(runtime: E, config: Config) -> eyre::Result<Runni
     });
     let server = Server::builder(ledger, pool)
         .accounts(config.accounts)
+        .config(stoa_rpc::Config { hosts: config.hosts, ..crate::common::bounds() })
         .client_version(CLIENT_VERSION)
         .methods(crate::stoa_methods::register);
     let rpc = dev::register(server, node.clone())

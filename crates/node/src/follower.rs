@@ -16,6 +16,7 @@ use commonware_codec::{Copying, DecodeExt as _, Encode as _};
 use commonware_cryptography::ed25519::PrivateKey;
 use commonware_runtime::{Clock as _, Spawner as _, Supervisor as _, tokio::Context};
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
+use futures::future::BoxFuture;
 use std::{fs, net::SocketAddr, path::PathBuf};
 use stoa_base::{Genesis, write_private};
 use stoa_consensus::{
@@ -57,6 +58,8 @@ pub struct Config {
     pub index: bool,
     /// Which files it gives to those who have ordered them, if it does; this takes an index, and a key that others know it by.
     pub provider: Option<provider::Config>,
+    /// Names in the `Host` header that JSON-RPC is served under besides `localhost`.
+    pub hosts: Vec<String>,
 }
 
 impl Config {
@@ -112,7 +115,12 @@ impl Running {
 /// # Errors
 ///
 /// If no peer has such a chain, the folder holds another or damaged data, or a port is taken.
-pub async fn start(runtime: Context, config: Config) -> Result<Running> {
+pub fn start(runtime: Context, config: Config) -> BoxFuture<'static, Result<Running>> {
+    // Compiled here, and not in each program that starts one.
+    Box::pin(begin(runtime, config))
+}
+
+async fn begin(runtime: Context, config: Config) -> Result<Running> {
     ensure!(!config.peers.is_empty(), "there are no peers to follow");
     let key = NetworkKey::decode(Copying(&config.network_key)).map_err(|error| eyre!("the network key: {error}"))?;
     let (listen, identity) = match &config.listen {
@@ -162,7 +170,15 @@ pub async fn start(runtime: Context, config: Config) -> Result<Running> {
     let index = config.index.then(|| account::of(&identity)).transpose()?;
     let chain_id = ledger.genesis().chain_id;
     let provider = config.provider.map(|config| Role::new(config, &identity, chain_id)).transpose()?;
-    let serving = Serving { folder: &config.folder, http: config.http, accounts: Vec::new(), index, provider };
+    let serving = Serving {
+        folder: &config.folder,
+        http: config.http,
+        hosts: config.hosts,
+        allow_unprotected: false,
+        accounts: Vec::new(),
+        index,
+        provider,
+    };
     let (pool, rpc, index) = common::serve(&runtime, &ledger, &waiting, about, serving).await?;
     let store = store.map(|store| store.start(rpc.local_addr(), &runtime.child("stoa")));
     let compute = compute.map(|compute| compute.start(rpc.local_addr()));

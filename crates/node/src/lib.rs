@@ -11,6 +11,7 @@ pub mod config;
 mod connected;
 pub mod dev;
 pub mod development;
+pub mod folder;
 pub mod follower;
 mod health;
 mod index;
@@ -37,7 +38,7 @@ use stoa_contract::Natives;
 /// What to do when a node's folder cannot be read, or not be written.
 pub const REMEDY: &str = "If its disk is full, make room and start it again: nothing is lost. If what lies in its folder was \
                           damaged, remove `history` and `state` from it, and nothing else: a node of a network takes both \
-                          from the others";
+                          from the others, and a validator votes again from the next epoch on";
 
 /// Gas limit of a new network's blocks.
 const GAS_LIMIT: u64 = 30_000_000;

@@ -1,7 +1,7 @@
 //! An embedded network: several validators in one process, each with its own folder, keys and sockets.
 
 use crate::{
-    store,
+    common, store,
     thread::{self, Starting, Thread},
     validator::{self, Keys},
 };
@@ -50,6 +50,10 @@ pub struct Config {
     pub store_gib: u64,
     /// Whether the first validator keeps an index of the market's assets, and answers Ocean's indexers' questions.
     pub index: bool,
+    /// Names in the `Host` header that JSON-RPC is served under besides `localhost`.
+    pub hosts: Vec<String>,
+    /// Whether transactions without a chain id (EIP-155) are taken.
+    pub allow_unprotected: bool,
 }
 
 /// The committee of a development network, dealt from a seed.
@@ -172,7 +176,7 @@ impl Network {
 
 fn launch(config: validator::Config) -> eyre::Result<Starting<Served>> {
     thread::launch("validator", config.storage(), async move |runtime, tell, stopped| {
-        let running = Box::pin(validator::start(runtime, config)).await?;
+        let running = validator::start(runtime, config).await?;
         let (http, address, ledger) = (running.http(), running.address(), running.ledger.clone());
         let _ = tell.send(Served { http, address, ledger });
         // Whoever kills it says nothing.
@@ -190,24 +194,29 @@ fn serving(starting: Starting<Served>) -> eyre::Result<Node> {
 
 /// What each validator runs with.
 fn configs(config: Config) -> eyre::Result<Vec<validator::Config>> {
-    let Config { folder, http, genesis, validators, accounts, pace, history, store_gib, index: indexed } = config;
+    let Config { folder, http, genesis, validators, accounts, pace, history, store_gib, index: indexed, .. } = config;
+    let (hosts, allow_unprotected) = (config.hosts, config.allow_unprotected);
     ensure!(!validators.is_empty(), "a network has at least one validator");
     let count = u16::try_from(validators.len())?;
     if http.port() != 0 && http.port().checked_add(count - 1).is_none() {
         bail!("there are no {count} ports from {http} on (use a lower port in --http)");
     }
+    let http_of = |index: u16| SocketAddr::new(http.ip(), if http.port() == 0 { 0 } else { http.port() + index });
+    // Of a network that has begun, one validator cannot stop without the others.
+    (0..count).try_for_each(|index| common::check_free(http_of(index)))?;
     // All are bound at once, so that they differ.
     let listeners = (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<Vec<_>, _>>();
     let listeners = listeners.wrap_err("no free port on loopback")?;
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
-    let peers = validators.iter().map(|(identity, _)| identity.public()).zip(addresses.clone()).collect::<Vec<_>>();
+    let peers = validators.iter().map(|(identity, _)| identity.public());
+    let peers = peers.zip(addresses.iter().map(ToString::to_string)).collect::<Vec<_>>();
     let cache = ((memory() / 16).min(MOST_CACHE) / usize::from(count)).max(LEAST_CACHE);
     let each = (0..count).zip(validators).zip(addresses);
     let each = each.map(|((index, (identity, beneficiary)), listen)| validator::Config {
         store: store::Config::of(store_gib, &folder.join(index.to_string())),
         index: indexed && index == 0,
         folder: folder.join(index.to_string()),
-        http: SocketAddr::new(http.ip(), if http.port() == 0 { 0 } else { http.port() + index }),
+        http: http_of(index),
         genesis: genesis.clone(),
         accounts: accounts.clone(),
         beneficiary,
@@ -218,16 +227,56 @@ fn configs(config: Config) -> eyre::Result<Vec<validator::Config>> {
         listen,
         peers: peers.clone(),
         sync_from: None,
+        hosts: hosts.clone(),
+        allow_unprotected,
     });
     Ok(each.collect())
 }
 
 /// Bytes of memory that the machine has; a gigabyte if it does not say.
-fn memory() -> usize {
+pub(crate) fn memory() -> usize {
     let said = std::fs::read_to_string("/proc/meminfo").ok();
     let kilobytes = said.as_deref().and_then(|text| {
         let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
         line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()
     });
     kilobytes.map_or(1 << 30, |kilobytes| kilobytes << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::development;
+
+    #[test]
+    fn a_port_that_is_taken_is_named_before_any_validator_starts() {
+        let folder = tempfile::tempdir().unwrap();
+        // The second validator's port.
+        let (_taken, port) = loop {
+            let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let port = taken.local_addr().unwrap().port();
+            if TcpListener::bind((Ipv4Addr::LOCALHOST, port - 1)).is_ok() {
+                break (taken, port);
+            }
+        };
+        let (committee, identities) = deal([7; 32], NonZeroU32::new(2).unwrap());
+        let committee = Some((&committee).into());
+        let genesis = Genesis { committee, ..development::genesis(31337, &[], 1_700_000_000) };
+        let config = Config {
+            folder: folder.path().to_owned(),
+            http: SocketAddr::from((Ipv4Addr::LOCALHOST, port - 1)),
+            genesis,
+            validators: identities.into_iter().map(|identity| (identity, Address::ZERO)).collect(),
+            accounts: Vec::new(),
+            pace: Pace { busy: Duration::from_millis(50), idle: Duration::from_secs(1) },
+            history: 100,
+            store_gib: 0,
+            index: false,
+            hosts: Vec::new(),
+            allow_unprotected: false,
+        };
+        let error = Network::start(config).err().unwrap();
+        assert_eq!(error.to_string(), format!("cannot listen on 127.0.0.1:{port}"));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "a validator has started");
+    }
 }

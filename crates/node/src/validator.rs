@@ -20,6 +20,7 @@ use commonware_cryptography::{
 use commonware_glue::dkg::SecretStore as _;
 use commonware_runtime::{Supervisor as _, tokio::Context};
 use eyre::{WrapErr as _, eyre};
+use futures::future::BoxFuture;
 use std::{
     fs,
     net::SocketAddr,
@@ -63,8 +64,8 @@ pub struct Config {
     pub keys: Keys,
     /// Where it listens to the other validators.
     pub listen: SocketAddr,
-    /// Where the validators listen, this one included.
-    pub peers: Vec<(PublicKey, SocketAddr)>,
+    /// Where the validators listen, this one included: `HOST:PORT`.
+    pub peers: Vec<(PublicKey, String)>,
     /// By how many blocks the others may be ahead at the start before this one catches up as followers do; never if not
     /// given.
     pub sync_from: Option<u64>,
@@ -72,6 +73,10 @@ pub struct Config {
     pub store: Option<store::Config>,
     /// Whether it keeps an index of the market's assets, in its folder, and answers Ocean's indexers' questions.
     pub index: bool,
+    /// Names in the `Host` header that JSON-RPC is served under besides `localhost`.
+    pub hosts: Vec<String>,
+    /// Whether transactions without a chain id (EIP-155) are taken.
+    pub allow_unprotected: bool,
 }
 
 /// What only a validator knows.
@@ -132,8 +137,14 @@ impl Running {
 /// # Errors
 ///
 /// If the folder holds another chain or damaged data, a port is taken, or the keys are not those of a validator.
-pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
+pub fn start(runtime: Context, config: Config) -> BoxFuture<'static, eyre::Result<Running>> {
+    // Compiled here, and not in each program that starts one.
+    Box::pin(begin(runtime, config))
+}
+
+async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
     common::check_loopback(&config.genesis, config.http)?;
+    common::check_free(config.http)?;
     let state_config = common::state_config(&runtime, config.cache);
     let ledger_config = common::ledger_config(&config.folder, config.history, config.cache);
     let key = match &config.keys {
@@ -145,7 +156,7 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
     let network = keccak256(serde_json::to_vec(&Genesis { committee: None, ..genesis.clone() })?);
     let endpoint = Endpoint::bind(&key, config.listen).await?;
     let others = config.peers.iter().filter(|(other, _)| *other != key.public_key());
-    let others = others.map(|(other, address)| PeerAddress::new(other.into(), &address.to_string()));
+    let others = others.map(|(other, address)| PeerAddress::new(other.into(), address));
     let others = others.collect::<eyre::Result<Vec<_>>>()?;
     let peers = stoa_consensus::peers(config.peers)?;
     let ceremony = !config.folder.join(COMMITTEE).exists();
@@ -216,8 +227,15 @@ pub async fn start(runtime: Context, config: Config) -> eyre::Result<Running> {
         address: endpoint.address(),
     };
     let index = config.index.then(|| account::of(&key)).transpose()?;
-    let serving =
-        Serving { folder: &config.folder, http: config.http, accounts: config.accounts, index, provider: None };
+    let serving = Serving {
+        folder: &config.folder,
+        http: config.http,
+        hosts: config.hosts,
+        allow_unprotected: config.allow_unprotected,
+        accounts: config.accounts,
+        index,
+        provider: None,
+    };
     let (pool, rpc, index) = common::serve(&runtime, &ledger, &waiting, about, serving).await?;
     let store = store.map(|store| store.start(rpc.local_addr(), &runtime.child("stoa")));
     Ok(Running { ledger, pool, rpc, endpoint, _router: router, _store: store, _index: index })

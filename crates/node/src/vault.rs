@@ -24,6 +24,7 @@ use std::{
     sync::Arc,
 };
 use stoa_base::write_private;
+use stoa_consensus::Secrets;
 
 const NONCE: usize = 24;
 
@@ -129,6 +130,31 @@ impl SecretStore for Vault {
     }
 }
 
+/// The name of what is said of votes, which is kept for good.
+fn of_votes(kind: &[u8]) -> Vec<u8> {
+    name(Epoch::new(u64::MAX), kind, &[])
+}
+
+impl Secrets for Vault {
+    fn has_voted(&self) -> bool {
+        self.shared.secrets.lock().contains_key(&of_votes(b"voted"))
+    }
+
+    fn note_voting(&self) {
+        if !self.has_voted() {
+            self.put(of_votes(b"voted"), &true);
+        }
+    }
+
+    fn abstains(&self) -> Option<Epoch> {
+        self.get(&of_votes(b"abstains"))
+    }
+
+    fn abstain(&self, epoch: Epoch) {
+        self.put(of_votes(b"abstains"), &epoch);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,6 +173,11 @@ mod tests {
         assert_eq!(again.get_seed(Epoch::new(3)).await, Some(seed));
         assert!(again.get_share(Epoch::new(3)).await.is_none());
         again.prune(Epoch::new(4)).await;
+        again.note_voting();
+        again.abstain(Epoch::new(4));
+        again.prune(Epoch::new(9)).await;
+        let again = Vault::open(&path, &mine).unwrap();
+        assert!(again.has_voted() && again.abstains() == Some(Epoch::new(4)));
         assert_eq!(Vault::open(&path, &mine).unwrap().get_seed(Epoch::new(3)).await, None);
         let mut bytes = fs::read(&path).unwrap();
         assert!(!bytes.windows(8).any(|window| window == [7; 8]));

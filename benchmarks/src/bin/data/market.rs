@@ -90,6 +90,8 @@ impl Market {
             history: 10_000,
             store_gib: 0,
             index: false,
+            hosts: Vec::new(),
+            allow_unprotected: false,
         })?;
         let http = network.http().next().wrap_err("a validator serves")?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -143,6 +145,7 @@ impl Site {
             store: None,
             index: false,
             provider: None,
+            hosts: Vec::new(),
         })?;
         let address = node.address.as_ref().wrap_err("it listens")?.to_string();
         let host = address.split_once('@').wrap_err("an address has a host")?.1.to_owned();

@@ -153,6 +153,7 @@ async fn computing(
         store: None,
         index: false,
         provider: None,
+        hosts: Vec::new(),
     };
     let node = launch(&config).await?;
     let address = node.address.as_ref().wrap_err("an address")?.to_string();

@@ -35,7 +35,7 @@ pub(super) async fn publish(
     let looked = look(&file, Looking::default(), &|_| ())?;
     let owner = Person::new(&folder.join("researcher"), researcher).await?;
     // Whoever orders it reads it while she is away, so the keepers alone have the key.
-    let prepared = owner.data.prepare(2, 3, false).await?;
+    let prepared = owner.data.prepare(&owner.data.draft(2, 3, false).await?).await?;
     let asset = prepared.asset();
     let terms = Spread { code: Code::new(2, 4), days: 1, public: false };
     let (_, outcomes) = owner.online.spread(&file, &prepared.seal(), &terms).await?;

@@ -66,7 +66,7 @@ pub(super) async fn share(
     let reader = Person::new(&folder.join("bob"), bob).await?;
     reader.data.announce().await?;
 
-    let prepared = owner.data.prepare(2, 3, true).await?;
+    let prepared = owner.data.prepare(&owner.data.draft(2, 3, true).await?).await?;
     let asset = prepared.asset();
     let terms = Spread { code: Code::new(2, 4), days: 1, public: false };
     let (_, outcomes) = owner.online.spread(&file, &prepared.seal(), &terms).await?;

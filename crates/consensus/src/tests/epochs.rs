@@ -2,7 +2,7 @@
 
 use super::{
     checks::Check,
-    network::{State, Validators},
+    network::{State, Validators, beneficiary},
     simulation::simulate_these,
 };
 use crate::{
@@ -17,7 +17,7 @@ use commonware_glue::{
     simulate::action::Crash,
 };
 use commonware_utils::NZU32;
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 const LENGTH: u64 = 12;
 
@@ -101,6 +101,28 @@ fn all_validators_crash_at_the_change_of_an_epoch_and_go_on_in_the_next() {
 #[test]
 fn a_validator_without_a_share_gets_one_in_the_next_epoch() {
     simulate_these(four().without_share(2), 51, 2 * LENGTH + 2, |plan, _| plan.property(shared_anew(1, 0)));
+}
+
+/// That a validator led none of the first epoch's blocks, and some of the next one's.
+fn abstained(index: usize) -> Check<impl Fn(&[&State]) -> Result<(), String> + Clone> {
+    Check("abstained", move |states: &[&State]| {
+        let led = |state: &State, numbers: Range<u64>| {
+            let blocks = numbers.filter_map(|number| state.ledger().block(number).ok().flatten());
+            blocks.filter(|committed| committed.block.header().beneficiary == beneficiary(index)).count()
+        };
+        for state in states {
+            match (led(state, 1..LENGTH), led(state, LENGTH..2 * LENGTH)) {
+                (0, 1..) => {}
+                other => return Err(format!("it led (in the first epoch, in the next) {other:?} blocks")),
+            }
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_validator_whose_votes_are_gone_votes_again_in_the_next_epoch() {
+    simulate_these(four().without_votes(2), 53, 2 * LENGTH + 2, |plan, _| plan.property(abstained(2)));
 }
 
 #[test]

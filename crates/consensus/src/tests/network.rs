@@ -197,6 +197,12 @@ impl Validators {
         Self { secrets: Arc::new(secrets), ..self }
     }
 
+    /// A validator has voted, and has lost its votes.
+    pub(super) fn without_votes(self, index: usize) -> Self {
+        crate::Secrets::note_voting(&self.secrets[index]);
+        self
+    }
+
     pub(super) fn keys(&self) -> Vec<PublicKey> {
         self.identities.iter().map(Identity::public).collect()
     }

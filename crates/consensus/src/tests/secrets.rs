@@ -19,6 +19,8 @@ pub(crate) struct Secrets {
     shares: Arc<Mutex<BTreeMap<Epoch, Share>>>,
     seeds: Arc<Mutex<BTreeMap<Epoch, Summary>>>,
     dealings: Arc<Mutex<Dealings>>,
+    /// Whether it has voted, and when it does not.
+    voting: Arc<Mutex<(bool, Option<Epoch>)>>,
 }
 
 impl Secrets {
@@ -66,5 +68,23 @@ impl SecretStore for Secrets {
         self.shares.lock().retain(|epoch, _| *epoch >= min);
         self.seeds.lock().retain(|epoch, _| *epoch >= min);
         self.dealings.lock().retain(|(epoch, _), _| *epoch >= min);
+    }
+}
+
+impl crate::Secrets for Secrets {
+    fn has_voted(&self) -> bool {
+        self.voting.lock().0
+    }
+
+    fn note_voting(&self) {
+        self.voting.lock().0 = true;
+    }
+
+    fn abstains(&self) -> Option<Epoch> {
+        self.voting.lock().1
+    }
+
+    fn abstain(&self, epoch: Epoch) {
+        self.voting.lock().1 = Some(epoch);
     }
 }

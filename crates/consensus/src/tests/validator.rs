@@ -37,7 +37,7 @@ where
         Ledger::open(runtime.child("genesis"), genesis, LedgerConfig::new(folder), state.clone()).await.unwrap();
     let identity = identities.remove(0);
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let peers = peers([(identity.public(), listen)]).unwrap();
+    let peers = peers([(identity.public(), listen.to_string())]).unwrap();
     let wire = connect(runtime.child("wire"), identity.key, b"test", listen, peers, 1 << 20).unwrap();
     let validator = Validator {
         ledger: ledger.clone(),
