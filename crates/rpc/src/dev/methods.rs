@@ -315,6 +315,7 @@ async fn add_balance<D: Dev>(node: Arc<Node<D>>, context: Context, params: Param
 
 async fn set_code<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<bool, RpcError> {
     let (Account(address), Data(code)) = two(&params)?;
+    node.look_for_console(&code);
     node.dev().set(address, Set::Code(code)).await?;
     Ok(true)
 }

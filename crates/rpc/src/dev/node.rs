@@ -94,6 +94,8 @@ struct Settings {
     snapshots: Vec<Snapshot>,
     /// Names this chain until it is reset.
     instance: B256,
+    /// Whether there is code that calls the console; `None` before the first block that is mined here.
+    console: Option<bool>,
 }
 
 impl Settings {
@@ -105,6 +107,7 @@ impl Settings {
             auto_impersonate: false,
             snapshots: Vec::new(),
             instance: B256::random(),
+            console: None,
         }
     }
 }
@@ -139,6 +142,13 @@ impl<D: Dev> Node<D> {
     /// Reads or changes what is settled of the blocks to come.
     pub fn upcoming<T>(&self, change: impl FnOnce(&mut Upcoming) -> T) -> T {
         change(&mut self.settings.lock().upcoming)
+    }
+
+    /// Looks whether code that was set calls the console.
+    pub fn look_for_console(&self, code: &[u8]) {
+        if calls_console(code) {
+            self.settings.lock().console = Some(true);
+        }
     }
 
     pub fn instance(&self) -> B256 {
@@ -220,7 +230,14 @@ impl<D: Dev> Node<D> {
                 blocks.push(choices);
             }
         });
-        self.dev.mine(blocks).await.inspect_err(|_| self.upcoming(|now| *now = upcoming))
+        let mined = self.dev.mine(blocks).await.inspect_err(|_| self.upcoming(|now| *now = upcoming))?;
+        let mut settings = self.settings.lock();
+        // What came before this node was started is not looked at: there may be anything.
+        let known = settings.console.unwrap_or(head.number() > 0);
+        let mut sent = mined.iter().flat_map(|committed| committed.block.transactions());
+        settings.console = Some(known || sent.any(|transaction| calls_console(transaction.input())));
+        drop(settings);
+        Ok(mined)
     }
 
     /// Sets a time for the next block and mines it.
@@ -373,7 +390,8 @@ impl<D: Dev> Node<D> {
             for committed in mined {
                 let position = committed.block.transactions().iter().position(|found| *found.hash() == hash);
                 if let Some(index) = position {
-                    return outcome(context, committed, index).await;
+                    let console = self.settings.lock().console == Some(true);
+                    return outcome(context, committed, index, console).await;
                 }
                 if committed.block.transactions().is_empty() {
                     self.dev.drop_transaction(hash);
@@ -385,11 +403,17 @@ impl<D: Dev> Node<D> {
     }
 }
 
-/// How a mined transaction ended.
-async fn outcome(context: &Context, committed: Committed, index: usize) -> Result<(), RpcError> {
+/// Whether code, or what it is deployed with, calls the console: the end of its address is in it, as compilers push it.
+fn calls_console(code: &[u8]) -> bool {
+    const NAME: &[u8] = b"console.log";
+    code.windows(NAME.len()).any(|bytes| bytes == NAME)
+}
+
+/// How a mined transaction ended. Prints what it said on the `console`, if it can have said anything there.
+async fn outcome(context: &Context, committed: Committed, index: usize, console: bool) -> Result<(), RpcError> {
     let succeeded = committed.receipts.get(index).is_some_and(|receipt| receipt.success);
     let transaction = &committed.block.transactions()[index];
-    if succeeded && transaction.input().is_empty() {
+    if succeeded && (!console || transaction.input().is_empty()) {
         return Ok(());
     }
     let hash = *transaction.hash();
