@@ -126,6 +126,8 @@ pub(crate) struct Sandbox {
     natives: Natives,
     /// Which precompiled contract runs at an address, where that was overridden.
     precompiles: BTreeMap<Address, Option<Address>>,
+    /// How a transaction that cannot be executed is answered.
+    pub refused: fn(EVMError<LedgerError>, Address) -> RpcError,
 }
 
 impl Sandbox {
@@ -150,6 +152,7 @@ impl Sandbox {
             cfg: stoa_contract::cfg(context.chain_id()),
             natives: context.ledger().natives().clone(),
             precompiles: BTreeMap::new(),
+            refused,
         }
     }
 
@@ -298,7 +301,7 @@ impl Sandbox {
     ///
     /// -32000 if the transaction is invalid; a revert is no error here.
     pub fn run(&mut self, tx: TxEnv) -> Result<ExecutionResult, RpcError> {
-        let from = tx.caller;
+        let (from, refused) = (tx.caller, self.refused);
         self.evm().transact_one(tx).map_err(|error| refused(error, from))
     }
 
@@ -308,7 +311,7 @@ impl Sandbox {
     ///
     /// -32000 if the transaction is invalid.
     pub fn commit(&mut self, tx: TxEnv) -> Result<ExecutionResult, RpcError> {
-        let from = tx.caller;
+        let (from, refused) = (tx.caller, self.refused);
         let mut evm = self.evm();
         let result = evm.transact_one(tx).map_err(|error| refused(error, from))?;
         let state = evm.finalize();
@@ -419,7 +422,7 @@ impl Sandbox {
     where
         I: for<'a> revm::Inspector<stoa_contract::Ctx<&'a mut Overlay>>,
     {
-        let from = tx.caller;
+        let (from, refused) = (tx.caller, self.refused);
         let mut evm = self.evm().with_inspector(inspector);
         let result = evm.inspect_one(tx).map_err(|error| refused(error, from))?;
         let state = evm.finalize();

@@ -6,19 +6,22 @@ use super::send::fill;
 use crate::{
     BlockId, Context, Methods, Params, RpcError,
     eth::find_block,
-    evm::{BlockOverrides, Sandbox, StateOverrides, output},
+    evm::{self, BlockOverrides, Sandbox, StateOverrides, output},
     hex::to_quantity,
     request::{Call, CallRequest, Price},
     view::{BlockView, Detail, LogView, Place, bloom},
 };
 use alloy_consensus::{Header, SignableTransaction};
 use alloy_primitives::{Address, B256, Bytes, Signature, U256};
-use revm::{Database, DatabaseCommit, context::result::ExecutionResult};
+use revm::{
+    Database, DatabaseCommit,
+    context::result::{EVMError, ExecutionResult, InvalidTransaction},
+};
 use revm_inspectors::transfer::TransferInspector;
 use serde::{Deserialize, Serialize, Serializer};
 use std::sync::Arc;
 use stoa_base::{Block, Receipt, Seal, Transaction};
-use stoa_ledger::Committed;
+use stoa_ledger::{Committed, LedgerError};
 
 pub(super) fn register(methods: &mut Methods) {
     methods.execute("eth_simulateV1", simulate);
@@ -115,6 +118,7 @@ fn simulate(context: &Context, params: &Params) -> Result<Vec<BlockAnswer>, RpcE
         answers: Vec::new(),
     };
     simulation.sandbox.relax();
+    simulation.sandbox.refused = refused;
     simulation.sandbox.cfg.disable_nonce_check = !payload.validation;
     simulation.sandbox.cfg.disable_base_fee = !payload.validation;
     for wanted in payload.block_state_calls {
@@ -127,20 +131,24 @@ fn too_many() -> RpcError {
     RpcError::new(-38026, format!("too many blocks or calls, at most {MAX_BLOCKS} blocks and {MAX_CALLS} calls"))
 }
 
-/// The codes that the method has for transactions that are refused, by the words for why.
-const REFUSED: [(&str, i64); 8] = [
-    ("nonce too low", -38010),
-    ("nonce too high", -38011),
-    ("max fee per gas less than block base fee", -38012),
-    ("intrinsic gas too low", -38013),
-    ("insufficient gas for floor data gas cost", -38013),
-    ("insufficient funds for gas * price + value", -38014),
-    ("sender not an eoa", -38024),
-    ("max initcode size exceeded", -38025),
-];
-
-fn refused(error: RpcError) -> RpcError {
-    let code = REFUSED.iter().find(|(words, _)| error.message.starts_with(words)).map(|(_, code)| *code);
+/// A transaction that cannot be executed, with the code that the method has for why.
+fn refused(error: EVMError<LedgerError>, from: Address) -> RpcError {
+    let code = match &error {
+        EVMError::Transaction(InvalidTransaction::NonceTooLow { .. }) => Some(-38010),
+        EVMError::Transaction(InvalidTransaction::NonceTooHigh { .. }) => Some(-38011),
+        EVMError::Transaction(InvalidTransaction::GasPriceLessThanBasefee) => Some(-38012),
+        EVMError::Transaction(
+            InvalidTransaction::CallGasCostMoreThanGasLimit { .. }
+            | InvalidTransaction::GasFloorMoreThanGasLimit { .. },
+        ) => Some(-38013),
+        EVMError::Transaction(
+            InvalidTransaction::LackOfFundForMaxFee { .. } | InvalidTransaction::OverflowPaymentInTransaction,
+        ) => Some(-38014),
+        EVMError::Transaction(InvalidTransaction::RejectCallerWithCode) => Some(-38024),
+        EVMError::Transaction(InvalidTransaction::CreateInitCodeSizeLimit) => Some(-38025),
+        _ => None,
+    };
+    let error = evm::refused(error, from);
     RpcError { code: code.unwrap_or(error.code), ..error }
 }
 
@@ -249,11 +257,11 @@ impl Simulation<'_> {
         let env = call.tx_env(gas, self.context.chain_id());
         let result = if self.traced {
             let inspector = TransferInspector::new(false).with_logs(true);
-            let (traced, _) = self.sandbox.inspect(env, inspector).map_err(refused)?;
+            let (traced, _) = self.sandbox.inspect(env, inspector)?;
             self.sandbox.db.commit(traced.state);
             traced.result
         } else {
-            self.sandbox.commit(env).map_err(refused)?
+            self.sandbox.commit(env)?
         };
         // Nobody signed this.
         let signature = Signature::new(U256::ZERO, U256::ZERO, false);
