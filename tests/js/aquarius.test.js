@@ -7,31 +7,14 @@ const { after, before, test } = require("node:test");
 const { ethers } = require("ethers");
 const lib = require("@oceanprotocol/lib");
 const { url, chainId } = require("./support");
+const { COIN, config, mined } = require("./market");
 
 const { ZERO_ADDRESS } = lib;
-const at = (end) => `0x${"0".repeat(36)}${end}`;
-const COIN = at("0c01");
-const config = {
-  ...lib.configHelperNetworks[0],
-  chainId,
-  nftFactoryAddress: at("0c05"),
-  routerFactoryAddress: at("0c08"),
-  fixedRateExchangeAddress: at("0c09"),
-  dispenserAddress: at("0c0a"),
-  oceanTokenAddress: COIN,
-};
 const aquarius = new lib.Aquarius(url);
 
 let provider, publisher, buyer;
 /** What is published once, and used by all: a data NFT, its datatoken, and the DID. */
 let nft, datatoken, did;
-
-/** The receipt of what an ocean.js call has sent. */
-async function mined(sent) {
-  const receipt = await (await sent).wait();
-  assert.equal(receipt.status, 1);
-  return receipt;
-}
 
 function document(name, services = []) {
   return {

@@ -7,6 +7,7 @@ const { after, before, test } = require("node:test");
 const { ethers } = require("ethers");
 const lib = require("@oceanprotocol/lib");
 const { url, chainId } = require("./support");
+const { mined } = require("./market");
 const { artifact, deploy } = require("./ocean");
 
 const { parseEther, parseUnits } = ethers;
@@ -29,15 +30,6 @@ const dispenser = (as) => new lib.Dispenser(addresses.Dispenser, as, chainId, co
 const escrow = (as) => new lib.EscrowContract(addresses.Escrow, as, chainId, config);
 /** The same without ocean.js. */
 const plain = (name, address, as) => new ethers.Contract(address, artifact(name).abi, as);
-
-/** The receipt of what an ocean.js call has sent. */
-async function mined(sent) {
-  const response = await sent;
-  assert.ok(response, "ocean.js gives null for what failed");
-  const receipt = await response.wait();
-  assert.equal(receipt.status, 1);
-  return receipt;
-}
 
 /** An event of a receipt, as ocean.js finds it, or from another contract's interface. */
 function event(receipt, name, contract) {

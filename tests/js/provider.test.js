@@ -10,18 +10,9 @@ const { after, before, test } = require("node:test");
 const { ethers } = require("ethers");
 const lib = require("@oceanprotocol/lib");
 const { url, chainId, mnemonic, until, variable } = require("./support");
+const { config, mined } = require("./market");
 
 const { ProviderInstance, ZERO_ADDRESS } = lib;
-const at = (end) => `0x${"0".repeat(36)}${end}`;
-const config = {
-  ...lib.configHelperNetworks[0],
-  chainId,
-  nftFactoryAddress: at("0c05"),
-  routerFactoryAddress: at("0c08"),
-  fixedRateExchangeAddress: at("0c09"),
-  dispenserAddress: at("0c0a"),
-  oceanTokenAddress: at("0c01"),
-};
 const aquarius = new lib.Aquarius(url);
 const local = { type: "local", file: "hearts.csv" };
 /** The interface of what the market has beyond Ocean's. */
@@ -40,15 +31,6 @@ let order;
 
 const datatokens = (as) => new lib.Datatoken(as, chainId, config);
 const nfts = (as) => new lib.Nft(as, chainId, config);
-
-/** The receipt of what an ocean.js call has sent. */
-async function mined(sent) {
-  const response = await sent;
-  assert.ok(response, "ocean.js gives null for what failed");
-  const receipt = await response.wait();
-  assert.equal(receipt.status, 1);
-  return receipt;
-}
 
 /** Publishes a document, and waits until the node knows it. */
 async function say(asset, change = () => {}) {

@@ -13,7 +13,7 @@ use stoa_data::market::abi::{
 };
 use stoa_tests::{
     Network, Node,
-    stage::{Stage, stoa},
+    stage::{Stage, copies, stoa},
 };
 
 const SELLER: usize = 7;
@@ -170,27 +170,6 @@ fn whoever_orders_reads_until_the_order_ends_and_nobody_else_does() -> Result<()
     Ok(())
 }
 
-/// A program that leaves what it was given.
-fn echo() -> Result<Vec<u8>> {
-    let text = r#"(module
-        (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
-        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-        (import "wasi_snapshot_preview1" "path_open"
-            (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
-        (memory (export "memory") 4)
-        (data (i32.const 4096) "params.json") (data (i32.const 5000) "result.json")
-        (func (export "_start")
-            (drop (call $open (i32.const 3) (i32.const 0) (i32.const 4096) (i32.const 11) (i32.const 0) (i64.const 2) (i64.const 0)
-                (i32.const 0) (i32.const 0)))
-            (i32.store (i32.const 100) (i32.const 65536)) (i32.store (i32.const 104) (i32.const 60000))
-            (drop (call $read (i32.load (i32.const 0)) (i32.const 100) (i32.const 1) (i32.const 108)))
-            (i32.store (i32.const 104) (i32.load (i32.const 108)))
-            (drop (call $open (i32.const 4) (i32.const 0) (i32.const 5000) (i32.const 11) (i32.const 1) (i64.const 66)
-                (i64.const 0) (i32.const 0) (i32.const 4)))
-            (drop (call $write (i32.load (i32.const 4)) (i32.const 100) (i32.const 1) (i32.const 108)))))"#;
-    Ok(wat::parse_str(text)?)
-}
-
 #[test]
 fn whoever_orders_computes_where_the_data_are_until_the_order_ends() -> Result<()> {
     let stage = Stage::new(0)?;
@@ -198,7 +177,7 @@ fn whoever_orders_computes_where_the_data_are_until_the_order_ends() -> Result<(
     let folder = stage.at("data").to_string_lossy().into_owned();
     let (_node, key) = stage.node("computer", SELLER, &["--data", &folder], &[])?;
     fs::write(stage.at("rows.csv"), "age,chol\n63,233\n41,204\n")?;
-    fs::write(stage.at("echo.wasm"), echo()?)?;
+    fs::write(stage.at("echo.wasm"), copies("params.json")?)?;
     let offer = [
         "data",
         "--dir",
@@ -377,7 +356,7 @@ fn an_order_that_somebody_else_paid_opens_its_grant_to_whoever_accepts_it_and_an
     fs::write(stage.at("rows.csv"), "age,chol\n63,233\n41,204\n")?;
     fs::create_dir(stage.at("source"))?;
     fs::write(stage.at("source/echo.wat"), "as it is")?;
-    fs::write(stage.at("echo.wasm"), echo()?)?;
+    fs::write(stage.at("echo.wasm"), copies("params.json")?)?;
     let offer = ["data", "--dir", "seller", "publish", "rows.csv", "--compute", "--data", "data", "--node", &key];
     let listing = stage.run(SELLER, &[&offer[..], &SAYS, &["--price", "2", "--yes"]].concat())?;
     let (did, asset) = (text(&listing, "did")?, text(&listing, "asset")?);
