@@ -11,6 +11,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use stoa_algorithms::{Folder, Language};
+use stoa_client::plain;
 use stoa_data::{
     abi::{CONSENT, IConsent::assetOfCall},
     jobs::{
@@ -414,7 +415,7 @@ fn show(built: &Built, rules: &Rules, outcome: &Outcome, leaving: Result<Leaving
     let log = outcome.log.text();
     if !log.trim().is_empty() {
         println!("log        {}", if rules.log { "goes to the buyer:" } else { "stays with the owner:" });
-        log.lines().for_each(|line| println!("  {}", output::plain(line)));
+        log.lines().for_each(|line| println!("  {}", plain(line)));
     }
 }
 
@@ -423,5 +424,5 @@ fn shown(bytes: &[u8]) -> String {
     const MOST: usize = 200;
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MOST)]);
     let more = if bytes.len() > MOST { " …" } else { "" };
-    format!("{}{more}", output::plain(&text))
+    format!("{}{more}", plain(&text))
 }

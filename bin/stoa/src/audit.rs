@@ -3,7 +3,6 @@
 use crate::{
     job::{LEFT, PARAMS, params},
     network::wait,
-    output,
     progress::progress,
 };
 use alloy_primitives::{B256, Bytes};
@@ -14,7 +13,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
-use stoa_client::Client;
+use stoa_client::{Client, plain};
 use stoa_data::{
     audit::{Audit, Evidence, Material, Shown},
     jobs::{
@@ -102,14 +101,14 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
                 println!("{} {:<12} {}", if step.holds { "holds" } else { "FAILS" }, step.name, step.found);
             }
             for step in &said {
-                let (says, found) = (if step.holds { "holds" } else { "fails" }, output::plain(&step.found));
+                let (says, found) = (if step.holds { "holds" } else { "fails" }, plain(&step.found));
                 println!(
                     "?     {:<12} the file says that it {says}, which its evidence does not prove: {found}",
                     step.name
                 );
             }
             if let Some(differs) = &differs {
-                println!("FAILS {:<12} not what the evidence proves: {}", "file", output::plain(differs));
+                println!("FAILS {:<12} not what the evidence proves: {}", "file", plain(differs));
             }
         }
     }

@@ -27,7 +27,7 @@ use stoa_data::{
     breach::Kept,
     client::{Allowed, Conditions, Data, Failure, Holders, Opened, Published, Uses},
 };
-use stoa_store::{Bounds, Kind, Limits, ObjectId, Spreading, Store};
+use stoa_store::{Bounds, Kind, Limits, ObjectId, Store};
 
 /// Options of `stoa data`.
 #[derive(Args)]
@@ -299,20 +299,15 @@ struct Placed {
 }
 
 impl Placed {
+    fn new(asset: B256, sent: &Sent) -> Result<Self> {
+        let (missing, survives_a_domain) = (sent.missing, sent.survives_a_domain);
+        Ok(Self { asset, object: sent.object()?, missing, survives_a_domain })
+    }
+
     /// What its owner has to know.
     fn warnings(&self) -> Vec<String> {
         warnings(self.missing, self.survives_a_domain).collect()
     }
-}
-
-/// Pieces that no node took of an object and what is in it.
-fn missing(outcomes: &[(ObjectId, Spreading)]) -> usize {
-    outcomes.iter().map(|(_, outcome)| outcome.missing.len()).sum()
-}
-
-/// Whether all of it outlives any one domain.
-fn survives_a_domain(outcomes: &[(ObjectId, Spreading)]) -> bool {
-    outcomes.iter().all(|(_, outcome)| outcome.survives_a_domain)
 }
 
 /// Seals, spreads and registers what is named, or goes on with that.
@@ -324,13 +319,12 @@ async fn spread(dir: &Path, online: &Online, data: &Data, options: &PublishOptio
         None => {
             let terms = Spread { code: None, days: options.days, public: false };
             let (id, outcomes) = online.spread(&options.path, &seal, &terms).await?;
-            let objects: Vec<_> = outcomes.iter().map(|(object, _)| *object).collect();
-            let sent = Sent::new(id, &objects, missing(&outcomes), survives_a_domain(&outcomes));
+            let sent = Sent::new(id, &outcomes);
             notes.note_sent(&sent)?;
             sent
         }
     };
-    let (object, objects) = (sent.object()?, sent.objects()?);
+    let (placed, objects) = (Placed::new(asset, &sent)?, sent.objects()?);
     let bar = progress("sharing the key among keepers");
     let published = data.register(prepared, &objects).await;
     bar.finish_and_clear();
@@ -339,7 +333,7 @@ async fn spread(dir: &Path, online: &Online, data: &Data, options: &PublishOptio
     if let Err(error) = let_go(online, asset, &seal, &objects).await {
         tracing::warn!(%error, "what an earlier try has sealed is kept until its time is over");
     }
-    Ok(Placed { asset, object, missing: sent.missing, survives_a_domain: sent.survives_a_domain })
+    Ok(placed)
 }
 
 async fn publish(
@@ -530,6 +524,7 @@ async fn move_shares(data: &Data, asset: B256, without: &[B256], json: bool) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stoa_store::Spreading;
 
     #[test]
     fn what_cannot_be_written_is_known_before_a_grant_is_used() {
@@ -561,10 +556,7 @@ mod tests {
         let spread = |missing: &[usize], survives_a_domain| {
             (object, Spreading { missing: missing.to_vec(), survives_a_domain, ..Spreading::default() })
         };
-        let placed = |outcomes: &[_]| {
-            let (missing, survives_a_domain) = (missing(outcomes), survives_a_domain(outcomes));
-            Placed { asset, object, missing, survives_a_domain }
-        };
+        let placed = |outcomes: &[_]| Placed::new(asset, &Sent::new(object, outcomes)).unwrap();
         let whole = placed(&[spread(&[], true), spread(&[], true)]);
         assert_eq!((whole.missing, whole.survives_a_domain, whole.warnings()), (0, true, vec![]));
         // One file of a folder is enough.

@@ -145,11 +145,6 @@ pub(crate) fn line(text: impl std::fmt::Display) {
     println!("   {text}");
 }
 
-/// Text for a terminal: what would steer it is left out.
-pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
-}
-
 /// A size for people: `1.5 MiB`.
 pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];

@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::{OwoColorize as _, Stream};
 use serde::Serialize;
 use std::{fs, path::Path};
+use stoa_client::plain;
 use stoa_data::{
     ddo::{self, People},
     record::iso_8601,
@@ -308,13 +309,6 @@ fn found(index: &Index, query: &Query, json: bool) -> Result<()> {
         (count, false) => println!("{} to {} of {more}{count}", first + 1, first + assets.len() as u64),
     }
     Ok(())
-}
-
-/// Text of anybody's for a terminal: nothing in it moves the cursor, and no direction of writing is turned.
-fn plain(text: &str) -> String {
-    let turns = |c| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let harmful = |c: char| c.is_control() || turns(c);
-    text.chars().map(|c| if harmful(c) { ' ' } else { c }).collect()
 }
 
 /// The beginning of a text, on one line.

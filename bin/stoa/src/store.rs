@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use eyre::{Result, WrapErr as _, bail};
 use serde_json::json;
 use std::{io::Write as _, path::PathBuf, time::Duration};
+use stoa_client::plain;
 use stoa_store::{Bounds, Code, Kind, Limits, Manifest, ObjectId, Owner, Put, Root, Store};
 
 /// Options of `stoa store`.
@@ -249,7 +250,7 @@ fn list(store: &Store, spreads: &Spreads, json: bool) -> Result<()> {
     }
     for (id, known) in spread {
         let how = if known.done { left(known.until) } else { "broken off: put it again, or rm it".to_owned() };
-        println!("{id}  spread  {}, {how}", output::plain(&known.name));
+        println!("{id}  spread  {}, {how}", plain(&known.name));
     }
     for (Root { object, owner }, kept) in others {
         let until = kept.until.map_or_else(|| "for ever".to_owned(), left);

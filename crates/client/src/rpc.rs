@@ -1,4 +1,4 @@
-use crate::plain;
+use crate::words::words;
 use alloy_primitives::{Address, B256, U256};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -109,14 +109,14 @@ impl Client {
             };
             ClientError::Unreachable { url: self.url(), why }
         };
-        let malformed = |why: String| ClientError::Malformed { method: method.to_owned(), why: plain(&why) };
+        let malformed = |why: String| ClientError::Malformed { method: method.to_owned(), why: words(&why) };
         let id = self.id.fetch_add(1, Ordering::Relaxed);
         let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         let reply = self.http.post(&self.url).json(&request).send().await.map_err(unreachable)?;
         let reply = read(reply).await.map_err(malformed)?;
         let reply = serde_json::from_slice::<Reply>(&reply).map_err(|why| malformed(why.to_string()))?;
         if let Some(Refusal { code, message, data }) = reply.error {
-            let message = plain(&message);
+            let message = words(&message);
             return Err(ClientError::Refused { code, message, data });
         }
         serde_json::from_value(reply.result.unwrap_or(Value::Null)).map_err(|why| malformed(why.to_string()))

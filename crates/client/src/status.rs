@@ -1,4 +1,4 @@
-use crate::{plain, when};
+use crate::{when, words::words};
 use alloy_primitives::{B256, Bytes, U256};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -96,8 +96,8 @@ impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { chain_id, block_number, block_hash, timestamp, network_key, pending, queued, version, .. } = self;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        writeln!(f, "chain        {chain_id} (stoa {})", plain(version))?;
-        writeln!(f, "role         {}", plain(&self.roles.join(", ")))?;
+        writeln!(f, "chain        {chain_id} (stoa {})", words(version))?;
+        writeln!(f, "role         {}", words(&self.roles.join(", ")))?;
         writeln!(f, "health       {}", if self.is_stalled(now) { "stalled" } else { "ok" })?;
         writeln!(f, "block        {block_number}  {block_hash}")?;
         writeln!(f, "its time     {}", when(timestamp.saturating_to(), now))?;
@@ -105,15 +105,15 @@ impl fmt::Display for Status {
         writeln!(f, "waiting      {pending} pending, {queued} queued")?;
         writeln!(f, "network key  {network_key}")?;
         if let Some(follow_at) = &self.follow_at {
-            writeln!(f, "follow it at {}", plain(follow_at))?;
+            writeln!(f, "follow it at {}", words(follow_at))?;
         }
         for peer in &self.peers {
             let health = match (peer.used, &peer.left_for) {
                 (true, _) => "used".to_owned(),
-                (false, Some(lie)) => format!("left: {}", plain(lie)),
+                (false, Some(lie)) => format!("left: {}", words(lie)),
                 (false, None) => "does not answer".to_owned(),
             };
-            writeln!(f, "peer         {}  {health}", plain(&peer.address))?;
+            writeln!(f, "peer         {}  {health}", words(&peer.address))?;
         }
         write!(f, "validators   {}", self.validators.len())?;
         if self.validators.iter().all(|validator| validator.last_vote.is_none()) {

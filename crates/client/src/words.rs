@@ -3,20 +3,24 @@
 /// The most characters of a node's words that are shown.
 const LENGTH: usize = 1000;
 
-/// A node's words for a terminal: what would steer it is left out, and so is what nobody would read.
+/// Text of anybody's for a terminal: nothing in it moves the cursor, and no direction of writing is turned.
 pub fn plain(text: &str) -> String {
-    text.chars().take(LENGTH).map(|char| if char.is_control() { ' ' } else { char }).collect()
+    let turns = |c| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if c.is_control() || turns(c) { ' ' } else { c }).collect()
+}
+
+/// A node's words for a terminal: [`plain`], and without what nobody would read.
+pub(crate) fn words(text: &str) -> String {
+    plain(text.char_indices().nth(LENGTH).map_or(text, |(at, _)| &text[..at]))
 }
 
 /// A time in seconds since 1970, and how long ago that was: `2026-11-29 18:47:59 UTC, 12 s ago`.
 pub fn when(timestamp: u64, now: u64) -> String {
-    let (year, month, day) = date(timestamp / 86_400);
-    let (hour, minute, second) = (timestamp / 3600 % 24, timestamp / 60 % 60, timestamp % 60);
     let apart = match now.checked_sub(timestamp) {
         Some(ago) => format!("{} ago", long(ago)),
         None => format!("{} ahead of this machine's clock", long(timestamp - now)),
     };
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC, {apart}")
+    format!("{}, {apart}", iso_8601(timestamp).replace('T', " ").replace('Z', " UTC"))
 }
 
 fn long(seconds: u64) -> String {
@@ -28,17 +32,23 @@ fn long(seconds: u64) -> String {
     }
 }
 
-/// Year, month and day of a day since 1970 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`).
-fn date(day: u64) -> (u64, u64, u64) {
-    // Years begin in March, so that the day that some of them lack is their last.
-    let day = day + 719_468;
-    let (era, of_era) = (day / 146_097, day % 146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (400 * era + year + u64::from(month <= 2), month, day)
+/// A time in seconds since 1970 as ISO 8601 has it, in UTC: `2026-11-25T07:31:00Z`.
+///
+/// The calendar is counted as in Howard Hinnant's `civil_from_days` (chrono-Compatible Low-Level Date Algorithms): years begin
+/// in March, so that a leap day is a year's last.
+pub fn iso_8601(time: u64) -> String {
+    let (days, seconds) = (time / 86_400, time % 86_400);
+    // Days since the first of March of year 0.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = 400 * era + year_of_era + u64::from(month <= 2);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 #[cfg(test)]
@@ -57,8 +67,27 @@ mod tests {
     }
 
     #[test]
+    fn times_are_those_of_the_calendar() {
+        // As `date --utc --date=@…` has them.
+        for (time, date) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_700_000_000, "2023-11-14T22:13:20Z"),
+            (1_735_689_599, "2024-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(iso_8601(time), date);
+        }
+        // The last time that there is has a year of its own as well.
+        assert_eq!(iso_8601(u64::MAX), "584554051223-11-09T07:00:15Z");
+    }
+
+    #[test]
     fn what_a_node_says_neither_steers_a_terminal_nor_fills_it() {
-        assert_eq!(plain("no\u{1b}[2J such\r\nblock"), "no [2J such  block");
-        assert_eq!(plain(&"x".repeat(1 << 20)).len(), LENGTH);
+        assert_eq!(words("no\u{1b}[2J such\r\nblock"), "no [2J such  block");
+        assert_eq!(words(&"x".repeat(1 << 20)).len(), LENGTH);
+        assert_eq!(plain("a\u{1b}[2Jb\r\u{202e}c\u{9b}d"), "a [2Jb  c d");
     }
 }

@@ -20,7 +20,6 @@
 //! | 30(1)(f) | time limits for erasure | `dct:valid` |
 //! | 30(1)(g) | measures of security | `stoa:keepers`, `stoa:neededKeepers`, `stoa:ownerHalf` of the asset |
 
-mod date;
 mod linked;
 mod said;
 mod text;
@@ -35,9 +34,9 @@ use alloy_sol_types::SolEventInterface as _;
 use std::{cmp::min, collections::BTreeSet, ops::RangeInclusive};
 use stoa_client::{At, Client, ClientError, ViewError, view};
 
-pub use date::iso_8601;
 pub(crate) use linked::{did, urn};
 pub use said::Said;
+pub use stoa_client::iso_8601;
 
 /// Blocks that a node is asked for at once, at most.
 const PAGE: u64 = 10_000;
@@ -140,6 +139,15 @@ impl Granted<'_> {
     }
 }
 
+/// An asset as it is registered now, and at which block that is.
+pub(crate) async fn registered(client: &Client, id: B256) -> Result<(Asset, At), RecordError> {
+    let unknown = |error: ViewError| match error.reason::<IConsentErrors>() {
+        Some(IConsentErrors::ConsentAssetUnknown(_)) => RecordError::Unknown(id),
+        _ => RecordError::View(error),
+    };
+    view(client, CONSENT, &assetOfCall { asset: id }).await.map_err(unknown)
+}
+
 impl Record {
     /// Reads it from a node, in pages that the node is willing to answer, from the block in which the asset was registered to
     /// the newest. `progress` is told how many of how many blocks have been looked at.
@@ -149,11 +157,7 @@ impl Record {
     /// See [`RecordError`]. A node that has dropped old blocks refuses: ask one that keeps them.
     pub async fn read(client: &Client, id: B256, mut progress: impl FnMut(u64, u64)) -> Result<Self, RecordError> {
         let chain_id: U256 = client.call("eth_chainId", ()).await?;
-        let unknown = |error: ViewError| match error.reason::<IConsentErrors>() {
-            Some(IConsentErrors::ConsentAssetUnknown(_)) => RecordError::Unknown(id),
-            _ => RecordError::View(error),
-        };
-        let (asset, at) = view(client, CONSENT, &assetOfCall { asset: id }).await.map_err(unknown)?;
+        let (asset, at) = registered(client, id).await?;
         let first = asset.registered;
         let logs = paged(first, at.number, async |from, to| {
             progress(from - first, at.number + 1 - first);

@@ -2,7 +2,10 @@
 //! without being told so.
 
 use super::erase::destroy;
-use crate::spread::{Online, everything};
+use crate::{
+    network::now,
+    spread::{Online, everything},
+};
 use alloy_primitives::{Address, B256, Keccak256, keccak256};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -10,13 +13,12 @@ use std::{
     fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
 };
 use stoa_base::write_private;
 use stoa_client::Wallet;
 use stoa_data::client::{Data, DataError, Draft, Prepared, is_registered};
 use stoa_privacy::AssetId;
-use stoa_store::{KeySource, ObjectId, Seal};
+use stoa_store::{KeySource, ObjectId, Seal, Spreading};
 
 /// An asset that was begun of what is there.
 #[derive(Serialize, Deserialize)]
@@ -49,9 +51,11 @@ fn read_id(id: &str) -> Result<ObjectId> {
 }
 
 impl Sent {
-    /// Now.
-    pub(super) fn new(object: ObjectId, objects: &[ObjectId], missing: usize, survives_a_domain: bool) -> Self {
-        let objects = objects.iter().map(ToString::to_string).collect();
+    /// An object and what is in it, as they were spread now.
+    pub(super) fn new(object: ObjectId, outcomes: &[(ObjectId, Spreading)]) -> Self {
+        let objects = outcomes.iter().map(|(object, _)| object.to_string()).collect();
+        let missing = outcomes.iter().map(|(_, outcome)| outcome.missing.len()).sum();
+        let survives_a_domain = outcomes.iter().all(|(_, outcome)| outcome.survives_a_domain);
         Self { object: object.to_string(), objects, missing, survives_a_domain, at: now() }
     }
 
@@ -64,11 +68,6 @@ impl Sent {
     pub(super) fn objects(&self) -> Result<Vec<ObjectId>> {
         self.objects.iter().map(|id| read_id(id)).collect()
     }
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// An asset that was made of it.

@@ -22,7 +22,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use stoa_base::write_private;
-use stoa_client::Wallet;
+use stoa_client::{Wallet, plain};
 use stoa_data::{
     client::reader_key,
     ddo::{About, Answers, Derived, People, Use},
@@ -159,7 +159,7 @@ impl SaleOptions {
             };
             if let Some((sample, seen)) = &sample {
                 println!("Sample rows, which are told as they are ({}):", output::bytes(sample.text.len() as u64));
-                sample.text.lines().take(SHOWN).for_each(|row| println!("    {}", output::plain(row)));
+                sample.text.lines().take(SHOWN).for_each(|row| println!("    {}", plain(row)));
                 let more = sample.text.lines().count().saturating_sub(SHOWN);
                 if more > 0 {
                     println!("    and {more} more");

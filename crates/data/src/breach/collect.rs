@@ -4,17 +4,17 @@ use super::{Case, CaseError, ends, shared, told};
 use crate::{
     abi::{
         CONSENT,
-        IConsent::{AllRevoked, AssetRegistered, Erased, Granted, IConsentErrors, KeepersMoved, Revoked, assetOfCall},
+        IConsent::{AllRevoked, AssetRegistered, Erased, Granted, KeepersMoved, Revoked},
     },
     audit::prove,
-    record::paged,
+    record::{paged, registered},
 };
 use alloy_primitives::{B256, U256};
 use alloy_rpc_types_eth::{Filter, Log};
 use alloy_sol_types::SolEvent as _;
 use futures::{StreamExt as _, stream};
 use std::{collections::BTreeSet, time::Duration};
-use stoa_client::{Client, ViewError, view};
+use stoa_client::Client;
 use stoa_privacy::Evidence;
 
 /// How long to wait for the certificate of a new block.
@@ -58,11 +58,7 @@ impl Case {
     /// If there is no such asset, or the node does not tell.
     pub async fn collect(client: &Client, asset: B256, releases: &[Evidence]) -> Result<Self, CaseError> {
         let chain_id: U256 = client.call("eth_chainId", ()).await?;
-        let unknown = |error: ViewError| match error.reason::<IConsentErrors>() {
-            Some(IConsentErrors::ConsentAssetUnknown(_)) => CaseError::Unknown(asset),
-            _ => CaseError::View(error),
-        };
-        let (is, head) = view(client, CONSENT, &assetOfCall { asset }).await.map_err(unknown)?;
+        let (is, head) = registered(client, asset).await?;
         let filter = Filter::new().address(CONSENT).event_signature(EVENTS.to_vec()).topic1(asset);
         let logs = paged(is.registered, head.number, async |from, to| {
             client.call::<Vec<Log>>("eth_getLogs", (filter.clone().from_block(from).to_block(to),)).await

@@ -29,6 +29,7 @@ use crate::{
         IConsent::{AllRevoked, AssetRegistered, Erased, Granted, KeepersMoved, Revoked},
     },
     audit::{CollectError, Proven},
+    record::RecordError,
 };
 use alloy_primitives::{B256, Bytes, Log};
 use alloy_sol_types::SolEvent;
@@ -36,7 +37,7 @@ use commonware_codec::{Copying, DecodeExt as _, Encode as _};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use stoa_base::NodeId;
-use stoa_client::{CertificateReply, ClientError, ViewError};
+use stoa_client::{CertificateReply, ClientError};
 use stoa_privacy::{Breach, Evidence};
 
 /// What a case is called that this version reads.
@@ -86,12 +87,9 @@ pub struct Judged {
 /// Why there is no case, or none that could be judged.
 #[derive(Debug, thiserror::Error)]
 pub enum CaseError {
-    /// There is no such asset.
-    #[error("no asset {0} is registered on this chain")]
-    Unknown(B256),
-    /// The contract could not be asked.
+    /// There is no such asset, or it could not be asked for.
     #[error(transparent)]
-    View(ViewError),
+    Record(#[from] RecordError),
     /// The node cannot be reached, or refuses.
     #[error(transparent)]
     Client(#[from] ClientError),
