@@ -370,6 +370,21 @@ impl<'a> Context<'a> {
         result
     }
 
+    /// Reads another account as its own code would, without a call: runs a function of the native contract whose code
+    /// that account is known to run. Costs what a look at the account costs, and what the function reads.
+    ///
+    /// # Errors
+    ///
+    /// What the function fails with; halts where it would change something; out of gas.
+    pub fn view_native<T>(&mut self, other: Address, code: impl FnOnce(&mut Context<'_>) -> Result<T>) -> Result<T> {
+        self.balance(other)?;
+        let (this, is_static) = (self.this, self.is_static);
+        (self.this, self.is_static) = (other, true);
+        let result = code(self);
+        (self.this, self.is_static) = (this, is_static);
+        result
+    }
+
     /// Runs code whose effects are undone, and only they, if it fails.
     ///
     /// # Errors

@@ -28,6 +28,7 @@ pub trait KeyWord {
 macro_rules! low_bytes {
     ($([$($generics:tt)*] $kind:ty),+ $(,)?) => {$(
         impl $($generics)* KeyWord for $kind {
+            #[inline]
             fn key_word(&self) -> [u8; 32] {
                 self.to_word().to_be_bytes()
             }

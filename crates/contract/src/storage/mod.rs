@@ -64,11 +64,13 @@ pub struct Place {
 
 impl Place {
     /// The beginning of a slot.
+    #[inline]
     pub const fn slot(slot: U256) -> Self {
         Self { slot, offset: 0, gas: 0 }
     }
 
     /// Some slots further on.
+    #[inline]
     fn plus(self, slots: U256) -> Self {
         Self { slot: self.slot.wrapping_add(slots), offset: 0, gas: self.gas }
     }
@@ -110,7 +112,8 @@ pub trait Layout: Copy {
     fn place(&self) -> Place;
 }
 
-/// Places one thing after the other, as Solidity does.
+/// Places one thing after the other, as Solidity does. What comes out are constants, and no work when a contract runs, where
+/// the compiler sees through it: hence `inline`, here and in [`storage!`](crate::storage!).
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor {
     start: Place,
@@ -120,11 +123,13 @@ pub struct Cursor {
 
 impl Cursor {
     /// Begins at a place, which is the start of a slot.
+    #[inline]
     pub const fn new(start: Place) -> Self {
         Self { start, slots: 0, bytes: 0 }
     }
 
     /// Skips over something and says where it is: the slot, counted from the start, and the byte in it.
+    #[inline]
     pub const fn advance(&mut self, size: Size) -> (usize, u8) {
         match size {
             Size::Bytes(size) => {
@@ -145,6 +150,7 @@ impl Cursor {
         }
     }
 
+    #[inline]
     const fn close(&mut self) {
         if self.bytes > 0 {
             self.slots += 1;
@@ -153,6 +159,7 @@ impl Cursor {
     }
 
     /// Places the next thing.
+    #[inline]
     pub fn place<L: Layout>(&mut self) -> L {
         let (slots, offset) = self.advance(L::SIZE);
         L::at(Place { offset, ..self.start.plus(U256::from(slots)) })
@@ -189,6 +196,7 @@ macro_rules! storage {
         impl $name {
             /// The one at the beginning of an account's storage.
             #[allow(dead_code)]
+            #[inline]
             $vis fn root() -> Self {
                 $crate::storage::Layout::at($crate::storage::Place::slot($crate::U256::ZERO))
             }
@@ -199,11 +207,13 @@ macro_rules! storage {
                 $(<$kind as $crate::storage::Layout>::SIZE),+
             ]));
 
+            #[inline]
             fn at(place: $crate::storage::Place) -> Self {
                 let mut cursor = $crate::storage::Cursor::new(place);
                 Self { $($field: cursor.place(),)+ place }
             }
 
+            #[inline]
             fn place(&self) -> $crate::storage::Place {
                 self.place
             }

@@ -20,10 +20,12 @@ pub trait Word: Copy {
 impl Word for bool {
     const BYTES: usize = 1;
 
+    #[inline]
     fn from_word(word: U256) -> Self {
         !word.is_zero()
     }
 
+    #[inline]
     fn to_word(self) -> U256 {
         U256::from(self)
     }
@@ -34,10 +36,12 @@ macro_rules! unsigned {
         impl Word for $int {
             const BYTES: usize = size_of::<$int>();
 
+            #[inline]
             fn from_word(word: U256) -> Self {
                 word.wrapping_to()
             }
 
+            #[inline]
             fn to_word(self) -> U256 {
                 U256::from(self)
             }
@@ -74,10 +78,12 @@ impl<const BITS: usize, const LIMBS: usize> Word for Signed<BITS, LIMBS> {
 impl Word for Address {
     const BYTES: usize = 20;
 
+    #[inline]
     fn from_word(word: U256) -> Self {
         Self::from_word(word.into())
     }
 
+    #[inline]
     fn to_word(self) -> U256 {
         self.into_word().into()
     }
@@ -151,17 +157,51 @@ impl<T: Word> Layout for Value<T> {
 impl<T: Word> Value<T> {
     const MASK: U256 = if T::BYTES == 32 { U256::MAX } else { mask(T::BYTES) };
 
+    fn shift(&self) -> usize {
+        8 * usize::from(self.place.offset)
+    }
+
     /// Reads it.
     ///
     /// # Errors
     ///
     /// Out of gas.
     pub fn read(&self, cx: &mut Context<'_>) -> Result<T> {
-        let word = self.place.sload(cx)?;
-        Ok(T::from_word(match T::BYTES {
+        Ok(self.of(self.word(cx)?))
+    }
+
+    /// Reads the slot that it lies in, for all that shares it: each is told by [`Value::of`], without another read.
+    ///
+    /// # Errors
+    ///
+    /// Out of gas.
+    pub fn word(&self, cx: &mut Context<'_>) -> Result<U256> {
+        self.place.sload(cx)
+    }
+
+    /// It, in the word that its slot holds.
+    pub fn of(&self, word: U256) -> T {
+        T::from_word(match T::BYTES {
             32 => word,
-            _ => (word >> (8 * usize::from(self.place.offset))) & Self::MASK,
-        }))
+            _ => (word >> self.shift()) & Self::MASK,
+        })
+    }
+
+    /// The word that its slot holds, with it in place of what was there.
+    pub fn put(&self, word: U256, value: T) -> U256 {
+        match T::BYTES {
+            32 => value.to_word(),
+            _ => (word & !(Self::MASK << self.shift())) | (value.to_word() << self.shift()),
+        }
+    }
+
+    /// Writes the slot that it lies in, and so all that shares it.
+    ///
+    /// # Errors
+    ///
+    /// Out of gas; halts in a static call.
+    pub fn write_word(&self, cx: &mut Context<'_>, word: U256) -> Result<()> {
+        self.place.sstore(cx, word)
     }
 
     /// Writes it. What shares the slot stays, at the cost of reading it.
@@ -170,14 +210,8 @@ impl<T: Word> Value<T> {
     ///
     /// Out of gas; halts in a static call.
     pub fn write(&self, cx: &mut Context<'_>, value: T) -> Result<()> {
-        let word = match T::BYTES {
-            32 => value.to_word(),
-            _ => {
-                let shift = 8 * usize::from(self.place.offset);
-                (self.place.sload(cx)? & !(Self::MASK << shift)) | (value.to_word() << shift)
-            }
-        };
-        self.place.sstore(cx, word)
+        let before = if T::BYTES == 32 { U256::ZERO } else { self.word(cx)? };
+        self.write_word(cx, self.put(before, value))
     }
 }
 
@@ -189,4 +223,34 @@ const fn mask(bytes: usize) -> U256 {
         i += 1;
     }
     U256::from_limbs(limbs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Natives, bench::Bench, natives};
+
+    crate::storage! {
+        struct Shared {
+            owner: Value<Address>,
+            count: Value<u64>,
+            open: Value<bool>,
+        }
+    }
+
+    #[test]
+    fn what_shares_a_slot_is_read_and_written_at_once() {
+        let (mut bench, kept) = (Bench::new(Natives::none()), Shared::root());
+        let owner = Address::repeat_byte(0xa1);
+        let word = kept.open.put(kept.count.put(kept.owner.put(U256::MAX, owner), 7), false);
+        assert_eq!(word >> 232_usize, U256::MAX >> 232_usize, "what nothing was put in place of");
+        assert_eq!((kept.owner.of(word), kept.count.of(word), kept.open.of(word)), (owner, 7, false));
+        let code = |cx: &mut Context<'_>| -> Result<_> {
+            kept.owner.write_word(cx, word)?;
+            kept.open.write(cx, true)?;
+            Ok((kept.owner.read(cx)?, kept.count.read(cx)?, kept.open.read(cx)?, kept.count.word(cx)?))
+        };
+        let (told, _) = bench.evm.system(natives::address(0xff), code).expect("a state in memory");
+        assert_eq!(told, (owner, 7, true, kept.open.put(word, true)));
+    }
 }

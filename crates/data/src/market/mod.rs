@@ -21,8 +21,8 @@
 //! when. What a job costs beyond the order is locked in the escrow and claimed by who did it.
 //!
 //! Thousands of gas, the transaction's own 21 among them, and in brackets what Ocean's contracts cost: an asset with datatoken
-//! and price 663 (1,412); `buyDT` 177 the first time at an exchange, 91 later (216); `startOrder` 154 the first time, when
-//! seller and community get their first datatoken, 97 later (126, and Ocean keeps no orders); `reuseOrder` 38; in the escrow
+//! and price 662 (1,412); `buyDT` 177 the first time at an exchange, 91 later (216); `startOrder` 129 the first time, when
+//! seller and community get their first datatoken, 95 later (126, and Ocean keeps no orders); `reuseOrder` 37; in the escrow
 //! the first `deposit` 147, `authorize` 115, `createLock` 234, `claimLock` 220.
 
 #![allow(non_snake_case, reason = "values that go into events and structs of the ABI are called as they are there")]

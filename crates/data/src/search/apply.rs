@@ -3,7 +3,8 @@
 use super::{
     document::{self, NAME, Reading, Summary, cut},
     event::{CONTRACTS, Event, Logged, Priced},
-    index::{Cursor, Index, SearchError, cursor},
+    index::{Amount, Cursor, Index, SearchError, cursor},
+    query::kept_kind,
     words::{Mark, price_marks, spaced, words},
 };
 use crate::{
@@ -56,10 +57,6 @@ struct Writer<'a> {
     chain_id: u64,
     /// Assets of which words or marks may be others now.
     changed: BTreeSet<i64>,
-}
-
-fn bytes(number: U256) -> [u8; 32] {
-    number.to_be_bytes()
 }
 
 impl Writer<'_> {
@@ -207,7 +204,7 @@ impl Writer<'_> {
         token: Option<[u8; 20]>,
         amount: U256,
     ) -> Result<(), SearchError> {
-        let row = params![asset, datatoken, exchange, token, bytes(amount)];
+        let row = params![asset, datatoken, exchange, token, Amount(amount)];
         let sql = "INSERT INTO prices (asset, datatoken, exchange, token, amount, active) VALUES (?, ?, ?, ?, ?, 1)";
         self.execute(sql, row)?;
         self.priced(asset)
@@ -216,7 +213,7 @@ impl Writer<'_> {
     fn price(&mut self, asset: i64, price: i64, what: &Priced) -> Result<(), SearchError> {
         match what {
             Priced::Costs(amount) => {
-                self.execute("UPDATE prices SET amount = ? WHERE id = ?", params![bytes(*amount), price])?
+                self.execute("UPDATE prices SET amount = ? WHERE id = ?", params![Amount(*amount), price])?
             }
             Priced::Active(active) => {
                 self.execute("UPDATE prices SET active = ? WHERE id = ?", params![active, price])?
@@ -265,9 +262,8 @@ impl Writer<'_> {
         let mut marks = BTreeSet::new();
         let mut mark = |mark: Mark<'_>| marks.extend(mark.text());
         mark(Mark::Owner(owner.into()));
-        let kind = Mark::Kind(&summary.kind);
-        self.execute("UPDATE standing SET kind = ? WHERE id = ?", params![kind.text(), asset])?;
-        mark(kind);
+        self.execute("UPDATE standing SET kind = ? WHERE id = ?", params![kept_kind(&summary.kind), asset])?;
+        mark(Mark::Kind(&summary.kind));
         if state != 0 {
             mark(Mark::State(state));
         }
@@ -288,7 +284,7 @@ impl Writer<'_> {
                 Some(token) => mark(Mark::Token(token.into())),
                 None => mark(Mark::Free),
             }
-            price_marks(U256::from_be_bytes(price.get::<_, [u8; 32]>(1)?)).into_iter().for_each(&mut mark);
+            price_marks(price.get::<_, Amount>(1)?.0).into_iter().for_each(&mut mark);
         }
         let columns: Vec<_> = summary.columns.iter().map(|column| spaced(&column.name)).collect();
         let text = [

@@ -2,7 +2,7 @@
 
 use super::{
     document::{Reading, Summary, read},
-    index::{Index, SearchError},
+    index::{Amount, Index, SearchError},
     query::State,
 };
 use crate::ddo::{self, did};
@@ -315,7 +315,7 @@ impl Index {
         let mut statement = self.connection.prepare_cached(sql)?;
         let price = |row: &Row<'_>| {
             Ok(Price {
-                amount: U256::from_be_bytes(row.get::<_, [u8; 32]>(0)?),
+                amount: row.get::<_, Amount>(0)?.0,
                 token: row.get::<_, Option<[u8; 20]>>(1)?.map(Into::into),
                 exchange: row.get::<_, Option<[u8; 32]>>(2)?.map(Into::into),
                 active: row.get(3)?,

@@ -1,8 +1,10 @@
 //! The file: its tables, and when it is made anew.
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, U256};
 use rusqlite::{
-    Connection, ErrorCode, InterruptHandle, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params,
+    Connection, ErrorCode, InterruptHandle, OpenFlags, OptionalExtension as _, ToSql, Transaction, TransactionBehavior,
+    params,
+    types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
 };
 use std::{
     ffi::OsString,
@@ -15,7 +17,7 @@ use std::{
 const APPLICATION: i64 = 0x5354_4f41;
 
 /// The form of what is in it. Another number makes all indices be built anew.
-const FORM: i64 = 3;
+const FORM: i64 = 4;
 
 /// Kibibytes of memory for pages of the file.
 const CACHE: i64 = 64 << 10;
@@ -26,8 +28,8 @@ const PAGE_SIZE: i64 = 8192;
 /// How long to wait for another program that writes to the file.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The tables. `standing` is what every search looks at, and therefore small. Numbers of 256 bits are 32 bytes, so that they
-/// compare as bytes do. What `search` has under an asset's id follows from the rows of the asset in the others.
+/// The tables. `standing` is what every search looks at, and therefore small. What `search` has under an asset's id follows from
+/// the rows of the asset in the others.
 pub(super) const TABLES: &str = "
     CREATE TABLE progress (
         one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -40,7 +42,7 @@ pub(super) const TABLES: &str = "
     ) STRICT;
     CREATE TABLE standing (
         id INTEGER PRIMARY KEY, state INTEGER NOT NULL, orders INTEGER NOT NULL, changed INTEGER NOT NULL, price BLOB,
-        kind TEXT
+        kind ANY
     ) STRICT;
     CREATE INDEX standing_orders ON standing (orders);
     CREATE INDEX standing_changed ON standing (changed);
@@ -62,10 +64,29 @@ pub(super) const TABLES: &str = "
     ) STRICT;
     CREATE INDEX prices_asset ON prices (asset);
     CREATE VIRTUAL TABLE search USING fts5 (
-        words, tokenize = \"ascii tokenchars ':'\", detail = none, columnsize = 0, prefix = '2 3 4 5'
+        words, tokenize = \"ascii tokenchars ':'\", detail = none, columnsize = 0, prefix = '2 3 4 5 6'
     );
     INSERT INTO search (search, rank) VALUES ('hashsize', 16777216);
 ";
+
+/// A number of 256 bits as it stands in a table: in as few bytes as it has, after how many those are, so that numbers compare as
+/// their bytes do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Amount(pub U256);
+
+impl ToSql for Amount {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let bytes = self.0.to_be_bytes_trimmed_vec();
+        Ok([&[bytes.len() as u8], &bytes[..]].concat().into())
+    }
+}
+
+impl FromSql for Amount {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let number = value.as_blob()?.split_first().and_then(|(_, bytes)| U256::try_from_be_slice(bytes));
+        number.map(Self).ok_or(FromSqlError::InvalidType)
+    }
+}
 
 /// Which chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

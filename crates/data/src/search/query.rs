@@ -11,7 +11,7 @@
 
 use super::{
     asset::Asset,
-    index::{Index, SearchError},
+    index::{Amount, Index, SearchError},
     rank::{RANKED, Term},
     words::{Mark, range_marks, words},
 };
@@ -23,7 +23,8 @@ use std::{fmt, ops::RangeInclusive, str::FromStr};
 /// How many matches are counted and put in order, the newest. A page beyond them is empty.
 pub const MOST: u64 = 10_000;
 
-/// How many matches of the expression are looked at, where prices pass over some.
+/// How many matches of the expression are looked at, where prices pass over some; and as many again, where half of all that is
+/// counted was among them.
 const LOOKED_AT: u64 = 2 * MOST;
 
 /// The most words of a query, alternatives, tags and columns; what is more is left out.
@@ -197,15 +198,16 @@ pub(super) struct Candidate {
     pub id: i64,
     orders: i64,
     changed: i64,
-    price: Option<[u8; 32]>,
+    price: Option<Amount>,
 }
 
 /// A value of a statement.
 #[derive(Clone, Debug)]
-enum Value {
+pub(super) enum Value {
     Number(u64),
     Text(String),
     Bytes(Vec<u8>),
+    Amount(Amount),
 }
 
 impl ToSql for Value {
@@ -214,8 +216,19 @@ impl ToSql for Value {
             Self::Number(number) => ToSqlOutput::from(number.cast_signed()),
             Self::Text(text) => ToSqlOutput::from(text.as_str()),
             Self::Bytes(bytes) => ToSqlOutput::from(bytes.as_slice()),
+            Self::Amount(amount) => amount.to_sql()?,
         })
     }
+}
+
+/// A kind as it stands in `standing`, where the two of nearly all assets take no room. Nothing if what it says has no words.
+pub(super) fn kept_kind(kind: &str) -> Option<Value> {
+    let mark = Mark::Kind(kind).text()?;
+    Some(match mark.as_str() {
+        ":k:dataset" => Value::Number(0),
+        ":k:algorithm" => Value::Number(1),
+        _ => Value::Text(mark),
+    })
 }
 
 /// The words of a query.
@@ -301,7 +314,7 @@ impl Query {
         let (mut conditions, mut values) = (Vec::new(), Vec::new());
         if let Some(range) = &self.price {
             // The lowest price tells it of most.
-            let number = |number: &U256| Value::Bytes(number.to_be_bytes_vec());
+            let number = |number: &U256| Value::Amount(Amount(*number));
             let token = if self.token.is_some() { " AND token = ?" } else { "" };
             let lowest = if self.token.is_some() { "" } else { "price >= ? OR " };
             conditions.push(format!(
@@ -315,7 +328,7 @@ impl Query {
         }
         if let Some(kind) = self.kind.as_deref().filter(|_| looks_up) {
             conditions.push("kind = ?".to_owned());
-            values.extend(Mark::Kind(kind).text().map(Value::Text));
+            values.extend(kept_kind(kind));
         }
         if self.sort == Sort::Price {
             conditions.push("price IS NOT NULL".to_owned());
@@ -338,6 +351,8 @@ impl Index {
         let (first, size) = (query.first, query.size.min(LARGEST_PAGE));
         let empty = Found { total: Total { count: 0, more: false }, first, assets: Vec::new() };
         let Some(marks) = query.marks().filter(|_| !query.states.is_empty()) else { return Ok(empty) };
+        // Some thousand statements follow, each of which would lock the file and let go of it.
+        let _at_once = self.connection.unchecked_transaction()?;
         let texts = [&query.words].into_iter().chain(query.or.iter().take(WORDS));
         let alternatives: Vec<_> = texts.map(|text| terms(text)).filter(|terms| !terms.is_empty()).collect();
         let mut terms: Vec<_> = alternatives.concat();
@@ -391,24 +406,25 @@ impl Index {
                     "SELECT standing.id, {condition}, orders, changed, price FROM (SELECT rowid {matches}) AS hit
                      CROSS JOIN standing ON standing.id = hit.rowid"
                 );
-                (sql, values, LOOKED_AT)
+                (sql, values, 2 * LOOKED_AT)
             }
             None => (format!("SELECT rowid, true, 0, 0, NULL {matches}"), Vec::new(), most),
         };
         values.extend([Value::Text(expression.to_owned()), Value::Number(limit)]);
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
-        let (mut found, mut looked_at) = (Vec::new(), 0);
-        while (found.len() as u64) < most
-            && let Some(row) = rows.next()?
-        {
+        let (mut found, mut looked_at, mut all) = (Vec::new(), 0, false);
+        while (found.len() as u64) < most && (looked_at != LOOKED_AT || found.len() as u64 >= MOST / 2) {
+            let Some(row) = rows.next()? else {
+                all = looked_at < limit;
+                break;
+            };
             looked_at += 1;
             if row.get::<_, Option<bool>>(1)? == Some(true) {
                 let (id, orders, changed) = (row.get(0)?, row.get(2)?, row.get(3)?);
                 found.push(Candidate { id, orders, changed, price: row.get(4)? });
             }
         }
-        let all = looked_at < limit && (found.len() as u64) < most;
         found.sort_unstable_by_key(|candidate| std::cmp::Reverse(candidate.id));
         Ok((found, all))
     }

@@ -47,13 +47,14 @@ struct Counted {
 }
 
 impl Counted {
-    fn of(id: i64, text: &str, terms: &[Term]) -> Self {
+    fn of(id: i64, text: &[u8], terms: &[Term]) -> Self {
         let mut counted = Self { id, lengths: [0; FIELDS], occurrences: vec![[0; FIELDS]; terms.len()] };
-        for (field, part) in text.split(PARTS).take(FIELDS).enumerate() {
-            for word in part.split_ascii_whitespace() {
+        for (field, part) in text.split(|byte| *byte == PARTS as u8).take(FIELDS).enumerate() {
+            for word in part.split(|byte| *byte == b' ').filter(|word| !word.is_empty()) {
                 counted.lengths[field] += 1;
                 for (term, occurrences) in terms.iter().zip(&mut counted.occurrences) {
-                    let is = if term.prefix { word.starts_with(&term.word) } else { word == term.word };
+                    let wanted = term.word.as_bytes();
+                    let is = if term.prefix { word.starts_with(wanted) } else { word == wanted };
                     occurrences[field] += u32::from(is);
                 }
             }
@@ -75,7 +76,7 @@ impl Index {
         let mut statement = self.connection.prepare_cached("SELECT c0 FROM search_content WHERE id = ?")?;
         let mut counted = Vec::with_capacity(ids.len());
         for &id in &ids {
-            let one = statement.query_one([id], |row| Ok(Counted::of(id, row.get_ref(0)?.as_str()?, terms)))?;
+            let one = statement.query_row([id], |row| Ok(Counted::of(id, row.get_ref(0)?.as_bytes()?, terms)))?;
             counted.push(one);
         }
         let weights = self.weights(terms)?;

@@ -1,6 +1,10 @@
 //! Markets that are told to indices, whole and in pieces.
 
-use super::{index::TABLES, query::MOST, *};
+use super::{
+    index::{Amount, TABLES},
+    query::MOST,
+    *,
+};
 use crate::ddo::did;
 use crate::market::{
     self,
@@ -11,7 +15,10 @@ use crate::market::{
 use alloy_primitives::{Address, B256, Log, U256};
 use alloy_sol_types::{SolCall, SolEvent as _};
 use proptest::prelude::*;
-use rusqlite::types::Value as Sql;
+use rusqlite::{
+    ToSql as _,
+    types::{FromSql as _, ToSqlOutput, Value as Sql, ValueRef},
+};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::fs;
@@ -241,6 +248,27 @@ fn prices_filter_and_sort() {
     let prices = index.asset(dear.asset).unwrap().unwrap().datatokens.remove(0).prices;
     assert_eq!((prices[0].amount, prices[0].active, prices[0].only), (whole(1), true, Some(HEIR)));
     assert_eq!(index.asset(none.asset).unwrap().unwrap().price(), None);
+}
+
+#[test]
+fn a_kind_is_found_whatever_it_is() {
+    let mut told = Told::new();
+    let kinds = ["dataset", "Algorithm", "AI model", "0"];
+    let made = kinds.map(|kind| {
+        let asset = told.publish().asset;
+        told.document(asset, json!({ "name": "thing", "type": kind }));
+        asset
+    });
+    let none = told.publish().asset;
+    told.document(none, json!({ "name": "thing" }));
+    let index = told.index();
+    for (kind, asset) in kinds.into_iter().zip(made) {
+        for text in ["thing", ""] {
+            let query = Query { kind: Some(kind.to_owned()), ..words(text) };
+            assert_eq!(found(&index, &query), [asset], "{kind}, {text:?}");
+        }
+    }
+    assert_eq!(found(&index, &words("thing")).len(), kinds.len() + 1);
 }
 
 #[test]
@@ -611,6 +639,20 @@ proptest! {
                 prop_assert_eq!(found(&pieces, &query), found(&whole, &query));
             }
         }
+    }
+
+    #[test]
+    fn amounts_compare_as_the_bytes_do_that_stand_for_them(
+        numbers in any::<[[u8; 32]; 2]>(), shifts in any::<[u8; 2]>(), alike in any::<bool>(),
+    ) {
+        let bytes = |number: U256| match Amount(number).to_sql().unwrap() {
+            ToSqlOutput::Owned(Sql::Blob(bytes)) => bytes,
+            other => panic!("{other:?}"),
+        };
+        let first = U256::from_be_bytes(numbers[0]) >> shifts[0];
+        let second = if alike { first } else { U256::from_be_bytes(numbers[1]) >> shifts[1] };
+        prop_assert_eq!(bytes(first).cmp(&bytes(second)), first.cmp(&second));
+        prop_assert_eq!(Amount::column_result(ValueRef::Blob(&bytes(first))).unwrap(), Amount(first));
     }
 
     #[test]

@@ -438,3 +438,28 @@ fn solidity_that_system_code_calls_can_call_on() {
     assert_eq!(logs.len(), 1);
     assert_eq!(bench.view(PROBE, &getCall {}), Ok(U256::from(5)));
 }
+
+#[test]
+fn native_code_reads_another_account_as_that_accounts_code_would() {
+    let mut bench = bench();
+    let other = install(&mut bench, 0x5e, SETTER);
+    let Ok(()) = bench.evm.db_mut().insert_account_storage(other, U256::ZERO, U256::from(5));
+    let read = |cx: &mut Context<'_>| -> Result<_> {
+        let before = cx.gas_left();
+        let told = cx.view_native(other, |cx| Ok((cx.this(), State::root().value.read(cx)?)))?;
+        Ok((told, before - cx.gas_left()))
+    };
+    let code = |cx: &mut Context<'_>| -> Result<_> {
+        let (first, again) = (read(cx)?, read(cx)?);
+        let refused = cx.view_native(other, |cx| State::root().value.write(cx, U256::ONE));
+        State::root().value.write(cx, U256::from(9))?;
+        Ok((first, again, refused))
+    };
+    let ((first, again, refused), _) = bench.evm.system(PROBE, code).unwrap();
+    // Account and slot, both cold and then warm.
+    assert_eq!(first, ((other, U256::from(5)), 2_600 + 2_100));
+    assert_eq!(again, ((other, U256::from(5)), 100 + 100));
+    let halted = Error::Halt(revm::interpreter::InstructionResult::StateChangeDuringStaticCall);
+    assert_eq!(refused, Err(halted));
+    assert_eq!([PROBE, other].map(|account| bench.storage(account, U256::ZERO)), [9, 5].map(U256::from));
+}

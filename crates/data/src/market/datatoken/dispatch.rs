@@ -1,7 +1,7 @@
 //! From call data to the functions of a datatoken.
 
 use super::{
-    Datatoken, State,
+    Datatoken, Head, State,
     orders::Wanted,
     roles::{MINTER, PAYMENT_MANAGER},
 };
@@ -67,7 +67,10 @@ impl Datatoken {
             Calls::setPaymentCollector(call) => abi::done(self.set_payment_collector(cx, call.collector)),
             Calls::getPaymentCollector(call) => abi::reply(&call, self.payment_collector(cx)),
             Calls::setPublishingMarketFee(call) => abi::done(self.set_market_fee(cx, &call)),
-            Calls::getPublishingMarketFee(call) => abi::reply(&call, self.market_fee(cx)),
+            Calls::getPublishingMarketFee(call) => {
+                let head = Head::read(cx)?;
+                abi::reply(&call, self.market_fee(cx, head))
+            }
             Calls::setData(call) => abi::done(self.set_data(cx, &call.value)),
             Calls::createFixedRate(call) => abi::reply(&call, self.create_fixed_rate(cx, &call)),
             Calls::createDispenser(call) => abi::done(self.create_dispenser(cx, &call)),

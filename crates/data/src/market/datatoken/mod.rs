@@ -7,24 +7,28 @@
 //! when the asset changes hands, and so does the collector; until another is named it is the asset's owner. The exchange and the
 //! dispenser that this token was given keep what they were given: they act by their own rules, not for a person.
 //!
-//! [`orders`] tells what an order is, [`fees`] who is paid for it.
+//! [`orders`] tells what an order is, [`fees`] who is paid for it, [`holders`] where balances lie.
 
 mod dispatch;
 mod fees;
+mod holders;
 mod orders;
 mod roles;
 
 pub use orders::{datatoken_of, order_id};
 
-use crate::market::abi::{
-    DISPENSER, ExchangeRef, FACTORY, FIXED_RATE,
-    IDatatoken::{
-        NewDispenser, NewFixedRate, NewPaymentCollector, PublishMarketFeeChanged, createDispenserCall,
-        createFixedRateCall, getPublishingMarketFeeReturn, initializeCall, setPublishingMarketFeeCall,
+use crate::market::{
+    Nft,
+    abi::{
+        DISPENSER, ExchangeRef, FACTORY, FIXED_RATE,
+        IDatatoken::{
+            NewDispenser, NewFixedRate, NewPaymentCollector, PublishMarketFeeChanged, createDispenserCall,
+            createFixedRateCall, getPublishingMarketFeeReturn, initializeCall, setPublishingMarketFeeCall,
+        },
+        IDispenser::createCall,
+        IFixedRate::createWithDecimalsCall,
+        INft::{setDataERC20Call, standingReturn},
     },
-    IDispenser::createCall,
-    IFixedRate::createWithDecimalsCall,
-    INft::{setDataERC20Call, standingCall, standingReturn},
 };
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use std::borrow::Cow;
@@ -32,7 +36,7 @@ use stoa_contract::{
     Context, Error, Result,
     parts::{
         eip712::Eip712,
-        erc20::{Erc20, Erc20Permit, Erc20State},
+        erc20::{Erc20 as _, Erc20Permit, Erc20State},
         nonces::Nonces,
     },
     storage::{Array, Mapping, Value},
@@ -61,7 +65,7 @@ stoa_contract::storage! {
         timeouts: Mapping<u32, Value<u64>>,
         /// By number.
         placed: Mapping<u64, orders::Placed>,
-        /// By consumer, payer and service, the number of the last order.
+        /// By consumer, payer and service, the number of the last order, but for those that [`holders`] keep.
         last: Mapping<Address, Mapping<Address, Mapping<u32, Value<u64>>>>,
         /// Quotes of providers that were paid.
         spent: Mapping<B256, Value<bool>>,
@@ -78,15 +82,29 @@ enum Has {
     Timeouts = 8,
 }
 
+/// What an order reads and changes beside its own, in the word of the slot that it shares: the asset, how many orders there were, and
+/// what the datatoken has.
+#[derive(Clone, Copy, Debug)]
+struct Head(U256);
+
+impl Head {
+    fn read(cx: &mut Context<'_>) -> Result<Self> {
+        State::root().asset.word(cx).map(Self)
+    }
+
+    fn has(self, what: Has) -> bool {
+        State::root().has.of(self.0) & what as u8 != 0
+    }
+
+    /// The asset: its owner, its state and how often it changed hands. It is one of the factory's, and so is its code.
+    fn standing(self, cx: &mut Context<'_>) -> Result<standingReturn> {
+        cx.view_native(State::root().asset.of(self.0), |cx| Nft.standing(cx))
+    }
+}
+
 /// The code of a datatoken.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Datatoken;
-
-impl Erc20 for Datatoken {
-    fn erc20(&self) -> Erc20State {
-        State::root().token
-    }
-}
 
 impl Eip712 for Datatoken {
     fn name_and_version(&self, cx: &mut Context<'_>) -> Result<(Cow<'static, str>, Cow<'static, str>)> {
@@ -133,19 +151,13 @@ impl Datatoken {
         Ok(true)
     }
 
-    fn has(self, cx: &mut Context<'_>, what: Has) -> Result<bool> {
-        Ok(State::root().has.read(cx)? & what as u8 != 0)
-    }
-
     fn set_has(self, cx: &mut Context<'_>, what: Has) -> Result<()> {
         let has = State::root().has.read(cx)?;
         State::root().has.write(cx, has | what as u8)
     }
 
-    /// The asset: its owner, its state and how often it changed hands.
     fn standing(self, cx: &mut Context<'_>) -> Result<standingReturn> {
-        let asset = State::root().asset.read(cx)?;
-        cx.view_typed(asset, &standingCall {})
+        Head::read(cx)?.standing(cx)
     }
 
     /// `mint`.
@@ -162,13 +174,14 @@ impl Datatoken {
 
     /// `getPaymentCollector`.
     fn payment_collector(self, cx: &mut Context<'_>) -> Result<Address> {
-        let standing = self.standing(cx)?;
-        self.collector(cx, &standing)
+        let head = Head::read(cx)?;
+        let standing = head.standing(cx)?;
+        self.collector(cx, head, &standing)
     }
 
     /// Whom orders pay: the named collector, or the asset's owner.
-    fn collector(self, cx: &mut Context<'_>, standing: &standingReturn) -> Result<Address> {
-        if !self.has(cx, Has::Collector)? {
+    fn collector(self, cx: &mut Context<'_>, head: Head, standing: &standingReturn) -> Result<Address> {
+        if !head.has(Has::Collector) {
             return Ok(standing.owner);
         }
         let state = State::root();
@@ -233,9 +246,9 @@ impl Datatoken {
     }
 
     /// `getPublishingMarketFee`.
-    fn market_fee(self, cx: &mut Context<'_>) -> Result<getPublishingMarketFeeReturn> {
+    fn market_fee(self, cx: &mut Context<'_>, head: Head) -> Result<getPublishingMarketFeeReturn> {
         let state = State::root();
-        if !self.has(cx, Has::MarketFee)? {
+        if !head.has(Has::MarketFee) {
             let nobody = Address::ZERO;
             return Ok(getPublishingMarketFeeReturn { feeAddress: nobody, feeToken: nobody, amount: U256::ZERO });
         }
@@ -312,6 +325,6 @@ impl Datatoken {
 
     /// `getDispensers`.
     fn dispensers(self, cx: &mut Context<'_>) -> Result<Vec<Address>> {
-        Ok(if self.has(cx, Has::Dispenser)? { vec![DISPENSER] } else { Vec::new() })
+        Ok(if Head::read(cx)?.has(Has::Dispenser) { vec![DISPENSER] } else { Vec::new() })
     }
 }

@@ -11,8 +11,9 @@
 //! `OrderStarted`, in the receipt of that transaction, and a provider that is shown the transaction answers with it as
 //! `validOrder`, which clients pass on unchanged.
 
-use super::{Datatoken, Has, State};
+use super::{Datatoken, Has, Head, State};
 use crate::market::{
+    Router,
     abi::{
         FACTORY,
         IDatatoken::{
@@ -21,14 +22,13 @@ use crate::market::{
             ServiceTimeoutSet, orderExecutedCall,
         },
         INft::{checkAccessCall, standingReturn},
-        IRouter::{getOPCCollectorCall, getOPCConsumeFeeCall},
         MarketQuote, Order, ProviderQuote, ROUTER,
     },
     lock::locked,
     money::{ONE, check_signed, split},
 };
 use alloy_primitives::{Address, B256, U256, aliases::U56, keccak256};
-use stoa_contract::{Context, Error, Result, parts::erc20::Erc20 as _, storage::Value};
+use stoa_contract::{Context, Error, Result, storage::Value};
 
 /// States of an asset: to be had; not listed, but to be had; withdrawn.
 const ACTIVE: u8 = 0;
@@ -89,18 +89,17 @@ impl Datatoken {
     /// `Not enough datatokens to start Order`; `OrderInvalidService` for an index above 2^32 - 1; the errors of the fees; `ReentrancyGuardReentrantCall`.
     pub(super) fn place(self, cx: &mut Context<'_>, wanted: Wanted) -> Result<B256> {
         locked(cx, |cx| {
-            let (from, standing) = (cx.caller(), self.standing(cx)?);
+            let (from, head) = (cx.caller(), Head::read(cx)?);
+            let standing = head.standing(cx)?;
             if !matches!(standing.state, ACTIVE | UNLISTED) {
                 return Err(OrderingClosed { state: standing.state }.into());
             }
             self.only_admitted(cx, &standing, wanted.consumer)?;
-            if self.balance_of(cx, from)? < ONE {
-                return Err(Error::message("Not enough datatokens to start Order"));
-            }
-            let (order, until) = self.record(cx, &wanted)?;
-            self.pay_seller(cx, from, &standing)?;
+            let (order, until) = self.record(cx, head, &wanted)?;
+            let collector = self.collector(cx, head, &standing)?;
+            self.pay_seller(cx, from, collector)?;
             let Wanted { payer, consumer, service: serviceIndex, provider, market } = wanted;
-            let market_fee = self.market_fee(cx)?;
+            let market_fee = self.market_fee(cx, head)?;
             cx.emit(&OrderStarted {
                 consumer,
                 payer,
@@ -127,37 +126,58 @@ impl Datatoken {
         cx.view_typed(asset, &checkAccessCall { account: consumer }).map(drop)
     }
 
-    /// Writes an order down; returns its id and its end.
-    fn record(self, cx: &mut Context<'_>, wanted: &Wanted) -> Result<(B256, U256)> {
-        let (state, &Wanted { consumer, payer, service, .. }) = (State::root(), wanted);
+    /// Takes the caller's datatoken and writes the order down; returns its id and its end.
+    fn record(self, cx: &mut Context<'_>, head: Head, wanted: &Wanted) -> Result<(B256, U256)> {
+        let (state, from, &Wanted { consumer, payer, service, .. }) = (State::root(), cx.caller(), wanted);
+        let holder = self.holder(from);
+        let held = holder.balance.word(cx)?;
+        if U256::from(holder.balance.of(held)) < ONE {
+            return Err(Error::message("Not enough datatokens to start Order"));
+        }
         let service = service_index(service)?;
-        let until = match self.timeout(cx, wanted.service)?.saturating_to::<u64>() {
+        let until = match self.timeout_of(cx, head, service)? {
             0 => 0,
             timeout => cx.timestamp().saturating_add(timeout),
         };
-        let number = state.orders.read(cx)?.saturating_add(1);
-        state.orders.write(cx, number)?;
-        let placed = state.placed.at(&number);
-        placed.consumer.write(cx, consumer)?;
-        placed.service.write(cx, service)?;
-        placed.until.write(cx, U56::saturating_from(until))?;
-        if payer != consumer {
-            placed.gift.write(cx, true)?;
-            placed.payer.write(cx, payer)?;
+        let number = state.orders.of(head.0).saturating_add(1);
+        state.orders.write_word(cx, state.orders.put(head.0, number))?;
+
+        let (placed, gift) = (state.placed.at(&number), payer != consumer);
+        // Numbers do not come again: nothing lies there.
+        let word = placed.service.put(placed.consumer.put(U256::ZERO, consumer), service);
+        let word = placed.gift.put(placed.until.put(word, U56::saturating_from(until)), gift);
+        placed.consumer.write_word(cx, word)?;
+        if gift {
+            placed.payer.write_word(cx, placed.payer.put(U256::ZERO, payer))?;
         }
-        state.last.at(&consumer).at(&payer).at(&service).write(cx, number)?;
+
+        let left = held.wrapping_sub(ONE);
+        match from == consumer && is_beside_balance(consumer, payer, service) {
+            true => holder.balance.write_word(cx, holder.last.put(left, number))?,
+            false => {
+                holder.balance.write_word(cx, left)?;
+                self.last(consumer, payer, service).write(cx, number)?;
+            }
+        }
         Ok((order_id(cx.this(), number), U256::from(until)))
     }
 
-    /// Gives the datatoken of an order to its seller, less the community's part.
-    fn pay_seller(self, cx: &mut Context<'_>, from: Address, standing: &standingReturn) -> Result<()> {
-        let collector = self.collector(cx, standing)?;
-        let community = cx.view_typed(ROUTER, &getOPCConsumeFeeCall {})?.min(ONE);
-        if !community.is_zero() {
-            let to = cx.view_typed(ROUTER, &getOPCCollectorCall {})?;
-            self.update(cx, from, to, community)?;
+    /// Where the number of the last order of a service is that `payer` paid for `consumer`; of one's own, that one paid for or accepted.
+    fn last(self, consumer: Address, payer: Address, service: u32) -> Value<u64> {
+        match is_beside_balance(consumer, payer, service) {
+            true => self.holder(consumer).last,
+            false => State::root().last.at(&consumer).at(&payer).at(&service),
         }
-        self.update(cx, from, collector, ONE - community)
+    }
+
+    /// Gives the datatoken of an order, which was taken, to its seller, less the community's part.
+    fn pay_seller(self, cx: &mut Context<'_>, from: Address, collector: Address) -> Result<()> {
+        let (community, to) = cx.view_native(ROUTER, |cx| Router::default().order_fee(cx))?;
+        let community = community.min(ONE);
+        if !community.is_zero() {
+            self.receive(cx, from, to, community)?;
+        }
+        self.receive(cx, from, collector, ONE - community)
     }
 
     /// Uses an order again: `reuseOrder` by its payer or consumer, `reuseOrderFor` by the factory for them. Costs what the
@@ -196,9 +216,9 @@ impl Datatoken {
             return Err(OrderUnknown { order }.into());
         }
         let placed = State::root().placed.at(&number);
-        let consumer = placed.consumer.read(cx)?;
-        let payer = if placed.gift.read(cx)? { placed.payer.read(cx)? } else { consumer };
-        let (service, until) = (placed.service.read(cx)?, placed.until.read(cx)?);
+        let word = placed.consumer.word(cx)?;
+        let (consumer, service, until) = (placed.consumer.of(word), placed.service.of(word), placed.until.of(word));
+        let payer = if placed.gift.of(word) { placed.payer.read(cx)? } else { consumer };
         Ok(Order { consumer, payer, serviceIndex: U256::from(service), until: U256::from(until) })
     }
 
@@ -245,7 +265,7 @@ impl Datatoken {
             }
         }
         let service = service_index(serviceIndex)?;
-        State::root().last.at(&caller).at(&caller).at(&service).write(cx, number_of(order))?;
+        self.last(caller, caller, service).write(cx, number_of(order))?;
         cx.emit(&OrderAccepted { order, consumer, payer })
     }
 
@@ -262,7 +282,7 @@ impl Datatoken {
         service: U256,
     ) -> Result<B256> {
         let service = service_index(service)?;
-        let order = match State::root().last.at(&consumer).at(&payer).at(&service).read(cx)? {
+        let order = match self.last(consumer, payer, service).read(cx)? {
             0 => return Ok(B256::ZERO),
             number => order_id(cx.this(), number),
         };
@@ -307,10 +327,14 @@ impl Datatoken {
     ///
     /// `OrderInvalidService`; out of gas.
     pub(super) fn timeout(self, cx: &mut Context<'_>, service: U256) -> Result<U256> {
-        let service = service_index(service)?;
-        match self.has(cx, Has::Timeouts)? {
-            true => State::root().timeouts.at(&service).read(cx).map(U256::from),
-            false => Ok(U256::ZERO),
+        let (service, head) = (service_index(service)?, Head::read(cx)?);
+        self.timeout_of(cx, head, service).map(U256::from)
+    }
+
+    fn timeout_of(self, cx: &mut Context<'_>, head: Head, service: u32) -> Result<u64> {
+        match head.has(Has::Timeouts) {
+            true => State::root().timeouts.at(&service).read(cx),
+            false => Ok(0),
         }
     }
 
@@ -353,6 +377,12 @@ impl Datatoken {
             blockNumber: U256::from(cx.block_number()),
         })
     }
+}
+
+/// Whether the number of the last such order lies in its consumer's slot among the balances: most orders are for oneself, of the one
+/// service that there is.
+fn is_beside_balance(consumer: Address, payer: Address, service: u32) -> bool {
+    consumer == payer && service == 0
 }
 
 fn service_index(index: U256) -> Result<u32> {

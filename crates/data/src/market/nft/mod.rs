@@ -150,10 +150,12 @@ impl Nft {
     /// # Errors
     ///
     /// `ERC721NonexistentToken` before the asset is initialized; out of gas.
-    fn standing(self, cx: &mut Context<'_>) -> Result<standingReturn> {
-        let owner = self.owner_of(cx, TOKEN)?;
-        let (state, transfers) = (State::root().state.read(cx)?, State::root().transfers.read(cx)?);
-        Ok(standingReturn { owner, state, transfers, restricted: State::root().restricted.read(cx)? })
+    pub(super) fn standing(self, cx: &mut Context<'_>) -> Result<standingReturn> {
+        let (owner, kept) = (self.owner_of(cx, TOKEN)?, State::root());
+        // They share a slot.
+        let word = kept.state.word(cx)?;
+        let (state, transfers, restricted) = (kept.state.of(word), kept.transfers.of(word), kept.restricted.of(word));
+        Ok(standingReturn { owner, state, transfers, restricted })
     }
 
     /// `recordDerivation`.

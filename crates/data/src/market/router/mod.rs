@@ -150,6 +150,15 @@ impl Router {
         }
     }
 
+    /// The community's part of an order, and who gets it: nothing and nobody where nobody collects.
+    pub(super) fn order_fee(self, cx: &mut Context<'_>) -> Result<(U256, Address)> {
+        let collector = self.state().collector.read(cx)?;
+        match collector.is_zero() {
+            true => Ok((U256::ZERO, collector)),
+            false => Ok((self.state().consume.read(cx).map(U256::from)?, collector)),
+        }
+    }
+
     /// `getOPCFee`: the part of a swap with this token, and of a claim in it.
     fn swap_fee(self, cx: &mut Context<'_>, token: Address) -> Result<U256> {
         let approved = self.is_approved(cx, token)?;

@@ -1,8 +1,9 @@
 //! Orders: who may place them, how long they stand, who is paid.
 
 use super::*;
+use alloy_sol_types::{Panic, PanicKind};
 use stoa_contract::interfaces::{
-    IERC20Errors::ERC20InsufficientAllowance,
+    IERC20Errors::{ERC20InsufficientAllowance, ERC20InsufficientBalance},
     IERC20Permit::{DOMAIN_SEPARATORCall, ERC2612ExpiredSignature, noncesCall, permitCall},
 };
 
@@ -377,6 +378,70 @@ fn an_order_lies_in_storage_as_in_solidity() {
     let base = U256::from_be_bytes(keccak256((U256::ONE, U256::from(14)).abi_encode_params()).0);
     let first = word(OTHER) | (U256::from(until) << 192) | (U256::ONE << 248);
     assert_eq!([0, 1].map(|at| bench.storage(token, base + U256::from(at))), [first, word(BUYER)]);
+}
+
+#[test]
+fn the_last_order_of_ones_own_lies_above_the_balance_and_is_no_part_of_it() {
+    let mut bench = bench();
+    let token = publish(&mut bench).token;
+    give(&mut bench, token, BUYER, 5);
+    give(&mut bench, token, OTHER, 1);
+    approve(&mut bench, token, BUYER, FACTORY);
+    let valid = |bench: &mut Bench, payer, service: u64| {
+        let call = IDatatoken::validOrderCall { consumer: BUYER, payer, serviceIndex: U256::from(service) };
+        bench.view(token, &call).unwrap()
+    };
+    // mapping(address => uint256) balances, at slot 0: uint192 balance; uint64 last.
+    let slot = U256::from_be_bytes(keccak256((BUYER, U256::ZERO).abi_encode_params()).0);
+    let first = order(&mut bench, token, BUYER, BUYER).unwrap();
+    assert_eq!(bench.storage(token, slot), (U256::ONE << 192) | whole(4));
+    assert_eq!(balance(&mut bench, token, BUYER), whole(4));
+    let short = ERC20InsufficientBalance { sender: BUYER, balance: whole(4), needed: whole(5) };
+    let call = IERC20::transferCall { to: OTHER, value: whole(5) };
+    assert_eq!(send(&mut bench, BUYER, token, call).map(drop), Err(Failure::revert(short)));
+    // Of another service, and paid by somebody else: neither is in its place.
+    let call = IDatatoken::startOrderCall { serviceIndex: U256::ONE, ..start(BUYER, no_quote()) };
+    let sent = send(&mut bench, BUYER, token, call).unwrap();
+    let second = event::<IDatatoken::OrderRecorded>(&sent.logs).order;
+    let third = order(&mut bench, token, OTHER, BUYER).unwrap();
+    let asked = [(BUYER, 0), (BUYER, 1), (OTHER, 0), (OTHER, 1)];
+    let told = asked.map(|(payer, service)| valid(&mut bench, payer, service));
+    assert_eq!(told, [first, second, third, B256::ZERO]);
+    // One that the factory places for him is.
+    let one = TokenOrder {
+        token,
+        consumer: BUYER,
+        serviceIndex: U256::ZERO,
+        providerFee: no_quote(),
+        consumeMarketFee: no_market(),
+    };
+    send(&mut bench, BUYER, FACTORY, IFactory::startMultipleTokenOrderCall { orders: vec![one] }).unwrap();
+    assert_eq!(valid(&mut bench, BUYER, 0), crate::market::order_id(token, 4));
+    // What is given and taken leaves it there, to the last unit.
+    send(&mut bench, BUYER, token, IERC20::transferCall { to: OTHER, value: whole(2) }).unwrap();
+    assert_eq!([BUYER, OTHER].map(|account| balance(&mut bench, token, account)), [U256::ZERO, whole(2)]);
+    assert_eq!(valid(&mut bench, BUYER, 0), crate::market::order_id(token, 4));
+    give(&mut bench, token, BUYER, 1);
+    assert_eq!((balance(&mut bench, token, BUYER), valid(&mut bench, BUYER, 1)), (whole(1), second));
+    assert_eq!(bench.storage(token, slot), (U256::from(4) << 192) | whole(1));
+}
+
+#[test]
+fn there_are_no_more_datatokens_than_a_balance_has_room_for() {
+    let mut bench = bench();
+    let token = publish(&mut bench).token;
+    let most = U256::MAX >> 64;
+    let mint = |value| IDatatoken::mintCall { account: BUYER, value };
+    let overflow = Failure::revert(Panic::from(PanicKind::UnderOverflow));
+    for too_many in [U256::MAX, most + U256::ONE] {
+        assert_eq!(send(&mut bench, OWNER, token, mint(too_many)).map(drop), Err(overflow.clone()));
+    }
+    send(&mut bench, OWNER, token, mint(most)).unwrap();
+    assert_eq!(send(&mut bench, OWNER, token, mint(U256::ONE)).map(drop), Err(overflow));
+    let order = order(&mut bench, token, BUYER, BUYER).unwrap();
+    assert_eq!(balance(&mut bench, token, BUYER), most - whole(1));
+    let valid = IDatatoken::validOrderCall { consumer: BUYER, payer: BUYER, serviceIndex: U256::ZERO };
+    assert_eq!(bench.view(token, &valid), Ok(order));
 }
 
 #[test]
