@@ -7,7 +7,9 @@
 //!
 //! *When* is lazy: a node that is silent for an hour comes back more often than not, and reading k pieces to replace one is the
 //! price of the code. So a silent node counts as lost only after [`Policy::grace`], and repair begins when fewer than
-//! [`Policy::floor`] pieces above k are left.
+//! [`Policy::floor`] pieces above k are left, or when one that is missing was shown by nobody for [`Policy::given_up`]: who comes
+//! back after that is rare, and without it pieces of nodes that are gone for good would never be replaced. All that are missing
+//! are made then, for it is the reading that costs.
 //!
 //! *Who* is decided without a word. Time is cut into rounds, by everybody's clock, and in each round one of those who have shown
 //! a piece lately is drawn by a hash that all of them compute: he makes all that is missing, the others wait for the next round,
@@ -27,6 +29,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Policy {
     /// Seconds after which a silent node counts as lost.
     pub grace: u64,
+    /// Seconds after which the piece of a silent node is made anew, however many others are left.
+    pub given_up: u64,
     /// Repair when fewer than this many pieces above k are left.
     pub floor: usize,
     /// Seconds of a round.
@@ -36,9 +40,15 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// For a code: half a day's grace, and repair when half of the spare pieces are gone.
+    /// For a code: half a day's grace, and repair when half of the spare pieces are gone, or one of them for a week.
     pub fn new(code: Code) -> Self {
-        Self { grace: 12 * 3600, floor: code.spare().div_ceil(2), turn: 600, traffic: u64::MAX }
+        let (grace, given_up) = (12 * 3600, 7 * 24 * 3600);
+        Self { grace, given_up, floor: code.spare().div_ceil(2), turn: 600, traffic: u64::MAX }
+    }
+
+    /// Whether so many pieces are enough for as long as those who had the others may come back.
+    pub(crate) fn is_enough(&self, code: Code, left: usize) -> bool {
+        left >= code.needed() + self.floor.min(code.spare())
     }
 }
 
@@ -98,13 +108,15 @@ pub fn plan(id: ObjectId, manifest: &Manifest, seen: &[Seen], me: NodeId, policy
     for holder in seen.iter().filter(alive).filter(|holder| holder.piece < code.pieces()) {
         left.entry(holder.piece).or_default().insert(holder.node);
     }
-    if left.len() == code.pieces() || left.len() >= code.needed() + policy.floor.min(code.spare()) {
+    let pieces: Vec<_> = (0..code.pieces()).filter(|piece| !left.contains_key(piece)).collect();
+    let last = |piece: &usize| seen.iter().filter(|holder| holder.piece == *piece).map(|holder| holder.at).max();
+    let is_given_up = |piece: &usize| last(piece).is_some_and(|at| now.saturating_sub(at) >= policy.given_up);
+    if pieces.is_empty() || policy.is_enough(code, left.len()) && !pieces.iter().any(is_given_up) {
         return Plan::Fine { left: left.len() };
     }
     if left.len() < code.needed() {
         return Plan::Lost { left: left.len(), needed: code.needed() };
     }
-    let pieces: Vec<_> = (0..code.pieces()).filter(|piece| !left.contains_key(piece)).collect();
     let turn = policy.turn.max(1);
     let round = now / turn;
     // Who is silent for now has its piece still, but repairs nothing.

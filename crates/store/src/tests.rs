@@ -431,14 +431,16 @@ proptest! {
         ats in prop::collection::vec(prop_oneof![Just(2_000_u64), 0..2_000_u64], 24),
         caught in prop::collection::vec(prop::bool::weighted(0.2), 24),
         floor in 0..12_usize,
+        given_up in 1_000..3_000_u64,
     ) {
         let (manifest, now) = (manifest(k, n), 2_000);
-        let policy = Policy { grace: 1_000, floor, turn: 100, traffic: u64::MAX };
+        let policy = Policy { grace: 1_000, given_up, floor, turn: 100, traffic: u64::MAX };
         let all: Vec<_> = (0..usize::from(n)).map(|piece| Seen { caught: caught[piece], ..seen(piece, ats[piece]) }).collect();
         let left: BTreeSet<_> = all.iter().filter(|seen| !seen.caught && now - seen.at < 1_000).map(|seen| seen.piece).collect();
         let (have, spare) = (left.len(), usize::from(n - k));
         let awake = all.iter().filter(|seen| left.contains(&seen.piece) && now - seen.at < 100).count();
-        let enough = have == usize::from(n) || have >= usize::from(k) + floor.min(spare);
+        let gone = (0..usize::from(n)).filter(|piece| !left.contains(piece)).any(|piece| now - ats[piece] >= given_up);
+        let enough = have == usize::from(n) || have >= usize::from(k) + floor.min(spare) && !gone;
         let (mut repairs, mut waits) = (0, 0);
         for (_, plan) in plans(&manifest, &all, &left, &policy, now) {
             match plan {
@@ -506,6 +508,78 @@ fn what_a_repair_moved_before_it_failed_is_known() {
         assert!(done.read > 2 * piece && done.read < 2 * piece + piece / 10, "{} of {piece}", done.read);
         assert!(done.reports.iter().any(|report| report.node == nodes[5].id && report.fault.is_lie()));
         assert_eq!((done.written, done.kept), (0, vec![]));
+    });
+}
+
+#[test]
+fn a_piece_that_nobody_shows_for_a_week_is_made_anew_though_enough_are_left() {
+    let (manifest, policy) = (manifest(4, 10), Policy::new(Code::default()));
+    let (hour, now) = (3600, 10_000 * 3600);
+    let (week, piece) = (7 * 24 * hour, manifest.blobs()[0].1);
+    // What those come to who have pieces, and have not to wait, where the first pieces were last shown so long ago.
+    let does = |ago: &[u64], caught: bool| -> Vec<Plan> {
+        let last = |piece: usize| ago.get(piece).map_or(now, |ago| now - ago);
+        let mut all: Vec<_> = (0..10).map(|piece| seen(piece, last(piece))).collect();
+        all.iter_mut().take(ago.len()).for_each(|seen| seen.caught = caught);
+        let have: BTreeSet<_> = (0..10).filter(|piece| last(*piece) == now).collect();
+        let plans = plans(&manifest, &all, &have, &policy, now).into_iter().map(|(_, plan)| plan);
+        plans.filter(|plan| !matches!(plan, Plan::Wait { .. })).collect()
+    };
+    let made = |pieces: Vec<usize>| {
+        let writes = pieces.len() as u64 * piece;
+        vec![Plan::Repair { pieces, reads: 3 * piece, writes }]
+    };
+    for caught in [false, true] {
+        assert_eq!(does(&[week - 1], caught), vec![Plan::Fine { left: 9 }; 9]);
+        assert_eq!(does(&[week], caught), made(vec![0]), "one of the nine who have others makes it");
+        // What else counts as lost is made along with it, and who is silent for an hour is not replaced.
+        assert_eq!(does(&[week, 13 * hour], caught), made(vec![0, 1]));
+    }
+    assert_eq!(does(&[week, hour], false), made(vec![0]));
+    // Somebody else has shown the piece since.
+    let mut all: Vec<_> = (0..10).map(|piece| seen(piece, if piece == 0 { now - 2 * week } else { now })).collect();
+    all.push(Seen { node: NodeId([99; 32]), ..seen(0, now - 13 * hour) });
+    assert_eq!(plan(ObjectId([3; 32]), &manifest, &all, all[1].node, &policy, now), Plan::Fine { left: 9 });
+}
+
+#[test]
+fn one_of_ten_that_never_comes_back_is_replaced_after_a_week_and_nothing_moves_before() {
+    run(async {
+        let (owner, nodes, fresh) = (node(200), nodes(10), node(100));
+        let id = spread_out(&owner, &nodes, 4, &bytes(8, 3_000_000)).await;
+        let (manifest, policy) = (nodes[0].store.manifest(id).unwrap(), Policy::new(Code::default()));
+        let blobs = manifest.blobs();
+        *nodes[3].way.lock() = Way::Gone;
+        let (begun, hour, week) = (1_000_000 * policy.turn, 3600, 7 * 24 * 3600);
+        let sent = || nodes.iter().map(|node| node.sent.load(Ordering::Relaxed)).sum::<u64>();
+        let (before, mut repairs) = (sent(), 0);
+        let mut all: Vec<_> = (0..10).map(|piece| seen(piece, begun)).collect();
+        for now in (begun..=begun + week).step_by(hour) {
+            for (holder, seen) in holders(&owner, &nodes).iter().zip(&mut all) {
+                if holder.peer.has(vec![blobs[seen.piece].0]).await == Ok(vec![true]) {
+                    seen.at = now;
+                }
+            }
+            for me in nodes.iter().filter(|node| node.id != nodes[3].id) {
+                match plan(id, &manifest, &all, me.id, &policy, now) {
+                    Plan::Fine { .. } => assert!(now < begun + week),
+                    Plan::Repair { pieces, .. } => {
+                        assert_eq!((now, pieces, sent()), (begun + week, vec![3], before));
+                        let (terms, to) = ((root(id), Some(900)), [holder(3, me, &fresh)]);
+                        let mut done = Repaired::default();
+                        repair(&me.store, terms, &holders(me, &nodes), &to, quick(), &policy, &mut done).await.unwrap();
+                        assert_eq!((done.kept, done.failed), (vec![(3, fresh.id)], vec![]));
+                        repairs += 1;
+                    }
+                    plan => assert_eq!(plan, Plan::Wait { until: begun + week + policy.turn }),
+                }
+            }
+        }
+        assert_eq!(repairs, 1);
+        for (piece, (hash, _)) in blobs.iter().enumerate() {
+            let there = if piece == 3 { &fresh } else { &nodes[piece] };
+            assert!(there.store.has(*hash).unwrap(), "piece {piece}");
+        }
     });
 }
 

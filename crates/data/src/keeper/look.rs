@@ -1,5 +1,5 @@
-//! What a keeper does of its own accord: it moves shares when a fellow is gone, gives a fellow its share that has none, and
-//! fetches readers' halves that it lacks.
+//! What a keeper does of its own accord: it asks the others whether they are there, moves shares when a fellow is gone, gives a
+//! fellow its share that has none, and fetches readers' halves that it lacks.
 //!
 //! At each look another of the keepers that are left is the one that moves an asset's shares, so that they do not all do it, and
 //! that it does not rest with one that cannot. Its account pays for the transaction.
@@ -9,8 +9,8 @@ use super::{
     plan::{Acceptance, Move, Plan},
 };
 use crate::{
-    abi::IConsent::{Vote, grantOfCall, moveKeepersCall},
-    registry::Registry,
+    abi::IConsent::{Vote, assetOfCall, grantOfCall, moveKeepersCall},
+    registry::{self, Registry},
 };
 use alloy_primitives::B256;
 use commonware_codec::{Copying, DecodeExt as _, FixedSize as _};
@@ -24,11 +24,15 @@ use std::{
 };
 use stoa_base::NodeId;
 use stoa_client::ViewError;
+use stoa_contract::nodes::INodes::Node;
 use stoa_net::{Connections, Denied, Endpoint, PeerAddress, Service as _, answered, read_answer};
 use stoa_privacy::{Dealing, GrantedHalf, Sharing};
 
 /// How long a keeper may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Keepers that are asked at once whether they are there.
+const AT_ONCE: usize = 32;
 
 /// Why shares do not move.
 #[derive(Debug, thiserror::Error)]
@@ -246,8 +250,10 @@ impl Look {
     async fn at(&self, asset: B256) -> Result<(), Denied> {
         self.keeper.sweep(asset).await?;
         let Some((sharing, _)) = self.keeper.share(asset)? else { return Ok(()) };
+        self.listen(asset).await?;
         if let Some(plan) = self.keeper.follows(&sharing).await?
             && self.is_its_turn(&sharing, &plan)
+            && self.are_enough_there(&plan)
         {
             match self.move_on(&sharing, &plan).await {
                 Ok(()) => tracing::info!(%asset, "the shares of its key have moved to the next keepers"),
@@ -259,6 +265,34 @@ impl Look {
         self.fetch_halves(&sharing).await
     }
 
+    /// Asks all other keepers about an asset, if that is due, and notes which of them say nothing at all. Those that keep no share of
+    /// its key as well: they may have to follow one that does.
+    async fn listen(&self, asset: B256) -> Result<(), Denied> {
+        let (_, at) = self.keeper.asks(&assetOfCall { asset }).await?;
+        if !self.keeper.silent.lock().is_due(at.timestamp) {
+            return Ok(());
+        }
+        let own = B256::from(self.keeper.id());
+        let nodes = self.circle.registry().nodes().await.map_err(|error| Denied::Gone(error.to_string()))?;
+        let is_other = |node: &&Node| node.roles & registry::KEEPER != 0 && node.key != own;
+        let others: Vec<&Node> = nodes.iter().filter(is_other).collect();
+        let (request, mut answers) = (Request::Sharing(asset), Vec::with_capacity(others.len()));
+        for others in others.chunks(AT_ONCE) {
+            answers.extend(join_all(others.iter().map(|node| self.answers(node, &request))).await);
+        }
+        self.keeper.silent.lock().note(&answers, at.timestamp);
+        Ok(())
+    }
+
+    /// Whether a node answers, whatever it says.
+    async fn answers(&self, node: &Node, request: &Request) -> (B256, bool) {
+        let answers = match registry::address(node) {
+            Some(address) => !matches!(self.circle.ask(&address, request).await, Err(Denied::Gone(_))),
+            None => false,
+        };
+        (node.key, answers)
+    }
+
     /// Whether this keeper is the one of those that are left which moves the shares now.
     fn is_its_turn(&self, sharing: &Sharing, plan: &Plan) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -268,6 +302,13 @@ impl Look {
         };
         let left = plan.keepers.iter().filter(|key| sharing.keepers().contains(key));
         left.min_by_key(|key| rank(key)) == Some(&self.keeper.key.public_key())
+    }
+
+    /// Whether so many of those who follow answer as have to take their shares. What is dealt in vain stays with the others.
+    fn are_enough_there(&self, plan: &Plan) -> bool {
+        let silent = self.keeper.silent.lock();
+        let answers = plan.keepers.iter().filter(|key| !silent.is_silent(&B256::from(NodeId::from(*key))));
+        answers.count() >= plan.enough()
     }
 
     async fn move_on(&self, sharing: &Sharing, plan: &Plan) -> Result<(), String> {

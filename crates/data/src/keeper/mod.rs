@@ -7,15 +7,16 @@
 //! away it serves no more, whatever the ledger says then. Of an asset that was erased its data go as well: the objects that say
 //! themselves that they are sealed for it ([`pieces`]), whatever object the ledger names.
 //!
-//! When a keeper leaves the registry of nodes, the others move the key's shares to a new circle ([`plan`], [`moving`]): one
-//! of them, another at each look, has them dealt, taken and agreed to ([`Look`]). What a keeper has of a move it keeps, so
-//! that it can give a fellow that was away its share later.
+//! When a keeper leaves the registry of nodes, or answers the others no more for half a day ([`silent`]), they move the key's
+//! shares to a new circle ([`plan`], [`moving`]): one of them, another at each look, has them dealt, taken and agreed to
+//! ([`Look`]). What a keeper has of a move it keeps, so that it can give a fellow that was away its share later.
 
 mod look;
 mod moving;
 mod pieces;
 pub mod plan;
 mod shelf;
+mod silent;
 #[cfg(test)]
 pub(crate) mod tests;
 mod wire;
@@ -38,6 +39,7 @@ use futures::{FutureExt as _, future::BoxFuture};
 use parking_lot::Mutex;
 use pieces::Pieces;
 use shelf::{Kind, Shelf};
+use silent::Silent;
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 use stoa_base::NodeId;
 use stoa_client::{At, Chain, ViewError, view};
@@ -68,6 +70,8 @@ pub struct Keeper {
     pieces: Option<Pieces>,
     /// Held while something on the shelf changes.
     changing: Mutex<()>,
+    /// Which other keepers do not answer.
+    silent: Mutex<Silent>,
 }
 
 type Outcome<T> = Result<T, Denied>;
@@ -96,7 +100,8 @@ impl Keeper {
         store: Option<Store>,
     ) -> std::io::Result<Self> {
         let (registry, shelf, pieces) = (Registry::new(chain.clone()), Shelf::open(folder)?, store.map(Pieces::new));
-        Ok(Self { key, chain_id, chain, registry, shelf, pieces, changing: Mutex::default() })
+        let silent = Mutex::new(Silent::open(folder.join("silent")));
+        Ok(Self { key, chain_id, chain, registry, shelf, pieces, changing: Mutex::default(), silent })
     }
 
     /// The node's key.

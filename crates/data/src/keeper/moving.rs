@@ -26,7 +26,9 @@ use crate::{
 };
 use alloy_primitives::B256;
 use commonware_codec::{Copying, DecodeExt as _, Encode as _};
+use std::{collections::BTreeSet, sync::Arc};
 use stoa_base::NodeId;
+use stoa_contract::nodes::INodes::Node;
 use stoa_net::Denied;
 use stoa_privacy::{HandoverError, Sharing};
 
@@ -101,24 +103,33 @@ impl Keeper {
         Ok(is)
     }
 
-    /// Whether it is a fellow keeper who asks, and the registry says that the shares go there.
+    /// Whether it is a fellow keeper who asks, and the shares go there.
     async fn agrees(&self, from: NodeId, sharing: &Sharing, plan: &Plan) -> Outcome<()> {
         if !sharing.keepers().iter().any(|keeper| NodeId::from(keeper) == from) {
             return refused("only a keeper of this key, or who has its owner's signature, moves its shares");
         }
-        if self.follows(sharing).await?.as_ref() != Some(plan) {
-            return refused("this node's registry says that the shares go elsewhere, or stay");
+        let (nodes, silent) = self.others(sharing).await?;
+        if !plan.stands(sharing, &nodes, &silent) {
+            return refused("by this node's registry, and by whom it hears, the shares go elsewhere, or stay");
         }
         Ok(())
     }
 
-    /// Where the shares go, as this node sees the registry; nothing if they stay.
+    /// Where the shares go, as this node sees the registry and hears the others; nothing if they stay.
     pub(super) async fn follows(&self, sharing: &Sharing) -> Outcome<Option<Plan>> {
+        let (nodes, silent) = self.others(sharing).await?;
+        Ok(Plan::without(sharing, &nodes, &silent))
+    }
+
+    /// All nodes, and those of them that have been silent for the whole grace.
+    async fn others(&self, sharing: &Sharing) -> Outcome<(Arc<Vec<Node>>, BTreeSet<B256>)> {
+        let (_, at) = self.asks(&assetOfCall { asset: sharing.asset().0 }).await?;
         let nodes = self.registry.nodes().await.map_err(|error| {
             tracing::error!(%error, "a keeper cannot read its own ledger");
             Denied::Refused("the keeper's ledger cannot be read; ask later".into())
         })?;
-        Ok(Plan::of(sharing, &nodes))
+        let silent = self.silent.lock().gone(at.timestamp);
+        Ok((nodes, silent))
     }
 
     /// Takes this node's share of a key that moves here, or has.

@@ -5,6 +5,11 @@
 //! taken by a node in a failure domain that has none of the keepers yet, if there is one, and among several by
 //! the one that a hash of the sharing and its key chooses: nobody could choose his key for a sharing that was not made yet.
 //!
+//! Who is registered and silent loses its place as well, to somebody who takes it. That a node is silent no ledger says, so each keeper
+//! goes by what it hears itself, and deals and signs for no plan that leaves out somebody who answers it ([`Plan::stands`]). The ledger
+//! wants the signatures of as many keepers as release the key, over the chain, the asset, how often its key has moved, and the new
+//! sharing. They are the statements that somebody is silent: fewer push nobody out, and so many could read the key anyway.
+//!
 //! The owner may move the shares to any nodes, and signs where.
 
 use alloy_primitives::{Address, B256, Signature, U256, eip191_hash_message, keccak256};
@@ -36,8 +41,8 @@ pub struct Plan {
 impl Plan {
     /// Who follows these keepers, as long as one of them is registered no longer; nothing if all are, or if too few are left
     /// to deal, or to release the key.
-    pub fn of(sharing: &Sharing, nodes: &[Node]) -> Option<Self> {
-        let registered: Vec<_> = nodes.iter().filter(|node| node.roles & KEEPER != 0).collect();
+    pub fn of<'a>(sharing: &Sharing, nodes: impl IntoIterator<Item = &'a Node>) -> Option<Self> {
+        let registered: Vec<_> = nodes.into_iter().filter(|node| node.roles & KEEPER != 0).collect();
         let find = |key: &ed25519::PublicKey| registered.iter().find(|node| node.key[..] == **key);
         let needed = sharing.threshold().required();
         let mut domains = BTreeSet::new();
@@ -63,6 +68,32 @@ impl Plan {
             keepers.extend(key_of(next.key));
         }
         Some(Self { needed, keepers })
+    }
+
+    /// The same where some of the nodes are silent: they follow nobody, deal nothing, and give their places up, the first ones
+    /// first, as long as others take them. So nobody loses a place that would stay empty.
+    pub fn without(sharing: &Sharing, nodes: &[Node], silent: &BTreeSet<B256>) -> Option<Self> {
+        let there: Vec<_> = nodes.iter().filter(|node| !silent.contains(&node.key)).collect();
+        let find = |key: &ed25519::PublicKey| nodes.iter().find(|node| node.key[..] == **key);
+        let keepers = sharing.keepers().iter().filter_map(find);
+        let keepers: Vec<_> = keepers.filter(|node| silent.contains(&node.key)).collect();
+        let without = |first: usize| Self::of(sharing, there.iter().chain(&keepers[first..]).copied());
+        // Without all of them, so many have to stay as it takes to deal.
+        let mut plan = without(keepers.len())?;
+        for first in (0..keepers.len()).rev() {
+            if plan.keepers.len() == sharing.keepers().len() {
+                break;
+            }
+            plan = without(first)?;
+        }
+        Some(plan)
+    }
+
+    /// Whether the shares go so for a node for which these are silent. Who stays may be silent for it alone.
+    pub fn stands(&self, sharing: &Sharing, nodes: &[Node], silent: &BTreeSet<B256>) -> bool {
+        let stays = |node: &B256| self.keepers.iter().any(|keeper| node[..] == **keeper);
+        let silent: BTreeSet<_> = silent.iter().filter(|node| !stays(node)).copied().collect();
+        Self::without(sharing, nodes, &silent).as_ref() == Some(self)
     }
 
     /// What the owner signs (EIP-191) to have the shares of this sharing moved so.
@@ -247,6 +278,7 @@ impl Read for Acceptance {
 mod tests {
     use super::*;
     use commonware_cryptography::Signer as _;
+    use proptest::prelude::*;
     use stoa_privacy::deal;
 
     fn key(seed: u8) -> ed25519::PrivateKey {
@@ -298,6 +330,53 @@ mod tests {
         assert!(next[2..].iter().all(|key| public(&[4, 5, 7]).contains(key)), "{next:?}");
         // With nobody to follow there are fewer.
         assert_eq!(Plan::of(&sharing, &nodes[4..]).unwrap().keepers, public(&[1, 2]));
+    }
+
+    /// Names of nodes, as the registry has them.
+    fn named(seeds: &[u8]) -> BTreeSet<B256> {
+        public(seeds).iter().map(|key| NodeId::from(key).into()).collect()
+    }
+
+    #[test]
+    fn who_is_silent_gives_its_place_up_to_somebody_who_takes_it() {
+        let sharing = sharing(2, &[1, 2, 3, 4]);
+        let nodes: Vec<_> = (1..=6).map(|seed| node(seed, "")).collect();
+        let without =
+            |nodes: &[Node], silent: &[u8]| Plan::without(&sharing, nodes, &named(silent)).map(|plan| plan.keepers);
+        assert_eq!(without(&nodes, &[]), None);
+        let next = without(&nodes, &[3]).unwrap();
+        assert_eq!(next[..3], public(&[1, 2, 4])[..]);
+        assert!(next.len() == 4 && public(&[5, 6]).contains(&next[3]));
+        // Who is silent follows nobody.
+        assert_eq!(without(&nodes, &[3, 5]), Some(public(&[1, 2, 4, 6])));
+        // As many give up their places as there are others; with nobody to follow they all stay.
+        assert_eq!(without(&nodes[..5], &[3, 4]), Some(public(&[1, 2, 4, 5])));
+        assert_eq!(without(&nodes[..4], &[3, 4]), None);
+        assert_eq!(without(&nodes, &[3, 5, 6]), None);
+        // Who is silent does not deal.
+        assert_eq!(without(&nodes, &[2, 3, 4]), None);
+        // Who is registered no longer is left out all the same, and who is only silent is not.
+        assert_eq!(without(&nodes[1..4], &[3]), Some(public(&[2, 3, 4])));
+    }
+
+    proptest! {
+        #[test]
+        fn who_hears_none_of_those_left_out_agrees_and_who_hears_one_of_them_does_not(
+            silent in prop::collection::btree_set(1..=9_u8, 0..6),
+            more in prop::collection::btree_set(1..=9_u8, 0..6),
+            away in prop::option::of(1..=4_u8),
+        ) {
+            let sharing = sharing(2, &[1, 2, 3, 4]);
+            let nodes: Vec<_> = (1..=9).filter(|seed| Some(*seed) != away).map(|seed| node(seed, "")).collect();
+            let set = |seeds: &BTreeSet<u8>| named(&seeds.iter().copied().collect::<Vec<_>>());
+            let Some(plan) = Plan::without(&sharing, &nodes, &set(&silent)) else { return Ok(()) };
+            prop_assert!(plan.stands(&sharing, &nodes, &set(&silent)));
+            prop_assert!(plan.stands(&sharing, &nodes, &set(&(&silent | &more))));
+            for out in (1..=4).filter(|seed| Some(*seed) != away && !plan.keepers.contains(&public(&[*seed])[0])) {
+                let hears = set(&silent.iter().copied().filter(|seed| *seed != out).collect());
+                prop_assert!(!plan.stands(&sharing, &nodes, &hears), "{out} answers");
+            }
+        }
     }
 
     #[test]

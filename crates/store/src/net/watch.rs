@@ -41,6 +41,8 @@ pub struct Watch {
     me: NodeId,
     /// Seconds that a silent node has, in place of the policy's own.
     grace: Option<u64>,
+    /// Seconds after which its pieces are made anew, however many others are left, in place of the policy's own.
+    pub(super) given_up: Option<u64>,
     pub(super) traffic: u64,
     pub(super) least_turn: u64,
     known: Mutex<HashMap<ObjectId, Holders>>,
@@ -112,10 +114,11 @@ impl Looked {
 
 impl Watch {
     /// Watches for the node `me`. `grace` is how many seconds a node may be silent before its pieces count as lost; if not
-    /// given, half a day.
+    /// given, half a day. Those of a node that is silent for a week are made anew although enough others are left.
     pub fn new(network: Network, me: NodeId, grace: Option<u64>) -> Self {
         let silent = Mutex::new(Silent::open(network.store().place().join("silent")));
-        Self { network, me, grace, traffic: TRAFFIC, least_turn: LEAST_TURN, known: Mutex::default(), silent }
+        let (traffic, least_turn, known) = (TRAFFIC, LEAST_TURN, Mutex::default());
+        Self { network, me, grace, given_up: None, traffic, least_turn, known, silent }
     }
 
     /// Looks at everything once: ends promises that have run out, asks the other holders for a part of their pieces, and
@@ -169,6 +172,7 @@ impl Watch {
         if let Some(grace) = self.grace {
             (policy.grace, policy.turn) = (grace, grace.clamp(self.least_turn, policy.turn));
         }
+        policy.given_up = self.given_up.unwrap_or(policy.given_up);
         // Whose turn it is goes by when this look began: nodes that are gone are waited for, and must not take it away.
         let object = Object { root, until, blobs: manifest.blobs(), manifest, layout, policy, begun: now() };
         let mut members = self.network.members_for(id).await?;
@@ -303,7 +307,9 @@ impl Watch {
         };
         let room = able.iter().filter(fits).count();
         if room == 0 {
-            return Err(Error::NoRoom(id));
+            // In a network of as many nodes as there are pieces nobody can take the place of one that is gone.
+            let enough = policy.is_enough(layout.code(), layout.code().pieces() - pieces.len());
+            return if enough { Ok(()) } else { Err(Error::NoRoom(id)) };
         }
         let pieces = &pieces[..pieces.len().min(room)];
         let placed = place(id, layout.code(), piece_len, pieces, able, &holders)?;

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::{
-    abi::IConsent::{keepersOfCall, nextGrantCall},
+    abi::IConsent::{ConsentInvalidVote, ConsentTooFewVotes, Vote, keepersOfCall, nextGrantCall},
+    contract::move_digest,
     keeper::plan::Plan,
     registry::sign_digest,
 };
@@ -13,12 +14,33 @@ use stoa_contract::nodes::{self, INodes};
 use stoa_net::{Answers, Endpoint, PeerAddress, iroh::protocol::Router};
 use stoa_privacy::Dealing;
 
+/// So many half hours are the grace for those who are silent.
+const GRACE: usize = (silent::GRACE / 1800) as usize;
+
 struct Node {
     key: ed25519::PrivateKey,
     keeper: Arc<Keeper>,
+    voice: Arc<Voice>,
     look: Look,
     endpoint: Endpoint,
     router: Router,
+}
+
+/// A keeper as the others hear it, or do not.
+struct Voice {
+    keeper: Arc<Keeper>,
+    silent_to: Mutex<Vec<NodeId>>,
+}
+
+impl Service for Voice {
+    const MOST_REQUEST: usize = wire::MOST_REQUEST;
+
+    fn answer(&self, from: NodeId, request: Vec<u8>) -> BoxFuture<'_, Vec<u8>> {
+        if self.silent_to.lock().contains(&from) {
+            return async { Vec::new() }.boxed();
+        }
+        self.keeper.answer(from, request)
+    }
 }
 
 struct Circle {
@@ -47,7 +69,8 @@ async fn node(seed: u8, ledger: &Arc<Ledger>, folder: &Path) -> Node {
     let address = endpoint.address().unwrap();
     let folder = folder.join(key.public_key().to_string());
     let keeper = Arc::new(Keeper::open(&folder, key.clone(), CHAIN, ledger.clone(), None).unwrap());
-    let router = endpoint.router().accept(KEEPER, Answers::new(keeper.clone())).spawn();
+    let voice = Arc::new(Voice { keeper: keeper.clone(), silent_to: Mutex::default() });
+    let router = endpoint.router().accept(KEEPER, Answers::new(voice.clone())).spawn();
     let public = B256::from(keeper.id());
     let join = INodes::joinCall {
         key: public,
@@ -66,7 +89,7 @@ async fn node(seed: u8, ledger: &Arc<Ledger>, folder: &Path) -> Node {
     };
     // Whose turn it is changes with each look.
     let look = Look::new(keeper.clone(), &endpoint, Box::new(send), Duration::from_millis(1));
-    Node { key, keeper, look, endpoint, router }
+    Node { key, keeper, voice, look, endpoint, router }
 }
 
 /// An asset whose key `needed` of the first `count` of the nodes release.
@@ -116,6 +139,21 @@ impl Circle {
         let key = self.nodes[index].keeper.id().into();
         self.ledger.attempt(operator(index as u8 + 1), nodes::ADDRESS, INodes::leaveCall { key }).unwrap();
         self.nodes.iter().for_each(|node| node.keeper.registry.forget());
+    }
+
+    /// From now on a node answers all but these.
+    fn is_silent_to(&self, index: usize, others: &[usize]) {
+        *self.nodes[index].voice.silent_to.lock() = others.iter().map(|other| self.nodes[*other].keeper.id()).collect();
+    }
+
+    /// Lets so many half hours pass. After each of them these nodes look.
+    async fn half_hours(&self, count: usize, looking: &[usize]) {
+        for _ in 0..count {
+            self.ledger.with(|bench| bench.pass(1800));
+            for index in looking {
+                self.nodes[*index].look.all().await.unwrap();
+            }
+        }
     }
 
     async fn asset(&self) -> crate::abi::IConsent::Asset {
@@ -176,6 +214,29 @@ impl Circle {
 
     fn asking(&self, index: usize) -> crate::keeper::Circle {
         crate::keeper::Circle::new(self.nodes[index].keeper.registry.clone(), &self.nodes[index].endpoint)
+    }
+
+    /// What a node says to a fellow.
+    async fn said(&self, by: usize, to: usize, request: Request) -> Outcome<Vec<u8>> {
+        let answered = self.nodes[by].keeper.answer(self.nodes[to].keeper.id(), request.to_bytes()).await;
+        stoa_net::read_answer(&answered).map(<[u8]>::to_vec)
+    }
+
+    /// A move that the first two keepers have dealt, and the word of these nodes that they have their shares.
+    async fn taken(&self, plan: Plan, by: &[usize]) -> (plan::Move, Vec<plan::Acceptance>) {
+        let mut dealings = Vec::new();
+        for dealer in [0, 1] {
+            let dealing = self.said(dealer, 1, Request::Deal(self.asset, plan.clone(), None)).await.unwrap();
+            dealings.push(Dealing::decode(Copying(&dealing[..])).unwrap());
+        }
+        let moved = plan::Move { from: self.dealt.sharing.clone(), plan, dealings };
+        let mut acceptances = Vec::new();
+        for index in by {
+            let taken = ask(&self.nodes[*index].keeper, Request::Take(Box::new(moved.clone()))).await.unwrap();
+            let Some(Taken::Accepted(acceptance)) = Taken::from_bytes(&taken) else { panic!("it was false") };
+            acceptances.push(*acceptance);
+        }
+        (moved, acceptances)
     }
 }
 
@@ -318,25 +379,10 @@ async fn shares_go_where_the_registry_says_or_the_owner_and_nowhere_else() {
 async fn a_keeper_agrees_to_a_move_only_when_enough_have_their_shares() {
     let circle = circle(4, 2, 3).await;
     circle.leave(2);
-    let plan = circle.plan().await;
-    let mut dealings = Vec::new();
-    for node in &circle.nodes[..2] {
-        let deal = Request::Deal(circle.asset, plan.clone(), None).to_bytes();
-        let answered = node.keeper.answer(circle.nodes[1].keeper.id(), deal).await;
-        dealings.push(Dealing::decode(Copying(stoa_net::read_answer(&answered).unwrap())).unwrap());
-    }
-    let moved = plan::Move { from: circle.dealt.sharing.clone(), plan, dealings };
+    let (moved, acceptances) = circle.taken(circle.plan().await, &[0, 1, 3]).await;
     let sharing = moved.sharing().unwrap();
-    let mut acceptances = Vec::new();
-    for index in [0, 1, 3] {
-        let taken = ask(&circle.nodes[index].keeper, Request::Take(Box::new(moved.clone()))).await.unwrap();
-        let Some(Taken::Accepted(acceptance)) = Taken::from_bytes(&taken) else { panic!("it was false") };
-        acceptances.push(*acceptance);
-    }
     let vote = async |from: usize, acceptances: Vec<plan::Acceptance>| {
-        let request = Request::Vote(Box::new(moved.clone()), acceptances).to_bytes();
-        let answered = circle.nodes[0].keeper.answer(circle.nodes[from].keeper.id(), request).await;
-        stoa_net::read_answer(&answered).map(<[u8]>::to_vec)
+        circle.said(0, from, Request::Vote(Box::new(moved.clone()), acceptances)).await
     };
     let mut forged = acceptances.clone();
     forged[2].signature = forged[1].signature.clone();
@@ -356,6 +402,118 @@ async fn a_keeper_agrees_to_a_move_only_when_enough_have_their_shares() {
     // Before the ledger has it, everybody has what he had.
     let (now, _) = circle.nodes[0].keeper.share(circle.asset).unwrap().unwrap();
     assert_eq!(now, circle.dealt.sharing);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keeper_that_stops_for_ever_is_followed_by_another_after_the_grace_without_the_owner() {
+    let circle = circle(5, 2, 3).await;
+    let grant = circle.grant().await;
+    circle.is_silent_to(2, &[0, 1, 3, 4]);
+    // As long as the grace lasts it keeps its place.
+    circle.half_hours(GRACE, &[0, 1, 3, 4]).await;
+    assert_eq!(circle.asset().await.generation, 0);
+    circle.ledger.with(|bench| bench.pass(1800));
+    circle.until_moved(&[0, 1, 3, 4]).await;
+    let is = circle.asset().await;
+    assert_eq!((is.generation, is.needed, is.keepers), (1, 2, 3));
+    let keepers = circle.keepers().await;
+    assert!(keepers[..2] == [0, 1] && keepers[2] > 2, "{keepers:?}");
+    for index in &keepers {
+        circle.nodes[*index].look.all().await.unwrap();
+    }
+    assert_eq!(circle.read(grant, &keepers[1..]).await, Ok(circle.data_key()));
+    // When it comes back all the same, it has nothing that is worth anything, and its place is another's.
+    circle.is_silent_to(2, &[]);
+    circle.half_hours(2, &[0, 1, 2, 3, 4]).await;
+    assert_eq!(circle.keepers().await, keepers);
+    let signed = receipts(&circle.nodes[2].keeper, circle.asset).await;
+    let left = Deleted::Sharing(circle.dealt.sharing.digest());
+    assert_eq!(signed.iter().map(DeletionReceipt::deleted).collect::<Vec<_>>(), [left]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fewer_keepers_than_release_the_key_leave_nobody_out_however_they_sign() {
+    // Three of four release it. Two do not hear the fourth, or say so; the third does.
+    let circle = circle(5, 3, 4).await;
+    circle.is_silent_to(3, &[0, 1]);
+    circle.half_hours(GRACE + 6, &[0, 1, 2]).await;
+    assert_eq!(circle.asset().await.generation, 0);
+    let plan = circle.plan().await;
+    assert_eq!(plan.keepers, [0, 1, 2, 4].map(|index| circle.nodes[index].key.public_key()));
+    let deal = Request::Deal(circle.asset, plan, None);
+    circle.said(1, 0, deal.clone()).await.unwrap();
+    assert!(why(circle.said(2, 0, deal.clone()).await).contains("elsewhere, or stay"));
+
+    // They make up shares, and sign twice, or in the name of the third.
+    let (asset, sharing) = (circle.asset, B256::repeat_byte(7));
+    let keepers = [0, 1, 2, 4].map(|index| B256::from(circle.nodes[index].keeper.id())).to_vec();
+    let digest = move_digest(CHAIN, asset, 0, sharing, 3, &keepers);
+    let vote = |name: usize, signer: usize| Vote {
+        keeper: circle.nodes[name].keeper.id().into(),
+        signature: sign_digest(&circle.nodes[signer].key, digest).into(),
+    };
+    let tell = |votes: Vec<Vote>| {
+        let call = moveKeepersCall { asset, sharing, needed: 3, keepers: keepers.clone(), votes };
+        circle.ledger.attempt(operator(1), CONSENT, call).map(drop)
+    };
+    let few = Failure::revert(ConsentTooFewVotes { asset, needed: 3, votes: U256::from(2) });
+    assert_eq!(tell(vec![vote(0, 0), vote(1, 1)]), Err(few.clone()));
+    assert_eq!(tell(vec![vote(0, 0), vote(1, 1), vote(1, 1)]), Err(few));
+    let invalid = |name: usize| Failure::revert(ConsentInvalidVote { asset, keeper: keepers[name] });
+    assert_eq!(tell(vec![vote(0, 0), vote(1, 1), vote(2, 1)]), Err(invalid(2)));
+
+    // When the third hears nothing for as long, the fourth is left out; what was signed before is of no use after that.
+    circle.is_silent_to(3, &[0, 1, 2]);
+    circle.half_hours(GRACE, &[0, 1, 2]).await;
+    assert_eq!(circle.asset().await.generation, 0);
+    circle.ledger.with(|bench| bench.pass(1800));
+    circle.until_moved(&[0, 1, 2]).await;
+    assert_eq!(circle.keepers().await, [0, 1, 2, 4]);
+    assert_eq!(tell(vec![vote(0, 0), vote(1, 1), vote(2, 2)]), Err(invalid(0)));
+    assert!(circle.said(1, 0, deal).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keeper_that_answers_again_before_enough_have_voted_stays() {
+    let mut circle = circle(4, 2, 3).await;
+    // Once in a grace is enough.
+    circle.is_silent_to(2, &[0, 1]);
+    circle.half_hours(GRACE, &[0, 1]).await;
+    circle.is_silent_to(2, &[]);
+    circle.half_hours(1, &[0, 1]).await;
+    circle.is_silent_to(2, &[0, 1]);
+    circle.half_hours(GRACE, &[0, 1]).await;
+    assert_eq!(circle.asset().await.generation, 0);
+    // When all is dealt and taken, and one of two has voted, it is not too late.
+    for node in &mut circle.nodes {
+        let send = |_: moveKeepersCall| async { Err("it is not sent yet".to_owned()) }.boxed();
+        node.look = Look::new(node.keeper.clone(), &node.endpoint, Box::new(send), Duration::from_millis(1));
+    }
+    circle.half_hours(1, &[0, 1]).await;
+    let (moved, acceptances) = circle.taken(circle.plan().await, &[0, 1, 3]).await;
+    let vote = Request::Vote(Box::new(moved), acceptances);
+    circle.said(0, 1, vote.clone()).await.unwrap();
+    circle.is_silent_to(2, &[]);
+    circle.half_hours(1, &[0, 1]).await;
+    for voter in [0, 1] {
+        assert!(why(circle.said(voter, 1, vote.clone()).await).contains("elsewhere, or stay"));
+    }
+    assert_eq!(circle.nodes[0].keeper.follows(&circle.dealt.sharing).await.unwrap(), None);
+    assert_eq!(circle.keepers().await, [0, 1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_is_not_begun_before_enough_of_those_who_follow_answer() {
+    let circle = circle(4, 2, 3).await;
+    circle.is_silent_to(3, &[0, 1]);
+    circle.half_hours(2, &[0, 1]).await;
+    circle.leave(2);
+    circle.half_hours(12, &[0, 1]).await;
+    assert!(circle.nodes[0].keeper.shelf.moves(circle.asset).unwrap().is_empty());
+    circle.is_silent_to(3, &[]);
+    circle.ledger.with(|bench| bench.pass(1800));
+    circle.until_moved(&[0, 1]).await;
+    assert_eq!(circle.keepers().await, [0, 1, 3]);
 }
 
 /// An old keeper that deals a false part to one of those that follow, under its own signature.

@@ -2,7 +2,7 @@
 
 use super::*;
 use futures::future::join_all;
-use std::time::Instant;
+use std::{collections::BTreeMap, time::Instant};
 
 /// Longer than it takes until each has had its turn.
 const LONG: Duration = Duration::from_secs(40);
@@ -111,6 +111,62 @@ async fn who_is_started_again_and_again_counts_silence_from_its_beginning() {
         for node in &nodes {
             repaired.extend(of(node, 1).look().await.unwrap().repaired);
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_ten_that_is_gone_for_good_is_replaced_though_nine_are_left() {
+    let (registry, nodes) = nodes(10).await;
+    let owner = node(100, &registry, false).await;
+    let put = Put { code: Code::new(4, 10), seal: &Marked, ..Put::default() };
+    let id = owner.store().put(&bytes(1, 1_000_000)[..], put).unwrap();
+    let all: Vec<_> = (0..10).collect();
+    let spread = owner.network.spread(id, &all, owner.terms()).await.unwrap();
+    let kept: BTreeMap<_, _> = spread.kept.into_iter().collect();
+    assert_eq!(kept.len(), 10);
+    owner.kill().await;
+    let holder = |piece: usize| nodes.iter().find(|node| node.address.node() == kept[&piece]).unwrap();
+    let leave = async |piece: usize| {
+        registry.0.lock().retain(|member| member.address.node() != kept[&piece]);
+        holder(piece).kill().await;
+    };
+    leave(0).await;
+    let fresh = node(11, &registry, true).await;
+    let (given_up, begun) = (4, now());
+    let watch = |piece: usize| {
+        let mut watch = of(holder(piece), 1);
+        watch.given_up = Some(given_up);
+        watch
+    };
+    let watches: Vec<_> = (2..10).map(watch).collect();
+    let (mut repaired, until) = (Vec::new(), Instant::now() + LONG);
+    'repaired: loop {
+        assert!(Instant::now() < until, "nobody repairs");
+        for watch in &watches {
+            let looked = watch.look().await.unwrap();
+            repaired.extend(looked.repaired);
+            if !repaired.is_empty() {
+                assert!(now() >= begun + given_up, "too early");
+                break 'repaired;
+            }
+            assert_eq!((looked.failed, looked.read, looked.written), (vec![], 0, 0));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!((repaired.len(), made(&repaired)), (1, 1), "{repaired:?}");
+    for (piece, (hash, _)) in fresh.store().manifest(id).unwrap().blobs().into_iter().enumerate() {
+        let there = if piece == 0 { &fresh } else { holder(piece) };
+        assert!(there.store().has(hash).unwrap(), "piece {piece}");
+    }
+    // When another one goes and nobody has room in its place, enough are left, and nothing has failed.
+    leave(1).await;
+    let until = now() + 3 * given_up;
+    while now() < until {
+        for watch in &watches {
+            let looked = watch.look().await.unwrap();
+            assert_eq!((looked.repaired, looked.failed, looked.read), (vec![], vec![], 0));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
