@@ -11,9 +11,10 @@ const { ethers } = require("ethers");
 const lib = require("@oceanprotocol/lib");
 const { url, chainId, mnemonic, until, variable } = require("./support");
 const { config, mined } = require("./market");
+const shared = require("./provider");
 
 const { ProviderInstance, ZERO_ADDRESS } = lib;
-const aquarius = new lib.Aquarius(url);
+const { datatokens, nfts, refused } = shared;
 const local = { type: "local", file: "hearts.csv" };
 /** The interface of what the market has beyond Ocean's. */
 const own = new ethers.Interface([
@@ -29,51 +30,8 @@ let hearts;
 /** The buyer's order of it: the receipt. */
 let order;
 
-const datatokens = (as) => new lib.Datatoken(as, chainId, config);
-const nfts = (as) => new lib.Nft(as, chainId, config);
-
-/** Publishes a document, and waits until the node knows it. */
-async function say(asset, change = () => {}) {
-  const document = {
-    "@context": ["https://w3id.org/did/v1"], id: asset.did, version: "4.7.0", chainId, nftAddress: asset.nft,
-    metadata: {
-      created: "2026-01-01T00:00:00Z", updated: "2026-01-01T00:00:00Z", type: "dataset", name: "Hearts",
-      description: "Rows of people and their hearts", author: "UCI", license: "CC-BY-4.0",
-    },
-    services: [
-      { id: "compute", type: "compute", files: asset.files, datatokenAddress: asset.datatoken, serviceEndpoint: url, timeout: 0 },
-      { id: "access", type: "access", files: asset.files, datatokenAddress: asset.datatoken, serviceEndpoint: url, timeout: 0 },
-    ],
-    credentials: { allow: [], deny: [] },
-  };
-  change(document);
-  const text = ethers.toUtf8Bytes(JSON.stringify(document));
-  const receipt = await mined(nfts(publisher).setMetadata(
-    asset.nft, publisher.address, 0, url, publisher.address, "0x00", ethers.hexlify(text), ethers.sha256(text), []));
-  await aquarius.waitForIndexer(asset.did, receipt.hash, undefined, 20, 500);
-}
-
-/** Publishes an asset with a file, which costs buyers a datatoken that they are given. */
-async function publish(change) {
-  const factory = new lib.NftFactory(config.nftFactoryAddress, publisher, chainId, config);
-  const receipt = await mined(factory.createNftWithDatatoken(
-    { name: "Hearts", symbol: "DATA", templateIndex: 1, tokenURI: "data:,", transferable: true, owner: publisher.address },
-    {
-      templateIndex: 1, cap: "1000", feeAmount: "0", paymentCollector: ZERO_ADDRESS, feeToken: ZERO_ADDRESS,
-      minter: publisher.address, mpFeeAddress: ZERO_ADDRESS, name: "Access", symbol: "ACC",
-    }));
-  const nft = lib.getEventFromTx(receipt, "NFTCreated").args.newTokenAddress;
-  const datatoken = lib.getEventFromTx(receipt, "TokenCreated").args.newTokenAddress;
-  const files = await ProviderInstance.encrypt(
-    { nftAddress: nft, datatokenAddress: datatoken, files: [local] }, chainId, url, publisher);
-  assert.match(files, /^0x[0-9a-f]+$/);
-  const asset = { nft, datatoken, files, did: lib.generateDid(nft, chainId) };
-  for (const account of [buyer, stranger]) {
-    await mined(datatokens(publisher).mint(datatoken, publisher.address, "10", account.address));
-  }
-  await say(asset, change);
-  return asset;
-}
+const say = (asset, change) => shared.say(publisher, asset, change);
+const publish = (change) => shared.publish(publisher, [buyer, stranger], local, change);
 
 /** Orders the service that gives files away, with the node's quote. */
 async function placed(asset, as, service = 1, consumer = as) {
@@ -84,14 +42,6 @@ async function placed(asset, as, service = 1, consumer = as) {
 /** The signed address of a file. */
 const link = (asset, shown, as, service = "access", index = 0) =>
   ProviderInstance.getDownloadUrl(asset.did, service, index, shown, url, as);
-
-/** What is answered is a refusal with this status, in JSON that says why. */
-async function refused(answer, status, why) {
-  const response = await answer;
-  const text = await response.text();
-  assert.equal(response.status, status, text);
-  assert.match(JSON.parse(text).error, why);
-}
 
 const gets = async (address) => Buffer.from((await lib.downloadFile(address)).data);
 
@@ -232,7 +182,29 @@ test("what was not signed so, by him, is nobody's", async () => {
   const fresh = `${await ProviderInstance.getNonce(url, buyer.address) + 1}`;
   await refused(fetch(await link(hearts, order.hash, await sign(fresh, "encrypt"))), 401, /has not signed/);
   assert.deepEqual(await gets(await link(hearts, order.hash, await sign(fresh))), content);
-  await assert.rejects(ProviderInstance.generateAuthToken(buyer, url));
+});
+
+test("a token stands for its account's signatures until it is ended", async () => {
+  const token = await ProviderInstance.generateAuthToken(buyer, url);
+  const address = await link(hearts, order.hash, token);
+  const shows = (at, authorization) => fetch(at, { headers: { authorization } });
+  for (let time = 0; time < 2; time++) {
+    assert.deepEqual(Buffer.from(await (await shows(address, token)).arrayBuffer()), content);
+  }
+  await refused(fetch(address), 401, /not signed/);
+  // It is its account's alone, and nobody makes one himself.
+  const theirs = new URL(address);
+  theirs.searchParams.set("consumerAddress", stranger.address);
+  await refused(shows(theirs, token), 401, /consumerAddress/);
+  const [head, , seal] = token.split(".");
+  const claims = Buffer.from(JSON.stringify({ address: stranger.address, nonce: "1", createdAt: 0, exp: 1e12 }));
+  await refused(shows(theirs, `${head}.${claims.toString("base64url")}.${seal}`), 401, /token/);
+  const none = Buffer.from(JSON.stringify({ alg: "none" })).toString("base64url");
+  await refused(shows(theirs, `${none}.${claims.toString("base64url")}.`), 401, /token/);
+  await assert.rejects(ProviderInstance.invalidateAuthToken(stranger, token, url));
+  assert.deepEqual(Buffer.from(await (await shows(address, token)).arrayBuffer()), content);
+  assert.deepEqual(await ProviderInstance.invalidateAuthToken(buyer, token, url), { success: true });
+  await refused(shows(address, token), 401, /token/);
 });
 
 test("an order ends when the document says so", async () => {

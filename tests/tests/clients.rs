@@ -1,8 +1,17 @@
 //! Other people's clients, unmodified, against a running node.
 
 use eyre::{ContextCompat as _, Result, ensure};
-use std::{fs, process::Command, time::Instant};
-use stoa_tests::{Network, Node, hardhat_suite, node_suite, python_suite, stage::Stage};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
+use stoa_tests::{
+    Network, Node, hardhat_suite, node_suite, python_suite,
+    stage::{Stage, copies},
+    variable,
+};
 
 /// The second of the development accounts.
 const PUBLISHER: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
@@ -60,17 +69,35 @@ fn oceans_client_finds_what_was_published_at_a_node_that_keeps_an_index() -> Res
     Node::start_with(Network::Up, &["--index"])?.suite(&mut node_suite("js/aquarius.test.js"))
 }
 
-#[test]
-fn oceans_client_seals_orders_and_downloads_at_a_node_that_gives_files_to_buyers() -> Result<()> {
-    let stage = Stage::new(0)?;
+/// A node that gives files to those who order them, with these options beside, and its folder of files.
+fn provider(stage: &Stage, options: &[&str]) -> Result<(Node, PathBuf)> {
     let files = stage.at("files");
     fs::create_dir(&files)?;
     let rows = (0..20_000).map(|row| format!("{row},{},{}\n", row % 90, row % 2)).collect::<String>();
     fs::write(files.join("hearts.csv"), format!("id,age,sex\n{rows}"))?;
     let folder = files.to_string_lossy();
-    let options = ["--from-genesis", "--index", "--provide", &folder, "--provide-for", PUBLISHER];
-    let (mut node, _) = stage.node("provider", 5, &options, &[])?;
-    node.suite(node_suite("js/provider.test.js").env("STOA_FILES", &files))
+    let own = ["--from-genesis", "--index", "--provide", &folder, "--provide-for", PUBLISHER];
+    let (node, _) = stage.node("provider", 5, &[&own[..], options].concat(), &[])?;
+    Ok((node, files))
+}
+
+#[test]
+fn oceans_client_seals_orders_and_downloads_at_a_node_that_gives_files_to_buyers() -> Result<()> {
+    let stage = Stage::new(0)?;
+    let (mut node, files) = provider(&stage, &[])?;
+    node.suite(node_suite("js/provider.test.js").env("STOA_FILES", files))
+}
+
+#[test]
+fn oceans_client_has_programs_run_at_a_node_on_files_that_are_not_given_away() -> Result<()> {
+    let stage = Stage::new(0)?;
+    let data = stage.at("data");
+    fs::create_dir(&data)?;
+    let python = Path::new(&variable("STOA_PYTHON")?).parent().and_then(Path::parent).wrap_err("a place")?.to_owned();
+    let [data, python] = [data, python].map(|folder| folder.to_string_lossy().into_owned());
+    let (mut node, files) = provider(&stage, &["--data", &data, "--processes", "--environment", &python])?;
+    fs::write(files.join("copies.wasm"), copies("hearts.csv")?)?;
+    node.suite(node_suite("js/provider-compute.test.js").env("STOA_FILES", files))
 }
 
 #[test]

@@ -68,6 +68,11 @@ pub(crate) fn add(
 }
 
 impl Opened {
+    /// What runs programs, for the node's other roles.
+    pub(crate) fn computer(&self) -> Arc<Computer> {
+        self.computer.clone()
+    }
+
     /// Begins to bring receipts to the ledger. `http` is the node's own JSON-RPC, to which it sends its transactions.
     pub(crate) fn start(self, http: SocketAddr) -> Background {
         let Self { computer, auditor, account } = self;

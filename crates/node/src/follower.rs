@@ -17,10 +17,10 @@ use commonware_cryptography::ed25519::PrivateKey;
 use commonware_runtime::{Clock as _, Spawner as _, Supervisor as _, tokio::Context};
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
 use futures::future::BoxFuture;
-use std::{fs, net::SocketAddr, path::PathBuf};
+use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
 use stoa_base::{Genesis, write_private};
 use stoa_consensus::{
-    Committee, NetworkKey, Votes,
+    Committee, NetworkKey,
     follow::{self, FollowError, Follower, Options, Peers, Server, Start},
 };
 use stoa_ledger::{Ledger, LedgerConfig};
@@ -30,6 +30,9 @@ use tokio::sync::oneshot;
 
 /// How often peers are asked for the genesis file before the node gives up.
 const TRIES: usize = 40;
+
+/// After how long an idle network makes a block. Whether this one's validators make them more seldom is not said anywhere.
+const BLOCK_TIME: Duration = Duration::from_secs(1);
 
 /// What a follower runs with.
 #[derive(Clone, Debug)]
@@ -56,7 +59,8 @@ pub struct Config {
     pub compute: Option<compute::Config>,
     /// Whether it keeps an index of the market's assets, in its folder, and answers Ocean's indexers' questions.
     pub index: bool,
-    /// Which files it gives to those who have ordered them, if it does; this takes an index, and a key that others know it by.
+    /// Which files it gives to those who have ordered them, or has programs run on if it computes; this takes an index, and a key that
+    /// others know it by.
     pub provider: Option<provider::Config>,
     /// Names in the `Host` header that JSON-RPC is served under besides `localhost`.
     pub hosts: Vec<String>,
@@ -146,10 +150,11 @@ async fn begin(runtime: Context, config: Config) -> Result<Running> {
     let follower = Box::pin(opening).await?;
 
     let clock = runtime.child("clock");
-    let (mut router, mut store, mut compute) = (None, None, None);
+    let (mut router, mut served, mut store, mut compute) = (None, None, None, None);
     if config.listen.is_some() {
         let server = Server::new(runtime.child("serve"), ledger.clone(), waiting.clone());
-        let answering = quic::serve(&endpoint, server);
+        let (answering, counted) = quic::serve(&endpoint, server);
+        served = Some(counted);
         let (answering, kept) = store::add(config.store, &endpoint, &identity, &ledger, answering)?;
         let (answering, computes) =
             compute::add(config.compute, &config.folder, &endpoint, &identity, &ledger, answering)?;
@@ -162,14 +167,16 @@ async fn begin(runtime: Context, config: Config) -> Result<Running> {
     ];
     let about = About {
         roles: ["follower"].into_iter().chain(others.into_iter().flatten()).collect(),
-        me: None,
-        votes: Votes::default(),
+        validator: None,
         peers: std::sync::Arc::new(move || peers.status(clock.current())),
         address: router.as_ref().and_then(|_| endpoint.address()),
+        served,
+        block_time: BLOCK_TIME,
     };
     let index = config.index.then(|| account::of(&identity)).transpose()?;
     let chain_id = ledger.genesis().chain_id;
-    let provider = config.provider.map(|config| Role::new(config, &identity, chain_id)).transpose()?;
+    let computer = compute.as_ref().map(compute::Opened::computer);
+    let provider = config.provider.map(|config| Role::new(config, &identity, chain_id, computer)).transpose()?;
     let serving = Serving {
         folder: &config.folder,
         http: config.http,
@@ -261,6 +268,6 @@ async fn genesis<L: follow::Link>(
 }
 
 /// A key for one run: nobody need know a node that serves none.
-fn new_identity() -> Result<PrivateKey> {
+pub(crate) fn new_identity() -> Result<PrivateKey> {
     PrivateKey::decode(Copying(&rand::random::<[u8; 32]>())).map_err(|error| eyre!("no key: {error}"))
 }

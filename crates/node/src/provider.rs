@@ -1,5 +1,5 @@
-//! A node that gives files to those who have ordered them, on the routes of Ocean's nodes, as `ProviderInstance` of ocean.js asks for
-//! them. What is decided, and by what, is in [`stoa_data::provider`].
+//! A node that gives files to those who have ordered them, or has programs run on them, on the routes of Ocean's nodes, as
+//! `ProviderInstance` of ocean.js asks for it. What is decided, and by what, is in [`stoa_data::provider`].
 //!
 //! - `GET /`: which routes there are.
 //! - `GET /api/services/nonce?userAddress=`: what an account adds one to for its next signed request.
@@ -7,40 +7,46 @@
 //! - `POST /api/services/fileInfo`: what is known of the files of a service, or of one file.
 //! - `GET /api/services/initialize`: a quote, for whoever may order.
 //! - `GET /api/services/download`, signed by whoever has ordered: the file.
-//! - `GET /api/services/computeEnvironments`: none. The other routes of computing say what to do instead.
+//! - `POST /api/services/auth/token` and `…/invalidate`, signed: a token that stands for signatures of its account, and its end.
+//! - those of computing (`provider/compute.rs`), if the node computes; else they say what to do instead.
 //!
 //! Errors are JSON: `{"error":"…"}`. Whoever asks may cost so many bytes, so much time and one of so many places, and no more; how many
 //! files are on their way is bounded for each account and for all. No address of a file is told or logged.
 
+mod answer;
+mod compute;
+mod files;
+mod token;
+
 use crate::{account, index, view::Own};
 use alloy_primitives::{Address, B256, hex};
 use alloy_signer_local::PrivateKeySigner;
+use answer::{Refused, not_served, part, read, said};
 use axum::{
     Router,
-    body::{Body, Bytes},
     extract::{DefaultBodyLimit, Query as Parameters, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::HeaderMap,
+    response::Response,
     routing::{any, get, post},
 };
 use commonware_cryptography::ed25519::PrivateKey;
 use eyre::{ContextCompat as _, Result, WrapErr as _};
-use futures::stream;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
-    io,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use stoa_data::{
+    jobs::role::Computer,
     provider::{
-        DOWNLOAD, ENCRYPT, Files, Nonces, Opened, Place, Refusal, Seal, Service, Signed, Sources, Standing, Wanted,
+        Files, Nonces, Refusal, Seal, Service, Signed, Sources, Standing, Tokens, Wanted,
+        compute::{Container, Engine},
         quote,
     },
-    search::Metadata,
+    search::{Asset, Metadata},
 };
 use stoa_ledger::{Ledger, LedgerError, LogFilter};
 use tokio::{sync::Semaphore, time::timeout};
@@ -62,13 +68,15 @@ const DOWNLOADS_EACH: usize = 4;
 /// For how many seconds a quote is good.
 const QUOTED: u64 = 24 * 3600;
 
+/// What an order is shown by.
+const SHOWN: &str = "the hash of the transaction that ordered, or the order's id";
+
 /// What computing is asked for with, under the names that clients look for.
-const COMPUTING: [(&str, &str, &str); 8] = [
+const COMPUTING: [(&str, &str, &str); 7] = [
     ("initializeCompute", "POST", "initializeCompute"),
     ("computeStart", "POST", "compute"),
     ("computeStatus", "GET", "compute"),
     ("computeStop", "PUT", "compute"),
-    ("computeDelete", "DELETE", "compute"),
     ("freeCompute", "POST", "freeCompute"),
     ("computeResult", "GET", "computeResult"),
     ("computeStreamableLogs", "GET", "computeStreamableLogs"),
@@ -90,12 +98,18 @@ pub(crate) struct Role {
     config: Config,
     account: PrivateKeySigner,
     seal: Seal,
+    computer: Option<Arc<Computer>>,
 }
 
 impl Role {
-    /// Of the node with this key.
-    pub(crate) fn new(config: Config, key: &PrivateKey, chain_id: u64) -> Result<Self> {
-        Ok(Self { config, account: account::of(key)?, seal: account::seal(key, chain_id) })
+    /// Of the node with this key. If it computes, programs run on the files as well.
+    pub(crate) fn new(
+        config: Config,
+        key: &PrivateKey,
+        chain_id: u64,
+        computer: Option<Arc<Computer>>,
+    ) -> Result<Self> {
+        Ok(Self { config, account: account::of(key)?, seal: account::seal(key, chain_id), computer })
     }
 }
 
@@ -107,8 +121,12 @@ pub(crate) struct Provider {
     publisher: Address,
     account: PrivateKeySigner,
     seal: Seal,
-    sources: Sources,
+    sources: Arc<Sources>,
+    engine: Option<Arc<Engine>>,
     nonces: Nonces,
+    /// Of requests for tokens, which everybody may make: they must not crowd out the others.
+    strangers: Nonces,
+    tokens: Tokens,
     /// When it started: in microseconds since 1970, and by a clock that nobody sets.
     started: (u64, Instant),
     places: Semaphore,
@@ -116,12 +134,21 @@ pub(crate) struct Provider {
     downloads: Mutex<HashMap<Address, usize>>,
 }
 
-/// A service that is given away.
+/// A service whose files are given away, or computed on.
 struct Offered {
-    nft: Address,
+    asset: Asset,
     service: Service,
     files: Files,
     standing: Standing,
+    /// What the asset runs in, if it is a program.
+    container: Option<Container>,
+}
+
+impl Offered {
+    /// An order of it.
+    fn wanted(&self, consumer: Address) -> Wanted {
+        Wanted { datatoken: self.service.datatoken, service: self.service.index, consumer, payer: None }
+    }
 }
 
 fn since_1970() -> Duration {
@@ -142,9 +169,12 @@ async fn blocking<T: Send + 'static>(
 impl Provider {
     /// Opens the folder of files.
     pub(crate) fn open(role: Role, ledger: &Ledger, index: Option<&index::Opened>) -> Result<Arc<Self>> {
-        let Role { config: Config { folder, publisher, hosts }, account, seal } = role;
+        let Role { config: Config { folder, publisher, hosts }, account, seal, computer } = role;
         let index = index.wrap_err("a node that gives files to buyers needs an index of assets (--index)")?.served();
         let sources = Sources::open(&folder, hosts);
+        let sources = sources.wrap_err_with(|| format!("cannot give away what is in {}", folder.display()))?;
+        let sources = Arc::new(sources);
+        let engine = computer.map(|computer| Engine::open(computer, account.address(), publisher, sources.clone()));
         let now = u64::try_from(since_1970().as_micros()).wrap_err("the clock is wrong")?;
         Ok(Arc::new(Self {
             ledger: ledger.clone(),
@@ -153,8 +183,11 @@ impl Provider {
             publisher,
             account,
             seal,
-            sources: sources.wrap_err_with(|| format!("cannot give away what is in {}", folder.display()))?,
+            sources,
+            engine: engine.transpose().wrap_err("cannot keep what programs leave")?,
             nonces: Nonces::new(now),
+            strangers: Nonces::new(now),
+            tokens: Tokens::default(),
             started: (now, Instant::now()),
             places: Semaphore::new(PLACES),
             downloads: Mutex::default(),
@@ -189,22 +222,20 @@ impl Provider {
     /// Where it is asked.
     pub(crate) fn routes(self: &Arc<Self>) -> Router {
         let at = |path: &str| format!("{BASE}/{path}");
-        let mut router = Router::new()
+        let router = Router::new()
             .route(&at("nonce"), get(nonce))
-            .route(&at("encrypt"), post(encrypt))
-            .route(&at("fileInfo"), post(file_info))
-            .route(&at("initialize"), get(initialize))
-            .route(&at("download"), get(download))
-            .route(&at("computeEnvironments"), get(|| async { said(&json!([])) }));
-        for path in ["initializeCompute", "compute", "freeCompute", "computeResult", "computeStreamableLogs"] {
-            let instead = "programs run on data here with `stoa job run` (docs/jobs.md), not on this route";
-            router = router.route(&at(path), any(move || async move { not_served(instead) }));
-        }
-        for path in ["auth/token", "auth/token/invalidate"] {
-            let instead = "there are no auth tokens here: sign each request (pass a signer to ocean.js, not a token)";
-            router = router.route(&at(path), any(move || async move { not_served(instead) }));
-        }
-        router.layer(DefaultBodyLimit::max(QUESTION)).with_state(self.clone())
+            .route(&at("encrypt"), post(files::encrypt))
+            .route(&at("fileInfo"), post(files::file_info))
+            .route(&at("initialize"), get(files::initialize))
+            .route(&at("download"), get(files::download))
+            .route(&at("auth/token"), post(token::make))
+            .route(&at("auth/token/invalidate"), post(token::end))
+            .layer(DefaultBodyLimit::max(QUESTION));
+        let computing = match self.engine {
+            Some(_) => compute::routes(at),
+            None => compute_elsewhere(at),
+        };
+        router.merge(computing).with_state(self.clone())
     }
 
     fn chain_id(&self) -> u64 {
@@ -215,6 +246,32 @@ impl Provider {
     fn now(&self) -> u64 {
         let (start, since) = self.started;
         start.saturating_add(u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// The same in seconds.
+    fn seconds(&self) -> u64 {
+        self.now() / 1_000_000
+    }
+
+    /// Who asks, by his signature of this command or by a token of his. `said` are his account, the number of his request, and the
+    /// signature.
+    fn caller(&self, command: &str, said: [&str; 3], headers: &HeaderMap) -> Result<Caller, Refusal> {
+        let [account, nonce, signature] = said;
+        if let Some(token) = token::shown(headers).filter(|_| signature.is_empty()) {
+            let owner = self.tokens.check(token, self.seconds())?;
+            if account.parse::<Address>().ok() != Some(owner) {
+                return Err(Refusal::Unsigned("the auth token is not consumerAddress's".to_owned()));
+            }
+            return Ok(Caller { account: owner, signed: None });
+        }
+        let signed = Signed::check(command, account, nonce, signature)?;
+        self.nonces.check(signed, self.now())?;
+        Ok(Caller { account: signed.account, signed: Some(signed) })
+    }
+
+    /// Takes a signed request, which is used up then. To be done last, so that one that failed for another reason can be made again.
+    fn take(&self, caller: &Caller) -> Result<(), Refusal> {
+        caller.signed.map_or(Ok(()), |signed| self.nonces.take(signed, self.now()))
     }
 
     /// Answers a question within bounds.
@@ -238,10 +295,12 @@ impl Provider {
                 return Ok(Err(Refusal::Unknown("the asset has no document that can be read".to_owned())));
             };
             // Read here, where not many are at once: it takes thirty times the memory.
-            Ok(Service::find(&document.read(), &id, chain_id).map(|service| (asset, service)))
+            let document = document.read();
+            let (service, container) = (Service::find(&document, &id, chain_id), Container::of(&document));
+            Ok(service.map(|service| (asset, service, container)))
         });
         let found = found.await.map_err(|_| Refusal::Unavailable("the index of assets cannot be asked now".to_owned()));
-        let (asset, service) = found??;
+        let (asset, service, container) = found??;
         let files = self.seal.open(&service.files, asset.nft, service.datatoken)?;
         if !asset.datatokens.iter().any(|token| token.address == service.datatoken) {
             return Err(Refusal::Forbidden("the service names a datatoken that is not the asset's".to_owned()));
@@ -254,7 +313,7 @@ impl Provider {
                 standing.owner
             )));
         }
-        Ok(Offered { nft: asset.nft, service, files, standing })
+        Ok(Offered { asset, service, files, standing, container })
     }
 
     /// The order that a client shows, by its id or by a transaction.
@@ -288,16 +347,27 @@ impl Provider {
         placed.ok_or_else(|| Refusal::Unavailable("it is not known here when the order was placed".to_owned()))
     }
 
-    /// Passes if whoever asks has an order of a service that stands now.
-    async fn ordered(&self, offered: &Offered, consumer: Address, shown: B256) -> Result<(), Refusal> {
-        let Service { index: service, datatoken, timeout, .. } = offered.service;
-        let wanted = Wanted { datatoken, service, consumer };
-        let order = self.order(wanted, shown).await?;
+    /// The order that a client shows, or his last if he shows none, if it stands now, also by the document, whose `timeout` it is.
+    async fn ordered(&self, wanted: Wanted, timeout: u64, shown: Option<B256>) -> Result<B256, Refusal> {
+        let order = match shown {
+            Some(shown) => self.order(wanted, shown).await?,
+            None => wanted.last(&self.chain).await?,
+        };
         let now = wanted.check(&self.chain, order).await?;
         if timeout > 0 {
             Wanted::lasts(self.placed(wanted, order).await?, timeout, now)?;
         }
-        Ok(())
+        Ok(order)
+    }
+
+    /// What is asked for an order of a service by this account: nothing, until this second.
+    fn quoted(&self, offered: &Offered, consumer: Address, now: u64, until: u64) -> Result<Value, Refusal> {
+        let about = json!({
+            "did": offered.asset.did, "service": offered.service.index, "dt": offered.service.datatoken.to_checksum(None),
+            "consumer": consumer, "timestamp": now, "chainId": self.chain_id(),
+            "nonce": hex::encode(rand::random::<[u8; 16]>()),
+        });
+        quote(&self.account, &about, until)
     }
 
     /// Lets a file be on its way to an account, unless there are too many.
@@ -330,235 +400,35 @@ impl Drop for Slot {
     }
 }
 
-/// A refusal as it is answered.
-struct Refused(Refusal);
+/// Whoever asks, and his signature, if he shows no token.
+struct Caller {
+    account: Address,
+    signed: Option<Signed>,
+}
 
-impl From<Refusal> for Refused {
-    fn from(refusal: Refusal) -> Self {
-        Self(refusal)
+/// What a client signs with, of what it says in an address.
+fn signature(asked: &HashMap<String, String>) -> [&str; 3] {
+    ["consumerAddress", "nonce", "signature"].map(|name| part(asked, name))
+}
+
+/// Where a node that computes nothing answers with what to do instead.
+fn compute_elsewhere(at: impl Fn(&str) -> String) -> Router<Arc<Provider>> {
+    let mut router = Router::new().route(&at("computeEnvironments"), get(|| async { said(&json!([])) }));
+    for path in ["initializeCompute", "compute", "freeCompute", "computeResult", "computeStreamableLogs"] {
+        let instead =
+            "this node runs no programs (`stoa follow --data`); elsewhere they run with `stoa job run` as well";
+        router = router.route(&at(path), any(move || async move { not_served(instead) }));
     }
+    router.layer(DefaultBodyLimit::max(QUESTION))
 }
 
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, said(&json!({ "error": self.0.to_string() }))).into_response()
-    }
-}
-
-fn said(what: &Value) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], what.to_string()).into_response()
-}
-
-fn not_served(instead: &str) -> Response {
-    (StatusCode::NOT_IMPLEMENTED, said(&json!({ "error": instead }))).into_response()
-}
+type Asked = State<Arc<Provider>>;
 
 /// What a question says beside its route.
 type Said = Parameters<HashMap<String, String>>;
 
-type Asked = State<Arc<Provider>>;
-
-/// A part of a question; empty if it is not there.
-fn part<'a>(asked: &'a HashMap<String, String>, name: &str) -> &'a str {
-    asked.get(name).map(String::as_str).unwrap_or_default()
-}
-
-/// A part that has to be there.
-fn read<T: std::str::FromStr>(asked: &HashMap<String, String>, name: &str, what: &str) -> Result<T, Refusal> {
-    part(asked, name).parse().map_err(|_| Refusal::Malformed(format!("{name}: want {what}")))
-}
-
-/// Who has signed a question for this command.
-fn signed(command: &str, asked: &HashMap<String, String>) -> Result<Signed, Refusal> {
-    let [account, nonce, signature] = ["consumerAddress", "nonce", "signature"].map(|name| part(asked, name));
-    Signed::check(command, account, nonce, signature)
-}
-
 async fn nonce(State(provider): Asked, Parameters(asked): Said) -> Result<Response, Refused> {
     let account = read(&asked, "userAddress", "an address")?;
-    Ok(said(&json!({ "nonce": provider.nonces.last(account, provider.now()).to_string() })))
-}
-
-async fn encrypt(State(provider): Asked, Parameters(asked): Said, body: Bytes) -> Result<Response, Refused> {
-    let sealed = provider.within(async {
-        let signed = signed(ENCRYPT, &asked)?;
-        provider.nonces.check(signed, provider.now())?;
-        let (publisher, chain_id) = (provider.publisher, provider.chain_id());
-        if signed.account != publisher {
-            return Err(Refusal::Forbidden(format!("this node seals places of files for {publisher} alone")));
-        }
-        if !part(&asked, "chainId").is_empty() && read::<u64>(&asked, "chainId", "a number")? != chain_id {
-            return Err(Refusal::Malformed(format!("chainId: this node follows chain {chain_id}")));
-        }
-        for place in Files::read(&body)?.places {
-            provider.sources.look(&place, false).await?;
-        }
-        provider.nonces.take(signed, provider.now())?;
-        provider.seal.seal(&body)
-    });
-    Ok(sealed.await?.into_response())
-}
-
-/// A file, as clients are told of it.
-async fn told(provider: &Provider, index: usize, place: &Place, checksum: bool) -> Result<Value, Refusal> {
-    let look = provider.sources.look(place, checksum).await?;
-    let mut told = json!({
-        "valid": true, "index": index, "type": place.kind(), "name": look.name, "contentType": look.kind,
-    });
-    if let Some(length) = look.length {
-        told["contentLength"] = length.to_string().into();
-    }
-    if let Some(checksum) = look.checksum {
-        told["checksum"] = checksum.into();
-    }
-    Ok(told)
-}
-
-/// The files of a service, or one that is described. Only of what is published is a hash told: by that of a file that is not, somebody
-/// could find out what is in it by trying.
-async fn file_info(State(provider): Asked, body: Bytes) -> Result<Response, Refused> {
-    let told = provider.within(async {
-        let asked: Value = serde_json::from_slice(&body)
-            .map_err(|error| Refusal::Malformed(format!("the question is not JSON: {error}")))?;
-        let text = |name: &str| asked[name].as_str().unwrap_or_default();
-        if text("did").is_empty() {
-            return Ok(vec![told(&provider, 0, &Place::read(&asked)?, false).await?]);
-        }
-        let checksum = asked["checksum"] == true;
-        let mut all = Vec::new();
-        for (index, place) in provider.offered(text("did"), text("serviceId")).await?.files.places.iter().enumerate() {
-            all.push(told(&provider, index, place, checksum).await?);
-        }
-        Ok(all)
-    });
-    Ok(said(&told.await?.into()))
-}
-
-async fn initialize(State(provider): Asked, Parameters(asked): Said) -> Result<Response, Refused> {
-    let answer = provider.within(async {
-        if !part(&asked, "environment").is_empty() {
-            return Err(Refusal::Malformed(
-                "environment: programs run on data with `stoa job run`, not here".to_owned(),
-            ));
-        }
-        let (did, consumer): (_, Address) =
-            (part(&asked, "documentId"), read(&asked, "consumerAddress", "an address")?);
-        let offered = provider.offered(did, part(&asked, "serviceId")).await?;
-        offered.files.place(read(&asked, "fileIndex", "the number of a file, from 0")?)?;
-        offered.service.admit(&provider.chain, consumer).await?;
-        offered.standing.admit(&provider.chain, offered.nft, consumer).await?;
-        let now = since_1970().as_secs();
-        let until = match part(&asked, "validUntil") {
-            "" | "0" => now + QUOTED,
-            _ => read::<u64>(&asked, "validUntil", "seconds since 1970")?.min(now + QUOTED),
-        };
-        if until <= now {
-            return Err(Refusal::Malformed("validUntil: that is over".to_owned()));
-        }
-        let datatoken = offered.service.datatoken.to_checksum(None);
-        let about = json!({
-            "did": did, "service": offered.service.index, "dt": datatoken, "consumer": consumer, "timestamp": now,
-            "chainId": provider.chain_id(), "nonce": hex::encode(rand::random::<[u8; 16]>()),
-        });
-        let fee = quote(&provider.account, &about, until)?;
-        let nonce = provider.nonces.last(consumer, provider.now()).to_string();
-        let own = provider.account.address().to_checksum(None);
-        Ok(json!({ "providerFee": fee, "datatoken": datatoken, "nonce": nonce, "computeAddress": own }))
-    });
-    Ok(said(&answer.await?))
-}
-
-/// From which byte on a file is wanted: `Range: bytes=N-`, all other ranges are answered with the whole.
-fn from_byte(headers: &HeaderMap) -> u64 {
-    let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
-    range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()).unwrap_or(0)
-}
-
-async fn download(State(provider): Asked, Parameters(asked): Said, headers: HeaderMap) -> Result<Response, Refused> {
-    let from = from_byte(&headers);
-    let (opened, slot) = provider
-        .within(async {
-            let signed = signed(DOWNLOAD, &asked)?;
-            provider.nonces.check(signed, provider.now())?;
-            let offered = provider.offered(part(&asked, "documentId"), part(&asked, "serviceId")).await?;
-            let place = offered.files.place(read(&asked, "fileIndex", "the number of a file, from 0")?)?;
-            let shown = read(&asked, "transferTxId", "the hash of the transaction that ordered, or the order's id")?;
-            offered.service.admit(&provider.chain, signed.account).await?;
-            provider.ordered(&offered, signed.account, shown).await?;
-            let slot = provider.slot(signed.account)?;
-            let opened = provider.sources.open_from(place, from).await?;
-            // Last, so that a request that failed for another reason can be made again.
-            provider.nonces.take(signed, provider.now())?;
-            Ok((opened, slot))
-        })
-        .await?;
-    Ok(given(opened, slot, from))
-}
-
-/// A file on its way.
-fn given(opened: Opened, slot: Slot, from: u64) -> Response {
-    let (look, left) = (opened.look.clone(), opened.left());
-    let parts = stream::try_unfold((opened, slot), |(mut opened, slot)| async move {
-        Ok::<_, io::Error>(opened.part().await?.map(|part| (part, (opened, slot))))
-    });
-    let mut response = Body::from_stream(parts).into_response();
-    let mut say = |name: HeaderName, value: String| {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            response.headers_mut().insert(name, value);
-        }
-    };
-    say(header::CONTENT_TYPE, look.kind.to_owned());
-    // As ocean.js looks for it: no blank, no quotes. No page is ever made of it.
-    say(header::CONTENT_DISPOSITION, format!("attachment;filename={}", look.name));
-    say(header::ACCESS_CONTROL_EXPOSE_HEADERS, "content-disposition".to_owned());
-    say(header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned());
-    say(header::CACHE_CONTROL, "no-store".to_owned());
-    if let Some(left) = left {
-        say(header::CONTENT_LENGTH, left.to_string());
-    }
-    // Only what lies here is given from a later byte on.
-    if let Some(length) = look.length.filter(|length| from > 0 && left == Some(length - from)) {
-        say(header::CONTENT_RANGE, format!("bytes {from}-{}/{length}", length - 1));
-        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-    }
-    response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_range_to_the_end_is_understood_and_no_other() {
-        for (range, from) in [
-            ("bytes=7-", 7),
-            ("bytes=0-", 0),
-            ("bytes=7-9", 0),
-            ("bytes=-9", 0),
-            ("bytes=7-,9-", 0),
-            ("rows=7-", 0),
-            ("bytes=99999999999999999999-", 0),
-        ] {
-            let headers = HeaderMap::from_iter([(header::RANGE, HeaderValue::from_static(range))]);
-            assert_eq!(from_byte(&headers), from, "{range}");
-        }
-        assert_eq!(from_byte(&HeaderMap::new()), 0);
-    }
-
-    #[test]
-    fn refusals_are_json_with_a_status() {
-        for (refusal, status) in [
-            (Refusal::Malformed(String::new()), 400_u16),
-            (Refusal::Unsigned(String::new()), 401),
-            (Refusal::Forbidden(String::new()), 403),
-            (Refusal::Unknown(String::new()), 404),
-            (Refusal::Unavailable(String::new()), 503),
-        ] {
-            let response = Refused(refusal).into_response();
-            assert_eq!(response.status(), status);
-            assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
-        }
-        assert_eq!(not_served("").status(), StatusCode::NOT_IMPLEMENTED);
-    }
+    let last = [&provider.nonces, &provider.strangers].map(|nonces| nonces.last(account, provider.now()));
+    Ok(said(&json!({ "nonce": last[0].max(last[1]).to_string() })))
 }

@@ -75,6 +75,11 @@ pub struct Job {
     pub inputs: Vec<Input>,
     /// JSON, seen as `/data/params.json`. Empty means that there is no such file.
     pub params: Vec<u8>,
+    /// Variables of its environment, name and value, beside those that each process has. WebAssembly programs have none.
+    pub variables: Vec<(String, String)>,
+    /// Where a process finds something a second time, for programs that look for it at a place of their own: links, each with the path
+    /// that it leads to. WebAssembly programs have none.
+    pub links: Vec<(String, String)>,
     /// What it may use.
     pub limits: Limits,
     /// What all randomness of a WebAssembly program comes from. A process draws its own.
@@ -91,6 +96,8 @@ impl Job {
             command: Vec::new(),
             inputs: Vec::new(),
             params: Vec::new(),
+            variables: Vec::new(),
+            links: Vec::new(),
             limits: Limits::default(),
             seed: [0; 32],
             time: 0,
@@ -113,6 +120,13 @@ impl Job {
             || self.command.iter().any(|word| word.contains('\0'))
         {
             return Err(Error::Job("a command line has at most 64 KiB and no zero bytes".into()));
+        }
+        let mut texts = self.variables.iter().chain(&self.links).flat_map(|(one, other)| [one, other]);
+        if texts.any(|text| text.contains('\0'))
+            || self.variables.iter().any(|(name, _)| name.is_empty() || name.contains('='))
+            || self.links.iter().any(|(link, _)| !link.starts_with('/'))
+        {
+            return Err(Error::Job("want variables as name and value, and links by their whole path".into()));
         }
         let mut names = BTreeSet::from([PARAMS]);
         for Input { name, .. } in &self.inputs {

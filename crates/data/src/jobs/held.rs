@@ -6,6 +6,7 @@
 //! ```
 
 use super::{
+    abi::{STOPPED, WITHHELD},
     run::{Files, outputs_hash},
     wire::MOST_ANSWER,
 };
@@ -15,8 +16,13 @@ use serde::{Deserialize, Serialize};
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 use stoa_base::write_private;
+use stoa_sandbox::Control;
+
+/// How often is looked whether an owner has said yes or no.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// The log among the files.
 const LOG: &str = "log.txt";
@@ -48,7 +54,7 @@ fn whole(files: &Files, log: Option<&str>) -> Files {
 
 impl Held {
     /// That of a job on the asset in this folder.
-    pub(super) fn of(folder: &Path, asset: B256, job: B256, round: u32) -> Self {
+    pub(crate) fn of(folder: &Path, asset: B256, job: B256, round: u32) -> Self {
         Self { asset, job, round, folder: folder.join("held").join(format!("{job}-{round}")) }
     }
 
@@ -77,17 +83,21 @@ impl Held {
         self.folder.with_extension("decision")
     }
 
-    /// Lays out what would leave, and nothing that lay there before.
-    pub(super) fn put(&self, files: &Files, log: Option<&str>) -> io::Result<()> {
-        if self.folder.exists() {
-            fs::remove_dir_all(&self.folder)?;
+    /// Lays out what would leave, and nothing that lay there before. All of it is there at once, for somebody may be looking.
+    pub(crate) fn put(&self, files: &Files, log: Option<&str>) -> io::Result<()> {
+        let laying = self.folder.with_extension("laying");
+        for folder in [&laying, &self.folder] {
+            if folder.exists() {
+                fs::remove_dir_all(folder)?;
+            }
         }
+        fs::create_dir_all(&laying)?;
         for (path, bytes) in whole(files, log) {
-            let path = self.folder.join(path);
-            fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
+            let path = laying.join(path);
+            fs::create_dir_all(path.parent().unwrap_or(&laying))?;
             write_private(&path, &bytes)?;
         }
-        Ok(())
+        fs::rename(&laying, &self.folder)
     }
 
     /// Whether this may leave; nothing if nobody has said so yet, or it was something else that was looked at.
@@ -97,8 +107,31 @@ impl Held {
         Ok((said.what == outputs_hash([&whole(files, log)])).then_some(said.leaves))
     }
 
+    /// Waits until the owner has looked at what was laid out; how its job ends and why if it does not leave.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails.
+    pub(crate) async fn wait(
+        &self,
+        files: &Files,
+        log: Option<&str>,
+        control: &Control,
+    ) -> io::Result<Option<(u8, String)>> {
+        let decided = loop {
+            match self.decided(files, log)? {
+                Some(true) => break None,
+                Some(false) => break Some((WITHHELD, "its owner did not let it leave".to_owned())),
+                None if control.is_cancelled() => break Some((STOPPED, "it was stopped".to_owned())),
+                None => tokio::time::sleep(LOOK).await,
+            }
+        };
+        self.remove()?;
+        Ok(decided)
+    }
+
     /// Removes what lay there.
-    pub(super) fn remove(&self) -> io::Result<()> {
+    pub(crate) fn remove(&self) -> io::Result<()> {
         fs::remove_dir_all(&self.folder)?;
         match fs::remove_file(self.decision()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

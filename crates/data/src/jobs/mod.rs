@@ -14,7 +14,7 @@ mod kept;
 mod results;
 pub mod role;
 #[cfg(test)]
-mod role_tests;
+pub(crate) mod role_tests;
 pub mod rounds;
 pub mod rules;
 mod run;
@@ -23,6 +23,7 @@ pub(crate) mod tests;
 pub mod wire;
 
 pub use contract::{Jobs, MILLION, commitment_digest, commitment_of, job_id, receipt_digest};
+pub(crate) use run::judge;
 pub use run::{Files, Rerun, outputs_hash, params_hash, rerun, round_job, steps};
 
 use alloy_primitives::{Address, U256, utils::format_ether};

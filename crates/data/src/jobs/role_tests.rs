@@ -47,7 +47,7 @@ const ROWS: &str = "63,1,1,145";
 const RESULT: &str = r#"{"rows":12,"values":[1.5,2]}"#;
 
 /// A program that copies a file to `/out/result.json`, and prints it.
-fn copies(path: &str) -> Vec<u8> {
+pub(crate) fn copies(path: &str) -> Vec<u8> {
     program(&format!(
         r#"(data (i32.const 4096) "{path}") (data (i32.const 5000) "result.json")
         (func (export "_start")
@@ -77,7 +77,7 @@ fn program(rest: &str) -> Vec<u8> {
     .unwrap()
 }
 
-fn loops() -> Vec<u8> {
+pub(crate) fn loops() -> Vec<u8> {
     program(r#"(func (export "_start") (loop $again (br $again)))"#)
 }
 

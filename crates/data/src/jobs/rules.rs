@@ -157,7 +157,12 @@ impl Rules {
         rules.checked()
     }
 
-    fn checked(self) -> Result<Self, RulesError> {
+    /// Lets rules pass that can be gone by.
+    ///
+    /// # Errors
+    ///
+    /// If they let nothing leave, or contradict themselves.
+    pub(crate) fn checked(self) -> Result<Self, RulesError> {
         let wrong = match &self {
             Self { files, .. } if files.is_empty() => "they let no file leave",
             Self { files, .. } if files.len() > 100 => "they name more than a hundred files",
@@ -194,7 +199,7 @@ impl Rules {
     }
 
     /// Says that what may leave is used up, but for so much.
-    pub(super) fn used_up(&self, left: u64) -> String {
+    pub(crate) fn used_up(&self, left: u64) -> String {
         let all = self.budget_per_day.map(|most| format!("; {most} may leave to all buyers on one day"));
         let all = all.unwrap_or_default();
         format!("what may leave to this buyer is used up: {left} of {} are left{all}", self.budget)

@@ -122,7 +122,7 @@ impl Done {
 }
 
 /// Whether a program ended well; if not, how that is told.
-fn judge(outcome: &Outcome, tells: bool) -> Result<(), (u8, String)> {
+pub(crate) fn judge(outcome: &Outcome, tells: bool) -> Result<(), (u8, String)> {
     let (ended, why) = match &outcome.ended {
         Ended::Exited(0) => return Ok(()),
         Ended::Cancelled => return Err((STOPPED, "it was stopped".into())),
@@ -166,6 +166,8 @@ pub fn round_job(
         command: vec![command.into()],
         inputs,
         params,
+        variables: Vec::new(),
+        links: Vec::new(),
         limits,
         seed: seed.into(),
         time: job.until.saturating_sub(job.offer.time.into()),

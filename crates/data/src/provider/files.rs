@@ -3,8 +3,11 @@
 //! ```json
 //! { "nftAddress": "0x…", "datatokenAddress": "0x…", "files": [{ "type": "local", "file": "hearts.csv" }] }
 //! ```
+//!
+//! Beside them may stand `rules`: what programs that run on the files may leave.
 
 use super::Refusal;
+use crate::jobs::rules::{Rules, RulesError};
 use alloy_primitives::{Address, hex, keccak256};
 use reqwest::Url;
 use serde::Deserialize;
@@ -91,6 +94,8 @@ pub struct Files {
     pub datatoken: Address,
     /// Where they are.
     pub places: Vec<Place>,
+    /// What programs that run on them may leave; if nothing is said, what they like.
+    pub rules: Option<Rules>,
 }
 
 #[derive(Deserialize)]
@@ -99,6 +104,7 @@ struct Form {
     nft_address: Address,
     datatoken_address: Address,
     files: Vec<Value>,
+    rules: Option<Rules>,
 }
 
 impl Files {
@@ -125,11 +131,13 @@ impl Files {
             Value::String(text) => serde_json::from_str(&text),
             value => serde_json::from_value(value),
         };
-        let Form { nft_address: nft, datatoken_address: datatoken, files } = form.map_err(malformed)?;
+        let Form { nft_address: nft, datatoken_address: datatoken, files, rules } = form.map_err(malformed)?;
         if files.is_empty() || files.len() > MOST_FILES {
             return Err(Refusal::Malformed(format!("files: want 1 to {MOST_FILES}, got {}", files.len())));
         }
-        Ok(Self { nft, datatoken, places: files.iter().map(Place::read).collect::<Result<_, _>>()? })
+        let wrong = |error: RulesError| Refusal::Malformed(format!("rules: {error}"));
+        let rules = rules.map(Rules::checked).transpose().map_err(wrong)?;
+        Ok(Self { nft, datatoken, places: files.iter().map(Place::read).collect::<Result<_, _>>()?, rules })
     }
 
     /// One of them, by its number.
@@ -237,7 +245,7 @@ mod tests {
         let sealed = node.seal(&text).unwrap();
         let files = node.open(&sealed, NFT, TOKEN).unwrap();
         assert_eq!(files.places, [Place::Local("a.csv".into())]);
-        assert_eq!(files.place(0), Ok(&files.places[0]));
+        assert_eq!((files.place(0), &files.rules), (Ok(&files.places[0]), &None));
         assert!(matches!(files.place(1), Err(Refusal::Unknown(_))));
         assert!(!sealed.contains(&hex::encode("a.csv")));
         for (node, nft, token) in [
@@ -267,6 +275,25 @@ mod tests {
         // As clients write what is text already.
         let text = String::from_utf8(said(json!([{ "type": "local", "file": "a" }]))).unwrap();
         Files::read(json!(text).to_string().as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn rules_of_what_may_leave_are_sealed_with_the_files_and_none_that_nobody_understands() {
+        let said = |rules: Value| {
+            let files = json!([{ "type": "local", "file": "a" }]);
+            json!({ "nftAddress": NFT, "datatokenAddress": TOKEN, "files": files, "rules": rules }).to_string()
+        };
+        let rules: Value = serde_json::from_slice(&Rules::default().to_json()).unwrap();
+        let node = Seal::new([1; 32], 7);
+        let files = node.open(&node.seal(said(rules.clone()).as_bytes()).unwrap(), NFT, TOKEN).unwrap();
+        assert_eq!(files.rules, Some(Rules::default()));
+        assert_eq!(Files::read(said(Value::Null).as_bytes()).unwrap().rules, None);
+        for (name, value) in [("files", json!({})), ("budget", json!(0)), ("logs", json!(true)), ("rounds", json!("1"))]
+        {
+            let mut rules = rules.clone();
+            rules[name] = value;
+            assert!(matches!(Files::read(said(rules.clone()).as_bytes()), Err(Refusal::Malformed(_))), "{rules}");
+        }
     }
 
     #[test]

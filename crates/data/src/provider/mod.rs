@@ -15,21 +15,25 @@
 //!   has nothing of it.
 //! - **A signature is good once, and for ten minutes** ([`Nonces`]). It names account, number and command, and no more: clients of this
 //!   version sign nothing else. So whoever gets hold of one before it is used can ask for another file that its signer has ordered.
+//! - **A token is its account's** ([`Tokens`]), ends after a day, with the node, or when its account says so.
 //! - **Two kinds of files** ([`Sources`]): those in one folder of the node, by name, and those at hosts that its operator has named. No
 //!   other address is asked, redirects are not followed, nothing of a request is passed on.
-//! - **Services of type `compute` give nothing away.** Programs run on their data by [jobs](crate::jobs).
+//! - **Services of type `compute` give nothing away.** Programs run on their data ([`compute`]), or by [jobs](crate::jobs).
 
+pub mod compute;
 mod files;
 mod order;
 mod service;
 mod signed;
 mod source;
+mod token;
 
 pub use files::{Files, MOST_SEALED, Place, Seal};
 pub use order::{Standing, Wanted, quote};
 pub use service::Service;
 pub use signed::{Nonces, Signed};
 pub use source::{Look, Opened, Sources};
+pub use token::Tokens;
 
 use crate::sale;
 use stoa_client::ViewError;
@@ -39,6 +43,27 @@ pub const ENCRYPT: &str = "encrypt";
 
 /// What a client signs to be given a file.
 pub const DOWNLOAD: &str = "download";
+
+/// What a client signs to start a job.
+pub const START: &str = "startCompute";
+
+/// What a client signs to start a job that it wants for nothing.
+pub const START_FREE: &str = "freeStartCompute";
+
+/// What a client would sign to be told of its jobs; those of this version sign nothing for it.
+pub const STATUS: &str = "getComputeStatus";
+
+/// What a client signs to stop a job.
+pub const STOP: &str = "stopCompute";
+
+/// What a client signs to be given what a job has left.
+pub const RESULT: &str = "getComputeResult";
+
+/// What a client signs to be given a token.
+pub const MAKE_TOKEN: &str = "createAuthToken";
+
+/// What a client signs to have a token ended: clients of this version sign account and number alone, Ocean's nodes look for the word.
+pub const END_TOKEN: [&str; 2] = ["", "invalidateAuthToken"];
 
 /// Why a request gets nothing, in words for whoever asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

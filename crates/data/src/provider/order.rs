@@ -3,7 +3,7 @@
 use super::{Refusal, asked};
 use crate::market::{
     abi::{
-        IDatatoken::{OrderRecorded, OrderReused, checkOrderCall, orderOfCall},
+        IDatatoken::{OrderRecorded, OrderReused, checkOrderCall, orderOfCall, validOrderCall},
         INft::{checkAccessCall, standingCall},
     },
     datatoken_of,
@@ -46,7 +46,24 @@ impl Standing {
         }
         view(chain, nft, &checkAccessCall { account }).await.map(drop).map_err(asked)
     }
+
+    /// Passes while what an account has ordered is this owner's to give: the asset has not changed hands, nor was it revoked, nor the
+    /// account denied.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Forbidden`] if not, [`Refusal::Unavailable`] if the ledger cannot be asked.
+    pub async fn lasting(chain: &dyn Chain, nft: Address, owner: Address, account: Address) -> Result<(), Refusal> {
+        let is = Self::of(chain, nft).await?;
+        if is.owner != owner || is.state == REVOKED {
+            return Err(Refusal::Forbidden(format!("the asset {nft} was taken back")));
+        }
+        view(chain, nft, &checkAccessCall { account }).await.map(drop).map_err(asked)
+    }
 }
+
+/// The state of an asset that was taken back.
+const REVOKED: u8 = 3;
 
 /// An order that a right follows from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +74,8 @@ pub struct Wanted {
     pub service: u32,
     /// For this account.
     pub consumer: Address,
+    /// By this account, if it matters who has paid.
+    pub payer: Option<Address>,
 }
 
 impl Wanted {
@@ -71,15 +90,56 @@ impl Wanted {
         own.find_map(|log| match OrderRecorded::decode_log(log) {
             Ok(Log { data: placed, .. }) => {
                 let is = placed.consumer == self.consumer && placed.serviceIndex == U256::from(self.service);
-                is.then_some(placed.order)
+                let paid = self.payer.is_none_or(|payer| placed.payer == payer);
+                (is && paid).then_some(placed.order)
             }
             Err(_) => OrderReused::decode_log(log).ok().map(|reused| reused.data.orderTxId),
         })
     }
 
+    /// The last order that stands and is paid for by whom it has to be, or by the consumer himself.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Forbidden`] if there is none, [`Refusal::Unavailable`] if the ledger cannot be asked.
+    pub async fn last(&self, chain: &dyn Chain) -> Result<B256, Refusal> {
+        let Self { datatoken, service, consumer, payer } = *self;
+        let (payer, service) = (payer.unwrap_or(consumer), U256::from(service));
+        let last = validOrderCall { consumer, payer, serviceIndex: service };
+        match view(chain, datatoken, &last).await.map_err(asked)? {
+            (order, _) if !order.is_zero() => Ok(order),
+            _ => Err(Refusal::Forbidden(format!(
+                "{payer} has no order of service {service} that stands: order it (startOrder), and show that transaction, or the \
+                 order's id, as transferTxId"
+            ))),
+        }
+    }
+
     /// What the event has in its topics with which this order was placed, from the first on.
     pub const fn topics(order: B256) -> [B256; 2] {
         [OrderRecorded::SIGNATURE_HASH, order]
+    }
+
+    /// Passes if an order is this one, whether or not it stands.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Forbidden`] if not, [`Refusal::Unavailable`] if the ledger cannot be asked.
+    pub async fn is(&self, chain: &dyn Chain, order: B256) -> Result<(), Refusal> {
+        let (is, _) = view(chain, self.datatoken, &orderOfCall { order }).await.map_err(asked)?;
+        if is.consumer != self.consumer {
+            return Err(Refusal::Forbidden(format!("order {order} is not for {}", self.consumer)));
+        }
+        if let Some(payer) = self.payer
+            && payer != is.payer
+        {
+            return Err(Refusal::Forbidden(format!("order {order} was not paid by {payer}")));
+        }
+        if is.serviceIndex != U256::from(self.service) {
+            let (of, wanted) = (is.serviceIndex, self.service);
+            return Err(Refusal::Forbidden(format!("order {order} is of service {of}, not of service {wanted}")));
+        }
+        Ok(())
     }
 
     /// Passes if an order is this one and stands now; the time of that, in seconds since 1970.
@@ -88,14 +148,7 @@ impl Wanted {
     ///
     /// [`Refusal::Forbidden`] if not, [`Refusal::Unavailable`] if the ledger cannot be asked.
     pub async fn check(&self, chain: &dyn Chain, order: B256) -> Result<u64, Refusal> {
-        let (is, _) = view(chain, self.datatoken, &orderOfCall { order }).await.map_err(asked)?;
-        if is.consumer != self.consumer {
-            return Err(Refusal::Forbidden(format!("order {order} is not for {}", self.consumer)));
-        }
-        if is.serviceIndex != U256::from(self.service) {
-            let (of, wanted) = (is.serviceIndex, self.service);
-            return Err(Refusal::Forbidden(format!("order {order} is of service {of}, not of service {wanted}")));
-        }
+        self.is(chain, order).await?;
         let check = checkOrderCall { order, account: self.consumer };
         let (_, at) = view(chain, self.datatoken, &check).await.map_err(asked)?;
         Ok(at.timestamp)
@@ -181,7 +234,7 @@ mod tests {
     }
 
     fn wanted(datatoken: Address) -> Wanted {
-        Wanted { datatoken, service: 0, consumer: BUYER }
+        Wanted { datatoken, service: 0, consumer: BUYER, payer: None }
     }
 
     fn forbidden<T: std::fmt::Debug>(outcome: Result<T, Refusal>, want: &str) {
@@ -228,6 +281,36 @@ mod tests {
         assert_eq!(wanted(token).among(&events), Some(order_id(token, 1)));
         assert_eq!(Wanted { consumer: OTHER, ..wanted(token) }.among(&events), Some(order_id(token, 1)));
         forbidden(Wanted { consumer: OTHER, ..wanted(token) }.check(&ledger, order_id(token, 1)).await, "is not for");
+    }
+
+    #[tokio::test]
+    async fn an_order_that_is_for_the_node_is_a_right_of_whoever_paid_and_of_nobody_else() {
+        let ledger = Ledger::new();
+        let (nft, token) = publish(&ledger);
+        let node = Address::repeat_byte(0xc1);
+        let by = |payer| Wanted { consumer: node, payer: Some(payer), ..wanted(token) };
+        let none = by(BUYER).last(&ledger).await;
+        forbidden(none, "order it");
+        let events = logs(&ledger, BUYER, token, start(node, no_quote()));
+        let order = by(BUYER).among(&events).unwrap();
+        by(BUYER).check(&ledger, order).await.unwrap();
+        assert_eq!(by(BUYER).last(&ledger).await, Ok(order));
+        // As any environment's orders are for the same account, they are the payers'.
+        assert_eq!(by(OTHER).among(&events), None);
+        forbidden(by(OTHER).check(&ledger, order).await, "was not paid by");
+        forbidden(by(OTHER).last(&ledger).await, "order it");
+        forbidden(wanted(token).check(&ledger, order).await, "is not for");
+        // Who was given an order has it, and whoever has paid has one of his own.
+        let own = wanted(token).among(&logs(&ledger, BUYER, token, start(BUYER, no_quote()))).unwrap();
+        assert_eq!(wanted(token).last(&ledger).await, Ok(own));
+        Standing::lasting(&ledger, nft, OWNER, BUYER).await.unwrap();
+        forbidden(Standing::lasting(&ledger, nft, OTHER, BUYER).await, "taken back");
+        for (state, stands) in [(1, true), (4, true), (3, false), (5, true)] {
+            ledger.attempt(OWNER, nft, setMetaDataStateCall { state }).unwrap();
+            assert_eq!(Standing::lasting(&ledger, nft, OWNER, BUYER).await.is_ok(), stands, "{state}");
+        }
+        ledger.attempt(OWNER, nft, setAccessCall { allow: Vec::new(), deny: vec![BUYER] }).unwrap();
+        forbidden(Standing::lasting(&ledger, nft, OWNER, BUYER).await, "who is denied");
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! What an asset's document says of a service: what it costs, how long orders stand, who may.
 
-use super::Refusal;
+use super::{Refusal, compute::Trust};
 use alloy_primitives::{Address, U256};
 use serde_json::Value;
 use stoa_client::{Chain, ViewError, view};
@@ -9,7 +9,7 @@ use stoa_contract::interfaces::IERC20;
 /// Rules that a document's credentials have at most: each list of people is asked.
 const MOST_RULES: usize = 32;
 
-/// A service whose files are given away to those who order it.
+/// A service whose files are given away to those who order it, or have programs run on them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     /// Its number, by which it is ordered.
@@ -20,6 +20,8 @@ pub struct Service {
     pub timeout: u64,
     /// Its files, as they were sealed.
     pub files: String,
+    /// Which programs may run on them, if they are not given away.
+    pub compute: Option<Trust>,
     /// Who may, as the document says of the asset and of the service.
     credentials: [Credentials; 2],
 }
@@ -51,7 +53,7 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Unknown`] if there is none, [`Refusal::Forbidden`] if it gives nothing away, or is not as services are.
+    /// [`Refusal::Unknown`] if there is none, [`Refusal::Forbidden`] if it is not as services are.
     pub fn find(document: &Value, id: &str, chain_id: u64) -> Result<Self, Refusal> {
         let said = document.get("credentialSubject").unwrap_or(document);
         let mut services = said["services"].as_array().into_iter().flatten().zip(0..);
@@ -59,13 +61,11 @@ impl Service {
         let (service, index) =
             found.ok_or_else(|| Refusal::Unknown("serviceId: the asset has no such service".to_owned()))?;
         let forbidden = |why: &str| Refusal::Forbidden(format!("service {index} of the asset {why}"));
-        match service["type"].as_str() {
-            Some("access") => {}
-            Some("compute") => {
-                return Err(forbidden("gives nothing away: have a program run on its data with `stoa job run`"));
-            }
+        let compute = match service["type"].as_str() {
+            Some("access") => None,
+            Some("compute") => Some(Trust::read(&service["compute"])?),
             _ => return Err(forbidden("is of no known type")),
-        }
+        };
         let datatoken = service["datatokenAddress"].as_str().and_then(|text| text.parse().ok());
         let files = service["files"].as_str().ok_or_else(|| forbidden("has no files"))?;
         // Less than is said would last for ever.
@@ -77,8 +77,25 @@ impl Service {
             datatoken: datatoken.ok_or_else(|| forbidden("names no datatoken"))?,
             timeout: timeout.ok_or_else(|| forbidden("has a timeout that is none"))?,
             files: files.to_owned(),
+            compute,
             credentials: [asset?, own?],
         })
+    }
+
+    /// Passes if its files are given away.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Forbidden`] if not.
+    pub fn gives(&self) -> Result<(), Refusal> {
+        match self.compute {
+            None => Ok(()),
+            Some(_) => Err(Refusal::Forbidden(format!(
+                "service {} of the asset gives nothing away: have a program run on its data with initializeCompute and compute, or \
+                 with `stoa job run`",
+                self.index
+            ))),
+        }
     }
 
     /// Lets pass whom the document lets use the service.
@@ -194,7 +211,11 @@ mod tests {
             let found = Service::find(&document, "b", CHAIN).unwrap();
             assert_eq!((found.index, found.datatoken, found.timeout, &*found.files), (1, TOKEN, 60, "0x00"));
             assert!(matches!(Service::find(&document, "c", CHAIN), Err(Refusal::Unknown(_))));
-            let why = Service::find(&document, "a", CHAIN).unwrap_err();
+            found.gives().unwrap();
+            // Who says nothing of programs lets none run.
+            let computes = Service::find(&document, "a", CHAIN).unwrap();
+            assert_eq!((computes.index, computes.compute.as_ref()), (0, Some(&Trust::default())));
+            let why = computes.gives().unwrap_err();
             assert!(matches!(&why, Refusal::Forbidden(why) if why.contains("stoa job run")), "{why}");
         }
         for (name, value) in [

@@ -40,7 +40,7 @@ impl Signed {
             ))
         };
         if signature.is_empty() || nonce.is_empty() {
-            return Err(unsigned("the request is not signed (there are no auth tokens here)"));
+            return Err(unsigned("the request is not signed, nor does it show an auth token"));
         }
         if [account, nonce, signature].iter().any(|part| part.len() > LONGEST) {
             return Err(Refusal::Malformed("consumerAddress, nonce or signature is too long".into()));

@@ -12,7 +12,7 @@ use std::{
 };
 use tokio::{
     fs::File,
-    io::{AsyncReadExt as _, AsyncSeekExt as _},
+    io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _},
 };
 
 /// Bytes that are read at once.
@@ -115,27 +115,51 @@ impl Sources {
         }
     }
 
-    async fn local(&self, name: &str, from: u64) -> Result<Opened, Refusal> {
-        let path = self.folder.join(name);
-        let none = || Refusal::Unknown(format!("there is no file {name:?} at this node"));
-        // Links lead elsewhere.
-        let is_file = {
-            let path = path.clone();
-            tokio::task::spawn_blocking(move || fs::symlink_metadata(path).is_ok_and(|found| found.is_file())).await
-        };
-        if !is_file.unwrap_or(false) {
-            return Err(none());
-        }
-        let mut file = File::open(&path).await.map_err(|_| none())?;
-        let length = file.metadata().await.map_err(|_| unreadable())?.len();
-        if from > 0 {
-            if from >= length {
-                return Err(Refusal::Malformed(format!("Range: the file has {length} bytes")));
+    /// All of a file, if it is no longer than this.
+    ///
+    /// # Errors
+    ///
+    /// As [`look`](Self::look); [`Refusal::Forbidden`] if it is longer.
+    pub async fn read(&self, place: &Place, most: usize) -> Result<Vec<u8>, Refusal> {
+        let (mut opened, mut bytes) = (self.open_from(place, 0).await?, Vec::new());
+        while let Some(part) = opened.part().await.map_err(|_| unreadable())? {
+            if bytes.len() + part.len() > most {
+                return Err(Refusal::Forbidden(format!("{} has more than {most} bytes", opened.look.name)));
             }
-            file.seek(io::SeekFrom::Start(from)).await.map_err(|_| unreadable())?;
+            bytes.extend_from_slice(&part);
         }
-        let look = Look { name: plain_name(name), kind: kind(name), length: Some(length), checksum: None };
-        Ok(Opened::new(look, Content::File(file), length - from))
+        Ok(bytes)
+    }
+
+    /// Puts a file where it is seen by a program; what it is called. What lies here is not copied if that can be avoided.
+    ///
+    /// # Errors
+    ///
+    /// As [`look`](Self::look), or if the disk refuses.
+    pub async fn bring(&self, place: &Place, to: &Path) -> Result<String, Refusal> {
+        let mut opened = self.open_from(place, 0).await?;
+        if let Place::Local(name) = place {
+            let (from, to) = (self.folder.join(name), to.to_owned());
+            let put = move || {
+                fs::hard_link(&from, &to).or_else(|_| {
+                    // Never over what is there: it could be the same file under another name.
+                    let mut file = fs::File::create_new(&to)?;
+                    io::copy(&mut fs::File::open(&from)?, &mut file).map(drop)
+                })
+            };
+            tokio::task::spawn_blocking(put).await.map_err(|_| unreadable())?.map_err(|_| unreadable())?;
+            return Ok(opened.look.name);
+        }
+        let mut file = File::create_new(to).await.map_err(|_| unreadable())?;
+        while let Some(part) = opened.part().await.map_err(|_| unreadable())? {
+            file.write_all(&part).await.map_err(|_| unreadable())?;
+        }
+        file.flush().await.map_err(|_| unreadable())?;
+        Ok(opened.look.name)
+    }
+
+    async fn local(&self, name: &str, from: u64) -> Result<Opened, Refusal> {
+        Opened::file(&self.folder.join(name), name, from).await
     }
 
     /// Whether a host is one of those that are asked.
@@ -174,6 +198,33 @@ fn unreadable() -> Refusal {
 }
 
 impl Opened {
+    /// A file of the node's, by this name, from this byte on.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Unknown`] if there is none, [`Refusal::Malformed`] if there is no such byte, [`Refusal::Unavailable`] if it cannot be read.
+    pub async fn file(path: &Path, name: &str, from: u64) -> Result<Self, Refusal> {
+        let none = || Refusal::Unknown(format!("there is no file {name:?} at this node"));
+        // Links lead elsewhere.
+        let is_file = {
+            let path = path.to_owned();
+            tokio::task::spawn_blocking(move || fs::symlink_metadata(path).is_ok_and(|found| found.is_file())).await
+        };
+        if !is_file.unwrap_or(false) {
+            return Err(none());
+        }
+        let mut file = File::open(path).await.map_err(|_| none())?;
+        let length = file.metadata().await.map_err(|_| unreadable())?.len();
+        if from > 0 {
+            if from >= length {
+                return Err(Refusal::Malformed(format!("Range: the file has {length} bytes")));
+            }
+            file.seek(io::SeekFrom::Start(from)).await.map_err(|_| unreadable())?;
+        }
+        let look = Look { name: plain_name(name), kind: kind(name), length: Some(length), checksum: None };
+        Ok(Self::new(look, Content::File(file), length - from))
+    }
+
     fn new(look: Look, content: Content, left: u64) -> Self {
         let until = Instant::now() + LONGEST + Duration::from_secs(left / SLOWEST);
         Self { look, content, left, until }
@@ -225,7 +276,7 @@ fn kind(name: &str) -> &'static str {
     let end = name.rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase());
     match end.as_deref() {
         Some("csv") => "text/csv",
-        Some("txt" | "md") => "text/plain",
+        Some("txt" | "md" | "log") => "text/plain",
         Some("json") => "application/json",
         Some("parquet") => "application/vnd.apache.parquet",
         Some("pdf") => "application/pdf",
@@ -282,6 +333,15 @@ mod tests {
         for name in ["link", "deep", "none"] {
             assert!(matches!(sources.look(&local(name), false).await, Err(Refusal::Unknown(_))), "{name}");
         }
+        assert_eq!(sources.read(&local("rows.csv"), 200_000).await.unwrap(), content);
+        assert!(matches!(sources.read(&local("rows.csv"), 199_999).await, Err(Refusal::Forbidden(_))));
+        let brought = elsewhere.path().join("0");
+        assert_eq!(sources.bring(&local("rows.csv"), &brought).await.unwrap(), "rows.csv");
+        assert_eq!(fs::read(&brought).unwrap(), content);
+        assert!(matches!(sources.bring(&local("rows.csv"), &brought).await, Err(Refusal::Unavailable(_))));
+        assert_eq!(fs::read(folder.path().join("rows.csv")).unwrap(), content, "nothing is put over what is there");
+        assert!(matches!(sources.bring(&local("link"), &elsewhere.path().join("1")).await, Err(Refusal::Unknown(_))));
+        fs::remove_file(&brought).unwrap();
         // One that becomes shorter while it is given away is not taken for whole, nor is more of one that grows.
         let opened = sources.open_from(&local("rows.csv"), 0).await;
         fs::write(folder.path().join("rows.csv"), "short").unwrap();
@@ -323,6 +383,10 @@ mod tests {
         assert_eq!((&*look.name, look.kind, look.length), ("rows.csv", "text/csv", Some(5)));
         assert_eq!(all(opened).await.unwrap(), b"hello");
         assert!(asked.join().unwrap().starts_with("GET /a/rows.csv?key=1 HTTP/1.1"));
+        let (name, _) = host("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello");
+        let brought = folder.path().join("0");
+        assert_eq!(sources(&[&name]).bring(&url(&name), &brought).await.unwrap(), "rows.csv");
+        assert_eq!(fs::read(&brought).unwrap(), b"hello");
         // A redirect is no file, and is not followed.
         let (name, _) = host("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n");
         assert!(matches!(sources(&[&name]).look(&url(&name), false).await, Err(Refusal::Unavailable(_))));

@@ -57,6 +57,9 @@ pub(super) fn arguments(job: &Job, stage: &Path, folders: &[PathBuf]) -> Result<
     ] {
         add(&[&"--setenv", &name, &value]);
     }
+    for (name, value) in &job.variables {
+        add(&[&"--setenv", name, value]);
+    }
 
     for place in SYSTEM {
         match fs::read_link(place) {
@@ -85,6 +88,10 @@ pub(super) fn arguments(job: &Job, stage: &Path, folders: &[PathBuf]) -> Result<
     } else {
         let name = code.file_name().unwrap_or(OsStr::new("main"));
         add(&[&"--dir", &"/code", &"--ro-bind", &code, &Path::new("/code").join(name)]);
+    }
+
+    for (link, to) in &job.links {
+        add(&[&"--symlink", to, link]);
     }
 
     let limits = &job.limits;

@@ -22,6 +22,7 @@
 //! <folder>/<asset>/spent-day.json          what has left on the newest day to all buyers, if that is bounded
 //! ```
 
+mod budget;
 mod runtimes;
 mod session;
 mod settle;
@@ -50,6 +51,7 @@ use crate::{
 };
 use alloy_primitives::{Address, B256};
 use alloy_sol_types::SolCall;
+pub(crate) use budget::Budget;
 use commonware_codec::Encode as _;
 use commonware_cryptography::{Signer as _, ed25519};
 use futures::{FutureExt as _, future::BoxFuture};
@@ -83,9 +85,6 @@ const EARLY: u64 = 30;
 /// How long a question waits for a round to end.
 const WAIT: Duration = Duration::from_secs(20);
 
-/// How often is looked whether an owner has said yes or no to what would leave.
-const DECISION: Duration = Duration::from_millis(500);
-
 /// Jobs that are open at a time, and programs that run at a time.
 const MOST_JOBS: usize = 256;
 const AT_ONCE: usize = 2;
@@ -109,12 +108,12 @@ pub type Sender = Box<dyn Fn(Vec<u8>) -> BoxFuture<'static, Result<(), String>> 
 pub struct Computer {
     pub(super) key: ed25519::PrivateKey,
     pub(super) chain_id: u64,
-    pub(super) chain: Arc<dyn Chain>,
-    pub(super) folder: PathBuf,
-    pub(super) runtimes: Runtimes,
+    pub(crate) chain: Arc<dyn Chain>,
+    pub(crate) folder: PathBuf,
+    pub(crate) runtimes: Runtimes,
     pub(super) turns: Arc<Semaphore>,
     sessions: Mutex<HashMap<B256, Arc<Session>>>,
-    spending: Arc<Mutex<()>>,
+    pub(crate) spending: Arc<Mutex<()>>,
 }
 
 /// A round that is to run.
@@ -268,7 +267,7 @@ impl Computer {
     }
 
     /// Whether rules let a program run: they name none, or it, or somebody who has published it.
-    async fn trusts(&self, rules: &Rules, program: B256) -> Outcomes<bool> {
+    pub(crate) async fn trusts(&self, rules: &Rules, program: B256) -> Outcomes<bool> {
         if !rules.names_programs() || rules.algorithms.contains(&program) {
             return Ok(true);
         }
@@ -343,8 +342,8 @@ impl Computer {
     ) -> eyre::Result<()> {
         let Running { number, code, params, control } = round;
         let rules = &session.data.rules;
-        if !session.charge(rules.round())? {
-            let why = rules.used_up(session.budget()?);
+        if !session.budget().charge(rules.round())? {
+            let why = rules.used_up(session.budget().left()?);
             return Ok(session.over(done, number, WITHHELD, why)?);
         }
         let turn = self.turns.clone().acquire_owned().await?;
@@ -365,12 +364,12 @@ impl Computer {
             done.used(&outcome.used, &session.job);
         }
         let before = done.clone();
-        let (leaving, log) = match done.end(outcome, rules, session.budget()?)? {
+        let (leaving, log) = match done.end(outcome, rules, session.budget().left()?)? {
             Ran::Left(leaving, log) => (leaving, log),
             Ran::Over(ended, why) => {
                 // What a failed program printed is told where logs are, and counts as they do.
                 let told = if rules.log { why.len() as u64 } else { 0 };
-                let why = if session.charge(told)? { why } else { rules.used_up(session.budget()?) };
+                let why = if session.budget().charge(told)? { why } else { rules.used_up(session.budget().left()?) };
                 return Ok(session.over(done, number, ended, why)?);
             }
         };
@@ -401,16 +400,7 @@ impl Computer {
         let held = session.held(number);
         held.put(&leaving.files, log)?;
         session.state.lock().held = true;
-        let decided = loop {
-            match held.decided(&leaving.files, log)? {
-                Some(true) => break None,
-                Some(false) => break Some((WITHHELD, "its owner did not let it leave".to_owned())),
-                None if control.is_cancelled() => break Some((STOPPED, "it was stopped".to_owned())),
-                None => tokio::time::sleep(DECISION).await,
-            }
-        };
-        held.remove()?;
-        Ok(decided)
+        Ok(held.wait(&leaving.files, log, control).await?)
     }
 
     /// How a round stands: at once if it has ended, after a while if not.

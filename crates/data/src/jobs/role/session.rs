@@ -10,13 +10,12 @@ use super::super::{
     run::Done,
     wire::Round,
 };
-use super::now;
-use alloy_primitives::{Address, B256};
+use super::budget::Budget;
+use alloy_primitives::B256;
 use commonware_codec::Encode as _;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use std::{
-    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -25,19 +24,6 @@ use std::{
 use stoa_base::write_private;
 use stoa_sandbox::Control;
 use tokio::sync::Notify;
-
-/// What has left, by buyer.
-type Spent = BTreeMap<Address, u64>;
-
-/// What has left on one day to all buyers together.
-#[derive(Default, Serialize, Deserialize)]
-struct Day {
-    /// Its number since 1970.
-    day: u64,
-    spent: u64,
-}
-
-const SECONDS_OF_A_DAY: u64 = 24 * 3600;
 
 /// A job that this node does.
 pub(super) struct Session {
@@ -105,54 +91,15 @@ impl Session {
         self.folder.join("jobs").join(format!("{}.json", self.id))
     }
 
-    fn spent(&self) -> PathBuf {
-        self.folder.join("spent.json")
-    }
-
-    fn spent_on_day(&self) -> PathBuf {
-        self.folder.join("spent-day.json")
-    }
-
-    /// What has left, and how much may still leave to the buyer. To be called with `spending` held.
-    fn left(&self) -> io::Result<(Spent, Day, u64)> {
-        let (spent, mut day): (Spent, Day) = (read(&self.spent())?, read(&self.spent_on_day())?);
-        let today = now() / SECONDS_OF_A_DAY;
-        // A clock that is set back gives nothing anew.
-        if day.day < today {
-            day = Day { day: today, spent: 0 };
-        }
-        let rules = &self.data.rules;
-        let own = rules.budget.saturating_sub(spent.get(&self.job.buyer).copied().unwrap_or(0));
-        let left = rules.budget_per_day.map_or(own, |most| own.min(most.saturating_sub(day.spent)));
-        Ok((spent, day, left))
-    }
-
-    /// How much may still leave to the buyer.
-    pub(super) fn budget(&self) -> io::Result<u64> {
-        let _held = self.spending.lock();
-        Ok(self.left()?.2)
-    }
-
-    /// Counts so much as left to the buyer, on the disk. Says no, and counts nothing, if so much may not leave any more.
-    pub(super) fn charge(&self, counts: u64) -> io::Result<bool> {
-        let _held = self.spending.lock();
-        let (mut spent, mut day, left) = self.left()?;
-        if counts > left {
-            return Ok(false);
-        }
-        if self.data.rules.budget_per_day.is_some() {
-            day.spent = day.spent.saturating_add(counts);
-            write(&self.spent_on_day(), &day)?;
-        }
-        let of = spent.entry(self.job.buyer).or_default();
-        *of = of.saturating_add(counts);
-        write(&self.spent(), &spent)?;
-        Ok(true)
+    /// What may leave to the buyer over all his jobs.
+    pub(super) fn budget(&self) -> Budget<'_> {
+        let Self { folder, data, job, spending, .. } = self;
+        Budget { folder, rules: &data.rules, buyer: job.buyer, spending }
     }
 
     /// Writes down what a round came to, which counts so much, then lets it be seen. Says no if so much may not leave any more.
     pub(super) fn put(&self, done: Done, counts: u64, round: u32, left: Round) -> io::Result<bool> {
-        if !self.charge(counts)? {
+        if !self.budget().charge(counts)? {
             return Ok(false);
         }
         if let Round::Left { .. } = &left {

@@ -28,6 +28,33 @@ print('done')",
 }
 
 #[test]
+fn a_program_finds_its_variables_and_its_files_at_places_of_its_own() {
+    let mut job = script(
+        "import os
+open('/data/outputs/result', 'w').write(os.environ['DIDS'] + open('/data/inputs/0').read())
+print(os.path.samefile('/data/deep/algorithm', '/code/main'), os.listdir('/data/outputs'), os.environ['HOME'])",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("0"), "rows").unwrap();
+    job.inputs = vec![Input { name: "inputs".into(), source: folder.path().to_owned().into() }];
+    job.variables = vec![("DIDS".into(), "[\"did:op:1\"] ".into())];
+    let link = |link: &str, to: &str| (link.to_owned(), to.to_owned());
+    job.links = vec![link("/data/outputs", "/out"), link("/data/deep/algorithm", "/code/main")];
+    let outcome = run(&job);
+    assert_eq!(outcome.log.text(), "True ['result'] /tmp\n");
+    assert_eq!(outcome.output.files["result"], b"[\"did:op:1\"] rows");
+    for (variables, links) in [
+        (vec![link("", "1")], vec![]),
+        (vec![link("A=B", "1")], vec![]),
+        (vec![link("A", "\0")], vec![]),
+        (vec![], vec![link("outputs", "/out")]),
+    ] {
+        let job = Job { variables, links, ..script("") };
+        assert!(matches!(PROCESS.run(&job, &Control::new()), Err(Error::Job(_))));
+    }
+}
+
+#[test]
 fn code_is_a_file_or_a_folder_of_this_machine() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("helper.py"), "word = 'help'").unwrap();

@@ -1,0 +1,391 @@
+//! Jobs that a node does for Ocean's clients: who may start how many, how each stands, and what it has left.
+//!
+//! ```text
+//! <data>/ocean/runs/<job>/job.json               how it stands
+//! <data>/ocean/runs/<job>/outputs.tar, *.log     what it has left, for a week
+//! <data>/ocean/runs/<job>/stage/                 what it sees, while it runs
+//! <data>/ocean/<asset>/spent.json, held/         what has left, and what waits to be looked at, where its owner has rules
+//! ```
+
+use super::{
+    super::{Place, Refusal, Sources},
+    Share,
+    machine::{AT_ONCE, Machine},
+    record::{Record, Status},
+    run::End,
+};
+use crate::jobs::{self, COIN, held::Held, role::Computer, rules::Rules};
+use alloy_primitives::{Address, B256, hex};
+use parking_lot::{Mutex, MutexGuard};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, fs, io, path::PathBuf, sync::Arc};
+use stoa_base::write_private;
+use stoa_sandbox::Control;
+use tokio::sync::{Notify, Semaphore};
+
+/// Jobs of one account, and of all, that are not over.
+const OPEN_EACH: usize = 3;
+const OPEN: usize = 32;
+
+/// Jobs of one account, and of all, of which something is kept, and for how many seconds.
+const KEPT_EACH: usize = 16;
+const KEPT: usize = 512;
+const STORED: u64 = 7 * 24 * 3600;
+
+/// Where jobs are, in the folder of all that is done for Ocean's clients, and how each stands.
+const RUNS: &str = "runs";
+const RECORD: &str = "job.json";
+const STAGE: &str = "stage";
+
+/// Data that a program runs on, or the program's own asset.
+#[derive(Clone, Debug)]
+pub struct Used {
+    /// The asset.
+    pub did: String,
+    /// Its NFT.
+    pub nft: Address,
+    /// Its document.
+    pub document: String,
+    /// Where its files are.
+    pub places: Vec<Place>,
+    /// What may leave.
+    pub rules: Option<Rules>,
+}
+
+/// A job, after all has been looked at that it takes.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// For whom it is.
+    pub owner: Address,
+    /// Whether it was asked for as one that costs nothing.
+    pub free: bool,
+    /// The order of the first data set.
+    pub agreement: B256,
+    /// How much of the machine it gets.
+    pub share: Share,
+    /// For how many seconds it may run.
+    pub seconds: u64,
+    /// What its owner wants to have kept with it.
+    pub metadata: Value,
+    /// What runs it.
+    pub runtime: u8,
+    /// Its command line.
+    pub command: Vec<String>,
+    /// The program.
+    pub code: Arc<[u8]>,
+    /// What it is told: JSON.
+    pub custom: Vec<u8>,
+    /// The asset that the program is of, if it was published.
+    pub algorithm: Option<Used>,
+    /// What it runs on.
+    pub datasets: Vec<Used>,
+}
+
+/// What does jobs.
+pub struct Engine {
+    pub(super) computer: Arc<Computer>,
+    /// The node's account, which orders may be for.
+    account: Address,
+    /// Whose the data and programs are.
+    pub(super) publisher: Address,
+    pub(super) sources: Arc<Sources>,
+    machine: Machine,
+    pub(super) folder: PathBuf,
+    pub(super) turns: Semaphore,
+    jobs: Mutex<BTreeMap<String, Arc<Job>>>,
+}
+
+/// A job.
+pub(super) struct Job {
+    pub(super) folder: PathBuf,
+    /// Nothing if the node was ended since.
+    share: Option<Share>,
+    pub(super) control: Control,
+    pub(super) stopped: Notify,
+    pub(super) record: Mutex<Record>,
+}
+
+impl Engine {
+    /// Does jobs on files of this publisher's with what `computer` runs programs in, and beside what it keeps.
+    ///
+    /// # Errors
+    ///
+    /// If the disk refuses.
+    pub fn open(
+        computer: Arc<Computer>,
+        account: Address,
+        publisher: Address,
+        sources: Arc<Sources>,
+    ) -> io::Result<Arc<Self>> {
+        let folder = computer.folder.join("ocean");
+        fs::create_dir_all(folder.join(RUNS))?;
+        let mut jobs = BTreeMap::new();
+        for entry in fs::read_dir(folder.join(RUNS))? {
+            let path = entry?.path();
+            match Job::again(path.clone()) {
+                Ok((id, job)) => drop(jobs.insert(id, Arc::new(job))),
+                Err(error) => tracing::warn!(path = %path.display(), %error, "a job cannot be read any more"),
+            }
+        }
+        // What waited to be looked at, of jobs that are over now.
+        Held::all(&folder)?.iter().try_for_each(Held::remove)?;
+        let (machine, turns, jobs) = (Machine::this(), Semaphore::new(AT_ONCE), Mutex::new(jobs));
+        Ok(Arc::new(Self { computer, account, publisher, sources, machine, folder, turns, jobs }))
+    }
+
+    fn environment(&self) -> String {
+        format!("{}-1", hex::encode(self.account))
+    }
+
+    /// What clients are told of where programs run.
+    pub fn environments(&self, chain_id: u64) -> Value {
+        let (mut open, mut used) = (0, Vec::new());
+        for job in self.jobs().values() {
+            let record = job.record.lock();
+            open += usize::from(!record.is_over());
+            used.extend(job.share.filter(|_| record.is_running()));
+        }
+        let runs = match self.computer.runtimes.of(jobs::abi::PROCESS) {
+            Some(_) => "scripts of Python (python $ALGO) and WebAssembly modules ($ALGO)",
+            None => "WebAssembly modules ($ALGO)",
+        };
+        let prices = ["cpu", "ram", "disk"].map(|id| json!({ "id": id, "price": 0 }));
+        let mut said = self.machine.environment(&used);
+        said["id"] = self.environment().into();
+        said["description"] = format!("Runs {runs} beside the data, for nothing, without a network").into();
+        said["consumerAddress"] = self.account.to_checksum(None).into();
+        said["fees"] = json!({ (chain_id.to_string()): [{ "feeToken": COIN, "prices": prices }] });
+        (said["storageExpiry"], said["maxJobs"]) = (STORED.into(), OPEN.into());
+        (said["runningJobs"], said["queuedJobs"]) = (used.len().into(), (open - used.len()).into());
+        let none = ["runningfreeJobs", "queuedFreeJobs", "queMaxWaitTime", "queMaxWaitTimeFree", "runMaxWaitTime"];
+        for name in none.into_iter().chain(["runMaxWaitTimeFree"]) {
+            said[name] = json!(0);
+        }
+        (said["free"]["storageExpiry"], said["free"]["maxJobs"]) = (STORED.into(), OPEN.into());
+        json!([said])
+    }
+
+    /// What a job gets of the machine in this environment.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Malformed`] if there is no such environment, or not so much in it.
+    pub fn share(&self, environment: &str, resources: &Value) -> Result<Share, Refusal> {
+        if environment != self.environment() {
+            let own = self.environment();
+            return Err(Refusal::Malformed(format!("Invalid C2D Environment: this node has {own}")));
+        }
+        self.machine.share(resources)
+    }
+
+    /// For how many seconds a job runs that asks for so many.
+    pub const fn seconds(asked: u64) -> u64 {
+        Machine::seconds(asked)
+    }
+
+    /// Passes if a program runs here, and the rules of the data do not say otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Forbidden`] if not, [`Refusal::Unavailable`] if the ledger cannot be asked.
+    pub async fn accepts(&self, runtime: u8, code: &[u8], rules: &[&Rules]) -> Result<(), Refusal> {
+        if self.computer.runtimes.of(runtime).is_none() {
+            return Err(Refusal::Forbidden(
+                "this node runs WebAssembly modules alone, and no scripts (`stoa follow --processes`)".to_owned(),
+            ));
+        }
+        for rules in rules {
+            match self.computer.trusts(rules, jobs::algorithm(code)).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    let why = "the owner's rules do not let this program run on these data";
+                    return Err(Refusal::Forbidden(why.to_owned()));
+                }
+                Err(_) => return Err(Refusal::Unavailable("the ledger cannot be asked now".to_owned())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a job; what clients are told of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Unavailable`] if there are too many, or the disk refuses.
+    pub fn start(self: &Arc<Self>, task: Task) -> Result<Value, Refusal> {
+        let job = self.admit(&task)?;
+        let said = json!([*job.record.lock()]);
+        let engine = self.clone();
+        tokio::spawn(async move { engine.run(&job, task).await });
+        Ok(said)
+    }
+
+    /// Writes a job down, if there is room for it.
+    fn admit(&self, task: &Task) -> Result<Arc<Job>, Refusal> {
+        let owner = task.owner.to_checksum(None);
+        let mut jobs = self.jobs();
+        let (mut open, mut own, mut ended) = (0, 0, Vec::new());
+        for job in jobs.values() {
+            let record = job.record.lock();
+            let (is_open, is_own) = (!record.is_over(), record.owner == owner);
+            open += usize::from(is_open);
+            own += usize::from(is_open && is_own);
+            if is_own && !is_open {
+                ended.push((record.began(), record.job_id.clone()));
+            }
+        }
+        if own >= OPEN_EACH || open >= OPEN {
+            return Err(Refusal::Unavailable(format!(
+                "too many jobs are under way, want {OPEN_EACH} of one account at most: try again when some have ended"
+            )));
+        }
+        // The oldest of one's own make room.
+        ended.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        let many = ended.len().saturating_sub(KEPT_EACH - 1);
+        ended.iter().take(many).filter_map(|(_, id)| jobs.remove(id)).for_each(|job| job.remove());
+        if jobs.len() >= KEPT {
+            return Err(Refusal::Unavailable(
+                "the results of too many jobs are kept: try again another day".to_owned(),
+            ));
+        }
+        let id = format!("{}-{}", hex::encode(self.account), hex::encode(rand::random::<[u8; 32]>()));
+        let record = Record {
+            owner,
+            job_id: id.clone(),
+            environment: self.environment(),
+            inputs: task.datasets.iter().map(|used| used.did.clone()).collect(),
+            algorithm: task.algorithm.as_ref().map(|used| used.did.clone()),
+            agreement_id: task.agreement.to_string(),
+            is_free: task.free,
+            resources: task.share.told().map(|(id, amount)| json!({ "id": id, "amount": amount })).to_vec(),
+            max_job_duration: task.seconds,
+            metadata: task.metadata.clone(),
+            ..Record::default()
+        };
+        let job = Job::new(self.folder.join(RUNS).join(&id), Some(task.share), record.begun());
+        let written = fs::create_dir(&job.folder).and_then(|()| job.write(&job.record.lock()));
+        written.map_err(|error| {
+            tracing::error!(%error, "a job cannot be written down");
+            Refusal::Unavailable("the node cannot do it now: try again".to_owned())
+        })?;
+        let job = Arc::new(job);
+        jobs.insert(id, job.clone());
+        Ok(job)
+    }
+
+    /// All jobs, but for those that ended long ago, which are forgotten.
+    fn jobs(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Job>>> {
+        let mut jobs = self.jobs.lock();
+        jobs.retain(|_, job| {
+            let is_old = job.record.lock().is_older(STORED);
+            if is_old {
+                job.remove();
+            }
+            !is_old
+        });
+        jobs
+    }
+
+    /// A job of this account.
+    fn job(&self, owner: Address, id: &str) -> Result<Arc<Job>, Refusal> {
+        let owner = owner.to_checksum(None);
+        let job = self.jobs().get(id).filter(|job| job.record.lock().owner == owner).cloned();
+        job.ok_or_else(|| Refusal::Unknown("jobId: this account has no such job here".to_owned()))
+    }
+
+    /// How jobs of an account stand: this one, or all of them, the newest first.
+    pub fn status(&self, owner: Address, id: Option<&str>) -> Value {
+        let owner = owner.to_checksum(None);
+        let mut told: Vec<_> = self.jobs().values().map(|job| job.record.lock().clone()).collect();
+        told.retain(|record| record.owner == owner && id.is_none_or(|id| record.job_id == id));
+        told.sort_by(|one, other| other.began().total_cmp(&one.began()));
+        json!(told)
+    }
+
+    /// Ends a job of this account, if it is not over.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Unknown`] if there is none.
+    pub fn stop(&self, owner: Address, id: &str) -> Result<Value, Refusal> {
+        let job = self.job(owner, id)?;
+        job.control.cancel();
+        job.stopped.notify_one();
+        let mut record = job.record.lock();
+        record.stop_requested |= !record.is_over();
+        Ok(json!([*record]))
+    }
+
+    /// Where something lies that a job of this account has left, and what it is called.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Unknown`] if there is none.
+    pub fn result(&self, owner: Address, id: &str, index: usize) -> Result<(PathBuf, String), Refusal> {
+        let job = self.job(owner, id)?;
+        let record = job.record.lock();
+        match record.results.get(index) {
+            Some(kept) => Ok((job.folder.join(&kept.filename), kept.filename.clone())),
+            None => {
+                let count = record.results.len();
+                Err(Refusal::Unknown(format!("index: the job has left {count} files so far, from 0 on")))
+            }
+        }
+    }
+}
+
+impl Job {
+    fn new(folder: PathBuf, share: Option<Share>, record: Record) -> Self {
+        Self { folder, share, control: Control::new(), stopped: Notify::new(), record: Mutex::new(record) }
+    }
+
+    /// One that was written down before the node was ended. If it was under way, it is over: what it had done is lost.
+    fn again(folder: PathBuf) -> io::Result<(String, Self)> {
+        let record: Record = serde_json::from_slice(&fs::read(folder.join(RECORD))?).map_err(io::Error::other)?;
+        let (id, is_over) = (record.job_id.clone(), record.is_over());
+        let job = Self::new(folder, None, record);
+        if !is_over {
+            if job.stage().exists() {
+                fs::remove_dir_all(job.stage())?;
+            }
+            job.finish(End::of(Status::Failed, "the node was ended while the job was under way: start it again"))?;
+        }
+        Ok((id, job))
+    }
+
+    fn write(&self, record: &Record) -> io::Result<()> {
+        write_private(&self.folder.join(RECORD), &serde_json::to_vec(record).map_err(io::Error::other)?)
+    }
+
+    /// Writes down what came of it, then lets it be seen.
+    pub(super) fn finish(&self, end: End) -> io::Result<()> {
+        let mut left = Vec::new();
+        for (name, kind, bytes) in end.left()? {
+            write_private(&self.folder.join(name), &bytes)?;
+            left.push((name, kind, bytes.len()));
+        }
+        let mut record = self.record.lock().clone();
+        record.end(end.status, &left);
+        self.write(&record)?;
+        *self.record.lock() = record;
+        Ok(())
+    }
+
+    /// It is forgotten.
+    fn remove(&self) {
+        if let Err(error) = fs::remove_dir_all(&self.folder) {
+            tracing::warn!(path = %self.folder.display(), %error, "what a job left cannot be removed");
+        }
+    }
+
+    /// What names it where jobs are named by 32 bytes.
+    pub(super) fn key(&self) -> B256 {
+        let record = self.record.lock();
+        record.job_id.rsplit('-').next().and_then(|key| key.parse().ok()).unwrap_or_default()
+    }
+
+    /// Where what it sees is put together.
+    pub(super) fn stage(&self) -> PathBuf {
+        self.folder.join(STAGE)
+    }
+}

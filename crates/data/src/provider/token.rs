@@ -1,0 +1,225 @@
+//! Tokens that stand for signatures for a while: JSON Web Tokens (RFC 7519, HS256), from which Ocean's clients read whose they are.
+
+use super::Refusal;
+use alloy_primitives::Address;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
+
+/// For how many seconds a token is good.
+const LIFE: u64 = 24 * 3600;
+
+/// Characters of a token at most.
+const LONGEST: usize = 1024;
+
+/// Tokens that were ended before their time and are remembered at most.
+const MOST: usize = 1 << 16;
+
+const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
+
+/// What a node makes tokens with. Those of before its start are worth nothing.
+pub struct Tokens(Mutex<State>);
+
+struct State {
+    key: [u8; 32],
+    /// Those that were ended, by hash, and the second at which they would have.
+    ended: HashMap<[u8; 32], u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Claims {
+    address: Address,
+    nonce: String,
+    /// In milliseconds since 1970, as Ocean's nodes tell it.
+    created_at: u64,
+    exp: u64,
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self(Mutex::new(State { key: rand::random(), ended: HashMap::new() }))
+    }
+}
+
+impl Tokens {
+    /// A token of an account, for whose request of this number it is; `now` is in seconds since 1970.
+    pub fn make(&self, account: Address, nonce: u64, now: u64) -> String {
+        let (created_at, exp) = (now.saturating_mul(1000), now.saturating_add(LIFE));
+        let claims = Claims { address: account, nonce: nonce.to_string(), created_at, exp };
+        let claims = serde_json::to_vec(&claims).unwrap_or_default();
+        let said = format!("{}.{}", encode(HEADER.as_bytes()), encode(&claims));
+        let seal = encode(&hmac(&self.0.lock().key, said.as_bytes()));
+        format!("{said}.{seal}")
+    }
+
+    /// Whose a token is.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Unsigned`] if it is none of this node's, or good no longer.
+    pub fn check(&self, token: &str, now: u64) -> Result<Address, Refusal> {
+        let refused = || Refusal::Unsigned("the auth token is not good (any more): make another".to_owned());
+        let claims = self.claims(token).filter(|claims| now < claims.exp).ok_or_else(refused)?;
+        let is_ended = self.0.lock().ended.contains_key(&hash(token));
+        if is_ended { Err(refused()) } else { Ok(claims.address) }
+    }
+
+    /// Ends a token, of whose account this has to be asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Unsigned`] if it is not good, or another's.
+    pub fn end(&self, account: Address, token: &str, now: u64) -> Result<(), Refusal> {
+        if self.check(token, now)? != account {
+            return Err(Refusal::Unsigned("the auth token is another account's".to_owned()));
+        }
+        let mut state = self.0.lock();
+        if state.ended.len() >= MOST {
+            state.ended.retain(|_, until| now < *until);
+        }
+        if state.ended.len() >= MOST {
+            // Where there is no room for what is not good, nothing is.
+            *state = State { key: rand::random(), ended: HashMap::new() };
+        }
+        state.ended.insert(hash(token), now.saturating_add(LIFE));
+        Ok(())
+    }
+
+    /// What a token says that this node has made.
+    fn claims(&self, token: &str) -> Option<Claims> {
+        let (said, seal) = token.rsplit_once('.').filter(|_| token.len() <= LONGEST)?;
+        let own = encode(&hmac(&self.0.lock().key, said.as_bytes()));
+        // As long for any seal, lest it be found letter by letter.
+        let differs = own.bytes().zip(seal.bytes()).fold(0, |differs, (one, other)| differs | (one ^ other));
+        let is_own = own.len() == seal.len() && differs == 0;
+        let (_, claims) = said.split_once('.').filter(|_| is_own)?;
+        serde_json::from_slice(&decode(claims)?).ok()
+    }
+}
+
+fn hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token).into()
+}
+
+/// HMAC-SHA256 (RFC 2104).
+fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
+    let block = |pad: u8| {
+        let mut block = [pad; 64];
+        block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= *key);
+        block
+    };
+    let inner = Sha256::new().chain_update(block(0x36)).chain_update(message).finalize();
+    Sha256::new().chain_update(block(0x5c)).chain_update(inner).finalize().into()
+}
+
+const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// Base64 for URLs, without padding (RFC 4648).
+fn encode(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for part in bytes.chunks(3) {
+        let mut four = [0; 4];
+        four[1..=part.len()].copy_from_slice(part);
+        let bits = u32::from_be_bytes(four) as usize;
+        text.extend((0..=part.len()).map(|place| char::from(LETTERS[(bits >> (18 - 6 * place)) & 63])));
+    }
+    text
+}
+
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for part in text.as_bytes().chunks(4) {
+        let mut bits = 0_usize;
+        for (place, letter) in part.iter().enumerate() {
+            bits |= LETTERS.iter().position(|known| known == letter)? << (18 - 6 * place);
+        }
+        bytes.extend_from_slice(&(bits as u32).to_be_bytes()[1..part.len()]);
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::hex;
+    use proptest::prelude::*;
+
+    const ACCOUNT: Address = Address::repeat_byte(0xa1);
+    const OTHER: Address = Address::repeat_byte(0xa2);
+    const NOW: u64 = 1_800_000_000;
+
+    #[test]
+    fn a_token_is_good_for_its_account_at_its_node_until_it_ends() {
+        let (node, other) = (Tokens::default(), Tokens::default());
+        let token = node.make(ACCOUNT, 7, NOW);
+        assert_eq!(node.check(&token, NOW), Ok(ACCOUNT));
+        assert_eq!(node.check(&token, NOW + LIFE - 1), Ok(ACCOUNT));
+        let another = node.make(ACCOUNT, 8, NOW);
+        assert_ne!(token, another);
+        let (said, seal) = token.rsplit_once('.').unwrap();
+        let forged =
+            encode(format!(r#"{{"address":"{OTHER}","nonce":"7","createdAt":0,"exp":{}}}"#, u64::MAX).as_bytes());
+        let unsigned = encode(br#"{"alg":"none"}"#);
+        for (token, at) in [
+            (token.clone(), NOW + LIFE),
+            (String::new(), NOW),
+            ("a.b.c".into(), NOW),
+            (said.into(), NOW),
+            (format!("{said}."), NOW),
+            (format!("{said}.{}", &seal[1..]), NOW),
+            (format!("{}.{forged}.{seal}", encode(HEADER.as_bytes())), NOW),
+            (format!("{unsigned}.{forged}."), NOW),
+            ("x".repeat(100_000), NOW),
+            (other.make(ACCOUNT, 7, NOW), NOW),
+        ] {
+            assert!(matches!(node.check(&token, at), Err(Refusal::Unsigned(_))), "{token}");
+        }
+        // What Ocean's clients read of it.
+        let claims: serde_json::Value =
+            serde_json::from_slice(&decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap();
+        assert_eq!(claims["address"].as_str().unwrap().parse::<Address>().unwrap(), ACCOUNT);
+        assert!(node.end(OTHER, &token, NOW).is_err());
+        node.check(&token, NOW).unwrap();
+        node.end(ACCOUNT, &token, NOW).unwrap();
+        assert!(node.check(&token, NOW).is_err() && node.end(ACCOUNT, &token, NOW).is_err());
+        assert_eq!(node.check(&another, NOW), Ok(ACCOUNT));
+    }
+
+    #[test]
+    fn no_token_that_was_ended_is_good_again_for_want_of_room() {
+        let node = Tokens::default();
+        let first = node.make(ACCOUNT, 0, NOW);
+        node.end(ACCOUNT, &first, NOW).unwrap();
+        for nonce in 1..=MOST as u64 {
+            node.end(ACCOUNT, &node.make(ACCOUNT, nonce, NOW), NOW).unwrap();
+        }
+        assert!(node.0.lock().ended.len() <= MOST);
+        assert!(node.check(&first, NOW).is_err());
+        let next = node.make(ACCOUNT, 7, NOW);
+        assert_eq!(node.check(&next, NOW), Ok(ACCOUNT));
+    }
+
+    #[test]
+    fn seals_and_letters_are_the_standards() {
+        // RFC 4231, case 1: a key is as good with zeros behind it.
+        let mut key = [0; 32];
+        key[..20].fill(0x0b);
+        let want = "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7";
+        assert_eq!(hex::encode(hmac(&key, b"Hi There")), want);
+        for (bytes, text) in [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+            assert_eq!((encode(bytes.as_bytes()), decode(text)), (text.into(), Some(bytes.as_bytes().to_vec())));
+        }
+        assert_eq!((encode(&[0xfb, 0xff]), decode("_-8="), decode("+/")), ("-_8".into(), None, None));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded_and_no_text_ends_the_reader(bytes in prop::collection::vec(any::<u8>(), 0..99), text in ".{0,99}") {
+            prop_assert_eq!(decode(&encode(&bytes)), Some(bytes));
+            let _ = decode(&text);
+            let _ = Tokens::default().check(&text, NOW);
+        }
+    }
+}

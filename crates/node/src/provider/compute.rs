@@ -1,0 +1,294 @@
+//! The routes of computing, of a node that computes and gives files to buyers: `stoa follow --data DIR --provide DIR`.
+//!
+//! - `GET computeEnvironments`: what the machine has.
+//! - `POST initializeCompute`: whether this program may run on these data for somebody, which orders he has, and quotes for others.
+//! - `POST compute`, `POST freeCompute`, signed: starts a job.
+//! - `GET compute`: how a job stands, for whoever knows its number; all jobs of an account, for a token of its.
+//! - `PUT compute`, signed: stops a job.
+//! - `GET computeResult`, signed: what a job has left.
+//! - `GET computeStreamableLogs`: nothing, since what a program prints is looked at when it has ended.
+
+use super::{
+    Asked, Offered, Provider, QUOTED, Said,
+    answer::{Refused, from_byte, given, part, read, said},
+    signature, since_1970,
+};
+use alloy_primitives::{Address, B256};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, Query as Parameters, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+use std::{collections::HashMap, sync::Arc};
+use stoa_data::{
+    jobs::{rules::Rules, wire::MOST_CODE},
+    market::abi::ESCROW,
+    provider::{
+        Opened, RESULT, Refusal, START, START_FREE, STATUS, STOP, Standing, Wanted,
+        compute::{Code, Container, Engine, MOST_REQUEST, Ordered, Published, Request, Share, Task, Used, checksum},
+    },
+    search::Metadata,
+};
+
+/// Where they are.
+pub(super) fn routes(at: impl Fn(&str) -> String) -> Router<Arc<Provider>> {
+    Router::new()
+        .route(&at("computeEnvironments"), get(environments))
+        .route(&at("initializeCompute"), post(initialize))
+        .route(&at("compute"), post(start).get(status).put(stop))
+        .route(&at("freeCompute"), post(start_free))
+        .route(&at("computeResult"), get(result))
+        .route(&at("computeStreamableLogs"), get(logs))
+        .layer(DefaultBodyLimit::max(MOST_REQUEST))
+}
+
+/// What is asked for, after all has been looked at that takes no order.
+struct Prepared<'a> {
+    /// Each with how it is asked for.
+    datasets: Vec<(&'a Ordered, Offered)>,
+    /// If it was published.
+    algorithm: Option<(&'a Ordered, Offered)>,
+    code: Vec<u8>,
+    runtime: u8,
+    command: Vec<String>,
+    share: Share,
+}
+
+impl Offered {
+    /// What a job uses of it.
+    fn used(self) -> Used {
+        let document = match &self.asset.metadata {
+            Metadata::Readable { document, .. } => document.text().to_owned(),
+            _ => String::new(),
+        };
+        let Self { asset, files, .. } = self;
+        Used { did: asset.did, nft: asset.nft, document, places: files.places, rules: files.rules }
+    }
+}
+
+impl Provider {
+    fn engine(&self) -> Result<&Arc<Engine>, Refusal> {
+        self.engine.as_ref().ok_or_else(|| Refusal::Unknown("this node runs no programs".to_owned()))
+    }
+
+    /// A program that was published: its service, the bytes of its file, and what they run in by its document, which `said` may say as well.
+    async fn program(
+        &self,
+        which: &Ordered,
+        said: Option<&Container>,
+    ) -> Result<(Offered, Vec<u8>, Container), Refusal> {
+        let offered = self.offered(&which.did, &which.service).await?;
+        let forbidden = |why: &str| Refusal::Forbidden(format!("algorithm {}: {why}", which.did));
+        let container = offered.container.clone().ok_or_else(|| forbidden("its document has no container"))?;
+        if said.is_some_and(|said| said.hash() != container.hash()) {
+            return Err(forbidden("meta.container is not what its document says; leave it out"));
+        }
+        let [place] = &offered.files.places[..] else { return Err(forbidden("want a service of one file")) };
+        let code = self.sources.read(place, MOST_CODE).await?;
+        Ok((offered, code, container))
+    }
+
+    /// Looks at everything but orders: that the program and the data are there, that it may run on them, and he use them.
+    async fn prepare<'a>(&self, request: &'a Request, consumer: Address) -> Result<Prepared<'a>, Refusal> {
+        let engine = self.engine()?;
+        let share = engine.share(&request.environment, &request.resources)?;
+        let (algorithm, code, container) = match &request.code {
+            Code::Raw(code, container) => (None, code.clone().into_bytes(), container.clone()),
+            Code::Published(which, said) => {
+                let (offered, code, container) = self.program(which, said.as_ref()).await?;
+                (Some((which, offered)), code, container)
+            }
+        };
+        // Of the bytes that will run.
+        let published = algorithm.as_ref().map(|(which, offered)| Published {
+            did: offered.asset.did.clone(),
+            service: which.service.clone(),
+            nft: offered.asset.nft,
+            publisher: offered.asset.published.as_ref().map(|published| published.by),
+            files: checksum(&code),
+            container: container.hash(),
+        });
+        let mut datasets: Vec<(&Ordered, Offered)> = Vec::new();
+        for which in &request.datasets {
+            let offered = self.offered(&which.did, &which.service).await?;
+            if datasets.iter().any(|(_, other)| other.asset.nft == offered.asset.nft) {
+                return Err(Refusal::Malformed("datasets: want each asset once".to_owned()));
+            }
+            // What may be downloaded may be computed on.
+            if let Some(trust) = &offered.service.compute
+                && !trust.lets(published.as_ref())
+            {
+                let program = published.as_ref().map_or("of no asset", |published| published.did.as_str());
+                let did = &which.did;
+                return Err(Refusal::Forbidden(format!(
+                    "Algorithm {program} not allowed to run on the dataset: {did}"
+                )));
+            }
+            datasets.push((which, offered));
+        }
+        for (_, offered) in datasets.iter().chain(&algorithm) {
+            offered.service.admit(&self.chain, consumer).await?;
+        }
+        let (runtime, command) = container.command(&code)?;
+        let rules: Vec<&Rules> = datasets.iter().filter_map(|(_, offered)| offered.files.rules.as_ref()).collect();
+        engine.accepts(runtime, &code, &rules).await?;
+        Ok(Prepared { datasets, algorithm, code, runtime, command, share })
+    }
+
+    /// The order by which an account uses a service in a job: one that is for it, or one that is for the node and that it has paid for.
+    async fn entitled(&self, offered: &Offered, account: Address, shown: Option<B256>) -> Result<B256, Refusal> {
+        let (own, timeout) = (offered.wanted(account), offered.service.timeout);
+        let for_node = Wanted { consumer: self.account.address(), payer: Some(account), ..own };
+        if let Some(shown) = shown {
+            let is_for_node = match self.order(for_node, shown).await {
+                Ok(order) => for_node.is(&self.chain, order).await.is_ok(),
+                Err(_) => false,
+            };
+            return self.ordered(if is_for_node { for_node } else { own }, timeout, Some(shown)).await;
+        }
+        match self.ordered(for_node, timeout, None).await {
+            Ok(order) => Ok(order),
+            Err(_) => self.ordered(own, timeout, None).await,
+        }
+    }
+
+    /// What an account has of a service, and if it has no order what one costs.
+    async fn terms(&self, which: &Ordered, offered: &Offered, account: Address) -> Result<Value, Refusal> {
+        let mut terms = json!({
+            "did": which.did, "serviceId": which.service, "datatoken": offered.service.datatoken.to_checksum(None),
+            "chainId": self.chain_id(), "consumerAddress": self.account.address().to_checksum(None), "validOrder": false,
+        });
+        match self.entitled(offered, account, which.shown).await {
+            // As it was shown, for clients compare.
+            Ok(order) => terms["validOrder"] = which.shown.unwrap_or(order).to_string().into(),
+            Err(Refusal::Forbidden(_)) => {
+                offered.standing.admit(&self.chain, offered.asset.nft, account).await?;
+                let now = since_1970().as_secs();
+                terms["providerFee"] = self.quoted(offered, account, now, now + QUOTED)?;
+            }
+            Err(refusal) => return Err(refusal),
+        }
+        Ok(terms)
+    }
+
+    /// Starts a job.
+    async fn started(&self, body: &[u8], headers: &HeaderMap, free: bool) -> Result<Value, Refusal> {
+        let request = Request::read(body)?;
+        let [nonce, signature] = &request.signed;
+        let command = if free { START_FREE } else { START };
+        let caller = self.caller(command, [&request.consumer, nonce, signature], headers)?;
+        let Prepared { datasets, algorithm, code, runtime, command, share } =
+            self.prepare(&request, caller.account).await?;
+        let mut agreement = None;
+        for (which, offered) in datasets.iter().chain(&algorithm) {
+            let order = self.entitled(offered, caller.account, which.shown).await?;
+            agreement = agreement.or(Some(order));
+            Standing::lasting(&self.chain, offered.asset.nft, self.publisher, caller.account).await?;
+        }
+        self.take(&caller)?;
+        self.engine()?.start(Task {
+            owner: caller.account,
+            free,
+            agreement: agreement.unwrap_or_default(),
+            share,
+            seconds: Engine::seconds(request.duration),
+            metadata: request.metadata.clone(),
+            runtime,
+            command,
+            code: code.into(),
+            custom: request.custom.clone(),
+            algorithm: algorithm.map(|(_, offered)| offered.used()),
+            datasets: datasets.into_iter().map(|(_, offered)| offered.used()).collect(),
+        })
+    }
+}
+
+async fn environments(State(provider): Asked) -> Result<Response, Refused> {
+    Ok(said(&provider.engine()?.environments(provider.chain_id())))
+}
+
+async fn initialize(State(provider): Asked, body: Bytes) -> Result<Response, Refused> {
+    let answer = provider.within(async {
+        let request = Request::read(&body)?;
+        let consumer = request.consumer.parse::<Address>();
+        let consumer = consumer.map_err(|_| Refusal::Malformed("consumerAddress: want an address".to_owned()))?;
+        let (chain, token) = request.payment;
+        if chain.is_some_and(|chain| chain != provider.chain_id()) {
+            let own = provider.chain_id();
+            return Err(Refusal::Malformed(format!("payment.chainId: this node follows chain {own}")));
+        }
+        let prepared = provider.prepare(&request, consumer).await?;
+        let mut datasets = Vec::new();
+        for (which, offered) in &prepared.datasets {
+            datasets.push(provider.terms(which, offered, consumer).await?);
+        }
+        let algorithm = match &prepared.algorithm {
+            Some((which, offered)) => provider.terms(which, offered, consumer).await?,
+            None => json!({ "validOrder": false }),
+        };
+        let payment = json!({
+            "escrowAddress": ESCROW.to_checksum(None), "payee": provider.account.address().to_checksum(None),
+            "chainId": provider.chain_id(), "token": token, "amount": "0",
+            "minLockSeconds": Engine::seconds(request.duration),
+        });
+        Ok(json!({ "algorithm": algorithm, "datasets": datasets, "payment": payment }))
+    });
+    Ok(said(&answer.await?))
+}
+
+async fn start(State(provider): Asked, headers: HeaderMap, body: Bytes) -> Result<Response, Refused> {
+    Ok(said(&provider.within(provider.started(&body, &headers, false)).await?))
+}
+
+async fn start_free(State(provider): Asked, headers: HeaderMap, body: Bytes) -> Result<Response, Refused> {
+    Ok(said(&provider.within(provider.started(&body, &headers, true)).await?))
+}
+
+async fn status(State(provider): Asked, Parameters(asked): Said, headers: HeaderMap) -> Result<Response, Refused> {
+    let account = read(&asked, "consumerAddress", "an address")?;
+    let job = Some(part(&asked, "jobId")).filter(|job| !job.is_empty());
+    if job.is_none() {
+        // Which jobs somebody has is told to him alone.
+        let caller = provider.caller(STATUS, signature(&asked), &headers)?;
+        provider.take(&caller)?;
+    }
+    Ok(said(&provider.engine()?.status(account, job)))
+}
+
+/// The job that is meant.
+fn job(asked: &HashMap<String, String>) -> Result<&str, Refusal> {
+    let job = Some(part(asked, "jobId")).filter(|job| !job.is_empty());
+    job.ok_or_else(|| Refusal::Malformed("jobId: want the number of a job".to_owned()))
+}
+
+async fn stop(State(provider): Asked, Parameters(asked): Said, headers: HeaderMap) -> Result<Response, Refused> {
+    let caller = provider.caller(STOP, signature(&asked), &headers)?;
+    let stopped = provider.engine()?.stop(caller.account, job(&asked)?)?;
+    provider.take(&caller)?;
+    Ok(said(&stopped))
+}
+
+async fn result(State(provider): Asked, Parameters(asked): Said, headers: HeaderMap) -> Result<Response, Refused> {
+    let from = from_byte(&headers);
+    let (opened, slot) = provider
+        .within(async {
+            let caller = provider.caller(RESULT, signature(&asked), &headers)?;
+            let index = read(&asked, "index", "the number of a result, from 0")?;
+            let (path, name) = provider.engine()?.result(caller.account, job(&asked)?, index)?;
+            let slot = provider.slot(caller.account)?;
+            let opened = Opened::file(&path, &name, from).await?;
+            provider.take(&caller)?;
+            Ok((opened, slot))
+        })
+        .await?;
+    Ok(given(opened, slot, from))
+}
+
+async fn logs() -> Response {
+    let error = "Job not found or not running: what a program prints is among its results when it has ended";
+    (StatusCode::NOT_FOUND, said(&json!({ "error": error }))).into_response()
+}
