@@ -103,7 +103,8 @@ fn give_passphrase(config: &Path, passphrase: &Path) -> Result<()> {
 
 /// Validators, each a process. They are ended when this is dropped.
 pub struct Validators {
-    program: PathBuf,
+    /// What each runs.
+    programs: Vec<PathBuf>,
     passphrase: PathBuf,
     machines: Vec<Machine>,
     folders: Vec<PathBuf>,
@@ -147,12 +148,27 @@ impl Validators {
         epoch_length: u64,
         prepare: impl FnOnce(&Self) -> Result<()>,
     ) -> Result<Self> {
-        let program = variable("STOA_BIN")?;
+        Self::start_program(&variable("STOA_BIN")?, folder, funded, machines, epoch_length, prepare)
+    }
+
+    /// The same with another program than this build's.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_program(
+        program: &Path,
+        folder: &Path,
+        funded: &[Address],
+        machines: Vec<Machine>,
+        epoch_length: u64,
+        prepare: impl FnOnce(&Self) -> Result<()>,
+    ) -> Result<Self> {
         let (dir, passphrase) = (folder.join("network"), folder.join("passphrase"));
         fs::write(&passphrase, "correct horse battery staple")?;
         let hosts = machines.iter().map(|machine| machine.host.as_str()).collect::<Vec<_>>().join(",");
         let funded = funded.iter().map(|address| format!("{address}=1000")).collect::<Vec<_>>().join(",");
-        let made = command(&[], &program)
+        let made = command(&[], program)
             .args(["init", "--chain-id", &CHAIN_ID.to_string(), "--block-time", "20", "--hosts", &hosts])
             .args(["--epoch-length", &epoch_length.to_string()])
             .args(["--fund", &funded, "--passphrase-file"])
@@ -175,7 +191,8 @@ impl Validators {
         }
         let clients = machines.iter().map(|machine| Client::new(format!("http://{}", machine.http))).collect();
         let processes = machines.iter().map(|_| None).collect();
-        let mut network = Self { program, passphrase, machines, folders, processes, clients };
+        let programs = vec![program.to_owned(); machines.len()];
+        let mut network = Self { programs, passphrase, machines, folders, processes, clients };
         prepare(&network)?;
         (0..network.machines.len()).try_for_each(|index| network.launch(index))?;
         Ok(network)
@@ -217,6 +234,16 @@ impl Validators {
         Ok(())
     }
 
+    /// From now on a validator runs this build's program.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there.
+    pub fn upgrade(&mut self, index: usize) -> Result<()> {
+        self.programs[index] = variable("STOA_BIN")?;
+        Ok(())
+    }
+
     /// Starts one that does not run.
     ///
     /// # Errors
@@ -225,7 +252,7 @@ impl Validators {
     pub fn launch(&mut self, index: usize) -> Result<()> {
         let config = self.folders[index].join("stoa.toml");
         let errors = fs::File::create(self.folders[index].join("stderr"))?;
-        let mut command = command(&self.machines[index].before, &self.program);
+        let mut command = command(&self.machines[index].before, &self.programs[index]);
         self.processes[index] = Some(command.args(["node", "run", "--config"]).arg(config).stderr(errors).spawn()?);
         Ok(())
     }
@@ -285,7 +312,7 @@ impl Validators {
     /// If it does not answer.
     pub fn status(&self, index: usize) -> Result<Status> {
         let machine = &self.machines[index];
-        let mut command = command(&machine.before, &self.program);
+        let mut command = command(&machine.before, &self.programs[index]);
         let output = command
             .args(["--json", "status", "--http", &format!("http://{}", machine.http)])
             .stdout(Stdio::piped())

@@ -14,6 +14,7 @@ mod setup;
 mod soak;
 mod stamp;
 mod steps;
+mod upgrade;
 
 use clap::{Args, Parser, Subcommand};
 use eyre::Result;
@@ -38,6 +39,8 @@ enum Command {
     Algorithms(AlgorithmsArgs),
     /// Draws faults of machines and networks from thousands of seeds, and simulates each.
     Soak(SoakArgs),
+    /// Takes a network of four from an older program to this one, machine by machine, while clients go on.
+    Upgrade(UpgradeArgs),
     /// Runs a benchmark, or lists them when no name is given.
     Bench(BenchArgs),
 }
@@ -73,6 +76,13 @@ struct SoakArgs {
     /// The first of them.
     #[arg(long, default_value_t = 0)]
     first: u64,
+}
+
+#[derive(Args)]
+struct UpgradeArgs {
+    /// The commit that the older program is built from.
+    #[arg(long, default_value = "HEAD^")]
+    from: String,
 }
 
 #[derive(Args)]
@@ -115,6 +125,7 @@ fn run(cli: Cli) -> Result<bool> {
             Ok(true)
         }
         Command::Soak(args) => soak::run(&place, args.first, args.seeds),
+        Command::Upgrade(args) => upgrade::run(&place, &args.from),
         Command::Bench(args) => bench::run(&place, args.name.as_deref(), &args.options),
     }
 }
