@@ -74,6 +74,10 @@ async fn health_proofs_and_a_backup_are_as_the_handbook_says() -> Result<()> {
     are_described(&metrics)?;
     let head = metrics.lines().find_map(|line| line.strip_prefix("stoa_head_block ")).wrap_err("it tells no height")?;
     ensure!(head.parse::<u64>()? >= 4, "it tells block {head}");
+    let figures = ["stoa_ready 1", "stoa_peers_expected 3", "stoa_consensus_votes 1", "stoa_consensus_key_elsewhere 0"];
+    for figure in figures {
+        ensure!(metrics.lines().any(|line| line == figure), "it does not tell {figure}: {metrics}");
+    }
     network.until(0, "has three peers", |status| status.peers.len() == 3).await?;
     network.until(0, "is connected to all", |status| status.peers.iter().all(|peer| peer.used)).await?;
 

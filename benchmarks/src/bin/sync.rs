@@ -188,7 +188,8 @@ async fn take_over(runtime: &tokio::Context, ledger: &Ledger, folder: &Path) -> 
     let key = |byte: u8| commonware_codec::DecodeExt::decode(commonware_codec::Copying(&[byte; 32]));
     let local = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     let (server, client) = (Endpoint::bind(&key(1)?, local).await?, Endpoint::bind(&key(2)?, local).await?);
-    let _router = quic::serve(&server, Server::new(runtime.child("server"), ledger.clone(), Nothing)).spawn();
+    let (router, _) = quic::serve(&server, Server::new(runtime.child("server"), ledger.clone(), Nothing));
+    let _router = router.spawn();
     let count = Arc::new(AtomicU64::new(0));
     let link = Counted(Quic::new(&client, vec![server.address().wrap_err("it listens")?]), count.clone());
     let genesis = ledger.genesis().clone();

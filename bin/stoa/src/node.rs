@@ -429,18 +429,24 @@ pub(crate) fn status(options: StatusOptions, json: bool) -> Result<()> {
     let client = Client::new(&options.http);
     let status = network::wait(client.call::<stoa_client::Status>("stoa_status", ()))?;
     let status = status.wrap_err_with(|| format!("no node answers at {}", client.url()))?;
-    let (age, stalled) = (status.age(network::now()), status.is_stalled(network::now()));
+    let now = network::now();
+    let (age, stalled) = (status.age(now), status.is_stalled(now));
     if json {
         let mut said = serde_json::to_value(&status)?;
         said["age"] = json!(U256::from(age));
-        said["health"] = json!(if stalled { "stalled" } else { "ok" });
+        said["health"] = json!(status.health(now));
         println!("{said}");
-        if stalled {
+        if stalled || status.key_elsewhere {
             std::process::exit(1);
         }
         return Ok(());
     }
     println!("{status}");
+    ensure!(
+        !status.key_elsewhere,
+        "this validator's key is in use elsewhere as well: stop one of the two at once, for together they can break the network's \
+         promise that what is final stays"
+    );
     ensure!(!stalled, "the network is stalled, or this node is: its newest block is {age} seconds old");
     Ok(())
 }

@@ -4,6 +4,7 @@ use clap::ValueEnum;
 use owo_colors::{OwoColorize as _, Stream};
 use serde_json::json;
 use std::{
+    env::VarError,
     ffi::OsString,
     io::{self, IsTerminal as _, StdoutLock, Write},
     process::ExitCode,
@@ -20,9 +21,25 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// What is logged unless `RUST_LOG` says something else.
+const USUAL: &str = "off,stoa=warn";
+
+/// What is logged where `RUST_LOG` says this; with what is wrong, if it says nothing that can be understood.
+fn filter(said: Result<String, VarError>) -> (EnvFilter, Option<String>) {
+    let why = match said {
+        Ok(said) => match EnvFilter::builder().parse(&said) {
+            Ok(filter) => return (filter, None),
+            Err(error) => Some(format!("{said:?}: {error}")),
+        },
+        Err(VarError::NotPresent) => None,
+        Err(VarError::NotUnicode(said)) => Some(format!("{said:?}: it is not UTF-8")),
+    };
+    (EnvFilter::new(USUAL), why)
+}
+
 /// Logs go to standard error; `RUST_LOG` says how much of them.
 pub(crate) fn log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off,stoa=warn"));
+    let (filter, wrong) = filter(std::env::var(EnvFilter::DEFAULT_ENV));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -30,6 +47,13 @@ pub(crate) fn log(format: LogFormat) {
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
+    }
+    if let Some(why) = wrong {
+        tracing::warn!(
+            %why,
+            "RUST_LOG cannot be understood: what is logged is as with RUST_LOG={USUAL} (want, for example, RUST_LOG=stoa=info or \
+             RUST_LOG=stoa_consensus=debug,stoa=warn)"
+        );
     }
 }
 
@@ -163,6 +187,19 @@ mod tests {
         let fault = Fault::default();
         fault.0.set(message.to_owned()).unwrap();
         fault.report(runs_node)
+    }
+
+    #[test]
+    fn a_rust_log_that_cannot_be_understood_is_named_and_the_usual_is_logged() {
+        for wrong in ["foo=bar=baz", "stoa=loud", "stoa=info,foo=bar=baz"] {
+            let (filter, why) = filter(Ok(wrong.to_owned()));
+            assert!(why.is_some_and(|why| why.contains(wrong)), "{wrong}");
+            assert_eq!(filter.to_string(), EnvFilter::new(USUAL).to_string());
+        }
+        let (usual, why) = filter(Err(VarError::NotPresent));
+        assert_eq!((usual.to_string(), why), (EnvFilter::new(USUAL).to_string(), None));
+        let (said, why) = filter(Ok("stoa_consensus=debug".to_owned()));
+        assert_eq!((said.to_string().as_str(), why), ("stoa_consensus=debug", None));
     }
 
     #[test]

@@ -30,6 +30,12 @@ pub struct Status {
     pub network_key: Bytes,
     /// Where others can follow this node, if they can: `KEY@HOST:PORT`.
     pub follow_at: Option<String>,
+    /// Whether it votes in its epoch; nothing of a node that is no validator.
+    #[serde(default)]
+    pub votes: Option<bool>,
+    /// Whether its validator's key is in use elsewhere as well.
+    #[serde(default)]
+    pub key_elsewhere: bool,
     /// Who agrees on blocks.
     pub validators: Vec<ValidatorStatus>,
     /// Nodes that this one follows; of a validator, the others.
@@ -50,6 +56,9 @@ pub struct ValidatorStatus {
     pub last_vote: Option<Vote>,
     /// Whether it is the one that answers.
     pub me: bool,
+    /// In how many views it has contradicted itself, as far as the node that answers has noticed since it started.
+    #[serde(default)]
+    pub equivocations: U256,
 }
 
 /// When a validator voted.
@@ -90,6 +99,15 @@ impl Status {
     pub fn is_stalled(&self, now: u64) -> bool {
         self.age(now) >= STALLED
     }
+
+    /// How it stands with the node, in words: `ok` if nothing is wrong.
+    pub fn health(&self, now: u64) -> &'static str {
+        match (self.key_elsewhere, self.is_stalled(now)) {
+            (true, _) => "its key is in use elsewhere",
+            (false, true) => "stalled",
+            (false, false) => "ok",
+        }
+    }
 }
 
 impl fmt::Display for Status {
@@ -98,10 +116,11 @@ impl fmt::Display for Status {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         writeln!(f, "chain        {chain_id} (stoa {})", words(version))?;
         writeln!(f, "role         {}", words(&self.roles.join(", ")))?;
-        writeln!(f, "health       {}", if self.is_stalled(now) { "stalled" } else { "ok" })?;
+        writeln!(f, "health       {}", self.health(now))?;
         writeln!(f, "block        {block_number}  {block_hash}")?;
         writeln!(f, "its time     {}", when(timestamp.saturating_to(), now))?;
-        writeln!(f, "epoch        {}", self.epoch)?;
+        let voting = if self.votes == Some(false) { ", in which it does not vote" } else { "" };
+        writeln!(f, "epoch        {}{voting}", self.epoch)?;
         writeln!(f, "waiting      {pending} pending, {queued} queued")?;
         writeln!(f, "network key  {network_key}")?;
         if let Some(follow_at) = &self.follow_at {
@@ -133,7 +152,11 @@ impl fmt::Display for Status {
                     format!("{said} epoch {}, view {}", vote.epoch, vote.view)
                 }
             };
-            write!(f, "\n  {}  {health}{}", validator.key, if validator.me { "  (this node)" } else { "" })?;
+            let me = if validator.me { "  (this node)" } else { "" };
+            write!(f, "\n  {}  {health}{me}", validator.key)?;
+            if !validator.equivocations.is_zero() {
+                write!(f, "  contradicted itself in so many views: {}", validator.equivocations)?;
+            }
         }
         Ok(())
     }
@@ -156,6 +179,8 @@ mod tests {
             genesis_hash: B256::ZERO,
             network_key: Bytes::new(),
             follow_at: None,
+            votes: None,
+            key_elsewhere: false,
             validators: Vec::new(),
             peers: Vec::new(),
             pending: U256::ZERO,
@@ -168,5 +193,25 @@ mod tests {
         let text = status.to_string();
         assert!(!text.contains('\u{1b}') && text.contains("health       stalled"), "{text}");
         assert!(text.contains("1970-01-01 00:16:40 UTC"), "{text}");
+    }
+
+    #[test]
+    fn a_key_that_is_in_use_elsewhere_comes_before_all_else() {
+        // As nodes said it that knew nothing of this.
+        let said = serde_json::json!({
+            "version": "1", "roles": ["validator"], "chainId": "0x7", "blockNumber": "0x9", "blockHash": B256::ZERO,
+            "timestamp": "0x3e8", "epoch": "0x2", "genesisHash": B256::ZERO, "networkKey": "0x", "followAt": null,
+            "validators": [{ "key": B256::ZERO, "lastVote": { "epoch": "0x2", "view": "0x5" }, "me": true }],
+            "peers": [], "pending": "0x0", "queued": "0x0",
+        });
+        let mut status = serde_json::from_value::<Status>(said).unwrap();
+        assert_eq!((status.health(1001), status.health(1030)), ("ok", "stalled"));
+        let text = status.to_string();
+        assert!(!text.contains("does not vote") && !text.contains("contradicted"), "{text}");
+        (status.votes, status.key_elsewhere) = (Some(false), true);
+        status.validators[0].equivocations = U256::from(3);
+        assert_eq!([1001, 1030].map(|now| status.health(now)), ["its key is in use elsewhere"; 2]);
+        let text = status.to_string();
+        assert!(text.contains("2, in which it does not vote") && text.contains("in so many views: 3"), "{text}");
     }
 }

@@ -1,5 +1,6 @@
 use crate::{
     block::{Context, SealedBlock, encode_seal},
+    equivocation::Equivocations,
     pace::Moving,
     seeds::{Seeds, randomness, round_of_parent},
 };
@@ -62,6 +63,9 @@ pub trait Waiting: Clone + Send + Sync + 'static {
 
     /// A block is final and has changed this: what it includes waits no longer.
     fn finalized(&self, committed: &Committed, changes: &Changes);
+
+    /// A block was executed in this time, be it to propose, to check, or to follow it.
+    fn executed(&self, _time: Duration) {}
 }
 
 /// Which node has sent transactions.
@@ -85,6 +89,8 @@ pub struct LedgerApplication {
     pub(crate) scheme: Scheme,
     pub(crate) seeds: Seeds,
     pub(crate) moving: Moving,
+    /// Is told of final blocks.
+    pub(crate) equivocations: Equivocations,
     #[cfg(test)]
     pub(crate) malice: Malice,
     #[cfg(test)]
@@ -118,6 +124,8 @@ pub(crate) struct Malice {
     /// It is two validators with one key, each of which talks to one half of the others: as a leader it proposes a block to
     /// each half.
     pub(crate) twins: bool,
+    /// Of the two, the first is heard by nobody, and hears everybody.
+    pub(crate) overhears: bool,
     /// It votes, but gives nobody the blocks that it proposes.
     pub(crate) withholds: bool,
     /// It sends as much as it may on every channel, none of which means anything.
@@ -275,7 +283,9 @@ impl<E: Runtime, W: Waiting> Application<E> for Node<W> {
             bytes_left: application.max_bytes,
         });
         let seal = encode_seal(&context, seed.as_ref(), input.upstream.payload.as_ref());
+        let began = clock.current();
         let built = application.ledger.build::<E>(batches, &parent, &choices, seal, transactions, &list).await;
+        self.waiting.executed(clock.current().duration_since(began).unwrap_or_default());
         let (block, merkleized) = built.unwrap_or_else(|error| panic!("cannot build a block: {error}"));
         #[cfg(test)]
         let block = match application.malice.forge {
@@ -322,7 +332,10 @@ impl<E: Runtime, W: Waiting> Application<E> for Node<W> {
         let Some(senders) = recover(&block, &|hash| self.waiting.sender(hash)) else {
             return invalid("a transaction's signature");
         };
-        match application.ledger.verify::<E>(batches, &parent, &block, senders).await {
+        let began = clock.current();
+        let verified = application.ledger.verify::<E>(batches, &parent, &block, senders).await;
+        self.waiting.executed(clock.current().duration_since(began).unwrap_or_default());
+        match verified {
             Ok(sealed) => Some(sealed),
             Err(stoa_ledger::InvalidBlock::Ledger(error)) => panic!("cannot check a block: {error}"),
             Err(error) => invalid(&error.to_string()),
@@ -347,6 +360,7 @@ impl<E: Runtime, W: Waiting> Application<E> for Node<W> {
         (): (),
         _: <State<E> as DatabaseSet<E>>::Readers,
     ) {
+        self.application.equivocations.finalized(block);
         let _moving = self.application.moving.lock().await;
         let published = self.application.ledger.publish(block.hash());
         let (committed, changes) = published.unwrap_or_else(|error| panic!("cannot show a final block: {error}"));

@@ -3,9 +3,10 @@ use crate::{
     block::SealedBlock,
     committee::{Committee, MAX_VALIDATORS},
     epochs::{Founders, Registered, Schemes, Secrets, Voting},
+    equivocation::{Equivocations, Telling},
     floor::Floor,
     gossip,
-    observe::{Running, Votes, keep_certificates},
+    observe::{Running, Standing, Votes, keep_certificates},
     pace::{Moving, Pace, Paced},
     seeds::Seeds,
     validator::namespace,
@@ -208,6 +209,8 @@ where
         ..
     } = config;
     let (me, namespace) = (key.public_key(), namespace(&ledger));
+    let equivocations = Equivocations::new(committee.validators().clone(), &me);
+    let blocker = Telling { blocker, told: equivocations.clone() };
     let schemes = Schemes::new(&namespace, committee.network_key());
     let epoch_length =
         NonZeroU64::new(ledger.genesis().epoch_length).expect("a genesis file is checked when it is read");
@@ -287,7 +290,7 @@ where
         let _ = ready.await;
     };
     let moving = Moving::default();
-    let (seeds, votes) = (Seeds::default(), Votes::default());
+    let (seeds, votes, standing) = (Seeds::default(), Votes::default(), Standing::default());
     let certificates = keep_certificates(ledger.clone(), marshal_mailbox.clone());
     let application = LedgerApplication {
         ledger: ledger.clone(),
@@ -297,6 +300,7 @@ where
         scheme: schemes.certificates().clone(),
         seeds: seeds.clone(),
         moving: moving.clone(),
+        equivocations: equivocations.clone(),
         #[cfg(test)]
         malice,
         #[cfg(test)]
@@ -345,6 +349,7 @@ where
             partition: simplex_partition.clone(),
             secrets: secrets.clone(),
             key: me,
+            standing: standing.clone(),
         },
         marshal: marshal_mailbox.clone(),
         state_sync: joining.clone(),
@@ -365,6 +370,7 @@ where
     let sharing_stateful = reshare::Application::new(stateful_mailbox.clone(), reshare_mailbox.clone(), epoch_length);
     let deferred = Deferred::new(runtime.child("deferred"), sharing_stateful, marshal_mailbox.clone(), epocher);
     let paced = Paced::new(runtime.child("pace"), deferred.clone(), ledger.clone(), waiting.clone(), pace, moving);
+    let watching = Reporters::from((votes.clone(), equivocations.clone()));
     let orchestrator = orchestrator::Config {
         oracle: blocker,
         manager: peers,
@@ -373,7 +379,7 @@ where
         application: Voting {
             automaton: paced,
             relay: deferred.clone(),
-            reporter: Reporters::from((deferred, Reporters::from((seeds, votes.clone())))),
+            reporter: Reporters::from((deferred, Reporters::from((seeds, watching)))),
         },
         strategy: Sequential,
         simplex: orchestrator::SimplexConfig {
@@ -427,7 +433,7 @@ where
             panic!("consensus has ended: the block that says who agrees in this epoch is missing from the storage");
         }
     });
-    Running { votes }
+    Running { votes, equivocations, standing }
 }
 
 #[cfg(test)]

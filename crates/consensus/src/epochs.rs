@@ -11,7 +11,7 @@
 //!                                           └──────────▶ orchestrator ◀──────┘ ──▶ simplex of the epoch
 //! ```
 
-use crate::{application::Scheme, committee::NetworkKey};
+use crate::{application::Scheme, committee::NetworkKey, observe::Standing};
 use commonware_actor::Feedback;
 use commonware_consensus::{
     Automaton, CertifiableAutomaton, Handoff, Relay, Reporter,
@@ -116,6 +116,8 @@ pub(crate) struct Registered<E, K> {
     pub(crate) partition: String,
     pub(crate) secrets: K,
     pub(crate) key: PublicKey,
+    /// Is told whether this validator votes.
+    pub(crate) standing: Standing,
 }
 
 impl<E: Storage, K: Secrets> Registered<E, K> {
@@ -171,6 +173,7 @@ impl<E: Storage, K: Secrets> Registrar for Registered<E, K> {
             }
             SchemeInfo::Verifier { .. } => info,
         };
+        self.standing.note(epoch.get(), matches!(info, SchemeInfo::Signer { .. }));
         self.schemes.add(epoch, info);
         if let Some(old) = epoch.get().checked_sub(KEPT) {
             // None are there where the node has not been before.

@@ -1,13 +1,13 @@
 //! What a running validator lets others see of its consensus.
 
-use crate::{application::Scheme, block::SealedBlock};
+use crate::{application::Scheme, block::SealedBlock, equivocation::Equivocations};
 use commonware_actor::Feedback;
 use commonware_codec::Encode as _;
 use commonware_consensus::{
     Reporter,
     marshal::{core::Mailbox, standard::Standard},
     simplex::types::{Activity, Attributable as _},
-    types::Height,
+    types::{Height, Round},
 };
 use commonware_cryptography::sha256::Digest;
 use parking_lot::Mutex;
@@ -15,14 +15,27 @@ use std::{collections::BTreeMap, sync::Arc};
 use stoa_ledger::Ledger;
 use tokio::sync::broadcast::error::RecvError;
 
-/// In which epoch and view each validator's last vote was heard, by its place in the committee. Cheap to clone.
+/// In which epoch and view each validator's last vote was heard, by its place in the committee, and how many views went by without a
+/// block. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Votes(Arc<Mutex<BTreeMap<usize, (u64, u64)>>>);
+pub struct Votes(Arc<Mutex<Heard>>);
+
+#[derive(Default)]
+struct Heard {
+    last: BTreeMap<usize, (u64, u64)>,
+    skipped: u64,
+    newest_skipped: Option<Round>,
+}
 
 impl Votes {
-    /// Epoch and view of the last vote heard of each validator; those that were never heard are missing.
+    /// Epoch and view of the last vote heard of each validator, this one included; those that were never heard are missing.
     pub fn heard(&self) -> BTreeMap<usize, (u64, u64)> {
-        self.0.lock().clone()
+        self.0.lock().last.clone()
+    }
+
+    /// How many views this validator has seen that a quorum gave up, as their leaders proposed nothing that could be agreed on in time.
+    pub fn skipped(&self) -> u64 {
+        self.0.lock().skipped
     }
 }
 
@@ -36,10 +49,17 @@ impl Reporter for Votes {
             Activity::Finalize(vote) => Some((vote.signer(), vote.round())),
             _ => None,
         };
+        let mut heard = self.0.lock();
         if let Some((signer, round)) = vote {
-            let mut heard = self.0.lock();
-            let last = heard.entry(usize::from(signer)).or_default();
+            let last = heard.last.entry(usize::from(signer)).or_default();
             *last = (round.epoch().get(), round.view().get()).max(*last);
+        }
+        // Told again by whoever starts again.
+        if let Activity::Nullification(skipped) = &activity
+            && heard.newest_skipped < Some(skipped.round)
+        {
+            heard.newest_skipped = Some(skipped.round);
+            heard.skipped += 1;
         }
         Feedback::Ok
     }
@@ -72,8 +92,31 @@ async fn keep_certificate(ledger: &Ledger, marshal: &Mailbox<Scheme, Standard<Se
     }
 }
 
-/// A running validator.
+/// Whether this validator votes, as far as it knows. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Standing(Arc<Mutex<Option<(u64, bool)>>>);
+
+impl Standing {
+    /// The newest epoch that it knows who votes in, and whether it does. `None` before the first.
+    pub fn newest(&self) -> Option<(u64, bool)> {
+        *self.0.lock()
+    }
+
+    pub(crate) fn note(&self, epoch: u64, votes: bool) {
+        let mut newest = self.0.lock();
+        if newest.is_none_or(|(known, _)| known <= epoch) {
+            *newest = Some((epoch, votes));
+        }
+    }
+}
+
+/// What a running validator knows of the votes. Cheap to clone.
+#[derive(Clone)]
 pub struct Running {
     /// The votes that it hears.
     pub votes: Votes,
+    /// Who has contradicted himself.
+    pub equivocations: Equivocations,
+    /// Whether it votes.
+    pub standing: Standing,
 }

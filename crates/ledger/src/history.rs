@@ -38,7 +38,7 @@ use crate::{
 use alloy_primitives::B256;
 use encoding::{damaged, log_key, number_of};
 use fjall::{
-    Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode,
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode,
     compaction::Leveled,
     config::{CompressionPolicy, FilterPolicy},
 };
@@ -127,6 +127,8 @@ impl History {
             .cache_size(cache)
             // With more, the first of them spins for as long as another compacts.
             .worker_threads(1)
+            // What is in it is written once more, compressed, and then gone.
+            .journal_compression(CompressionType::None)
             .with_compaction_filter_factories(ForgetOld::assign(UNDO, &forgotten))
             .open()
             .map_err(failed)?;

@@ -340,6 +340,11 @@ impl Pool {
         Status { pending: table.pending(), queued: table.len() - table.pending() }
     }
 
+    /// Encoded bytes of all transactions that wait.
+    pub fn bytes(&self) -> usize {
+        self.table().bytes()
+    }
+
     /// All that wait.
     pub fn content(&self) -> Content {
         let mut content = Content::default();

@@ -101,6 +101,22 @@ impl<S> Answers<S> {
     pub fn new(service: Arc<S>) -> Self {
         Self { service, peers: Arc::new(Semaphore::new(PEERS)), large: Arc::new(Semaphore::new(LARGE)) }
     }
+
+    /// Tells how many peers are connected, from now on.
+    pub fn connected(&self) -> Connected {
+        Connected(self.peers.clone())
+    }
+}
+
+/// Tells how many peers are connected to a protocol. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Connected(Arc<Semaphore>);
+
+impl Connected {
+    /// How many are at present.
+    pub fn count(&self) -> usize {
+        PEERS - self.0.available_permits()
+    }
 }
 
 impl<S> fmt::Debug for Answers<S> {
@@ -234,16 +250,20 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn requests_of_any_allowed_length_are_answered_and_longer_ones_are_not() {
         let (here, there) = (endpoint(1).await, endpoint(2).await);
-        let router = there.router().accept(b"counts", Answers::new(Arc::new(Counts))).spawn();
+        let answers = Answers::new(Arc::new(Counts));
+        let connected = answers.connected();
+        let router = there.router().accept(b"counts", answers).spawn();
         let (connections, address) = (Connections::new(&here, b"counts"), there.address().unwrap());
         let ask = async |length: usize| {
             let request = vec![0; length];
             let asked = connections.ask(&address, &request, 100);
             answered(Duration::from_secs(20), asked).await.map(|bytes| usize::from_be_bytes(bytes.try_into().unwrap()))
         };
+        assert_eq!(connected.count(), 0);
         for length in [0, 1, SMALL, SMALL + 1, Counts::MOST_REQUEST] {
             assert_eq!(ask(length).await, Ok(length));
         }
+        assert_eq!(connected.count(), 1);
         assert!(matches!(ask(Counts::MOST_REQUEST + 1).await, Err(Denied::Gone(_))));
         // More at once than one peer has places for: they wait for each other.
         let many = join_all((0..3 * PEER_LARGE).map(|more| ask(100_000 + more))).await;

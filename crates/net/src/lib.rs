@@ -9,7 +9,7 @@ mod answers;
 mod connections;
 
 pub use address::PeerAddress;
-pub use answers::{Answers, Denied, Service, answer, answered, read_answer, send};
+pub use answers::{Answers, Connected, Denied, Service, answer, answered, read_answer, send};
 pub use connections::Connections;
 pub use iroh;
 

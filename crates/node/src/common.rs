@@ -4,6 +4,7 @@ use crate::{
     health, index,
     network_methods::{self, About},
     provider::{Provider, Role},
+    silence::{self, Said},
     stoa_methods,
     waiting::{Head, Mempool},
 };
@@ -24,7 +25,7 @@ use stoa_ledger::{
     state::{self, StateConfig},
 };
 use stoa_mempool::Pool;
-use stoa_rpc::Server;
+use stoa_rpc::{Server, Traffic};
 
 /// Bytes of transactions in a block.
 pub(crate) const BLOCK_BYTES: usize = 4 << 20;
@@ -166,9 +167,22 @@ pub(crate) async fn serve(
     waiting.open(pool.clone());
     tokio::spawn(maintain(pool.clone()));
     tokio::spawn(health::watch_clock(ledger.clone()));
+    let (about, traffic) = (Arc::new(about), Traffic::default());
+    let (chain, patience) = (ledger.clone(), health::patience(about.block_time));
+    let say = tell(about.clone());
+    tokio::spawn(silence::watch(runtime.child("silence"), patience, move || chain.head().number(), say));
+    let watched = health::Watched {
+        ledger: ledger.clone(),
+        pool: pool.clone(),
+        executed: waiting.executed.clone(),
+        traffic: traffic.clone(),
+        about: about.clone(),
+        folder: folder.to_owned(),
+    };
     let rpc = Server::builder(ledger.clone(), pool.clone())
         .config(stoa_rpc::Config { hosts, ..bounds() })
         .accounts(accounts)
+        .traffic(traffic)
         .methods(stoa_methods::register)
         .methods(|methods| {
             network_methods::register(methods, ledger, about);
@@ -176,7 +190,7 @@ pub(crate) async fn serve(
                 stoa_rpc::dev::register_network(methods);
             }
         })
-        .router(health::routes(ledger.clone(), pool.clone(), runtime.child("stoa")))
+        .router(health::routes(watched, runtime.child("stoa")))
         .router(index.as_ref().map_or_else(axum::Router::new, index::Opened::routes))
         .router(match (&provider, &index) {
             (Some(provider), _) => provider.routes(),
@@ -188,6 +202,25 @@ pub(crate) async fn serve(
         .await
         .wrap_err_with(|| format!("cannot listen on {http}"))?;
     Ok((pool, rpc, index.map(index::Opened::start)))
+}
+
+/// Tells whoever runs the node that no block comes, with what is known of why, and that they come again.
+fn tell(about: Arc<About>) -> impl Fn(Said) + Send {
+    move |said| match said {
+        Said::Silent(block, lasted) => {
+            let peers = (about.peers)();
+            let connected = peers.iter().filter(|peer| peer.used).count();
+            tracing::warn!(
+                block,
+                seconds = lasted.as_secs(),
+                connected,
+                peers = peers.len(),
+                voting = about.voting(),
+                "no block becomes final"
+            );
+        }
+        Said::Again(block, lasted) => tracing::info!(block, seconds = lasted.as_secs(), "blocks become final again"),
+    }
 }
 
 /// Lets the pool tidy up every few seconds.

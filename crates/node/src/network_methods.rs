@@ -2,13 +2,14 @@
 //!
 //! | method | parameters | answers |
 //! |---|---|---|
-//! | `stoa_status` | - | roles, height, committee and votes heard, peers, waiting transactions |
+//! | `stoa_status` | - | roles, height, committee and votes heard, whether it votes and alone, peers, waiting transactions |
 //! | `stoa_getCertificate` | block | what proves with the network key that the block is final |
 
+use crate::{elsewhere::Elsewhere, quic::Served};
 use alloy_primitives::{B256, Bytes, U256};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use stoa_client::{CertificateReply, PeerStatus, Status, ValidatorStatus, Vote};
-use stoa_consensus::{Votes, follow};
+use stoa_consensus::follow;
 use stoa_ledger::Ledger;
 use stoa_net::PeerAddress;
 use stoa_rpc::{BlockId, Context, Methods, Params, RpcError};
@@ -19,16 +20,66 @@ const HEADERS: u64 = 1024;
 /// What a node says of itself.
 pub(crate) struct About {
     pub(crate) roles: Vec<&'static str>,
-    /// Its key, if it is a validator.
-    pub(crate) me: Option<B256>,
-    pub(crate) votes: Votes,
+    /// What it knows of the votes, if it is a validator.
+    pub(crate) validator: Option<Validator>,
     /// How it stands with the peers that it follows, or with the other validators.
     pub(crate) peers: Arc<dyn Fn() -> Vec<follow::PeerStatus> + Send + Sync>,
     /// Where it can be followed.
     pub(crate) address: Option<PeerAddress>,
+    /// What it does for followers, if it serves them.
+    pub(crate) served: Option<Served>,
+    /// After how long blocks come, as far as that is known.
+    pub(crate) block_time: Duration,
 }
 
-pub(crate) fn register(methods: &mut Methods, ledger: &Ledger, about: About) {
+/// What a validator knows of the votes.
+pub(crate) struct Validator {
+    pub(crate) key: B256,
+    /// Its place in the committee.
+    pub(crate) place: usize,
+    pub(crate) consensus: stoa_consensus::Running,
+    /// Whether its key is in use elsewhere.
+    pub(crate) elsewhere: Elsewhere,
+}
+
+impl Validator {
+    /// Whether it votes in its epoch.
+    pub(crate) fn votes(&self) -> bool {
+        self.consensus.standing.newest().is_some_and(|(_, votes)| votes)
+    }
+
+    /// The newest epoch and view that a vote was heard of, its own included.
+    pub(crate) fn newest_vote(&self) -> Option<(u64, u64)> {
+        self.consensus.votes.heard().into_values().max()
+    }
+
+    /// Epoch and view of its own last vote.
+    pub(crate) fn own_vote(&self) -> Option<(u64, u64)> {
+        self.consensus.votes.heard().get(&self.place).copied()
+    }
+}
+
+impl About {
+    /// Whether its key is in use elsewhere as well; never of one that does not vote.
+    pub(crate) fn key_elsewhere(&self) -> bool {
+        self.validator.as_ref().is_some_and(|validator| validator.elsewhere.is_used())
+    }
+
+    /// What it does for agreement, in words.
+    pub(crate) fn voting(&self) -> String {
+        let Some(validator) = &self.validator else { return "it follows, and does not vote".into() };
+        let voted = match validator.own_vote() {
+            Some((epoch, view)) => format!("it voted last in epoch {epoch}, view {view}"),
+            None => "it has not voted since it started".into(),
+        };
+        match validator.consensus.standing.newest() {
+            Some((epoch, false)) => format!("it has no vote in epoch {epoch}; {voted}"),
+            _ => voted,
+        }
+    }
+}
+
+pub(crate) fn register(methods: &mut Methods, ledger: &Ledger, about: Arc<About>) {
     let key = crate::network_key(ledger.genesis()).unwrap_or_default();
     let status_key = key.clone();
     methods.instant("stoa_status", move |context: &Context, params: &Params| {
@@ -53,11 +104,14 @@ fn status(context: &Context, about: &About, network_key: &Bytes) -> Status {
     let (ledger, head) = (context.ledger(), context.ledger().head());
     let committee = ledger.genesis().committee.as_ref();
     let keys = committee.map(|committee| committee.validators.clone()).unwrap_or_default();
-    let heard = about.votes.heard();
+    let known = about.validator.as_ref().map(|validator| &validator.consensus);
+    let heard = known.map(|known| known.votes.heard()).unwrap_or_default();
+    let equivocations = known.map(|known| known.equivocations.counted()).unwrap_or_default();
     let validators = keys.into_iter().enumerate().map(|(index, key)| ValidatorStatus {
         key,
         last_vote: heard.get(&index).map(|(epoch, view)| Vote { epoch: U256::from(*epoch), view: U256::from(*view) }),
-        me: about.me == Some(key),
+        me: about.validator.as_ref().is_some_and(|validator| validator.key == key),
+        equivocations: U256::from(equivocations.get(&index).copied().unwrap_or_default()),
     });
     let peers = (about.peers)().into_iter().map(|peer| PeerStatus {
         address: peer.name,
@@ -76,6 +130,8 @@ fn status(context: &Context, about: &About, network_key: &Bytes) -> Status {
         genesis_hash: ledger.first().hash(),
         network_key: network_key.clone(),
         follow_at: about.address.as_ref().map(ToString::to_string),
+        votes: about.validator.as_ref().map(Validator::votes),
+        key_elsewhere: about.key_elsewhere(),
         validators: validators.collect(),
         peers: peers.collect(),
         pending: U256::from(waiting.pending),

@@ -2,30 +2,59 @@
 
 use commonware_runtime::tokio::Context;
 use futures::{FutureExt as _, future::BoxFuture};
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 use stoa_base::NodeId;
 use stoa_consensus::{
     Waiting,
     follow::{Link, MOST_REQUEST, Server},
 };
-use stoa_net::{Answers, Connections, Endpoint, PeerAddress, Service, iroh::protocol::RouterBuilder};
+use stoa_net::{Answers, Connected, Connections, Endpoint, PeerAddress, Service, iroh::protocol::RouterBuilder};
 
 /// The protocol between a follower and the node that it follows.
 const FOLLOW: &[u8] = b"stoa/follow/1";
 
+/// What a node does for those that follow it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Served {
+    connected: Connected,
+    requests: Arc<AtomicU64>,
+}
+
+impl Served {
+    /// How many nodes are connected to follow this one.
+    pub fn followers(&self) -> usize {
+        self.connected.count()
+    }
+
+    /// How many requests of followers have come.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+}
+
 /// Begins to answer those that follow this node.
-pub fn serve<W: Waiting>(endpoint: &Endpoint, server: Server<Context, W>) -> RouterBuilder {
-    endpoint.router().accept(FOLLOW, Answers::new(Arc::new(Followers(server))))
+pub fn serve<W: Waiting>(endpoint: &Endpoint, server: Server<Context, W>) -> (RouterBuilder, Served) {
+    let requests = Arc::<AtomicU64>::default();
+    let answers = Answers::new(Arc::new(Followers { server, requests: requests.clone() }));
+    let served = Served { connected: answers.connected(), requests };
+    (endpoint.router().accept(FOLLOW, answers), served)
 }
 
 /// Answers followers.
-struct Followers<W: Waiting>(Server<Context, W>);
+struct Followers<W: Waiting> {
+    server: Server<Context, W>,
+    requests: Arc<AtomicU64>,
+}
 
 impl<W: Waiting> Service for Followers<W> {
     const MOST_REQUEST: usize = MOST_REQUEST;
 
     fn answer(&self, _: NodeId, request: Vec<u8>) -> BoxFuture<'_, Vec<u8>> {
-        async move { self.0.answer(&request).await }.boxed()
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        async move { self.server.answer(&request).await }.boxed()
     }
 }
 

@@ -4,7 +4,8 @@ use crate::{
     account,
     common::{self, Serving},
     connected,
-    network_methods::About,
+    elsewhere::{self, Elsewhere},
+    network_methods::{self, About},
     quic::{self, Quic},
     store,
     vault::Vault,
@@ -112,6 +113,7 @@ pub struct Running {
     _router: Router,
     _store: Option<common::Background>,
     _index: Option<common::Background>,
+    _elsewhere: Option<common::Background>,
 }
 
 impl Running {
@@ -155,9 +157,12 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
     // The same for all validators, before and after they have a key.
     let network = keccak256(serde_json::to_vec(&Genesis { committee: None, ..genesis.clone() })?);
     let endpoint = Endpoint::bind(&key, config.listen).await?;
-    let others = config.peers.iter().filter(|(other, _)| *other != key.public_key());
-    let others = others.map(|(other, address)| PeerAddress::new(other.into(), address));
-    let others = others.collect::<eyre::Result<Vec<_>>>()?;
+    let (own, others) = config.peers.iter().partition::<Vec<_>, _>(|(peer, _)| *peer == key.public_key());
+    let listed = |peers: Vec<&(PublicKey, String)>| {
+        let listed = peers.into_iter().map(|(peer, address)| PeerAddress::new(peer.into(), address));
+        listed.collect::<eyre::Result<Vec<_>>>()
+    };
+    let (own, others) = (listed(own)?, listed(others)?);
     let peers = stoa_consensus::peers(config.peers)?;
     let ceremony = !config.folder.join(COMMITTEE).exists();
     let wire = runtime.child("wire");
@@ -190,8 +195,10 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
 
     // Others may want to catch up before this one can.
     let waiting = Mempool::default();
-    let router = quic::serve(&endpoint, follow::Server::new(runtime.child("serve"), ledger.clone(), waiting.clone()));
+    let server = follow::Server::new(runtime.child("serve"), ledger.clone(), waiting.clone());
+    let (router, served) = quic::serve(&endpoint, server);
     let (router, store) = store::add(config.store, &endpoint, &key, &ledger, router)?;
+    let (router, name) = elsewhere::add(router);
     let router = router.spawn();
     let validator = stoa_consensus::Validator {
         ledger: ledger.clone(),
@@ -219,12 +226,23 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
     }
 
     let metrics = runtime.child("peers");
+    let me = B256::from_slice(key.public_key().as_ref());
+    let committee = ledger.genesis().committee.as_ref();
+    let place = committee.and_then(|committee| committee.validators.iter().position(|validator| *validator == me));
+    let elsewhere = Elsewhere::new(name, consensus.equivocations.clone());
+    let watching = own.into_iter().next().map(|own| common::Background::spawn(elsewhere.clone().watch(own)));
     let about = About {
         roles: if store.is_some() { vec!["validator", "store"] } else { vec!["validator"] },
-        me: Some(B256::from_slice(key.public_key().as_ref())),
-        votes: consensus.votes,
+        validator: Some(network_methods::Validator {
+            key: me,
+            place: place.ok_or_else(|| eyre!("the genesis file does not name this validator"))?,
+            consensus,
+            elsewhere,
+        }),
         peers: Arc::new(move || connected::status(&metrics, &others)),
         address: endpoint.address(),
+        served: Some(served),
+        block_time: config.pace.busy.max(config.pace.idle),
     };
     let index = config.index.then(|| account::of(&key)).transpose()?;
     let serving = Serving {
@@ -238,7 +256,7 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
     };
     let (pool, rpc, index) = common::serve(&runtime, &ledger, &waiting, about, serving).await?;
     let store = store.map(|store| store.start(rpc.local_addr(), &runtime.child("stoa")));
-    Ok(Running { ledger, pool, rpc, endpoint, _router: router, _store: store, _index: index })
+    Ok(Running { ledger, pool, rpc, endpoint, _router: router, _store: store, _index: index, _elsewhere: watching })
 }
 
 /// How long to wait for others to say how far they are.

@@ -3,9 +3,16 @@ use alloy_primitives::{
     Address, B256,
     map::{HashMap, HashSet},
 };
+use commonware_runtime::telemetry::metrics::raw::Histogram;
 use futures::{Stream, StreamExt as _, stream};
 use rayon::prelude::*;
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 use stoa_base::{Recovered, Transaction};
 use stoa_consensus::{Origin, Waiting};
 use stoa_ledger::{
@@ -42,9 +49,42 @@ impl State for Head {
     }
 }
 
+/// What a node has executed since it started. Clones share the counts.
+#[derive(Clone)]
+pub(crate) struct Executed {
+    /// Seconds that each block took, be it final or not.
+    pub(crate) seconds: Histogram,
+    counts: Arc<[AtomicU64; 3]>,
+}
+
+/// Bounds of seconds that blocks are told apart by.
+const SECONDS: [f64; 10] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
+
+impl Default for Executed {
+    fn default() -> Self {
+        Self { seconds: Histogram::new(SECONDS), counts: Arc::default() }
+    }
+}
+
+impl Executed {
+    /// Final blocks, their transactions, and the gas that they used.
+    pub(crate) fn counts(&self) -> [u64; 3] {
+        std::array::from_fn(|index| self.counts[index].load(Ordering::Relaxed))
+    }
+
+    fn add(&self, committed: &Committed) {
+        let block = &committed.block;
+        let each = [1, block.transactions().len() as u64, block.header().gas_used];
+        for (count, more) in self.counts.iter().zip(each) {
+            count.fetch_add(more, Ordering::Relaxed);
+        }
+    }
+}
+
 /// The mempool, as consensus takes transactions from it.
 #[derive(Clone)]
 pub(crate) struct Mempool {
+    pub(crate) executed: Executed,
     /// Missing until the state that it checks against has joined the ledger.
     pool: Arc<OnceLock<Pool>>,
     opened: Arc<Notify>,
@@ -62,6 +102,7 @@ const TAKING_OF_FOLLOWERS: usize = 1;
 impl Default for Mempool {
     fn default() -> Self {
         Self {
+            executed: Executed::default(),
             pool: Arc::default(),
             opened: Arc::default(),
             taking: Arc::new(Semaphore::new(TAKING)),
@@ -191,6 +232,11 @@ impl Waiting for Mempool {
     }
 
     fn finalized(&self, committed: &Committed, changes: &Changes) {
+        self.executed.add(committed);
         self.on_block(committed, changes);
+    }
+
+    fn executed(&self, time: Duration) {
+        self.executed.seconds.observe(time.as_secs_f64());
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     protocol::{self, Body, Invalid, Request},
     recent::Recent,
     subscriptions::Subscriptions,
+    traffic::Traffic,
     workers::{Crashed, Workers},
 };
 use alloy_primitives::B256;
@@ -41,8 +42,7 @@ pub(crate) struct Node {
     pub executions: Workers,
     pub filters: Filters,
     pub recent: Recent,
-    pub subscriptions: Arc<AtomicUsize>,
-    pub websockets: Arc<AtomicUsize>,
+    pub traffic: Traffic,
     pub memory: Budget,
 }
 
@@ -245,7 +245,10 @@ impl Context {
         let mut out = Vec::with_capacity(256);
         let mut charge = self.node.memory.charge();
         match protocol::read(&body, self.config().max_batch, self.config().max_depth) {
-            Err(error) => protocol::write(&mut out, None, &Err(error)),
+            Err(error) => {
+                self.node.traffic.ended("", Some(error.code));
+                protocol::write(&mut out, None, &Err(error));
+            }
             Ok(Body::Single(request)) => {
                 let (id, outcome) = self.outcome(&body, request, deadline).await;
                 let id = id?;
@@ -297,11 +300,17 @@ impl Context {
     ) -> (Option<&'a str>, Result<Vec<u8>, RpcError>) {
         let request = match request {
             Ok(request) => request,
-            Err(Invalid { id, error }) => return (Some(id.map_or("null", RawValue::get)), Err(error)),
+            Err(Invalid { id, error }) => {
+                self.node.traffic.ended("", Some(error.code));
+                return (Some(id.map_or("null", RawValue::get)), Err(error));
+            }
         };
+        let _under_way = self.node.traffic.begun();
         let params = request.params.map(|json| Params::new(protocol::share(body, json.get()))).unwrap_or_default();
         let outcome = tokio::time::timeout_at(deadline, self.call(&request.method, params)).await;
-        (request.id.map(|id| id.get()), outcome.unwrap_or_else(|_| Err(RpcError::timeout())))
+        let outcome = outcome.unwrap_or_else(|_| Err(RpcError::timeout()));
+        self.node.traffic.ended(&request.method, outcome.as_ref().err().map(|error| error.code));
+        (request.id.map(|id| id.get()), outcome)
     }
 
     /// Calls a method by name; the result is JSON text.

@@ -2,7 +2,7 @@
 
 use crate::{
     Config, Origins, RpcError,
-    context::{Connection, Context, Node, Slot, crowded},
+    context::{Connection, Context, Node, crowded},
     protocol, websocket,
 };
 use axum::{
@@ -110,7 +110,7 @@ async fn serve(
         if !origin.is_none_or(|origin| origin_allowed(config, origin)) {
             return (StatusCode::FORBIDDEN, "origin not allowed\n").into_response();
         }
-        let Some(slot) = Slot::take(&service.node.websockets, config.max_websockets) else {
+        let Some(slot) = service.node.traffic.open_websocket(config.max_websockets) else {
             return refusal(StatusCode::SERVICE_UNAVAILABLE, RpcError::limit("too many WebSocket connections"));
         };
         let max = config.max_message_bytes;

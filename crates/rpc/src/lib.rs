@@ -50,6 +50,7 @@ mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod traffic;
 mod txpool;
 pub mod view;
 mod websocket;
@@ -61,3 +62,4 @@ pub use error::{ErrorStyle, RpcError};
 pub use methods::Methods;
 pub use params::{BlockId, BlockNumber, Params, Reader};
 pub use server::{Builder, Handle, Server};
+pub use traffic::Traffic;

@@ -7,6 +7,7 @@ use crate::{
     filters::Filters,
     http,
     recent::Recent,
+    traffic::Traffic,
     workers::Workers,
 };
 use alloy_signer_local::PrivateKeySigner;
@@ -19,12 +20,7 @@ use hyper_util::{
 };
 use revm::context::BlockEnv;
 use serde::Serialize;
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{Arc, atomic::AtomicUsize},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use stoa_ledger::Ledger;
 use stoa_mempool::Pool;
 use tokio::{
@@ -49,6 +45,7 @@ pub struct Builder {
     methods: Methods,
     router: Router,
     home: Bytes,
+    traffic: Traffic,
 }
 
 impl Server {
@@ -69,6 +66,7 @@ impl Server {
             methods,
             router: Router::new(),
             home: Bytes::new(),
+            traffic: Traffic::default(),
         }
     }
 }
@@ -131,6 +129,12 @@ impl Builder {
         self
     }
 
+    /// Where to count what clients ask and have open.
+    pub fn traffic(mut self, traffic: Traffic) -> Self {
+        self.traffic = traffic;
+        self
+    }
+
     /// Listens on `address`; port 0 takes any free one.
     ///
     /// # Errors
@@ -152,8 +156,7 @@ impl Builder {
             next_block: self.next_block,
             filters: Filters::default(),
             recent: Recent::default(),
-            subscriptions: Arc::new(AtomicUsize::new(0)),
-            websockets: Arc::new(AtomicUsize::new(0)),
+            traffic: self.traffic,
             memory,
         });
         let (stop, stopped) = watch::channel(false);
@@ -234,7 +237,6 @@ const FAREWELLS: usize = 64;
 const FAREWELL: Duration = Duration::from_secs(1);
 
 async fn accept(listener: TcpListener, node: Arc<Node>, router: Router, mut stopped: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(node.config.max_connections));
     let farewells = Arc::new(Semaphore::new(FAREWELLS));
     loop {
         let stream = tokio::select! {
@@ -256,12 +258,12 @@ async fn accept(listener: TcpListener, node: Arc<Node>, router: Router, mut stop
                 }
             },
         };
-        match places.clone().try_acquire_owned() {
-            Ok(place) => {
+        match node.traffic.connect(node.config.max_connections) {
+            Some(place) => {
                 let stream = crate::stream::PatientStream::new(stream, node.config.write_timeout, place);
                 tokio::spawn(connection(stream, node.clone(), router.clone(), stopped.clone()));
             }
-            Err(_) => {
+            None => {
                 // Who comes when even these places are taken is hung up on.
                 if let Ok(place) = farewells.clone().try_acquire_owned() {
                     tokio::spawn(turn_away(stream, place));

@@ -1,3 +1,4 @@
+use crate::context::Slot;
 use std::{
     io,
     pin::Pin,
@@ -7,7 +8,6 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    sync::OwnedSemaphorePermit,
     time::{Instant, Sleep, sleep},
 };
 
@@ -18,11 +18,11 @@ pub(crate) struct PatientStream {
     patience: Duration,
     stuck: Pin<Box<Sleep>>,
     waiting: bool,
-    _place: OwnedSemaphorePermit,
+    _place: Slot,
 }
 
 impl PatientStream {
-    pub fn new(stream: TcpStream, patience: Duration, place: OwnedSemaphorePermit) -> Self {
+    pub fn new(stream: TcpStream, patience: Duration, place: Slot) -> Self {
         Self { stream, patience, stuck: Box::pin(sleep(patience)), waiting: false, _place: place }
     }
 

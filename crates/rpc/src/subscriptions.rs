@@ -145,7 +145,7 @@ pub(crate) fn subscribe(context: &Context, params: &Params) -> Result<B128, RpcE
     reader.end()?;
     let config = context.config();
     let slots = Slot::take(&table.count, config.max_subscriptions_per_connection)
-        .zip(Slot::take(&context.node.subscriptions, config.max_subscriptions))
+        .zip(context.node.traffic.subscribe(config.max_subscriptions))
         .ok_or_else(|| {
             RpcError::limit(format!(
                 "too many subscriptions: at most {} per connection and {} in all",

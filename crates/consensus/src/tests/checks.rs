@@ -124,7 +124,8 @@ impl ExitCondition<PublicKey, State> for Progress {
 }
 
 /// What must be true of every validator when a simulation ends: each has every block and receipt that any of them has shown,
-/// the state that its head says, and as much money as there was, but for the fees that were burnt.
+/// the state that its head says, and as much money as there was, but for the fees that were burnt; and it accuses nobody who does not
+/// contradict himself.
 #[derive(Clone)]
 pub(super) struct NothingLost;
 
@@ -156,6 +157,9 @@ impl NothingLost {
                 }
             }
             conserved(state, &ledger).await?;
+            if let Some(accused) = state.accused().difference(&state.contradictory).next() {
+                return Err(format!("validator {accused} is said to contradict itself, and does not"));
+            }
         }
         Ok(())
     }
@@ -223,6 +227,15 @@ impl<F: Fn(&[&State]) -> Result<(), String> + Send + Sync> Property<PublicKey, S
     fn check<'a>(&'a self, _: &'a ProgressTracker<PublicKey>, states: &'a [&'a State]) -> Outcome<'a, ()> {
         Box::pin(std::future::ready((self.1)(states)))
     }
+}
+
+/// That somebody who follows the chain has noticed that this validator contradicts itself.
+pub(super) fn noticed(index: usize) -> Check<impl Fn(&[&State]) -> Result<(), String> + Clone> {
+    Check("noticed", move |states: &[&State]| {
+        let mut followers = states.iter().filter(|state| state.follows);
+        let is_noticed = followers.any(|state| state.accused().contains(&index) || state.cut_off().contains(&index));
+        if is_noticed { Ok(()) } else { Err(format!("nobody has noticed validator {index}")) }
+    })
 }
 
 /// How many final blocks each validator has proposed.

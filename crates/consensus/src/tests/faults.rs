@@ -2,11 +2,11 @@
 //! in the end (see `checks`).
 
 use super::{
-    checks::{Check, agreed, all_propose, never_final},
+    checks::{Check, agreed, all_propose, never_final, noticed},
     disorder::Disorder,
     forgeries::{self, FORGER, Forgery},
     malice::TOLERATED_SKEW,
-    network::{Validators, good},
+    network::{State, Validators, good},
     simulation::{simulate, simulate_these},
 };
 use crate::application::Malice;
@@ -206,7 +206,7 @@ fn blocks_with_a_forged_seal_are_never_agreed_on() {
 #[test]
 fn votes_for_two_blocks_at_once_do_not_fork_the_chain() {
     let malice = Malice { conflicting_votes: true, ..Malice::default() };
-    simulate(NZU32!(4), 14, 8, [(2, malice)], |plan, _| plan);
+    simulate(NZU32!(4), 14, 8, [(2, malice)], |plan, _| plan.property(noticed(2)));
 }
 
 #[test]
@@ -215,8 +215,27 @@ fn a_leader_that_proposes_two_blocks_does_not_fork_the_chain() {
         let malice = Malice { twins: true, ..Malice::default() };
         // They cannot share a key anew: each deals, and neither knows what the other has dealt.
         let validators = Validators::new(count, BTreeMap::from([(1, malice)])).with_epochs(1000);
-        simulate_these(validators, seed, 10, |plan, _| plan);
+        // Of seven each may hear only one of the two.
+        simulate_these(
+            validators,
+            seed,
+            10,
+            |plan, _| if count == NZU32!(4) { plan.property(noticed(1)) } else { plan },
+        );
     }
+}
+
+/// That a validator has noticed that somebody else signs with its key.
+fn notices_itself(states: &[&State]) -> Result<(), String> {
+    let notices = states.iter().any(|state| state.notices_itself());
+    if notices { Ok(()) } else { Err("it has not noticed the other".into()) }
+}
+
+#[test]
+fn a_validator_whose_key_runs_elsewhere_as_well_notices_it() {
+    let malice = Malice { twins: true, overhears: true, ..Malice::default() };
+    let validators = Validators::new(NZU32!(4), BTreeMap::from([(1, malice)])).with_epochs(1000);
+    simulate_these(validators, 60, 20, |plan, _| plan.property(Check("notices itself", notices_itself)));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Validators that break the rules by more than what they propose.
 
-use super::network::Config;
+use super::network::{Config, Noticed};
 use crate::{Identity, application::Malice, engine, namespace};
+use alloy_primitives::Address;
 use commonware_consensus::simplex::mocks::conflicter::{self, Conflicter};
 use commonware_cryptography::{Sha256, ed25519::PublicKey};
 use commonware_glue::simulate::engine::ChannelPair;
@@ -37,6 +38,8 @@ pub(super) struct Twin {
     pub(super) first_half: Vec<PublicKey>,
     /// Its history.
     pub(super) folder: TempDir,
+    /// Whether the first only listens: it hears all that anybody votes and proposes, and nobody hears what it does.
+    pub(super) overhears: bool,
 }
 
 /// Votes in the first epoch for whatever others vote for, and for something else as well.
@@ -73,16 +76,25 @@ pub(super) async fn flood(context: deterministic::Context, channels: Vec<Channel
     futures::future::join_all(flooding).await;
 }
 
-/// Runs two validators with one key, each of which hears one part of the others and is heard by it.
+/// The channels on which votes, certificates and blocks come without being asked for.
+const TOLD: [usize; 3] = [0, 1, 4];
+
+/// Runs two validators with one key, each of which hears one part of the others and is heard by it; what the first notices is noted.
 pub(super) async fn run_twins(
     context: deterministic::Context,
-    one: Config,
+    mut one: Config,
     twin: Twin,
     channels: Vec<ChannelPair<PublicKey>>,
+    noticed: Noticed,
 ) {
-    let Twin { config: other, first_half, folder: _folder } = twin;
+    let Twin { config: other, first_half, folder: _folder, overhears } = twin;
+    if overhears {
+        // What the two propose differs, whatever they know.
+        one.beneficiary = Address::repeat_byte(0xee);
+    }
     let (mut ones, mut others) = (Vec::new(), Vec::new());
-    for (sender, receiver) in channels {
+    for (channel, (sender, receiver)) in channels.into_iter().enumerate() {
+        let told = overhears && TOLD.contains(&channel);
         let half = first_half.clone();
         let all = other.committee.validators().clone();
         let forward = move |origin, recipients: &Recipients<PublicKey>, _: &_| {
@@ -92,10 +104,14 @@ pub(super) async fn run_twins(
                 Recipients::One(one) => vec![one.clone()],
             };
             let first = matches!(origin, SplitOrigin::Primary);
+            if told {
+                return (!first).then_some(Recipients::Some(wanted));
+            }
             Some(Recipients::Some(wanted.into_iter().filter(|key| half.contains(key) == first).collect()))
         };
         let half = first_half.clone();
         let route = move |(from, _): &(PublicKey, _)| match half.contains(from) {
+            _ if told => SplitTarget::Both,
             true => SplitTarget::Primary,
             false => SplitTarget::Secondary,
         };
@@ -103,7 +119,8 @@ pub(super) async fn run_twins(
         ones.push((senders.0, receivers.0));
         others.push((senders.1, receivers.1));
     }
-    let _one = Box::pin(engine::start(context.child("one"), one, ones)).await;
+    let one = Box::pin(engine::start(context.child("one"), one, ones)).await;
+    *noticed.lock() = Some(one.equivocations);
     let _other = Box::pin(engine::start(context.child("other"), other, others)).await;
     futures::future::pending::<()>().await;
 }

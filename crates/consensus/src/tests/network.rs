@@ -10,7 +10,7 @@ use super::{
     transfer_from,
 };
 use crate::{
-    BLOCK_OVERHEAD, CHANNELS, Committee, Identity, Pace,
+    BLOCK_OVERHEAD, CHANNELS, Committee, Equivocations, Identity, Pace,
     application::{Malice, Notes},
     engine,
 };
@@ -32,7 +32,7 @@ use futures::{FutureExt as _, future::BoxFuture};
 use parking_lot::Mutex;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     num::NonZeroU32,
     path::PathBuf,
     sync::{Arc, Weak},
@@ -203,6 +203,12 @@ impl Validators {
         self
     }
 
+    /// Which validators contradict themselves.
+    fn contradictory(&self) -> BTreeSet<usize> {
+        let is = |malice: &Malice| malice.conflicting_votes || malice.twins;
+        self.malicious.iter().filter(|(_, malice)| is(malice)).map(|(index, _)| *index).collect()
+    }
+
     pub(super) fn keys(&self) -> Vec<PublicKey> {
         self.identities.iter().map(Identity::public).collect()
     }
@@ -215,9 +221,13 @@ struct Place {
     folder: PathBuf,
 }
 
+/// What a running validator has noticed of validators that contradict themselves.
+pub(super) type Noticed = Arc<Mutex<Option<Equivocations>>>;
+
 /// What a validator runs besides its engine.
 struct Surroundings {
     twin: Option<Twin>,
+    noticed: Noticed,
     /// What its client has to give to it.
     left: Vec<Arc<Recovered>>,
     told: Arc<Mutex<Told>>,
@@ -237,6 +247,10 @@ pub(super) struct State {
     pub(super) told: Arc<Mutex<Told>>,
     pub(super) notes: Notes,
     pub(super) secrets: Secrets,
+    /// Nothing if it runs no engine.
+    noticed: Noticed,
+    /// Which validators contradict themselves.
+    pub(super) contradictory: BTreeSet<usize>,
     /// Whether it follows the chain at all.
     pub(super) follows: bool,
     /// Shows the simulated time.
@@ -246,6 +260,21 @@ pub(super) struct State {
 impl State {
     pub(super) fn ledger(&self) -> Ledger {
         self.chain.lock().clone().expect("it is running")
+    }
+
+    /// Which validators it has noticed to contradict themselves, by their places.
+    pub(super) fn accused(&self) -> BTreeSet<usize> {
+        self.noticed.lock().iter().flat_map(|noticed| noticed.counted().into_keys()).collect()
+    }
+
+    /// Which validators it has cut off.
+    pub(super) fn cut_off(&self) -> BTreeSet<usize> {
+        self.noticed.lock().iter().flat_map(|noticed| noticed.cut_off().into_keys()).collect()
+    }
+
+    /// Whether it has noticed that somebody else signs with its key.
+    pub(super) fn notices_itself(&self) -> bool {
+        self.noticed.lock().as_ref().is_some_and(Equivocations::of_own_key)
     }
 
     /// The number of the newest final block that it shows.
@@ -299,13 +328,16 @@ impl EngineDefinition for Validators {
                 let secrets = Secrets::dealt(self.identities[index].share.clone());
                 let twin = self.config(&context.child("twin"), oracle, public_key, secrets, me).await;
                 let half = self.keys().into_iter().filter(|key| key != public_key).take(self.keys().len() / 3);
-                Some(Twin { config: twin, first_half: half.collect(), folder })
+                let overhears = config.malice.overhears;
+                Some(Twin { config: twin, first_half: half.collect(), folder, overhears })
             }
             false => None,
         };
         let follows = config.malice.follows();
         let left = if config.malice.is_honest() { self.left(index) } else { Vec::new() };
-        let surroundings = Surroundings { twin, left, told: self.told.clone(), disorder: self.disorder };
+        let noticed = Noticed::default();
+        let surroundings =
+            Surroundings { twin, noticed: noticed.clone(), left, told: self.told.clone(), disorder: self.disorder };
         let run = match &self.measured {
             Some(measured) => measure(context.child("run"), index, config, channels, monitor, measured.clone()).boxed(),
             None => run(context.child("run"), config, channels, monitor, surroundings).boxed(),
@@ -316,6 +348,8 @@ impl EngineDefinition for Validators {
             told: self.told.clone(),
             notes: self.notes.clone(),
             secrets: self.secrets[index].clone(),
+            noticed,
+            contradictory: self.contradictory(),
             follows,
             clock: context.child("clock"),
         };
@@ -350,7 +384,7 @@ async fn run(
     config: Config,
     channels: Vec<ChannelPair<PublicKey>>,
     monitor: mpsc::UnboundedSender<FinalizationUpdate<PublicKey>>,
-    Surroundings { twin, left, told, disorder }: Surroundings,
+    Surroundings { twin, noticed, left, told, disorder }: Surroundings,
 ) {
     if config.malice.conflicting_votes {
         return vote_for_everything(context, config, channels).await;
@@ -359,7 +393,7 @@ async fn run(
         return flood(context, channels).await;
     }
     if let Some(twin) = twin {
-        return run_twins(context, config, twin, channels).await;
+        return run_twins(context, config, twin, channels, noticed).await;
     }
     let (ledger, waiting, pk) = (config.ledger.clone(), config.waiting.clone(), config.key.public_key());
     let mut blocks = ledger.subscribe();
@@ -370,7 +404,8 @@ async fn run(
         (Disorderly::new(context.child("disorder"), sender, Disorder { silent, ..disorder }), receiver)
     });
     let channels = channels.collect();
-    let _engine = Box::pin(engine::start(context.child("engine"), config, channels)).await;
+    let engine = Box::pin(engine::start(context.child("engine"), config, channels)).await;
+    *noticed.lock() = Some(engine.equivocations);
     let accepted = told.clone();
     context.child("client").spawn(move |context| give(context, waiting, left, accepted));
     while let Ok(committed) = blocks.recv().await {

@@ -8,7 +8,7 @@ mod sending;
 mod sockets;
 mod traces;
 
-use crate::{Builder, Config, Handle, Server};
+use crate::{Builder, Config, Handle, Server, Traffic};
 use alloy_consensus::{SignableTransaction, TxEip1559};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, bytes};

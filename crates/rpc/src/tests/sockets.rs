@@ -42,6 +42,39 @@ fn a_socket_answers_like_a_post() {
 }
 
 #[test]
+fn what_clients_ask_and_have_open_is_counted() {
+    let traffic = Traffic::default();
+    let counting = traffic.clone();
+    with_node(
+        Config::default(),
+        |builder| builder.traffic(counting),
+        async move |node| {
+            let count = |wanted: [&str; 2]| traffic.requests().find(|(kind, _)| *kind == wanted).unwrap().1;
+            let mut socket = Socket::open(&node).await;
+            assert!(socket.call("eth_subscribe", json!(["newHeads"])).await["result"].is_string());
+            assert_eq!((traffic.websockets(), traffic.subscriptions()), (1, 1));
+            assert!(traffic.connections() >= 1);
+            node.call("net_version", json!([])).await;
+            node.fails("eth_call", json!(["nonsense"])).await;
+            node.fails("weather", json!([])).await;
+            node.post("nonsense").await;
+            assert_eq!((count(["eth", "ok"]), count(["eth", "refused"])), (1, 1));
+            assert_eq!((count(["net", "ok"]), count(["other", "refused"])), (1, 2));
+            assert_eq!(traffic.in_flight(), 0);
+            drop(socket);
+            let open = || (traffic.websockets(), traffic.subscriptions());
+            for _ in 0..100 {
+                if open() == (0, 0) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            panic!("they are still counted when closed: {:?}", open());
+        },
+    );
+}
+
+#[test]
 fn subscriptions_tell_of_heads_logs_and_waiting_transactions() {
     with_default_node(async |node| {
         let mut socket = Socket::open(&node).await;
