@@ -4,6 +4,9 @@ use crate::place::{Place, check, output, show};
 use eyre::{ContextCompat as _, Result};
 use std::fs;
 
+/// The program; with a test beside it, whose dependencies have the features that they have wherever all is built.
+const BUILD: [&str; 5] = ["build", "--locked", "--workspace", "--bin", "stoa"];
+
 /// Builds both programs and runs the test. Whether it passed.
 pub fn run(place: &Place, from: &str) -> Result<bool> {
     let mut commit = place.command("git");
@@ -13,10 +16,10 @@ pub fn run(place: &Place, from: &str) -> Result<bool> {
     if !older.exists() {
         build(place, &commit)?;
     }
-    check(place.cargo()?.args(["build", "--locked", "--workspace", "--all-targets"]))?;
+    check(place.cargo()?.args(BUILD).args(["--test", "upgrade"]))?;
     let mut test = place.cargo()?;
-    test.args(["nextest", "run", "--locked", "--workspace", "--run-ignored", "only", "--no-capture"]);
-    test.args(["-E", "binary(upgrade)"]).env("STOA_OLDER_BIN", &older);
+    test.args(["nextest", "run", "--locked", "--workspace", "--test", "upgrade", "--run-ignored", "only"]);
+    test.args(["--no-capture"]).env("STOA_OLDER_BIN", &older);
     println!("   {}", show(&test));
     Ok(test.status()?.success())
 }
@@ -32,8 +35,8 @@ fn build(place: &Place, commit: &str) -> Result<()> {
     let _ = output(&mut remove);
     check(place.command("git").args(["worktree", "add", "--quiet", "--detach"]).arg(&tree).arg(commit))?;
     let mut cargo = place.cargo()?;
-    // The same build folder: what both have in common is built once.
-    cargo.args(["build", "--locked", "--workspace", "--all-targets"]).current_dir(&tree);
+    // The same build folder, and a test that all commits have: what they have in common is built once.
+    cargo.args(BUILD).args(["--test", "operation"]).current_dir(&tree);
     println!("   {}", show(&cargo));
     let built = check(&mut cargo).and_then(|()| Ok(fs::rename(place.target.join("debug/stoa"), folder.join(commit))?));
     check(&mut remove)?;
