@@ -353,6 +353,11 @@ impl Provider {
             Some(shown) => self.order(wanted, shown).await?,
             None => wanted.last(&self.chain).await?,
         };
+        self.standing(wanted, timeout, order).await
+    }
+
+    /// An order, if it stands now, also by the document, whose `timeout` it is.
+    async fn standing(&self, wanted: Wanted, timeout: u64, order: B256) -> Result<B256, Refusal> {
         let now = wanted.check(&self.chain, order).await?;
         if timeout > 0 {
             Wanted::lasts(self.placed(wanted, order).await?, timeout, now)?;

@@ -144,11 +144,12 @@ impl Provider {
         let (own, timeout) = (offered.wanted(account), offered.service.timeout);
         let for_node = Wanted { consumer: self.account.address(), payer: Some(account), ..own };
         if let Some(shown) = shown {
-            let is_for_node = match self.order(for_node, shown).await {
-                Ok(order) => for_node.is(&self.chain, order).await.is_ok(),
-                Err(_) => false,
+            return match self.order(for_node, shown).await {
+                Ok(order) if for_node.is(&self.chain, order).await.is_ok() => {
+                    self.standing(for_node, timeout, order).await
+                }
+                _ => self.ordered(own, timeout, Some(shown)).await,
             };
-            return self.ordered(if is_for_node { for_node } else { own }, timeout, Some(shown)).await;
         }
         match self.ordered(for_node, timeout, None).await {
             Ok(order) => Ok(order),

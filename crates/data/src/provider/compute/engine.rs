@@ -157,9 +157,11 @@ impl Engine {
         said["fees"] = json!({ (chain_id.to_string()): [{ "feeToken": COIN, "prices": prices }] });
         (said["storageExpiry"], said["maxJobs"]) = (STORED.into(), OPEN.into());
         (said["runningJobs"], said["queuedJobs"]) = (used.len().into(), (open - used.len()).into());
-        let none = ["runningfreeJobs", "queuedFreeJobs", "queMaxWaitTime", "queMaxWaitTimeFree", "runMaxWaitTime"];
-        for name in none.into_iter().chain(["runMaxWaitTimeFree"]) {
-            said[name] = json!(0);
+        for jobs in ["runningfreeJobs", "queuedFreeJobs"] {
+            said[jobs] = json!(0);
+        }
+        for wait in ["queMaxWaitTime", "queMaxWaitTimeFree", "runMaxWaitTime", "runMaxWaitTimeFree"] {
+            said[wait] = json!(0);
         }
         (said["free"]["storageExpiry"], said["free"]["maxJobs"]) = (STORED.into(), OPEN.into());
         json!([said])
@@ -171,8 +173,8 @@ impl Engine {
     ///
     /// [`Refusal::Malformed`] if there is no such environment, or not so much in it.
     pub fn share(&self, environment: &str, resources: &Value) -> Result<Share, Refusal> {
-        if environment != self.environment() {
-            let own = self.environment();
+        let own = self.environment();
+        if environment != own {
             return Err(Refusal::Malformed(format!("Invalid C2D Environment: this node has {own}")));
         }
         self.machine.share(resources)

@@ -20,7 +20,7 @@ use crate::jobs::{
     abi::{STOPPED, WITHHELD},
     held::Held,
     judge,
-    role::Budget,
+    role::{Budget, now},
     rules::Rules,
 };
 use alloy_primitives::B256;
@@ -29,7 +29,7 @@ use serde_json::json;
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 use stoa_sandbox::{Ended, Error, Input, Limits, Outcome, PARAMS, Source};
 use tokio::task::spawn_blocking;
@@ -252,7 +252,7 @@ impl Task {
         job.links = vec![pair("/data/outputs", "/out"), pair("/data/transformations/algorithm", "/code/main")];
         job.limits = self.limits();
         job.seed = key.0;
-        job.time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        job.time = now();
         job
     }
 
