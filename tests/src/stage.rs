@@ -156,6 +156,18 @@ impl Stage {
     }
 }
 
+/// Holds a process still, or lets it go on: what is done meanwhile is done while it works, however fast it is.
+///
+/// # Errors
+///
+/// If the system refuses.
+pub fn hold(process: &Child, still: bool) -> Result<()> {
+    let signal = if still { "-STOP" } else { "-CONT" };
+    let asked = Command::new("kill").args([signal, &process.id().to_string()]).status()?;
+    ensure!(asked.success(), "it cannot be held");
+    Ok(())
+}
+
 /// Waits for a process; whether it went well.
 ///
 /// # Errors

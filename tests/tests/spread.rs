@@ -10,7 +10,7 @@ use std::{
 };
 use stoa_tests::{
     Node, get,
-    stage::{LONG, Stage, held, stoa, wait},
+    stage::{LONG, Stage, held, hold, stoa, wait},
     variable,
 };
 
@@ -59,8 +59,10 @@ fn a_file_survives_three_of_six_nodes_then_is_repaired_and_survives_the_others()
         ensure!(Instant::now() < until && reading.try_wait()?.is_none(), "it was never seen to be read");
         thread::sleep(Duration::from_millis(1));
     }
-    stage.kill(3);
+    hold(&reading, true)?;
     ensure!(reading.try_wait()?.is_none(), "it was read before they died");
+    stage.kill(3);
+    hold(&reading, false)?;
     ensure!(wait(reading)?, "it was not read");
     ensure!(fs::read(stage.at("copy"))? == content, "it is something else");
     // Nobody but its owner opens it.
