@@ -7,7 +7,7 @@ use crate::{
     floor::Floor,
     gossip,
     observe::{Running, Standing, Votes, keep_certificates},
-    pace::{Moving, Pace, Paced},
+    pace::{Moving, Pace, Paced, Timeouts},
     seeds::Seeds,
     validator::namespace,
 };
@@ -371,6 +371,7 @@ where
     let deferred = Deferred::new(runtime.child("deferred"), sharing_stateful, marshal_mailbox.clone(), epocher);
     let paced = Paced::new(runtime.child("pace"), deferred.clone(), ledger.clone(), waiting.clone(), pace, moving);
     let watching = Reporters::from((votes.clone(), equivocations.clone()));
+    let timeouts = Timeouts::at(pace);
     let orchestrator = orchestrator::Config {
         oracle: blocker,
         manager: peers,
@@ -388,14 +389,11 @@ where
             replay_buffer: BUFFER,
             write_buffer: BUFFER,
             page_cache,
-            leader_timeout: pace.idle + Duration::from_millis(250),
-            certification_timeout: pace.idle + Duration::from_millis(500),
+            leader_timeout: timeouts.leader,
+            certification_timeout: timeouts.certification,
             timeout_retry: Duration::from_millis(500),
             view_retention: ViewDelta::new(64),
-            skip: SkipPolicy::Enabled {
-                timeout: pace.idle + Duration::from_secs(5),
-                budget: simplex::SkipBudget::Participants,
-            },
+            skip: SkipPolicy::Enabled { timeout: timeouts.silent, budget: simplex::SkipBudget::Participants },
             fetch_timeout: NZDuration!(Duration::from_secs(2)),
             fetch_retry_delay: Duration::from_millis(100),
             forward: ForwardPolicy::Disabled,

@@ -37,6 +37,6 @@ pub use epochs::Secrets;
 pub use equivocation::Equivocations;
 pub use floor::Floor;
 pub use observe::{Running, Standing, Votes};
-pub use pace::Pace;
+pub use pace::{Pace, PaceError};
 pub use validator::{Validator, ValidatorError, namespace, start as start_validator};
 pub use wire::{Peers, Wire, WireError, connect, peers};

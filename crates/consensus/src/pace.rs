@@ -27,6 +27,61 @@ pub struct Pace {
     pub idle: Duration,
 }
 
+/// Why a pace cannot be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "blocks cannot come {0:?} apart: want a block time of {least} ms to {most} s",
+    least = Pace::SHORTEST.as_millis(),
+    most = Pace::LONGEST.as_secs()
+)]
+pub struct PaceError(Duration);
+
+impl Pace {
+    /// The least time between blocks that may be asked for.
+    pub const SHORTEST: Duration = Duration::from_millis(1);
+    /// The most.
+    pub const LONGEST: Duration = Duration::from_secs(60);
+
+    /// How far apart blocks are at most while all is well.
+    pub fn longest(&self) -> Duration {
+        self.busy.max(self.idle)
+    }
+
+    /// Checks that blocks may come so often.
+    ///
+    /// # Errors
+    ///
+    /// If they are to come faster or more seldom than is allowed.
+    pub fn check(&self) -> Result<(), PaceError> {
+        let wrong = [self.busy, self.idle].into_iter().find(|time| !(Self::SHORTEST..=Self::LONGEST).contains(time));
+        wrong.map_or(Ok(()), |time| Err(PaceError(time)))
+    }
+}
+
+/// How long a validator waits for others in a view, which begins when the block before is there: whoever leads it may take until
+/// the next is due.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeouts {
+    /// For the block of whoever leads.
+    pub(crate) leader: Duration,
+    /// For a quorum's votes for it.
+    pub(crate) certification: Duration,
+    /// For any vote of whoever leads: who has been silent for longer is not waited for.
+    pub(crate) silent: Duration,
+}
+
+impl Timeouts {
+    /// Those at a pace.
+    pub(crate) fn at(pace: Pace) -> Self {
+        let due = pace.longest();
+        Self {
+            leader: due + Duration::from_millis(250),
+            certification: due + Duration::from_millis(500),
+            silent: due + Duration::from_secs(5),
+        }
+    }
+}
+
 /// Held while a block becomes final: ledger and waiting transactions move on together.
 pub(crate) type Moving = Arc<lock::Mutex<()>>;
 
@@ -141,5 +196,23 @@ where
 
     async fn certify(&mut self, round: Round, payload: Digest) -> oneshot::Receiver<bool> {
         self.inner.certify(round, payload).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_outside_what_may_be_asked_for_is_refused_in_words() {
+        let check = |busy, idle| Pace { busy: Duration::from_millis(busy), idle: Duration::from_millis(idle) }.check();
+        for (busy, idle) in [(1, 1000), (10, 1000), (60_000, 1000), (100, 60_000)] {
+            assert_eq!(check(busy, idle), Ok(()));
+        }
+        for (busy, idle) in [(0, 1000), (60_001, 1000), (10, 0), (10, 60_001)] {
+            let error = check(busy, idle).unwrap_err().to_string();
+            assert!(error.contains("want a block time of 1 ms to 60 s"), "{error}");
+        }
+        assert!(check(75_000, 1000).unwrap_err().to_string().contains("75s apart"));
     }
 }

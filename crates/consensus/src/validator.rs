@@ -7,7 +7,7 @@ use crate::{
     epochs::{Known, Secrets},
     floor::Floor,
     observe::Running,
-    pace::Pace,
+    pace::{Pace, PaceError},
     wire::Wire,
 };
 use alloy_primitives::{Address, B256};
@@ -55,6 +55,9 @@ pub enum ValidatorError {
     /// An address is missing, or of somebody else.
     #[error("the validators that addresses are given of are not those that the genesis file names")]
     Peers,
+    /// Blocks would come too fast or too seldom.
+    #[error(transparent)]
+    Pace(#[from] PaceError),
 }
 
 /// What keeps signatures of one chain from counting on another.
@@ -71,7 +74,7 @@ pub(crate) fn namespace_of(first: B256) -> Vec<u8> {
 ///
 /// # Errors
 ///
-/// If keys, addresses and genesis file do not belong together.
+/// If keys, addresses and genesis file do not belong together, or blocks are to come faster or more seldom than is allowed.
 ///
 /// # Panics
 ///
@@ -86,6 +89,7 @@ where
     W: Waiting,
     K: Secrets,
 {
+    validator.pace.check()?;
     let committee = validator.ledger.genesis().committee.as_ref().ok_or(ValidatorError::NoCommittee)?;
     let committee = Committee::try_from(committee)?;
     if committee.validators().position(&wire.key.public_key()).is_none() {

@@ -63,16 +63,20 @@ pub enum WireError {
     Host(String),
 }
 
-/// Where validators listen, by key, each as `HOST:PORT`. Names are looked up now and whenever somebody is called, so that a host which
-/// nobody knows at present keeps no validator from starting.
+/// Where validators listen, by key, each as `HOST:PORT`. Names are looked up now and whenever somebody is called, so that a host
+/// which nobody knows at present keeps no validator from starting. Blocking: for as long as it takes to look one of them up.
 ///
 /// # Errors
 ///
 /// If one comes twice, or is no address.
 pub fn peers(peers: impl IntoIterator<Item = (PublicKey, String)>) -> Result<Peers, WireError> {
-    let peers = peers.into_iter().map(|(peer, host)| Ok((peer, address(&host)?)));
-    let peers = peers.collect::<Result<Vec<_>, WireError>>()?;
-    peers.into_iter().try_collect::<Peers>().map_err(|_| WireError::Twice)
+    let (peers, hosts) = peers.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
+    let addresses = std::thread::scope(|scope| {
+        let looking = hosts.iter().map(|host| scope.spawn(move || address(host))).collect::<Vec<_>>();
+        let found = looking.into_iter().map(|looking| looking.join().expect("looking up a name does not panic"));
+        found.collect::<Result<Vec<_>, _>>()
+    })?;
+    peers.into_iter().zip(addresses).try_collect::<Peers>().map_err(|_| WireError::Twice)
 }
 
 fn address(host: &str) -> Result<Address, WireError> {
@@ -85,9 +89,12 @@ fn address(host: &str) -> Result<Address, WireError> {
     match (Hostname::new(name), found.as_slice()) {
         // Who has one address calls from there; of others it is not known.
         (Ok(host), [egress]) => Ok(Address::Asymmetric { ingress: Ingress::Dns { host, port }, egress: *egress }),
-        (Ok(host), _) => {
+        (Ok(name), found) => {
+            if found.is_empty() {
+                tracing::warn!(host, "nobody knows where this validator is: it is called as soon as somebody does");
+            }
             let egress = SocketAddr::from(([0, 0, 0, 0], port));
-            Ok(Address::Asymmetric { ingress: Ingress::Dns { host, port }, egress })
+            Ok(Address::Asymmetric { ingress: Ingress::Dns { host: name, port }, egress })
         }
         // A name that is none for the domain name system, but is for this machine.
         (Err(_), [first, ..]) => Ok((*first).into()),

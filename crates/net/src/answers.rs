@@ -22,6 +22,11 @@ const SMALL: usize = 8 << 10;
 const LARGE: usize = 32;
 const PEER_LARGE: usize = 4;
 
+/// Kibibytes of answers that wait until they are taken: of all peers, and of one. Who is that far behind gets no other until it
+/// has taken some, so that strangers who ask for much and take nothing cannot fill the memory either.
+const UNTAKEN: usize = 256 << 10;
+const PEER_UNTAKEN: usize = 64 << 10;
+
 /// How long a request may take to arrive, and an answer to be taken.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 const ANSWER_TIME: Duration = Duration::from_secs(60);
@@ -89,17 +94,37 @@ pub trait Service: Send + Sync + 'static {
     fn answer(&self, from: NodeId, request: Vec<u8>) -> BoxFuture<'_, Vec<u8>>;
 }
 
+/// Places in memory, of all peers together or of one.
+struct Places {
+    /// Of long requests.
+    large: Semaphore,
+    /// Of kibibytes of answers.
+    untaken: Semaphore,
+}
+
+impl Places {
+    fn new(large: usize, untaken: usize) -> Self {
+        Self { large: Semaphore::new(large), untaken: Semaphore::new(untaken) }
+    }
+
+    /// Those of an answer, if they are free. The longest answers take all that a peer has.
+    fn hold(&self, answer: &[u8]) -> Option<SemaphorePermit<'_>> {
+        let kibibytes = answer.len().div_ceil(1024).min(PEER_UNTAKEN);
+        self.untaken.try_acquire_many(kibibytes as u32).ok()
+    }
+}
+
 /// Answers the requests of a protocol. A clone answers for the same service.
 pub struct Answers<S> {
     service: Arc<S>,
     peers: Arc<Semaphore>,
-    large: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
 impl<S> Answers<S> {
     /// Those of this service.
     pub fn new(service: Arc<S>) -> Self {
-        Self { service, peers: Arc::new(Semaphore::new(PEERS)), large: Arc::new(Semaphore::new(LARGE)) }
+        Self { service, peers: Arc::new(Semaphore::new(PEERS)), places: Arc::new(Places::new(LARGE, UNTAKEN)) }
     }
 
     /// Tells how many peers are connected, from now on.
@@ -130,7 +155,7 @@ impl<S> fmt::Debug for Answers<S> {
 async fn read<'a>(
     receive: &mut RecvStream,
     most: usize,
-    places: [&'a Semaphore; 2],
+    places: [&'a Places; 2],
 ) -> Option<(Vec<u8>, Vec<SemaphorePermit<'a>>)> {
     let (mut request, mut held) = (Vec::new(), Vec::new());
     while let Some(chunk) = receive.read_chunk(SMALL).await.ok()? {
@@ -139,7 +164,7 @@ async fn read<'a>(
         }
         if held.is_empty() && request.len() + chunk.len() > SMALL {
             for places in places {
-                held.push(places.acquire().await.ok()?);
+                held.push(places.large.acquire().await.ok()?);
             }
         }
         request.extend_from_slice(&chunk);
@@ -150,20 +175,40 @@ async fn read<'a>(
 async fn one<S: Service>(
     service: &S,
     from: NodeId,
-    places: [&Semaphore; 2],
+    places: [&Places; 2],
     mut send: SendStream,
     mut receive: RecvStream,
 ) {
-    let reading = timeout(REQUEST_TIME, read(&mut receive, S::MOST_REQUEST, places));
-    let Ok(Some((request, _places))) = reading.await else { return };
+    if give(service, from, places, &mut send, &mut receive).await.is_none() {
+        // A stream that is merely dropped ends as if all had been sent.
+        let _ = send.reset(VarInt::from_u32(1));
+    }
+}
+
+/// Reads a request and answers it; nothing if the peer does not get the whole answer.
+async fn give<S: Service>(
+    service: &S,
+    from: NodeId,
+    places: [&Places; 2],
+    send: &mut SendStream,
+    receive: &mut RecvStream,
+) -> Option<()> {
+    let reading = timeout(REQUEST_TIME, read(receive, S::MOST_REQUEST, places));
+    let (request, _held) = reading.await.ok()??;
     // Nobody waits for an answer after the one who asked has gone.
     let answer = tokio::select! {
         answer = service.answer(from, request) => answer,
-        _ = send.stopped() => return,
+        _ = send.stopped() => return None,
     };
-    if let Ok(Ok(())) = timeout(ANSWER_TIME, send.write_all(&answer)).await {
-        let _ = send.finish();
-    }
+    let [own, all] = places;
+    let _held = (own.hold(&answer)?, all.hold(&answer)?);
+    let taken = async {
+        send.write_all(&answer).await.ok()?;
+        send.finish().ok()?;
+        // What was written waits here, too, until it has come.
+        send.stopped().await.ok()
+    };
+    timeout(ANSWER_TIME, taken).await.ok()?.map(drop)
 }
 
 impl<S: Service> ProtocolHandler for Answers<S> {
@@ -173,11 +218,11 @@ impl<S: Service> ProtocolHandler for Answers<S> {
             return Ok(());
         };
         let from = NodeId(*connection.remote_id().as_bytes());
-        let own = Arc::new(Semaphore::new(PEER_LARGE));
+        let own = Arc::new(Places::new(PEER_LARGE, PEER_UNTAKEN));
         // Until the peer goes.
         while let Ok((send, receive)) = connection.accept_bi().await {
-            let (service, own, large) = (self.service.clone(), own.clone(), self.large.clone());
-            tokio::spawn(async move { one(&*service, from, [&own, &large], send, receive).await });
+            let (service, own, all) = (self.service.clone(), own.clone(), self.places.clone());
+            tokio::spawn(async move { one(&*service, from, [&own, &all], send, receive).await });
         }
         Ok(())
     }
@@ -230,6 +275,7 @@ mod tests {
     use commonware_codec::{Copying, DecodeExt as _};
     use commonware_cryptography::ed25519::PrivateKey;
     use futures::{FutureExt as _, future::join_all};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Says how long a request was.
     struct Counts;
@@ -268,6 +314,47 @@ mod tests {
         // More at once than one peer has places for: they wait for each other.
         let many = join_all((0..3 * PEER_LARGE).map(|more| ask(100_000 + more))).await;
         assert_eq!(many, (0..3 * PEER_LARGE).map(|more| Ok(100_000 + more)).collect::<Vec<_>>());
+        router.shutdown().await.unwrap();
+    }
+
+    /// Says much, so many times.
+    #[derive(Default)]
+    struct Much(AtomicUsize);
+
+    impl Service for Much {
+        const MOST_REQUEST: usize = 0;
+
+        fn answer(&self, _: NodeId, _: Vec<u8>) -> BoxFuture<'_, Vec<u8>> {
+            async {
+                self.0.fetch_add(1, Ordering::Relaxed);
+                vec![7; 8 << 20]
+            }
+            .boxed()
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_takes_no_answers_gets_no_more_until_it_does_and_none_in_part() {
+        let (here, there) = (endpoint(3).await, endpoint(4).await);
+        let much = Arc::new(Much::default());
+        let router = there.router().accept(b"much", Answers::new(much.clone())).spawn();
+        let (connections, address) = (Connections::new(&here, b"much"), there.address().unwrap());
+        let connection = connections.to(&address, |_| ()).await.unwrap();
+        // Of 16, a peer has room for eight: none of them comes whole before it is read.
+        let asked = join_all((0..16).map(|_| send(&connection, &[]))).await;
+        while much.0.load(Ordering::Relaxed) < 16 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let mut whole = 0;
+        for receive in asked {
+            if let Ok(answer) = receive.unwrap().read_to_end(16 << 20).await {
+                assert_eq!(answer.len(), 8 << 20);
+                whole += 1;
+            }
+        }
+        assert_eq!(whole, 8);
+        assert_eq!(connections.ask(&address, &[], 16 << 20).await.unwrap().len(), 8 << 20);
         router.shutdown().await.unwrap();
     }
 

@@ -45,8 +45,9 @@ impl Endpoint {
         let transport = QuicTransportConfig::builder()
             .max_concurrent_bidi_streams(VarInt::from_u32(REQUESTS))
             .max_concurrent_uni_streams(VarInt::from_u32(0))
-            // An answer has up to some megabytes, at a few hundred milliseconds.
-            .stream_receive_window(VarInt::from_u32(16 << 20))
+            // Of a stream on which a packet is missing `noq` keeps 2,048 packets that came behind it, and ends the connection at
+            // one more: no window may have more of them, and the smallest has some 1,150 bytes of a stream.
+            .stream_receive_window(VarInt::from_u32(2 << 20))
             .receive_window(VarInt::from_u32(32 << 20))
             .send_window(32 << 20)
             .max_idle_timeout(Some(SILENCE.try_into().wrap_err("the time of silence")?))

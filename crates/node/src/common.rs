@@ -1,7 +1,7 @@
 //! What validators and followers have in common.
 
 use crate::{
-    health, index,
+    connected, health, index,
     network_methods::{self, About},
     provider::{Provider, Role},
     silence::{self, Said},
@@ -168,8 +168,9 @@ pub(crate) async fn serve(
     tokio::spawn(maintain(pool.clone()));
     tokio::spawn(health::watch_clock(ledger.clone()));
     let (about, traffic) = (Arc::new(about), Traffic::default());
-    let (chain, patience) = (ledger.clone(), health::patience(about.block_time));
-    let say = tell(about.clone());
+    let (chain, known) = (ledger.clone(), about.clone());
+    let patience = move || health::patience(&chain, &known);
+    let (chain, say) = (ledger.clone(), tell(about.clone()));
     tokio::spawn(silence::watch(runtime.child("silence"), patience, move || chain.head().number(), say));
     let watched = health::Watched {
         ledger: ledger.clone(),
@@ -209,11 +210,10 @@ fn tell(about: Arc<About>) -> impl Fn(Said) + Send {
     move |said| match said {
         Said::Silent(block, lasted) => {
             let peers = (about.peers)();
-            let connected = peers.iter().filter(|peer| peer.used).count();
             tracing::warn!(
                 block,
                 seconds = lasted.as_secs(),
-                connected,
+                connected = connected::count(&peers),
                 peers = peers.len(),
                 voting = about.voting(),
                 "no block becomes final"

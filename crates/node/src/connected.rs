@@ -14,6 +14,11 @@ pub(crate) fn status(metrics: &impl Metrics, others: &[PeerAddress]) -> Vec<Peer
     of(&metrics.encode(), others)
 }
 
+/// How many of them it is connected to, or asks at present.
+pub(crate) fn count(peers: &[PeerStatus]) -> usize {
+    peers.iter().filter(|peer| peer.used).count()
+}
+
 fn of(metrics: &str, others: &[PeerAddress]) -> Vec<PeerStatus> {
     let connected = metrics.lines().filter(|line| line.contains(CONNECTED)).collect::<Vec<_>>();
     let status = |other: &PeerAddress| {
@@ -42,9 +47,10 @@ mod tests {
              wire_network_tracker_directory_updates_total{{peer=\"{}\"}} 3\n",
             hex::encode(others[0].node().0)
         );
-        let used =
-            |metrics: &str| of(metrics, &others).into_iter().map(|peer| (peer.name, peer.used)).collect::<Vec<_>>();
-        assert_eq!(used(&metrics), [(others[0].to_string(), false), (others[1].to_string(), true)]);
-        assert!(used("").iter().all(|(_, used)| !used), "nobody is counted");
+        let connected = of(&metrics, &others);
+        assert_eq!(count(&connected), 1);
+        let used = connected.into_iter().map(|peer| (peer.name, peer.used)).collect::<Vec<_>>();
+        assert_eq!(used, [(others[0].to_string(), false), (others[1].to_string(), true)]);
+        assert_eq!(count(&of("", &others)), 0, "nobody is counted");
     }
 }

@@ -4,7 +4,7 @@
 //! started with the same key: of two such one is there and the other is not, and that one notices it by asking. What only blocks show is
 //! noticed by [`Equivocations`].
 
-use crate::follower::new_identity;
+use crate::{follower::new_identity, silence};
 use eyre::Result;
 use futures::{FutureExt as _, future::BoxFuture};
 use std::{
@@ -70,7 +70,7 @@ impl Elsewhere {
 
     /// Asks again and again who is at the validator's own address.
     pub(crate) async fn watch(self, own: PeerAddress) {
-        let mut every = tokio::time::interval(LOOK);
+        let (mut every, mut lasted) = (tokio::time::interval(LOOK), 0);
         loop {
             every.tick().await;
             // Where nobody answers, nobody is known.
@@ -79,7 +79,8 @@ impl Elsewhere {
                 false
             });
             self.answers.store(is_other, Ordering::Relaxed);
-            if is_other {
+            lasted = if is_other { lasted + 1 } else { 0 };
+            if silence::is_due(lasted) {
                 tracing::error!(
                     address = %own,
                     "another process runs with this validator's key, where the others look for it: stop one of the two at once, for \

@@ -31,7 +31,7 @@ use tokio::sync::oneshot;
 /// How often peers are asked for the genesis file before the node gives up.
 const TRIES: usize = 40;
 
-/// After how long an idle network makes a block. Whether this one's validators make them more seldom is not said anywhere.
+/// After how long an idle network makes a block, unless its validators make them more seldom, which the newest ones show.
 const BLOCK_TIME: Duration = Duration::from_secs(1);
 
 /// What a follower runs with.
@@ -129,7 +129,11 @@ async fn begin(runtime: Context, config: Config) -> Result<Running> {
     let key = NetworkKey::decode(Copying(&config.network_key)).map_err(|error| eyre!("the network key: {error}"))?;
     let (listen, identity) = match &config.listen {
         Some((listen, identity)) => (*listen, identity.clone()),
-        None => (PeerAddress::toward(&config.peers), new_identity()?),
+        None => {
+            let peers = config.peers.clone();
+            // Looking up hosts' names blocks.
+            (tokio::task::spawn_blocking(move || PeerAddress::toward(&peers)).await?, new_identity()?)
+        }
     };
     let endpoint = Endpoint::bind(&identity, listen).await?;
     let peers = Peers::new(Quic::new(&endpoint, config.peers));

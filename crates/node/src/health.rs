@@ -1,6 +1,6 @@
 //! What monitoring asks a node: `/health`, `/ready`, `/metrics`.
 
-use crate::{network_methods::About, waiting::Executed};
+use crate::{connected, network_methods::About, silence, waiting::Executed};
 use alloy_primitives::B256;
 use axum::{
     Router,
@@ -18,7 +18,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use stoa_base::Block;
-use stoa_consensus::{Equivocations, follow::PeerStatus};
+use stoa_consensus::{Equivocations, Pace, follow::PeerStatus};
 use stoa_ledger::Ledger;
 use stoa_mempool::Pool;
 use stoa_rpc::Traffic;
@@ -28,6 +28,9 @@ const STALE: Duration = Duration::from_secs(30);
 
 /// Where blocks come more slowly, so many of them may be missing.
 const MISSING: u32 = 20;
+
+/// So many of the newest blocks show how slowly they come.
+const NEWEST: u64 = 16;
 
 /// A clock that is so far off is too far off: validators refuse to connect to one whose clock differs by more from theirs.
 const SKEW: Duration = Duration::from_secs(5);
@@ -49,9 +52,31 @@ pub(crate) struct Watched {
     pub(crate) folder: PathBuf,
 }
 
-/// How long no block may come, where they come so often, before something is wrong.
-pub(crate) fn patience(block_time: Duration) -> Duration {
+/// How long no block may come to a node before something is wrong.
+pub(crate) fn patience(ledger: &Ledger, about: &About) -> Duration {
+    // A validator knows how often they come; others see it.
+    let seen = if about.validator.is_some() { Duration::ZERO } else { seen_apart(ledger) };
+    bearable(about.block_time.max(seen))
+}
+
+/// How long no block may come where they come so often.
+fn bearable(block_time: Duration) -> Duration {
     STALE.max(block_time * MISSING)
+}
+
+/// How far apart the newest blocks of a chain are.
+fn seen_apart(ledger: &Ledger) -> Duration {
+    let head = ledger.head().number();
+    let time = |number| Some(ledger.block(number).ok()??.block.header().timestamp);
+    let times = (head.saturating_sub(NEWEST).max(1)..=head).map(time).collect::<Option<Vec<_>>>();
+    times.map_or(Duration::ZERO, |times| apart(&times))
+}
+
+/// How far apart blocks of these times came, if they are enough to tell: those that were the closest, for between others the
+/// network may have stood still.
+fn apart(times: &[u64]) -> Duration {
+    let gaps = times.windows(2).map(|pair| Duration::from_secs(pair[1].saturating_sub(pair[0])));
+    gaps.min().filter(|_| times.len() as u64 > NEWEST).unwrap_or_default().min(Pace::LONGEST)
 }
 
 /// Routes beside JSON-RPC.
@@ -79,7 +104,7 @@ impl Watched {
             return (StatusCode::SERVICE_UNAVAILABLE, said);
         }
         let head = self.ledger.head();
-        readiness(head.number(), head.header().timestamp, now, patience(self.about.block_time))
+        readiness(head.number(), head.header().timestamp, now, patience(&self.ledger, &self.about))
     }
 }
 
@@ -106,13 +131,18 @@ fn behind(timestamp: u64, now: SystemTime) -> Option<u64> {
     (behind > SKEW).then_some(behind.as_secs())
 }
 
-/// Warns as long as the newest block is of this clock's future.
+/// Warns as long as the newest block is of this clock's future, ever more seldom.
 pub(crate) async fn watch_clock(ledger: Ledger) {
-    let mut every = tokio::time::interval(LOOK);
+    let (mut every, mut lasted) = (tokio::time::interval(LOOK), 0);
     loop {
         every.tick().await;
         let head = ledger.head();
-        if let Some(seconds) = behind(head.header().timestamp, SystemTime::now()) {
+        let Some(seconds) = behind(head.header().timestamp, SystemTime::now()) else {
+            lasted = 0;
+            continue;
+        };
+        lasted += 1;
+        if silence::is_due(lasted) {
             let block = head.number();
             tracing::warn!(
                 block,
@@ -157,7 +187,7 @@ const GAUGES: [(&str, &str, Read); 25] = [
         Some(seen.peers.len() as u64)
     }),
     ("peers_connected", "Those of them that the node is connected to, or asks at present", |seen| {
-        Some(seen.peers.iter().filter(|peer| peer.used).count() as u64)
+        Some(connected::count(&seen.peers) as u64)
     }),
     ("pending_transactions", "Waiting transactions that can run now", |seen| Some(seen.waiting.pending as u64)),
     ("queued_transactions", "Waiting transactions behind a gap or beyond a balance", |seen| {
@@ -341,11 +371,28 @@ mod tests {
 
     #[test]
     fn where_blocks_come_seldom_a_node_is_ready_for_longer_without_one() {
-        assert_eq!(patience(Duration::from_millis(100)), STALE);
-        assert_eq!(patience(Duration::from_secs(60)), Duration::from_secs(1200));
+        assert_eq!(bearable(Duration::from_millis(100)), STALE);
+        assert_eq!(bearable(Duration::from_secs(60)), Duration::from_secs(1200));
         let now = UNIX_EPOCH + Duration::from_secs(2000);
-        assert_eq!(readiness(7, 900, now, patience(Duration::from_secs(60))).0, StatusCode::OK);
-        assert_eq!(readiness(7, 800, now, patience(Duration::from_secs(60))).0, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(readiness(7, 900, now, bearable(Duration::from_secs(60))).0, StatusCode::OK);
+        assert_eq!(readiness(7, 800, now, bearable(Duration::from_secs(60))).0, StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[test]
+    fn how_seldom_blocks_come_is_seen_by_the_newest_however_long_the_network_stood_still_among_them() {
+        let times = |gaps: &[u64]| {
+            let later = |time: &mut u64, gap: &u64| {
+                *time += gap;
+                Some(*time)
+            };
+            std::iter::once(1000).chain(gaps.iter().scan(1000, later)).collect::<Vec<_>>()
+        };
+        assert_eq!(apart(&times(&[60; 16])), Duration::from_secs(60));
+        assert_eq!(apart(&times(&[&[1_u64; 8][..], &[0], &[1; 7]].concat())), Duration::ZERO);
+        assert_eq!(apart(&times(&[&[30_u64; 8][..], &[3000], &[30; 7]].concat())), Duration::from_secs(30));
+        assert_eq!(apart(&times(&[3000; 16])), Pace::LONGEST);
+        assert_eq!(apart(&times(&[60; 15])), Duration::ZERO, "they are too few");
+        assert_eq!(apart(&[]), Duration::ZERO);
     }
 
     #[test]

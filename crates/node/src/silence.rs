@@ -9,6 +9,12 @@ const LOOK: Duration = Duration::from_secs(5);
 /// It is said again when it has lasted twice as long, but not more seldom than this.
 const SELDOM: Duration = Duration::from_secs(3600);
 
+/// Whether something that has lasted for so many looks is said again: it is at the first, and ever more seldom, but not more
+/// seldom than at every 64th.
+pub(crate) fn is_due(looks: u64) -> bool {
+    looks.is_power_of_two() || (looks > 0 && looks.is_multiple_of(64))
+}
+
 /// What there is to say, and how long no block has become final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
@@ -32,13 +38,14 @@ impl Silence {
         Self { patience, block, lasted: Duration::ZERO, next: patience }
     }
 
-    /// What there is to say when this is the newest block, so long after the last look.
-    fn look(&mut self, block: u64, passed: Duration) -> Option<Said> {
+    /// What there is to say when this is the newest block, so long after the last look. `patience` is how long the one after a
+    /// new one may be missing.
+    fn look(&mut self, block: u64, passed: Duration, patience: impl FnOnce() -> Duration) -> Option<Said> {
         self.lasted += passed;
-        let Self { lasted, next, patience, .. } = *self;
+        let Self { lasted, next, patience: before, .. } = *self;
         if block != self.block {
-            *self = Self::new(patience, block);
-            return (next > patience).then_some(Said::Again(block, lasted));
+            *self = Self::new(patience(), block);
+            return (next > before).then_some(Said::Again(block, lasted));
         }
         (lasted >= next).then(|| {
             self.next = lasted + lasted.min(SELDOM);
@@ -49,11 +56,16 @@ impl Silence {
 
 /// Looks at the newest block for ever, and says when none has come for longer than is usual, in growing intervals. Time is what passes
 /// between two looks: a clock that is set means nothing.
-pub(crate) async fn watch(clock: impl Clock, patience: Duration, newest: impl Fn() -> u64, say: impl Fn(Said)) {
-    let mut silence = Silence::new(patience, newest());
+pub(crate) async fn watch(
+    clock: impl Clock,
+    patience: impl Fn() -> Duration,
+    newest: impl Fn() -> u64,
+    say: impl Fn(Said),
+) {
+    let mut silence = Silence::new(patience(), newest());
     loop {
         clock.sleep(LOOK).await;
-        if let Some(said) = silence.look(newest(), LOOK) {
+        if let Some(said) = silence.look(newest(), LOOK, &patience) {
             say(said);
         }
     }
@@ -77,7 +89,8 @@ mod tests {
             let (newest, said) = (Arc::new(AtomicU64::new(7)), Arc::new(Mutex::new(Vec::new())));
             let (look, say) = (newest.clone(), said.clone());
             runtime.child("watch").spawn(async move |runtime| {
-                watch(runtime, PATIENCE, move || look.load(Ordering::Relaxed), move |what| say.lock().push(what)).await;
+                let newest = move || look.load(Ordering::Relaxed);
+                watch(runtime, || PATIENCE, newest, move |what| say.lock().push(what)).await;
             });
             let wait = async |seconds| runtime.sleep(Duration::from_secs(seconds)).await;
             let take = || std::mem::take(&mut *said.lock());
@@ -102,9 +115,17 @@ mod tests {
     }
 
     #[test]
+    fn what_lasts_is_said_at_once_and_ever_more_seldom_but_not_too_seldom() {
+        let said = (0..300).filter(|looks| is_due(*looks)).collect::<Vec<_>>();
+        assert_eq!(said, [1, 2, 4, 8, 16, 32, 64, 128, 192, 256]);
+    }
+
+    #[test]
     fn what_lasts_for_days_is_said_every_hour() {
         let mut silence = Silence::new(PATIENCE, 1);
-        let hours = |silence: &mut Silence, hours: u64| (0..hours * 720).filter_map(|_| silence.look(1, LOOK)).count();
+        let hours = |silence: &mut Silence, hours: u64| {
+            (0..hours * 720).filter_map(|_| silence.look(1, LOOK, || PATIENCE)).count()
+        };
         hours(&mut silence, 24);
         assert_eq!(hours(&mut silence, 24), 24);
     }

@@ -95,6 +95,10 @@ pub(crate) const COMMITTEE: &str = "committee.json";
 /// The file of a folder that holds a validator's secrets but for its key.
 pub(crate) const SECRETS: &str = "secrets";
 
+/// The file of a folder that is there while its state may be further than its consensus knows: it has caught up with the others,
+/// and not gone on from there yet.
+const CATCHING_UP: &str = "catching-up";
+
 impl Config {
     /// The part of a folder that the runtime's storage takes.
     pub fn storage(&self) -> PathBuf {
@@ -163,7 +167,8 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
         listed.collect::<eyre::Result<Vec<_>>>()
     };
     let (own, others) = (listed(own)?, listed(others)?);
-    let peers = stoa_consensus::peers(config.peers)?;
+    // Looking up hosts' names blocks.
+    let peers = tokio::task::spawn_blocking(move || stoa_consensus::peers(config.peers)).await??;
     let ceremony = !config.folder.join(COMMITTEE).exists();
     let wire = runtime.child("wire");
     let mut wire =
@@ -184,10 +189,12 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
         opened.wrap_err_with(|| common::unusable(&config.folder))
     };
     let mut ledger = open().await?;
-    let mut floor = None;
-    if let Some(behind) = config.sync_from.filter(|_| !ceremony)
+    let (mut floor, mark) = (None, config.folder.join(CATCHING_UP));
+    let behind = config.sync_from.filter(|_| !ceremony).map(|behind| (!mark.exists()).then_some(behind));
+    if let Some(behind) = behind
         && let Some((peers, newest)) = far_ahead(&runtime, &ledger, &endpoint, others.clone(), behind).await?
     {
+        write_private(&mark, &[]).wrap_err_with(|| format!("cannot write {}", mark.display()))?;
         floor = Box::pin(catch_up(&runtime, ledger, state_config.clone(), peers, newest)).await?;
         // Consensus opens the state itself.
         ledger = open().await?;
@@ -212,6 +219,9 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
     };
     // Boxed, for the state of all that starts is large.
     let consensus = Box::pin(start_validator(runtime.child("validator"), wire, validator)).await?;
+    if mark.exists() {
+        fs::remove_file(&mark).wrap_err_with(|| format!("cannot remove {}", mark.display()))?;
+    }
 
     // Clients have seen what the history holds: serve nobody before the state has come up to it.
     let newest = ledger.newest_recorded()?;
@@ -242,7 +252,7 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
         peers: Arc::new(move || connected::status(&metrics, &others)),
         address: endpoint.address(),
         served: Some(served),
-        block_time: config.pace.busy.max(config.pace.idle),
+        block_time: config.pace.longest(),
     };
     let index = config.index.then(|| account::of(&key)).transpose()?;
     let serving = Serving {
@@ -266,19 +276,20 @@ const ASK: Duration = Duration::from_secs(4);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The others, and the newest block that they have, if they are ahead by `behind` blocks or more: validators do not keep for
-/// each other what is long past.
+/// each other what is long past. Without a number, however far they are.
 async fn far_ahead(
     runtime: &Context,
     ledger: &Ledger,
     endpoint: &Endpoint,
     others: Vec<PeerAddress>,
-    behind: u64,
+    behind: Option<u64>,
 ) -> eyre::Result<Option<(Peers<Quic>, u64)>> {
     let peers = Peers::new(Quic::new(endpoint, others));
     let verifier = follow::Verifier::of(ledger).ok_or_else(|| eyre!("the genesis file names no committee"))?;
     let newest = follow::newest(runtime, &peers, &verifier, common::BLOCK_BYTES, ASK).await;
     let (here, syncing) = (ledger.newest_recorded()?, ledger.is_syncing()?);
-    Ok(newest.filter(|newest| syncing || *newest >= here + behind).map(|newest| (peers, newest)))
+    let is_far = |newest: &u64| syncing || behind.is_none_or(|behind| *newest >= here + behind);
+    Ok(newest.filter(is_far).map(|newest| (peers, newest)))
 }
 
 /// Follows the others up to a block. A validator that has nothing takes over their state.

@@ -207,18 +207,18 @@ async fn tips<E: Runtime, L: Link>(
     let tips: Vec<(usize, (SealedBlock, Certificate))> =
         stream::iter(tips).buffer_unordered(16).filter_map(std::future::ready).collect().await;
     let newest = tips.iter().map(|(_, (block, _))| block.number()).max().unwrap_or_default();
-    for (peer, _) in tips.iter().filter(|(_, (block, _))| block.number() < newest) {
-        ask_later(runtime, peers, *peer, newest, verifier, max_bytes);
+    for (peer, (block, _)) in tips.iter().filter(|(_, (block, _))| block.number() < newest) {
+        ask_later(runtime, peers, (*peer, block.number()), newest, verifier, max_bytes);
     }
     tips.into_iter().map(|(_, tip)| tip).collect()
 }
 
-/// Asks a peer for its newest block again, after a while: it was behind block `newest` of another, which may happen, and should
-/// not be any more.
+/// Asks a peer for its newest block again, after a while: it was at a block before block `newest` of another, which may
+/// happen, and should not be any more.
 fn ask_later<E: Runtime, L: Link>(
     runtime: &E,
     peers: &Peers<L>,
-    peer: usize,
+    (peer, was): (usize, u64),
     newest: u64,
     verifier: &Verifier,
     max_bytes: usize,
@@ -227,9 +227,27 @@ fn ask_later<E: Runtime, L: Link>(
     runtime.child("later").spawn(async move |runtime| {
         runtime.sleep(LATE).await;
         let lie = match tip_of(&runtime, &peers, peer, &verifier, max_bytes, PATIENCE).await {
-            Ok((block, _)) if block.number() < newest => Lie::Withheld(newest),
+            // One that is catching up has later ones.
+            Ok((block, _)) if block.number() <= was => Lie::Withheld(newest),
             Err(Either::Lie(lie)) => lie,
             _ => return,
+        };
+        peers.caught(runtime.current(), peer, lie);
+    });
+}
+
+/// Asks a peer again, after a while, for a block that it said there was not, which another gave as one of long ago: it may not
+/// have been final for as long as too few validators were there, and should be everywhere by then.
+fn ask_again<E: Runtime, L: Link>(runtime: &E, peers: &Peers<L>, peer: usize, number: u64, max_bytes: usize) {
+    let peers = peers.clone();
+    runtime.child("again").spawn(async move |runtime| {
+        runtime.sleep(LATE).await;
+        let request = Request::Blocks { from: number };
+        let Ok(bytes) = peers.ask(&runtime, peer, &request, MOST_BLOCKS * 2, WAIT + PATIENCE).await else { return };
+        let lie = match Blocks::read(&bytes, max_bytes + BLOCK_OVERHEAD) {
+            Some((blocks, _)) if blocks.is_empty() => Lie::Withheld(number),
+            Some(_) => return,
+            None => Lie::Malformed,
         };
         peers.caught(runtime.current(), peer, lie);
     });
@@ -472,7 +490,9 @@ impl<E: Runtime, L: Link, W: Waiting> Follower<E, L, W> {
             });
         }
         let made = UNIX_EPOCH + Duration::from_secs(first.header().timestamp);
-        self.peers.made(self.runtime.current(), from, made);
+        for doubtful in self.peers.made(from, made) {
+            ask_again(&self.runtime, &self.peers, doubtful, from, self.options.max_bytes);
+        }
         self.first = peer;
         let last = last.number();
         let next = self.ask(last + 1);
@@ -555,7 +575,11 @@ impl<E: Runtime, L: Link> Opening<'_, E, L> {
                 return Ok(None);
             }
             tracing::info!(number, "taking over the state");
-            let source = FromPeers { runtime: self.runtime.child("source"), peers: self.peers.clone(), turn: 0.into() };
+            // Meanwhile: neither needs the other.
+            let (peers, last) = (self.peers.clone(), block.clone());
+            let blocks = self.runtime.child("before").spawn(move |runtime| before(runtime, peers, last, max_bytes));
+            let blocks = blocks.abort_on_drop();
+            let source = FromPeers::new(self.runtime.child("source"), self.peers.clone());
             let synced = self.ledger.sync_state(self.runtime.child("state"), config.clone(), &block, source).await;
             let synced = match synced {
                 Ok(synced) => synced,
@@ -567,42 +591,45 @@ impl<E: Runtime, L: Link> Opening<'_, E, L> {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let blocks = self.before(&block, max_bytes).await?;
+            let blocks = blocks.join().await.map_err(|error| LedgerError::Storage(error.to_string()))?;
             self.ledger.restart(blocks)?;
             self.ledger.certify(number, &certificate.encode())?;
             tracing::info!(number, "the state is taken over");
             return Ok(Some(synced));
         }
     }
+}
 
-    /// A block and those before it as far as contracts can ask for hashes, with their receipts.
-    async fn before(&self, block: &SealedBlock, max_bytes: usize) -> Result<Vec<Committed>, FollowError> {
-        let oldest = block.number().saturating_sub(BEFORE).max(1);
-        let mut blocks = Vec::new();
-        let (mut number, mut hash, mut turn) = (block.number(), block.hash(), 0);
-        while number >= oldest {
-            let Some(peer) = self.peers.usable(self.runtime.current(), turn).first().copied() else {
-                self.runtime.sleep(NOBODY).await;
-                continue;
-            };
-            turn += 1;
-            let request = Request::Past { to: number, count: number - oldest + 1 };
-            let Ok(bytes) = self.peers.ask(self.runtime, peer, &request, MOST_BLOCKS * 2, PATIENCE).await else {
-                continue;
-            };
-            match read_past(&bytes, number, hash, max_bytes) {
-                Ok(read) => {
-                    for committed in read {
-                        (number, hash) = (number - 1, committed.block.header().parent_hash);
-                        blocks.push(committed);
-                    }
+/// A block and those before it as far as contracts can ask for hashes, with their receipts. Asks until it has them.
+async fn before<E: Runtime, L: Link>(
+    runtime: E,
+    peers: Peers<L>,
+    block: SealedBlock,
+    max_bytes: usize,
+) -> Vec<Committed> {
+    let oldest = block.number().saturating_sub(BEFORE).max(1);
+    let mut blocks = Vec::new();
+    let (mut number, mut hash, mut turn) = (block.number(), block.hash(), 0);
+    while number >= oldest {
+        let Some(peer) = peers.usable(runtime.current(), turn).first().copied() else {
+            runtime.sleep(NOBODY).await;
+            continue;
+        };
+        turn = peer + 1;
+        let request = Request::Past { to: number, count: number - oldest + 1 };
+        let Ok(bytes) = peers.ask(&runtime, peer, &request, MOST_BLOCKS * 2, PATIENCE).await else { continue };
+        match read_past(&bytes, number, hash, max_bytes) {
+            Ok(read) => {
+                for committed in read {
+                    (number, hash) = (number - 1, committed.block.header().parent_hash);
+                    blocks.push(committed);
                 }
-                Err(lie) => self.peers.caught(self.runtime.current(), peer, lie),
             }
+            Err(lie) => peers.caught(runtime.current(), peer, lie),
         }
-        blocks.reverse();
-        Ok(blocks)
     }
+    blocks.reverse();
+    blocks
 }
 
 /// Reads blocks from the one with this number and hash downwards.
@@ -672,17 +699,20 @@ async fn pass_on<E: Runtime, L: Link, W: Waiting>(runtime: E, waiting: W, peers:
     }
 }
 
+/// How often all peers are asked to take transactions, with pauses that grow.
+const ROUNDS: u32 = 8;
+
 /// Gives transactions to a peer that takes them, and says which; `None` if nobody does for some seconds.
 async fn hand<E: Runtime, L: Link>(runtime: &E, peers: &Peers<L>, handed: &Handed) -> Option<usize> {
     let transactions = handed.transactions.iter().map(|transaction| transaction.inner().clone()).collect();
     let request = Request::Transactions(transactions);
-    for _ in 0..40 {
+    for round in 1..=ROUNDS {
         for peer in peers.usable(runtime.current(), handed.next) {
             if peers.ask(runtime, peer, &request, 1024, TAKING).await.is_ok() {
                 return Some(peer);
             }
         }
-        runtime.sleep(NOBODY).await;
+        runtime.sleep(NOBODY * round).await;
     }
     None
 }

@@ -82,6 +82,11 @@ impl<L: Link> Peers<L> {
         Self { link, standing: Arc::new(Mutex::new(standing)) }
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.link.count()
+    }
+
     /// What a peer is called.
     pub(super) fn name(&self, peer: usize) -> String {
         self.link.name(peer)
@@ -132,21 +137,31 @@ impl<L: Link> Peers<L> {
         };
         match &answered {
             Ok(_) => self.standing.lock()[peer].failures = 0,
+            // It has its share of them. Others may take these, and it still has blocks to give.
+            Err(Failure::Refused(_)) if matches!(request, Request::Transactions(_)) => {}
             Err(failure) => self.failed(clock.current(), peer, failure),
         }
         answered
     }
 
-    fn failed(&self, now: SystemTime, peer: usize, why: &Failure) {
+    /// A peer has not given what it was asked for: it is left alone for a while, and for longer each time.
+    pub(super) fn failed(&self, now: SystemTime, peer: usize, why: &Failure) {
+        let times = {
+            let mut standing = self.standing.lock();
+            let standing = &mut standing[peer];
+            let pause = PAUSE.0.saturating_mul(1 << standing.failures.min(10)).min(PAUSE.1);
+            standing.until = Some(standing.until.unwrap_or(now).max(now + pause));
+            standing.failures = standing.failures.saturating_add(1);
+            standing.failures
+        };
+        let name = self.link.name(peer);
+        // Some refuse for ever: who keeps no early blocks, say.
         match why {
-            Failure::Unreachable(_) => tracing::debug!(peer = self.link.name(peer), %why, "a peer gives no answer"),
-            Failure::Refused(_) => tracing::warn!(peer = self.link.name(peer), %why, "a peer gives no answer"),
+            Failure::Refused(_) if times.is_power_of_two() => {
+                tracing::warn!(peer = name, %why, times, "a peer gives no answer");
+            }
+            _ => tracing::debug!(peer = name, %why, times, "a peer gives no answer"),
         }
-        let mut standing = self.standing.lock();
-        let standing = &mut standing[peer];
-        let pause = PAUSE.0.saturating_mul(1 << standing.failures.min(10)).min(PAUSE.1);
-        standing.failures += 1;
-        standing.until = Some(standing.until.unwrap_or(now).max(now + pause));
     }
 
     /// A peer was caught: it is left.
@@ -167,18 +182,12 @@ impl<L: Link> Peers<L> {
         }
     }
 
-    /// There is a block of this number, made at this time: whoever said later that there is none kept it back.
-    pub(super) fn made(&self, now: SystemTime, number: u64, made: SystemTime) {
-        let keeping = {
-            let mut standing = self.standing.lock();
-            let said = |standing: &mut Standing| standing.denied.remove(&number);
-            let said = standing.iter_mut().map(said).enumerate().collect::<Vec<_>>();
-            let later = |(peer, said): (usize, Option<SystemTime>)| (said? > made + TRAVEL).then_some(peer);
-            said.into_iter().filter_map(later).collect::<Vec<_>>()
-        };
-        for peer in keeping {
-            self.caught(now, peer, Lie::Withheld(number));
-        }
+    /// There is a block of this number, made at this time. Which peers have said later that there is none: they keep it back,
+    /// or it was not final yet, or this clock is ahead.
+    pub(super) fn made(&self, number: u64, made: SystemTime) -> Vec<usize> {
+        let mut standing = self.standing.lock();
+        let said = standing.iter_mut().map(|standing| standing.denied.remove(&number)).enumerate();
+        said.filter_map(|(peer, said)| (said? > made + TRAVEL).then_some(peer)).collect()
     }
 }
 

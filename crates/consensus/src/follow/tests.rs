@@ -1,4 +1,5 @@
 mod handing;
+mod slow;
 
 use super::*;
 use crate::{
@@ -461,7 +462,30 @@ fn a_peer_that_keeps_blocks_back_is_noticed() {
         let peers = vec![lying(good.clone(), 2, move |_| nothing.clone()), good];
         let mut following = follow(&runtime, "first", genesis, &folder, peers, Start::Blocks).await.unwrap();
         following.follower.catch_up(10, LONG).await.unwrap();
+        assert_eq!(lies(&following.peers, &runtime), [None, None], "it may have been late");
+        runtime.sleep(Duration::from_secs(60)).await;
         assert_eq!(lies(&following.peers, &runtime), [Some(Lie::Withheld(1)), None]);
+    });
+}
+
+#[test]
+fn a_peer_that_had_no_block_while_none_became_final_is_not_left() {
+    simulate(async |runtime| {
+        let mut chain = Chain::open(&runtime, "validators", 1).await;
+        chain.grow_by(3).await;
+        let (genesis, folder) = (chain.ledger().genesis().clone(), tempfile::tempdir().unwrap());
+        let peers = vec![honest(&runtime, chain.ledger(), List::default())];
+        let mut following = follow(&runtime, "first", genesis, &folder, peers, Start::Blocks).await.unwrap();
+        following.follower.catch_up(4, Duration::from_secs(60)).await.unwrap();
+        assert_eq!(following.follower.ledger().head().number(), 3, "there is no other yet");
+        // It was made long ago, and is final now.
+        chain.grow_by(1).await;
+        following.follower.catch_up(4, LONG).await.unwrap();
+        assert_eq!(following.follower.ledger().head().hash(), chain.ledger().head().hash());
+        for _ in 0..60 {
+            assert_eq!(lies(&following.peers, &runtime), [None]);
+            runtime.sleep(Duration::from_secs(1)).await;
+        }
     });
 }
 

@@ -74,13 +74,20 @@ pub(super) struct Progress {
     height: u64,
     /// When the last scheduled fault is over, from the start on.
     over: Duration,
+    /// How long it may take after that until new blocks are final.
+    resumes: Duration,
     /// Since when all validators run and no fault is to come, and the highest block then.
     calm: Arc<Mutex<Option<(SystemTime, u64)>>>,
 }
 
 impl Progress {
     pub(super) fn until(height: u64, over: Duration) -> Self {
-        Self { height, over, calm: Arc::default() }
+        Self { height, over, resumes: RESUMES, calm: Arc::default() }
+    }
+
+    /// The same of validators that make blocks seldom.
+    pub(super) fn within(self, resumes: Duration) -> Self {
+        Self { resumes, ..self }
     }
 
     fn look(&self, states: &[&State], all: usize) -> Result<bool, String> {
@@ -97,8 +104,9 @@ impl Progress {
         let (since, before) = *calm.get_or_insert((now, highest));
         let missing = told.missing(lowest);
         let goal = before + NEW_BLOCKS;
-        if now > since + RESUMES && (lowest < goal || missing > 0) {
-            return Err(format!("after {RESUMES:?} without faults: blocks {heights:?} of {goal}, {missing} missing"));
+        if now > since + self.resumes && (lowest < goal || missing > 0) {
+            let resumes = self.resumes;
+            return Err(format!("after {resumes:?} without faults: blocks {heights:?} of {goal}, {missing} missing"));
         }
         Ok(lowest >= goal.max(self.height) && missing == 0)
     }

@@ -120,7 +120,7 @@ pub(super) async fn run_twins(
         others.push((senders.1, receivers.1));
     }
     let one = Box::pin(engine::start(context.child("one"), one, ones)).await;
-    *noticed.lock() = Some(one.equivocations);
+    *noticed.lock() = Some(one);
     let _other = Box::pin(engine::start(context.child("other"), other, others)).await;
     futures::future::pending::<()>().await;
 }

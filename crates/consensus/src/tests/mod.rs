@@ -7,6 +7,7 @@ mod forgeries;
 mod latency;
 mod malice;
 mod network;
+mod pace;
 mod secrets;
 mod simulation;
 mod validator;

@@ -10,7 +10,7 @@ use super::{
     transfer_from,
 };
 use crate::{
-    BLOCK_OVERHEAD, CHANNELS, Committee, Equivocations, Identity, Pace,
+    BLOCK_OVERHEAD, CHANNELS, Committee, Identity, Pace, Running,
     application::{Malice, Notes},
     engine,
 };
@@ -68,6 +68,7 @@ pub(super) struct Validators {
     told: Arc<Mutex<Told>>,
     notes: Notes,
     malicious: BTreeMap<usize, Malice>,
+    pace: Pace,
     disorder: Disorder,
     measured: Option<Measured>,
 }
@@ -107,6 +108,7 @@ impl Validators {
             told: Arc::default(),
             notes: Notes::default(),
             malicious,
+            pace: Pace { busy: Duration::from_millis(50), idle: Duration::from_millis(200) },
             disorder: Disorder::default(),
             measured: None,
         }
@@ -114,7 +116,10 @@ impl Validators {
 
     /// Such that no transfer is given to a validator before the last is final, and all that they do is measured.
     pub(super) fn measured(count: NonZeroU32, measured: Measured) -> Self {
-        Self { measured: Some(measured), ..Self::new(count, BTreeMap::new()) }
+        let validators = Self::new(count, BTreeMap::new());
+        // As a node has it.
+        let pace = Pace { idle: Duration::from_secs(1), ..validators.pace };
+        Self { measured: Some(measured), pace, ..validators }
     }
 
     /// What a validator runs with.
@@ -145,8 +150,6 @@ impl Validators {
                 Err(error) => panic!("{error}"),
             }
         };
-        // As a node has it, where time is measured.
-        let idle = if self.measured.is_some() { 1000 } else { 200 };
         Config {
             ledger,
             state,
@@ -156,7 +159,7 @@ impl Validators {
             key: self.identities[index].key.clone(),
             secrets,
             beneficiary: beneficiary(index),
-            pace: Pace { busy: Duration::from_millis(50), idle: Duration::from_millis(idle) },
+            pace: self.pace,
             max_bytes: MAX_BYTES,
             floor: None,
             blocker: oracle.control(public_key.clone()),
@@ -183,6 +186,11 @@ impl Validators {
     /// On links that repeat messages and let them overtake each other.
     pub(super) fn with_disorder(self, disorder: Disorder) -> Self {
         Self { disorder, ..self }
+    }
+
+    /// That make blocks at another pace.
+    pub(super) fn with_pace(self, pace: Pace) -> Self {
+        Self { pace, ..self }
     }
 
     /// On a chain with epochs of another length.
@@ -221,8 +229,8 @@ struct Place {
     folder: PathBuf,
 }
 
-/// What a running validator has noticed of validators that contradict themselves.
-pub(super) type Noticed = Arc<Mutex<Option<Equivocations>>>;
+/// What a running validator has noticed of the votes.
+pub(super) type Noticed = Arc<Mutex<Option<Running>>>;
 
 /// What a validator runs besides its engine.
 struct Surroundings {
@@ -264,17 +272,22 @@ impl State {
 
     /// Which validators it has noticed to contradict themselves, by their places.
     pub(super) fn accused(&self) -> BTreeSet<usize> {
-        self.noticed.lock().iter().flat_map(|noticed| noticed.counted().into_keys()).collect()
+        self.noticed.lock().iter().flat_map(|noticed| noticed.equivocations.counted().into_keys()).collect()
     }
 
     /// Which validators it has cut off.
     pub(super) fn cut_off(&self) -> BTreeSet<usize> {
-        self.noticed.lock().iter().flat_map(|noticed| noticed.cut_off().into_keys()).collect()
+        self.noticed.lock().iter().flat_map(|noticed| noticed.equivocations.cut_off().into_keys()).collect()
     }
 
     /// Whether it has noticed that somebody else signs with its key.
     pub(super) fn notices_itself(&self) -> bool {
-        self.noticed.lock().as_ref().is_some_and(Equivocations::of_own_key)
+        self.noticed.lock().as_ref().is_some_and(|noticed| noticed.equivocations.of_own_key())
+    }
+
+    /// How many views it has seen that a quorum gave up.
+    pub(super) fn skipped(&self) -> u64 {
+        self.noticed.lock().as_ref().map_or(0, |noticed| noticed.votes.skipped())
     }
 
     /// The number of the newest final block that it shows.
@@ -405,7 +418,7 @@ async fn run(
     });
     let channels = channels.collect();
     let engine = Box::pin(engine::start(context.child("engine"), config, channels)).await;
-    *noticed.lock() = Some(engine.equivocations);
+    *noticed.lock() = Some(engine);
     let accepted = told.clone();
     context.child("client").spawn(move |context| give(context, waiting, left, accepted));
     while let Ok(committed) = blocks.recv().await {

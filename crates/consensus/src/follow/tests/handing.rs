@@ -123,19 +123,39 @@ fn a_peer_whose_newest_block_stays_an_old_one_is_noticed_and_one_that_was_late_i
         chain.grow_by(10).await;
         let good = honest(&runtime, chain.ledger(), List::default());
         let old = good(Request::Tip.encode()).await.unwrap();
-        chain.grow_by(50).await;
+        chain.grow_by(10).await;
+        let later = good(Request::Tip.encode()).await.unwrap();
+        chain.grow_by(40).await;
         let (genesis, folder) = (chain.ledger().genesis().clone(), tempfile::tempdir().unwrap());
-        let (stale, once, asked) = (old.clone(), old, AtomicUsize::new(0));
-        let stays = lying(good.clone(), 1, move |_| stale.clone());
-        let late = lying(good.clone(), 1, move |answer| match asked.fetch_add(1, Ordering::Relaxed) {
-            0 => once.clone(),
-            _ => answer,
-        });
+        // What a peer says first, and what it says later: nothing else than an honest one, if nothing.
+        let says = |first: &Vec<u8>, later: Option<&Vec<u8>>| {
+            let (first, later, asked) = (first.clone(), later.cloned(), AtomicUsize::new(0));
+            lying(good.clone(), 1, move |answer| match asked.fetch_add(1, Ordering::Relaxed) {
+                0 => first.clone(),
+                _ => later.clone().unwrap_or(answer),
+            })
+        };
+        let peers = vec![says(&old, Some(&old)), says(&old, Some(&later)), says(&old, None), good.clone()];
         let start = Start::State { from: 10 };
-        let following = follow(&runtime, "first", genesis, &folder, vec![stays, late, good], start).await.unwrap();
+        let following = follow(&runtime, "first", genesis, &folder, peers, start).await.unwrap();
         assert_eq!(following.follower.ledger().head().hash(), chain.ledger().head().hash());
-        assert_eq!(lies(&following.peers, &runtime), [None, None, None], "another may have a block a little earlier");
+        let nobody = [None, None, None, None];
+        assert_eq!(lies(&following.peers, &runtime), nobody, "another may have a block a little earlier");
         runtime.sleep(Duration::from_secs(60)).await;
-        assert_eq!(lies(&following.peers, &runtime), [Some(Lie::Withheld(60)), None, None]);
+        assert_eq!(lies(&following.peers, &runtime), [Some(Lie::Withheld(60)), None, None, None], "one catches up");
+    });
+}
+
+#[test]
+fn a_peer_that_takes_no_transactions_is_asked_for_blocks_all_the_same() {
+    simulate(async |runtime| {
+        let refuses: Ask = Arc::new(|_| async { Ok(messages::encode_answer(Err("too many".into()))) }.boxed());
+        let peers = Peers::new(Here(Arc::new(vec![refuses])));
+        let transactions = Request::Transactions(vec![transfer(0).inner().clone()]);
+        for (request, used) in [(transactions, true), (Request::Tip, false)] {
+            let refused = peers.ask(&runtime, 0, &request, 1024, LONG).await;
+            assert_eq!(refused, Err(Failure::Refused("too many".into())));
+            assert_eq!(peers.status(runtime.current())[0].used, used, "{request:?}");
+        }
     });
 }
