@@ -263,7 +263,7 @@ impl ProtocolHandler for Gives {
     }
 }
 
-/// Takes so many bytes, in parts: a stream on which much is lost at once ends its connection.
+/// Takes so many bytes, in parts, as nodes ask each other.
 async fn take(from: Connection, bytes: u64) -> Result<()> {
     let mut came = 0;
     while came < bytes {

@@ -1,5 +1,6 @@
 //! Objects on other nodes: sealed, in pieces, spread, and brought back.
 
+mod begun;
 mod known;
 
 use crate::{
@@ -18,12 +19,12 @@ use stoa_data::{
     registry::Registry,
 };
 use stoa_net::{Endpoint, PeerAddress};
-use stoa_privacy::{AssetId, DataKey, SealedKey};
 use stoa_store::{
     Code, Fetch, Folder, KeySource, Kind, Members as _, Network, ObjectId, Owner, Plain, Put, Root, Seal, Sealed,
     Spreading, Store, Terms, code_for, days_from_now, transit,
 };
 
+use begun::Begun;
 pub(crate) use known::{Known, Spreads, left};
 
 const NOBODY: &str = "no node of this network keeps anything for others (`stoa node join` registers one)";
@@ -201,14 +202,6 @@ pub(crate) fn everything(store: &Store, id: ObjectId, seal: &dyn Seal) -> Result
     Ok(all)
 }
 
-/// A seal that its owner's wallet opens, and nobody else's.
-fn own_seal(reading: &Reading) -> Result<Sealed> {
-    let mut rng = rand::rng();
-    let (asset, key) = (AssetId(rand::random::<[u8; 32]>().into()), DataKey::generate(&mut rng));
-    let sealed = SealedKey::seal(asset, &reading.key, &key, &mut rng)?;
-    Ok(Sealed::new(key, KeySource::Reader(sealed)))
-}
-
 /// What opens an object that is here.
 pub(crate) fn seal_of(store: &Store, id: ObjectId, reading: Option<&Reading>) -> Result<Box<dyn Seal>> {
     match (KeySource::of(&store.manifest(id)?.sealing)?, reading) {
@@ -226,6 +219,14 @@ pub(crate) fn seal_of(store: &Store, id: ObjectId, reading: Option<&Reading>) ->
     }
 }
 
+/// What is put with, under its own key or none.
+fn seal_with(begun: Option<&Begun>) -> &dyn Seal {
+    match begun {
+        Some(begun) => &begun.seal,
+        None => &Plain,
+    }
+}
+
 /// `stoa store put --spread`.
 pub(crate) async fn put(
     store: &Store,
@@ -237,20 +238,33 @@ pub(crate) async fn put(
 ) -> Result<()> {
     let wallet = options.open().await?;
     let online = Online::with(store, options, Some(&wallet)).await?;
-    let seal: Box<dyn Seal> = match terms.public {
-        true => Box::new(Plain),
-        false => Box::new(own_seal(&Reading::of(wallet.signer(), wallet.chain_id())?)?),
-    };
     let spread = async {
-        let (id, code) = online.cut(path, &*seal, &terms).await?;
+        // What is not sealed is the same object each time that it is put.
+        let mut begun = match terms.public {
+            true => None,
+            false => {
+                let reading = Reading::of(wallet.signer(), wallet.chain_id())?;
+                Some(spreads.begin(path, online.owner, &reading)?)
+            }
+        };
+        let there = begun.as_ref().map_or(Ok(None), |begun| begun.object(store, online.owner, terms.code))?;
+        let (id, code) = match there {
+            Some(there) => there,
+            None => {
+                let cut = online.cut(path, seal_with(begun.as_ref()), &terms).await?;
+                begun.as_mut().map_or(Ok(()), |begun| begun.sealed(cut.0))?;
+                cut
+            }
+        };
         let done = spreads.get(id)?.is_some_and(|before| before.done);
         let (name, until) = (path.display().to_string(), days_from_now(terms.days));
         let mut known = Known { name, time: now(), until, owner: online.owner.0.into(), done };
         // Whatever comes in between, the id is not lost.
         spreads.note(id, &known)?;
-        let outcomes = online.hand_over(id, code, &*seal, &terms).await?;
+        let outcomes = online.hand_over(id, code, seal_with(begun.as_ref()), &terms).await?;
         known.done = true;
         spreads.note(id, &known)?;
+        begun.map_or(Ok(()), Begun::end)?;
         Ok::<_, eyre::Report>((id, outcomes))
     };
     let spread = spread.await;
@@ -298,7 +312,7 @@ impl Online {
         let (mut next, mut brought, mut extended) = (objects, Vec::new(), (0, 0, 0));
         while let Some(id) = next.pop() {
             let (manifest, outcome) = self.network.extend(id, terms, Self::asked()).await?;
-            let needed = manifest.layout().map_or(1, |layout| layout.code().needed());
+            let needed = manifest.needed();
             ensure!(
                 outcome.kept.len() >= needed,
                 "only {} pieces of {id} are kept longer, and {needed} are needed to read it: {}",

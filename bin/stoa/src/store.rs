@@ -289,6 +289,7 @@ fn drop_unfinished(store: &Store, spreads: &Spreads, json: bool) -> Result<()> {
         spreads.forget(*id)?;
         dropped += 1;
     }
+    spreads.abandon()?;
     let freed = before - store.status()?.kept;
     match json {
         true => println!("{}", json!({ "dropped": dropped, "freed": freed })),

@@ -100,7 +100,7 @@ sol! {
         struct Vote {
             /// Its ed25519 key.
             bytes32 keeper;
-            /// Over `moveDigest`.
+            /// Over `moveDigest`, or `until (8) | signature` over that and until when the vote is good, in seconds since 1970.
             bytes signature;
         }
 

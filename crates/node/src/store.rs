@@ -48,8 +48,9 @@ impl Config {
     /// A store of so many gibibytes beside a node's chain; none if that is 0.
     pub fn of(gib: u64, node: &Path) -> Option<Self> {
         let total = gib.saturating_mul(1 << 30);
-        // Nobody pays yet: one who asks for much leaves room for others.
-        let limits = Limits { total, owner: total / 4, ..Limits::default() };
+        // Nobody pays yet, and keys cost nothing: one who asks for much leaves room for others, and all strangers together for
+        // registered nodes, which make lost pieces anew.
+        let limits = Limits { total, owner: total / 4, strangers: total / 4 * 3, ..Limits::default() };
         let config = Self { folder: node.join("store"), limits, grace: None, every: Duration::from_secs(600) };
         (gib > 0).then_some(config)
     }
@@ -112,26 +113,39 @@ impl Opened {
         let send = move |call: moveKeepersCall| payer.clone().call(CONSENT, call.abi_encode()).boxed();
         let look = Look::new(keeper, &endpoint, Box::new(send), every);
         let counts = Counts::register(metrics);
+        // Side by side: other nodes may keep either of them waiting.
         Background::spawn(async move {
-            let mut pause = every;
-            loop {
-                tokio::time::sleep(pause).await;
-                if let Err(error) = look.all().await {
-                    tracing::warn!(%error, "shares of keys could not be looked at");
-                }
-                pause = every;
-                match watch.look().await {
-                    Ok(looked) => {
-                        tell(&looked);
-                        counts.add(&looked);
-                        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                        let again = looked.again.map(|again| Duration::from_secs(again).saturating_sub(now));
-                        pause = again.map_or(every, |again| again.min(every));
-                    }
-                    Err(error) => tracing::warn!(%error, "the store could not be looked at"),
-                }
-            }
+            futures::join!(after_keys(look, every), after_pieces(watch, counts, every));
         })
+    }
+}
+
+/// Looks after shares of keys.
+async fn after_keys(look: Look, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        if let Err(error) = look.all().await {
+            tracing::warn!(%error, "shares of keys could not be looked at");
+        }
+    }
+}
+
+/// Looks after pieces of objects.
+async fn after_pieces(watch: Watch, counts: Counts, every: Duration) {
+    let mut pause = every;
+    loop {
+        tokio::time::sleep(pause).await;
+        pause = every;
+        match watch.look().await {
+            Ok(looked) => {
+                tell(&looked);
+                counts.add(&looked);
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                let again = looked.again.map(|again| Duration::from_secs(again).saturating_sub(now));
+                pause = again.map_or(every, |again| again.min(every));
+            }
+            Err(error) => tracing::warn!(%error, "the store could not be looked at"),
+        }
     }
 }
 
@@ -209,6 +223,13 @@ mod tests {
     use super::*;
     use commonware_runtime::{Runner as _, deterministic};
     use stoa_store::{BlobHash, Denied, Fault, ObjectId, Repaired, Report};
+
+    #[test]
+    fn strangers_leave_a_quarter_of_what_a_node_offers_to_registered_nodes_however_many_they_are() {
+        let Limits { total, owner, strangers, .. } = Config::of(100, Path::new("node")).unwrap().limits;
+        assert_eq!([total, owner, strangers], [100_u64, 25, 75].map(|gib| gib << 30));
+        assert!(Config::of(0, Path::new("node")).is_none());
+    }
 
     #[test]
     fn repairs_their_traffic_and_who_lied_to_them_are_counted() {

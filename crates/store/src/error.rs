@@ -46,6 +46,19 @@ pub enum Error {
         /// Bytes in all.
         limit: u64,
     },
+    /// The store is not allowed to take more for those whom nobody knows.
+    #[error(
+        "those who are no registered nodes may fill this store up to {limit} bytes, {free} of which are free, and {needed} are \
+         needed: ask another node"
+    )]
+    Strangers {
+        /// Bytes asked for.
+        needed: u64,
+        /// Bytes that could be had.
+        free: u64,
+        /// Bytes in all.
+        limit: u64,
+    },
     /// An owner has used what he may.
     #[error("owner {owner} may keep {limit} bytes here and has {free} left, {needed} are needed")]
     Quota {

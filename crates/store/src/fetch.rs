@@ -271,7 +271,7 @@ pub(crate) async fn fetch_into(
         manifest
     };
     let blobs = manifest.blobs();
-    let needed = manifest.layout().map_or(1, |layout| layout.code().needed());
+    let needed = manifest.needed();
     let mut here = Vec::with_capacity(blobs.len());
     for (hash, _) in &blobs {
         here.push(store.has(*hash)?);

@@ -17,7 +17,7 @@
 //! take its time: [`fetch`] notices each, says who it was, and goes on with others. It cannot read them if the content was
 //! sealed, and nothing that is not sealed leaves for strangers by mistake ([`spread`]). A manifest or folder from anybody
 //! decodes to one value or is refused, within bounds. Somebody for whom this node keeps things may fill his quota and no
-//! more ([`Limits`]).
+//! more, and all strangers together, whose keys cost nothing, three quarters of what there is ([`Limits`]).
 //!
 //! **What a disk may do.** It may be full: room is set aside before anything is promised. It may lose power: what was
 //! acknowledged was synced, what was not leaves no trace. It may rot: what is read is compared with its hash, and what is
@@ -46,6 +46,7 @@
 //! ```
 
 mod coding;
+mod counted;
 mod error;
 mod fetch;
 mod folder;
@@ -75,7 +76,7 @@ pub use manifest::{Coding, InvalidManifest, Kind, MAX_MANIFEST, MAX_SEAL, Manife
 #[doc(hidden)]
 pub use net::request_again;
 pub use net::{
-    BLOBS, Guard, Looked, Member, Members, Network, STORE, Server, Spreading, Terms, Watch, Where, code_for,
+    BLOBS, Guard, Looked, Member, Members, Network, STORE, Server, Silent, Spreading, Terms, Watch, Where, code_for,
     days_from_now,
 };
 pub use object::{Batch, Put};

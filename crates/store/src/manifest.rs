@@ -117,6 +117,11 @@ impl Manifest {
         }
     }
 
+    /// How many of its [blobs](Self::blobs) it takes to read it.
+    pub fn needed(&self) -> usize {
+        self.layout().map_or(1, |layout| layout.code().needed())
+    }
+
     /// The blobs that the content is kept in, and the length of each: the content itself or its pieces.
     pub fn blobs(&self) -> Vec<(BlobHash, u64)> {
         match &self.coding {

@@ -3,6 +3,7 @@
 use crate::{
     BlobHash, Code, Coding, Error, Kind, Layout, MAX_SIZE, Manifest, ObjectId, Owner, Seal, Sealing,
     coding::Coder,
+    counted::Counted,
     pipeline::{Buffers, ordered},
     read::shard,
     seal::Plain,
@@ -116,9 +117,8 @@ impl Batch<'_> {
         if self.memory > BATCH || self.staged.len() > BATCH / 1024 {
             self.flush()?;
         }
-        let mut read = 0;
-        let counted = Counted { content, read: &mut read, store: self.store };
-        let (sealing, sealed) = self.put.seal.seal(Box::new(counted))?;
+        let mut counted = Counted::new(content, self.store);
+        let (sealing, sealed) = self.put.seal.seal(Box::new(&mut counted))?;
         let mut staged = Vec::new();
         let (size, content, coding) = match self.put.code {
             None => {
@@ -146,7 +146,7 @@ impl Batch<'_> {
         self.memory += staged.iter().map(Staged::memory).sum::<usize>();
         self.staged.append(&mut staged);
         self.claims.push(Claim { root: Root { object, owner: self.put.owner }, until: self.put.until, blobs, stamp });
-        Ok((object, read))
+        Ok((object, counted.bytes))
     }
 
     /// Puts a file, or finds that it was put before, under a seal that [fits](Seal::fits), and has not changed since. If the process
@@ -329,19 +329,4 @@ fn take(
         return Err(Error::TooLarge);
     }
     Ok((!bytes.is_empty()).then_some((offset, bytes)))
-}
-
-struct Counted<'a, R> {
-    content: R,
-    read: &'a mut u64,
-    store: &'a Store,
-}
-
-impl<R: Read> Read for Counted<'_, R> {
-    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.content.read(buf)?;
-        *self.read += read as u64;
-        self.store.count(read);
-        Ok(read)
-    }
 }

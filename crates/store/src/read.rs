@@ -1,8 +1,9 @@
 //! Objects out of a node's disk, and pieces from other pieces.
 
 use crate::{
-    Error, Layout, Manifest, ObjectId, Seal,
+    Error, InvalidManifest, Layout, MAX_MANIFEST, Manifest, ObjectId, Seal,
     coding::Coder,
+    counted::Counted,
     pipeline::{Buffers, ordered},
     store::{BlobReader, BlobWriter, Claim, Root, Store, WINDOW, Written},
     tree::{Run, Tree},
@@ -21,6 +22,10 @@ impl Store {
     /// If it is not here.
     pub fn manifest(&self, id: ObjectId) -> Result<Manifest, Error> {
         let blob = self.blob(id.manifest())?;
+        // Anybody may ask for any blob by this name.
+        if blob.len() > MAX_MANIFEST as u64 {
+            return Err(InvalidManifest::Form("it is longer than any".into()).into());
+        }
         Ok(Manifest::verify(id, &blob.read(0..blob.len())?)?)
     }
 
@@ -38,7 +43,7 @@ impl Store {
         for (hash, _) in manifest.blobs() {
             here += usize::from(self.has(hash)?);
         }
-        Ok(here >= manifest.layout().map_or(1, |layout| layout.code().needed()))
+        Ok(here >= manifest.needed())
     }
 
     /// Writes an object's content as it is stored, sealed or not. All that is written has been checked.
@@ -47,7 +52,7 @@ impl Store {
     ///
     /// If it is not here, damaged beyond what the code makes good, or `out` refuses.
     pub fn get(&self, id: ObjectId, out: impl Write) -> Result<Manifest, Error> {
-        let (manifest, out) = (self.manifest(id)?, Counted { out, store: self });
+        let (manifest, out) = (self.manifest(id)?, Counted::new(out, self));
         match manifest.layout() {
             None => copy(&self.blob(manifest.content)?, out)?,
             Some(layout) => decode(id, &manifest, layout, &self.pieces(id, &manifest)?, out)?,
@@ -90,7 +95,7 @@ impl Store {
                 Err(error) => return Err(error),
             }
         }
-        let needed = manifest.layout().map_or(1, |layout| layout.code().needed());
+        let needed = manifest.needed();
         if pieces.len() < needed {
             return Err(Error::TooFewPieces { id, have: pieces.len(), needed });
         }
@@ -140,24 +145,6 @@ impl Store {
         }
         let blobs = staged.iter().map(|staged| staged.hash).collect();
         self.commit(staged, &[Claim { root, until, blobs, stamp: None }])
-    }
-}
-
-/// Counts what is written.
-struct Counted<'a, W> {
-    out: W,
-    store: &'a Store,
-}
-
-impl<W: Write> Write for Counted<'_, W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        self.store.count(written);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
     }
 }
 

@@ -17,7 +17,7 @@
 //! where it takes longer, or clocks differ by more than that, two make the same pieces, which costs traffic and nothing else.
 
 use crate::{
-    Code, Domain, Error, Fetch, Fetched, Holder, Manifest, NodeId, ObjectId, Report, Root, Store,
+    Code, Denied, Domain, Error, Fetch, Fetched, Holder, Manifest, NodeId, ObjectId, Owner, Report, Root, Store,
     fetch::{fetch_into, transit},
     spread,
 };
@@ -145,15 +145,16 @@ pub struct Repaired {
     /// Pieces that are there again, and who has them.
     pub kept: Vec<(usize, NodeId)>,
     /// Pieces that the new nodes did not take, and why.
-    pub failed: Vec<(usize, NodeId, crate::Denied)>,
+    pub failed: Vec<(usize, NodeId, Denied)>,
     /// What nodes did wrong on the way.
     pub reports: Vec<Report>,
 }
 
 /// Fetches k pieces, makes those that are missing, and hands them to the nodes that are to have them.
 ///
-/// `root` and `until` are what the new nodes promise. If it breaks off, what was fetched waits until `fetch.until` and the next
-/// try goes on from there. What was done before it failed stands in `done` as well.
+/// `terms` are what the new nodes are asked to promise: to the first owner, until then. A node that refuses that is asked for the
+/// next one, for it may be that owner of whom it keeps no more. If it breaks off, what was fetched waits until `fetch.until` and the
+/// next try goes on from there. What was done before it failed stands in `done` as well.
 ///
 /// # Errors
 ///
@@ -161,14 +162,13 @@ pub struct Repaired {
 /// says, or there is no room for them here.
 pub async fn repair(
     store: &Store,
-    (root, until): (Root, Option<u64>),
+    (id, terms): (ObjectId, &[(Owner, Option<u64>)]),
     holders: &[Holder],
     to: &[Holder],
     asked: Fetch,
     policy: &Policy,
     done: &mut Repaired,
 ) -> Result<(), Error> {
-    let id = root.object;
     let manifest = store.manifest(id)?;
     let Some(layout) = manifest.layout() else { return Err(Error::NotCoded(id)) };
     let mut here = 0;
@@ -189,9 +189,22 @@ pub async fn repair(
     let making = store.clone();
     let made = tokio::task::spawn_blocking(move || making.rebuild(id, transit(id), Some(asked.until), &wanted)).await;
     made.map_err(std::io::Error::other)??;
-    // Whether it may be read by strangers was decided when it was spread first.
-    let spread = spread(store, root, until, to, true).await?;
-    (done.written, done.kept, done.failed) = (spread.bytes, spread.kept, spread.failed);
+    let (mut left, mut refused) = (to.to_vec(), Vec::new());
+    for (owner, until) in terms {
+        // Whether it may be read by strangers was decided when it was spread first.
+        let spread = spread(store, Root { object: id, owner: *owner }, *until, &left, true).await?;
+        done.written += spread.bytes;
+        done.kept.extend(spread.kept);
+        let is_no = |(_, _, why): &(usize, NodeId, Denied)| matches!(why, Denied::Refused(_));
+        let (no, failed): (Vec<_>, Vec<_>) = spread.failed.into_iter().partition(is_no);
+        done.failed.extend(failed);
+        left.retain(|holder| no.iter().any(|(piece, node, _)| (*piece, *node) == (holder.piece, holder.peer.id())));
+        refused = no;
+        if left.is_empty() {
+            break;
+        }
+    }
+    done.failed.extend(refused);
     if done.failed.is_empty() {
         store.release(transit(id))?;
     }

@@ -42,7 +42,7 @@ use bao_tree::ChunkRanges;
 use blob::{Source, StagedBody, cost, paths};
 use index::{Index, Place};
 use parking_lot::Mutex;
-use space::Space;
+use space::{Space, overhead};
 use std::{
     collections::{HashMap, HashSet},
     fs::{self, File},
@@ -97,7 +97,8 @@ pub struct Status {
     pub blobs: u64,
     /// Blobs that are expected.
     pub expected: u64,
-    /// Bytes of all blobs, expected ones as well, and of files whose put was broken off.
+    /// Bytes of all blobs, expected ones as well, of files whose put was broken off, and 16 KiB for each object that is kept for
+    /// somebody else.
     pub kept: u64,
     /// Files and objects of puts and gets that were broken off, or are under way: they wait for the next try.
     pub unfinished: u64,
@@ -107,7 +108,7 @@ pub struct Status {
     pub reserved: u64,
     /// Bytes that can be promised still.
     pub free: u64,
-    /// Bytes that each owner's objects take.
+    /// Bytes that each owner's objects take, with what is charged for each object.
     pub owners: HashMap<Owner, u64>,
 }
 
@@ -263,10 +264,19 @@ impl Store {
         Ok(matches!(self.inner.index.blob(hash)?, Some((Place::Small | Place::File, _))))
     }
 
-    /// Whether others may have a blob: something keeps it that is not the node's own alone.
+    /// Bytes that could be promised to an owner. `stranger` says that it is no registered node that asks.
+    pub(crate) fn room(&self, owner: Owner, stranger: bool) -> Result<u64, Error> {
+        Ok(self.inner.space.room(owner, stranger)?)
+    }
+
+    /// Whether others may have a blob: it is kept for somebody else than the node, and is not only on its way to it.
     pub(crate) fn is_open(&self, hash: BlobHash) -> Result<bool, Error> {
-        let mut roots = self.inner.index.holders(hash);
-        roots.try_fold(false, |open, root| Ok(open || root?.owner != Owner::LOCAL))
+        for root in self.inner.index.holders(hash) {
+            if ![Owner::LOCAL, Owner::TRANSIT].contains(&root?.owner) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Opens a blob.
@@ -319,9 +329,23 @@ impl Store {
     ///
     /// If there is no room, or too little for this owner.
     pub fn promise(&self, root: Root, until: Option<u64>, blobs: &[(BlobHash, u64)]) -> Result<(), Error> {
-        let mut room = self.reservation(root.owner);
+        self.promise_to(false, root, until, blobs)
+    }
+
+    /// The same to somebody who is no registered node, if he is a stranger.
+    pub(crate) fn promise_to(
+        &self,
+        stranger: bool,
+        root: Root,
+        until: Option<u64>,
+        blobs: &[(BlobHash, u64)],
+    ) -> Result<(), Error> {
+        let mut room = Reservation::new(&self.inner.space, root.owner, stranger);
         let (index, _changing) = (&self.inner.index, self.inner.changing.lock());
         let (mut change, mut seen) = (index.change(), HashSet::new());
+        let old = index.root(root)?;
+        let overhead = if old.is_none() { overhead(root.owner) } else { 0 };
+        room.grow(overhead)?;
         let (mut new, mut owned, mut fresh) = (0, 0, Vec::new());
         for &(hash, len) in blobs {
             if len > crate::MAX_SIZE {
@@ -347,19 +371,28 @@ impl Store {
         }
         // What is here already costs the owner as much as what is not.
         self.inner.space.allow(root.owner, owned - new.min(owned))?;
-        let old = index.root(root)?;
         change.put_root(root, later(old, until, owned));
         let made = fresh.iter().try_for_each(|(hash, len)| partial::allocate(&self.inner.partial, *hash, *len));
         if let Err(error) = made.and_then(|()| change.commit()) {
             fresh.iter().for_each(|(hash, _)| partial::discard(&self.inner.partial, *hash));
             return Err(error);
         }
-        self.inner.space.keep(new as i64);
+        self.inner.space.keep((new + overhead) as i64);
         for (hash, len) in fresh {
             self.inner.space.expect(hash, self.inner.outstanding(hash, len));
         }
-        self.inner.space.charge(root.owner, owned as i64);
+        self.inner.space.charge(root.owner, (owned + overhead) as i64);
         Ok(())
+    }
+
+    /// Keeps what a root keeps until the later of when it does anyway and this; whether there is such a root still.
+    pub(crate) fn renew(&self, root: Root, until: u64) -> Result<bool, Error> {
+        let (index, _changing) = (&self.inner.index, self.inner.changing.lock());
+        let Some(kept) = index.root(root)? else { return Ok(false) };
+        let mut change = index.change();
+        change.put_root(root, later(Some(kept), Some(until), 0));
+        change.commit()?;
+        Ok(true)
     }
 
     /// Opens a promised blob to be filled; `None` if it is here.
@@ -503,7 +536,7 @@ impl Store {
 
     /// Sets no room aside yet.
     pub(crate) fn reservation(&self, owner: Owner) -> Reservation {
-        Reservation::new(&self.inner.space, owner)
+        Reservation::new(&self.inner.space, owner, false)
     }
 
     /// A blob whose hash is known at its end.
@@ -553,21 +586,30 @@ impl Store {
             };
             change.put_blob(hash, place, len);
         }
-        let mut charges = Vec::new();
+        // What one change makes is seen in the index after it alone: the same object may be claimed twice.
+        let (mut charges, mut roots, mut edges) = (Vec::new(), HashMap::new(), HashSet::new());
         for Claim { root, until, blobs, stamp } in claims {
-            let (mut owned, mut seen) = (0, HashSet::new());
+            let mut owned = 0;
             for hash in blobs {
                 let len = match lens.get(hash) {
                     Some(len) => *len,
                     None => index.blob(*hash)?.ok_or(Error::NotHere(*hash))?.1,
                 };
-                if seen.insert(hash) && !index.has_edge(*root, *hash)? {
+                if edges.insert((*root, *hash)) && !index.has_edge(*root, *hash)? {
                     change.put_edge(*root, *hash, len);
                     owned += cost(len);
                 }
             }
-            change.put_root(*root, later(index.root(*root)?, *until, owned));
-            charges.push((root.owner, owned as i64));
+            let old = match roots.get(root) {
+                Some(old) => Some(*old),
+                None => index.root(*root)?,
+            };
+            let overhead = if old.is_none() { overhead(root.owner) } else { 0 };
+            let new = later(old, *until, owned);
+            change.put_root(*root, new);
+            roots.insert(*root, new);
+            kept += overhead;
+            charges.push((root.owner, (owned + overhead) as i64));
             if let Some(stamp) = stamp {
                 change.put_stamp(*stamp, root.object);
             }
@@ -596,13 +638,15 @@ impl Inner {
     fn end(&self, index: &Index, roots: &[Root]) -> Result<Collected, Error> {
         let gone: HashSet<_> = roots.iter().copied().collect();
         let (mut change, mut blobs, mut charges) = (index.change(), HashMap::new(), Vec::new());
+        let mut overheads = 0;
         for root in &gone {
             for edge in index.edges(*root) {
                 let (hash, len) = edge?;
                 change.remove_edge(*root, hash);
                 blobs.insert(hash, len);
             }
-            let bytes = index.root(*root)?.map_or(0, |kept| kept.bytes);
+            let bytes = index.root(*root)?.map_or(0, |kept| kept.bytes) + overhead(root.owner);
+            overheads += overhead(root.owner);
             change.remove_root(*root);
             charges.push((root.owner, -(bytes as i64)));
         }
@@ -624,7 +668,7 @@ impl Inner {
             self.remove_files(hash, place);
             self.space.settle(hash);
         }
-        self.space.keep(-(collected.bytes as i64));
+        self.space.keep(-((collected.bytes + overheads) as i64));
         charges.into_iter().for_each(|(owner, bytes)| self.space.charge(owner, bytes));
         Ok(collected)
     }

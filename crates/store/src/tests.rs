@@ -68,9 +68,13 @@ struct Link {
 }
 
 fn node(number: u8) -> Arc<Node> {
+    node_with(number, Limits::default())
+}
+
+fn node_with(number: u8, limits: Limits) -> Arc<Node> {
     // In memory where there is such a place: these tests are not about the disk.
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-    let store = Store::open(folder.path(), Limits { margin: 0, ..Limits::default() }).unwrap();
+    let store = Store::open(folder.path(), Limits { margin: 0, ..limits }).unwrap();
     let (way, sent, answers) = (Mutex::new(Way::Honest), AtomicU64::new(0), AtomicU64::new(0));
     Arc::new(Node { id: NodeId([number; 32]), store, way, sent, answers, _folder: folder })
 }
@@ -195,6 +199,9 @@ fn root(object: ObjectId) -> Root {
     Root { object, owner: Owner([9; 32]) }
 }
 
+/// To whom repairs have pieces promised, and until when.
+const TERMS: [(Owner, Option<u64>); 1] = [(Owner([9; 32]), Some(900))];
+
 fn content(store: &Store, id: ObjectId) -> Result<Vec<u8>, Error> {
     let mut out = Vec::new();
     store.get(id, &mut out).map(|_| out)
@@ -232,7 +239,7 @@ fn any_n_minus_k_nodes_may_go_then_repair_then_others() {
             let (me, fresh) = (&nodes[spare], self::nodes(spare as u8));
             let to: Vec<_> = fresh.iter().enumerate().map(|(piece, to)| holder(piece, me, to)).collect();
             let policy = Policy::new(Code::new(k, n).unwrap());
-            let terms = (root(id), Some(900));
+            let terms = (id, &TERMS[..]);
             let mut done = Repaired::default();
             repair(&me.store, terms, &holders(me, &nodes), &to, quick(), &policy, &mut done).await.unwrap();
             assert_eq!((done.kept.len(), done.failed), (spare, vec![]));
@@ -365,7 +372,7 @@ fn a_lost_node_of_ten_costs_little_more_than_what_must_move() {
         *nodes[3].way.lock() = Way::Gone;
         let (me, policy) = (&nodes[7], Policy::new(Code::default()));
         let before: u64 = nodes.iter().map(|node| node.sent.load(Ordering::Relaxed)).sum();
-        let terms = (root(id), Some(900));
+        let terms = (id, &TERMS[..]);
         let to = [holder(3, me, &fresh)];
         let mut done = Repaired::default();
         repair(&me.store, terms, &holders(me, &nodes), &to, quick(), &policy, &mut done).await.unwrap();
@@ -383,6 +390,29 @@ fn a_lost_node_of_ten_costs_little_more_than_what_must_move() {
         let mut moved = Repaired::default();
         let error = repair(&me.store, terms, &holders(me, &nodes), &to, quick(), &tight, &mut moved).await.unwrap_err();
         assert!(matches!(error, Error::TooMuchTraffic { .. }), "{error}");
+    });
+}
+
+#[test]
+fn a_piece_is_made_anew_for_another_owner_where_the_first_may_have_no_more() {
+    run(async {
+        let (owner, nodes) = (node(200), nodes(4));
+        let id = spread_out(&owner, &nodes, 2, &bytes(9, 200_000)).await;
+        *nodes[0].way.lock() = Way::Gone;
+        // Somebody wants the object kept for longest, and has used up what he may have with the node that is to take the piece.
+        let (me, greedy) = (&nodes[1], Owner([1; 32]));
+        let fresh = node_with(100, Limits { owner: 150_000, ..Limits::default() });
+        fresh.store.put(&bytes(1, 120_000)[..], Put { owner: greedy, ..Put::default() }).unwrap();
+        let (to, policy) = ([holder(0, me, &fresh)], Policy::new(Code::new(2, 4).unwrap()));
+        let all = [(greedy, Some(950)), TERMS[0]];
+        for (terms, kept) in [(&all[..1], vec![]), (&all[..], vec![(0, fresh.id)])] {
+            let mut done = Repaired::default();
+            repair(&me.store, (id, terms), &holders(me, &nodes), &to, quick(), &policy, &mut done).await.unwrap();
+            assert_eq!(done.failed.len(), 1 - kept.len(), "{:?}", done.failed);
+            assert_eq!(done.kept, kept);
+        }
+        assert_eq!(fresh.store.kept(root(id)).unwrap().unwrap().until, Some(900));
+        assert_eq!(fresh.store.kept(Root { object: id, owner: greedy }).unwrap(), None);
     });
 }
 
@@ -498,7 +528,7 @@ fn what_a_repair_moved_before_it_failed_is_known() {
             *node.way.lock() = way;
         }
         let (me, fresh, policy) = (&nodes[3], node(100), Policy::new(Code::new(3, 6).unwrap()));
-        let (terms, to) = ((root(id), Some(900)), [holder(0, me, &fresh)]);
+        let (terms, to) = ((id, &TERMS[..]), [holder(0, me, &fresh)]);
         let mut done = Repaired::default();
         let others = holders(me, &nodes);
         let repairing = repair(&me.store, terms, &others, &to, quick(), &policy, &mut done);
@@ -565,7 +595,7 @@ fn one_of_ten_that_never_comes_back_is_replaced_after_a_week_and_nothing_moves_b
                     Plan::Fine { .. } => assert!(now < begun + week),
                     Plan::Repair { pieces, .. } => {
                         assert_eq!((now, pieces, sent()), (begun + week, vec![3], before));
-                        let (terms, to) = ((root(id), Some(900)), [holder(3, me, &fresh)]);
+                        let (terms, to) = ((id, &TERMS[..]), [holder(3, me, &fresh)]);
                         let mut done = Repaired::default();
                         repair(&me.store, terms, &holders(me, &nodes), &to, quick(), &policy, &mut done).await.unwrap();
                         assert_eq!((done.kept, done.failed), (vec![(3, fresh.id)], vec![]));

@@ -1,7 +1,7 @@
 //! What was spread from this machine. Nobody but whoever has an object's id finds it, so the ids are written down.
 //!
 //! ```text
-//! STORE/spread/ID     name, times and owner as JSON
+//! STORE/spread/ID     name, times and owner as JSON; beside it what is being spread (`begun`)
 //! ```
 
 use crate::network::now;
@@ -39,7 +39,7 @@ impl Known {
 
 /// What was spread from the machine of a store.
 pub(crate) struct Spreads {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
 }
 
 impl Spreads {
@@ -71,6 +71,7 @@ impl Spreads {
     }
 
     pub(crate) fn forget(&self, id: ObjectId) -> Result<()> {
+        self.abandon_one(id)?;
         let file = self.file(id);
         match fs::remove_file(&file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -80,6 +81,7 @@ impl Spreads {
 
     /// All of them, the oldest first. What was broken off and waits no more is forgotten.
     pub(crate) fn all(&self, store: &Store) -> Result<Vec<(ObjectId, Known)>> {
+        self.forget_old()?;
         let mut all = Vec::new();
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };

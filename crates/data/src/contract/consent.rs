@@ -8,6 +8,9 @@
 //! call with at most [`MOST_GAS`] gas, at each use anew: what it cannot answer so is a no. Nothing that it calls can change
 //! anything, so that it gains nothing by calling back.
 //!
+//! Keepers move a key by votes, each good until the key moves or, as keepers give them, until a time: a vote that leaves somebody out who
+//! was silent must not count when he is there again.
+//!
 //! Thousands of gas, the transaction's own 21 among them: `register` 96 (254 with five keepers), `grant` 242, `useGrant` 87 for
 //! an address, `revoke` 38, `revokeAll` 72.
 //!
@@ -35,6 +38,9 @@ use stoa_contract::{
     nodes,
     storage::{Array, Blob, Mapping, Text, Value},
 };
+
+/// Bytes of an ed25519 signature.
+const SIGNATURE: usize = 64;
 
 /// The most keepers of one key.
 const MOST_KEEPERS: usize = 64;
@@ -108,6 +114,23 @@ stoa_contract::storage! {
 pub struct Consent;
 
 impl Consent {
+    /// What a keeper signs who agrees to a move, by its [digest](move_digest), before `until` (seconds since 1970) and no longer.
+    pub fn vote_digest(moved: B256, until: u64) -> B256 {
+        keccak256(("Stoa keepers vote", moved, U256::from(until)).abi_encode_params())
+    }
+
+    /// Whether a vote for a move is this keeper's and good at this time: `until (8) | signature (64)`, or a signature over the move
+    /// alone, which is good until the key moves.
+    pub fn is_vote(keeper: B256, moved: B256, vote: &[u8], now: u64) -> bool {
+        match vote.split_first_chunk::<8>() {
+            Some((until, signature)) if signature.len() == SIGNATURE => {
+                let until = u64::from_be_bytes(*until);
+                now < until && nodes::signed(keeper, Self::vote_digest(moved, until), signature)
+            }
+            _ => nodes::signed(keeper, moved, vote),
+        }
+    }
+
     fn state(self) -> State {
         State::root()
     }
@@ -252,14 +275,14 @@ impl Consent {
     /// Lets a move pass that as many keepers have signed as release the key.
     fn enough_voted(self, cx: &mut Context<'_>, id: B256, digest: B256, votes: &[Vote]) -> Result<()> {
         let asset = self.state().assets.at(&id);
-        let (now, needed) = (asset.keepers.values(cx)?, asset.needed.read(cx)?);
+        let (keepers, needed) = (asset.keepers.values(cx)?, asset.needed.read(cx)?);
         let mut agreed = BTreeSet::new();
         for Vote { keeper, signature } in votes {
-            if !now.contains(keeper) {
+            if !keepers.contains(keeper) {
                 return Err(ConsentNotKeeper { asset: id, keeper: *keeper }.into());
             }
             cx.charge(nodes::SIGNATURE_GAS)?;
-            if !nodes::signed(*keeper, digest, signature) {
+            if !Self::is_vote(*keeper, digest, signature, cx.timestamp()) {
                 return Err(ConsentInvalidVote { asset: id, keeper: *keeper }.into());
             }
             agreed.insert(*keeper);

@@ -2,25 +2,29 @@
 //! fellow its share that has none, and fetches readers' halves that it lacks.
 //!
 //! At each look another of the keepers that are left is the one that moves an asset's shares, so that they do not all do it, and
-//! that it does not rest with one that cannot. Its account pays for the transaction.
+//! that it does not rest with one that cannot. Its account pays for the transaction. A move that it has begun it goes on with at its next
+//! turn. A fellow that takes long for each answer is passed over for the rest of a look.
 
 use super::{
     KEEPER, Keeper, MOST_ANSWER, Request, Taken, disk,
+    moving::VOTE,
     plan::{Acceptance, Move, Plan},
 };
 use crate::{
     abi::IConsent::{Vote, assetOfCall, grantOfCall, moveKeepersCall},
+    contract::Consent,
     registry::{self, Registry},
 };
 use alloy_primitives::B256;
-use commonware_codec::{Copying, DecodeExt as _, FixedSize as _};
+use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::{Signer as _, ed25519};
 use futures::future::{BoxFuture, join_all};
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use stoa_base::NodeId;
 use stoa_client::ViewError;
@@ -30,6 +34,11 @@ use stoa_privacy::{Dealing, GrantedHalf, Sharing};
 
 /// How long a keeper may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long one may take for an answer without anybody noticing, and for how long more than that, all of them together, it may keep one
+/// look waiting.
+const PROMPT: Duration = Duration::from_secs(1);
+const WAITED: Duration = Duration::from_secs(60);
 
 /// Keepers that are asked at once whether they are there.
 const AT_ONCE: usize = 32;
@@ -136,7 +145,8 @@ impl Circle {
         (done, failed)
     }
 
-    /// Has the old keepers deal their shares, and the new ones take them. What new ones find false is left out, with who dealt it.
+    /// Has the old keepers deal their shares, and the new ones take them. What new ones find false is left out, with who dealt it, as long
+    /// as others have dealt: of several ways the one that most can take.
     ///
     /// # Errors
     ///
@@ -156,53 +166,64 @@ impl Circle {
             (NodeId::from(dealing.dealer()) == keeper.node() && handover.check(&dealing).is_ok()).then_some(dealing)
         };
         let (mut dealings, mut failed) = self.all(&old, &deal, read).await;
+        let mut best = None;
         loop {
             if dealings.len() < needed {
                 let (what, done) = ("dealing their shares to the next", dealings.len());
-                return Err(MovingError::TooFew { what, done, needed, failed });
+                return best.ok_or(MovingError::TooFew { what, done, needed, failed });
             }
             let moved = Move { from: from.clone(), plan: plan.clone(), dealings: dealings[..needed].to_vec() };
-            let sharing = moved.sharing()?;
-            let read = |keeper: &PeerAddress, bytes: &[u8]| match Taken::from_bytes(bytes)? {
-                Taken::Accepted(acceptance) => {
-                    let own = NodeId::from(&acceptance.keeper) == keeper.node() && acceptance.holds(&sharing);
-                    own.then_some(Taken::Accepted(acceptance))
-                }
-                taken => Some(taken),
-            };
-            let (taken, refused) = self.all(&new, &Request::Take(Box::new(moved.clone())), read).await;
-            let (mut acceptances, mut liars) = (Vec::new(), BTreeSet::new());
-            for taken in taken {
-                match taken {
-                    Taken::Accepted(acceptance) => acceptances.push(*acceptance),
-                    Taken::False(dealers) => liars.extend(dealers),
-                }
+            let Given { moving, accused, refused } = self.give(moved, &new).await?;
+            let (what, done) = ("taking their shares", moving.acceptances.len());
+            best = better(best, moving);
+            let dealers = dealings[..needed].iter().map(|dealing| NodeId::from(dealing.dealer())).collect();
+            let liars = most_accused(&accused, &dealers);
+            if liars.is_empty() {
+                return best.ok_or(MovingError::TooFew { what, done, needed: plan.enough(), failed: refused });
             }
-            if acceptances.len() >= plan.enough() {
-                return Ok(Moving { moved, sharing, acceptances });
-            }
-            let before = dealings.len();
             dealings.retain(|dealing| !liars.contains(&NodeId::from(dealing.dealer())));
             failed.extend(liars.iter().map(|liar| format!("{liar}: it is said to have dealt false parts")));
-            if dealings.len() == before {
-                let (what, done) = ("taking their shares", acceptances.len());
-                return Err(MovingError::TooFew { what, done, needed: plan.enough(), failed: refused });
-            }
         }
     }
 
-    /// As many votes of old keepers as the ledger wants for a move.
-    ///
-    /// # Errors
-    ///
-    /// If too few agree.
-    pub async fn votes(&self, moving: &Moving) -> Result<Vec<Vote>, MovingError> {
+    /// Has the new keepers take their shares of moves that were begun before; nothing if too few do.
+    async fn resume(&self, begun: Vec<Move>) -> Result<Option<Moving>, MovingError> {
+        let mut best = None;
+        for moved in begun {
+            let new = self.of(&moved.plan.keepers).await?;
+            best = better(best, self.give(moved, &new).await?.moving);
+        }
+        Ok(best)
+    }
+
+    /// Gives a move to those who follow.
+    async fn give(&self, moved: Move, to: &[PeerAddress]) -> Result<Given, MovingError> {
+        let sharing = moved.sharing()?;
+        let read = |keeper: &PeerAddress, bytes: &[u8]| match Taken::from_bytes(bytes)? {
+            Taken::Accepted(acceptance) => {
+                let own = NodeId::from(&acceptance.keeper) == keeper.node() && acceptance.holds(&sharing);
+                own.then_some(Taken::Accepted(acceptance))
+            }
+            taken => Some(taken),
+        };
+        let (taken, refused) = self.all(to, &Request::Take(Box::new(moved.clone())), read).await;
+        let (mut acceptances, mut accused) = (Vec::new(), Vec::new());
+        for taken in taken {
+            match taken {
+                Taken::Accepted(acceptance) => acceptances.push(*acceptance),
+                Taken::False(dealers) => accused.push(dealers),
+            }
+        }
+        Ok(Given { moving: Moving { moved, sharing, acceptances }, accused, refused })
+    }
+
+    /// As many votes of old keepers as the ledger wants for a move, of those that are good: one that is not would spoil all.
+    async fn votes(&self, moving: &Moving, is_good: impl Fn(&Vote) -> bool) -> Result<Vec<Vote>, MovingError> {
         let from = &moving.moved.from;
         let needed = usize::from(from.threshold().required());
         let vote = Request::Vote(Box::new(moving.moved.clone()), moving.acceptances.clone());
         let read = |keeper: &PeerAddress, bytes: &[u8]| {
-            let is_one = bytes.len() == ed25519::Signature::SIZE;
-            is_one.then(|| Vote { keeper: keeper.node().into(), signature: bytes.to_vec().into() })
+            Some(Vote { keeper: keeper.node().into(), signature: bytes.to_vec().into() }).filter(&is_good)
         };
         let (mut votes, failed) = self.all(&self.of(from.keepers()).await?, &vote, read).await;
         if votes.len() < needed {
@@ -214,6 +235,33 @@ impl Circle {
     }
 }
 
+/// A move that the new keepers were given: who has accepted, whom each of the others accuses, and what they said who refused.
+struct Given {
+    moving: Moving,
+    accused: Vec<Vec<NodeId>>,
+    refused: Vec<String>,
+}
+
+/// Of two moves the one that more of the new keepers can take, if enough can.
+fn better(best: Option<Moving>, moving: Moving) -> Option<Moving> {
+    let count = moving.acceptances.len();
+    let is_better =
+        count >= moving.moved.plan.enough() && best.as_ref().is_none_or(|best| count > best.acceptances.len());
+    if is_better { Some(moving) } else { best }
+}
+
+/// Those dealers of a move whom most of the new keepers accuse. Not all who are accused: one new keeper could name all of them, and it is
+/// left out only if others do without it.
+fn most_accused(accused: &[Vec<NodeId>], dealers: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
+    let mut counts = BTreeMap::<NodeId, usize>::new();
+    for by_one in accused {
+        let by_one: BTreeSet<_> = by_one.iter().filter(|dealer| dealers.contains(*dealer)).collect();
+        by_one.into_iter().for_each(|dealer| *counts.entry(*dealer).or_default() += 1);
+    }
+    let most = counts.values().copied().max();
+    counts.into_iter().filter(|(_, count)| Some(*count) == most).map(|(dealer, _)| dealer).collect()
+}
+
 /// Sends a call of the consent contract from the node's account; an error is in words.
 pub type Sender = Box<dyn Fn(moveKeepersCall) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
@@ -223,6 +271,8 @@ pub struct Look {
     circle: Circle,
     send: Sender,
     every: Duration,
+    /// For how long more than is prompt each fellow has kept this look waiting.
+    waited: Mutex<BTreeMap<NodeId, Duration>>,
 }
 
 impl Look {
@@ -230,7 +280,7 @@ impl Look {
     pub fn new(keeper: Arc<Keeper>, endpoint: &Endpoint, send: Sender, every: Duration) -> Self {
         let own = Some(keeper.clone());
         let circle = Circle { own, ..Circle::new(keeper.registry.clone(), endpoint) };
-        Self { keeper, circle, send, every }
+        Self { keeper, circle, send, every, waited: Mutex::default() }
     }
 
     /// Looks at all that is kept. What cannot be done is logged, and done another time.
@@ -239,6 +289,7 @@ impl Look {
     ///
     /// If the disk cannot be read.
     pub async fn all(&self) -> Result<(), Denied> {
+        self.waited.lock().clear();
         for asset in self.keeper.shelf.assets().map_err(disk)? {
             if let Err(error) = self.at(asset).await {
                 tracing::warn!(%asset, %error, "what is kept of a key could not be looked at");
@@ -248,10 +299,10 @@ impl Look {
     }
 
     async fn at(&self, asset: B256) -> Result<(), Denied> {
-        self.keeper.sweep(asset).await?;
+        let now = self.keeper.sweep(asset).await?.timestamp;
         let Some((sharing, _)) = self.keeper.share(asset)? else { return Ok(()) };
-        self.listen(asset).await?;
-        if let Some(plan) = self.keeper.follows(&sharing).await?
+        self.listen(asset, now).await?;
+        if let Some(plan) = self.keeper.follows(&sharing, now).await?
             && self.is_its_turn(&sharing, &plan)
             && self.are_enough_there(&plan)
         {
@@ -259,17 +310,28 @@ impl Look {
                 Ok(()) => tracing::info!(%asset, "the shares of its key have moved to the next keepers"),
                 Err(why) => tracing::warn!(%asset, why, "the shares of its key could not be moved"),
             }
-            return self.keeper.sweep(asset).await;
+            return self.keeper.sweep(asset).await.map(drop);
         }
-        self.give_next(&sharing).await?;
+        self.give(&sharing).await?;
         self.fetch_halves(&sharing).await
+    }
+
+    /// Asks a fellow, unless it has kept this look waiting for too long.
+    async fn ask(&self, keeper: &PeerAddress, request: &Request) -> Result<Vec<u8>, Denied> {
+        let node = keeper.node();
+        if self.waited.lock().get(&node).is_some_and(|waited| *waited > WAITED) {
+            return Err(Denied::Gone("it takes too long for each answer".into()));
+        }
+        let begun = Instant::now();
+        let answer = self.circle.ask(keeper, request).await;
+        *self.waited.lock().entry(node).or_default() += begun.elapsed().saturating_sub(PROMPT);
+        answer
     }
 
     /// Asks all other keepers about an asset, if that is due, and notes which of them say nothing at all. Those that keep no share of
     /// its key as well: they may have to follow one that does.
-    async fn listen(&self, asset: B256) -> Result<(), Denied> {
-        let (_, at) = self.keeper.asks(&assetOfCall { asset }).await?;
-        if !self.keeper.silent.lock().is_due(at.timestamp) {
+    async fn listen(&self, asset: B256, now: u64) -> Result<(), Denied> {
+        if !self.keeper.silent.lock().is_due(now) {
             return Ok(());
         }
         let own = B256::from(self.keeper.id());
@@ -280,7 +342,7 @@ impl Look {
         for others in others.chunks(AT_ONCE) {
             answers.extend(join_all(others.iter().map(|node| self.answers(node, &request))).await);
         }
-        self.keeper.silent.lock().note(&answers, at.timestamp);
+        self.keeper.silent.lock().note(&answers, now);
         Ok(())
     }
 
@@ -311,48 +373,69 @@ impl Look {
         answers.count() >= plan.enough()
     }
 
+    /// Moves the shares, or goes on with that: what was dealt is taken by others, who keep it until the ledger names something else.
     async fn move_on(&self, sharing: &Sharing, plan: &Plan) -> Result<(), String> {
-        let moving = self.circle.hand_over(sharing, plan, None).await.map_err(|error| error.to_string())?;
-        let votes = self.circle.votes(&moving).await.map_err(|error| error.to_string())?;
+        let moving = self.moving(sharing, plan).await.map_err(|error| error.to_string())?;
+        let asset = sharing.asset().0;
+        let (is, at) = self.keeper.asks(&assetOfCall { asset }).await.map_err(|error| error.to_string())?;
+        let digest = self.keeper.move_digest(&is, &moving.sharing);
+        // It takes a while until the ledger sees them.
+        let then = at.timestamp.saturating_add(VOTE / 2);
+        let is_good = |vote: &Vote| Consent::is_vote(vote.keeper, digest, &vote.signature, then);
+        let votes = self.circle.votes(&moving, is_good).await.map_err(|error| error.to_string())?;
         (self.send)(moving.call(votes)).await
     }
 
-    /// Gives the next keeper in the circle what it needs of the last move, if it has no share.
-    async fn give_next(&self, sharing: &Sharing) -> Result<(), Denied> {
+    async fn moving(&self, sharing: &Sharing, plan: &Plan) -> Result<Moving, MovingError> {
+        match self.circle.resume(self.keeper.begun(sharing, plan).unwrap_or_default()).await? {
+            Some(moving) => Ok(moving),
+            None => self.circle.hand_over(sharing, plan, None).await,
+        }
+    }
+
+    /// The other keepers of a key, so far as they are registered.
+    async fn fellows(&self, sharing: &Sharing) -> Result<Vec<PeerAddress>, Denied> {
+        let own = self.keeper.key.public_key();
+        let others: Vec<_> = sharing.keepers().iter().filter(|key| **key != own).cloned().collect();
+        self.circle.of(&others).await.map_err(|error| Denied::Gone(error.to_string()))
+    }
+
+    /// Gives the fellows that have no share what they need of the last move. Each looks after all: one that says something false would
+    /// else be in the way of the one after it.
+    async fn give(&self, sharing: &Sharing) -> Result<(), Denied> {
         let asset = sharing.asset().0;
         let Some(moved) = self.keeper.moved(asset, sharing.digest())? else { return Ok(()) };
-        let own = sharing.keepers().iter().position(|key| *key == self.keeper.key.public_key());
-        let circle = sharing.keepers().iter().cycle().skip(own.map_or(0, |own| own + 1));
-        let next: Vec<_> = circle.take(sharing.keepers().len() - 1).cloned().collect();
-        let addresses = self.circle.of(&next).await.map_err(|error| Denied::Gone(error.to_string()))?;
-        for keeper in &addresses {
-            let said = match self.circle.ask(keeper, &Request::Sharing(asset)).await {
-                // One that is gone looks after nobody: the one after it is this keeper's business.
-                Err(Denied::Gone(_)) => continue,
-                said => said.ok().and_then(|bytes| Sharing::decode(Copying(&bytes[..])).ok()),
-            };
-            if said.as_ref() != Some(sharing) {
-                let given = self.circle.ask(keeper, &Request::Take(Box::new(moved))).await;
-                tracing::info!(%asset, keeper = %keeper.node(), given = given.is_ok(), "a keeper had no share of a key");
-            }
-            break;
+        let (fellows, moved) = (self.fellows(sharing).await?, Request::Take(Box::new(moved)));
+        for some in fellows.chunks(AT_ONCE) {
+            join_all(some.iter().map(|fellow| self.give_to(fellow, sharing, &moved))).await;
         }
         Ok(())
+    }
+
+    async fn give_to(&self, fellow: &PeerAddress, sharing: &Sharing, moved: &Request) {
+        let asset = sharing.asset().0;
+        let said = match self.ask(fellow, &Request::Sharing(asset)).await {
+            Err(Denied::Gone(_)) => return,
+            said => said.ok().and_then(|bytes| Sharing::decode(Copying(&bytes[..])).ok()),
+        };
+        if said.as_ref() != Some(sharing) {
+            let given = self.ask(fellow, moved).await.is_ok();
+            tracing::info!(%asset, keeper = %fellow.node(), given, "a keeper had no share of a key");
+        }
     }
 
     /// Fetches the readers' halves that this keeper lacks: of grants that were made while it was away, or before the key moved to it.
     async fn fetch_halves(&self, sharing: &Sharing) -> Result<(), Denied> {
         let asset = sharing.asset().0;
         let has: BTreeSet<_> = self.keeper.shelf.halves(asset).map_err(disk)?.into_iter().collect();
-        let own = self.keeper.id();
-        let fellows = self.circle.of(sharing.keepers()).await.map_err(|error| Denied::Gone(error.to_string()))?;
+        let fellows = self.fellows(sharing).await?;
         for grant in self.keeper.grants(asset, usize::MAX).await?.into_iter().filter(|grant| !has.contains(grant)) {
             let (is, _) = self.keeper.asks(&grantOfCall { grant }).await?;
             if is.revoked > 0 || is.terms.half.is_zero() {
                 continue;
             }
-            for fellow in fellows.iter().filter(|fellow| fellow.node() != own) {
-                let half = self.circle.ask(fellow, &Request::HalfOf(grant)).await.ok();
+            for fellow in &fellows {
+                let half = self.ask(fellow, &Request::HalfOf(grant)).await.ok();
                 let half = half.and_then(|bytes| GrantedHalf::decode(Copying(&bytes[..])).ok());
                 if let Some(half) = half.filter(|half| half.grant.id.0 == grant)
                     && self.keeper.keep_half(&half).await.is_ok()
@@ -362,5 +445,26 @@ impl Look {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_new_keeper_that_accuses_everybody_takes_no_dealers_from_those_who_accuse_the_liar() {
+        let [one, two, three, stranger] = [1, 2, 3, 9].map(|byte| NodeId([byte; 32]));
+        let dealers = BTreeSet::from([one, two, three]);
+        let accused = |accused: &[&[NodeId]]| {
+            let accused: Vec<_> = accused.iter().map(|by_one| by_one.to_vec()).collect();
+            most_accused(&accused, &dealers).into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(accused(&[&[two], &[one, two, three], &[two]]), [two]);
+        // Who stands twice in one answer is accused once, and who has not dealt is not meant.
+        assert_eq!(accused(&[&[one, one, one, stranger], &[three], &[three, stranger]]), [three]);
+        assert_eq!(accused(&[&[stranger], &[stranger]]), []);
+        // Alone its word counts: it may be true.
+        assert_eq!(accused(&[&[one, three]]), [one, three]);
     }
 }

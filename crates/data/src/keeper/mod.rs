@@ -39,7 +39,7 @@ use futures::{FutureExt as _, future::BoxFuture};
 use parking_lot::Mutex;
 use pieces::Pieces;
 use shelf::{Kind, Shelf};
-use silent::Silent;
+use silent::Hearing;
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 use stoa_base::NodeId;
 use stoa_client::{At, Chain, ViewError, view};
@@ -71,7 +71,7 @@ pub struct Keeper {
     /// Held while something on the shelf changes.
     changing: Mutex<()>,
     /// Which other keepers do not answer.
-    silent: Mutex<Silent>,
+    silent: Mutex<Hearing>,
 }
 
 type Outcome<T> = Result<T, Denied>;
@@ -100,7 +100,7 @@ impl Keeper {
         store: Option<Store>,
     ) -> std::io::Result<Self> {
         let (registry, shelf, pieces) = (Registry::new(chain.clone()), Shelf::open(folder)?, store.map(Pieces::new));
-        let silent = Mutex::new(Silent::open(folder.join("silent")));
+        let silent = Mutex::new(Hearing::open(folder.join("silent")));
         Ok(Self { key, chain_id, chain, registry, shelf, pieces, changing: Mutex::default(), silent })
     }
 
@@ -137,7 +137,7 @@ impl Keeper {
             Request::Release(id) => self.release(id).await,
             Request::Receipts(asset) => self.receipts(asset).await,
             Request::Deal(asset, plan, signature) => self.deal(from, asset, &plan, signature.as_ref()).await,
-            Request::Take(moved) => self.take(&moved).await.map(|taken| taken.to_bytes()),
+            Request::Take(moved) => self.take(from, &moved).await.map(|taken| taken.to_bytes()),
             Request::Vote(moved, acceptances) => self.vote(from, &moved, &acceptances).await,
         }
     }
@@ -279,23 +279,24 @@ impl Keeper {
         Ok(revoked)
     }
 
-    /// Deletes what the ledger has ended of an asset, and signs that.
+    /// Deletes what the ledger has ended of an asset, and signs that. The block at which it looked.
     ///
     /// # Errors
     ///
     /// If the ledger or the disk cannot be read.
-    pub async fn sweep(&self, asset: B256) -> Result<(), Denied> {
+    pub async fn sweep(&self, asset: B256) -> Result<At, Denied> {
         let (is, _) = self.asks(&assetOfCall { asset }).await?;
         let revoked = self.revoked(asset, &is).await?;
         // Asked again: what is signed names a block at which all of it was over.
         let (is, at) = self.asks(&assetOfCall { asset }).await?;
         let Some(pieces) = self.pieces.as_ref().filter(|_| is.erased > 0) else {
-            return self.delete(asset, &is, at, &revoked, false);
+            return self.delete(asset, &is, at, &revoked, false).map(|()| at);
         };
         let stored = |error: stoa_store::Error| disk(std::io::Error::other(error));
         let roots = pieces.of(AssetId(asset)).await.map_err(stored)?;
         self.delete(asset, &is, at, &revoked, !roots.is_empty())?;
-        pieces.let_go(roots).await.map_err(stored)
+        pieces.let_go(roots).await.map_err(stored)?;
+        Ok(at)
     }
 
     /// Deletes what is over of an asset from the shelf, and signs that; `pieces` says whether pieces of its data go as well.

@@ -12,28 +12,35 @@
 //! ```
 //!
 //! Until the ledger names the new sharing, old keepers keep what they have, and new ones have something more that is good
-//! for nothing. Whoever stops in between, or lies, has spoilt nothing.
+//! for nothing. Whoever stops in between, or lies, has spoilt nothing. A vote is good for a quarter of an hour of the ledger's time:
+//! who was silent when it was given, and is not when it is shown, keeps its place.
 
 use super::{
     Keeper, Kind, Outcome, disk,
     plan::{Acceptance, Move, Plan},
     refused,
+    shelf::Brought,
 };
 use crate::{
     abi::IConsent::{Asset, assetOfCall},
-    contract::move_digest,
+    contract::{Consent, move_digest},
     registry::sign_digest,
 };
 use alloy_primitives::B256;
 use commonware_codec::{Copying, DecodeExt as _, Encode as _};
 use std::{collections::BTreeSet, sync::Arc};
 use stoa_base::NodeId;
+use stoa_client::At;
 use stoa_contract::nodes::INodes::Node;
 use stoa_net::Denied;
 use stoa_privacy::{HandoverError, Sharing};
 
-/// Moves of one asset that wait for the ledger here at most.
-const MOST_MOVES: usize = 64;
+/// Moves of one asset that wait for the ledger here at most, for each keeper that brings them, and for all others together: its owner,
+/// and whoever says that he is. None makes place for another, for the ledger may name any of them that was taken.
+const MOST_MOVES: usize = 16;
+
+/// Seconds for which a vote for a move is good.
+pub(super) const VOTE: u64 = 900;
 
 /// What a new keeper says of a move.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,11 +86,11 @@ impl Keeper {
         signature: Option<&[u8; 65]>,
     ) -> Outcome<Vec<u8>> {
         let (sharing, share) = self.share(asset)?.ok_or(Denied::NotHere)?;
-        let is = self.current(asset, &sharing).await?;
+        let (is, at) = self.current(asset, &sharing).await?;
         match signature {
             Some(signature) if plan.is_signed_by(is.owner, self.chain_id, &sharing, signature) => {}
             Some(_) => return refused("it is not the asset's owner who signed where the shares go"),
-            None => self.agrees(from, &sharing, plan).await?,
+            None => self.agrees(from, &sharing, plan, at.timestamp).await?,
         }
         let handover = plan.handover(&sharing).map_err(no_move)?;
         let share = sharing.open(&share, &self.key).map_err(|error| Denied::Refused(error.to_string()))?;
@@ -92,23 +99,23 @@ impl Keeper {
     }
 
     /// The asset, if this is how its key is shared now.
-    async fn current(&self, asset: B256, sharing: &Sharing) -> Outcome<Asset> {
-        let (is, _) = self.asks(&assetOfCall { asset }).await?;
+    async fn current(&self, asset: B256, sharing: &Sharing) -> Outcome<(Asset, At)> {
+        let (is, at) = self.asks(&assetOfCall { asset }).await?;
         if is.erased > 0 {
             return refused("the asset was erased");
         }
         if is.sharing != sharing.digest() {
             return refused("the ledger names another sharing of this asset");
         }
-        Ok(is)
+        Ok((is, at))
     }
 
     /// Whether it is a fellow keeper who asks, and the shares go there.
-    async fn agrees(&self, from: NodeId, sharing: &Sharing, plan: &Plan) -> Outcome<()> {
-        if !sharing.keepers().iter().any(|keeper| NodeId::from(keeper) == from) {
+    async fn agrees(&self, from: NodeId, sharing: &Sharing, plan: &Plan, now: u64) -> Outcome<()> {
+        if !is_keeper(sharing, from) {
             return refused("only a keeper of this key, or who has its owner's signature, moves its shares");
         }
-        let (nodes, silent) = self.others(sharing).await?;
+        let (nodes, silent) = self.others(now).await?;
         if !plan.stands(sharing, &nodes, &silent) {
             return refused("by this node's registry, and by whom it hears, the shares go elsewhere, or stay");
         }
@@ -116,24 +123,23 @@ impl Keeper {
     }
 
     /// Where the shares go, as this node sees the registry and hears the others; nothing if they stay.
-    pub(super) async fn follows(&self, sharing: &Sharing) -> Outcome<Option<Plan>> {
-        let (nodes, silent) = self.others(sharing).await?;
+    pub(super) async fn follows(&self, sharing: &Sharing, now: u64) -> Outcome<Option<Plan>> {
+        let (nodes, silent) = self.others(now).await?;
         Ok(Plan::without(sharing, &nodes, &silent))
     }
 
     /// All nodes, and those of them that have been silent for the whole grace.
-    async fn others(&self, sharing: &Sharing) -> Outcome<(Arc<Vec<Node>>, BTreeSet<B256>)> {
-        let (_, at) = self.asks(&assetOfCall { asset: sharing.asset().0 }).await?;
+    async fn others(&self, now: u64) -> Outcome<(Arc<Vec<Node>>, BTreeSet<B256>)> {
         let nodes = self.registry.nodes().await.map_err(|error| {
             tracing::error!(%error, "a keeper cannot read its own ledger");
             Denied::Refused("the keeper's ledger cannot be read; ask later".into())
         })?;
-        let silent = self.silent.lock().gone(at.timestamp);
+        let silent = self.silent.lock().gone(now);
         Ok((nodes, silent))
     }
 
     /// Takes this node's share of a key that moves here, or has.
-    pub(super) async fn take(&self, moved: &Move) -> Outcome<Taken> {
+    pub(super) async fn take(&self, from: NodeId, moved: &Move) -> Outcome<Taken> {
         let asset = moved.asset().0;
         let (is, _) = self.asks(&assetOfCall { asset }).await?;
         if is.erased > 0 {
@@ -151,11 +157,15 @@ impl Keeper {
         {
             let _changing = self.changing.lock();
             let waiting = self.shelf.moves(asset).map_err(disk)?;
-            if !waiting.contains(&sharing.digest()) {
-                if waiting.len() >= MOST_MOVES && !has_moved {
-                    return refused("too many moves of this key wait here already");
+            if !waiting.iter().any(|other| other.to == sharing.digest()) {
+                // Who brings them may have as many keys as he likes, but for the keepers'.
+                let pool = |by: Option<B256>| by.filter(|by| is_keeper(&moved.from, (*by).into()));
+                let by = Some(from.into());
+                let before = waiting.iter().filter(|other| pool(other.by) == pool(by)).count();
+                if before >= MOST_MOVES && !has_moved {
+                    return refused("too many moves of this key that you have brought wait here already");
                 }
-                self.shelf.put_move(asset, sharing.digest(), &moved.encode()).map_err(disk)?;
+                self.shelf.put_move(asset, Brought { to: sharing.digest(), by }, &moved.encode()).map_err(disk)?;
             }
         }
         if has_moved {
@@ -164,10 +174,11 @@ impl Keeper {
         Ok(Taken::Accepted(Box::new(Acceptance::new(&self.key, &sharing))))
     }
 
-    /// Agrees to a move, if enough of the new keepers have their shares.
+    /// Agrees to a move for a while, if enough of the new keepers have their shares, and this one does if it is one of them:
+    /// `until (8) | signature (64)`.
     pub(super) async fn vote(&self, from: NodeId, moved: &Move, acceptances: &[Acceptance]) -> Outcome<Vec<u8>> {
-        let is = self.current(moved.asset().0, &moved.from).await?;
-        self.agrees(from, &moved.from, &moved.plan).await?;
+        let (is, at) = self.current(moved.asset().0, &moved.from).await?;
+        self.agrees(from, &moved.from, &moved.plan, at.timestamp).await?;
         let sharing = moved.sharing().map_err(no_move)?;
         let mut accepted: Vec<_> = acceptances.iter().filter(|acceptance| acceptance.holds(&sharing)).collect();
         accepted.sort_by(|one, other| one.keeper.cmp(&other.keeper));
@@ -175,26 +186,39 @@ impl Keeper {
         if accepted.len() < moved.plan.enough() {
             return refused(format!("{} new keepers have their shares, {} must", accepted.len(), moved.plan.enough()));
         }
+        // Whoever moves the shares chooses whom he asks, and may leave out one that was dealt something false.
+        if is_keeper(&sharing, self.id())
+            && let Taken::False(dealers) = self.take(from, moved).await?
+        {
+            let dealers = dealers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            return refused(format!("what this keeper was dealt is false, by {dealers}"));
+        }
+        let until = at.timestamp.saturating_add(VOTE);
+        let digest = Consent::vote_digest(self.move_digest(&is, &sharing), until);
+        Ok([&until.to_be_bytes()[..], &sign_digest(&self.key, digest)].concat())
+    }
+
+    /// What is voted on: that the key of this asset moves from where it is to this sharing.
+    pub(super) fn move_digest(&self, is: &Asset, sharing: &Sharing) -> B256 {
         let keepers: Vec<B256> = sharing.keepers().iter().map(|keeper| NodeId::from(keeper).into()).collect();
-        let (asset, needed) = (moved.asset().0, moved.plan.needed);
-        let digest = move_digest(self.chain_id, asset, is.generation, sharing.digest(), needed, &keepers);
-        Ok(sign_digest(&self.key, digest).to_vec())
+        let (asset, needed) = (sharing.asset().0, sharing.threshold().required());
+        move_digest(self.chain_id, asset, is.generation, sharing.digest(), needed, &keepers)
     }
 
     /// Puts the share in its place that this node took of the sharing that the ledger names now, if it did, and clears away what
     /// led elsewhere. Whether there is one.
     pub(super) fn arrive(&self, asset: B256, is: &Asset) -> Outcome<bool> {
         let mut arrived = false;
-        for to in self.shelf.moves(asset).map_err(disk)? {
-            let Some(moved) = self.moved(asset, to)? else { continue };
-            if is.erased == 0 && to == is.sharing {
+        for brought in self.shelf.moves(asset).map_err(disk)? {
+            let Some(moved) = self.read_move(asset, brought)? else { continue };
+            if is.erased == 0 && brought.to == is.sharing {
                 let (sharing, share) = moved.finish(&self.key).map_err(no_move)?;
                 let sealed =
                     sharing.seal(&share, &mut rand::rng()).map_err(|error| Denied::Refused(error.to_string()))?;
                 self.shelf.put(asset, Kind::Share, &share_bytes(&sharing, &sealed)).map_err(disk)?;
                 arrived = true;
             } else if is.erased > 0 || moved.from.digest() != is.sharing {
-                self.shelf.remove_move(asset, to).map_err(disk)?;
+                self.shelf.remove_move(asset, brought).map_err(disk)?;
             }
         }
         Ok(arrived)
@@ -202,7 +226,27 @@ impl Keeper {
 
     /// The move to this sharing, if this node took part in it.
     pub(super) fn moved(&self, asset: B256, to: B256) -> Outcome<Option<Move>> {
-        let Some(bytes) = self.shelf.moved(asset, to).map_err(disk)? else { return Ok(None) };
+        let brought = self.shelf.moves(asset).map_err(disk)?.into_iter().find(|brought| brought.to == to);
+        brought.map_or(Ok(None), |brought| self.read_move(asset, brought))
+    }
+
+    /// Moves of these shares there that this node has begun, and that wait here.
+    pub(super) fn begun(&self, sharing: &Sharing, plan: &Plan) -> Outcome<Vec<Move>> {
+        let (asset, mut begun) = (sharing.asset().0, Vec::new());
+        for brought in self.shelf.moves(asset).map_err(disk)? {
+            if brought.by == Some(self.id().into())
+                && let Some(moved) = self.read_move(asset, brought)?
+                && moved.from == *sharing
+                && moved.plan == *plan
+            {
+                begun.push(moved);
+            }
+        }
+        Ok(begun)
+    }
+
+    fn read_move(&self, asset: B256, brought: Brought) -> Outcome<Option<Move>> {
+        let Some(bytes) = self.shelf.moved(asset, brought).map_err(disk)? else { return Ok(None) };
         let damaged = |_| disk(std::io::Error::other(format!("a move of the key of asset {asset} is damaged")));
         Move::decode(Copying(&bytes[..])).map(Some).map_err(damaged)
     }
@@ -211,6 +255,10 @@ impl Keeper {
 /// A sharing with a share, as they lie on the shelf.
 pub(super) fn share_bytes(sharing: &Sharing, share: &stoa_privacy::SealedSecret) -> Vec<u8> {
     [&sharing.encode()[..], share.as_bytes()].concat()
+}
+
+fn is_keeper(sharing: &Sharing, node: NodeId) -> bool {
+    sharing.keepers().iter().any(|keeper| NodeId::from(keeper) == node)
 }
 
 fn no_move(error: HandoverError) -> Denied {

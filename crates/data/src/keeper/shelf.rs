@@ -32,6 +32,30 @@ impl Kind {
     }
 }
 
+/// A move that is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Brought {
+    /// The sharing that it ends in.
+    pub to: B256,
+    /// Which node brought it; an earlier version did not note that.
+    pub by: Option<B256>,
+}
+
+impl Brought {
+    fn name(self) -> String {
+        let Self { to, by } = self;
+        by.map_or_else(|| format!("{to}.move"), |by| format!("{to}.{by}.move"))
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        let name = name.strip_suffix(".move")?;
+        match name.split_once('.') {
+            Some((to, by)) => Some(Self { to: to.parse().ok()?, by: Some(by.parse().ok()?) }),
+            None => Some(Self { to: name.parse().ok()?, by: None }),
+        }
+    }
+}
+
 impl Shelf {
     /// Opens the folder, or makes it.
     pub fn open(folder: &Path) -> io::Result<Self> {
@@ -97,23 +121,23 @@ impl Shelf {
             .collect())
     }
 
-    /// Keeps a move, under the sharing that it ends in.
-    pub fn put_move(&self, asset: B256, to: B256, bytes: &[u8]) -> io::Result<()> {
-        Self::write(&self.asset(asset), &format!("{to}.move"), bytes)
+    /// Keeps a move, under the sharing that it ends in and the node that brought it.
+    pub fn put_move(&self, asset: B256, moved: Brought, bytes: &[u8]) -> io::Result<()> {
+        Self::write(&self.asset(asset), &moved.name(), bytes)
     }
 
-    pub fn moved(&self, asset: B256, to: B256) -> io::Result<Option<Vec<u8>>> {
-        Self::read(&self.asset(asset).join(format!("{to}.move")))
+    pub fn moved(&self, asset: B256, moved: Brought) -> io::Result<Option<Vec<u8>>> {
+        Self::read(&self.asset(asset).join(moved.name()))
     }
 
-    /// The moves of an asset that are here: the sharings that they end in.
-    pub fn moves(&self, asset: B256) -> io::Result<Vec<B256>> {
+    /// The moves of an asset that are here.
+    pub fn moves(&self, asset: B256) -> io::Result<Vec<Brought>> {
         let names = Self::names(&self.asset(asset))?;
-        Ok(names.iter().filter_map(|name| name.strip_suffix(".move")?.parse().ok()).collect())
+        Ok(names.iter().filter_map(|name| Brought::named(name)).collect())
     }
 
-    pub fn remove_move(&self, asset: B256, to: B256) -> io::Result<()> {
-        Self::delete(&self.asset(asset).join(format!("{to}.move")))
+    pub fn remove_move(&self, asset: B256, moved: Brought) -> io::Result<()> {
+        Self::delete(&self.asset(asset).join(moved.name()))
     }
 
     /// All assets of which something is here.
@@ -127,5 +151,29 @@ impl Shelf {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moves_are_known_by_who_brought_them_and_those_of_an_earlier_version_by_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let (shelf, asset) = (Shelf::open(folder.path()).unwrap(), B256::repeat_byte(1));
+        let all = [None, Some(B256::repeat_byte(3))].map(|by| Brought { to: B256::repeat_byte(2), by });
+        assert_eq!(shelf.moves(asset).unwrap(), []);
+        for (number, moved) in all.into_iter().enumerate() {
+            shelf.put_move(asset, moved, &[number as u8]).unwrap();
+            assert_eq!(shelf.moved(asset, moved).unwrap(), Some(vec![number as u8]));
+        }
+        let name = format!("{}.move", B256::repeat_byte(2));
+        assert!(folder.path().join(asset.to_string()).join(name).exists());
+        let mut moves = shelf.moves(asset).unwrap();
+        moves.sort_by_key(|moved| moved.by);
+        assert_eq!(moves, all);
+        shelf.remove_move(asset, all[0]).unwrap();
+        assert_eq!(shelf.moves(asset).unwrap(), all[1..]);
     }
 }

@@ -9,7 +9,7 @@
 //! 5  receipts  asset 32                     → receipts of deletion
 //! 6  deal      asset 32, plan, signature?   → dealing            from a fellow keeper, or signed by the owner (0 | 1, 65 bytes)
 //! 7  take      move                         → acceptance 96, or whose parts are false: their keys
-//! 8  vote      move, acceptances            → signature 64       from a fellow keeper
+//! 8  vote      move, acceptances            → until 8, signature 64, from a fellow keeper: good before that time
 //! ```
 
 use super::plan::{Acceptance, Move, Plan, several, write_several};

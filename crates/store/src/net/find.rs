@@ -132,8 +132,9 @@ impl Network {
                 }
             }
             drop(asking);
-            // Whoever said so first is asked first, then everybody.
-            having.extend(peers.iter().cloned());
+            // Whoever said so first is asked first, then everybody else.
+            let first = having.first().map(|peer| peer.id());
+            having.extend(peers.iter().filter(|peer| Some(peer.id()) != first).cloned());
             let (manifest, _, faults) = fetch_manifest(id, &having, asked).await?;
             reports = faults;
             manifest
@@ -283,17 +284,23 @@ impl Network {
 
     /// The pieces that nodes have already, and show a part of.
     async fn holders_of_all(&self, manifest: &Manifest, peers: &[Arc<dyn Peer>]) -> Vec<(usize, NodeId)> {
-        let (blobs, mut there) = (manifest.blobs(), Vec::new());
-        let mut asking = self.each(peers, blobs.iter().map(|(hash, _)| *hash).collect());
-        while let Some((peer, has)) = asking.next().await {
-            for (piece, _) in has.unwrap_or_default().into_iter().enumerate().filter(|(_, has)| *has) {
-                // Saying so is not enough.
-                if check(&*peer, blobs[piece], rand::random(), SHOW).await.is_ok() {
-                    there.push((piece, peer.id()));
+        let ask = |peer: &Arc<dyn Peer>| {
+            let (peer, blobs) = (peer.clone(), manifest.blobs());
+            let asked = async move {
+                let has = peer.has(blobs.iter().map(|(hash, _)| *hash).collect()).await.unwrap_or_default();
+                let mut shown = Vec::new();
+                for (piece, _) in has.into_iter().enumerate().filter(|(_, has)| *has) {
+                    // Saying so is not enough. Who cannot show one that he says he has could take as long for each.
+                    if check(&*peer, blobs[piece], rand::random(), SHOW).await.is_err() {
+                        break;
+                    }
+                    shown.push((piece, peer.id()));
                 }
-            }
-        }
-        there
+                shown
+            };
+            asked.boxed()
+        };
+        at_once(peers.iter().map(ask).collect()).concat().await
     }
 
     /// Asks all who have a piece of an object to keep it until the later of when they do anyway and when these terms say. Nothing is

@@ -27,6 +27,7 @@ mod tests;
 
 pub use find::{Member, Members, Spreading, Terms, Where, code_for, days_from_now};
 pub use serve::{Guard, Server};
+pub use silent::Silent;
 pub use watch::{Looked, Watch};
 #[doc(hidden)]
 pub use wire::again as request_again;

@@ -1,4 +1,8 @@
 //! Answering others.
+//!
+//! Whoever asks may be anybody, with as many keys as he likes. What he can hold is bounded for each of his connections, for all who are
+//! no registered nodes together, and in all: connections, blobs that are read and taken in at a time, and the room of the store
+//! ([`Limits`](crate::Limits)). So there is a share of each that is left for registered nodes, who repair.
 
 use super::{
     Members, Shared, now,
@@ -9,14 +13,20 @@ use crate::{BlobHash, Denied, Error, Fetch, Manifest, Owner, Root, Store, fetch}
 use bao_tree::ChunkRanges;
 use iroh_blobs::protocol::Request as BlobsRequest;
 use parking_lot::Mutex;
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use stoa_base::NodeId;
 use stoa_net::iroh::{
     endpoint::{Connection, RecvStream, SendStream, VarInt},
     protocol::{AcceptError, ProtocolHandler},
 };
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, SemaphorePermit, mpsc},
     task::spawn_blocking,
     time::timeout,
 };
@@ -27,6 +37,11 @@ const PEERS: usize = 1024;
 /// Blobs that are read for others at a time, in all and for one peer.
 const READS: usize = 128;
 const PEER_READS: usize = 32;
+
+/// Requests to keep something that are taken in at a time, in all and for one peer: each holds files and some megabytes, and reads what
+/// has come before.
+const KEEPS: usize = 64;
+const PEER_KEEPS: usize = 4;
 
 /// How long a request may take to arrive.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
@@ -67,9 +82,67 @@ pub struct Server {
     guard: Guard,
     /// Whether only iroh's own requests are answered.
     blobs_only: bool,
-    peers: Arc<Semaphore>,
-    reads: Arc<Semaphore>,
+    peers: Arc<Places>,
+    reads: Arc<Places>,
+    keeps: Arc<Places>,
     asked: Arc<Mutex<Asked>>,
+}
+
+/// So many places, three in four of which strangers may have.
+struct Places {
+    all: Semaphore,
+    strangers: Semaphore,
+}
+
+impl Places {
+    fn new(count: usize) -> Arc<Self> {
+        Arc::new(Self { all: Semaphore::new(count), strangers: Semaphore::new(count - count / 4) })
+    }
+
+    /// Where somebody waits for his turn, one after the other.
+    fn of(&self, stranger: bool) -> impl Iterator<Item = &Semaphore> {
+        stranger.then_some(&self.strangers).into_iter().chain([&self.all])
+    }
+
+    /// The same after his own places.
+    fn after<'a>(&'a self, own: &'a Semaphore, stranger: bool) -> Vec<&'a Semaphore> {
+        [own].into_iter().chain(self.of(stranger)).collect()
+    }
+
+    /// Places for one, if there are any now.
+    fn try_take(&self, stranger: bool) -> Option<Vec<SemaphorePermit<'_>>> {
+        self.of(stranger).map(|places| places.try_acquire().ok()).collect()
+    }
+}
+
+/// Waits for a place in each of these, one after the other, so that one who asks for much holds no place of the others while it waits.
+/// Nothing if it takes too long.
+async fn places(turns: Vec<&Semaphore>) -> Option<Vec<SemaphorePermit<'_>>> {
+    let mut places = Vec::new();
+    for turns in turns {
+        places.push(timeout(GRACE, turns.acquire()).await.ok()?.ok()?);
+    }
+    Some(places)
+}
+
+/// Somebody who asks over one connection.
+struct Caller {
+    connection: Connection,
+    /// Whether he was no registered node when he came.
+    stranger: bool,
+    reads: Semaphore,
+    keeps: Semaphore,
+}
+
+impl Caller {
+    fn new(connection: Connection, stranger: bool) -> Arc<Self> {
+        let (reads, keeps) = (Semaphore::new(PEER_READS), Semaphore::new(PEER_KEEPS));
+        Arc::new(Self { connection, stranger, reads, keeps })
+    }
+
+    fn node(&self) -> NodeId {
+        NodeId(*self.connection.remote_id().as_bytes())
+    }
 }
 
 impl fmt::Debug for Server {
@@ -80,8 +153,8 @@ impl fmt::Debug for Server {
 
 impl Server {
     pub(super) fn new(shared: Arc<Shared>, guard: Guard) -> Self {
-        let (peers, reads) = (Arc::new(Semaphore::new(PEERS)), Arc::new(Semaphore::new(READS)));
-        Self { shared, guard, blobs_only: false, peers, reads, asked: Arc::default() }
+        let (peers, reads, keeps) = (Places::new(PEERS), Places::new(READS), Places::new(KEEPS));
+        Self { shared, guard, blobs_only: false, peers, reads, keeps, asked: Arc::default() }
     }
 
     /// The same for [`BLOBS`](super::BLOBS): iroh's requests alone.
@@ -90,22 +163,25 @@ impl Server {
         Self { blobs_only: true, ..self.clone() }
     }
 
-    async fn stream(&self, connection: &Connection, reads: &Semaphore, send: SendStream, mut receive: RecvStream) {
+    async fn stream(&self, caller: &Caller, send: SendStream, mut receive: RecvStream) {
         let Ok(Ok(request)) = timeout(REQUEST_TIME, receive.read_to_end(wire::MOST_REQUEST)).await else { return };
         match request.first() {
             Some(first) if wire::is_ours(*first) && !self.blobs_only => {
                 let result = match Request::from_bytes(&request) {
-                    Ok(request) => self.answer(connection, request).await,
+                    Ok(request) => self.answer(caller, request).await,
                     Err(error) => Err(Denied::Refused(format!("the request is none: {error}"))),
                 };
                 say(send, &stoa_net::answer(result)).await;
             }
-            _ => get(&self.shared, &[reads, &self.reads], &request, send).await,
+            _ => {
+                let turns = self.reads.after(&caller.reads, caller.stranger);
+                get(&self.shared, turns, &request, send).await;
+            }
         }
     }
 
-    async fn answer(&self, connection: &Connection, request: Request) -> Result<Vec<u8>, Denied> {
-        let from = NodeId(*connection.remote_id().as_bytes());
+    async fn answer(&self, caller: &Caller, request: Request) -> Result<Vec<u8>, Denied> {
+        let from = caller.node();
         match request {
             Request::Has(blobs) => {
                 let shared = self.shared.clone();
@@ -113,8 +189,9 @@ impl Server {
                 blocking(move || blobs.into_iter().map(has).collect()).await
             }
             Request::Room => {
-                let store = self.shared.store.clone();
-                let free = if self.guard.keeps { blocking(move || Ok(store.status()?.free)).await? } else { 0 };
+                let (store, stranger) = (self.shared.store.clone(), caller.stranger);
+                let room = move || store.room(Owner(from.0), stranger);
+                let free = if self.guard.keeps { blocking(room).await? } else { 0 };
                 Ok(free.to_be_bytes().to_vec())
             }
             Request::LetGo(object) => {
@@ -123,32 +200,28 @@ impl Server {
             }
             Request::Keep { object, owner, until, blobs } => {
                 let root = Root { object, owner };
-                self.keep(connection, from, root, until, blobs).await.map(|()| Vec::new())
+                self.keep(caller, root, until, blobs).await.map(|()| Vec::new())
             }
         }
     }
 
     /// Takes what a peer asks this node to keep.
-    async fn keep(
-        &self,
-        connection: &Connection,
-        from: NodeId,
-        root: Root,
-        until: u64,
-        blobs: Vec<(BlobHash, u64)>,
-    ) -> Result<(), Denied> {
-        let refused = |why: &str| Err(Denied::Refused(why.into()));
+    async fn keep(&self, caller: &Caller, root: Root, until: u64, blobs: Vec<(BlobHash, u64)>) -> Result<(), Denied> {
+        let (from, refused) = (caller.node(), |why: &str| Err(Denied::Refused(why.into())));
         if !self.guard.keeps {
             return refused("this node keeps nothing for others");
         }
         if [Owner::LOCAL, Owner::TRANSIT].contains(&root.owner) {
             return refused("this owner is nobody");
         }
-        if root.owner.0 != from.0 && !self.guard.members.is_member(from).await {
+        let stranger = !self.guard.members.is_member(from).await;
+        if root.owner.0 != from.0 && stranger {
             return refused("only registered nodes ask in the name of others");
         }
-        let now = now();
-        if until > now + LONGEST {
+        if until <= now() {
+            return refused("its time is over already");
+        }
+        if until > now() + LONGEST {
             return refused("it is for too long: ask for a year at most, and again before it is over");
         }
         let Some(own) = blobs.iter().find(|(hash, _)| *hash == root.object.manifest()) else {
@@ -157,7 +230,10 @@ impl Server {
         if own.1 > crate::MAX_MANIFEST as u64 {
             return refused("no manifest is as long");
         }
-        let (store, asker) = (self.shared.store.clone(), Arc::new(Asker(connection.clone())));
+        let Some(_places) = places(self.keeps.after(&caller.keeps, stranger)).await else {
+            return refused("this node takes in as much as it can at a time: ask again later");
+        };
+        let (store, asker) = (self.shared.store.clone(), Arc::new(Asker(caller.connection.clone())));
         let turn = Arc::new(Turn::begin(&self.asked, root));
         let promised = {
             let (store, blobs) = (store.clone(), blobs.clone());
@@ -168,13 +244,14 @@ impl Server {
                 }
                 let new = store.kept(root)?.is_none();
                 // Room for what may never come is not set aside for long.
-                store.promise(root, Some(until.min(now + PENDING)), &blobs).map(|()| new)
+                store.promise_to(stranger, root, Some(until.min(now() + PENDING)), &blobs).map(|()| new)
             };
             blocking(promise).await
         };
         let new = promised?;
         let hashes: Vec<_> = blobs.iter().map(|(hash, _)| *hash).collect();
-        if let Err(error) = fetch::take(&store, &hashes, asker, Fetch::until(until)).await {
+        let taken = waited_for(&store, root, fetch::take(&store, &hashes, asker, Fetch::until(until))).await;
+        if let Err(error) = taken {
             // What was said of these blobs was false, and would be in the way of who says true things of them.
             if new && matches!(error, Error::Refused { .. }) {
                 blocking(move || turn.release(&store)).await?;
@@ -189,14 +266,29 @@ impl Server {
                 }
                 return Err(error);
             }
-            store.promise(root, Some(until), &blobs)?;
-            // It may have been let go of meanwhile.
+            // It may have been let go of meanwhile, and is not to come back then.
+            if !store.renew(root, until)? {
+                return Err(Error::NotHere(root.object.manifest()));
+            }
             match blobs.iter().find_map(|(hash, _)| store.has(*hash).map(|has| (!has).then_some(*hash)).transpose()) {
                 None => Ok(()),
                 Some(missing) => Err(Error::NotHere(missing?)),
             }
         })
         .await
+    }
+}
+
+/// Does what takes long, and keeps what is kept under a root for as long: whoever brings nothing is noticed much sooner.
+async fn waited_for<T>(store: &Store, root: Root, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    loop {
+        if let Ok(done) = timeout(Duration::from_secs(PENDING / 2), work.as_mut()).await {
+            return done;
+        }
+        let store = store.clone();
+        // What was let go of meanwhile is gone, and the work finds that out, as it does if the disk refuses.
+        drop(blocking(move || store.renew(root, now() + PENDING)).await);
     }
 }
 
@@ -276,29 +368,38 @@ async fn say(mut send: SendStream, answer: &[u8]) {
     }
 }
 
-/// Answers a request of iroh's protocol for one blob, or a part of it, when it is its turn: the peer's own first, so that one
-/// who asks for much holds no place of the others while it waits.
-async fn get(shared: &Arc<Shared>, turns: &[&Semaphore], request: &[u8], mut send: SendStream) {
+/// How long a peer has kept this node waiting, of how long it may.
+#[derive(Default)]
+struct Pace {
+    bytes: u64,
+    waited: Duration,
+}
+
+impl Pace {
+    /// How long it may take for so many bytes more: what is left of the grace, which it has once, and what the slowest takes.
+    fn more(&mut self, bytes: usize) -> Duration {
+        self.bytes += bytes as u64;
+        (GRACE + Duration::from_secs(self.bytes / SLOWEST)).saturating_sub(self.waited)
+    }
+}
+
+/// Answers a request of iroh's protocol for one blob, or a part of it, when it is its turn: the peer's own first.
+async fn get(shared: &Arc<Shared>, turns: Vec<&Semaphore>, request: &[u8], mut send: SendStream) {
     let refuse = |mut send: SendStream, code| drop(send.reset(code));
     let Ok(BlobsRequest::Get(request)) = postcard::from_bytes(request) else { return refuse(send, REFUSED) };
     let Some((0, ranges)) = request.ranges.as_single() else { return refuse(send, REFUSED) };
-    let mut places = Vec::new();
-    for turns in turns {
-        match timeout(GRACE, turns.acquire()).await {
-            Ok(Ok(place)) => places.push(place),
-            _ => return refuse(send, BUSY),
-        }
-    }
+    let Some(_places) = places(turns).await else { return refuse(send, BUSY) };
     let (hash, ranges) = (BlobHash(*request.hash.as_bytes()), ranges.clone());
     let (parts, mut rest) = mpsc::channel(2);
     let reading = {
         let shared = shared.clone();
         spawn_blocking(move || read(&shared, hash, &ranges, parts))
     };
-    let patience = GRACE + Duration::from_secs(PART as u64 / SLOWEST);
-    let mut sent = true;
+    let (mut sent, mut pace) = (true, Pace::default());
     while sent && let Some(part) = rest.recv().await {
+        let (patience, begun) = (pace.more(part.len()), Instant::now());
         sent = matches!(timeout(patience, send.write_all(&part)).await, Ok(Ok(())));
+        pace.waited += begun.elapsed();
         if sent {
             shared.store.count(part.len());
         }
@@ -350,14 +451,15 @@ impl std::io::Write for Parts {
 
 impl ProtocolHandler for Server {
     async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
-        let Ok(_place) = self.peers.try_acquire() else {
+        let stranger = !self.guard.members.is_member(NodeId(*connection.remote_id().as_bytes())).await;
+        let Some(_places) = self.peers.try_take(stranger) else {
             connection.close(VarInt::from_u32(1), b"too many use this store");
             return Ok(());
         };
-        let reads = Arc::new(Semaphore::new(PEER_READS));
-        while let Ok((send, receive)) = connection.accept_bi().await {
-            let (server, connection, reads) = (self.clone(), connection.clone(), reads.clone());
-            tokio::spawn(async move { server.stream(&connection, &reads, send, receive).await });
+        let caller = Caller::new(connection, stranger);
+        while let Ok((send, receive)) = caller.connection.accept_bi().await {
+            let (server, caller) = (self.clone(), caller.clone());
+            tokio::spawn(async move { server.stream(&caller, send, receive).await });
         }
         Ok(())
     }
@@ -370,7 +472,7 @@ pub(super) async fn offered(shared: Arc<Shared>, connection: Connection) {
         let (shared, reads) = (shared.clone(), reads.clone());
         tokio::spawn(async move {
             if let Ok(Ok(request)) = timeout(REQUEST_TIME, receive.read_to_end(wire::MOST_REQUEST)).await {
-                get(&shared, &[&reads], &request, send).await;
+                get(&shared, vec![&*reads], &request, send).await;
             }
         });
     }
@@ -404,5 +506,50 @@ mod tests {
         assert!(store.kept(root).unwrap().is_some());
         drop(first);
         assert!(asked.lock().last.is_empty());
+    }
+
+    #[test]
+    fn strangers_leave_a_quarter_of_the_places_to_registered_nodes() {
+        let places = Places::new(8);
+        let strangers: Vec<_> = (0..8).filter_map(|_| places.try_take(true)).collect();
+        assert_eq!(strangers.len(), 6);
+        let registered: Vec<_> = (0..8).filter_map(|_| places.try_take(false)).collect();
+        assert_eq!(registered.len(), 2);
+        drop(strangers);
+        assert!(places.try_take(true).is_some());
+    }
+
+    #[test]
+    fn who_takes_each_part_at_the_last_moment_has_the_grace_once_and_not_each_time() {
+        let (mut pace, slowest) = (Pace::default(), Duration::from_secs(PART as u64 / SLOWEST));
+        let first = pace.more(PART);
+        assert_eq!(first, GRACE + slowest);
+        pace.waited += first;
+        for _ in 0..100 {
+            let next = pace.more(PART);
+            assert_eq!(next, slowest);
+            pace.waited += next;
+        }
+        // Who was faster has it still.
+        pace.waited -= GRACE;
+        assert_eq!(pace.more(PART), GRACE + slowest);
+    }
+
+    #[test]
+    fn what_takes_longer_than_room_is_set_aside_for_keeps_it_until_it_is_let_go_of() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(folder.path(), Limits { margin: 0, ..Limits::default() }).unwrap();
+            let root = Root { object: ObjectId([1; 32]), owner: Owner([7; 32]) };
+            store.promise(root, Some(1), &[(BlobHash([1; 32]), 100)]).unwrap();
+            let work = || tokio::time::sleep(Duration::from_secs(PENDING));
+            waited_for(&store, root, work()).await;
+            let until = store.kept(root).unwrap().unwrap().until.unwrap();
+            assert!(until > now(), "{until}");
+            store.release(root).unwrap();
+            waited_for(&store, root, work()).await;
+            assert_eq!((store.kept(root).unwrap(), store.status().unwrap().expected), (None, 0));
+        });
     }
 }

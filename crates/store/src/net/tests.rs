@@ -38,15 +38,23 @@ struct Node {
 }
 
 async fn open(number: u8) -> (TempDir, Store, Endpoint) {
+    open_with(number, Limits::default()).await
+}
+
+async fn open_with(number: u8, limits: Limits) -> (TempDir, Store, Endpoint) {
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-    let limits = Limits { margin: 0, total: 64 << 20, ..Limits::default() };
+    let limits = Limits { margin: 0, total: 64 << 20, ..limits };
     let store = Store::open(folder.path(), limits).unwrap();
     let key = PrivateKey::decode(Copying(&[number; 32])).unwrap();
     (folder, store, Endpoint::bind(&key, ([127, 0, 0, 1], 0).into()).await.unwrap())
 }
 
 async fn node(number: u8, registry: &Arc<Registry>, registered: bool) -> Node {
-    let (folder, store, endpoint) = open(number).await;
+    node_with(number, registry, registered, Limits::default()).await
+}
+
+async fn node_with(number: u8, registry: &Arc<Registry>, registered: bool, limits: Limits) -> Node {
+    let (folder, store, endpoint) = open_with(number, limits).await;
     let network = Network::new(store, &endpoint, registry.clone());
     let server = network.server(Guard { keeps: registered, members: registry.clone() });
     let router = endpoint.router().accept(BLOBS, server.blobs_only()).accept(STORE, server).spawn();
@@ -380,6 +388,43 @@ async fn what_a_node_may_not_ask_for_is_refused_with_the_reason() {
     let error = owner.network.peer(&stranger.address).keep(mine, Some(soon), vec![own, piece]).await.unwrap_err();
     assert!(error.to_string().contains("keeps nothing for others"), "{error}");
     assert_eq!(manifest.kind, Kind::File);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_strangers_may_not_have_kept_registered_nodes_may() {
+    let registry = Arc::default();
+    let limits = Limits { strangers: 1 << 20, owner: 3 << 20, ..Limits::default() };
+    let keeper = node_with(1, &registry, true, limits).await;
+    let (repairs, owner) = (node(2, &registry, true).await, node(100, &registry, false).await);
+    let put = Put { code: Code::new(1, 1), seal: &Marked, ..Put::default() };
+    let mut asked = Vec::new();
+    for node in [&owner, &repairs] {
+        let id = node.store().put(&bytes(6, 2 << 20)[..], put).unwrap();
+        let own = (id.manifest(), node.store().blob(id.manifest()).unwrap().len());
+        let blobs = vec![own, node.store().manifest(id).unwrap().blobs()[0]];
+        let root = Root { object: id, owner: owner.owner() };
+        asked.push(node.network.peer(&keeper.address).keep(root, Some(now() + 100), blobs).await);
+    }
+    let why = asked[0].clone().unwrap_err().to_string();
+    assert!(why.contains("no registered nodes") && asked[1] == Ok(()), "{asked:?}");
+    // What they are told of its room is what they may have of it.
+    let room = async |node: &Node| node.network.remote(&keeper.address).room().await.unwrap();
+    assert_eq!((room(&owner).await, room(&repairs).await), (0, 3 << 20));
+    // What is over is not asked for.
+    let root = Root { object: ObjectId([1; 32]), owner: repairs.owner() };
+    let over = repairs.network.peer(&keeper.address).keep(root, Some(now() - 1), vec![(BlobHash([1; 32]), 9)]).await;
+    assert!(over.unwrap_err().to_string().contains("over already"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_only_on_its_way_to_a_node_is_nothing_that_it_serves() {
+    let (_registry, nodes) = nodes(2).await;
+    let put = Put { owner: Owner::TRANSIT, until: Some(now() + 100), ..Put::default() };
+    let id = nodes[0].store().put(&b"on its way"[..], put).unwrap();
+    let content = nodes[0].store().manifest(id).unwrap().content;
+    let peer = nodes[1].network.peer(&nodes[0].address);
+    assert_eq!(peer.has(vec![id.manifest(), content]).await, Ok(vec![false, false]));
+    assert_eq!(peer.get(content, 0..10).await.err(), Some(Denied::NotHere));
 }
 
 #[tokio::test(flavor = "multi_thread")]

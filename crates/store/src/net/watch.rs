@@ -1,4 +1,8 @@
 //! Watching over what was promised: who still has the other pieces, and making those that are gone anew.
+//!
+//! Others may want this to take for ever. A node that takes long for each answer is not asked again in the same look; a look at very
+//! many objects ends after a while, and the next one goes on behind it; and whoever has his own reason to keep an object has no say in
+//! whether it is made anew for others.
 
 use super::{
     Member, Network,
@@ -7,8 +11,8 @@ use super::{
     silent::Silent,
 };
 use crate::{
-    BlobHash, Candidate, Denied, Error, Fetch, Holder, Layout, Manifest, NodeId, ObjectId, Owner, Plan, Policy,
-    Repaired, Report, Root, Seen, check, place, plan, repair,
+    BlobHash, Candidate, Denied, Error, Fault, Fetch, Holder, Layout, Manifest, NodeId, ObjectId, Owner, Peer, Plan,
+    Policy, Repaired, Report, Seen, check, place, plan, repair,
 };
 use futures::{FutureExt as _, StreamExt as _};
 use parking_lot::Mutex;
@@ -19,6 +23,21 @@ use std::{
 
 /// How long a node may take to show that it has a piece.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a node may take for an answer without anybody noticing, and for how long more than that, all of them together, it may keep
+/// one look waiting.
+const PROMPT: Duration = Duration::from_secs(1);
+const WAITED: Duration = Duration::from_secs(60);
+
+/// How long a look may take: what is left is looked at in the next.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Owners of one object for whom its pieces are made anew, if nodes refuse to keep them for the others. Only so many can have used up
+/// what they may have with a node.
+const OWNERS: usize = 8;
+
+/// Reports of one look: who lies about everything is known by then.
+const MOST_REPORTS: usize = 1000;
 
 /// Bytes that repairs may move in one look: what is left waits for the next. A repair that is larger is made in a look of its own.
 const TRAFFIC: u64 = 16 << 30;
@@ -45,8 +64,11 @@ pub struct Watch {
     pub(super) given_up: Option<u64>,
     pub(super) traffic: u64,
     pub(super) least_turn: u64,
+    pub(super) longest: Duration,
     known: Mutex<HashMap<ObjectId, Holders>>,
-    silent: Mutex<Silent>,
+    silent: Mutex<Silent<33>>,
+    /// Where the next look begins.
+    next: Mutex<Option<ObjectId>>,
 }
 
 /// What one look at everything has brought.
@@ -77,14 +99,28 @@ pub struct Looked {
 struct Memory {
     /// Who did not answer: not asked again, for each time would take as long.
     gone: HashSet<NodeId>,
+    /// For how long more than is prompt nodes have kept this one waiting.
+    waited: HashMap<NodeId, Duration>,
     /// Bytes that repairs have moved, or may have.
     moved: u64,
 }
 
+impl Memory {
+    /// Notes how long a node took for so many answers.
+    fn took(&mut self, node: NodeId, time: Duration, answers: usize) {
+        let waited = self.waited.entry(node).or_default();
+        *waited += time.saturating_sub(PROMPT * answers as u32);
+        if *waited > WAITED {
+            self.gone.insert(node);
+        }
+    }
+}
+
 /// An object that is looked at.
 struct Object {
-    root: Root,
-    until: u64,
+    id: ObjectId,
+    /// For whom it is kept here, and until when, those who want it for longest first.
+    terms: Vec<(Owner, Option<u64>)>,
     manifest: Manifest,
     layout: Layout,
     blobs: Vec<(BlobHash, u64)>,
@@ -96,8 +132,11 @@ struct Object {
 /// What is known of those who have, or had, pieces of one object.
 type Holders = BTreeMap<(usize, NodeId), Seen>;
 
-/// A node that has answered, and which pieces it has shown or could not show.
-type Answered = (NodeId, Vec<(usize, Result<(), Report>)>);
+/// Which pieces a node has shown or could not show.
+type Shown = Vec<(usize, Result<(), Report>)>;
+
+/// A node that has answered, and what it has shown.
+type Answered = (NodeId, Shown);
 
 /// Pieces that it is this node's turn to make, and the holders of the others.
 type Turn = (Vec<usize>, Vec<Seen>);
@@ -105,11 +144,34 @@ type Turn = (Vec<usize>, Vec<Seen>);
 impl Looked {
     fn report(&mut self, reports: impl IntoIterator<Item = Report>) {
         for report in reports {
-            if !self.reports.contains(&report) {
+            if self.reports.len() < MOST_REPORTS && !self.reports.contains(&report) {
                 self.reports.push(report);
             }
         }
     }
+}
+
+/// What is silent where nobody shows a piece.
+fn name(id: ObjectId, piece: usize) -> [u8; 33] {
+    let mut name = [piece as u8; 33];
+    name[..32].copy_from_slice(&id.0);
+    name
+}
+
+/// Which pieces a node shows of those that it says it has. If it does not answer, or takes too long for one of them, it may have all of
+/// them still: what is to be told of it, if anything is.
+async fn shown(peer: &dyn Peer, blobs: &[(BlobHash, u64)]) -> Result<Shown, Option<Report>> {
+    let has = peer.has(blobs.iter().map(|(hash, _)| *hash).collect()).await.map_err(|_| None::<Report>)?;
+    let mut shown = Vec::new();
+    for (piece, _) in has.into_iter().enumerate().filter(|(_, has)| *has) {
+        match check(peer, blobs[piece], rand::random(), PATIENCE).await {
+            Err(report) if matches!(report.fault, Fault::Slow(_) | Fault::Failed(Denied::Gone(_))) => {
+                return Err(Some(report));
+            }
+            proof => shown.push((piece, proof)),
+        }
+    }
+    Ok(shown)
 }
 
 impl Watch {
@@ -117,13 +179,13 @@ impl Watch {
     /// given, half a day. Those of a node that is silent for a week are made anew although enough others are left.
     pub fn new(network: Network, me: NodeId, grace: Option<u64>) -> Self {
         let silent = Mutex::new(Silent::open(network.store().place().join("silent")));
-        let (traffic, least_turn, known) = (TRAFFIC, LEAST_TURN, Mutex::default());
-        Self { network, me, grace, given_up: None, traffic, least_turn, known, silent }
+        let (traffic, least_turn, longest, known) = (TRAFFIC, LEAST_TURN, LONGEST, Mutex::default());
+        Self { network, me, grace, given_up: None, traffic, least_turn, longest, known, silent, next: Mutex::default() }
     }
 
     /// Looks at everything once: ends promises that have run out, asks the other holders for a part of their pieces, and
-    /// repairs what it is this node's turn to repair, until 16 GiB were moved. What is left waits for the next look. An object
-    /// whose repair moves more than that is repaired as the first of a look, and nothing else in it.
+    /// repairs what it is this node's turn to repair, until 16 GiB were moved or an hour has passed. What is left waits for the
+    /// next look. An object whose repair moves more than that is repaired as the first of a look, and nothing else in it.
     ///
     /// # Errors
     ///
@@ -131,37 +193,52 @@ impl Watch {
     pub async fn look(&self) -> Result<Looked, Error> {
         let store = self.network.store();
         store.collect(now())?;
-        let mut objects: HashMap<ObjectId, (Owner, u64)> = HashMap::new();
+        let mut objects: BTreeMap<ObjectId, Vec<(u64, Owner)>> = BTreeMap::new();
         for root in store.roots() {
             let (root, kept) = root?;
             if [Owner::LOCAL, Owner::TRANSIT].contains(&root.owner) {
                 continue;
             }
-            let until = kept.until.unwrap_or(u64::MAX);
-            let longest = objects.entry(root.object).or_insert((root.owner, until));
-            if longest.1 < until {
-                *longest = (root.owner, until);
-            }
+            let owners = objects.entry(root.object).or_default();
+            owners.push((kept.until.unwrap_or(u64::MAX), root.owner));
+            owners.sort_unstable_by(|one, other| other.cmp(one));
+            owners.truncate(OWNERS);
         }
         self.known.lock().retain(|id, _| objects.contains_key(id));
-        self.silent.lock().retain(|id| objects.contains_key(id));
-        let (mut looked, mut memory) = (Looked { objects: objects.len(), ..Looked::default() }, Memory::default());
-        let mut saved = Instant::now();
-        for (id, (owner, until)) in objects {
-            if let Err(error) = self.look_at(Root { object: id, owner }, until, &mut memory, &mut looked).await {
-                looked.failed.push((id, error.to_string()));
+        let is_kept = |name: &[u8; 33]| name.first_chunk().is_some_and(|id| objects.contains_key(&ObjectId(*id)));
+        self.silent.lock().retain(is_kept);
+        let (mut looked, mut memory) = (Looked::default(), Memory::default());
+        let (begun, mut saved) = (Instant::now(), Instant::now());
+        let first = self.next.lock().take().unwrap_or(ObjectId([0; 32]));
+        let order: Vec<_> = objects.range(first..).chain(objects.range(..first)).map(|(id, _)| *id).collect();
+        for (at, id) in order.iter().enumerate() {
+            looked.objects += 1;
+            if let Err(error) = self.look_at(*id, &objects[id], &mut memory, &mut looked).await {
+                looked.failed.push((*id, error.to_string()));
             }
             if saved.elapsed() > SAVE {
                 self.silent.lock().save();
                 saved = Instant::now();
+            }
+            if begun.elapsed() >= self.longest
+                && let Some(next) = order.get(at + 1)
+            {
+                *self.next.lock() = Some(*next);
+                break;
             }
         }
         self.silent.lock().save();
         Ok(looked)
     }
 
-    async fn look_at(&self, root: Root, until: u64, memory: &mut Memory, looked: &mut Looked) -> Result<(), Error> {
-        let (id, store) = (root.object, self.network.store());
+    async fn look_at(
+        &self,
+        id: ObjectId,
+        owners: &[(u64, Owner)],
+        memory: &mut Memory,
+        looked: &mut Looked,
+    ) -> Result<(), Error> {
+        let store = self.network.store();
         // A promise whose bytes are still on their way.
         if !store.has(id.manifest())? {
             return Ok(());
@@ -174,7 +251,8 @@ impl Watch {
         }
         policy.given_up = self.given_up.unwrap_or(policy.given_up);
         // Whose turn it is goes by when this look began: nodes that are gone are waited for, and must not take it away.
-        let object = Object { root, until, blobs: manifest.blobs(), manifest, layout, policy, begun: now() };
+        let terms = owners.iter().map(|(until, owner)| (*owner, Some(*until))).collect();
+        let object = Object { id, terms, blobs: manifest.blobs(), manifest, layout, policy, begun: now() };
         let mut members = self.network.members_for(id).await?;
         members.retain(|member| member.address.node() != self.me);
         if self.see(&object, &members, memory, looked).await?.is_none() {
@@ -205,27 +283,28 @@ impl Watch {
         let ask = |member: &Member| {
             let (peer, blobs) = (self.network.peer(&member.address), object.blobs.clone());
             let asked = async move {
-                let has = peer.has(blobs.iter().map(|(hash, _)| *hash).collect()).await;
-                let mut proven = Vec::new();
-                for (piece, has) in has.as_deref().unwrap_or_default().iter().enumerate() {
-                    if *has {
-                        proven.push((piece, check(&*peer, blobs[piece], rand::random(), PATIENCE).await));
-                    }
-                }
-                (peer.id(), has.is_ok(), proven)
+                let begun = Instant::now();
+                let shown = shown(&*peer, &blobs).await;
+                (peer.id(), begun.elapsed(), shown)
             };
             asked.boxed()
         };
         let asked = members.iter().filter(|member| !memory.gone.contains(&member.address.node()));
         let mut answers = at_once(asked.map(ask).collect());
         let mut answered = Vec::new();
-        while let Some((node, came, proven)) = answers.next().await {
-            match came {
-                true => answered.push((node, proven)),
-                false => drop(memory.gone.insert(node)),
+        while let Some((node, time, shown)) = answers.next().await {
+            match shown {
+                Ok(shown) => {
+                    memory.took(node, time, 1 + shown.len());
+                    answered.push((node, shown));
+                }
+                Err(report) => {
+                    memory.gone.insert(node);
+                    looked.report(report);
+                }
             }
         }
-        let (now, id, grace) = (now(), object.root.object, object.policy.grace);
+        let (now, id, grace) = (now(), object.id, object.policy.grace);
         let mut seen = self.note(object, members, answered, now, looked)?;
         match plan(id, &object.manifest, &seen, self.me, &object.policy, object.begun) {
             Plan::Fine { .. } => {}
@@ -248,8 +327,9 @@ impl Watch {
         now: u64,
         looked: &mut Looked,
     ) -> Result<Vec<Seen>, Error> {
-        let (id, store) = (object.root.object, self.network.store());
+        let (id, store) = (object.id, self.network.store());
         let (mut known, mut silent) = (self.known.lock(), self.silent.lock());
+        silent.listen(now);
         let known = known.entry(id).or_default();
         let shown =
             |piece: usize, node: NodeId| Seen { piece, node, domain: domain_of(members, node), at: now, caught: false };
@@ -276,11 +356,11 @@ impl Watch {
         for piece in 0..object.blobs.len() {
             let holders = || known.values().filter(move |holder| holder.piece == piece);
             if holders().any(|holder| holder.at == now && !holder.caught) {
-                silent.shown(id, piece);
+                silent.heard(&name(id, piece));
                 continue;
             }
             let last = holders().map(|holder| holder.at).max();
-            let at = silent.since(id, piece, last.unwrap_or(now), now);
+            let at = silent.unheard(name(id, piece), last.unwrap_or(now));
             // Who has it may only be silent for now.
             if last.is_none() {
                 seen.push(Seen { piece, node: NOBODY, domain: domain_of(members, NOBODY), at, caught: false });
@@ -299,8 +379,8 @@ impl Watch {
         memory: &mut Memory,
         looked: &mut Looked,
     ) -> Result<(), Error> {
-        let Object { root, until, layout, mut policy, .. } = *object;
-        let (id, piece_len) = (root.object, layout.piece());
+        let Object { id, ref terms, layout, mut policy, .. } = *object;
+        let piece_len = layout.piece();
         let holders: Vec<_> = alive.iter().map(|holder| (holder.node, holder.domain.clone())).collect();
         let fits = |candidate: &&Candidate| {
             candidate.free >= piece_len && !holders.iter().any(|(node, _)| *node == candidate.node)
@@ -321,8 +401,8 @@ impl Watch {
         let from = alive.iter().filter(|holder| holder.node != self.me);
         let from: Vec<_> = from.filter_map(|seen| holder((seen.piece, seen.node))).collect();
         policy.traffic = if memory.moved == 0 { u64::MAX } else { self.traffic.saturating_sub(memory.moved) };
-        let (terms, asked, mut done) = ((root, Some(until)), Fetch::until(now() + WAIT), Repaired::default());
-        let outcome = repair(self.network.store(), terms, &from, &to, asked, &policy, &mut done).await;
+        let (asked, mut done) = (Fetch::until(now() + WAIT), Repaired::default());
+        let outcome = repair(self.network.store(), (id, &terms[..]), &from, &to, asked, &policy, &mut done).await;
         // Who went away while it took its piece may have had all of it.
         let gone = done.failed.iter().filter(|(_, _, why)| matches!(why, Denied::Gone(_))).count() as u64;
         memory.moved += done.read + done.written + gone * piece_len;
@@ -335,5 +415,83 @@ impl Watch {
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Answer;
+    use futures::future::BoxFuture;
+    use std::ops::Range;
+    use tokio::io::{DuplexStream, duplex};
+
+    /// Says that it has everything, and never shows it.
+    #[derive(Default)]
+    struct Stalls(Mutex<Vec<DuplexStream>>);
+
+    impl Peer for Stalls {
+        fn id(&self) -> NodeId {
+            NodeId([1; 32])
+        }
+
+        fn manifest(&self, _: ObjectId) -> BoxFuture<'_, Result<Answer, Denied>> {
+            async { Err(Denied::NotHere) }.boxed()
+        }
+
+        fn get(&self, _: BlobHash, _: Range<u64>) -> BoxFuture<'_, Result<Answer, Denied>> {
+            async {
+                let (ours, theirs) = duplex(1);
+                self.0.lock().push(ours);
+                Ok(Box::new(theirs) as Answer)
+            }
+            .boxed()
+        }
+
+        fn has(&self, blobs: Vec<BlobHash>) -> BoxFuture<'_, Result<Vec<bool>, Denied>> {
+            async move { Ok(vec![true; blobs.len()]) }.boxed()
+        }
+
+        fn keep(&self, _: crate::Root, _: Option<u64>, _: Vec<(BlobHash, u64)>) -> BoxFuture<'_, Result<(), Denied>> {
+            async { Err(Denied::NotHere) }.boxed()
+        }
+    }
+
+    #[test]
+    fn who_takes_too_long_for_one_piece_is_not_asked_for_the_others() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let peer = Stalls::default();
+            let report = shown(&peer, &[(BlobHash([1; 32]), 100); 255]).await.unwrap_err().unwrap();
+            assert_eq!((report.fault, peer.0.lock().len()), (Fault::Slow(PATIENCE), 1));
+        });
+    }
+
+    #[test]
+    fn who_takes_long_for_each_answer_is_not_asked_again_in_a_look_and_who_has_much_to_answer_is() {
+        let (mut memory, slow, busy) = (Memory::default(), NodeId([1; 32]), NodeId([2; 32]));
+        for _ in 0..6 {
+            memory.took(slow, PATIENCE, 1);
+            memory.took(busy, PATIENCE, 11);
+            assert!(memory.gone.is_empty());
+        }
+        for _ in 0..1000 {
+            memory.took(slow, PATIENCE, 1);
+            memory.took(busy, PATIENCE, 11);
+        }
+        assert_eq!(memory.gone, HashSet::from([slow]));
+    }
+
+    #[test]
+    fn reports_of_one_look_are_bounded() {
+        let mut looked = Looked::default();
+        let report = |number: u64| {
+            let blob = BlobHash(*blake3::hash(&number.to_be_bytes()).as_bytes());
+            Report { node: NodeId([1; 32]), blob, fault: Fault::Wrong("other bytes".into()) }
+        };
+        looked.report((0..10).chain(0..10).map(report));
+        assert_eq!(looked.reports.len(), 10);
+        looked.report((0..5_000).map(report));
+        assert_eq!(looked.reports.len(), MOST_REPORTS);
     }
 }

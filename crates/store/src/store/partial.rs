@@ -22,7 +22,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{Cursor, Write},
     ops::Range,
-    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -170,6 +170,13 @@ impl Partial {
             let why = format!("bytes {} to {} are missing", missing.start, missing.end);
             return Err(Error::Refused { hash: self.hash, why });
         }
+        let from = partial_paths(&self.inner.partial, self.hash);
+        // Before others have to wait: a long one takes a while.
+        if let Body::Files(files) = &self.body {
+            for (file, path) in files.iter().zip(&from) {
+                file.sync_data().map_err(Error::at(path))?;
+            }
+        }
         let (index, _changing) = (&self.inner.index, self.inner.changing.lock());
         match index.blob(self.hash)? {
             None => return Err(Error::NotHere(self.hash)),
@@ -184,12 +191,11 @@ impl Partial {
                 Place::Small
             }
             Body::Files(files) => {
-                let from = partial_paths(&self.inner.partial, self.hash);
-                let to = paths(&self.inner.blobs, self.hash);
-                for (file, path) in files.iter().zip(&from) {
-                    file.sync_data().map_err(Error::at(path))?;
+                // It may have been let go of, and promised anew since: what stands there then is not what came.
+                if !files.iter().zip(&from).all(|(file, path)| is_at(file, path)) {
+                    return Err(Error::NotHere(self.hash));
                 }
-                self.inner.install(&from, &to)?;
+                self.inner.install(&from, &paths(&self.inner.blobs, self.hash))?;
                 Place::File
             }
         };
@@ -198,6 +204,12 @@ impl Partial {
         self.inner.space.settle(self.hash);
         Ok(())
     }
+}
+
+/// Whether a file stands at a place still.
+fn is_at(file: &File, path: &Path) -> bool {
+    let name = |file: fs::Metadata| (file.dev(), file.ino());
+    file.metadata().is_ok_and(|file| fs::metadata(path).is_ok_and(|there| name(there) == name(file)))
 }
 
 /// The parts of an answer, all of them checked, or what is wrong with it.

@@ -5,6 +5,7 @@ use super::{
     blob::{cost, paths},
     index::{Index, Place},
     partial,
+    space::overhead,
 };
 use crate::{BlobHash, Error, tree::outboard_len};
 use std::{
@@ -79,7 +80,9 @@ impl Inner {
         }
         for root in index.roots() {
             let (root, kept) = root?;
-            self.space.charge(root.owner, kept.bytes as i64);
+            let overhead = overhead(root.owner);
+            self.space.keep(overhead as i64);
+            self.space.charge(root.owner, (kept.bytes + overhead) as i64);
         }
         Ok(found)
     }

@@ -2,7 +2,8 @@
 //!
 //! Room is set aside before a byte is taken. The sum of what is kept, what is expected and what is being written stays below
 //! the store's limit, each owner's below his quota, and the disk's free bytes above the margin even if all that is set aside
-//! is written.
+//! is written. Keys cost nothing, so that quotas bind no stranger: for all of them together the store is filled up to a mark
+//! below its limit, and no further.
 
 use crate::{BlobHash, Error, Owner};
 use parking_lot::Mutex;
@@ -20,6 +21,9 @@ pub struct Limits {
     pub total: u64,
     /// Bytes for each owner but the node's own.
     pub owner: u64,
+    /// Bytes up to which the store is filled for those who ask and are no registered nodes. What is above is left for these, which
+    /// make lost pieces anew, and for what the node itself fetches and keeps.
+    pub strangers: u64,
     /// Bytes of the disk that are left free, for the index to move about and for others on the machine.
     pub margin: u64,
 }
@@ -27,8 +31,21 @@ pub struct Limits {
 impl Default for Limits {
     /// As much as fits, with 1 GiB left free.
     fn default() -> Self {
-        Self { total: u64::MAX, owner: u64::MAX, margin: 1 << 30 }
+        Self { total: u64::MAX, owner: u64::MAX, strangers: u64::MAX, margin: 1 << 30 }
     }
+}
+
+/// Bytes that are charged for each object that is kept for others, beside its blobs: it is listed, and watched over for as long.
+const OBJECT: u64 = 16 << 10;
+
+/// Bytes that keeping an object takes beside its blobs.
+pub(super) fn overhead(owner: Owner) -> u64 {
+    if is_own(owner) { 0 } else { OBJECT }
+}
+
+/// Whether something is kept for the node alone, or is on its way to it.
+fn is_own(owner: Owner) -> bool {
+    [Owner::LOCAL, Owner::TRANSIT].contains(&owner)
 }
 
 #[derive(Default)]
@@ -46,12 +63,17 @@ struct Used {
 }
 
 impl Used {
-    fn allow(&self, owner: Owner, bytes: u64, limit: u64) -> Result<(), Error> {
-        if [Owner::LOCAL, Owner::TRANSIT].contains(&owner) {
-            return Ok(());
+    /// Bytes that an owner may keep still.
+    fn left(&self, owner: Owner, limit: u64) -> u64 {
+        if is_own(owner) {
+            return u64::MAX;
         }
         let [has, asks] = [&self.owners, &self.reserving].map(|of| of.get(&owner).copied().unwrap_or(0));
-        let free = limit.saturating_sub(has + asks);
+        limit.saturating_sub(has + asks)
+    }
+
+    fn allow(&self, owner: Owner, bytes: u64, limit: u64) -> Result<(), Error> {
+        let free = self.left(owner, limit);
         if bytes > free { Err(Error::Quota { owner, needed: bytes, free, limit }) } else { Ok(()) }
     }
 }
@@ -100,18 +122,31 @@ impl Space {
         Ok((used.kept, used.reserved, disk.min(self.limits.total.saturating_sub(taken))))
     }
 
+    /// Bytes that could be promised to an owner; `stranger` says that it is no registered node that asks.
+    pub fn room(&self, owner: Owner, stranger: bool) -> io::Result<u64> {
+        let (kept, reserved, free) = self.figures()?;
+        let mark = if stranger { self.limits.strangers.saturating_sub(kept + reserved) } else { u64::MAX };
+        Ok(free.min(mark).min(self.used.lock().left(owner, self.limits.owner)))
+    }
+
     /// Bytes that roots keep, by owner.
     pub fn owners(&self) -> HashMap<Owner, u64> {
         self.used.lock().owners.clone()
     }
 
-    fn take(&self, owner: Owner, bytes: u64) -> Result<(), Error> {
+    fn take(&self, owner: Owner, bytes: u64, stranger: bool) -> Result<(), Error> {
         let free = self.free()?;
         let mut used = self.used.lock();
+        let taken = used.kept + used.reserved;
         let limit = self.limits.total;
-        let room = limit.saturating_sub(used.kept + used.reserved);
+        let room = limit.saturating_sub(taken);
         if bytes > room {
             return Err(Error::StoreFull { needed: bytes, free: room, limit });
+        }
+        let limit = self.limits.strangers;
+        let room = limit.saturating_sub(taken);
+        if stranger && bytes > room {
+            return Err(Error::Strangers { needed: bytes, free: room, limit });
         }
         used.allow(owner, bytes, self.limits.owner)?;
         let room = free.saturating_sub(self.limits.margin).saturating_sub(used.unwritten);
@@ -163,18 +198,20 @@ impl Space {
 pub(crate) struct Reservation {
     space: Arc<Space>,
     owner: Owner,
+    /// Whether somebody asks for it who is no registered node.
+    stranger: bool,
     bytes: u64,
     unwritten: u64,
 }
 
 impl Reservation {
-    pub fn new(space: &Arc<Space>, owner: Owner) -> Self {
-        Self { space: space.clone(), owner, bytes: 0, unwritten: 0 }
+    pub fn new(space: &Arc<Space>, owner: Owner, stranger: bool) -> Self {
+        Self { space: space.clone(), owner, stranger, bytes: 0, unwritten: 0 }
     }
 
     /// Sets more room aside.
     pub fn grow(&mut self, bytes: u64) -> Result<(), Error> {
-        self.space.take(self.owner, bytes)?;
+        self.space.take(self.owner, bytes, self.stranger)?;
         self.bytes += bytes;
         self.unwritten += bytes;
         Ok(())

@@ -167,8 +167,9 @@ fn what_several_keep_goes_with_the_last() {
     let kept = store.status().unwrap().kept;
     let until = Some(100);
     assert_eq!(store.put(&content[..], Put { owner: other, until, ..Put::default() }).unwrap(), id);
-    assert_eq!(store.status().unwrap().kept, kept, "kept once");
-    assert_eq!(store.status().unwrap().owners, HashMap::from([(Owner::LOCAL, kept), (other, kept)]));
+    let more = overhead(other);
+    assert_eq!(store.status().unwrap().kept, kept + more, "kept once");
+    assert_eq!(store.status().unwrap().owners, HashMap::from([(Owner::LOCAL, kept), (other, kept + more)]));
     assert!(store.release(local(id)).unwrap());
     assert!(!store.release(local(id)).unwrap());
     assert_eq!(store.collect(99).unwrap(), Collected::default());
@@ -206,7 +207,7 @@ fn a_collection_takes_nothing_that_is_being_put() {
 #[test]
 fn limits_hold_and_say_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
-    let limits = Limits { total: 1_000_000, owner: 300_000, margin: 50_000 };
+    let limits = Limits { total: 1_000_000, owner: 300_000, margin: 50_000, ..Limits::default() };
     let store = Store::open(folder.path(), limits).unwrap();
     let other = Put { owner: Owner([7; 32]), ..Put::default() };
     let id = store.put(&bytes(1, 200_000)[..], other).unwrap();
@@ -224,6 +225,102 @@ fn limits_hold_and_say_what_is_wrong() {
     assert_eq!((status.reserved, status.blobs, status.expected, status.free), (0, 2, 0, 50_000));
     assert_eq!(list(&folder.path().join("temporary")).unwrap(), Vec::<PathBuf>::new());
     assert_eq!(get(&store, id).unwrap(), bytes(1, 200_000));
+}
+
+/// Somebody who asks, and something that he wants to have kept, of so many bytes.
+fn wanted(number: u8, len: u64) -> (Root, [(BlobHash, u64); 1]) {
+    let root = Root { object: ObjectId([number; 32]), owner: Owner([number; 32]) };
+    (root, [(BlobHash([number; 32]), len)])
+}
+
+#[test]
+fn strangers_fill_the_store_up_to_a_mark_however_many_keys_they_have_and_the_rest_is_for_registered_nodes() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits { total: 1_000_000, owner: 300_000, strangers: 700_000, margin: 0 };
+    let store = Store::open(folder.path(), limits.clone()).unwrap();
+    let ask = |stranger: bool, number: u8| {
+        let (root, blobs) = wanted(number, 200_000);
+        assert_eq!(store.room(root.owner, stranger).unwrap() >= 240_000, number < 4 || !stranger, "{number}");
+        store.promise_to(stranger, root, Some(100), &blobs)
+    };
+    (1..4).for_each(|number| ask(true, number).unwrap());
+    let error = ask(true, 4).unwrap_err();
+    assert!(matches!(error, Error::Strangers { limit: 700_000, .. }), "{error}");
+    ask(false, 4).unwrap();
+    // What one of them was promised he may have for longer, for that takes nothing more.
+    let (root, blobs) = wanted(1, 200_000);
+    store.promise_to(true, root, Some(200), &blobs).unwrap();
+    assert_eq!(store.kept(root).unwrap().unwrap().until, Some(200));
+    // It is the same after a restart, and they may have again what they let go of.
+    let before = store.status().unwrap();
+    drop(store);
+    let store = Store::open(folder.path(), limits).unwrap();
+    let after = store.status().unwrap();
+    assert_eq!((after.kept, after.owners), (before.kept, before.owners));
+    let again = |store: &Store| store.promise_to(true, wanted(5, 100_000).0, Some(100), &wanted(5, 100_000).1);
+    assert!(matches!(again(&store), Err(Error::Strangers { .. })));
+    store.collect(150).unwrap();
+    again(&store).unwrap();
+}
+
+#[test]
+fn many_who_keep_what_is_here_already_fill_the_store_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits { total: 10_000_000, strangers: 200_000, margin: 0, ..Limits::default() };
+    let store = Store::open(folder.path(), limits).unwrap();
+    let (_, blobs) = wanted(1, 100);
+    let ask = |number: u8| {
+        let root = Root { object: ObjectId([1; 32]), owner: Owner([number; 32]) };
+        store.promise_to(true, root, Some(100), &blobs)
+    };
+    let taken = (1..=255).take_while(|number| ask(*number).is_ok()).count();
+    assert_eq!(taken as u64, (200_000 - cost(100)) / overhead(Owner([1; 32])));
+    assert!(matches!(ask(254), Err(Error::Strangers { .. })));
+    assert_eq!(store.collect(100).unwrap().roots, taken as u64);
+    let status = store.status().unwrap();
+    assert_eq!((status.kept, status.owners), (0, HashMap::new()));
+}
+
+#[test]
+fn what_is_put_twice_at_once_is_charged_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let other = Put { owner: Owner([7; 32]), ..Put::default() };
+    let mut batch = store.batch(other);
+    let ids = [1, 1].map(|seed| batch.put(&bytes(seed, 1000)[..], Kind::File).unwrap());
+    batch.commit().unwrap();
+    assert_eq!(ids[0], ids[1]);
+    let root = Root { object: ids[0], owner: other.owner };
+    let status = store.status().unwrap();
+    let kept = store.kept(root).unwrap().unwrap().bytes + overhead(other.owner);
+    assert_eq!((status.kept, status.owners), (kept, HashMap::from([(other.owner, kept)])));
+    store.release(root).unwrap();
+    assert_eq!((store.status().unwrap().kept, store.status().unwrap().owners), (0, HashMap::new()));
+}
+
+#[test]
+fn what_is_let_go_of_is_not_promised_for_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let (root, blobs) = wanted(1, 100);
+    store.promise(root, Some(10), &blobs).unwrap();
+    for (asked, until) in [(20, 20), (15, 20)] {
+        assert!(store.renew(root, asked).unwrap());
+        assert_eq!(store.kept(root).unwrap().unwrap().until, Some(until));
+    }
+    store.release(root).unwrap();
+    assert!(!store.renew(root, 30).unwrap());
+    assert_eq!((store.kept(root).unwrap(), store.status().unwrap().expected), (None, 0));
+}
+
+#[test]
+fn a_long_blob_is_no_manifest_and_is_not_read_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let id = store.put(&bytes(1, crate::MAX_MANIFEST + 1)[..], Put::default()).unwrap();
+    let content = ObjectId(store.manifest(id).unwrap().content.0);
+    let error = store.manifest(content).unwrap_err();
+    assert!(error.to_string().contains("longer than any"), "{error}");
 }
 
 #[test]
@@ -306,6 +403,27 @@ fn a_broken_off_receipt_goes_on_from_what_was_right() {
     assert_eq!(store.blob(hash).unwrap().read(0..u64::MAX).unwrap(), content);
     assert_eq!(store.scrub().unwrap(), vec![]);
     assert!(store.partial(hash).unwrap().is_none());
+}
+
+#[test]
+fn what_was_let_go_of_and_promised_again_is_not_what_came_for_the_first_promise() {
+    let [from, to] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let (source, store, content) = (open(from.path()), open(to.path()), bytes(1, 300_000));
+    source.put(&content[..], Put::default()).unwrap();
+    let (hash, root) = (BlobHash::of(&content), local(ObjectId([1; 32])));
+    let (range, promise) = (0..300_000, || store.promise(root, None, &[(hash, 300_000)]).unwrap());
+    let take = |partial: &Partial| partial.accept(range.clone(), &encoded(&source, hash, range.clone())).unwrap();
+    promise();
+    let first = store.partial(hash).unwrap().unwrap();
+    take(&first);
+    store.release(root).unwrap();
+    promise();
+    assert!(matches!(first.finish(), Err(Error::NotHere(_))));
+    assert!(!store.has(hash).unwrap());
+    let second = store.partial(hash).unwrap().unwrap();
+    take(&second);
+    second.finish().unwrap();
+    assert_eq!((store.has(hash).unwrap(), store.scrub().unwrap()), (true, vec![]));
 }
 
 #[test]

@@ -209,7 +209,13 @@ impl Circle {
 
     /// Where the shares go without these nodes.
     async fn plan(&self) -> Plan {
-        self.nodes[0].keeper.follows(&self.dealt.sharing).await.unwrap().expect("somebody left")
+        self.followed_by(0).await.expect("somebody left")
+    }
+
+    /// Where the shares go as a node sees it.
+    async fn followed_by(&self, index: usize) -> Option<Plan> {
+        let now = self.ledger.with(|bench| bench.time());
+        self.nodes[index].keeper.follows(&self.dealt.sharing, now).await.unwrap()
     }
 
     fn asking(&self, index: usize) -> crate::keeper::Circle {
@@ -317,9 +323,8 @@ async fn a_keeper_that_was_away_during_a_move_gets_its_share_from_its_fellows() 
     keeper.sweep(circle.asset).await.unwrap();
     assert!(circle.read(grant, &[2, 0]).await.unwrap_err().contains("does not have it"));
     circle.nodes.iter().for_each(|node| node.keeper.registry.forget());
-    for index in [0, 1, 4] {
-        circle.nodes[index].look.all().await.unwrap();
-    }
+    // Not the one before it in the circle, which may be of no help.
+    circle.nodes[0].look.all().await.unwrap();
     circle.nodes[2].look = {
         let send = |_: moveKeepersCall| async { Err("it is nobody's turn".to_owned()) }.boxed();
         Look::new(keeper, &endpoint, Box::new(send), Duration::from_millis(1))
@@ -398,7 +403,7 @@ async fn a_keeper_agrees_to_a_move_only_when_enough_have_their_shares() {
     }
     assert!(why(vote(3, acceptances.clone()).await).contains("only a keeper"));
     let signature = vote(1, acceptances).await.unwrap();
-    assert_eq!(signature.len(), 64);
+    assert_eq!(signature.len(), 8 + 64);
     // Before the ledger has it, everybody has what he had.
     let (now, _) = circle.nodes[0].keeper.share(circle.asset).unwrap().unwrap();
     assert_eq!(now, circle.dealt.sharing);
@@ -498,7 +503,7 @@ async fn a_keeper_that_answers_again_before_enough_have_voted_stays() {
     for voter in [0, 1] {
         assert!(why(circle.said(voter, 1, vote.clone()).await).contains("elsewhere, or stay"));
     }
-    assert_eq!(circle.nodes[0].keeper.follows(&circle.dealt.sharing).await.unwrap(), None);
+    assert_eq!(circle.followed_by(0).await, None);
     assert_eq!(circle.keepers().await, [0, 1, 2]);
 }
 
@@ -516,7 +521,32 @@ async fn a_move_is_not_begun_before_enough_of_those_who_follow_answer() {
     assert_eq!(circle.keepers().await, [0, 1, 3]);
 }
 
-/// An old keeper that deals a false part to one of those that follow, under its own signature.
+/// What a keeper dealt, with another's part in place of that of the keeper with this number, under its own signature.
+fn falsified(by: &Keeper, plan: &Plan, dealing: &[u8], victim: usize) -> Vec<u8> {
+    let ((sharing, _), mut dealing) = (by.share(asset_of(by)).unwrap().unwrap(), dealing.to_vec());
+    // `… | m | parts | signature`
+    let (count, signature) = (plan.keepers.len(), dealing.len() - 64);
+    let part = |number: usize| signature - 80 * (count - number % count);
+    dealing.copy_within(part(victim + 1)..part(victim + 1) + 80, part(victim));
+    let mut digest = Sha256::new().chain_update(sharing.digest()).chain_update([plan.needed, count as u8]);
+    plan.keepers.iter().for_each(|keeper| digest.update(keeper));
+    let mut message = digest.finalize().to_vec();
+    // The dealer, the commitment with its length, and the parts without theirs.
+    message.extend(&dealing[..part(0) - 1]);
+    message.extend(&dealing[part(0)..signature]);
+    let signed = by.key.sign(b"stoa/privacy/dealing/v1", &message);
+    let mut end = Vec::new();
+    signed.write(&mut end);
+    dealing.splice(signature.., end);
+    dealing
+}
+
+/// The one asset of which a keeper has a share.
+fn asset_of(keeper: &Keeper) -> B256 {
+    keeper.shelf.assets().unwrap()[0]
+}
+
+/// An old keeper that deals a false part to the last of those that follow, and votes with what is no signature.
 struct Liar(Arc<Keeper>);
 
 impl Service for Liar {
@@ -525,24 +555,14 @@ impl Service for Liar {
     fn answer(&self, from: NodeId, request: Vec<u8>) -> BoxFuture<'_, Vec<u8>> {
         async move {
             let answered = self.0.answer(from, request.clone()).await;
-            let Ok(Request::Deal(asset, plan, _)) = Request::from_bytes(&request) else { return answered };
-            let (sharing, _) = self.0.share(asset).unwrap().unwrap();
-            let mut dealing = stoa_net::read_answer(&answered).unwrap().to_vec();
-            // `… | m | parts | signature`: the last part is another's.
-            let (parts, signature) = (dealing.len() - 64 - 80 * plan.keepers.len(), dealing.len() - 64);
-            dealing.copy_within(parts..parts + 80, signature - 80);
-            let mut digest = Sha256::new().chain_update(sharing.digest()).chain_update([2, plan.keepers.len() as u8]);
-            plan.keepers.iter().for_each(|keeper| digest.update(keeper));
-            let mut message = digest.finalize().to_vec();
-            message.extend(&dealing[..32]);
-            // The commitment with its length, and the parts without theirs.
-            message.extend(&dealing[32..parts - 1]);
-            message.extend(&dealing[parts..signature]);
-            let signed = self.0.key.sign(b"stoa/privacy/dealing/v1", &message);
-            let mut end = Vec::new();
-            signed.write(&mut end);
-            dealing.splice(signature.., end);
-            answer(Ok(dealing))
+            match Request::from_bytes(&request) {
+                Ok(Request::Deal(_, plan, _)) => {
+                    let dealing = stoa_net::read_answer(&answered).unwrap();
+                    answer(Ok(falsified(&self.0, &plan, dealing, plan.keepers.len() - 1)))
+                }
+                Ok(Request::Vote(..)) => answer(Ok(vec![0xff; 8 + 64])),
+                _ => answered,
+            }
         }
         .boxed()
     }
@@ -577,6 +597,137 @@ async fn an_old_keeper_that_deals_false_parts_is_left_out() {
     for index in &keepers {
         circle.nodes[*index].look.all().await.unwrap();
     }
-    assert_eq!(circle.read(grant, &keepers[1..3]).await, Ok(circle.data_key()));
+    // Who was dealt something false has its share all the same: from the others.
+    assert_eq!(circle.read(grant, &[keepers[1], keepers[3]]).await, Ok(circle.data_key()));
     lying.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vote_counts_while_it_is_fresh_and_no_longer() {
+    let circle = circle(4, 2, 3).await;
+    circle.is_silent_to(2, &[0, 1]);
+    for node in [0, 1] {
+        circle.nodes[node].look.all().await.unwrap();
+    }
+    // The others hear nothing of it for the whole grace, and move nothing.
+    for _ in 0..=GRACE {
+        circle.ledger.with(|bench| bench.pass(1800));
+        for node in [0, 1] {
+            let now = circle.ledger.with(|bench| bench.time());
+            let heard = [(0, true), (1, true), (2, false), (3, true)].into_iter().filter(|(index, _)| *index != node);
+            let heard: Vec<_> = heard.map(|(index, is)| (B256::from(circle.nodes[index].keeper.id()), is)).collect();
+            circle.nodes[node].keeper.silent.lock().note(&heard, now);
+        }
+    }
+    let (moved, acceptances) = circle.taken(circle.plan().await, &[0, 1, 3]).await;
+    let (sharing, asset) = (moved.sharing().unwrap(), circle.asset);
+    let request = Request::Vote(Box::new(moved), acceptances);
+    let keepers: Vec<B256> = sharing.keepers().iter().map(|key| NodeId::from(key).into()).collect();
+    let voted = async |voter: usize| Vote {
+        keeper: circle.nodes[voter].keeper.id().into(),
+        signature: circle.said(voter, 1, request.clone()).await.unwrap().into(),
+    };
+    let tell = |votes: Vec<Vote>| {
+        let call = moveKeepersCall { asset, sharing: sharing.digest(), needed: 2, keepers: keepers.clone(), votes };
+        circle.ledger.attempt(operator(1), CONSENT, call).map(drop)
+    };
+    let (old, fresh) = (voted(0).await, voted(1).await);
+    circle.ledger.with(|bench| bench.pass(crate::keeper::moving::VOTE));
+    // Whoever has kept a vote until now has nothing of it, together with a fresh one as well.
+    let refused = |voter: usize| {
+        let keeper = circle.nodes[voter].keeper.id().into();
+        Err(Failure::revert(ConsentInvalidVote { asset, keeper }))
+    };
+    assert_eq!(tell(vec![old.clone(), fresh]), refused(0));
+    let fresh = voted(1).await;
+    assert_eq!(tell(vec![fresh.clone(), old.clone()]), refused(0));
+    // Nor is it good for longer if somebody says so.
+    let mut longer = old.signature.to_vec();
+    longer[..8].copy_from_slice(&u64::MAX.to_be_bytes());
+    assert_eq!(tell(vec![Vote { signature: longer.into(), ..old }, fresh.clone()]), refused(0));
+    assert_eq!(circle.asset().await.generation, 0);
+    assert_eq!(tell(vec![voted(0).await, fresh]), Ok(()));
+    assert_eq!(circle.keepers().await, [0, 1, 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keeper_that_was_dealt_a_false_part_does_not_agree_though_enough_others_have_theirs() {
+    let circle = circle(6, 2, 5).await;
+    circle.leave(4);
+    let plan = circle.plan().await;
+    let deal = Request::Deal(circle.asset, plan.clone(), None);
+    let mut dealings = Vec::new();
+    for dealer in [1, 2] {
+        let mut dealt = circle.said(dealer, 1, deal.clone()).await.unwrap();
+        if dealer == 1 {
+            dealt = falsified(&circle.nodes[1].keeper, &plan, &dealt, 0);
+        }
+        dealings.push(Dealing::decode(Copying(&dealt[..])).unwrap());
+    }
+    let moved = plan::Move { from: circle.dealt.sharing.clone(), plan, dealings };
+    let sharing = moved.sharing().unwrap();
+    let acceptances: Vec<_> =
+        [1, 2, 3, 5].map(|index| plan::Acceptance::new(&circle.nodes[index].key, &sharing)).to_vec();
+    let vote = Request::Vote(Box::new(moved), acceptances);
+    let (refused, liar) = (why(circle.said(0, 1, vote.clone()).await), circle.nodes[1].keeper.id());
+    assert!(refused.contains("dealt is false") && refused.contains(&liar.to_string()), "{refused}");
+    circle.said(2, 1, vote).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_keeper_that_begins_move_after_move_leaves_the_others_room_for_theirs() {
+    let circle = circle(4, 2, 3).await;
+    circle.leave(2);
+    let plan = circle.plan().await;
+    let take = async |from: usize| {
+        let (moved, _) = circle.taken(plan.clone(), &[]).await;
+        circle.said(3, from, Request::Take(Box::new(moved))).await
+    };
+    let mut taken = 0;
+    let refused = loop {
+        match take(1).await {
+            Ok(_) => taken += 1,
+            Err(why) => break why.to_string(),
+        }
+        assert!(taken < 100, "there is no end");
+    };
+    assert!(refused.contains("that you have brought"), "{refused}");
+    // As many as it likes in the names of others are not in the way of a keeper's either.
+    let mut others = 0;
+    while ask(&circle.nodes[3].keeper, Request::Take(Box::new(circle.taken(plan.clone(), &[]).await.0))).await.is_ok() {
+        others += 1;
+        assert!(others < 100, "there is no end");
+    }
+    assert_eq!(others, taken);
+    take(0).await.unwrap();
+    circle.until_moved(&[0]).await;
+    assert_eq!(circle.keepers().await, [0, 1, 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keeper_whose_account_is_empty_goes_on_with_the_move_that_it_has_begun() {
+    let mut circle = circle(4, 2, 3).await;
+    circle.leave(2);
+    let sends: Vec<_> = circle.nodes[..2]
+        .iter_mut()
+        .map(|node| {
+            let send = |_: moveKeepersCall| async { Err("it has no coin".to_owned()) }.boxed();
+            let look = Look::new(node.keeper.clone(), &node.endpoint, Box::new(send), Duration::from_millis(1));
+            std::mem::replace(&mut node.look, look)
+        })
+        .collect();
+    for _ in 0..60 {
+        for node in &circle.nodes[..2] {
+            node.look.all().await.unwrap();
+        }
+    }
+    for index in [0, 1, 3] {
+        let waiting = circle.nodes[index].keeper.shelf.moves(circle.asset).unwrap().len();
+        assert!((1..=2).contains(&waiting), "{waiting} moves wait");
+    }
+    for (node, look) in circle.nodes.iter_mut().zip(sends) {
+        node.look = look;
+    }
+    circle.until_moved(&[0, 1]).await;
+    assert_eq!(circle.keepers().await, [0, 1, 3]);
 }

@@ -2,7 +2,10 @@
 
 use super::*;
 use futures::future::join_all;
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 /// Longer than it takes until each has had its turn.
 const LONG: Duration = Duration::from_secs(40);
@@ -95,6 +98,24 @@ async fn a_look_moves_no_more_than_it_may_but_one_object_that_is_larger_is_repai
     }
     assert_eq!(made(&repaired), 3 * ids.len());
     assert!(postponed > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_takes_too_long_ends_and_the_next_goes_on_behind_it() {
+    let (registry, nodes, ids) = half_gone(4, 30_000).await;
+    let _fresh = three_more(&registry).await;
+    let mut watches: Vec<_> = nodes.iter().map(|node| of(node, 1)).collect();
+    watches.iter_mut().for_each(|watch| watch.longest = Duration::ZERO);
+    let (mut repaired, until) = (BTreeSet::new(), Instant::now() + LONG);
+    while repaired.len() < ids.len() {
+        assert!(Instant::now() < until, "{} of {}", repaired.len(), ids.len());
+        for watch in &watches {
+            let looked = watch.look().await.unwrap();
+            assert_eq!((looked.objects, looked.failed), (1, vec![]));
+            repaired.extend(looked.repaired.into_iter().map(|(id, _)| id));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
