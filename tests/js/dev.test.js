@@ -4,6 +4,7 @@
 
 const assert = require("node:assert/strict");
 const { test } = require("node:test");
+const zlib = require("node:zlib");
 const viem = require("viem");
 const { hardhat } = require("viem/chains");
 const { mnemonicToAccount, privateKeyToAccount, generatePrivateKey } = require("viem/accounts");
@@ -83,6 +84,27 @@ for (const mode of ["hardhat", "anvil"]) {
     assert.equal((await latest()).parentHash, before.hash);
   });
 
+  test(`${mode}: the state is dumped as Anvil dumps it, and loaded`, async () => {
+    const address = fresh();
+    await client.setBalance({ address, value: 77n });
+    await client.setCode({ address, bytecode: Probe.deployedBytecode });
+    await client.setStorageAt({ address, index: 0, value: viem.toHex(42, { size: 32 }) });
+    const state = await client.dumpState();
+    const { accounts, best_block_number } = JSON.parse(zlib.gunzipSync(viem.hexToBytes(state)));
+    assert.deepEqual(accounts[address.toLowerCase()], {
+      nonce: 0,
+      balance: "0x4d",
+      code: Probe.deployedBytecode,
+      storage: { [viem.toHex(0, { size: 32 })]: viem.toHex(42, { size: 32 }) },
+    });
+    assert.equal(BigInt(best_block_number), (await latest()).number);
+    await client.setBalance({ address, value: 1n });
+    await client.setStorageAt({ address, index: 0, value: viem.toHex(1, { size: 32 }) });
+    await client.loadState({ state });
+    assert.equal(await client.getBalance({ address }), 77n);
+    assert.equal(await client.readContract({ address, abi: Probe.abi, functionName: "value" }), 42n);
+  });
+
   test(`${mode}: transactions wait while mining is not automatic`, async () => {
     await client.setAutomine(false);
     try {
@@ -91,7 +113,11 @@ for (const mode of ["hardhat", "anvil"]) {
         hashes.push(await client.sendTransaction({ account, to: fresh(), value: 1n, gas: 21_000n }));
       }
       await assert.rejects(client.getTransactionReceipt({ hash: hashes[0] }), viem.TransactionReceiptNotFoundError);
-      assert.equal((await client.getBlock({ blockTag: "pending" })).transactions.length, 2);
+      const pending = await client.getBlock({ blockTag: "pending" });
+      assert.deepEqual([pending.transactions.length, pending.gasUsed], [2, 42_000n]);
+      const { to } = await client.getTransaction({ hash: hashes[0] });
+      assert.equal(await client.getBalance({ address: to }), 0n);
+      assert.equal(await client.getBalance({ address: to, blockTag: "pending" }), 1n);
       await client.mine({ blocks: 1 });
       const receipts = await Promise.all(hashes.map((hash) => client.getTransactionReceipt({ hash })));
       assert.equal(receipts[0].blockNumber, receipts[1].blockNumber);
@@ -129,4 +155,20 @@ test("a base fee of nothing stays nothing, and nothing need be paid", async () =
   } finally {
     await rpc("evm_revert", id);
   }
+});
+
+test("the rules of the chain are told as EIP-7910 has it", async () => {
+  const { current, next, last } = await rpc("eth_config");
+  assert.deepEqual([next, last], [null, null]);
+  assert.deepEqual(current.systemContracts, { HISTORY_STORAGE_ADDRESS: "0x0000f90827f1c53a10cb7a02335b175320002935" });
+  assert.equal(current.precompiles.P256VERIFY, "0x0000000000000000000000000000000000000100");
+});
+
+test("calls are told in the form that explorers read", async () => {
+  const client = viem.createWalletClient({ chain: hardhat, account: alice.address, transport: viem.http(url) }).extend(viem.publicActions);
+  const hash = await client.deployContract({ abi: Probe.abi, bytecode: Probe.bytecode, args: [1n, ""] });
+  const { blockNumber, contractAddress } = await client.waitForTransactionReceipt({ hash });
+  const calls = await rpc("trace_transaction", hash);
+  assert.deepEqual([calls[0].type, calls[0].traceAddress, calls[0].result.address], ["create", [], contractAddress.toLowerCase()]);
+  assert.deepEqual(await rpc("trace_block", viem.toHex(blockNumber)), calls);
 });

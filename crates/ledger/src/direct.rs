@@ -9,10 +9,16 @@ use crate::{
     state::{self, AccountLeaf, Leaf, Runtime, State, StateConfig, Tip, account_key, code_key, slot_key},
     view::{StateSource, as_account},
 };
-use alloy_primitives::{Address, Bytes, U256, keccak256, map::HashMap};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256, map::HashMap};
 use commonware_glue::stateful::db::DatabaseSet;
-use std::{num::NonZeroUsize, sync::Arc};
-use stoa_base::{Block, Genesis, Recovered};
+use futures::StreamExt as _;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
+    pin::pin,
+    sync::Arc,
+};
+use stoa_base::{Account, Block, Genesis, Recovered};
 
 /// A ledger and its state database, for one caller at a time.
 pub struct Direct<E: Runtime> {
@@ -194,40 +200,109 @@ impl<E: Runtime> Direct<E> {
         }
     }
 
-    /// Sets fields of accounts at the head, outside any block.
+    /// Sets a field of an account at the head, outside any block.
     ///
     /// # Errors
     ///
     /// If state or history fail.
     pub async fn set(&mut self, address: Address, what: Set) -> Result<(), ExecutionError> {
+        self.set_all(vec![(address, what)]).await
+    }
+
+    /// Sets fields of accounts at the head, outside any block: each balance by itself, since votes and supply follow it, and
+    /// then the rest at once. Of a slot that is named twice, the first value counts.
+    ///
+    /// # Errors
+    ///
+    /// If state or history fail; balances may have been set then.
+    pub async fn set_all(&mut self, fields: Vec<(Address, Set)>) -> Result<(), ExecutionError> {
+        let is_balance = |(_, what): &(Address, Set)| matches!(what, Set::Balance(_));
+        let (balances, others) = fields.into_iter().partition::<Vec<_>, _>(is_balance);
+        for (address, what) in balances {
+            let Set::Balance(balance) = what else { continue };
+            let batch = self.state.new_batches().await;
+            self.change(self.ledger.set_balance::<E>(&batch, address, balance).await?).await?;
+        }
+        let mut accounts = BTreeMap::<Address, (Option<Leaf>, AccountLeaf)>::new();
+        for address in others.iter().map(|(address, _)| *address).collect::<BTreeSet<_>>() {
+            let old = self.read(account_key(&address)).await?;
+            accounts.insert(address, (old.clone(), as_account(old)?.unwrap_or_default()));
+        }
         let mut changes = Vec::new();
-        let key = account_key(&address);
-        let old = self.read(key).await?;
-        let mut account = as_account(old.clone())?.unwrap_or_default();
-        match what {
-            Set::Balance(balance) => {
-                let batch = self.state.new_batches().await;
-                return self.change(self.ledger.set_balance::<E>(&batch, address, balance).await?).await;
-            }
-            Set::Nonce(nonce) => account.nonce = nonce,
-            Set::Code(code) => {
-                let code_hash = keccak256(&code);
-                account = AccountLeaf::new(account.nonce, account.balance, code_hash, account.delegate());
-                if !code.is_empty() {
-                    let key = code_key(&code_hash);
-                    changes.push((key, Change { old: self.read(key).await?, new: Some(Leaf::Code(code)) }));
+        for (address, what) in others {
+            let Some((_, account)) = accounts.get_mut(&address) else { continue };
+            match what {
+                Set::Balance(_) => {}
+                Set::Nonce(nonce) => account.nonce = nonce,
+                Set::Code(code) => {
+                    let code_hash = keccak256(&code);
+                    *account = AccountLeaf::new(account.nonce, account.balance, code_hash, account.delegate());
+                    if !code.is_empty() {
+                        let key = code_key(&code_hash);
+                        changes.push((key, Change { old: self.read(key).await?, new: Some(Leaf::Code(code)) }));
+                    }
+                }
+                Set::Storage(slot, value) => {
+                    let key = slot_key(&address, &slot);
+                    let new = (!value.is_zero()).then_some(Leaf::Slot(value));
+                    changes.push((key, Change { old: self.read(key).await?, new }));
                 }
             }
-            Set::Storage(slot, value) => {
-                let key = slot_key(&address, &slot);
-                let new = (!value.is_zero()).then_some(Leaf::Slot(value));
-                changes.push((key, Change { old: self.read(key).await?, new }));
+        }
+        changes.extend(accounts.into_iter().map(|(address, (old, account))| {
+            let new = (!account.is_empty()).then_some(Leaf::Account(account));
+            (account_key(&address), Change { old, new })
+        }));
+        changes.retain(|(_, change)| change.old != change.new);
+        if changes.is_empty() { Ok(()) } else { self.change(changes.into()).await }
+    }
+
+    /// All accounts at the head, with code and storage. The state holds hashes of addresses and slots alone: `names` has the
+    /// addresses that there may be, each with the slots that it may have.
+    ///
+    /// # Errors
+    ///
+    /// If the state fails, or holds an account that has none of the names.
+    pub async fn dump(
+        &self,
+        names: &BTreeMap<Address, BTreeSet<U256>>,
+    ) -> Result<BTreeMap<Address, Account>, LedgerError> {
+        let mut known = HashMap::<state::Key, (Address, Option<U256>)>::default();
+        for (address, slots) in names {
+            known.insert(account_key(address), (*address, None));
+            known.extend(slots.iter().map(|slot| (slot_key(address, slot), (*address, Some(*slot)))));
+        }
+        let mut accounts = BTreeMap::<Address, Account>::new();
+        let (mut codes, mut hashes) = (HashMap::<B256, Bytes>::default(), Vec::new());
+        let db = self.state.read().await;
+        let mut leaves = pin!(db.stream_range(..));
+        while let Some(entry) = leaves.next().await {
+            let (key, leaf) = entry.map_err(|error| LedgerError::Storage(format!("state: {error}")))?;
+            match (leaf, known.get(&key)) {
+                (Leaf::Account(leaf), Some((address, None))) => {
+                    let account = accounts.entry(*address).or_default();
+                    (account.nonce, account.balance) = (leaf.nonce, leaf.balance);
+                    hashes.push((*address, leaf.code_hash()));
+                }
+                (Leaf::Account(_), _) => {
+                    let why = "the state holds an account that no block and nobody is known to have written";
+                    return Err(LedgerError::Damaged(why.to_owned()));
+                }
+                (Leaf::Slot(value), Some((address, Some(slot)))) => {
+                    accounts.entry(*address).or_default().storage.insert((*slot).into(), value.into());
+                }
+                (Leaf::Slot(_), _) => {}
+                (Leaf::Code(code), _) => {
+                    codes.insert(keccak256(&code), code);
+                }
             }
         }
-        let new = (!account.is_empty()).then_some(Leaf::Account(account));
-        changes.push((key, Change { old, new }));
-        changes.retain(|(_, change)| change.old != change.new);
-        self.change(changes.into()).await
+        for (address, code_hash) in hashes {
+            if let Some(code) = codes.get(&code_hash) {
+                accounts.entry(address).or_default().code = code.clone();
+            }
+        }
+        Ok(accounts)
     }
 
     async fn change(&mut self, changes: Changes) -> Result<(), ExecutionError> {
@@ -320,5 +395,47 @@ impl<E: Runtime> Direct<E> {
         self.undone.clear();
         self.write(&changes, self.ledger.first()).await?;
         self.ledger.history().truncate(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{RECIPIENT, genesis};
+    use commonware_runtime::{Runner as _, deterministic};
+    use commonware_utils::NZUsize;
+
+    #[test]
+    fn fields_are_set_at_once_and_all_that_has_a_name_is_told() {
+        deterministic::Runner::seeded(1).start(async |runtime| {
+            let folder = tempfile::tempdir().unwrap();
+            let config = LedgerConfig::new(folder.path());
+            let mut chain = Direct::open(runtime, genesis(2), config, 1 << 20, NZUsize!(1)).await.unwrap();
+            let (other, code) = (Address::repeat_byte(3), Bytes::from_static(&[0x60, 0x00]));
+            let slot = |number: u64| U256::from(number);
+            let fields = vec![
+                (RECIPIENT, Set::Nonce(4)),
+                (RECIPIENT, Set::Code(code.clone())),
+                (RECIPIENT, Set::Storage(slot(1), slot(11))),
+                (RECIPIENT, Set::Storage(slot(1), slot(12))),
+                (RECIPIENT, Set::Storage(slot(2), U256::ZERO)),
+                (RECIPIENT, Set::Balance(slot(7))),
+                (other, Set::Storage(slot(3), slot(13))),
+            ];
+            chain.set_all(fields).await.unwrap();
+
+            let slots = BTreeSet::from([slot(1), slot(2), slot(9)]);
+            let mut names: BTreeMap<_, _> =
+                genesis(2).alloc.into_keys().map(|address| (address, BTreeSet::new())).collect();
+            assert!(matches!(chain.dump(&names).await, Err(LedgerError::Damaged(_))), "an account has no name");
+            names.extend([(RECIPIENT, slots.clone()), (other, slots), (Address::ZERO, BTreeSet::new())]);
+            let dumped = chain.dump(&names).await.unwrap();
+            let storage = BTreeMap::from([(B256::from(slot(1)), B256::from(slot(11)))]);
+            let recipient = Account { balance: slot(7), nonce: 4, code, storage };
+            let expected = genesis(2).alloc.into_iter().chain([(RECIPIENT, recipient)]).collect::<BTreeMap<_, _>>();
+            assert_eq!(dumped, expected);
+            names.get_mut(&other).unwrap().insert(slot(3));
+            assert_eq!(chain.dump(&names).await.unwrap()[&other].storage.len(), 1);
+        });
     }
 }

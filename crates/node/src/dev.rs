@@ -1,12 +1,21 @@
 //! A ledger for contract developers, driven without consensus: a block per transaction, or when asked.
 
 use crate::waiting::{Head, Mempool};
-use alloy_primitives::{Address, B256, Bytes, map::HashMap};
+use alloy_primitives::{Address, B256, Bytes, U256, map::HashMap};
 use alloy_signer_local::PrivateKeySigner;
 use eyre::WrapErr as _;
 use parking_lot::Mutex;
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
-use stoa_base::{Genesis, Recovered};
+use std::{
+    collections::BTreeMap,
+    fs::{File, OpenOptions},
+    io::{self, Write as _},
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use stoa_base::{Account, Genesis, Recovered};
 use stoa_consensus::Waiting as _;
 use stoa_ledger::{
     Committed, Direct, Ledger, LedgerConfig, LedgerError, Set,
@@ -16,11 +25,14 @@ use stoa_ledger::{
 use stoa_mempool::Pool;
 use stoa_rpc::{
     RpcError, Server,
-    dev::{self, Dev},
+    dev::{self, Dev, Names},
 };
 
 /// Bytes of the state database's pages in memory.
 const STATE_CACHE: usize = 64 << 20;
+
+/// The file of the folder that names what was set by hand.
+const BY_HAND: &str = "set-by-hand";
 
 /// How often what was mined is written so that it survives a crash.
 const SYNC: Duration = Duration::from_secs(5);
@@ -59,6 +71,45 @@ struct Node<E: Runtime> {
     pool: Pool,
     /// What waited when a snapshot was taken.
     waiting: Mutex<HashMap<u64, Vec<Arc<Recovered>>>>,
+    /// Missing where an earlier program began the chain, which did not keep them.
+    by_hand: Option<Mutex<ByHand>>,
+}
+
+/// The names of accounts and slots that were set by hand, in a file: the state holds hashes of them alone, and no block has them.
+struct ByHand {
+    file: File,
+    names: Names,
+}
+
+impl ByHand {
+    /// Each line of the file is an address, and behind it a slot if one was set.
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        let mut names = Names::new();
+        for line in io::read_to_string(&file)?.lines() {
+            let (address, slot) = line.split_once(' ').map_or((line, None), |(address, slot)| (address, Some(slot)));
+            // What the end of the process cut off names nothing.
+            let Ok(address) = address.parse::<Address>() else { continue };
+            let slots = names.entry(address).or_default();
+            slots.extend(slot.and_then(|slot| slot.parse::<U256>().ok()));
+        }
+        Ok(Self { file, names })
+    }
+
+    fn add(&mut self, fields: &[(Address, Set)]) -> io::Result<()> {
+        let mut lines = String::new();
+        for (address, what) in fields {
+            let known = self.names.contains_key(address);
+            let slots = self.names.entry(*address).or_default();
+            match what {
+                // The line begins with its end, so that one that was cut off does not spoil the next.
+                Set::Storage(slot, _) if slots.insert(*slot) => lines += &format!("\n{address} {slot:#x}"),
+                Set::Balance(_) | Set::Nonce(_) | Set::Code(_) if !known => lines += &format!("\n{address}"),
+                _ => {}
+            }
+        }
+        self.file.write_all(lines.as_bytes())
+    }
 }
 
 /// Waiting transactions, in order; of a sender with one that is refused, the later ones wait on.
@@ -125,9 +176,26 @@ impl<E: Runtime> Dev for Node<E> {
         Ok(mined)
     }
 
-    async fn set(&self, address: Address, what: Set) -> Result<(), RpcError> {
-        self.direct.lock().await.set(address, what).await.map_err(failed)?;
+    async fn set(&self, fields: Vec<(Address, Set)>) -> Result<(), RpcError> {
+        if let Some(by_hand) = &self.by_hand {
+            let written = by_hand.lock().add(&fields);
+            written.map_err(|error| RpcError::server(format!("what is set by hand cannot be written: {error}")))?;
+        }
+        self.direct.lock().await.set_all(fields).await.map_err(failed)?;
         self.pool.refresh().map_err(|error| RpcError::server(error.to_string()))
+    }
+
+    async fn dump(&self, mut names: Names) -> Result<BTreeMap<Address, Account>, RpcError> {
+        let Some(by_hand) = &self.by_hand else {
+            return Err(RpcError::server(
+                "this chain was begun by an earlier version of the program, which did not keep the names of what is set by \
+                 hand: its state cannot be dumped (start a new chain with --fresh)",
+            ));
+        };
+        for (address, slots) in &by_hand.lock().names {
+            names.entry(*address).or_default().extend(slots);
+        }
+        self.direct.lock().await.dump(&names).await.map_err(failed)
     }
 
     async fn snapshot(&self) -> Result<u64, RpcError> {
@@ -220,12 +288,20 @@ pub async fn start<E: Runtime>(runtime: E, config: Config) -> eyre::Result<Runni
     .wrap_err("the file of waiting transactions cannot be opened")?;
     let mempool = Mempool::default();
     mempool.open(pool.clone());
+    let by_hand = config.folder.join(BY_HAND);
+    let by_hand = if ledger.head().number() > 0 && !by_hand.exists() {
+        None
+    } else {
+        let opened = ByHand::open(&by_hand);
+        Some(Mutex::new(opened.wrap_err_with(|| format!("cannot open {}", by_hand.display()))?))
+    };
     let node = Arc::new(Node {
         direct: tokio::sync::Mutex::new(direct),
         ledger: ledger.clone(),
         mempool,
         pool: pool.clone(),
         waiting: Mutex::default(),
+        by_hand,
     });
     let server = Server::builder(ledger, pool)
         .accounts(config.accounts)
@@ -253,5 +329,36 @@ async fn sync<E: Runtime>(node: std::sync::Weak<Node<E>>) {
             tracing::error!(%error, "the chain cannot be written");
         }
         written = head;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_what_was_set_by_hand_are_kept_whatever_cut_the_file_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(BY_HAND);
+        let (first, second) = (Address::repeat_byte(1), Address::repeat_byte(2));
+        let slot = |slot: u64, value: u64| Set::Storage(U256::from(slot), U256::from(value));
+        let fields = [
+            (first, Set::Balance(U256::ONE)),
+            (first, slot(7, 1)),
+            (first, slot(7, 2)),
+            (second, slot(8, 0)),
+            (second, Set::Nonce(3)),
+        ];
+        ByHand::open(&path).unwrap().add(&fields).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 4, "no name is written twice");
+        let expected = Names::from([(first, [U256::from(7)].into()), (second, [U256::from(8)].into())]);
+        assert_eq!(ByHand::open(&path).unwrap().names, expected);
+
+        let file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.set_len(file.metadata().unwrap().len() - 20).unwrap();
+        let mut by_hand = ByHand::open(&path).unwrap();
+        assert!(!by_hand.names.contains_key(&second));
+        by_hand.add(&fields).unwrap();
+        assert_eq!(ByHand::open(&path).unwrap().names, expected);
     }
 }

@@ -3,6 +3,7 @@ use crate::{
     budget::{Budget, Counted},
     filters::Filters,
     methods::Method,
+    pending::{Newest, Pending},
     protocol::{self, Body, Invalid, Request},
     recent::Recent,
     subscriptions::Subscriptions,
@@ -42,6 +43,7 @@ pub(crate) struct Node {
     pub executions: Workers,
     pub filters: Filters,
     pub recent: Recent,
+    pub pending: Newest,
     pub traffic: Traffic,
     pub memory: Budget,
 }
@@ -148,6 +150,21 @@ impl Context {
     /// Forgets what is remembered of blocks above `number`: a development node calls it when it has turned back.
     pub fn forget_after(&self, number: u64) {
         self.node.recent.forget_after(number);
+        self.forget_pending();
+    }
+
+    /// Has the block being built executed anew: a development node calls it when it has changed the newest state by hand.
+    pub fn forget_pending(&self) {
+        self.node.pending.forget();
+    }
+
+    /// The block being built. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot read.
+    pub(crate) fn pending(&self) -> Result<Arc<Pending>, RpcError> {
+        self.node.pending.get(self)
     }
 
     /// A block with its receipts, from memory if it is one of the newest. Blocking.
@@ -192,7 +209,7 @@ impl Context {
         })
     }
 
-    /// The state after the block that `id` names. Blocking.
+    /// The state after the block that `id` names; the newest for `pending`. Blocking.
     ///
     /// # Errors
     ///

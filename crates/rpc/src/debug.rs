@@ -1,4 +1,4 @@
-//! `debug_`: traces, and blocks and transactions as bytes.
+//! `debug_`: traces, and blocks, transactions and code as bytes.
 //!
 //! A trace replays the transactions before the one asked for and runs that one under an inspector of
 //! `revm-inspectors`, which knows geth's formats. What an inspector records is counted and cut off
@@ -7,7 +7,7 @@
 use crate::{
     BlockId, Context, Methods, Params, RpcError,
     eth::{find_block, raw_block, raw_transaction, relax},
-    evm::{BlockOverrides, Sandbox, StateOverrides, recorded},
+    evm::{Base, BlockOverrides, Sandbox, StateOverrides, recorded},
     hex::{Hash, Uint64},
     params::BlockNumber,
     request::CallRequest,
@@ -15,13 +15,13 @@ use crate::{
 };
 use alloy_consensus::{Eip658Value, Receipt as ConsensusReceipt, ReceiptEnvelope, TxType};
 use alloy_eips::eip2718::Encodable2718;
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::{B256, Bytes, KECCAK256_EMPTY};
 use alloy_rpc_types_trace::geth::{GethDebugTracingOptions, GethTrace};
-use revm::{DatabaseCommit, context::TxEnv};
+use revm::{DatabaseCommit, DatabaseRef, context::TxEnv};
 use revm_inspectors::tracing::{DebugInspector, TransactionContext};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use stoa_ledger::Committed;
+use stoa_ledger::{Committed, LedgerError};
 
 pub(crate) fn register(methods: &mut Methods) {
     methods
@@ -57,7 +57,25 @@ pub(crate) fn register(methods: &mut Methods) {
         .read("debug_getRawReceipts", |context, params| {
             let committed = block(context, params)?;
             Ok(committed.receipts.iter().map(raw_receipt).collect::<Vec<_>>())
-        });
+        })
+        .read("debug_codeByHash", code_by_hash);
+}
+
+/// The code with this hash at a block, null where no account has or had it.
+fn code_by_hash(context: &Context, params: &Params) -> Result<Option<Bytes>, RpcError> {
+    let mut reader = params.reader()?;
+    let Hash(hash) = reader.required()?;
+    let id: BlockId = reader.optional()?.unwrap_or_default();
+    reader.end()?;
+    if hash == KECCAK256_EMPTY {
+        return Ok(Some(Bytes::new()));
+    }
+    match Base::of(context, id)?.code_by_hash_ref(hash) {
+        Ok(code) => Ok(Some(code.original_bytes())),
+        // What the ledger says of a hash that nothing stands under.
+        Err(LedgerError::Damaged(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn block(context: &Context, params: &Params) -> Result<Committed, RpcError> {

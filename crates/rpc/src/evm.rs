@@ -4,7 +4,8 @@ use crate::{
     BlockId, Context, RpcError,
     hex::{Account, Big, Data, Slot, Uint64},
 };
-use alloy_primitives::{Address, B256, U256, keccak256};
+use alloy_consensus::Header;
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use revm::{
     Database, DatabaseCommit, DatabaseRef,
     bytecode::Bytecode,
@@ -17,35 +18,98 @@ use revm::{
     state::AccountInfo,
 };
 use serde::{Deserialize, Deserializer, de};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use stoa_contract::Natives;
 use stoa_ledger::{Committed, LedgerError, StateAt, execute::kept_for_later};
 
-/// The state of a block, with hashes of blocks that a client made up.
+/// Whose state it is.
+pub(crate) enum Below {
+    /// That of a block of the chain.
+    Block(StateAt),
+    /// That of the block being built.
+    Pending(Arc<Overlay>),
+}
+
+/// A state that is only read, with hashes of blocks that a client made up.
 pub(crate) struct Base {
-    state: StateAt,
+    below: Below,
     hashes: BTreeMap<u64, B256>,
+}
+
+impl From<Below> for Base {
+    fn from(below: Below) -> Self {
+        Self { below, hashes: BTreeMap::new() }
+    }
+}
+
+impl Base {
+    /// The state after the block that `id` names, the one being built for `pending`. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// -32000 if there is no such block or its state is no longer kept.
+    pub fn of(context: &Context, id: BlockId) -> Result<Self, RpcError> {
+        Ok(Self::from(match id {
+            BlockId::Pending => Below::Pending(context.pending()?.state.clone()),
+            id => Below::Block(context.state(id)?),
+        }))
+    }
+
+    /// An account, one with nothing where there is none. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot read.
+    pub fn account(&self, address: Address) -> Result<AccountInfo, LedgerError> {
+        Ok(self.basic_ref(address)?.unwrap_or_default())
+    }
+
+    /// Runtime code, empty where there is none. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot read.
+    pub fn code(&self, address: Address) -> Result<Bytes, LedgerError> {
+        let info = self.account(address)?;
+        match info.is_empty_code_hash() {
+            true => Ok(Bytes::new()),
+            false => Ok(self.code_by_hash_ref(info.code_hash)?.original_bytes()),
+        }
+    }
 }
 
 impl DatabaseRef for Base {
     type Error = LedgerError;
 
     fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, LedgerError> {
-        self.state.basic_ref(address)
+        match &self.below {
+            Below::Block(state) => state.basic_ref(address),
+            Below::Pending(state) => state.basic_ref(address),
+        }
     }
 
     fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, LedgerError> {
-        self.state.code_by_hash_ref(code_hash)
+        match &self.below {
+            Below::Block(state) => state.code_by_hash_ref(code_hash),
+            Below::Pending(state) => state.code_by_hash_ref(code_hash),
+        }
     }
 
     fn storage_ref(&self, address: Address, index: U256) -> Result<U256, LedgerError> {
-        self.state.storage_ref(address, index)
+        match &self.below {
+            Below::Block(state) => state.storage_ref(address, index),
+            Below::Pending(state) => state.storage_ref(address, index),
+        }
     }
 
     fn block_hash_ref(&self, number: u64) -> Result<B256, LedgerError> {
-        match self.hashes.get(&number) {
-            Some(hash) => Ok(*hash),
-            None => self.state.block_hash_ref(number),
+        match (self.hashes.get(&number), &self.below) {
+            (Some(hash), _) => Ok(*hash),
+            (None, Below::Block(state)) => state.block_hash_ref(number),
+            (None, Below::Pending(state)) => state.block_hash_ref(number),
         }
     }
 }
@@ -54,7 +118,7 @@ pub(crate) type Overlay = CacheDB<Base>;
 
 /// Reads a JSON object as pairs.
 #[derive(Clone, Debug)]
-struct Pairs<K, V>(Vec<(K, V)>);
+pub(crate) struct Pairs<K, V>(pub Vec<(K, V)>);
 
 impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for Pairs<K, V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -131,23 +195,35 @@ pub(crate) struct Sandbox {
 }
 
 impl Sandbox {
-    /// On top of the block that `id` names, as if in that block; in the next one for `pending`. Blocking.
+    /// On top of the block that `id` names, as if in that block; for `pending` in the one being built, after the transactions
+    /// that wait. Blocking.
     ///
     /// # Errors
     ///
     /// -32000 if there is no such block or its state is no longer kept.
     pub fn new(context: &Context, id: BlockId) -> Result<Self, RpcError> {
+        if id == BlockId::Pending {
+            let pending = context.pending()?;
+            return Ok(Self::on(context, Below::Pending(pending.state.clone()), pending.env.clone()));
+        }
         let state = context.state(id)?;
-        let block = match id {
-            BlockId::Pending => context.next_block_env(),
-            _ => context.ledger().block_env(state.number())?,
-        };
-        Ok(Self::on(context, state, block))
+        let block = context.ledger().block_env(state.number())?;
+        Ok(Self::on(context, Below::Block(state), block))
     }
 
-    fn on(context: &Context, state: StateAt, block: BlockEnv) -> Self {
+    /// On top of the newest block, as if first in the next one. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot read.
+    pub fn next(context: &Context) -> Result<Self, RpcError> {
+        let state = context.state(BlockId::Latest)?;
+        Ok(Self::on(context, Below::Block(state), context.next_block_env()))
+    }
+
+    fn on(context: &Context, below: Below, block: BlockEnv) -> Self {
         Self {
-            db: CacheDB::new(Base { state, hashes: BTreeMap::new() }),
+            db: CacheDB::new(below.into()),
             block,
             cfg: stoa_contract::cfg(context.chain_id()),
             natives: context.ledger().natives().clone(),
@@ -175,17 +251,28 @@ impl Sandbox {
     pub fn replay(context: &Context, committed: &Committed, index: usize) -> Result<Self, RpcError> {
         let number = committed.block.number();
         let parent = number.checked_sub(1).ok_or_else(|| RpcError::server("genesis is not traceable"))?;
-        let mut sandbox = Self::on(context, context.ledger().state(parent)?, context.ledger().block_env(number)?);
-        // On a development chain contracts send as well; whoever did has been let in when the block was executed.
-        sandbox.cfg.disable_eip3607 = true;
-        for (contract, slot, value) in kept_for_later(committed.block.header()) {
-            if sandbox.db.basic(contract)?.is_some_and(|info| !info.is_empty_code_hash()) {
-                sandbox.db.insert_account_storage(contract, slot, value.into())?;
-            }
-        }
+        let (state, env) = (context.ledger().state(parent)?, context.ledger().block_env(number)?);
+        let mut sandbox = Self::begin(context, state, env, committed.block.header())?;
         for position in 0..index {
             let tx = recorded(committed, position)?;
             sandbox.commit(tx)?;
+        }
+        Ok(sandbox)
+    }
+
+    /// Where the first transaction of a block with this header is executed. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot read.
+    pub fn begin(context: &Context, parent: StateAt, env: BlockEnv, header: &Header) -> Result<Self, RpcError> {
+        let mut sandbox = Self::on(context, Below::Block(parent), env);
+        // On a development chain contracts send as well; whether one may is asked before its transaction waits.
+        sandbox.cfg.disable_eip3607 = true;
+        for (contract, slot, value) in kept_for_later(header) {
+            if sandbox.db.basic(contract)?.is_some_and(|info| !info.is_empty_code_hash()) {
+                sandbox.db.insert_account_storage(contract, slot, value.into())?;
+            }
         }
         Ok(sandbox)
     }
@@ -312,8 +399,17 @@ impl Sandbox {
     /// -32000 if the transaction is invalid.
     pub fn commit(&mut self, tx: TxEnv) -> Result<ExecutionResult, RpcError> {
         let (from, refused) = (tx.caller, self.refused);
+        self.include(tx).map_err(|error| refused(error, from))
+    }
+
+    /// As [`commit`](Self::commit), with the machine's own error. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// If the transaction is invalid, or the state cannot be read.
+    pub fn include(&mut self, tx: TxEnv) -> Result<ExecutionResult, EVMError<LedgerError>> {
         let mut evm = self.evm();
-        let result = evm.transact_one(tx).map_err(|error| refused(error, from))?;
+        let result = evm.transact_one(tx)?;
         let state = evm.finalize();
         drop(evm);
         self.db.commit(state);
@@ -401,7 +497,7 @@ pub(crate) fn halted(reason: &HaltReason) -> RpcError {
 /// # Errors
 ///
 /// 3 for a revert, -32000 for anything else that stopped it.
-pub(crate) fn output(result: ExecutionResult) -> Result<alloy_primitives::Bytes, RpcError> {
+pub(crate) fn output(result: ExecutionResult) -> Result<Bytes, RpcError> {
     match result {
         ExecutionResult::Success { output, .. } => Ok(output.into_data()),
         ExecutionResult::Revert { output, .. } => Err(RpcError::reverted(output)),

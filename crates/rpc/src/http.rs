@@ -2,12 +2,13 @@
 
 use crate::{
     Config, Origins, RpcError,
+    budget::Charge,
     context::{Connection, Context, Node, crowded},
     protocol, websocket,
 };
 use axum::{
     Extension, Router,
-    body::Body,
+    body::{Body, BodyDataStream},
     extract::{Request, State, ws::WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
@@ -16,7 +17,7 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
 
 #[derive(Clone)]
@@ -140,33 +141,69 @@ fn is_json(headers: &HeaderMap) -> bool {
         .any(|allowed| kind.eq_ignore_ascii_case(allowed))
 }
 
+/// Bytes of a refused body that are read and thrown away, as long as they keep coming: whoever is hung up on while he still sends
+/// does not hear why.
+const BEYOND: usize = 8 << 20;
+const PAUSE: Duration = Duration::from_millis(500);
+
+async fn read_on(mut rest: BodyDataStream) {
+    let mut left = BEYOND;
+    while left > 0
+        && let Ok(Some(Ok(part))) = timeout(PAUSE, rest.next()).await
+    {
+        left = left.saturating_sub(part.len());
+    }
+}
+
 async fn post(node: Arc<Node>, connection: Arc<Connection>, request: Request<Body>) -> Response {
     let config = &node.config;
-    let max = config.max_request_bytes;
-    let too_large = || {
-        let why = format!("request too large, at most {max} bytes");
-        refusal(StatusCode::PAYLOAD_TOO_LARGE, RpcError::invalid_request(why))
-    };
-    if !is_json(request.headers()) {
-        let why = "invalid content type, only application/json is supported";
-        return refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, RpcError::invalid_request(why));
-    }
     let length: Option<u64> =
         request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if length.is_some_and(|length| length > max as u64) {
-        return too_large();
-    }
-    let mut charge = node.memory.charge();
+    let is_json = is_json(request.headers());
     let mut stream = request.into_body().into_data_stream();
+    let mut charge = node.memory.charge();
+    match read(&node, (is_json, length), &mut stream, &mut charge).await {
+        Ok(body) => {
+            let context = Context { node: node.clone(), connection, message: 0 };
+            let answer = context.answer(body).await;
+            json(StatusCode::OK, answer.unwrap_or_default())
+        }
+        Err((status, error)) => {
+            let _ = timeout(config.body_timeout, read_on(stream)).await;
+            refusal(status, error)
+        }
+    }
+}
+
+/// Reads a body, or says why not.
+async fn read(
+    node: &Node,
+    (is_json, length): (bool, Option<u64>),
+    stream: &mut BodyDataStream,
+    charge: &mut Charge,
+) -> Result<Bytes, (StatusCode, RpcError)> {
+    let max = node.config.max_request_bytes;
+    let too_large = || {
+        let why = format!("request too large, at most {max} bytes");
+        (StatusCode::PAYLOAD_TOO_LARGE, RpcError::invalid_request(why))
+    };
+    if !is_json {
+        let why = "invalid content type, only application/json is supported";
+        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, RpcError::invalid_request(why)));
+    }
+    if length.is_some_and(|length| length > max as u64) {
+        return Err(too_large());
+    }
     let mut body = BytesMut::new();
     let read = async {
         while let Some(part) = stream.next().await {
-            let Ok(part) = part else { return Err(Unread::Broken) };
+            let broken = || RpcError::parse("the body ends before it is complete");
+            let part = part.map_err(|_| (StatusCode::BAD_REQUEST, broken()))?;
             if body.len() + part.len() > max {
-                return Err(Unread::TooLarge);
+                return Err(too_large());
             }
             if !charge.grow_to(body.len() + part.len()) {
-                return Err(Unread::Crowded);
+                return Err((StatusCode::SERVICE_UNAVAILABLE, crowded()));
             }
             if length == Some(part.len() as u64) {
                 // All of it came at once, so nothing needs to be joined.
@@ -176,25 +213,9 @@ async fn post(node: Arc<Node>, connection: Arc<Connection>, request: Request<Bod
         }
         Ok(body.split().freeze())
     };
-    let body = match timeout(config.body_timeout, read).await {
-        Ok(Ok(body)) => body,
-        Err(_) => return refusal(StatusCode::REQUEST_TIMEOUT, RpcError::timeout()),
-        Ok(Err(Unread::TooLarge)) => return too_large(),
-        Ok(Err(Unread::Crowded)) => return refusal(StatusCode::SERVICE_UNAVAILABLE, crowded()),
-        Ok(Err(Unread::Broken)) => {
-            return refusal(StatusCode::BAD_REQUEST, RpcError::parse("the body ends before it is complete"));
-        }
-    };
-    let context = Context { node: node.clone(), connection, message: 0 };
-    let answer = context.answer(body).await;
-    json(StatusCode::OK, answer.unwrap_or_default())
-}
-
-/// Why a body could not be read.
-enum Unread {
-    TooLarge,
-    Crowded,
-    Broken,
+    timeout(node.config.body_timeout, read)
+        .await
+        .unwrap_or_else(|_| Err((StatusCode::REQUEST_TIMEOUT, RpcError::timeout())))
 }
 
 #[cfg(test)]

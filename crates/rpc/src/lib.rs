@@ -41,6 +41,8 @@ mod logs;
 mod methods;
 mod net;
 mod params;
+mod parity;
+mod pending;
 mod protocol;
 mod recent;
 pub mod request;

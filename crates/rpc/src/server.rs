@@ -6,6 +6,7 @@ use crate::{
     context::{Connection, NextBlock, Node},
     filters::Filters,
     http,
+    pending::Newest,
     recent::Recent,
     traffic::Traffic,
     workers::Workers,
@@ -56,6 +57,7 @@ impl Server {
         crate::net::register(&mut methods);
         crate::txpool::register(&mut methods);
         crate::debug::register(&mut methods);
+        crate::parity::register(&mut methods);
         Builder {
             ledger,
             pool,
@@ -156,6 +158,7 @@ impl Builder {
             next_block: self.next_block,
             filters: Filters::default(),
             recent: Recent::default(),
+            pending: Newest::default(),
             traffic: self.traffic,
             memory,
         });

@@ -8,12 +8,14 @@ use revm::{
     },
     primitives::{Address, Log, U256},
 };
-use revm_inspectors::tracing::{DebugInspector, TraceLimitBehavior, TraceLimits};
+use revm_inspectors::tracing::{
+    DebugInspector, TraceLimitBehavior, TraceLimits, TracingInspector, TracingInspectorConfig,
+};
 
-/// An inspector of geth's traces that gives up when what it has recorded takes too much memory.
+/// An inspector that gives up when what it has recorded takes too much memory: one of geth's traces, if no other is named.
 #[derive(Debug)]
-pub(crate) struct Bounded {
-    pub inner: DebugInspector,
+pub(crate) struct Bounded<I = DebugInspector> {
+    pub inner: I,
     left: usize,
     exceeded: bool,
     /// Whether every step is recorded, with the stack.
@@ -25,10 +27,14 @@ const STEP_BYTES: usize = 256;
 const CALL_BYTES: usize = 1024;
 const LOG_BYTES: usize = 256;
 
+fn limits(budget: usize) -> TraceLimits {
+    TraceLimits::default().set_max_recorded_bytes(Some(budget)).set_behavior(TraceLimitBehavior::Halt)
+}
+
 impl Bounded {
     /// Lets `inner` record about `budget` bytes.
     pub fn new(inner: DebugInspector, budget: usize) -> Self {
-        let limits = TraceLimits::default().set_max_recorded_bytes(Some(budget)).set_behavior(TraceLimitBehavior::Halt);
+        let limits = limits(budget);
         let inner = match inner {
             DebugInspector::CallTracer(tracer, config) => {
                 DebugInspector::CallTracer(tracer.with_limits(limits), config)
@@ -47,7 +53,19 @@ impl Bounded {
             matches!(inner, DebugInspector::Default(..) | DebugInspector::Erc7562Tracer(..) | DebugInspector::Mux(..));
         Self { inner, left: budget, exceeded: false, steps }
     }
+}
 
+impl Bounded<TracingInspector> {
+    /// Records calls, those of precompiled contracts among them, and nothing of what happens within; about `budget` bytes.
+    pub fn calls(budget: usize) -> Self {
+        // To the inspector native contracts are precompiled ones, which it would leave out.
+        let config = TracingInspectorConfig::default_parity().set_exclude_precompile_calls(false);
+        let inner = TracingInspector::new(config).with_limits(limits(budget));
+        Self { inner, left: budget, exceeded: false, steps: false }
+    }
+}
+
+impl<I> Bounded<I> {
     /// What is left of the budget.
     pub fn left(&self) -> usize {
         self.left
@@ -77,9 +95,10 @@ impl Bounded {
     }
 }
 
-impl<CTX> Inspector<CTX> for Bounded
+impl<CTX, I> Inspector<CTX> for Bounded<I>
 where
     CTX: ContextTr<Journal: JournalExt>,
+    I: Inspector<CTX>,
 {
     fn initialize_interp(&mut self, interp: &mut Interpreter, context: &mut CTX) {
         self.inner.initialize_interp(interp, context);

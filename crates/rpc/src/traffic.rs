@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 /// What methods are told apart by: the beginning of their names. Those that nobody knows are `other`, and so is what is no request.
-const CLASSES: [&str; 7] = ["debug", "eth", "net", "stoa", "txpool", "web3", "other"];
+const CLASSES: [&str; 8] = ["debug", "eth", "net", "stoa", "trace", "txpool", "web3", "other"];
 
 /// How a request may end: with a result; with an error that its client can do something about; because it went over a bound or took too
 /// long; or because the node failed.

@@ -3,7 +3,8 @@
 use super::{Dev, console::Console, failure, node::Node};
 use crate::{
     BlockId, Context, Params, RpcError,
-    eth::{estimate, fill, prepare, recover, relax, send_and_wait},
+    eth::{estimate, fill, newest, prepare, recover, relax, send_and_wait},
+    evm::Sandbox,
     hex::Data,
     request::{Call, CallRequest},
     view::OwnedReceipt,
@@ -17,7 +18,7 @@ use stoa_base::{Recovered, Transaction};
 
 /// `eth_call`, failing in Hardhat's words. Blocking.
 pub(crate) fn call(context: &Context, params: &Params) -> Result<Bytes, RpcError> {
-    let (call, mut sandbox) = prepare(context, params, BlockId::Latest)?;
+    let (call, mut sandbox) = prepare(context, params, newest)?;
     let gas = relax(context, &mut sandbox, &call);
     let (traced, Console) = sandbox.inspect(call.tx_env(gas, context.chain_id()), Console)?;
     let result = traced.result;
@@ -27,9 +28,10 @@ pub(crate) fn call(context: &Context, params: &Params) -> Result<Bytes, RpcError
     }
 }
 
-/// `eth_estimateGas`, failing in Hardhat's words. Blocking.
+/// `eth_estimateGas`, after what waits unless another block is named, failing in Hardhat's words. Blocking.
 pub(crate) fn estimate_gas(context: &Context, params: &Params) -> Result<U64, RpcError> {
-    let (call, mut sandbox) = prepare(context, params, BlockId::Pending)?;
+    let pending = |context: &Context| Sandbox::new(context, BlockId::Pending);
+    let (call, mut sandbox) = prepare(context, params, pending)?;
     let error = match estimate(context, &mut sandbox, &call) {
         Ok(gas) => return Ok(U64::from(gas)),
         Err(error) => error,

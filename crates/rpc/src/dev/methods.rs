@@ -5,6 +5,7 @@ use super::{
     network::{Metadata, register_network},
     node::{CHUNK, Node, now},
     numbers::{Interval, Number, Number64},
+    state,
 };
 use crate::{
     Builder, Context, Methods, Params, RpcError,
@@ -37,6 +38,8 @@ fn add_all<D: Dev>(methods: &mut Methods, node: &Arc<Node<D>>) {
             params.none()?;
             Ok(context.ledger().genesis().timestamp)
         })
+        .instant("anvil_setChainId", set_chain_id)
+        .instant("evm_setChainId", set_chain_id)
         .execute("eth_call", calls::call)
         .execute("eth_estimateGas", calls::estimate_gas)
         .instant("hardhat_setLoggingEnabled", logging)
@@ -65,6 +68,8 @@ fn add_all<D: Dev>(methods: &mut Methods, node: &Arc<Node<D>>) {
         .add(&["evm_snapshot", "anvil_snapshot"], snapshot)
         .add(&["evm_revert", "anvil_revert"], revert)
         .add(&["hardhat_reset", "anvil_reset"], reset)
+        .add(&["hardhat_dumpState", "anvil_dumpState"], state::dump)
+        .add(&["hardhat_loadState", "anvil_loadState"], state::load)
         .add(&["hardhat_setBalance", "anvil_setBalance", "evm_setAccountBalance"], set_balance)
         .add(&["anvil_addBalance"], add_balance)
         .add(&["hardhat_setCode", "anvil_setCode", "evm_setAccountCode"], set_code)
@@ -132,6 +137,12 @@ where
 fn logging(_: &Context, params: &Params) -> Result<bool, RpcError> {
     // What is logged is for whoever started the node to say.
     one::<bool>(params).map(|_| true)
+}
+
+fn set_chain_id(_: &Context, _: &Params) -> Result<(), RpcError> {
+    let why = "the chain id cannot be set: transactions are signed for it and the first block commits to it; start a new chain \
+               with --chain-id";
+    Err(RpcError::new(-32601, why))
 }
 
 async fn coinbase<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<Address, RpcError> {
@@ -300,27 +311,30 @@ async fn reset<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> 
     Ok(true)
 }
 
-async fn set_balance<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<bool, RpcError> {
-    let (Account(address), Number(balance)) = two(&params)?;
-    node.dev().set(address, Set::Balance(balance)).await?;
+async fn set<D: Dev>(node: &Node<D>, context: &Context, address: Address, what: Set) -> Result<bool, RpcError> {
+    node.set(context, vec![(address, what)]).await?;
     Ok(true)
+}
+
+async fn set_balance<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<bool, RpcError> {
+    let (Account(address), Number(balance)) = two(&params)?;
+    set(&node, &context, address, Set::Balance(balance)).await
 }
 
 async fn add_balance<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<(), RpcError> {
     let (Account(address), Number(more)) = two(&params)?;
     let balance = context.read(move |context| Ok(context.state(crate::BlockId::Latest)?.balance(address)?)).await?;
     let sum = balance.checked_add(more).ok_or_else(|| RpcError::invalid_params("the balance is beyond 256 bits"))?;
-    node.dev().set(address, Set::Balance(sum)).await
+    set(&node, &context, address, Set::Balance(sum)).await.map(drop)
 }
 
-async fn set_code<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<bool, RpcError> {
+async fn set_code<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<bool, RpcError> {
     let (Account(address), Data(code)) = two(&params)?;
-    node.look_for_console(&code);
-    node.dev().set(address, Set::Code(code)).await?;
-    Ok(true)
+    state::check_code(address, &code)?;
+    set(&node, &context, address, Set::Code(code)).await
 }
 
-async fn set_storage_at<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<bool, RpcError> {
+async fn set_storage_at<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<bool, RpcError> {
     let (Account(address), slot, Data(value)) = {
         let mut reader = params.reader()?;
         let values: (_, Number, _) = (reader.required()?, reader.required()?, reader.required()?);
@@ -330,14 +344,12 @@ async fn set_storage_at<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) 
     let value = <[u8; 32]>::try_from(&value[..]).map_err(|_| {
         RpcError::server(format!("Storage value must be exactly 32 bytes long, it is {} bytes long", value.len()))
     })?;
-    node.dev().set(address, Set::Storage(slot.0, U256::from_be_bytes(value))).await?;
-    Ok(true)
+    set(&node, &context, address, Set::Storage(slot.0, U256::from_be_bytes(value))).await
 }
 
-async fn set_nonce<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<bool, RpcError> {
+async fn set_nonce<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<bool, RpcError> {
     let (Account(address), Number64(nonce)) = two(&params)?;
-    node.dev().set(address, Set::Nonce(nonce)).await?;
-    Ok(true)
+    set(&node, &context, address, Set::Nonce(nonce)).await
 }
 
 /// As Hardhat's network does it: never down, and not while transactions wait.
@@ -352,8 +364,7 @@ async fn raise_nonce<D: Dev>(node: Arc<Node<D>>, context: Context, params: Param
             "New nonce ({nonce}) must not be smaller than the existing nonce ({existing})"
         )));
     }
-    node.dev().set(address, Set::Nonce(nonce)).await?;
-    Ok(true)
+    set(&node, &context, address, Set::Nonce(nonce)).await
 }
 
 async fn set_coinbase<D: Dev>(node: Arc<Node<D>>, _: Context, params: Params) -> Result<bool, RpcError> {

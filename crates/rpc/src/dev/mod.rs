@@ -6,9 +6,12 @@
 //! are an object with the bytes that the contract returned: its assertion libraries read them.
 //!
 //! [`register`] adds them to a server, and replaces methods that behave differently here: sending mines a block at once
-//! (automine), `eth_estimateGas` and `eth_call` on the pending block see the time and fees that the next block is going
-//! to have, and an account that is impersonated sends without a key. What contracts say with Solidity's `console.log` in a
-//! call, or in a transaction that is mined at once, goes to standard error. What the methods need of the chain is [`Dev`].
+//! (automine), an estimate comes after what waits, the pending block has the time and fees that the next one is going to have,
+//! and an account that is impersonated sends without a key. What contracts say with Solidity's `console.log` in a call, or in a
+//! transaction that is mined at once, goes to standard error. What the methods need of the chain is [`Dev`].
+//!
+//! One method of Anvil's is missing for good: the chain id does not change. Transactions are signed for it, and the first block
+//! commits to it.
 //!
 //! Anybody who reaches the port may do all of this: such a node serves on loopback only.
 
@@ -20,15 +23,22 @@ mod methods;
 mod network;
 mod node;
 mod numbers;
+mod state;
 #[cfg(test)]
 mod tests;
+mod written;
 
 pub use methods::register;
 pub use network::register_network;
 
 use crate::RpcError;
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, U256};
+use std::collections::{BTreeMap, BTreeSet};
+use stoa_base::Account;
 use stoa_ledger::{Committed, Set, execute::Choices};
+
+/// Addresses, each with slots of it.
+pub type Names = BTreeMap<Address, BTreeSet<U256>>;
 
 /// A chain that is driven by hand. One change at a time: callers wait for each other.
 pub trait Dev: Send + Sync + 'static {
@@ -40,12 +50,20 @@ pub trait Dev: Send + Sync + 'static {
     /// If the chain's storage fails.
     fn mine(&self, blocks: Vec<Choices>) -> impl Future<Output = Result<Vec<Committed>, RpcError>> + Send;
 
-    /// Sets a field of an account at the head; waiting transactions are checked against it.
+    /// Sets fields of accounts at the head; waiting transactions are checked against them.
     ///
     /// # Errors
     ///
     /// If the chain's storage fails.
-    fn set(&self, address: Address, what: Set) -> impl Future<Output = Result<(), RpcError>> + Send;
+    fn set(&self, fields: Vec<(Address, Set)>) -> impl Future<Output = Result<(), RpcError>> + Send;
+
+    /// All accounts at the head, with code and storage. `names` is what the first block and the transactions since can have
+    /// written; what was [set](Self::set) is known here.
+    ///
+    /// # Errors
+    ///
+    /// If the chain's storage fails, or it is not known what was set.
+    fn dump(&self, names: Names) -> impl Future<Output = Result<BTreeMap<Address, Account>, RpcError>> + Send;
 
     /// Remembers the chain and the waiting transactions as they are; numbers start at 1 and never come again.
     ///

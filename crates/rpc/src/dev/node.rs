@@ -1,6 +1,6 @@
 //! What a development node remembers between requests, and how its blocks come about.
 
-use super::{Dev, clock::Clock, console::Console, failure::failure};
+use super::{Dev, clock::Clock, console::Console, failure::failure, written::Written};
 use crate::{
     Context, RpcError,
     evm::{Sandbox, recorded},
@@ -10,11 +10,12 @@ use alloy_primitives::{Address, B256, keccak256, map::HashSet};
 use parking_lot::Mutex;
 use revm::context::BlockEnv;
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use stoa_base::Recovered;
-use stoa_ledger::{Committed, Ledger, execute::Choices};
+use stoa_base::{Account, Block, Recovered};
+use stoa_ledger::{Committed, Ledger, Set, execute::Choices};
 use stoa_mempool::{Content, PoolError};
 use tokio::{
     sync::Mutex as AsyncMutex,
@@ -124,15 +125,72 @@ pub(crate) struct Node<D> {
     settings: Mutex<Settings>,
     /// Held while the chain is changed; keeps the task that mines at intervals.
     turn: AsyncMutex<Option<Miner>>,
+    written: Arc<AsyncMutex<Written>>,
 }
 
 impl<D: Dev> Node<D> {
     pub fn new(dev: Arc<D>) -> Self {
-        Self { dev, settings: Mutex::new(Settings::new()), turn: AsyncMutex::default() }
+        Self { dev, settings: Mutex::new(Settings::new()), turn: AsyncMutex::default(), written: Arc::default() }
     }
 
     pub fn dev(&self) -> &D {
         &self.dev
+    }
+
+    /// Sets fields of accounts.
+    ///
+    /// # Errors
+    ///
+    /// Those of the chain.
+    pub async fn set(&self, context: &Context, fields: Vec<(Address, Set)>) -> Result<(), RpcError> {
+        if fields.iter().any(|(_, what)| matches!(what, Set::Code(code) if calls_console(code))) {
+            self.settings.lock().console = Some(true);
+        }
+        let outcome = self.dev.set(fields).await;
+        context.forget_pending();
+        outcome
+    }
+
+    /// Sets fields of accounts, and the clock to `time` if it shows less; in seconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// Those of the chain, and -32602 beyond what the clock can show.
+    pub async fn load(
+        &self,
+        context: &Context,
+        fields: Vec<(Address, Set)>,
+        time: Option<u64>,
+    ) -> Result<(), RpcError> {
+        let _turn = self.turn.lock().await;
+        self.upcoming(|upcoming| match time {
+            Some(time) if time > upcoming.clock.time(now()) => upcoming.clock.set(time, now()).map(drop),
+            _ => Ok(()),
+        })?;
+        self.set(context, fields).await
+    }
+
+    /// The newest block, and all accounts after it.
+    ///
+    /// # Errors
+    ///
+    /// -32000 if states of blocks with transactions are no longer kept; else those of the chain.
+    pub async fn dump(&self, context: &Context) -> Result<(Arc<Block>, BTreeMap<Address, Account>), RpcError> {
+        let _turn = self.turn.lock().await;
+        let head = context.head();
+        let number = head.number();
+        let names = loop {
+            // The work owns what it adds to, so that nothing is lost of it if nobody waits any longer.
+            let mut written = self.written.clone().lock_owned().await;
+            let looked = context.execute(move |context| {
+                let done = written.look(context, number)?;
+                Ok(done.then(|| written.names(context.ledger().genesis())))
+            });
+            if let Some(names) = looked.await? {
+                break names;
+            }
+        };
+        Ok((head, self.dev.dump(names).await?))
     }
 
     pub fn next_block_env(&self, ledger: &Ledger) -> BlockEnv {
@@ -142,13 +200,6 @@ impl<D: Dev> Node<D> {
     /// Reads or changes what is settled of the blocks to come.
     pub fn upcoming<T>(&self, change: impl FnOnce(&mut Upcoming) -> T) -> T {
         change(&mut self.settings.lock().upcoming)
-    }
-
-    /// Looks whether code that was set calls the console.
-    pub fn look_for_console(&self, code: &[u8]) {
-        if calls_console(code) {
-            self.settings.lock().console = Some(true);
-        }
     }
 
     pub fn instance(&self) -> B256 {
@@ -321,7 +372,7 @@ impl<D: Dev> Node<D> {
         if !self.dev.revert(id).await? {
             return Ok(false);
         }
-        context.forget_after(context.head().number());
+        self.forget_after(context, context.head().number()).await;
         let mut settings = self.settings.lock();
         if let Some(at) = settings.snapshots.iter().position(|snapshot| snapshot.id == id) {
             let Snapshot { upcoming, time, .. } = settings.snapshots[at];
@@ -340,12 +391,17 @@ impl<D: Dev> Node<D> {
     pub async fn reset(&self, context: &Context) -> Result<(), RpcError> {
         let mut turn = self.turn.lock().await;
         self.dev.reset().await?;
-        context.forget_after(0);
+        self.forget_after(context, 0).await;
         if let Some(miner) = turn.take() {
             miner.task.abort();
         }
         *self.settings.lock() = Settings::new();
         Ok(())
+    }
+
+    async fn forget_after(&self, context: &Context, number: u64) {
+        context.forget_after(number);
+        self.written.lock().await.forget_after(number);
     }
 
     /// Takes a transaction in, and mines it at once unless automining is off or others have to come before it, and with it

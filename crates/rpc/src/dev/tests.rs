@@ -1,6 +1,8 @@
 //! A development chain behind a real server, driven as Hardhat's and Anvil's tools drive theirs.
 
-use super::{Dev, register};
+mod state;
+
+use super::{Dev, Names, register};
 use crate::{
     Config, Handle, RpcError, Server,
     tests::{COUNTER, LOOP, REVERTER, genesis, mempool, mine, sign, signer, unsigned},
@@ -11,7 +13,8 @@ use commonware_runtime::{Runner as _, tokio as runtime};
 use commonware_utils::NZUsize;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use stoa_base::Account;
 use stoa_ledger::{Committed, Direct, LedgerConfig, Set, execute::Choices, state::Runtime};
 use stoa_mempool::{Content, Pool};
 use tokio::sync::Mutex as AsyncMutex;
@@ -21,6 +24,7 @@ struct Chain<E: Runtime> {
     direct: AsyncMutex<Direct<E>>,
     pool: Pool,
     waiting: Mutex<Vec<(u64, Content)>>,
+    by_hand: Mutex<Names>,
 }
 
 fn failed(error: impl std::fmt::Display) -> RpcError {
@@ -38,9 +42,20 @@ impl<E: Runtime> Dev for Chain<E> {
         Ok(mined)
     }
 
-    async fn set(&self, address: Address, what: Set) -> Result<(), RpcError> {
-        self.direct.lock().await.set(address, what).await.map_err(failed)?;
+    async fn set(&self, fields: Vec<(Address, Set)>) -> Result<(), RpcError> {
+        for (address, what) in &fields {
+            let slot = if let Set::Storage(slot, _) = what { Some(*slot) } else { None };
+            self.by_hand.lock().entry(*address).or_default().extend(slot);
+        }
+        self.direct.lock().await.set_all(fields).await.map_err(failed)?;
         self.pool.refresh().map_err(failed)
+    }
+
+    async fn dump(&self, mut names: Names) -> Result<BTreeMap<Address, Account>, RpcError> {
+        for (address, slots) in &*self.by_hand.lock() {
+            names.entry(*address).or_default().extend(slots);
+        }
+        self.direct.lock().await.dump(&names).await.map_err(failed)
     }
 
     async fn snapshot(&self) -> Result<u64, RpcError> {
@@ -125,7 +140,12 @@ fn with_chain<Fut: Future<Output = ()>>(test: impl FnOnce(Node) -> Fut) {
         assert_eq!(direct.snapshot(), 1);
         let ledger = direct.ledger().clone();
         let pool = mempool(&ledger);
-        let chain = Chain { direct: AsyncMutex::new(direct), pool: pool.clone(), waiting: Mutex::default() };
+        let chain = Chain {
+            direct: AsyncMutex::new(direct),
+            pool: pool.clone(),
+            waiting: Mutex::default(),
+            by_hand: Mutex::default(),
+        };
         let builder = Server::builder(ledger, pool)
             .config(Config::default())
             .client_version("HardhatNetwork/test")

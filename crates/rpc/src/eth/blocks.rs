@@ -7,12 +7,12 @@ use crate::{
     params::BlockNumber,
     view::{BlockView, Detail, OwnedReceipt, OwnedTransaction, ReceiptList, TransactionView},
 };
-use alloy_consensus::{Header, Transaction as _};
+use alloy_consensus::Header;
 use alloy_eips::{Encodable2718, eip4895::Withdrawals};
 use alloy_primitives::{B256, Bytes, U64};
 use serde::{Serialize, Serializer};
 use std::sync::Arc;
-use stoa_base::{Block, Recovered, Seal};
+use stoa_base::{Block, Recovered};
 use stoa_ledger::Committed;
 
 pub(super) fn register(methods: &mut Methods) {
@@ -102,49 +102,11 @@ fn number(params: &Params) -> Result<BlockId, RpcError> {
 /// The block that `id` names, the one being built for `pending`. Blocking.
 pub(crate) fn find(context: &Context, id: BlockId) -> Result<Option<Committed>, RpcError> {
     if id == BlockId::Pending {
-        return Ok(Some(pending(context)));
+        return Ok(Some(context.pending()?.committed.clone()));
     }
     match context.number(id)? {
         Some(number) => context.block(number),
         None => Ok(None),
-    }
-}
-
-/// Transactions of the pending block that are shown, at most: looking at it shall not cost more than a full block.
-const MAX_PENDING: usize = 10_000;
-
-/// The next block as far as it is known: what waits and can run, and the environment that it will see.
-fn pending(context: &Context) -> Committed {
-    let (head, env) = (context.head(), context.next_block_env());
-    let parent = head.header();
-    let header = Header {
-        parent_hash: head.hash(),
-        number: parent.number + 1,
-        timestamp: env.timestamp.saturating_to(),
-        gas_limit: env.gas_limit,
-        base_fee_per_gas: Some(env.basefee),
-        beneficiary: env.beneficiary,
-        mix_hash: env.prevrandao.unwrap_or_default(),
-        state_root: parent.state_root,
-        transactions_root: B256::ZERO,
-        receipts_root: B256::ZERO,
-        gas_used: 0,
-        logs_bloom: Default::default(),
-        extra_data: Bytes::new(),
-        ..parent.clone()
-    };
-    let mut gas = header.gas_limit;
-    let waiting = context.pool().content().pending.into_iter().take(MAX_PENDING).take_while(|transaction| {
-        let fits = transaction.gas_limit() <= gas;
-        gas = gas.saturating_sub(transaction.gas_limit());
-        fits
-    });
-    let (transactions, senders) =
-        waiting.map(|transaction| (transaction.inner().clone(), transaction.signer())).unzip();
-    Committed {
-        block: Arc::new(Block::new(header, Seal::default(), transactions)),
-        receipts: Arc::default(),
-        senders: Arc::new(senders),
     }
 }
 

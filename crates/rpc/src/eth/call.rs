@@ -17,33 +17,49 @@ use serde::Serialize;
 pub(super) fn register(methods: &mut Methods) {
     methods
         .execute("eth_call", |context, params| {
-            let (call, mut sandbox) = prepare(context, params, BlockId::Latest)?;
+            let (call, mut sandbox) = prepare(context, params, newest)?;
             execute(context, &mut sandbox, &call)
         })
         .execute("eth_estimateGas", |context, params| {
-            let (call, mut sandbox) = prepare(context, params, BlockId::Pending)?;
+            let (call, mut sandbox) = prepare(context, params, Sandbox::next)?;
             estimate(context, &mut sandbox, &call).map(U64::from)
         })
         .execute("eth_createAccessList", |context, params| {
-            let (call, mut sandbox) = prepare(context, params, BlockId::Pending)?;
+            let (call, mut sandbox) = prepare(context, params, Sandbox::next)?;
             create_access_list(context, &mut sandbox, call)
         });
 }
 
-/// Reads `call, block?, stateOverrides?, blockOverrides?`. Blocking.
+/// On top of the newest block, as if in it. Blocking.
+///
+/// # Errors
+///
+/// If the ledger cannot read.
+pub(crate) fn newest(context: &Context) -> Result<Sandbox, RpcError> {
+    Sandbox::new(context, BlockId::Latest)
+}
+
+/// Reads `call, block?, stateOverrides?, blockOverrides?`; where no block is named, `default` says where to be. Blocking.
 ///
 /// # Errors
 ///
 /// -32602 for parameters of a wrong form, -32000 for contradictions and where there is no such state.
-pub(crate) fn prepare(context: &Context, params: &Params, default: BlockId) -> Result<(Call, Sandbox), RpcError> {
+pub(crate) fn prepare(
+    context: &Context,
+    params: &Params,
+    default: impl FnOnce(&Context) -> Result<Sandbox, RpcError>,
+) -> Result<(Call, Sandbox), RpcError> {
     let mut reader = params.reader()?;
     let request: CallRequest = reader.required()?;
-    let id = reader.optional()?.unwrap_or(default);
+    let id: Option<BlockId> = reader.optional()?;
     let state: Option<StateOverrides> = reader.optional()?;
     let block: Option<BlockOverrides> = reader.optional()?;
     reader.end()?;
     let call = request.check(context.chain_id())?;
-    let mut sandbox = Sandbox::new(context, id)?;
+    let mut sandbox = match id {
+        Some(id) => Sandbox::new(context, id)?,
+        None => default(context)?,
+    };
     if let Some(overrides) = state {
         sandbox.override_state(overrides)?;
     }

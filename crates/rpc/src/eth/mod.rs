@@ -3,6 +3,7 @@
 mod accounts;
 mod blocks;
 mod call;
+mod config;
 mod fees;
 mod polling;
 mod send;
@@ -10,7 +11,7 @@ mod simulate;
 mod state;
 
 pub(crate) use blocks::{find as find_block, raw_block, raw_transaction};
-pub(crate) use call::{estimate, prepare, relax};
+pub(crate) use call::{estimate, newest, prepare, relax};
 pub(crate) use send::send_and_wait;
 pub use send::{fill, recover};
 
@@ -20,6 +21,7 @@ pub(crate) fn register(methods: &mut Methods) {
     accounts::register(methods);
     blocks::register(methods);
     call::register(methods);
+    config::register(methods);
     fees::register(methods);
     polling::register(methods);
     send::register(methods);

@@ -2,7 +2,7 @@
 
 use super::{call::estimate, fees::default_fees, state::pending_nonce};
 use crate::{
-    BlockId, Context, Methods, Params, RpcError,
+    Context, Methods, Params, RpcError,
     evm::Sandbox,
     hex::{Data, Uint64},
     request::{Call, Price},
@@ -126,7 +126,7 @@ pub fn fill(context: &Context, call: &Call) -> Result<TypedTransaction, RpcError
     };
     let gas_limit = match call.gas {
         Some(gas) => gas,
-        None => estimate(context, &mut Sandbox::new(context, BlockId::Pending)?, call)?,
+        None => estimate(context, &mut Sandbox::next(context)?, call)?,
     };
     let (gas_price, dynamic) = match call.price {
         Price::Legacy(price) => (Some(price), None),

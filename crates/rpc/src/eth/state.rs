@@ -2,19 +2,21 @@
 
 use crate::{
     BlockId, Context, Methods, Params, RpcError,
+    evm::Base,
     hex::{Account, Hash, Slot},
 };
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
+use revm::DatabaseRef;
 
 pub(super) fn register(methods: &mut Methods) {
     methods
         .read("eth_getBalance", |context, params| {
             let (address, id) = account(params)?;
-            Ok(context.state(id)?.balance(address)?)
+            Ok(Base::of(context, id)?.account(address)?.balance)
         })
         .read("eth_getCode", |context, params| {
             let (address, id) = account(params)?;
-            Ok(context.state(id)?.code(address)?)
+            Ok(Base::of(context, id)?.code(address)?)
         })
         .read("eth_getTransactionCount", |context, params| {
             let (address, id) = account(params)?;
@@ -28,7 +30,7 @@ pub(super) fn register(methods: &mut Methods) {
             let (Account(address), Slot(slot)) = (reader.required()?, reader.required()?);
             let id: BlockId = reader.optional()?.unwrap_or_default();
             reader.end()?;
-            Ok(B256::from(context.state(id)?.storage(address, slot)?))
+            Ok(B256::from(Base::of(context, id)?.storage_ref(address, slot)?))
         })
         .instant("eth_getProof", |_, _| {
             Err::<(), _>(RpcError::new(
@@ -38,19 +40,14 @@ pub(super) fn register(methods: &mut Methods) {
         })
         .read("eth_getAccount", |context, params| {
             let (address, id) = account(params)?;
-            let state = context.state(id)?;
-            let code: Bytes = state.code(address)?;
-            Ok(AccountView {
-                balance: state.balance(address)?,
-                nonce: U64::from(state.nonce(address)?),
-                code_hash: alloy_primitives::keccak256(code),
-            })
+            let info = Base::of(context, id)?.account(address)?;
+            Ok(AccountView { balance: info.balance, nonce: U64::from(info.nonce), code_hash: info.code_hash })
         })
         .read("eth_getAccountInfo", |context, params| {
             let (address, id) = account(params)?;
-            let state = context.state(id)?;
-            let (balance, nonce) = (state.balance(address)?, U64::from(state.nonce(address)?));
-            Ok(AccountInfo { balance, nonce, code: state.code(address)? })
+            let state = Base::of(context, id)?;
+            let info = state.account(address)?;
+            Ok(AccountInfo { balance: info.balance, nonce: U64::from(info.nonce), code: state.code(address)? })
         });
 }
 

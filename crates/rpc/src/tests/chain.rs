@@ -110,6 +110,43 @@ fn raw_transactions_and_receipts_come_back_as_sent() {
 }
 
 #[test]
+fn code_is_found_by_its_hash() {
+    with_default_node(async |node| {
+        let code = super::code(COUNTER);
+        let at = async |hash: B256| node.call("debug_codeByHash", json!([hash])).await;
+        assert_eq!(at(alloy_primitives::keccak256(&code)).await, json!(code));
+        assert_eq!(at(alloy_primitives::KECCAK256_EMPTY).await, "0x");
+        for nothing in [B256::ZERO, B256::repeat_byte(1)] {
+            assert!(at(nothing).await.is_null());
+        }
+    });
+}
+
+#[test]
+fn the_rules_of_the_chain_are_told() {
+    with_default_node(async |node| {
+        let config = node.call("eth_config", json!([])).await;
+        let current = &config["current"];
+        let precompiles = current["precompiles"].as_object().unwrap();
+        assert_eq!((precompiles.len(), &precompiles["ECREC"]), (18, &json!(Address::with_last_byte(1))));
+        let p256 = address!("0000000000000000000000000000000000000100");
+        assert_eq!(precompiles["P256VERIFY"], json!(p256));
+        // CRC-32, as EIP-2124 has it, bit by bit.
+        let bit = |crc: u32, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+        let crc = node.ledger.first().hash().iter().fold(!0_u32, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), bit));
+        let expected = json!({
+            "activationTime": 0,
+            "blobSchedule": {"baseFeeUpdateFraction": 1, "max": 0, "target": 0},
+            "chainId": "0x7a69",
+            "forkId": format!("0x{:08x}", !crc),
+            "precompiles": precompiles,
+            "systemContracts": {},
+        });
+        assert_eq!(config, json!({"current": expected, "next": null, "last": null}));
+    });
+}
+
+#[test]
 fn old_state_is_refused_in_words_and_unknown_blocks_too() {
     with_default_node(async |node| {
         for number in 2..12 {

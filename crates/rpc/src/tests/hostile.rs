@@ -60,7 +60,7 @@ fn notifications_get_no_answer() {
 }
 
 #[test]
-fn a_body_beyond_the_limit_is_refused_before_it_is_read() {
+fn a_body_beyond_the_limit_is_refused_and_who_sends_it_hears_why() {
     let config = Config { max_request_bytes: 1_000, ..Config::default() };
     with_node(
         config,
@@ -80,6 +80,13 @@ fn a_body_beyond_the_limit_is_refused_before_it_is_read() {
             chunked.write_all(format!("800\r\n{}\r\n", "x".repeat(0x800)).as_bytes()).await.unwrap();
             let mut answer = vec![0; 1_000];
             let length = chunked.read(&mut answer).await.unwrap();
+            assert!(String::from_utf8_lossy(&answer[..length]).starts_with("HTTP/1.1 413"));
+
+            // Who sends all of it before he reads is not hung up on.
+            let mut sent = connect(&node).await;
+            sent.write_all(format!("{head}content-length: 4000000\r\n\r\n").as_bytes()).await.unwrap();
+            sent.write_all(&vec![b'x'; 4_000_000]).await.unwrap();
+            let length = sent.read(&mut answer).await.unwrap();
             assert!(String::from_utf8_lossy(&answer[..length]).starts_with("HTTP/1.1 413"));
             is_alive(&node).await;
         },

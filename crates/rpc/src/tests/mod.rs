@@ -4,6 +4,7 @@ mod calls;
 mod chain;
 mod hostile;
 mod natives;
+mod pending;
 mod sending;
 mod sockets;
 mod traces;
@@ -48,7 +49,7 @@ pub(crate) const BLOCK: Address = address!("00000000000000000000000000000000000a
 /// Calls the counter with all gas.
 pub(crate) const CALLER: Address = address!("00000000000000000000000000000000000a0006");
 
-fn code(address: Address) -> Bytes {
+pub(crate) fn code(address: Address) -> Bytes {
     match address {
         LOGGER => bytes!("602a600052600760206000a100"),
         REVERTER => bytes!("366000600037366000fd"),

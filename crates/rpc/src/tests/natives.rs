@@ -52,3 +52,19 @@ fn the_coin_is_called_estimated_and_traced() {
         assert!(data.as_str().unwrap().starts_with("0xe450d38c"), "ERC20InsufficientBalance: {data}");
     });
 }
+
+#[test]
+fn a_call_of_the_coin_is_told_where_one_of_a_precompiled_contract_is_left_out() {
+    with_default_node(async |node| {
+        let call = alloy_primitives::hex!("60006000600060006000");
+        let [gas_and_call, identity] = [alloy_primitives::hex!("5af1"), alloy_primitives::hex!("6004")];
+        let init = [&call[..], &identity, &gas_and_call, &call, &[0x73], COIN.as_slice(), &gas_and_call, &[0]].concat();
+        let hash = node.send(&sign(&signer(0), unsigned(0, TxKind::Create, 0, init.into()))).await;
+        assert_eq!(node.receipt(&hash).await["status"], "0x1");
+        let calls = node.call("trace_transaction", json!([hash])).await;
+        let told = calls.as_array().unwrap();
+        assert_eq!((told.len(), &told[0]["subtraces"]), (2, &json!(1)));
+        assert_eq!((&told[1]["traceAddress"], &told[1]["action"]["to"]), (&json!([0]), &json!(COIN)));
+        assert_eq!(told[1]["error"], "Reverted", "it was called without a function");
+    });
+}

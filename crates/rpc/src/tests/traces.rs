@@ -1,4 +1,4 @@
-//! `debug_trace*`.
+//! `debug_trace*` and `trace_*`.
 
 use super::*;
 
@@ -70,4 +70,69 @@ fn a_trace_that_would_fill_the_memory_is_cut_off() {
             assert_eq!(node.call("debug_traceCall", calls).await["error"], "out of gas");
         },
     );
+}
+
+#[test]
+fn what_a_block_called_is_told_one_call_after_the_other() {
+    with_default_node(async |node| {
+        node.automine.store(false, Ordering::Relaxed);
+        let plain = node.send(&transaction(0, 0, Address::repeat_byte(1), 5)).await;
+        let nested = node.send(&transaction(0, 1, CALLER, 0)).await;
+        let failed = node.send(&transaction(0, 2, REVERTER, 0)).await;
+        let init = bytes!("600160005360016000f3");
+        let created = node.send(&sign(&signer(0), unsigned(3, TxKind::Create, 0, init.clone()))).await;
+        node.mine();
+        let receipt = node.receipt(&created).await;
+        let of = async |hash: &Value| node.call("trace_transaction", json!([hash])).await;
+
+        let calls = of(&nested).await;
+        for (field, value) in [
+            ("type", json!("call")),
+            ("traceAddress", json!([])),
+            ("subtraces", json!(1)),
+            ("blockHash", receipt["blockHash"].clone()),
+            ("blockNumber", json!(2)),
+            ("transactionHash", nested.clone()),
+            ("transactionPosition", json!(1)),
+        ] {
+            assert_eq!(calls[0][field], value, "{field}");
+        }
+        assert!(calls[0].get("error").is_none());
+        let action = &calls[1]["action"];
+        assert_eq!((&calls[1]["traceAddress"], &calls[1]["subtraces"]), (&json!([0]), &json!(0)));
+        assert_eq!(
+            (&action["from"], &action["to"], &action["callType"]),
+            (&json!(CALLER), &json!(COUNTER), &json!("call"))
+        );
+        assert_eq!(calls[1]["result"]["output"], json!(B256::from(U256::from(1))));
+        assert_eq!(calls.as_array().unwrap().len(), 2);
+
+        // What a transaction costs before its call begins is not the call's.
+        let transfer = of(&plain).await;
+        assert_eq!(
+            (&transfer[0]["action"]["gas"], &transfer[0]["action"]["value"]),
+            (&json!("0x2bb38"), &json!("0x5"))
+        );
+        assert_eq!(transfer[0]["result"]["gasUsed"], "0x0");
+        assert_eq!(of(&failed).await[0]["error"], "Reverted");
+        let creation = of(&created).await;
+        assert_eq!((&creation[0]["type"], &creation[0]["action"]["init"]), (&json!("create"), &json!(init)));
+        assert_eq!(
+            (&creation[0]["result"]["address"], &creation[0]["result"]["code"]),
+            (&receipt["contractAddress"], &json!("0x01"))
+        );
+
+        let mut all = Vec::new();
+        for hash in [&plain, &nested, &failed, &created] {
+            all.extend(of(hash).await.as_array().unwrap().clone());
+        }
+        for block in [json!("latest"), json!("0x2"), receipt["blockHash"].clone()] {
+            assert_eq!(node.call("trace_block", json!([block])).await, json!(all));
+        }
+        assert_eq!(node.call("trace_block", json!(["0x0"])).await, json!([]));
+        for nothing in [json!("0x99"), json!("pending"), json!(B256::ZERO)] {
+            assert!(node.call("trace_block", json!([nothing])).await.is_null());
+        }
+        assert!(node.call("trace_transaction", json!([B256::ZERO])).await.is_null());
+    });
 }
