@@ -406,9 +406,7 @@ test("bad questions get errors, and the node goes on", async () => {
     for (const body of ["", "{", "[]", "null", "{}", "[".repeat(100_000), `{"datasets":[${"{},".repeat(20_000)}{}]}`]) {
       await refused(ask(route, body), 400, /./);
     }
-    // Whoever sends too much is told so, or cut off while he still sends.
-    const large = await ask(route, " ".repeat(4 << 20)).then(({ status }) => status, ({ cause }) => cause?.code);
-    assert.ok([413, "EPIPE", "ECONNRESET", "UND_ERR_SOCKET"].includes(large), `${large}`);
+    await refused(ask(route, " ".repeat(4 << 20)), 413, /at most/);
   }
   await refused(ask("compute", JSON.stringify({ datasets: on(hearts), algorithm: by(program) })), 401, /not signed/);
   await refused(ask("compute?jobId=1", undefined, "PUT"), 401, /not signed/);

@@ -285,8 +285,9 @@ test("bad questions get errors, and the node goes on", async () => {
   await refused(ask("fileInfo", { method: "POST", body: "{" }), 400, /JSON/);
   await refused(ask("fileInfo", { method: "POST", body: "[]" }), 400, /local/);
   await refused(ask("fileInfo", { method: "POST", body: "[".repeat(10_000) }), 400, /JSON/);
-  assert.equal((await ask("fileInfo", { method: "POST", body: " ".repeat(100_000) })).status, 413);
-  assert.equal((await ask("encrypt", { method: "POST", body: " ".repeat(100_000) })).status, 413);
+  for (const route of ["fileInfo", "encrypt", "auth/token"]) {
+    await refused(ask(route, { method: "POST", body: " ".repeat(4 << 20) }), 413, /at most/);
+  }
   const late = `${hearts.did}&serviceId=access&fileIndex=0&consumerAddress=${buyer.address}&validUntil=`;
   await refused(ask(`initialize?documentId=${late}1`), 400, /validUntil/);
   await refused(ask(`initialize?documentId=${late}soon`), 400, /validUntil/);

@@ -9,9 +9,15 @@ use std::{
 };
 use stoa_tests::{
     Network, Node, hardhat_suite, node_suite, python_suite,
-    stage::{Stage, copies},
+    stage::{Stage, copies, stoa},
     variable,
 };
+
+/// The network's own coin, as an ERC-20.
+const COIN: &str = "0x0000000000000000000000000000000000000c01";
+
+/// Nobody's account.
+const RECEIVER: &str = "0x00000000000000000000000000000000000000aa";
 
 /// The second of the development accounts.
 const PUBLISHER: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
@@ -98,6 +104,33 @@ fn oceans_client_has_programs_run_at_a_node_on_files_that_are_not_given_away() -
     let (mut node, files) = provider(&stage, &["--data", &data, "--processes", "--environment", &python])?;
     fs::write(files.join("copies.wasm"), copies("hearts.csv")?)?;
     node.suite(node_suite("js/provider-compute.test.js").env("STOA_FILES", files))
+}
+
+#[test]
+fn oceans_client_pays_a_node_that_charges_for_files_and_for_computing() -> Result<()> {
+    let stage = Stage::new(0)?;
+    let data = stage.at("data");
+    fs::create_dir(&data)?;
+    let data = data.to_string_lossy();
+    let fees = ["--provide-fee", "0.5", "--provide-fee-minute", "0.01", "--provide-fee-token", COIN];
+    let (mut node, files) = provider(&stage, &[&["--data", &data][..], &fees].concat())?;
+    fs::write(files.join("copies.wasm"), copies("hearts.csv")?)?;
+    node.suite(node_suite("js/provider-fees.test.js").env("STOA_FILES", files))?;
+    // What it has earned its owner gets out of it, and no more than there is.
+    let key =
+        ["node", "withdraw", "--key", "provider.key", "--key-passphrase-file", "passphrase", "--http", node.http()];
+    let withdraw = |amount: &str| -> Result<(bool, String)> {
+        let mut command = stoa(stage.folder.path(), &[&key[..], &["--to", RECEIVER, "--amount", amount]].concat())?;
+        let output = command.output()?;
+        Ok((output.status.success(), String::from_utf8([output.stdout, output.stderr].concat())?))
+    };
+    let (done, said) = withdraw("1.5")?;
+    let said: serde_json::Value = serde_json::from_str(&said)?;
+    ensure!(done && said["paid"] == "1.5 STOA" && said["to"] == RECEIVER, "{said}");
+    let left = said["left"].as_str().wrap_err("what is left")?;
+    let (done, said) = withdraw("1000")?;
+    ensure!(!done && said.contains(&format!("has {left}, which is less than that")), "{said}");
+    Ok(())
 }
 
 #[test]

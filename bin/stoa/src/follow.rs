@@ -1,13 +1,14 @@
 //! `stoa follow`: a node that needs nobody's permission.
 
 use crate::{network, node};
-use alloy_primitives::{Address, Bytes};
+use alloy_primitives::{Address, Bytes, U256};
 use clap::Args;
 use commonware_runtime::{Runner as _, tokio as runtime};
 use eyre::Result;
 use serde_json::json;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use stoa_consensus::follow::Start;
+use stoa_data::provider::Fees;
 use stoa_net::PeerAddress;
 use stoa_node::{compute, config, folder, follower, provider, store};
 
@@ -81,13 +82,32 @@ pub(crate) struct Options {
     /// other host is asked. Example: --provide-from files.example --provide-from 10.0.0.7:8080
     #[arg(long, value_name = "HOST[:PORT]", requires = "provide")]
     provide_from: Vec<String>,
+    /// What whoever orders files pays this node's account, for a day of downloads: so much of the token of --provide-fee-token.
+    /// Nothing if not given. Example: --provide-fee 0.5
+    #[arg(long, value_name = "AMOUNT", value_parser = fee, requires = "provide")]
+    provide_fee: Option<U256>,
+    /// What a minute of a processor costs whoever has programs run with ocean.js, of the longest time that a job may take: paid
+    /// with the order, in the same token. Nothing if not given. Example: --provide-fee-minute 0.01
+    #[arg(long, value_name = "AMOUNT", value_parser = fee, requires = "provide", requires = "data")]
+    provide_fee_minute: Option<U256>,
+    /// The ERC-20 token in which these fees are paid. Example: --provide-fee-token 0x0000000000000000000000000000000000000c01,
+    /// the coin
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::typed::address, requires = "provide")]
+    provide_fee_token: Option<Address>,
     /// Seconds that another node may be silent before its pieces are made anew.
     #[arg(long, value_name = "SECONDS", default_value_t = 12 * 3600)]
     repair_after: u64,
 }
 
+/// A fee as people write it, in parts of 10^18 of a token.
+fn fee(text: &str) -> Result<U256, String> {
+    crate::typed::amount(text, 18)
+}
+
 /// Follows a chain until interrupted.
 pub(crate) fn run(options: Options, json: bool) -> Result<()> {
+    let fees = Fees::new(options.provide_fee_token, options.provide_fee, options.provide_fee_minute);
+    let fees = fees.map_err(eyre::Report::msg)?;
     let listen = match (options.listen, &options.key) {
         (Some(listen), Some(file)) => {
             Some((listen, config::read_key(file, &node::passphrase(options.passphrase_file.as_deref(), false)?)?))
@@ -104,6 +124,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
             folder,
             publisher,
             hosts: options.provide_from,
+            fees,
         }),
         folder: options.dir.clone(),
         http: options.http,

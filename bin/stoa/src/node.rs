@@ -1,8 +1,9 @@
 //! `stoa init`, `stoa node` and `stoa status`: validators of a real network.
 
-use crate::{network, typed, wallet::WalletOptions};
-use alloy_primitives::{Address, B256, Bytes, U256, utils::parse_ether};
+use crate::{network, sale::Token, typed, wallet::WalletOptions};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use clap::{Args, Subcommand};
+use commonware_cryptography::ed25519::PrivateKey;
 use commonware_runtime::{Runner as _, tokio as runtime};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
 use serde_json::json;
@@ -12,9 +13,13 @@ use std::{
     path::{Path, PathBuf},
 };
 use stoa_base::Genesis;
-use stoa_client::Client;
+use stoa_client::{Client, Wallet, view};
 use stoa_consensus::MAX_VALIDATORS;
-use stoa_data::registry::{self, Listing};
+use stoa_contract::interfaces::IERC20;
+use stoa_data::{
+    jobs::COIN,
+    registry::{self, Listing},
+};
 use stoa_node::{
     account, backup,
     config::{self, File, Peer},
@@ -137,6 +142,28 @@ pub(crate) enum Command {
         #[command(flatten)]
         wallet: WalletOptions,
     },
+    /// Pay out what a node has earned: from its own account, where fees and rewards come in and from which it pays for what it sends.
+    #[command(after_help = "Example: stoa node withdraw --key node.key --amount 2.5 --to 0x7099…")]
+    Withdraw {
+        /// The node's key.
+        #[arg(long, value_name = "FILE", default_value = "validator.key")]
+        key: PathBuf,
+        /// File with the passphrase of the node's key; asked for if not given.
+        #[arg(long, value_name = "FILE")]
+        key_passphrase_file: Option<PathBuf>,
+        /// How much.
+        #[arg(long, value_name = "AMOUNT")]
+        amount: String,
+        /// Who gets it.
+        #[arg(long, value_name = "ADDRESS", value_parser = typed::address)]
+        to: Address,
+        /// Of which ERC-20 token; the network's coin if not given.
+        #[arg(long, value_name = "ADDRESS", value_parser = typed::address)]
+        token: Option<Address>,
+        /// A node of the network: its JSON-RPC.
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
+        http: String,
+    },
     /// Check a configuration file and all that it names, without running anything.
     #[command(after_help = "Example: stoa node check --config validator/stoa.toml")]
     Check {
@@ -148,12 +175,7 @@ pub(crate) enum Command {
 
 /// An amount of coins, in wei.
 pub(crate) fn coins(text: &str) -> Result<U256, String> {
-    // What parses an amount takes signs as well, and cuts off what is less than a wei.
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let plain = plain && text.bytes().any(|byte| byte.is_ascii_digit());
-    let whole = text.split_once('.').is_none_or(|(_, part)| part.len() <= 18);
-    let amount = parse_ether(text).ok().filter(|_| plain && whole);
-    amount.ok_or_else(|| format!("want an amount of coins such as 0.5, of 18 decimals at most, got {text}"))
+    typed::amount(text, 18)
 }
 
 /// Options of `stoa status`.
@@ -328,10 +350,7 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
         Command::Backup { config, to } => copied(&backup::copy(&config, &to)?, json),
         Command::Restore { from, to } => copied(&backup::copy(&from.join("stoa.toml"), &to)?, json),
         Command::Join { key, key_passphrase_file, host, domain, gib, keeper, fund, wallet } => {
-            let passphrase = passphrase(key_passphrase_file.as_deref(), false);
-            let passphrase = passphrase
-                .wrap_err_with(|| format!("{} cannot be opened (see --key-passphrase-file)", key.display()))?;
-            let key = config::read_key(&key, &passphrase)?;
+            let key = node_key(&key, key_passphrase_file.as_deref())?;
             let roles = if gib > 0 { registry::STORE } else { 0 } | if keeper { registry::KEEPER } else { 0 };
             let listing = Listing { host, domain, capacity: gib.saturating_mul(1 << 30), roles };
             let (public, account) = (config::public(&key), account::of(&key)?.address());
@@ -362,12 +381,43 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
             }
             Ok(())
         }
+        Command::Withdraw { key, key_passphrase_file, amount, to, token, http } => {
+            let signer = account::of(&node_key(&key, key_passphrase_file.as_deref())?)?;
+            let (from, shown, left) = network::wait(async {
+                let wallet = Wallet::new(Client::new(&http), signer).await;
+                let wallet = wallet.wrap_err_with(|| format!("no node answers at {http} (--http names another)"))?;
+                let token = Token::at(wallet.client(), token.unwrap_or(COIN)).await?;
+                let (amount, of) = (token.amount(&amount)?, IERC20::balanceOfCall { account: wallet.address() });
+                let (has, _) = view(wallet.client(), token.address, &of).await?;
+                let from = wallet.address();
+                ensure!(amount <= has, "the node's account {from} has {}, which is less than that", token.shown(has));
+                let sent = wallet.call(token.address, &IERC20::transferCall { to, value: amount }).await;
+                let sent =
+                    sent.wrap_err("nothing was paid out (the account needs some coin for the transaction as well)")?;
+                ensure!(sent.status(), "nothing was paid out: the token refused it");
+                let (left, _) = view(wallet.client(), token.address, &of).await?;
+                Ok((from, token.shown(amount), token.shown(left)))
+            })??;
+            match json {
+                true => println!("{}", json!({ "account": from, "to": to, "paid": shown, "left": left })),
+                false => println!("{to} has got {shown} from {from}, which has {left} left."),
+            }
+            Ok(())
+        }
         Command::Run { config } => {
             let (_, config, warnings) = read(&config)?;
             warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
             serve(config, json)
         }
     }
+}
+
+/// A node's key from its file.
+fn node_key(file: &Path, passphrase_file: Option<&Path>) -> Result<PrivateKey> {
+    let passphrase = passphrase(passphrase_file, false);
+    let passphrase =
+        passphrase.wrap_err_with(|| format!("{} cannot be opened (see --key-passphrase-file)", file.display()))?;
+    config::read_key(file, &passphrase)
 }
 
 fn copied(files: &[PathBuf], json: bool) -> Result<()> {

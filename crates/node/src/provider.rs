@@ -5,7 +5,7 @@
 //! - `GET /api/services/nonce?userAddress=`: what an account adds one to for its next signed request.
 //! - `POST /api/services/encrypt`, signed by the publisher: seals where files are.
 //! - `POST /api/services/fileInfo`: what is known of the files of a service, or of one file.
-//! - `GET /api/services/initialize`: a quote, for whoever may order.
+//! - `GET /api/services/initialize`: a quote, for whoever may order, and what the node charges for it.
 //! - `GET /api/services/download`, signed by whoever has ordered: the file.
 //! - `POST /api/services/auth/token` and `…/invalidate`, signed: a token that stands for signatures of its account, and its end.
 //! - those of computing (`provider/compute.rs`), if the node computes; else they say what to do instead.
@@ -14,23 +14,24 @@
 //! files are on their way is bounded for each account and for all. No address of a file is told or logged.
 
 mod answer;
+mod body;
 mod compute;
 mod files;
 mod token;
 
 use crate::{account, index, view::Own};
-use alloy_primitives::{Address, B256, hex};
+use alloy_primitives::{Address, B256, Log, hex};
 use alloy_signer_local::PrivateKeySigner;
 use answer::{Refused, not_served, part, read, said};
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Query as Parameters, State},
+    extract::{Query as Parameters, State},
     http::HeaderMap,
     response::Response,
     routing::{any, get, post},
 };
 use commonware_cryptography::ed25519::PrivateKey;
-use eyre::{ContextCompat as _, Result, WrapErr as _};
+use eyre::{ContextCompat as _, Result, WrapErr as _, ensure};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::{
@@ -42,13 +43,12 @@ use std::{
 use stoa_data::{
     jobs::role::Computer,
     provider::{
-        Files, Nonces, Refusal, Seal, Service, Signed, Sources, Standing, Tokens, Wanted,
-        compute::{Container, Engine},
-        quote,
+        Fees, Files, Nonces, Pays, Quote, Refusal, Seal, Service, Signed, Sources, Standing, Tokens, Wanted,
+        compute::{Container, Engine, MOST_REQUEST},
     },
     search::{Asset, Metadata},
 };
-use stoa_ledger::{Ledger, LedgerError, LogFilter};
+use stoa_ledger::{Ledger, LedgerError, LogEntry, LogFilter};
 use tokio::{sync::Semaphore, time::timeout};
 
 /// Where the routes are.
@@ -64,6 +64,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Files that are on their way at the same time, to all and to one account.
 const DOWNLOADS: usize = 32;
 const DOWNLOADS_EACH: usize = 4;
+
+/// Events of an order at most: it is placed once, and accepted a few times at most.
+const MOST_EVENTS: usize = 1 << 10;
 
 /// For how many seconds a quote is good.
 const QUOTED: u64 = 24 * 3600;
@@ -91,6 +94,8 @@ pub struct Config {
     pub publisher: Address,
     /// Hosts whose files are given away as well: names, with a port where it is not that of the scheme.
     pub hosts: Vec<String>,
+    /// What the node charges.
+    pub fees: Fees,
 }
 
 /// What a provider is, before there is a ledger to ask.
@@ -121,6 +126,7 @@ pub(crate) struct Provider {
     publisher: Address,
     account: PrivateKeySigner,
     seal: Seal,
+    fees: Fees,
     sources: Arc<Sources>,
     engine: Option<Arc<Engine>>,
     nonces: Nonces,
@@ -130,6 +136,8 @@ pub(crate) struct Provider {
     /// When it started: in microseconds since 1970, and by a clock that nobody sets.
     started: (u64, Instant),
     places: Semaphore,
+    /// Where questions are while they come and are answered.
+    room: Arc<Semaphore>,
     /// How many files are on their way to whom.
     downloads: Mutex<HashMap<Address, usize>>,
 }
@@ -169,8 +177,10 @@ async fn blocking<T: Send + 'static>(
 impl Provider {
     /// Opens the folder of files.
     pub(crate) fn open(role: Role, ledger: &Ledger, index: Option<&index::Opened>) -> Result<Arc<Self>> {
-        let Role { config: Config { folder, publisher, hosts }, account, seal, computer } = role;
+        let Role { config: Config { folder, publisher, hosts, fees }, account, seal, computer } = role;
         let index = index.wrap_err("a node that gives files to buyers needs an index of assets (--index)")?.served();
+        let computes = computer.is_some() || !fees.has_minutes();
+        ensure!(computes, "a node that charges for computing needs a folder of data to compute on (--data)");
         let sources = Sources::open(&folder, hosts);
         let sources = sources.wrap_err_with(|| format!("cannot give away what is in {}", folder.display()))?;
         let sources = Arc::new(sources);
@@ -183,6 +193,7 @@ impl Provider {
             publisher,
             account,
             seal,
+            fees,
             sources,
             engine: engine.transpose().wrap_err("cannot keep what programs leave")?,
             nonces: Nonces::new(now),
@@ -190,6 +201,7 @@ impl Provider {
             tokens: Tokens::default(),
             started: (now, Instant::now()),
             places: Semaphore::new(PLACES),
+            room: body::room(),
             downloads: Mutex::default(),
         }))
     }
@@ -229,8 +241,7 @@ impl Provider {
             .route(&at("initialize"), get(files::initialize))
             .route(&at("download"), get(files::download))
             .route(&at("auth/token"), post(token::make))
-            .route(&at("auth/token/invalidate"), post(token::end))
-            .layer(DefaultBodyLimit::max(QUESTION));
+            .route(&at("auth/token/invalidate"), post(token::end));
         let computing = match self.engine {
             Some(_) => compute::routes(at),
             None => compute_elsewhere(at),
@@ -316,18 +327,23 @@ impl Provider {
         Ok(Offered { asset, service, files, standing, container })
     }
 
+    /// The events of a transaction; none if it is not known here.
+    async fn events(&self, transaction: B256) -> Result<Vec<Log>, Refusal> {
+        let ledger = self.ledger.clone();
+        let found = blocking(move || {
+            let Some((number, position)) = ledger.transaction(transaction)? else { return Ok(None) };
+            let committed = ledger.block(number)?;
+            Ok(committed.and_then(|committed| Some(committed.receipts.get(position)?.logs.clone())))
+        });
+        Ok(found.await?.unwrap_or_default())
+    }
+
     /// The order that a client shows, by its id or by a transaction.
     async fn order(&self, wanted: Wanted, shown: B256) -> Result<B256, Refusal> {
         if let Some(order) = wanted.named(shown) {
             return Ok(order);
         }
-        let ledger = self.ledger.clone();
-        let found = blocking(move || {
-            let Some((number, position)) = ledger.transaction(shown)? else { return Ok(None) };
-            let committed = ledger.block(number)?;
-            Ok(committed.and_then(|committed| wanted.among(&committed.receipts.get(position)?.logs)))
-        });
-        found.await?.ok_or_else(|| {
+        wanted.among(&self.events(shown).await?).ok_or_else(|| {
             let Wanted { service, consumer, .. } = wanted;
             Refusal::Forbidden(format!(
                 "transaction {shown} has placed no order of service {service} of this asset for {consumer}, as far as this node \
@@ -336,14 +352,15 @@ impl Provider {
         })
     }
 
-    /// When an order was placed, in seconds since 1970.
-    async fn placed(&self, wanted: Wanted, order: B256) -> Result<u64, Refusal> {
+    /// The event with which an order was placed, and where.
+    async fn placed(&self, datatoken: Address, order: B256) -> Result<LogEntry, Refusal> {
         let [event, id] = Wanted::topics(order);
-        let topics = [vec![event], vec![id], Vec::new(), Vec::new()];
-        let filter = LogFilter { addresses: vec![wanted.datatoken], topics };
+        // By the id alone: the ledger's index would go through all orders that there ever were to find those of this event.
+        let topics = [Vec::new(), vec![id], Vec::new(), Vec::new()];
+        let filter = LogFilter { addresses: vec![datatoken], topics };
         let ledger = self.ledger.clone();
-        let found = blocking(move || ledger.logs(0, ledger.head().number(), &filter, 1)).await?;
-        let placed = found.first().map(|entry| entry.block_timestamp);
+        let found = blocking(move || ledger.logs(0, ledger.head().number(), &filter, MOST_EVENTS)).await?;
+        let placed = found.into_iter().find(|entry| entry.log.topics().first() == Some(&event));
         placed.ok_or_else(|| Refusal::Unavailable("it is not known here when the order was placed".to_owned()))
     }
 
@@ -360,19 +377,60 @@ impl Provider {
     async fn standing(&self, wanted: Wanted, timeout: u64, order: B256) -> Result<B256, Refusal> {
         let now = wanted.check(&self.chain, order).await?;
         if timeout > 0 {
-            Wanted::lasts(self.placed(wanted, order).await?, timeout, now)?;
+            Wanted::lasts(self.placed(wanted.datatoken, order).await?.block_timestamp, timeout, now)?;
         }
         Ok(order)
     }
 
-    /// What is asked for an order of a service by this account: nothing, until this second.
-    fn quoted(&self, offered: &Offered, consumer: Address, now: u64, until: u64) -> Result<Value, Refusal> {
-        let about = json!({
-            "did": offered.asset.did, "service": offered.service.index, "dt": offered.service.datatoken.to_checksum(None),
-            "consumer": consumer, "timestamp": now, "chainId": self.chain_id(),
-            "nonce": hex::encode(rand::random::<[u8; 16]>()),
-        });
-        quote(&self.account, &about, until)
+    /// What this account is asked for with an order of a service, or when it uses one again, that pays for this, until this
+    /// second.
+    async fn quoted(
+        &self,
+        offered: &Offered,
+        consumer: Address,
+        pays: Pays,
+        now: u64,
+        until: u64,
+    ) -> Result<Value, Refusal> {
+        let quote = Quote {
+            did: offered.asset.did.clone(),
+            service: offered.service.index,
+            dt: offered.service.datatoken,
+            consumer,
+            chain_id: self.chain_id(),
+            timestamp: now,
+            nonce: hex::encode(rand::random::<[u8; 16]>()),
+            pays,
+        };
+        quote.sign(&self.account, self.fees.of(&self.chain, &pays).await?, until)
+    }
+
+    /// Passes if an account has paid what this costs, with the order, or in the transaction that it shows for it; which fee that
+    /// was, if it costs something.
+    async fn paid(
+        &self,
+        offered: &Offered,
+        account: Address,
+        (shown, order): (Option<B256>, B256),
+        pays: Pays,
+    ) -> Result<Option<String>, Refusal> {
+        if !self.fees.charges(&pays) {
+            return Ok(None);
+        }
+        let wanted = offered.wanted(account);
+        let transaction = match shown.filter(|shown| *shown != order) {
+            Some(transaction) => transaction,
+            None => self.placed(wanted.datatoken, order).await?.transaction_hash,
+        };
+        let (events, now) = (self.events(transaction).await?, since_1970().as_secs());
+        let quotes = wanted.paid(self.account.address(), self.chain_id(), &events, now);
+        let fee = quotes.into_iter().find(|quote| quote.pays.covers(&pays)).map(|quote| Some(quote.nonce));
+        fee.ok_or_else(|| {
+            Refusal::Forbidden(format!(
+                "{account} has not paid this node's fee for that in transaction {transaction}, or it is good no longer: ask what \
+                 it is (initialize, initializeCompute), pay it by using the order again (reuseOrder), and show that transaction"
+            ))
+        })
     }
 
     /// Lets a file be on its way to an account, unless there are too many.
@@ -422,12 +480,16 @@ fn compute_elsewhere(at: impl Fn(&str) -> String) -> Router<Arc<Provider>> {
     for path in ["initializeCompute", "compute", "freeCompute", "computeResult", "computeStreamableLogs"] {
         let instead =
             "this node runs no programs (`stoa follow --data`); elsewhere they run with `stoa job run` as well";
-        router = router.route(&at(path), any(move || async move { not_served(instead) }));
+        let answer = move |_: body::Whole<MOST_REQUEST>| async move { not_served(instead) };
+        router = router.route(&at(path), any(answer));
     }
-    router.layer(DefaultBodyLimit::max(QUESTION))
+    router
 }
 
 type Asked = State<Arc<Provider>>;
+
+/// What a question says in its body.
+type Question = body::Whole<QUESTION>;
 
 /// What a question says beside its route.
 type Said = Parameters<HashMap<String, String>>;

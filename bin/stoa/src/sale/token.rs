@@ -1,23 +1,21 @@
 //! Tokens, and amounts of them as people write them.
 
-use alloy_primitives::{
-    Address, U256,
-    utils::{format_units, parse_units},
-};
-use eyre::{ContextCompat as _, Result, WrapErr as _, ensure};
+use crate::typed;
+use alloy_primitives::{Address, U256, utils::format_units};
+use eyre::{Result, WrapErr as _, ensure};
 use stoa_client::{Client, view};
 use stoa_contract::interfaces::IERC20Metadata;
 use stoa_data::jobs::COIN;
 
 /// A token as people write amounts of it.
-pub(super) struct Token {
-    pub(super) address: Address,
+pub(crate) struct Token {
+    pub(crate) address: Address,
     decimals: u8,
     pub(super) symbol: String,
 }
 
 impl Token {
-    pub(super) async fn at(client: &Client, address: Address) -> Result<Self> {
+    pub(crate) async fn at(client: &Client, address: Address) -> Result<Self> {
         if address == COIN {
             return Ok(Self { address, decimals: 18, symbol: "STOA".into() });
         }
@@ -28,14 +26,11 @@ impl Token {
         Ok(Self { address, decimals, symbol })
     }
 
-    pub(super) fn amount(&self, text: &str) -> Result<U256> {
-        let amount = parse_units(text, self.decimals).ok().filter(|amount| !amount.is_negative());
-        Ok(amount
-            .wrap_err_with(|| format!("want an amount of {} such as 0.5, got {text}", self.symbol))?
-            .get_absolute())
+    pub(crate) fn amount(&self, text: &str) -> Result<U256> {
+        typed::amount(text, self.decimals).map_err(|why| eyre::eyre!("{}: {why}", self.symbol))
     }
 
-    pub(super) fn shown(&self, amount: U256) -> String {
+    pub(crate) fn shown(&self, amount: U256) -> String {
         let digits = format_units(amount, self.decimals).unwrap_or_else(|_| amount.to_string());
         let short = digits.trim_end_matches('0').trim_end_matches('.');
         format!("{} {}", if short.is_empty() { "0" } else { short }, self.symbol)
@@ -44,8 +39,7 @@ impl Token {
 
 /// A rate, which has 18 decimals whatever the token has.
 pub(super) fn rate(text: &str) -> Result<U256> {
-    let rate = parse_units(text, 18).ok().filter(|rate| !rate.is_negative());
-    let rate = rate.wrap_err_with(|| format!("want a price such as 0.5, got {text}"))?.get_absolute();
+    let rate = typed::amount(text, 18).map_err(eyre::Report::msg)?;
     ensure!(rate >= U256::from(10_000_000_000_u64), "a price is 0.00000001 at least; --free gives it away");
     Ok(rate)
 }

@@ -283,10 +283,11 @@ mod tests {
             let files = json!([{ "type": "local", "file": "a" }]);
             json!({ "nftAddress": NFT, "datatokenAddress": TOKEN, "files": files, "rules": rules }).to_string()
         };
-        let rules: Value = serde_json::from_slice(&Rules::default().to_json()).unwrap();
+        let usual = Rules::usual(alloy_primitives::B256::ZERO);
+        let rules: Value = serde_json::from_slice(&usual.to_json()).unwrap();
         let node = Seal::new([1; 32], 7);
         let files = node.open(&node.seal(said(rules.clone()).as_bytes()).unwrap(), NFT, TOKEN).unwrap();
-        assert_eq!(files.rules, Some(Rules::default()));
+        assert_eq!(files.rules, Some(usual));
         assert_eq!(Files::read(said(Value::Null).as_bytes()).unwrap().rules, None);
         for (name, value) in [("files", json!({})), ("budget", json!(0)), ("logs", json!(true)), ("rounds", json!("1"))]
         {

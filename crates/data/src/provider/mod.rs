@@ -13,6 +13,7 @@
 //! - **One publisher.** Only the account that the node serves has places of files sealed ([`Seal`]), and only assets that it owns are
 //!   served. Seals cannot be made without the node's key and name asset and datatoken, so that whoever copies them into a document of his own
 //!   has nothing of it.
+//! - **A fee is paid in a transaction that is shown** ([`Fees`]): the datatoken took a quote for it, which names its consumer.
 //! - **A signature is good once, and for ten minutes** ([`Nonces`]). It names account, number and command, and no more: clients of this
 //!   version sign nothing else. So whoever gets hold of one before it is used can ask for another file that its signer has ordered.
 //! - **A token is its account's** ([`Tokens`]), ends after a day, with the node, or when its account says so.
@@ -21,6 +22,7 @@
 //! - **Services of type `compute` give nothing away.** Programs run on their data ([`compute`]), or by [jobs](crate::jobs).
 
 pub mod compute;
+mod fee;
 mod files;
 mod order;
 mod service;
@@ -28,8 +30,9 @@ mod signed;
 mod source;
 mod token;
 
+pub use fee::{Fees, Pays, Quote};
 pub use files::{Files, MOST_SEALED, Place, Seal};
-pub use order::{Standing, Wanted, quote};
+pub use order::{Standing, Wanted};
 pub use service::Service;
 pub use signed::{Nonces, Signed};
 pub use source::{Look, Opened, Sources};
@@ -80,6 +83,9 @@ pub enum Refusal {
     /// There is no such thing.
     #[error("{0}")]
     Unknown(String),
+    /// It is more than is read.
+    #[error("{0}")]
+    TooLarge(String),
     /// Not now.
     #[error("{0}")]
     Unavailable(String),
@@ -93,6 +99,7 @@ impl Refusal {
             Self::Unsigned(_) => 401,
             Self::Forbidden(_) => 403,
             Self::Unknown(_) => 404,
+            Self::TooLarge(_) => 413,
             Self::Unavailable(_) => 503,
         }
     }

@@ -1,4 +1,4 @@
-//! Whether somebody has ordered what he asks for, and what a provider asks for an order.
+//! Whether somebody has ordered what he asks for.
 
 use super::{Refusal, asked};
 use crate::market::{
@@ -8,11 +8,8 @@ use crate::market::{
     },
     datatoken_of,
 };
-use alloy_primitives::{Address, B256, Bytes, Log, U256, hex, keccak256};
-use alloy_signer::SignerSync as _;
-use alloy_signer_local::PrivateKeySigner;
-use alloy_sol_types::{SolEvent as _, SolValue as _};
-use serde_json::{Value, json};
+use alloy_primitives::{Address, B256, Log, U256};
+use alloy_sol_types::SolEvent as _;
 use stoa_client::{Chain, view};
 
 /// How an asset stands.
@@ -171,29 +168,6 @@ impl Wanted {
     }
 }
 
-/// What a provider asks for an order: nothing, and signed by it, as a datatoken takes it and clients pass it on. `about` says which order it
-/// is for; it ends with the second `until`.
-///
-/// # Errors
-///
-/// [`Refusal::Unavailable`] if it cannot be signed.
-pub fn quote(provider: &PrivateKeySigner, about: &Value, until: u64) -> Result<Value, Refusal> {
-    let (data, address) = (Bytes::from(about.to_string().into_bytes()), provider.address());
-    let packed = (&data, address, Address::ZERO, U256::ZERO, U256::from(until)).abi_encode_packed();
-    let signature = provider.sign_message_sync(keccak256(packed).as_slice());
-    let signature = signature.map_err(|_| Refusal::Unavailable("the node cannot sign".to_owned()))?;
-    Ok(json!({
-        "providerFeeAddress": address.to_checksum(None),
-        "providerFeeToken": Address::ZERO,
-        "providerFeeAmount": "0",
-        "providerData": hex::encode_prefixed(&data),
-        "v": 27 + u8::from(signature.v()),
-        "r": B256::from(signature.r()),
-        "s": B256::from(signature.s()),
-        "validUntil": until.to_string(),
-    }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,7 +179,6 @@ mod tests {
                 IDatatoken::{mintCall, reuseOrderCall, setServiceTimeoutCall, startOrderCall},
                 IFactory::createNftWithErc20Call,
                 INft::{setAccessCall, setMetaDataStateCall},
-                ProviderQuote,
             },
             order_id,
             tests::{OWNER, datatoken_data, nft_data, no_quote, start, whole},
@@ -345,31 +318,5 @@ mod tests {
         wanted.check(&ledger, order).await.unwrap();
         ledger.with(|bench| bench.pass(60));
         forbidden(wanted.check(&ledger, order).await, "ended at second");
-    }
-
-    #[tokio::test]
-    async fn a_datatoken_takes_a_quote_as_long_as_it_is_good_and_as_it_was_signed() {
-        let ledger = Ledger::new();
-        let (_, token) = publish(&ledger);
-        let provider = PrivateKeySigner::from_bytes(&B256::repeat_byte(5)).unwrap();
-        let until = ledger.with(|bench| bench.time()) + 30;
-        let said = quote(&provider, &json!({ "consumer": BUYER }), until).unwrap();
-        let text = |name: &str| said[name].as_str().unwrap();
-        let taken = ProviderQuote {
-            feeAddress: text("providerFeeAddress").parse().unwrap(),
-            feeToken: text("providerFeeToken").parse().unwrap(),
-            amount: text("providerFeeAmount").parse().unwrap(),
-            v: said["v"].as_u64().unwrap() as u8,
-            r: text("r").parse().unwrap(),
-            s: text("s").parse().unwrap(),
-            validUntil: text("validUntil").parse().unwrap(),
-            data: text("providerData").parse().unwrap(),
-        };
-        assert_eq!(taken.feeAddress, provider.address());
-        let changed = ProviderQuote { validUntil: U256::from(until + 1), ..taken.clone() };
-        assert!(ledger.attempt(BUYER, token, start(BUYER, changed)).is_err());
-        ledger.attempt(BUYER, token, start(BUYER, taken.clone())).unwrap();
-        ledger.with(|bench| bench.pass(60));
-        assert!(ledger.attempt(BUYER, token, start(BUYER, taken)).is_err(), "it has ended");
     }
 }

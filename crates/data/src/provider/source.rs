@@ -131,27 +131,35 @@ impl Sources {
         Ok(bytes)
     }
 
-    /// Puts a file where it is seen by a program; what it is called. What lies here is not copied if that can be avoided.
+    /// Puts a file where it is seen by a program; what it is called. What lies here is not copied if that can be avoided; of
+    /// bytes that are there is `room` for so many, and then for fewer.
     ///
     /// # Errors
     ///
-    /// As [`look`](Self::look), or if the disk refuses.
-    pub async fn bring(&self, place: &Place, to: &Path) -> Result<String, Refusal> {
+    /// As [`look`](Self::look), if there is no room for it, or the disk refuses.
+    pub async fn bring(&self, place: &Place, to: &Path, room: &mut u64) -> Result<String, Refusal> {
         let mut opened = self.open_from(place, 0).await?;
+        let too_much =
+            || Refusal::Forbidden("the data of this job are more than is copied for one: use fewer at once".to_owned());
         if let Place::Local(name) = place {
-            let (from, to) = (self.folder.join(name), to.to_owned());
+            let (from, to, most) = (self.folder.join(name), to.to_owned(), *room);
             let put = move || {
-                fs::hard_link(&from, &to).or_else(|_| {
-                    // Never over what is there: it could be the same file under another name.
-                    let mut file = fs::File::create_new(&to)?;
-                    io::copy(&mut fs::File::open(&from)?, &mut file).map(drop)
-                })
+                if fs::hard_link(&from, &to).is_ok() {
+                    return Ok(Some(most));
+                }
+                let mut from = fs::File::open(&from)?;
+                let Some(left) = most.checked_sub(from.metadata()?.len()) else { return Ok(None) };
+                // Never over what is there: it could be the same file under another name.
+                io::copy(&mut from, &mut fs::File::create_new(&to)?)?;
+                io::Result::Ok(Some(left))
             };
-            tokio::task::spawn_blocking(put).await.map_err(|_| unreadable())?.map_err(|_| unreadable())?;
+            let left = tokio::task::spawn_blocking(put).await.map_err(|_| unreadable())?.map_err(|_| unreadable())?;
+            *room = left.ok_or_else(too_much)?;
             return Ok(opened.look.name);
         }
         let mut file = File::create_new(to).await.map_err(|_| unreadable())?;
         while let Some(part) = opened.part().await.map_err(|_| unreadable())? {
+            *room = room.checked_sub(part.len() as u64).ok_or_else(too_much)?;
             file.write_all(&part).await.map_err(|_| unreadable())?;
         }
         file.flush().await.map_err(|_| unreadable())?;
@@ -336,11 +344,15 @@ mod tests {
         assert_eq!(sources.read(&local("rows.csv"), 200_000).await.unwrap(), content);
         assert!(matches!(sources.read(&local("rows.csv"), 199_999).await, Err(Refusal::Forbidden(_))));
         let brought = elsewhere.path().join("0");
-        assert_eq!(sources.bring(&local("rows.csv"), &brought).await.unwrap(), "rows.csv");
-        assert_eq!(fs::read(&brought).unwrap(), content);
-        assert!(matches!(sources.bring(&local("rows.csv"), &brought).await, Err(Refusal::Unavailable(_))));
+        // What is on the same disk takes no room.
+        let mut room = 200_000;
+        assert_eq!(sources.bring(&local("rows.csv"), &brought, &mut room).await.unwrap(), "rows.csv");
+        assert_eq!((fs::read(&brought).unwrap(), room), (content.clone(), 200_000));
+        let again = sources.bring(&local("rows.csv"), &brought, &mut room).await;
+        assert!(matches!(again, Err(Refusal::Unavailable(_))), "{again:?}");
         assert_eq!(fs::read(folder.path().join("rows.csv")).unwrap(), content, "nothing is put over what is there");
-        assert!(matches!(sources.bring(&local("link"), &elsewhere.path().join("1")).await, Err(Refusal::Unknown(_))));
+        let link = sources.bring(&local("link"), &elsewhere.path().join("1"), &mut room).await;
+        assert!(matches!(link, Err(Refusal::Unknown(_))));
         fs::remove_file(&brought).unwrap();
         // One that becomes shorter while it is given away is not taken for whole, nor is more of one that grows.
         let opened = sources.open_from(&local("rows.csv"), 0).await;
@@ -385,8 +397,13 @@ mod tests {
         assert!(asked.join().unwrap().starts_with("GET /a/rows.csv?key=1 HTTP/1.1"));
         let (name, _) = host("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello");
         let brought = folder.path().join("0");
-        assert_eq!(sources(&[&name]).bring(&url(&name), &brought).await.unwrap(), "rows.csv");
-        assert_eq!(fs::read(&brought).unwrap(), b"hello");
+        let mut room = 7;
+        assert_eq!(sources(&[&name]).bring(&url(&name), &brought, &mut room).await.unwrap(), "rows.csv");
+        assert_eq!((fs::read(&brought).unwrap(), room), (b"hello".to_vec(), 2));
+        // The next takes more than there is room for.
+        let (name, _) = host("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello");
+        let more = sources(&[&name]).bring(&url(&name), &folder.path().join("1"), &mut room).await;
+        assert!(matches!(&more, Err(Refusal::Forbidden(why)) if why.contains("fewer")), "{more:?}");
         // A redirect is no file, and is not followed.
         let (name, _) = host("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n");
         assert!(matches!(sources(&[&name]).look(&url(&name), false).await, Err(Refusal::Unavailable(_))));

@@ -46,14 +46,23 @@ impl Default for Tokens {
 }
 
 impl Tokens {
-    /// A token of an account, for whose request of this number it is; `now` is in seconds since 1970.
-    pub fn make(&self, account: Address, nonce: u64, now: u64) -> String {
-        let (created_at, exp) = (now.saturating_mul(1000), now.saturating_add(LIFE));
+    /// A token of an account, for whose request of this number it is, good for a day, or until `until` if that is sooner. Times
+    /// are in seconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Malformed`] if that is over.
+    pub fn make(&self, account: Address, nonce: u64, until: Option<u64>, now: u64) -> Result<String, Refusal> {
+        let exp = now.saturating_add(LIFE).min(until.unwrap_or(u64::MAX));
+        if exp <= now {
+            return Err(Refusal::Malformed("validUntil: that is over; want milliseconds since 1970".to_owned()));
+        }
+        let created_at = now.saturating_mul(1000);
         let claims = Claims { address: account, nonce: nonce.to_string(), created_at, exp };
         let claims = serde_json::to_vec(&claims).unwrap_or_default();
         let said = format!("{}.{}", encode(HEADER.as_bytes()), encode(&claims));
         let seal = hmac(&self.0.lock().key, said.as_bytes()).finalize().into_bytes();
-        format!("{said}.{}", encode(&seal))
+        Ok(format!("{said}.{}", encode(&seal)))
     }
 
     /// Whose a token is.
@@ -125,13 +134,17 @@ mod tests {
     const OTHER: Address = Address::repeat_byte(0xa2);
     const NOW: u64 = 1_800_000_000;
 
+    fn make(node: &Tokens, nonce: u64) -> String {
+        node.make(ACCOUNT, nonce, None, NOW).unwrap()
+    }
+
     #[test]
     fn a_token_is_good_for_its_account_at_its_node_until_it_ends() {
         let (node, other) = (Tokens::default(), Tokens::default());
-        let token = node.make(ACCOUNT, 7, NOW);
+        let token = make(&node, 7);
         assert_eq!(node.check(&token, NOW), Ok(ACCOUNT));
         assert_eq!(node.check(&token, NOW + LIFE - 1), Ok(ACCOUNT));
-        let another = node.make(ACCOUNT, 8, NOW);
+        let another = make(&node, 8);
         assert_ne!(token, another);
         let (said, seal) = token.rsplit_once('.').unwrap();
         let forged =
@@ -147,7 +160,7 @@ mod tests {
             (format!("{}.{forged}.{seal}", encode(HEADER.as_bytes())), NOW),
             (format!("{unsigned}.{forged}."), NOW),
             ("x".repeat(100_000), NOW),
-            (other.make(ACCOUNT, 7, NOW), NOW),
+            (make(&other, 7), NOW),
         ] {
             assert!(matches!(node.check(&token, at), Err(Refusal::Unsigned(_))), "{token}");
         }
@@ -160,19 +173,37 @@ mod tests {
         node.end(ACCOUNT, &token, NOW).unwrap();
         assert!(node.check(&token, NOW).is_err() && node.end(ACCOUNT, &token, NOW).is_err());
         assert_eq!(node.check(&another, NOW), Ok(ACCOUNT));
+        // Nor is it in another spelling of the same seal.
+        for last in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=".chars() {
+            for token in [format!("{}{last}", &token[..token.len() - 1]), format!("{token}{last}")] {
+                assert!(node.check(&token, NOW).is_err(), "{token}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_is_good_no_longer_than_was_asked_for_nor_than_a_day() {
+        let node = Tokens::default();
+        let token = node.make(ACCOUNT, 7, Some(NOW + 60), NOW).unwrap();
+        assert!(node.check(&token, NOW + 59).is_ok() && node.check(&token, NOW + 60).is_err());
+        let token = node.make(ACCOUNT, 7, Some(u64::MAX), NOW).unwrap();
+        assert!(node.check(&token, NOW + LIFE - 1).is_ok() && node.check(&token, NOW + LIFE).is_err());
+        for until in [0, NOW] {
+            assert!(matches!(node.make(ACCOUNT, 7, Some(until), NOW), Err(Refusal::Malformed(_))), "{until}");
+        }
     }
 
     #[test]
     fn no_token_that_was_ended_is_good_again_for_want_of_room() {
         let node = Tokens::default();
-        let first = node.make(ACCOUNT, 0, NOW);
+        let first = make(&node, 0);
         node.end(ACCOUNT, &first, NOW).unwrap();
         for nonce in 1..=MOST as u64 {
-            node.end(ACCOUNT, &node.make(ACCOUNT, nonce, NOW), NOW).unwrap();
+            node.end(ACCOUNT, &make(&node, nonce), NOW).unwrap();
         }
         assert!(node.0.lock().ended.len() <= MOST);
         assert!(node.check(&first, NOW).is_err());
-        let next = node.make(ACCOUNT, 7, NOW);
+        let next = make(&node, 7);
         assert_eq!(node.check(&next, NOW), Ok(ACCOUNT));
     }
 

@@ -112,6 +112,7 @@ mod tests {
             (Refusal::Unsigned(String::new()), 401),
             (Refusal::Forbidden(String::new()), 403),
             (Refusal::Unknown(String::new()), 404),
+            (Refusal::TooLarge(String::new()), 413),
             (Refusal::Unavailable(String::new()), 503),
         ] {
             let response = Refused(refusal).into_response();

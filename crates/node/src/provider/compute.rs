@@ -1,8 +1,9 @@
 //! The routes of computing, of a node that computes and gives files to buyers: `stoa follow --data DIR --provide DIR`.
 //!
 //! - `GET computeEnvironments`: what the machine has.
-//! - `POST initializeCompute`: whether this program may run on these data for somebody, which orders he has, and quotes for others.
-//! - `POST compute`, `POST freeCompute`, signed: starts a job.
+//! - `POST initializeCompute`: whether this program may run on these data for somebody, which orders he has, and quotes for
+//!   others, and for the fee if he has not paid it.
+//! - `POST compute`, `POST freeCompute`, signed: starts a job. None is free where computing costs something.
 //! - `GET compute`: how a job stands, for whoever knows its number; all jobs of an account, for a token of its.
 //! - `PUT compute`, signed: stops a job.
 //! - `GET computeResult`, signed: what a job has left.
@@ -11,13 +12,13 @@
 use super::{
     Asked, Offered, Provider, QUOTED, Said,
     answer::{Refused, from_byte, given, part, read, said},
+    body::Whole,
     signature, since_1970,
 };
 use alloy_primitives::{Address, B256};
 use axum::{
     Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, Query as Parameters, State},
+    extract::{Query as Parameters, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse as _, Response},
     routing::{get, post},
@@ -28,11 +29,14 @@ use stoa_data::{
     jobs::{rules::Rules, wire::MOST_CODE},
     market::abi::ESCROW,
     provider::{
-        Opened, RESULT, Refusal, START, START_FREE, STATUS, STOP, Standing, Wanted,
+        Opened, Pays, RESULT, Refusal, START, START_FREE, STATUS, STOP, Standing, Wanted,
         compute::{Code, Container, Engine, MOST_REQUEST, Ordered, Published, Request, Share, Task, Used, checksum},
     },
     search::Metadata,
 };
+
+/// For how many seconds a fee for computing is good beyond the time that it pays for: to order, and to wait for a turn.
+const BESIDE: u64 = 600;
 
 /// Where they are.
 pub(super) fn routes(at: impl Fn(&str) -> String) -> Router<Arc<Provider>> {
@@ -43,7 +47,6 @@ pub(super) fn routes(at: impl Fn(&str) -> String) -> Router<Arc<Provider>> {
         .route(&at("freeCompute"), post(start_free))
         .route(&at("computeResult"), get(result))
         .route(&at("computeStreamableLogs"), get(logs))
-        .layer(DefaultBodyLimit::max(MOST_REQUEST))
 }
 
 /// What is asked for, after all has been looked at that takes no order.
@@ -56,6 +59,20 @@ struct Prepared<'a> {
     runtime: u8,
     command: Vec<String>,
     share: Share,
+    seconds: u64,
+}
+
+impl Prepared<'_> {
+    /// What a job pays for with the order of one of its data sets: for the files if it could be given them, and with the first
+    /// for all of its computing.
+    fn pays(&self, number: usize) -> Pays {
+        let files = self.datasets.get(number).is_some_and(|(_, offered)| offered.service.compute.is_none());
+        match number {
+            // Begun minutes are paid for.
+            0 => Pays { files, seconds: self.seconds.next_multiple_of(60), cpu: self.share.cpu },
+            _ => Pays { files, ..Pays::default() },
+        }
+    }
 }
 
 impl Offered {
@@ -136,7 +153,8 @@ impl Provider {
         let (runtime, command) = container.command(&code)?;
         let rules: Vec<&Rules> = datasets.iter().filter_map(|(_, offered)| offered.files.rules.as_ref()).collect();
         engine.accepts(runtime, &code, &rules).await?;
-        Ok(Prepared { datasets, algorithm, code, runtime, command, share })
+        let seconds = Engine::seconds(request.duration);
+        Ok(Prepared { datasets, algorithm, code, runtime, command, share, seconds })
     }
 
     /// The order by which an account uses a service in a job: one that is for it, or one that is for the node and that it has paid for.
@@ -157,22 +175,35 @@ impl Provider {
         }
     }
 
-    /// What an account has of a service, and if it has no order what one costs.
-    async fn terms(&self, which: &Ordered, offered: &Offered, account: Address) -> Result<Value, Refusal> {
+    /// What an account has of a service, and what it costs it to have an order, and to have paid for this.
+    async fn terms(
+        &self,
+        (which, offered): &(&Ordered, Offered),
+        account: Address,
+        pays: Pays,
+    ) -> Result<Value, Refusal> {
         let mut terms = json!({
             "did": which.did, "serviceId": which.service, "datatoken": offered.service.datatoken.to_checksum(None),
             "chainId": self.chain_id(), "consumerAddress": self.account.address().to_checksum(None), "validOrder": false,
         });
         match self.entitled(offered, account, which.shown).await {
-            // As it was shown, for clients compare.
-            Ok(order) => terms["validOrder"] = which.shown.unwrap_or(order).to_string().into(),
-            Err(Refusal::Forbidden(_)) => {
-                offered.standing.admit(&self.chain, offered.asset.nft, account).await?;
-                let now = since_1970().as_secs();
-                terms["providerFee"] = self.quoted(offered, account, now, now + QUOTED)?;
-            }
+            Ok(order) => match self.paid(offered, account, (which.shown, order), pays).await {
+                Ok(_) => {
+                    // As it was shown, for clients compare.
+                    terms["validOrder"] = which.shown.unwrap_or(order).to_string().into();
+                    return Ok(terms);
+                }
+                // By its id, by which the datatoken lets it be used again.
+                Err(Refusal::Forbidden(_)) => terms["validOrder"] = order.to_string().into(),
+                Err(refusal) => return Err(refusal),
+            },
+            Err(Refusal::Forbidden(_)) => offered.standing.admit(&self.chain, offered.asset.nft, account).await?,
             Err(refusal) => return Err(refusal),
         }
+        let now = since_1970().as_secs();
+        let computing = Pays { files: false, ..pays };
+        let lasts = if self.fees.charges(&computing) { pays.seconds + BESIDE } else { QUOTED };
+        terms["providerFee"] = self.quoted(offered, account, pays, now, now + lasts).await?;
         Ok(terms)
     }
 
@@ -182,21 +213,29 @@ impl Provider {
         let [nonce, signature] = &request.signed;
         let command = if free { START_FREE } else { START };
         let caller = self.caller(command, [&request.consumer, nonce, signature], headers)?;
-        let Prepared { datasets, algorithm, code, runtime, command, share } =
-            self.prepare(&request, caller.account).await?;
-        let mut agreement = None;
-        for (which, offered) in datasets.iter().chain(&algorithm) {
+        if free && self.fees.has_minutes() {
+            let why = "no computing is free here: ask what it costs (initializeCompute), and start it with compute";
+            return Err(Refusal::Forbidden(why.to_owned()));
+        }
+        let prepared = self.prepare(&request, caller.account).await?;
+        let (mut agreement, mut fee) = (None, None);
+        for (number, (which, offered)) in prepared.datasets.iter().chain(&prepared.algorithm).enumerate() {
             let order = self.entitled(offered, caller.account, which.shown).await?;
-            agreement = agreement.or(Some(order));
+            let paid = self.paid(offered, caller.account, (which.shown, order), prepared.pays(number)).await?;
+            if number == 0 {
+                (agreement, fee) = (Some(order), paid.filter(|_| self.fees.has_minutes()));
+            }
             Standing::lasting(&self.chain, offered.asset.nft, self.publisher, caller.account).await?;
         }
         self.take(&caller)?;
+        let Prepared { datasets, algorithm, code, runtime, command, share, seconds } = prepared;
         self.engine()?.start(Task {
             owner: caller.account,
             free,
             agreement: agreement.unwrap_or_default(),
+            fee,
             share,
-            seconds: Engine::seconds(request.duration),
+            seconds,
             metadata: request.metadata.clone(),
             runtime,
             command,
@@ -209,10 +248,10 @@ impl Provider {
 }
 
 async fn environments(State(provider): Asked) -> Result<Response, Refused> {
-    Ok(said(&provider.engine()?.environments(provider.chain_id())))
+    Ok(said(&provider.engine()?.environments(provider.chain_id(), &provider.fees)))
 }
 
-async fn initialize(State(provider): Asked, body: Bytes) -> Result<Response, Refused> {
+async fn initialize(State(provider): Asked, body: Whole<MOST_REQUEST>) -> Result<Response, Refused> {
     let answer = provider.within(async {
         let request = Request::read(&body)?;
         let consumer = request.consumer.parse::<Address>();
@@ -222,42 +261,53 @@ async fn initialize(State(provider): Asked, body: Bytes) -> Result<Response, Ref
             let own = provider.chain_id();
             return Err(Refusal::Malformed(format!("payment.chainId: this node follows chain {own}")));
         }
+        let own = provider.fees.token();
+        if provider.fees.has_minutes() && token.is_some_and(|token| token != own) {
+            return Err(Refusal::Malformed(format!("payment.token: computing is paid for in {own} here")));
+        }
         let prepared = provider.prepare(&request, consumer).await?;
         let mut datasets = Vec::new();
-        for (which, offered) in &prepared.datasets {
-            datasets.push(provider.terms(which, offered, consumer).await?);
+        for (number, dataset) in prepared.datasets.iter().enumerate() {
+            datasets.push(provider.terms(dataset, consumer, prepared.pays(number)).await?);
         }
         let algorithm = match &prepared.algorithm {
-            Some((which, offered)) => provider.terms(which, offered, consumer).await?,
+            Some(algorithm) => provider.terms(algorithm, consumer, Pays::default()).await?,
             None => json!({ "validOrder": false }),
         };
         let payment = json!({
             "escrowAddress": ESCROW.to_checksum(None), "payee": provider.account.address().to_checksum(None),
             "chainId": provider.chain_id(), "token": token, "amount": "0",
-            "minLockSeconds": Engine::seconds(request.duration),
+            "minLockSeconds": prepared.seconds,
         });
         Ok(json!({ "algorithm": algorithm, "datasets": datasets, "payment": payment }))
     });
     Ok(said(&answer.await?))
 }
 
-async fn start(State(provider): Asked, headers: HeaderMap, body: Bytes) -> Result<Response, Refused> {
+async fn start(State(provider): Asked, headers: HeaderMap, body: Whole<MOST_REQUEST>) -> Result<Response, Refused> {
     Ok(said(&provider.within(provider.started(&body, &headers, false)).await?))
 }
 
-async fn start_free(State(provider): Asked, headers: HeaderMap, body: Bytes) -> Result<Response, Refused> {
+async fn start_free(
+    State(provider): Asked,
+    headers: HeaderMap,
+    body: Whole<MOST_REQUEST>,
+) -> Result<Response, Refused> {
     Ok(said(&provider.within(provider.started(&body, &headers, true)).await?))
 }
 
 async fn status(State(provider): Asked, Parameters(asked): Said, headers: HeaderMap) -> Result<Response, Refused> {
     let account = read(&asked, "consumerAddress", "an address")?;
     let job = Some(part(&asked, "jobId")).filter(|job| !job.is_empty());
+    let jobs = provider.engine()?.status(account, job);
     if job.is_none() {
-        // Which jobs somebody has is told to him alone.
+        // Which jobs somebody has is told to him alone. The number of a request of somebody who has none is not remembered.
         let caller = provider.caller(STATUS, signature(&asked), &headers)?;
-        provider.take(&caller)?;
+        if jobs != json!([]) {
+            provider.take(&caller)?;
+        }
     }
-    Ok(said(&provider.engine()?.status(account, job)))
+    Ok(said(&jobs))
 }
 
 /// The job that is meant.

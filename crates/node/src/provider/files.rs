@@ -1,25 +1,27 @@
 //! The routes by which files are sealed, described, ordered and given away.
 
 use super::{
-    Asked, Provider, QUOTED, SHOWN, Said,
+    Asked, Provider, QUOTED, Question, SHOWN, Said,
     answer::{Refused, from_byte, given, part, read, said},
     signature, since_1970,
 };
 use alloy_primitives::Address;
 use axum::{
-    body::Bytes,
     extract::{Query as Parameters, State},
     http::HeaderMap,
     response::{IntoResponse as _, Response},
 };
 use serde_json::{Value, json};
-use stoa_data::provider::{DOWNLOAD, ENCRYPT, Files, Place, Refusal};
+use stoa_data::provider::{DOWNLOAD, ENCRYPT, Files, Pays, Place, Refusal};
+
+/// What is paid for by whoever wants to be given files.
+pub(super) const FILES: Pays = Pays { files: true, seconds: 0, cpu: 0.0 };
 
 pub(super) async fn encrypt(
     State(provider): Asked,
     Parameters(asked): Said,
     headers: HeaderMap,
-    body: Bytes,
+    body: Question,
 ) -> Result<Response, Refused> {
     let sealed = provider.within(async {
         let caller = provider.caller(ENCRYPT, signature(&asked), &headers)?;
@@ -56,7 +58,7 @@ async fn told(provider: &Provider, index: usize, place: &Place, checksum: bool) 
 
 /// The files of a service, or one that is described. Only of what is published is a hash told: by that of a file that is not, somebody
 /// could find out what is in it by trying.
-pub(super) async fn file_info(State(provider): Asked, body: Bytes) -> Result<Response, Refused> {
+pub(super) async fn file_info(State(provider): Asked, body: Question) -> Result<Response, Refused> {
     let told = provider.within(async {
         let asked: Value = serde_json::from_slice(&body)
             .map_err(|error| Refusal::Malformed(format!("the question is not JSON: {error}")))?;
@@ -97,7 +99,7 @@ pub(super) async fn initialize(State(provider): Asked, Parameters(asked): Said) 
             return Err(Refusal::Malformed("validUntil: that is over".to_owned()));
         }
         let datatoken = offered.service.datatoken.to_checksum(None);
-        let fee = provider.quoted(&offered, consumer, now, until)?;
+        let fee = provider.quoted(&offered, consumer, FILES, now, until).await?;
         let nonce = provider.nonces.last(consumer, provider.now()).to_string();
         let own = provider.account.address().to_checksum(None);
         Ok(json!({ "providerFee": fee, "datatoken": datatoken, "nonce": nonce, "computeAddress": own }))
@@ -119,7 +121,8 @@ pub(super) async fn download(
             let place = offered.files.place(read(&asked, "fileIndex", "the number of a file, from 0")?)?;
             let shown = read(&asked, "transferTxId", SHOWN)?;
             offered.service.admit(&provider.chain, caller.account).await?;
-            provider.ordered(offered.wanted(caller.account), offered.service.timeout, Some(shown)).await?;
+            let order = provider.ordered(offered.wanted(caller.account), offered.service.timeout, Some(shown)).await?;
+            provider.paid(&offered, caller.account, (Some(shown), order), FILES).await?;
             let slot = provider.slot(caller.account)?;
             let opened = provider.sources.open_from(place, from).await?;
             provider.take(&caller)?;

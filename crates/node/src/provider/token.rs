@@ -1,11 +1,10 @@
 //! The routes of tokens, which clients show in place of signatures.
 
 use super::{
-    Asked,
+    Asked, Question,
     answer::{Refused, said},
 };
 use axum::{
-    body::Bytes,
     extract::State,
     http::{HeaderMap, header},
     response::Response,
@@ -16,12 +15,15 @@ use stoa_data::provider::{END_TOKEN, MAKE_TOKEN, Refusal, Signed};
 
 /// A question about a token.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Form {
     address: String,
     nonce: String,
     signature: String,
     #[serde(default)]
     token: String,
+    /// In milliseconds since 1970.
+    valid_until: Option<u64>,
 }
 
 impl Form {
@@ -43,14 +45,16 @@ pub(super) fn shown(headers: &HeaderMap) -> Option<&str> {
     Some(shown.strip_prefix("Bearer ").unwrap_or(shown))
 }
 
-pub(super) async fn make(State(provider): Asked, body: Bytes) -> Result<Response, Refused> {
-    let signed = Form::read(&body)?.signed(MAKE_TOKEN)?;
+pub(super) async fn make(State(provider): Asked, body: Question) -> Result<Response, Refused> {
+    let form = Form::read(&body)?;
+    let signed = form.signed(MAKE_TOKEN)?;
+    let until = form.valid_until.map(|milliseconds| milliseconds / 1_000);
+    let token = provider.tokens.make(signed.account, signed.nonce, until, provider.seconds())?;
     provider.strangers.take(signed, provider.now())?;
-    let token = provider.tokens.make(signed.account, signed.nonce, provider.seconds());
     Ok(said(&json!({ "token": token })))
 }
 
-pub(super) async fn end(State(provider): Asked, body: Bytes) -> Result<Response, Refused> {
+pub(super) async fn end(State(provider): Asked, body: Question) -> Result<Response, Refused> {
     let form = Form::read(&body)?;
     let [command, other] = END_TOKEN;
     let signed = form.signed(command).or_else(|_| form.signed(other))?;

@@ -22,7 +22,7 @@
 //! <folder>/<asset>/spent-day.json          what has left on the newest day to all buyers, if that is bounded
 //! ```
 
-mod budget;
+mod guard;
 mod runtimes;
 mod session;
 mod settle;
@@ -51,10 +51,10 @@ use crate::{
 };
 use alloy_primitives::{Address, B256};
 use alloy_sol_types::SolCall;
-pub(crate) use budget::Budget;
 use commonware_codec::Encode as _;
 use commonware_cryptography::{Signer as _, ed25519};
 use futures::{FutureExt as _, future::BoxFuture};
+pub(crate) use guard::Guard;
 use parking_lot::Mutex;
 pub use runtimes::Runtimes;
 use session::{Session, State};
@@ -342,9 +342,8 @@ impl Computer {
         runtime: Arc<dyn Runtime>,
     ) -> eyre::Result<()> {
         let Running { number, code, params, control } = round;
-        let rules = &session.data.rules;
-        if !session.budget().charge(rules.round())? {
-            let why = rules.used_up(session.budget().left()?);
+        let (rules, guard) = (&session.data.rules, session.guard());
+        if let Err(why) = guard.charge(rules.round())? {
             return Ok(session.over(done, number, WITHHELD, why)?);
         }
         let turn = self.turns.clone().acquire_owned().await?;
@@ -365,43 +364,23 @@ impl Computer {
             done.used(&outcome.used, &session.job);
         }
         let before = done.clone();
-        let (leaving, log) = match done.end(outcome, rules, session.budget().left()?)? {
+        let (Leaving { files, counts }, log) = match done.end(outcome, rules, guard.left()?)? {
             Ran::Left(leaving, log) => (leaving, log),
-            Ran::Over(ended, why) => {
-                // What a failed program printed is told where logs are, and counts as they do.
-                let told = if rules.log { why.len() as u64 } else { 0 };
-                let why = if session.budget().charge(told)? { why } else { rules.used_up(session.budget().left()?) };
-                return Ok(session.over(done, number, ended, why)?);
-            }
+            Ran::Over(ended, why) => return Ok(session.over(done, number, ended, guard.told(why, rules.log)?)?),
         };
-        if rules.approval
-            && let Some((ended, why)) = Self::hold(session, number, &leaving, log.as_deref(), &control).await?
-        {
+        let waits = || session.state.lock().held = true;
+        let looked = guard.looked_at((session.id, number), &files, log.as_deref(), &control, waits).await?;
+        if let Some((ended, why)) = looked {
             return Ok(session.over(before, number, ended, why)?);
         }
         // It may have been taken back meanwhile.
         if let Err((ended, why)) = self.stands(session.id).await? {
             return Ok(session.over(before, number, ended, why)?);
         }
-        let Leaving { files, counts } = leaving;
-        if !session.put(done, counts, number, Round::Left { files, log })? {
-            session.over(before, number, WITHHELD, "what may leave to this buyer is used up")?;
+        if let Err(why) = guard.charge(counts)? {
+            return Ok(session.over(before, number, WITHHELD, why)?);
         }
-        Ok(())
-    }
-
-    /// Waits until the owner has looked at what would leave; how the job ends and why if it does not leave.
-    async fn hold(
-        session: &Session,
-        number: u32,
-        leaving: &Leaving,
-        log: Option<&str>,
-        control: &Control,
-    ) -> eyre::Result<Option<(u8, String)>> {
-        let held = session.held(number);
-        held.put(&leaving.files, log)?;
-        session.state.lock().held = true;
-        Ok(held.wait(&leaving.files, log, control).await?)
+        Ok(session.put(done, number, Round::Left { files, log })?)
     }
 
     /// How a round stands: at once if it has ended, after a while if not.

@@ -4,13 +4,12 @@ use super::super::{
     abi::{IJobs::Job, PROCESS},
     contract::is_checked,
     data::DataSet,
-    held::Held,
     kept::{Kept, found},
     results,
     run::Done,
     wire::Round,
 };
-use super::budget::Budget;
+use super::guard::Guard;
 use alloy_primitives::B256;
 use commonware_codec::Encode as _;
 use parking_lot::Mutex;
@@ -83,25 +82,18 @@ impl Session {
         Kept::of(&self.folder, self.id)
     }
 
-    pub(super) fn held(&self, round: u32) -> Held {
-        Held::of(&self.folder, self.job.asset, self.id, round)
-    }
-
     pub(super) fn account(&self) -> PathBuf {
         self.folder.join("jobs").join(format!("{}.json", self.id))
     }
 
     /// What may leave to the buyer over all his jobs.
-    pub(super) fn budget(&self) -> Budget<'_> {
+    pub(super) fn guard(&self) -> Guard<'_> {
         let Self { folder, data, job, spending, .. } = self;
-        Budget { folder, rules: &data.rules, buyer: job.buyer, spending }
+        Guard { rules: &data.rules, asset: job.asset, folder: folder.clone(), buyer: job.buyer, spending }
     }
 
-    /// Writes down what a round came to, which counts so much, then lets it be seen. Says no if so much may not leave any more.
-    pub(super) fn put(&self, done: Done, counts: u64, round: u32, left: Round) -> io::Result<bool> {
-        if !self.budget().charge(counts)? {
-            return Ok(false);
-        }
+    /// Writes down what a round came to, after it was counted, then lets it be seen.
+    pub(super) fn put(&self, done: Done, round: u32, left: Round) -> io::Result<()> {
         if let Round::Left { .. } = &left {
             if self.is_checked() && self.job.runtime == PROCESS {
                 self.kept().put_left(round, &left.encode())?;
@@ -110,8 +102,7 @@ impl Session {
                 tracing::warn!(job = %self.id, %error, "what left is not kept for later");
             }
         }
-        self.finish(done, round, left)?;
-        Ok(true)
+        self.finish(done, round, left)
     }
 
     fn finish(&self, done: Done, round: u32, left: Round) -> io::Result<()> {

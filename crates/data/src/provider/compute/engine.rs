@@ -8,13 +8,13 @@
 //! ```
 
 use super::{
-    super::{Place, Refusal, Sources},
+    super::{Fees, Place, Refusal, Sources},
     Share,
     machine::{AT_ONCE, Machine},
     record::{Record, Status},
     run::End,
 };
-use crate::jobs::{self, COIN, held::Held, role::Computer, rules::Rules};
+use crate::jobs::{self, COIN, role::Computer, rules::Rules};
 use alloy_primitives::{Address, B256, hex};
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
@@ -61,6 +61,8 @@ pub struct Task {
     pub free: bool,
     /// The order of the first data set.
     pub agreement: B256,
+    /// Which fee has paid for it, if computing costs something: one job at a time runs on it.
+    pub fee: Option<String>,
     /// How much of the machine it gets.
     pub share: Share,
     /// For how many seconds it may run.
@@ -127,8 +129,13 @@ impl Engine {
                 Err(error) => tracing::warn!(path = %path.display(), %error, "a job cannot be read any more"),
             }
         }
-        // What waited to be looked at, of jobs that are over now.
-        Held::all(&folder)?.iter().try_for_each(Held::remove)?;
+        // What waited to be looked at, of jobs that are over now, or was only being laid out.
+        for asset in fs::read_dir(&folder)? {
+            let held = asset?.path().join("held");
+            if held.exists() {
+                fs::remove_dir_all(held)?;
+            }
+        }
         let (machine, turns, jobs) = (Machine::this(), Semaphore::new(AT_ONCE), Mutex::new(jobs));
         Ok(Arc::new(Self { computer, account, publisher, sources, machine, folder, turns, jobs }))
     }
@@ -137,8 +144,8 @@ impl Engine {
         format!("{}-1", hex::encode(self.account))
     }
 
-    /// What clients are told of where programs run.
-    pub fn environments(&self, chain_id: u64) -> Value {
+    /// What clients are told of where programs run, and what that costs.
+    pub fn environments(&self, chain_id: u64, fees: &Fees) -> Value {
         let (mut open, mut used) = (0, Vec::new());
         for job in self.jobs().values() {
             let record = job.record.lock();
@@ -149,12 +156,14 @@ impl Engine {
             Some(_) => "scripts of Python (python $ALGO) and WebAssembly modules ($ALGO)",
             None => "WebAssembly modules ($ALGO)",
         };
-        let prices = ["cpu", "ram", "disk"].map(|id| json!({ "id": id, "price": 0 }));
+        let prices = [("cpu", fees.price()), ("ram", 0.into()), ("disk", 0.into())];
+        let prices = prices.map(|(id, price)| json!({ "id": id, "price": price }));
+        let token = if fees.has_minutes() { fees.token() } else { COIN };
         let mut said = self.machine.environment(&used);
         said["id"] = self.environment().into();
-        said["description"] = format!("Runs {runs} beside the data, for nothing, without a network").into();
+        said["description"] = format!("Runs {runs} beside the data, {}, without a network", fees.said()).into();
         said["consumerAddress"] = self.account.to_checksum(None).into();
-        said["fees"] = json!({ (chain_id.to_string()): [{ "feeToken": COIN, "prices": prices }] });
+        said["fees"] = json!({ (chain_id.to_string()): [{ "feeToken": token, "prices": prices }] });
         (said["storageExpiry"], said["maxJobs"]) = (STORED.into(), OPEN.into());
         (said["runningJobs"], said["queuedJobs"]) = (used.len().into(), (open - used.len()).into());
         for jobs in ["runningfreeJobs", "queuedFreeJobs"] {
@@ -164,6 +173,9 @@ impl Engine {
             said[wait] = json!(0);
         }
         (said["free"]["storageExpiry"], said["free"]["maxJobs"]) = (STORED.into(), OPEN.into());
+        if let Some(said) = said.as_object_mut().filter(|_| fees.has_minutes()) {
+            said.remove("free");
+        }
         json!([said])
     }
 
@@ -229,35 +241,31 @@ impl Engine {
         let (mut open, mut own, mut ended) = (0, 0, Vec::new());
         for job in jobs.values() {
             let record = job.record.lock();
-            let (is_open, is_own) = (!record.is_over(), record.owner == owner);
-            open += usize::from(is_open);
-            own += usize::from(is_open && is_own);
-            if is_own && !is_open {
-                ended.push((record.began(), record.job_id.clone()));
+            if record.is_over() {
+                ended.push((record.began(), record.owner.clone(), record.job_id.clone()));
+                continue;
             }
+            if task.fee.is_some() && task.fee == record.fee {
+                let why = "the fee that is shown pays for one job at a time, and one is under way: wait for its end, or stop it";
+                return Err(Refusal::Unavailable(why.to_owned()));
+            }
+            open += 1;
+            own += usize::from(record.owner == owner);
         }
         if own >= OPEN_EACH || open >= OPEN {
             return Err(Refusal::Unavailable(format!(
                 "too many jobs are under way, want {OPEN_EACH} of one account at most: try again when some have ended"
             )));
         }
-        // The oldest of one's own make room.
-        ended.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-        let many = ended.len().saturating_sub(KEPT_EACH - 1);
-        ended.iter().take(many).filter_map(|(_, id)| jobs.remove(id)).for_each(|job| job.remove());
-        if jobs.len() >= KEPT {
-            return Err(Refusal::Unavailable(
-                "the results of too many jobs are kept: try again another day".to_owned(),
-            ));
-        }
         let id = format!("{}-{}", hex::encode(self.account), hex::encode(rand::random::<[u8; 32]>()));
         let record = Record {
-            owner,
+            owner: owner.clone(),
             job_id: id.clone(),
             environment: self.environment(),
             inputs: task.datasets.iter().map(|used| used.did.clone()).collect(),
             algorithm: task.algorithm.as_ref().map(|used| used.did.clone()),
             agreement_id: task.agreement.to_string(),
+            fee: task.fee.clone(),
             is_free: task.free,
             resources: task.share.told().map(|(id, amount)| json!({ "id": id, "amount": amount })).to_vec(),
             max_job_duration: task.seconds,
@@ -265,11 +273,14 @@ impl Engine {
             ..Record::default()
         };
         let job = Job::new(self.folder.join(RUNS).join(&id), Some(task.share), record.begun());
-        let written = fs::create_dir(&job.folder).and_then(|()| job.write(&job.record.lock()));
-        written.map_err(|error| {
+        if let Err(error) = fs::create_dir(&job.folder).and_then(|()| job.write(&job.record.lock())) {
             tracing::error!(%error, "a job cannot be written down");
-            Refusal::Unavailable("the node cannot do it now: try again".to_owned())
-        })?;
+            let _ = fs::remove_dir_all(&job.folder);
+            return Err(Refusal::Unavailable("the node cannot do it now: try again".to_owned()));
+        }
+        ended.sort_by(|(one, ..), (other, ..)| one.total_cmp(other));
+        let ended: Vec<_> = ended.into_iter().map(|(_, owner, id)| (owner, id)).collect();
+        give_way(&ended, &owner, jobs.len()).into_iter().filter_map(|id| jobs.remove(id)).for_each(|job| job.remove());
         let job = Arc::new(job);
         jobs.insert(id, job.clone());
         Ok(job)
@@ -336,6 +347,26 @@ impl Engine {
     }
 }
 
+/// Which of the jobs that have ended, by owner and number and the oldest first, go when one more of this owner's begins: the
+/// oldest of his own beyond what he may keep. If there are too many of all owners, it is the oldest of whoever keeps most, so
+/// that nobody crowds out the others.
+pub(super) fn give_way<'a>(ended: &'a [(String, String)], owner: &str, kept: usize) -> Vec<&'a str> {
+    let of = |owner: &str| {
+        let owner = owner.to_owned();
+        ended.iter().filter(move |(of, _)| *of == owner).map(|(_, id)| id.as_str())
+    };
+    let many = of(owner).count().saturating_sub(KEPT_EACH - 1);
+    if many > 0 || kept < KEPT {
+        return of(owner).take(many).collect();
+    }
+    let mut counts = BTreeMap::<&str, usize>::new();
+    for (owner, _) in ended {
+        *counts.entry(owner).or_default() += 1;
+    }
+    let most = counts.iter().max_by_key(|(_, count)| **count);
+    most.and_then(|(&owner, _)| of(owner).next()).into_iter().collect()
+}
+
 impl Job {
     fn new(folder: PathBuf, share: Option<Share>, record: Record) -> Self {
         Self { folder, share, control: Control::new(), stopped: Notify::new(), record: Mutex::new(record) }
@@ -343,14 +374,16 @@ impl Job {
 
     /// One that was written down before the node was ended. If it was under way, it is over: what it had done is lost.
     fn again(folder: PathBuf) -> io::Result<(String, Self)> {
+        // Data do not stay here, whatever else can be read.
+        let stage = folder.join(STAGE);
+        if stage.exists() {
+            fs::remove_dir_all(stage)?;
+        }
         let record: Record = serde_json::from_slice(&fs::read(folder.join(RECORD))?).map_err(io::Error::other)?;
         let (id, is_over) = (record.job_id.clone(), record.is_over());
         let job = Self::new(folder, None, record);
         if !is_over {
-            if job.stage().exists() {
-                fs::remove_dir_all(job.stage())?;
-            }
-            job.finish(End::of(Status::Failed, "the node was ended while the job was under way: start it again"))?;
+            job.finish(End::of(Status::Failed, "the node was ended while the job was under way: start it again"));
         }
         Ok((id, job))
     }
@@ -359,8 +392,21 @@ impl Job {
         write_private(&self.folder.join(RECORD), &serde_json::to_vec(record).map_err(io::Error::other)?)
     }
 
+    /// It is over. If what came of it cannot be kept it has failed, for else nobody would hear of its end, and it counted for
+    /// ever as one that is under way.
+    pub(super) fn finish(&self, end: End) {
+        let Err(error) = self.keep(end) else { return };
+        tracing::error!(job = %self.folder.display(), %error, "what a job has left cannot be kept");
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            if entry.file_name() != RECORD {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        self.record.lock().end(Status::Failed, &[]);
+    }
+
     /// Writes down what came of it, then lets it be seen.
-    pub(super) fn finish(&self, end: End) -> io::Result<()> {
+    fn keep(&self, end: End) -> io::Result<()> {
         let mut left = Vec::new();
         for (name, kind, bytes) in end.left()? {
             write_private(&self.folder.join(name), &bytes)?;

@@ -1,4 +1,4 @@
-//! What this machine has for jobs, as Ocean's clients are told of it: one environment, for nothing.
+//! What this machine has for jobs, as Ocean's clients are told of it: one environment.
 
 use super::super::Refusal;
 use serde_json::{Value, json};

@@ -13,6 +13,9 @@
 //! - **No job without orders**, whether it is asked for as a free one or not: of each data set and of the program, for whoever asks, or
 //!   for the node and paid by whoever asks, as Ocean's clients order for an environment. An order is good for any number of jobs while it
 //!   stands.
+//! - **A fee for computing** is the provider's ([`Fees`](super::Fees)), paid with the order of the first data set: a time for
+//!   which it is good, and within it one job at a time, none longer or on more processors than was paid for. Nothing is locked in
+//!   the escrow.
 //! - **No images.** Scripts of Python run in the node's own sandbox of processes, if it has one, WebAssembly modules in its runtime of
 //!   those ([`Container::command`]); neither has a network, whatever a document says.
 //! - **What may leave** is what the owner's [rules](crate::jobs::rules) let, where he has sealed some with his files: files, log, exit code

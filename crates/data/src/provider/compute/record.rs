@@ -57,6 +57,9 @@ pub(super) struct Record {
     pub(super) algorithm: Option<String>,
     /// The order of the first data set.
     pub(super) agreement_id: String,
+    /// Which fee has paid for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fee: Option<String>,
     pub(super) is_free: bool,
     /// Each with its id and amount.
     pub(super) resources: Vec<Value>,

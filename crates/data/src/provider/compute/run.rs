@@ -18,10 +18,8 @@ use super::{
 use crate::jobs::{
     Files,
     abi::{STOPPED, WITHHELD},
-    held::Held,
     judge,
-    role::{Budget, now},
-    rules::Rules,
+    role::{Guard, now},
 };
 use alloy_primitives::B256;
 use eyre::WrapErr as _;
@@ -38,8 +36,11 @@ use tokio::task::spawn_blocking;
 const MOST_OUTPUT: u64 = 16 << 20;
 const MOST_LOG: u64 = 64 << 10;
 
+/// Bytes of data that are copied for a job at most. Those that lie on the same disk are not.
+const MOST_COPIED: u64 = 8 << 30;
+
 /// Steps of a WebAssembly module in a second: its processor would have to be a fast one.
-const STEPS: u64 = 4_000_000_000;
+const STEPS: u64 = 16_000_000_000;
 
 /// How a job ends.
 pub(super) struct End {
@@ -69,14 +70,6 @@ impl End {
     }
 }
 
-/// Rules of data that a job runs on.
-struct Guard<'a> {
-    rules: &'a Rules,
-    /// The asset, and where what has left of it is counted.
-    asset: B256,
-    folder: PathBuf,
-}
-
 impl Engine {
     /// Does a job.
     pub(super) async fn run(&self, job: &Job, task: Task) {
@@ -86,9 +79,7 @@ impl Engine {
         });
         // It was never made if the job was stopped before.
         let _ = fs::remove_dir_all(job.stage());
-        if let Err(error) = job.finish(end) {
-            tracing::error!(job = %job.folder.display(), %error, "what a job did could not be written down");
-        }
+        job.finish(end);
     }
 
     async fn ran(&self, job: &Job, task: &Task) -> eyre::Result<End> {
@@ -111,9 +102,8 @@ impl Engine {
         };
         let guards = self.guards(task)?;
         for guard in &guards {
-            let budget = self.budget(guard, task);
-            if !budget.charge(guard.rules.round())? {
-                return Ok(End::of(Status::Withheld, guard.rules.used_up(budget.left()?)));
+            if let Err(why) = guard.charge(guard.rules.round())? {
+                return Ok(End::of(Status::Withheld, why));
             }
         }
         let runtime = self.computer.runtimes.of(task.runtime).ok_or_else(|| eyre::eyre!("no such runtime"))?;
@@ -131,7 +121,7 @@ impl Engine {
             Err(error @ (Error::Code(_) | Error::Job(_))) => return Ok(End::of(Status::Failed, error)),
             outcome => outcome?,
         };
-        let end = self.left(job, task, &guards, outcome).await?;
+        let end = left(job, &guards, outcome).await?;
         // It may have been taken back meanwhile.
         match self.lasts(task).await {
             Ok(()) => Ok(end),
@@ -156,12 +146,13 @@ impl Engine {
         let [own, documents] = ["inputs", "ddos"].map(|name| stage.join(name));
         fs::create_dir_all(&documents).map_err(disk)?;
         let mut inputs = ["inputs", "ddos"].map(|name| input(name.to_owned(), stage.join(name))).to_vec();
+        let mut room = MOST_COPIED;
         for used in &task.datasets {
             let folder = own.join(&used.did);
             fs::create_dir_all(&folder).map_err(disk)?;
             for (number, place) in used.places.iter().enumerate() {
                 let to = folder.join(number.to_string());
-                let name = self.sources.bring(place, &to).await?;
+                let name = self.sources.bring(place, &to, &mut room).await?;
                 inputs.push(input(free(&name, &inputs), to));
             }
         }
@@ -172,66 +163,53 @@ impl Engine {
         Ok(inputs)
     }
 
-    /// The rules of those data that have some.
-    fn guards<'a>(&self, task: &'a Task) -> eyre::Result<Vec<Guard<'a>>> {
+    /// What stands before those data that have rules.
+    fn guards<'a>(&'a self, task: &'a Task) -> eyre::Result<Vec<Guard<'a>>> {
         let mut guards = Vec::new();
         for Used { did, rules, .. } in &task.datasets {
             let Some(rules) = rules else { continue };
             let asset: B256 = did.trim_start_matches("did:op:").parse().wrap_err("a DID that is none")?;
             let folder = self.folder.join(asset.to_string());
             fs::create_dir_all(&folder).wrap_err("no folder for what has left")?;
-            guards.push(Guard { rules, asset, folder });
+            guards.push(Guard { rules, asset, folder, buyer: task.owner, spending: &self.computer.spending });
         }
         Ok(guards)
     }
+}
 
-    fn budget<'a>(&'a self, guard: &'a Guard<'_>, task: &Task) -> Budget<'a> {
-        let Guard { rules, folder, .. } = guard;
-        Budget { folder, rules, buyer: task.owner, spending: &self.computer.spending }
+/// What may leave of what a program has left: what the rules of all its data let, and all of it if there are none.
+async fn left(job: &Job, guards: &[Guard<'_>], outcome: Outcome) -> eyre::Result<End> {
+    let tells = guards.iter().all(|guard| guard.rules.log);
+    if let Err((ended, why)) = judge(&outcome, tells) {
+        let why = guards.iter().try_fold(why, |why, guard| guard.told(why, tells))?;
+        let stopped = ended == STOPPED && job.control.is_cancelled();
+        return Ok(End::of(if stopped { Status::Finished } else { Status::Failed }, why));
     }
-
-    /// What may leave of what a program has left: what the rules of all its data let, and all of it if there are none.
-    async fn left(&self, job: &Job, task: &Task, guards: &[Guard<'_>], outcome: Outcome) -> eyre::Result<End> {
-        let tells = guards.iter().all(|guard| guard.rules.log);
-        if let Err((ended, why)) = judge(&outcome, tells) {
-            let told = if tells { why.len() as u64 } else { 0 };
-            for guard in guards {
-                let budget = self.budget(guard, task);
-                if !budget.charge(told)? {
-                    return Ok(End::of(Status::Failed, guard.rules.used_up(budget.left()?)));
-                }
+    let (mut files, log) = (outcome.output.files, tells.then(|| outcome.log.text()));
+    let printed = log.as_ref().map_or(0, |log| log.len() as u64);
+    let mut counts = Vec::new();
+    for guard in guards {
+        match guard.rules.leaving(&files, guard.left()?) {
+            Ok(leaving) => {
+                files = leaving.files;
+                counts.push(leaving.counts.saturating_add(printed));
             }
-            let stopped = ended == STOPPED && job.control.is_cancelled();
-            return Ok(End::of(if stopped { Status::Finished } else { Status::Failed }, why));
+            Err(why) => return Ok(End::of(Status::Withheld, why)),
         }
-        let (mut files, log) = (outcome.output.files, tells.then(|| outcome.log.text()));
-        let printed = log.as_ref().map_or(0, |log| log.len() as u64);
-        let mut counts = Vec::new();
-        for guard in guards {
-            match guard.rules.leaving(&files, self.budget(guard, task).left()?) {
-                Ok(leaving) => {
-                    files = leaving.files;
-                    counts.push(leaving.counts.saturating_add(printed));
-                }
-                Err(why) => return Ok(End::of(Status::Withheld, why)),
-            }
-        }
-        for guard in guards.iter().filter(|guard| guard.rules.approval) {
-            let held = Held::of(&guard.folder, guard.asset, job.key(), 0);
-            held.put(&files, log.as_deref())?;
-            job.record.lock().set(Status::Filtering);
-            if let Some((ended, why)) = held.wait(&files, log.as_deref(), &job.control).await? {
-                return Ok(End::of(if ended == WITHHELD { Status::Withheld } else { Status::Finished }, why));
-            }
-        }
-        for (guard, counts) in guards.iter().zip(counts) {
-            let budget = self.budget(guard, task);
-            if !budget.charge(counts)? {
-                return Ok(End::of(Status::Withheld, guard.rules.used_up(budget.left()?)));
-            }
-        }
-        Ok(End { status: Status::Finished, files: Some(files), log, why: None })
     }
+    for guard in guards {
+        let waits = || job.record.lock().set(Status::Filtering);
+        let looked = guard.looked_at((job.key(), 0), &files, log.as_deref(), &job.control, waits).await?;
+        if let Some((ended, why)) = looked {
+            return Ok(End::of(if ended == WITHHELD { Status::Withheld } else { Status::Finished }, why));
+        }
+    }
+    for (guard, counts) in guards.iter().zip(counts) {
+        if let Err(why) = guard.charge(counts)? {
+            return Ok(End::of(Status::Withheld, why));
+        }
+    }
+    Ok(End { status: Status::Finished, files: Some(files), log, why: None })
 }
 
 impl Task {

@@ -1,8 +1,9 @@
 //! Jobs of Ocean's clients, with the contracts themselves on a ledger in memory.
 
 use super::{
-    super::{Place, Refusal, Sources},
+    super::{Fees, Place, Refusal, Sources},
     Engine, Share, Task, Used,
+    engine::give_way,
 };
 use crate::{
     ddo::did,
@@ -20,7 +21,7 @@ use crate::{
         tests::{OWNER, datatoken_data, nft_data},
     },
 };
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, U256};
 use commonware_cryptography::{Signer as _, ed25519};
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
@@ -76,6 +77,7 @@ impl Scene {
             owner: BUYER,
             free: false,
             agreement: B256::ZERO,
+            fee: None,
             share: Share { cpu: 1.0, ram: 1.0, disk: 0.0 },
             seconds: 60,
             metadata: json!({ "mine": 1 }),
@@ -202,7 +204,7 @@ async fn rules_name_programs_and_a_node_says_what_it_does_not_run() {
     assert!(matches!(refused, Err(Refusal::Forbidden(why)) if why.contains("rules")));
     let refused = scene.engine.accepts(PROCESS, b"print(1)", &[]).await;
     assert!(matches!(refused, Err(Refusal::Forbidden(why)) if why.contains("--processes")));
-    let said = &scene.engine.environments(CHAIN)[0];
+    let said = &scene.engine.environments(CHAIN, &Fees::default())[0];
     assert_eq!(said["fees"][CHAIN.to_string()][0]["prices"][0], json!({ "id": "cpu", "price": 0 }));
     assert!(said["description"].as_str().unwrap().contains("WebAssembly") && !said.to_string().contains("Python"));
     let id = said["id"].as_str().unwrap();
@@ -230,14 +232,14 @@ async fn a_job_ends_when_it_is_stopped_and_lets_nothing_out_when_the_asset_is_ta
     let scene = scene();
     let id = scene.start(scene.task(loops(), None)).unwrap();
     scene.runs(&id).await;
-    assert_eq!(scene.engine.environments(CHAIN)[0]["runningJobs"], 1);
+    assert_eq!(scene.engine.environments(CHAIN, &Fees::default())[0]["runningJobs"], 1);
     assert_eq!(scene.engine.stop(BUYER, &id).unwrap()[0]["stopRequested"], true);
     let (status, left) = scene.ended(&id).await;
     assert_eq!((status, &left[0].1[..], left.len()), (json!(70), &b"it was stopped"[..], 1));
     let slow = Task { seconds: 1, ..scene.task(loops(), None) };
     let (status, left) = scene.run(slow).await;
     assert_eq!((status, left.len()), (json!(41), 1));
-    assert!(contains(&left[0].1, "more time"));
+    assert!(contains(&left[0].1, "more time"), "{}", String::from_utf8_lossy(&left[0].1));
 
     let id = scene.start(scene.task(loops(), None)).unwrap();
     scene.runs(&id).await;
@@ -268,6 +270,77 @@ async fn jobs_are_there_after_a_restart_and_those_that_were_under_way_have_faile
     assert_eq!(fs::read(path).unwrap(), before.1[1].1);
     scene.engine.stop(BUYER, &id).unwrap();
     scene.ended(&id).await;
+}
+
+#[tokio::test]
+async fn nothing_of_the_data_or_of_what_would_have_left_stays_after_a_restart() {
+    let scene = scene();
+    let run = scene.ocean().join("runs").join("1-2");
+    let laying = scene.ocean().join(B256::ZERO.to_string()).join("held").join("0x01-0.laying");
+    // Cut off while a record was written, and while results were laid out.
+    for folder in [run.join("stage"), laying.clone()] {
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("rows.csv"), ROWS).unwrap();
+    }
+    fs::write(run.join("job.json"), "{").unwrap();
+    let again = open(&scene.folder, &scene.ledger);
+    assert!(!run.join("stage").exists() && !laying.exists());
+    assert_eq!(again.status(BUYER, None), json!([]));
+}
+
+#[tokio::test]
+async fn a_job_is_over_also_where_what_it_left_cannot_be_kept() {
+    let scene = scene();
+    for _ in 0..4 {
+        let id = scene.start(scene.task(loops(), None)).unwrap();
+        scene.runs(&id).await;
+        // As if the disk were full.
+        fs::create_dir(scene.ocean().join("runs").join(&id).join("publish.log.part")).unwrap();
+        scene.engine.stop(BUYER, &id).unwrap();
+        let (status, left) = scene.ended(&id).await;
+        assert_eq!((status, left), (json!(41), Vec::new()));
+    }
+    assert_eq!(scene.run(scene.task(copies("rows.csv"), None)).await.0, 70);
+}
+
+#[tokio::test]
+async fn a_fee_pays_for_one_job_at_a_time_and_environments_say_what_a_minute_costs() {
+    let scene = scene();
+    let paid = |nonce: &str| Task { fee: Some(nonce.to_owned()), ..scene.task(loops(), None) };
+    let id = scene.start(paid("1")).unwrap();
+    let second = scene.start(paid("1"));
+    assert!(matches!(&second, Err(Refusal::Unavailable(why)) if why.contains("one job at a time")), "{second:?}");
+    let other = scene.start(paid("2")).unwrap();
+    scene.engine.stop(BUYER, &id).unwrap();
+    assert_eq!(scene.ended(&id).await.0, 70);
+    let again = scene.start(paid("1")).unwrap();
+    for id in [other, again] {
+        scene.engine.stop(BUYER, &id).unwrap();
+        scene.ended(&id).await;
+    }
+    let cent = U256::from(10_000_000_000_000_000_u64);
+    let said = &scene.engine.environments(CHAIN, &Fees::new(Some(OTHER), None, Some(cent)).unwrap())[0];
+    let fees = &said["fees"][CHAIN.to_string()][0];
+    assert_eq!((&fees["feeToken"], &fees["prices"][0]["price"]), (&json!(OTHER), &json!(0.01)));
+    assert_eq!((&fees["prices"][1]["price"], said.get("free")), (&json!(0), None));
+    assert!(said["description"].as_str().unwrap().contains("0.01 of the token"), "{said}");
+}
+
+#[test]
+fn where_too_many_results_are_kept_those_go_of_whoever_has_most() {
+    let jobs = |owner: &str, from: usize, count: usize| -> Vec<(String, String)> {
+        (from..from + count).map(|number| (owner.to_owned(), format!("{owner}{number}"))).collect()
+    };
+    let few = [jobs("a", 0, 3), jobs("b", 0, 16)].concat();
+    assert!(give_way(&few, "a", few.len()).is_empty() && give_way(&few, "c", few.len()).is_empty());
+    assert_eq!(give_way(&few, "b", few.len()), ["b0"]);
+    assert_eq!(give_way(&[few, jobs("b", 16, 2)].concat(), "b", 21), ["b0", "b1", "b2"]);
+    // One's only results stay, though they are the oldest, while somebody has more.
+    let many = [jobs("a", 0, 1), jobs("b", 0, 16), jobs("c", 0, 15)].concat();
+    for owner in ["a", "c", "d"] {
+        assert_eq!(give_way(&many, owner, 512), ["b0"], "{owner}");
+    }
+    assert!(give_way(&[], "a", 512).is_empty());
 }
 
 #[tokio::test]
