@@ -29,7 +29,7 @@ const stoa = (...words) => JSON.parse(execFileSync(process.env.STOA_BIN,
 function publish(name, ...more) {
   fs.writeFileSync(path.join(FOLDER, `${name}.csv`), "age,chol,born\n63,233.5,1950-01-02\n41,204,1981-03-04\n");
   return stoa("data", "--dir", "seller", "publish", `${name}.csv`, "--compute", "--data", path.join(FOLDER, "data"),
-    "--node", `0x${"11".repeat(32)}`, "--name", "Hearts", "--description", "Rows of people\nand their hearts.",
+    "--node", `0x${"11".repeat(32)}`, "--algorithm", `0x${"22".repeat(32)}`, "--name", "Hearts", "--description", "Rows of people\nand their hearts.",
     "--license", "CC-BY-4.0", "--tag", "heart", "--tag", "rows", "--link", "https://example.org/hearts", "--yes", ...more);
 }
 

@@ -23,12 +23,13 @@ fn a_program_is_tried_on_the_rows_that_an_owner_has_published() -> Result<()> {
     let (node, place) = (Node::start(Network::Dev)?, tempfile::tempdir()?);
     let at = place.path();
     fs::create_dir(at.join("data"))?;
-    let key = format!("0x{}", "11".repeat(32));
+    let [key, program] = ["11", "22"].map(|byte| format!("0x{}", byte.repeat(32)));
     let publish = |file: &str, more: &[&str]| {
         fs::write(at.join(file), r#"{"rows":7654321}"#)?;
         let how = ["data", "publish", file, "--compute", "--data", "data", "--node", &key, "--free", "--yes"];
         let says = ["--name", "Hearts", "--description", "Rows of people and their hearts.", "--license", "CC0-1.0"];
-        run(at, &[&how[..], &says, &["--http", node.http(), "--account", "7"], more].concat())
+        let program = ["--algorithm", &program, "--http", node.http(), "--account", "7"];
+        run(at, &[&how[..], &says, &program, more].concat())
     };
     let test = |asset: &str, program: &str| run(at, &["algo", "test", program, "--on", asset, "--http", node.http()]);
     fs::write(at.join("sample.json"), r#"{"rows":12}"#)?;

@@ -48,6 +48,13 @@ fn until(stage: &Stage, words: &[&str], is: impl Fn(&Value) -> bool) -> Result<V
     }
 }
 
+/// Rules that any program runs under, and that let numbers of a single row leave: `any.json`.
+fn any_rules(stage: &Stage) -> Result<()> {
+    let numbers = json!({ "kind": "numbers", "most": 100, "keys": ["rows", "values"] });
+    let rules = json!({ "files": { "result.json": numbers }, "rounds": 1, "budget": 1000 });
+    Ok(fs::write(stage.at("any.json"), rules.to_string())?)
+}
+
 fn text(value: &Value, name: &str) -> Result<String> {
     Ok(value[name].as_str().wrap_err_with(|| format!("{name} in {value}"))?.to_owned())
 }
@@ -56,6 +63,7 @@ fn text(value: &Value, name: &str) -> Result<String> {
 fn a_program_runs_on_the_data_of_two_owners_is_paid_and_after_a_revocation_refused() -> Result<()> {
     let stage = Stage::new(0)?;
     let (mut nodes, mut assets, mut grants) = (Vec::new(), Vec::new(), Vec::new());
+    any_rules(&stage)?;
     for (number, account) in OWNERS.into_iter().enumerate() {
         let (node, key) = computing(&stage, account)?;
         nodes.push(node);
@@ -63,7 +71,10 @@ fn a_program_runs_on_the_data_of_two_owners_is_paid_and_after_a_revocation_refus
         fs::write(stage.at(&file), format!("63,1,{number},145"))?;
         let data = format!("data-{account}");
         let offer = ["job", "offer", &file, "--data", &data, "--node", &key, "--base", "0.5", "--price", "0.25"];
-        let asset = text(&stage.run(account, &offer)?, "asset")?;
+        // Who says nothing of what may leave is asked which program may run.
+        let why = stage.attempt(account, &offer)?.err().wrap_err("it was offered")?;
+        ensure!(why.contains("which program may run"), "{why}");
+        let asset = text(&stage.run(account, &[&offer[..], &["--rules", "any.json"]].concat())?, "asset")?;
         let early = stage.attempt(BUYER, &["job", "run", "--algorithm", "none", "--on", &asset, "--to", "early"])?;
         ensure!(early.err().is_some_and(|why| why.contains("cannot read none")), "it ran");
         let allow = ["job", "allow", &asset, "--to", BUYERS_ADDRESS, "--purpose", "ScientificResearch"];
@@ -166,13 +177,15 @@ fn a_receipt_is_checked_by_a_node_that_was_drawn_and_audited_by_somebody_who_ask
     let (_computer, key) = computing(&stage, owner)?;
     let (_auditor, other) = computing(&stage, auditor)?;
     fs::write(stage.at("rows.csv"), "63,1,1,145")?;
+    fs::write(stage.at("echo.wasm"), copies("params.json")?)?;
+    let program = ["--algorithm", "echo.wasm"];
     let offer = ["job", "offer", "rows.csv", "--data", "data-5", "--node", &key, "--price", "0.25"];
     let checks =
         ["--auditor", &other, "--chance", "100", "--fee", "0.125", "--stake", "5", "--bond", "20", "--time", "120"];
-    let asset = text(&stage.run(owner, &[&offer[..], &checks].concat())?, "asset")?;
-    stage.run(auditor, &["job", "copy", &asset, "rows.csv", "--data", "data-6"])?;
+    let asset = text(&stage.run(owner, &[&offer[..], &checks, &program].concat())?, "asset")?;
+    let copy = ["job", "copy", &asset, "rows.csv", "--data", "data-6"];
+    stage.run(auditor, &[&copy[..], &program].concat())?;
     stage.run(owner, &["job", "allow", &asset, "--to", BUYERS_ADDRESS, "--purpose", "ScientificResearch"])?;
-    fs::write(stage.at("echo.wasm"), copies("params.json")?)?;
     let run = ["job", "run", "--algorithm", "echo.wasm", "--on", &asset, "--param", "rows=12", "--to", "out"];
     let ran = stage.run(BUYER, &[&run[..], &["--steps", "10", "--most", "3"]].concat())?;
     let job = text(&ran["jobs"][0], "job")?;
@@ -345,8 +358,11 @@ fn a_script_with_scikit_learn_runs_as_a_process_is_approved_fetched_later_and_ch
         "--kind",
         "model",
         "--compute",
+        "--algorithm",
+        &script,
     ];
     let publish = [&publish[..], &["--data", "data-8", "--node", &key], &says].concat();
+    fs::create_dir(stage.at("data-8"))?;
     let refused = stage.attempt(owner, &publish)?.err().wrap_err("it is not his")?;
     ensure!(refused.contains("knows of no finished job"), "{refused}");
     let did = text(&stage.run(BUYER, &publish)?, "did")?;
@@ -364,6 +380,7 @@ fn a_packed_table_of_gigabytes_and_one_of_other_values_end_their_jobs_and_the_no
     let stage = Stage::new(0)?;
     let owner = OWNERS[0];
     let (_computer, key) = running(&stage, owner)?;
+    any_rules(&stage)?;
     fs::write(stage.at("good.csv"), "age\n63\n41\n")?;
     fs::write(stage.at("other.csv"), "age\n63\nAnn Meier\n")?;
     let pack = "import gzip, sys
@@ -380,7 +397,7 @@ json.dump({'rows': len(ages), 'values': [float(ages.mean())]}, open('/out/result
     fs::write(stage.at("mean.py"), script)?;
     let run = |file: &str, to: &str| {
         let offer = ["job", "offer", file, "--data", "data-5", "--node", &key, "--price", "0.0001", "--processes"];
-        let asset = text(&stage.run(owner, &offer)?, "asset")?;
+        let asset = text(&stage.run(owner, &[&offer[..], &["--rules", "any.json"]].concat())?, "asset")?;
         stage.run(owner, &["job", "allow", &asset, "--to", BUYERS_ADDRESS, "--purpose", "ScientificResearch"])?;
         let words =
             ["job", "run", "--algorithm", "mean.py", "--on", &asset, "--to", to, "--steps", "60000", "--most", "7"];

@@ -46,6 +46,9 @@ fn publish<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&["publish", "rows.csv", "--price", "2", "--keepers", "2/3"][..], &SAYS, more].concat()
 }
 
+/// A program that may run, by its hash.
+const PROGRAM: &str = "0x2222222222222222222222222222222222222222222222222222222222222222";
+
 /// Amounts as the ledger has them.
 const TWO: &str = "0x1bc16d674ec80000";
 
@@ -189,6 +192,8 @@ fn whoever_orders_computes_where_the_data_are_until_the_order_ends() -> Result<(
         "data",
         "--node",
         &key,
+        "--algorithm",
+        "echo.wasm",
         "--base",
         "0.5",
     ];
@@ -230,7 +235,7 @@ fn what_a_sealed_asset_says_of_itself_only_its_readers_see() -> Result<()> {
     fs::write(stage.at("rows.csv"), "age,chol\n63,233\n41,204\n")?;
     let address = |account| -> Result<String> { text(&stage.run(account, &["data", "announce"])?, "address") };
     let how = ["data", "--dir", "seller", "publish", "rows.csv", "--compute", "--data", "data", "--node", &key];
-    let how = [&how[..], &SAYS, &["--price", "2", "--yes", "--sealed", "--reader"]].concat();
+    let how = [&how[..], &SAYS, &["--algorithm", PROGRAM, "--price", "2", "--yes", "--sealed", "--reader"]].concat();
     let buyer = "0x23618e81E3f5cdF7f54C3d65f7FBc0aBf5B21E8f";
     // Nobody is named who could not read it, and nothing is sent before that is known.
     let why = stage.attempt(SELLER, &[&how[..], &[buyer]].concat())?.err().wrap_err("it was published")?;
@@ -279,17 +284,16 @@ fn offered(stage: &Stage, more: &[&str]) -> Result<std::result::Result<Value, St
     fs::write(stage.at("rows.csv"), "age,chol\n63,233\n41,204\n")?;
     let node = format!("0x{}", "11".repeat(32));
     let how = ["data", "--dir", "seller", "publish", "rows.csv", "--compute", "--data", "data", "--node", &node];
-    stage.attempt(SELLER, &[&how[..], &SAYS, &["--yes", "--free"], more].concat())
+    stage.attempt(SELLER, &[&how[..], &SAYS, &["--algorithm", PROGRAM, "--yes", "--free"], more].concat())
 }
 
-/// Makes a list of people.
-fn list_of(http: &str, users: &[&str], transferable: bool) -> Result<Address> {
-    let users = users.iter().map(|user| user.parse()).collect::<std::result::Result<Vec<Address>, _>>()?;
+/// Makes a list of people whose places can be passed on, as no command does.
+fn transferable_list(http: &str) -> Result<Address> {
     let made = async {
         let signer = PrivateKeySigner::from_slice(&hex::decode(ANYBODY)?)?;
         let wallet = Wallet::new(Client::new(http), signer).await?;
-        let uris = vec![String::new(); users.len()];
         let (name, symbol, owner) = ("Doctors".to_owned(), "DOC".to_owned(), wallet.address());
+        let (transferable, users, uris) = (true, Vec::new(), Vec::new());
         let call = deployAccessListContractCall { name, symbol, transferable, owner, users, uris };
         let receipt = wallet.call(ACCESS_LIST_FACTORY, &call).await?;
         let made = receipt.logs().iter().find_map(|log| NewAccessList::decode_log(&log.inner).ok());
@@ -324,11 +328,12 @@ fn whoever_is_denied_orders_nothing_and_a_list_lets_in_those_on_it_alone() -> Re
     ensure!(buy(OTHER)?.map_err(eyre::Report::msg)?["compute"] == true);
 
     // Those on a list alone: who ordered before has nothing of it any more.
-    let http = stage.chain.http().to_owned();
-    let passed_on = list_of(&http, &[], true)?.to_string();
+    let passed_on = transferable_list(stage.chain.http())?.to_string();
     let why = edit(&["--deny-nobody", "--allow", &passed_on])?.err().wrap_err("it was taken")?;
     ensure!(why.contains("can be passed on"), "{why}");
-    let list = list_of(&http, &[BUYERS_ADDRESS], false)?.to_string();
+    let lists = |account: usize, words: &[&str]| stage.attempt(account, &[&["data", "access-list"], words].concat());
+    let done = |words: &[&str]| lists(SELLER, words)?.map_err(eyre::Report::msg);
+    let list = text(&done(&["new", BUYERS_ADDRESS, BUYERS_ADDRESS, "--name", "Doctors"])?, "list")?;
     edit(&["--deny-nobody", "--allow", &list])?.map_err(eyre::Report::msg)?;
     let seen = show()?;
     ensure!(seen["access"]["allow"][0]["list"] == true && seen["access"]["deny"] == serde_json::json!([]), "{seen}");
@@ -337,6 +342,22 @@ fn whoever_is_denied_orders_nothing_and_a_list_lets_in_those_on_it_alone() -> Re
     ensure!(is(&credentials["allow"][0]["accessList"], &list), "{credentials}");
     refused(OTHER, "who are allowed")?;
     ensure!(buy(BUYER)?.map_err(eyre::Report::msg)?["before"] == false);
+    // Whoever is put on it orders from then on, and whoever is taken off does not, without a word to the asset.
+    let why = lists(BUYER, &["add", &list, OTHERS_ADDRESS])?.err().wrap_err("it is another's list")?;
+    ensure!(why.contains("belongs to"), "{why}");
+    let added = done(&["add", &list, BUYERS_ADDRESS, OTHERS_ADDRESS])?;
+    ensure!(added["added"].as_array().is_some_and(|all| all.len() == 1 && is(&all[0], OTHERS_ADDRESS)), "{added}");
+    ensure!(buy(OTHER)?.map_err(eyre::Report::msg)?["before"] == true, "his order is of use again");
+    let shown = done(&["show", &list])?;
+    ensure!(shown["people"].as_array().is_some_and(|all| all.len() == 2) && shown["name"] == "Doctors", "{shown}");
+    let removed = done(&["remove", &list, OTHERS_ADDRESS])?;
+    ensure!(removed["removed"].as_array().is_some_and(|all| is(&all[0], OTHERS_ADDRESS)), "{removed}");
+    ensure!(done(&["remove", &list, OTHERS_ADDRESS])?["removed"] == serde_json::json!([]));
+    refused(OTHER, "who are allowed")?;
+    let own = done(&["show"])?;
+    ensure!(own["lists"].as_array().is_some_and(|all| all.len() == 1 && all[0]["places"] == 1), "{own}");
+    let why = lists(SELLER, &["show", BUYERS_ADDRESS])?.err().wrap_err("it is no list")?;
+    ensure!(why.contains("is no list"), "{why}");
     // What was said of others stays: he is on the list, and denied.
     edit(&["--deny", BUYERS_ADDRESS])?.map_err(eyre::Report::msg)?;
     ensure!(show()?["access"]["allow"][0]["list"] == true);
@@ -358,14 +379,19 @@ fn an_order_that_somebody_else_paid_opens_its_grant_to_whoever_accepts_it_and_an
     fs::write(stage.at("source/echo.wat"), "as it is")?;
     fs::write(stage.at("echo.wasm"), copies("params.json")?)?;
     let offer = ["data", "--dir", "seller", "publish", "rows.csv", "--compute", "--data", "data", "--node", &key];
-    let listing = stage.run(SELLER, &[&offer[..], &SAYS, &["--price", "2", "--yes"]].concat())?;
+    let terms = ["--price", "2", "--yes"];
+    let why = stage.attempt(SELLER, &[&offer[..], &SAYS, &terms].concat())?.err().wrap_err("it was published")?;
+    ensure!(why.contains("which program may run") && !stage.at("seller/sales").exists(), "{why}");
+    let program = ["--algorithm", "echo.wasm"];
+    let listing = stage.run(SELLER, &[&offer[..], &SAYS, &terms, &program].concat())?;
     let (did, asset) = (text(&listing, "did")?, text(&listing, "asset")?);
     let source = ["--source", "source", "--source-url", "https://a.example/echo"];
     stage.run(SELLER, &[&["algo", "publish", "echo.wasm"][..], &source].concat())?;
-    let run = |to: &'static str| {
-        let words = ["job", "run", "--algorithm", "echo.wasm", "--on", &asset, "--param", "rows=12", "--to", to];
+    let run_of = |rows: &str, to: &str| {
+        let words = ["job", "run", "--algorithm", "echo.wasm", "--on", &asset, "--param", rows, "--to", to];
         stage.attempt(OTHER, &[&words[..], &["--steps", "10"]].concat())
     };
+    let run = |to: &str| run_of("rows=12", to);
     let bought = stage.run(BUYER, &["data", "--dir", "buyer", "buy", &did, "--for", OTHERS_ADDRESS])?;
     let order = text(&bought, "order")?;
     ensure!(bought["grant"].is_null(), "{bought}");
@@ -381,6 +407,11 @@ fn an_order_that_somebody_else_paid_opens_its_grant_to_whoever_accepts_it_and_an
     let ran = run("first")?.map_err(eyre::Report::msg)?;
     let job = text(&ran["jobs"][0], "job")?;
     ensure!(stage.run(OTHER, &["job", "show", &job])?["order"] == order.as_str());
+    // Nobody has said what may leave: what is of a few rows does not.
+    for rows in ["rows=1", "rows=9"] {
+        let why = run_of(rows, "few")?.err().wrap_err("it left")?;
+        ensure!(why.contains("10 rows or more") && !stage.at("few").exists(), "{why}");
+    }
 
     // From the network key alone: by which order, who paid it, from which source the program is built.
     let network_key = stage.chain.announced("networkKey")?.to_owned();
@@ -426,7 +457,7 @@ fn a_document_is_published_with_the_signature_of_a_node_that_looked_at_it() -> R
     let publish = |name: &str, validator: &str| {
         fs::write(at.join(name), "age,chol\n63,233\n41,204\n")?;
         let how = ["data", "publish", name, "--compute", "--data", "data", "--node", &key, "--free", "--yes"];
-        run(&[&how[..], &SAYS, &["--validator", validator]].concat())
+        run(&[&how[..], &SAYS, &["--algorithm", PROGRAM, "--validator", validator]].concat())
     };
     let why = publish("rows.csv", "http://127.0.0.1:1")?.err().wrap_err("it was published")?;
     ensure!(why.contains("validator http://127.0.0.1:1") && why.contains("goes on where it was cut off"), "{why}");

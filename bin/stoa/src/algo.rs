@@ -14,6 +14,7 @@ use stoa_algorithms::{Folder, Language};
 use stoa_client::plain;
 use stoa_data::{
     abi::{CONSENT, IConsent::assetOfCall},
+    client::DataError,
     jobs::{
         self, MILLION,
         abi::{IJobs::publishProgramCall, JOBS, PROCESS},
@@ -132,7 +133,7 @@ pub(crate) struct TestOptions {
     on: Option<String>,
     #[command(flatten)]
     wallet: WalletOptions,
-    /// What may leave; if not given, the rules.json of the program's folder, or what `stoa job rules` prints.
+    /// What may leave; if not given, the rules.json of the program's folder, or what `stoa job rules` prints, of this program.
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
     #[command(flatten)]
@@ -182,7 +183,8 @@ async fn publish(options: PublishOptions, json: bool) -> Result<()> {
         owner.register(algorithm, algorithm).await?;
     }
     let url = options.source_url.unwrap_or_default();
-    let said = account.call(JOBS, &publishProgramCall { algorithm, source: source.unwrap_or_default(), url }).await;
+    let call = publishProgramCall { algorithm, source: source.unwrap_or_default(), url };
+    let said = account.call(JOBS, &call).await.map_err(DataError::from);
     said.wrap_err("it is published, and not said from which source; say so with the same command and --source")?;
     match json {
         true => println!("{}", json!({ "algorithm": algorithm, "asset": asset, "source": source })),
@@ -285,7 +287,7 @@ fn read(file: &Path) -> Result<Vec<u8>> {
 /// were.
 fn rules(named: Option<&Path>, folder: Option<&Path>, program: B256) -> Result<Rules> {
     let beside = folder.map(|folder| folder.join(RULES)).filter(|file| file.exists());
-    let Some(file) = named.map(Path::to_owned).or(beside) else { return Ok(Rules::default()) };
+    let Some(file) = named.map(Path::to_owned).or(beside) else { return Ok(Rules::usual(program)) };
     let bytes = fs::read(&file).wrap_err_with(|| format!("cannot read {}", file.display()))?;
     Rules::read_for(&bytes, program).wrap_err_with(|| format!("{} does not say what may leave", file.display()))
 }

@@ -7,7 +7,7 @@ use crate::{
     consent::{RELEASES, TermsOptions},
     network::wait,
     progress::progress,
-    sale::{self, BuyOptions, EarningsOptions, EditOptions, LookOptions, PriceOptions, SaleOptions},
+    sale::{self, BuyOptions, EarningsOptions, EditOptions, ListCommand, LookOptions, PriceOptions, SaleOptions},
     search,
     spread::{Online, Spread, extended, warnings},
     wallet::WalletOptions,
@@ -56,7 +56,7 @@ enum Command {
     /// node, and whoever orders may have programs run on them. What was cut off goes on with the same command, and what is published
     /// already is not published twice.
     #[command(
-        after_help = "Examples: stoa data publish patients.csv --keepers 3/5 --wallet me.key\n          stoa data publish heart.csv --price 2 --keepers-only --name Heart --description 'Rows of hearts' --license CC-BY-4.0 --wallet me.key\n          stoa data publish heart.csv --price 2 --compute --data node-data --node 0x3b6a… --name Heart --description 'Rows of hearts' --license CC-BY-4.0 --wallet me.key"
+        after_help = "Examples: stoa data publish patients.csv --keepers 3/5 --wallet me.key\n          stoa data publish heart.csv --price 2 --keepers-only --name Heart --description 'Rows of hearts' --license CC-BY-4.0 --wallet me.key\n          stoa data publish heart.csv --price 2 --compute --data node-data --node 0x3b6a… --algorithm mean.wasm --name Heart --description 'Rows of hearts' --license CC-BY-4.0 --wallet me.key"
     )]
     Publish(Box<PublishOptions>),
     /// Change what an asset on the market says of itself, or how it stands.
@@ -69,6 +69,10 @@ enum Command {
         after_help = "Examples: stoa data price did:op:5f8e…\n          stoa data price did:op:5f8e… --set 2.5 --wallet me.key"
     )]
     Price(PriceOptions),
+    /// Make lists of people, put people on them and take them off: assets name lists where they say who may order (--allow and --deny of
+    /// `publish` and `edit`).
+    #[command(subcommand)]
+    AccessList(ListCommand),
     /// Order an asset: pays for it, and prints the order, its end, and the grant that it opens.
     #[command(after_help = "Example: stoa data buy did:op:5f8e… --most 2.5 --wallet me.key")]
     Buy(BuyOptions),
@@ -86,6 +90,7 @@ enum Command {
     #[command(after_help = "Example: stoa data get 0x91ab… --to patients.csv --wallet me.key")]
     Get {
         /// The grant.
+        #[arg(value_parser = crate::typed::id)]
         grant: B256,
         /// Where to; must not be there yet.
         #[arg(long, value_name = "PATH")]
@@ -95,12 +100,14 @@ enum Command {
     #[command(after_help = "Example: stoa data revoke 0x91ab… --wallet me.key")]
     Revoke {
         /// The grant.
+        #[arg(value_parser = crate::typed::id)]
         grant: B256,
     },
     /// Have the nodes keep the data of an asset that was published from this machine longer than they had promised.
     #[command(after_help = "Example: stoa data extend 0x5f8e… --days 90 --wallet me.key")]
     Extend {
         /// The asset.
+        #[arg(value_parser = crate::typed::id)]
         asset: B256,
         /// For how many days from now on.
         #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=365))]
@@ -111,9 +118,10 @@ enum Command {
     #[command(after_help = "Example: stoa data move 0x5f8e… --without 0x3b6a… --wallet me.key")]
     Move {
         /// The asset.
+        #[arg(value_parser = crate::typed::id)]
         asset: B256,
         /// A keeper that is to be none any more; may be given several times.
-        #[arg(long, value_name = "NODE")]
+        #[arg(long, value_name = "NODE", value_parser = crate::typed::id)]
         without: Vec<B256>,
     },
     /// End an asset for ever: destroy this machine's half of its key, end all grants, and ask all who keep a part of it to
@@ -121,6 +129,7 @@ enum Command {
     #[command(after_help = "Example: stoa data erase 0x5f8e… --wallet me.key --json")]
     Erase {
         /// The asset.
+        #[arg(value_parser = crate::typed::id)]
         asset: B256,
     },
 }
@@ -129,6 +138,7 @@ enum Command {
 #[derive(Args)]
 struct GrantOptions {
     /// The asset.
+    #[arg(value_parser = crate::typed::id)]
     asset: B256,
     /// Who may read. He must have announced a key (`stoa data announce`).
     #[arg(long, value_name = "ADDRESS", value_parser = crate::typed::address, required_unless_present_any = ["to_holders_of", "credential"])]
@@ -138,7 +148,7 @@ struct GrantOptions {
     #[arg(long, value_name = "CONTRACT", value_parser = crate::typed::address, conflicts_with_all = ["to", "credential"])]
     to_holders_of: Option<Address>,
     /// Whoever holds this credential when he reads, as --issuer knows it. The asset must have been published with --keepers-only.
-    #[arg(long, value_name = "HASH", requires = "issuer", conflicts_with = "to")]
+    #[arg(long, value_name = "HASH", value_parser = crate::typed::id, requires = "issuer", conflicts_with = "to")]
     credential: Option<B256>,
     /// The contract that says who holds the credential, by hasCredential(address,bytes32).
     #[arg(long, value_name = "CONTRACT", value_parser = crate::typed::address, requires = "credential")]
@@ -222,6 +232,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
         Command::Look(options) => return sale::run_look(&options, json),
         Command::Edit(options) => return wait(sale::edit(&dir, options, &wallet, json))?,
         Command::Price(options) => return wait(sale::price(&dir, options, &wallet, json))?,
+        Command::AccessList(command) => return wait(sale::access_list(command, &wallet, json))?,
         Command::Buy(options) => return wait(sale::buy(&dir, options, &wallet, json))?,
         Command::Earnings(options) => return wait(sale::earnings(&dir, options, &wallet, json))?,
         Command::Publish(options) if options.sale.sells() && options.sale.computes() => {
@@ -242,6 +253,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
             | Command::Look(_)
             | Command::Edit(_)
             | Command::Price(_)
+            | Command::AccessList(_)
             | Command::Buy(_)
             | Command::Earnings(_) => Ok(()),
             Command::Announce => announce(&data, &account, json).await,
@@ -399,7 +411,7 @@ async fn sell(
                 notes.note(placed.asset, None)?;
                 (placed.asset, None)
             }
-            (None, _) => options.sale.offer(&options.path, &account).await?,
+            (None, _) => options.sale.offer(&sale, &options.path, &account).await?,
         };
         sale.begin(&account, asset, computes).await?;
     }

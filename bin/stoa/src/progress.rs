@@ -104,8 +104,7 @@ pub(crate) fn size(path: &Path) -> u64 {
 /// Bytes that it takes to read an object, as it is kept in pieces or whole.
 pub(crate) fn needed(store: &Store, id: ObjectId) -> Option<u64> {
     let manifest = store.manifest(id).ok()?;
-    let needed = manifest.layout().map_or(1, |layout| layout.code().needed());
-    Some(manifest.blobs().iter().take(needed).map(|(_, bytes)| bytes).sum())
+    Some(manifest.blobs().iter().take(manifest.needed()).map(|(_, bytes)| bytes).sum())
 }
 
 /// Bytes of all pieces of an object.

@@ -1,7 +1,8 @@
-//! `stoa data` at the market: look, publish for sale, edit, price, buy, earnings.
+//! `stoa data` at the market: look, publish for sale, edit, price, lists of people, buy, earnings.
 
 mod buying;
 mod editing;
+mod lists;
 mod look;
 mod options;
 mod publishing;
@@ -22,9 +23,11 @@ use stoa_data::{
 
 pub(crate) use buying::{buy, earnings};
 pub(crate) use editing::{edit, price};
+pub(crate) use lists::{ListCommand, access_list};
 pub(crate) use look::{LookOptions, run_look};
 pub(crate) use options::{BuyOptions, EarningsOptions, EditOptions, PriceOptions, SaleOptions};
 pub(crate) use sampling::sample_of;
+pub(crate) use token::Token;
 
 /// What this machine knows of an asset that it has put on the market.
 #[derive(Serialize, Deserialize)]

@@ -1,10 +1,7 @@
 //! `stoa data search`, `list` and `show`: finding assets in an index that this machine makes from the ledger.
 
-use crate::{consent::names, network::wait, output, wallet::WalletOptions};
-use alloy_primitives::{
-    Address, U256,
-    utils::{format_units, parse_units},
-};
+use crate::{consent::names, network::wait, output, typed, wallet::WalletOptions};
+use alloy_primitives::{Address, U256, utils::format_units};
 use clap::{Args, Subcommand, ValueEnum};
 use eyre::{ContextCompat as _, Result, WrapErr as _, eyre};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -180,8 +177,7 @@ fn states_or(given: Vec<States>, usual: &[State]) -> Vec<State> {
 
 /// Prices are in parts of 10^18 whatever the token's decimals.
 fn amount(text: &str) -> Result<U256, String> {
-    let amount = parse_units(text, 18).ok().filter(|_| !text.starts_with('-'));
-    amount.map(Into::into).ok_or_else(|| "want an amount of tokens, for example 2.5".to_owned())
+    typed::amount(text, 18)
 }
 
 fn column(text: &str) -> Result<(String, Option<String>), String> {
@@ -433,7 +429,7 @@ fn describe(whole: &Whole) {
                 let (name, bytes) = (plain(&sample.name), output::bytes(sample.text.len() as u64));
                 line("sample", format!("{name}, {bytes} (stoa algo test --on {})", asset.did));
             }
-            line("sealed as", plain(&summary.asset));
+            line("asset", plain(&summary.asset));
             line("node", plain(&summary.node));
             summary.derived.iter().for_each(|asset| line("derived", format!("from {}", plain(asset))));
             &summary.description

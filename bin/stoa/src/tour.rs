@@ -107,6 +107,10 @@ fn ether(coins: u64) -> U256 {
 
 /// Runs the tour.
 pub(crate) fn run(options: Options, json: bool) -> Result<()> {
+    let report = &options.report;
+    let unwritten = || format!("the report cannot be written to {} (--report names another folder)", report.display());
+    let tried = std::fs::create_dir_all(report).and_then(|()| tempfile::NamedTempFile::new_in(report));
+    tried.map(drop).wrap_err_with(unwritten)?;
     let temporary = tempfile::Builder::new().prefix("stoa-tour-").tempdir()?;
     let folder = options.dir.unwrap_or_else(|| temporary.path().join("chain"));
     let _held = stoa_node::folder::hold(&folder)?;
@@ -129,7 +133,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     let folder = temporary.path().join("hospitals");
     let pictures = network::wait(hospitals::hospitals(&network, &wallets, &folder, voice, &mut report))??;
     let written = report::write(&options.report, &pictures, &json!(report));
-    written.wrap_err_with(|| format!("the report cannot be written to {}", options.report.display()))?;
+    written.wrap_err_with(unwritten)?;
     let page = options.report.join("report.html");
     let page = std::path::absolute(&page).unwrap_or(page);
     voice.say(format!("\nA report with pictures: {}, and beside it the audit.", page.display()));

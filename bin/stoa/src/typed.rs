@@ -1,6 +1,6 @@
 //! What people type where a slip would go unnoticed, or would be explained badly.
 
-use alloy_primitives::{Address, Bytes};
+use alloy_primitives::{Address, B256, Bytes, U256, utils::parse_units};
 
 /// Bytes of a network key: a point of BLS12-381's G2.
 const NETWORK_KEY: usize = 96;
@@ -17,6 +17,24 @@ pub(crate) fn address(text: &str) -> Result<Address, String> {
         ));
     }
     Ok(address)
+}
+
+/// The id of an asset, a grant, a job or an order, or a node's public key.
+pub(crate) fn id(text: &str) -> Result<B256, String> {
+    text.parse().map_err(|_| {
+        let named = if text.starts_with("did:") { "; `stoa data show` tells which asset a DID stands for" } else { "" };
+        format!("want an id of 0x and 64 hex digits, got {text}{named}")
+    })
+}
+
+/// An amount of a token that has so many decimals, in its smallest units.
+pub(crate) fn amount(text: &str, decimals: u8) -> Result<U256, String> {
+    // What parses an amount takes signs as well, and cuts off what is less than the smallest unit.
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let plain = plain && text.bytes().any(|byte| byte.is_ascii_digit());
+    let whole = text.split_once('.').is_none_or(|(_, part)| part.len() <= usize::from(decimals));
+    let amount = parse_units(text, decimals).ok().filter(|_| plain && whole).map(Into::into);
+    amount.ok_or_else(|| format!("want an amount such as 0.5, of {decimals} decimals at most, got {text}"))
 }
 
 /// The key that verifies a network's certificates.
@@ -46,6 +64,28 @@ mod tests {
         for wrong in ["", "0x12", "me", &RIGHT[..41]] {
             assert!(address(wrong).unwrap_err().contains("40 hex digits"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_is_no_id_is_told_what_one_looks_like() {
+        let right = B256::repeat_byte(0xab);
+        assert_eq!(id(&right.to_string()), Ok(right));
+        for wrong in ["", "0x12", RIGHT, "patients.csv"] {
+            assert!(id(wrong).unwrap_err().contains("64 hex digits"), "{wrong}");
+        }
+        assert!(id("did:op:5f8e").unwrap_err().contains("`stoa data show`"));
+    }
+
+    #[test]
+    fn amounts_that_lose_digits_or_have_a_sign_are_refused() {
+        let amounts = [("2.5", 6, 2_500_000), (".5", 1, 5), ("7", 0, 7), ("7.", 2, 700), ("0", 18, 0)];
+        for (text, decimals, units) in amounts {
+            assert_eq!(amount(text, decimals), Ok(U256::from(units)), "{text}");
+        }
+        for wrong in ["-1", "+1", "", ".", "1.2.3", "1e18", "1_000", "0.0000001", "x", &"9".repeat(80)] {
+            assert!(amount(wrong, 6).unwrap_err().contains("6 decimals at most"), "{wrong}");
+        }
+        assert!(amount("0.5", 0).is_err() && amount("1", 78).is_err());
     }
 
     #[test]

@@ -49,7 +49,8 @@ impl WalletOptions {
         let client = self.client();
         let url = client.url();
         let wallet = Wallet::new(client, signer).await;
-        let wallet = wallet.wrap_err_with(|| format!("no node answers at {url}"))?;
+        let unreached = || format!("no node answers at {url} (`stoa up` runs some here; --http names another)");
+        let wallet = wallet.wrap_err_with(unreached)?;
         // Everybody has the keys of these.
         ensure!(
             self.account.is_none() || wallet.chain_id() == development::CHAIN_ID,

@@ -37,6 +37,7 @@ use read::enough;
 use serde::{Deserialize, Serialize};
 use stoa_base::NodeId;
 use stoa_client::{SendError, ViewError, Wallet, view};
+use stoa_contract::interfaces::IERC20Errors::IERC20ErrorsErrors;
 use stoa_net::{Denied, Endpoint, PeerAddress};
 use stoa_privacy::{
     Announcement, AssetId, CannotSeal, DataKey, Dealt, DeletionReceipt, GrantId, GrantedHalf, OwnerHalf, Reader,
@@ -126,10 +127,21 @@ pub enum DataError {
     Receipt,
 }
 
+/// How nodes say that an account cannot pay for a transaction.
+const POOR: [&str; 2] = ["insufficient funds", "Sender doesn't have enough funds"];
+
 fn reason(error: &ViewError) -> String {
-    match error.reason::<IConsentErrors>() {
-        Some(reason) => words(&reason),
-        None => error.to_string(),
+    if let Some(reason) = error.reason::<IConsentErrors>() {
+        return words(&reason);
+    }
+    if let Some(IERC20ErrorsErrors::ERC20InsufficientBalance(error)) = error.reason() {
+        return format!("{} has {} units of the token, and {} are needed", error.sender, error.balance, error.needed);
+    }
+    match error {
+        ViewError::Unreachable(why) if POOR.iter().any(|poor| why.starts_with(poor)) => {
+            format!("this account has too few coins for the fee of the transaction: send it some. The node says: {why}")
+        }
+        error => error.to_string(),
     }
 }
 
@@ -555,4 +567,25 @@ pub async fn reader_key(wallet: &Wallet, who: Address) -> Result<ReaderKey> {
 /// If the ledger refuses.
 pub async fn revoke(wallet: &Wallet, grant: B256) -> Result<()> {
     Ok(wallet.call(CONSENT, &revokeCall { grant }).await.map(drop)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::U256;
+    use alloy_sol_types::SolError as _;
+    use stoa_contract::interfaces::IERC20Errors::ERC20InsufficientBalance;
+
+    #[test]
+    fn who_cannot_pay_is_told_what_is_missing() {
+        let said = |error: ViewError| DataError::from(SendError::from(error)).to_string();
+        let poor = "insufficient funds for gas * price + value: balance 0, tx cost 7, overshot 7 (code -32000)";
+        let why = said(ViewError::Unreachable(poor.into()));
+        assert!(why.contains("send it some") && why.ends_with(poor), "{why}");
+        let sender = Address::repeat_byte(1);
+        let short = ERC20InsufficientBalance { sender, balance: U256::from(3), needed: U256::from(5) };
+        let why = said(ViewError::Reverted(short.abi_encode().into()));
+        assert_eq!(why, format!("{sender} has 3 units of the token, and 5 are needed"));
+        assert_eq!(said(ViewError::Unreachable("it is off".into())), "it is off");
+    }
 }

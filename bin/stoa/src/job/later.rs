@@ -1,7 +1,7 @@
 //! Jobs that go on while nobody waits for them, and results that wait for somebody to look at them.
 
 use super::{
-    ENDS,
+    ENDS, known,
     run::{PROVENANCE, buyer, left_of, noted, params_of, receipt},
 };
 use crate::wallet::WalletOptions;
@@ -13,23 +13,23 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
-use stoa_data::jobs::{
-    abi::{
-        FINISHED,
-        IJobs::{expireCall, jobOfCall},
-        JOBS, RUNNING,
+use stoa_data::{
+    client::DataError,
+    jobs::{
+        abi::{FINISHED, IJobs::expireCall, JOBS, RUNNING},
+        client::{Begun, Ended},
+        held::Held,
+        rounds::write,
+        units,
+        wire::Round,
     },
-    client::{Begun, Ended},
-    held::Held,
-    rounds::write,
-    units,
-    wire::Round,
 };
 
 /// Options of `stoa job result`.
 #[derive(Args)]
 pub(crate) struct ResultOptions {
     /// The job.
+    #[arg(value_parser = crate::typed::id)]
     job: B256,
     /// Folder for what left; must not be there yet.
     #[arg(long, value_name = "DIR")]
@@ -43,6 +43,7 @@ pub(crate) struct ResultOptions {
 #[derive(Args)]
 pub(crate) struct DecisionOptions {
     /// The job.
+    #[arg(value_parser = crate::typed::id)]
     job: B256,
     /// The node's folder of data (`stoa follow --data`).
     #[arg(long, value_name = "DIR")]
@@ -184,12 +185,11 @@ pub(super) async fn cancel(job: B256, wallet: &WalletOptions, json: bool) -> Res
 /// Takes back what is held for a job whose receipt did not come.
 pub(super) async fn expire(job: B256, wallet: &WalletOptions, json: bool) -> Result<()> {
     let wallet = wallet.open().await?;
-    let is = stoa_client::view(wallet.client(), JOBS, &jobOfCall { job }).await;
-    let (is, _) = is.wrap_err_with(|| format!("there is no job {job}"))?;
+    let is = known(wallet.client(), job).await?;
     ensure!(is.state == RUNNING, "job {job} is over (`stoa job show`)");
     let now = crate::network::now();
     ensure!(now > is.until, "its node has {} seconds yet", is.until - now);
-    wallet.call(JOBS, &expireCall { job }).await?;
+    wallet.call(JOBS, &expireCall { job }).await.map_err(DataError::from)?;
     match json {
         true => println!("{}", json!({ "job": job, "refunded": is.locked })),
         false => println!("{} back", units(is.locked, is.offer.token)),

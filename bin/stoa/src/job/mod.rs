@@ -8,10 +8,10 @@ mod show;
 use crate::{network::wait, node::coins, wallet::WalletOptions};
 use alloy_primitives::{B256, U256};
 use clap::{Args, Subcommand};
-use eyre::{Result, WrapErr as _};
+use eyre::{Result, WrapErr as _, bail};
 use later::{DecisionOptions, ResultOptions};
 use offer::{AllowOptions, CopyOptions, OfferOptions};
-pub(crate) use offer::{ChecksOptions, Offering, offer_data, read_rules};
+pub(crate) use offer::{ChecksOptions, Offering, leaving, offer_data, read_rules};
 use run::RunOptions;
 pub(crate) use run::{LEFT, PARAMS, PROVENANCE, buyer};
 use serde_json::{Map, Value};
@@ -21,7 +21,15 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
-use stoa_data::jobs::{self, rules::Rules};
+use stoa_client::{Client, ViewError, view};
+use stoa_data::jobs::{
+    self,
+    abi::{
+        IJobs::{Job, jobOfCall},
+        JOBS,
+    },
+    rules::Rules,
+};
 
 /// How a job stands, as the ledger says.
 const STATES: [&str; 5] = ["none", "running", "finished", "expired", "refuted"];
@@ -46,7 +54,7 @@ enum Command {
     /// Let others compute on data that never leave your node: put a copy where the node finds it, and offer it on the ledger.
     /// Prints the asset's id. Nobody may run anything until you say who (`stoa job allow`).
     #[command(
-        after_help = "Example: stoa job offer patients.csv --data node-data --node 0x3b6a… --rules rules.json --price 0.001 --wallet me.key"
+        after_help = "Examples: stoa job offer patients.csv --data node-data --node 0x3b6a… --algorithm mean.wasm --price 0.001 --wallet me.key\n          stoa job offer patients.csv --data node-data --node 0x3b6a… --rules rules.json --price 0.001 --wallet me.key"
     )]
     Offer(OfferOptions),
     /// Let somebody have programs run on an asset. Prints the grant's id; `stoa data revoke` ends it.
@@ -68,13 +76,14 @@ enum Command {
     #[command(after_help = "Example: stoa job list --on 0x5f8e…")]
     List {
         /// The asset.
-        #[arg(long, value_name = "ASSET")]
+        #[arg(long, value_name = "ASSET", value_parser = crate::typed::id)]
         on: B256,
     },
     /// Tell how a job of yours stands: on the ledger, and at the node that does it.
     #[command(after_help = "Example: stoa job status 0x77d1… --wallet me.key")]
     Status {
         /// The job.
+        #[arg(value_parser = crate::typed::id)]
         job: B256,
     },
     /// Fetch what left in a job of yours, which its node keeps for a week sealed to your wallet, and end the job.
@@ -84,12 +93,14 @@ enum Command {
     #[command(after_help = "Example: stoa job cancel 0x77d1… --wallet me.key")]
     Cancel {
         /// The job.
+        #[arg(value_parser = crate::typed::id)]
         job: B256,
     },
     /// Take back what is held for a job whose receipt did not come in time. Anybody may; it goes to the buyer.
     #[command(after_help = "Example: stoa job expire 0x77d1… --wallet me.key")]
     Expire {
         /// The job.
+        #[arg(value_parser = crate::typed::id)]
         job: B256,
     },
     /// List what would leave of your data and waits for you to look at it, where your rules say `"approval": true`.
@@ -105,13 +116,15 @@ enum Command {
     /// Let nothing of what waits of a job leave. The job ends; what it used is paid.
     #[command(after_help = "Example: stoa job refuse 0x77d1… --data node-data")]
     Refuse(DecisionOptions),
-    /// Put the data of an asset where a node finds them that checks its jobs. They and the rules are those that were offered.
+    /// Put the data of an asset where a node finds them that checks its jobs. They, the rules and the program that the rules name are
+    /// those that were offered.
     #[command(after_help = "Example: stoa job copy 0x5f8e… patients.csv --data auditor-data --rules rules.json")]
     Copy(CopyOptions),
     /// Add coins to the bond of an asset, which pays for checks and for false receipts.
     #[command(after_help = "Example: stoa job bond 0x5f8e… 100 --wallet me.key")]
     Bond {
         /// The asset.
+        #[arg(value_parser = crate::typed::id)]
         asset: B256,
         /// Coins.
         #[arg(value_name = "STOA", value_parser = coins)]
@@ -121,6 +134,7 @@ enum Command {
     #[command(after_help = "Example: stoa job unbond 0x5f8e… 100 --wallet me.key")]
     Unbond {
         /// The asset.
+        #[arg(value_parser = crate::typed::id)]
         asset: B256,
         /// Coins.
         #[arg(value_name = "STOA", value_parser = coins)]
@@ -130,6 +144,7 @@ enum Command {
     #[command(after_help = "Example: stoa job show 0x77d1…")]
     Show {
         /// The job.
+        #[arg(value_parser = crate::typed::id)]
         job: B256,
     },
     /// Run a finished job again, on data that you have, and compare what comes of it with its receipt, bit for bit.
@@ -137,7 +152,7 @@ enum Command {
         after_help = "Example: stoa job verify 0x77d1… --algorithm train.wasm --data node-data --params model/params"
     )]
     Verify(VerifyOptions),
-    /// Print the rules that `offer` uses if none are named, to begin your own with.
+    /// Print the rules that `offer` uses of the program that --algorithm names if none are said, to begin your own with.
     #[command(after_help = "Example: stoa job rules > rules.json")]
     Rules,
 }
@@ -163,6 +178,18 @@ impl Parameters {
         };
         given.extend(self.params.iter().cloned());
         Ok(given)
+    }
+}
+
+/// Why nothing is known where nobody answers.
+const UNASKED: &str = "the ledger cannot be asked (--http names a node)";
+
+/// A job as the ledger has it.
+async fn known(client: &Client, job: B256) -> Result<Job> {
+    match view(client, JOBS, &jobOfCall { job }).await {
+        Ok((is, _)) => Ok(is),
+        Err(ViewError::Reverted(_)) => bail!("there is no job {job} (`stoa job list --on ASSET` lists an asset's)"),
+        Err(error) => Err(error).wrap_err(UNASKED),
     }
 }
 

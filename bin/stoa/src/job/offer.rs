@@ -1,26 +1,30 @@
 //! What owners do: offer their data to programs, say who may run them, stand for receipts.
 
-use super::algorithm;
+use super::{UNASKED, algorithm};
 use crate::{consent::TermsOptions, node::coins, progress::progress, wallet::WalletOptions};
 use alloy_primitives::{Address, B256, U256};
 use clap::Args;
-use eyre::{Result, WrapErr as _, bail, ensure};
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
 use serde_json::json;
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use stoa_client::Wallet;
-use stoa_data::jobs::{
-    COIN, MILLION,
-    abi::{
-        IJobs::{Checks, Offer, bondOfCall, offerOfCall},
-        JOBS, PROCESS, REPEATABLE, WASM,
+use stoa_data::{
+    jobs::{
+        COIN, MILLION,
+        abi::{
+            IJobs::{Checks, Offer, bondOfCall, offerOfCall},
+            JOBS, PROCESS, REPEATABLE, WASM,
+        },
+        client::{Leave, Owner, Who},
+        data::DataSet,
+        rules::{Rules, Shape},
+        units,
     },
-    client::{Leave, Owner, Who},
-    data::DataSet,
-    rules::Rules,
-    units,
+    registry::Registry,
 };
 
 /// Options of `stoa job offer`.
@@ -32,13 +36,13 @@ pub(crate) struct OfferOptions {
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// The node's public key, as `stoa node key` printed it.
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = crate::typed::id)]
     node: B256,
-    /// What may leave; `stoa job rules` prints what is meant if not given.
+    /// What may leave, of which programs. If not given: what `stoa job rules` prints, numbers of ten rows or more, of --algorithm.
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
-    /// The program that the rules let run, where they name none: its module, or the BLAKE3 hash of that (`stoa algo build` prints it).
-    #[arg(long, value_name = "HASH|FILE", value_parser = algorithm, requires = "rules")]
+    /// The program that may run, where the rules name none: its module, or the BLAKE3 hash of that (`stoa algo build` prints it).
+    #[arg(long, value_name = "HASH|FILE", value_parser = algorithm)]
     algorithm: Option<B256>,
     /// Coins for each job.
     #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins)]
@@ -65,10 +69,10 @@ pub(crate) struct OfferOptions {
 #[derive(Args)]
 pub(crate) struct ChecksOptions {
     /// The public key of a node that has the data as well (`stoa job copy`) and runs jobs again; may be given several times.
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = crate::typed::id)]
     auditor: Vec<B256>,
     /// How many of them are drawn for a job that is checked; an odd number, for more than half decide.
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "auditor")]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16), requires = "auditor")]
     drawn: u8,
     /// Per cent of all jobs that are checked.
     #[arg(long, value_name = "PERCENT", default_value_t = 10.0, value_parser = percent, requires = "auditor")]
@@ -103,6 +107,7 @@ fn percent(text: &str) -> Result<f64, String> {
 #[derive(Args)]
 pub(crate) struct CopyOptions {
     /// The asset.
+    #[arg(value_parser = crate::typed::id)]
     asset: B256,
     /// The file or folder.
     path: PathBuf,
@@ -112,8 +117,8 @@ pub(crate) struct CopyOptions {
     /// What may leave, as it was offered.
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
-    /// The program that the rules let run, as it was offered.
-    #[arg(long, value_name = "HASH|FILE", value_parser = algorithm, requires = "rules")]
+    /// The program that may run, as it was offered.
+    #[arg(long, value_name = "HASH|FILE", value_parser = algorithm)]
     algorithm: Option<B256>,
 }
 
@@ -121,6 +126,7 @@ pub(crate) struct CopyOptions {
 #[derive(Args)]
 pub(crate) struct AllowOptions {
     /// The asset.
+    #[arg(value_parser = crate::typed::id)]
     asset: B256,
     /// Who.
     #[arg(long, value_name = "ADDRESS", value_parser = crate::typed::address, required_unless_present = "to_buyers_of")]
@@ -138,9 +144,15 @@ pub(crate) struct AllowOptions {
     terms: TermsOptions,
 }
 
-/// The rules in a file, or those that are meant if none is named. Where they name no program they name this one, if one is said.
+/// The rules in a file, or those that are meant of this program if none is named. Where they name no program they name this one, if one
+/// is said.
 pub(crate) fn read_rules(file: Option<&Path>, program: Option<B256>) -> Result<Rules> {
-    let Some(file) = file else { return Ok(Rules::default()) };
+    let Some(file) = file else {
+        return program.map(Rules::usual).wrap_err(
+            "which program may run on them? Say --algorithm FILE: of what it leaves, numbers of ten rows or more may leave. Or say with \
+             --rules FILE what may leave of which programs (`stoa job rules` prints some to begin with)",
+        );
+    };
     let bytes = fs::read(file).wrap_err_with(|| format!("cannot read {}", file.display()))?;
     let Some(program) = program else {
         return Rules::read(&bytes).wrap_err_with(|| {
@@ -160,21 +172,75 @@ pub(crate) fn read_rules(file: Option<&Path>, program: Option<B256>) -> Result<R
     Ok(rules)
 }
 
+/// What rules let leave, for people.
+pub(crate) fn leaving(rules: &Rules) -> Vec<String> {
+    let mut lines: Vec<_> = rules.files.iter().map(|(path, shape)| format!("{path}: {}", shown(shape))).collect();
+    let named = rules.algorithms.iter().map(ToString::to_string);
+    let named = named.chain(rules.publishers.iter().map(|account| format!("those that {account} publishes")));
+    lines.push(match rules.names_programs() {
+        true => format!("of these programs: {}", named.collect::<Vec<_>>().join(", ")),
+        false => "of any program that a buyer sends".to_owned(),
+    });
+    let day = rules.budget_per_day.map_or_else(String::new, |most| format!(", {most} on one day to all"));
+    let counts = if rules.round() == 1 { "numbers" } else { "bytes and numbers" };
+    lines.push(format!("{} {counts} to one buyer in all{day}; {} rounds in a job", rules.budget, rules.rounds));
+    if rules.log {
+        lines.push("what programs print leaves too".to_owned());
+    }
+    if rules.approval {
+        lines.push("nothing before you have looked at it (`stoa job held`)".to_owned());
+    }
+    lines
+}
+
+/// What a file may be, for people.
+fn shown(shape: &Shape) -> String {
+    match shape {
+        Shape::Anything { most } => format!("{most} bytes of anything, rows of the data too"),
+        Shape::Numbers { most, keys, rows, .. } => {
+            let rows = match rows {
+                Some(rows) => format!("of {} rows or more, as the program counts them", rows.least),
+                None => "of a single row too".to_owned(),
+            };
+            format!("{most} numbers in {}, {rows}", keys.join(", "))
+        }
+    }
+}
+
 /// Puts data where a node finds them.
-fn put(folder: &Path, from: &Path, rules: &Rules) -> Result<DataSet> {
-    let bar = progress("copying and hashing");
-    let data = DataSet::create(folder, from, rules);
+fn put(node: &Path, asset: B256, from: &Path, rules: &Rules) -> Result<(DataSet, PathBuf)> {
+    ensure!(
+        node.is_dir(),
+        "{} is no folder: want the one that the node computes on, which `stoa follow --data DIR` makes",
+        node.display()
+    );
+    let folder = node.join(asset.to_string());
+    let (before, bar) = (folder.exists(), progress("copying and hashing"));
+    let data = DataSet::create(&folder, from, rules);
     bar.finish_and_clear();
-    data.wrap_err_with(|| format!("{} cannot be put into {}", from.display(), folder.display()))
+    if data.is_err() && !before {
+        let _ = fs::remove_dir_all(&folder);
+    }
+    let data = data.wrap_err_with(|| format!("{} cannot be put into {}", from.display(), folder.display()));
+    Ok((data?, folder))
+}
+
+/// Tells that nobody finds a node yet.
+async fn warn_of(node: B256, wallet: &Wallet) {
+    let registry = Registry::new(Arc::new(wallet.client().clone()));
+    if registry.addresses([node]).await.is_ok_and(|found| found.is_empty()) {
+        tracing::warn!("node {node} is not registered: no job begins on the data before it is (`stoa node join`)");
+    }
 }
 
 /// Gives a node that checks jobs the data that they are computed on.
 pub(super) async fn copy(options: CopyOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
     let CopyOptions { asset, path, data, rules, algorithm } = options;
     let rules = read_rules(rules.as_deref(), algorithm)?;
-    let (offer, _) = stoa_client::view(&wallet.client(), JOBS, &offerOfCall { asset }).await?;
-    let folder = data.join(asset.to_string());
-    let copied = put(&folder, &path, &rules)?;
+    let offer = stoa_client::view(&wallet.client(), JOBS, &offerOfCall { asset }).await;
+    let (offer, _) = offer.wrap_err(UNASKED)?;
+    ensure!(!offer.node.is_zero(), "nobody computes on asset {asset}: is it another one?");
+    let (copied, folder) = put(&data, asset, &path, &rules)?;
     if copied.hash != offer.data || rules.hash() != offer.rules {
         fs::remove_dir_all(&folder).wrap_err_with(|| format!("cannot remove {}", folder.display()))?;
         bail!("this is not what asset {asset} was offered with: the same files and rules are wanted");
@@ -210,10 +276,8 @@ pub(crate) struct Offering<'a> {
     pub(crate) data: &'a Path,
     /// The node's public key.
     pub(crate) node: B256,
-    /// What may leave, if that is said.
-    pub(crate) rules: Option<&'a Path>,
-    /// The program that they let run, where they name none.
-    pub(crate) algorithm: Option<B256>,
+    /// What may leave.
+    pub(crate) rules: &'a Rules,
     /// Coins for each job.
     pub(crate) base: U256,
     /// Coins for each million steps.
@@ -230,13 +294,15 @@ pub(crate) struct Offering<'a> {
 
 /// Puts a copy of data where their owner's node finds it, and offers computing on it. The asset.
 pub(crate) async fn offer_data(wallet: &Wallet, offering: &Offering<'_>) -> Result<(B256, DataSet)> {
-    let (rules, checks) = (read_rules(offering.rules, offering.algorithm)?, offering.checks.checks());
+    let (rules, checks) = (offering.rules, offering.checks.checks());
     let checked = if rules.tolerance.is_some() { REPEATABLE } else { 0 };
     let runtimes = if offering.processes { WASM | PROCESS | checked } else { WASM };
+    let (drawn, auditors) = (usize::from(checks.drawn), checks.auditors.len());
+    ensure!(drawn <= auditors, "--drawn {drawn}: only {auditors} are named that may be drawn (--auditor)");
     let (owner, salt) = (Owner::new(wallet.clone()), B256::from(rand::random::<[u8; 32]>()));
     let asset = owner.asset(salt);
-    let folder = offering.data.join(asset.to_string());
-    let data = put(&folder, offering.path, &rules)?;
+    let (data, folder) = put(offering.data, asset, offering.path, rules)?;
+    warn_of(offering.node, wallet).await;
     let offered = async {
         owner.register(salt, data.hash).await?;
         let offer = Offer {
@@ -267,14 +333,21 @@ pub(crate) async fn offer_data(wallet: &Wallet, offering: &Offering<'_>) -> Resu
 }
 
 pub(super) async fn offer(options: OfferOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
-    let OfferOptions { path, data, node, rules, algorithm, base, price, steps, time, processes, checks } = &options;
-    let (node, rules, algorithm, base, price, steps, time, processes) =
-        (*node, rules.as_deref(), *algorithm, *base, *price, *steps, *time, *processes);
-    let offering = Offering { path, data, node, rules, algorithm, base, price, steps, time, processes, checks };
+    let rules = &read_rules(options.rules.as_deref(), options.algorithm)?;
+    let OfferOptions { path, data, checks, node, base, price, steps, time, processes, .. } = &options;
+    let (node, base, price, steps, time, processes) = (*node, *base, *price, *steps, *time, *processes);
+    let offering = Offering { path, data, node, rules, base, price, steps, time, processes, checks };
     let (asset, data) = offer_data(&wallet.open().await?, &offering).await?;
+    let leaves = leaving(&data.rules);
     match json {
-        true => println!("{}", json!({ "asset": asset, "data": data.hash, "rules": data.rules.hash() })),
-        false => println!("{asset}\noffered; nobody may run anything on it until you say who (`stoa job allow`)"),
+        true => {
+            let rules = data.rules.hash();
+            println!("{}", json!({ "asset": asset, "data": data.hash, "rules": rules, "leaves": leaves }));
+        }
+        false => {
+            println!("{asset}\noffered; nobody may run anything on it until you say who (`stoa job allow`)");
+            println!("What may leave then:\n  {}", leaves.join("\n  "));
+        }
     }
     Ok(())
 }
@@ -303,6 +376,47 @@ pub(super) async fn allow(options: AllowOptions, wallet: &WalletOptions, json: b
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_says_nothing_of_what_may_leave_names_the_program_and_lets_nothing_of_a_few_rows_leave() {
+        let why = read_rules(None, None).unwrap_err().to_string();
+        assert!(why.contains("--algorithm FILE") && why.contains("--rules FILE"), "{why}");
+        let rules = read_rules(None, Some(B256::repeat_byte(1))).unwrap();
+        assert_eq!((rules.algorithms.as_slice(), rules.publishers.len()), ([B256::repeat_byte(1)].as_slice(), 0));
+        let leaves = |rows: u32| {
+            let result = format!(r#"{{"rows":{rows},"values":[1.5]}}"#).into_bytes();
+            rules.leaving(&[("result.json".to_owned(), result)].into(), rules.budget).is_ok()
+        };
+        assert!(leaves(10) && !leaves(9) && !leaves(1));
+    }
+
+    #[test]
+    fn what_may_leave_is_said_before_it_does() {
+        let usual = leaving(&Rules::usual(B256::repeat_byte(1))).join("\n");
+        assert!(usual.contains("1000 numbers in rows, values, of 10 rows or more"), "{usual}");
+        assert!(usual.contains("0x0101") && usual.contains("10000 numbers to one buyer"), "{usual}");
+        let any = r#"{"files":{"a.json":{"kind":"numbers","most":9,"keys":["n"]},"b":{"kind":"anything","most":7}},
+            "rounds":1,"budget":9,"budgetPerDay":8,"approval":true,"log":true}"#;
+        let any = leaving(&Rules::read(any.as_bytes()).unwrap()).join("\n");
+        for part in ["of a single row too", "7 bytes of anything", "any program", "8 on one day", "print", "job held"] {
+            assert!(any.contains(part), "{part} is not in {any}");
+        }
+    }
+
+    #[test]
+    fn data_go_where_a_node_looks_for_them_and_nothing_is_left_of_what_was_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let [node, rows] = ["node", "rows.csv"].map(|name| folder.path().join(name));
+        let rules = Rules::usual(B256::ZERO);
+        let put = |asset: u8| put(&node, B256::repeat_byte(asset), &rows, &rules);
+        assert!(put(1).unwrap_err().to_string().contains("`stoa follow --data DIR`"));
+        fs::create_dir(&node).unwrap();
+        assert!(put(1).is_err(), "there are no rows yet");
+        assert_eq!(fs::read_dir(&node).unwrap().count(), 0);
+        fs::write(&rows, "age\n63\n").unwrap();
+        let (_, place) = put(1).unwrap();
+        assert!(put(1).is_err() && place.join("files/rows.csv").exists(), "nothing is put over what is there");
+    }
 
     #[test]
     fn rules_that_take_a_programs_word_name_it_once_it_is_said() {

@@ -1,11 +1,11 @@
 //! What buyers do: have programs run on the data of one or several owners, and combine what leaves.
 
 use super::{ENDS, Parameters, later::told, read};
-use crate::{node::coins, progress::progress, wallet::WalletOptions};
+use crate::{network::interrupted, node::coins, output, progress::progress, wallet::WalletOptions};
 use alloy_primitives::{B256, U256};
 use clap::Args;
 use commonware_cryptography::Signer as _;
-use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
+use eyre::{ContextCompat as _, Report, Result, WrapErr as _, ensure, eyre};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use std::{
@@ -21,7 +21,7 @@ use stoa_data::{
         client::{Begun, Buyer, Ended},
         rounds::{Told, Work, Worked, plan, run_rounds, write},
         units,
-        wire::Round,
+        wire::{MOST_CODE, Round},
     },
     reading::identity,
     registry::Registry,
@@ -45,7 +45,7 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "FILE")]
     algorithm: PathBuf,
     /// What to run it on: assets, separated by commas.
-    #[arg(long, value_name = "ASSET", value_delimiter = ',', required = true)]
+    #[arg(long, value_name = "ASSET", value_parser = crate::typed::id, value_delimiter = ',', required = true)]
     on: Vec<B256>,
     /// Several rounds, and how what leaves is combined.
     #[arg(long, value_name = "FILE")]
@@ -101,10 +101,21 @@ pub(crate) async fn buyer(account: &Wallet) -> Result<(Buyer, Endpoint)> {
 }
 
 pub(super) async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
-    if let Some(to) = options.to.as_ref().filter(|to| to.symlink_metadata().is_ok()) {
-        bail!("{} is there already", to.display());
+    if let Some(to) = &options.to {
+        ensure!(to.symlink_metadata().is_err(), "{} is there already", to.display());
+        writable(to)?;
+    }
+    for (at, asset) in options.on.iter().enumerate() {
+        ensure!(!options.on[..at].contains(asset), "asset {asset} is named twice: one job runs on it");
     }
     let code = read(&options.algorithm)?;
+    ensure!(
+        code.len() <= MOST_CODE,
+        "{} has {}, and nodes take programs of {} at most",
+        options.algorithm.display(),
+        output::bytes(code.len() as u64),
+        output::bytes(MOST_CODE as u64)
+    );
     let algorithm = jobs::algorithm(&code);
     let given = options.parameters.read()?;
     let (mut rounds, mut combining) = (vec![given.clone()], None);
@@ -126,13 +137,20 @@ pub(super) async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bo
         return tell(&begun?, json);
     };
     let standing = Standing::new(&bar, jobs, count);
+    let begun = Mutex::new(Vec::new());
     let told = |told: Told<'_>| match told {
+        Told::Begun(job) => begun.lock().unwrap_or_else(PoisonError::into_inner).push((job.job, job.asset)),
         Told::Round(number) => standing.begin(number),
         Told::Stands(which, round) => standing.hear(which, round),
         Told::Log(log) => bar.println(log),
         Told::Ending => bar.set_message("bringing receipts to the ledger"),
     };
-    let done = run_rounds(&buyer, work, &told).await;
+    let done = tokio::select! {
+        done = run_rounds(&buyer, work, &told) => done,
+        stopped = interrupted() => {
+            stopped.and_then(|()| Err(broken_off(&begun.lock().unwrap_or_else(PoisonError::into_inner))))
+        }
+    };
     bar.finish_and_clear();
     endpoint.close().await;
     let Worked { mut files, params, left, ended, runtimes } = done?;
@@ -157,6 +175,27 @@ pub(super) async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bo
         println!("job {} on {}: {paid} paid, {back} back", begun.job, begun.asset);
     }
     Ok(())
+}
+
+/// Whether a folder can be made there: nobody pays for what goes nowhere.
+fn writable(to: &Path) -> Result<()> {
+    let here = |folder: &Path| folder.as_os_str().is_empty();
+    let there = to.ancestors().skip(1).find(|&folder| here(folder) || folder.exists());
+    let there = there.filter(|&folder| !here(folder)).unwrap_or(Path::new("."));
+    let tried = tempfile::NamedTempFile::new_in(there).map(drop);
+    tried.wrap_err_with(|| format!("{} cannot be written; no job was begun", to.display()))
+}
+
+/// Tells whoever does not wait any more what goes on without him.
+fn broken_off(begun: &[(B256, B256)]) -> Report {
+    let jobs: String = begun.iter().map(|(job, asset)| format!("\n  job {job} on {asset}")).collect();
+    match begun.is_empty() {
+        true => eyre!("it was broken off before a job had begun (`stoa job list --on ASSET` tells)"),
+        false => eyre!(
+            "it was broken off, and what has begun costs what it uses: `stoa job cancel JOB` ends it, `stoa job status JOB` tells how \
+             it stands, `stoa job result JOB --to DIR` fetches what left{jobs}"
+        ),
+    }
 }
 
 /// Begins jobs of one round, which go on without anybody waiting for them.
@@ -226,4 +265,30 @@ pub(super) fn receipt(begun: &Begun, ended: &Ended, runtime: &str) -> Value {
         "steps": receipt.fuel, "paid": ended.paid, "refunded": ended.refunded, "output": receipt.output,
         "runtime": receipt.runtime, "runtimeName": runtime, "data": receipt.data, "params": receipt.params,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_result_goes_is_known_before_anybody_is_paid() {
+        let folder = tempfile::tempdir().unwrap();
+        for to in [Path::new("result"), &folder.path().join("result"), &folder.path().join("not/yet/there")] {
+            writable(to).unwrap();
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "something was left there");
+        fs::write(folder.path().join("file"), "").unwrap();
+        for to in [Path::new("/proc/result"), &folder.path().join("file/result")] {
+            assert!(writable(to).unwrap_err().to_string().contains("no job was begun"), "{}", to.display());
+        }
+    }
+
+    #[test]
+    fn whoever_breaks_off_hears_what_goes_on_without_him() {
+        let (job, asset) = (B256::repeat_byte(1), B256::repeat_byte(2));
+        let said = broken_off(&[(job, asset)]).to_string();
+        assert!(said.contains(&format!("job {job} on {asset}")) && said.contains("`stoa job cancel JOB`"), "{said}");
+        assert!(broken_off(&[]).to_string().contains("before a job had begun"));
+    }
 }

@@ -1,6 +1,6 @@
 //! What anybody sees of a job, and what whoever has the data finds who runs it again.
 
-use super::{CHECKS, ENDS, STATES};
+use super::{CHECKS, ENDS, STATES, UNASKED, known};
 use crate::{progress::progress, wallet::WalletOptions};
 use alloy_primitives::{B256, U256};
 use clap::Args;
@@ -27,6 +27,7 @@ const PAGE: usize = 100;
 #[derive(Args)]
 pub(crate) struct VerifyOptions {
     /// The job.
+    #[arg(value_parser = crate::typed::id)]
     job: B256,
     /// The program.
     #[arg(long, value_name = "FILE")]
@@ -52,8 +53,7 @@ pub(crate) fn params(folder: &Path) -> Result<Vec<Vec<u8>>> {
 pub(super) async fn verify(options: VerifyOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
     let VerifyOptions { job: id, algorithm, data, params: folder } = options;
     let client = wallet.client();
-    let job = stoa_client::view(&client, JOBS, &jobOfCall { job: id }).await;
-    let (job, _) = job.wrap_err_with(|| format!("there is no job {id}"))?;
+    let job = known(&client, id).await?;
     let signed = stoa_client::view(&client, JOBS, &receiptOfCall { job: id }).await?.0;
     ensure!(signed.number > 0, "job {id} has no receipt yet");
     ensure!(job.runtime == WASM, "job {id} was run as a process: another run need not come to the same");
@@ -98,7 +98,8 @@ pub(super) async fn list(asset: B256, wallet: &WalletOptions, json: bool) -> Res
     let mut said = Vec::new();
     loop {
         let (from, most) = (U256::from(said.len()), U256::from(PAGE));
-        let (jobs, _) = stoa_client::view(&client, JOBS, &jobsOfCall { asset, from, most }).await?;
+        let jobs = stoa_client::view(&client, JOBS, &jobsOfCall { asset, from, most }).await;
+        let (jobs, _) = jobs.wrap_err(UNASKED)?;
         for job in &jobs {
             let (is, _) = stoa_client::view(&client, JOBS, &jobOfCall { job: *job }).await?;
             let state = STATES.get(usize::from(is.state)).wrap_err("a state")?;
@@ -124,8 +125,7 @@ pub(super) async fn list(asset: B256, wallet: &WalletOptions, json: bool) -> Res
 
 pub(super) async fn show(job: B256, wallet: &WalletOptions, json: bool) -> Result<()> {
     let client = wallet.client();
-    let is = stoa_client::view(&client, JOBS, &jobOfCall { job }).await;
-    let (is, _) = is.wrap_err_with(|| format!("there is no job {job}"))?;
+    let is = known(&client, job).await?;
     let kept = stoa_client::view(&client, JOBS, &receiptOfCall { job }).await?.0;
     let (check, _) = stoa_client::view(&client, JOBS, &checkOfCall { job }).await?;
     let check_state = CHECKS.get(usize::from(check.state)).wrap_err("a state of a check")?;

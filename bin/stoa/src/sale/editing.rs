@@ -30,8 +30,8 @@ pub(crate) async fn edit(dir: &Path, options: EditOptions, wallet: &WalletOption
     let says = said || audience.sealed || public || admitted.is_some() || !validator.is_empty();
     ensure!(
         says || state != found.state,
-        "what is to be changed? Say --name, --description, --tag, --license, --data-subject, --personal-data, --state, --sealed, \
-         --public, --allow or --deny"
+        "what is to be changed? Say --name, --description, --author, --tag, --license, --data-subject, --personal-data, --state, \
+         --sealed, --public, --allow, --deny or --validator"
     );
     let seller = Seller::new(account.clone()).validated_by(validator);
     let changing = async {

@@ -84,16 +84,16 @@ pub(crate) struct SaleOptions {
     #[arg(long, value_name = "DIR", requires = "compute", help_heading = "Computing where the data are")]
     pub(super) data: Option<PathBuf>,
     /// The node's public key, as `stoa node key` printed it.
-    #[arg(long, value_name = "KEY", requires = "compute", help_heading = "Computing where the data are")]
+    #[arg(long, value_name = "KEY", value_parser = crate::typed::id, requires = "compute", help_heading = "Computing where the data are")]
     pub(super) node: Option<B256>,
     /// Let programs run as processes too (see `stoa job offer`).
     #[arg(long, requires = "compute", help_heading = "Computing where the data are")]
     pub(super) processes: bool,
-    /// What may leave; `stoa job rules` prints what is meant if not given.
+    /// What may leave, of which programs. If not given: what `stoa job rules` prints, numbers of ten rows or more, of --algorithm.
     #[arg(long, value_name = "FILE", requires = "compute", help_heading = "Computing where the data are")]
     pub(super) rules: Option<PathBuf>,
-    /// The program that the rules let run, where they name none: its module, or the BLAKE3 hash of that.
-    #[arg(long, value_name = "HASH|FILE", value_parser = algorithm, requires = "rules", help_heading = "Computing where the data are")]
+    /// The program that may run, where the rules name none: its module, or the BLAKE3 hash of that.
+    #[arg(long, value_name = "HASH|FILE", value_parser = algorithm, requires = "compute", help_heading = "Computing where the data are")]
     pub(super) algorithm: Option<B256>,
     /// Coins for each job, beside the price of the order.
     #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins, help_heading = "Computing where the data are")]
@@ -132,8 +132,8 @@ impl AudienceOptions {
 /// Who may order.
 #[derive(Args)]
 pub(super) struct AccessOptions {
-    /// Take orders for these alone: an account, or a list of accounts (Ocean's AccessList) whose places nobody can pass on; may be given
-    /// several times, 6 at most. Public.
+    /// Take orders for these alone: an account, or a list of accounts (`stoa data access-list` makes one); may be given several times, 6
+    /// at most. Public.
     #[arg(long, value_name = "ADDRESS|LIST", value_parser = crate::typed::address)]
     pub(super) allow: Vec<Address>,
     /// Take no orders for these, nor let those be of use that they have, whoever else is allowed. Public.
@@ -210,7 +210,7 @@ pub(crate) struct BuyOptions {
     #[arg(long = "for", value_name = "ADDRESS", value_parser = crate::typed::address)]
     pub(super) consumer: Option<Address>,
     /// Accept this order, which somebody else has paid for you, instead of paying for one.
-    #[arg(long, value_name = "ORDER", conflicts_with_all = ["most", "consumer"])]
+    #[arg(long, value_name = "ORDER", value_parser = crate::typed::id, conflicts_with_all = ["most", "consumer"])]
     pub(super) accept: Option<B256>,
 }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     consent::names,
-    job::{Offering, PROVENANCE, offer_data, read_rules},
+    job::{Offering, PROVENANCE, leaving, offer_data, read_rules},
     network::now,
     output,
     progress::progress,
@@ -38,6 +38,9 @@ use stoa_data::{
 /// Rows that are shown of a sample.
 const SHOWN: usize = 10;
 
+/// An asset of consent that is offered, and the node that computes with the hash of its rules, if one does.
+type Offered = (B256, Option<(B256, B256)>);
+
 /// A sale before anything is sent.
 pub(crate) struct Sale {
     answers: Answers,
@@ -62,10 +65,14 @@ impl SaleOptions {
 
     /// Refuses what only makes sense at the market.
     pub(crate) fn refuse(&self) -> Result<()> {
-        let said = self.name.is_some() || self.description.is_some() || self.compute || !self.tag.is_empty();
+        let texts = [&self.name, &self.description, &self.author, &self.license];
+        let lists = [&self.tag, &self.link, &self.validator];
+        let files = [&self.sample, &self.from_run];
+        let said = texts.iter().any(|text| text.is_some()) || lists.iter().any(|list| !list.is_empty());
+        let said = said || files.iter().any(|file| file.is_some()) || !self.people.is_empty();
         let access = !self.access.allow.is_empty() || !self.access.deny.is_empty();
-        let said = said || access || self.sample.is_some() || !self.validator.is_empty() || !self.people.is_empty();
-        ensure!(!said, "this is about the market: say --price AMOUNT or --free as well");
+        let how = self.compute || self.lasts > 0 || self.audience.sealed;
+        ensure!(!said && !access && !how, "this is about the market: say --price AMOUNT or --free as well");
         Ok(())
     }
 
@@ -134,6 +141,13 @@ impl SaleOptions {
                 "this sale was begun at another price or for another use, and was cut off: say the same, or remove {} to begin anew",
                 file.display()
             );
+            let ruled = begun.computes.map(|(_, hash)| hash);
+            ensure!(
+                ruled.is_none() || ruled == rules.as_ref().map(Rules::hash),
+                "this sale was begun with other rules of what may leave, which its offer names, and was cut off: say the same, or remove \
+                 {} to begin anew",
+                file.display()
+            );
             begun.selling = selling.clone();
         }
         if !json {
@@ -172,6 +186,10 @@ impl SaleOptions {
                     accounts.iter().for_each(|account| println!("  {account}"));
                 }
             }
+            if let Some(rules) = &rules {
+                println!("What may leave of it when programs run on your node:");
+                leaving(rules).iter().for_each(|line| println!("  {line}"));
+            }
             let how = if self.compute { "have programs run on it where it is" } else { "read it" };
             let lasts = if self.lasts == 0 { "for ever".into() } else { format!("for {} seconds", self.lasts) };
             if let Some(readers) = &selling.readers {
@@ -188,12 +206,13 @@ impl SaleOptions {
     }
 
     /// `stoa data publish --compute`: a copy for the node, and an offer of computing on it.
-    pub(crate) async fn offer(&self, path: &Path, account: &Wallet) -> Result<(B256, Option<(B256, B256)>)> {
-        let (data, node) = self.data.as_ref().zip(self.node).wrap_err("--compute wants --data DIR and --node KEY")?;
+    pub(crate) async fn offer(&self, sale: &Sale, path: &Path, account: &Wallet) -> Result<Offered> {
+        let wanted = "--compute wants --data DIR and --node KEY";
+        let (data, node) = self.data.as_ref().zip(self.node).wrap_err(wanted)?;
+        let rules = sale.rules.as_ref().wrap_err(wanted)?;
         let (base, price, steps, time) = (self.base, self.step_price, self.steps, self.time);
-        let (rules, checks) = (self.rules.as_deref(), &self.checks);
-        let (algorithm, processes) = (self.algorithm, self.processes);
-        let offering = Offering { path, data, node, rules, algorithm, base, price, steps, time, processes, checks };
+        let (processes, checks) = (self.processes, &self.checks);
+        let offering = Offering { path, data, node, rules, base, price, steps, time, processes, checks };
         let (asset, set) = offer_data(account, &offering).await?;
         Ok((asset, Some((node, set.rules.hash()))))
     }

@@ -529,8 +529,14 @@ impl Owner {
     ///
     /// # Errors
     ///
-    /// If nothing is offered, or the ledger refuses.
+    /// If there is no such asset, the wallet has less, or the ledger refuses.
     pub async fn bond(&self, asset: B256, token: Address, amount: U256) -> Result<()> {
+        let account = self.wallet.address();
+        let (has, _) = view(self.wallet.client(), token, &IERC20::balanceOfCall { account }).await?;
+        if has < amount {
+            let (has, amount) = (units(has, token), units(amount, token));
+            return Err(DataError::Ledger(format!("{account} has {has}, and {amount} are to be put into the bond")));
+        }
         self.wallet.call(token, &IERC20::approveCall { spender: JOBS, value: amount }).await?;
         self.wallet.call(JOBS, &bondCall { asset, token, amount }).await.map(drop).map_err(said)
     }

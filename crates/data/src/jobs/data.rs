@@ -71,27 +71,33 @@ impl DataSet {
         Ok(Self { hash: hash(&files)?, files, rules })
     }
 
-    /// Puts data where a node finds them: copies a file or folder, and writes the rules beside it.
+    /// Puts data where a node finds them: copies a file or folder, and writes the rules beside it. What a copy that was cut off has
+    /// left is copied anew.
     ///
     /// # Errors
     ///
     /// If something is there already, or the disk refuses.
     pub fn create(folder: &Path, from: &Path, rules: &Rules) -> Result<Self, DataSetError> {
-        let files = folder.join("files");
-        fs::create_dir_all(folder).map_err(at(folder))?;
-        fs::create_dir(&files).map_err(at(&files))?;
-        let name = from.file_name().ok_or_else(|| DataSetError::Empty(from.to_owned()))?;
+        let (files, copy) = (folder.join("files"), folder.join("files.new"));
+        if files.symlink_metadata().is_ok() {
+            return Err(at(&files)(io::Error::from(io::ErrorKind::AlreadyExists)));
+        }
+        if copy.exists() {
+            fs::remove_dir_all(&copy).map_err(at(&copy))?;
+        }
+        fs::create_dir_all(&copy).map_err(at(&copy))?;
         for (path, source) in list(from)? {
             let to = match path.as_str() {
-                "" => files.join(name),
-                path => files.join(path),
+                "" => copy.join(from.file_name().unwrap_or_default()),
+                path => copy.join(path),
             };
-            let parent = to.parent().unwrap_or(&files);
+            let parent = to.parent().unwrap_or(&copy);
             fs::create_dir_all(parent).map_err(at(parent))?;
             fs::copy(&source, &to).map_err(at(&source))?;
         }
         let path = folder.join("rules.json");
         stoa_base::write_private(&path, &rules.to_json()).map_err(at(&path))?;
+        fs::rename(&copy, &files).map_err(at(&files))?;
         Self::open(folder)
     }
 
@@ -206,10 +212,14 @@ mod tests {
         fs::write(from.join("rows.csv"), "a,b\n1,2\n").unwrap();
         fs::write(from.join("deep/more.csv"), "3,4\n").unwrap();
         std::os::unix::fs::symlink("/etc/passwd", from.join("link")).unwrap();
-        let made = DataSet::create(&folder.path().join("one"), &from, &Rules::default()).unwrap();
+        let rules = Rules::usual(B256::ZERO);
+        let made = DataSet::create(&folder.path().join("one"), &from, &rules).unwrap();
         let names: Vec<_> = made.inputs().unwrap().into_iter().map(|input| input.name).collect();
         assert_eq!(names, ["deep", "rows.csv"]);
-        let again = DataSet::create(&folder.path().join("two"), &from, &Rules::default()).unwrap();
+        // Cut off in the middle.
+        fs::create_dir_all(folder.path().join("two/files.new")).unwrap();
+        fs::write(folder.path().join("two/files.new/half.csv"), "1").unwrap();
+        let again = DataSet::create(&folder.path().join("two"), &from, &rules).unwrap();
         assert_eq!(made.hash, again.hash);
         for change in [
             |files: &Path| fs::write(files.join("rows.csv"), "a,b\n1,3\n"),
@@ -220,11 +230,11 @@ mod tests {
             assert_ne!(DataSet::open(&folder.path().join("two")).unwrap().hash, before);
         }
         // One file is there under its own name; nothing is put over what is there.
-        let file = DataSet::create(&folder.path().join("three"), &from.join("rows.csv"), &Rules::default()).unwrap();
+        let file = DataSet::create(&folder.path().join("three"), &from.join("rows.csv"), &rules).unwrap();
         assert_eq!(file.inputs().unwrap()[0].name, "rows.csv");
-        assert!(DataSet::create(&folder.path().join("three"), &from, &Rules::default()).is_err());
+        assert!(DataSet::create(&folder.path().join("three"), &from, &rules).is_err());
         fs::create_dir(folder.path().join("empty")).unwrap();
-        let empty = DataSet::create(&folder.path().join("four"), &folder.path().join("empty"), &Rules::default());
+        let empty = DataSet::create(&folder.path().join("four"), &folder.path().join("empty"), &rules);
         assert!(matches!(empty, Err(DataSetError::Empty(_))));
     }
 

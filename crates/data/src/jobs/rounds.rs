@@ -24,6 +24,9 @@ use stoa_sandbox::{Control, Input, Job, Process, Runtime, Source, Wasm};
 /// The file of a combined result that a plan passes on.
 pub const RESULT: &str = "result.json";
 
+/// The most rounds of a plan.
+const MOST_ROUNDS: u64 = 10_000;
+
 /// What is done in which order.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -91,6 +94,8 @@ pub struct Worked {
 /// What is being done.
 #[derive(Clone, Copy, Debug)]
 pub enum Told<'a> {
+    /// This job has begun: it goes on and costs what it uses, whatever becomes of the program that began it.
+    Begun(&'a Begun),
     /// This round begins, counted from 1.
     Round(usize),
     /// How it stands at the node of this asset, by its place in the list.
@@ -105,12 +110,13 @@ pub enum Told<'a> {
 ///
 /// # Errors
 ///
-/// If it is none, or this machine does not run such programs.
+/// If it is none, has no rounds or more than 10,000, or this machine does not run such programs.
 pub fn plan(json: &[u8], program: &[u8]) -> Result<(Vec<Map<String, Value>>, Combining)> {
     let Plan { combine, pass, rounds } = serde_json::from_slice(json)?;
+    let count: u64 = rounds.iter().map(|step| u64::from(step.times)).sum();
+    ensure!((1..=MOST_ROUNDS).contains(&count), "it has {count} rounds: want 1 to {MOST_ROUNDS}");
     let step = |step: Step| vec![step.params; step.times as usize];
     let rounds: Vec<_> = rounds.into_iter().flat_map(step).collect();
-    ensure!(!rounds.is_empty(), "it has no rounds");
     let (runtime, command): (Box<dyn Runtime>, _) = match runtime_of(program) {
         WASM => (Box::new(Wasm::new(None)?), "combine"),
         _ => (Box::new(Process::new()?), "/code/main"),
@@ -130,6 +136,7 @@ pub async fn run_rounds(buyer: &Buyer, work: Work, told: &(dyn Fn(Told<'_>) + Sy
     let working = async {
         let (those, all_begun) = buyer.begin_all(&on, program, runtime, fuel, most).await;
         begun = those;
+        begun.iter().for_each(|begun| told(Told::Begun(begun)));
         all_begun?;
         runtimes = try_join_all(begun.iter().map(|begun| buyer.send(begun, &code))).await?;
         let (mut results, mut passed) = (Files::new(), None);
@@ -163,24 +170,34 @@ pub async fn run_rounds(buyer: &Buyer, work: Work, told: &(dyn Fn(Told<'_>) + Sy
     };
     let mut outcome = working.await;
     told(Told::Ending);
-    let mut ended = Vec::new();
+    let (mut ended, mut open) = (Vec::new(), Vec::new());
     let ends = join_all(begun.iter().map(|begun| buyer.end(begun))).await;
     for (begun, end) in begun.into_iter().zip(ends) {
         match end {
             Ok(end) => ended.push((begun, end)),
-            // What went wrong before is what there is to know.
-            Err(error) if outcome.is_ok() => outcome = Err(error.into()),
-            Err(error) => tracing::warn!(%error, "a job was not ended"),
+            Err(error) => {
+                open.push(begun.job);
+                if outcome.is_ok() {
+                    outcome = Err(error.into());
+                } else {
+                    // What went wrong before is what there is to know.
+                    tracing::warn!(%error, "a job was not ended");
+                }
+            }
         }
     }
     let paid = |(begun, ended): &(Begun, Ended)| {
         let (paid, job) = (units(ended.paid, begun.token), begun.job);
         format!("; {paid} were paid for job {job} (stoa audit {job})")
     };
-    let outcome = outcome.map_err(|error| match ended.is_empty() {
-        true => error,
-        false => eyre!("{error:#}{}", ended.iter().map(paid).collect::<String>()),
-    });
+    let held = |job: &B256| {
+        format!(
+            "; job {job} has not ended: `stoa job cancel` asks its node again, and once its time is over `stoa job expire` takes back \
+             what is held for it"
+        )
+    };
+    let more: String = ended.iter().map(paid).chain(open.iter().map(held)).collect();
+    let outcome = outcome.map_err(|error| if more.is_empty() { error } else { eyre!("{error:#}{more}") });
     Ok(Worked { files: outcome?, params: sent, left: all, ended, runtimes })
 }
 
@@ -228,4 +245,23 @@ pub fn write(folder: &Path, files: &Files) -> Result<()> {
         fs::write(&path, bytes).wrap_err_with(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_has_rounds_and_no_more_than_anybody_waits_for() {
+        let rounds = |times: &str| {
+            let json = r#"{"combine":{},"pass":"model","rounds":[{"params":{}},{"params":{},"times":TIMES}]}"#;
+            let planned = plan(json.replace("TIMES", times).as_bytes(), b"\0asm");
+            planned.map(|(rounds, _)| rounds.len()).map_err(|error| error.to_string())
+        };
+        assert_eq!((rounds("0"), rounds("11"), rounds("9999")), (Ok(1), Ok(12), Ok(10_000)));
+        for many in ["10000", "4294967295"] {
+            assert!(rounds(many).is_err_and(|why| why.contains("want 1 to 10000")), "{many}");
+        }
+        assert!(rounds("4294967296").is_err());
+    }
 }

@@ -105,10 +105,12 @@ pub struct Rows {
 }
 
 impl Default for Rules {
-    /// `result.json`: 10,000 numbers under any of a few names, ten times, of whatever program.
+    /// To begin others with: `result.json`, 1,000 numbers under one of two names, of ten rows at least, in ten rounds. They name no
+    /// program, and how many rows there are is the program's word, so that by themselves they let nothing run ([`usual`](Self::usual)).
     fn default() -> Self {
         let keys = ["rows", "values"].map(str::to_owned).to_vec();
-        let shape = Shape::Numbers { most: 10_000, keys, words: Vec::new(), rows: None };
+        let rows = Some(Rows { key: "rows".to_owned(), least: 10 });
+        let shape = Shape::Numbers { most: 1_000, keys, words: Vec::new(), rows };
         let files = [("result.json".to_owned(), shape)].into();
         Self {
             files,
@@ -116,7 +118,7 @@ impl Default for Rules {
             publishers: Vec::new(),
             log: false,
             rounds: 10,
-            budget: 100_000,
+            budget: 10_000,
             budget_per_day: None,
             approval: false,
             tolerance: None,
@@ -135,6 +137,11 @@ pub struct Leaving {
 }
 
 impl Rules {
+    /// Those of an owner who says nothing but which program may run.
+    pub fn usual(program: B256) -> Self {
+        Self { algorithms: vec![program], ..Self::default() }
+    }
+
     /// Reads them from JSON.
     ///
     /// # Errors
@@ -337,21 +344,13 @@ mod tests {
         files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()
     }
 
-    /// Numbers of ten rows or more, as this program counts them.
-    fn of_ten_rows(program: B256) -> Rules {
-        let keys = ["rows", "values"].map(str::to_owned).to_vec();
-        let rows = Some(Rows { key: "rows".into(), least: 10 });
-        let shape = Shape::Numbers { most: 10_000, keys, words: Vec::new(), rows };
-        Rules { files: [("result.json".to_owned(), shape)].into(), algorithms: vec![program], ..Rules::default() }
-    }
-
     fn why(rules: &Rules, text: &str) -> String {
         rules.leaving(&left(&[("result.json", text)]), 1000).unwrap_err()
     }
 
     #[test]
     fn numbers_leave_and_nothing_else_does() {
-        let rules = of_ten_rows(B256::ZERO);
+        let rules = Rules::usual(B256::ZERO);
         let files = left(&[("result.json", r#"{"rows":12,"values":[1,2.5,-3]}"#), ("rows.csv", "63,1,1,145")]);
         let leaving = rules.leaving(&files, 1000).unwrap();
         assert_eq!((leaving.files.len(), leaving.counts), (1, 4), "what is not named stays");
@@ -367,8 +366,8 @@ mod tests {
         assert!(why(&rules, r#"{"rows":9,"values":[1]}"#).contains("10 rows"));
         assert!(why(&rules, r#"{"values":[1]}"#).contains("10 rows"));
         assert!(why(&rules, r#"{"rows":-12}"#).contains("10 rows"));
-        let many = format!(r#"{{"rows":12,"values":[{}1]}}"#, "1,".repeat(10_000));
-        assert!(why(&rules, &many).contains("more than 10000"));
+        let many = format!(r#"{{"rows":12,"values":[{}1]}}"#, "1,".repeat(1_000));
+        assert!(why(&rules, &many).contains("more than 1000"));
         assert!(rules.leaving(&left(&[("rows.csv", "63,1,1,145")]), 1000).unwrap_err().contains("none of the files"));
         // The last that a buyer may have, and one more.
         assert!(rules.leaving(&files, 4).is_ok());
@@ -378,11 +377,11 @@ mod tests {
     #[test]
     fn who_wants_results_of_many_rows_names_the_programs_that_count_them() {
         let program = B256::repeat_byte(7);
-        let named = of_ten_rows(program);
+        let named = Rules::usual(program);
         assert_eq!(Rules::read(&named.to_json()).unwrap(), named);
         let published = Rules { algorithms: Vec::new(), publishers: vec![Address::ZERO], ..named.clone() };
         assert_eq!(Rules::read(&published.to_json()).unwrap(), published);
-        let nobodys = Rules { algorithms: Vec::new(), ..named.clone() };
+        let nobodys = Rules::default();
         let why = Rules::read(&nobodys.to_json()).unwrap_err().to_string();
         assert!(why.contains("the program's own word") && why.contains("`algorithms`"), "{why}");
         // Whoever tries his program under them is believed by himself.
@@ -438,7 +437,7 @@ mod tests {
 
     #[test]
     fn programs_get_the_memory_that_the_rules_give_them() {
-        let usual = Rules::default();
+        let usual = Rules::usual(B256::ZERO);
         let more =
             Rules::read(&[&usual.to_json()[..usual.to_json().len() - 1], br#","memory":2048}"#].concat()).unwrap();
         assert_eq!((more.memory, usual.limits(PROCESS, 1).memory), (Some(2048), 512 << 20));
@@ -463,11 +462,14 @@ mod tests {
 
     #[test]
     fn rules_that_let_nothing_leave_or_say_what_nobody_understands_are_refused() {
-        let json = String::from_utf8(Rules::default().to_json()).unwrap();
-        assert_eq!(Rules::read(json.as_bytes()).unwrap(), Rules::default());
+        let keys = vec!["rows".to_owned()];
+        let shape = Shape::Numbers { most: 1, keys, words: Vec::new(), rows: None };
+        let anybodys = Rules { files: [("result.json".to_owned(), shape)].into(), ..Rules::default() };
+        let json = String::from_utf8(anybodys.to_json()).unwrap();
+        assert_eq!(Rules::read(json.as_bytes()).unwrap(), anybodys);
         for (from, to) in [
             (r#""rounds": 10"#, r#""rounds": 0"#),
-            (r#""budget": 100000"#, r#""budget": 0"#),
+            (r#""budget": 10000"#, r#""budget": 0"#),
             (r#""log": false"#, r#""logs": true"#),
             (r#""kind": "numbers""#, r#""kind": "everything""#),
             (r#""log": false"#, r#""tolerance": 10"#),

@@ -9,6 +9,8 @@
 //! The NFT says in its store ([`LINK`]) which asset of consent it sells, and the grant of that asset is for whoever holds the credential
 //! that the datatoken gives with an order of its service 0. So a buyer needs nobody's help: he orders, and the grant stands for him.
 //!
+//! Who may order is said by account, or by [list](List).
+//!
 //! Everybody publishes what he likes, so a buyer pays for nothing before he has seen that an order would open a grant
 //! ([`Offered::opens`]).
 
@@ -16,6 +18,7 @@ mod access;
 mod buyer;
 mod earnings;
 mod find;
+mod lists;
 mod sample;
 mod seller;
 mod validator;
@@ -32,12 +35,13 @@ use alloy_primitives::{Address, B256, U256, b256, utils::format_units};
 use alloy_sol_types::{Revert, SolCall, SolError as _, SolEvent};
 use serde::{Deserialize, Serialize};
 use stoa_client::{Client, SendError, ViewError, view};
-use stoa_contract::interfaces::{IERC20Errors::IERC20ErrorsErrors, IERC20Metadata};
+use stoa_contract::interfaces::IERC20Metadata;
 
 pub use access::{Access, Entry, Grade};
 pub use buyer::{Bought, Buyer, Offered, Opens, purposes};
 pub use earnings::{Amounts, Earnings, earnings};
 pub use find::{Found, Told, document, find, of_owner};
+pub use lists::List;
 pub use sample::{MOST_SAMPLE, Sample};
 pub use seller::{Audience, Begun, Listed, Seller, Selling, check};
 
@@ -120,19 +124,16 @@ pub(crate) fn words(error: &ViewError) -> Option<String> {
                 format!("the asset takes orders for those alone who are allowed, and {} is none of them", error.account)
             }
             E::AccessTooMany(error) => {
-                format!("{} accounts and lists at most can be named: more people stand on a list", error.most)
+                format!(
+                    "{} accounts and lists at most can be named: more people stand on a list (`stoa data access-list`)",
+                    error.most
+                )
             }
             E::AccessListTransferable(error) => {
                 format!("places on list {} can be passed on, and so say nothing of who has them", error.list)
             }
             other => format!("the asset refuses: {other:?}"),
         });
-    }
-    if let Some(IERC20ErrorsErrors::ERC20InsufficientBalance(error)) = error.reason::<IERC20ErrorsErrors>() {
-        return Some(format!(
-            "{} has {} units of the token, and {} are needed",
-            error.sender, error.balance, error.needed
-        ));
     }
     let why = Revert::abi_decode(data).ok()?.reason;
     Some(match why.as_str() {
