@@ -8,6 +8,7 @@ mod follow;
 mod job;
 mod network;
 mod node;
+mod note;
 mod output;
 mod progress;
 mod sale;

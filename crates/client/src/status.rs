@@ -22,6 +22,9 @@ pub struct Status {
     pub block_hash: B256,
     /// Its time, in seconds since 1970.
     pub timestamp: U256,
+    /// Seconds after which a block should have come, however seldom they come here.
+    #[serde(default = "patience")]
+    pub patience: U256,
     /// Which epoch the block belongs to; the validators share the network key anew in each.
     pub epoch: U256,
     /// Hash of block 0.
@@ -86,8 +89,10 @@ pub struct PeerStatus {
 /// A validator that is this many views behind counts as silent.
 const SILENT: u64 = 20;
 
-/// A network makes a block each second: one whose newest is so many seconds old does not go on, or the node does not hear of it.
-const STALLED: u64 = 30;
+/// Of a node that says nothing of its patience: a network makes a block each second.
+fn patience() -> U256 {
+    U256::from(30)
+}
 
 impl Status {
     /// Seconds since the newest block, at a time in seconds since 1970.
@@ -95,9 +100,9 @@ impl Status {
         now.saturating_sub(self.timestamp.saturating_to())
     }
 
-    /// Whether no block has come for long.
+    /// Whether no block has come for long: the network does not go on, or the node does not hear of it.
     pub fn is_stalled(&self, now: u64) -> bool {
-        self.age(now) >= STALLED
+        U256::from(self.age(now)) >= self.patience
     }
 
     /// How it stands with the node, in words: `ok` if nothing is wrong.
@@ -175,6 +180,7 @@ mod tests {
             block_number: U256::from(9),
             block_hash: B256::ZERO,
             timestamp: U256::from(1000),
+            patience: patience(),
             epoch: U256::ZERO,
             genesis_hash: B256::ZERO,
             network_key: Bytes::new(),
@@ -190,6 +196,8 @@ mod tests {
         assert!(status.is_stalled(1030));
         // A clock that is behind says nothing of how old a block is.
         assert!(!status.is_stalled(900));
+        // Where blocks come seldom it takes longer.
+        assert!(!Status { patience: U256::from(60), ..status.clone() }.is_stalled(1059));
         let text = status.to_string();
         assert!(!text.contains('\u{1b}') && text.contains("health       stalled"), "{text}");
         assert!(text.contains("1970-01-01 00:16:40 UTC"), "{text}");

@@ -5,7 +5,7 @@
 //! | `stoa_status` | - | roles, height, committee and votes heard, whether it votes and alone, peers, waiting transactions |
 //! | `stoa_getCertificate` | block | what proves with the network key that the block is final |
 
-use crate::{elsewhere::Elsewhere, quic::Served};
+use crate::{elsewhere::Elsewhere, health, quic::Served};
 use alloy_primitives::{B256, Bytes, U256};
 use std::{sync::Arc, time::Duration};
 use stoa_client::{CertificateReply, PeerStatus, Status, ValidatorStatus, Vote};
@@ -126,6 +126,7 @@ fn status(context: &Context, about: &About, network_key: &Bytes) -> Status {
         block_number: U256::from(head.number()),
         block_hash: head.hash(),
         timestamp: U256::from(head.header().timestamp),
+        patience: U256::from(health::patience(ledger, about).as_secs()),
         epoch: U256::from(head.number() / ledger.genesis().epoch_length),
         genesis_hash: ledger.first().hash(),
         network_key: network_key.clone(),

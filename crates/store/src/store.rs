@@ -286,21 +286,19 @@ impl Store {
     /// [`Error::NotHere`] if it is not here, whole; or the disk refuses.
     pub fn blob(&self, hash: BlobHash) -> Result<BlobReader, Error> {
         let index = &self.inner.index;
-        let (len, source) = match index.blob(hash)? {
-            None | Some((Place::Expected, _)) => return Err(Error::NotHere(hash)),
-            Some((Place::Small, len)) => (len, Source::Memory(index.small(hash)?.ok_or(Error::NotHere(hash))?)),
-            Some((Place::File, len)) => {
-                let open = |path: PathBuf| {
-                    File::open(&path).map_err(|error| match error.kind() {
-                        io::ErrorKind::NotFound => Error::NotHere(hash),
-                        _ => Error::at(&path)(error),
-                    })
-                };
-                let [data, tree] = paths(&self.inner.blobs, hash);
-                (len, Source::Files([open(data)?, open(tree)?]))
-            }
+        // A small one comes and goes with what the index says of it, which so needs not be asked as well.
+        if let Some(bytes) = index.small(hash)? {
+            return BlobReader::new(hash, bytes.len() as u64, Source::Memory(bytes));
+        }
+        let Some((Place::File, len)) = index.blob(hash)? else { return Err(Error::NotHere(hash)) };
+        let open = |path: PathBuf| {
+            File::open(&path).map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => Error::NotHere(hash),
+                _ => Error::at(&path)(error),
+            })
         };
-        BlobReader::new(hash, len, source)
+        let [data, tree] = paths(&self.inner.blobs, hash);
+        BlobReader::new(hash, len, Source::Files([open(data)?, open(tree)?]))
     }
 
     /// Writes a range of a blob, rounded to 16 KiB, with the hashes that prove it to whoever knows the blob's hash and

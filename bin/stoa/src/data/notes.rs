@@ -4,17 +4,16 @@
 use super::erase::destroy;
 use crate::{
     network::now,
+    note::{Counts, read, told, write},
     spread::{Online, everything},
 };
-use alloy_primitives::{Address, B256, Keccak256, keccak256};
+use alloy_primitives::{Address, B256, keccak256};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use std::{
     fs,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
-use stoa_base::write_private;
 use stoa_client::Wallet;
 use stoa_data::client::{Data, DataError, Draft, Prepared, is_registered};
 use stoa_privacy::AssetId;
@@ -88,44 +87,15 @@ pub(super) struct Notes {
     is: B256,
 }
 
-/// Tells names, sizes and times of a file, or of all that is in a folder.
-fn tell(path: &Path, hash: &mut Keccak256) -> std::io::Result<()> {
-    let is = path.symlink_metadata()?;
-    if is.is_dir() {
-        let mut inside = fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?;
-        inside.sort_by_key(fs::DirEntry::file_name);
-        hash.update((inside.len() as u64).to_be_bytes());
-        for entry in inside {
-            hash.update(keccak256(entry.file_name().as_encoded_bytes()));
-            tell(&entry.path(), hash)?;
-        }
-    } else {
-        let numbers = [is.len(), is.mtime() as u64, is.mtime_nsec() as u64];
-        numbers.iter().for_each(|number| hash.update(number.to_be_bytes()));
-    }
-    Ok(())
-}
-
-fn read<T: DeserializeOwned>(file: &Path) -> Option<T> {
-    fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
-}
-
-fn write(file: &Path, value: &impl Serialize) -> Result<()> {
-    let cannot = || format!("cannot write {}", file.display());
-    file.parent().map_or(Ok(()), fs::create_dir_all).wrap_err_with(cannot)?;
-    write_private(file, &serde_json::to_vec(value)?).wrap_err_with(cannot)
-}
-
 impl Notes {
     /// Of what this account publishes.
     pub(super) fn of(dir: &Path, account: Address, path: &Path) -> Result<Self> {
         let cannot = || format!("cannot read {}", path.display());
         let whole = path.canonicalize().wrap_err_with(cannot)?;
-        let mut hash = Keccak256::new();
-        tell(&whole, &mut hash).wrap_err_with(cannot)?;
+        let (is, _) = told(&whole, Counts::Nothing)?;
         let name = keccak256(format!("{account} {}", whole.display()));
         let at = |end: &str| dir.join("published").join(format!("{name}.{end}"));
-        Ok(Self { path: path.to_owned(), begun: at("begun"), made: at("json"), is: hash.finalize() })
+        Ok(Self { path: path.to_owned(), begun: at("begun"), made: at("json"), is })
     }
 
     /// Refuses what is published already and has not changed, unless it is to be published `again`.

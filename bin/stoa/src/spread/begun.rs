@@ -6,17 +6,18 @@
 //! ```
 
 use super::{Spreads, WAIT};
-use crate::network::now;
-use alloy_primitives::{B256, Bytes, Keccak256, keccak256};
+use crate::{
+    network::now,
+    note::{Counts, read, told, write},
+};
+use alloy_primitives::{B256, Bytes, keccak256};
 use commonware_codec::{Copying, DecodeExt as _, Encode as _};
 use eyre::{Result, WrapErr as _};
 use serde::{Deserialize, Serialize};
 use std::{
     fs, io,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
-use stoa_base::write_private;
 use stoa_data::reading::Reading;
 use stoa_privacy::{AssetId, DataKey, SealedKey};
 use stoa_store::{Code, KeySource, ObjectId, Owner, Root, Sealed, Store};
@@ -48,36 +49,6 @@ pub(crate) struct Begun {
     pub(crate) seal: Sealed,
 }
 
-/// Tells names, sizes and times of a file, or of all that is in a folder; when the last of it was changed, in seconds since 1970.
-fn tell(path: &Path, hash: &mut Keccak256) -> io::Result<i64> {
-    let is = path.symlink_metadata()?;
-    let mut changed = is.mtime();
-    if is.is_dir() {
-        let mut inside = fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?;
-        inside.sort_by_key(fs::DirEntry::file_name);
-        hash.update((inside.len() as u64).to_be_bytes());
-        for entry in inside {
-            hash.update(keccak256(entry.file_name().as_encoded_bytes()));
-            changed = changed.max(tell(&entry.path(), hash)?);
-        }
-    } else {
-        let numbers = [is.dev(), is.ino(), is.len(), is.mtime() as u64, is.mtime_nsec() as u64];
-        numbers.iter().for_each(|number| hash.update(number.to_be_bytes()));
-    }
-    Ok(changed)
-}
-
-/// What tells whether what is there has changed, and when it has.
-fn told(path: &Path) -> Result<(B256, u64)> {
-    let mut hash = Keccak256::new();
-    let changed = tell(path, &mut hash).wrap_err_with(|| format!("cannot read {}", path.display()))?;
-    Ok((hash.finalize(), changed.try_into().unwrap_or(0)))
-}
-
-fn read(file: &Path) -> Option<Note> {
-    fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
-}
-
 fn remove(file: &Path) -> Result<()> {
     match fs::remove_file(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -99,9 +70,9 @@ impl Spreads {
     pub(crate) fn begin(&self, path: &Path, owner: Owner, reading: &Reading) -> Result<Begun> {
         self.forget_old()?;
         let path = path.canonicalize().wrap_err_with(|| format!("cannot read {}", path.display()))?;
-        let (is, changed) = told(&path)?;
+        let (is, changed) = told(&path, Counts::Place)?;
         let file = self.folder.join(format!("{}.begun", keccak256(format!("{owner} {}", path.display()))));
-        let known = match read(&file).filter(|note| note.is == is) {
+        let known = match read::<Note>(&file).filter(|note| note.is == is) {
             // Another putting of what the nodes have already is another object.
             Some(note) if self.is_done(&note)? => None,
             note => note.and_then(|note| note.open(reading).map(|key| (note, key))),
@@ -133,7 +104,7 @@ impl Spreads {
     fn forget_begun(&self, which: impl Fn(&Note) -> bool) -> Result<()> {
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let file = entry.path();
-            if file.extension().is_some_and(|end| end == "begun") && read(&file).is_none_or(|note| which(&note)) {
+            if file.extension().is_some_and(|end| end == "begun") && read(&file).is_none_or(|note: Note| which(&note)) {
                 remove(&file)?;
             }
         }
@@ -158,9 +129,7 @@ impl Spreads {
 
 impl Begun {
     fn write(&self) -> Result<()> {
-        let cannot = || format!("cannot write {}", self.file.display());
-        self.file.parent().map_or(Ok(()), fs::create_dir_all).wrap_err_with(cannot)?;
-        write_private(&self.file, &serde_json::to_vec(&self.note)?).wrap_err_with(cannot)
+        write(&self.file, &self.note)
     }
 
     /// What an earlier try has made of it, whole, in such pieces if they are said, and with how many it is; if it waits here still.
@@ -175,7 +144,7 @@ impl Begun {
 
     /// Notes what was made of it, unless it may have changed meanwhile.
     pub(crate) fn sealed(&mut self, id: ObjectId) -> Result<()> {
-        if self.is_settled && told(&self.path)?.0 == self.note.is {
+        if self.is_settled && told(&self.path, Counts::Place)?.0 == self.note.is {
             self.note.object = Some(id.to_string());
             self.write()?;
         }

@@ -147,8 +147,11 @@ fn unpack(bytes: &[u8], most: u64) -> Result<Loaded, RpcError> {
     serde_json::from_slice(unpacked).map_err(|error| refused(json_error(&error)))
 }
 
+/// What is to be set.
+type Fields = Vec<(Address, Set)>;
+
 /// What is to be set, and the time of the state, in seconds since 1970. Blocking.
-fn fields(context: &Context, bytes: &[u8]) -> Result<(Vec<(Address, Set)>, Option<u64>), RpcError> {
+fn fields(context: &Context, bytes: &[u8]) -> Result<(Fields, Option<u64>), RpcError> {
     let Loaded { block, accounts: Pairs(accounts) } = unpack(bytes, MOST)?;
     let newest = Base::of(context, crate::BlockId::Latest)?;
     let mut fields = Vec::new();
