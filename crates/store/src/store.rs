@@ -29,7 +29,7 @@ mod tests;
 mod unfinished;
 
 pub use blob::BlobReader;
-pub(crate) use blob::{BlobWriter, Staged, WINDOW};
+pub(crate) use blob::{BlobWriter, Source, Staged, WINDOW};
 pub use index::{Kept, Root};
 pub use partial::Partial;
 pub(crate) use partial::{chunks, proves};
@@ -39,7 +39,7 @@ pub(crate) use unfinished::Written;
 
 use crate::{BlobHash, Error, ObjectId, Owner};
 use bao_tree::ChunkRanges;
-use blob::{Source, StagedBody, cost, paths};
+use blob::{StagedBody, cost, paths};
 use index::{Index, Place};
 use parking_lot::Mutex;
 use space::{Space, overhead};
