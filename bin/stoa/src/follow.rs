@@ -84,11 +84,11 @@ pub(crate) struct Options {
     provide_from: Vec<String>,
     /// What whoever orders files pays this node's account, for a day of downloads: so much of the token of --provide-fee-token.
     /// Nothing if not given. Example: --provide-fee 0.5
-    #[arg(long, value_name = "AMOUNT", value_parser = fee, requires = "provide")]
+    #[arg(long, value_name = "AMOUNT", value_parser = node::coins, requires = "provide")]
     provide_fee: Option<U256>,
     /// What a minute of a processor costs whoever has programs run with ocean.js, of the longest time that a job may take: paid
     /// with the order, in the same token. Nothing if not given. Example: --provide-fee-minute 0.01
-    #[arg(long, value_name = "AMOUNT", value_parser = fee, requires = "provide", requires = "data")]
+    #[arg(long, value_name = "AMOUNT", value_parser = node::coins, requires = "provide", requires = "data")]
     provide_fee_minute: Option<U256>,
     /// The ERC-20 token in which these fees are paid. Example: --provide-fee-token 0x0000000000000000000000000000000000000c01,
     /// the coin
@@ -97,11 +97,6 @@ pub(crate) struct Options {
     /// Seconds that another node may be silent before its pieces are made anew.
     #[arg(long, value_name = "SECONDS", default_value_t = 12 * 3600)]
     repair_after: u64,
-}
-
-/// A fee as people write it, in parts of 10^18 of a token.
-fn fee(text: &str) -> Result<U256, String> {
-    crate::typed::amount(text, 18)
 }
 
 /// Follows a chain until interrupted.

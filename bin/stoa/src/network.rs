@@ -236,7 +236,7 @@ fn remove_chain(folder: &Path) -> Result<()> {
         bail!("{} holds no chain (there is no {GENESIS} in it), so --fresh does not delete it", folder.display());
     }
     let validators = (0..up::MAX_VALIDATORS).map(|index| index.to_string());
-    let names = ["state", "history", "mempool", "set-by-hand", GENESIS, SEED].map(str::to_owned);
+    let names = ["state", "history", "mempool", dev::BY_HAND, GENESIS, SEED].map(str::to_owned);
     for name in names.into_iter().chain(validators) {
         let path = folder.join(name);
         let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };

@@ -17,6 +17,7 @@ use stoa_client::{Client, Wallet, view};
 use stoa_consensus::MAX_VALIDATORS;
 use stoa_contract::interfaces::IERC20;
 use stoa_data::{
+    client::DataError,
     jobs::COIN,
     registry::{self, Listing},
 };
@@ -173,7 +174,7 @@ pub(crate) enum Command {
     },
 }
 
-/// An amount of coins, in wei.
+/// An amount of coins in wei; or of any token in parts of 10^18, as prices and fees are said whatever decimals it has.
 pub(crate) fn coins(text: &str) -> Result<U256, String> {
     typed::amount(text, 18)
 }
@@ -392,9 +393,7 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
                 let from = wallet.address();
                 ensure!(amount <= has, "the node's account {from} has {}, which is less than that", token.shown(has));
                 let sent = wallet.call(token.address, &IERC20::transferCall { to, value: amount }).await;
-                let sent =
-                    sent.wrap_err("nothing was paid out (the account needs some coin for the transaction as well)")?;
-                ensure!(sent.status(), "nothing was paid out: the token refused it");
+                sent.map_err(DataError::from).wrap_err("nothing was paid out")?;
                 let (left, _) = view(wallet.client(), token.address, &of).await?;
                 Ok((from, token.shown(amount), token.shown(left)))
             })??;

@@ -55,6 +55,14 @@ pub(crate) fn write(file: &Path, note: &impl Serialize) -> Result<()> {
     write_private(file, &serde_json::to_vec(note)?).wrap_err_with(cannot)
 }
 
+/// Removes one, if it is there.
+pub(crate) fn remove(file: &Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.wrap_err_with(|| format!("cannot remove {}", file.display())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 //! `stoa data search`, `list` and `show`: finding assets in an index that this machine makes from the ledger.
 
-use crate::{consent::names, network::wait, output, typed, wallet::WalletOptions};
+use crate::{consent::names, network::wait, output, wallet::WalletOptions};
 use alloy_primitives::{Address, U256, utils::format_units};
 use clap::{Args, Subcommand, ValueEnum};
 use eyre::{ContextCompat as _, Result, WrapErr as _, eyre};
@@ -83,10 +83,10 @@ pub(crate) struct SearchOptions {
     #[arg(long, value_name = "ADDRESS", value_parser = crate::typed::address)]
     owner: Option<Address>,
     /// The most that a datatoken may cost, in whole tokens, for example 2.5.
-    #[arg(long, value_name = "AMOUNT", value_parser = amount)]
+    #[arg(long, value_name = "AMOUNT", value_parser = crate::node::coins)]
     max_price: Option<U256>,
     /// The least that a datatoken may cost, in whole tokens.
-    #[arg(long, value_name = "AMOUNT", value_parser = amount)]
+    #[arg(long, value_name = "AMOUNT", value_parser = crate::node::coins)]
     min_price: Option<U256>,
     /// That it can be had for nothing.
     #[arg(long)]
@@ -173,11 +173,6 @@ fn states(text: &str) -> Result<States, String> {
 
 fn states_or(given: Vec<States>, usual: &[State]) -> Vec<State> {
     if given.is_empty() { usual.to_vec() } else { given.into_iter().flat_map(|States(states)| states).collect() }
-}
-
-/// Prices are in parts of 10^18 whatever the token's decimals.
-fn amount(text: &str) -> Result<U256, String> {
-    typed::amount(text, 18)
 }
 
 fn column(text: &str) -> Result<(String, Option<String>), String> {
@@ -465,6 +460,7 @@ fn describe(whole: &Whole) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::coins as amount;
 
     #[test]
     fn what_others_wrote_does_not_command_the_terminal() {

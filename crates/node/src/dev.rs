@@ -32,7 +32,7 @@ use stoa_rpc::{
 const STATE_CACHE: usize = 64 << 20;
 
 /// The file of the folder that names what was set by hand.
-const BY_HAND: &str = "set-by-hand";
+pub const BY_HAND: &str = "set-by-hand";
 
 /// How often what was mined is written so that it survives a crash.
 const SYNC: Duration = Duration::from_secs(5);

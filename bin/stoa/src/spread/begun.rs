@@ -8,14 +8,14 @@
 use super::{Spreads, WAIT};
 use crate::{
     network::now,
-    note::{Counts, read, told, write},
+    note::{Counts, read, remove, told, write},
 };
 use alloy_primitives::{B256, Bytes, keccak256};
 use commonware_codec::{Copying, DecodeExt as _, Encode as _};
 use eyre::{Result, WrapErr as _};
 use serde::{Deserialize, Serialize};
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 use stoa_data::reading::Reading;
@@ -47,13 +47,6 @@ pub(crate) struct Begun {
     is_settled: bool,
     /// With its own key, which its owner's wallet opens, and nobody else's.
     pub(crate) seal: Sealed,
-}
-
-fn remove(file: &Path) -> Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed.wrap_err_with(|| format!("cannot remove {}", file.display())),
-    }
 }
 
 impl Note {

@@ -4,7 +4,7 @@
 //! STORE/spread/ID     name, times and owner as JSON; beside it what is being spread (`begun`)
 //! ```
 
-use crate::network::now;
+use crate::{network::now, note};
 use alloy_primitives::B256;
 use eyre::{Result, WrapErr as _};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,6 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
 };
-use stoa_base::write_private;
 use stoa_store::{ObjectId, Owner, Root, Store};
 
 /// One object that was spread, or is to be.
@@ -53,12 +52,7 @@ impl Spreads {
     }
 
     pub(crate) fn note(&self, id: ObjectId, known: &Known) -> Result<()> {
-        let file = self.file(id);
-        let write = || -> io::Result<()> {
-            fs::create_dir_all(&self.folder)?;
-            write_private(&file, &serde_json::to_vec(known)?)
-        };
-        write().wrap_err_with(|| format!("cannot write {}", file.display()))
+        note::write(&self.file(id), known)
     }
 
     pub(crate) fn get(&self, id: ObjectId) -> Result<Option<Known>> {
@@ -72,11 +66,7 @@ impl Spreads {
 
     pub(crate) fn forget(&self, id: ObjectId) -> Result<()> {
         self.abandon_one(id)?;
-        let file = self.file(id);
-        match fs::remove_file(&file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed.wrap_err_with(|| format!("cannot remove {}", file.display())),
-        }
+        note::remove(&self.file(id))
     }
 
     /// All of them, the oldest first. What was broken off and waits no more is forgotten.
