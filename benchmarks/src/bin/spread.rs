@@ -329,7 +329,7 @@ async fn run(folder: &Path, path: &Path, mib: f64) -> Result<()> {
             let work = move || {
                 store.put(
                     File::open(path)?,
-                    Put { owner: mine, code: Some(Code::default()), seal: &seal, ..Put::default() },
+                    Put { owner: mine, code: Some(Code::default()), seal: &seal, durable: false, ..Put::default() },
                 )
             };
             tokio::task::spawn_blocking(work).await??

@@ -59,10 +59,12 @@ pub enum Error {
         /// Bytes in all.
         limit: u64,
     },
-    /// An owner has used what he may.
-    #[error("owner {owner} may keep {limit} bytes here and has {free} left, {needed} are needed")]
+    /// Somebody is charged for as much as he may be.
+    #[error(
+        "{owner} may have {limit} bytes kept here, for itself and for others, and has {free} left: {needed} are needed"
+    )]
     Quota {
-        /// Who.
+        /// Who: the owner, or whoever asks in his name.
         owner: Owner,
         /// Bytes asked for.
         needed: u64,

@@ -111,7 +111,7 @@ async fn answer(
     ask: impl Future<Output = Result<crate::Answer, Denied>>,
 ) -> Result<Vec<u8>, Fault> {
     let read = async {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(most as usize + 1);
         let answer = ask.await.map_err(Fault::Failed)?;
         let gone = |error: std::io::Error| Fault::Failed(Denied::Gone(error.to_string()));
         answer.take(most + 1).read_to_end(&mut bytes).await.map_err(gone)?;

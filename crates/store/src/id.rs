@@ -51,7 +51,7 @@ hash! {
 }
 
 hash! {
-    /// Who is charged for what is kept: whatever names a person or a node elsewhere, hashed or as it is.
+    /// For whom something is kept, or who is charged for it: whatever names a person or a node elsewhere, hashed or as it is.
     Owner
 }
 

@@ -16,12 +16,14 @@
 //! **What an attacker may do.** A node that keeps pieces may lose them, give wrong ones, old ones, too much, or nothing, or
 //! take its time: [`fetch`] notices each, says who it was, and goes on with others. It cannot read them if the content was
 //! sealed, and nothing that is not sealed leaves for strangers by mistake ([`spread`]). A manifest or folder from anybody
-//! decodes to one value or is refused, within bounds. Somebody for whom this node keeps things may fill his quota and no
-//! more, and all strangers together, whose keys cost nothing, three quarters of what there is ([`Limits`]).
+//! decodes to one value or is refused, within bounds. Whoever asks this node to keep things may fill his own quota and no
+//! more, in whoever's name he asks, and all strangers together, whose keys cost nothing, three quarters of what there is
+//! ([`Limits`]).
 //!
 //! **What a disk may do.** It may be full: room is set aside before anything is promised. It may lose power: what was
-//! acknowledged was synced, what was not leaves no trace. It may rot: what is read is compared with its hash, and what is
-//! damaged is made good from other pieces ([`Store::scrub`], [`Store::rebuild`]).
+//! acknowledged was synced, what was not leaves no trace, and what is here only on its way is read before it is believed. It
+//! may rot: what is read is compared with its hash, and what is damaged is made good from other pieces ([`Store::scrub`],
+//! [`Store::rebuild`]).
 //!
 //! [`Peer`] is what a transport has to offer, and [`Network`] one over QUIC, in iroh's blobs protocol. [`Seal`] is how content
 //! is sealed, [`Sealed`] the way of `stoa-privacy`. Who is paid for keeping pieces is decided behind [`Peer::keep`].

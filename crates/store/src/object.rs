@@ -36,18 +36,20 @@ pub struct Put<'a> {
     pub code: Option<Code>,
     /// How its content is sealed.
     pub seal: &'a dyn Seal,
+    /// Whether it survives that the machine stops. What is here only on its way to others need not, and saves writing it to the disk.
+    pub durable: bool,
 }
 
 impl Default for Put<'_> {
     /// The node's own, for ever, whole and plain.
     fn default() -> Self {
-        Self { owner: Owner::LOCAL, until: None, code: None, seal: &Plain }
+        Self { owner: Owner::LOCAL, until: None, code: None, seal: &Plain, durable: true }
     }
 }
 
 /// Objects that are put together.
 ///
-/// An object is durable when [`Batch::commit`] has returned. Earlier objects of a long batch may be so before, for what it
+/// An object is durable, if it is to be, when [`Batch::commit`] has returned. Earlier objects of a long batch may be so before, for what it
 /// holds in memory is bounded; each is there whole or not at all.
 pub struct Batch<'a> {
     store: &'a Store,
@@ -230,7 +232,7 @@ impl Batch<'_> {
     fn flush(&mut self) -> Result<(), Error> {
         self.memory = 0;
         let (staged, claims) = (std::mem::take(&mut self.staged), std::mem::take(&mut self.claims));
-        self.store.commit(staged, &claims)?;
+        self.store.commit(staged, &claims, self.put.durable)?;
         self.room = self.store.reservation(self.put.owner);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Objects out of a node's disk, and pieces from other pieces.
 
 use crate::{
-    Error, InvalidManifest, Layout, MAX_MANIFEST, Manifest, ObjectId, Seal,
+    Error, InvalidManifest, Layout, MAX_MANIFEST, Manifest, ObjectId, Owner, Seal,
     coding::Coder,
     counted::Counted,
     pipeline::{Buffers, ordered},
@@ -144,7 +144,8 @@ impl Store {
             return Err(Error::Inconsistent(id));
         }
         let blobs = staged.iter().map(|staged| staged.hash).collect();
-        self.commit(staged, &[Claim { root, until, blobs, stamp: None }])
+        // What is made for others is here only on its way to them.
+        self.commit(staged, &[Claim { root, until, blobs, stamp: None }], root.owner != Owner::TRANSIT)
     }
 }
 

@@ -153,8 +153,9 @@ pub struct Repaired {
 /// Fetches k pieces, makes those that are missing, and hands them to the nodes that are to have them.
 ///
 /// `terms` are what the new nodes are asked to promise: to the first owner, until then. A node that refuses that is asked for the
-/// next one, for it may be that owner of whom it keeps no more. If it breaks off, what was fetched waits until `fetch.until` and the
-/// next try goes on from there. What was done before it failed stands in `done` as well.
+/// next one: it may mind these terms alone, such as a time that is too long by its clock. In whoever's name it is, whoever repairs is
+/// charged for it. If it breaks off, what was fetched waits until `fetch.until` and the next try goes on from there. What was done
+/// before it failed stands in `done` as well.
 ///
 /// # Errors
 ///

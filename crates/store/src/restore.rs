@@ -60,6 +60,7 @@ impl Store {
         self.commit(
             Vec::new(),
             &[Claim { root: Root { object, owner: put.owner }, until: put.until, blobs, stamp: None }],
+            put.durable,
         )?;
         for object in objects {
             self.release(Root { object, owner: Owner::TRANSIT })?;

@@ -16,6 +16,9 @@
 //! and only then does the index take it in, in the same batch as the reason to keep it. A crash in between leaves a file that
 //! the index does not know, which the next start removes. The other way round, the index forgets a blob before its file goes.
 //!
+//! What is here only on its way to other nodes or to whoever reads it is not synced, and the index says so: the next start reads it,
+//! and expects again what it does not find as it was. Whoever is promised such a blob is promised it on the disk.
+//!
 //! **A blob is kept as long as a [`Root`] keeps it**: somebody's pin, which has no end, or a promise until some time. Objects
 //! share blobs; the last root that goes takes them along. [`Store::collect`] ends what has run out. It reads no clock.
 
@@ -34,7 +37,7 @@ pub use index::{Kept, Root};
 pub use partial::Partial;
 pub(crate) use partial::{chunks, proves};
 pub use space::Limits;
-pub(crate) use space::Reservation;
+pub(crate) use space::{Payer, Reservation};
 pub(crate) use unfinished::Written;
 
 use crate::{BlobHash, Error, ObjectId, Owner};
@@ -55,6 +58,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
+use stoa_base::create_private;
 use unfinished::Unfinished;
 
 /// A node's disk. Blocking; a clone is the same store.
@@ -84,7 +88,7 @@ pub(crate) struct Inner {
 pub struct Found {
     /// Files that no blob has: what a write left that was broken off.
     pub leftovers: usize,
-    /// Blobs whose files are gone or have another length. They are expected again.
+    /// Blobs whose files are gone or have another length, or other bytes where the disk may not have had them. They are expected again.
     pub lost: Vec<BlobHash>,
 }
 
@@ -108,7 +112,7 @@ pub struct Status {
     pub reserved: u64,
     /// Bytes that can be promised still.
     pub free: u64,
-    /// Bytes that each owner's objects take, with what is charged for each object.
+    /// Bytes that each key is charged for, which is the owner's or that of whoever asked in his name, with what is charged for each object.
     pub owners: HashMap<Owner, u64>,
 }
 
@@ -134,7 +138,7 @@ pub(crate) struct Claim {
 
 /// Creates a folder, if it is not there, that nobody but its owner can look into.
 fn private(path: &Path) -> Result<(), Error> {
-    fs::create_dir_all(path).map_err(Error::at(path))?;
+    create_private(path).map_err(Error::at(path))?;
     let mode = fs::metadata(path).map_err(Error::at(path))?.permissions().mode();
     if mode & 0o077 != 0
         && let Err(error) = fs::set_permissions(path, fs::Permissions::from_mode(mode & !0o077))
@@ -154,18 +158,60 @@ impl Inner {
         self.moved.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Moves the files of a blob to their place.
-    fn install(&self, from: &[PathBuf; 2], to: &[PathBuf; 2]) -> Result<(), Error> {
+    /// Data and tree of a blob.
+    fn files(&self, hash: BlobHash) -> Result<[File; 2], Error> {
+        let open = |path: PathBuf| {
+            File::open(&path).map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => Error::NotHere(hash),
+                _ => Error::at(&path)(error),
+            })
+        };
+        let [data, tree] = paths(&self.blobs, hash);
+        Ok([open(data)?, open(tree)?])
+    }
+
+    /// Whether a blob is here only on its way to somewhere else.
+    fn passes(&self, hash: BlobHash) -> Result<bool, Error> {
+        for root in self.index.holders(hash) {
+            if root?.owner != Owner::TRANSIT {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Has the disk take a blob that it may not have yet. It may take long, and others change what is kept meanwhile.
+    fn settle(&self, hash: BlobHash) -> Result<(), Error> {
+        let paths = paths(&self.blobs, hash);
+        while let Some((Place::Unsynced, _)) = self.index.blob(hash)? {
+            let files = self.files(hash)?;
+            files.iter().try_for_each(File::sync_data).map_err(Error::at(&paths[0]))?;
+            sync_folder(paths[0].parent().unwrap_or(&self.blobs))?;
+            let (index, _changing) = (&self.index, self.changing.lock());
+            let is_here = files.iter().zip(&paths).all(|(file, path)| partial::is_at(file, path));
+            // It may have gone and come again meanwhile: what stands there then is another file, which the disk may not have.
+            if is_here && let Some((Place::Unsynced, len)) = index.blob(hash)? {
+                let mut change = index.change();
+                change.put_blob(hash, Place::File, len);
+                change.commit()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the files of a blob to their place, which is durable or not.
+    fn install(&self, from: &[PathBuf; 2], to: &[PathBuf; 2], durable: bool) -> Result<(), Error> {
         let folder = to[0].parent().unwrap_or(&self.blobs);
         if !folder.exists() {
             fs::create_dir_all(folder).map_err(Error::at(folder))?;
+            // Once for all that comes into it, durable or not.
             sync_folder(&self.blobs)?;
         }
         // The tree first: where the data are, it is as well.
         for (from, to) in from.iter().zip(to).rev() {
             fs::rename(from, to).map_err(Error::at(to))?;
         }
-        sync_folder(folder)
+        if durable { sync_folder(folder) } else { Ok(()) }
     }
 }
 
@@ -184,6 +230,8 @@ impl Store {
         };
         let [blobs, partial, temporary, unfinished] = ["blobs", "partial", "temporary", "unfinished"].map(part);
         let (blobs, partial, temporary, unfinished) = (blobs?, partial?, temporary?, unfinished?);
+        // Whoever made them may have ended before the disk had them.
+        [folder, blobs.as_path()].into_iter().try_for_each(sync_folder)?;
         // Whoever has the index has the folder.
         let index = Index::open(&folder.join("index"))?;
         let space = Arc::new(Space::new(folder, limits));
@@ -261,12 +309,18 @@ impl Store {
     ///
     /// If the index cannot be read.
     pub fn has(&self, hash: BlobHash) -> Result<bool, Error> {
-        Ok(matches!(self.inner.index.blob(hash)?, Some((Place::Small | Place::File, _))))
+        Ok(self.inner.index.blob(hash)?.is_some_and(|(place, _)| place != Place::Expected))
     }
 
-    /// Bytes that could be promised to an owner. `stranger` says that it is no registered node that asks.
-    pub(crate) fn room(&self, owner: Owner, stranger: bool) -> Result<u64, Error> {
-        Ok(self.inner.space.room(owner, stranger)?)
+    /// The same, and that the disk has it.
+    pub(crate) fn has_on_disk(&self, hash: BlobHash) -> Result<bool, Error> {
+        self.inner.settle(hash)?;
+        self.has(hash)
+    }
+
+    /// Bytes that could be promised to somebody.
+    pub(crate) fn room(&self, payer: Payer) -> Result<u64, Error> {
+        Ok(self.inner.space.room(payer)?)
     }
 
     /// Whether others may have a blob: it is kept for somebody else than the node, and is not only on its way to it.
@@ -290,15 +344,11 @@ impl Store {
         if let Some(bytes) = index.small(hash)? {
             return BlobReader::new(hash, bytes.len() as u64, Source::Memory(bytes));
         }
-        let Some((Place::File, len)) = index.blob(hash)? else { return Err(Error::NotHere(hash)) };
-        let open = |path: PathBuf| {
-            File::open(&path).map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => Error::NotHere(hash),
-                _ => Error::at(&path)(error),
-            })
-        };
-        let [data, tree] = paths(&self.inner.blobs, hash);
-        BlobReader::new(hash, len, Source::Files([open(data)?, open(tree)?]))
+        let Some((place, len)) = index.blob(hash)? else { return Err(Error::NotHere(hash)) };
+        if !place.is_file() {
+            return Err(Error::NotHere(hash));
+        }
+        BlobReader::new(hash, len, Source::Files(self.inner.files(hash)?))
     }
 
     /// Writes a range of a blob, rounded to 16 KiB, with the hashes that prove it to whoever knows the blob's hash and
@@ -321,30 +371,44 @@ impl Store {
     /// already or not. The manifest of the object should be among them. The room is set aside when this returns: whatever
     /// happens on this disk, they will fit.
     ///
-    /// A root that is there already keeps what it kept as well, and until the later of both times.
+    /// A root that is there already keeps what it kept as well, and until the later of both times. Its owner is charged.
     ///
     /// # Errors
     ///
     /// If there is no room, or too little for this owner.
     pub fn promise(&self, root: Root, until: Option<u64>, blobs: &[(BlobHash, u64)]) -> Result<(), Error> {
-        self.promise_to(false, root, until, blobs)
+        self.promise_by(Payer { key: root.owner, stranger: false }, root, until, blobs)
     }
 
-    /// The same to somebody who is no registered node, if he is a stranger.
-    pub(crate) fn promise_to(
+    /// The same at the charge of whoever asks. Of a root that is there already he is charged for all if he asks for more than it keeps, or
+    /// is its owner: nobody has others keep anything, or keep it for longer, at somebody else's charge.
+    pub(crate) fn promise_by(
         &self,
-        stranger: bool,
+        payer: Payer,
         root: Root,
         until: Option<u64>,
         blobs: &[(BlobHash, u64)],
     ) -> Result<(), Error> {
-        let mut room = Reservation::new(&self.inner.space, root.owner, stranger);
+        let unsynced = self.take_on(payer, root, until, blobs)?;
+        // What is here already may have been here only on its way.
+        unsynced.into_iter().filter(|_| root.owner != Owner::TRANSIT).try_for_each(|hash| self.inner.settle(hash))
+    }
+
+    /// Promises blobs; which of them are here already, and not on the disk.
+    fn take_on(
+        &self,
+        payer: Payer,
+        root: Root,
+        until: Option<u64>,
+        blobs: &[(BlobHash, u64)],
+    ) -> Result<Vec<BlobHash>, Error> {
+        let mut room = Reservation::new(&self.inner.space, payer);
         let (index, _changing) = (&self.inner.index, self.inner.changing.lock());
         let (mut change, mut seen) = (index.change(), HashSet::new());
         let old = index.root(root)?;
         let overhead = if old.is_none() { overhead(root.owner) } else { 0 };
         room.grow(overhead)?;
-        let (mut new, mut owned, mut fresh) = (0, 0, Vec::new());
+        let (mut new, mut owned, mut fresh, mut unsynced) = (0, 0, Vec::new(), Vec::new());
         for &(hash, len) in blobs {
             if len > crate::MAX_SIZE {
                 return Err(Error::TooLarge);
@@ -354,7 +418,7 @@ impl Store {
             }
             match index.blob(hash)? {
                 Some((_, known)) if known != len => return Err(Error::Length { expected: known, came: len }),
-                Some(_) => {}
+                Some((place, _)) => unsynced.extend((place == Place::Unsynced).then_some(hash)),
                 None => {
                     room.grow(cost(len))?;
                     change.put_blob(hash, Place::Expected, len);
@@ -367,9 +431,10 @@ impl Store {
                 owned += cost(len);
             }
         }
-        // What is here already costs the owner as much as what is not.
-        self.inner.space.allow(root.owner, owned - new.min(owned))?;
-        change.put_root(root, later(old, until, owned));
+        let kept = later(root, old, payer.key, until, owned);
+        // What is here already costs as much as what is not.
+        self.inner.space.allow(payer, more(root, old, kept).saturating_sub(overhead + new))?;
+        change.put_root(root, kept);
         let made = fresh.iter().try_for_each(|(hash, len)| partial::allocate(&self.inner.partial, *hash, *len));
         if let Err(error) = made.and_then(|()| change.commit()) {
             fresh.iter().for_each(|(hash, _)| partial::discard(&self.inner.partial, *hash));
@@ -379,17 +444,21 @@ impl Store {
         for (hash, len) in fresh {
             self.inner.space.expect(hash, self.inner.outstanding(hash, len));
         }
-        self.inner.space.charge(root.owner, (owned + overhead) as i64);
-        Ok(())
+        self.inner.space.charge(old.map(|old| old.charge(root)), Some(kept.charge(root)));
+        Ok(unsynced)
     }
 
-    /// Keeps what a root keeps until the later of when it does anyway and this; whether there is such a root still.
-    pub(crate) fn renew(&self, root: Root, until: u64) -> Result<bool, Error> {
+    /// Keeps what a root keeps until the later of when it does anyway and this; whether there is such a root still. Whoever asks is charged
+    /// as he is for a [promise](Self::promise_by).
+    pub(crate) fn renew(&self, payer: Payer, root: Root, until: u64) -> Result<bool, Error> {
         let (index, _changing) = (&self.inner.index, self.inner.changing.lock());
-        let Some(kept) = index.root(root)? else { return Ok(false) };
+        let Some(old) = index.root(root)? else { return Ok(false) };
+        let kept = later(root, Some(old), payer.key, Some(until), 0);
+        self.inner.space.allow(payer, more(root, Some(old), kept))?;
         let mut change = index.change();
-        change.put_root(root, later(Some(kept), Some(until), 0));
+        change.put_root(root, kept);
         change.commit()?;
+        self.inner.space.charge(Some(old.charge(root)), Some(kept.charge(root)));
         Ok(true)
     }
 
@@ -418,7 +487,7 @@ impl Store {
         writer.push(bytes, &crate::tree::Run::new(0, bytes), &mut room)?;
         let staged = writer.finish()?;
         let blobs = vec![staged.hash];
-        self.commit(vec![staged], &[Claim { root, until, blobs, stamp: None }])
+        self.commit(vec![staged], &[Claim { root, until, blobs, stamp: None }], true)
     }
 
     /// Ends somebody's reason to keep an object, and removes what nobody keeps any more. Whether there was one.
@@ -500,28 +569,23 @@ impl Store {
     ///
     /// If the index cannot be read or written.
     pub fn scrub(&self) -> Result<Vec<BlobHash>, Error> {
-        let (mut damaged, mut window) = (Vec::new(), Vec::new());
+        let mut damaged = Vec::new();
         for blob in self.inner.index.blobs() {
-            let (hash, place, len) = blob?;
-            if place == Place::Expected {
+            let (hash, place, _) = blob?;
+            let is_right = match place {
+                Place::Expected => continue,
+                // All of it is compared with its hash.
+                Place::Small => self.blob(hash).inspect(|blob| self.count(blob.len() as usize)).is_ok(),
+                Place::File | Place::Unsynced => self.inner.reread(hash, |bytes| self.count(bytes)).unwrap_or(false),
+            };
+            if is_right {
                 continue;
             }
-            let mut read = || {
-                let blob = self.blob(hash)?;
-                (0..len.div_ceil(WINDOW as u64)).try_for_each(|number| {
-                    blob.window(number, &mut window)?;
-                    self.count(window.len());
-                    Ok::<_, Error>(())
-                })
-            };
-            match read() {
-                Ok(()) => {}
-                Err(_) if !self.has(hash)? => continue,
-                Err(_) => {
-                    let (index, _changing) = (&self.inner.index, self.inner.changing.lock());
-                    self.inner.lose(index, hash, place, len)?;
-                    damaged.push(hash);
-                }
+            let (index, _changing) = (&self.inner.index, self.inner.changing.lock());
+            // It may have been let go of meanwhile.
+            if let Some((place, len)) = index.blob(hash)?.filter(|(place, _)| *place != Place::Expected) {
+                self.inner.lose(index, hash, place, len)?;
+                damaged.push(hash);
             }
         }
         Ok(damaged)
@@ -534,7 +598,7 @@ impl Store {
 
     /// Sets no room aside yet.
     pub(crate) fn reservation(&self, owner: Owner) -> Reservation {
-        Reservation::new(&self.inner.space, owner, false)
+        Reservation::new(&self.inner.space, Payer { key: owner, stranger: false })
     }
 
     /// A blob whose hash is known at its end.
@@ -548,38 +612,50 @@ impl Store {
         BlobWriter::new(&self.inner.temporary, earlier)
     }
 
-    /// Takes blobs in, each with the roots that keep it. The disk has them, and the roots, when this returns, or it has
-    /// neither.
-    pub(crate) fn commit(&self, staged: Vec<Staged>, claims: &[Claim]) -> Result<(), Error> {
-        for blob in &staged {
-            if let StagedBody::Files(files) = &blob.body {
-                for (file, name) in files.iter() {
-                    file.sync_data().map_err(Error::at(&name.path))?;
-                }
-            }
-        }
+    /// Takes blobs in, each with the roots that keep it. If they are to be durable, the disk has all that the roots keep when this
+    /// returns, or none of them is there.
+    pub(crate) fn commit(&self, staged: Vec<Staged>, claims: &[Claim], durable: bool) -> Result<(), Error> {
+        let unsynced = self.take_in(staged, claims, durable)?;
+        unsynced.into_iter().filter(|_| durable).try_for_each(|hash| self.inner.settle(hash))
+    }
+
+    /// Takes blobs in; which of those that are kept were here already, and not on the disk.
+    fn take_in(&self, staged: Vec<Staged>, claims: &[Claim], durable: bool) -> Result<Vec<BlobHash>, Error> {
+        staged.iter().filter(|_| durable).try_for_each(Staged::sync)?;
         let (index, _changing) = (&self.inner.index, self.inner.changing.lock());
         let mut change = index.change();
-        let (mut kept, mut arrived, mut lens) = (0, Vec::new(), HashMap::new());
-        for Staged { hash, len, body } in staged {
+        let (mut kept, mut arrived, mut unsynced, mut lens) = (0, Vec::new(), Vec::new(), HashMap::new());
+        for blob in staged {
+            let (hash, len) = (blob.hash, blob.len);
             let known = match lens.insert(hash, len) {
                 Some(_) => continue,
                 None => index.blob(hash)?,
             };
+            let mut durable = durable;
             match known {
-                Some((Place::Small | Place::File, _)) => continue,
-                Some((Place::Expected, _)) => arrived.push(hash),
+                Some((Place::Expected, _)) => {
+                    arrived.push(hash);
+                    // Somebody else was promised it on the disk.
+                    if !durable && !self.inner.passes(hash)? {
+                        blob.sync()?;
+                        durable = true;
+                    }
+                }
+                Some((place, _)) => {
+                    unsynced.extend((place == Place::Unsynced).then_some(hash));
+                    continue;
+                }
                 None => kept += cost(len),
             }
-            let place = match body {
+            let place = match blob.body {
                 StagedBody::Memory(bytes) => {
                     change.put_small(hash, bytes);
                     Place::Small
                 }
                 StagedBody::Files(files) => {
                     let from = [&files[0].1.path, &files[1].1.path].map(Clone::clone);
-                    self.inner.install(&from, &paths(&self.inner.blobs, hash))?;
-                    Place::File
+                    self.inner.install(&from, &paths(&self.inner.blobs, hash), durable)?;
+                    if durable { Place::File } else { Place::Unsynced }
                 }
             };
             change.put_blob(hash, place, len);
@@ -591,7 +667,11 @@ impl Store {
             for hash in blobs {
                 let len = match lens.get(hash) {
                     Some(len) => *len,
-                    None => index.blob(*hash)?.ok_or(Error::NotHere(*hash))?.1,
+                    None => {
+                        let (place, len) = index.blob(*hash)?.ok_or(Error::NotHere(*hash))?;
+                        unsynced.extend((place == Place::Unsynced).then_some(*hash));
+                        len
+                    }
                 };
                 if edges.insert((*root, *hash)) && !index.has_edge(*root, *hash)? {
                     change.put_edge(*root, *hash, len);
@@ -602,12 +682,11 @@ impl Store {
                 Some(old) => Some(*old),
                 None => index.root(*root)?,
             };
-            let overhead = if old.is_none() { overhead(root.owner) } else { 0 };
-            let new = later(old, *until, owned);
+            kept += if old.is_none() { overhead(root.owner) } else { 0 };
+            let new = later(*root, old, root.owner, *until, owned);
             change.put_root(*root, new);
             roots.insert(*root, new);
-            kept += overhead;
-            charges.push((root.owner, (owned + overhead) as i64));
+            charges.push((old.map(|old| old.charge(*root)), new.charge(*root)));
             if let Some(stamp) = stamp {
                 change.put_stamp(*stamp, root.object);
             }
@@ -618,17 +697,24 @@ impl Store {
             self.inner.space.settle(hash);
             partial::discard(&self.inner.partial, hash);
         }
-        charges.into_iter().for_each(|(owner, bytes)| self.inner.space.charge(owner, bytes));
-        Ok(())
+        charges.into_iter().for_each(|(before, now)| self.inner.space.charge(before, Some(now)));
+        Ok(unsynced)
     }
 }
 
-/// A root that keeps `more` bytes than before, until the later of both times.
-fn later(old: Option<Kept>, until: Option<u64>, more: u64) -> Kept {
-    match old {
-        None => Kept { until, bytes: more },
-        Some(old) => Kept { until: old.until.zip(until).map(|(old, new)| old.max(new)), bytes: old.bytes + more },
-    }
+/// A root that keeps `more` bytes than before, until the later of both times, as somebody asks. He is charged for it unless it is
+/// somebody else's and kept all that anyway.
+fn later(root: Root, old: Option<Kept>, asks: Owner, until: Option<u64>, more: u64) -> Kept {
+    let Some(old) = old else { return Kept { until, bytes: more, charged: asks } };
+    let until = old.until.zip(until).map(|(old, new)| old.max(new));
+    let is_his = asks == root.owner || more > 0 || until != old.until;
+    Kept { until, bytes: old.bytes + more, charged: if is_his { asks } else { old.charged } }
+}
+
+/// Bytes that whoever is charged for a root is charged for more than before.
+fn more(root: Root, old: Option<Kept>, new: Kept) -> u64 {
+    let before = old.filter(|old| old.charged == new.charged).map_or(0, |old| old.charge(root).1);
+    new.charge(root).1 - before
 }
 
 impl Inner {
@@ -643,10 +729,9 @@ impl Inner {
                 change.remove_edge(*root, hash);
                 blobs.insert(hash, len);
             }
-            let bytes = index.root(*root)?.map_or(0, |kept| kept.bytes) + overhead(root.owner);
+            charges.push(index.root(*root)?.map(|kept| kept.charge(*root)));
             overheads += overhead(root.owner);
             change.remove_root(*root);
-            charges.push((root.owner, -(bytes as i64)));
         }
         let mut collected = Collected { roots: gone.len() as u64, ..Collected::default() };
         let mut files = Vec::new();
@@ -667,7 +752,7 @@ impl Inner {
             self.space.settle(hash);
         }
         self.space.keep(-((collected.bytes + overheads) as i64));
-        charges.into_iter().for_each(|(owner, bytes)| self.space.charge(owner, bytes));
+        charges.into_iter().for_each(|charge| self.space.charge(charge, None));
         Ok(collected)
     }
 
@@ -675,7 +760,9 @@ impl Inner {
         match place {
             Place::Small => {}
             // If it fails, the next start does it.
-            Place::File => paths(&self.blobs, hash).iter().for_each(|path| drop(fs::remove_file(path))),
+            Place::File | Place::Unsynced => {
+                paths(&self.blobs, hash).iter().for_each(|path| drop(fs::remove_file(path)))
+            }
             Place::Expected => partial::discard(&self.partial, hash),
         }
     }

@@ -1,7 +1,7 @@
 //! A network in memory: stores on disks, and between them whatever a test wants to happen. Time stands still but for what
 //! waits.
 
-use crate::*;
+use crate::{store::Payer, *};
 use futures::{FutureExt as _, future::BoxFuture};
 use parking_lot::Mutex;
 use proptest::prelude::*;
@@ -158,7 +158,11 @@ impl Peer for Link {
         async move {
             self.to.reach()?;
             let refused = |error: Error| Denied::Refused(error.to_string());
-            self.to.store.promise(root, until, &blobs).map_err(refused)?;
+            if until.is_some_and(|until| until > LONGEST) {
+                return Err(Denied::Refused("it is for too long".into()));
+            }
+            let payer = Payer { key: Owner(self.from.id.0), stranger: false };
+            self.to.store.promise_by(payer, root, until, &blobs).map_err(refused)?;
             for (hash, _) in blobs {
                 if let Some(partial) = self.to.store.partial(hash).map_err(refused)? {
                     for range in partial.missing() {
@@ -184,6 +188,9 @@ fn holder(piece: usize, from: &Arc<Node>, to: &Arc<Node>) -> Holder {
 fn holders(from: &Arc<Node>, nodes: &[Arc<Node>]) -> Vec<Holder> {
     nodes.iter().enumerate().map(|(piece, to)| holder(piece, from, to)).collect()
 }
+
+/// Until when a node promises anything at most.
+const LONGEST: u64 = 1_000_000;
 
 fn bytes(seed: u8, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
@@ -394,17 +401,45 @@ fn a_lost_node_of_ten_costs_little_more_than_what_must_move() {
 }
 
 #[test]
-fn a_piece_is_made_anew_for_another_owner_where_the_first_may_have_no_more() {
+fn a_piece_is_made_anew_at_the_charge_of_whoever_makes_it_though_its_owner_may_have_no_more() {
     run(async {
         let (owner, nodes) = (node(200), nodes(4));
         let id = spread_out(&owner, &nodes, 2, &bytes(9, 200_000)).await;
         *nodes[0].way.lock() = Way::Gone;
-        // Somebody wants the object kept for longest, and has used up what he may have with the node that is to take the piece.
-        let (me, greedy) = (&nodes[1], Owner([1; 32]));
+        let (me, him) = (&nodes[1], TERMS[0].0);
         let fresh = node_with(100, Limits { owner: 150_000, ..Limits::default() });
-        fresh.store.put(&bytes(1, 120_000)[..], Put { owner: greedy, ..Put::default() }).unwrap();
+        fresh.store.put(&bytes(1, 120_000)[..], Put { owner: him, ..Put::default() }).unwrap();
+        let used = || fresh.store.status().unwrap().owners;
+        let before = used()[&him];
         let (to, policy) = ([holder(0, me, &fresh)], Policy::new(Code::new(2, 4).unwrap()));
-        let all = [(greedy, Some(950)), TERMS[0]];
+        let mut done = Repaired::default();
+        repair(&me.store, (id, &TERMS[..]), &holders(me, &nodes), &to, quick(), &policy, &mut done).await.unwrap();
+        assert_eq!((done.kept, done.failed), (vec![(0, fresh.id)], vec![]));
+        let kept = fresh.store.kept(root(id)).unwrap().unwrap();
+        let mine = Owner(me.id.0);
+        assert!(kept.charged == mine && used()[&mine] > kept.bytes && used()[&him] == before, "{:?}", used());
+        // Who has used up what he may have makes nothing there, in whoever's name; others do.
+        let others = &nodes[1..];
+        let id = spread_out(&owner, others, 2, &bytes(8, 200_000)).await;
+        *others[2].way.lock() = Way::Gone;
+        for (me, makes) in [(&others[0], false), (&others[1], true)] {
+            let (to, mut done, terms) = ([holder(2, me, &fresh)], Repaired::default(), (id, &TERMS[..]));
+            repair(&me.store, terms, &holders(me, others), &to, quick(), &policy, &mut done).await.unwrap();
+            assert_eq!((done.kept.len(), done.failed.len()), (usize::from(makes), usize::from(!makes)));
+        }
+    });
+}
+
+#[test]
+fn a_piece_is_made_anew_for_another_owner_where_a_node_refuses_the_first() {
+    run(async {
+        let (owner, nodes) = (node(200), nodes(4));
+        let id = spread_out(&owner, &nodes, 2, &bytes(9, 200_000)).await;
+        *nodes[0].way.lock() = Way::Gone;
+        // Somebody wants the object kept for longer than the node that is to take the piece promises anything.
+        let (me, greedy, fresh) = (&nodes[1], Owner([1; 32]), node(100));
+        let (to, policy) = ([holder(0, me, &fresh)], Policy::new(Code::new(2, 4).unwrap()));
+        let all = [(greedy, Some(LONGEST + 1)), TERMS[0]];
         for (terms, kept) in [(&all[..1], vec![]), (&all[..], vec![(0, fresh.id)])] {
             let mut done = Repaired::default();
             repair(&me.store, (id, terms), &holders(me, &nodes), &to, quick(), &policy, &mut done).await.unwrap();

@@ -149,6 +149,83 @@ pub(crate) fn matches(
     Ok(Hasher::new().set_input_offset(range.start).update(bytes).finalize_non_root() == expected)
 }
 
+/// What an encoding holds.
+pub(crate) enum Part<'a> {
+    /// Bytes, and where they stand in the blob.
+    Bytes(u64, &'a [u8]),
+    /// A pair of the blob's outboard, and its number.
+    Pair(u64, &'a [u8; PAIR]),
+}
+
+/// The parts of an encoding of bao, which has the pairs from the root down to a range before its bytes, all of them checked, or what is
+/// wrong with it. The range begins and ends where a group does, or the blob.
+pub(crate) fn decode<'a>(
+    hash: BlobHash,
+    len: u64,
+    range: &Range<u64>,
+    encoded: &'a [u8],
+) -> Result<Vec<Part<'a>>, String> {
+    let mut decoding = Decoding { range, rest: encoded, parts: Vec::new() };
+    decoding.node(0..len, 0, hash.0, true)?;
+    match decoding.rest.len() {
+        0 => Ok(decoding.parts),
+        over => Err(format!("{over} bytes too many")),
+    }
+}
+
+struct Decoding<'a, 'b> {
+    range: &'b Range<u64>,
+    rest: &'a [u8],
+    parts: Vec<Part<'a>>,
+}
+
+impl<'a> Decoding<'a, '_> {
+    fn take(&mut self, length: u64) -> Result<&'a [u8], String> {
+        let (taken, rest) = self.rest.split_at_checked(length as usize).ok_or("it ends too early")?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    /// The node of these bytes, whose pairs are numbered from `base` on. As deep as the tree is, whose length has 64 bits.
+    fn node(&mut self, node: Range<u64>, base: u64, expected: ChainingValue, is_root: bool) -> Result<(), String> {
+        let (length, start) = (node.end - node.start, node.start);
+        if length <= GROUP as u64 {
+            let bytes = self.take(length)?;
+            let found = if is_root {
+                BlobHash::of(bytes).0
+            } else {
+                Hasher::new().set_input_offset(start).update(bytes).finalize_non_root()
+            };
+            if found != expected {
+                return Err(format!("the bytes from {start} on do not have the hash that they should"));
+            }
+            self.parts.push(Part::Bytes(start, bytes));
+            return Ok(());
+        }
+        let groups = |len: u64| len.div_ceil(GROUP as u64);
+        let pair: &[u8; PAIR] = self.take(PAIR as u64)?.try_into().expect("as long as a pair");
+        let (left, right) = pair.split_at(PAIR / 2);
+        let [left, right]: [ChainingValue; 2] = [left, right].map(|half| half.try_into().expect("half of a pair"));
+        let merged = if is_root {
+            merge_subtrees_root(&left, &right, Mode::Hash).into()
+        } else {
+            merge_subtrees_non_root(&left, &right, Mode::Hash)
+        };
+        if merged != expected {
+            return Err(format!("the hashes of the bytes from {start} on are not those that they should be"));
+        }
+        self.parts.push(Part::Pair(base + groups(length) - 2, pair));
+        let middle = start + left_subtree_len(length);
+        if self.range.start < middle {
+            self.node(start..middle, base, left, false)?;
+        }
+        if middle < self.range.end {
+            self.node(middle..node.end, base + groups(middle - start) - 1, right, false)?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,6 +303,52 @@ mod tests {
                 prop_assert!(!check(&bytes, &pairs, at / window * window));
             }
         }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn what_bao_encodes_is_decoded_and_nothing_else(
+            len in sizes(), from in 0..40_u64, groups in 1..40_u64, at in any::<prop::sample::Index>(), flip in 1..=255_u8,
+        ) {
+            prop_assume!(len > 0);
+            let bytes = bytes(len);
+            let (hash, pairs) = build(&bytes, GROUP);
+            let start = from * GROUP as u64 % (len as u64).next_multiple_of(GROUP as u64);
+            let range = start..(start + groups * GROUP as u64).min(len as u64);
+            let mut encoded = Vec::new();
+            let chunks = bao_tree::ChunkRanges::from(
+                bao_tree::ChunkNum::full_chunks(range.start)..bao_tree::ChunkNum::chunks(range.end),
+            );
+            let outboard = PostOrderMemOutboard::create(&bytes, BLOCK);
+            bao_tree::io::sync::encode_ranges_validated(&bytes[..], outboard, &chunks, &mut encoded).unwrap();
+            let mut came = Vec::new();
+            for part in decode(hash, len as u64, &range, &encoded).unwrap() {
+                match part {
+                    Part::Bytes(start, part) => {
+                        prop_assert_eq!(start, range.start + came.len() as u64);
+                        came.extend_from_slice(part);
+                    }
+                    Part::Pair(number, pair) => prop_assert_eq!(&pairs[number as usize * PAIR..][..PAIR], pair),
+                }
+            }
+            prop_assert_eq!(&came[..], &bytes[range.start as usize..range.end as usize]);
+            let more = [&encoded[..], &[0]].concat();
+            prop_assert!(decode(hash, len as u64, &range, &more).is_err());
+            let at = at.index(encoded.len());
+            prop_assert!(decode(hash, len as u64, &range, &encoded[..at]).is_err());
+            encoded[at] ^= flip;
+            prop_assert!(decode(hash, len as u64, &range, &encoded).is_err());
+        }
+    }
+
+    #[test]
+    fn a_blob_without_bytes_has_the_hash_of_none() {
+        let [nothing, some] = [&[][..], &[1]].map(BlobHash::of);
+        assert!(decode(nothing, 0, &(0..0), &[]).is_ok());
+        assert!(decode(some, 0, &(0..0), &[]).is_err());
+        assert!(decode(nothing, 0, &(0..0), &[0]).is_err());
     }
 
     #[test]

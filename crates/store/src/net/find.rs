@@ -53,7 +53,7 @@ pub trait Members: Send + Sync {
 /// For how long nodes are to keep an object, and for whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// Who is charged: this node's key, unless it repairs for another.
+    /// Who: this node's key, unless it repairs for another. This node is charged in any case.
     pub owner: Owner,
     /// Seconds since 1970.
     pub until: u64,

@@ -36,11 +36,8 @@ pub use wire::{BLOBS, STORE};
 use crate::{BlobHash, Peer, Store};
 use parking_lot::Mutex;
 use remote::Remote;
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{collections::HashMap, sync::Arc};
+use stoa_base::now;
 use stoa_net::{Connections, Endpoint, PeerAddress};
 
 /// A store, and what it offers of its own for now.
@@ -115,9 +112,4 @@ impl Network {
     fn remote(&self, address: &PeerAddress) -> Remote {
         Remote { shared: self.shared.clone(), connections: self.connections.clone(), address: address.clone() }
     }
-}
-
-/// Seconds since 1970.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -2,14 +2,15 @@
 //!
 //! Whoever asks may be anybody, with as many keys as he likes. What he can hold is bounded for each of his connections, for all who are
 //! no registered nodes together, and in all: connections, blobs that are read and taken in at a time, and the room of the store
-//! ([`Limits`](crate::Limits)). So there is a share of each that is left for registered nodes, who repair.
+//! ([`Limits`](crate::Limits)). So there is a share of each that is left for registered nodes, who repair. To be registered costs little:
+//! these may have things kept in the name of others, and are charged for it themselves.
 
 use super::{
     Members, Shared, now,
     remote::Asker,
     wire::{self, Request},
 };
-use crate::{BlobHash, Denied, Error, Fetch, Manifest, Owner, Root, Store, fetch};
+use crate::{BlobHash, Denied, Error, Fetch, Manifest, Owner, Root, Store, fetch, store::Payer};
 use bao_tree::ChunkRanges;
 use iroh_blobs::protocol::Request as BlobsRequest;
 use parking_lot::Mutex;
@@ -21,9 +22,12 @@ use std::{
     time::{Duration, Instant},
 };
 use stoa_base::NodeId;
-use stoa_net::iroh::{
-    endpoint::{Connection, RecvStream, SendStream, VarInt},
-    protocol::{AcceptError, ProtocolHandler},
+use stoa_net::{
+    MOST_UNREAD, Places,
+    iroh::{
+        endpoint::{Connection, RecvStream, SendStream, VarInt},
+        protocol::{AcceptError, ProtocolHandler},
+    },
 };
 use tokio::{
     sync::{Semaphore, SemaphorePermit, mpsc},
@@ -88,33 +92,6 @@ pub struct Server {
     asked: Arc<Mutex<Asked>>,
 }
 
-/// So many places, three in four of which strangers may have.
-struct Places {
-    all: Semaphore,
-    strangers: Semaphore,
-}
-
-impl Places {
-    fn new(count: usize) -> Arc<Self> {
-        Arc::new(Self { all: Semaphore::new(count), strangers: Semaphore::new(count - count / 4) })
-    }
-
-    /// Where somebody waits for his turn, one after the other.
-    fn of(&self, stranger: bool) -> impl Iterator<Item = &Semaphore> {
-        stranger.then_some(&self.strangers).into_iter().chain([&self.all])
-    }
-
-    /// The same after his own places.
-    fn after<'a>(&'a self, own: &'a Semaphore, stranger: bool) -> Vec<&'a Semaphore> {
-        [own].into_iter().chain(self.of(stranger)).collect()
-    }
-
-    /// Places for one, if there are any now.
-    fn try_take(&self, stranger: bool) -> Option<Vec<SemaphorePermit<'_>>> {
-        self.of(stranger).map(|places| places.try_acquire().ok()).collect()
-    }
-}
-
 /// Waits for a place in each of these, one after the other, so that one who asks for much holds no place of the others while it waits.
 /// Nothing if it takes too long.
 async fn places(turns: Vec<&Semaphore>) -> Option<Vec<SemaphorePermit<'_>>> {
@@ -143,6 +120,10 @@ impl Caller {
     fn node(&self) -> NodeId {
         NodeId(*self.connection.remote_id().as_bytes())
     }
+
+    fn payer(&self, stranger: bool) -> Payer {
+        Payer { key: Owner(self.node().0), stranger }
+    }
 }
 
 impl fmt::Debug for Server {
@@ -153,7 +134,7 @@ impl fmt::Debug for Server {
 
 impl Server {
     pub(super) fn new(shared: Arc<Shared>, guard: Guard) -> Self {
-        let (peers, reads, keeps) = (Places::new(PEERS), Places::new(READS), Places::new(KEEPS));
+        let [peers, reads, keeps] = [PEERS, READS, KEEPS].map(|count| Arc::new(Places::new(count)));
         Self { shared, guard, blobs_only: false, peers, reads, keeps, asked: Arc::default() }
     }
 
@@ -189,8 +170,8 @@ impl Server {
                 blocking(move || blobs.into_iter().map(has).collect()).await
             }
             Request::Room => {
-                let (store, stranger) = (self.shared.store.clone(), caller.stranger);
-                let room = move || store.room(Owner(from.0), stranger);
+                let (store, payer) = (self.shared.store.clone(), caller.payer(caller.stranger));
+                let room = move || store.room(payer);
                 let free = if self.guard.keeps { blocking(room).await? } else { 0 };
                 Ok(free.to_be_bytes().to_vec())
             }
@@ -233,8 +214,10 @@ impl Server {
         let Some(_places) = places(self.keeps.after(&caller.keeps, stranger)).await else {
             return refused("this node takes in as much as it can at a time: ask again later");
         };
+        // What it takes comes on the connection on which it was asked.
+        caller.connection.set_receive_window(MOST_UNREAD);
         let (store, asker) = (self.shared.store.clone(), Arc::new(Asker(caller.connection.clone())));
-        let turn = Arc::new(Turn::begin(&self.asked, root));
+        let (turn, payer) = (Arc::new(Turn::begin(&self.asked, root)), caller.payer(stranger));
         let promised = {
             let (store, blobs) = (store.clone(), blobs.clone());
             let promise = move || {
@@ -244,13 +227,13 @@ impl Server {
                 }
                 let new = store.kept(root)?.is_none();
                 // Room for what may never come is not set aside for long.
-                store.promise_to(stranger, root, Some(until.min(now() + PENDING)), &blobs).map(|()| new)
+                store.promise_by(payer, root, Some(until.min(now() + PENDING)), &blobs).map(|()| new)
             };
             blocking(promise).await
         };
         let new = promised?;
         let hashes: Vec<_> = blobs.iter().map(|(hash, _)| *hash).collect();
-        let taken = waited_for(&store, root, fetch::take(&store, &hashes, asker, Fetch::until(until))).await;
+        let taken = waited_for(&store, payer, root, fetch::take(&store, &hashes, asker, Fetch::until(until))).await;
         if let Err(error) = taken {
             // What was said of these blobs was false, and would be in the way of who says true things of them.
             if new && matches!(error, Error::Refused { .. }) {
@@ -267,20 +250,20 @@ impl Server {
                 return Err(error);
             }
             // It may have been let go of meanwhile, and is not to come back then.
-            if !store.renew(root, until)? {
+            if !store.renew(payer, root, until)? {
                 return Err(Error::NotHere(root.object.manifest()));
             }
-            match blobs.iter().find_map(|(hash, _)| store.has(*hash).map(|has| (!has).then_some(*hash)).transpose()) {
-                None => Ok(()),
-                Some(missing) => Err(Error::NotHere(missing?)),
-            }
+            blobs.iter().try_for_each(|(hash, _)| match store.has_on_disk(*hash)? {
+                true => Ok(()),
+                false => Err(Error::NotHere(*hash)),
+            })
         })
         .await
     }
 }
 
 /// Does what takes long, and keeps what is kept under a root for as long: whoever brings nothing is noticed much sooner.
-async fn waited_for<T>(store: &Store, root: Root, work: impl Future<Output = T>) -> T {
+async fn waited_for<T>(store: &Store, payer: Payer, root: Root, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     loop {
         if let Ok(done) = timeout(Duration::from_secs(PENDING / 2), work.as_mut()).await {
@@ -288,7 +271,7 @@ async fn waited_for<T>(store: &Store, root: Root, work: impl Future<Output = T>)
         }
         let store = store.clone();
         // What was let go of meanwhile is gone, and the work finds that out, as it does if the disk refuses.
-        drop(blocking(move || store.renew(root, now() + PENDING)).await);
+        drop(blocking(move || store.renew(payer, root, now() + PENDING)).await);
     }
 }
 
@@ -397,11 +380,11 @@ async fn get(shared: &Arc<Shared>, turns: Vec<&Semaphore>, request: &[u8], mut s
     };
     let (mut sent, mut pace) = (true, Pace::default());
     while sent && let Some(part) = rest.recv().await {
-        let (patience, begun) = (pace.more(part.len()), Instant::now());
-        sent = matches!(timeout(patience, send.write_all(&part)).await, Ok(Ok(())));
+        let (length, begun) = (part.len(), Instant::now());
+        sent = matches!(timeout(pace.more(length), send.write_chunk(part.into())).await, Ok(Ok(())));
         pace.waited += begun.elapsed();
         if sent {
-            shared.store.count(part.len());
+            shared.store.count(length);
         }
     }
     drop(rest);
@@ -509,17 +492,6 @@ mod tests {
     }
 
     #[test]
-    fn strangers_leave_a_quarter_of_the_places_to_registered_nodes() {
-        let places = Places::new(8);
-        let strangers: Vec<_> = (0..8).filter_map(|_| places.try_take(true)).collect();
-        assert_eq!(strangers.len(), 6);
-        let registered: Vec<_> = (0..8).filter_map(|_| places.try_take(false)).collect();
-        assert_eq!(registered.len(), 2);
-        drop(strangers);
-        assert!(places.try_take(true).is_some());
-    }
-
-    #[test]
     fn who_takes_each_part_at_the_last_moment_has_the_grace_once_and_not_each_time() {
         let (mut pace, slowest) = (Pace::default(), Duration::from_secs(PART as u64 / SLOWEST));
         let first = pace.more(PART);
@@ -544,11 +516,12 @@ mod tests {
             let root = Root { object: ObjectId([1; 32]), owner: Owner([7; 32]) };
             store.promise(root, Some(1), &[(BlobHash([1; 32]), 100)]).unwrap();
             let work = || tokio::time::sleep(Duration::from_secs(PENDING));
-            waited_for(&store, root, work()).await;
+            let payer = Payer { key: root.owner, stranger: true };
+            waited_for(&store, payer, root, work()).await;
             let until = store.kept(root).unwrap().unwrap().until.unwrap();
             assert!(until > now(), "{until}");
             store.release(root).unwrap();
-            waited_for(&store, root, work()).await;
+            waited_for(&store, payer, root, work()).await;
             assert_eq!((store.kept(root).unwrap(), store.status().unwrap().expected), (None, 0));
         });
     }

@@ -407,13 +407,63 @@ async fn what_strangers_may_not_have_kept_registered_nodes_may() {
     }
     let why = asked[0].clone().unwrap_err().to_string();
     assert!(why.contains("no registered nodes") && asked[1] == Ok(()), "{asked:?}");
-    // What they are told of its room is what they may have of it.
+    // What they are told of its room is what they may have of it: who repairs is charged for what it has brought.
     let room = async |node: &Node| node.network.remote(&keeper.address).room().await.unwrap();
-    assert_eq!((room(&owner).await, room(&repairs).await), (0, 3 << 20));
+    let charged = keeper.store().status().unwrap().owners[&repairs.owner()];
+    assert!(charged > 2 << 20);
+    assert_eq!((room(&owner).await, room(&repairs).await), (0, (3 << 20) - charged));
     // What is over is not asked for.
     let root = Root { object: ObjectId([1; 32]), owner: repairs.owner() };
     let over = repairs.network.peer(&keeper.address).keep(root, Some(now() - 1), vec![(BlobHash([1; 32]), 9)]).await;
     assert!(over.unwrap_err().to_string().contains("over already"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_in_the_name_of_others_uses_up_what_he_may_have_himself_and_nothing_of_theirs() {
+    let registry = Arc::default();
+    let keeper = node_with(1, &registry, true, Limits { owner: 3 << 20, ..Limits::default() }).await;
+    let (fellow, owner) = (node(2, &registry, true).await, node(100, &registry, false).await);
+    let ask = async |from: &Node, owner: Owner, seed: u8| {
+        let put = Put { code: Code::new(1, 1), seal: &Marked, ..Put::default() };
+        let id = from.store().put(&bytes(seed, 2 << 20)[..], put).unwrap();
+        let own = (id.manifest(), from.store().blob(id.manifest()).unwrap().len());
+        let (root, piece) = (Root { object: id, owner }, from.store().manifest(id).unwrap().blobs()[0]);
+        let asked = from.network.peer(&keeper.address).keep(root, Some(now() + 100), vec![own, piece]).await;
+        (id, asked.map_err(|error| error.to_string()))
+    };
+    let charged = || {
+        let mut charged: Vec<_> = keeper.store().status().unwrap().owners.into_keys().collect();
+        charged.sort();
+        charged
+    };
+    let both = || {
+        let mut both = vec![fellow.owner(), owner.owner()];
+        both.sort();
+        both
+    };
+    let is_full = |asked: Result<(), String>, who: Owner| {
+        let why = asked.unwrap_err();
+        assert!(why.contains(&format!("{who} may have 3145728 bytes")), "{why}");
+    };
+    // Whoever has used up his own may have another ask for him, who does not get more than his own by naming others.
+    let (first, asked) = ask(&owner, owner.owner(), 1).await;
+    asked.unwrap();
+    is_full(ask(&owner, owner.owner(), 2).await.1, owner.owner());
+    let (second, asked) = ask(&fellow, owner.owner(), 2).await;
+    asked.unwrap();
+    is_full(ask(&fellow, owner.owner(), 3).await.1, fellow.owner());
+    is_full(ask(&fellow, Owner([7; 32]), 3).await.1, fellow.owner());
+    assert_eq!(charged(), both());
+    // It is the owner's to let go of, and to take on himself as soon as he may have as much: then the other may ask for more.
+    is_full(ask(&owner, owner.owner(), 2).await.1, owner.owner());
+    owner.network.let_go(first).await.unwrap();
+    assert_eq!(charged(), [fellow.owner()]);
+    ask(&owner, owner.owner(), 2).await.1.unwrap();
+    assert_eq!(charged(), [owner.owner()]);
+    ask(&fellow, Owner([7; 32]), 3).await.1.unwrap();
+    assert_eq!(charged(), both());
+    assert!(owner.network.let_go(second).await.unwrap().contains(&(keeper.address.node(), Ok(true))));
+    assert_eq!(charged(), [fellow.owner()]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

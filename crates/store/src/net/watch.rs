@@ -32,8 +32,7 @@ const WAITED: Duration = Duration::from_secs(60);
 /// How long a look may take: what is left is looked at in the next.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Owners of one object for whom its pieces are made anew, if nodes refuse to keep them for the others. Only so many can have used up
-/// what they may have with a node.
+/// Owners of one object for whom its pieces are made anew, if nodes refuse to keep them for the others.
 const OWNERS: usize = 8;
 
 /// Reports of one look: who lies about everything is known by then.

@@ -130,6 +130,12 @@ pub(crate) enum StagedBody {
 }
 
 impl Staged {
+    /// Has the disk take it.
+    pub fn sync(&self) -> Result<(), Error> {
+        let StagedBody::Files(files) = &self.body else { return Ok(()) };
+        files.iter().try_for_each(|(file, name)| file.sync_data().map_err(Error::at(&name.path)))
+    }
+
     /// Bytes in memory.
     pub fn memory(&self) -> usize {
         match &self.body {

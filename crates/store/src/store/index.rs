@@ -3,7 +3,7 @@
 //! ```text
 //! blobs   hash                      → where u8, length u64
 //! small   hash                      → the bytes of a blob of at most 64 KiB
-//! roots   object 32, owner 32       → until u64, bytes u64
+//! roots   object 32, owner 32       → until u64, bytes u64, and who is charged 32 if it is not the owner
 //! edges   object, owner, hash       → length u64        what a root keeps
 //! held    hash, object, owner       → nothing           by what roots a blob is kept
 //! stamps  how a file was            → object            what was made of it
@@ -12,6 +12,7 @@
 //! A log-structured store (`fjall`) takes each change as one batch, which the disk has when the call returns or which was
 //! never made. Small blobs stand in it as well: a hundred thousand files of 4 KiB cost more than what is in them.
 
+use super::space::overhead;
 use crate::{BlobHash, Error, ObjectId, Owner};
 use fjall::{
     Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, OwnedWriteBatch as WriteBatch, PersistMode,
@@ -48,13 +49,22 @@ impl Root {
     }
 }
 
-/// Until when and how much.
+/// Until when and how much, and at whose charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kept {
     /// Seconds since 1970; `None` for ever.
     pub until: Option<u64>,
     /// Bytes that are kept for it.
     pub bytes: u64,
+    /// Who is charged: whoever asked for it, unless its owner has asked himself since.
+    pub charged: Owner,
+}
+
+impl Kept {
+    /// Who is charged for how many bytes.
+    pub(super) fn charge(self, root: Root) -> (Owner, u64) {
+        (self.charged, self.bytes + overhead(root.owner))
+    }
 }
 
 /// Where a blob is.
@@ -64,6 +74,8 @@ pub(crate) enum Place {
     Small,
     /// In a file.
     File,
+    /// In a file that the disk may not have yet: if the machine stops, it may be gone or hold anything.
+    Unsynced,
     /// Not here yet: there is room for it.
     Expected,
 }
@@ -129,7 +141,7 @@ impl Index {
     }
 
     pub fn root(&self, root: Root) -> Result<Option<Kept>, Error> {
-        self.roots.get(root.key())?.map(|value| kept(&value)).transpose()
+        self.roots.get(root.key())?.map(|value| kept(root, &value)).transpose()
     }
 
     /// Every blob.
@@ -146,7 +158,8 @@ impl Index {
     pub fn roots(&self) -> impl Iterator<Item = Result<(Root, Kept), Error>> {
         self.roots.iter().map(|entry| {
             let (key, value) = entry.into_inner()?;
-            Ok((Root::from_key(&key).ok_or(Error::Damaged("a root's key"))?, kept(&value)?))
+            let root = Root::from_key(&key).ok_or(Error::Damaged("a root's key"))?;
+            Ok((root, kept(root, &value)?))
         })
     }
 
@@ -192,15 +205,28 @@ fn place(value: &[u8]) -> Result<(Place, u64), Error> {
         0 => Place::Small,
         1 => Place::File,
         2 => Place::Expected,
+        3 => Place::Unsynced,
         _ => return Err(Error::Damaged("a blob's place")),
     };
     Ok((place, number(length, "a blob's length")?))
 }
 
-fn kept(value: &[u8]) -> Result<Kept, Error> {
-    let (until, bytes) = value.split_at_checked(8).ok_or(Error::Damaged("a root"))?;
-    let until = number(until, "a root")?;
-    Ok(Kept { until: (until != FOR_EVER).then_some(until), bytes: number(bytes, "a root")? })
+fn kept(root: Root, value: &[u8]) -> Result<Kept, Error> {
+    let (numbers, charged) = value.split_at_checked(16).ok_or(Error::Damaged("a root"))?;
+    let (until, bytes) = numbers.split_at(8);
+    let (until, bytes) = (number(until, "a root")?, number(bytes, "a root")?);
+    let charged = match charged {
+        [] => root.owner,
+        key => Owner(key.try_into().map_err(|_| Error::Damaged("a root"))?),
+    };
+    Ok(Kept { until: (until != FOR_EVER).then_some(until), bytes, charged })
+}
+
+impl Place {
+    /// Whether there is a file, whole.
+    pub fn is_file(self) -> bool {
+        matches!(self, Self::File | Self::Unsynced)
+    }
 }
 
 impl Change<'_> {
@@ -210,6 +236,7 @@ impl Change<'_> {
             Place::Small => 0,
             Place::File => 1,
             Place::Expected => 2,
+            Place::Unsynced => 3,
         };
         value[1..].copy_from_slice(&length.to_be_bytes());
         self.batch.insert(&self.index.blobs, hash.0, value);
@@ -227,7 +254,10 @@ impl Change<'_> {
     }
 
     pub fn put_root(&mut self, root: Root, kept: Kept) {
-        let value = [kept.until.unwrap_or(FOR_EVER).to_be_bytes(), kept.bytes.to_be_bytes()].concat();
+        let mut value = [kept.until.unwrap_or(FOR_EVER).to_be_bytes(), kept.bytes.to_be_bytes()].concat();
+        if kept.charged != root.owner {
+            value.extend_from_slice(&kept.charged.0);
+        }
         self.batch.insert(&self.index.roots, root.key(), value);
     }
 
@@ -256,5 +286,32 @@ impl Change<'_> {
     /// Returns when the disk has it.
     pub fn commit(self) -> Result<(), Error> {
         Ok(self.batch.commit()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_says_who_is_charged_and_one_of_which_nothing_is_said_is_its_owners() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::open(folder.path()).unwrap();
+        let root = Root { object: ObjectId([1; 32]), owner: Owner([2; 32]) };
+        let said = |charged| Some(Kept { until: Some(7), bytes: 9, charged });
+        let mut change = index.change();
+        change.batch.insert(&index.roots, root.key(), [7_u64.to_be_bytes(), 9_u64.to_be_bytes()].concat());
+        change.commit().unwrap();
+        assert_eq!(index.root(root).unwrap(), said(root.owner));
+        for charged in [Owner([3; 32]), root.owner] {
+            let mut change = index.change();
+            change.put_root(root, said(charged).unwrap());
+            change.commit().unwrap();
+            assert_eq!(index.root(root).unwrap(), said(charged));
+            assert_eq!(index.roots().collect::<Result<Vec<_>, _>>().unwrap(), [(root, said(charged).unwrap())]);
+        }
+        for wrong in [15, 17, 47, 49] {
+            assert!(kept(root, &vec![0; wrong]).is_err(), "{wrong}");
+        }
     }
 }

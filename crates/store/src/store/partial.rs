@@ -7,25 +7,31 @@ use super::{
 };
 use crate::{
     BlobHash, Error,
-    tree::{BLOCK, GROUP, PAIR, outboard_len},
+    tree::{BLOCK, GROUP, PAIR, Part, decode, outboard_len},
 };
 use bao_tree::{
     BaoTree, ChunkNum, ChunkRanges,
     io::{
-        BaoContentItem,
         outboard::{PostOrderMemOutboard, PostOrderOutboard},
-        sync::{DecodeResponseIter, encode_ranges_validated, valid_ranges},
+        sync::{encode_ranges_validated, valid_ranges},
     },
 };
 use parking_lot::Mutex;
 use std::{
+    collections::BTreeMap,
     fs::{self, File, OpenOptions},
-    io::{Cursor, Write},
+    io::{self, Write},
     ops::Range,
     os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
+
+/// Bytes after which the disk is told to take what has come.
+const SYNC: u64 = 32 << 20;
 
 /// Bytes that one answer brings: many, for each costs a question.
 const WINDOW: usize = 64 * GROUP;
@@ -39,6 +45,8 @@ pub struct Partial {
     body: Body,
     /// Which windows are here.
     here: Mutex<Vec<bool>>,
+    /// Bytes that came since the disk was last told to take what is there.
+    unsynced: AtomicU64,
 }
 
 enum Body {
@@ -83,7 +91,8 @@ impl Partial {
         let windows = len.div_ceil(WINDOW as u64).max(1) as usize;
         if len <= SMALL as u64 {
             let body = Body::Memory(Mutex::default());
-            return Ok(Self { inner, hash, len, body, here: Mutex::new(vec![false; windows]) });
+            let here = Mutex::new(vec![false; windows]);
+            return Ok(Self { inner, hash, len, body, here, unsynced: AtomicU64::new(0) });
         }
         allocate(&inner.partial, hash, len)?;
         let open = |path: &PathBuf| OpenOptions::new().read(true).write(true).open(path).map_err(Error::at(path));
@@ -96,7 +105,7 @@ impl Partial {
         }
         let is_here = |window: usize| valid.is_superset(&chunks(&range_of(len, window)));
         let here = Mutex::new((0..windows).map(is_here).collect());
-        Ok(Self { inner, hash, len, body: Body::Files([data, tree]), here })
+        Ok(Self { inner, hash, len, body: Body::Files([data, tree]), here, unsynced: AtomicU64::new(0) })
     }
 
     /// Which blob.
@@ -136,31 +145,42 @@ impl Partial {
         if range != range_of(self.len, number) {
             return Err(refused(format!("bytes {} to {} are no part that was asked for", range.start, range.end)));
         }
-        let tree = BaoTree::new(self.len, BLOCK);
-        for item in decode(self.hash, self.len, &range, encoded).map_err(refused)? {
-            match (&self.body, item) {
-                (Body::Memory(memory), BaoContentItem::Leaf(leaf)) => {
-                    let (mut memory, start) = (memory.lock(), leaf.offset as usize);
-                    memory.resize(self.len as usize, 0);
-                    memory[start..start + leaf.data.len()].copy_from_slice(&leaf.data);
-                }
-                (Body::Files([data, _]), BaoContentItem::Leaf(leaf)) => data.write_all_at(&leaf.data, leaf.offset)?,
-                (Body::Files([_, file]), BaoContentItem::Parent(parent)) => {
-                    if let Some(offset) = tree.post_order_offset(parent.node) {
-                        let (left, right) = parent.pair;
-                        let pair = [*left.as_bytes(), *right.as_bytes()].concat();
-                        file.write_all_at(&pair, offset.value() * PAIR as u64)?;
+        let parts = decode(self.hash, self.len, &range, encoded).map_err(refused)?;
+        match &self.body {
+            Body::Memory(memory) => {
+                let mut memory = memory.lock();
+                memory.resize(self.len as usize, 0);
+                for part in parts {
+                    if let Part::Bytes(start, bytes) = part {
+                        memory[start as usize..][..bytes.len()].copy_from_slice(bytes);
                     }
                 }
-                (Body::Memory(_), BaoContentItem::Parent(_)) => {}
+            }
+            Body::Files([data, tree]) => {
+                let mut pairs = BTreeMap::new();
+                for part in parts {
+                    match part {
+                        Part::Bytes(start, bytes) => data.write_all_at(bytes, start)?,
+                        Part::Pair(number, pair) => _ = pairs.insert(number, pair),
+                    }
+                }
+                write_pairs(tree, pairs)?;
             }
         }
         self.here.lock()[number] = true;
-        self.inner.count(range.end - range.start);
+        let came = range.end - range.start;
+        self.inner.count(came);
+        // The disk writes while the next parts come, so that little is left to write at the end.
+        if self.unsynced.fetch_add(came, Ordering::Relaxed) + came >= SYNC && !self.inner.passes(self.hash)? {
+            self.unsynced.store(0, Ordering::Relaxed);
+            if let Body::Files([data, _]) = &self.body {
+                data.sync_data()?;
+            }
+        }
         Ok(())
     }
 
-    /// Keeps the blob: the disk has it when this returns.
+    /// Keeps the blob. The disk has it when this returns, unless it is here only on its way ([`Owner::TRANSIT`]).
     ///
     /// # Errors
     ///
@@ -171,11 +191,17 @@ impl Partial {
             return Err(Error::Refused { hash: self.hash, why });
         }
         let from = partial_paths(&self.inner.partial, self.hash);
-        // Before others have to wait: a long one takes a while.
-        if let Body::Files(files) = &self.body {
-            for (file, path) in files.iter().zip(&from) {
-                file.sync_data().map_err(Error::at(path))?;
+        let sync = || match &self.body {
+            Body::Memory(_) => Ok(()),
+            Body::Files(files) => {
+                let all = files.iter().zip(&from);
+                all.into_iter().try_for_each(|(file, path)| file.sync_data().map_err(Error::at(path)))
             }
+        };
+        let passed = self.inner.passes(self.hash)?;
+        // Before others have to wait: a long one takes a while.
+        if !passed {
+            sync()?;
         }
         let (index, _changing) = (&self.inner.index, self.inner.changing.lock());
         match index.blob(self.hash)? {
@@ -195,8 +221,13 @@ impl Partial {
                 if !files.iter().zip(&from).all(|(file, path)| is_at(file, path)) {
                     return Err(Error::NotHere(self.hash));
                 }
-                self.inner.install(&from, &paths(&self.inner.blobs, self.hash))?;
-                Place::File
+                let passes = self.inner.passes(self.hash)?;
+                // Somebody has come meanwhile who is to have it on the disk.
+                if passed && !passes {
+                    sync()?;
+                }
+                self.inner.install(&from, &paths(&self.inner.blobs, self.hash), !passes)?;
+                if passes { Place::Unsynced } else { Place::File }
             }
         };
         change.put_blob(self.hash, place, self.len);
@@ -207,24 +238,23 @@ impl Partial {
 }
 
 /// Whether a file stands at a place still.
-fn is_at(file: &File, path: &Path) -> bool {
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
     let name = |file: fs::Metadata| (file.dev(), file.ino());
     file.metadata().is_ok_and(|file| fs::metadata(path).is_ok_and(|there| name(there) == name(file)))
 }
 
-/// The parts of an answer, all of them checked, or what is wrong with it.
-fn decode(hash: BlobHash, len: u64, range: &Range<u64>, encoded: &[u8]) -> Result<Vec<BaoContentItem>, String> {
-    // Of nothing there is no part that would be compared.
-    if len == 0 && hash != BlobHash::of(&[]) {
-        return Err("it has no bytes, but the hash of some".into());
+/// Writes pairs of an outboard by their numbers, those that follow each other at once.
+fn write_pairs(tree: &File, pairs: BTreeMap<u64, &[u8; PAIR]>) -> io::Result<()> {
+    let (mut run, mut next) = (Vec::new(), 0);
+    for (number, pair) in pairs {
+        if number != next {
+            tree.write_all_at(&run, next * PAIR as u64 - run.len() as u64)?;
+            run.clear();
+        }
+        run.extend_from_slice(pair);
+        next = number + 1;
     }
-    let (tree, ranges, mut rest) = (BaoTree::new(len, BLOCK), chunks(range), Cursor::new(encoded));
-    let items = DecodeResponseIter::new(hash.0.into(), tree, &mut rest, &ranges).collect::<Result<Vec<_>, _>>();
-    let items = items.map_err(|error| error.to_string())?;
-    match encoded.len() as u64 - rest.position() {
-        0 => Ok(items),
-        over => Err(format!("{over} bytes too many")),
-    }
+    tree.write_all_at(&run, next * PAIR as u64 - run.len() as u64)
 }
 
 /// Whether an answer holds these bytes of a blob, or what is wrong with it.

@@ -2,14 +2,19 @@
 
 use super::{
     Found, Inner,
-    blob::{cost, paths},
+    blob::{WINDOW, cost, paths},
     index::{Index, Place},
     partial,
     space::overhead,
+    unfinished::Written,
 };
-use crate::{BlobHash, Error, tree::outboard_len};
+use crate::{
+    BlobHash, Error,
+    tree::{Run, Tree, outboard_len},
+};
 use std::{
-    fs,
+    fs::{self, File},
+    io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
@@ -35,6 +40,34 @@ impl Inner {
         Ok(())
     }
 
+    /// Reads a blob that stands in files, says how far it is, and writes anew what of its tree does not follow from its data. Whether these
+    /// are what they should be: if not, nothing of it is of use.
+    pub(super) fn reread(&self, hash: BlobHash, mut read: impl FnMut(usize)) -> io::Result<bool> {
+        let [data, tree] = paths(&self.blobs, hash);
+        let (data, tree) = (File::open(data)?, File::options().read(true).write(true).open(tree)?);
+        let mut written = Written::after(tree.metadata()?.len());
+        let (mut made, mut pairs, mut window, mut at) = (Tree::default(), Vec::new(), Vec::with_capacity(WINDOW), 0);
+        loop {
+            window.clear();
+            (&data).take(WINDOW as u64).read_to_end(&mut window)?;
+            if window.is_empty() {
+                break;
+            }
+            made.push(&Run::new(at, &window), &mut pairs);
+            written.append(&tree, &pairs)?;
+            pairs.clear();
+            at += window.len() as u64;
+            read(window.len());
+        }
+        let found = made.finish(&mut pairs);
+        written.append(&tree, &pairs)?;
+        written.finish(&tree)?;
+        if written.found() < outboard_len(at) {
+            tree.sync_data()?;
+        }
+        Ok(found == hash)
+    }
+
     /// Compares what the index says with what is there.
     pub(super) fn recover(&self) -> Result<Found, Error> {
         let index = &self.index;
@@ -48,7 +81,8 @@ impl Inner {
         }
         for folder in list(&self.blobs)? {
             for file in list(&folder)? {
-                if !matches!(named(&file).map(|hash| index.blob(hash)).transpose()?.flatten(), Some((Place::File, _))) {
+                let known = named(&file).map(|hash| index.blob(hash)).transpose()?.flatten();
+                if known.is_none_or(|(place, _)| !place.is_file()) {
                     remove(file)?;
                 }
             }
@@ -60,29 +94,37 @@ impl Inner {
             }
         }
         found.leftovers += self.unfinished.find()?;
-        let mut lost = Vec::new();
+        let (mut lost, mut unsynced) = (Vec::new(), Vec::new());
         for blob in index.blobs() {
             let (hash, place, len) = blob?;
             self.space.keep(cost(len) as i64);
             if place == Place::Expected {
                 self.space.expect(hash, self.outstanding(hash, len));
             }
-            if place == Place::File {
+            if place.is_file() {
                 let sizes = paths(&self.blobs, hash).map(|path| fs::metadata(path).map(|file| file.len()).ok());
                 if sizes != [Some(len), Some(outboard_len(len))] {
-                    lost.push((hash, len));
+                    lost.push((hash, place, len));
+                } else if place == Place::Unsynced {
+                    unsynced.push((hash, len));
                 }
             }
         }
-        for (hash, len) in lost {
-            self.lose(index, hash, Place::File, len)?;
+        // If only the process ended, they are as they were.
+        for (hash, len) in unsynced {
+            match self.reread(hash, drop) {
+                Ok(true) => self.settle(hash)?,
+                _ => lost.push((hash, Place::Unsynced, len)),
+            }
+        }
+        for (hash, place, len) in lost {
+            self.lose(index, hash, place, len)?;
             found.lost.push(hash);
         }
         for root in index.roots() {
             let (root, kept) = root?;
-            let overhead = overhead(root.owner);
-            self.space.keep(overhead as i64);
-            self.space.charge(root.owner, (kept.bytes + overhead) as i64);
+            self.space.keep(overhead(root.owner) as i64);
+            self.space.charge(None, Some(kept.charge(root)));
         }
         Ok(found)
     }

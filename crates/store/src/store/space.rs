@@ -1,8 +1,8 @@
 //! How much may be kept, and for whom: what was promised once must fit for ever.
 //!
 //! Room is set aside before a byte is taken. The sum of what is kept, what is expected and what is being written stays below
-//! the store's limit, each owner's below his quota, and the disk's free bytes above the margin even if all that is set aside
-//! is written. Keys cost nothing, so that quotas bind no stranger: for all of them together the store is filled up to a mark
+//! the store's limit, of what each key is charged for below its quota, and the disk's free bytes above the margin even if all that is
+//! set aside is written. Keys cost nothing, so that quotas bind no stranger: for all of them together the store is filled up to a mark
 //! below its limit, and no further.
 
 use crate::{BlobHash, Error, Owner};
@@ -19,7 +19,7 @@ use std::{
 pub struct Limits {
     /// Bytes in all.
     pub total: u64,
-    /// Bytes for each owner but the node's own.
+    /// Bytes that each key is charged for at most, but the node's own.
     pub owner: u64,
     /// Bytes up to which the store is filled for those who ask and are no registered nodes. What is above is left for these, which
     /// make lost pieces anew, and for what the node itself fetches and keeps.
@@ -48,13 +48,22 @@ fn is_own(owner: Owner) -> bool {
     [Owner::LOCAL, Owner::TRANSIT].contains(&owner)
 }
 
+/// Who asks to have something kept, and is charged for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Payer {
+    /// His key.
+    pub key: Owner,
+    /// Whether he is no registered node.
+    pub stranger: bool,
+}
+
 #[derive(Default)]
 struct Used {
     /// Bytes of blobs that are kept or expected.
     kept: u64,
-    /// Bytes that roots keep, by owner.
+    /// Bytes that are charged for roots, by who is charged.
     owners: HashMap<Owner, u64>,
-    /// Bytes set aside for what is being written, in all and by owner.
+    /// Bytes set aside for what is being written, in all and by who is charged.
     reserved: u64,
     reserving: HashMap<Owner, u64>,
     /// Bytes set aside or expected that the disk does not hold yet, and how many of them are of which expected blob.
@@ -63,7 +72,7 @@ struct Used {
 }
 
 impl Used {
-    /// Bytes that an owner may keep still.
+    /// Bytes that a key may be charged for still.
     fn left(&self, owner: Owner, limit: u64) -> u64 {
         if is_own(owner) {
             return u64::MAX;
@@ -122,19 +131,19 @@ impl Space {
         Ok((used.kept, used.reserved, disk.min(self.limits.total.saturating_sub(taken))))
     }
 
-    /// Bytes that could be promised to an owner; `stranger` says that it is no registered node that asks.
-    pub fn room(&self, owner: Owner, stranger: bool) -> io::Result<u64> {
+    /// Bytes that could be promised to somebody.
+    pub fn room(&self, payer: Payer) -> io::Result<u64> {
         let (kept, reserved, free) = self.figures()?;
-        let mark = if stranger { self.limits.strangers.saturating_sub(kept + reserved) } else { u64::MAX };
-        Ok(free.min(mark).min(self.used.lock().left(owner, self.limits.owner)))
+        let mark = if payer.stranger { self.limits.strangers.saturating_sub(kept + reserved) } else { u64::MAX };
+        Ok(free.min(mark).min(self.used.lock().left(payer.key, self.limits.owner)))
     }
 
-    /// Bytes that roots keep, by owner.
+    /// Bytes that are charged for roots, by who is charged.
     pub fn owners(&self) -> HashMap<Owner, u64> {
         self.used.lock().owners.clone()
     }
 
-    fn take(&self, owner: Owner, bytes: u64, stranger: bool) -> Result<(), Error> {
+    fn take(&self, payer: Payer, bytes: u64) -> Result<(), Error> {
         let free = self.free()?;
         let mut used = self.used.lock();
         let taken = used.kept + used.reserved;
@@ -145,16 +154,16 @@ impl Space {
         }
         let limit = self.limits.strangers;
         let room = limit.saturating_sub(taken);
-        if stranger && bytes > room {
+        if payer.stranger && bytes > room {
             return Err(Error::Strangers { needed: bytes, free: room, limit });
         }
-        used.allow(owner, bytes, self.limits.owner)?;
+        used.allow(payer.key, bytes, self.limits.owner)?;
         let room = free.saturating_sub(self.limits.margin).saturating_sub(used.unwritten);
         if bytes > room {
             return Err(Error::DiskFull { needed: bytes, free: room });
         }
         used.reserved += bytes;
-        *used.reserving.entry(owner).or_default() += bytes;
+        *used.reserving.entry(payer.key).or_default() += bytes;
         used.unwritten += bytes;
         Ok(())
     }
@@ -178,18 +187,28 @@ impl Space {
         used.unwritten -= used.expected.remove(&hash).unwrap_or(0);
     }
 
-    /// Checks that an owner may keep `bytes` more which are here already.
-    pub fn allow(&self, owner: Owner, bytes: u64) -> Result<(), Error> {
-        self.used.lock().allow(owner, bytes, self.limits.owner)
+    /// Checks that somebody may be charged for `bytes` more which are here already. Above the mark strangers get nothing of that either:
+    /// registered nodes may have brought it.
+    pub fn allow(&self, payer: Payer, bytes: u64) -> Result<(), Error> {
+        let (used, limit) = (self.used.lock(), self.limits.strangers);
+        if payer.stranger && bytes > 0 && used.kept + used.reserved > limit {
+            return Err(Error::Strangers { needed: bytes, free: 0, limit });
+        }
+        used.allow(payer.key, bytes, self.limits.owner)
     }
 
-    /// Notes that the roots of an owner keep more or, if negative, less.
-    pub fn charge(&self, owner: Owner, bytes: i64) {
+    /// Notes who is charged for how much of a root from now on, and was before.
+    pub fn charge(&self, before: Option<(Owner, u64)>, now: Option<(Owner, u64)>) {
         let mut used = self.used.lock();
-        let owned = used.owners.entry(owner).or_default();
-        *owned = owned.saturating_add_signed(bytes);
-        if *owned == 0 {
-            used.owners.remove(&owner);
+        if let Some((owner, bytes)) = now {
+            *used.owners.entry(owner).or_default() += bytes;
+        }
+        if let Some((owner, bytes)) = before {
+            let charged = used.owners.entry(owner).or_default();
+            *charged = charged.saturating_sub(bytes);
+            if *charged == 0 {
+                used.owners.remove(&owner);
+            }
         }
     }
 }
@@ -197,21 +216,19 @@ impl Space {
 /// Room that is set aside until this is dropped.
 pub(crate) struct Reservation {
     space: Arc<Space>,
-    owner: Owner,
-    /// Whether somebody asks for it who is no registered node.
-    stranger: bool,
+    payer: Payer,
     bytes: u64,
     unwritten: u64,
 }
 
 impl Reservation {
-    pub fn new(space: &Arc<Space>, owner: Owner, stranger: bool) -> Self {
-        Self { space: space.clone(), owner, stranger, bytes: 0, unwritten: 0 }
+    pub fn new(space: &Arc<Space>, payer: Payer) -> Self {
+        Self { space: space.clone(), payer, bytes: 0, unwritten: 0 }
     }
 
     /// Sets more room aside.
     pub fn grow(&mut self, bytes: u64) -> Result<(), Error> {
-        self.space.take(self.owner, bytes, self.stranger)?;
+        self.space.take(self.payer, bytes)?;
         self.bytes += bytes;
         self.unwritten += bytes;
         Ok(())
@@ -240,10 +257,10 @@ impl Drop for Reservation {
         let mut used = self.space.used.lock();
         used.reserved -= self.bytes;
         used.unwritten -= self.unwritten;
-        let owned = used.reserving.entry(self.owner).or_default();
+        let owned = used.reserving.entry(self.payer.key).or_default();
         *owned -= self.bytes;
         if *owned == 0 {
-            used.reserving.remove(&self.owner);
+            used.reserving.remove(&self.payer.key);
         }
     }
 }

@@ -227,6 +227,11 @@ fn limits_hold_and_say_what_is_wrong() {
     assert_eq!(get(&store, id).unwrap(), bytes(1, 200_000));
 }
 
+/// Somebody who asks for himself or another.
+fn payer(number: u8, stranger: bool) -> Payer {
+    Payer { key: Owner([number; 32]), stranger }
+}
+
 /// Somebody who asks, and something that he wants to have kept, of so many bytes.
 fn wanted(number: u8, len: u64) -> (Root, [(BlobHash, u64); 1]) {
     let root = Root { object: ObjectId([number; 32]), owner: Owner([number; 32]) };
@@ -240,8 +245,8 @@ fn strangers_fill_the_store_up_to_a_mark_however_many_keys_they_have_and_the_res
     let store = Store::open(folder.path(), limits.clone()).unwrap();
     let ask = |stranger: bool, number: u8| {
         let (root, blobs) = wanted(number, 200_000);
-        assert_eq!(store.room(root.owner, stranger).unwrap() >= 240_000, number < 4 || !stranger, "{number}");
-        store.promise_to(stranger, root, Some(100), &blobs)
+        assert_eq!(store.room(payer(number, stranger)).unwrap() >= 240_000, number < 4 || !stranger, "{number}");
+        store.promise_by(payer(number, stranger), root, Some(100), &blobs)
     };
     (1..4).for_each(|number| ask(true, number).unwrap());
     let error = ask(true, 4).unwrap_err();
@@ -249,7 +254,7 @@ fn strangers_fill_the_store_up_to_a_mark_however_many_keys_they_have_and_the_res
     ask(false, 4).unwrap();
     // What one of them was promised he may have for longer, for that takes nothing more.
     let (root, blobs) = wanted(1, 200_000);
-    store.promise_to(true, root, Some(200), &blobs).unwrap();
+    store.promise_by(payer(1, true), root, Some(200), &blobs).unwrap();
     assert_eq!(store.kept(root).unwrap().unwrap().until, Some(200));
     // It is the same after a restart, and they may have again what they let go of.
     let before = store.status().unwrap();
@@ -257,7 +262,8 @@ fn strangers_fill_the_store_up_to_a_mark_however_many_keys_they_have_and_the_res
     let store = Store::open(folder.path(), limits).unwrap();
     let after = store.status().unwrap();
     assert_eq!((after.kept, after.owners), (before.kept, before.owners));
-    let again = |store: &Store| store.promise_to(true, wanted(5, 100_000).0, Some(100), &wanted(5, 100_000).1);
+    let (root, blobs) = wanted(5, 100_000);
+    let again = |store: &Store| store.promise_by(payer(5, true), root, Some(100), &blobs);
     assert!(matches!(again(&store), Err(Error::Strangers { .. })));
     store.collect(150).unwrap();
     again(&store).unwrap();
@@ -271,7 +277,7 @@ fn many_who_keep_what_is_here_already_fill_the_store_as_well() {
     let (_, blobs) = wanted(1, 100);
     let ask = |number: u8| {
         let root = Root { object: ObjectId([1; 32]), owner: Owner([number; 32]) };
-        store.promise_to(true, root, Some(100), &blobs)
+        store.promise_by(payer(number, true), root, Some(100), &blobs)
     };
     let taken = (1..=255).take_while(|number| ask(*number).is_ok()).count();
     assert_eq!(taken as u64, (200_000 - cost(100)) / overhead(Owner([1; 32])));
@@ -279,6 +285,74 @@ fn many_who_keep_what_is_here_already_fill_the_store_as_well() {
     assert_eq!(store.collect(100).unwrap().roots, taken as u64);
     let status = store.status().unwrap();
     assert_eq!((status.kept, status.owners), (0, HashMap::new()));
+}
+
+#[test]
+fn strangers_get_nothing_above_their_mark_that_registered_nodes_have_brought() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits { total: 1_000_000, strangers: 300_000, margin: 0, ..Limits::default() };
+    let store = Store::open(folder.path(), limits).unwrap();
+    let ((root, blobs), (fill, filling)) = (wanted(1, 200_000), wanted(2, 200_000));
+    let (stranger, registered) = (payer(1, true), payer(2, false));
+    let is_refused = |result| assert!(matches!(result, Err(Error::Strangers { limit: 300_000, .. })));
+    // What was asked for in his name, and what is here for others: of this he has something of his own already.
+    let (own, small) = (Root { object: fill.object, owner: root.owner }, [(BlobHash([3; 32]), 100)]);
+    store.promise_by(stranger, own, Some(100), &small).unwrap();
+    store.promise_by(registered, root, Some(50), &blobs).unwrap();
+    store.promise_by(registered, fill, Some(50), &filling).unwrap();
+    is_refused(store.promise_by(stranger, root, Some(50), &blobs));
+    is_refused(store.promise_by(stranger, own, Some(100), &filling));
+    is_refused(store.renew(stranger, root, 60).map(drop));
+    assert_eq!(store.kept(root).unwrap().unwrap().charged, registered.key);
+    // Below it he does.
+    store.release(fill).unwrap();
+    assert!(store.renew(stranger, root, 60).unwrap());
+    assert_eq!(store.kept(root).unwrap().unwrap().charged, stranger.key);
+}
+
+#[test]
+fn whoever_asks_is_charged_until_the_owner_asks_himself() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits { owner: 100_000, margin: 0, ..Limits::default() };
+    let open = || Store::open(folder.path(), limits.clone()).unwrap();
+    let ((root, blobs), (other_root, other_blobs)) = (wanted(1, 60_000), wanted(4, 60_000));
+    let [owner, fellow, other] = [1, 2, 3].map(|number| payer(number, false));
+    let bytes = cost(60_000) + overhead(root.owner);
+    // It is the same after a restart.
+    let charged = |store: Store, to: &[Payer], until: u64| {
+        let all: HashMap<_, _> = to.iter().map(|payer| (payer.key, bytes)).collect();
+        assert_eq!(store.kept(root).unwrap().unwrap().until, Some(until));
+        assert_eq!(store.status().unwrap().owners, all);
+        drop(store);
+        let store = open();
+        assert_eq!(store.status().unwrap().owners, all);
+        store
+    };
+    let store = open();
+    store.promise_by(fellow, root, Some(100), &blobs).unwrap();
+    let store = charged(store, &[fellow], 100);
+    // Nobody has more than his own quota, in whoever's name he asks; what he has had kept leaves others theirs.
+    let is_full = |result, who: Payer| assert!(matches!(result, Err(Error::Quota { owner, .. }) if owner == who.key));
+    is_full(store.promise_by(fellow, other_root, Some(100), &other_blobs), fellow);
+    store.promise_by(other, other_root, Some(100), &other_blobs).unwrap();
+    let store = charged(store, &[fellow, other], 100);
+    // Who asks for no more than there is changes nothing, and who asks for more is charged for it.
+    store.promise_by(other, root, Some(90), &blobs).unwrap();
+    assert!(store.renew(other, root, 100).unwrap());
+    is_full(store.renew(other, root, 110).map(drop), other);
+    let store = charged(store, &[fellow, other], 100);
+    store.release(other_root).unwrap();
+    assert!(store.renew(other, root, 110).unwrap());
+    let store = charged(store, &[other], 110);
+    // The owner takes it on himself, if he may have as much.
+    store.promise_by(owner, other_root, Some(100), &other_blobs).unwrap();
+    is_full(store.promise_by(owner, root, Some(50), &blobs), owner);
+    let store = charged(store, &[owner, other], 110);
+    store.release(other_root).unwrap();
+    store.promise_by(owner, root, Some(50), &blobs).unwrap();
+    let store = charged(store, &[owner], 110);
+    store.release(root).unwrap();
+    assert_eq!((store.status().unwrap().kept, store.status().unwrap().owners), (0, HashMap::new()));
 }
 
 #[test]
@@ -305,11 +379,11 @@ fn what_is_let_go_of_is_not_promised_for_longer() {
     let (root, blobs) = wanted(1, 100);
     store.promise(root, Some(10), &blobs).unwrap();
     for (asked, until) in [(20, 20), (15, 20)] {
-        assert!(store.renew(root, asked).unwrap());
+        assert!(store.renew(payer(1, true), root, asked).unwrap());
         assert_eq!(store.kept(root).unwrap().unwrap().until, Some(until));
     }
     store.release(root).unwrap();
-    assert!(!store.renew(root, 30).unwrap());
+    assert!(!store.renew(payer(1, true), root, 30).unwrap());
     assert_eq!((store.kept(root).unwrap(), store.status().unwrap().expected), (None, 0));
 }
 
@@ -424,6 +498,184 @@ fn what_was_let_go_of_and_promised_again_is_not_what_came_for_the_first_promise(
     take(&second);
     second.finish().unwrap();
     assert_eq!((store.has(hash).unwrap(), store.scrub().unwrap()), (true, vec![]));
+}
+
+/// Puts 300,000 bytes that need not be durable, whole: their hash.
+fn passing(store: &Store) -> (ObjectId, BlobHash) {
+    let content = bytes(1, 300_000);
+    let id = store.put(&content[..], Put { durable: false, ..Put::default() }).unwrap();
+    (id, BlobHash::of(&content))
+}
+
+fn place(store: &Store, hash: BlobHash) -> Place {
+    store.inner.index.blob(hash).unwrap().unwrap().0
+}
+
+#[test]
+fn what_the_disk_may_not_have_is_read_by_the_next_start_and_expected_again_if_it_is_not_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let (id, hash) = passing(&store);
+    assert_eq!(place(&store, hash), Place::Unsynced);
+    assert_eq!(get(&store, id).unwrap(), bytes(1, 300_000));
+    drop(store);
+    // The process ended.
+    let store = open(folder.path());
+    assert_eq!((store.found(), place(&store, hash)), (&Found::default(), Place::File));
+    assert_eq!(get(&store, id).unwrap(), bytes(1, 300_000));
+    // The machine stopped, and a file has the length that it should have, and nothing else; or is not there.
+    for gone in [false, true] {
+        store.release(local(id)).unwrap();
+        let (id, hash) = passing(&store);
+        let path = &paths(&folder.path().join("blobs"), hash)[0];
+        match gone {
+            true => fs::remove_file(path).unwrap(),
+            false => fs::write(path, vec![0; 300_000]).unwrap(),
+        }
+        // The folder of a store that was killed.
+        let copy = tempfile::tempdir().unwrap();
+        let copied = Command::new("cp").arg("-r").arg(folder.path().join(".")).arg(copy.path()).status().unwrap();
+        assert!(copied.success());
+        let next = open(copy.path());
+        assert_eq!((&next.found().lost[..], place(&next, hash)), (&[hash][..], Place::Expected));
+        assert!(!next.is_complete(id).unwrap());
+        next.put(&bytes(1, 300_000)[..], Put::default()).unwrap();
+        assert_eq!(get(&next, id).unwrap(), bytes(1, 300_000));
+    }
+}
+
+#[test]
+fn whoever_is_promised_what_the_disk_may_not_have_is_promised_it_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let content = bytes(1, 300_000);
+    let (other, passes) = (Owner([7; 32]), |id| Root { object: id, owner: Owner::TRANSIT });
+    let put = || store.put(&content[..], Put::default()).unwrap();
+    let promise = |root| store.promise(root, None, &[(BlobHash::of(&content), 300_000)]).unwrap();
+    let adopt = |id| {
+        let mut batch = store.batch(Put { owner: other, ..Put::default() });
+        batch.adopt(id, &[id]).unwrap();
+        batch.commit().unwrap();
+    };
+    type Way<'a> = (&'a str, Box<dyn Fn(ObjectId) + 'a>, Place);
+    let on_disk = |_: ObjectId| assert!(store.has_on_disk(BlobHash::of(&content)).unwrap());
+    let ways: [Way<'_>; 5] = [
+        ("put again", Box::new(|_| _ = put()), Place::File),
+        ("promised", Box::new(|object| promise(Root { object, owner: other })), Place::File),
+        ("adopted", Box::new(adopt), Place::File),
+        ("said to be there", Box::new(on_disk), Place::File),
+        ("on its way", Box::new(|object| promise(passes(object))), Place::Unsynced),
+    ];
+    for (way, claim, expected) in ways {
+        let (id, hash) = passing(&store);
+        assert_eq!(place(&store, hash), Place::Unsynced, "{way}");
+        claim(id);
+        assert_eq!(place(&store, hash), expected, "{way}");
+        for owner in [Owner::LOCAL, other, Owner::TRANSIT] {
+            store.release(Root { object: id, owner }).unwrap();
+        }
+        assert!(!store.has(hash).unwrap(), "{way}");
+    }
+}
+
+#[test]
+fn what_came_is_on_the_disk_unless_it_is_here_only_on_its_way() {
+    let [from, to] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let (source, store, content) = (open(from.path()), open(to.path()), bytes(1, 300_000));
+    let id = source.put(&content[..], Put::default()).unwrap();
+    let (hash, passes) = (BlobHash::of(&content), Root { object: id, owner: Owner::TRANSIT });
+    let promise = |root| store.promise(root, None, &[(hash, 300_000)]).unwrap();
+    // Somebody who is to have it on the disk may come while it comes, or before, or not at all.
+    for (before, during, expected) in
+        [(false, false, Place::Unsynced), (false, true, Place::File), (true, false, Place::File)]
+    {
+        let root = local(id);
+        promise(passes);
+        if before {
+            promise(root);
+        }
+        let partial = store.partial(hash).unwrap().unwrap();
+        partial.accept(0..300_000, &encoded(&source, hash, 0..300_000)).unwrap();
+        if during {
+            promise(root);
+        }
+        partial.finish().unwrap();
+        assert_eq!(place(&store, hash), expected);
+        assert_eq!(store.blob(hash).unwrap().read(0..300_000).unwrap(), content);
+        store.release(passes).unwrap();
+        store.release(root).unwrap();
+    }
+}
+
+#[test]
+fn what_was_promised_on_the_disk_is_there_however_it_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    for (owner, expected) in [(Owner([7; 32]), Place::File), (Owner::TRANSIT, Place::Unsynced)] {
+        let promised = Root { object: ObjectId([1; 32]), owner };
+        store.promise(promised, None, &[(BlobHash::of(&bytes(1, 300_000)), 300_000)]).unwrap();
+        let (id, hash) = passing(&store);
+        assert_eq!(place(&store, hash), expected);
+        store.release(promised).unwrap();
+        store.release(local(id)).unwrap();
+    }
+    // As do pieces that are made for others.
+    for (owner, expected) in [(Owner::LOCAL, Place::File), (Owner::TRANSIT, Place::Unsynced)] {
+        let put = Put { owner, until: Some(9), ..spread(2, 3) };
+        let id = store.put(&bytes(1, 500_000)[..], put).unwrap();
+        let hash = store.manifest(id).unwrap().blobs()[0].0;
+        damage(folder.path(), &store, hash, 9);
+        assert_eq!(store.scrub().unwrap(), [hash]);
+        store.rebuild(id, Root { object: id, owner: Owner::TRANSIT }, Some(9), &[0]).unwrap();
+        assert_eq!(place(&store, hash), expected);
+        store.collect(9).unwrap();
+    }
+}
+
+#[test]
+fn what_goes_while_the_disk_takes_it_is_not_said_to_be_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let (_, hash) = passing(&store);
+    let files = &paths(&folder.path().canonicalize().unwrap().join("blobs"), hash);
+    let is_open = || {
+        let open = list(Path::new("/proc/self/fd")).unwrap();
+        open.iter().any(|number| fs::read_link(number).is_ok_and(|file| file == files[1]))
+    };
+    thread::scope(|scope| {
+        let changing = store.inner.changing.lock();
+        let settling = scope.spawn(|| store.inner.settle(hash));
+        while !is_open() && !settling.is_finished() {
+            thread::yield_now();
+        }
+        files.iter().for_each(|file| fs::remove_file(file).unwrap());
+        drop(changing);
+        assert!(matches!(settling.join().unwrap(), Err(Error::NotHere(_))));
+    });
+    assert_eq!(place(&store, hash), Place::Unsynced);
+}
+
+#[test]
+fn a_tree_that_is_not_right_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let (id, hash) = passing(&store);
+    let tree = &paths(&folder.path().join("blobs"), hash)[1];
+    let right = fs::read(tree).unwrap();
+    // The machine stopped, and the disk had the data, and of the tree its length.
+    fs::write(tree, vec![0; right.len()]).unwrap();
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!((store.found(), place(&store, hash)), (&Found::default(), Place::File));
+    assert_eq!(fs::read(tree).unwrap(), right);
+    // The first pair is one that nobody needs who reads all.
+    for at in [0, right.len() - 1] {
+        flip(tree, at);
+        assert!(store.encode(hash, 0..300_000, io::sink()).is_err());
+        assert_eq!(store.scrub().unwrap(), vec![]);
+        assert_eq!(fs::read(tree).unwrap(), right);
+    }
+    assert_eq!(get(&store, id).unwrap(), bytes(1, 300_000));
 }
 
 #[test]
