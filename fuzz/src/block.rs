@@ -11,13 +11,13 @@ use commonware_consensus::{
 use commonware_cryptography::{Digestible as _, Signer as _, ed25519, sha256::Digest};
 use std::sync::Arc;
 use stoa_base::{Block, Seal, Transaction};
-use stoa_consensus::{Context, SealedBlock};
+use stoa_consensus::{Bounds, Context, MAX_VALIDATORS, SealedBlock};
 
 /// Blocks, as validators send them to each other.
 pub const TARGET: Target = Target { name: "block", run, seeds };
 
-/// The most bytes that a block may have.
-const MOST: usize = 1 << 20;
+/// The most that a block may have.
+const MOST: Bounds = Bounds { bytes: 1 << 20, validators: MAX_VALIDATORS };
 
 /// A signature, as far as decoding goes: the generator of BLS12-381's G1.
 const SIGNATURE: [u8; 48] = alloy_primitives::hex!(

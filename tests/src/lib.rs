@@ -184,14 +184,24 @@ impl Node {
         }
     }
 
+    /// `kill -9`. Its folder stays until this is dropped.
+    ///
+    /// # Errors
+    ///
+    /// If it has ended already.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+
     /// `kill -9`, and the same again in the same folder.
     ///
     /// # Errors
     ///
     /// As [`start`](Self::start).
     pub fn restart(&mut self) -> Result<()> {
-        self.process.kill()?;
-        self.process.wait()?;
+        self.kill()?;
         (self.process, self.said) = Self::spawn(&self.line, self.folder.path())?;
         Ok(())
     }

@@ -7,7 +7,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::{fs, ops::Range, path::Path, time::Duration};
 use stoa_client::{Client, Status};
 use stoa_tests::{
-    RECIPIENT, files,
+    Node, RECIPIENT, files,
     load::{Load, settled},
     validators::{LONG, LONG_EPOCH, SYNC_FROM, Validators, last_vote, on_loopback},
 };
@@ -232,5 +232,50 @@ async fn a_validator_that_was_away_for_ten_epochs_comes_back_and_votes() -> Resu
     // It has executed all that it missed.
     let got: U256 = network.clients()[3].call("eth_getBalance", (RECIPIENT, "latest")).await?;
     ensure!(got >= U256::from(sent.iter().map(|sent| sent.taken.len()).sum::<usize>()), "{got} wei came");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_validator_that_was_killed_between_catching_up_and_going_on_starts_again() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let signer = PrivateKeySigner::random();
+    let mut network = Validators::start(folder.path(), signer.address(), on_loopback(4)?)?;
+    network.agree().await?;
+    let status = network.status(0)?;
+    let (key, peer) = (status.network_key.to_string(), status.follow_at.wrap_err("it cannot be followed")?);
+    let mut seen = Vec::new();
+    network.pay(0, &signer, 3, &mut seen).await?;
+    // As the kill leaves its folder: it had nothing and has taken over the others' state, as whoever follows does, and its consensus
+    // has not heard of that.
+    network.kill(3)?;
+    let mut follower = Node::follow(&key, &[peer], &["--sync-from", "1"])?;
+    follower.kill()?;
+    for part in ["history", "state"] {
+        fs::remove_dir_all(network.data(3).join(part))?;
+        fs::rename(follower.chain_folder().join(part), network.data(3).join(part))?;
+    }
+    let mark = network.data(3).join("catching-up");
+    fs::write(&mark, [])?;
+    // Alone it does not get anywhere, and removes nothing.
+    for other in 0..3 {
+        network.kill(other)?;
+    }
+    network.launch(3)?;
+    let said = network.ended(3).await?;
+    ensure!(said.contains("while it caught up") && mark.exists(), "it says: {said}");
+    // The others are not so far ahead that it would catch up without being told to.
+    for other in 0..3 {
+        network.launch(other)?;
+    }
+    for other in 0..3 {
+        network.reach(other, 1).await?;
+    }
+    network.pay(0, &signer, 3, &mut seen).await?;
+    let height = network.clients()[0].block_number().await?;
+    network.launch(3)?;
+    network.reach(3, height).await?;
+    network.hold(&seen).await?;
+    network.pay(3, &signer, 1, &mut seen).await?;
+    ensure!(!mark.exists(), "it still says that it is catching up");
     Ok(())
 }

@@ -4,12 +4,9 @@ use crate::{
     pace::Moving,
     seeds::{Seeds, randomness, round_of_parent},
 };
-use alloy_consensus::transaction::SignerRecoverable as _;
+use alloy_consensus::{Transaction as _, transaction::SignerRecoverable as _};
 use alloy_eips::eip2718::Encodable2718 as _;
-use alloy_primitives::{
-    Address, B256,
-    map::{HashMap, HashSet},
-};
+use alloy_primitives::{Address, B256, map::HashMap};
 use commonware_consensus::{
     CertifiableBlock as _, marshal::ancestry::Ancestry, simplex::scheme::bls12381_threshold::vrf,
 };
@@ -38,8 +35,8 @@ pub type Scheme = vrf::Scheme<ed25519::PublicKey, MinSig>;
 
 /// The transactions that wait for a block.
 pub trait Waiting: Clone + Send + Sync + 'static {
-    /// What to include next, best first, in an order that each sender's nonces allow; about as many as `gas` holds.
-    /// `used` has the next nonces of senders with transactions in blocks that are not final yet.
+    /// What to include next, best first, in an order that each sender's nonces allow: all that there is, or what has gas limits
+    /// of at least `gas` together. `used` has the next nonces of senders with transactions in blocks that are not final yet.
     fn best(&self, base_fee: u64, gas: u64, used: &HashMap<Address, u64>) -> Vec<Arc<Recovered>>;
 
     /// Whether nothing can be included on top of blocks that are not final yet: `used` has the next nonces of senders with
@@ -75,6 +72,8 @@ pub enum Origin {
     Validator,
     /// One that relies on this node to pass them on, as if a client had given them to it.
     Follower,
+    /// The same, and unknown: there may be any number.
+    Stranger,
 }
 
 /// The ledger as consensus drives it.
@@ -172,10 +171,33 @@ impl LedgerApplication {
 /// Waiting transactions on their way into a block.
 struct Building<'a, W> {
     waiting: &'a W,
+    base_fee: u64,
+    /// How much gas was asked for last.
+    gas: u64,
     list: std::vec::IntoIter<Arc<Recovered>>,
-    /// Senders of whom one transaction was refused: later ones cannot be included either.
-    skipped: HashSet<Address>,
+    /// Whether there may be more than the list has.
+    more: bool,
+    /// The next nonces of senders, here and in blocks that are not final yet; [`DONE`] where no later one can be included either.
+    used: HashMap<Address, u64>,
     bytes_left: usize,
+}
+
+/// After the last nonce that there is.
+const DONE: u64 = u64::MAX;
+
+impl<'a, W: Waiting> Building<'a, W> {
+    fn new(waiting: &'a W, base_fee: u64, gas: u64, used: HashMap<Address, u64>, bytes_left: usize) -> Self {
+        let mut building = Self { waiting, base_fee, gas, list: Vec::new().into_iter(), more: true, used, bytes_left };
+        building.ask();
+        building
+    }
+
+    /// Asks for what comes next, a list that may be cut where its gas limits are beyond what was asked for.
+    fn ask(&mut self) {
+        let list = self.waiting.best(self.base_fee, self.gas, &self.used);
+        let limits = list.iter().fold(0_u64, |sum, transaction| sum.saturating_add(transaction.gas_limit()));
+        (self.list, self.more) = (list.into_iter(), limits >= self.gas);
+    }
 }
 
 impl<W: Waiting> Transactions for Building<'_, W> {
@@ -184,15 +206,26 @@ impl<W: Waiting> Transactions for Building<'_, W> {
             if gas_left < 21_000 {
                 return None;
             }
-            let transaction = self.list.next()?;
+            let Some(transaction) = self.list.next() else {
+                if !self.more {
+                    return None;
+                }
+                // Gas limits say little of what is used, or can be included at all: whoever asks for much must not keep others out.
+                // More each time, so that it is not asked often.
+                self.gas = self.gas.saturating_mul(4);
+                self.ask();
+                continue;
+            };
+            let next = self.used.entry(transaction.signer()).or_default();
+            if transaction.nonce() < *next {
+                continue;
+            }
             let bytes = transaction.inner().encode_2718_len();
-            if self.skipped.contains(&transaction.signer()) {
-                continue;
-            }
             if bytes > self.bytes_left {
-                self.skipped.insert(transaction.signer());
+                *next = DONE;
                 continue;
             }
+            *next = transaction.nonce().saturating_add(1);
             self.bytes_left -= bytes;
             return Some(transaction);
         }
@@ -201,7 +234,7 @@ impl<W: Waiting> Transactions for Building<'_, W> {
     fn refuse(&mut self, transaction: &Recovered, why: Refusal) -> Result<(), Refusal> {
         // A block that is not final yet may hold the transaction already.
         if !why.is_nonce_too_low() {
-            self.skipped.insert(transaction.signer());
+            self.used.insert(transaction.signer(), DONE);
             self.waiting.refused(transaction, &why);
         }
         Ok(())
@@ -275,13 +308,9 @@ impl<E: Runtime, W: Waiting> Application<E> for Node<W> {
         };
         let base_fee = stoa_ledger::next_base_fee(&application.ledger.genesis().fees, parent.header());
         let used = application.ledger.pending_nonces(parent.hash());
-        let list = self.waiting.best(base_fee, parent.header().gas_limit, &used);
-        let transactions = Box::new(Building {
-            waiting: &self.waiting,
-            list: list.clone().into_iter(),
-            skipped: HashSet::default(),
-            bytes_left: application.max_bytes,
-        });
+        let gas = parent.header().gas_limit;
+        let transactions = Box::new(Building::new(&self.waiting, base_fee, gas, used, application.max_bytes));
+        let list = transactions.list.as_slice().to_vec();
         let seal = encode_seal(&context, seed.as_ref(), input.upstream.payload.as_ref());
         let began = clock.current();
         let built = application.ledger.build::<E>(batches, &parent, &choices, seal, transactions, &list).await;
@@ -365,5 +394,31 @@ impl<E: Runtime, W: Waiting> Application<E> for Node<W> {
         let published = self.application.ledger.publish(block.hash());
         let (committed, changes) = published.unwrap_or_else(|error| panic!("cannot show a final block: {error}"));
         self.waiting.finalized(&committed, &changes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{List, signed, unsigned};
+    use alloy_consensus::TxLegacy;
+
+    #[test]
+    fn whoever_asks_for_much_gas_and_uses_little_keeps_nobody_out() {
+        const GAS: u64 = 30_000_000;
+        let greedy = (0..20).map(|sender| signed(sender, TxLegacy { gas_limit: GAS, ..unsigned(0) }));
+        let modest = (20..40).flat_map(|sender| (0..3).map(move |nonce| signed(sender, unsigned(nonce))));
+        let all = greedy.chain(modest).collect::<Vec<_>>();
+        let list = List::new(all.clone());
+        assert!(list.best(0, GAS, &HashMap::default()).len() < all.len());
+        let mut building = Building::new(&list, 0, GAS, HashMap::default(), 1 << 20);
+        let mut included = Vec::new();
+        while let Some(transaction) = building.next(GAS - 21_000 * included.len() as u64) {
+            included.push(*transaction.tx_hash());
+        }
+        included.sort_unstable();
+        let mut all = all.iter().map(|transaction| *transaction.tx_hash()).collect::<Vec<_>>();
+        all.sort_unstable();
+        assert_eq!(included, all);
     }
 }

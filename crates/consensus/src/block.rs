@@ -19,7 +19,7 @@ use commonware_cryptography::{
 };
 use commonware_glue::dkg::{ReshareBlock, types};
 use commonware_utils::sequence::Unit;
-use std::{fmt, ops::Deref, sync::Arc};
+use std::{fmt, num::NonZeroU32, ops::Deref, sync::Arc};
 use stoa_base::{Block, Seal, Transaction};
 
 /// What consensus says of the round that a block is proposed in.
@@ -46,6 +46,16 @@ impl fmt::Debug for SealedBlock {
             .field("context", &self.context)
             .finish_non_exhaustive()
     }
+}
+
+/// What a block that comes from others may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes.
+    pub bytes: usize,
+    /// Validators that share a key. Each is a point of a curve more, which takes long to read: whoever sends blocks that name many would
+    /// keep others from reading theirs.
+    pub validators: NonZeroU32,
 }
 
 #[derive(RlpEncodable, RlpDecodable)]
@@ -76,13 +86,16 @@ pub(crate) fn encode_seal(context: &Context, seed: Option<&Signature>, payload: 
     bytes.into()
 }
 
-/// Reads what [`encode_seal`] wrote.
-fn decode_seal(bytes: &Bytes) -> Result<(Context, Option<Signature>, Option<Payload>), CodecError> {
+/// Reads what [`encode_seal`] wrote, where so many share the key at most.
+fn decode_seal(
+    bytes: &Bytes,
+    validators: NonZeroU32,
+) -> Result<(Context, Option<Signature>, Option<Payload>), CodecError> {
     let mut rest = Copying(bytes);
     let context = Context::read(&mut rest)?;
     let seed = round_of_parent(&context).map(|_| Signature::read(&mut rest)).transpose()?;
     let more = rest.remaining() > 0;
-    let payload = more.then(|| Payload::read_cfg(&mut rest, &(MAX_VALIDATORS, ModeVersion::v0()))).transpose()?;
+    let payload = more.then(|| Payload::read_cfg(&mut rest, &(validators, ModeVersion::v0()))).transpose()?;
     if rest.remaining() > 0 {
         return Err(CodecError::ExtraData(rest.remaining()));
     }
@@ -90,13 +103,13 @@ fn decode_seal(bytes: &Bytes) -> Result<(Context, Option<Signature>, Option<Payl
 }
 
 /// What the seal of block 0 says of the first epoch: nothing on a chain without validators.
-fn decode_first(bytes: &Bytes) -> Result<Option<Payload>, CodecError> {
+fn decode_first(bytes: &Bytes, validators: NonZeroU32) -> Result<Option<Payload>, CodecError> {
     if bytes.is_empty() {
         return Ok(None);
     }
     let committee = alloy_rlp::decode_exact::<stoa_base::Committee>(bytes);
     let committee = committee.map_err(|_| CodecError::Invalid("block 0", "malformed RLP"))?;
-    let committee = Committee::try_from(&committee);
+    let committee = Committee::read(&committee, validators);
     let committee = committee.map_err(|_| CodecError::Invalid("block 0", "a committee that cannot be one"))?;
     Ok(Some(Payload::EpochInfo(committee.first_epoch())))
 }
@@ -108,10 +121,14 @@ impl SealedBlock {
     ///
     /// If the seal carries something else.
     pub fn new(block: Arc<Block>) -> Result<Self, CodecError> {
+        Self::of(block, MAX_VALIDATORS)
+    }
+
+    fn of(block: Arc<Block>, validators: NonZeroU32) -> Result<Self, CodecError> {
         let bytes = &block.seal().context;
         let (context, seed, payload) = match block.number() {
-            0 => (genesis_context(), None, decode_first(bytes)?),
-            _ => decode_seal(bytes)?,
+            0 => (genesis_context(), None, decode_first(bytes, validators)?),
+            _ => decode_seal(bytes, validators)?,
         };
         Ok(Self { block, context, seed, payload: payload.map(Arc::new) })
     }
@@ -158,15 +175,14 @@ fn encode(block: &Block) -> Vec<u8> {
 }
 
 impl Read for SealedBlock {
-    /// The most bytes that a block may have.
-    type Cfg = usize;
+    type Cfg = Bounds;
 
-    fn read_cfg(buf: &mut impl Buf, most: &usize) -> Result<Self, CodecError> {
+    fn read_cfg(buf: &mut impl Buf, most: &Bounds) -> Result<Self, CodecError> {
         if buf.remaining() < 4 {
             return Err(CodecError::EndOfBuffer);
         }
         let length = buf.get_u32() as usize;
-        if length > *most {
+        if length > most.bytes {
             return Err(CodecError::InvalidLength(length));
         }
         if buf.remaining() < length {
@@ -182,7 +198,7 @@ impl Read for SealedBlock {
         if encode(&block) != *bytes {
             return Err(CodecError::Invalid("block", "not the canonical encoding"));
         }
-        Self::new(Arc::new(block))
+        Self::of(Arc::new(block), most.validators)
     }
 }
 
@@ -225,7 +241,52 @@ impl ReshareBlock for SealedBlock {
 }
 
 impl BoundedBlock for SealedBlock {
-    fn max_encode_size(most: &usize) -> usize {
-        4 + most
+    fn max_encode_size(most: &Bounds) -> usize {
+        4 + most.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_consensus::Header;
+    use commonware_codec::Decode as _;
+    use commonware_utils::NZU32;
+    use rand::{SeedableRng as _, rngs::StdRng};
+
+    /// A block whose header commits to a seal, be it its own or not.
+    fn block(number: u64, seal: Seal, committed: &Seal) -> SealedBlock {
+        let header = Header { number, extra_data: committed.hash().into(), ..Header::default() };
+        SealedBlock::new(Arc::new(Block::new(header, seal, Vec::new()))).unwrap()
+    }
+
+    /// What others read of a block, of whom there are so many.
+    fn read(block: &SealedBlock, validators: NonZeroU32) -> Result<SealedBlock, CodecError> {
+        SealedBlock::decode_cfg(Copying(&block.encode()), &Bounds { bytes: 1 << 20, validators })
+    }
+
+    fn context() -> Context {
+        Context { round: Round::new(Epoch::zero(), View::new(1)), ..genesis_context() }
+    }
+
+    #[test]
+    fn a_block_whose_header_commits_to_another_seal_is_refused() {
+        let seal = Seal { context: encode_seal(&context(), None, None), ..Seal::default() };
+        let (own, other) = (block(1, seal.clone(), &seal), block(1, seal.clone(), &Seal { ops_end: 1, ..seal }));
+        assert_eq!(read(&own, NZU32!(1)).unwrap(), own);
+        assert!(read(&other, NZU32!(1)).is_err());
+    }
+
+    #[test]
+    fn a_block_that_names_more_validators_than_there_are_is_refused() {
+        let (committee, _) = Committee::deal(&mut StdRng::seed_from_u64(1), NZU32!(7));
+        let first = Bytes::from(alloy_rlp::encode(stoa_base::Committee::from(&committee)));
+        let last = encode_seal(&context(), None, Some(&Payload::EpochInfo(committee.first_epoch())));
+        for (number, context) in [(0, first), (1, last)] {
+            let seal = Seal { context, ..Seal::default() };
+            let block = block(number, seal.clone(), &seal);
+            assert_eq!(read(&block, NZU32!(7)).unwrap(), block);
+            assert!(read(&block, NZU32!(6)).is_err(), "block {number}");
+        }
     }
 }

@@ -62,6 +62,17 @@ impl Identity {
 }
 
 impl Committee {
+    /// That of a genesis file, which names so many validators at most.
+    pub(crate) fn read(committee: &stoa_base::Committee, most: NonZeroU32) -> Result<Self, CommitteeError> {
+        let output = Output::decode_cfg(Copying(&committee.output), &(most, ModeVersion::v0()))
+            .map_err(|error| CommitteeError(format!("the outcome of the key generation: {error}")))?;
+        let committee_of_output = Self::new(output)?;
+        if !committee_of_output.validators().iter().map(bytes).eq(committee.validators.iter().copied()) {
+            return Err(CommitteeError("the validators are not those who generated the key".into()));
+        }
+        Ok(committee_of_output)
+    }
+
     /// The one that the generation of a key led to.
     ///
     /// # Errors
@@ -139,13 +150,7 @@ impl TryFrom<&stoa_base::Committee> for Committee {
     type Error = CommitteeError;
 
     fn try_from(committee: &stoa_base::Committee) -> Result<Self, CommitteeError> {
-        let output = Output::decode_cfg(Copying(&committee.output), &(MAX_VALIDATORS, ModeVersion::v0()))
-            .map_err(|error| CommitteeError(format!("the outcome of the key generation: {error}")))?;
-        let committee_of_output = Self::new(output)?;
-        if !committee_of_output.validators().iter().map(bytes).eq(committee.validators.iter().copied()) {
-            return Err(CommitteeError("the validators are not those who generated the key".into()));
-        }
-        Ok(committee_of_output)
+        Self::read(committee, MAX_VALIDATORS)
     }
 }
 

@@ -1,7 +1,7 @@
 use crate::{
     application::{LedgerApplication, Node, Waiting},
-    block::SealedBlock,
-    committee::{Committee, MAX_VALIDATORS},
+    block::{Bounds, SealedBlock},
+    committee::Committee,
     epochs::{Founders, Registered, Schemes, Secrets, Voting},
     equivocation::{Equivocations, Telling},
     floor::Floor,
@@ -56,7 +56,10 @@ use commonware_storage::{
 use commonware_utils::{NZDuration, NZU16, NZU32, NZU64, NZUsize, channel::oneshot};
 use futures::FutureExt as _;
 use rand::CryptoRng;
-use std::{num::NonZeroU64, time::Duration};
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    time::Duration,
+};
 use stoa_ledger::{
     Ledger,
     state::{Family, Runtime, StateConfig, SyncOperation},
@@ -215,6 +218,9 @@ where
     let epoch_length =
         NonZeroU64::new(ledger.genesis().epoch_length).expect("a genesis file is checked when it is read");
     let epocher = FixedEpocher::new(epoch_length);
+    let validators = u32::try_from(committee.validators().len()).ok().and_then(NonZeroU32::new);
+    let validators = validators.expect("a committee has validators, and not too many");
+    let bounds = Bounds { bytes: max_bytes + BLOCK_OVERHEAD, validators };
     let page_cache = CacheRef::new(NZU16!(4084), NZUsize!(2048));
     let first = SealedBlock::new(ledger.first()).expect("block 0 has no context");
 
@@ -235,7 +241,7 @@ where
         mailbox_size: MAILBOX,
         deque_size: 16,
         priority: false,
-        codec_config: max_bytes + BLOCK_OVERHEAD,
+        codec_config: bounds,
         peer_provider: peers.clone(),
         strategy: Sequential,
     };
@@ -246,7 +252,7 @@ where
     let finalizations = prunable::Archive::init(runtime.child("finalizations"), finalizations)
         .await
         .expect("the archive of certificates cannot be opened");
-    let blocks = archive(&partition, "blocks", max_bytes + BLOCK_OVERHEAD, page_cache.clone());
+    let blocks = archive(&partition, "blocks", bounds, page_cache.clone());
     let mut blocks =
         prunable::Archive::init(runtime.child("blocks"), blocks).await.expect("the archive of blocks cannot be opened");
     if let Some(floor) = &floor {
@@ -272,7 +278,7 @@ where
         replay_buffer: BUFFER,
         key_write_buffer: BUFFER,
         value_write_buffer: BUFFER,
-        block_codec_config: max_bytes + BLOCK_OVERHEAD,
+        block_codec_config: bounds,
         max_repair: NZUsize!(16),
         max_pending_acks: NZUsize!(1),
         strategy: Sequential,
@@ -329,7 +335,7 @@ where
     let joined_at = floor.map(|floor| state_sync::StateSync { info: floor.info, floor: floor.certificate });
     let joining = state_sync::Config {
         partition_prefix: partition.clone(),
-        max_participants: MAX_VALIDATORS,
+        max_participants: validators,
         max_supported_mode: ModeVersion::v0(),
     };
     let joining = state_sync::Plan::init(runtime.child("joining"), joining, joined_at).await;
@@ -363,7 +369,7 @@ where
         page_cache: page_cache.clone(),
         write_buffer: BUFFER,
         replay_buffer: BUFFER,
-        max_participants: MAX_VALIDATORS,
+        max_participants: validators,
         blocks_per_epoch: epoch_length,
     };
     let (reshare, reshare_mailbox) = reshare::Actor::new(runtime.child("share"), reshare);
@@ -436,8 +442,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::block::Payload;
+    use crate::{MAX_VALIDATORS, block::Payload};
 
     #[test]
     fn a_block_has_room_for_what_the_most_validators_share_a_key_with() {

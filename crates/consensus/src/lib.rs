@@ -29,7 +29,7 @@ mod validator;
 mod wire;
 
 pub use application::{LedgerApplication, Node, Origin, Scheme, Waiting};
-pub use block::{Context, SealedBlock};
+pub use block::{Bounds, Context, SealedBlock};
 pub use ceremony::{CeremonyError, generate};
 pub use committee::{Committee, CommitteeError, Identity, MAX_VALIDATORS, NetworkKey};
 pub use engine::{BLOCK_OVERHEAD, CHANNELS, Config, start};

@@ -1,31 +1,26 @@
 //! Protocols of one request and one answer for each stream.
 
-use crate::{Connections, PeerAddress};
-use futures::future::BoxFuture;
+use crate::{
+    Connections, PeerAddress,
+    room::{Asker, Caller, Room, network},
+};
+use futures::{FutureExt as _, future::BoxFuture};
 use iroh::{
+    TransportAddr,
     endpoint::{Connection, RecvStream, SendStream, VarInt},
     protocol::{AcceptError, ProtocolHandler},
 };
-use std::{fmt, sync::Arc, time::Duration};
-use stoa_base::NodeId;
-use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    time::timeout,
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
 };
+use stoa_base::NodeId;
+use tokio::{sync::SemaphorePermit, time::timeout};
 
-/// How many peers a protocol answers at a time.
-const PEERS: usize = 1024;
-
-/// Requests that are longer than this hold one of few places while they are read and answered, so that strangers cannot fill the
-/// memory: so many of all peers, and of one.
+/// Requests that are longer than this wait for a place before they are read.
 const SMALL: usize = 8 << 10;
-const LARGE: usize = 32;
-const PEER_LARGE: usize = 4;
-
-/// Kibibytes of answers that wait until they are taken: of all peers, and of one. Who is that far behind gets no other until it
-/// has taken some, so that strangers who ask for much and take nothing cannot fill the memory either.
-const UNTAKEN: usize = 256 << 10;
-const PEER_UNTAKEN: usize = 64 << 10;
 
 /// How long a request may take to arrive, and an answer to be taken.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
@@ -94,53 +89,52 @@ pub trait Service: Send + Sync + 'static {
     fn answer(&self, from: NodeId, request: Vec<u8>) -> BoxFuture<'_, Vec<u8>>;
 }
 
-/// Places in memory, of all peers together or of one.
-struct Places {
-    /// Of long requests.
-    large: Semaphore,
-    /// Of kibibytes of answers.
-    untaken: Semaphore,
+/// Whether a node is known, so that places are left for it which strangers cannot take.
+pub type Known = Arc<dyn Fn(NodeId) -> BoxFuture<'static, bool> + Send + Sync>;
+
+/// Where a peer calls from.
+fn address(connection: &Connection) -> IpAddr {
+    let paths = connection.paths();
+    let address = paths.iter().find_map(|path| match path.remote_addr() {
+        TransportAddr::Ip(address) => Some(address.ip()),
+        _ => None,
+    });
+    address.unwrap_or(Ipv4Addr::UNSPECIFIED.into())
 }
 
-impl Places {
-    fn new(large: usize, untaken: usize) -> Self {
-        Self { large: Semaphore::new(large), untaken: Semaphore::new(untaken) }
-    }
-
-    /// Those of an answer, if they are free. The longest answers take all that a peer has.
-    fn hold(&self, answer: &[u8]) -> Option<SemaphorePermit<'_>> {
-        let kibibytes = answer.len().div_ceil(1024).min(PEER_UNTAKEN);
-        self.untaken.try_acquire_many(kibibytes as u32).ok()
-    }
-}
-
-/// Answers the requests of a protocol. A clone answers for the same service.
+/// Answers the requests of a protocol.
 pub struct Answers<S> {
     service: Arc<S>,
-    peers: Arc<Semaphore>,
-    places: Arc<Places>,
+    known: Known,
+    room: Arc<Room>,
 }
 
 impl<S> Answers<S> {
-    /// Those of this service.
+    /// Those of this service, to strangers.
     pub fn new(service: Arc<S>) -> Self {
-        Self { service, peers: Arc::new(Semaphore::new(PEERS)), places: Arc::new(Places::new(LARGE, UNTAKEN)) }
+        Self { service, known: Arc::new(|_| std::future::ready(false).boxed()), room: Room::new() }
+    }
+
+    /// Leaves a quarter of all places to nodes that are known.
+    #[must_use]
+    pub fn leaving_room_for(self, known: Known) -> Self {
+        Self { known, ..self }
     }
 
     /// Tells how many peers are connected, from now on.
     pub fn connected(&self) -> Connected {
-        Connected(self.peers.clone())
+        Connected(self.room.clone())
     }
 }
 
 /// Tells how many peers are connected to a protocol. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Connected(Arc<Semaphore>);
+pub struct Connected(Arc<Room>);
 
 impl Connected {
     /// How many are at present.
     pub fn count(&self) -> usize {
-        PEERS - self.0.available_permits()
+        self.0.connected()
     }
 }
 
@@ -151,11 +145,11 @@ impl<S> fmt::Debug for Answers<S> {
 }
 
 /// Reads a request of `most` bytes at most; nothing if it is longer or breaks off. A long one holds its places until they are
-/// dropped: the peer's own first, so that one who sends many holds no place of the others while it waits.
+/// dropped.
 async fn read<'a>(
     receive: &mut RecvStream,
     most: usize,
-    places: [&'a Places; 2],
+    caller: &'a Caller,
 ) -> Option<(Vec<u8>, Vec<SemaphorePermit<'a>>)> {
     let (mut request, mut held) = (Vec::new(), Vec::new());
     while let Some(chunk) = receive.read_chunk(SMALL).await.ok()? {
@@ -163,8 +157,8 @@ async fn read<'a>(
             return None;
         }
         if held.is_empty() && request.len() + chunk.len() > SMALL {
-            for places in places {
-                held.push(places.large.acquire().await.ok()?);
+            for places in caller.large() {
+                held.push(places.acquire().await.ok()?);
             }
         }
         request.extend_from_slice(&chunk);
@@ -172,14 +166,8 @@ async fn read<'a>(
     Some((request, held))
 }
 
-async fn one<S: Service>(
-    service: &S,
-    from: NodeId,
-    places: [&Places; 2],
-    mut send: SendStream,
-    mut receive: RecvStream,
-) {
-    if give(service, from, places, &mut send, &mut receive).await.is_none() {
+async fn one<S: Service>(service: &S, from: NodeId, caller: &Caller, mut send: SendStream, mut receive: RecvStream) {
+    if give(service, from, caller, &mut send, &mut receive).await.is_none() {
         // A stream that is merely dropped ends as if all had been sent.
         let _ = send.reset(VarInt::from_u32(1));
     }
@@ -189,19 +177,18 @@ async fn one<S: Service>(
 async fn give<S: Service>(
     service: &S,
     from: NodeId,
-    places: [&Places; 2],
+    caller: &Caller,
     send: &mut SendStream,
     receive: &mut RecvStream,
 ) -> Option<()> {
-    let reading = timeout(REQUEST_TIME, read(receive, S::MOST_REQUEST, places));
+    let reading = timeout(REQUEST_TIME, read(receive, S::MOST_REQUEST, caller));
     let (request, _held) = reading.await.ok()??;
     // Nobody waits for an answer after the one who asked has gone.
     let answer = tokio::select! {
         answer = service.answer(from, request) => answer,
         _ = send.stopped() => return None,
     };
-    let [own, all] = places;
-    let _held = (own.hold(&answer)?, all.hold(&answer)?);
+    let _held = caller.hold(&answer)?;
     let taken = async {
         send.write_all(&answer).await.ok()?;
         send.finish().ok()?;
@@ -213,16 +200,18 @@ async fn give<S: Service>(
 
 impl<S: Service> ProtocolHandler for Answers<S> {
     async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
-        let Ok(_place) = self.peers.try_acquire() else {
+        let from = NodeId(*connection.remote_id().as_bytes());
+        let is_known = (self.known)(from).await;
+        let asker = if is_known { Asker::Known(from) } else { Asker::Strangers(network(address(&connection))) };
+        let caller = Arc::new(self.room.enter(asker).await);
+        let Some(_place) = caller.connect() else {
             connection.close(VarInt::from_u32(1), b"too many ask this node");
             return Ok(());
         };
-        let from = NodeId(*connection.remote_id().as_bytes());
-        let own = Arc::new(Places::new(PEER_LARGE, PEER_UNTAKEN));
         // Until the peer goes.
         while let Ok((send, receive)) = connection.accept_bi().await {
-            let (service, own, all) = (self.service.clone(), own.clone(), self.places.clone());
-            tokio::spawn(async move { one(&*service, from, [&own, &all], send, receive).await });
+            let (service, caller) = (self.service.clone(), caller.clone());
+            tokio::spawn(async move { one(&*service, from, &caller, send, receive).await });
         }
         Ok(())
     }
@@ -271,10 +260,14 @@ impl Connections {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Endpoint;
+    use crate::{
+        Endpoint,
+        room::{LARGE_OF_ONE, PEERS_OF_STRANGERS},
+    };
     use commonware_codec::{Copying, DecodeExt as _};
     use commonware_cryptography::ed25519::PrivateKey;
-    use futures::{FutureExt as _, future::join_all};
+    use futures::future::join_all;
+    use iroh::EndpointAddr;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Says how long a request was.
@@ -312,8 +305,69 @@ mod tests {
         assert_eq!(connected.count(), 1);
         assert!(matches!(ask(Counts::MOST_REQUEST + 1).await, Err(Denied::Gone(_))));
         // More at once than one peer has places for: they wait for each other.
-        let many = join_all((0..3 * PEER_LARGE).map(|more| ask(100_000 + more))).await;
-        assert_eq!(many, (0..3 * PEER_LARGE).map(|more| Ok(100_000 + more)).collect::<Vec<_>>());
+        let many = join_all((0..3 * LARGE_OF_ONE).map(|more| ask(100_000 + more))).await;
+        assert_eq!(many, (0..3 * LARGE_OF_ONE).map(|more| Ok(100_000 + more)).collect::<Vec<_>>());
+        router.shutdown().await.unwrap();
+    }
+
+    async fn until(holds: impl Fn() -> bool) {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn at(address: &PeerAddress) -> EndpointAddr {
+        EndpointAddr::new(address.key).with_ip_addr(address.host.parse().unwrap())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_known_node_is_answered_when_strangers_have_all_places_that_they_may() {
+        let (strangers, friend, there) = (endpoint(7).await, endpoint(8).await, endpoint(9).await);
+        let known = friend.node();
+        let answers = Answers::new(Arc::new(Counts));
+        let answers = answers.leaving_room_for(Arc::new(move |node| std::future::ready(node == known).boxed()));
+        let connected = answers.connected();
+        let router = there.router().accept(b"counts", answers).spawn();
+        let address = there.address().unwrap();
+        let held = join_all((0..PEERS_OF_STRANGERS).map(|_| strangers.connect(at(&address), b"counts"))).await;
+        let held = held.into_iter().collect::<Result<Vec<_>, _>>().unwrap();
+        until(|| connected.count() == PEERS_OF_STRANGERS).await;
+        let ask = async |from: &Endpoint| Connections::new(from, b"counts").ask(&address, &[], 100).await;
+        assert!(ask(&strangers).await.is_err());
+        assert_eq!(read_answer(&ask(&friend).await.unwrap()), Ok(&0_usize.to_be_bytes()[..]));
+        held.iter().for_each(|connection| connection.close(VarInt::from_u32(0), b"done"));
+        until(|| connected.count() <= 1).await;
+        ask(&strangers).await.unwrap();
+        router.shutdown().await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_requests_that_nobody_has_read_yet_little_is_taken() {
+        let (here, there) = (endpoint(10).await, endpoint(11).await);
+        let router = there.router().accept(b"counts", Answers::new(Arc::new(Counts))).spawn();
+        let connection = here.connect(at(&there.address().unwrap()), b"counts").await.unwrap();
+        let writing = tokio::spawn({
+            let connection = connection.clone();
+            async move {
+                let request = vec![0; 512 << 10];
+                let streams = join_all((0..crate::REQUESTS).map(|_| connection.open_bi())).await;
+                // None of them ends: few wait where there is room for them, and the others where they are sent.
+                let writes = streams.into_iter().map(Result::unwrap).map(|(mut send, receive)| {
+                    let request = &request;
+                    async move {
+                        let _ = send.write_all(request).await;
+                        std::future::pending::<()>().await;
+                        drop((send, receive));
+                    }
+                });
+                join_all(writes).await
+            }
+        });
+        until(|| connection.stats().udp_tx.bytes > 1 << 20).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let sent = connection.stats().udp_tx.bytes;
+        assert!(sent < 8 << 20, "{sent} bytes of 32 MiB were taken");
+        writing.abort();
         router.shutdown().await.unwrap();
     }
 

@@ -58,7 +58,7 @@ impl Connections {
             let connecting = async {
                 let addresses = tokio::net::lookup_host(&peer.host).await?;
                 let address = addresses.fold(EndpointAddr::new(peer.key), EndpointAddr::with_ip_addr);
-                Ok::<_, eyre::Report>(self.endpoint.0.connect(address, self.alpn).await?)
+                self.endpoint.connect(address, self.alpn).await
             };
             let connected = timeout(CONNECT_TIME, connecting).await;
             let connected = connected.unwrap_or_else(|_| Err(eyre!("it cannot be reached"))).inspect(new);

@@ -1,5 +1,6 @@
 //! Who follows whom, over QUIC.
 
+use crate::known::known;
 use commonware_runtime::tokio::Context;
 use futures::{FutureExt as _, future::BoxFuture};
 use std::sync::{
@@ -11,7 +12,7 @@ use stoa_consensus::{
     Waiting,
     follow::{Link, MOST_REQUEST, Server},
 };
-use stoa_net::{Answers, Connected, Connections, Endpoint, PeerAddress, Service, iroh::protocol::RouterBuilder};
+use stoa_net::{Answers, Connected, Connections, Endpoint, Known, PeerAddress, Service, iroh::protocol::RouterBuilder};
 
 /// The protocol between a follower and the node that it follows.
 const FOLLOW: &[u8] = b"stoa/follow/1";
@@ -38,7 +39,9 @@ impl Served {
 /// Begins to answer those that follow this node.
 pub fn serve<W: Waiting>(endpoint: &Endpoint, server: Server<Context, W>) -> (RouterBuilder, Served) {
     let requests = Arc::<AtomicU64>::default();
-    let answers = Answers::new(Arc::new(Followers { server, requests: requests.clone() }));
+    let known = known(server.ledger());
+    let followers = Followers { server, known: known.clone(), requests: requests.clone() };
+    let answers = Answers::new(Arc::new(followers)).leaving_room_for(known);
     let served = Served { connected: answers.connected(), requests };
     (endpoint.router().accept(FOLLOW, answers), served)
 }
@@ -46,15 +49,16 @@ pub fn serve<W: Waiting>(endpoint: &Endpoint, server: Server<Context, W>) -> (Ro
 /// Answers followers.
 struct Followers<W: Waiting> {
     server: Server<Context, W>,
+    known: Known,
     requests: Arc<AtomicU64>,
 }
 
 impl<W: Waiting> Service for Followers<W> {
     const MOST_REQUEST: usize = MOST_REQUEST;
 
-    fn answer(&self, _: NodeId, request: Vec<u8>) -> BoxFuture<'_, Vec<u8>> {
+    fn answer(&self, from: NodeId, request: Vec<u8>) -> BoxFuture<'_, Vec<u8>> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        async move { self.server.answer(&request).await }.boxed()
+        async move { self.server.answer(&request, !(self.known)(from).await).await }.boxed()
     }
 }
 

@@ -20,7 +20,7 @@ use commonware_cryptography::{
 };
 use commonware_glue::dkg::SecretStore as _;
 use commonware_runtime::{Supervisor as _, tokio::Context};
-use eyre::{WrapErr as _, eyre};
+use eyre::{WrapErr as _, ensure, eyre};
 use futures::future::BoxFuture;
 use std::{
     fs,
@@ -276,7 +276,7 @@ const ASK: Duration = Duration::from_secs(4);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The others, and the newest block that they have, if they are ahead by `behind` blocks or more: validators do not keep for
-/// each other what is long past. Without a number, however far they are.
+/// each other what is long past. Without a number, however far they are, and it is an error if none of them answers.
 async fn far_ahead(
     runtime: &Context,
     ledger: &Ledger,
@@ -287,6 +287,11 @@ async fn far_ahead(
     let peers = Peers::new(Quic::new(endpoint, others));
     let verifier = follow::Verifier::of(ledger).ok_or_else(|| eyre!("the genesis file names no committee"))?;
     let newest = follow::newest(runtime, &peers, &verifier, common::BLOCK_BYTES, ASK).await;
+    // What it has is further than its consensus knows, or of no use at all.
+    ensure!(
+        behind.is_some() || newest.is_some(),
+        "this validator was ended while it caught up with the others, and none of them answers; start it again when they run"
+    );
     let (here, syncing) = (ledger.newest_recorded()?, ledger.is_syncing()?);
     let is_far = |newest: &u64| syncing || behind.is_none_or(|behind| *newest >= here + behind);
     Ok(newest.filter(is_far).map(|newest| (peers, newest)))

@@ -1,14 +1,11 @@
 use alloy_consensus::{Transaction as _, transaction::SignerRecoverable as _};
-use alloy_primitives::{
-    Address, B256,
-    map::{HashMap, HashSet},
-};
+use alloy_primitives::{Address, B256, map::HashMap};
 use commonware_runtime::telemetry::metrics::raw::Histogram;
 use futures::{Stream, StreamExt as _, stream};
 use rayon::prelude::*;
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc, LazyLock, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -88,16 +85,21 @@ pub(crate) struct Mempool {
     /// Missing until the state that it checks against has joined the ledger.
     pool: Arc<OnceLock<Pool>>,
     opened: Arc<Notify>,
-    /// Messages of other validators that are being taken in, and of followers.
+    /// Messages of other validators that are being taken in, of followers that are known, and of others.
     taking: Arc<Semaphore>,
     taking_of_followers: Arc<Semaphore>,
+    taking_of_strangers: Arc<Semaphore>,
 }
 
 /// How many messages of other validators are taken in at a time: what is beyond is theirs to propose.
 const TAKING: usize = 32;
 
-/// How many of followers': they send what is beyond to others, or again.
+/// How many of followers' that are known, and of others': they send what is beyond to others, or again.
 const TAKING_OF_FOLLOWERS: usize = 1;
+
+/// Checks signatures of what other validators have sent: blocks are checked on other threads, and never wait for that.
+static CHECKING: LazyLock<rayon::ThreadPool> =
+    LazyLock::new(|| rayon::ThreadPoolBuilder::new().build().expect("threads can be started"));
 
 impl Default for Mempool {
     fn default() -> Self {
@@ -107,6 +109,7 @@ impl Default for Mempool {
             opened: Arc::default(),
             taking: Arc::new(Semaphore::new(TAKING)),
             taking_of_followers: Arc::new(Semaphore::new(TAKING_OF_FOLLOWERS)),
+            taking_of_strangers: Arc::new(Semaphore::new(TAKING_OF_FOLLOWERS)),
         }
     }
 }
@@ -118,18 +121,12 @@ impl Mempool {
         self.opened.notify_waiters();
     }
 
-    /// Tells the pool what a block changed.
+    /// Tells the pool what a block changed: of all accounts, since contracts move balances, and authorizations nonces, of others than
+    /// those who send and receive.
     pub(crate) fn on_block(&self, committed: &Committed, changes: &Changes) {
         let Some(pool) = self.pool.get() else { return };
-        let block = &committed.block;
-        let recipients = block.transactions().iter().filter_map(|transaction| transaction.to());
-        let addresses = committed.senders.iter().copied().chain(recipients).collect::<HashSet<_>>();
-        let changed = addresses.into_iter().filter_map(|address| {
-            let (nonce, balance) = changes.account(&address)?;
-            Some((address, nonce, balance))
-        });
-        let included = block.transactions().iter().map(|transaction| *transaction.tx_hash());
-        pool.on_block(changed, included);
+        let included = committed.block.transactions().iter().map(|transaction| *transaction.tx_hash());
+        pool.on_block(changes.accounts().iter().copied(), included);
     }
 }
 
@@ -139,7 +136,7 @@ fn add(pool: &Pool, transaction: Transaction, from: Origin) {
     let taken = match transaction.try_into_recovered() {
         Ok(recovered) => match from {
             Origin::Validator => pool.add_from_peer(recovered).map_err(|error| error.to_string()),
-            Origin::Follower => pool.add(recovered).map_err(|error| error.to_string()),
+            Origin::Follower | Origin::Stranger => pool.add(recovered).map_err(|error| error.to_string()),
         },
         Err(_) => Err("its signature is no signature".to_owned()),
     };
@@ -206,6 +203,7 @@ impl Waiting for Mempool {
         let places = match from {
             Origin::Validator => &self.taking,
             Origin::Follower => &self.taking_of_followers,
+            Origin::Stranger => &self.taking_of_strangers,
         };
         let Ok(place) = places.clone().try_acquire_owned() else {
             tracing::debug!(count = transactions.len(), "too many transactions of other nodes at once");
@@ -214,10 +212,11 @@ impl Waiting for Mempool {
         // The state is read for senders that are not known.
         tokio::task::spawn_blocking(move || {
             let _place = place;
+            let add = |transaction| add(&pool, transaction, from);
             match from {
-                Origin::Validator => transactions.into_par_iter().for_each(|transaction| add(&pool, transaction, from)),
+                Origin::Validator => CHECKING.install(|| transactions.into_par_iter().for_each(add)),
                 // On this thread alone: whoever follows must not take all cores from those who vote.
-                Origin::Follower => transactions.into_iter().for_each(|transaction| add(&pool, transaction, from)),
+                Origin::Follower | Origin::Stranger => transactions.into_iter().for_each(add),
             }
         });
         true
@@ -238,5 +237,83 @@ impl Waiting for Mempool {
 
     fn executed(&self, time: Duration) {
         self.executed.seconds.observe(time.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_consensus::{SignableTransaction as _, TxLegacy};
+    use alloy_primitives::{TxKind, U256};
+    use alloy_signer::SignerSync as _;
+    use alloy_signer_local::PrivateKeySigner;
+    use std::{sync::Barrier, thread, time::Instant};
+
+    /// All are rich.
+    struct Rich;
+
+    impl State for Rich {
+        fn chain_id(&self) -> u64 {
+            31337
+        }
+
+        fn gas_limit(&self) -> u64 {
+            30_000_000
+        }
+
+        fn account(&self, _: Address) -> Result<Account, String> {
+            Ok(Account { balance: U256::from(1_u128 << 100), ..Account::default() })
+        }
+    }
+
+    fn transfer() -> Transaction {
+        let signer = PrivateKeySigner::random();
+        let tx = TxLegacy {
+            chain_id: Some(31337),
+            gas_limit: 21_000,
+            gas_price: 2_000_000_000,
+            to: TxKind::Call(signer.address()),
+            ..TxLegacy::default()
+        };
+        let signature = signer.sign_hash_sync(&tx.signature_hash()).unwrap();
+        tx.into_signed(signature).into()
+    }
+
+    fn mempool() -> Mempool {
+        let mempool = Mempool::default();
+        mempool.open(Pool::new(stoa_mempool::Config::default(), Arc::new(Rich)));
+        mempool
+    }
+
+    fn wait_for(mempool: &Mempool, transaction: &Transaction) {
+        let until = Instant::now() + Duration::from_secs(60);
+        while mempool.sender(transaction.tx_hash()).is_none() {
+            assert!(Instant::now() < until, "it is not taken in");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_validators_send_is_checked_beside_blocks_and_not_before_or_after_them() {
+        // All threads are busy on which blocks are checked.
+        let threads = rayon::current_num_threads();
+        let over = Arc::new(Barrier::new(threads + 1));
+        for _ in 0..threads {
+            let over = over.clone();
+            rayon::spawn(move || _ = over.wait());
+        }
+        let (mempool, transaction) = (mempool(), transfer());
+        assert!(mempool.take(vec![transaction.clone()], Origin::Validator));
+        wait_for(&mempool, &transaction);
+        over.wait();
+    }
+
+    #[tokio::test]
+    async fn strangers_leave_known_followers_a_place_for_what_they_hand_on() {
+        let (mempool, transaction) = (mempool(), transfer());
+        let _busy = mempool.taking_of_strangers.clone().try_acquire_many_owned(TAKING_OF_FOLLOWERS as u32).unwrap();
+        assert!(!mempool.take(vec![transfer()], Origin::Stranger));
+        assert!(mempool.take(vec![transaction.clone()], Origin::Follower));
+        wait_for(&mempool, &transaction);
     }
 }

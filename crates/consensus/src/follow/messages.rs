@@ -1,7 +1,11 @@
 //! What followers ask, and how answers are written.
 
 use super::check::Certificate;
-use crate::{block::SealedBlock, gossip};
+use crate::{
+    MAX_VALIDATORS,
+    block::{Bounds, SealedBlock},
+    gossip,
+};
 use alloy_primitives::Bytes;
 use alloy_rlp::{RlpDecodable, RlpEncodable};
 use commonware_codec::{Copying, Decode as _, DecodeExt as _, Encode as _};
@@ -91,7 +95,7 @@ impl Blocks {
     /// Blocks of at most `most` bytes, and the certificate; `None` if that is not what these are.
     pub(super) fn read(bytes: &[u8], most: usize) -> Option<(Vec<SealedBlock>, Option<Certificate>)> {
         let Self { blocks, certificate } = decode(bytes)?;
-        let block = |bytes: &Bytes| SealedBlock::decode_cfg(Copying(bytes), &most).ok();
+        let block = |bytes: &Bytes| read_block(bytes, most);
         let blocks = blocks.iter().map(block).collect::<Option<Vec<_>>>()?;
         if blocks.is_empty() {
             return Some((blocks, None));
@@ -110,9 +114,13 @@ pub(super) struct Past {
 impl Past {
     pub(super) fn read(bytes: &[u8], most: usize) -> Option<Vec<(SealedBlock, Vec<Receipt>)>> {
         let past = decode::<Vec<Self>>(bytes)?;
-        let read = |past: Self| Some((SealedBlock::decode_cfg(Copying(&past.block), &most).ok()?, past.receipts));
+        let read = |past: Self| Some((read_block(&past.block, most)?, past.receipts));
         past.into_iter().map(read).collect()
     }
+}
+
+fn read_block(bytes: &[u8], most: usize) -> Option<SealedBlock> {
+    SealedBlock::decode_cfg(Copying(bytes), &Bounds { bytes: most, validators: MAX_VALIDATORS }).ok()
 }
 
 fn decode<T: alloy_rlp::Decodable>(mut bytes: &[u8]) -> Option<T> {

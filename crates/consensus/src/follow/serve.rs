@@ -10,7 +10,7 @@ use commonware_codec::{Encode as _, EncodeSize as _};
 use futures::FutureExt as _;
 use std::{sync::Arc, time::Duration};
 use stoa_ledger::{Committed, Ledger, LedgerError, state::Runtime};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How long somebody who asks for a block that there is not yet waits for it.
 pub(super) const WAIT: Duration = Duration::from_secs(10);
@@ -21,6 +21,9 @@ const BYTES: usize = 4 << 20;
 /// How many answers are read from the ledger at a time: whoever follows must not keep those who vote from it.
 const READING: usize = 8;
 
+/// How many parts of the state: a block that is to become final waits for those that are being read.
+const PARTS: usize = 4;
+
 /// The most blocks in an answer.
 const BLOCKS: u64 = 4096;
 
@@ -30,8 +33,29 @@ pub struct Server<E, W> {
     ledger: Ledger,
     waiting: W,
     genesis: Bytes,
-    /// Who may read the ledger at a time.
-    reading: Arc<Semaphore>,
+    /// Who may read the ledger at a time, and the state.
+    reading: Turns,
+    parts: Turns,
+}
+
+/// So many turns, three in four of which strangers may have.
+#[derive(Clone)]
+struct Turns {
+    all: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
+}
+
+impl Turns {
+    fn new(count: usize) -> Self {
+        let [all, strangers] = [count, count - count / 4].map(|count| Arc::new(Semaphore::new(count)));
+        Self { all, strangers }
+    }
+
+    /// Waits for one.
+    async fn take(&self, stranger: bool) -> [Option<OwnedSemaphorePermit>; 2] {
+        let among_strangers = if stranger { self.strangers.clone().acquire_owned().await.ok() } else { None };
+        [among_strangers, self.all.clone().acquire_owned().await.ok()]
+    }
 }
 
 impl<E: Runtime, W: Waiting> Clone for Server<E, W> {
@@ -42,6 +66,7 @@ impl<E: Runtime, W: Waiting> Clone for Server<E, W> {
             waiting: self.waiting.clone(),
             genesis: self.genesis.clone(),
             reading: self.reading.clone(),
+            parts: self.parts.clone(),
         }
     }
 }
@@ -55,32 +80,45 @@ impl<E: Runtime, W: Waiting> Server<E, W> {
     pub fn new(runtime: E, ledger: Ledger, waiting: W) -> Self {
         let genesis = serde_json::to_vec(ledger.genesis()).expect("what was read from JSON can be written as it");
         assert!(genesis.len() < MOST_GENESIS, "the genesis file is too large for followers");
-        let reading = Arc::new(Semaphore::new(READING));
-        Self { runtime, ledger, waiting, genesis: genesis.into(), reading }
+        let (reading, parts) = (Turns::new(READING), Turns::new(PARTS));
+        Self { runtime, ledger, waiting, genesis: genesis.into(), reading, parts }
     }
 
-    /// The answer to a request. Waits up to some seconds if it is for a block to come.
-    pub async fn answer(&self, request: &[u8]) -> Vec<u8> {
+    /// The chain.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// How many turns at reading the ledger are free.
+    #[cfg(test)]
+    pub(super) fn free(&self) -> usize {
+        self.reading.all.available_permits()
+    }
+
+    /// The answer to a request, be it of a stranger or of a node that is known. Waits up to some seconds if it is for a block to
+    /// come.
+    pub async fn answer(&self, request: &[u8], stranger: bool) -> Vec<u8> {
         let Some(request) = Request::decode(request) else {
             return encode_answer(Err("this is no request".into()));
         };
         let answer = match request {
             Request::Genesis => Ok(self.genesis.to_vec()),
             Request::State(request) => {
-                let _place = self.reading.acquire().await;
+                let _turn = self.parts.take(stranger).await;
                 self.ledger.serve_sync(request).await.map(|bytes| bytes.to_vec())
             }
             Request::Transactions(transactions) => {
-                let taken = self.waiting.take(transactions, Origin::Follower);
+                let from = if stranger { Origin::Stranger } else { Origin::Follower };
+                let taken = self.waiting.take(transactions, from);
                 let taken = if taken { Ok(Vec::new()) } else { Err("too many transactions at once".to_owned()) };
                 return encode_answer(taken);
             }
-            Request::Tip => self.read(|ledger| tip(&ledger)).await,
+            Request::Tip => self.read(stranger, |ledger| tip(&ledger)).await,
             Request::Blocks { from } => {
                 self.wait(from).await;
-                self.read(move |ledger| blocks(&ledger, from)).await
+                self.read(stranger, move |ledger| blocks(&ledger, from)).await
             }
-            Request::Past { to, count } => self.read(move |ledger| past(&ledger, to, count)).await,
+            Request::Past { to, count } => self.read(stranger, move |ledger| past(&ledger, to, count)).await,
         };
         encode_answer(answer.map_err(|error| match error {
             LedgerError::Storage(_) | LedgerError::Damaged(_) => {
@@ -92,13 +130,16 @@ impl<E: Runtime, W: Waiting> Server<E, W> {
     }
 
     /// Reads the ledger on a thread that may block.
-    async fn read<F>(&self, read: F) -> Result<Vec<u8>, LedgerError>
+    async fn read<F>(&self, stranger: bool, read: F) -> Result<Vec<u8>, LedgerError>
     where
         F: FnOnce(Ledger) -> Result<Vec<u8>, LedgerError> + Send + 'static,
     {
-        let _place = self.reading.acquire().await;
-        let ledger = self.ledger.clone();
-        let reading = self.runtime.child("read").shared(true).spawn(async move |_| read(ledger));
+        let (turn, ledger) = (self.reading.take(stranger).await, self.ledger.clone());
+        let reading = self.runtime.child("read").shared(true).spawn(async move |_| {
+            // It is read to the end, though whoever asked may have gone.
+            let _turn = turn;
+            read(ledger)
+        });
         reading.await.unwrap_or_else(|error| Err(LedgerError::Storage(error.to_string())))
     }
 

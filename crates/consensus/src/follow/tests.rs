@@ -1,4 +1,5 @@
 mod handing;
+mod serving;
 mod slow;
 
 use super::*;
@@ -157,7 +158,7 @@ fn honest(runtime: &Runtime, ledger: &Ledger, waiting: List) -> Ask {
     let server = Server::new(runtime.child("server"), ledger.clone(), waiting);
     Arc::new(move |request| {
         let server = server.clone();
-        async move { Ok(server.answer(&request).await) }.boxed()
+        async move { Ok(server.answer(&request, true).await) }.boxed()
     })
 }
 

@@ -72,10 +72,15 @@ impl List {
 }
 
 impl Waiting for List {
-    fn best(&self, _: u64, _: u64, used: &HashMap<Address, u64>) -> Vec<Arc<Recovered>> {
+    fn best(&self, _: u64, mut gas: u64, used: &HashMap<Address, u64>) -> Vec<Arc<Recovered>> {
         let waiting = self.waiting.lock();
         let next = waiting.iter().filter(|((sender, nonce), _)| used.get(sender).is_none_or(|next| nonce >= next));
-        next.map(|(_, transaction)| transaction.clone()).collect()
+        let fits = |transaction: &Arc<Recovered>| {
+            let has_room = gas > 0;
+            gas = gas.saturating_sub(transaction.gas_limit());
+            has_room
+        };
+        next.map(|(_, transaction)| transaction.clone()).take_while(fits).collect()
     }
 
     fn is_empty(&self, _: &HashMap<Address, u64>) -> bool {

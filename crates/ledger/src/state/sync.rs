@@ -15,7 +15,7 @@ use commonware_utils::{
     NZU64, NZUsize,
     channel::{mpsc, ring},
 };
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 use stoa_base::Seal;
 
 /// What somebody who takes over a state asks for.
@@ -31,14 +31,15 @@ pub type SyncOperation = Operation<Family, Key, VariableEncoding<Leaf>>;
 pub trait SyncSource: Source<Family = Family, Digest = Digest, Op = SyncOperation> + 'static {}
 impl<S: Source<Family = Family, Digest = Digest, Op = SyncOperation> + 'static> SyncSource for S {}
 
-/// Operations that are asked for at once: some hundred kilobytes, if they are not contracts' code.
-const AT_ONCE: NonZeroU64 = NZU64!(2048);
+/// The most operations that are asked for and given at once: the state's lock is held while they are read, and they are some tens
+/// of kilobytes, or 12 MiB of contracts' code.
+const MOST: NonZeroU64 = NZU64!(512);
 
-/// The most operations that are given at once.
-const MOST: NonZeroU64 = NZU64!(4096);
+/// How often as many are asked for at a time.
+const REQUESTS: NonZeroUsize = NZUsize!(32);
 
-/// The most bytes that an answer may have: operations that put contracts' code are large.
-pub const MOST_BYTES: usize = 128 << 20;
+/// The most bytes that an answer may have: a genesis file may have larger code.
+pub const MOST_BYTES: usize = 32 << 20;
 
 const _: () = assert!(CHUNK == 32, "what the log commits to depends on it");
 
@@ -61,7 +62,7 @@ pub fn decode_request(bytes: &[u8]) -> Result<SyncRequest, commonware_codec::Err
     SyncRequest::decode(Copying(bytes))
 }
 
-/// Answers a request, encoded.
+/// Answers a request, encoded. Holds the state's lock while it reads, and no longer.
 pub(crate) async fn serve<E: Runtime>(state: &State<E>, request: SyncRequest) -> Result<Bytes, LedgerError> {
     let request = match request {
         Request::Operations { size, start, max_ops } => Request::Operations { size, start, max_ops: max_ops.min(MOST) },
@@ -80,9 +81,9 @@ pub(crate) async fn sync<E: Runtime, S: SyncSource>(
     source: S,
 ) -> Result<State<E>, LedgerError> {
     let limits = SyncEngineConfig {
-        fetch_batch_size: AT_ONCE,
+        fetch_batch_size: MOST,
         apply_batch_size: NZU64!(1 << 14),
-        max_outstanding_requests: NZUsize!(8),
+        max_outstanding_requests: REQUESTS,
     };
     let (_, no_updates) = ring::channel(NZUsize!(1));
     let synced = StateDb::sync_db(runtime, config, source, target(seal), no_updates, None, None, limits).await;
@@ -122,4 +123,30 @@ impl<E: Runtime, S: SyncSource> StateSyncDb<E, S> for StateDb<E> {
 /// The root that a block's header carries.
 pub(crate) async fn root_of<E: Runtime>(state: &State<E>) -> B256 {
     B256::from(state.read().await.root().0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Direct, LedgerConfig, tests::genesis};
+    use alloy_primitives::{Address, U256};
+    use commonware_runtime::{Runner as _, deterministic};
+    use stoa_base::Account;
+
+    #[test]
+    fn whoever_asks_for_the_whole_state_at_once_gets_a_part_of_it() {
+        deterministic::Runner::default().start(async |runtime| {
+            let (folder, mut genesis) = (tempfile::tempdir().unwrap(), genesis(1));
+            let accounts = (0..1000_u64).map(|number| Address::from_word(U256::from((1 << 32) + number).into()));
+            let rich = Account { balance: U256::from(1), ..Account::default() };
+            genesis.alloc.extend(accounts.map(|address| (address, rich.clone())));
+            let config = LedgerConfig::new(folder.path());
+            let chain = Direct::open(runtime, genesis, config, 1 << 20, NZUsize!(1)).await.unwrap();
+            let range = target(chain.ledger().first().seal()).range;
+            let asking = |max_ops| Request::Operations { size: range.end(), start: range.start(), max_ops };
+            let answer = chain.ledger().serve_sync(asking(NonZeroU64::MAX)).await.unwrap();
+            let answer = decode_response(&asking(MOST), &answer).unwrap();
+            assert!(matches!(answer, Response::Operations { operations, .. } if operations.len() as u64 == MOST.get()));
+        });
+    }
 }
