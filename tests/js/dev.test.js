@@ -171,4 +171,7 @@ test("calls are told in the form that explorers read", async () => {
   const calls = await rpc("trace_transaction", hash);
   assert.deepEqual([calls[0].type, calls[0].traceAddress, calls[0].result.address], ["create", [], contractAddress.toLowerCase()]);
   assert.deepEqual(await rpc("trace_block", viem.toHex(blockNumber)), calls);
+  const replayed = await rpc("trace_replayTransaction", hash, ["trace", "stateDiff"]);
+  assert.deepEqual(replayed.trace[0].action, calls[0].action);
+  assert.equal(replayed.stateDiff[contractAddress.toLowerCase()].nonce["+"], "0x1");
 });

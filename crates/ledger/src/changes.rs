@@ -20,6 +20,8 @@ pub struct Changes {
     changes: Vec<(Key, Change)>,
     /// The beginning of each key, and where its change is; in the order of the keys.
     order: Vec<(u64, u32)>,
+    /// Addresses, which keys do not tell, with nonce and balance.
+    accounts: Vec<(Address, u64, U256)>,
 }
 
 fn beginning(key: &Key) -> u64 {
@@ -44,6 +46,15 @@ impl Changes {
         })
     }
 
+    /// The accounts that changed, with nonce and balance (wei) after the block; none of changes that were read from the disk.
+    pub fn accounts(&self) -> &[(Address, u64, U256)] {
+        &self.accounts
+    }
+
+    pub(crate) fn with_accounts(self, accounts: Vec<(Address, u64, U256)>) -> Self {
+        Self { accounts, ..self }
+    }
+
     /// All, in the order of the keys.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Key, &Change)> {
         self.order.iter().map(|(_, at)| {
@@ -66,9 +77,9 @@ impl Changes {
     pub(crate) fn add(&mut self, later: &Self) {
         let new = later.iter().filter(|(key, _)| self.get(key).is_none()).map(|(key, change)| (*key, change.clone()));
         let new = new.collect::<Vec<_>>();
-        let mut changes = std::mem::take(&mut self.changes);
+        let (mut changes, accounts) = (std::mem::take(&mut self.changes), std::mem::take(&mut self.accounts));
         changes.extend(new);
-        *self = changes.into();
+        *self = Self::from(changes).with_accounts(accounts);
     }
 }
 
@@ -79,7 +90,7 @@ impl From<Vec<(Key, Change)>> for Changes {
         let mut order = (0..).zip(&changes).map(|(at, (key, _))| (beginning(key), at)).collect::<Vec<(u64, u32)>>();
         order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| key(a.1).cmp(key(b.1))).then(a.1.cmp(&b.1)));
         order.dedup_by(|a, b| a.0 == b.0 && key(a.1) == key(b.1));
-        Self { changes, order }
+        Self { changes, order, accounts: Vec::new() }
     }
 }
 

@@ -19,6 +19,7 @@ use std::{
     sync::Arc,
 };
 use stoa_base::{Account, Block, Genesis, Recovered};
+use stoa_contract::coin;
 
 /// A ledger and its state database, for one caller at a time.
 pub struct Direct<E: Runtime> {
@@ -50,6 +51,19 @@ pub enum Set {
     Code(Bytes),
     /// A slot and its value.
     Storage(U256, U256),
+    /// To whom it gives its votes; address zero is nobody.
+    Delegate(Address),
+}
+
+impl Set {
+    /// The slot that this writes, set of this account, and the account that has it.
+    pub fn slot(&self, address: Address) -> Option<(Address, U256)> {
+        match self {
+            Self::Storage(slot, _) => Some((address, *slot)),
+            Self::Delegate(_) => Some((coin::ADDRESS, coin::delegatee_slot(address))),
+            Self::Balance(_) | Self::Nonce(_) | Self::Code(_) => None,
+        }
+    }
 }
 
 impl<E: Runtime> Direct<E> {
@@ -209,19 +223,18 @@ impl<E: Runtime> Direct<E> {
         self.set_all(vec![(address, what)]).await
     }
 
-    /// Sets fields of accounts at the head, outside any block: each balance by itself, since votes and supply follow it, and
-    /// then the rest at once. Of a slot that is named twice, the first value counts.
+    /// Sets fields of accounts at the head, outside any block: each balance and delegation by itself, since votes and supply
+    /// follow it, and then the rest at once. Of a slot that is named twice, the first value counts.
     ///
     /// # Errors
     ///
-    /// If state or history fail; balances may have been set then.
+    /// If state or history fail; balances and delegations may have been set then.
     pub async fn set_all(&mut self, fields: Vec<(Address, Set)>) -> Result<(), ExecutionError> {
-        let is_balance = |(_, what): &(Address, Set)| matches!(what, Set::Balance(_));
-        let (balances, others) = fields.into_iter().partition::<Vec<_>, _>(is_balance);
-        for (address, what) in balances {
-            let Set::Balance(balance) = what else { continue };
+        let is_counted = |(_, what): &(Address, Set)| matches!(what, Set::Balance(_) | Set::Delegate(_));
+        let (counted, others) = fields.into_iter().partition::<Vec<_>, _>(is_counted);
+        for (address, what) in counted {
             let batch = self.state.new_batches().await;
-            self.change(self.ledger.set_balance::<E>(&batch, address, balance).await?).await?;
+            self.change(self.ledger.set_counted::<E>(&batch, address, &what).await?).await?;
         }
         let mut accounts = BTreeMap::<Address, (Option<Leaf>, AccountLeaf)>::new();
         for address in others.iter().map(|(address, _)| *address).collect::<BTreeSet<_>>() {
@@ -232,7 +245,7 @@ impl<E: Runtime> Direct<E> {
         for (address, what) in others {
             let Some((_, account)) = accounts.get_mut(&address) else { continue };
             match what {
-                Set::Balance(_) => {}
+                Set::Balance(_) | Set::Delegate(_) => {}
                 Set::Nonce(nonce) => account.nonce = nonce,
                 Set::Code(code) => {
                     let code_hash = keccak256(&code);

@@ -7,7 +7,7 @@
 pub use crate::changes::{Change, Changes};
 
 use crate::{
-    LedgerError,
+    LedgerError, Set,
     fees::next_base_fee,
     fiber::{self, Suspender},
     state::{AccountLeaf, Key, Leaf, account_key, code_key},
@@ -32,7 +32,12 @@ use revm::{
 };
 use std::sync::Arc;
 use stoa_base::{Genesis, Receipt, Recovered};
-use stoa_contract::{Natives, randomness};
+use stoa_contract::{
+    Natives,
+    coin::{self, Coin},
+    parts::votes::Votes as _,
+    randomness,
+};
 pub use stoa_proof::{merkle_root, receipt_digest, transactions_root};
 
 /// What the proposer of a block chooses.
@@ -282,20 +287,25 @@ async fn on_fiber<T: Send>(
     fiber::run(code).await.map_err(|error| LedgerError::Storage(format!("no memory for a stack: {error}")))?
 }
 
-/// Sets a balance outside any block, votes and total supply included, on the state after `header`.
-pub(crate) async fn set_balance<S: Source>(
+/// Sets a balance or a delegation outside any block, votes and total supply included, on the state after `header`.
+pub(crate) async fn set_counted<S: Source>(
     rules: &Rules<'_>,
     source: &S,
     header: &Header,
     address: Address,
-    balance: U256,
+    what: &Set,
 ) -> Result<Changes, ExecutionError> {
     let reads = Reads { source, pending: Vec::new(), cache: rules.cache };
     on_fiber(|suspender| {
         let view = View::new(reads, suspender, rules.hashes, HashMap::default());
         let cfg = stoa_contract::cfg(rules.genesis.chain_id);
         let mut evm = stoa_contract::Evm::new(view, block_env(header), cfg, rules.natives.clone());
-        evm.set_balance(address, balance).map_err(machine_failed)?;
+        let set = match *what {
+            Set::Balance(balance) => evm.set_balance(address, balance),
+            Set::Delegate(to) => evm.system(coin::ADDRESS, |cx| Coin.delegate(cx, address, to)).map(drop),
+            Set::Nonce(_) | Set::Code(_) | Set::Storage(..) => Ok(()),
+        };
+        set.map_err(machine_failed)?;
         evm.ctx_mut().journal_mut().touch_account(address);
         finish(evm)
     })
@@ -403,6 +413,7 @@ fn finish<S: Source>(mut evm: stoa_contract::Evm<View<'_, S>>) -> Result<Changes
     let state = evm.finalize();
     let mut view = evm.into_db();
     let mut changes = Vec::with_capacity(state.len() + view.slots.len());
+    let mut accounts = Vec::with_capacity(state.len());
     let mut put = |key: Key, old: Option<Leaf>, new: Option<Leaf>| {
         if old != new {
             changes.push((key, Change { old, new }));
@@ -423,6 +434,9 @@ fn finish<S: Source>(mut evm: stoa_contract::Evm<View<'_, S>>) -> Result<Changes
             // Another account may have the same code already.
             put(key, view.read(&key)?, Some(Leaf::Code(code.original_bytes())));
         }
+        if new != old {
+            accounts.push((address, new.nonce, new.balance));
+        }
         put(key, kept(old), kept(new));
         for (slot, value) in account.storage {
             let (key, old) = match view.slots.get(&(address, slot)) {
@@ -433,7 +447,7 @@ fn finish<S: Source>(mut evm: stoa_contract::Evm<View<'_, S>>) -> Result<Changes
             put(key, nonzero(old), nonzero(new));
         }
     }
-    Ok(changes.into())
+    Ok(Changes::from(changes).with_accounts(accounts))
 }
 
 /// By how much all balances together changed: `(added, removed)`, in wei.

@@ -4,12 +4,12 @@ use crate::{
     state::{Leaf, account_key, verify_key},
 };
 use alloy_consensus::{SignableTransaction, TxEip1559, transaction::Recovered as AlloyRecovered};
-use alloy_primitives::{Address, B256, TxKind, U256, address};
+use alloy_primitives::{Address, B256, TxKind, U256, address, hex};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use commonware_runtime::{Runner as _, deterministic, tokio};
 use commonware_utils::NZUsize;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 use stoa_base::{Account, Genesis, Recovered};
 
 pub(crate) const RECIPIENT: Address = address!("00000000000000000000000000000000000000aa");
@@ -43,6 +43,10 @@ pub(crate) fn transfer(from: &PrivateKeySigner, nonce: u64, to: Address, value: 
         value: U256::from(value),
         ..TxEip1559::default()
     };
+    signed(from, tx)
+}
+
+fn signed(from: &PrivateKeySigner, tx: TxEip1559) -> Arc<Recovered> {
     let signature = from.sign_hash_sync(&tx.signature_hash()).unwrap();
     Arc::new(AlloyRecovered::new_unchecked(tx.into_signed(signature).into(), from.address()))
 }
@@ -275,6 +279,38 @@ fn a_transaction_that_breaks_a_rule_is_left_out_of_a_built_block() {
             .unwrap();
         assert_eq!(block.receipts.len(), 1);
         assert_eq!(refused.len(), 2);
+    });
+}
+
+#[test]
+fn a_block_tells_of_every_account_that_it_changed_and_of_no_other() {
+    deterministic::Runner::seeded(1).start(async |runtime| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut chain = open(runtime, folder.path()).await;
+        // Passes on what it is given: CALL(GAS, RECIPIENT, CALLVALUE, 0, 0, 0, 0).
+        let forwarder = Address::repeat_byte(0xcc);
+        let code = [&hex!("5f5f5f5f3473")[..], RECIPIENT.as_slice(), &hex!("5af100")].concat();
+        chain.set(forwarder, Set::Code(code.into())).await.unwrap();
+        let (alice, beneficiary) = (signer(0), Address::repeat_byte(0xbb));
+        let sent = TxEip1559 {
+            chain_id: 31337,
+            gas_limit: 100_000,
+            max_fee_per_gas: 2_000_000_000,
+            max_priority_fee_per_gas: 1,
+            to: TxKind::Call(forwarder),
+            value: U256::from(7),
+            ..TxEip1559::default()
+        };
+        let (mut refused, choices) = (Vec::new(), Choices { beneficiary, ..choices(1_700_000_001) });
+        let list = Box::new(List(vec![signed(&alice, sent)], &mut refused));
+        let (_, changes) = chain.mine(&choices, Default::default(), list, &[]).await.unwrap();
+        assert_eq!(refused, []);
+        let told = changes.accounts().iter().map(|(address, ..)| *address).collect::<BTreeSet<_>>();
+        assert_eq!(told, BTreeSet::from([alice.address(), RECIPIENT, beneficiary]));
+        assert!(changes.accounts().contains(&(RECIPIENT, 0, U256::from(7))));
+        for (address, nonce, balance) in changes.accounts() {
+            assert_eq!(changes.account(address), Some((*nonce, *balance)));
+        }
     });
 }
 

@@ -6,7 +6,7 @@ use alloy_signer_local::PrivateKeySigner;
 use eyre::WrapErr as _;
 use parking_lot::Mutex;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{File, OpenOptions},
     io::{self, Write as _},
     net::SocketAddr,
@@ -99,13 +99,16 @@ impl ByHand {
     fn add(&mut self, fields: &[(Address, Set)]) -> io::Result<()> {
         let mut lines = String::new();
         for (address, what) in fields {
-            let known = self.names.contains_key(address);
-            let slots = self.names.entry(*address).or_default();
-            match what {
-                // The line begins with its end, so that one that was cut off does not spoil the next.
-                Set::Storage(slot, _) if slots.insert(*slot) => lines += &format!("\n{address} {slot:#x}"),
-                Set::Balance(_) | Set::Nonce(_) | Set::Code(_) if !known => lines += &format!("\n{address}"),
-                _ => {}
+            let written = what.slot(*address);
+            // Each line begins with its end, so that one that was cut off does not spoil the next. A slot's names its account.
+            if !self.names.contains_key(address) && written.is_none_or(|(of, _)| of != *address) {
+                self.names.insert(*address, BTreeSet::new());
+                lines += &format!("\n{address}");
+            }
+            if let Some((of, slot)) = written
+                && self.names.entry(of).or_default().insert(slot)
+            {
+                lines += &format!("\n{of} {slot:#x}");
             }
         }
         self.file.write_all(lines.as_bytes())
@@ -340,9 +343,10 @@ mod tests {
     fn names_of_what_was_set_by_hand_are_kept_whatever_cut_the_file_off() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(BY_HAND);
-        let (first, second) = (Address::repeat_byte(1), Address::repeat_byte(2));
+        let [first, second, third] = [1, 2, 3].map(Address::repeat_byte);
         let slot = |slot: u64, value: u64| Set::Storage(U256::from(slot), U256::from(value));
         let fields = [
+            (third, Set::Delegate(first)),
             (first, Set::Balance(U256::ONE)),
             (first, slot(7, 1)),
             (first, slot(7, 2)),
@@ -350,8 +354,14 @@ mod tests {
             (second, Set::Nonce(3)),
         ];
         ByHand::open(&path).unwrap().add(&fields).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 4, "no name is written twice");
-        let expected = Names::from([(first, [U256::from(7)].into()), (second, [U256::from(8)].into())]);
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 6, "no name is written twice");
+        let (coin, slot) = Set::Delegate(first).slot(third).unwrap();
+        let expected = Names::from([
+            (first, [U256::from(7)].into()),
+            (second, [U256::from(8)].into()),
+            (third, [].into()),
+            (coin, [slot].into()),
+        ]);
         assert_eq!(ByHand::open(&path).unwrap().names, expected);
 
         let file = OpenOptions::new().append(true).open(&path).unwrap();

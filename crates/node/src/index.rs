@@ -18,7 +18,7 @@ use alloy_signer_local::PrivateKeySigner;
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path as Segment, Query as Parameters, State},
+    extract::{FromRequest, Path as Segment, Query as Parameters, Request as Asked, State},
     http::{StatusCode, header},
     response::{IntoResponse as _, Response},
     routing::{get, post},
@@ -36,6 +36,7 @@ use stoa_data::{
     },
 };
 use stoa_ledger::{Ledger, LedgerError, LogEntry, LogFilter};
+use stoa_rpc::body::{self, Budget, Fault};
 use tokio::{sync::Semaphore, time::timeout};
 
 /// Blocks, and events, that are taken in at once.
@@ -50,6 +51,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const QUESTION: usize = 64 << 10;
 const DOCUMENT: usize = ddo::MOST + QUESTION;
 
+/// The most bytes of all large ones that are there at the same time.
+const ROOM: usize = 64 << 20;
+
 /// An index that is kept and asked.
 pub(crate) struct Opened {
     ledger: Ledger,
@@ -61,6 +65,7 @@ pub(crate) struct Opened {
 pub(crate) struct Served {
     readers: Mutex<Vec<Index>>,
     places: Semaphore,
+    room: Budget,
     chain_id: u64,
     /// Who signs documents that are as they should be.
     account: PrivateKeySigner,
@@ -81,8 +86,8 @@ pub(crate) fn open(account: Option<PrivateKeySigner>, folder: &Path, ledger: &Le
         }
     }
     let readers = (0..READERS).map(|_| writer.reader()).collect::<Result<_, _>>()?;
-    let (places, ended) = (Semaphore::new(READERS), Mutex::default());
-    let served = Served { readers: Mutex::new(readers), places, chain_id: chain.id, account, ended };
+    let (places, room, ended) = (Semaphore::new(READERS), Budget::new(ROOM), Mutex::default());
+    let served = Served { readers: Mutex::new(readers), places, room, chain_id: chain.id, account, ended };
     Ok(Some(Opened { ledger: ledger.clone(), writer, served: Arc::new(served) }))
 }
 
@@ -96,8 +101,7 @@ impl Opened {
             .route(&format!("{base}/assets/query"), post(hits))
             .route(&format!("{base}/assets/metadata/query"), post(lists))
             .route(&format!("{base}/state/ddo"), get(state))
-            .layer(DefaultBodyLimit::max(QUESTION))
-            .route(&format!("{base}/assets/ddo/validate"), post(validate).layer(DefaultBodyLimit::max(DOCUMENT)))
+            .route(&format!("{base}/assets/ddo/validate"), post(validate))
             .with_state(self.served.clone())
     }
 
@@ -197,6 +201,26 @@ fn json_text(text: String) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
+/// A body that has come, of `MOST` bytes at most.
+struct Whole<const MOST: usize>(Bytes);
+
+impl<const MOST: usize> FromRequest<Arc<Served>> for Whole<MOST> {
+    type Rejection = Response;
+
+    async fn from_request(request: Asked, served: &Arc<Served>) -> Result<Self, Response> {
+        let read = body::read(request.into_body(), MOST, PATIENCE, &served.room).await;
+        read.map(Self).map_err(|(fault, discarded)| {
+            let (status, why) = match fault {
+                Fault::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, format!("too long: want {MOST} bytes at most")),
+                Fault::TooSlow => (StatusCode::REQUEST_TIMEOUT, "it takes too long to come: try again".to_owned()),
+                Fault::Broken => (StatusCode::BAD_REQUEST, "it ends before it is complete".to_owned()),
+                Fault::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, "the node is busy: try again".to_owned()),
+            };
+            discarded.answer(said(status, why))
+        })
+    }
+}
+
 impl Served {
     /// Runs something on an index, on a thread that may block, and not for longer than it may take.
     pub(crate) async fn ask<T: Send + 'static>(
@@ -275,11 +299,11 @@ async fn query(served: &Arc<Served>, body: &Bytes, form: Form) -> Response {
     served.ask(move |index| request.answer(index)).await.map_or_else(|refusal| refusal, json_text)
 }
 
-async fn hits(State(served): State<Arc<Served>>, body: Bytes) -> Response {
+async fn hits(State(served): State<Arc<Served>>, Whole(body): Whole<QUESTION>) -> Response {
     query(&served, &body, Form::Hits).await
 }
 
-async fn lists(State(served): State<Arc<Served>>, body: Bytes) -> Response {
+async fn lists(State(served): State<Arc<Served>>, Whole(body): Whole<QUESTION>) -> Response {
     query(&served, &body, Form::Lists).await
 }
 
@@ -290,7 +314,7 @@ struct Judged {
 }
 
 /// Answered as Ocean's node does: `r` and `s` in lists.
-async fn validate(State(served): State<Arc<Served>>, body: Bytes) -> Response {
+async fn validate(State(served): State<Arc<Served>>, Whole(body): Whole<DOCUMENT>) -> Response {
     let judged = tokio::task::spawn_blocking(move || {
         let Judged { ddo: text } =
             serde_json::from_slice(&body).map_err(|error| json!({ "ddo": error.to_string() }))?;
@@ -350,5 +374,33 @@ async fn state(State(served): State<Arc<Served>>, Parameters(which): Parameters<
         }
         Ok(None) => said(StatusCode::NOT_FOUND, "there is no such asset"),
         Err(refusal) => refusal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::{Body, to_bytes};
+
+    #[tokio::test]
+    async fn a_question_that_is_too_long_is_refused_in_words_once_it_has_been_read() {
+        let served = Arc::new(Served {
+            readers: Mutex::default(),
+            places: Semaphore::new(READERS),
+            room: Budget::new(ROOM),
+            chain_id: 1,
+            account: PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap(),
+            ended: Mutex::default(),
+        });
+        let ask = async |bytes: usize| {
+            let asked = Asked::new(Body::from(vec![b' '; bytes]));
+            Whole::<QUESTION>::from_request(asked, &served).await
+        };
+        assert_eq!(ask(QUESTION).await.unwrap().0.len(), QUESTION);
+        let refused = ask(QUESTION + 1).await.err().unwrap();
+        assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert!(!refused.headers().contains_key(header::CONNECTION));
+        let said = to_bytes(refused.into_body(), 1 << 10).await.unwrap();
+        assert!(String::from_utf8_lossy(&said).contains("want 65536 bytes at most"), "{said:?}");
     }
 }

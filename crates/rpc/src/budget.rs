@@ -1,21 +1,23 @@
+use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Memory that bodies and answers of all connections may take together. What is small is not counted: its number is
 /// bounded by the number of connections.
 #[derive(Clone)]
-pub(crate) struct Budget(Arc<Semaphore>);
+pub struct Budget(Arc<Semaphore>);
 
 /// Bytes of one unit, and of what costs nothing.
 const UNIT: usize = 64 << 10;
 
 impl Budget {
+    /// So many bytes.
     pub fn new(bytes: usize) -> Self {
         Self(Arc::new(Semaphore::new((bytes / UNIT).min(Semaphore::MAX_PERMITS))))
     }
 
     /// Begins to count something that is empty yet.
-    pub fn charge(&self) -> Charge {
+    pub(crate) fn charge(&self) -> Charge {
         Charge { budget: self.clone(), held: None }
     }
 }
@@ -39,12 +41,16 @@ impl Charge {
         }
         true
     }
+
+    /// These bytes, which stay counted for as long as anybody holds them.
+    pub fn hold(self, bytes: Bytes) -> Bytes {
+        if self.held.is_none() { bytes } else { Bytes::from_owner(Counted { bytes, _charge: self }) }
+    }
 }
 
-/// Bytes that stay counted for as long as anybody holds them.
-pub(crate) struct Counted {
-    pub bytes: Vec<u8>,
-    pub _charge: Charge,
+struct Counted {
+    bytes: Bytes,
+    _charge: Charge,
 }
 
 impl AsRef<[u8]> for Counted {
@@ -65,7 +71,11 @@ mod tests {
         assert!(first.grow_to(6 * UNIT) && first.grow_to(6 * UNIT));
         assert!(!second.grow_to(5 * UNIT));
         assert!(second.grow_to(4 * UNIT));
-        drop(first);
+        let held = first.hold(Bytes::from_static(b"large"));
+        assert!(held == "large" && !second.grow_to(5 * UNIT));
+        drop(held.slice(1..));
+        assert!(!second.grow_to(5 * UNIT));
+        drop(held);
         assert!(second.grow_to(10 * UNIT) && !second.grow_to(11 * UNIT));
     }
 }

@@ -1,6 +1,6 @@
 use crate::{
     Config, Methods, Params, RpcError,
-    budget::{Budget, Counted},
+    budget::Budget,
     filters::Filters,
     methods::Method,
     pending::{Newest, Pending},
@@ -305,7 +305,7 @@ impl Context {
                 out.push(b']');
             }
         }
-        Some(Bytes::from_owner(Counted { bytes: out, _charge: charge }))
+        Some(charge.hold(out.into()))
     }
 
     /// The identifier to answer under, if any, and the outcome.

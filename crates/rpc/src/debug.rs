@@ -5,21 +5,27 @@
 //! ([`Bounded`]): a contract can be written so that its trace would fill any memory.
 
 use crate::{
-    BlockId, Context, Methods, Params, RpcError,
+    BlockId, Context, Methods, Params, Reader, RpcError,
     eth::{find_block, raw_block, raw_transaction, relax},
     evm::{Base, BlockOverrides, Sandbox, StateOverrides, recorded},
     hex::{Hash, Uint64},
-    params::BlockNumber,
+    params::{BlockNumber, json_error},
     request::CallRequest,
-    trace::Bounded,
+    trace::{Bounded, leave_out},
 };
 use alloy_consensus::{Eip658Value, Receipt as ConsensusReceipt, ReceiptEnvelope, TxType};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{B256, Bytes, KECCAK256_EMPTY};
-use alloy_rpc_types_trace::geth::{GethDebugTracingOptions, GethTrace};
-use revm::{DatabaseCommit, DatabaseRef, context::TxEnv};
+use alloy_rpc_types_trace::geth::{
+    FlatCallConfig,
+    GethDebugBuiltInTracerType::{FlatCallTracer, MuxTracer},
+    GethDebugTracerConfig,
+    GethDebugTracerType::BuiltInTracer,
+    GethDebugTracingOptions, GethTrace,
+};
+use revm::{DatabaseCommit, DatabaseRef, context::TxEnv, state::EvmState};
 use revm_inspectors::tracing::{DebugInspector, TransactionContext};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use stoa_ledger::{Committed, LedgerError};
 
@@ -27,27 +33,24 @@ pub(crate) fn register(methods: &mut Methods) {
     methods
         .execute("debug_traceTransaction", |context, params| {
             let mut reader = params.reader()?;
-            let (Hash(hash), options) = (reader.required()?, reader.optional()?.unwrap_or_default());
-            reader.end()?;
+            let Hash(hash) = reader.required()?;
+            let options = parsed(options(reader)?, 1)?;
             let (committed, index) =
                 context.transaction(hash)?.ok_or_else(|| RpcError::server("transaction not found"))?;
             let mut sandbox = Sandbox::replay(context, &committed, index)?;
-            let place = transaction_context(&committed, index);
-            let tracer = Bounded::new(inspector(options)?, context.config().max_trace_bytes);
-            Ok(trace(&mut sandbox, recorded(&committed, index)?, tracer, place)?.0)
+            let (place, budget) = (transaction_context(&committed, index), context.config().max_trace_bytes);
+            Ok(trace(&mut sandbox, recorded(&committed, index)?, options, budget, place)?.0)
         })
         .execute("debug_traceCall", trace_call)
         .execute("debug_traceBlockByNumber", |context, params| {
             let mut reader = params.reader()?;
-            let (BlockNumber(id), options) = (reader.required()?, reader.optional()?.unwrap_or_default());
-            reader.end()?;
-            trace_block(context, id, options)
+            let BlockNumber(id) = reader.required()?;
+            trace_block(context, id, parsed(options(reader)?, 1)?)
         })
         .execute("debug_traceBlockByHash", |context, params| {
             let mut reader = params.reader()?;
-            let (Hash(hash), options) = (reader.required()?, reader.optional()?.unwrap_or_default());
-            reader.end()?;
-            trace_block(context, BlockId::Hash(hash), options)
+            let Hash(hash) = reader.required()?;
+            trace_block(context, BlockId::Hash(hash), parsed(options(reader)?, 1)?)
         })
         .read("debug_getRawTransaction", raw_transaction)
         .read("debug_getRawBlock", |context, params| Ok(raw_block(&block(context, params)?.block)))
@@ -103,8 +106,53 @@ fn raw_receipt(receipt: &stoa_base::Receipt) -> Bytes {
     envelope.encoded_2718().into()
 }
 
-fn inspector(options: GethDebugTracingOptions) -> Result<DebugInspector, RpcError> {
-    DebugInspector::new(options).map_err(|error| RpcError::server(error.to_string()))
+/// Bytes of a trace's options, which take many times as much memory once they are read.
+const MOST_OPTIONS: usize = 1 << 20;
+
+/// The options that end the parameters, as JSON text.
+fn options(mut reader: Reader<'_>) -> Result<&str, RpcError> {
+    let json = reader.optional::<&RawValue>()?.map_or("{}", RawValue::get);
+    reader.end()?;
+    match json.len() {
+        length if length > MOST_OPTIONS => {
+            Err(RpcError::invalid_params(format!("the options have {length} bytes, at most {MOST_OPTIONS} are read")))
+        }
+        _ => Ok(json),
+    }
+}
+
+fn parsed<T: DeserializeOwned>(json: &str, position: usize) -> Result<T, RpcError> {
+    serde_json::from_str(json).map_err(|error| RpcError::invalid_argument(position, json_error(&error)))
+}
+
+/// What records a trace, and whether calls of precompiled contracts are left out of it where it is flat: all are recorded
+/// ([`leave_out`]).
+fn inspector(mut options: GethDebugTracingOptions) -> Result<(DebugInspector, bool), RpcError> {
+    let flat = match &options.tracer {
+        Some(BuiltInTracer(FlatCallTracer)) => Some(&mut options.tracer_config.0),
+        Some(BuiltInTracer(MuxTracer)) => options.tracer_config.0.get_mut("flatCallTracer"),
+        _ => None,
+    };
+    let mut leaves_out = false;
+    if let Some(flat) = flat {
+        let config = GethDebugTracerConfig(flat.take()).into_flat_call_config();
+        let config = config.map_err(|_| RpcError::server("invalid tracer config"))?;
+        leaves_out = !config.include_precompiles.unwrap_or_default();
+        *flat = GethDebugTracerConfig::from(FlatCallConfig { include_precompiles: Some(true), ..config }).0;
+    }
+    let inspector = DebugInspector::new(options).map_err(|error| RpcError::server(error.to_string()))?;
+    Ok((inspector, leaves_out))
+}
+
+/// Leaves calls of precompiled contracts out of what is flat in a trace.
+fn leave_out_of(trace: &mut GethTrace, sandbox: &Sandbox) {
+    match trace {
+        GethTrace::FlatCallTracer(calls) => {
+            *calls = leave_out(std::mem::take(calls), |call| &mut call.trace, sandbox);
+        }
+        GethTrace::MuxTracer(traces) => traces.0.values_mut().for_each(|trace| leave_out_of(trace, sandbox)),
+        _ => {}
+    }
 }
 
 fn transaction_context(committed: &Committed, index: usize) -> TransactionContext {
@@ -115,20 +163,25 @@ fn transaction_context(committed: &Committed, index: usize) -> TransactionContex
     }
 }
 
-/// Runs one transaction under the tracer; the changes are not applied to the sandbox.
+/// Traces one transaction; gives back what is left of the budget, and what changed, which is not applied to the sandbox.
 fn trace(
     sandbox: &mut Sandbox,
     env: TxEnv,
-    tracer: Bounded,
+    options: GethDebugTracingOptions,
+    budget: usize,
     place: TransactionContext,
-) -> Result<(GethTrace, Bounded, revm::state::EvmState), RpcError> {
-    let (traced, mut tracer) = sandbox.inspect(env.clone(), tracer)?;
+) -> Result<(GethTrace, usize, EvmState), RpcError> {
+    let (inspector, leaves_out) = inspector(options)?;
+    let (traced, mut tracer) = sandbox.inspect(env.clone(), Bounded::new(inspector, budget))?;
     let block = sandbox.block.clone();
-    let trace = tracer
+    let mut trace = tracer
         .inner
         .get_result(Some(place), &env, &block, &traced, &mut sandbox.db)
         .map_err(|error| RpcError::server(format!("the trace cannot be put together: {error}")))?;
-    Ok((trace, tracer, traced.state))
+    if leaves_out {
+        leave_out_of(&mut trace, sandbox);
+    }
+    Ok((trace, tracer.left(), traced.state))
 }
 
 #[derive(Serialize)]
@@ -148,11 +201,11 @@ fn trace_block(context: &Context, id: BlockId, options: GethDebugTracingOptions)
     let mut traces = Vec::new();
     let mut budget = context.config().max_trace_bytes;
     for index in 0..committed.block.transactions().len() {
-        let tracer = Bounded::new(inspector(options.clone())?, budget);
         let place = transaction_context(&committed, index);
         let tx_hash = *committed.block.transactions()[index].hash();
-        let (result, tracer, state) = trace(&mut sandbox, recorded(&committed, index)?, tracer, place)?;
-        budget = tracer.left();
+        let env = recorded(&committed, index)?;
+        let (result, left, state) = trace(&mut sandbox, env, options.clone(), budget, place)?;
+        budget = left;
         sandbox.db.commit(state);
         traces.push(BlockTrace { tx_hash, result });
     }
@@ -171,13 +224,9 @@ fn trace_call(context: &Context, params: &Params) -> Result<GethTrace, RpcError>
     let mut reader = params.reader()?;
     let request: CallRequest = reader.required()?;
     let id: BlockId = reader.optional()?.unwrap_or_default();
-    let options: Option<&RawValue> = reader.optional()?;
-    reader.end()?;
+    let json = options(reader)?;
     let call = request.check(context.chain_id())?;
-    let json = options.map_or("{}", RawValue::get);
-    let invalid = |error| RpcError::invalid_argument(2, crate::params::json_error(&error));
-    let tracing: GethDebugTracingOptions = serde_json::from_str(json).map_err(invalid)?;
-    let extra: CallOptions = serde_json::from_str(json).map_err(invalid)?;
+    let (tracing, extra) = (parsed(json, 2)?, parsed::<CallOptions>(json, 2)?);
 
     let mut sandbox = match extra.tx_index {
         None => Sandbox::new(context, id)?,
@@ -194,9 +243,8 @@ fn trace_call(context: &Context, params: &Params) -> Result<GethTrace, RpcError>
         sandbox.override_block(overrides)?;
     }
     let gas = relax(context, &mut sandbox, &call);
-    let tracer = Bounded::new(inspector(tracing)?, context.config().max_trace_bytes);
     let env = call.tx_env(gas, context.chain_id());
-    Ok(trace(&mut sandbox, env, tracer, TransactionContext::default())?.0)
+    Ok(trace(&mut sandbox, env, tracing, context.config().max_trace_bytes, TransactionContext::default())?.0)
 }
 
 #[cfg(test)]

@@ -150,6 +150,7 @@ impl From<LedgerError> for RpcError {
         match error {
             LedgerError::Unknown { .. } => Self::header_not_found(),
             LedgerError::Pruned { .. } => Self::server(error.to_string()),
+            LedgerError::NotKept { .. } => Self::new(4444, format!("pruned history unavailable: {error}")),
             LedgerError::TooManyLogs { limit } => {
                 Self::limit(format!("query returned more than {limit} results, narrow the block range or the filter"))
             }
@@ -190,6 +191,15 @@ mod tests {
             serde_json::to_string(&error).unwrap(),
             r#"{"code":3,"message":"execution reverted","data":"0xdeadbeef"}"#
         );
+    }
+
+    #[test]
+    fn what_a_node_does_not_keep_is_no_fault_of_its_own() {
+        let error = RpcError::from(LedgerError::NotKept { asked: 1, first: 9 });
+        assert_eq!(error.code, 4444);
+        assert!(error.message.starts_with("pruned history unavailable: block 1 is not kept"), "{}", error.message);
+        let error = RpcError::from(LedgerError::Damaged("a secret".into()));
+        assert_eq!((error.code, error.message.contains("secret")), (-32603, false));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::{
     BlockId, Context, RpcError,
     hex::{Account, Big, Data, Slot, Uint64},
+    pending::Pending,
 };
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
@@ -203,12 +204,16 @@ impl Sandbox {
     /// -32000 if there is no such block or its state is no longer kept.
     pub fn new(context: &Context, id: BlockId) -> Result<Self, RpcError> {
         if id == BlockId::Pending {
-            let pending = context.pending()?;
-            return Ok(Self::on(context, Below::Pending(pending.state.clone()), pending.env.clone()));
+            return Ok(Self::after(context, &*context.pending()?));
         }
         let state = context.state(id)?;
         let block = context.ledger().block_env(state.number())?;
         Ok(Self::on(context, Below::Block(state), block))
+    }
+
+    /// As if in the block being built, after the transactions that wait.
+    pub fn after(context: &Context, pending: &Pending) -> Self {
+        Self::on(context, Below::Pending(pending.state.clone()), pending.env.clone())
     }
 
     /// On top of the newest block, as if first in the next one. Blocking.
@@ -238,7 +243,7 @@ impl Sandbox {
     }
 
     /// The precompiled contract that runs at an address, by the address where it is otherwise.
-    fn precompile(&self, at: Address) -> Option<Address> {
+    pub fn precompile(&self, at: Address) -> Option<Address> {
         let own = || EthPrecompiles::new(*self.cfg.spec()).contains(&at).then_some(at);
         self.precompiles.get(&at).copied().unwrap_or_else(own)
     }

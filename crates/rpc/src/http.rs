@@ -2,23 +2,22 @@
 
 use crate::{
     Config, Origins, RpcError,
-    budget::Charge,
+    body::{self, Fault},
     context::{Connection, Context, Node, crowded},
     protocol, websocket,
 };
 use axum::{
     Extension, Router,
-    body::{Body, BodyDataStream},
+    body::Body,
     extract::{Request, State, ws::WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::any,
 };
-use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
-use std::{net::IpAddr, sync::Arc, time::Duration};
-use tokio::{sync::watch, time::timeout};
+use bytes::Bytes;
+use std::{net::IpAddr, sync::Arc};
+use tokio::sync::watch;
 
 #[derive(Clone)]
 pub(crate) struct Service {
@@ -141,81 +140,32 @@ fn is_json(headers: &HeaderMap) -> bool {
         .any(|allowed| kind.eq_ignore_ascii_case(allowed))
 }
 
-/// Bytes of a refused body that are read and thrown away, as long as they keep coming: whoever is hung up on while he still sends
-/// does not hear why.
-const BEYOND: usize = 8 << 20;
-const PAUSE: Duration = Duration::from_millis(500);
-
-async fn read_on(mut rest: BodyDataStream) {
-    let mut left = BEYOND;
-    while left > 0
-        && let Ok(Some(Ok(part))) = timeout(PAUSE, rest.next()).await
-    {
-        left = left.saturating_sub(part.len());
-    }
-}
-
 async fn post(node: Arc<Node>, connection: Arc<Connection>, request: Request<Body>) -> Response {
-    let config = &node.config;
-    let length: Option<u64> =
-        request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    let is_json = is_json(request.headers());
-    let mut stream = request.into_body().into_data_stream();
-    let mut charge = node.memory.charge();
-    match read(&node, (is_json, length), &mut stream, &mut charge).await {
+    let (max, patience) = (node.config.max_request_bytes, node.config.body_timeout);
+    if !is_json(request.headers()) {
+        let why = "invalid content type, only application/json is supported";
+        let answer = refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, RpcError::invalid_request(why));
+        return body::discard(request.into_body(), patience).await.answer(answer);
+    }
+    match body::read(request.into_body(), max, patience, &node.memory).await {
         Ok(body) => {
             let context = Context { node: node.clone(), connection, message: 0 };
             let answer = context.answer(body).await;
             json(StatusCode::OK, answer.unwrap_or_default())
         }
-        Err((status, error)) => {
-            let _ = timeout(config.body_timeout, read_on(stream)).await;
-            refusal(status, error)
+        Err((fault, discarded)) => {
+            let (status, error) = match fault {
+                Fault::TooLarge => {
+                    let why = format!("request too large, at most {max} bytes");
+                    (StatusCode::PAYLOAD_TOO_LARGE, RpcError::invalid_request(why))
+                }
+                Fault::TooSlow => (StatusCode::REQUEST_TIMEOUT, RpcError::timeout()),
+                Fault::Broken => (StatusCode::BAD_REQUEST, RpcError::parse("the body ends before it is complete")),
+                Fault::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, crowded()),
+            };
+            discarded.answer(refusal(status, error))
         }
     }
-}
-
-/// Reads a body, or says why not.
-async fn read(
-    node: &Node,
-    (is_json, length): (bool, Option<u64>),
-    stream: &mut BodyDataStream,
-    charge: &mut Charge,
-) -> Result<Bytes, (StatusCode, RpcError)> {
-    let max = node.config.max_request_bytes;
-    let too_large = || {
-        let why = format!("request too large, at most {max} bytes");
-        (StatusCode::PAYLOAD_TOO_LARGE, RpcError::invalid_request(why))
-    };
-    if !is_json {
-        let why = "invalid content type, only application/json is supported";
-        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, RpcError::invalid_request(why)));
-    }
-    if length.is_some_and(|length| length > max as u64) {
-        return Err(too_large());
-    }
-    let mut body = BytesMut::new();
-    let read = async {
-        while let Some(part) = stream.next().await {
-            let broken = || RpcError::parse("the body ends before it is complete");
-            let part = part.map_err(|_| (StatusCode::BAD_REQUEST, broken()))?;
-            if body.len() + part.len() > max {
-                return Err(too_large());
-            }
-            if !charge.grow_to(body.len() + part.len()) {
-                return Err((StatusCode::SERVICE_UNAVAILABLE, crowded()));
-            }
-            if length == Some(part.len() as u64) {
-                // All of it came at once, so nothing needs to be joined.
-                return Ok(part);
-            }
-            body.extend_from_slice(&part);
-        }
-        Ok(body.split().freeze())
-    };
-    timeout(node.config.body_timeout, read)
-        .await
-        .unwrap_or_else(|_| Err((StatusCode::REQUEST_TIMEOUT, RpcError::timeout())))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@
 //! error that names it, and the node goes on. Clients are not told apart: whoever reaches the port may ask.
 //!
 //! Others extend the server: [`Builder::method`] and [`Builder::methods`] add or replace methods, [`Builder::router`]
-//! adds routes on the same port.
+//! adds routes on the same port, whose bodies [`body`] reads.
 //!
 //! ```no_run
 //! # async fn run(ledger: stoa_ledger::Ledger, pool: stoa_mempool::Pool) -> std::io::Result<()> {
@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+pub mod body;
 mod budget;
 mod config;
 mod context;

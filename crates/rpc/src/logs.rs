@@ -152,6 +152,13 @@ impl Query {
         }
     }
 
+    /// What the numbers that it names leave of new blocks: first and last, `None` if nothing.
+    pub fn part_of(&self, first: u64, last: u64) -> Option<(u64, u64)> {
+        let first = if let Some(BlockId::Number(from)) = self.from { first.max(from) } else { first };
+        let last = if let Some(BlockId::Number(to)) = self.to { last.min(to) } else { last };
+        (first <= last).then_some((first, last))
+    }
+
     /// The matching logs of blocks `from..=to`. Blocking.
     ///
     /// # Errors
@@ -168,6 +175,8 @@ impl Query {
     /// The matching logs of one block, for a subscription.
     pub fn logs_of<'a>(&'a self, committed: &'a Committed) -> impl Iterator<Item = LogView<'a>> + 'a {
         let mut next = 0;
+        let number = committed.block.number();
+        let is_in = self.part_of(number, number).is_some();
         committed.receipts.iter().enumerate().flat_map(move |(index, receipt)| {
             let first: u64 = next;
             next += receipt.logs.len() as u64;
@@ -177,7 +186,7 @@ impl Query {
                 .logs
                 .iter()
                 .zip(first..)
-                .filter(|(log, _)| self.filter.matches(log))
+                .filter(move |(log, _)| is_in && self.filter.matches(log))
                 .map(move |(log, log_index)| LogView { log, place, transaction_hash, log_index })
         })
     }
@@ -219,6 +228,16 @@ mod tests {
     fn a_null_among_alternatives_matches_everything() {
         let a = B256::repeat_byte(1);
         assert!(query(&format!(r#"{{"topics":[["{a}",null]]}}"#)).filter.matches(&log(9, &[7])));
+    }
+
+    #[test]
+    fn new_blocks_count_from_and_to_the_numbers_that_are_named() {
+        let bounded = query(r#"{"fromBlock":"0x5","toBlock":"0x7"}"#);
+        for (new, part) in [((1, 4), None), ((1, 6), Some((5, 6))), ((6, 9), Some((6, 7))), ((8, 9), None)] {
+            assert_eq!(bounded.part_of(new.0, new.1), part);
+        }
+        let open = query(r#"{"fromBlock":"latest","toBlock":"latest"}"#);
+        assert_eq!((open.part_of(1, 9), open.part_of(5, 4)), (Some((1, 9)), None));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use alloy_primitives::B256;
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
-use std::fmt;
+use std::{fmt, marker::PhantomData};
 
 /// More than any method takes: a parameter list is cut off here, however long it is.
 const MAX_PARAMETERS: usize = 16;
@@ -46,6 +46,42 @@ impl<'de> Deserialize<'de> for Values<'de> {
             }
         }
         deserializer.deserialize_seq(Visitor)
+    }
+}
+
+/// A list of which one value more than `MOST` is kept at most, so that a long one takes no memory and whoever counts sees that it
+/// is too long.
+#[derive(Debug)]
+pub(crate) struct Few<T, const MOST: usize>(pub Vec<T>);
+
+impl<T, const MOST: usize> Default for Few<T, MOST> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Few<T, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor<T, const MOST: usize>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>, const MOST: usize> de::Visitor<'de> for Visitor<T, MOST> {
+            type Value = Few<T, MOST>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an array")
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
+                let mut values = Vec::new();
+                while values.len() <= MOST
+                    && let Some(value) = sequence.next_element()?
+                {
+                    values.push(value);
+                }
+                while sequence.next_element::<de::IgnoredAny>()?.is_some() {}
+                Ok(Few(values))
+            }
+        }
+        deserializer.deserialize_seq(Visitor(PhantomData))
     }
 }
 
@@ -278,6 +314,16 @@ mod tests {
     fn a_million_parameters_are_cut_off() {
         let many = Params::new(Bytes::from(format!("[{}1]", "1,".repeat(1_000_000))));
         assert_eq!(many.reader().err().unwrap().message, "too many arguments, want at most 16");
+    }
+
+    #[test]
+    fn a_long_list_is_cut_off_where_it_shows_that_it_is_too_long() {
+        let read = |count: usize| serde_json::from_str::<Few<u8, 3>>(&format!("[{}1]", "1,".repeat(count))).unwrap().0;
+        for (count, kept) in [(0, 1), (2, 3), (3, 4), (1_000, 4)] {
+            assert_eq!(read(count).len(), kept);
+        }
+        assert!(serde_json::from_str::<Few<u8, 3>>("[1,1,1,1,1,1,").is_err());
+        assert!(serde_json::from_str::<Few<u8, 3>>("1").is_err());
     }
 
     #[test]

@@ -1,3 +1,6 @@
+use crate::evm::Sandbox;
+use alloy_primitives::map::HashSet;
+use alloy_rpc_types_trace::parity::{Action, TraceType, TransactionTrace};
 use revm::{
     Inspector,
     context_interface::{ContextError, ContextTr, Database},
@@ -56,12 +59,43 @@ impl Bounded {
 }
 
 impl Bounded<TracingInspector> {
-    /// Records calls, those of precompiled contracts among them, and nothing of what happens within; about `budget` bytes.
-    pub fn calls(budget: usize) -> Self {
-        // To the inspector native contracts are precompiled ones, which it would leave out.
-        let config = TracingInspectorConfig::default_parity().set_exclude_precompile_calls(false);
+    /// Records what Parity's traces of these types tell, and calls of precompiled contracts ([`leave_out`]); about `budget` bytes.
+    pub fn parity(types: &HashSet<TraceType>, budget: usize) -> Self {
+        let config = TracingInspectorConfig::from_parity_config(types).set_exclude_precompile_calls(false);
         let inner = TracingInspector::new(config).with_limits(limits(budget));
-        Self { inner, left: budget, exceeded: false, steps: false }
+        Self { inner, left: budget, exceeded: false, steps: types.contains(&TraceType::VmTrace) }
+    }
+}
+
+/// Leaves out calls of precompiled contracts that move no value, which call nothing in their turn, and closes the gaps in the
+/// places of the others. Where an inspector leaves them out, it does so with native contracts, which are precompiled ones to it.
+pub(crate) fn leave_out<T>(traces: Vec<T>, of: impl Fn(&mut T) -> &mut TransactionTrace, sandbox: &Sandbox) -> Vec<T> {
+    let mut told = Vec::<T>::with_capacity(traces.len());
+    // The calls that the next one is made in: where they are told, and how many of those made in them are left out so far.
+    let mut around = Vec::<(usize, usize)>::new();
+    for mut next in traces {
+        let trace = of(&mut next);
+        around.truncate(trace.trace_address.len());
+        if let Some((at, gone)) = around.last_mut()
+            && is_precompiled(trace, sandbox)
+        {
+            of(&mut told[*at]).subtraces -= 1;
+            *gone += 1;
+            continue;
+        }
+        for (place, (_, gone)) in trace.trace_address.iter_mut().zip(&around) {
+            *place -= gone;
+        }
+        around.push((told.len(), 0));
+        told.push(next);
+    }
+    told
+}
+
+fn is_precompiled(trace: &TransactionTrace, sandbox: &Sandbox) -> bool {
+    match &trace.action {
+        Action::Call(call) => call.value.is_zero() && sandbox.precompile(call.to).is_some(),
+        Action::Create(_) | Action::Selfdestruct(_) | Action::Reward(_) => false,
     }
 }
 
@@ -79,7 +113,7 @@ impl<I> Bounded<I> {
                 self.exceeded = true;
                 if context.error().is_ok() {
                     *context.error() = Err(ContextError::<<CTX::Db as Database>::Error>::Custom(
-                        "the trace is too large, choose a tracer that records less".into(),
+                        "the trace is too large: ask for less of it, or with a tracer that records less".into(),
                     ));
                 }
             }

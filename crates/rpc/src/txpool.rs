@@ -80,7 +80,7 @@ impl Serialize for Summary {
         let tx = self.0.inner();
         let (value, gas, price) = (tx.value(), tx.gas_limit(), tx.max_fee_per_gas());
         match tx.to() {
-            Some(to) => serializer.collect_str(&format_args!("{to:#x}: {value} wei + {gas} gas × {price} wei")),
+            Some(to) => serializer.collect_str(&format_args!("{to}: {value} wei + {gas} gas × {price} wei")),
             None => serializer.collect_str(&format_args!("contract creation: {value} wei + {gas} gas × {price} wei")),
         }
     }

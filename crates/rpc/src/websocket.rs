@@ -52,7 +52,11 @@ pub(crate) async fn serve(socket: WebSocket, node: Arc<Node>, mut shutdown: watc
                     Some(Ok(Message::Text(text))) => { in_flight.push(session.answer(Bytes::from(text))); true }
                     Some(Ok(Message::Binary(bytes))) => { in_flight.push(session.answer(bytes)); true }
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => true,
-                    Some(Ok(Message::Close(_))) | None => false,
+                    Some(Ok(Message::Close(_))) => {
+                        session.part().await;
+                        false
+                    }
+                    None => false,
                     Some(Err(error)) => {
                         tracing::debug!(%error, "a WebSocket ends");
                         session.close(close_code::SIZE, "the message is malformed or too large").await;
@@ -147,6 +151,12 @@ impl Session {
     async fn send(&mut self, message: Message) -> bool {
         let limit = self.context.config().write_timeout;
         matches!(timeout(limit, self.socket.send(message)).await, Ok(Ok(())))
+    }
+
+    /// Answers the client's farewell, which is done by reading on.
+    async fn part(&mut self) {
+        let limit = self.context.config().write_timeout;
+        let _ = timeout(limit, self.socket.recv()).await;
     }
 
     async fn close(&mut self, code: u16, reason: &'static str) {

@@ -23,7 +23,9 @@
 //!
 //! # In the ledger
 //!
-//! What is to be kept of an account is its delegatee: [`delegate_of`] and [`set_delegate`].
+//! What is to be kept of an account is its delegatee: [`delegate_of`] and [`set_delegate`]. What is to be copied of the coin's storage
+//! to another chain, where the supply and the histories of votes follow other balances, is what [`allowance_slot`], [`nonce_slot`] and
+//! [`delegatee_slot`] name.
 
 mod dispatch;
 mod extension;
@@ -183,6 +185,21 @@ fn change(cx: &mut Context<'_>, trace: Trace208, added: U256, removed: U256) -> 
     }
     let clock = votes::clock(cx).max(newest);
     trace.push(cx, clock, new).map(Some)
+}
+
+/// The slot that says how much of an owner's coin a spender may still take.
+pub fn allowance_slot(owner: Address, spender: Address) -> U256 {
+    State::root().erc20.allowances.at(&owner).at(&spender).place().slot
+}
+
+/// The slot with the nonce that an account's next permit or signed delegation must have.
+pub fn nonce_slot(account: Address) -> U256 {
+    State::root().nonces.nonces.at(&account).place().slot
+}
+
+/// The slot that says to whom an account gives its votes.
+pub fn delegatee_slot(account: Address) -> U256 {
+    State::root().votes.delegatee.at(&account).place().slot
 }
 
 /// The storage of the coin in a fresh chain with this much coin, in wei, at this time, in seconds since 1970.

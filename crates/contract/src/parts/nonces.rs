@@ -10,7 +10,8 @@ use alloy_primitives::{Address, U256};
 crate::storage! {
     /// For every account, the nonce that its next signature must have.
     pub struct Nonces {
-        nonces: Mapping<Address, Value<U256>>,
+        /// By account.
+        pub nonces: Mapping<Address, Value<U256>>,
     }
 }
 

@@ -2,14 +2,14 @@
 
 use super::{Committed, Ledger, Pending};
 use crate::{
-    LedgerError,
+    LedgerError, Set,
     execute::{self, Changes, Choices, Executed, ExecutionError, Rules, Summary, Transactions},
     history::History,
     state::{self, Batch, Runtime, Sealed},
     view::{BatchSource, Source},
 };
 use alloy_consensus::Transaction as _;
-use alloy_primitives::{Address, B256, Bytes, U256, map::HashMap};
+use alloy_primitives::{Address, B256, Bytes, map::HashMap};
 use std::sync::Arc;
 use stoa_base::{Block, Recovered};
 
@@ -107,16 +107,16 @@ impl Ledger {
         Ok(sealed)
     }
 
-    /// Sets a balance outside any block: what that changes in the state at the head.
-    pub(crate) async fn set_balance<E: Runtime>(
+    /// Sets a balance or a delegation outside any block: what that changes in the state at the head.
+    pub(crate) async fn set_counted<E: Runtime>(
         &self,
         batch: &Batch<E>,
         address: Address,
-        balance: U256,
+        what: &Set,
     ) -> Result<Changes, ExecutionError> {
         let head = self.head();
         let rules = self.rules(&|_| None);
-        execute::set_balance(&rules, &BatchSource::<E>(batch), head.header(), address, balance).await
+        execute::set_counted(&rules, &BatchSource::<E>(batch), head.header(), address, what).await
     }
 
     fn rules<'a>(&'a self, hashes: &'a (dyn Fn(u64) -> Option<B256> + Send + Sync)) -> Rules<'a> {

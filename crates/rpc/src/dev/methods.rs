@@ -3,7 +3,7 @@
 use super::{
     Dev, calls,
     network::{Metadata, register_network},
-    node::{CHUNK, Node, now},
+    node::{CHUNK, Node},
     numbers::{Interval, Number, Number64},
     state,
 };
@@ -17,6 +17,7 @@ use alloy_primitives::{Address, B256, U64, U256};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
+use stoa_base::now;
 use stoa_ledger::Set;
 use stoa_mempool::Status;
 

@@ -9,12 +9,8 @@ use alloy_consensus::{Header, Transaction as _};
 use alloy_primitives::{Address, B256, keccak256, map::HashSet};
 use parking_lot::Mutex;
 use revm::context::BlockEnv;
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
-use stoa_base::{Account, Block, Recovered};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use stoa_base::{Account, Block, Recovered, now};
 use stoa_ledger::{Committed, Ledger, Set, execute::Choices};
 use stoa_mempool::{Content, PoolError};
 use tokio::{
@@ -30,11 +26,6 @@ pub(crate) const CHUNK: u64 = 256;
 
 /// Blocks that may come before a transaction that waits behind others gets its turn.
 const MAX_TURNS: usize = 64;
-
-/// Real time, seconds since 1970.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
 
 /// What is settled of the blocks to come.
 #[derive(Clone, Copy, Debug, Default)]
@@ -184,7 +175,7 @@ impl<D: Dev> Node<D> {
             let mut written = self.written.clone().lock_owned().await;
             let looked = context.execute(move |context| {
                 let done = written.look(context, number)?;
-                Ok(done.then(|| written.names(context.ledger().genesis())))
+                done.then(|| written.names(context, number)).transpose()
             });
             if let Some(names) = looked.await? {
                 break names;

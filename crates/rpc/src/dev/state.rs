@@ -2,8 +2,8 @@
 //! under gzip in hexadecimal digits.
 //!
 //! Accounts come with nonce, balance, code and storage. Blocks do not: of the newest there is the header, so that whoever goes
-//! on from the state knows when it was. What the chain itself keeps up is neither written nor taken over ([`is_kept_up`]): the
-//! coin's supply and votes follow the balances, and its allowances, permits and delegations stay behind.
+//! on from the state knows when it was. What the chain itself keeps up is neither written nor taken over ([`is_kept_up`]). Of the
+//! coin's storage there is what its balances do not say: allowances, nonces and delegations. Supply and votes follow the balances.
 
 use super::{
     Dev,
@@ -18,7 +18,7 @@ use crate::{
 };
 use alloy_consensus::Header;
 use alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256, map::HashMap};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use revm::{bytecode::Bytecode, context::BlockEnv};
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,7 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Whether an account is one that the chain itself keeps up: of another chain its storage would be wrong here.
 fn is_kept_up(address: &Address) -> bool {
-    [coin::ADDRESS, randomness::ADDRESS, HISTORY_STORAGE_ADDRESS].contains(address)
+    [randomness::ADDRESS, HISTORY_STORAGE_ADDRESS].contains(address)
 }
 
 /// Checks that code can stand in the state.
@@ -154,6 +154,8 @@ type Fields = Vec<(Address, Set)>;
 fn fields(context: &Context, bytes: &[u8]) -> Result<(Fields, Option<u64>), RpcError> {
     let Loaded { block, accounts: Pairs(accounts) } = unpack(bytes, MOST)?;
     let newest = Base::of(context, crate::BlockId::Latest)?;
+    let delegators = accounts.iter().map(|(Account(address), _)| (coin::delegatee_slot(*address), *address));
+    let delegators = delegators.collect::<HashMap<_, _>>();
     let mut fields = Vec::new();
     for (Account(address), account) in accounts {
         let LoadedAccount { nonce: Number64(nonce), balance: Number(balance), code: Data(code), storage } = account;
@@ -168,7 +170,12 @@ fn fields(context: &Context, bytes: &[u8]) -> Result<(Fields, Option<u64>), RpcE
         // As in Anvil: no contract is created twice at one address.
         fields.extend([(address, Set::Nonce(nonce.max(now.nonce))), (address, Set::Code(code))]);
         let slots = storage.into_iter().flat_map(|Pairs(slots)| slots);
-        fields.extend(slots.map(|(Slot(slot), Slot(value))| (address, Set::Storage(slot, value))));
+        fields.extend(slots.map(|(Slot(slot), Slot(value))| match delegators.get(&slot) {
+            Some(delegator) if address == coin::ADDRESS => {
+                (*delegator, Set::Delegate(Address::from_word(value.into())))
+            }
+            _ => (address, Set::Storage(slot, value)),
+        }));
     }
     Ok((fields, block.and_then(|block| block.timestamp).map(|Number64(timestamp)| timestamp)))
 }

@@ -44,8 +44,11 @@ impl<E: Runtime> Dev for Chain<E> {
 
     async fn set(&self, fields: Vec<(Address, Set)>) -> Result<(), RpcError> {
         for (address, what) in &fields {
-            let slot = if let Set::Storage(slot, _) = what { Some(*slot) } else { None };
-            self.by_hand.lock().entry(*address).or_default().extend(slot);
+            let mut names = self.by_hand.lock();
+            names.entry(*address).or_default();
+            if let Some((of, slot)) = what.slot(*address) {
+                names.entry(of).or_default().insert(slot);
+            }
         }
         self.direct.lock().await.set_all(fields).await.map_err(failed)?;
         self.pool.refresh().map_err(failed)

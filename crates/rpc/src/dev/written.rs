@@ -7,9 +7,14 @@ use crate::{
     evm::{Sandbox, recorded},
 };
 use alloy_primitives::U256;
+use alloy_sol_types::SolEvent as _;
 use revm::{DatabaseCommit, inspector::NoOpInspector};
-use stoa_base::Genesis;
-use stoa_ledger::Committed;
+use std::collections::BTreeSet;
+use stoa_contract::{
+    coin,
+    interfaces::{IERC20::Approval, IVotes::DelegateChanged},
+};
+use stoa_ledger::{Committed, LogFilter};
 
 /// What the transactions of blocks have written, as far as somebody has looked.
 #[derive(Default)]
@@ -54,13 +59,35 @@ impl Written {
         Ok(())
     }
 
-    /// All of them, and what the chain began with.
-    pub fn names(&self, genesis: &Genesis) -> Names {
+    /// All of them up to `head`, and what the chain began with; of the coin, [some](of_the_coin). Blocking.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot read.
+    pub fn names(&self, context: &Context, head: u64) -> Result<Names, RpcError> {
         let mut names = self.names.clone();
-        for (address, account) in &genesis.alloc {
+        for (address, account) in &context.ledger().genesis().alloc {
             let slots = account.storage.keys().map(|slot| U256::from_be_bytes(slot.0));
             names.entry(*address).or_default().extend(slots);
         }
-        names
+        names.insert(coin::ADDRESS, of_the_coin(context, head)?);
+        Ok(names)
     }
+}
+
+/// The slots of the coin's allowances, nonces and delegations. Its supply and the histories of votes are not named: they follow
+/// the balances, which may be others where a state is loaded.
+fn of_the_coin(context: &Context, head: u64) -> Result<BTreeSet<U256>, RpcError> {
+    let events = vec![Approval::SIGNATURE_HASH, DelegateChanged::SIGNATURE_HASH];
+    let filter = LogFilter { addresses: vec![coin::ADDRESS], topics: [events, Vec::new(), Vec::new(), Vec::new()] };
+    let mut slots = BTreeSet::new();
+    for entry in context.ledger().logs(0, head, &filter, usize::MAX - 1)? {
+        // Each is emitted where an allowance is set or a delegation changed, with a signature or without.
+        if let Ok(Approval { owner, spender, .. }) = Approval::decode_log_data(&entry.log.data) {
+            slots.extend([coin::allowance_slot(owner, spender), coin::nonce_slot(owner)]);
+        } else if let Ok(DelegateChanged { delegator, .. }) = DelegateChanged::decode_log_data(&entry.log.data) {
+            slots.extend([coin::delegatee_slot(delegator), coin::nonce_slot(delegator)]);
+        }
+    }
+    Ok(slots)
 }

@@ -1,7 +1,7 @@
 //! `eth_call`, `eth_estimateGas`, `eth_createAccessList`.
 
 use crate::{
-    BlockId, Context, Methods, Params, RpcError,
+    BlockId, Context, Methods, Params, Reader, RpcError,
     evm::{BlockOverrides, Sandbox, StateOverrides, halted, output},
     request::{Call, CallRequest, Price},
 };
@@ -51,11 +51,24 @@ pub(crate) fn prepare(
 ) -> Result<(Call, Sandbox), RpcError> {
     let mut reader = params.reader()?;
     let request: CallRequest = reader.required()?;
+    let call = request.check(context.chain_id())?;
+    Ok((call, place(context, reader, default)?))
+}
+
+/// Reads `block?, stateOverrides?, blockOverrides?`, which end the parameters. Blocking.
+///
+/// # Errors
+///
+/// As [`prepare`].
+pub(crate) fn place(
+    context: &Context,
+    mut reader: Reader<'_>,
+    default: impl FnOnce(&Context) -> Result<Sandbox, RpcError>,
+) -> Result<Sandbox, RpcError> {
     let id: Option<BlockId> = reader.optional()?;
     let state: Option<StateOverrides> = reader.optional()?;
     let block: Option<BlockOverrides> = reader.optional()?;
     reader.end()?;
-    let call = request.check(context.chain_id())?;
     let mut sandbox = match id {
         Some(id) => Sandbox::new(context, id)?,
         None => default(context)?,
@@ -66,7 +79,7 @@ pub(crate) fn prepare(
     if let Some(overrides) = block {
         sandbox.override_block(overrides)?;
     }
-    Ok((call, sandbox))
+    Ok(sandbox)
 }
 
 /// Prepares a sandbox for a call that nobody signed; gives back the gas limit.

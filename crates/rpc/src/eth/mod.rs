@@ -11,7 +11,7 @@ mod simulate;
 mod state;
 
 pub(crate) use blocks::{find as find_block, raw_block, raw_transaction};
-pub(crate) use call::{estimate, newest, prepare, relax};
+pub(crate) use call::{estimate, newest, place, prepare, relax};
 pub(crate) use send::send_and_wait;
 pub use send::{fill, recover};
 

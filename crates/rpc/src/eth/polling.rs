@@ -76,7 +76,9 @@ fn changes(context: &Context, params: &Params) -> Result<News, RpcError> {
                 blocks.filter_map(|found| found.map(|found| found.map(|block| block.block.hash())).transpose());
             News::Hashes(hashes.collect::<Result<_, _>>()?)
         }
-        Changes::Logs(_, after, to) if after == to => News::Logs(LogList(Vec::new())),
-        Changes::Logs(query, after, to) => News::Logs(LogList(query.between(context, after + 1, to)?)),
+        Changes::Logs(query, after, to) => News::Logs(LogList(match query.part_of(after + 1, to) {
+            Some((from, to)) => query.between(context, from, to)?,
+            None => Vec::new(),
+        })),
     })
 }

@@ -8,6 +8,7 @@ use crate::{
     eth::find_block,
     evm::{self, BlockOverrides, Sandbox, StateOverrides, output},
     hex::to_quantity,
+    params::Few,
     request::{Call, CallRequest, Price},
     view::{BlockView, Detail, LogView, Place, bloom},
 };
@@ -37,7 +38,7 @@ const INTERVAL: u64 = 1;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Payload {
-    block_state_calls: Vec<Wanted>,
+    block_state_calls: Few<Wanted, { MAX_BLOCKS as usize }>,
     #[serde(default)]
     trace_transfers: bool,
     #[serde(default)]
@@ -52,7 +53,7 @@ struct Wanted {
     block_overrides: Option<BlockOverrides>,
     state_overrides: Option<StateOverrides>,
     #[serde(default)]
-    calls: Vec<CallRequest>,
+    calls: Few<CallRequest, MAX_CALLS>,
 }
 
 #[derive(Serialize)]
@@ -98,19 +99,19 @@ fn simulate(context: &Context, params: &Params) -> Result<Vec<BlockAnswer>, RpcE
     let payload: Payload = reader.required()?;
     let id: BlockId = reader.optional()?.unwrap_or_default();
     reader.end()?;
-    let calls: usize = payload.block_state_calls.iter().map(|block| block.calls.len()).sum();
-    if payload.block_state_calls.is_empty() {
+    let Few(blocks) = payload.block_state_calls;
+    let calls: usize = blocks.iter().map(|block| block.calls.0.len()).sum();
+    if blocks.is_empty() {
         return Err(RpcError::invalid_params("empty input"));
     }
-    if payload.block_state_calls.len() as u64 > MAX_BLOCKS || calls > MAX_CALLS {
+    if blocks.len() as u64 > MAX_BLOCKS || calls > MAX_CALLS {
         return Err(too_many());
     }
-    let id = if id == BlockId::Pending { BlockId::Latest } else { id };
-    let base = find_block(context, id)?.ok_or_else(RpcError::header_not_found)?;
+    let (parent, sandbox) = base(context, id)?;
     let mut simulation = Simulation {
         context,
-        sandbox: Sandbox::new(context, id)?,
-        parent: base.block,
+        sandbox,
+        parent,
         gas: context.config().gas_cap,
         traced: payload.trace_transfers,
         validated: payload.validation,
@@ -121,10 +122,24 @@ fn simulate(context: &Context, params: &Params) -> Result<Vec<BlockAnswer>, RpcE
     simulation.sandbox.refused = refused;
     simulation.sandbox.cfg.disable_nonce_check = !payload.validation;
     simulation.sandbox.cfg.disable_base_fee = !payload.validation;
-    for wanted in payload.block_state_calls {
+    for wanted in blocks {
         simulation.add(wanted)?;
     }
     Ok(simulation.answers)
+}
+
+/// The block that the first one comes after, and the state after it. Blocking.
+fn base(context: &Context, id: BlockId) -> Result<(Arc<Block>, Sandbox), RpcError> {
+    if id == BlockId::Pending {
+        let pending = context.pending()?;
+        let block = pending.committed.block.clone();
+        let mut sandbox = Sandbox::after(context, &pending);
+        sandbox.know_block(block.number(), block.hash());
+        return Ok((block, sandbox));
+    }
+    let block = find_block(context, id)?.ok_or_else(RpcError::header_not_found)?.block;
+    let sandbox = Sandbox::new(context, BlockId::Number(block.number()))?;
+    Ok((block, sandbox))
 }
 
 fn too_many() -> RpcError {
@@ -197,7 +212,7 @@ impl Simulation<'_> {
             self.sandbox.override_state(overrides)?;
         }
         let chain_id = self.context.chain_id();
-        let calls = wanted.calls.into_iter().map(|request| request.check(chain_id)).collect::<Result<Vec<_>, _>>()?;
+        let calls = wanted.calls.0.into_iter().map(|request| request.check(chain_id)).collect::<Result<Vec<_>, _>>()?;
         self.execute(calls)
     }
 

@@ -213,6 +213,7 @@ fn blocks_that_never_were_build_on_each_other() {
         for (blocks, code) in [
             (json!([]), -32602),
             (json!(vec![json!({}); 300]), -38026),
+            (json!([{"calls": vec![json!({}); 2_000]}]), -38026),
             (json!([{"blockOverrides": {"number": "0xffff"}}]), -38026),
             (json!([{"blockOverrides": {"number": "0x1"}}]), -38020),
             (json!([{"blockOverrides": {"time": "0x1"}}]), -38021),

@@ -290,12 +290,14 @@ fn filters_report_what_is_new_once() {
         let blocks = node.call("eth_newBlockFilter", json!([])).await;
         let logs = node.call("eth_newFilter", json!([{"address": LOGGER}])).await;
         let pending = node.call("eth_newPendingTransactionFilter", json!([])).await;
+        let ended = node.call("eth_newFilter", json!([{"address": LOGGER, "toBlock": "0x1"}])).await;
         let hash = node.send(&transaction(0, 0, LOGGER, 0)).await;
         let receipt = node.receipt(&hash).await;
         let changes = async |id: &Value| node.call("eth_getFilterChanges", json!([id])).await;
         assert_eq!(changes(&blocks).await, json!([receipt["blockHash"]]));
         assert_eq!(changes(&logs).await, receipt["logs"]);
         assert_eq!(changes(&pending).await, json!([hash]));
+        assert_eq!(changes(&ended).await, json!([]));
         for id in [&blocks, &logs, &pending] {
             assert_eq!(changes(id).await, json!([]));
         }

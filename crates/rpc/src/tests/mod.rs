@@ -27,7 +27,7 @@ use std::{
     time::Duration,
 };
 use stoa_base::{Account, Genesis, Recovered, Transaction};
-use stoa_contract::Natives;
+use stoa_contract::{NativeContract, Natives};
 use stoa_ledger::{
     Committed, Direct, Ledger, LedgerConfig,
     execute::{Choices, ExecutionError, Refusal, Transactions},
@@ -48,6 +48,25 @@ pub(crate) const LOOP: Address = address!("00000000000000000000000000000000000a0
 pub(crate) const BLOCK: Address = address!("00000000000000000000000000000000000a0005");
 /// Calls the counter with all gas.
 pub(crate) const CALLER: Address = address!("00000000000000000000000000000000000a0006");
+/// A native contract that calls the counter, and sends on the coin that it gets.
+const PASSER: Address = stoa_contract::natives::address(0xf0);
+/// To whom.
+const HEIR: Address = address!("00000000000000000000000000000000000a0007");
+
+struct Passer;
+
+impl NativeContract for Passer {
+    fn call(&self, cx: &mut stoa_contract::Context<'_>) -> stoa_contract::Result<Bytes> {
+        let counted = cx.call(COUNTER, U256::ZERO, Bytes::new())?;
+        let value = cx.value();
+        cx.call(HEIR, value, Bytes::new())?;
+        Ok(counted.output)
+    }
+}
+
+fn all_natives() -> Natives {
+    Natives::stoa().with(PASSER, Passer)
+}
 
 pub(crate) fn code(address: Address) -> Bytes {
     match address {
@@ -76,7 +95,7 @@ pub(crate) fn genesis() -> Genesis {
     let mut alloc: BTreeMap<_, _> = (0..4).map(|n| (signer(n).address(), rich.clone())).chain(contracts).collect();
     let supply = alloc.values().map(|account| account.balance).sum();
     let timestamp = 1_700_000_000;
-    for native in Natives::stoa().genesis(supply, timestamp) {
+    for native in all_natives().genesis(supply, timestamp) {
         let storage = native.storage.into_iter().collect();
         alloc.insert(native.address, Account { code: native.code, storage, ..Account::default() });
     }
@@ -251,7 +270,12 @@ where
     let (storage, history) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let settings = runtime::Config::new().with_storage_directory(storage.path()).with_worker_threads(2);
     runtime::Runner::new(settings).start(async |context| {
-        let ledger_config = LedgerConfig { durable: false, history: 8, ..LedgerConfig::new(history.path()) };
+        let ledger_config = LedgerConfig {
+            durable: false,
+            history: 8,
+            natives: all_natives(),
+            ..LedgerConfig::new(history.path())
+        };
         let mut direct = Direct::open(context, genesis(), ledger_config, 1 << 20, NZUsize!(1)).await.unwrap();
         let ledger = direct.ledger().clone();
         let (mine, mut wanted) = mpsc::unbounded_channel();

@@ -68,3 +68,49 @@ fn a_call_of_the_coin_is_told_where_one_of_a_precompiled_contract_is_left_out() 
         assert_eq!(told[1]["error"], "Reverted", "it was called without a function");
     });
 }
+
+#[test]
+fn calls_that_native_contracts_make_are_told_by_every_tracer_of_calls() {
+    with_default_node(async |node| {
+        let push = |value: u8| [&alloy_primitives::hex!("600060006000600060")[..], &[value]].concat();
+        let (identity, call) = (alloy_primitives::hex!("6004"), alloy_primitives::hex!("5af1"));
+        let init = [&push(0)[..], &identity, &call, &push(1)[..], &[0x73], PASSER.as_slice(), &call, &[0]].concat();
+        let hash = node.send(&sign(&signer(0), unsigned(0, TxKind::Create, 1, init.into()))).await;
+        assert_eq!(node.receipt(&hash).await["status"], "0x1");
+        assert_eq!(node.call("eth_getBalance", json!([HEIR])).await, "0x1");
+
+        let told = |calls: &Value| -> Vec<[Value; 3]> {
+            let calls = calls.as_array().unwrap().iter();
+            let fields = calls.map(|call| [&call["traceAddress"], &call["subtraces"], &call["action"]["to"]]);
+            fields.map(|fields| fields.map(Value::clone)).collect()
+        };
+        let alone = vec![
+            [json!([]), json!(1), Value::Null],
+            [json!([0]), json!(2), json!(PASSER)],
+            [json!([0, 0]), json!(0), json!(COUNTER)],
+            [json!([0, 1]), json!(0), json!(HEIR)],
+        ];
+        assert_eq!(told(&node.call("trace_transaction", json!([hash])).await), alone);
+        let trace = async |options: Value| node.call("debug_traceTransaction", json!([hash, options])).await;
+        assert_eq!(told(&trace(json!({"tracer": "flatCallTracer"})).await), alone);
+        let both = json!({"flatCallTracer": {}, "callTracer": {}});
+        let both = trace(json!({"tracer": "muxTracer", "tracerConfig": both})).await;
+        assert_eq!(told(&both["flatCallTracer"]), alone);
+        let tree = trace(json!({"tracer": "callTracer"})).await;
+        assert_eq!(tree["calls"][1]["calls"][1]["to"], json!(HEIR));
+        assert_eq!(both["callTracer"]["calls"], tree["calls"]);
+
+        let with = [
+            [json!([]), json!(2), Value::Null],
+            [json!([0]), json!(0), json!(Address::with_last_byte(4))],
+            [json!([1]), json!(2), json!(PASSER)],
+            [json!([1, 0]), json!(0), json!(COUNTER)],
+            [json!([1, 1]), json!(0), json!(HEIR)],
+        ];
+        let options = json!({"tracer": "flatCallTracer", "tracerConfig": {"includePrecompiles": true}});
+        assert_eq!(told(&trace(options).await), with);
+        let wrong = json!({"tracer": "flatCallTracer", "tracerConfig": {"includePrecompiles": 1}});
+        let (code, message, _) = node.fails("debug_traceTransaction", json!([hash, wrong])).await;
+        assert_eq!((code, message.as_str()), (-32000, "invalid tracer config"));
+    });
+}

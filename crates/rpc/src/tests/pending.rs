@@ -71,3 +71,29 @@ fn the_block_being_built_changes_with_what_waits() {
         assert!(many.iter().all(|balance| balance == "0x8"), "{many:?}");
     });
 }
+
+#[test]
+fn simulated_blocks_come_after_the_one_being_built() {
+    with_default_node(async |node| {
+        node.automine.store(false, Ordering::Relaxed);
+        node.send(&transaction(0, 0, COUNTER, 0)).await;
+        // Returns the hash of the block before.
+        let (parent, code) = (Address::repeat_byte(0x88), bytes!("600143034060005260206000f3"));
+        let overrides = json!({parent.to_string(): {"code": code}});
+        let from = signer(0).address();
+        let calls = json!([{"from": from, "to": COUNTER}, {"to": parent}]);
+        let payload = json!({"blockStateCalls": [{"stateOverrides": overrides, "calls": calls}, {"calls": calls}]});
+        for (tag, first) in [("latest", 2), ("pending", 3)] {
+            let blocks = node.call("eth_simulateV1", json!([payload, tag])).await;
+            for (block, number) in blocks.as_array().unwrap().iter().zip(first..) {
+                assert_eq!(block["number"], format!("{number:#x}"));
+                assert_eq!(block["calls"][0]["returnData"], word(number - 1), "{tag}");
+                assert_eq!(block["calls"][1]["returnData"], block["parentHash"], "{tag}");
+            }
+            assert_eq!(blocks[1]["parentHash"], blocks[0]["hash"]);
+        }
+        let pending = node.call("eth_getBlockByNumber", json!(["pending", false])).await;
+        let simulated = node.call("eth_simulateV1", json!([{"blockStateCalls": [{}]}, "pending"])).await;
+        assert!(simulated[0]["timestamp"].as_str().unwrap() > pending["timestamp"].as_str().unwrap());
+    });
+}

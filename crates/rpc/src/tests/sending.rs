@@ -30,7 +30,7 @@ fn a_waiting_transaction_can_be_seen() {
     with_default_node(async |node| {
         node.automine.store(false, Ordering::Relaxed);
         let sender = signer(0).address();
-        let raw = transaction(0, 0, Address::ZERO, 1);
+        let raw = transaction(0, 0, Address::repeat_byte(0xab), 1);
         let hash = node.send(&raw).await;
         assert_eq!(node.fails("eth_sendRawTransaction", json!([raw])).await.1, "already known");
         let waiting = node.call("eth_getTransactionByHash", json!([hash])).await;
@@ -46,7 +46,7 @@ fn a_waiting_transaction_can_be_seen() {
         assert_eq!(content["pending"]["0"], waiting);
         let inspected = node.call("txpool_inspect", json!([])).await;
         let line = inspected["pending"][sender.to_string()]["0"].as_str().unwrap();
-        assert!(line.ends_with(": 1 wei + 200000 gas × 3000000000 wei"), "{line}");
+        assert_eq!(line, format!("{}: 1 wei + 200000 gas × 3000000000 wei", Address::repeat_byte(0xab)));
         node.mine();
         node.receipt(&hash).await;
         assert_eq!(node.call("txpool_status", json!([])).await["pending"], "0x0");

@@ -189,6 +189,18 @@ fn a_message_beyond_the_limit_ends_the_connection_and_nothing_else() {
 }
 
 #[test]
+fn a_farewell_is_answered() {
+    with_default_node(async |node| {
+        let mut socket = Socket::open(&node).await;
+        socket.0.close(None).await.unwrap();
+        let mut next = async || tokio::time::timeout(Duration::from_secs(10), socket.0.next()).await.unwrap();
+        let answer = next().await;
+        assert!(matches!(answer, Some(Ok(Message::Close(_)))), "{answer:?}");
+        assert!(next().await.is_none());
+    });
+}
+
+#[test]
 fn a_silent_socket_is_dropped() {
     let config = Config { ping_interval: Duration::from_millis(100), ..Config::default() };
     with_node(

@@ -54,6 +54,11 @@ fn a_call_is_traced_with_overrides() {
         assert_eq!(failed["error"], "execution reverted");
         let (code, _, _) = node.fails("debug_traceCall", json!([{"to": REVERTER}, "latest", {"tracer": "{}"}])).await;
         assert_eq!(code, -32000);
+        let config = json!({"tracer": "flatCallTracer", "tracerConfig": vec![0; 1 << 20]});
+        for options in [json!({"tracer": 1}), config] {
+            assert_eq!(node.fails("debug_traceCall", json!([{"to": REVERTER}, "latest", options])).await.0, -32602);
+            assert_eq!(node.fails("debug_traceBlockByNumber", json!(["0x1", options])).await.0, -32602);
+        }
     });
 }
 
@@ -135,4 +140,144 @@ fn what_a_block_called_is_told_one_call_after_the_other() {
         }
         assert!(node.call("trace_transaction", json!([B256::ZERO])).await.is_null());
     });
+}
+
+#[test]
+fn a_transaction_is_replayed_with_its_instructions_and_what_it_changed() {
+    with_default_node(async |node| {
+        node.automine.store(false, Ordering::Relaxed);
+        let first = node.send(&transaction(0, 0, COUNTER, 0)).await;
+        let second = node.send(&transaction(0, 1, CALLER, 0)).await;
+        node.mine();
+        node.receipt(&second).await;
+        let word = |number: u64| B256::from(U256::from(number)).to_string();
+        let all = json!(["trace", "vmTrace", "stateDiff"]);
+        let replayed = node.call("trace_replayTransaction", json!([second, all])).await;
+        assert_eq!(replayed["output"], json!(word(2)));
+        let calls = node.call("trace_transaction", json!([second])).await;
+        for (call, localized) in replayed["trace"].as_array().unwrap().iter().zip(calls.as_array().unwrap()) {
+            for (field, value) in call.as_object().unwrap() {
+                assert_eq!(localized[field], *value, "{field}");
+            }
+        }
+        let address = |address: Address| address.to_string().to_lowercase();
+        let changed = json!({
+            "balance": "=", "code": "=", "nonce": "=",
+            "storage": {word(0): {"*": {"from": word(1), "to": word(2)}}},
+        });
+        let sender = signer(0).address();
+        assert_eq!(replayed["stateDiff"][address(COUNTER)], changed);
+        assert_eq!(replayed["stateDiff"][address(sender)]["nonce"], json!({"*": {"from": "0x1", "to": "0x2"}}));
+        assert!(replayed["stateDiff"].get(address(CALLER)).is_none(), "it has not changed");
+        let steps = &replayed["vmTrace"]["ops"];
+        assert_eq!((&replayed["vmTrace"]["code"], steps.as_array().unwrap().len()), (&json!(code(CALLER)), 12));
+        let inner = &steps[7]["sub"]["ops"];
+        assert_eq!((inner.as_array().unwrap().len(), &inner[6]["op"]), (12, &json!("SSTORE")));
+        assert_eq!(inner[6]["ex"]["store"], json!({"key": "0x0", "val": "0x2"}));
+
+        let block = node.call("trace_replayBlockTransactions", json!(["latest", all])).await;
+        assert_eq!(block[0]["transactionHash"], first);
+        let mut named = replayed;
+        named["transactionHash"] = second.clone();
+        assert_eq!(block[1], named);
+        assert_eq!(node.call("trace_replayBlockTransactions", json!(["0x0", all])).await, json!([]));
+
+        let only = node.call("trace_replayTransaction", json!([second, ["stateDiff"]])).await;
+        assert_eq!(
+            (&only["trace"], &only["vmTrace"], &only["stateDiff"]),
+            (&json!([]), &Value::Null, &named["stateDiff"])
+        );
+        for (method, nothing) in [
+            ("trace_replayTransaction", json!(B256::ZERO)),
+            ("trace_replayBlockTransactions", json!("0x99")),
+            ("trace_replayBlockTransactions", json!("pending")),
+        ] {
+            assert!(node.call(method, json!([nothing, []])).await.is_null());
+        }
+        let (code, message, _) = node.fails("trace_replayTransaction", json!([second, ["weather"]])).await;
+        assert!(code == -32602 && message.contains("unknown variant `weather`"), "{message}");
+    });
+}
+
+#[test]
+fn calls_and_signed_transactions_are_traced_and_change_nothing() {
+    with_node(
+        Config { gas_cap: 200_000, ..Config::default() },
+        |builder| builder,
+        async |node| {
+            let word = |number: u64| json!(B256::from(U256::from(number)));
+            let trace = json!(["trace"]);
+            let seven = B256::from(U256::from(7));
+            let seventh = json!({COUNTER.to_string(): {"stateDiff": {B256::ZERO.to_string(): seven}}});
+            let call = json!([{"to": CALLER}, trace, "latest", seventh]);
+            let traced = node.call("trace_call", call).await;
+            assert_eq!((&traced["output"], &traced["trace"][1]["action"]["to"]), (&word(8), &json!(COUNTER)));
+            let count = json!([{"to": COUNTER}, trace]);
+            let many = node.call("trace_callMany", json!([[count, count]])).await;
+            assert_eq!((&many[0]["output"], &many[1]["output"]), (&word(1), &word(2)));
+            let raw = transaction(0, 0, CALLER, 0);
+            let sent = node.call("trace_rawTransaction", json!([raw, trace])).await;
+            assert_eq!((&sent["output"], &sent["trace"][0]["action"]["from"]), (&word(1), &json!(signer(0).address())));
+            assert_eq!(node.call("eth_getStorageAt", json!([COUNTER, "0x0"])).await, word(0));
+
+            let endless = json!([{"to": LOOP}, trace]);
+            let failed = node.call("trace_call", endless.clone()).await;
+            assert_eq!(failed["trace"][0]["error"], "Out of gas");
+            // All calls together have the gas of one.
+            let (code, message, _) = node.fails("trace_callMany", json!([[endless, count]])).await;
+            assert!(code == -32000 && message.starts_with("intrinsic gas too low"), "{message}");
+            assert_eq!(node.fails("trace_callMany", json!([vec![count; 1_001]])).await.0, -32005);
+            let (code, message, _) =
+                node.fails("trace_rawTransaction", json!([transaction(0, 9, CALLER, 0), trace])).await;
+            assert!(code == -32000 && message.starts_with("nonce too high"), "{message}");
+        },
+    );
+}
+
+#[test]
+fn calls_are_found_by_their_place_and_by_whose_they_are() {
+    with_node(
+        Config { gas_cap: 9_000, ..Config::default() },
+        |builder| builder,
+        async |node| {
+            let plain = node.send(&transaction(1, 0, Address::repeat_byte(1), 5)).await;
+            node.receipt(&plain).await;
+            let nested = node.send(&transaction(0, 0, CALLER, 0)).await;
+            node.receipt(&nested).await;
+            let calls = node.call("trace_transaction", json!([nested])).await;
+            for (place, call) in [(json!([]), &calls[0]), (json!(["0x0"]), &calls[1]), (json!(["0x1"]), &Value::Null)] {
+                assert_eq!(node.call("trace_get", json!([nested, place])).await, *call, "{place}");
+            }
+            assert!(node.call("trace_get", json!([B256::ZERO, []])).await.is_null());
+
+            let transfer = node.call("trace_transaction", json!([plain])).await[0].clone();
+            let filter = async |fields: Value| {
+                let mut filter = json!({"fromBlock": "earliest"});
+                filter.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+                node.call("trace_filter", json!([filter])).await
+            };
+            let sender = signer(0).address();
+            assert_eq!(filter(json!({})).await, json!([transfer, calls[0], calls[1]]));
+            assert_eq!(filter(json!({"after": 1, "count": 1})).await, json!([calls[0]]));
+            assert_eq!(filter(json!({"fromAddress": [CALLER, sender]})).await, calls);
+            assert_eq!(filter(json!({"fromAddress": [sender], "toAddress": [COUNTER]})).await, json!([]));
+            let either = json!({"fromAddress": [sender], "toAddress": [COUNTER], "mode": "union"});
+            assert_eq!(filter(either).await, calls);
+            assert_eq!(filter(json!({"toBlock": "0x2"})).await, json!([transfer]));
+            assert_eq!(node.call("trace_filter", json!([{}])).await, calls, "the newest block");
+
+            for (fields, code, why) in [
+                (json!({"fromBlock": "0x2", "toBlock": "0x1"}), -32602, "invalid block range"),
+                (json!({"fromAddress": ["0x12"]}), -32602, "want 40 for common.Address"),
+            ] {
+                let (said, message, _) = node.fails("trace_filter", json!([fields])).await;
+                assert!(said == code && message.contains(why), "{message}");
+            }
+            let third = node.send(&transaction(0, 1, CALLER, 0)).await;
+            node.receipt(&third).await;
+            let (code, message, _) = node.fails("trace_filter", json!([{"fromBlock": "0x1"}])).await;
+            assert!(code == -32005 && message.contains("more than 90000 gas"), "{message}");
+            assert_eq!(filter(json!({"count": 1})).await, json!([transfer]));
+        },
+    );
 }

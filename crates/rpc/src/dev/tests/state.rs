@@ -3,9 +3,14 @@
 use super::*;
 use crate::tests::{CALLER, code};
 use alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
+use alloy_sol_types::SolCall;
 use flate2::read::GzDecoder;
 use std::io::Read as _;
-use stoa_contract::coin;
+use stoa_contract::{
+    coin,
+    interfaces::{IERC20, IERC20Permit, IVotes},
+    randomness,
+};
 
 const COPY: &str = "0x00000000000000000000000000000000000000c1";
 
@@ -47,7 +52,8 @@ fn a_state_that_was_dumped_is_loaded_into_a_new_chain() {
         assert_eq!(accounts[STRANGER], json!({"nonce": 9, "balance": "0x5", "code": "0x", "storage": {}}));
         assert_eq!(accounts[COPY]["storage"], json!({B256::ZERO.to_string(): word(41)}));
         assert_eq!(of(COUNTER)["storage"], json!({B256::ZERO.to_string(): word(2)}));
-        assert!(of(coin::ADDRESS).is_null(), "the chain keeps it up");
+        assert_eq!(of(coin::ADDRESS)["storage"], json!({}), "supply and votes follow the balances");
+        assert!(of(randomness::ADDRESS).is_null(), "the chain keeps it up");
         let head = node.call("eth_getBlockByNumber", json!(["latest", false])).await;
         let header: alloy_consensus::Header = serde_json::from_value(state["blocks"][0]["header"].clone()).unwrap();
         assert_eq!(json!(header.hash_slow()), head["hash"]);
@@ -72,6 +78,75 @@ fn a_state_that_was_dumped_is_loaded_into_a_new_chain() {
         assert_eq!(unpacked(&again)["accounts"], *accounts);
         send(COUNTER).await;
         assert_eq!(node.call("eth_getStorageAt", json!([COUNTER, "0x0"])).await, word(3));
+    });
+}
+
+#[test]
+fn allowances_permits_and_delegations_come_along_with_a_state() {
+    with_chain(async |node| {
+        let [owner, other] = [0, 1].map(|n| signer(n).address());
+        let spender: Address = STRANGER.parse().unwrap();
+        let send = async |input: Vec<u8>| {
+            let request = json!([{"from": owner, "to": coin::ADDRESS, "data": Bytes::from(input)}]);
+            node.call("eth_sendTransaction", request).await
+        };
+        send(IERC20::approveCall { spender, value: U256::from(5) }.abi_encode()).await;
+        let field = |name: &str, kind: &str| json!({"name": name, "type": kind});
+        let typed = json!({
+            "types": {
+                "EIP712Domain": [
+                    field("name", "string"), field("version", "string"), field("chainId", "uint256"),
+                    field("verifyingContract", "address"),
+                ],
+                "Permit": [
+                    field("owner", "address"), field("spender", "address"), field("value", "uint256"),
+                    field("nonce", "uint256"), field("deadline", "uint256"),
+                ],
+            },
+            "primaryType": "Permit",
+            "domain": {"name": coin::NAME, "version": "1", "chainId": 31337, "verifyingContract": coin::ADDRESS},
+            "message": {"owner": other, "spender": spender, "value": "7", "nonce": "0", "deadline": U256::MAX},
+        });
+        let signature = node.call("eth_signTypedData_v4", json!([other, typed])).await;
+        let signature: Bytes = serde_json::from_value(signature).unwrap();
+        let permit = IERC20Permit::permitCall {
+            owner: other,
+            spender,
+            value: U256::from(7),
+            deadline: U256::MAX,
+            v: signature[64],
+            r: B256::from_slice(&signature[..32]),
+            s: B256::from_slice(&signature[32..64]),
+        };
+        send(permit.abi_encode()).await;
+        send(IVotes::delegateCall { delegatee: other }.abi_encode()).await;
+        let ask = async |input: Vec<u8>| {
+            node.call("eth_call", json!([{"to": coin::ADDRESS, "data": Bytes::from(input)}])).await
+        };
+        let votes = async || ask(IVotes::getVotesCall { account: other }.abi_encode()).await;
+        let told = async || {
+            [
+                ask(IERC20::allowanceCall { owner, spender }.abi_encode()).await,
+                ask(IERC20::allowanceCall { owner: other, spender }.abi_encode()).await,
+                ask(IERC20Permit::noncesCall { owner: other }.abi_encode()).await,
+                ask(IVotes::delegatesCall { account: owner }.abi_encode()).await,
+                votes().await,
+            ]
+        };
+        let before = told().await;
+        assert_eq!(before[..3], [word(5), word(7), word(1)]);
+
+        let dump = node.call("anvil_dumpState", json!([])).await;
+        node.call("anvil_reset", json!([])).await;
+        assert!(told().await[..4].iter().all(|answer| *answer == word(0)));
+        assert_eq!(node.call("anvil_loadState", json!([dump])).await, true);
+        assert_eq!(told().await, before);
+        let again = node.call("anvil_dumpState", json!([])).await;
+        assert_eq!(unpacked(&again)["accounts"], unpacked(&dump)["accounts"]);
+
+        // Votes follow the balances from there on.
+        node.call("hardhat_setBalance", json!([owner, "0x9"])).await;
+        assert_eq!(votes().await, word(9));
     });
 }
 
