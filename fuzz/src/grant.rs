@@ -9,8 +9,7 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use std::sync::LazyLock;
 use stoa_privacy::{
     Announcement, AssetId, Dealing, Dealt, Deleted, DeletionReceipt, Evidence, Grant, GrantId, GrantedHalf, Handover,
-    OwnerHalf, PrivacyGrade, Reader, ReaderKey, ReadingKey, ReadingSecret, Release, Seen, Sharing, Threshold, Wanted,
-    deal,
+    OwnerHalf, Reader, ReaderKey, ReadingKey, ReadingSecret, Release, Seen, Sharing, Wanted, deal,
 };
 
 /// What owners, keepers and readers send each other about a grant.
@@ -103,15 +102,13 @@ fn run(bytes: &[u8]) -> bool {
             assert_eq!(got.digest() == dealt.sharing.digest(), got == dealt.sharing, "a digest is of one sharing");
             true
         }),
-        7 => decode::<PrivacyGrade>(bytes).is_some(),
-        8 => decode::<Reader>(bytes).is_some(),
+        7 => decode::<Reader>(bytes).is_some(),
         _ => false,
     }
 }
 
 fn seeds() -> Vec<Vec<u8>> {
     let Example { grant, dealt, release, receipt, granted, dealing, announcement, .. } = &*EXAMPLE;
-    let threshold = Threshold::new(2, 3).expect("two of three");
     let encodings = [
         release.encode(),
         release.evidence().encode(),
@@ -120,7 +117,6 @@ fn seeds() -> Vec<Vec<u8>> {
         dealing.encode(),
         announcement.encode(),
         dealt.sharing.encode(),
-        PrivacyGrade::TwoHalves(threshold).encode(),
         grant.reader.encode(),
     ];
     encodings.iter().enumerate().map(|(kind, bytes)| [&[kind as u8], bytes.as_ref()].concat()).collect()

@@ -67,6 +67,11 @@ const publishData = (algorithms, compute = {}, more = {}, change = () => {}) =>
     change(document);
   }, more);
 
+/** What lets any program run, and what may leave then: a count, and what was printed. */
+const ANY = { publisherTrustedAlgorithmPublishers: ["*"], allowRawAlgorithm: true };
+const RULES = { rules: { files: { count: { kind: "anything", most: 1000 } }, log: true, rounds: 1, budget: 1_000_000 } };
+const publishOpen = () => publishData([], ANY, RULES);
+
 const on = (asset, transferTxId, serviceId = "compute") => [{ documentId: asset.did, serviceId, transferTxId }];
 const by = (asset, transferTxId, more = {}) => ({ documentId: asset.did, serviceId: "access", transferTxId, ...more });
 const raw = (rawcode, entrypoint = "python $ALGO") =>
@@ -259,7 +264,7 @@ test("an order ends, and is too little for another job then", async () => {
 test("what is not in the list of trust does not run, nor anything under the name of what is", async () => {
   fs.writeFileSync(path.join(folder, "leak.py"), "import shutil; shutil.copy('/data/hearts.csv', '/out/all.csv')");
   const leak = await publishProgram("leak.py");
-  const open = await publishData([], { publisherTrustedAlgorithmPublishers: ["*"] });
+  const open = await publishOpen();
   const terms = await initialized(on(open), by(leak));
   const shown = { data: orders.data, program: await ordered(terms.algorithm, buyer) };
   const not = new RegExp(`Algorithm ${leak.did} not allowed to run on the dataset: ${hearts.did}`);
@@ -296,7 +301,7 @@ test("publishers are trusted by the program's NFT or the account that published 
   }
   const closed = await publishData([], { publisherTrustedAlgorithmPublishers: [stranger.address] });
   await assert.rejects(initialized(on(closed), by(program)), /not allowed/);
-  const open = await publishData([], { publisherTrustedAlgorithmPublishers: ["*"], allowRawAlgorithm: true });
+  const open = await publishOpen();
   const code = "open('/out/count', 'w').write(str(len(open('/data/hearts.csv').readlines())))";
   const { datasets, algorithm } = await initialized(on(open), raw(code));
   assert.deepEqual(algorithm, { validOrder: false });
@@ -308,12 +313,35 @@ test("publishers are trusted by the program's NFT or the account that published 
   // No program reaches a network, whatever the document says, nor anything of the machine.
   const tries = `
 import socket, os
+open("/out/count", "w").write("0")
 try: socket.create_connection(("127.0.0.1", 80), 1); print("a network")
 except OSError: print("none")
 print(sorted(os.listdir("/data")), os.path.exists("/root/.ssh"))
 `;
   const alone = await ended(await started(on(open, (await initialized(on(open), raw(code))).datasets[0].validOrder), raw(tries)));
   assert.match(`${await left(alone, "algorithm.log")}`, /^none\n\['ddos', 'hearts\.csv', 'inputs', 'outputs', 'transformations'\] False/);
+});
+
+test("where any program may run nothing leaves but what the publisher has said, and no rules are no leave", async () => {
+  const leak = await publishProgram("leak.py");
+  const any = { ...trusting({ did: "*" }, "leak.py"), filesChecksum: "*" };
+  for (const compute of [ANY, { publisherTrustedAlgorithms: [any] }]) {
+    const loose = await publishData([], compute);
+    await assert.rejects(initialized(on(loose), by(leak)), /has not said what may leave/);
+    await assert.rejects(started(on(loose), by(leak)), /has not said what may leave/);
+  }
+  await assert.rejects(initialized(on(await publishData([], ANY)), raw("print(1)")), /has not said what may leave/);
+  const open = await publishOpen();
+  const shown = await both(open, leak);
+  const job = await ended(await started(on(open, shown.data), by(leak, shown.program)));
+  assert.deepEqual([job.status, job.results.map(({ filename }) => filename)], [61, ["publish.log"]]);
+  // Nor are the files given away under another service: they are sealed with rules.
+  const receipt = await mined(datatokens(buyer).startOrder(open.datatoken, buyer.address, 1,
+    (await ProviderInstance.initialize(hearts.did, "access", 0, buyer.address, url)).providerFee));
+  const download = await ProviderInstance.getDownloadUrl(open.did, "access", 0, receipt.hash, url, buyer);
+  await refused(fetch(download), 403, /sealed with rules/);
+  await assert.rejects(ProviderInstance.initialize(open.did, "access", 0, buyer.address, url), /sealed with rules/);
+  await assert.rejects(ProviderInstance.checkDidFiles(open.did, "access", url), /sealed with rules/);
 });
 
 test("modules of WebAssembly run as well, and other entrypoints are refused with what there is", async () => {
@@ -324,7 +352,7 @@ test("modules of WebAssembly run as well, and other entrypoints are refused with
   assert.equal(job.status, 70, `${await left(job, "publish.log")}`);
   const copied = unpacked(await left(job, "outputs.tar"))["outputs/result.json"];
   assert.ok(copied.length > 1000 && content.subarray(0, copied.length).equals(copied));
-  const open = await publishData([], { publisherTrustedAlgorithmPublishers: ["*"], allowRawAlgorithm: true });
+  const open = await publishOpen();
   for (const entrypoint of ["node $ALGO", "sh -c $ALGO", "Rscript $ALGO", "python"]) {
     await assert.rejects(initialized(on(open), raw("1", entrypoint)), /python \$ALGO.*\$ALGO.*WebAssembly.*no images/);
   }
@@ -352,7 +380,7 @@ test("where the publisher has sealed rules with his files, they say what leaves"
 });
 
 test("a job is stopped by whoever started it, one that fails says so, and bounds hold", async () => {
-  const open = await publishData([], { publisherTrustedAlgorithmPublishers: ["*"], allowRawAlgorithm: true });
+  const open = await publishOpen();
   const shown = await ordered((await initialized(on(open), raw("1"))).datasets[0], buyer);
   const run = (code, ...more) => started(on(open, shown), raw(code), buyer, ...more);
   const endless = await run("while True: pass");
@@ -387,7 +415,9 @@ test("what programs run on is not given away, nor run on once it is taken back",
   const asset = await publishData([trusting(program, "mean.py")]);
   const shown = await both(asset, program);
   const trusts = (document) => {
-    document.services[0].compute = { publisherTrustedAlgorithmPublishers: ["*"], publisherTrustedAlgorithms: [] };
+    document.services[0].compute = {
+      publisherTrustedAlgorithmPublishers: [publisher.address], publisherTrustedAlgorithms: [],
+    };
   };
   await say(publisher, asset, (document) => {
     trusts(document);

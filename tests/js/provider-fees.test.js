@@ -31,7 +31,7 @@ const unpaid = {
 };
 
 let provider, publisher, buyer, stranger, environment, content;
-/** Data that are given away or have any program run on them, and two programs. */
+/** Data that are given away or have programs of their publisher run on them, and two programs. */
 let hearts, copies, loops;
 
 const program = (file) => publish(publisher, [buyer], { type: "local", file }, (document) => {
@@ -91,7 +91,7 @@ before(async () => {
     ethers.HDNodeWallet.fromPhrase(mnemonic, "", `m/44'/60'/0'/0/${index}`).connect(provider));
   hearts = await publish(publisher, [buyer, stranger], { type: "local", file: "hearts.csv" }, (document) => {
     document.services[0].compute = {
-      allowRawAlgorithm: false, allowNetworkAccess: false, publisherTrustedAlgorithmPublishers: ["*"],
+      allowRawAlgorithm: false, allowNetworkAccess: false, publisherTrustedAlgorithmPublishers: [publisher.address],
       publisherTrustedAlgorithms: [],
     };
   });

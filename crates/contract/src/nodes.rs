@@ -1,8 +1,9 @@
 //! The registry of nodes: where each can be found, and what it does for others.
 //!
 //! A node's operator registers it with an account that pays for it. The node agrees by a signature of its own key over
-//! that account, so that nobody registers, moves or removes another's node. What stands here is what the operator says: that
-//! the node answers is seen by asking it.
+//! that account, so that nobody registers, moves or removes another's node. It is good once: who operated a node before cannot
+//! take it back with what it signed for him then. What stands here is what the operator says: that the node answers is seen by
+//! asking it.
 
 use self::INodes::{
     INodesCalls, Node, NodeInvalidDomain, NodeInvalidHost, NodeInvalidRoles, NodeInvalidSignature, NodeNotOperator,
@@ -55,7 +56,7 @@ sol! {
         error NodeUnknown(bytes32 key);
         /// The caller did not register the node.
         error NodeNotOperator(bytes32 key, address caller);
-        /// The node did not sign that this account operates it.
+        /// The node did not sign that this account operates it, or not for this time.
         error NodeInvalidSignature(bytes32 key, address operator);
         /// A host is `host:port`, at most 255 printable ASCII characters.
         error NodeInvalidHost();
@@ -76,8 +77,10 @@ sol! {
         function set(bytes32 key, string host, string domain, uint64 capacity, uint8 roles) external;
         /// Removes a node of the caller's.
         function leave(bytes32 key) external;
-        /// What a node signs so that this account may register it.
+        /// What a node signs so that this account may register it now. It changes with each registration.
         function operatorDigest(bytes32 key, address operator) external view returns (bytes32);
+        /// How often a node was registered.
+        function nonces(bytes32 key) external view returns (uint256);
         /// A node.
         function nodeOf(bytes32 key) external view returns (Node memory);
         /// How many there are.
@@ -93,6 +96,8 @@ crate::storage! {
         operator: Value<Address>,
         capacity: Value<u64>,
         roles: Value<u8>,
+        /// How often it was registered; stays when it leaves.
+        nonce: Value<u16>,
         host: Text,
         domain: Text,
     }
@@ -104,9 +109,9 @@ crate::storage! {
     }
 }
 
-/// What a node signs so that this account may register it.
-pub fn operator_digest(chain_id: u64, key: B256, operator: Address) -> B256 {
-    keccak256(("Stoa node operator", U256::from(chain_id), ADDRESS, key, operator).abi_encode_params())
+/// What a node that was registered so often before signs so that this account may register it.
+pub fn operator_digest(chain_id: u64, key: B256, operator: Address, nonce: U256) -> B256 {
+    keccak256(("Stoa node operator", U256::from(chain_id), ADDRESS, key, operator, nonce).abi_encode_params())
 }
 
 /// The contract.
@@ -122,13 +127,25 @@ impl Nodes {
         let operator = cx.caller();
         said.check()?;
         cx.charge(SIGNATURE_GAS)?;
-        let digest = operator_digest(cx.chain_id(), key, operator);
+        let digest = self.digest(cx, key, operator)?;
         if !signed(key, digest, signature) {
             return Err(NodeInvalidSignature { key, operator }.into());
         }
         self.state().keys.add(cx, key)?;
-        self.state().nodes.at(&key).operator.write(cx, operator)?;
+        let entry = self.state().nodes.at(&key);
+        let nonce = entry.nonce.read(cx)?.checked_add(1).ok_or_else(Error::overflow)?;
+        entry.nonce.write(cx, nonce)?;
+        entry.operator.write(cx, operator)?;
         self.write(cx, key, operator, said)
+    }
+
+    fn nonce(self, cx: &mut Context<'_>, key: B256) -> Result<U256> {
+        self.state().nodes.at(&key).nonce.read(cx).map(U256::from)
+    }
+
+    fn digest(self, cx: &mut Context<'_>, key: B256, operator: Address) -> Result<B256> {
+        let nonce = self.nonce(cx, key)?;
+        Ok(operator_digest(cx.chain_id(), key, operator, nonce))
     }
 
     fn set(self, cx: &mut Context<'_>, key: B256, said: Said<'_>) -> Result<()> {
@@ -237,9 +254,8 @@ impl NativeContract for Nodes {
                 abi::done(self.set(cx, call.key, said))
             }
             INodesCalls::leave(call) => abi::done(self.leave(cx, call.key)),
-            INodesCalls::operatorDigest(call) => {
-                abi::reply(&call, Ok(operator_digest(cx.chain_id(), call.key, call.operator)))
-            }
+            INodesCalls::operatorDigest(call) => abi::reply(&call, self.digest(cx, call.key, call.operator)),
+            INodesCalls::nonces(call) => abi::reply(&call, self.nonce(cx, call.key)),
             INodesCalls::nodeOf(call) => abi::reply(&call, self.node_of(cx, call.key)),
             INodesCalls::count(call) => abi::reply(&call, self.state().keys.len(cx).map(U256::from)),
             INodesCalls::list(call) => abi::reply(&call, self.list(cx, call.from, call.most)),
@@ -271,8 +287,14 @@ mod tests {
     }
 
     fn join(seed: u8, operator: Address, host: &str) -> INodes::joinCall {
+        join_again(0, seed, operator, host)
+    }
+
+    /// The same of a node that was registered so often before.
+    fn join_again(nonce: u64, seed: u8, operator: Address, host: &str) -> INodes::joinCall {
         let (secret, key) = key(seed);
-        let signature = secret.sign(operator_digest(31337, key, operator).as_slice()).to_bytes().into();
+        let digest = operator_digest(31337, key, operator, U256::from(nonce));
+        let signature = secret.sign(digest.as_slice()).to_bytes().into();
         INodes::joinCall { key, signature, host: host.into(), domain: "rack 1".into(), capacity: 9, roles: STORE }
     }
 
@@ -290,7 +312,7 @@ mod tests {
         let mut bench = Bench::new(Natives::stoa());
         let (node, public) = (join(1, ALICE, "a.example:9000"), key(1).1);
         let digest = INodes::operatorDigestCall { key: public, operator: ALICE };
-        assert_eq!(bench.view(ADDRESS, &digest), Ok(operator_digest(31337, public, ALICE)));
+        assert_eq!(bench.view(ADDRESS, &digest), Ok(operator_digest(31337, public, ALICE, U256::ZERO)));
         // Bob cannot use what was signed for Alice.
         let refused = Failure::revert(NodeInvalidSignature { key: public, operator: BOB });
         assert_eq!(bench.send(BOB, ADDRESS, &node), Err(refused));
@@ -314,13 +336,34 @@ mod tests {
         let now = bench.view(ADDRESS, &INodes::nodeOfCall { key: public }).unwrap();
         assert_eq!((&now.host[..], &now.domain[..], now.capacity, now.roles), ("b.example:1", "", 3, 3));
         // The node may choose another operator; the first has no say then.
-        bench.send(BOB, ADDRESS, &join(1, BOB, "c.example:2")).unwrap();
+        bench.send(BOB, ADDRESS, &join_again(1, 1, BOB, "c.example:2")).unwrap();
         assert_eq!(bench.view(ADDRESS, &INodes::countCall {}), Ok(U256::ONE));
         assert!(bench.send(ALICE, ADDRESS, &other).is_err());
         bench.send(BOB, ADDRESS, &INodes::leaveCall { key: public }).unwrap();
         let unknown = Failure::revert(NodeUnknown { key: public });
         assert_eq!(bench.view(ADDRESS, &INodes::nodeOfCall { key: public }), Err(unknown.clone()));
         assert_eq!(bench.send(BOB, ADDRESS, &other), Err(unknown));
+    }
+
+    #[test]
+    fn what_a_node_signed_for_an_operator_registers_it_once() {
+        let mut bench = Bench::new(Natives::stoa());
+        let public = key(1).1;
+        let (alices, bobs) = (join(1, ALICE, "a.example:1"), join_again(1, 1, BOB, "b.example:1"));
+        let refused = |operator: Address| Err(Failure::revert(NodeInvalidSignature { key: public, operator }));
+        // For a time that has not come it is no good either.
+        assert_eq!(bench.send(BOB, ADDRESS, &bobs), refused(BOB));
+        bench.send(ALICE, ADDRESS, &alices).unwrap();
+        bench.send(BOB, ADDRESS, &bobs).unwrap();
+        // Everybody has seen these signatures on the ledger; those whom they are for are its operators no more.
+        assert_eq!(bench.send(ALICE, ADDRESS, &alices), refused(ALICE));
+        bench.send(BOB, ADDRESS, &INodes::leaveCall { key: public }).unwrap();
+        assert_eq!(bench.send(ALICE, ADDRESS, &alices), refused(ALICE));
+        assert_eq!(bench.send(BOB, ADDRESS, &bobs), refused(BOB));
+        assert_eq!(bench.view(ADDRESS, &INodes::noncesCall { key: public }), Ok(U256::from(2)));
+        let digest = INodes::operatorDigestCall { key: public, operator: ALICE };
+        assert_eq!(bench.view(ADDRESS, &digest), Ok(operator_digest(31337, public, ALICE, U256::from(2))));
+        bench.send(ALICE, ADDRESS, &join_again(2, 1, ALICE, "a.example:1")).unwrap();
     }
 
     #[test]
@@ -352,10 +395,10 @@ mod tests {
         // The set: bytes32[] values; mapping(bytes32 => uint256) positions.
         assert_eq!(at(U256::ZERO), U256::ONE);
         assert_eq!(at(keccak256(B256::ZERO).into()), U256::from_be_bytes(key(1).1.0));
-        // mapping(bytes32 => Entry): address operator; uint64 capacity; uint8 roles | string host | string domain.
+        // mapping(bytes32 => Entry): address operator; uint64 capacity; uint8 roles; uint16 nonce | string host | string domain.
         let base = U256::from_be_bytes(keccak256((key(1).1, U256::from(2)).abi_encode_params()).0);
         let operator = U256::from_be_slice(ALICE.as_slice());
-        assert_eq!(at(base), operator | (U256::from(9) << 160) | (U256::from(STORE) << 224));
+        assert_eq!(at(base), operator | (U256::from(9) << 160) | (U256::from(STORE) << 224) | (U256::ONE << 232));
         assert_eq!(at(base + U256::ONE), (U256::from_be_slice(b"a:1") << 232) | U256::from(6));
         assert_eq!(at(base + U256::from(2)), (U256::from_be_slice(b"rack 1") << 208) | U256::from(12));
     }

@@ -18,7 +18,7 @@ use crate::{
         ADDRESS, CONSENT, CREDENTIAL,
         IConsent::{
             Asset, Granted, IConsentErrors, Terms, announceCall, announcementOfCall, assetOfCall, eraseCall, grantCall,
-            keepersOfCall, nextGrantCall, registerCall, revokeCall, setObjectCall,
+            keepersOfCall, nextGrantCall, registerCall, revokeAllCall, revokeCall, setObjectCall,
         },
         READ, TOKEN,
     },
@@ -472,7 +472,8 @@ impl Data {
                 DataError::Plan(format!("{} keepers release the key, and only {left} of them would be left", is.needed))
             })?,
         };
-        let signed = self.wallet.signer().sign_message_sync(plan.digest(self.wallet.chain_id(), &sharing).as_slice());
+        let digest = plan.digest(self.wallet.chain_id(), &sharing, self.circle.node());
+        let signed = self.wallet.signer().sign_message_sync(digest.as_slice());
         let signature = signed.map_err(SendError::from)?.as_bytes();
         let moving = self.circle.hand_over(&sharing, &plan, Some(signature)).await?;
         self.wallet.call(CONSENT, &moving.call(Vec::new())).await?;
@@ -567,6 +568,15 @@ pub async fn reader_key(wallet: &Wallet, who: Address) -> Result<ReaderKey> {
 /// If the ledger refuses.
 pub async fn revoke(wallet: &Wallet, grant: B256) -> Result<()> {
     Ok(wallet.call(CONSENT, &revokeCall { grant }).await.map(drop)?)
+}
+
+/// Ends all grants of an asset that there are.
+///
+/// # Errors
+///
+/// If the ledger refuses.
+pub async fn revoke_all(wallet: &Wallet, asset: B256) -> Result<()> {
+    Ok(wallet.call(CONSENT, &revokeAllCall { asset }).await.map(drop)?)
 }
 
 #[cfg(test)]

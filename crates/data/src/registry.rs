@@ -14,7 +14,7 @@ use stoa_base::NodeId;
 use stoa_client::{Chain, SendError, ViewError, Wallet, view};
 use stoa_contract::nodes::{
     ADDRESS, INodes,
-    INodes::{Node, listCall},
+    INodes::{Node, listCall, noncesCall},
     operator_digest,
 };
 pub use stoa_contract::nodes::{KEEPER, STORE};
@@ -142,7 +142,9 @@ pub struct Listing {
 pub async fn join(wallet: &Wallet, key: &ed25519::PrivateKey, listing: Listing) -> Result<(), SendError> {
     let Listing { host, domain, capacity, roles } = listing;
     let public = B256::from(NodeId::from(&key.public_key()));
-    let signature = sign_digest(key, operator_digest(wallet.chain_id(), public, wallet.address())).into();
+    // What it signed before is good no more.
+    let (nonce, _) = view(wallet.client(), ADDRESS, &noncesCall { key: public }).await?;
+    let signature = sign_digest(key, operator_digest(wallet.chain_id(), public, wallet.address(), nonce)).into();
     let key = public;
     wallet.call(ADDRESS, &INodes::joinCall { key, signature, host, domain, capacity, roles }).await.map(drop)
 }

@@ -95,7 +95,7 @@ impl DataKey {
     }
 
     /// The key of `object` from the keepers' half alone. As many keepers as release it can open the object without
-    /// anybody's leave: the asset has to say so ([`PrivacyGrade::KeepersOnly`](crate::PrivacyGrade)).
+    /// anybody's leave: whoever shows the asset has to say so.
     pub fn from_keepers_only(keepers: &KeeperHalf, asset: AssetId) -> Self {
         let key = keepers.expose(|half| derive(DATA_KEY, half, &[&[KEEPERS_ONLY], asset.0.as_slice()]));
         Self::from_bytes(key)

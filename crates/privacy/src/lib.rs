@@ -22,8 +22,8 @@
 //!    ([`Evidence::breach`]). Shares are refreshed, or move to other keepers, without the owner ([`Handover`]); what is kept
 //!    no longer is deleted, and that is signed as well ([`DeletionReceipt`]).
 //!
-//! Where the owner is away and readers are unknown (a sale), there is no owner's half ([`DataKey::from_keepers_only`]): the
-//! asset says so, with `t` of `m`, as its [`PrivacyGrade`].
+//! Where the owner is away and readers are unknown (a sale), there is no owner's half ([`DataKey::from_keepers_only`]). Who shows
+//! such an asset has to say so, with `t` of `m` ([`Threshold`]).
 //!
 //! # Who learns what
 //!
@@ -44,7 +44,6 @@
 //! their keeper stores.
 
 mod deletion;
-mod grade;
 mod grant;
 mod id;
 mod key;
@@ -59,10 +58,10 @@ mod statement;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod threshold;
 mod wallet;
 
 pub use deletion::{Deleted, DeletionReceipt};
-pub use grade::{PrivacyGrade, Threshold};
 pub use grant::{Grant, GrantedHalf};
 pub use id::{AssetId, GrantId};
 pub use key::{DataKey, KEY_LEN, KeeperHalf, OwnerHalf};
@@ -73,4 +72,5 @@ pub use sealed_key::SealedKey;
 pub use sharing::{Dealing, Dealt, Handover, HandoverError, Share, Sharing, SharingError, deal};
 pub use statement::Seen;
 pub use stoa_base::NodeId;
+pub use threshold::Threshold;
 pub use wallet::{Announcement, ReadingKey, SecretSignature, WalletError};

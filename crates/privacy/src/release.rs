@@ -229,6 +229,18 @@ pub enum Breach {
         /// The block that revoked it.
         revoked: u64,
     },
+    /// It gave a share although the grant's time was over in the block that it names.
+    #[error(
+        "keeper {keeper} released a share at block {seen}, though the grant had ended at second {until} since 1970"
+    )]
+    AfterEnd {
+        /// Who.
+        keeper: NodeId,
+        /// The block at which it says it saw the grant stand.
+        seen: u64,
+        /// The first second at which the grant stood no longer.
+        until: u64,
+    },
     /// It names a block that the ledger does not have.
     #[error("keeper {keeper} released a share at a block {seen} that the ledger does not have")]
     NoSuchBlock {

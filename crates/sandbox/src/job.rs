@@ -57,10 +57,18 @@ impl From<PathBuf> for Source {
 /// sees a link that leads to nothing outside of the sandbox. Whoever gives a folder keeps it unchanged while the job runs.
 #[derive(Clone, Debug)]
 pub struct Input {
-    /// Its name: letters, digits, `.`, `_` and `-`, not beginning with a dot, at most 255.
+    /// Its name: letters, digits, `.`, `_` and `-`, not beginning with a dot, at most 255, and not [`PARAMS`].
     pub name: String,
     /// What is seen there.
     pub source: Source,
+}
+
+impl Input {
+    /// Whether an input may be called this.
+    pub fn is_name(name: &str) -> bool {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        (1..=255).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(plain) && name != PARAMS
+    }
 }
 
 /// One run of a program.
@@ -86,6 +94,8 @@ pub struct Job {
     pub seed: [u8; 32],
     /// Seconds since 1970 at which a WebAssembly program's clock starts. A process sees the machine's.
     pub time: u64,
+    /// Whose program it is, if it is somebody's: of each sender's programs one is compiled at a time, so that nobody holds others up.
+    pub sender: Option<[u8; 32]>,
 }
 
 impl Job {
@@ -101,6 +111,7 @@ impl Job {
             limits: Limits::default(),
             seed: [0; 32],
             time: 0,
+            sender: None,
         }
     }
 
@@ -128,10 +139,9 @@ impl Job {
         {
             return Err(Error::Job("want variables as name and value, and links by their whole path".into()));
         }
-        let mut names = BTreeSet::from([PARAMS]);
+        let mut names = BTreeSet::new();
         for Input { name, .. } in &self.inputs {
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-            if name.is_empty() || name.len() > 255 || name.starts_with('.') || !name.bytes().all(plain) {
+            if !Input::is_name(name) {
                 return Err(Error::Job(format!("{name:?} is no name for an input: letters, digits, '.', '_' and '-'")));
             }
             if !names.insert(name) {
@@ -158,7 +168,7 @@ pub struct Limits {
     pub output_bytes: u64,
     /// Files and folders under `/out`.
     pub output_files: u64,
-    /// Bytes under `/tmp`, likewise; as many files as under `/out`, and 10,000 more.
+    /// Bytes under `/tmp`, likewise; as many files as under `/out`, and 10,000 more, those under `/dev/shm` included.
     pub scratch_bytes: u64,
     /// Bytes of what is written to standard output and standard error that are kept.
     pub log_bytes: u64,

@@ -30,7 +30,7 @@ pub enum Ended {
     /// It ran longer than [`Limits::wall`](crate::Limits::wall).
     OutOfTime,
     /// It wrote, or tried to write, more under `/out` than it may, so that its files are not whole; or processes made more
-    /// files under `/tmp` than they may.
+    /// files under `/tmp` and `/dev/shm` than they may.
     OutputTooLarge,
     /// More than [`Limits::processes`](crate::Limits::processes).
     TooManyProcesses,
@@ -80,8 +80,8 @@ impl Log {
 pub struct Output {
     /// Their bytes by their path within `/out`: parts joined by `/`, none of them empty, `.` or `..`. Regular files only.
     pub files: BTreeMap<String, Vec<u8>>,
-    /// What was left there and is no regular file with a name in UTF-8, or has more than one name: links, pipes, sockets,
-    /// devices. Nothing of it was read. Empty folders are neither here nor there.
+    /// What was left there and is no regular file with a name in UTF-8, has more than one name, or cannot be looked at: links,
+    /// pipes, sockets, devices, files without rights. Nothing of it was read. Empty folders are neither here nor there.
     pub skipped: Vec<String>,
 }
 

@@ -8,6 +8,15 @@ pub trait Runtime: Send + Sync {
     /// Whether whoever runs a job again gets the same, bit for bit. [`Outcome::deterministic`] says so for each run.
     fn deterministic(&self) -> bool;
 
+    /// Does what a job's program takes before it runs: compiles it, where that is done. A run does so too, if it was not. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// If it is none that could run, or could not be made ready.
+    fn prepare(&self, _job: &Job) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Runs a job to its end. Blocks; several jobs may run at the same time.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use revm::{
     },
     primitives::hardfork::SpecId,
 };
+use std::ops::RangeInclusive;
 
 /// What a call, or the creation of a contract, came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +34,17 @@ impl Context<'_> {
         if self.is_static && !value.is_zero() {
             return Err(Error::Halt(InstructionResult::CallNotAllowedInsideStatic));
         }
-        self.call_with(CallScheme::Call, to, value, data, u64::MAX)
+        self.call_with(CallScheme::Call, to, value, data, 0..=u64::MAX)
+    }
+
+    /// As [`Context::call`] without value, with exactly so much gas: whoever is called cannot use more, and whoever pays for the gas cannot
+    /// have the call fail for less.
+    ///
+    /// # Errors
+    ///
+    /// Out of gas, also where 63/64 of what is left are less.
+    pub fn call_with_gas(&mut self, to: Address, data: Bytes, gas: u64) -> Result<Outcome> {
+        self.call_with(CallScheme::Call, to, U256::ZERO, data, gas..=gas)
     }
 
     /// Calls another contract, which may change nothing, as STATICCALL.
@@ -42,7 +53,7 @@ impl Context<'_> {
     ///
     /// Out of gas.
     pub fn static_call(&mut self, to: Address, data: Bytes) -> Result<Outcome> {
-        self.call_with(CallScheme::StaticCall, to, U256::ZERO, data, u64::MAX)
+        self.call_with(CallScheme::StaticCall, to, U256::ZERO, data, 0..=u64::MAX)
     }
 
     /// Runs another contract's code on this account, for this caller, as DELEGATECALL.
@@ -51,11 +62,18 @@ impl Context<'_> {
     ///
     /// Out of gas.
     pub fn delegate_call(&mut self, code: Address, data: Bytes) -> Result<Outcome> {
-        self.call_with(CallScheme::DelegateCall, code, U256::ZERO, data, u64::MAX)
+        self.call_with(CallScheme::DelegateCall, code, U256::ZERO, data, 0..=u64::MAX)
     }
 
-    /// Calls with up to 63/64 of the gas, and no more than `most`.
-    fn call_with(&mut self, scheme: CallScheme, to: Address, value: U256, data: Bytes, most: u64) -> Result<Outcome> {
+    /// Calls with up to 63/64 of the gas, and so much as `gas` says.
+    fn call_with(
+        &mut self,
+        scheme: CallScheme,
+        to: Address,
+        value: U256,
+        data: Bytes,
+        gas: RangeInclusive<u64>,
+    ) -> Result<Outcome> {
         let transfers = !value.is_zero();
         let host = self.machine.host();
         let params = host.gas_params();
@@ -68,7 +86,11 @@ impl Context<'_> {
             load_account_delegated(self.machine.host(), SpecId::OSAKA, left, to, transfers, creates)
                 .map_err(missing)?;
         self.charge(cost)?;
-        let forwarded = self.machine.host().gas_params().call_stipend_reduction(self.gas.remaining()).min(most);
+        let forwarded = self.machine.host().gas_params().call_stipend_reduction(self.gas.remaining());
+        if forwarded < *gas.start() {
+            return Err(Error::OUT_OF_GAS);
+        }
+        let forwarded = forwarded.min(*gas.end());
         self.charge(forwarded)?;
 
         let delegated = scheme == CallScheme::DelegateCall;
@@ -165,7 +187,7 @@ impl Context<'_> {
     ///
     /// As [`Context::call_typed`].
     pub fn view_within<C: SolCall>(&mut self, to: Address, call: &C, most: u64) -> Result<C::Return> {
-        let outcome = self.call_with(CallScheme::StaticCall, to, U256::ZERO, call.abi_encode().into(), most)?;
+        let outcome = self.call_with(CallScheme::StaticCall, to, U256::ZERO, call.abi_encode().into(), 0..=most)?;
         self.answer::<C>(to, outcome)
     }
 

@@ -19,7 +19,7 @@ use alloy_sol_types::SolEvent;
 use revm::{
     context_interface::host::LoadError,
     interpreter::{Gas, InstructionResult, SharedMemory},
-    state::AccountExtension,
+    state::{AccountExtension, AccountInfo},
 };
 use std::fmt;
 
@@ -291,16 +291,7 @@ impl<'a> Context<'a> {
     ///
     /// Out of gas.
     pub fn balance(&mut self, address: Address) -> Result<U256> {
-        let params = self.machine.host().gas_params();
-        let (warm, cold) = (params.warm_storage_read_cost(), params.cold_account_additional_cost());
-        self.charge(warm)?;
-        let skip_cold = self.gas.remaining() < cold;
-        let load = self.machine.host().load_account_info_skip_cold_load(address, false, skip_cold).map_err(missing)?;
-        let (balance, is_cold) = (load.balance, load.is_cold);
-        if is_cold {
-            self.charge(cold)?;
-        }
-        Ok(balance)
+        self.look_at(address, false, |account| account.balance)
     }
 
     /// Whether an account has code, as EXTCODESIZE tells.
@@ -309,16 +300,21 @@ impl<'a> Context<'a> {
     ///
     /// Out of gas.
     pub fn has_code(&mut self, address: Address) -> Result<bool> {
+        self.look_at(address, true, |account| !account.is_empty_code_hash())
+    }
+
+    /// Looks at an account, with its code or without, and charges what that costs an instruction.
+    fn look_at<T>(&mut self, address: Address, code: bool, look: impl FnOnce(&AccountInfo) -> T) -> Result<T> {
         let params = self.machine.host().gas_params();
         let (warm, cold) = (params.warm_storage_read_cost(), params.cold_account_additional_cost());
         self.charge(warm)?;
         let skip_cold = self.gas.remaining() < cold;
-        let load = self.machine.host().load_account_info_skip_cold_load(address, true, skip_cold).map_err(missing)?;
-        let (has_code, is_cold) = (!load.is_empty_code_hash(), load.is_cold);
+        let load = self.machine.host().load_account_info_skip_cold_load(address, code, skip_cold).map_err(missing)?;
+        let (seen, is_cold) = (look(&load), load.is_cold);
         if is_cold {
             self.charge(cold)?;
         }
-        Ok(has_code)
+        Ok(seen)
     }
 
     /// Sends coin of this account to another, running no code there. For payments to accounts that might refuse them

@@ -70,9 +70,6 @@ impl Kept {
         if all.len() == before {
             return Ok(None);
         }
-        if let Some(folder) = self.0.parent() {
-            fs::create_dir_all(folder)?;
-        }
         let copy = if damaged > 0 { Some(self.copied()?) } else { None };
         let newest = &all[all.len().saturating_sub(MOST_KEPT)..];
         write_private(&self.0, &newest.iter().flat_map(|release| release.encode().to_vec()).collect::<Vec<_>>())?;

@@ -4,7 +4,7 @@
 //!  network key ── signed ──▶ blocks ── commit to ──▶ transactions and their events
 //!
 //!    AssetRegistered, KeepersMoved     Granted ──▶ Revoked, AllRevoked, Erased     the block that the keeper names
-//!    who kept shares of the key                    since when it is over           whether there is such a block
+//!    who kept shares of the key        and until when; since when it is over       whether there is one, and its time
 //!                 ▲                                          ▲                                 ▲
 //!                 └──────────────── a release: who, of which grant, at which block it saw that stand
 //! ```
@@ -124,6 +124,14 @@ pub enum CaseError {
 /// Where an event stands: block, transaction in it, event of that.
 type At = (u64, u32, usize);
 
+/// What a certificate says of a block.
+#[derive(Clone, Copy)]
+struct Block {
+    hash: B256,
+    /// In seconds since 1970.
+    time: u64,
+}
+
 /// An event of this kind by the contract of consent, if it is about this asset.
 fn told<E: SolEvent>(log: &Log, asset: B256) -> Option<E> {
     let own = log.address == CONSENT && log.topics().get(1) == Some(&asset);
@@ -189,7 +197,7 @@ impl Case {
             };
             let header = certificate.verify(network_key).map_err(unproven)?;
             chains.insert(certificate.genesis_hash);
-            blocks.insert(header.number, header.hash_slow());
+            blocks.insert(header.number, Block { hash: header.hash_slow(), time: header.timestamp });
         }
         // Certificates are bound to block 0: those of two chains with one key are told apart by it.
         if chains.len() > 1 {
@@ -199,8 +207,8 @@ impl Case {
         self.judge_by(&events, &blocks)
     }
 
-    /// The same by events in order, and hashes of blocks by their numbers, that are known to be so.
-    fn judge_by(&self, events: &[(At, Log)], blocks: &BTreeMap<u64, B256>) -> Result<Vec<Judged>, CaseError> {
+    /// The same by events in order, and blocks by their numbers, that are known to be so.
+    fn judge_by(&self, events: &[(At, Log)], blocks: &BTreeMap<u64, Block>) -> Result<Vec<Judged>, CaseError> {
         let each = self.releases.iter().map(|bytes| {
             let release = Evidence::decode(Copying(&bytes[..])).map_err(|_| CaseError::Release)?;
             let verdict = self.verdict(&release, events, blocks).unwrap_or_else(Verdict::Open);
@@ -213,7 +221,7 @@ impl Case {
         &self,
         release: &Evidence,
         events: &[(At, Log)],
-        blocks: &BTreeMap<u64, B256>,
+        blocks: &BTreeMap<u64, Block>,
     ) -> Result<Verdict, String> {
         let (claim, asset) = (release.claim(), self.asset);
         release.verify().map_err(|error| error.to_string())?;
@@ -226,19 +234,22 @@ impl Case {
         if !events.iter().filter_map(|(_, log)| shared(log, asset)).any(keeps) {
             return Err(format!("no block shows that node {keeper} ever kept such a share"));
         }
-        let is_granted = |log: &Log| told::<Granted>(log, asset).is_some_and(|event| event.grant == grant);
-        let Some(granted) = events.iter().position(|(_, log)| is_granted(log)) else {
-            return Err(format!("no block shows grant {grant}"));
-        };
+        let made = |log: &Log| told::<Granted>(log, asset).filter(|event| event.grant == grant);
+        let made = events.iter().enumerate().find_map(|(place, (_, log))| Some((place, made(log)?.terms.until)));
+        let (granted, until) = made.ok_or_else(|| format!("no block shows grant {grant}"))?;
         if seen < events[granted].0.0 {
             return Err(format!("node {keeper} says that it saw the grant stand before it was made"));
         }
         let ended = events[granted + 1..].iter().find(|(_, log)| ends(log, asset, grant));
-        let hash = blocks.get(&seen).copied();
-        match release.breach(ended.map(|(at, _)| at.0), hash).map_err(|error| error.to_string())? {
-            Some(breach) => Ok(Verdict::Breach(breach)),
-            None if hash.is_some() => Ok(Verdict::Stood),
-            None => Err(format!("the node does not prove block {seen}, at which node {keeper} looked")),
+        let block = blocks.get(&seen);
+        let breach = release.breach(ended.map(|(at, _)| at.0), block.map(|block| block.hash));
+        match (breach.map_err(|error| error.to_string())?, block) {
+            (Some(breach), _) => Ok(Verdict::Breach(breach)),
+            (None, Some(block)) if until > 0 && block.time >= until => {
+                Ok(Verdict::Breach(Breach::AfterEnd { keeper, seen, until }))
+            }
+            (None, Some(_)) => Ok(Verdict::Stood),
+            (None, None) => Err(format!("the node does not prove block {seen}, at which node {keeper} looked")),
         }
     }
 }

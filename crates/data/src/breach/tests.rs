@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    abi::IConsent::{eraseCall, grantCall, moveKeepersCall, registerCall, revokeAllCall, revokeCall},
+    abi::IConsent::{Terms, eraseCall, grantCall, moveKeepersCall, registerCall, revokeAllCall, revokeCall},
     contract::{asset_id, tests::terms},
     reading::Reading,
 };
@@ -10,7 +10,10 @@ use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolCall;
 use commonware_cryptography::{Signer as _, ed25519};
-use stoa_contract::{Natives, bench::Bench};
+use stoa_contract::{
+    Natives,
+    bench::{Bench, START},
+};
 use stoa_privacy::{AssetId, Dealt, Grant, GrantId, Release, Seen, deal};
 
 const OWNER: Address = Address::repeat_byte(0xa1);
@@ -28,6 +31,11 @@ fn word(key: &ed25519::PrivateKey) -> B256 {
 /// The hash of a block of this chain.
 fn hash(number: u64) -> B256 {
     B256::left_padding_from(&number.to_be_bytes())
+}
+
+/// The time of a block of this chain: one comes each second.
+const fn time(number: u64) -> u64 {
+    START + number - 1
 }
 
 /// A chain with one transaction a block, an asset of which keeper 1 has the key, and a reader.
@@ -88,7 +96,7 @@ impl Told {
 
     /// What is to be said of a release; blocks to this one are proven.
     fn judged(&self, release: &Evidence, to: u64) -> Verdict {
-        let blocks = (0..=to).map(|number| (number, hash(number))).collect();
+        let blocks = (1..=to).map(|number| (number, Block { hash: hash(number), time: time(number) })).collect();
         let case = Case::new(CHAIN, self.asset, std::slice::from_ref(release));
         let mut judged = case.judge_by(&self.events, &blocks).unwrap();
         assert_eq!((judged.len(), &judged[0].release), (1, release));
@@ -130,6 +138,26 @@ fn a_keeper_that_released_after_the_end_of_a_grant_is_shown_however_that_came() 
     told.send(eraseCall { asset: told.asset });
     assert_eq!(told.judged(&told.given(three, erased), 100), told.after(erased, erased));
     assert_eq!(told.judged(&told.given(two, erased), 100), told.after(erased, all));
+}
+
+#[test]
+fn a_keeper_that_released_after_the_time_of_a_grant_is_shown() {
+    let mut told = Told::new();
+    let until = time(told.block() + 5);
+    let grant = told.send(grantCall { asset: told.asset, terms: Terms { until, ..terms(READER) } });
+    let end = told.block() + 4;
+    assert_eq!((time(end), told.judged(&told.given(grant, end - 1), 100)), (until, Verdict::Stood));
+    let keeper = NodeId::from(&key(1).public_key());
+    let after = |seen| Verdict::Breach(Breach::AfterEnd { keeper, seen, until });
+    for seen in [end, end + 7] {
+        assert_eq!(told.judged(&told.given(grant, seen), 100), after(seen));
+    }
+    // Its own block says when that was; while nobody proves it, nothing is said.
+    assert!(open(told.judged(&told.given(grant, end), 1)).contains("does not prove block"));
+    // Where it was revoked before, that counts.
+    let revoked = told.block();
+    told.send(revokeCall { grant });
+    assert_eq!(told.judged(&told.given(grant, end), 100), told.after(end, revoked));
 }
 
 #[test]

@@ -18,7 +18,11 @@ use alloy_primitives::B256;
 use alloy_rpc_types_eth::{Filter, Log};
 use alloy_sol_types::SolEvent as _;
 use commonware_codec::{Copying, DecodeExt as _};
-use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use futures::{
+    FutureExt as _, StreamExt as _,
+    future::BoxFuture,
+    stream::{self, FuturesUnordered},
+};
 use parking_lot::Mutex;
 use std::{fmt, io};
 use stoa_base::NodeId;
@@ -214,7 +218,8 @@ impl Data {
         Ok(None)
     }
 
-    /// The owner's half of a key, from the first keeper that gives the one that the grant names.
+    /// The owner's half of a key, from the first keeper that gives the one that the grant names. All are asked at once, so that those
+    /// who do not answer are waited for together, and each before it is named that gave another.
     async fn half(
         &self,
         keepers: &[PeerAddress],
@@ -222,8 +227,12 @@ impl Data {
         named: B256,
         failed: &mut Vec<Failure>,
     ) -> Result<OwnerHalf> {
-        for keeper in keepers {
-            let given = self.circle.ask(keeper, &Request::HalfOf(granted.id.0)).await.map_err(|why| why.to_string());
+        let request = Request::HalfOf(granted.id.0);
+        let ask = |keeper| self.circle.ask(keeper, &request).map(move |given| (keeper, given)).boxed();
+        let asked: Vec<_> = keepers.iter().map(ask).collect();
+        let mut asked = stream::iter(asked).buffered(keepers.len().max(1));
+        while let Some((keeper, given)) = asked.next().await {
+            let given = given.map_err(|why| why.to_string());
             match given.and_then(|bytes| open_half(&bytes, granted, named, &self.reading.secret)) {
                 Ok(half) => return Ok(half),
                 Err(why) => failed.push(Failure::new(keeper, why)),

@@ -25,7 +25,6 @@ impl Uses {
         if let Some(block) = fs::read_to_string(&file).ok().and_then(|text| text.parse().ok()) {
             return Ok(block);
         }
-        fs::create_dir_all(&self.0)?;
         write_private(&file, next.to_string().as_bytes()).map(|()| next)
     }
 

@@ -195,6 +195,7 @@ sol! {
         error JobCheckNotOver(bytes32 job, uint64 until);
         error JobCommitted(bytes32 job, bytes32 auditor);
         error JobOtherVerdict(bytes32 job, bytes32 auditor);
+        error JobsNoCredit(address account, address token);
 
         event Offered(bytes32 indexed asset, bytes32 indexed node, uint32 number, Offer offer);
         event JobStarted(bytes32 indexed job, bytes32 indexed asset, address indexed buyer, bytes32 grant, bytes32 algorithm, uint32 offer, uint8 runtime, uint64 fuel, uint256 locked, bytes32 order);
@@ -207,6 +208,8 @@ sol! {
         event CheckCommitted(bytes32 indexed job, bytes32 indexed auditor, bytes32 commitment);
         event CheckRevealed(bytes32 indexed job, bytes32 indexed auditor, bytes32 verdict);
         event JobChecked(bytes32 indexed job, uint8 state, bytes32 verdict, uint256 slashed);
+        event Credited(address indexed account, address indexed token, uint256 amount);
+        event Withdrawn(address indexed account, address indexed token, address to, uint256 amount);
         event ProgramPublished(bytes32 indexed algorithm, bytes32 indexed asset, address indexed publisher, bytes32 source, string url);
 
         /// Offers computing on an asset of the caller's, or something else than before, or with `node` zero nothing any more.
@@ -252,6 +255,11 @@ sol! {
         function unbond(bytes32 asset, address token, uint256 amount) external;
         /// The bond of an asset, and what of it is reserved for jobs that are not settled.
         function bondOf(bytes32 asset, address token) external view returns (uint256 bond, uint256 reserved);
+        /// What this contract could not pay out to an account, because the token refused, and keeps for it. Whatever it pays, by `finish`,
+        /// `expire`, `settle` and `unbond`, is tried once, and credited if that fails: their events say what was due either way.
+        function creditOf(address account, address token) external view returns (uint256);
+        /// Pays the caller's credit out, all of it, to an account that the caller names.
+        function withdraw(address token, address to) external returns (uint256 amount);
         /// Draws who checks a finished job, by the randomness of the block after its receipt; anybody may ask for it, while that is
         /// kept (8,192 blocks). Later, the job is spared.
         function draw(bytes32 job) external;

@@ -22,8 +22,9 @@ use super::{
     },
     contract::{commitment_digest, commitment_of, receipt_digest},
     data::DataSet,
-    kept::read_head,
+    kept::{MOST_KEPT, read_head},
     role::{Computer, Outcomes, Sender, own, read, write},
+    rules::Rules,
     run::{Files, outputs_hash, params_hash, rerun},
     wire::{JOB, MOST_ANSWER, Request, Round},
 };
@@ -276,10 +277,10 @@ impl Auditor {
             (PROCESS, None) => {
                 return Err(ever("the rules do not say how close another run of a process comes".into()));
             }
-            (PROCESS, Some(tolerance)) => Some((self.left(id, job, &receipt).await?, tolerance)),
+            (PROCESS, Some(tolerance)) => Some((self.left(id, job, &receipt, &data.rules).await?, tolerance)),
             _ => None,
         };
-        let _turn = self.computer.turns.clone().acquire_owned().await.map_err(|error| ever(error.to_string()))?;
+        let _turn = self.computer.turns.run().await.map_err(|error| ever(error.to_string()))?;
         let (job, chain) = (job.clone(), self.computer.chain_id);
         let again = spawn_blocking(move || rerun(&*runtime, id, &job, &data, &code, &params)).await;
         let again = again.map_err(|error| ever(error.to_string()))?.map_err(|error| ever(error.to_string()))?;
@@ -292,16 +293,21 @@ impl Auditor {
         })
     }
 
-    /// What left in the rounds of a job, from its node: what it signed.
-    async fn left(&self, id: B256, job: &Job, receipt: &Receipt) -> Result<Vec<Files>, NoVerdict> {
-        let mut left = Vec::new();
+    /// What left in the rounds of a job, from its node: what it signed. It is no more than the rules let leave to one buyer.
+    async fn left(&self, id: B256, job: &Job, receipt: &Receipt, rules: &Rules) -> Result<Vec<Files>, NoVerdict> {
+        let (mut left, mut budget) = (Vec::new(), rules.budget);
         for number in 0..receipt.rounds.min(MOST_ROUNDS) {
             let bytes = (self.asks)(job.offer.node, Request::Left(id, number).to_bytes()).await;
             let bytes = bytes.map_err(|why| NoVerdict::Yet(format!("node {}: {why}", job.offer.node)))?;
-            match Round::decode(Copying(&bytes[..])) {
-                Ok(Round::Left { files, .. }) => left.push(files),
-                _ => return Err(NoVerdict::Yet("what the node gives as what left is none".into())),
+            let Ok(Round::Left { files, .. }) = Round::decode(Copying(&bytes[..])) else {
+                return Err(NoVerdict::Yet("what the node gives as what left is none".into()));
+            };
+            let leaving = rules.leaving(&files, budget).map_err(NoVerdict::Yet)?;
+            if leaving.files != files {
+                return Err(NoVerdict::Yet("what the node gives as what left has not left so".into()));
             }
+            budget = budget.saturating_sub(leaving.counts.saturating_add(rules.round()));
+            left.push(files);
         }
         match outputs_hash(&left) == receipt.output {
             true => Ok(left),
@@ -318,9 +324,14 @@ impl Auditor {
         if super::algorithm(code) != job.algorithm || rounds > MOST_ROUNDS {
             return Err(NoVerdict::Yet("the node gives another program".into()));
         }
-        let mut params = Vec::new();
+        let (mut params, mut length) = (Vec::new(), 0);
         for number in 1..=rounds {
-            params.push(ask(number).await.map_err(yet)?);
+            let next = ask(number).await.map_err(yet)?;
+            length += next.len() as u64;
+            if length > MOST_KEPT {
+                return Err(NoVerdict::Yet("the node gives more parameters than a job has".into()));
+            }
+            params.push(next);
         }
         Ok((code.to_vec(), params))
     }

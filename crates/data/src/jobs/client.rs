@@ -5,8 +5,8 @@ use super::{
     abi::{
         BROKEN, DRAWN, FINISHED,
         IJobs::{
-            IJobsErrors, Job, JobFinished, JobStarted, Offer, Receipt, bondCall, costCall, finishCall, jobOfCall,
-            offerCall, offerOfCall, receiptOfCall, startCall, stopCall, unbondCall,
+            IJobsErrors, Job, JobFinished, JobStarted, Offer, Receipt, Withdrawn, bondCall, costCall, finishCall,
+            jobOfCall, offerCall, offerOfCall, receiptOfCall, startCall, stopCall, unbondCall, withdrawCall,
         },
         JOBS, PROCESS, WAITING, WASM,
     },
@@ -148,6 +148,7 @@ fn words(reason: &IJobsErrors, token: Address) -> String {
         E::JobOtherVerdict(error) => {
             format!("node {} did not commit itself to this verdict about job {}", error.auditor, error.job)
         }
+        E::JobsNoCredit(error) => format!("nothing of {} is kept for {}", error.token, error.account),
     }
 }
 
@@ -169,6 +170,16 @@ fn said_of(error: SendError, token: Address) -> DataError {
 fn event<E: SolEvent>(receipt: &alloy_rpc_types_eth::TransactionReceipt) -> Result<E> {
     let logs = receipt.inner.logs().iter();
     logs.filter_map(|log| E::decode_log(&log.inner).ok()).map(|log| log.data).next().ok_or(DataError::Receipt)
+}
+
+/// Pays out what the contract of jobs keeps for a wallet that a token did not pay, to this account; how much that was.
+///
+/// # Errors
+///
+/// If there is nothing, or the ledger or the token refuses.
+pub async fn withdraw(wallet: &Wallet, token: Address, to: Address) -> Result<U256> {
+    let withdrawn: Withdrawn = event(&wallet.call(JOBS, &withdrawCall { token, to }).await.map_err(said)?)?;
+    Ok(withdrawn.amount)
 }
 
 impl Buyer {

@@ -40,6 +40,12 @@ pub enum DataSetError {
     /// More than a node keeps an eye on.
     #[error("{} has more than {MOST_FILES} files, or folders more than {MOST_DEPTH} deep", .0.display())]
     TooMuch(PathBuf),
+    /// A name that programs do not see.
+    #[error(
+        "programs do not see {0:?}: at the top, files and folders are called by letters, digits, '.', '_' and '-', do not begin with a \
+         dot, and are not called params.json. Take it away, or put it into a folder"
+    )]
+    Name(String),
     /// The rules cannot be read.
     #[error("the rules of what may leave are none: {0}")]
     Rules(#[from] super::rules::RulesError),
@@ -76,17 +82,22 @@ impl DataSet {
     ///
     /// # Errors
     ///
-    /// If something is there already, or the disk refuses.
+    /// If something is there already, a program could not see it, or the disk refuses.
     pub fn create(folder: &Path, from: &Path, rules: &Rules) -> Result<Self, DataSetError> {
         let (files, copy) = (folder.join("files"), folder.join("files.new"));
         if files.symlink_metadata().is_ok() {
             return Err(at(&files)(io::Error::from(io::ErrorKind::AlreadyExists)));
         }
+        let found = list(from)?;
+        let own = from.file_name().unwrap_or_default().to_string_lossy();
+        for path in found.keys() {
+            seen(if path.is_empty() { &own } else { path.split('/').next().unwrap_or_default() })?;
+        }
         if copy.exists() {
             fs::remove_dir_all(&copy).map_err(at(&copy))?;
         }
         fs::create_dir_all(&copy).map_err(at(&copy))?;
-        for (path, source) in list(from)? {
+        for (path, source) in found {
             let to = match path.as_str() {
                 "" => copy.join(from.file_name().unwrap_or_default()),
                 path => copy.join(path),
@@ -111,22 +122,29 @@ impl DataSet {
     }
 }
 
+/// Lets pass what programs can see under its name.
+fn seen(name: &str) -> Result<(), DataSetError> {
+    if Input::is_name(name) { Ok(()) } else { Err(DataSetError::Name(name.to_owned())) }
+}
+
 /// What a program sees of a file, or of a folder, whose files and folders are seen under their names.
 ///
 /// # Errors
 ///
-/// If it cannot be read.
+/// If it cannot be read, or seen under its name.
 pub fn inputs(path: &Path) -> Result<Vec<Input>, DataSetError> {
-    let input =
-        |name: &std::ffi::OsStr, path| Input { name: name.to_string_lossy().into_owned(), source: Source::Path(path) };
+    let input = |name: &std::ffi::OsStr, path| {
+        let name = name.to_string_lossy().into_owned();
+        seen(&name).map(|()| Input { name, source: Source::Path(path) })
+    };
     if path.is_file() {
         let name = path.file_name().ok_or_else(|| DataSetError::Empty(path.to_owned()))?;
-        return Ok(vec![input(name, path.to_owned())]);
+        return Ok(vec![input(name, path.to_owned())?]);
     }
     let mut inputs = Vec::new();
     for entry in fs::read_dir(path).map_err(at(path))? {
         let entry = entry.map_err(at(path))?;
-        inputs.push(input(&entry.file_name(), entry.path()));
+        inputs.push(input(&entry.file_name(), entry.path())?);
     }
     inputs.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(inputs)
@@ -236,6 +254,26 @@ mod tests {
         fs::create_dir(folder.path().join("empty")).unwrap();
         let empty = DataSet::create(&folder.path().join("four"), &folder.path().join("empty"), &rules);
         assert!(matches!(empty, Err(DataSetError::Empty(_))));
+    }
+
+    #[test]
+    fn what_programs_could_not_see_is_not_offered() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, rules) = (folder.path().join("patients"), Rules::usual(B256::ZERO));
+        fs::create_dir(&from).unwrap();
+        for name in [".DS_Store", "rows of 1988.csv", "params.json", "\u{e9}.csv"] {
+            fs::write(from.join(name), "1").unwrap();
+            for from in [&from, &from.join(name)] {
+                let why = DataSet::create(&folder.path().join("one"), from, &rules).unwrap_err().to_string();
+                assert!(why.contains(&format!("{name:?}")) && why.contains("Take it away"), "{why}");
+                assert!(matches!(inputs(from), Err(DataSetError::Name(_))));
+            }
+            fs::remove_file(from.join(name)).unwrap();
+        }
+        // Further down names are the program's own matter.
+        fs::create_dir(from.join("deep")).unwrap();
+        fs::write(from.join("deep/rows of 1988.csv"), "1").unwrap();
+        DataSet::create(&folder.path().join("one"), &from, &rules).unwrap();
     }
 
     #[test]

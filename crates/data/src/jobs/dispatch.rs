@@ -30,6 +30,8 @@ impl NativeContract for Jobs {
                 let (bond, reserved) = self.bond_of(cx, call.asset, call.token)?;
                 abi::reply(&call, Ok(IJobs::bondOfReturn { bond, reserved }))
             }
+            Calls::creditOf(call) => abi::reply(&call, self.credit_of(cx, call.account, call.token)),
+            Calls::withdraw(call) => abi::reply(&call, self.withdraw(cx, call.token, call.to)),
             Calls::draw(call) => abi::done(self.draw(cx, call.job)),
             Calls::drawOf(call) => abi::reply(&call, self.draw_of(cx, call.job)),
             Calls::commit(call) => abi::done(self.commit(cx, &call)),

@@ -1,4 +1,5 @@
-//! What would leave, where the owner wants to look at it first: it lies in the node's folder of data until he says yes or no.
+//! What would leave, where the owner wants to look at it first: it lies in the node's folder of data until he says yes or no, or has
+//! said nothing for so long as his rules give him.
 //!
 //! ```text
 //! <asset>/held/<job>-<round>/…          the files as they would leave, `log.txt` among them if the log would
@@ -6,26 +7,28 @@
 //! ```
 
 use super::{
-    abi::{STOPPED, WITHHELD},
+    abi::{BROKEN, IJobs::jobsOfCall, JOBS, STOPPED, WITHHELD},
     run::{Files, outputs_hash},
     wire::MOST_ANSWER,
 };
-use alloy_primitives::B256;
+use alloy_primitives::{B256, U256};
 use eyre::{Result, WrapErr as _, bail};
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
 use stoa_base::write_private;
+use stoa_client::{Chain, ViewError, view};
 use stoa_sandbox::Control;
 
 /// How often is looked whether an owner has said yes or no.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// The log among the files.
-const LOG: &str = "log.txt";
+pub(super) const LOG: &str = "log.txt";
 
 /// What would leave in a round of a job.
 #[derive(Clone, Debug)]
@@ -44,6 +47,11 @@ pub struct Held {
 struct Decision {
     leaves: bool,
     what: B256,
+}
+
+/// Lets pass that there is nothing any more.
+fn gone(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 /// All that would leave, as files.
@@ -93,9 +101,7 @@ impl Held {
         }
         fs::create_dir_all(&laying)?;
         for (path, bytes) in whole(files, log) {
-            let path = laying.join(path);
-            fs::create_dir_all(path.parent().unwrap_or(&laying))?;
-            write_private(&path, &bytes)?;
+            write_private(&laying.join(path), &bytes)?;
         }
         fs::rename(&laying, &self.folder)
     }
@@ -107,7 +113,8 @@ impl Held {
         Ok((said.what == outputs_hash([&whole(files, log)])).then_some(said.leaves))
     }
 
-    /// Waits until the owner has looked at what was laid out; how its job ends and why if it does not leave.
+    /// Waits until the owner has looked at what was laid out, for so many seconds of the ledger's time; how its job ends and why if it
+    /// does not leave. Nothing of it stays there.
     ///
     /// # Errors
     ///
@@ -117,26 +124,60 @@ impl Held {
         files: &Files,
         log: Option<&str>,
         control: &Control,
+        (chain, patience): (&dyn Chain, u64),
     ) -> io::Result<Option<(u8, String)>> {
+        let mut until = None;
         let decided = loop {
             match self.decided(files, log)? {
                 Some(true) => break None,
                 Some(false) => break Some((WITHHELD, "its owner did not let it leave".to_owned())),
                 None if control.is_cancelled() => break Some((STOPPED, "it was stopped".to_owned())),
-                None => tokio::time::sleep(LOOK).await,
+                None => {}
             }
+            // Where the ledger cannot be asked its time stands still.
+            if let Ok(now) = self.time(chain).await
+                && now > *until.get_or_insert(now.saturating_add(patience))
+            {
+                break Some((BROKEN, "its owner did not look at it in time, and it was destroyed".to_owned()));
+            }
+            tokio::time::sleep(LOOK).await;
         };
         self.remove()?;
         Ok(decided)
     }
 
+    /// The ledger's time, which every answer of it comes with.
+    async fn time(&self, chain: &dyn Chain) -> std::result::Result<u64, ViewError> {
+        let nothing = jobsOfCall { asset: self.asset, from: U256::ZERO, most: U256::ZERO };
+        Ok(view(chain, JOBS, &nothing).await?.1.timestamp)
+    }
+
     /// Removes what lay there.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        fs::remove_dir_all(&self.folder)?;
-        match fs::remove_file(self.decision()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        fs::remove_dir_all(&self.folder).or_else(gone)?;
+        fs::remove_file(self.decision()).or_else(gone)
+    }
+
+    /// What lies in the folder of an asset, each with its job: what would leave, be it half laid out, and decisions.
+    fn lying(asset: &Path) -> impl Iterator<Item = (B256, PathBuf)> + use<> {
+        let entries = fs::read_dir(asset.join("held")).into_iter().flatten().flatten();
+        entries.filter_map(|entry| {
+            let name = entry.file_name();
+            Some((name.to_str()?.split_once('-')?.0.parse().ok()?, entry.path()))
+        })
+    }
+
+    /// The jobs of which something lies in the folder of an asset.
+    pub(super) fn jobs(asset: &Path) -> BTreeSet<B256> {
+        Self::lying(asset).map(|(job, _)| job).collect()
+    }
+
+    /// Removes all that lies there of a job.
+    pub(super) fn clear(asset: &Path, job: B256) -> io::Result<()> {
+        for (_, path) in Self::lying(asset).filter(|(of, _)| *of == job) {
+            if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.or_else(gone)?;
         }
+        Ok(())
     }
 
     /// What would leave.
@@ -182,6 +223,9 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keeper::tests::Ledger;
+    use futures::poll;
+    use tokio::time::timeout;
 
     #[test]
     fn what_was_looked_at_leaves_and_nothing_else_under_the_same_name() {
@@ -206,6 +250,39 @@ mod tests {
         held.put(&fewer, None).unwrap();
         assert_eq!((all[0].files().unwrap(), held.decided(&fewer, None).unwrap()), (fewer, None));
         held.remove().unwrap();
+        held.remove().unwrap();
         assert!(Held::all(folder.path()).unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_nobody_looks_at_in_time_is_destroyed_and_time_is_the_ledgers() {
+        let (folder, ledger, asset) = (tempfile::tempdir().unwrap(), Ledger::new(), B256::repeat_byte(1));
+        let held = Held::of(&folder.path().join(asset.to_string()), asset, B256::repeat_byte(2), 0);
+        let (files, control) = (Files::from([("result.json".to_owned(), b"[1]".to_vec())]), Control::new());
+        held.put(&files, None).unwrap();
+        let mut waiting = Box::pin(held.wait(&files, None, &control, (&ledger, 60)));
+        assert!(poll!(&mut waiting).is_pending());
+        ledger.with(|bench| bench.pass(60));
+        assert!(timeout(2 * LOOK, &mut waiting).await.is_err() && held.folder.exists());
+        ledger.with(|bench| bench.pass(1));
+        let (ended, why) = waiting.await.unwrap().unwrap();
+        assert!(ended == BROKEN && why.contains("in time"), "{ended} {why}");
+        assert!(Held::all(folder.path()).unwrap().is_empty() && !held.folder.exists());
+    }
+
+    #[test]
+    fn of_a_job_that_is_over_nothing_is_left_to_look_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let [over, open] = [1, 2].map(|number| Held::of(folder.path(), B256::ZERO, B256::repeat_byte(number), 0));
+        let files = Files::from([("result.json".to_owned(), b"[1]".to_vec())]);
+        for held in [&over, &open] {
+            held.put(&files, None).unwrap();
+            held.decide(true).unwrap();
+            fs::create_dir(held.folder.with_extension("laying")).unwrap();
+        }
+        assert_eq!(Held::jobs(folder.path()), BTreeSet::from([over.job, open.job]));
+        Held::clear(folder.path(), over.job).unwrap();
+        assert_eq!(Held::jobs(folder.path()), BTreeSet::from([open.job]));
+        assert_eq!((open.decided(&files, None).unwrap(), open.files().unwrap()), (Some(true), files));
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use stoa_base::write_private;
 
 /// The most that is kept of one job's parameters, in bytes.
-const MOST_KEPT: u64 = 64 << 20;
+pub(super) const MOST_KEPT: u64 = 64 << 20;
 
 /// The folder of a job.
 pub(super) struct Kept(PathBuf);
@@ -58,7 +58,6 @@ impl Kept {
     }
 
     pub(super) fn put_code(&self, code: &[u8]) -> io::Result<()> {
-        fs::create_dir_all(&self.0)?;
         write_private(&self.code(), code)
     }
 

@@ -26,7 +26,8 @@ pub use contract::{Jobs, MILLION, commitment_digest, commitment_of, job_id, rece
 pub(crate) use run::judge;
 pub use run::{Files, Rerun, outputs_hash, params_hash, rerun, round_job, steps};
 
-use alloy_primitives::{Address, U256, utils::format_ether};
+use alloy_primitives::{Address, U256};
+use stoa_client::decimal;
 
 /// The coin that jobs are usually paid in: an ERC-20 token.
 pub use stoa_contract::coin::ADDRESS as COIN;
@@ -34,7 +35,7 @@ pub use stoa_contract::coin::ADDRESS as COIN;
 /// An amount for people: the coin's in coins, another token's in its smallest units.
 pub fn units(amount: U256, token: Address) -> String {
     match token == COIN {
-        true => format!("{} STOA", format_ether(amount).trim_end_matches('0').trim_end_matches('.')),
+        true => format!("{} STOA", decimal(amount, 18)),
         false => format!("{amount} units of {token}"),
     }
 }

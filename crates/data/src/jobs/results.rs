@@ -1,18 +1,23 @@
 //! What left in a job's newest round, kept by its node for a buyer who comes later: sealed to the key that the job names, so that
 //! nobody else reads it, the node's own disk included.
 //!
-//! `sealed key (112) | the round as it is sent, sealed in chunks`
+//! `BLAKE3 hash of the rest (32) | sealed key (112) | the round as it is sent, sealed in chunks`
+//!
+//! Its buyer has seen it, or comes later: nobody waits until it is on the disk. Of what a machine that lost its power left half written,
+//! the hash tells that it is none.
 
 use super::wire::{MOST_ANSWER, Round};
 use alloy_primitives::B256;
 use commonware_codec::{Copying, DecodeExt as _, Encode as _, FixedSize as _};
 use commonware_cryptography::ed25519;
 use std::{
-    fs, io,
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
-use stoa_base::{NodeId, write_private};
+use stoa_base::NodeId;
 use stoa_privacy::{
     AssetId, DataKey, ReaderKey, ReadingSecret, SealedKey,
     object::{open, seal},
@@ -38,12 +43,22 @@ pub(super) fn keep(asset: &Path, job: B256, client: NodeId, left: &Round) -> io:
     let (object, key) = (AssetId(job), DataKey::generate(&mut rand::rng()));
     let sealed = SealedKey::seal(object, &to, &key, &mut rand::rng()).map_err(io::Error::other)?;
     let chunks = seal(&key, object, &left.encode(), &mut rand::rng()).map_err(io::Error::other)?;
-    write_private(&place(asset, job), &[&sealed.encode()[..], &chunks].concat())
+    let kept = [&sealed.encode()[..], &chunks].concat();
+    let place = place(asset, job);
+    let part = place.with_added_extension("part");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+    file.write_all(blake3::hash(&kept).as_bytes())?;
+    file.write_all(&kept)?;
+    fs::rename(part, place)
 }
 
-/// What is kept of a job. Nothing if there is none.
+/// What is kept of a job. Nothing if there is none, or it is damaged.
 pub(super) fn kept(asset: &Path, job: B256) -> io::Result<Option<Vec<u8>>> {
-    super::kept::found(&place(asset, job))
+    let found = super::kept::found(&place(asset, job))?;
+    let Some((hash, kept)) = found.as_deref().and_then(|bytes| bytes.split_first_chunk::<32>()) else {
+        return Ok(None);
+    };
+    Ok((blake3::hash(kept) == *hash).then(|| kept.to_vec()))
 }
 
 /// Removes what has been kept in an asset's folder for long enough.
@@ -52,7 +67,7 @@ pub(super) fn sweep(asset: &Path) -> io::Result<()> {
         let old = || {
             entry.metadata().and_then(|data| data.modified()).is_ok_and(|at| at.elapsed().unwrap_or_default() > KEPT)
         };
-        if entry.file_name().to_string_lossy().ends_with(ENDING) && old() {
+        if entry.file_name().to_string_lossy().contains(ENDING) && old() {
             fs::remove_file(entry.path())?;
         }
     }
@@ -86,5 +101,22 @@ mod tests {
         assert_eq!(read(job, &bytes, &key), Some(left));
         assert_eq!((read(job, &bytes, &other), read(B256::repeat_byte(2), &bytes, &key)), (None, None));
         assert_eq!((read(job, &bytes[..100], &key), read(job, &[&bytes[..], b"x"].concat(), &key)), (None, None));
+    }
+
+    #[test]
+    fn a_result_that_was_half_written_when_the_machine_stopped_is_none() {
+        let (folder, job) = (tempfile::tempdir().unwrap(), B256::repeat_byte(1));
+        fs::create_dir(folder.path().join("jobs")).unwrap();
+        let (client, file) = (ed25519::PrivateKey::from_seed(1).public_key(), place(folder.path(), job));
+        keep(folder.path(), job, NodeId::from(&client), &Round::Left { files: [].into(), log: None }).unwrap();
+        let whole = fs::read(&file).unwrap();
+        let zeros = vec![0; whole.len()];
+        let beginning = [&whole[..whole.len() / 2], &zeros[whole.len() / 2..]].concat();
+        for left in [&whole[..0], &whole[..20], &whole[..whole.len() - 1], &zeros[..], &beginning[..]] {
+            fs::write(&file, left).unwrap();
+            assert_eq!(kept(folder.path(), job).unwrap(), None);
+        }
+        fs::write(&file, &whole).unwrap();
+        assert!(kept(folder.path(), job).unwrap().is_some());
     }
 }

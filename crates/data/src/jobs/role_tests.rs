@@ -27,9 +27,13 @@ use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::{Signer as _, ed25519};
 use futures::FutureExt as _;
 use std::{
+    collections::BTreeMap,
     fs,
     path::PathBuf,
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 use stoa_base::NodeId;
 use stoa_contract::coin;
@@ -483,15 +487,119 @@ async fn nothing_leaves_before_the_owner_has_looked_at_it() {
     let receipt = scene.end(job).await;
     assert_eq!((receipt.rounds, receipt.ended), (1, WITHHELD));
     // A buyer who does not want to wait.
-    let job = scene.start(&copies("good.json"));
-    scene.ask(Request::Code(job, copies("good.json"))).await.unwrap();
+    let (job, _) = waiting(&scene).await;
+    let status = scene.ask(Request::Status(job)).await.unwrap();
+    assert_eq!(Round::decode(Copying(&status[..])).unwrap(), Round::Held);
+    assert_eq!(scene.end(job).await.ended, STOPPED);
+}
+
+/// A job of which something waits to be looked at, and the folder of data.
+async fn waiting(scene: &Scene) -> (B256, PathBuf) {
+    let (code, data) = (copies("good.json"), scene.folder.path().join("data"));
+    let job = scene.start(&code);
+    scene.ask(Request::Code(job, code)).await.unwrap();
     scene.ask(Request::Round(job, 0, b"{}".to_vec())).await.unwrap();
     while Held::all(&data).unwrap().is_empty() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    let status = scene.ask(Request::Status(job)).await.unwrap();
-    assert_eq!(Round::decode(Copying(&status[..])).unwrap(), Round::Held);
-    assert_eq!(scene.end(job).await.ended, STOPPED);
+    (job, data)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_time_is_over_while_its_owner_looks_at_it_is_paid_for_what_was_done() {
+    let scene = scene(&Rules { approval: true, budget: 100, ..rules() });
+    let (job, data) = waiting(&scene).await;
+    scene.computer.0.settle(&sender(&scene.ledger)).await.unwrap();
+    let kept = scene.ledger.with(move |bench| bench.view(JOBS, &receiptOfCall { job }).unwrap());
+    assert_eq!((kept.receipt.ended, kept.receipt.rounds), (STOPPED, 0));
+    assert!(kept.receipt.fuel > 0 && Held::all(&data).unwrap().is_empty(), "{:?}", kept.receipt);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_looks_at_in_time_is_destroyed_and_the_job_costs_nothing() {
+    let scene = scene(&Rules { approval: true, approval_days: Some(1), budget: 100, ..rules() });
+    let (job, data) = waiting(&scene).await;
+    let round = loop {
+        // A day, and again, for it may have begun just now.
+        scene.ledger.with(|bench| bench.pass(24 * 3600 + 1));
+        let status = scene.ask(Request::Status(job)).await.unwrap();
+        match Round::decode(Copying(&status[..])).unwrap() {
+            Round::Held | Round::Running(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            round => break round,
+        }
+    };
+    assert!(matches!(&round, Round::Over(BROKEN, said) if said.contains("did not look at it in time")), "{round:?}");
+    assert!(Held::all(&data).unwrap().is_empty());
+    let receipt = scene.end(job).await;
+    assert_eq!((receipt.ended, receipt.rounds, receipt.output), (BROKEN, 0, B256::ZERO));
+}
+
+/// What is counted on the disk as left to the buyer.
+fn spent(scene: &Scene) -> u64 {
+    let file = scene.folder.path().join("data").join(scene.asset.to_string()).join("spent.json");
+    let spent: BTreeMap<Address, u64> = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    spent[&BUYER]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_something_waits_to_be_looked_at_is_counted_before_it_is_told() {
+    let scene = scene(&Rules { approval: true, budget: 100, ..rules() });
+    waiting(&scene).await;
+    assert_eq!(spent(&scene), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_leaves_that_the_disk_does_not_count() {
+    let scene = scene(&rules());
+    let laying = scene.folder.path().join("data").join(scene.asset.to_string()).join("spent.json.part");
+    fs::create_dir(&laying).unwrap();
+    let (job, round) = scene.run(copies("good.json")).await;
+    assert_eq!(round, Round::Over(BROKEN, "the node could not do it".into()));
+    assert!(matches!(scene.ask(Request::Result(job)).await, Err(Denied::NotHere)));
+    assert_eq!(scene.end(job).await.output, B256::ZERO);
+    fs::remove_dir(&laying).unwrap();
+    // What the round counts by itself stays set aside: of nine are left eight, so that two more have room, and no third.
+    for counted in [4, 8] {
+        assert_eq!(left(scene.run(copies("good.json")).await.1), RESULT);
+        assert_eq!(spent(&scene), counted);
+    }
+    let (_, round) = scene.run(copies("good.json")).await;
+    assert!(matches!(&round, Round::Over(WITHHELD, said) if said.contains("used up: 0 of 9")), "{round:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_buyer_has_some_of_a_nodes_jobs_and_another_finds_room() {
+    let scene = scene(&Rules { budget: 100, ..rules() });
+    let code = copies("good.json");
+    let mut jobs = Vec::new();
+    for _ in 0..16 {
+        let job = scene.start(&code);
+        scene.ask(Request::Code(job, code.clone())).await.unwrap();
+        jobs.push(job);
+    }
+    let another = scene.start(&code);
+    let refused = scene.ask(Request::Code(another, code.clone())).await;
+    assert!(why(refused).contains("does 16 jobs of this buyer"));
+    let grant = scene.ledger.send(OWNER, grantCall { asset: scene.asset, terms: terms(PUBLISHER) });
+    let others = scene.ledger.attempt(PUBLISHER, JOBS, startCall { grant, ..scene.call(&code) }).unwrap();
+    scene.ask(Request::Code(others, code.clone())).await.unwrap();
+    // The same program is in memory once, and not at all where it does not run any more.
+    let programs = scene.computer.0.programs();
+    assert!(programs.len() == 17 && programs.iter().all(|program| Arc::ptr_eq(program, &programs[0])));
+    scene.end(jobs[0]).await;
+    assert_eq!(scene.computer.0.programs().len(), 16);
+    // What is over makes room.
+    scene.computer.0.settle(&sender(&scene.ledger)).await.unwrap();
+    scene.ask(Request::Code(another, code)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reason_is_no_longer_than_its_buyer_reads() {
+    let scene = scene(&Rules { log: true, budget: 100_000, ..rules() });
+    let script = "#!/usr/bin/env python3\nprint('\u{e9}\u{1f984}' * 3000); raise SystemExit(3)\n";
+    let (_, round) = scene.run(script.into()).await;
+    let Round::Over(FAILED, said) = &round else { panic!("{round:?}") };
+    assert!(said.contains("Exited(3)") && said.len() > 4000, "{} {said}", said.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -531,7 +639,9 @@ async fn a_buyer_who_vanishes_leaves_a_job_that_is_settled_without_him() {
     let scene = scene(&rules());
     let (job, _) = scene.run(copies("nothing")).await;
     let send = sender(&scene.ledger);
-    // By a node that was ended meanwhile, and does not know of it but by its disk.
+    // By a node that was ended meanwhile, and does not know of it but by its disk, where results were just being laid out.
+    let held = scene.folder.path().join("data").join(scene.asset.to_string()).join("held");
+    fs::create_dir_all(held.join(format!("{job}-0.laying"))).unwrap();
     let again = open(&scene.folder, &scene.ledger);
     again.0.settle(&send).await.unwrap();
     let (kept, is) = scene.ledger.with(move |bench| {
@@ -540,7 +650,9 @@ async fn a_buyer_who_vanishes_leaves_a_job_that_is_settled_without_him() {
     assert_eq!((kept.receipt.ended, is.state), (FAILED, super::abi::FINISHED));
     again.0.settle(&send).await.unwrap();
     let jobs = scene.folder.path().join("data").join(scene.asset.to_string()).join("jobs");
-    assert_eq!(fs::read_dir(jobs).unwrap().count(), 0, "what is settled is forgotten");
+    for place in [jobs, held] {
+        assert_eq!(fs::read_dir(place).unwrap().count(), 0, "what is settled is forgotten");
+    }
 }
 
 /// A scene each of whose jobs is checked by one other node, which has the same data.
@@ -700,6 +812,43 @@ json.dump({'rows': 10, 'values': [100 * (1 + off * random.random())]}, open('/ou
     let job = run("5").await;
     checked.scene.end(job).await;
     assert_eq!(checked.settled(job).await, (REFUTED, FALSE));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_gives_without_end_is_heard_no_longer_than_its_rules_let_leave() {
+    let script = leaves(RESULT);
+    let algorithms = vec![super::algorithm(&script)];
+    let mut checked = Checked::with(&Rules { tolerance: Some(1000), algorithms, budget: 100, ..rules() });
+    let (job, _) = checked.scene.run(script).await;
+    let signed = checked.scene.ask(Request::End(job)).await.unwrap();
+    let (mut receipt, _) = signed_from_bytes(&signed).unwrap();
+    receipt.rounds = 1_000_000;
+    let signature = sign_digest(&key(), receipt_digest(CHAIN, job, &receipt)).to_vec().into();
+    checked.scene.ledger.attempt(BUYER, JOBS, finishCall { job, receipt, signature }).unwrap();
+    let (node, auditor) = (checked.scene.computer.0.clone(), NodeId::from(&auditors_key().public_key()));
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = asked.clone();
+    checked.auditor.asks = Box::new(move |_, request| {
+        let (node, count) = (Answering(node.clone()), count.clone());
+        async move {
+            // As if there were as many rounds as it has signed.
+            let request = match Request::from_bytes(&request).unwrap() {
+                Request::Left(job, _) => {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    Request::Left(job, 0).to_bytes()
+                }
+                _ => request,
+            };
+            read_answer(&node.answer(auditor, request).await).map(<[u8]>::to_vec)
+        }
+        .boxed()
+    });
+    checked.settled(job).await;
+    checked.scene.ledger.with(|bench| bench.pass(3000));
+    assert_eq!(checked.settled(job).await, (REFUTED, FALSE));
+    // Of a hundred numbers, three and one for the round each time.
+    let asked = asked.load(Ordering::Relaxed);
+    assert!((25..1_000).contains(&asked), "{asked}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

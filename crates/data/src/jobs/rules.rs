@@ -5,7 +5,7 @@
 //! and not how; steps are told in the millions that are paid for. Since many small results are as good as a large one, what
 //! leaves to one buyer over all his jobs counts against a budget, and each round counts for what its end alone tells.
 
-use super::abi::PROCESS;
+use super::{abi::PROCESS, held::LOG};
 use alloy_primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -51,6 +51,10 @@ pub struct Rules {
     /// Whether a person looks at what would leave, and says yes to it each time (`stoa job held`, `approve`, `refuse`).
     #[serde(default, skip_serializing_if = "is_not")]
     pub approval: bool,
+    /// For how many days of the ledger's time it waits for that, three if nothing is said; but for no more than half of the time that a
+    /// job has. Then it is destroyed, and the job costs nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_days: Option<u32>,
     /// How far the numbers of another run of the same process may be from those that left, in millionths of the larger one, or of 1
     /// if both are smaller: what nodes go by that check receipts of processes. With it `algorithms` or `publishers` says which programs
     /// come so close; others could be written to come to something else each time. None if processes are not checked.
@@ -63,6 +67,15 @@ pub struct Rules {
 
 /// The most memory that rules may give to a program, in MiB.
 const MOST_MEMORY: u32 = 1 << 20;
+
+/// For how many days what would leave waits for its owner, if he says nothing else, and at most.
+const APPROVAL_DAYS: u32 = 3;
+const MOST_APPROVAL_DAYS: u32 = 365;
+
+/// Bytes of a file of numbers at most: so many, and so many for each number, with its name and the spaces around it. It is read as
+/// a whole, and takes many times its length then.
+const BESIDE_NUMBERS: u64 = 64 << 10;
+const NUMBER: u64 = 256;
 
 const fn is_not(flag: &bool) -> bool {
     !*flag
@@ -121,6 +134,7 @@ impl Default for Rules {
             budget: 10_000,
             budget_per_day: None,
             approval: false,
+            approval_days: None,
             tolerance: None,
             memory: None,
         }
@@ -173,6 +187,18 @@ impl Rules {
         let wrong = match &self {
             Self { files, .. } if files.is_empty() => "they let no file leave",
             Self { files, .. } if files.len() > 100 => "they name more than a hundred files",
+            Self { files, .. } if !files.keys().all(|path| is_within(path)) => {
+                "they name a file that no program can leave: want a path below /out, such as result.json"
+            }
+            Self { files, approval: true, log: true, .. } if files.contains_key(LOG) => {
+                "they name a file log.txt, which is where the log lies that you look at: call it something else"
+            }
+            Self { approval: false, approval_days: Some(_), .. } => {
+                "they say how long what would leave waits to be looked at (`approvalDays`), and not that it does (`approval`)"
+            }
+            Self { approval_days: Some(days), .. } if !(1..=MOST_APPROVAL_DAYS).contains(days) => {
+                "what would leave waits for 1 to 365 days to be looked at (`approvalDays`)"
+            }
             Self { rounds: 0, .. } => "they let no program run",
             Self { budget: 0, .. } | Self { budget_per_day: Some(0), .. } => "they let nothing leave to anybody",
             Self { memory: Some(0), .. } => "they give programs no memory",
@@ -190,6 +216,11 @@ impl Rules {
             _ => return Ok(self),
         };
         Err(RulesError::Invalid(wrong))
+    }
+
+    /// For how many seconds of the ledger's time what would leave waits to be looked at.
+    pub fn patience(&self) -> u64 {
+        u64::from(self.approval_days.unwrap_or(APPROVAL_DAYS)) * 24 * 3600
     }
 
     /// Whether they say which programs may run.
@@ -287,7 +318,23 @@ fn are_close(one: &Value, other: &Value, tolerance: f64) -> bool {
     }
 }
 
+/// Whether a path leads to a file below the folder in which it is read, wherever that is.
+pub(super) fn is_within(path: &str) -> bool {
+    !path.contains('\0') && path.split('/').all(|name| !matches!(name, "" | "." | ".."))
+}
+
 impl Shape {
+    /// Bytes of a file of this shape at most.
+    fn longest(&self) -> u64 {
+        match self {
+            Self::Anything { most } => *most,
+            Self::Numbers { most, keys, words, .. } => {
+                let longest = keys.iter().chain(words).map(String::len).max().unwrap_or(0) as u64;
+                most.saturating_mul(NUMBER + longest).saturating_add(BESIDE_NUMBERS)
+            }
+        }
+    }
+
     /// Whether what leaves has to say of how many rows it is.
     const fn counts_rows(&self) -> bool {
         matches!(self, Self::Numbers { rows: Some(_), .. })
@@ -295,8 +342,11 @@ impl Shape {
 
     /// What leaves of a file of this shape, and what it counts.
     fn leaving(&self, bytes: &[u8]) -> Result<(Vec<u8>, u64), String> {
+        let longest = self.longest();
+        if bytes.len() as u64 > longest {
+            return Err(format!("it has more than {longest} bytes"));
+        }
         match self {
-            Self::Anything { most } if bytes.len() as u64 > *most => Err(format!("it has more than {most} bytes")),
             Self::Anything { .. } => Ok((bytes.to_vec(), bytes.len() as u64)),
             Self::Numbers { most, keys, words, rows } => {
                 let mut value: Value = serde_json::from_slice(bytes).map_err(|_| "it is not JSON".to_owned())?;
@@ -407,6 +457,16 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_numbers_is_read_only_if_it_is_no_longer_than_so_many_are() {
+        let rules = Rules::usual(B256::ZERO);
+        // Lists of nothing are no numbers, and take ten times their length once they are read.
+        let nothing = format!(r#"{{"rows":12,"values":[{}1]}}"#, "[],".repeat(200_000));
+        assert!(why(&rules, &nothing).contains("bytes"), "{}", why(&rules, &nothing));
+        let wide = format!(r#"{{"rows":12,"values":[{}1]}}"#, "1e-300,\n                ".repeat(998));
+        assert_eq!(rules.leaving(&left(&[("result.json", &wide)]), 1000).unwrap().counts, 1000);
+    }
+
+    #[test]
     fn words_that_the_owner_named_leave_among_the_numbers() {
         let (keys, words) = (vec!["features".to_owned()], vec!["age".to_owned()]);
         let shape = Shape::Numbers { most: 10, keys, words, rows: None };
@@ -476,10 +536,19 @@ mod tests {
             (r#""log": false"#, r#""memory": 0"#),
             (r#""log": false"#, r#""memory": 1048577"#),
             (r#""log": false"#, r#""budgetPerDay": 0"#),
+            (r#""result.json""#, r#""/result.json""#),
+            (r#""result.json""#, r#""a/../../result.json""#),
+            (r#""result.json""#, r#""""#),
+            (r#""log": false"#, r#""approvalDays": 2"#),
+            (r#""log": false"#, r#""approval": true, "approvalDays": 0"#),
+            (r#""log": false"#, r#""approval": true, "approvalDays": 366"#),
         ] {
             assert!(json.contains(from) && Rules::read(json.replace(from, to).as_bytes()).is_err(), "{to}");
         }
         assert!(Rules::read(br#"{"files":{},"rounds":1,"budget":1}"#).is_err());
+        let looked_at = json.replace(r#""log": false"#, r#""log": true, "approval": true"#);
+        assert_eq!(Rules::read(looked_at.as_bytes()).unwrap().patience(), 3 * 24 * 3600);
+        assert!(Rules::read(looked_at.replace("result.json", "log.txt").as_bytes()).is_err());
         assert_ne!(Rules::default().hash(), Rules { log: true, ..Rules::default() }.hash());
     }
 }

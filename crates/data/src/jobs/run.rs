@@ -171,6 +171,7 @@ pub fn round_job(
         limits,
         seed: seed.into(),
         time: job.until.saturating_sub(job.offer.time.into()),
+        sender: Some(job.buyer.into_word().0),
     }
 }
 

@@ -22,12 +22,12 @@ use crate::{
         order_id,
         tests::{
             self as shared, Made,
-            tokens::{FEE, ITestToken, PLAIN, REENTRANT, TestToken},
+            tokens::{BURNS, DENIES, FEE, ITestToken, LIES, PLAIN, REENTRANT, REVERTS, TestToken},
             whole,
         },
     },
 };
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use alloy_sol_types::{SolCall, SolEvent as _};
 use ed25519_dalek::{Signer as _, SigningKey};
 use proptest::{prelude::*, sample::Index};
@@ -330,6 +330,113 @@ fn tokens_that_keep_a_part_or_call_back_gain_nothing() {
     assert_eq!(balance(&mut bench, REENTRANT, JOBS), 130);
 }
 
+/// From now on this account is not paid in the token that refuses.
+fn refuse(bench: &mut Bench, account: Address, how: u8) {
+    bench.send(OTHER, REENTRANT, &ITestToken::refuseCall { account, how }).unwrap();
+}
+
+fn credit(bench: &mut Bench, account: Address) -> u64 {
+    bench.view(JOBS, &creditOfCall { account, token: REENTRANT }).unwrap().to()
+}
+
+fn withdraw(to: Address) -> withdrawCall {
+    withdrawCall { token: REENTRANT, to }
+}
+
+#[test]
+fn whom_a_token_does_not_pay_holds_up_nobody_and_has_a_credit_that_he_withdraws() {
+    for how in [REVERTS, DENIES, LIES, BURNS] {
+        for (refused, paid, credited) in [(BUYER, PURSE, 27), (PURSE, BUYER, 103)] {
+            let mut bench = bench();
+            let (_, grant) = asset(&mut bench, REENTRANT, terms(BUYER));
+            let job = send(&mut bench, BUYER, start(grant)).unwrap().value;
+            let before = [refused, paid].map(|account| balance(&mut bench, REENTRANT, account));
+            refuse(&mut bench, refused, how);
+            let sent = send(&mut bench, OTHER, finish(job, receipt(1, SUCCEEDED))).unwrap();
+            let finished = sent.logs.iter().find_map(|log| JobFinished::decode_log(log).ok()).unwrap();
+            assert_eq!((finished.paid, finished.refunded), (U256::from(103), U256::from(27)));
+            let kept: Vec<_> = sent.logs.iter().filter_map(|log| Credited::decode_log(log).ok()).collect();
+            assert_eq!(kept.len(), 1);
+            assert_eq!((kept[0].account, kept[0].token, kept[0].amount), (refused, REENTRANT, U256::from(credited)));
+            // Whoever burns gas burns no more than is for him.
+            assert!(sent.gas < 650_000, "{how}: {}", sent.gas);
+            let after = [refused, paid].map(|account| balance(&mut bench, REENTRANT, account));
+            assert_eq!([after[0] - before[0], after[1] - before[1]], [0, 130 - credited], "{how}");
+            let held = [credit(&mut bench, refused), balance(&mut bench, REENTRANT, JOBS)];
+            assert_eq!(held, [credited; 2], "{how}");
+            // It is his alone, and goes to whom the token pays.
+            let nothing = Failure::revert(JobsNoCredit { account: OTHER, token: REENTRANT });
+            assert_eq!(send(&mut bench, OTHER, withdraw(OTHER)).map(drop), Err(nothing));
+            assert!(send(&mut bench, refused, withdraw(refused)).is_err(), "{how}");
+            let elsewhere = Address::repeat_byte(0xe0);
+            let sent = send(&mut bench, refused, withdraw(elsewhere)).unwrap();
+            let left = sent.logs.iter().find_map(|log| Withdrawn::decode_log(log).ok()).unwrap();
+            assert_eq!((sent.value, left.account, left.to), (U256::from(credited), refused, elsewhere));
+            let held = [elsewhere, JOBS].map(|account| balance(&mut bench, REENTRANT, account));
+            assert_eq!((held, credit(&mut bench, refused)), ([credited, 0], 0));
+            let nothing = Failure::revert(JobsNoCredit { account: refused, token: REENTRANT });
+            assert_eq!(send(&mut bench, refused, withdraw(elsewhere)).map(drop), Err(nothing));
+        }
+    }
+}
+
+#[test]
+fn credits_of_several_jobs_add_up_and_a_job_without_a_receipt_ends_all_the_same() {
+    let mut bench = bench();
+    let (_, grant) = asset(&mut bench, REENTRANT, terms(BUYER));
+    let jobs = [(); 2].map(|()| send(&mut bench, BUYER, start(grant)).unwrap().value);
+    refuse(&mut bench, BUYER, REVERTS);
+    bench.pass(u64::from(DAY) + 1);
+    for job in jobs {
+        send(&mut bench, OTHER, expireCall { job }).unwrap();
+        assert_eq!(bench.view(JOBS, &jobOfCall { job }).unwrap().state, EXPIRED);
+    }
+    assert_eq!((credit(&mut bench, BUYER), balance(&mut bench, REENTRANT, JOBS)), (260, 260));
+    // Served again.
+    refuse(&mut bench, BUYER, 0);
+    assert_eq!(send(&mut bench, BUYER, withdraw(BUYER)).unwrap().value, U256::from(260));
+    assert_eq!(balance(&mut bench, REENTRANT, BUYER), 1_000_000);
+}
+
+#[test]
+fn no_payee_of_a_check_keeps_the_others_from_their_money_or_the_bond_reserved() {
+    let mut bench = bench();
+    let (asset, grant) = checked_asset_in(&mut bench, REENTRANT, 10_000);
+    let (job, drawn) = finished_and_drawn(&mut bench, grant);
+    let payees = [operator(drawn[0]), BUYER];
+    for (account, how) in payees.into_iter().zip([BURNS, REVERTS]) {
+        refuse(&mut bench, account, how);
+    }
+    judged(&mut bench, job, &drawn, &[word(99); 3]);
+    assert_eq!(state_of(&mut bench, job), (REFUTED, FALSE));
+    assert_eq!(payees.map(|account| credit(&mut bench, account)), [7, 1103]);
+    assert_eq!([1, 2].map(|at| balance(&mut bench, REENTRANT, operator(drawn[at]))), [7, 7]);
+    let bonded = bench.view(JOBS, &bondOfCall { asset, token: REENTRANT }).unwrap();
+    let (all, left) = (balance(&mut bench, REENTRANT, JOBS), 2000 - 1103 - 21);
+    assert_eq!((bonded.bond, bonded.reserved, all), (U256::from(left), U256::ZERO, left + 7 + 1103));
+    // What is left of it is its owner's, whom the token need not pay either.
+    refuse(&mut bench, OWNER, DENIES);
+    send(&mut bench, OWNER, unbondCall { asset, token: REENTRANT, amount: U256::from(left) }).unwrap();
+    assert_eq!(credit(&mut bench, OWNER), left);
+}
+
+#[test]
+fn whoever_brings_a_receipt_with_too_little_gas_brings_none() {
+    let mut bench = bench();
+    let (_, grant) = asset(&mut bench, REENTRANT, terms(BUYER));
+    let job = send(&mut bench, BUYER, start(grant)).unwrap().value;
+    let data: Bytes = finish(job, receipt(1, SUCCEEDED)).abi_encode().into();
+    // What it takes is less, but a payment could take more.
+    for gas_limit in (100_000..400_000).step_by(20_000) {
+        let mut tx = bench.tx(OTHER, TxKind::Call(JOBS), U256::ZERO, data.clone());
+        tx.gas_limit = gas_limit;
+        assert!(!bench.transact(tx).is_success(), "{gas_limit}");
+    }
+    assert_eq!(bench.view(JOBS, &jobOfCall { job }).unwrap().state, RUNNING);
+    assert!(bench.send_raw(OTHER, JOBS, U256::ZERO, data).unwrap().gas < 250_000);
+    assert_eq!((credit(&mut bench, PURSE), credit(&mut bench, BUYER)), (0, 0));
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Start { other: bool, fuel: u64 },
@@ -595,14 +702,19 @@ const RESERVED: u64 = 130 + 1000 + 3 * 7;
 
 /// An asset that is offered so, with a bond of 2,000, its auditors registered, and a grant for the buyer.
 fn checked_asset(bench: &mut Bench, chance: u16) -> (B256, B256) {
-    let (asset, grant) = asset(bench, PLAIN, terms(BUYER));
-    send(bench, OWNER, offerCall { asset, offer: checked(chance) }).unwrap();
+    checked_asset_in(bench, PLAIN, chance)
+}
+
+/// The same, paid in this token.
+fn checked_asset_in(bench: &mut Bench, token: Address, chance: u16) -> (B256, B256) {
+    let (asset, grant) = asset(bench, token, terms(BUYER));
+    send(bench, OWNER, offerCall { asset, offer: Offer { token, ..checked(chance) } }).unwrap();
     let mint = ITestToken::mintCall { account: OWNER, value: U256::from(2000) };
-    bench.send(OWNER, PLAIN, &mint).unwrap();
-    bench.send(OWNER, PLAIN, &IERC20::approveCall { spender: JOBS, value: U256::MAX }).unwrap();
-    send(bench, OWNER, bondCall { asset, token: PLAIN, amount: U256::from(2000) }).unwrap();
+    bench.send(OWNER, token, &mint).unwrap();
+    bench.send(OWNER, token, &IERC20::approveCall { spender: JOBS, value: U256::MAX }).unwrap();
+    send(bench, OWNER, bondCall { asset, token, amount: U256::from(2000) }).unwrap();
     for number in 0..5 {
-        let digest = nodes::operator_digest(CHAIN, key_of(number), operator(number));
+        let digest = nodes::operator_digest(CHAIN, key_of(number), operator(number), U256::ZERO);
         let signature = auditor(number).sign(digest.as_slice()).to_bytes().into();
         let (key, host, domain) = (key_of(number), "a.example:1".to_owned(), String::new());
         let join = INodes::joinCall { key, signature, host, domain, capacity: 0, roles: 0 };

@@ -9,7 +9,7 @@
 //! 4  show    job 32, number u32                 → what a job was run with, for whoever was drawn to check it
 //! ```
 
-use super::abi::IJobs::Receipt;
+use super::{abi::IJobs::Receipt, rules::is_within};
 use alloy_primitives::B256;
 use alloy_sol_types::SolValue as _;
 use bytes::BufMut;
@@ -17,6 +17,7 @@ use commonware_codec::{
     Buf, Copying, DecodeExt as _, Encode as _, EncodeSize, Error as CodecError, Read, ReadExt as _, Write,
 };
 use std::collections::BTreeMap;
+use stoa_client::lines;
 
 /// The protocol of jobs.
 pub const JOB: &[u8] = b"stoa/job/1";
@@ -32,6 +33,10 @@ pub(super) const MOST_REQUEST: usize = MOST_CODE + 64;
 
 /// Longest answer: what may leave of one round.
 pub const MOST_ANSWER: usize = 64 << 20;
+
+/// Longest path of a file, and longest reason, in bytes.
+const MOST_PATH: usize = 4096;
+pub(super) const MOST_WHY: usize = 4096;
 
 /// What a node is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +96,12 @@ fn write_bytes(bytes: &[u8], buf: &mut impl BufMut) {
 
 fn read_text(buf: &mut impl Buf, most: usize) -> Result<String, CodecError> {
     String::from_utf8(read_bytes(buf, most)?).map_err(|error| CodecError::Wrapped("text", error.into()))
+}
+
+/// Reads where a file is to be written below a folder of the reader's: it leads nowhere else.
+fn read_path(buf: &mut impl Buf) -> Result<String, CodecError> {
+    let path = read_text(buf, MOST_PATH)?;
+    if is_within(&path) { Ok(path) } else { Err(CodecError::Invalid("path", "it leads out of its folder")) }
 }
 
 impl Request {
@@ -227,12 +238,12 @@ impl Read for Round {
             1 => {
                 let mut files = BTreeMap::new();
                 for _ in 0..u8::read(buf)? {
-                    files.insert(read_text(buf, 4096)?, read_bytes(buf, MOST_ANSWER)?);
+                    files.insert(read_path(buf)?, read_bytes(buf, MOST_ANSWER)?);
                 }
-                let log = if bool::read(buf)? { Some(read_text(buf, MOST_ANSWER)?) } else { None };
+                let log = if bool::read(buf)? { Some(lines(&read_text(buf, MOST_ANSWER)?)) } else { None };
                 Self::Left { files, log }
             }
-            2 => Self::Over(u8::read(buf)?, read_text(buf, 4096)?),
+            2 => Self::Over(u8::read(buf)?, lines(&read_text(buf, MOST_WHY)?)),
             3 => Self::Held,
             4 => Self::Idle,
             tag => return Err(CodecError::InvalidEnum(tag)),
@@ -282,6 +293,32 @@ mod tests {
             Round::Idle,
         ] {
             assert_eq!(Round::decode(Copying(&round.encode()[..])).unwrap(), round);
+        }
+    }
+
+    #[test]
+    fn a_node_names_no_file_outside_of_the_folder_that_its_buyer_writes_to() {
+        for path in ["../key", "/etc/cron.d/key", "a/../../key", "a//b", "./a", "a/", "", "a\0b"] {
+            let files = [(path.to_owned(), b"x".to_vec())].into();
+            let said = Round::Left { files, log: None }.encode();
+            assert!(Round::decode(Copying(&said[..])).is_err(), "{path:?}");
+        }
+        let files = [("a/.b/..c".to_owned(), b"x".to_vec())].into();
+        let inside = Round::Left { files, log: None };
+        assert_eq!(Round::decode(Copying(&inside.encode()[..])).unwrap(), inside);
+    }
+
+    #[test]
+    fn what_a_program_printed_does_not_steer_the_terminal_of_whoever_reads_it() {
+        let printed = "rows\t12\n\u{1b}]0;x\u{7}\u{202e}\u{9b}2Jok\n";
+        for (said, read) in [
+            (Round::Over(1, printed.into()), Round::Over(1, "rows\t12\n ]0;x   2Jok\n".into())),
+            (
+                Round::Left { files: BTreeMap::new(), log: Some(printed.into()) },
+                Round::Left { files: BTreeMap::new(), log: Some("rows\t12\n ]0;x   2Jok\n".into()) },
+            ),
+        ] {
+            assert_eq!(Round::decode(Copying(&said.encode()[..])).unwrap(), read);
         }
     }
 

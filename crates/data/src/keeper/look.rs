@@ -3,7 +3,8 @@
 //!
 //! At each look another of the keepers that are left is the one that moves an asset's shares, so that they do not all do it, and
 //! that it does not rest with one that cannot. Its account pays for the transaction. A move that it has begun it goes on with at its next
-//! turn. A fellow that takes long for each answer is passed over for the rest of a look.
+//! turn. A fellow that takes long for each answer is passed over for the rest of a look, and halves are fetched for a minute of it: an
+//! owner may name many that nobody has. Which assets come first, and which halves, is drawn anew each time.
 
 use super::{
     KEEPER, Keeper, MOST_ANSWER, Request, Taken, disk,
@@ -20,13 +21,14 @@ use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::{Signer as _, ed25519};
 use futures::future::{BoxFuture, join_all};
 use parking_lot::Mutex;
+use rand::seq::SliceRandom as _;
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
-use stoa_base::NodeId;
+use stoa_base::{NodeId, since_1970};
 use stoa_client::ViewError;
 use stoa_contract::nodes::INodes::Node;
 use stoa_net::{Connections, Denied, Endpoint, PeerAddress, Service as _, answered, read_answer};
@@ -39,6 +41,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// look waiting.
 const PROMPT: Duration = Duration::from_secs(1);
 const WAITED: Duration = Duration::from_secs(60);
+
+/// For how long one look fetches readers' halves.
+const FETCHING: Duration = Duration::from_secs(60);
 
 /// Keepers that are asked at once whether they are there.
 const AT_ONCE: usize = 32;
@@ -71,6 +76,8 @@ pub enum MovingError {
 pub struct Circle {
     registry: Registry,
     keepers: Connections,
+    /// Who asks.
+    node: NodeId,
     /// The keeper that asks, if it is one: no node calls itself.
     own: Option<Arc<Keeper>>,
 }
@@ -99,7 +106,12 @@ impl Moving {
 impl Circle {
     /// Those of this registry, asked from this endpoint.
     pub fn new(registry: Registry, endpoint: &Endpoint) -> Self {
-        Self { registry, keepers: Connections::new(endpoint, KEEPER), own: None }
+        Self { registry, keepers: Connections::new(endpoint, KEEPER), node: endpoint.node(), own: None }
+    }
+
+    /// Who asks.
+    pub const fn node(&self) -> NodeId {
+        self.node
     }
 
     /// The registry.
@@ -271,6 +283,9 @@ pub struct Look {
     circle: Circle,
     send: Sender,
     every: Duration,
+    /// For how long a look fetches halves, and for how long this one has.
+    pub(super) fetching: Duration,
+    fetched: Mutex<Duration>,
     /// For how long more than is prompt each fellow has kept this look waiting.
     waited: Mutex<BTreeMap<NodeId, Duration>>,
 }
@@ -280,7 +295,8 @@ impl Look {
     pub fn new(keeper: Arc<Keeper>, endpoint: &Endpoint, send: Sender, every: Duration) -> Self {
         let own = Some(keeper.clone());
         let circle = Circle { own, ..Circle::new(keeper.registry.clone(), endpoint) };
-        Self { keeper, circle, send, every, waited: Mutex::default() }
+        let (fetched, waited) = (Mutex::default(), Mutex::default());
+        Self { keeper, circle, send, every, fetching: FETCHING, fetched, waited }
     }
 
     /// Looks at all that is kept. What cannot be done is logged, and done another time.
@@ -290,7 +306,10 @@ impl Look {
     /// If the disk cannot be read.
     pub async fn all(&self) -> Result<(), Denied> {
         self.waited.lock().clear();
-        for asset in self.keeper.shelf.assets().map_err(disk)? {
+        *self.fetched.lock() = Duration::ZERO;
+        let mut assets = self.keeper.shelf.assets().map_err(disk)?;
+        assets.shuffle(&mut rand::rng());
+        for asset in assets {
             if let Err(error) = self.at(asset).await {
                 tracing::warn!(%asset, %error, "what is kept of a key could not be looked at");
             }
@@ -357,8 +376,7 @@ impl Look {
 
     /// Whether this keeper is the one of those that are left which moves the shares now.
     fn is_its_turn(&self, sharing: &Sharing, plan: &Plan) -> bool {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let turn = now.as_millis() / self.every.as_millis().max(1);
+        let turn = since_1970().as_millis() / self.every.as_millis().max(1);
         let rank = |key: &ed25519::PublicKey| {
             Sha256::new().chain_update(sharing.digest()).chain_update(turn.to_be_bytes()).chain_update(key).finalize()
         };
@@ -428,23 +446,35 @@ impl Look {
     async fn fetch_halves(&self, sharing: &Sharing) -> Result<(), Denied> {
         let asset = sharing.asset().0;
         let has: BTreeSet<_> = self.keeper.shelf.halves(asset).map_err(disk)?.into_iter().collect();
-        let fellows = self.fellows(sharing).await?;
+        let (fellows, mut missing) = (self.fellows(sharing).await?, Vec::new());
         for grant in self.keeper.grants(asset, usize::MAX).await?.into_iter().filter(|grant| !has.contains(grant)) {
             let (is, _) = self.keeper.asks(&grantOfCall { grant }).await?;
-            if is.revoked > 0 || is.terms.half.is_zero() {
-                continue;
-            }
-            for fellow in &fellows {
-                let half = self.ask(fellow, &Request::HalfOf(grant)).await.ok();
-                let half = half.and_then(|bytes| GrantedHalf::decode(Copying(&bytes[..])).ok());
-                if let Some(half) = half.filter(|half| half.grant.id.0 == grant)
-                    && self.keeper.keep_half(&half).await.is_ok()
-                {
-                    break;
-                }
+            if is.revoked == 0 && !is.terms.half.is_zero() {
+                missing.push(grant);
             }
         }
+        missing.shuffle(&mut rand::rng());
+        for grant in missing {
+            if *self.fetched.lock() >= self.fetching {
+                break;
+            }
+            let begun = Instant::now();
+            self.fetch_half(&fellows, grant).await;
+            *self.fetched.lock() += begun.elapsed();
+        }
         Ok(())
+    }
+
+    async fn fetch_half(&self, fellows: &[PeerAddress], grant: B256) {
+        for fellow in fellows {
+            let half = self.ask(fellow, &Request::HalfOf(grant)).await.ok();
+            let half = half.and_then(|bytes| GrantedHalf::decode(Copying(&bytes[..])).ok());
+            if let Some(half) = half.filter(|half| half.grant.id.0 == grant)
+                && self.keeper.keep_half(&half).await.is_ok()
+            {
+                return;
+            }
+        }
     }
 }
 

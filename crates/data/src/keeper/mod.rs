@@ -4,8 +4,11 @@
 //! that the owner registered; does the grant of this use stand. A release names that block and is signed, so that who
 //! releases after a revocation has proven it against himself. What the ledger has ended is deleted when the node next looks,
 //! at an interval and whenever somebody asks for receipts, and the deletion is signed as well. A grant that a node has signed
-//! away it serves no more, whatever the ledger says then. Of an asset that was erased its data go as well: the objects that say
-//! themselves that they are sealed for it ([`pieces`]), whatever object the ledger names.
+//! away it serves no more, whatever the ledger says then, and a share that it has signed away neither. Of an asset that was erased its
+//! data go as well: the objects that say themselves that they are sealed for it ([`pieces`]), whatever object the ledger names.
+//!
+//! Anybody may ask, and have a node look, as often as he likes. So looks that others ask for come one after the other, and take a quarter
+//! of the time at most ([`Turn`]); and what takes long to work out is worked out beside everything else, one at a time.
 //!
 //! When a keeper leaves the registry of nodes, or answers the others no more for half a day ([`silent`]), they move the key's
 //! shares to a new circle ([`plan`], [`moving`]): one of them, another at each look, has them dealt, taken and agreed to
@@ -40,7 +43,7 @@ use parking_lot::Mutex;
 use pieces::Pieces;
 use shelf::{Kind, Shelf};
 use silent::Hearing;
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{collections::BTreeSet, io, path::Path, sync::Arc, time::Duration};
 use stoa_base::NodeId;
 use stoa_client::{At, Chain, ViewError, view};
 use stoa_net::{Denied, Service, answer};
@@ -49,6 +52,11 @@ use stoa_privacy::{
     Sharing,
 };
 use stoa_store::Store;
+use tokio::{
+    sync::{Mutex as Turns, MutexGuard, Semaphore},
+    task::spawn_blocking,
+    time::{Instant, sleep_until, timeout},
+};
 
 /// Halves that are kept for one asset at most: one for each of its readers.
 const MOST_HALVES: usize = 10_000;
@@ -58,6 +66,16 @@ const MOST_GRANTS: usize = 10_000;
 
 /// Grants that one question brings.
 const PAGE: usize = 500;
+
+/// For how many times as long as a look has taken that somebody asked for, nobody else gets one.
+const REST: u32 = 3;
+
+/// How long somebody waits for such a look, once for those before him and once for his own. Who gets none is told what was signed before,
+/// and the node's own look does the rest.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// Bytes of a request from which on it takes long to read: each point of the curve takes some microseconds.
+const LONG: usize = 8 << 10;
 
 /// A keeper.
 pub struct Keeper {
@@ -72,6 +90,10 @@ pub struct Keeper {
     changing: Mutex<()>,
     /// Which other keepers do not answer.
     silent: Mutex<Hearing>,
+    /// From when on somebody may have this node look.
+    turns: Turns<Instant>,
+    /// Held while something is worked out that takes long.
+    working: Arc<Semaphore>,
 }
 
 type Outcome<T> = Result<T, Denied>;
@@ -80,8 +102,32 @@ fn refused<T>(why: impl Into<String>) -> Outcome<T> {
     Err(Denied::Refused(why.into()))
 }
 
+/// Somebody has this node look. When it has, or he is gone before the end, others wait for [`REST`] times as long.
+struct Turn<'a> {
+    next: MutexGuard<'a, Instant>,
+    begun: Instant,
+}
+
+impl<'a> Turn<'a> {
+    /// Nothing if it does not come soon.
+    async fn of(turns: &'a Turns<Instant>) -> Option<Self> {
+        let next = timeout(WAIT, turns.lock()).await.ok()?;
+        if *next > Instant::now() + WAIT {
+            return None;
+        }
+        sleep_until(*next).await;
+        Some(Self { next, begun: Instant::now() })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *self.next = Instant::now() + REST * self.begun.elapsed();
+    }
+}
+
 /// The disk's troubles are this node's own business.
-fn disk(error: std::io::Error) -> Denied {
+fn disk(error: io::Error) -> Denied {
     tracing::error!(%error, "a keeper's folder cannot be read or written");
     Denied::Refused("the keeper's disk refuses; ask later".into())
 }
@@ -98,10 +144,22 @@ impl Keeper {
         chain_id: u64,
         chain: Arc<dyn Chain>,
         store: Option<Store>,
-    ) -> std::io::Result<Self> {
+    ) -> io::Result<Self> {
         let (registry, shelf, pieces) = (Registry::new(chain.clone()), Shelf::open(folder)?, store.map(Pieces::new));
         let silent = Mutex::new(Hearing::open(folder.join("silent")));
-        Ok(Self { key, chain_id, chain, registry, shelf, pieces, changing: Mutex::default(), silent })
+        let (turns, working) = (Turns::new(Instant::now()), Arc::new(Semaphore::new(1)));
+        Ok(Self { key, chain_id, chain, registry, shelf, pieces, changing: Mutex::default(), silent, turns, working })
+    }
+
+    /// Works out what takes long, when what came before is done, and while this node does other things.
+    async fn apart<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
+        let turn = self.working.clone().acquire_owned().await;
+        // Whoever asked may be gone before the end: the next one begins then all the same, and no sooner.
+        let done = spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        done.await.map_err(|error| disk(io::Error::other(error)))
     }
 
     /// The node's key.
@@ -132,20 +190,23 @@ impl Keeper {
             }
             Request::HalfOf(grant) => {
                 let (is, _) = self.asks(&grantOfCall { grant }).await?;
+                if is.revoked > 0 {
+                    return refused("the grant was revoked");
+                }
                 self.shelf.half(is.asset, grant).map_err(disk)?.ok_or(Denied::NotHere)
             }
             Request::Release(id) => self.release(id).await,
             Request::Receipts(asset) => self.receipts(asset).await,
             Request::Deal(asset, plan, signature) => self.deal(from, asset, &plan, signature.as_ref()).await,
-            Request::Take(moved) => self.take(from, &moved).await.map(|taken| taken.to_bytes()),
-            Request::Vote(moved, acceptances) => self.vote(from, &moved, &acceptances).await,
+            Request::Take(moved) => self.take(from, moved.into()).await.map(|taken| taken.to_bytes()),
+            Request::Vote(moved, acceptances) => self.vote(from, moved.into(), &acceptances).await,
         }
     }
 
     /// The sharing of an asset, and the node's share as it came.
     fn share(&self, asset: B256) -> Outcome<Option<(Sharing, SealedSecret)>> {
         let Some(bytes) = self.shelf.get(asset, Kind::Share).map_err(disk)? else { return Ok(None) };
-        let damaged = || disk(std::io::Error::other(format!("the share of asset {asset} is damaged")));
+        let damaged = || disk(io::Error::other(format!("the share of asset {asset} is damaged")));
         let split = bytes.len().checked_sub(SealedSecret::SIZE).ok_or_else(damaged)?;
         let (sharing, share) = bytes.split_at(split);
         let sharing = Sharing::decode(Copying(sharing)).map_err(|_| damaged())?;
@@ -157,8 +218,8 @@ impl Keeper {
     async fn share_now(&self, asset: B256) -> Outcome<(Sharing, SealedSecret)> {
         let fits = |found: &(Sharing, SealedSecret), is: &Asset| found.0.digest() == is.sharing;
         let (mut found, (is, _)) = (self.share(asset)?, self.asks(&assetOfCall { asset }).await?);
-        if !found.as_ref().is_some_and(|found| fits(found, &is)) {
-            self.sweep(asset).await?;
+        if !found.as_ref().is_some_and(|found| fits(found, &is)) && !self.shelf.moves(asset).map_err(disk)?.is_empty() {
+            self.sweep_for_others(asset).await?;
             found = self.share(asset)?;
         }
         found.filter(|found| fits(found, &is)).ok_or(Denied::NotHere)
@@ -172,6 +233,9 @@ impl Keeper {
         }
         if is.sharing != sharing.digest() {
             return refused("the ledger names another sharing of this asset");
+        }
+        if self.has_deleted(asset, &[Deleted::Sharing(sharing.digest())])? {
+            return refused("this keeper has signed that it deleted this share; the key must be shared anew");
         }
         if let Err(error) = sharing.open(share, &self.key) {
             return refused(error.to_string());
@@ -206,7 +270,8 @@ impl Keeper {
             return refused("the grant is for computing where the data are: the key goes to no reader");
         }
         let (sharing, share) = self.share_now(used.asset).await?;
-        if self.has_deleted(used.asset, used.grant)? {
+        let over = [Deleted::Grant(GrantId(used.grant)), Deleted::Sharing(sharing.digest())];
+        if self.has_deleted(used.asset, &over)? {
             return refused("this keeper has deleted what it had for this grant");
         }
         let (announcement, _) = self.asks(&announcementOfCall { wallet: used.user }).await?;
@@ -221,25 +286,22 @@ impl Keeper {
         release.map(|release| release.encode().to_vec()).map_err(|error| Denied::Refused(error.to_string()))
     }
 
-    fn has_deleted(&self, asset: B256, grant: B256) -> Outcome<bool> {
-        let ends = |receipt: &DeletionReceipt| match receipt.deleted() {
-            Deleted::Grant(id) => id.0 == grant,
-            Deleted::Asset => true,
-            // Another sharing may have come since, and the one that was moved is refused above.
-            Deleted::Sharing(_) => false,
-        };
-        Ok(self.signed(asset)?.iter().any(ends))
+    /// Whether this node has signed that it deleted one of these, or all that it had of the asset. The ledger may name again what was
+    /// signed away: its owner moves a key to any sharing that he likes.
+    fn has_deleted(&self, asset: B256, what: &[Deleted]) -> Outcome<bool> {
+        let is = |deleted: Deleted| deleted == Deleted::Asset || what.contains(&deleted);
+        Ok(self.signed(asset)?.iter().map(DeletionReceipt::deleted).any(is))
     }
 
     /// What this node has signed that it deleted.
     fn signed(&self, asset: B256) -> Outcome<Vec<DeletionReceipt>> {
         let bytes = self.shelf.get(asset, Kind::Receipts).map_err(disk)?.unwrap_or_default();
         let receipts = bytes.chunks_exact(DeletionReceipt::SIZE).map(|bytes| DeletionReceipt::decode(Copying(bytes)));
-        receipts.collect::<Result<_, _>>().map_err(|error| disk(std::io::Error::other(error)))
+        receipts.collect::<Result<_, _>>().map_err(|error| disk(io::Error::other(error)))
     }
 
     async fn receipts(&self, asset: B256) -> Outcome<Vec<u8>> {
-        self.sweep(asset).await?;
+        self.sweep_for_others(asset).await?;
         let receipts = self.signed(asset)?;
         let newest = &receipts[receipts.len().saturating_sub(MOST_ANSWER / DeletionReceipt::SIZE - 1)..];
         Ok(newest.iter().flat_map(|receipt| receipt.encode().to_vec()).collect())
@@ -292,11 +354,17 @@ impl Keeper {
         let Some(pieces) = self.pieces.as_ref().filter(|_| is.erased > 0) else {
             return self.delete(asset, &is, at, &revoked, false).map(|()| at);
         };
-        let stored = |error: stoa_store::Error| disk(std::io::Error::other(error));
+        let stored = |error: stoa_store::Error| disk(io::Error::other(error));
         let roots = pieces.of(AssetId(asset)).await.map_err(stored)?;
         self.delete(asset, &is, at, &revoked, !roots.is_empty())?;
         pieces.let_go(roots).await.map_err(stored)?;
         Ok(at)
+    }
+
+    /// The same because somebody asks, unless it is not his turn for too long.
+    async fn sweep_for_others(&self, asset: B256) -> Outcome<()> {
+        let Some(_turn) = Turn::of(&self.turns).await else { return Ok(()) };
+        self.sweep(asset).await.map(drop)
     }
 
     /// Deletes what is over of an asset from the shelf, and signs that; `pieces` says whether pieces of its data go as well.
@@ -365,9 +433,14 @@ impl Service for Keeper {
 
     fn answer(&self, from: NodeId, request: Vec<u8>) -> BoxFuture<'_, Vec<u8>> {
         async move {
-            let handled = match Request::from_bytes(&request) {
-                Ok(request) => self.handle(from, request).await,
-                Err(error) => refused(format!("the request is none: {error}")),
+            let read = match request.len() {
+                ..LONG => Ok(Request::from_bytes(&request)),
+                _ => self.apart(move || Request::from_bytes(&request)).await,
+            };
+            let handled = match read {
+                Ok(Ok(request)) => self.handle(from, request).await,
+                Ok(Err(error)) => refused(format!("the request is none: {error}")),
+                Err(why) => Err(why),
             };
             answer(handled)
         }

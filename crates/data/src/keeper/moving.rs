@@ -88,13 +88,16 @@ impl Keeper {
         let (sharing, share) = self.share(asset)?.ok_or(Denied::NotHere)?;
         let (is, at) = self.current(asset, &sharing).await?;
         match signature {
-            Some(signature) if plan.is_signed_by(is.owner, self.chain_id, &sharing, signature) => {}
-            Some(_) => return refused("it is not the asset's owner who signed where the shares go"),
+            Some(signature) if plan.is_signed_by(is.owner, self.chain_id, &sharing, from, signature) => {}
+            Some(_) => return refused("it is not the asset's owner who signed that you may have shares moved there"),
             None => self.agrees(from, &sharing, plan, at.timestamp).await?,
         }
-        let handover = plan.handover(&sharing).map_err(no_move)?;
-        let share = sharing.open(&share, &self.key).map_err(|error| Denied::Refused(error.to_string()))?;
-        let dealing = handover.deal(&share, &self.key, &mut rand::rng()).map_err(no_move)?;
+        let (key, plan) = (self.key.clone(), plan.clone());
+        let dealt = move || {
+            let handover = plan.handover(&sharing)?;
+            handover.deal(&sharing.open(&share, &key)?, &key, &mut rand::rng())
+        };
+        let dealing = self.apart(dealt).await?.map_err(no_move)?;
         Ok(dealing.encode().to_vec())
     }
 
@@ -139,13 +142,14 @@ impl Keeper {
     }
 
     /// Takes this node's share of a key that moves here, or has.
-    pub(super) async fn take(&self, from: NodeId, moved: &Move) -> Outcome<Taken> {
+    pub(super) async fn take(&self, from: NodeId, moved: Arc<Move>) -> Outcome<Taken> {
         let asset = moved.asset().0;
         let (is, _) = self.asks(&assetOfCall { asset }).await?;
         if is.erased > 0 {
             return refused("the asset was erased");
         }
-        let sharing = match moved.finish(&self.key) {
+        let (key, given) = (self.key.clone(), moved.clone());
+        let sharing = match self.apart(move || given.finish(&key)).await? {
             Ok((sharing, _)) => sharing,
             Err(HandoverError::FalseParts(dealers)) => return Ok(Taken::False(dealers)),
             Err(error) => return Err(no_move(error)),
@@ -169,17 +173,18 @@ impl Keeper {
             }
         }
         if has_moved {
-            self.sweep(asset).await?;
+            self.sweep_for_others(asset).await?;
         }
         Ok(Taken::Accepted(Box::new(Acceptance::new(&self.key, &sharing))))
     }
 
     /// Agrees to a move for a while, if enough of the new keepers have their shares, and this one does if it is one of them:
     /// `until (8) | signature (64)`.
-    pub(super) async fn vote(&self, from: NodeId, moved: &Move, acceptances: &[Acceptance]) -> Outcome<Vec<u8>> {
+    pub(super) async fn vote(&self, from: NodeId, moved: Arc<Move>, acceptances: &[Acceptance]) -> Outcome<Vec<u8>> {
         let (is, at) = self.current(moved.asset().0, &moved.from).await?;
         self.agrees(from, &moved.from, &moved.plan, at.timestamp).await?;
-        let sharing = moved.sharing().map_err(no_move)?;
+        let given = moved.clone();
+        let sharing = self.apart(move || given.sharing()).await?.map_err(no_move)?;
         let mut accepted: Vec<_> = acceptances.iter().filter(|acceptance| acceptance.holds(&sharing)).collect();
         accepted.sort_by(|one, other| one.keeper.cmp(&other.keeper));
         accepted.dedup_by(|one, other| one.keeper == other.keeper);

@@ -4,19 +4,20 @@
 //! says itself whose it is: its manifest, whose hash is its name, names the asset whose key opens it, and the id of an asset is
 //! bound to its owner. The files in a folder say so as the folder does, whichever of them is here.
 
-use parking_lot::Mutex;
 use std::{collections::HashMap, io, sync::Arc};
 use stoa_privacy::AssetId;
 use stoa_store::{Error, KeySource, ObjectId, Root, Store};
-use tokio::task::spawn_blocking;
+use tokio::{sync::Mutex, task::spawn_blocking};
 
 /// A store, asked for the objects of assets. A clone is the same one.
 #[derive(Clone)]
 pub(super) struct Pieces {
     store: Store,
     /// What each object says, which never changes: nobody can have all manifests read again and again.
-    known: Arc<Mutex<HashMap<ObjectId, Option<AssetId>>>>,
+    known: Arc<Mutex<Known>>,
 }
+
+type Known = HashMap<ObjectId, Option<AssetId>>;
 
 impl Pieces {
     pub fn new(store: Store) -> Self {
@@ -29,8 +30,9 @@ impl Pieces {
     ///
     /// If the store cannot be read.
     pub async fn of(&self, asset: AssetId) -> Result<Vec<Root>, Error> {
-        let pieces = self.clone();
-        blocking(move || pieces.find(asset)).await
+        let (pieces, mut known) = (self.clone(), self.known.clone().lock_owned().await);
+        // One at a time, also if nobody waits for it any more: a store may hold very much.
+        blocking(move || pieces.find(asset, &mut known)).await
     }
 
     /// Ends these reasons to keep something.
@@ -43,8 +45,7 @@ impl Pieces {
         blocking(move || roots.into_iter().try_for_each(|root| store.release(root).map(drop))).await
     }
 
-    fn find(&self, asset: AssetId) -> Result<Vec<Root>, Error> {
-        let mut known = self.known.lock();
+    fn find(&self, asset: AssetId, known: &mut Known) -> Result<Vec<Root>, Error> {
         let (mut seen, mut roots) = (HashMap::new(), Vec::new());
         for root in self.store.roots() {
             let (root, _) = root?;

@@ -10,7 +10,8 @@
 //! wants the signatures of as many keepers as release the key, over the chain, the asset, how often its key has moved, and the new
 //! sharing. They are the statements that somebody is silent: fewer push nobody out, and so many could read the key anyway.
 //!
-//! The owner may move the shares to any nodes, and signs where.
+//! The owner may move the shares to any nodes, and signs where, and by which node he asks for it: a keeper that hears it has others deal
+//! nothing in his name.
 
 use alloy_primitives::{Address, B256, Signature, U256, eip191_hash_message, keccak256};
 use alloy_sol_types::SolValue as _;
@@ -96,16 +97,23 @@ impl Plan {
         Self::without(sharing, nodes, &silent).as_ref() == Some(self)
     }
 
-    /// What the owner signs (EIP-191) to have the shares of this sharing moved so.
-    pub fn digest(&self, chain_id: u64, from: &Sharing) -> B256 {
+    /// What the owner signs (EIP-191) to have the shares of this sharing moved so, when this node asks for it.
+    pub fn digest(&self, chain_id: u64, from: &Sharing, by: NodeId) -> B256 {
         let keepers: Vec<B256> = self.keepers.iter().map(|key| NodeId::from(key).into()).collect();
-        let (id, needed) = (U256::from(chain_id), U256::from(self.needed));
-        keccak256(("Stoa keepers plan", id, from.asset().0, from.digest(), needed, keepers).abi_encode_params())
+        let (id, needed, by) = (U256::from(chain_id), U256::from(self.needed), B256::from(by));
+        keccak256(("Stoa keepers plan", id, from.asset().0, from.digest(), needed, keepers, by).abi_encode_params())
     }
 
-    /// Whether this account signed it.
-    pub fn is_signed_by(&self, owner: Address, chain_id: u64, from: &Sharing, signature: &[u8; 65]) -> bool {
-        let hash = eip191_hash_message(self.digest(chain_id, from));
+    /// Whether this account signed it, for this node to ask.
+    pub fn is_signed_by(
+        &self,
+        owner: Address,
+        chain_id: u64,
+        from: &Sharing,
+        by: NodeId,
+        signature: &[u8; 65],
+    ) -> bool {
+        let hash = eip191_hash_message(self.digest(chain_id, from, by));
         let signer = Signature::from_raw(signature).and_then(|signature| signature.recover_address_from_prehash(&hash));
         signer.is_ok_and(|signer| signer == owner)
     }
@@ -384,14 +392,16 @@ mod tests {
         use alloy_signer::SignerSync as _;
         let wallet = alloy_signer_local::PrivateKeySigner::random();
         let from = sharing(2, &[1, 2, 3]);
-        let plan = Plan { needed: 2, keepers: public(&[1, 2, 4]) };
-        let signature = wallet.sign_message_sync(plan.digest(7, &from).as_slice()).unwrap().as_bytes();
-        let signed = |plan: &Plan, chain, from: &Sharing| plan.is_signed_by(wallet.address(), chain, from, &signature);
+        let (plan, by) = (Plan { needed: 2, keepers: public(&[1, 2, 4]) }, NodeId([9; 32]));
+        let signature = wallet.sign_message_sync(plan.digest(7, &from, by).as_slice()).unwrap().as_bytes();
+        let signed =
+            |plan: &Plan, chain, from: &Sharing| plan.is_signed_by(wallet.address(), chain, from, by, &signature);
         assert!(signed(&plan, 7, &from));
         assert!(!signed(&plan, 8, &from));
         assert!(!signed(&plan, 7, &sharing(2, &[1, 2, 3])));
         assert!(!signed(&Plan { needed: 1, ..plan.clone() }, 7, &from));
-        assert!(!plan.is_signed_by(Address::ZERO, 7, &from, &signature));
+        assert!(!plan.is_signed_by(Address::ZERO, 7, &from, by, &signature));
+        assert!(!plan.is_signed_by(wallet.address(), 7, &from, NodeId([8; 32]), &signature));
     }
 
     #[test]

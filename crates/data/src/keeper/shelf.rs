@@ -68,7 +68,6 @@ impl Shelf {
     }
 
     fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-        fs::create_dir_all(folder)?;
         write_private(&folder.join(name), bytes)
     }
 

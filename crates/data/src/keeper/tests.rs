@@ -270,7 +270,7 @@ async fn what_the_ledger_does_not_name_is_not_kept() {
     assert_ne!(again.hash(), half.hash());
     assert!(why(ask(&scene.keepers[0], Request::Half(again)).await).contains("another half"));
     // What is no request at all.
-    for wrong in [vec![], vec![9; 33], [&Request::Release(grant).to_bytes()[..], &[0]].concat()] {
+    for wrong in [vec![], vec![9; 33], vec![7; 2 * LONG], [&Request::Release(grant).to_bytes()[..], &[0]].concat()] {
         let answered = scene.keepers[0].answer(NodeId([9; 32]), wrong).await;
         assert!(why(stoa_net::read_answer(&answered)).contains("the request is none"));
     }
@@ -288,9 +288,12 @@ async fn after_a_revocation_nothing_is_released_and_what_was_kept_is_deleted_and
     scene.ledger.send(OWNER, revokeCall { grant });
     // A use from before, replayed.
     assert!(why(ask(&scene.keepers[0], Request::Release(id)).await).contains("was revoked in block"));
+    // Nor is the reader's half given to anybody, before the node has looked.
+    assert_eq!(scene.keepers[0].shelf.halves(scene.asset).unwrap().len(), 2);
+    assert!(why(ask(&scene.keepers[0], Request::HalfOf(grant)).await).contains("was revoked"));
     let receipts = scene.receipts(0).await;
     assert_eq!(receipts.iter().map(DeletionReceipt::deleted).collect::<Vec<_>>(), [Deleted::Grant(GrantId(grant))]);
-    assert_eq!(ask(&scene.keepers[0], Request::HalfOf(grant)).await, Err(Denied::NotHere));
+    assert_eq!(scene.keepers[0].shelf.halves(scene.asset).unwrap(), [other]);
     // The other grant stands.
     ask(&scene.keepers[0], Request::Release(still)).await.unwrap();
 }
@@ -355,6 +358,55 @@ async fn an_erased_asset_leaves_no_share_and_a_moved_one_leaves_the_old_keepers(
     let share = scene.dealt.sharing.seal(&scene.dealt.shares[1], &mut rand::rng()).unwrap();
     let again = Request::Share(scene.dealt.sharing.clone(), share);
     assert!(why(ask(&scene.keepers[1], again).await).contains("was erased"));
+}
+
+#[tokio::test]
+async fn a_share_that_was_signed_away_is_served_no_more_when_the_ledger_names_it_again() {
+    let scene = scene().await;
+    let (grant, _) = scene.grant().await;
+    let (asset, sharing) = (scene.asset, &scene.dealt.sharing);
+    let keepers: Vec<B256> = sharing.keepers().iter().map(|key| NodeId::from(key).into()).collect();
+    let name = |sharing: B256| {
+        let keepers = keepers.clone();
+        scene.ledger.send(OWNER, moveKeepersCall { asset, sharing, needed: 2, keepers, votes: vec![] });
+    };
+    let share = scene.keepers[0].shelf.get(asset, Kind::Share).unwrap().unwrap();
+    name(B256::repeat_byte(7));
+    let signed = scene.receipts(0).await;
+    assert_eq!(signed.iter().map(DeletionReceipt::deleted).collect::<Vec<_>>(), [Deleted::Sharing(sharing.digest())]);
+    // The owner names it again, and brings the share. Who released it would have signed the proof against himself.
+    name(sharing.digest());
+    let again = sharing.seal(&scene.dealt.shares[0], &mut rand::rng()).unwrap();
+    let refused = why(ask(&scene.keepers[0], Request::Share(sharing.clone(), again)).await);
+    assert!(refused.contains("has signed that it deleted"), "{refused}");
+    // Nor does one release it that ended between signing and deleting.
+    scene.keepers[0].shelf.put(asset, Kind::Share, &share).unwrap();
+    let id = scene.use_it(grant);
+    assert!(why(ask(&scene.keepers[0], Request::Release(id)).await).contains("has deleted"));
+    // One that has not looked meanwhile has signed nothing.
+    ask(&scene.keepers[1], Request::Release(id)).await.unwrap();
+}
+
+#[tokio::test]
+async fn looks_that_others_ask_for_take_a_part_of_the_time_and_a_nodes_own_go_on() {
+    let turns = Turns::new(Instant::now());
+    let turn = Turn::of(&turns).await.unwrap();
+    let begun = turn.begun;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    drop(turn);
+    assert!(*turns.lock().await >= begun + (REST + 1) * Duration::from_millis(5));
+
+    let scene = scene().await;
+    let (grant, _) = scene.grant().await;
+    scene.ledger.send(OWNER, revokeCall { grant });
+    // Somebody's look has taken minutes.
+    *scene.keepers[0].turns.lock().await = Instant::now() + Duration::from_secs(3600);
+    assert_eq!(scene.receipts(0).await, []);
+    assert!(why(ask(&scene.keepers[0], Request::HalfOf(grant)).await).contains("was revoked"));
+    scene.keepers[0].sweep_all().await.unwrap();
+    assert_eq!(scene.receipts(0).await.len(), 1);
+    // Another node has time.
+    assert_eq!(scene.receipts(1).await.len(), 1);
 }
 
 #[tokio::test]

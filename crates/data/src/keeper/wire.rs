@@ -7,7 +7,7 @@
 //! 3  half      grant 32                     → granted half 177
 //! 4  release   use 32                       → release            the share, sealed to the use's reader, if its grant stands
 //! 5  receipts  asset 32                     → receipts of deletion
-//! 6  deal      asset 32, plan, signature?   → dealing            from a fellow keeper, or signed by the owner (0 | 1, 65 bytes)
+//! 6  deal      asset 32, plan, signature?   → dealing            from a fellow keeper, or signed by the owner for who asks (0 | 1, 65 bytes)
 //! 7  take      move                         → acceptance 96, or whose parts are false: their keys
 //! 8  vote      move, acceptances            → until 8, signature 64, from a fellow keeper: good before that time
 //! ```
@@ -45,7 +45,7 @@ pub enum Request {
     Release(B256),
     /// What was deleted of an asset.
     Receipts(B256),
-    /// Deal your share to the keepers that follow; with the owner's signature if he chose them.
+    /// Deal your share to the keepers that follow; with the owner's signature, for who asks, if he chose them.
     Deal(B256, Plan, Option<[u8; 65]>),
     /// Take your share of a key that moves to you.
     Take(Box<Move>),

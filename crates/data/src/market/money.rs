@@ -6,7 +6,7 @@
 
 use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_sol_types::{SolCall, SolValue as _};
-use stoa_contract::{Context, Error, Result, interfaces::IERC20, parts::eip712};
+use stoa_contract::{Context, Error, Outcome, Result, interfaces::IERC20, parts::eip712};
 
 /// One datatoken, one order, the unit of rates and of fees: 10^18.
 pub(crate) const ONE: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
@@ -36,6 +36,19 @@ pub(crate) fn pay(cx: &mut Context<'_>, token: Address, to: Address, amount: U25
     run(cx, token, &IERC20::transferCall { to, value: amount })
 }
 
+/// Pays tokens of this contract, for so much gas and no more. If that fails nothing has moved.
+///
+/// # Errors
+///
+/// As [`pay`]; out of gas, also where less than that is left for it.
+pub(crate) fn pay_within(cx: &mut Context<'_>, token: Address, to: Address, amount: U256, gas: u64) -> Result<()> {
+    let call = IERC20::transferCall { to, value: amount }.abi_encode();
+    cx.attempt(|cx| {
+        let outcome = cx.call_with_gas(token, call.into(), gas)?;
+        judge(cx, token, outcome)
+    })
+}
+
 /// Allows another contract to take tokens of this one.
 ///
 /// # Errors
@@ -57,6 +70,11 @@ pub(crate) fn balance(cx: &mut Context<'_>, token: Address, account: Address) ->
 /// Calls a token as OpenZeppelin's `SafeERC20` does: tokens that answer nothing are believed where there is code.
 fn run<C: SolCall>(cx: &mut Context<'_>, token: Address, call: &C) -> Result<()> {
     let outcome = cx.call(token, U256::ZERO, call.abi_encode().into())?;
+    judge(cx, token, outcome)
+}
+
+/// Passes if a token says that it did what it was told.
+fn judge(cx: &mut Context<'_>, token: Address, outcome: Outcome) -> Result<()> {
     let answer = outcome.output.clone();
     match outcome.success {
         false if answer.is_empty() => Err(Error::message("SafeERC20: low-level call failed")),

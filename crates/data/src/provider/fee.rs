@@ -10,13 +10,13 @@
 
 use super::{Refusal, Wanted};
 use crate::market::abi::IDatatoken::ProviderFee;
-use alloy_primitives::{Address, B256, Bytes, Log, U256, hex, keccak256, utils::format_ether};
+use alloy_primitives::{Address, B256, Bytes, Log, U256, hex, keccak256};
 use alloy_signer::SignerSync as _;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::{SolEvent as _, SolValue as _};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use stoa_client::{Chain, view};
+use stoa_client::{Chain, decimal, view};
 use stoa_contract::interfaces::IERC20Metadata;
 
 /// One token, as fees are said.
@@ -100,7 +100,7 @@ impl Fees {
     /// What a minute of a processor costs, as clients are told: a number of tokens.
     pub(super) fn price(&self) -> Value {
         match self.has_minutes() {
-            true => format_ether(self.minute).parse::<f64>().unwrap_or(f64::MAX).into(),
+            true => decimal(self.minute, 18).parse::<f64>().unwrap_or(f64::MAX).into(),
             false => 0.into(),
         }
     }
@@ -109,8 +109,7 @@ impl Fees {
     pub(super) fn said(&self) -> String {
         match self.has_minutes() {
             true => {
-                let amount = format_ether(self.minute);
-                let amount = amount.trim_end_matches('0').trim_end_matches('.');
+                let amount = decimal(self.minute, 18);
                 format!("for {amount} of the token {} a minute of each processor", self.token.to_checksum(None))
             }
             false => "for nothing".to_owned(),

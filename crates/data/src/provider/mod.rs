@@ -19,7 +19,8 @@
 //! - **A token is its account's** ([`Tokens`]), ends after a day, with the node, or when its account says so.
 //! - **Two kinds of files** ([`Sources`]): those in one folder of the node, by name, and those at hosts that its operator has named. No
 //!   other address is asked, redirects are not followed, nothing of a request is passed on.
-//! - **Services of type `compute` give nothing away.** Programs run on their data ([`compute`]), or by [jobs](crate::jobs).
+//! - **Services of type `compute` give nothing away**, nor do files that are sealed with rules of what may leave, whatever a document makes
+//!   of them. Programs run on their data ([`compute`]), or by [jobs](crate::jobs).
 
 pub mod compute;
 mod fee;

@@ -1,6 +1,6 @@
 //! What an asset's document says of a service: what it costs, how long orders stand, who may.
 
-use super::{Refusal, compute::Trust};
+use super::{Files, Refusal, compute::Trust};
 use alloy_primitives::{Address, U256};
 use serde_json::Value;
 use stoa_client::{Chain, ViewError, view};
@@ -82,20 +82,22 @@ impl Service {
         })
     }
 
-    /// Passes if its files are given away.
+    /// Passes if its files are given away: not where programs run on them, nor where their publisher has sealed rules of what may
+    /// leave with them, whatever a document says since.
     ///
     /// # Errors
     ///
     /// [`Refusal::Forbidden`] if not.
-    pub fn gives(&self) -> Result<(), Refusal> {
-        match self.compute {
-            None => Ok(()),
-            Some(_) => Err(Refusal::Forbidden(format!(
-                "service {} of the asset gives nothing away: have a program run on its data with initializeCompute and compute, or \
-                 with `stoa job run`",
-                self.index
-            ))),
-        }
+    pub fn gives(&self, files: &Files) -> Result<(), Refusal> {
+        let why = match (&self.compute, &files.rules) {
+            (None, None) => return Ok(()),
+            (Some(_), _) => "gives nothing away",
+            (None, Some(_)) => "gives nothing away, for its files are sealed with rules of what may leave",
+        };
+        Err(Refusal::Forbidden(format!(
+            "service {} of the asset {why}: have a program run on its data with initializeCompute and compute, or with `stoa job run`",
+            self.index
+        )))
     }
 
     /// Lets pass whom the document lets use the service.
@@ -188,9 +190,11 @@ impl Rule {
 mod tests {
     use super::*;
     use crate::{
+        jobs::rules::Rules,
         keeper::tests::Ledger,
         market::abi::{ACCESS_LIST_FACTORY, IAccessListFactory::deployAccessListContractCall},
     };
+    use alloy_primitives::B256;
     use serde_json::json;
 
     const CHAIN: u64 = 31337;
@@ -198,6 +202,10 @@ mod tests {
     const ONE: Address = Address::repeat_byte(1);
     const TWO: Address = Address::repeat_byte(2);
     const TOKEN: Address = Address::repeat_byte(9);
+
+    fn files(rules: Option<Rules>) -> Files {
+        Files { nft: ONE, datatoken: TOKEN, places: Vec::new(), rules }
+    }
 
     fn service() -> Value {
         json!({ "id": "b", "type": "access", "datatokenAddress": TOKEN, "timeout": 60, "files": "0x00" })
@@ -211,12 +219,15 @@ mod tests {
             let found = Service::find(&document, "b", CHAIN).unwrap();
             assert_eq!((found.index, found.datatoken, found.timeout, &*found.files), (1, TOKEN, 60, "0x00"));
             assert!(matches!(Service::find(&document, "c", CHAIN), Err(Refusal::Unknown(_))));
-            found.gives().unwrap();
+            found.gives(&files(None)).unwrap();
             // Who says nothing of programs lets none run.
             let computes = Service::find(&document, "a", CHAIN).unwrap();
             assert_eq!((computes.index, computes.compute.as_ref()), (0, Some(&Trust::default())));
-            let why = computes.gives().unwrap_err();
-            assert!(matches!(&why, Refusal::Forbidden(why) if why.contains("stoa job run")), "{why}");
+            let rules = || Some(Rules::usual(B256::ZERO));
+            for (service, rules) in [(&computes, None), (&computes, rules()), (&found, rules())] {
+                let why = service.gives(&files(rules)).unwrap_err();
+                assert!(matches!(&why, Refusal::Forbidden(why) if why.contains("stoa job run")), "{why}");
+            }
         }
         for (name, value) in [
             ("type", json!("wss")),

@@ -1,6 +1,9 @@
 //! Tokens that stand for signatures for a while: JSON Web Tokens (RFC 7519, HS256), from which Ocean's clients read whose they are.
+//!
+//! A token that was ended before its time is remembered until that is over, a few of each account. Who ends more has all ended that he
+//! had: those of nobody else, and nothing that was ended is good again.
 
-use super::Refusal;
+use super::{Refusal, Signed};
 use alloy_primitives::Address;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -15,18 +18,27 @@ const LIFE: u64 = 24 * 3600;
 /// Characters of a token at most.
 const LONGEST: usize = 1024;
 
-/// Tokens that were ended before their time and are remembered at most.
+/// Accounts of which ended tokens are remembered, and such tokens of each, at most.
 const MOST: usize = 1 << 16;
+const MOST_EACH: usize = 16;
 
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 
 /// What a node makes tokens with. Those of before its start are worth nothing.
-pub struct Tokens(Mutex<State>);
-
-struct State {
+pub struct Tokens {
     key: [u8; 32],
-    /// Those that were ended, by hash, and the second at which they would have.
-    ended: HashMap<[u8; 32], u64>,
+    ended: Mutex<HashMap<Address, Ended>>,
+}
+
+/// What an account has ended.
+#[derive(Default)]
+struct Ended {
+    /// All that it asked for with requests of numbers below this.
+    below: u64,
+    /// Others, by hash, and the second at which they would have ended.
+    tokens: HashMap<[u8; 32], u64>,
+    /// The second from which on nothing of it matters.
+    until: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -41,7 +53,7 @@ struct Claims {
 
 impl Default for Tokens {
     fn default() -> Self {
-        Self(Mutex::new(State { key: rand::random(), ended: HashMap::new() }))
+        Self { key: rand::random(), ended: Mutex::default() }
     }
 }
 
@@ -61,7 +73,7 @@ impl Tokens {
         let claims = Claims { address: account, nonce: nonce.to_string(), created_at, exp };
         let claims = serde_json::to_vec(&claims).unwrap_or_default();
         let said = format!("{}.{}", encode(HEADER.as_bytes()), encode(&claims));
-        let seal = hmac(&self.0.lock().key, said.as_bytes()).finalize().into_bytes();
+        let seal = hmac(&self.key, said.as_bytes()).finalize().into_bytes();
         Ok(format!("{said}.{}", encode(&seal)))
     }
 
@@ -71,37 +83,59 @@ impl Tokens {
     ///
     /// [`Refusal::Unsigned`] if it is none of this node's, or good no longer.
     pub fn check(&self, token: &str, now: u64) -> Result<Address, Refusal> {
-        let refused = || Refusal::Unsigned("the auth token is not good (any more): make another".to_owned());
-        let claims = self.claims(token).filter(|claims| now < claims.exp).ok_or_else(refused)?;
-        let is_ended = self.0.lock().ended.contains_key(&hash(token));
-        if is_ended { Err(refused()) } else { Ok(claims.address) }
+        self.good(token, now).map(|claims| claims.address)
     }
 
-    /// Ends a token, of whose account this has to be asked for.
+    /// Ends a token, as its account has asked for.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Unsigned`] if it is not good, or another's.
-    pub fn end(&self, account: Address, token: &str, now: u64) -> Result<(), Refusal> {
-        if self.check(token, now)? != account {
+    /// [`Refusal::Unsigned`] if it is not good, or another's; [`Refusal::Unavailable`] if too many accounts have ended tokens for it to be
+    /// remembered: it ends by itself then.
+    pub fn end(&self, signed: Signed, token: &str, now: u64) -> Result<(), Refusal> {
+        let Signed { account, nonce } = signed;
+        let claims = self.good(token, now)?;
+        if claims.address != account {
             return Err(Refusal::Unsigned("the auth token is another account's".to_owned()));
         }
-        let mut state = self.0.lock();
-        if state.ended.len() >= MOST {
-            state.ended.retain(|_, until| now < *until);
+        let mut all = self.ended.lock();
+        if all.len() >= MOST {
+            all.retain(|_, ended| now < ended.until);
         }
-        if state.ended.len() >= MOST {
-            // Where there is no room for what is not good, nothing is.
-            *state = State { key: rand::random(), ended: HashMap::new() };
+        if all.len() >= MOST && !all.contains_key(&account) {
+            let until = claims.exp;
+            return Err(Refusal::Unavailable(format!(
+                "too many accounts have ended tokens today: try again, or let it end by itself at second {until} since 1970"
+            )));
         }
-        state.ended.insert(hash(token), now.saturating_add(LIFE));
+        let ended = all.entry(account).or_default();
+        ended.tokens.retain(|_, until| now < *until);
+        ended.tokens.insert(hash(token), claims.exp);
+        ended.until = ended.until.max(claims.exp);
+        if ended.tokens.len() > MOST_EACH {
+            *ended = Ended { below: nonce, tokens: HashMap::new(), until: now.saturating_add(LIFE) };
+        }
         Ok(())
+    }
+
+    /// What a token says that is good now.
+    fn good(&self, token: &str, now: u64) -> Result<Claims, Refusal> {
+        let claims = self.claims(token).filter(|claims| now < claims.exp);
+        let is_ended = |claims: &Claims| match self.ended.lock().get(&claims.address) {
+            Some(ended) => {
+                let number = claims.nonce.parse::<u64>();
+                ended.tokens.contains_key(&hash(token)) || number.is_ok_and(|number| number < ended.below)
+            }
+            None => false,
+        };
+        let good = claims.filter(|claims| !is_ended(claims));
+        good.ok_or_else(|| Refusal::Unsigned("the auth token is not good (any more): make another".to_owned()))
     }
 
     /// What a token says that this node has made.
     fn claims(&self, token: &str) -> Option<Claims> {
         let (said, seal) = token.rsplit_once('.').filter(|_| token.len() <= LONGEST)?;
-        hmac(&self.0.lock().key, said.as_bytes()).verify_slice(&decode(seal)?).ok()?;
+        hmac(&self.key, said.as_bytes()).verify_slice(&decode(seal)?).ok()?;
         let (_, claims) = said.split_once('.')?;
         serde_json::from_slice(&decode(claims)?).ok()
     }
@@ -138,6 +172,11 @@ mod tests {
         node.make(ACCOUNT, nonce, None, NOW).unwrap()
     }
 
+    /// A request of this number to end a token.
+    fn ends(node: &Tokens, account: Address, nonce: u64, token: &str) -> Result<(), Refusal> {
+        node.end(Signed { account, nonce }, token, NOW)
+    }
+
     #[test]
     fn a_token_is_good_for_its_account_at_its_node_until_it_ends() {
         let (node, other) = (Tokens::default(), Tokens::default());
@@ -168,10 +207,10 @@ mod tests {
         let claims: serde_json::Value =
             serde_json::from_slice(&decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap();
         assert_eq!(claims["address"].as_str().unwrap().parse::<Address>().unwrap(), ACCOUNT);
-        assert!(node.end(OTHER, &token, NOW).is_err());
+        assert!(ends(&node, OTHER, 9, &token).is_err());
         node.check(&token, NOW).unwrap();
-        node.end(ACCOUNT, &token, NOW).unwrap();
-        assert!(node.check(&token, NOW).is_err() && node.end(ACCOUNT, &token, NOW).is_err());
+        ends(&node, ACCOUNT, 9, &token).unwrap();
+        assert!(node.check(&token, NOW).is_err() && ends(&node, ACCOUNT, 10, &token).is_err());
         assert_eq!(node.check(&another, NOW), Ok(ACCOUNT));
         // Nor is it in another spelling of the same seal.
         for last in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=".chars() {
@@ -194,17 +233,43 @@ mod tests {
     }
 
     #[test]
-    fn no_token_that_was_ended_is_good_again_for_want_of_room() {
+    fn who_ends_many_tokens_ends_all_of_his_own_and_nobody_elses() {
         let node = Tokens::default();
-        let first = make(&node, 0);
-        node.end(ACCOUNT, &first, NOW).unwrap();
-        for nonce in 1..=MOST as u64 {
-            node.end(ACCOUNT, &make(&node, nonce), NOW).unwrap();
+        let theirs = node.make(OTHER, 1, None, NOW).unwrap();
+        let own: Vec<_> = (0..100).map(|nonce| make(&node, nonce)).collect();
+        for (token, nonce) in own.iter().zip(100..).take(MOST_EACH) {
+            ends(&node, ACCOUNT, nonce, token).unwrap();
         }
-        assert!(node.0.lock().ended.len() <= MOST);
-        assert!(node.check(&first, NOW).is_err());
-        let next = make(&node, 7);
-        assert_eq!(node.check(&next, NOW), Ok(ACCOUNT));
+        let good = || own.iter().filter(|token| node.check(token, NOW).is_ok()).count();
+        assert_eq!(good(), 100 - MOST_EACH);
+        // One more, and all that there were before it.
+        ends(&node, ACCOUNT, 150, &own[MOST_EACH]).unwrap();
+        assert_eq!((good(), node.ended.lock()[&ACCOUNT].tokens.len()), (0, 0));
+        assert_eq!(node.check(&make(&node, 151), NOW), Ok(ACCOUNT));
+        assert_eq!(node.check(&theirs, NOW), Ok(OTHER));
+    }
+
+    #[test]
+    fn however_many_accounts_end_tokens_others_stay_good_and_what_was_ended_is_not_good_again() {
+        let node = Tokens::default();
+        let account = |index: usize| Address::left_padding_from(&(index + 1).to_be_bytes());
+        let (theirs, first) = (make(&node, 1), node.make(account(0), 1, None, NOW).unwrap());
+        ends(&node, account(0), 2, &first).unwrap();
+        for index in 1..MOST {
+            let token = node.make(account(index), 1, Some(NOW + 60), NOW).unwrap();
+            ends(&node, account(index), 2, &token).unwrap();
+        }
+        let refused = ends(&node, ACCOUNT, 2, &theirs);
+        assert!(matches!(&refused, Err(Refusal::Unavailable(why)) if why.contains("by itself")), "{refused:?}");
+        assert_eq!(node.check(&theirs, NOW), Ok(ACCOUNT));
+        // Those of which something is remembered end others as before.
+        let again = node.make(account(7), 3, None, NOW).unwrap();
+        ends(&node, account(7), 4, &again).unwrap();
+        assert!([&first, &again].iter().all(|token| node.check(token, NOW).is_err()));
+        // What would have ended by itself makes room.
+        node.end(Signed { account: ACCOUNT, nonce: 3 }, &theirs, NOW + 60).unwrap();
+        assert_eq!(node.ended.lock().len(), 3);
+        assert!([&first, &again, &theirs].iter().all(|token| node.check(token, NOW + 60).is_err()));
     }
 
     #[test]

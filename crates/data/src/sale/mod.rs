@@ -31,10 +31,10 @@ use crate::{
         INft::{INftErrors, checkAccessCall},
     },
 };
-use alloy_primitives::{Address, B256, U256, b256, utils::format_units};
+use alloy_primitives::{Address, B256, U256, b256};
 use alloy_sol_types::{Revert, SolCall, SolError as _, SolEvent};
 use serde::{Deserialize, Serialize};
-use stoa_client::{Client, SendError, ViewError, view};
+use stoa_client::{Client, SendError, ViewError, decimal, view};
 use stoa_contract::interfaces::IERC20Metadata;
 
 pub use access::{Access, Entry, Grade};
@@ -169,9 +169,7 @@ async fn shown(client: &Client, token: Address, amount: U256) -> Result<String> 
     let symbol = ask(client, token, &IERC20Metadata::symbolCall {}).await.unwrap_or_default();
     // A contract is called whatever its maker likes.
     let symbol: String = symbol.chars().filter(char::is_ascii_alphanumeric).take(12).collect();
-    let digits = format_units(amount, decimals).unwrap_or_else(|_| amount.to_string());
-    let digits = if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { &digits };
-    Ok(format!("{digits} {symbol} (token {token})"))
+    Ok(format!("{} {symbol} (token {token})", decimal(amount, decimals)))
 }
 
 /// Why an account gets nothing of an asset whose orders are of this datatoken, if its owner denies it.

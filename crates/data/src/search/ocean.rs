@@ -11,7 +11,7 @@ use super::{
     query::{Found, LARGEST_PAGE, Query, Sort, State, Total},
 };
 use crate::{market::abi, record::iso_8601};
-use alloy_primitives::{Address, utils::format_units};
+use alloy_primitives::Address;
 use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
 
@@ -27,10 +27,10 @@ const NAMED: usize = 100;
 /// The fields that say what words are looked for in. All of them are looked in, whichever are named.
 const TEXTS: [&str; 5] = ["metadata.name", "metadata.description", "metadata.author", "metadata.tags", "content"];
 
+/// As Ocean's indexers say it: always with a point.
 fn decimal(price: &Price) -> String {
-    let text = format_units(price.amount, 18).unwrap_or_default();
-    let text = text.trim_end_matches('0');
-    if text.ends_with('.') { format!("{text}0") } else { text.to_owned() }
+    let text = stoa_client::decimal(price.amount, 18);
+    if text.contains('.') { text } else { format!("{text}.0") }
 }
 
 /// An asset's document as Ocean's indexers give it; nothing if there is none that can be read. Of an asset that is deprecated or

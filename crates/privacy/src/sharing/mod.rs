@@ -19,10 +19,11 @@
 //! is new: old shares fit no new ones, and whoever gathers fewer than `t` of each has nothing. Old keepers have to delete
 //! theirs, and sign that they did ([`DeletionReceipt`](crate::DeletionReceipt)). Refreshing is moving to the same keepers.
 //!
-//! **Why not a library for the polynomial.** `vsss-rs` shares and combines, but does not move shares, and keeps them in
-//! types that are not erased; commonware's `feldman_desmedt` moves them, but fixes `t` by its fault model (a quorum of
-//! 2f + 1) and publishes shares that were not acknowledged. What is left of both is Horner's rule and Lagrange's formula,
-//! over `curve25519-dalek`, which is here for x25519 anyway.
+//! **Why not a library for the polynomial.** `vsss-rs` (6.0.1) shares and combines over this very curve, but moves no shares,
+//! and gives no weights to move them with. It wants a `t` of 2 at least, and leaves polynomials and shares in memory: what it
+//! keeps is erased only where the scalar erases itself, which `curve25519-dalek`'s does not. commonware's `feldman_desmedt`
+//! moves them, but fixes `t` by its fault model (a quorum of 2f + 1) and publishes shares that were not acknowledged. What is
+//! left of both is Horner's rule and Lagrange's formula, over `curve25519-dalek`, which is here for x25519 anyway.
 
 mod handover;
 mod polynomial;
@@ -32,11 +33,11 @@ mod tests;
 pub use handover::{Dealing, Handover, HandoverError};
 
 use crate::{
-    grade::Threshold,
     id::AssetId,
     key::{KEY_LEN, KeeperHalf, derive},
     reader::{NoReaderKey, ReaderKey, node},
     sealed::{CannotSeal, Purpose, Refused, SealedSecret},
+    threshold::Threshold,
 };
 use alloy_primitives::B256;
 use bytes::BufMut;

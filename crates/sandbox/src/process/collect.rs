@@ -22,7 +22,7 @@ pub(super) enum Collected {
 }
 
 /// Reads the regular files below a folder. Nothing else is opened, no link is followed, no file that has a second name is
-/// read.
+/// read, and what its maker lets nobody look into is passed over: it must not be a reason why a run has come to nothing.
 ///
 /// # Errors
 ///
@@ -36,7 +36,8 @@ pub(super) fn collect(out: &OwnedFd, limits: &Limits) -> io::Result<Collected> {
             output.skipped.push(within);
             continue;
         };
-        for entry in Dir::read_from(&folder)? {
+        // As it was opened: to open it again its maker might not let us.
+        for entry in Dir::new(folder.try_clone()?)? {
             let entry = entry?;
             let name = entry.file_name();
             if [&b"."[..], b".."].contains(&name.to_bytes()) {
@@ -50,7 +51,10 @@ pub(super) fn collect(out: &OwnedFd, limits: &Limits) -> io::Result<Collected> {
                 continue;
             };
             let path = path(text);
-            let stat = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            let Ok(stat) = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) else {
+                output.skipped.push(path);
+                continue;
+            };
             match FileType::from_raw_mode(stat.st_mode) {
                 FileType::Directory if path.split('/').count() <= MOST_DEPTH => folders.push(path),
                 FileType::RegularFile if stat.st_nlink == 1 => {

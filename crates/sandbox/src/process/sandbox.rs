@@ -1,14 +1,14 @@
 //! One sandbox: starting it, waiting for it, ending it.
 //!
 //! Bubblewrap sets everything up, tells the number of the sandbox's first process, and waits. Meanwhile this side takes hold
-//! of `/out`, `/tmp` and `/proc` as the sandbox sees them, which stay readable until they are let go of, and sets the limits
-//! that the program will inherit. Then it lets the program start.
+//! of `/out`, `/tmp`, `/dev/shm` and `/proc` as the sandbox sees them, which stay readable until they are let go of, and sets the
+//! limits that the program will inherit. Then it lets the program start.
 
 use super::{arguments::Arguments, group::Group};
 use crate::{Ended, Error, Limits, Log, SCRATCH_FILES};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    fs::{MemfdFlags, Mode, OFlags, fstatvfs, memfd_create, open},
+    fs::{MemfdFlags, Mode, OFlags, fstat, fstatvfs, memfd_create, open, openat, stat},
     pipe::{PipeFlags, pipe_with},
     process::{Pid, PidfdFlags, Resource, Rlimit, Signal, geteuid, pidfd_open, pidfd_send_signal, prlimit},
 };
@@ -30,13 +30,17 @@ const SETTING_UP: Duration = Duration::from_secs(20);
 /// Descriptors that a process may have open. Whole buffers hang on some of them.
 const MOST_OPEN: u64 = 256;
 
+/// How folders of a sandbox are opened.
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
 /// A sandbox. It ends, with all its processes, when it is dropped.
 pub(super) struct Sandbox {
     bubblewrap: Child,
     /// The first process.
     first: OwnedFd,
     out: OwnedFd,
-    scratch: OwnedFd,
+    /// `/tmp`, and `/dev/shm`.
+    scratch: [OwnedFd; 2],
     proc: OwnedFd,
     log: Option<JoinHandle<Log>>,
     group: Group,
@@ -87,7 +91,7 @@ impl Sandbox {
             let held = hold().inspect_err(|_| {
                 let _ = pidfd_send_signal(&first, Signal::KILL);
             });
-            held.map(|[out, scratch, proc]| (first, out, scratch, proc))
+            held.map(|[out, scratch, shared, proc]| (first, out, [scratch, shared], proc))
         };
         let taken: io::Result<_> = take();
         match (taken, child.0.take()) {
@@ -142,15 +146,16 @@ impl Sandbox {
         &self.out
     }
 
-    /// Whether more is in `/out`, or more files are in `/tmp`, than there may be.
+    /// Whether more is in `/out`, or more files are in `/tmp` and `/dev/shm`, than there may be.
     pub fn output_full(&self, limits: &Limits) -> Result<bool, Error> {
         let look = |folder| fstatvfs(folder).map_err(|error| Error::Machine(format!("looking at a folder: {error}")));
-        let (out, scratch) = (look(&self.out)?, look(&self.scratch)?);
+        let (out, [scratch, shared]) = (look(&self.out)?, [look(&self.scratch[0])?, look(&self.scratch[1])?]);
         // The folder itself is one.
         let files = |folder: &rustix::fs::StatVfs| folder.f_files.saturating_sub(folder.f_ffree).saturating_sub(1);
+        let most = limits.output_files.saturating_add(SCRATCH_FILES);
         Ok(out.f_bfree == 0
             || files(&out) > limits.output_files
-            || files(&scratch) > limits.output_files.saturating_add(SCRATCH_FILES))
+            || files(&scratch).saturating_add(files(&shared)) > most)
     }
 
     /// Ends all processes and waits until they are gone. Returns how the program ended, and what it said.
@@ -232,21 +237,36 @@ fn first_process(mut info: &File, until: Instant) -> io::Result<Pid> {
     Pid::from_raw(info.child_pid).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// Opens `/out`, `/tmp` and `/proc` as a process sees them. They appear all at once, when bubblewrap has set up everything
-/// and makes it the process's root.
-fn folders(number: Pid, process: &OwnedFd, until: Instant) -> io::Result<[OwnedFd; 3]> {
-    let folder = |name: &str| {
-        let path = format!("/proc/{}/root/{name}", number.as_raw_nonzero());
-        open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+/// Opens `/out`, `/tmp`, `/dev/shm` and `/proc` as a process sees them. They appear all at once, when bubblewrap has set up
+/// everything and makes it the process's root.
+fn folders(number: Pid, process: &OwnedFd, until: Instant) -> io::Result<[OwnedFd; 4]> {
+    let look = || -> io::Result<_> {
+        let root = root(number)?;
+        let folder = |name: &str| openat(&root, name, FOLDER, Mode::empty()).map_err(io::Error::from);
+        Ok([folder("out")?, folder("tmp")?, folder("dev/shm")?, folder("proc")?])
     };
     loop {
-        match folder("out") {
-            Ok(out) => return Ok([out, folder("tmp")?, folder("proc")?]),
-            Err(error) if Instant::now() > until => return Err(error.into()),
+        match look() {
+            Ok(folders) => return Ok(folders),
+            Err(error) if Instant::now() > until => return Err(error),
             Err(_) if ready(process, Duration::from_millis(1))? => return Err(io::Error::other("it has ended")),
             Err(_) => {}
         }
     }
+}
+
+/// The root of a process that has one of its own.
+///
+/// # Errors
+///
+/// If it has not, or not yet: this machine's may have folders of the same names.
+fn root(number: Pid) -> io::Result<OwnedFd> {
+    let root = open(format!("/proc/{}/root", number.as_raw_nonzero()), FOLDER, Mode::empty())?;
+    let (its, own) = (fstat(&root)?, stat("/")?);
+    if (its.st_dev, its.st_ino) == (own.st_dev, own.st_ino) {
+        return Err(io::Error::other("it has no root of its own"));
+    }
+    Ok(root)
 }
 
 /// Sets limits of the first process, which the others inherit.
@@ -294,5 +314,16 @@ fn ended(status: ExitStatus) -> Ended {
         (Some(code @ 129..=192), _) => Ended::Signalled(code - 128),
         (Some(code), _) => Ended::Exited(code.cast_unsigned()),
         (None, signal) => Ended::Signalled(signal.unwrap_or(0)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::getpid;
+
+    #[test]
+    fn folders_of_this_machine_are_never_taken_for_a_sandboxs() {
+        assert!(root(getpid()).unwrap_err().to_string().contains("no root of its own"));
     }
 }

@@ -20,9 +20,9 @@ mod tests;
 mod wasi;
 mod wasi2;
 
-use crate::{Control, Error, Job, Outcome, Runtime, RuntimeId, Source};
+use crate::{Control, Error, Job, Outcome, Runtime, RuntimeId};
 use modules::Modules;
-use program::Linkers;
+use program::{Linkers, Program};
 use std::path::PathBuf;
 use wasmtime::{Collector, Config, Engine, OptLevel};
 
@@ -52,13 +52,9 @@ impl Wasm {
         Ok(Self { modules: Modules::new(engine.clone(), linkers, cache)?, engine })
     }
 
-    /// Compiles a program, so that its first run starts as fast as the others.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Code`] if it is none that could run.
-    pub fn prepare(&self, code: &Source) -> Result<(), Error> {
-        self.modules.get(code.read(bounds::MOST_MODULE)?).map(|_| ())
+    /// A job's program, ready to start.
+    fn program(&self, job: &Job) -> Result<Program, Error> {
+        self.modules.get(job.code.read(bounds::MOST_MODULE)?, job.sender)
     }
 }
 
@@ -91,9 +87,12 @@ impl Runtime for Wasm {
         true
     }
 
+    fn prepare(&self, job: &Job) -> Result<(), Error> {
+        self.program(job).map(drop)
+    }
+
     fn run(&self, job: &Job, control: &Control) -> Result<Outcome, Error> {
         job.check()?;
-        let program = self.modules.get(job.code.read(bounds::MOST_MODULE)?)?;
-        run::run(&self.engine, &program, job, control)
+        run::run(&self.engine, &self.program(job)?, job, control)
     }
 }

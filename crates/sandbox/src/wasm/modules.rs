@@ -3,6 +3,9 @@
 //! What is compiled is machine code, which runs as it is: whoever can write to the folder is the node. So the folder and its
 //! files have to belong to this user and nobody else may enter; anything else is not used. Files are named by the hash of the
 //! program and of the engine's settings, and begin with a hash of the rest, so that a disk that rots is noticed.
+//!
+//! A compiler cannot be broken off, and a hostile program keeps it busy for minutes. So whoever sends programs has one compiled at a
+//! time, until that ends, and one that was refused or took too long is not compiled again.
 
 use super::{
     bounds, canonical,
@@ -20,7 +23,7 @@ use std::{
     io::{self, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, PoisonError, mpsc},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::Duration,
 };
@@ -28,14 +31,21 @@ use wasmtime::Engine;
 
 /// Modules kept in memory.
 const MOST_RECENT: usize = 16;
-/// Modules that are compiled at the same time, at most. A hostile one takes memory and keeps a processor for minutes.
+/// Programs that are known to be refused.
+pub(super) const MOST_REFUSED: usize = 1024;
+/// Bytes that are kept of why.
+const MOST_WHY: usize = 1 << 10;
+/// Modules that are compiled at the same time, at most: one of a sender's, and one of another's. Each takes memory.
 const MOST_AT_ONCE: usize = 2;
 /// Bytes of compiled modules on the disk; the oldest go first.
 const MOST_STORED: u64 = 2 << 30;
-/// How long a compilation may take, waiting for others included.
+/// How long a compilation may take, and how long it may wait for others.
 const MOST_TIME: Duration = Duration::from_secs(120);
 
 type Id = [u8; 32];
+
+/// Whose a program is; nobody's in particular is this machine's own.
+type Sender = Option<[u8; 32]>;
 
 /// The modules and components of one engine.
 pub(super) struct Modules {
@@ -43,13 +53,26 @@ pub(super) struct Modules {
     linkers: Linkers,
     folder: Option<PathBuf>,
     recent: Mutex<VecDeque<(Id, Program)>>,
-    slots: Arc<Slots>,
+    pub(super) refused: Mutex<VecDeque<(Id, Error)>>,
+    pub(super) slots: Arc<Slots>,
+    pub(super) time: Duration,
 }
 
-/// How many modules may be compiled at the same time.
-struct Slots {
-    free: Mutex<usize>,
+/// Whose programs are being compiled.
+#[derive(Default)]
+pub(super) struct Slots {
+    taken: Mutex<Vec<Sender>>,
     changed: Condvar,
+}
+
+/// The right to compile a program, until it is dropped.
+pub(super) struct Slot {
+    slots: Arc<Slots>,
+    sender: Sender,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Modules {
@@ -65,38 +88,64 @@ impl Modules {
                 )));
             }
         }
-        let free = thread::available_parallelism().map_or(1, usize::from).min(MOST_AT_ONCE);
-        Ok(Self {
-            engine,
-            linkers,
-            folder,
-            recent: Mutex::default(),
-            slots: Arc::new(Slots { free: Mutex::new(free), changed: Condvar::new() }),
-        })
+        let (recent, refused, slots) = (Mutex::default(), Mutex::default(), Arc::default());
+        Ok(Self { engine, linkers, folder, recent, refused, slots, time: MOST_TIME })
     }
 
     /// A module, ready to start: from memory, from the disk, or compiled.
-    pub fn get(&self, code: Arc<[u8]>) -> Result<Program, Error> {
+    pub fn get(&self, code: Arc<[u8]>, sender: Sender) -> Result<Program, Error> {
         let id = self.id(&code);
-        if let Some(module) = self.recall(id) {
-            return Ok(module);
+        if let Some(known) = self.known(id) {
+            return known;
         }
+        let made = self.make(id, code, sender);
+        match &made {
+            Ok(module) => {
+                let mut recent = lock(&self.recent);
+                recent.retain(|(known, _)| *known != id);
+                recent.push_front((id, module.clone()));
+                recent.truncate(MOST_RECENT);
+            }
+            Err(error) => {
+                if let Some(refusal) = refusal(error) {
+                    let mut refused = lock(&self.refused);
+                    refused.retain(|(known, _)| *known != id);
+                    refused.push_front((id, refusal));
+                    refused.truncate(MOST_REFUSED);
+                }
+            }
+        }
+        made
+    }
+
+    fn make(&self, id: Id, code: Arc<[u8]>, sender: Sender) -> Result<Program, Error> {
         let module = match self.load(id, &code) {
             Some(module) => module,
             None => {
                 bounds::check(&code)?;
-                let module = self.compile(code)?;
+                let slot = self.slots.take(sender, self.time)?;
+                // Others may have had it compiled meanwhile.
+                if let Some(known) = self.known(id) {
+                    return known;
+                }
+                let module = self.compile(slot, code)?;
                 if let Err(error) = self.store(id, &module) {
                     tracing::warn!(%error, "a compiled module was not kept");
                 }
                 module
             }
         };
-        let module = self.linkers.link(&module)?;
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.push_front((id, module.clone()));
-        recent.truncate(MOST_RECENT);
-        Ok(module)
+        self.linkers.link(&module)
+    }
+
+    /// What memory has of a program: that it is ready, or why it is refused.
+    fn known(&self, id: Id) -> Option<Result<Program, Error>> {
+        if let Some(module) = self.recall(id) {
+            return Some(Ok(module));
+        }
+        let refused = lock(&self.refused);
+        let (_, error) = refused.iter().find(|(known, _)| *known == id)?;
+        refusal(error).map(Err)
     }
 
     fn id(&self, code: &[u8]) -> Id {
@@ -108,7 +157,7 @@ impl Modules {
     }
 
     fn recall(&self, id: Id) -> Option<Program> {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = lock(&self.recent);
         let at = recent.iter().position(|(known, _)| *known == id)?;
         let found = recent.remove(at)?;
         recent.push_front(found.clone());
@@ -117,23 +166,23 @@ impl Modules {
 
     /// Compiles on a thread of its own. A compilation cannot be broken off: one that takes too long keeps its slot until it
     /// ends, but not the caller.
-    fn compile(&self, code: Arc<[u8]>) -> Result<Compiled, Error> {
+    fn compile(&self, slot: Slot, code: Arc<[u8]>) -> Result<Compiled, Error> {
         let (send, receive) = mpsc::sync_channel(1);
-        let (engine, slots) = (self.engine.clone(), self.slots.clone());
+        let engine = self.engine.clone();
         let compile = move || {
-            slots.take();
-            // Whoever has waited for this may have gone.
             let written = canonical::rewrite(&code);
             let compiled =
                 |code: Vec<u8>| Compiled::new(&engine, &code).map_err(|error| Error::Code(format!("{error:#}")));
-            let _ = send.send(written.and_then(compiled));
-            slots.give();
+            let made = written.and_then(compiled);
+            drop(slot);
+            // Whoever has waited for this may have gone.
+            let _ = send.send(made);
         };
         let thread = thread::Builder::new().name("compile".into());
         thread.spawn(compile).map_err(Error::machine("a thread to compile on"))?;
-        match receive.recv_timeout(MOST_TIME) {
+        match receive.recv_timeout(self.time) {
             Ok(module) => module,
-            Err(mpsc::RecvTimeoutError::Timeout) => Err(Error::CompileTime(MOST_TIME)),
+            Err(mpsc::RecvTimeoutError::Timeout) => Err(Error::CompileTime(self.time)),
             Err(mpsc::RecvTimeoutError::Disconnected) => Err(Error::Code("the compiler gave up on it".into())),
         }
     }
@@ -166,17 +215,36 @@ impl Modules {
 }
 
 impl Slots {
-    fn take(&self) {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        while *free == 0 {
-            free = self.changed.wait(free).unwrap_or_else(PoisonError::into_inner);
+    /// Waits for so long until a program of this sender may be compiled.
+    pub(super) fn take(self: &Arc<Self>, sender: Sender, time: Duration) -> Result<Slot, Error> {
+        let waits =
+            |taken: &mut Vec<Sender>| taken.len() >= MOST_AT_ONCE || (sender.is_some() && taken.contains(&sender));
+        let taken = self.changed.wait_timeout_while(lock(&self.taken), time, waits);
+        let (mut taken, waited) = taken.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            return Err(Error::Machine(format!("other programs are being compiled, for longer than {time:?}")));
         }
-        *free -= 1;
+        taken.push(sender);
+        Ok(Slot { slots: self.clone(), sender })
     }
+}
 
-    fn give(&self) {
-        *self.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.changed.notify_one();
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut taken = lock(&self.slots.taken);
+        if let Some(at) = taken.iter().position(|sender| *sender == self.sender) {
+            taken.swap_remove(at);
+        }
+        self.slots.changed.notify_all();
+    }
+}
+
+/// The same once more, if it is about the program itself.
+fn refusal(error: &Error) -> Option<Error> {
+    match error {
+        Error::Code(why) => Some(Error::Code(why[..why.floor_char_boundary(MOST_WHY)].to_owned())),
+        Error::CompileTime(time) => Some(Error::CompileTime(*time)),
+        _ => None,
     }
 }
 

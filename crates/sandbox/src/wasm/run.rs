@@ -14,7 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 use wasmtime::{
-    Engine, Memory, OutOfMemory, ResourceLimiter, Result, Store, ThrownException, Trap, UnknownImportError, WasmtimeBug,
+    Engine, GcHeapOutOfMemory, Memory, OutOfMemory, ResourceLimiter, Result, Store, ThrownException, Trap,
+    UnknownImportError, WasmtimeBug,
 };
 
 /// Steps between two looks at the time and at whether the run was cancelled: some milliseconds.
@@ -206,7 +207,8 @@ fn judge(result: Result<()>, refused: bool, component: bool) -> Result<Verdict, 
         (_, Some(Trap::OutOfFuel)) => certain(Ended::OutOfFuel),
         // How deep a stack is depends on the processor that the code was compiled for.
         (_, Some(trap @ Trap::StackOverflow)) => open(trapped(trap)),
-        _ if refused => certain(Ended::OutOfMemory),
+        // Exceptions that a program keeps lie in a memory of their own.
+        _ if refused || error.is::<GcHeapOutOfMemory<()>>() => certain(Ended::OutOfMemory),
         (_, Some(trap)) => certain(trapped(trap)),
         _ if error.is::<ThrownException>() => certain(trapped(&"an exception that nothing caught")),
         _ => match error.downcast_ref::<UnknownImportError>() {

@@ -29,7 +29,7 @@ use crate::{
     },
     market::{
         lock::locked,
-        money::{add, pay, pull},
+        money::{add, pull},
     },
 };
 use alloy_primitives::{Address, B256, U256, keccak256};
@@ -131,7 +131,7 @@ impl Jobs {
         })
     }
 
-    /// `JobsNotOwner`; `JobsBondTooLow`; what the token refuses.
+    /// `JobsNotOwner`; `JobsBondTooLow`.
     pub(in crate::jobs) fn unbond(self, cx: &mut Context<'_>, asset: B256, token: Address, amount: U256) -> Result<()> {
         locked(cx, |cx| {
             let caller = cx.caller();
@@ -146,7 +146,7 @@ impl Jobs {
             }
             let left = all.saturating_sub(amount);
             bond.amount.write(cx, left)?;
-            pay(cx, token, caller, amount)?;
+            self.pay_out(cx, token, caller, amount)?;
             cx.emit(&Bonded { asset, token, bond: left })
         })
     }
@@ -323,7 +323,7 @@ impl Jobs {
         cx.emit(&CheckRevealed { job: id, auditor, verdict })
     }
 
-    /// `JobUnknown`; `JobCheckNotNow`; `JobCheckNotOver`; what the token refuses.
+    /// `JobUnknown`; `JobCheckNotNow`; `JobCheckNotOver`.
     pub(in crate::jobs) fn settle(self, cx: &mut Context<'_>, id: B256) -> Result<()> {
         locked(cx, |cx| {
             let job = self.only_in(cx, id, DRAWN)?;
@@ -388,9 +388,7 @@ impl Jobs {
         }
         bond.amount.write(cx, left)?;
         for (to, amount) in payments {
-            if !amount.is_zero() {
-                pay(cx, offer.token, to, amount)?;
-            }
+            self.pay_out(cx, offer.token, to, amount)?;
         }
         cx.emit(&JobChecked { job: id, state, verdict: most.unwrap_or_default(), slashed })
     }

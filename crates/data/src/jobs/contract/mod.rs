@@ -7,7 +7,8 @@
 //!                            └── expire (until is over) ─────────────────────▶ expired: everything back
 //! ```
 //!
-//! Thousands of gas, the transaction's own 21 among them: `start` 409, `finish` 189.
+//! Thousands of gas, the transaction's own 21 among them: `start` 409, `finish` 189, which wants 300 more to be there for a payment that
+//! takes more.
 //!
 //! A job is a use of a grant: what the terms of the grant say, the contract of consent checks, in the same transaction, after
 //! whatever came before in the block. A job names the offer under which it began, so that nothing that an owner
@@ -17,18 +18,21 @@
 //! | what happens | the owner gets | the buyer gets back |
 //! |---|---|---|
 //! | the program ends well, or ill; is stopped; uses up its limits; leaves what must not leave | base, and price × millions of steps begun | the rest |
-//! | the node says that it could not do it | nothing | everything |
+//! | the node says that it could not do it, or that its owner did not look at the result in time | nothing | everything |
 //! | no receipt in time | nothing | everything, by `expire` |
 //! | the grant is revoked while it runs | as if it were stopped | the rest |
+//! | the token does not pay one of them | what is his, or a credit if it is he | the same |
 //!
 //! What an order of a datatoken has cost is between its buyer and its seller: no job gives it back, also if its owner vanishes.
 //!
 //! A finished job may be checked, and refuted ([`checks`]).
 //!
 //! Money that is held for jobs is held by this contract, and what it holds of a token is at least the sum of what is held for running
-//! jobs and of bonds: what arrives is measured, and a token that takes a part of what it moves is refused.
+//! jobs, of bonds and of credits: what arrives is measured, and a token that takes a part of what it moves is refused. Whom a token
+//! does not pay has a credit, and holds up nobody ([`credits`]).
 
 mod checks;
+mod credits;
 mod publications;
 
 use crate::jobs::abi::{
@@ -48,7 +52,7 @@ use crate::{
     market::{
         abi::{FACTORY, IDatatoken::validOrderCall, IFactory::erc20ListCall},
         lock::locked,
-        money::{add, pay, pull},
+        money::{add, pull},
     },
 };
 use alloy_primitives::{Address, B256, U256, keccak256};
@@ -142,6 +146,8 @@ stoa_contract::storage! {
         verdicts: Mapping<B256, Verdict>,
         /// By program.
         published: Mapping<B256, Array<publications::Entry>>,
+        /// What could not be paid out, by account and token.
+        credits: Mapping<Address, Mapping<Address, Value<U256>>>,
     }
 }
 
@@ -382,7 +388,7 @@ impl Jobs {
         cx.emit(&JobStopped { job: id })
     }
 
-    /// `JobUnknown`; `JobIsOver`; `JobOtherData`; `JobsTooMuchFuel`; `JobNoSuchEnd`; `JobInvalidSignature`; what the token refuses.
+    /// `JobUnknown`; `JobIsOver`; `JobOtherData`; `JobsTooMuchFuel`; `JobNoSuchEnd`; `JobInvalidSignature`.
     pub(in crate::jobs) fn finish(self, cx: &mut Context<'_>, call: &finishCall) -> Result<()> {
         locked(cx, |cx| {
             let finishCall { job: id, receipt, signature } = call;
@@ -419,15 +425,13 @@ impl Jobs {
             self.finished(cx, &job, &offer, receipt.ended)?;
             let (asset, buyer) = (job.asset.read(cx)?, job.buyer.read(cx)?);
             for (to, amount) in [(offer.payTo, paid), (buyer, refunded)] {
-                if !amount.is_zero() {
-                    pay(cx, offer.token, to, amount)?;
-                }
+                self.pay_out(cx, offer.token, to, amount)?;
             }
             cx.emit(&JobFinished { job: *id, asset, buyer, receipt: receipt.clone(), paid, refunded })
         })
     }
 
-    /// `JobUnknown`; `JobIsOver`; `JobNotOver`; what the token refuses.
+    /// `JobUnknown`; `JobIsOver`; `JobNotOver`.
     pub(in crate::jobs) fn expire(self, cx: &mut Context<'_>, id: B256) -> Result<()> {
         locked(cx, |cx| {
             self.running(cx, id)?;
@@ -442,9 +446,7 @@ impl Jobs {
             }
             job.state.write(cx, EXPIRED)?;
             job.locked.write(cx, U256::ZERO)?;
-            if !refunded.is_zero() {
-                pay(cx, offer.token, buyer, refunded)?;
-            }
+            self.pay_out(cx, offer.token, buyer, refunded)?;
             cx.emit(&JobExpired { job: id, refunded })
         })
     }

@@ -10,7 +10,10 @@
 //! later finds what left in the newest round, sealed to him.
 //!
 //! A round counts against the budget before it runs, for its end and its steps tell something however it ends; where nothing may
-//! leave any more none runs. While it runs it is said for how long, and nothing that the program could change.
+//! leave any more none runs. What it counts is on the disk before its end is told. While it runs it is said for how long, and nothing that
+//! the program could change.
+//!
+//! One buyer has some of the node's jobs and turns and no more, and one of his programs is compiled or runs at a time.
 //!
 //! ```text
 //! <folder>/<asset>/files, rules.json       the data (`DataSet`)
@@ -26,6 +29,7 @@ mod guard;
 mod runtimes;
 mod session;
 mod settle;
+mod turns;
 
 use super::{
     abi::{
@@ -55,6 +59,7 @@ use commonware_codec::Encode as _;
 use commonware_cryptography::{Signer as _, ed25519};
 use futures::{FutureExt as _, future::BoxFuture};
 pub(crate) use guard::Guard;
+use guard::{Aside, Reserved};
 use parking_lot::Mutex;
 pub use runtimes::Runtimes;
 use session::{Session, State};
@@ -64,17 +69,14 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 use stoa_base::NodeId;
 use stoa_client::{Chain, ViewError, view};
 use stoa_net::{Denied, Service, answer};
 use stoa_sandbox::{Control, Runtime};
-use tokio::{
-    sync::{Notify, Semaphore},
-    task::spawn_blocking,
-    time::timeout,
-};
+use tokio::{sync::Notify, task::spawn_blocking, time::timeout};
+use turns::Turns;
 
 /// How long a buyer may say nothing before the node takes the job for done.
 const SILENCE: Duration = Duration::from_secs(600);
@@ -85,9 +87,9 @@ const EARLY: u64 = 30;
 /// How long a question waits for a round to end.
 const WAIT: Duration = Duration::from_secs(20);
 
-/// Jobs that are open at a time, and programs that run at a time.
+/// Jobs that are open at a time, and those of one buyer among them.
 const MOST_JOBS: usize = 256;
-const AT_ONCE: usize = 2;
+const MOST_EACH: usize = 16;
 
 pub(super) type Outcomes<T> = Result<T, Denied>;
 
@@ -111,9 +113,9 @@ pub struct Computer {
     pub(crate) chain: Arc<dyn Chain>,
     pub(crate) folder: PathBuf,
     pub(crate) runtimes: Runtimes,
-    pub(super) turns: Arc<Semaphore>,
+    pub(super) turns: Turns,
     sessions: Mutex<HashMap<B256, Arc<Session>>>,
-    pub(crate) spending: Arc<Mutex<()>>,
+    pub(crate) spending: Arc<Mutex<Aside>>,
 }
 
 /// A round that is to run.
@@ -122,11 +124,6 @@ struct Running {
     code: Arc<[u8]>,
     params: Vec<u8>,
     control: Control,
-}
-
-/// Seconds since 1970.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 impl Computer {
@@ -143,7 +140,7 @@ impl Computer {
         chain: Arc<dyn Chain>,
     ) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        let (turns, sessions, spending) = (Arc::new(Semaphore::new(AT_ONCE)), Mutex::default(), Arc::default());
+        let (turns, sessions, spending) = (Turns::default(), Mutex::default(), Arc::default());
         Ok(Self { key, chain_id, chain, folder: folder.to_owned(), runtimes, turns, sessions, spending })
     }
 
@@ -212,8 +209,14 @@ impl Computer {
                 let (state, changed, spending) = (Mutex::new(State::new(done)), Notify::new(), self.spending.clone());
                 let session = Session { id, job, data, folder, state, changed, spending };
                 let mut sessions = self.sessions.lock();
-                if sessions.len() >= MOST_JOBS && !sessions.contains_key(&id) {
-                    return refused("the node has too many jobs; ask later");
+                if !sessions.contains_key(&id) {
+                    if sessions.len() >= MOST_JOBS {
+                        return refused("the node has too many jobs; ask later");
+                    }
+                    let own = sessions.values().filter(|other| other.job.buyer == session.job.buyer).count();
+                    if own >= MOST_EACH {
+                        return refused(format!("the node does {own} jobs of this buyer at a time; ask later"));
+                    }
                 }
                 sessions.entry(id).or_insert_with(|| Arc::new(session)).clone()
             }
@@ -263,8 +266,25 @@ impl Computer {
         if session.is_checked() {
             session.kept().put_code(&code).map_err(own)?;
         }
-        session.state.lock().code = Some(code.into());
+        self.keep(session, code.into());
         Ok(self.runtimes.of(session.job.runtime).map(|runtime| runtime.id().0).unwrap_or_default())
+    }
+
+    /// Keeps a job's program in memory, once for all jobs that run the same.
+    fn keep(&self, session: &Session, code: Arc<[u8]>) {
+        let sessions = self.sessions.lock();
+        let mut same = sessions.values().filter(|other| other.job.algorithm == session.job.algorithm);
+        let known = same.find_map(|other| other.state.lock().code.clone());
+        let mut state = session.state.lock();
+        if state.done.ended.is_none() {
+            state.code = Some(known.unwrap_or(code));
+        }
+    }
+
+    /// The programs in memory.
+    #[cfg(test)]
+    pub(super) fn programs(&self) -> Vec<Arc<[u8]>> {
+        self.sessions.lock().values().filter_map(|session| session.state.lock().code.clone()).collect()
     }
 
     /// Whether rules let a program run: they name none, or it, or somebody who has published it.
@@ -334,19 +354,28 @@ impl Computer {
         Ok(())
     }
 
-    async fn run(
+    /// Does a round. What came of it is on the disk, and counted there, before anybody is told.
+    async fn run(&self, session: &Session, round: Running, done: Done, runtime: Arc<dyn Runtime>) -> eyre::Result<()> {
+        let (number, guard) = (round.number, session.guard(&*self.chain));
+        let (done, came) = match guard.reserve(session.data.rules.round())? {
+            Ok(reserved) => self.ran(session, round, done, runtime, reserved).await?,
+            Err(why) => (done, Round::Over(WITHHELD, why)),
+        };
+        Ok(session.put(done, number, came)?)
+    }
+
+    /// What a job has done with a round that has run, and what came of that, which is counted on the disk then.
+    async fn ran(
         &self,
-        session: &Arc<Session>,
+        session: &Session,
         round: Running,
         mut done: Done,
         runtime: Arc<dyn Runtime>,
-    ) -> eyre::Result<()> {
+        mut reserved: Reserved<'_>,
+    ) -> eyre::Result<(Done, Round)> {
         let Running { number, code, params, control } = round;
-        let (rules, guard) = (&session.data.rules, session.guard());
-        if let Err(why) = guard.charge(rules.round())? {
-            return Ok(session.over(done, number, WITHHELD, why)?);
-        }
-        let turn = self.turns.clone().acquire_owned().await?;
+        let (rules, guard) = (&session.data.rules, reserved.guard);
+        let own = self.turns.own(session.job.buyer).await?;
         if session.is_checked() {
             session.kept().put(number, &params)?;
         }
@@ -354,33 +383,48 @@ impl Computer {
         let fuel = session.job.fuel.saturating_sub(done.fuel);
         let inputs = session.data.inputs()?;
         let limits = rules.limits(session.job.runtime, fuel);
-        let job = round_job(session.id, &session.job, number, code, params, inputs, limits);
-        let outcome = {
-            let control = control.clone();
-            spawn_blocking(move || runtime.run(&job, &control)).await?
+        let job = Arc::new(round_job(session.id, &session.job, number, code, params, inputs, limits));
+        let prepared = {
+            let (runtime, job) = (runtime.clone(), job.clone());
+            spawn_blocking(move || runtime.prepare(&job)).await?
         };
-        drop(turn);
+        let outcome = match prepared {
+            Ok(()) => {
+                let (_turn, control) = (self.turns.run().await?, control.clone());
+                spawn_blocking(move || runtime.run(&job, &control)).await?
+            }
+            Err(error) => Err(error),
+        };
+        drop(own);
+        if let Err(error @ stoa_sandbox::Error::CompileTime(_)) = &outcome {
+            return Ok((done, Round::Over(BROKEN, reserved.told(error.to_string(), false)?)));
+        }
         if let Ok(outcome) = &outcome {
             done.used(&outcome.used, &session.job);
         }
         let before = done.clone();
         let (Leaving { files, counts }, log) = match done.end(outcome, rules, guard.left()?)? {
             Ran::Left(leaving, log) => (leaving, log),
-            Ran::Over(ended, why) => return Ok(session.over(done, number, ended, guard.told(why, rules.log)?)?),
+            Ran::Over(ended, why) => return Ok((done, Round::Over(ended, reserved.told(why, rules.log)?))),
         };
+        if rules.approval {
+            // That something waits for its owner is told.
+            reserved.keep()?;
+        }
         let waits = || session.state.lock().held = true;
         let looked = guard.looked_at((session.id, number), &files, log.as_deref(), &control, waits).await?;
-        if let Some((ended, why)) = looked {
-            return Ok(session.over(before, number, ended, why)?);
+        let stays = match looked {
+            // It may have been taken back meanwhile.
+            None => self.stands(session.id).await?.err(),
+            stays => stays,
+        };
+        if let Some((ended, why)) = stays {
+            return Ok((before, Round::Over(ended, reserved.told(why, false)?)));
         }
-        // It may have been taken back meanwhile.
-        if let Err((ended, why)) = self.stands(session.id).await? {
-            return Ok(session.over(before, number, ended, why)?);
-        }
-        if let Err(why) = guard.charge(counts)? {
-            return Ok(session.over(before, number, WITHHELD, why)?);
-        }
-        Ok(session.put(done, number, Round::Left { files, log })?)
+        Ok(match reserved.spend(counts)? {
+            Ok(()) => (done, Round::Left { files, log }),
+            Err(why) => (before, Round::Over(WITHHELD, why)),
+        })
     }
 
     /// How a round stands: at once if it has ended, after a while if not.
@@ -465,6 +509,7 @@ impl Computer {
             // Of what has never run nobody could be shown anything.
             let ended = if state.done.rounds > 0 { SUCCEEDED } else { STOPPED };
             state.done.ended.get_or_insert(ended);
+            state.code = None;
             state.done.clone()
         };
         write(&session.account(), &done).map_err(own)?;

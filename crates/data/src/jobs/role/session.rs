@@ -7,9 +7,9 @@ use super::super::{
     kept::{Kept, found},
     results,
     run::Done,
-    wire::Round,
+    wire::{MOST_WHY, Round},
 };
-use super::guard::Guard;
+use super::guard::{Aside, Guard};
 use alloy_primitives::B256;
 use commonware_codec::Encode as _;
 use parking_lot::Mutex;
@@ -21,6 +21,7 @@ use std::{
     time::Instant,
 };
 use stoa_base::write_private;
+use stoa_client::Chain;
 use stoa_sandbox::Control;
 use tokio::sync::Notify;
 
@@ -34,7 +35,7 @@ pub(super) struct Session {
     /// A round has ended.
     pub(super) changed: Notify,
     /// Held by whoever changes what has left of any asset.
-    pub(super) spending: Arc<Mutex<()>>,
+    pub(super) spending: Arc<Mutex<Aside>>,
 }
 
 pub(super) struct State {
@@ -86,30 +87,39 @@ impl Session {
         self.folder.join("jobs").join(format!("{}.json", self.id))
     }
 
-    /// What may leave to the buyer over all his jobs.
-    pub(super) fn guard(&self) -> Guard<'_> {
+    /// What may leave to the buyer over all his jobs. What waits for its owner does so for half of the time that a job has at most, or
+    /// whoever does not look would always be paid for a job whose time is over.
+    pub(super) fn guard<'a>(&'a self, chain: &'a dyn Chain) -> Guard<'a> {
         let Self { folder, data, job, spending, .. } = self;
-        Guard { rules: &data.rules, asset: job.asset, folder: folder.clone(), buyer: job.buyer, spending }
+        let (rules, asset, buyer, folder) = (&data.rules, job.asset, job.buyer, folder.clone());
+        let patience = rules.patience().min(u64::from(job.offer.time) / 2);
+        Guard { rules, asset, folder, buyer, patience, chain, spending }
     }
 
     /// Writes down what a round came to, after it was counted, then lets it be seen.
-    pub(super) fn put(&self, done: Done, round: u32, left: Round) -> io::Result<()> {
-        if let Round::Left { .. } = &left {
-            if self.is_checked() && self.job.runtime == PROCESS {
-                self.kept().put_left(round, &left.encode())?;
+    pub(super) fn put(&self, done: Done, round: u32, came: Round) -> io::Result<()> {
+        match came {
+            Round::Over(ended, why) => return self.over(done, round, ended, why),
+            Round::Left { .. } => {
+                if self.is_checked() && self.job.runtime == PROCESS {
+                    self.kept().put_left(round, &came.encode())?;
+                }
+                if let Err(error) = results::keep(&self.folder, self.id, self.job.client.into(), &came) {
+                    tracing::warn!(job = %self.id, %error, "what left is not kept for later");
+                }
             }
-            if let Err(error) = results::keep(&self.folder, self.id, self.job.client.into(), &left) {
-                tracing::warn!(job = %self.id, %error, "what left is not kept for later");
-            }
+            _ => {}
         }
-        self.finish(done, round, left)
+        self.finish(done, round, came)
     }
 
     fn finish(&self, done: Done, round: u32, left: Round) -> io::Result<()> {
         write(&self.account(), &done)?;
         let mut state = self.state.lock();
+        // No round of a job that is over runs any more.
+        let code = state.code.take().filter(|_| done.ended.is_none());
         let heard = Instant::now();
-        *state = State { done, code: state.code.take(), running: None, held: false, left: Some((round, left)), heard };
+        *state = State { done, code, running: None, held: false, left: Some((round, left)), heard };
         drop(state);
         self.changed.notify_waiters();
         Ok(())
@@ -117,7 +127,9 @@ impl Session {
 
     /// Ends the job, for a reason that may be told.
     pub(super) fn over(&self, mut done: Done, round: u32, ended: u8, why: impl Into<String>) -> io::Result<()> {
-        let why = why.into();
+        let mut why: String = why.into();
+        // No more than is read of it.
+        why.truncate(why.floor_char_boundary(MOST_WHY));
         (done.ended, done.why) = (Some(ended), why.clone());
         self.finish(done, round, Round::Over(ended, why))
     }

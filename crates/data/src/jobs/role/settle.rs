@@ -7,15 +7,16 @@ use super::{
             IJobs::{checkOfCall, drawCall, drawOfCall, finishCall, settleCall},
             JOBS, RUNNING, WAITING,
         },
+        held::Held,
         kept::Kept,
         results,
     },
-    Computer, EARLY, SILENCE, Sender, now, own,
+    Computer, EARLY, SILENCE, Sender, own,
 };
 use alloy_primitives::B256;
 use alloy_sol_types::SolCall as _;
 use std::fs;
-use stoa_base::NodeId;
+use stoa_base::{NodeId, now};
 use stoa_client::view;
 use stoa_net::Denied;
 
@@ -32,6 +33,9 @@ impl Computer {
         for session in sessions {
             let job = self.job(session.id).await?;
             if job.state != RUNNING {
+                if let Some((control, _)) = &session.state.lock().running {
+                    control.cancel();
+                }
                 self.sessions.lock().remove(&session.id);
                 let _ = fs::remove_file(session.account());
                 continue;
@@ -61,10 +65,16 @@ impl Computer {
         self.let_go(send).await
     }
 
-    /// Has its finished jobs drawn, and checks settled whose time is over; what jobs were run with goes when nobody asks any more.
+    /// Has its finished jobs drawn, and checks settled whose time is over; what jobs were run with, and would have left, goes when nobody
+    /// asks any more.
     async fn let_go(&self, send: &Sender) -> Result<(), Denied> {
         for asset in fs::read_dir(&self.folder).map_err(own)?.flatten() {
             results::sweep(&asset.path()).map_err(own)?;
+            for id in Held::jobs(&asset.path()) {
+                if self.job(id).await.is_ok_and(|job| job.state != RUNNING) {
+                    Held::clear(&asset.path(), id).map_err(own)?;
+                }
+            }
             for id in Kept::all(&asset.path()) {
                 if self.job(id).await?.state == RUNNING {
                     continue;

@@ -74,7 +74,7 @@ async fn node(seed: u8, ledger: &Arc<Ledger>, folder: &Path) -> Node {
     let public = B256::from(keeper.id());
     let join = INodes::joinCall {
         key: public,
-        signature: sign_digest(&key, nodes::operator_digest(CHAIN, public, operator(seed))).into(),
+        signature: sign_digest(&key, nodes::operator_digest(CHAIN, public, operator(seed), U256::ZERO)).into(),
         host: host(&address),
         domain: String::new(),
         capacity: 0,
@@ -359,17 +359,23 @@ async fn shares_go_where_the_registry_says_or_the_owner_and_nowhere_else() {
     // A stranger, and one who says that he has the owner's signature.
     let stranger = circle.nodes[5].keeper.id();
     assert!(why(asked(stranger, Request::Deal(asset, plan.clone(), None)).await).contains("only a keeper"));
+    let owners = circle.asking(3);
     let sign = |by: &PrivateKeySigner, plan: &Plan| {
         use alloy_signer::SignerSync as _;
-        by.sign_message_sync(plan.digest(CHAIN, sharing).as_slice()).unwrap().as_bytes()
+        by.sign_message_sync(plan.digest(CHAIN, sharing, owners.node()).as_slice()).unwrap().as_bytes()
     };
     let chosen = to([0, 4, 5]);
     let forged = Request::Deal(asset, chosen.clone(), Some(sign(&circle.wallet, &chosen)));
-    assert!(why(asked(stranger, forged).await).contains("not the asset's owner"));
+    assert!(why(asked(owners.node(), forged).await).contains("not the asset's owner"));
     let replayed = Request::Deal(asset, to([5, 4, 0]), Some(sign(&circle.owner, &chosen)));
-    assert!(why(asked(stranger, replayed).await).contains("not the asset's owner"));
+    assert!(why(asked(owners.node(), replayed).await).contains("not the asset's owner"));
+    // What he signed for his own node a keeper that was asked shows to another, which deals nothing for it.
+    let shown = Request::Deal(asset, chosen.clone(), Some(sign(&circle.owner, &chosen)));
+    for other in [fellow, stranger] {
+        assert!(why(asked(other, shown.clone()).await).contains("not the asset's owner"));
+    }
     // The owner himself, who needs nobody's vote.
-    let moving = circle.asking(3).hand_over(sharing, &chosen, Some(sign(&circle.owner, &chosen))).await.unwrap();
+    let moving = owners.hand_over(sharing, &chosen, Some(sign(&circle.owner, &chosen))).await.unwrap();
     circle.ledger.send(circle.owner.address(), moving.call(Vec::new()));
     let grant = circle.grant().await;
     for index in [0, 4, 5] {
@@ -730,4 +736,20 @@ async fn a_keeper_whose_account_is_empty_goes_on_with_the_move_that_it_has_begun
     }
     circle.until_moved(&[0, 1]).await;
     assert_eq!(circle.keepers().await, [0, 1, 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn halves_that_are_missing_keep_no_look_from_what_else_there_is_to_do() {
+    let mut circle = circle(4, 2, 3).await;
+    let grant = circle.grant().await;
+    let fetching = std::mem::take(&mut circle.nodes[1].look.fetching);
+    // The time for them is over.
+    circle.nodes[1].look.all().await.unwrap();
+    assert!(circle.nodes[1].keeper.shelf.halves(circle.asset).unwrap().is_empty());
+    circle.leave(2);
+    circle.until_moved(&[1]).await;
+    // Another look has some again.
+    circle.nodes[1].look.fetching = fetching;
+    circle.nodes[1].look.all().await.unwrap();
+    assert_eq!(circle.nodes[1].keeper.shelf.halves(circle.asset).unwrap(), [grant]);
 }

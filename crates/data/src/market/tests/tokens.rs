@@ -1,10 +1,10 @@
-//! Tokens of others: with six decimals, one that keeps a part of what it moves, one that calls back.
+//! Tokens of others: with six decimals, one that keeps a part of what it moves, one that calls back and asks whom it pays.
 
 use alloy_primitives::{Address, Bytes, U256};
 use stoa_contract::{
     Context, Error, NativeContract, Result, abi, natives,
     parts::erc20::{self, Erc20, Erc20State},
-    storage::{Blob, Value},
+    storage::{Blob, Mapping, Value},
 };
 
 pub const PLAIN: Address = natives::address(0xf0);
@@ -15,12 +15,20 @@ pub const REENTRANT: Address = natives::address(0xf3);
 /// Who gets what the token keeps.
 pub const SINK: Address = Address::repeat_byte(0x51);
 
+/// How payments fail: they revert; nothing moves and they say so; they say so though it moves; they use up all gas.
+pub const REVERTS: u8 = 1;
+pub const DENIES: u8 = 2;
+pub const LIES: u8 = 3;
+pub const BURNS: u8 = 4;
+
 alloy_sol_types::sol! {
     interface ITestToken {
         function mint(address account, uint256 value) external;
         /// At each transfer from now on, calls `target` with this; tells in `calls` how often that went through.
         function arm(address target, bytes data) external;
         function calls() external view returns (uint256);
+        /// From now on, what this account is paid fails in one of these ways; 0 for none.
+        function refuse(address account, uint8 how) external;
     }
 }
 
@@ -30,6 +38,7 @@ stoa_contract::storage! {
         target: Value<Address>,
         data: Blob,
         calls: Value<U256>,
+        refuses: Mapping<Address, Value<u8>>,
     }
 }
 
@@ -38,6 +47,7 @@ pub struct TestToken {
     pub decimals: u8,
     /// Whether it keeps one per cent of each transfer.
     pub keeps: bool,
+    /// Whether it calls back, and refuses.
     pub calls_back: bool,
 }
 
@@ -50,8 +60,20 @@ impl Erc20 for TestToken {
         Ok(self.decimals)
     }
 
+    fn transfer(&self, cx: &mut Context<'_>, to: Address, value: U256) -> Result<bool> {
+        let from = cx.caller();
+        self.move_tokens(cx, from, to, value)?;
+        Ok(![DENIES, LIES].contains(&self.refuses(cx, to)?))
+    }
+
     fn update(&self, cx: &mut Context<'_>, from: Address, to: Address, value: U256) -> Result<()> {
         let moves = !from.is_zero() && !to.is_zero();
+        match self.refuses(cx, to)? {
+            REVERTS => return Err(Error::message("not served")),
+            DENIES => return Ok(()),
+            BURNS => cx.charge(u64::MAX)?,
+            _ => {}
+        }
         let kept = if self.keeps && moves { value / U256::from(100) } else { U256::ZERO };
         erc20::update(self.erc20(), cx, from, to, value - kept)?;
         if !kept.is_zero() {
@@ -68,6 +90,12 @@ impl Erc20 for TestToken {
             cx.tstore(U256::ONE, U256::ZERO)?;
         }
         Ok(())
+    }
+}
+
+impl TestToken {
+    fn refuses(&self, cx: &mut Context<'_>, account: Address) -> Result<u8> {
+        if self.calls_back { State::root().refuses.at(&account).read(cx) } else { Ok(0) }
     }
 }
 
@@ -91,6 +119,9 @@ impl NativeContract for TestToken {
                 Ok(Bytes::new())
             }
             ITestToken::ITestTokenCalls::calls(call) => abi::reply(&call, State::root().calls.read(cx)),
+            ITestToken::ITestTokenCalls::refuse(call) => {
+                abi::done(State::root().refuses.at(&call.account).write(cx, call.how))
+            }
         }
     }
 }

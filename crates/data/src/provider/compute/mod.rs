@@ -19,8 +19,8 @@
 //! - **No images.** Scripts of Python run in the node's own sandbox of processes, if it has one, WebAssembly modules in its runtime of
 //!   those ([`Container::command`]); neither has a network, whatever a document says.
 //! - **What may leave** is what the owner's [rules](crate::jobs::rules) let, where he has sealed some with his files: files, log, exit code
-//!   and budgets as with [jobs](crate::jobs) of this network. Where he has none, his trust in the program has to do: all of `/out` and the
-//!   log leave, within a size.
+//!   and budgets as with [jobs](crate::jobs) of this network. Where he has none, his trust in the program has to do,
+//!   which names it or its publisher: all of `/out` and the log leave, within a size.
 //! - **Whoever started a job** sees it, stops it and is given what it has left, and nobody else is. Its number cannot be guessed: who has
 //!   it is told how it stands without a signature, for Ocean's clients sign no such question.
 //! - **A job is written down** ([`Engine`]). One that was under way when the node ended is over, and failed.

@@ -3,10 +3,8 @@
 use crate::jobs::Files;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::{
-    io,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::io;
+use stoa_base::since_1970;
 
 /// How a job stands, by the numbers and words of Ocean's nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +38,7 @@ impl Status {
 
 /// Seconds since 1970, as Ocean's nodes tell times: text, with milliseconds.
 fn time() -> String {
-    format!("{:.3}", SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64())
+    format!("{:.3}", since_1970().as_secs_f64())
 }
 
 /// A job, in the fields of Ocean's `ComputeJob`.

@@ -15,12 +15,7 @@ use super::{
     engine::{Engine, Job, Used},
     record::{Status, tar},
 };
-use crate::jobs::{
-    Files,
-    abi::{STOPPED, WITHHELD},
-    judge,
-    role::{Guard, now},
-};
+use crate::jobs::{Files, abi::STOPPED, judge, role::Guard};
 use alloy_primitives::B256;
 use eyre::WrapErr as _;
 use serde_json::json;
@@ -29,6 +24,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use stoa_base::now;
 use stoa_sandbox::{Ended, Error, Input, Limits, Outcome, PARAMS, Source};
 use tokio::task::spawn_blocking;
 
@@ -171,7 +167,8 @@ impl Engine {
             let asset: B256 = did.trim_start_matches("did:op:").parse().wrap_err("a DID that is none")?;
             let folder = self.folder.join(asset.to_string());
             fs::create_dir_all(&folder).wrap_err("no folder for what has left")?;
-            guards.push(Guard { rules, asset, folder, buyer: task.owner, spending: &self.computer.spending });
+            let (patience, chain, spending) = (rules.patience(), &*self.computer.chain, &*self.computer.spending);
+            guards.push(Guard { rules, asset, folder, buyer: task.owner, patience, chain, spending });
         }
         Ok(guards)
     }
@@ -201,7 +198,7 @@ async fn left(job: &Job, guards: &[Guard<'_>], outcome: Outcome) -> eyre::Result
         let waits = || job.record.lock().set(Status::Filtering);
         let looked = guard.looked_at((job.key(), 0), &files, log.as_deref(), &job.control, waits).await?;
         if let Some((ended, why)) = looked {
-            return Ok(End::of(if ended == WITHHELD { Status::Withheld } else { Status::Finished }, why));
+            return Ok(End::of(if ended == STOPPED { Status::Finished } else { Status::Withheld }, why));
         }
     }
     for (guard, counts) in guards.iter().zip(counts) {
@@ -231,6 +228,7 @@ impl Task {
         job.limits = self.limits();
         job.seed = key.0;
         job.time = now();
+        job.sender = Some(self.owner.into_word().0);
         job
     }
 

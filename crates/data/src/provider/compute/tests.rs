@@ -224,6 +224,17 @@ async fn what_would_leave_waits_for_its_owner_if_he_wants_to_see_it() {
         held[0].decide(leaves).unwrap();
         assert_eq!(scene.ended(&id).await.0, status);
     }
+    // And no longer than he has said.
+    let rules = Rules { approval: true, approval_days: Some(1), budget: 100, ..rules() };
+    let id = scene.start(scene.task(copies("good.json"), Some(rules))).unwrap();
+    scene.until(&id, |job| job["status"] == 50).await;
+    while scene.engine.status(BUYER, Some(&id))[0]["dateFinished"].is_null() {
+        scene.ledger.with(|bench| bench.pass(24 * 3600 + 1));
+        sleep(Duration::from_millis(20)).await;
+    }
+    let (status, left) = scene.ended(&id).await;
+    assert_eq!((status, left.len(), &*left[0].0), (json!(61), 1, "publish.log"));
+    assert!(contains(&left[0].1, "did not look at it in time"));
     assert!(Held::all(&scene.ocean()).unwrap().is_empty());
 }
 

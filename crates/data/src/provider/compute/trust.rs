@@ -98,11 +98,20 @@ impl Trust {
             let named = self.any_publisher || !self.publishers.is_empty() || !self.programs.is_empty();
             return self.raw && named;
         };
+        self.any_publisher || self.names_publisher(program) || self.programs.iter().any(|trusted| trusted.is(program))
+    }
+
+    /// Whether a program may run that the lists name, or whose publisher: with `*` they name nobody, nor is raw code named.
+    pub fn names(&self, program: Option<&Published>) -> bool {
+        program.is_some_and(|program| {
+            self.names_publisher(program)
+                || self.programs.iter().any(|trusted| !trusted.is_any() && trusted.is(program))
+        })
+    }
+
+    fn names_publisher(&self, program: &Published) -> bool {
         let by = |account: &Address| self.publishers.contains(account);
-        self.any_publisher
-            || by(&program.nft)
-            || program.publisher.as_ref().is_some_and(by)
-            || self.programs.iter().any(|trusted| trusted.is(program))
+        by(&program.nft) || program.publisher.as_ref().is_some_and(by)
     }
 }
 
@@ -120,6 +129,11 @@ impl Trusted {
             files: text("filesChecksum")?,
             container: text("containerSectionChecksum")?,
         })
+    }
+
+    /// Whether it says neither of which asset nor of which file it speaks.
+    fn is_any(&self) -> bool {
+        self.did == ANY && self.files == ANY
     }
 
     fn is(&self, program: &Published) -> bool {
@@ -321,6 +335,29 @@ mod tests {
             (json!({ "publisherTrustedAlgorithmPublishers": ["*"] }), false),
         ] {
             assert_eq!(lets(&compute).1, runs, "{compute}");
+        }
+    }
+
+    #[test]
+    fn who_lets_any_program_run_has_named_none() {
+        let list = |entry: Value| json!({ "publisherTrustedAlgorithms": [entry] });
+        let by =
+            |publisher: Value| json!({ "publisherTrustedAlgorithmPublishers": [publisher], "allowRawAlgorithm": true });
+        for (compute, names) in [
+            (list(entry(DID, "f1", "c1")), true),
+            (list(entry(DID, "*", "*")), true),
+            (list(entry("*", "f1", "c1")), true),
+            (by(json!(NFT)), true),
+            (by(json!(ACCOUNT)), true),
+            (by(json!("*")), false),
+            (list(json!("*")), false),
+            (list(entry("*", "*", "*")), false),
+            // A program is not named by what it runs in.
+            (list(entry("*", "*", "c1")), false),
+            (list(entry("did:op:02", "*", "*")), false),
+        ] {
+            let trust = trust(&compute);
+            assert_eq!((trust.names(Some(&program())), trust.names(None)), (names, false), "{compute}");
         }
     }
 

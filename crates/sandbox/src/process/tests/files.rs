@@ -99,12 +99,57 @@ fn links_pipes_and_second_names_in_out_are_not_followed() {
         "import os, socket
 os.symlink('/etc/shadow', '/out/link'); os.symlink('/', '/out/root'); os.symlink('.', '/out/self')
 os.mkfifo('/out/pipe'); open('/out/one', 'w').write('x'); os.link('/out/one', '/out/two')
-open(b'/out/\\xff', 'w'); open('/out/good', 'w').write('good')",
+os.mknod('/out/socket', 0o140600)
+open(b'/out/\\xff', 'w'); open('/out/good', 'w').write('good')
+try: os.mknod('/out/memory', 0o020600, os.makedev(1, 1)); print('a device')
+except OSError: pass",
     );
     let outcome = run(&job);
     assert!(outcome.succeeded(), "{}", outcome.log.text());
+    assert_eq!(outcome.log.text(), "");
     assert_eq!(outcome.output.files.keys().collect::<Vec<_>>(), ["good"]);
-    assert_eq!(outcome.output.skipped, ["link", "one", "pipe", "root", "self", "two", "\u{fffd}"]);
+    assert_eq!(outcome.output.skipped, ["link", "one", "pipe", "root", "self", "socket", "two", "\u{fffd}"]);
+}
+
+#[test]
+fn what_a_program_lets_nobody_look_at_is_passed_over_and_its_run_has_come_to_its_end() {
+    let job = script(
+        "import os
+for folder in ['shut', 'dark']: os.mkdir('/out/' + folder); open(f'/out/{folder}/file', 'w').write('x')
+for name in ['own', 'set', 'good']: open('/out/' + name, 'w').write(name)
+for name, mode in [('shut', 0o444), ('dark', 0), ('own', 0), ('set', 0o6755)]: os.chmod('/out/' + name, mode)",
+    );
+    let outcome = run(&job);
+    assert!(outcome.succeeded(), "{:?} {}", outcome.ended, outcome.log.text());
+    let seen: Vec<_> = outcome.output.files.keys().map(String::as_str).collect();
+    // Root looks everywhere.
+    match rustix::process::geteuid().is_root() {
+        true => assert_eq!(seen, ["dark/file", "good", "own", "set", "shut/file"]),
+        false => {
+            assert_eq!(seen, ["good", "set"]);
+            assert_eq!(outcome.output.skipped, ["dark", "own", "shut/file"]);
+        }
+    }
+    let all = run(&script("import os; open('/out/good', 'w').write('good'); os.chmod('/out', 0)"));
+    assert!(all.succeeded(), "{:?} {}", all.ended, all.log.text());
+}
+
+#[test]
+fn folders_within_each_other_are_followed_to_a_bound_and_names_have_one() {
+    let mut job = script(
+        "import os
+os.chdir('/out')
+open('n' * 255, 'w').write('long')
+try: open('n' * 256, 'w'); print('longer')
+except OSError: pass
+for _ in range(200): os.mkdir('n'); os.chdir('n')
+open('file', 'w').write('deep')",
+    );
+    job.limits.output_files = 1_000;
+    let outcome = run(&job);
+    assert_eq!((outcome.ended, outcome.log.text().as_str()), (Ended::Exited(0), ""));
+    assert_eq!(outcome.output.files.keys().collect::<Vec<_>>(), [&"n".repeat(255)]);
+    assert_eq!(outcome.output.skipped, [["n"; 65].join("/")]);
 }
 
 #[test]

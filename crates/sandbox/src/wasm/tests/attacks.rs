@@ -50,6 +50,31 @@ fn memory_beyond_the_limit_is_refused() {
     let table = r#"(module (table 1 funcref) (func (export "_start")
         (if (i32.eq (table.grow (ref.null func) (i32.const 100000000)) (i32.const -1)) (then unreachable))))"#;
     assert_eq!(run(&Job::new(&wat::parse_str(table).unwrap()[..])).ended, Ended::OutOfMemory);
+    // Many together have no more than one.
+    let tables = "(table 100000 funcref)".repeat(64);
+    let module = wat::parse_str(format!(r#"(module {tables} (func (export "_start")))"#)).unwrap();
+    let mut job = Job::new(&module[..]);
+    job.limits.memory = 64 << 20;
+    assert_eq!(run(&job).ended, Ended::OutOfMemory);
+}
+
+#[test]
+fn exceptions_that_are_kept_count_as_memory() {
+    let module = r#"(module
+        (tag $thrown (param i64))
+        (table $kept 0 exnref)
+        (func $caught (result exnref) (local $it exnref)
+            (block $catches (result i64 exnref)
+                (try_table (catch_ref $thrown $catches) (throw $thrown (i64.const 1)))
+                (unreachable))
+            (local.set $it) (drop) (local.get $it))
+        (func (export "_start")
+            (loop $again (drop (table.grow $kept (call $caught) (i32.const 1))) (br $again))))"#;
+    let mut job = Job::new(&wat::parse_str(module).unwrap()[..]);
+    (job.limits.memory, job.limits.fuel) = (16 << 20, 20_000_000);
+    let outcome = run(&job);
+    assert!(matches!(outcome.ended, Ended::OutOfMemory | Ended::OutOfFuel), "{:?}", outcome.ended);
+    assert!(outcome.used.memory <= 16 << 20, "{:?}", outcome.used);
 }
 
 #[test]
@@ -143,6 +168,24 @@ fn numbers_of_descriptors_are_no_way_out() {
     let mut program = Program::new();
     let open = program.open(1, "x", 0, READ);
     assert_eq!(program.exits(&open).ended(), code(Errno::NotSupported));
+}
+
+#[test]
+fn a_descriptor_under_another_number_is_what_it_was() {
+    let renumber = |from: i32, to: i32| format!("(call $renumber (i32.const {from}) (i32.const {to}))");
+    // The data, where the folder was that can be written to.
+    let mut program = Program::new();
+    let open = program.open(4, "new", CREATE, WRITE);
+    program.does(&format!("(if {} (then (call $exit (i32.const 1))))", renumber(3, 4))).exits(&open);
+    assert_eq!(program.ended(), code(Errno::ReadOnly));
+    // And where they were there is nothing any more.
+    let mut program = Program::new();
+    let open = program.open(3, ".", 0, READ);
+    program.does(&format!("(drop {})", renumber(3, 5))).exits(&open);
+    assert_eq!(program.ended(), code(Errno::BadFile));
+    for (from, to) in [(3, 77), (77, 3), (-1, 3), (3, -1)] {
+        assert_eq!(Program::new().exits(&renumber(from, to)).ended(), code(Errno::BadFile), "{from} {to}");
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 use super::*;
+use crate::wasm::modules::MOST_REFUSED;
 use std::{fs, os::unix::fs::PermissionsExt as _, time::Instant};
 
 fn refusal(code: &[u8]) -> String {
-    match WASM.prepare(&code.into()) {
+    match WASM.prepare(&Job::new(code)) {
         Err(Error::Code(why)) => why,
         other => panic!("{other:?}"),
     }
@@ -47,6 +48,53 @@ fn loops(locals: usize, depth: usize) -> Vec<u8> {
         "i32.const 0 br_if 0 end ".repeat(depth)
     );
     wat::parse_str(code).unwrap()
+}
+
+/// A job of this sender's.
+fn sent(code: &[u8], sender: u8) -> Job {
+    Job { sender: Some([sender; 32]), ..Job::new(code) }
+}
+
+#[test]
+fn one_program_of_a_sender_is_compiled_at_a_time_and_others_are_not_held_up() {
+    let wasm = Wasm::new(None).unwrap();
+    let take = |sender| wasm.modules.slots.take(sender, Duration::ZERO);
+    let busy = |sender| matches!(take(sender), Err(Error::Machine(_)));
+    // As if one of his took minutes.
+    let first = take(Some([1; 32])).unwrap();
+    assert!(busy(Some([1; 32])));
+    wasm.prepare(&sent(&loops(1, 1), 2)).unwrap();
+    wasm.prepare(&Job::new(&loops(1, 2)[..])).unwrap();
+    let second = take(Some([2; 32])).unwrap();
+    assert!(busy(Some([3; 32])) && busy(None), "no more than two at a time");
+    drop(second);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| wasm.prepare(&sent(&loops(1, 3), 1)));
+        drop(first);
+        waiting.join().unwrap().unwrap();
+    });
+    assert!(take(None).is_ok(), "all have given theirs back");
+}
+
+#[test]
+fn what_took_too_long_or_is_none_is_refused_at_once_the_next_time() {
+    let mut wasm = Wasm::new(None).unwrap();
+    let (slow, wrong) = (loops(400, 100), wat::parse_str(r#"(module (func (export "_start") drop))"#).unwrap());
+    let longest = std::mem::take(&mut wasm.modules.time);
+    assert!(matches!(wasm.prepare(&sent(&slow, 1)), Err(Error::CompileTime(_))));
+    wasm.modules.time = longest;
+    assert!(matches!(wasm.prepare(&sent(&slow, 2)), Err(Error::CompileTime(_))), "there would be time now");
+    let Err(Error::Code(why)) = wasm.prepare(&sent(&wrong, 2)) else { panic!("it is compiled") };
+    // Nothing is compiled now.
+    wasm.modules.time = Duration::ZERO;
+    let slots = [None; 2].map(|nobody| wasm.modules.slots.take(nobody, longest).unwrap());
+    assert!(matches!(wasm.prepare(&sent(&loops(1, 1), 2)), Err(Error::Machine(_))));
+    assert!(matches!(wasm.prepare(&sent(&wrong, 3)), Err(Error::Code(again)) if again == why));
+    drop(slots);
+    for number in 0..=MOST_REFUSED {
+        assert!(matches!(wasm.prepare(&sent(&number.to_le_bytes(), 2)), Err(Error::Code(_))));
+    }
+    assert_eq!(wasm.modules.refused.lock().unwrap().len(), MOST_REFUSED);
 }
 
 #[test]

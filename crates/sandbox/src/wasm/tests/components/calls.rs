@@ -23,7 +23,7 @@ fn all_calls_of_the_world_are_there_as_they_are_declared() {
     for name in ["tcp-socket.shutdown", "descriptor.metadata-hash-at", "insecure-seed", "terminal-output"] {
         assert!(text.contains(name), "{name}");
     }
-    WASM.prepare(&code[..].into()).unwrap();
+    WASM.prepare(&Job::new(&code[..])).unwrap();
 }
 
 #[test]

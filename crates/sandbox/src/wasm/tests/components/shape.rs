@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use std::sync::LazyLock;
 
 fn refusal(code: &str) -> String {
-    match WASM.prepare(&wat::parse_str(code).unwrap()[..].into()) {
+    match WASM.prepare(&Job::new(&wat::parse_str(code).unwrap()[..])) {
         Err(Error::Code(why)) => why,
         other => panic!("{other:?}"),
     }

@@ -1,0 +1,58 @@
+//! Money that the contract of jobs pays out: at once, or, where its token refuses, when whoever it belongs to asks for it.
+//!
+//! A token may refuse an account: one that it does not serve (as USDC does by a list), or whose own code is asked and fails (hooks, as
+//! ERC-777 has them). Nobody is to hold up others by that, who are paid by the same receipt or check, nor the bond that it sets free. So
+//! each payment is tried by itself, for gas of its own, and what fails is credited: the contract keeps it until it is withdrawn, to
+//! whatever account its owner names.
+
+use super::Jobs;
+use crate::{
+    jobs::abi::IJobs::{Credited, JobsNoCredit, Withdrawn},
+    market::{
+        lock::locked,
+        money::{add, pay, pay_within},
+    },
+};
+use alloy_primitives::{Address, U256};
+use stoa_contract::{Context, Error, Result};
+
+/// Gas for one payment, ten times what a plain token takes: no more, or an account's code could use up all that was sent for a receipt,
+/// and no less, or whoever sends it could have a payment fail that would not.
+const PAYING: u64 = 300_000;
+
+impl Jobs {
+    /// Pays tokens out, or credits them where their token refuses: out of gas.
+    pub(super) fn pay_out(self, cx: &mut Context<'_>, token: Address, account: Address, amount: U256) -> Result<()> {
+        if amount.is_zero() {
+            return Ok(());
+        }
+        match pay_within(cx, token, account, amount, PAYING) {
+            Err(Error::Revert(_)) => {}
+            paid => return paid,
+        }
+        let credit = self.state().credits.at(&account).at(&token);
+        let all = add(credit.read(cx)?, amount)?;
+        credit.write(cx, all)?;
+        cx.emit(&Credited { account, token, amount })
+    }
+
+    pub(in crate::jobs) fn credit_of(self, cx: &mut Context<'_>, account: Address, token: Address) -> Result<U256> {
+        self.state().credits.at(&account).at(&token).read(cx)
+    }
+
+    /// `JobsNoCredit`; what the token refuses.
+    pub(in crate::jobs) fn withdraw(self, cx: &mut Context<'_>, token: Address, to: Address) -> Result<U256> {
+        locked(cx, |cx| {
+            let account = cx.caller();
+            let credit = self.state().credits.at(&account).at(&token);
+            let amount = credit.read(cx)?;
+            if amount.is_zero() {
+                return Err(JobsNoCredit { account, token }.into());
+            }
+            credit.write(cx, U256::ZERO)?;
+            pay(cx, token, to, amount)?;
+            cx.emit(&Withdrawn { account, token, to, amount })?;
+            Ok(amount)
+        })
+    }
+}
