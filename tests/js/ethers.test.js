@@ -337,6 +337,36 @@ test("a transaction with a gap waits for the one before it, and is replaced by o
   assert.equal(await provider.getTransactionReceipt(later.hash), null);
 });
 
+test("what waits is told of all that a block did to its sender's account, whoever sent the transaction", async () => {
+  const functions = ["transfer(address, uint256)", "approve(address, uint256)", "transferFrom(address, address, uint256)"];
+  const token = new ethers.Contract(
+    "0x0000000000000000000000000000000000000C01", functions.map((name) => `function ${name} returns (bool)`), bob,
+  );
+  const owner = ethers.Wallet.createRandom().connect(provider);
+  await mined(token.transfer(owner.address, coin("1")));
+  await mined(token.connect(owner).approve(bob.address, coin("1")));
+  const nonce = await owner.getNonce();
+  const send = (after, value) => owner.sendTransaction({ to: fresh(), value, nonce: nonce + after, gasLimit: 21000n });
+  const waits = async (after) => Object.keys((await rpc("txpool_contentFrom", owner.address)).queued).includes(`${nonce + after}`);
+
+  // What pays for it is taken by a contract.
+  await send(1, coin("0.5"));
+  assert.ok(await waits(1));
+  await mined(token.transferFrom(owner.address, bob.address, coin("0.9")));
+  await until("what cannot be paid for is dropped", async () => !(await waits(1)));
+
+  // What pays for it comes from a contract.
+  const first = await send(1, 1n);
+  await mined(token.transfer(owner.address, coin("1")));
+  const second = await until("what can be paid for is taken", () => send(2, coin("0.5")).catch(() => null));
+
+  // An authorization that somebody else sends uses up the nonce before it (EIP-7702).
+  const address = await (await deploy(Batcher, alice)).getAddress();
+  const authorizationList = [await owner.authorize({ address, nonce, chainId })];
+  await mined(alice.sendTransaction({ type: 4, to: fresh(), authorizationList, gasLimit: 100_000n }));
+  for (const sent of [first, second]) assert.equal((await sent.wait(1, 10_000)).status, 1);
+});
+
 test("a hundred transactions sent at once are all included", async () => {
   const manager = new ethers.NonceManager(wallets[6]);
   const to = fresh();

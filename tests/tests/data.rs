@@ -270,6 +270,12 @@ fn whoever_holds_a_token_reads_for_as_long_as_he_holds_it() -> Result<()> {
     let users: Vec<_> = nodes.iter().filter_map(|node| node["prov:wasAssociatedWith"].as_str()).collect();
     let same = users.len() == 2 && users.iter().zip([bob, carol]).all(|(did, who)| did.ends_with(&who.to_string()));
     ensure!(same, "{users:?}");
+    // Until the owner ends all grants at once.
+    let other = data(CAROL, &["revoke", &asset, "--all"])?.err().wrap_err("it was revoked")?;
+    ensure!(other.contains("does not own asset"), "{other}");
+    done(ALICE, &["revoke", &asset, "--all"])?;
+    let late = data(CAROL, &["get", &grant, "--to", "late"])?.err().wrap_err("it was read")?;
+    ensure!(late.contains("was revoked in block") && !stage.at("late").exists(), "{late}");
     Ok(())
 }
 

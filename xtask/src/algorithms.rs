@@ -70,7 +70,7 @@ pub fn tools(place: &Place) -> Result<Tools> {
 fn unpack(place: &Place, folder: &Path, packages: &[String]) -> Result<()> {
     let download = || {
         let mut apt = place.command("apt-get");
-        apt.current_dir(folder).args(["download", "-q"]).args(packages);
+        apt.current_dir(folder).args(["download", "-qq"]).args(packages);
         println!("   {}", show(&apt));
         check_within(&mut apt, PATIENCE)
     };

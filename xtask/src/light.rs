@@ -16,7 +16,7 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// What `crates/light/src/abi.rs` shows to the module's host, and nothing else.
 const EXPORTS: [&str; 3] = ["request", "verify", "answer"];
 
-/// How long fetching the target's standard library (some 20 MB) may take.
+/// How long fetching a target's standard library (some 20 MB) may take.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Installs what is missing of what the module is built with.
@@ -25,19 +25,28 @@ const PATIENCE: Duration = Duration::from_secs(180);
 ///
 /// Says what this machine lacks and what to do; nothing else of the project needs it.
 pub fn tools(place: &Place) -> Result<()> {
-    if !library(place, Some(TARGET))?.exists() {
-        let mut rustup = place.command("rustup");
-        rustup.args(["target", "add", TARGET]);
-        println!("   {}", show(&rustup));
-        check_within(&mut rustup, PATIENCE).wrap_err_with(|| {
-            format!("no standard library for {TARGET}; run this again where rustup can download it")
-        })?;
-    }
+    target(place, TARGET)?;
     if !linker(place)?.exists() {
         bail!("Rust's own linker, rust-lld, is missing: use a toolchain that rustup installed");
     }
     setup::install(place, &[("clang", &["--version"], "clang"), ("llvm-ar", &["--version"], "llvm")])?;
     Ok(())
+}
+
+/// Gets Rust's standard library for a target, if it is not there.
+///
+/// # Errors
+///
+/// If it cannot be had.
+pub fn target(place: &Place, target: &str) -> Result<()> {
+    if library(place, Some(target))?.exists() {
+        return Ok(());
+    }
+    let mut rustup = place.command("rustup");
+    rustup.args(["target", "add", target]);
+    println!("   {}", show(&rustup));
+    check_within(&mut rustup, PATIENCE)
+        .wrap_err_with(|| format!("no standard library for {target}; run this again where rustup can download it"))
 }
 
 /// Builds the module, with the script that loads it, and returns the folder of both.

@@ -131,6 +131,23 @@ pub fn check_quietly(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Runs a command that downloads, as [`check_quietly`]; tries it again twice, for networks fail.
+pub fn download(command: &mut Command) -> Result<()> {
+    again(command, &[3, 15])
+}
+
+/// Runs a command to its end, and again after so many seconds if it fails.
+fn again(command: &mut Command, pauses: &[u64]) -> Result<()> {
+    for pause in pauses {
+        if check_quietly(command).is_ok() {
+            return Ok(());
+        }
+        eprintln!("   {}: failed, again in {pause} s", show(command));
+        thread::sleep(Duration::from_secs(*pause));
+    }
+    check_quietly(command)
+}
+
 /// The command as one would type it.
 pub fn show(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
@@ -141,4 +158,19 @@ pub fn show(command: &Command) -> String {
 pub fn output(command: &mut Command) -> Option<String> {
     let output = command.stderr(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_once_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        // Fails unless it has been run before.
+        command.current_dir(&folder).args(["-c", "test -e there || { touch there; exit 1; }"]);
+        again(&mut command, &[0]).unwrap();
+        assert!(again(Command::new("false").arg("again"), &[0]).is_err());
+    }
 }

@@ -1,7 +1,7 @@
 //! What has to be there before tests run: programs, packages of other languages, compiled Solidity.
 
 use crate::{
-    place::{Place, check, check_quietly, output},
+    place::{Place, check, check_quietly, download, output},
     stamp,
 };
 use eyre::{Result, bail};
@@ -17,17 +17,22 @@ pub fn install(place: &Place, wanted: &[Program<'_>]) -> Result<bool> {
         .filter(|(program, arguments, _)| output(place.command(program).args(*arguments)).is_none())
         .map(|(_, _, package)| *package)
         .collect();
-    if !missing.is_empty() {
-        if output(place.command("id").arg("-u")).as_deref() != Some("0") {
-            bail!("missing programs; as root: apt-get install {}", missing.join(" "));
-        }
-        let apt = |arguments: &[&str]| {
-            check(place.command("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(arguments))
-        };
-        apt(&["update", "-q"])?;
-        apt(&[&["install", "-qy", "--no-install-recommends"], missing.as_slice()].concat())?;
+    if missing.is_empty() {
+        return Ok(false);
     }
-    Ok(!missing.is_empty())
+    if output(place.command("id").arg("-u")).as_deref() != Some("0") {
+        bail!("missing programs; as root: apt-get install {}", missing.join(" "));
+    }
+    println!("   apt-get install {}", missing.join(" "));
+    let apt = |arguments: &[&str]| {
+        let mut apt = place.command("apt-get");
+        // A machine that was just started may be installing something else.
+        apt.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-o", "DPkg::Lock::Timeout=300"]).args(arguments);
+        download(&mut apt)
+    };
+    apt(&["update"])?;
+    apt(&[&["install", "-y", "--no-install-recommends"], missing.as_slice()].concat())?;
+    Ok(true)
 }
 
 /// What shows web pages in the tests.
@@ -60,17 +65,6 @@ pub fn wasi(place: &Place) -> Result<bool> {
     )
 }
 
-/// What compiles Rust to components, in a test of the sandbox.
-pub fn components(place: &Place) -> Result<bool> {
-    const TARGET: &str = "wasm32-wasip2";
-    let folder = output(place.command("rustc").args(["--print", "target-libdir", "--target", TARGET]));
-    if folder.is_some_and(|folder| Path::new(&folder).exists()) {
-        return Ok(false);
-    }
-    check(place.command("rustup").args(["target", "add", TARGET]))?;
-    Ok(true)
-}
-
 /// What libFuzzer is compiled with.
 pub fn cpp(place: &Place) -> Result<bool> {
     install(place, &[("c++", &["--version"], "g++")])
@@ -97,7 +91,11 @@ pub fn programs(place: &Place) -> Result<bool> {
     let node = output(place.command("node").arg("--version")).unwrap_or_default();
     let major: u32 = node.trim_start_matches('v').split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
     if major < 20 {
-        bail!("Node 20 or newer is needed, this is {node:?}");
+        bail!("Node 20 or newer is needed, this is {node:?} (https://nodejs.org has newer ones)");
+    }
+    if output(place.command("python3").args(["-c", "import sys; sys.exit(sys.version_info < (3, 11))"])).is_none() {
+        let python = output(place.command("python3").arg("--version")).unwrap_or_default();
+        bail!("Python 3.11 or newer is needed, this is {python:?}");
     }
     Ok(installed)
 }
@@ -121,7 +119,7 @@ fn environment(place: &Place, folder: &Path, requirements: &Path) -> Result<bool
         check(place.command("python3").args(["-m", "venv"]).arg(folder))?;
         let python = folder.join("bin/python");
         let pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-input", "--requirement"];
-        check(place.command(&python.to_string_lossy()).args(pip).arg(requirements))
+        download(place.command(&python.to_string_lossy()).args(pip).arg(requirements))
     })
 }
 
@@ -132,7 +130,7 @@ pub fn node(place: &Place) -> Result<bool> {
     let version = output(place.command("node").arg("--version")).unwrap_or_default();
     stamp::once(&tests.join("node_modules"), &stamp::hash(&locked, &[&version])?, || {
         // No package's own script runs: none of them is needed.
-        check(place.command("npm").current_dir(&tests).args(["ci", "--ignore-scripts", "--loglevel=error"]))
+        download(place.command("npm").current_dir(&tests).args(["ci", "--ignore-scripts", "--loglevel=error"]))
     })
 }
 
@@ -143,7 +141,7 @@ pub fn solidity(place: &Place) -> Result<bool> {
     sources.extend([tests.join("hardhat/contracts/TimelockedGovernor.sol"), tests.join("package-lock.json")]);
     sources.extend(stamp::files(&tests.join("../crates/base/contracts"), &["sol", "hex"])?);
     let ours = stamp::once(&place.solidity(), &stamp::hash(&sources, &[])?, || {
-        check(place.command("node").arg(tests.join("solidity/compile.js")).arg(place.solidity()))
+        check_quietly(place.command("node").arg(tests.join("solidity/compile.js")).arg(place.solidity()))
     })?;
 
     let mut sources = stamp::files(&tests.join("hardhat/contracts"), &["sol"])?;

@@ -10,7 +10,7 @@ use crate::{
 use clap::ValueEnum;
 use eyre::Result;
 use std::{
-    env, fs,
+    env, fs, thread,
     time::{Duration, Instant},
 };
 
@@ -19,18 +19,18 @@ use std::{
 pub enum Step {
     /// Programs that everything needs; installed if missing.
     Programs,
-    /// Packages of the Python clients.
-    Python,
-    /// Packages of the JavaScript clients.
-    Node,
-    /// Solidity contracts of the tests, compiled.
-    Solidity,
     /// Style of the code: `cargo fmt`.
     Format,
     /// Lints: `cargo clippy`, warnings refused.
     Clippy,
     /// The program and all tests, built.
     Build,
+    /// Packages of the Python clients.
+    Python,
+    /// Packages of the JavaScript clients.
+    Node,
+    /// Solidity contracts of the tests, compiled.
+    Solidity,
     /// The light client's WebAssembly module, and the browser that it is tried in.
     Light,
     /// Algorithms in WebAssembly: their tests, and that the modules are what the sources compile to.
@@ -68,6 +68,11 @@ impl Step {
             Self::Clients => &[Self::Python, Self::Node, Self::Solidity, Self::Build, Self::Light],
             Self::Programs => &[],
         }
+    }
+
+    /// Whether it compiles Rust and nothing else, and so leaves the network to others.
+    fn compiles(self) -> bool {
+        matches!(self, Self::Format | Self::Clippy | Self::Build)
     }
 
     /// Steps that others cannot do without.
@@ -119,32 +124,41 @@ pub fn run(place: &Place, steps: &[Step], nextest: &[String]) -> Result<bool> {
     let mut total = Count::default();
     let mut results: Vec<(Step, Duration, String)> = Vec::new();
     let mut passed = true;
-    for &step in steps {
-        println!("\n── {}: {}", step.name(), step.help());
-        let begin = Instant::now();
-        let said = match one(place, step, nextest) {
-            Ok(Outcome::Done) => "done".to_owned(),
-            Ok(Outcome::Unchanged) => "unchanged".to_owned(),
-            Ok(Outcome::Tested(count)) => {
-                total.passed += count.passed;
-                total.failed += count.failed;
-                passed &= count.failed == 0;
-                format!("{} passed, {} failed", count.passed, count.failed)
+    thread::scope(|scope| {
+        let mut fetching = None;
+        for &step in steps {
+            println!("\n── {}: {}", step.name(), step.help());
+            let begin = Instant::now();
+            if step.compiles() {
+                fetching.get_or_insert_with(|| scope.spawn(move || fetch(place, steps)));
+            } else if let Some(fetching) = fetching.take() {
+                // What it was fetching is not fetched twice at a time. If it failed, the step itself says why.
+                let _ = fetching.join();
             }
-            Ok(Outcome::Skipped(lacking)) => format!("SKIPPED: {lacking}"),
-            Err(error) => {
-                eprintln!("error: {error:#}");
-                passed = false;
-                "FAILED".to_owned()
+            let said = match one(place, step, nextest) {
+                Ok(Outcome::Done) => "done".to_owned(),
+                Ok(Outcome::Unchanged) => "unchanged".to_owned(),
+                Ok(Outcome::Tested(count)) => {
+                    total.passed += count.passed;
+                    total.failed += count.failed;
+                    passed &= count.failed == 0;
+                    format!("{} passed, {} failed", count.passed, count.failed)
+                }
+                Ok(Outcome::Skipped(lacking)) => format!("SKIPPED: {lacking}"),
+                Err(error) => {
+                    eprintln!("error: {error:#}");
+                    passed = false;
+                    "FAILED".to_owned()
+                }
+            };
+            println!("   {said} in {:.1} s", begin.elapsed().as_secs_f64());
+            let failed = said == "FAILED";
+            results.push((step, begin.elapsed(), said));
+            if failed && step.is_setup() {
+                break;
             }
-        };
-        println!("   {said} in {:.1} s", begin.elapsed().as_secs_f64());
-        let failed = said == "FAILED";
-        results.push((step, begin.elapsed(), said));
-        if failed && step.is_setup() {
-            break;
         }
-    }
+    });
 
     println!("\n── {} in {:.1} s", if passed { "passed" } else { "failed" }, begin.elapsed().as_secs_f64());
     for (step, time, said) in &results {
@@ -152,6 +166,19 @@ pub fn run(place: &Place, steps: &[Step], nextest: &[String]) -> Result<bool> {
     }
     println!("{} passed, {} failed", total.passed, total.failed);
     Ok(passed)
+}
+
+/// Does ahead, while others compile, what steps to come need of the network; they find it done, or do it again.
+fn fetch(place: &Place, steps: &[Step]) {
+    for step in steps {
+        let _ = match step {
+            Step::Python => setup::python(place).map(drop),
+            Step::Node => setup::node(place).map(drop),
+            Step::Solidity => setup::solidity(place).map(drop),
+            Step::Algorithms => algorithms::tools(place).map(drop),
+            _ => Ok(()),
+        };
+    }
 }
 
 fn one(place: &Place, step: Step, nextest: &[String]) -> Result<Outcome> {
@@ -184,7 +211,7 @@ fn one(place: &Place, step: Step, nextest: &[String]) -> Result<Outcome> {
             if let Err(lacking) = setup::wasi(place) {
                 skipped.push(format!("algorithms in C: {lacking:#}"));
             }
-            if let Err(lacking) = setup::components(place) {
+            if let Err(lacking) = light::target(place, "wasm32-wasip2") {
                 skipped.push(format!("components in Rust: {lacking:#}"));
             }
             match algorithms::tools(place) {
@@ -253,7 +280,7 @@ mod tests {
     #[test]
     fn a_chosen_step_brings_the_steps_it_needs_in_order() {
         let chosen = choose(&[Step::Crates], &[]);
-        assert_eq!(chosen, [Step::Programs, Step::Node, Step::Solidity, Step::Build, Step::Crates]);
+        assert_eq!(chosen, [Step::Programs, Step::Build, Step::Node, Step::Solidity, Step::Crates]);
     }
 
     #[test]

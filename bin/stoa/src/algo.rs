@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 use stoa_algorithms::{Folder, Language};
+use stoa_base::now;
 use stoa_client::plain;
 use stoa_data::{
     abi::{CONSENT, IConsent::assetOfCall},
@@ -25,7 +26,7 @@ use stoa_data::{
         wire::MOST_CODE,
     },
 };
-use stoa_sandbox::{Control, Ended, Job, Outcome, Source, Wasm};
+use stoa_sandbox::{Control, Ended, Job, Outcome, Runtime as _, Wasm};
 use tempfile::TempDir;
 
 /// The rules that lie in an algorithm's folder.
@@ -230,7 +231,7 @@ impl Built {
             output::bytes(MOST_CODE as u64)
         );
         let bar = progress("checking that a node can run it");
-        let prepared = caching(Wasm::new)?.prepare(&Source::from(&built.code[..]));
+        let prepared = caching(Wasm::new)?.prepare(&Job::new(&built.code[..]));
         bar.finish_and_clear();
         prepared.wrap_err_with(|| format!("{} was built, but is of no use", built.module.display()))?;
         Ok(built)
@@ -301,8 +302,8 @@ fn test(options: &TestOptions, json: bool) -> Result<()> {
     let inputs = inputs(data).wrap_err_with(|| format!("{} is no data", data.display()))?;
     let params = serde_json::to_vec(&options.parameters.read()?)?;
     // All that a node gives, but for a seed and a time that are the job's.
-    let (runtime, time) = (jobs::runtime_of(&built.code), SystemTime::now().duration_since(UNIX_EPOCH));
-    let is = jobs::abi::IJobs::Job { runtime, until: time.map_or(0, |now| now.as_secs()), ..Default::default() };
+    let runtime = jobs::runtime_of(&built.code);
+    let is = jobs::abi::IJobs::Job { runtime, until: now(), ..Default::default() };
     let (code, fuel) = (built.code.clone().into(), options.steps.saturating_mul(MILLION));
     let job = jobs::round_job(B256::ZERO, &is, 0, code, params, inputs, rules.limits(is.runtime, fuel));
     let outcome = run_seen(&job, runtime, &options.environment)?;

@@ -1,7 +1,7 @@
 //! `stoa audit`: what led to a receipt, from the network key alone.
 
 use crate::{
-    job::{LEFT, PARAMS, params},
+    job::{LEFT, PARAMS, by_number, params},
     network::wait,
     progress::progress,
 };
@@ -152,12 +152,12 @@ fn material(options: &Options, audit: &Audit) -> Result<Material> {
     Ok(Material { program, params: sent, left, data })
 }
 
-/// What left in each round: the files of a folder each, in the order of its folders' names.
+/// What left in each round: the files of a folder each, in the order of their numbers.
 fn rounds(folder: &Path) -> Result<Vec<Files>> {
     let cannot = || format!("cannot read {}", folder.display());
     let entries = fs::read_dir(folder).wrap_err_with(cannot)?.collect::<Result<Vec<_>, _>>().wrap_err_with(cannot)?;
     let mut folders: Vec<_> = entries.iter().map(fs::DirEntry::path).collect();
-    folders.sort();
+    by_number(&mut folders);
     folders.iter().map(|folder| files(folder)).collect()
 }
 

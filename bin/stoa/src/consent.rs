@@ -8,11 +8,12 @@ pub(crate) use breach::RELEASES;
 pub(crate) use people::{PeopleOptions, names};
 pub(crate) use purpose::purpose;
 
-use crate::network::{self, now};
+use crate::network;
 use alloy_primitives::B256;
 use clap::{Args, Subcommand};
 use eyre::{Result, WrapErr as _};
 use indicatif::{ProgressBar, ProgressStyle};
+use stoa_base::now;
 use stoa_client::Client;
 use stoa_data::record::Record;
 
@@ -62,6 +63,7 @@ impl TermsOptions {
 #[derive(Args)]
 pub(crate) struct LogOptions {
     /// The asset's id.
+    #[arg(value_parser = crate::typed::id)]
     asset: B256,
     /// The node that is asked.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
@@ -103,6 +105,20 @@ mod tests {
     struct Typed {
         #[command(flatten)]
         terms: TermsOptions,
+    }
+
+    #[derive(Parser)]
+    struct Asked {
+        #[command(flatten)]
+        log: LogOptions,
+    }
+
+    #[test]
+    fn what_is_no_asset_is_told_what_one_looks_like() {
+        let asked = |text: &str| Asked::try_parse_from(["stoa", text]).map(|asked| asked.log.asset);
+        assert_eq!(asked(&B256::ZERO.to_string()).ok(), Some(B256::ZERO));
+        let why = asked("did:op:5f8e").unwrap_err().to_string();
+        assert!(why.contains("64 hex digits") && why.contains("`stoa data show`"), "{why}");
     }
 
     #[test]

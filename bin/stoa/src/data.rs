@@ -6,6 +6,7 @@ mod notes;
 use crate::{
     consent::{RELEASES, TermsOptions},
     network::wait,
+    note,
     progress::progress,
     sale::{self, BuyOptions, EarningsOptions, EditOptions, ListCommand, LookOptions, PriceOptions, SaleOptions},
     search,
@@ -14,14 +15,14 @@ use crate::{
 };
 use alloy_primitives::{Address, B256};
 use clap::{Args, Subcommand};
-use eyre::{Result, WrapErr as _, bail, ensure};
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
 use notes::{Notes, Sent, let_go};
 use serde_json::json;
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
-use stoa_base::{NodeId, write_private};
+use stoa_base::NodeId;
 use stoa_client::Wallet;
 use stoa_data::{
     breach::Kept,
@@ -96,12 +97,17 @@ enum Command {
         #[arg(long, value_name = "PATH")]
         to: PathBuf,
     },
-    /// End a grant: keepers release nothing more for it.
-    #[command(after_help = "Example: stoa data revoke 0x91ab… --wallet me.key")]
+    /// End a grant, or all that an asset has: keepers release nothing more for it.
+    #[command(
+        after_help = "Examples: stoa data revoke 0x91ab… --wallet me.key\n          stoa data revoke 0x5f8e… --all --wallet me.key"
+    )]
     Revoke {
-        /// The grant.
+        /// The grant; with --all the asset.
         #[arg(value_parser = crate::typed::id)]
-        grant: B256,
+        id: B256,
+        /// End all grants of the asset that there are. Others can be made later.
+        #[arg(long)]
+        all: bool,
     },
     /// Have the nodes keep the data of an asset that was published from this machine longer than they had promised.
     #[command(after_help = "Example: stoa data extend 0x5f8e… --days 90 --wallet me.key")]
@@ -263,7 +269,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
             Command::Publish(options) => publish(&dir, &online, &data, &account, &options, json).await,
             Command::Grant(options) => grant(&dir, &data, options, json).await,
             Command::Get { grant, to } => get(&store, &online, &data, grant, &to, json).await,
-            Command::Revoke { grant } => revoke(&account, grant, json).await,
+            Command::Revoke { id, all } => revoke(&account, id, all, json).await,
             Command::Extend { asset, days } => extend(&dir, &online, asset, days, json).await,
             Command::Move { asset, without } => move_shares(&data, asset, &without, json).await,
             Command::Erase { asset } => erase::erase(&dir, &online, &data, &account, asset, json).await,
@@ -278,17 +284,8 @@ fn place(dir: &Path, asset: B256) -> PathBuf {
 }
 
 fn published(dir: &Path, asset: B256) -> Result<Published> {
-    let path = place(dir, asset);
-    let text = fs::read_to_string(&path);
-    let text = text.wrap_err_with(|| format!("{asset} was not published from {} (see --dir)", dir.display()))?;
-    serde_json::from_str(&text).wrap_err_with(|| format!("{} is damaged", path.display()))
-}
-
-/// Writes down what is known of an asset.
-fn write_published(file: &Path, published: &Published) -> Result<()> {
-    let cannot = || format!("cannot write {}", file.display());
-    file.parent().map_or(Ok(()), fs::create_dir_all).wrap_err_with(cannot)?;
-    write_private(file, serde_json::to_string_pretty(published)?.as_bytes()).wrap_err_with(cannot)
+    let known: Option<Published> = note::found(&place(dir, asset))?;
+    known.wrap_err_with(|| format!("{asset} was not published from {} (see --dir)", dir.display()))
 }
 
 async fn announce(data: &Data, account: &Wallet, json: bool) -> Result<()> {
@@ -341,7 +338,7 @@ async fn spread(dir: &Path, online: &Online, data: &Data, options: &PublishOptio
     let published = data.register(prepared, &objects).await;
     bar.finish_and_clear();
     let published = published?;
-    write_published(&place(dir, asset), &published)?;
+    note::write(&place(dir, asset), &published)?;
     if let Err(error) = let_go(online, asset, &seal, &objects).await {
         tracing::warn!(%error, "what an earlier try has sealed is kept until its time is over");
     }
@@ -456,7 +453,7 @@ fn writable(to: &Path) -> Result<()> {
 
 async fn get(store: &Store, online: &Online, data: &Data, grant: B256, to: &Path, json: bool) -> Result<()> {
     if to.symlink_metadata().is_ok() {
-        bail!("{} is there already", to.display());
+        bail!("{} is there already: name another place with --to", to.display());
     }
     writable(to)?;
     let bar = progress("asking the keepers for the key");
@@ -496,10 +493,13 @@ async fn get(store: &Store, online: &Online, data: &Data, grant: B256, to: &Path
     Ok(())
 }
 
-async fn revoke(account: &Wallet, grant: B256, json: bool) -> Result<()> {
-    stoa_data::client::revoke(account, grant).await?;
+async fn revoke(account: &Wallet, id: B256, all: bool, json: bool) -> Result<()> {
+    match all {
+        true => stoa_data::client::revoke_all(account, id).await?,
+        false => stoa_data::client::revoke(account, id).await?,
+    }
     match json {
-        true => println!("{}", json!({ "revoked": grant })),
+        true => println!("{}", json!({ "revoked": id, "all": all })),
         false => println!("Revoked. Keepers release nothing more for it; what was read before cannot be taken back."),
     }
     Ok(())

@@ -12,9 +12,9 @@ use std::{
     net::SocketAddr,
     num::NonZeroU32,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
-use stoa_base::{Committee, DEVELOPMENT_MNEMONIC, Genesis, write_private};
+use stoa_base::{Committee, DEVELOPMENT_MNEMONIC, Genesis, now, write_private};
 use stoa_client::{Client, Wallet};
 use stoa_consensus::Pace;
 use stoa_data::registry::{self, Listing};
@@ -40,9 +40,9 @@ pub(crate) struct Options {
     /// Milliseconds between blocks while transactions wait.
     #[arg(long, value_name = "MS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     block_time: u64,
-    /// Chain id of a new chain.
-    #[arg(long, value_name = "N", default_value_t = development::CHAIN_ID)]
-    chain_id: u64,
+    /// Chain id of a new chain, 31337 if not given; of a chain that is there already, the one that it has.
+    #[arg(long, value_name = "N")]
+    chain_id: Option<u64>,
     /// BIP-39 words that the ten development accounts of a new chain are derived from.
     #[arg(long, value_name = "WORDS", default_value = DEVELOPMENT_MNEMONIC)]
     mnemonic: String,
@@ -91,7 +91,7 @@ impl Options {
             http: SocketAddr::from(([127, 0, 0, 1], 0)),
             hosts: Vec::new(),
             block_time: 50,
-            chain_id: development::CHAIN_ID,
+            chain_id: None,
             mnemonic: DEVELOPMENT_MNEMONIC.to_owned(),
             history: 10_000,
         }
@@ -193,13 +193,9 @@ impl Options {
         let path = self.dir.join(GENESIS);
         if path.exists() {
             let genesis = stoa_node::read_genesis(&path)?;
-            if genesis.chain_id != self.chain_id {
-                bail!(
-                    "the chain in {} has id {}, not {} (use --chain-id {0}, or --fresh for a new chain)",
-                    genesis.chain_id,
-                    self.dir.display(),
-                    self.chain_id
-                );
+            if let Some(wanted) = self.chain_id.filter(|wanted| *wanted != genesis.chain_id) {
+                let (dir, has) = (self.dir.display(), genesis.chain_id);
+                bail!("the chain in {dir} has id {has}, not {wanted} (--fresh starts a new chain)");
             }
             if accounts.iter().any(|signer| !genesis.alloc.contains_key(&signer.address())) {
                 bail!("the chain in {} has other accounts (--fresh starts a new chain)", self.dir.display());
@@ -207,7 +203,8 @@ impl Options {
             return Ok(genesis);
         }
         let committee = committee()?;
-        let mut genesis = Genesis { committee, ..development::genesis(self.chain_id, accounts, now()) };
+        let chain_id = self.chain_id.unwrap_or(development::CHAIN_ID);
+        let mut genesis = Genesis { committee, ..development::genesis(chain_id, accounts, now()) };
         if genesis.committee.is_none() {
             // Tools set the base fee to nothing, and count on it to stay so.
             genesis.fees.minimum_base_fee = 0;
@@ -217,11 +214,6 @@ impl Options {
             .wrap_err_with(|| format!("cannot write {}", path.display()))?;
         Ok(genesis)
     }
-}
-
-/// Seconds since 1970.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Deletes a chain, and nothing that is not one.
@@ -401,6 +393,23 @@ mod tests {
         let options = |name: &str| Options::embedded(folder.path().join(name));
         assert_eq!(options("dev").dev().unwrap().genesis.fees.minimum_base_fee, 0);
         assert_eq!(options("up").up(None).unwrap().genesis.fees.minimum_base_fee, 7);
+    }
+
+    #[test]
+    fn a_new_chain_has_the_id_that_is_asked_for_and_keeps_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let id = |name: &str, chain_id: Option<u64>| -> Result<u64> {
+            let options = Options { chain_id, ..Options::embedded(folder.path().join(name)) };
+            let genesis = if name.starts_with("dev") { options.dev()?.genesis } else { options.up(None)?.genesis };
+            Ok(genesis.chain_id)
+        };
+        for name in ["dev", "up"] {
+            assert_eq!(id(name, Some(7)).unwrap(), 7);
+            assert_eq!((id(name, None).unwrap(), id(name, Some(7)).unwrap()), (7, 7));
+            let refused = id(name, Some(8)).unwrap_err().to_string();
+            assert!(refused.contains("has id 7, not 8 (--fresh"), "{refused}");
+            assert_eq!(id(&format!("{name}-plain"), None).unwrap(), development::CHAIN_ID);
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
 };
-use stoa_base::Genesis;
+use stoa_base::{Genesis, now};
 use stoa_client::{Client, Wallet, view};
 use stoa_consensus::MAX_VALIDATORS;
 use stoa_contract::interfaces::IERC20;
@@ -138,7 +138,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example: stoa node leave --node 0x5f8e… --wallet me.key")]
     Leave {
         /// The node's public key, as `stoa node join` printed it.
-        #[arg(long, value_name = "KEY")]
+        #[arg(long, value_name = "KEY", value_parser = typed::id)]
         node: B256,
         #[command(flatten)]
         wallet: WalletOptions,
@@ -258,7 +258,7 @@ pub(crate) fn init(options: InitOptions, json: bool) -> Result<()> {
     ensure!(hosts.len() <= MAX_VALIDATORS.get() as usize, "a network has {MAX_VALIDATORS} validators at most");
     let ports = hosts.iter().map(|host| config::port(host)).collect::<Result<Vec<_>>>()?;
     let http_ports = http_ports(&hosts, http_port)?;
-    let genesis = Genesis { epoch_length, ..stoa_node::genesis(chain_id, funded(&fund)?, network::now()) };
+    let genesis = Genesis { epoch_length, ..stoa_node::genesis(chain_id, funded(&fund)?, now()) };
     genesis.validate()?;
     let genesis = serde_json::to_string_pretty(&genesis)?;
     let secret = if given { None } else { Some(passphrase(passphrase_file.as_deref(), true)?) };
@@ -478,7 +478,7 @@ pub(crate) fn status(options: StatusOptions, json: bool) -> Result<()> {
     let client = Client::new(&options.http);
     let status = network::wait(client.call::<stoa_client::Status>("stoa_status", ()))?;
     let status = status.wrap_err_with(|| format!("no node answers at {}", client.url()))?;
-    let now = network::now();
+    let now = now();
     let (age, stalled) = (status.age(now), status.is_stalled(now));
     if json {
         let mut said = serde_json::to_value(&status)?;

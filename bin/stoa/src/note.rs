@@ -1,4 +1,4 @@
-//! Notes on the disk of what a command has begun, and what tells whether that has changed since.
+//! Notes on the disk of what a command has begun or made, and what tells whether that has changed since.
 
 use alloy_primitives::{B256, Keccak256, keccak256};
 use eyre::{Result, WrapErr as _};
@@ -44,15 +44,22 @@ pub(crate) fn told(path: &Path, counts: Counts) -> Result<(B256, u64)> {
     Ok((hash.finalize(), changed.try_into().unwrap_or(0)))
 }
 
-/// A note, if there is one that can be read.
+/// A note, if there is one. One that cannot be read is an error: what it says may not be done twice.
+pub(crate) fn found<T: DeserializeOwned>(file: &Path) -> Result<Option<T>> {
+    let bytes = match fs::read(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read.wrap_err_with(|| format!("cannot read {}", file.display()))?,
+    };
+    serde_json::from_slice(&bytes).wrap_err_with(|| format!("{} is damaged", file.display()))
+}
+
+/// A note, if there is one that can be read: without it something is done again.
 pub(crate) fn read<T: DeserializeOwned>(file: &Path) -> Option<T> {
-    fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
+    found(file).ok().flatten()
 }
 
 pub(crate) fn write(file: &Path, note: &impl Serialize) -> Result<()> {
-    let cannot = || format!("cannot write {}", file.display());
-    file.parent().map_or(Ok(()), fs::create_dir_all).wrap_err_with(cannot)?;
-    write_private(file, &serde_json::to_vec(note)?).wrap_err_with(cannot)
+    write_private(file, &serde_json::to_vec_pretty(note)?).wrap_err_with(|| format!("cannot write {}", file.display()))
 }
 
 /// Removes one, if it is there.
@@ -67,6 +74,21 @@ pub(crate) fn remove(file: &Path) -> Result<()> {
 mod tests {
     use super::*;
     use std::time::{Duration, SystemTime};
+
+    #[test]
+    fn a_note_that_is_damaged_is_told_from_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("notes/one");
+        assert_eq!(found::<u32>(&file).unwrap(), None);
+        write(&file, &7).unwrap();
+        assert_eq!((found(&file).unwrap(), read(&file)), (Some(7), Some(7)));
+        fs::write(&file, "seven").unwrap();
+        assert!(found::<u32>(&file).unwrap_err().to_string().contains("is damaged"));
+        assert_eq!(read::<u32>(&file), None);
+        remove(&file).unwrap();
+        remove(&file).unwrap();
+        assert_eq!(found::<u32>(&file).unwrap(), None);
+    }
 
     #[test]
     fn what_is_in_a_folder_tells_whether_it_has_changed_and_where_it_lies_if_that_counts() {

@@ -9,7 +9,7 @@ mod publishing;
 mod sampling;
 mod token;
 
-use crate::progress::progress;
+use crate::{note, progress::progress};
 use alloy_primitives::{Address, B256, U256};
 use eyre::{Result, WrapErr as _};
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,7 @@ async fn nft(dir: &Path, client: &Client, name: &str) -> Result<Address> {
     let chain: U256 = client.call("eth_chainId", ()).await.wrap_err("the node does not answer (see --http)")?;
     let chain = chain.saturating_to();
     for entry in fs::read_dir(dir.join("listings")).into_iter().flatten().flatten() {
-        let listing = fs::read(entry.path()).ok().and_then(|bytes| serde_json::from_slice::<Listing>(&bytes).ok());
+        let listing = note::read::<Listing>(&entry.path());
         if let Some(listing) = listing.filter(|listing| ddo::names(name, listing.nft, chain)) {
             return Ok(listing.nft);
         }

@@ -1,14 +1,14 @@
 //! `stoa data search`, `list` and `show`: finding assets in an index that this machine makes from the ledger.
 
 use crate::{consent::names, network::wait, output, wallet::WalletOptions};
-use alloy_primitives::{Address, U256, utils::format_units};
+use alloy_primitives::{Address, U256};
 use clap::{Args, Subcommand, ValueEnum};
 use eyre::{ContextCompat as _, Result, WrapErr as _, eyre};
 use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::{OwoColorize as _, Stream};
 use serde::Serialize;
 use std::{fs, path::Path};
-use stoa_client::plain;
+use stoa_client::{decimal, plain};
 use stoa_data::{
     ddo::{self, People},
     record::iso_8601,
@@ -312,11 +312,7 @@ fn short(text: &str, most: usize) -> String {
 }
 
 fn cost(price: &Price) -> String {
-    let amount = format_units(price.amount, 18).unwrap_or_else(|_| price.amount.to_string());
-    let amount = match amount.contains('.') {
-        true => amount.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => amount,
-    };
+    let amount = decimal(price.amount, 18);
     match price.token {
         None => "free".to_owned(),
         Some(stoa_data::search::COIN) => format!("{amount} STOA"),

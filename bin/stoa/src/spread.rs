@@ -4,7 +4,6 @@ mod begun;
 mod known;
 
 use crate::{
-    network::now,
     output,
     progress::{Meter, needed, pieces, progress, size},
     store::describe,
@@ -13,6 +12,7 @@ use crate::{
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
 use serde_json::json;
 use std::{path::Path, sync::Arc};
+use stoa_base::{NodeId, now};
 use stoa_client::Wallet;
 use stoa_data::{
     reading::{Reading, identity},
@@ -59,7 +59,7 @@ impl Online {
                 commonware_cryptography::ed25519::PrivateKey::decode(commonware_codec::Copying(&seed))?
             }
         };
-        let owner = Owner(stoa_base::NodeId::from(&commonware_cryptography::Signer::public_key(&key)).0);
+        let owner = Owner(NodeId::from(&commonware_cryptography::Signer::public_key(&key)).0);
         let toward = PeerAddress::toward(nodes.iter().map(|member| &member.address));
         let endpoint = Endpoint::bind(&key, toward).await?;
         let network = Network::new(store.clone(), &endpoint, Arc::new(registry.clone()));
@@ -126,7 +126,8 @@ impl Online {
         );
         let store = self.network.store();
         // What was broken off waits to go on, and not for ever.
-        let put = Put { owner: self.owner, until: Some(days_from_now(WAIT)), code: Some(code), seal };
+        let until = Some(days_from_now(WAIT));
+        let put = Put { owner: self.owner, until, code: Some(code), seal, durable: false };
         let metadata = path.metadata().wrap_err_with(|| format!("cannot read {}", path.display()))?;
         let bytes = size(path);
         let meter = Meter::new(store, "sealing, coding and writing", move |_| Some(bytes));

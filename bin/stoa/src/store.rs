@@ -1,7 +1,7 @@
 //! `stoa store`: files and folders on this machine's own store, or spread over the network's, under the hash of what they are.
 
 use crate::{
-    network::{now, wait},
+    network::wait,
     output,
     progress::{Meter, size},
     spread::{self, Spread, Spreads, left},
@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use eyre::{Result, WrapErr as _, bail};
 use serde_json::json;
 use std::{io::Write as _, path::PathBuf, time::Duration};
+use stoa_base::now;
 use stoa_client::plain;
 use stoa_store::{Bounds, Code, Kind, Limits, Manifest, ObjectId, Owner, Put, Root, Store};
 
@@ -186,7 +187,7 @@ fn went_on(store: &Store) {
 fn get(store: &Store, id: ObjectId, to: &std::path::Path, wallet: &WalletOptions, json: bool) -> Result<()> {
     let stdout = to.as_os_str() == "-";
     if !stdout && to.symlink_metadata().is_ok() {
-        bail!("{} is there already", to.display());
+        bail!("{} is there already: name another place with --to", to.display());
     }
     let reading = spread::reading(wallet)?;
     let write = || {

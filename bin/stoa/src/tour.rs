@@ -10,7 +10,7 @@ mod share;
 
 use crate::{network, output};
 use alloy_network_primitives::ReceiptResponse as _;
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, hex, keccak256, utils::format_ether};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, hex, keccak256};
 use alloy_sol_types::{SolCall, SolConstructor as _, SolError as _, SolEvent as _, sol};
 use clap::Args;
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
@@ -23,7 +23,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use stoa_client::{Client, ClientError, Wallet};
+use stoa_client::{Client, ClientError, Wallet, decimal};
 use stoa_consensus::follow::Start;
 use stoa_node::{follower, up};
 
@@ -98,7 +98,7 @@ async fn token_balance(client: &Client, address: Address) -> Result<U256> {
 }
 
 fn coins(wei: U256) -> String {
-    format!("{} STOA", format_ether(wei).trim_end_matches('0').trim_end_matches('.'))
+    format!("{} STOA", decimal(wei, 18))
 }
 
 fn ether(coins: u64) -> U256 {

@@ -7,6 +7,7 @@ use clap::Args;
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail};
 use serde_json::json;
 use std::time::Duration;
+use stoa_base::now;
 use stoa_client::{Client, ProvenReceipt, when};
 
 /// Options of `stoa verify`.
@@ -48,7 +49,7 @@ const OLD: u64 = 60;
 
 /// Says of what time something is proven.
 fn tell_time(header: &Header) {
-    println!("  its time {}", when(header.timestamp, network::now()));
+    println!("  its time {}", when(header.timestamp, now()));
 }
 
 /// What is said of an answer that is about the newest block, and about none of the last minute's.
@@ -73,14 +74,25 @@ async fn certified(client: &Client, number: U256, network_key: &Bytes) -> Result
     certificate.verify(network_key).wrap_err("the node's certificate does not hold")
 }
 
+/// That a header is of the block that was asked for: the number beside it in an answer is the node's word alone.
+fn about(header: &Header, wanted: Option<u64>) -> Result<()> {
+    match wanted {
+        Some(wanted) if header.number != wanted => {
+            bail!("the node's certificate is of block {}, asked for was {wanted} (ask another node)", header.number)
+        }
+        _ => Ok(()),
+    }
+}
+
 fn account(client: &Client, address: Address, options: &Options, json: bool) -> Result<()> {
     let (proof, header) = network::wait(async {
         let proof = client.prove(address, &options.slot, options.block).await?;
         let header = certified(client, proof.block_number, &options.network_key).await?;
         Ok::<_, eyre::Report>((proof, header))
     })??;
+    about(&header, options.block)?;
     let proven = proof.verify(header.hash_slow(), address, &options.slot).wrap_err("the node's proof does not hold")?;
-    let warning = if options.block.is_none() { old(header.timestamp, network::now()) } else { None };
+    let warning = if options.block.is_none() { old(header.timestamp, now()) } else { None };
     if json {
         let storage = proven.storage.iter().map(|(slot, value)| json!({ "slot": slot, "value": value }));
         let storage = storage.collect::<Vec<_>>();
@@ -155,6 +167,13 @@ fn receipt(client: &Client, transaction: B256, network_key: &Bytes, json: bool) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_about_another_block_than_was_asked_for_is_refused() {
+        let header = Header { number: 7, ..Header::default() };
+        assert!(about(&header, None).is_ok() && about(&header, Some(7)).is_ok());
+        assert!(about(&header, Some(8)).unwrap_err().to_string().contains("of block 7, asked for was 8"));
+    }
 
     #[test]
     fn an_answer_about_a_block_of_long_ago_comes_with_a_warning() {

@@ -66,9 +66,7 @@ impl WalletOptions {
 fn read(file: &Path, passphrase_file: Option<&Path>) -> Result<PrivateKeySigner> {
     // Before anybody is asked for the passphrase of nothing.
     File::open(file).wrap_err_with(|| format!("cannot read the key {}", file.display()))?;
-    let passphrase = passphrase(passphrase_file, false)?;
-    let secret = eth_keystore::decrypt_key(file, passphrase)
-        .wrap_err_with(|| format!("cannot open the key {} (is the passphrase right?)", file.display()))?;
+    let secret = config::read_secret(file, &passphrase(passphrase_file, false)?)?;
     PrivateKeySigner::from_slice(&secret).map_err(|error| eyre!("{} holds no account: {error}", file.display()))
 }
 

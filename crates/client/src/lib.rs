@@ -20,4 +20,4 @@ pub use stoa_proof::{
     ReceiptReply, SlotProof,
 };
 pub use wallet::{SendError, Wallet};
-pub use words::{iso_8601, plain, when};
+pub use words::{decimal, iso_8601, lines, plain, when};

@@ -1,10 +1,8 @@
 use crate::{when, words::words};
 use alloy_primitives::{B256, Bytes, U256};
 use serde::{Deserialize, Serialize};
-use std::{
-    fmt,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::fmt;
+use stoa_base::now;
 
 /// The answer to `stoa_status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,7 +116,7 @@ impl Status {
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { chain_id, block_number, block_hash, timestamp, network_key, pending, queued, version, .. } = self;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = now();
         writeln!(f, "chain        {chain_id} (stoa {})", words(version))?;
         writeln!(f, "role         {}", words(&self.roles.join(", ")))?;
         writeln!(f, "health       {}", self.health(now))?;

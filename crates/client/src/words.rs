@@ -1,12 +1,32 @@
-//! Times, and what nodes say, as people read them.
+//! Times, amounts, and what nodes say, as people read them.
+
+use alloy_primitives::{U256, utils::format_units};
 
 /// The most characters of a node's words that are shown.
 const LENGTH: usize = 1000;
 
 /// Text of anybody's for a terminal: nothing in it moves the cursor, and no direction of writing is turned.
 pub fn plain(text: &str) -> String {
-    let turns = |c| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars().map(|c| if c.is_control() || turns(c) { ' ' } else { c }).collect()
+    text.chars().map(|c| if steers(c) { ' ' } else { c }).collect()
+}
+
+/// The same of a text that has lines, and columns.
+pub fn lines(text: &str) -> String {
+    text.chars().map(|c| if steers(c) && !matches!(c, '\n' | '\t') { ' ' } else { c }).collect()
+}
+
+/// Whether a character does something to a terminal.
+fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// An amount as people write it, of a token with so many decimals; in its smallest units where no token has so many.
+pub fn decimal(amount: U256, decimals: u8) -> String {
+    match format_units(amount, decimals) {
+        // There is always a point.
+        Ok(digits) => digits.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        Err(_) => amount.to_string(),
+    }
 }
 
 /// A node's words for a terminal: [`plain`], and without what nobody would read.
@@ -89,5 +109,22 @@ mod tests {
         assert_eq!(words("no\u{1b}[2J such\r\nblock"), "no [2J such  block");
         assert_eq!(words(&"x".repeat(1 << 20)).len(), LENGTH);
         assert_eq!(plain("a\u{1b}[2Jb\r\u{202e}c\u{9b}d"), "a [2Jb  c d");
+        assert_eq!(lines("a\tb\nc\u{1b}[2Jd\r\n"), "a\tb\nc [2Jd \n");
+    }
+
+    #[test]
+    fn amounts_have_their_decimals_and_no_zeros_behind_them() {
+        let units = |amount: u64| U256::from(amount);
+        for (amount, decimals, text) in [
+            (units(0), 18, "0"),
+            (units(1), 18, "0.000000000000000001"),
+            (units(2_500_000), 6, "2.5"),
+            (units(10_000_000), 6, "10"),
+            (units(100), 0, "100"),
+            (units(0), 0, "0"),
+            (units(100), 200, "100"),
+        ] {
+            assert_eq!(decimal(amount, decimals), text);
+        }
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::{
     config::File,
-    folder::create_private,
     validator::{COMMITTEE, SECRETS},
 };
 use eyre::{Result, WrapErr as _, ensure};
@@ -10,7 +9,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
-use stoa_base::write_private;
+use stoa_base::{create_private, write_private};
 
 /// The files of a backup, but for the configuration.
 const GENESIS: &str = "genesis.json";

@@ -3,6 +3,7 @@
 use crate::{
     account::{self, Payer},
     common::Background,
+    known::known,
     view::Own,
 };
 use alloy_signer_local::PrivateKeySigner;
@@ -62,7 +63,8 @@ pub(crate) fn add(
     let registry = Registry::new(chain.clone());
     let computer = Computer::open(&data, runtimes, key.clone(), ledger.genesis().chain_id, chain);
     let computer = Arc::new(computer.wrap_err_with(|| format!("cannot compute on what is in {}", data.display()))?);
-    let router = router.accept(JOB, Answers::new(Arc::new(Answering(computer.clone()))));
+    let answers = Answers::new(Arc::new(Answering(computer.clone()))).leaving_room_for(known(ledger));
+    let router = router.accept(JOB, answers);
     let auditor = Auditor::new(computer.clone(), asking(registry, endpoint));
     Ok((router, Some(Opened { computer, auditor, account: account::of(key)? })))
 }

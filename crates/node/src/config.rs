@@ -315,11 +315,21 @@ pub fn new_secret(path: &Path, passphrase: &str) -> Result<Zeroizing<[u8; 32]>> 
     let secret = Zeroizing::new(rand::random::<[u8; 32]>());
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().and_then(|name| name.to_str()).wrap_err("a key's file needs a name")?;
-    fs::create_dir_all(folder).wrap_err_with(|| format!("cannot create {}", folder.display()))?;
+    stoa_base::create_private(folder).wrap_err_with(|| format!("cannot create {}", folder.display()))?;
     eth_keystore::encrypt_key(folder, &mut rand_08::thread_rng(), &secret[..], passphrase, Some(name))
         .and_then(|_| Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o600))?))
         .wrap_err_with(|| format!("cannot write {}", path.display()))?;
     Ok(secret)
+}
+
+/// Reads a key from an encrypted file.
+///
+/// # Errors
+///
+/// If there is none, or the passphrase is another.
+pub fn read_secret(path: &Path, passphrase: &str) -> Result<Zeroizing<Vec<u8>>> {
+    let secret = eth_keystore::decrypt_key(path, passphrase).map(Zeroizing::new);
+    secret.wrap_err_with(|| format!("cannot open the key {} (is the passphrase right?)", path.display()))
 }
 
 /// Reads a validator's key.
@@ -328,9 +338,7 @@ pub fn new_secret(path: &Path, passphrase: &str) -> Result<Zeroizing<[u8; 32]>> 
 ///
 /// If there is none, or the passphrase is another.
 pub fn read_key(path: &Path, passphrase: &str) -> Result<ed25519::PrivateKey> {
-    let secret = eth_keystore::decrypt_key(path, passphrase)
-        .wrap_err_with(|| format!("cannot open the key {} (is the passphrase right?)", path.display()))?;
-    ed25519::PrivateKey::decode(Copying(&secret))
+    ed25519::PrivateKey::decode(Copying(&read_secret(path, passphrase)?[..]))
         .map_err(|error| eyre!("{} holds no ed25519 key: {error}", path.display()))
 }
 

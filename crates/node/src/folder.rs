@@ -2,11 +2,11 @@
 
 use eyre::{Result, WrapErr as _, bail};
 use std::{
-    fs::{DirBuilder, File, OpenOptions, TryLockError},
-    io,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    fs::{File, OpenOptions, TryLockError},
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
+use stoa_base::create_private;
 
 /// The file of a folder that is locked while a process uses the folder. It is empty, and stays.
 pub const LOCK: &str = "lock";
@@ -17,11 +17,6 @@ pub const LOCK: &str = "lock";
 pub struct Held {
     /// It is locked for as long as it is open.
     _file: File,
-}
-
-/// Makes a folder that only its owner may look into, unless it is there.
-pub(crate) fn create_private(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 /// Takes a node's folder for this process, and makes it if it is not there.

@@ -17,7 +17,7 @@ use commonware_cryptography::ed25519::PrivateKey;
 use commonware_runtime::{Clock as _, Spawner as _, Supervisor as _, tokio::Context};
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
 use futures::future::BoxFuture;
-use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use stoa_base::{Genesis, write_private};
 use stoa_consensus::{
     Committee, NetworkKey,
@@ -253,7 +253,6 @@ async fn genesis<L: follow::Link>(
     let path = folder.join("genesis.json");
     if !path.exists() {
         let genesis = follow::genesis(runtime, peers, key, common::BLOCK_BYTES, TRIES).await?;
-        fs::create_dir_all(folder).wrap_err_with(|| format!("cannot create {}", folder.display()))?;
         write_private(&path, serde_json::to_string_pretty(&genesis)?.as_bytes())
             .wrap_err_with(|| format!("cannot write {}", path.display()))?;
         return Ok(genesis);

@@ -16,6 +16,7 @@ pub mod folder;
 pub mod follower;
 mod health;
 mod index;
+mod known;
 mod network_methods;
 pub mod provider;
 pub mod quic;

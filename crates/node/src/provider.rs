@@ -35,11 +35,13 @@ use eyre::{ContextCompat as _, Result, WrapErr as _, ensure};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::{
+    borrow::Cow,
     collections::HashMap,
     path::PathBuf,
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
+use stoa_base::since_1970;
 use stoa_data::{
     jobs::role::Computer,
     provider::{
@@ -137,7 +139,7 @@ pub(crate) struct Provider {
     started: (u64, Instant),
     places: Semaphore,
     /// Where questions are while they come and are answered.
-    room: Arc<Semaphore>,
+    room: stoa_rpc::body::Budget,
     /// How many files are on their way to whom.
     downloads: Mutex<HashMap<Address, usize>>,
 }
@@ -157,10 +159,6 @@ impl Offered {
     fn wanted(&self, consumer: Address) -> Wanted {
         Wanted { datatoken: self.service.datatoken, service: self.service.index, consumer, payer: None }
     }
-}
-
-fn since_1970() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Reads the ledger, on a thread that may block.
@@ -338,16 +336,27 @@ impl Provider {
         Ok(found.await?.unwrap_or_default())
     }
 
-    /// The order that a client shows, by its id or by a transaction.
-    async fn order(&self, wanted: Wanted, shown: B256) -> Result<B256, Refusal> {
-        if let Some(order) = wanted.named(shown) {
-            return Ok(order);
+    /// What a client shows for an order: its id, or a transaction, which is looked up here, once.
+    async fn shown(&self, wanted: Wanted, shown: Option<B256>) -> Result<Shown, Refusal> {
+        let Some(shown) = shown else { return Ok(Shown::Nothing) };
+        match wanted.named(shown) {
+            Some(order) => Ok(Shown::Order(order)),
+            None => Ok(Shown::Transaction(shown, self.events(shown).await?)),
         }
-        wanted.among(&self.events(shown).await?).ok_or_else(|| {
+    }
+
+    /// The order that a client shows, or his last if he shows none.
+    async fn order(&self, wanted: Wanted, shown: &Shown) -> Result<B256, Refusal> {
+        let (transaction, events) = match shown {
+            Shown::Nothing => return wanted.last(&self.chain).await,
+            Shown::Order(order) => return Ok(*order),
+            Shown::Transaction(transaction, events) => (transaction, events),
+        };
+        wanted.among(events).ok_or_else(|| {
             let Wanted { service, consumer, .. } = wanted;
             Refusal::Forbidden(format!(
-                "transaction {shown} has placed no order of service {service} of this asset for {consumer}, as far as this node \
-                 has followed the chain: order it (startOrder), and show that transaction, or the order's id, as transferTxId"
+                "transaction {transaction} has placed no order of service {service} of this asset for {consumer}, as far as this \
+                 node has followed the chain: order it (startOrder), and show that transaction, or the order's id, as transferTxId"
             ))
         })
     }
@@ -365,11 +374,8 @@ impl Provider {
     }
 
     /// The order that a client shows, or his last if he shows none, if it stands now, also by the document, whose `timeout` it is.
-    async fn ordered(&self, wanted: Wanted, timeout: u64, shown: Option<B256>) -> Result<B256, Refusal> {
-        let order = match shown {
-            Some(shown) => self.order(wanted, shown).await?,
-            None => wanted.last(&self.chain).await?,
-        };
+    async fn ordered(&self, wanted: Wanted, timeout: u64, shown: &Shown) -> Result<B256, Refusal> {
+        let order = self.order(wanted, shown).await?;
         self.standing(wanted, timeout, order).await
     }
 
@@ -411,18 +417,20 @@ impl Provider {
         &self,
         offered: &Offered,
         account: Address,
-        (shown, order): (Option<B256>, B256),
+        (shown, order): (&Shown, B256),
         pays: Pays,
     ) -> Result<Option<String>, Refusal> {
         if !self.fees.charges(&pays) {
             return Ok(None);
         }
-        let wanted = offered.wanted(account);
-        let transaction = match shown.filter(|shown| *shown != order) {
-            Some(transaction) => transaction,
-            None => self.placed(wanted.datatoken, order).await?.transaction_hash,
+        let (wanted, now) = (offered.wanted(account), since_1970().as_secs());
+        let (transaction, events) = match shown {
+            Shown::Transaction(transaction, events) => (*transaction, Cow::Borrowed(events)),
+            Shown::Order(_) | Shown::Nothing => {
+                let transaction = self.placed(wanted.datatoken, order).await?.transaction_hash;
+                (transaction, Cow::Owned(self.events(transaction).await?))
+            }
         };
-        let (events, now) = (self.events(transaction).await?, since_1970().as_secs());
         let quotes = wanted.paid(self.account.address(), self.chain_id(), &events, now);
         let fee = quotes.into_iter().find(|quote| quote.pays.covers(&pays)).map(|quote| Some(quote.nonce));
         fee.ok_or_else(|| {
@@ -445,6 +453,15 @@ impl Provider {
         downloads.insert(account, own + 1);
         Ok(Slot { provider: self.clone(), account })
     }
+}
+
+/// What a client shows for an order.
+enum Shown {
+    Nothing,
+    /// Its id.
+    Order(B256),
+    /// A transaction that has placed it, or used it again, and its events.
+    Transaction(B256, Vec<Log>),
 }
 
 /// A file that is on its way.

@@ -4,6 +4,7 @@
 use crate::{
     account::{self, Payer},
     common::Background,
+    known::known,
     view::Own,
 };
 use alloy_signer_local::PrivateKeySigner;
@@ -19,9 +20,9 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
-use stoa_base::NodeId;
+use stoa_base::{NodeId, since_1970};
 use stoa_data::{
     abi::{CONSENT, IConsent::moveKeepersCall},
     keeper::{KEEPER, Keeper, Look},
@@ -95,7 +96,7 @@ fn open(
     let keeper = Keeper::open(&key_folder, key.clone(), chain_id, chain, Some(store.clone()))
         .wrap_err_with(|| format!("cannot open {}", key_folder.display()))?;
     let keeper = Arc::new(keeper);
-    let router = router.accept(KEEPER, Answers::new(keeper.clone()));
+    let router = router.accept(KEEPER, Answers::new(keeper.clone()).leaving_room_for(known(ledger)));
     let network = Network::new(store, endpoint, registry.clone());
     let server = network.server(Guard { keeps: true, members: registry });
     let router = router.accept(BLOBS, server.blobs_only()).accept(STORE, server);
@@ -140,8 +141,7 @@ async fn after_pieces(watch: Watch, counts: Counts, every: Duration) {
             Ok(looked) => {
                 tell(&looked);
                 counts.add(&looked);
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                let again = looked.again.map(|again| Duration::from_secs(again).saturating_sub(now));
+                let again = looked.again.map(|again| Duration::from_secs(again).saturating_sub(since_1970()));
                 pause = again.map_or(every, |again| again.min(every));
             }
             Err(error) => tracing::warn!(%error, "the store could not be looked at"),

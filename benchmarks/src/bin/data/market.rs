@@ -4,15 +4,8 @@ use alloy_primitives::{B256, Bytes, TxKind, U256};
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::{Signer as _, ed25519::PrivateKey};
 use eyre::{ContextCompat as _, Result, eyre};
-use std::{
-    fs,
-    net::SocketAddr,
-    num::NonZeroU32,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
-use stoa_base::{DEVELOPMENT_MNEMONIC, Genesis, NodeId};
+use std::{fs, net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
+use stoa_base::{DEVELOPMENT_MNEMONIC, Genesis, NodeId, now};
 use stoa_client::{Client, Wallet};
 use stoa_consensus::{Pace, follow::Start};
 use stoa_contract::interfaces::IERC20;
@@ -76,9 +69,8 @@ impl Market {
         let folder = tempfile::tempdir()?;
         let accounts = development::accounts(DEVELOPMENT_MNEMONIC)?;
         let (committee, identities) = up::deal([1; 32], NonZeroU32::MIN);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let committee = Some((&committee).into());
-        let genesis = Genesis { committee, ..development::genesis(stoa_benchmarks::CHAIN_ID, &accounts, now) };
+        let genesis = Genesis { committee, ..development::genesis(stoa_benchmarks::CHAIN_ID, &accounts, now()) };
         let beneficiary = development::beneficiary(DEVELOPMENT_MNEMONIC, 0)?;
         let network = up::Network::start(up::Config {
             folder: folder.path().join("chain"),

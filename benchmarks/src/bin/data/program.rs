@@ -37,7 +37,7 @@ pub fn run() -> Result<()> {
     let native = Native::new()?;
     native.put(&table)?;
     let wasm = Wasm::new(None)?;
-    wasm.prepare(&Source::from(MODULE))?;
+    wasm.prepare(&Job::new(MODULE))?;
     println!(
         "\n`federated` over a table of {ROWS} rows ({} MB), {ROUNDS} times each, medians.\n",
         table.len() / 1_000_000

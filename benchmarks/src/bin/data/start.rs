@@ -27,7 +27,7 @@ use stoa_data::{
         MarketQuote, NftData, ProviderQuote,
     },
 };
-use stoa_sandbox::{Control, Ended, Job, Process, Runtime as _, Source, Wasm};
+use stoa_sandbox::{Control, Ended, Job, Process, Runtime as _, Wasm};
 use wasmtime::{Engine, InstancePre, Linker, Module, Store};
 
 /// How often each is measured.
@@ -89,13 +89,13 @@ fn modules() -> Result<()> {
     let engine = Engine::default();
     let module = Module::new(&engine, MODULE).map_err(failed)?;
     let wasm = Wasm::new(None)?;
-    wasm.prepare(&Source::from(MODULE))?;
+    wasm.prepare(&Job::new(MODULE))?;
     let ready = bare(&engine, &module)?;
     let (ours, other) = both(ROUNDS, || ends(&wasm), || instantiate(&engine, &ready))?;
     times("a module of 166 KB that is in memory", ours, other, "-");
 
     let (cache, file) = (folder.path().join("cache"), folder.path().join("compiled"));
-    Wasm::new(Some(cache.clone()))?.prepare(&Source::from(MODULE))?;
+    Wasm::new(Some(cache.clone()))?.prepare(&Job::new(MODULE))?;
     fs::write(&file, module.serialize().map_err(failed)?)?;
     let ours = || ends(&Wasm::new(Some(cache.clone()))?);
     let other = || {

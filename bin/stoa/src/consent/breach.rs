@@ -18,7 +18,7 @@ pub(crate) const RELEASES: &str = "releases";
 #[derive(Args)]
 pub(crate) struct BreachOptions {
     /// The asset, of whose keepers this machine has kept what they signed when `stoa data get` read it.
-    #[arg(required_unless_present = "verify", conflicts_with = "verify")]
+    #[arg(required_unless_present = "verify", conflicts_with = "verify", value_parser = crate::typed::id)]
     asset: Option<B256>,
     /// Check evidence that somebody else has written. Nobody is asked.
     #[arg(long, value_name = "FILE")]

@@ -1,7 +1,7 @@
 //! `stoa data erase`: an asset ends, and whoever kept something of it signs that it is deleted.
 
-use super::{place, published, write_published};
-use crate::spread::Online;
+use super::{notes::destroy_seeds, place, published};
+use crate::{note, spread::Online};
 use alloy_primitives::B256;
 use eyre::{Result, WrapErr as _};
 use futures::future::join_all;
@@ -110,17 +110,23 @@ pub(super) async fn erase(
     let known = published(dir, asset).ok();
     // What was destroyed before, here: the objects are asked for again.
     let erased = dir.join("erased").join(format!("{asset}.json"));
-    let before: Option<Published> = fs::read(&erased).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let before: Option<Published> = note::read(&erased);
     let of = known.iter().chain(&before).next();
     let mut objects: Vec<_> = of.into_iter().flat_map(|known| &known.objects).map(|id| ObjectId(id.0)).collect();
     // Asked before: whoever signs has nothing left.
     let holders = holders(online, &objects).await?;
     data.erase(asset).await?;
     // From here on nobody opens the data any more who has not done so.
-    let file = place(dir, asset);
     if let Some(known) = &known {
-        write_published(&erased, &Published { half: None, ..known.clone() })?;
+        note::write(&erased, &Published { half: None, ..known.clone() })?;
+    }
+    // The half follows from these as well.
+    let mut had_half = destroy_seeds(dir, asset)?;
+    let file = place(dir, asset);
+    // Also if it is damaged.
+    if file.exists() {
         destroy(&file).wrap_err_with(|| format!("cannot destroy {}", file.display()))?;
+        had_half = true;
     }
     let record = Record::read(account.client(), asset, |_, _| ()).await?;
     let keepers = record.keepers.iter().map(|keeper| NodeId::from(*keeper));
@@ -149,8 +155,8 @@ pub(super) async fn erase(
     if json {
         let said = json!({
             "asset": asset,
-            "ownHalfDestroyed": known.is_some() || before.is_some(),
-            "destroyedBefore": known.is_none() && before.is_some(),
+            "ownHalfDestroyed": had_half || before.is_some(),
+            "destroyedBefore": !had_half && before.is_some(),
             "holders": names(&holders),
             "nodes": deletions.iter().map(receipts).collect::<Vec<_>>(),
             "unsigned": names(&unsigned),
@@ -162,15 +168,15 @@ pub(super) async fn erase(
         return Ok(());
     }
     println!("Erased: no grant of {asset} stands any more, and none can be made.");
-    match known {
-        Some(_) => println!(
+    match had_half {
+        true => println!(
             "Your half of its key is overwritten and removed on this machine. Copies and backups of the folder are yours to \
              find, and what the disk itself keeps of it (journals, snapshots, spare blocks of an SSD)."
         ),
-        None if before.is_some() => {
+        false if before.is_some() => {
             println!("Your half of its key was overwritten and removed on this machine before.")
         }
-        None => println!("This machine had no half of its key: destroy it where it was published."),
+        false => println!("This machine had no half of its key: destroy it where it was published."),
     }
     println!("{signed} nodes have signed that they deleted what they had.");
     if let_go > 0 {

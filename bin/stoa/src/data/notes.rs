@@ -3,8 +3,7 @@
 
 use super::erase::destroy;
 use crate::{
-    network::now,
-    note::{Counts, read, told, write},
+    note::{Counts, read, remove, told, write},
     spread::{Online, everything},
 };
 use alloy_primitives::{Address, B256, keccak256};
@@ -14,6 +13,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
+use stoa_base::now;
 use stoa_client::Wallet;
 use stoa_data::client::{Data, DataError, Draft, Prepared, is_registered};
 use stoa_privacy::AssetId;
@@ -107,7 +107,7 @@ impl Notes {
                 self.path.display()
             );
         }
-        fs::remove_file(&self.made).wrap_err_with(|| format!("cannot remove {}", self.made.display()))
+        remove(&self.made)
     }
 
     /// The asset that was made of it before the command was cut off.
@@ -173,6 +173,20 @@ impl Notes {
     }
 }
 
+/// Destroys the seeds of an asset's keys, which are here still if the command was cut off after it was registered; whether there were any.
+pub(super) fn destroy_seeds(dir: &Path, asset: B256) -> Result<bool> {
+    let mut found = false;
+    for entry in fs::read_dir(dir.join("published")).into_iter().flatten().flatten() {
+        let file = entry.path();
+        let is_begun = file.extension().is_some_and(|end| end == "begun");
+        if is_begun && read::<Begun>(&file).is_some_and(|begun| begun.draft.asset == asset) {
+            destroy(&file).wrap_err_with(|| format!("cannot destroy {}", file.display()))?;
+            found = true;
+        }
+    }
+    Ok(found)
+}
+
 /// Lets go, here and at the nodes, of what earlier tries have sealed for an asset, but for these objects.
 pub(super) async fn let_go(online: &Online, asset: B256, seal: &dyn Seal, but: &[ObjectId]) -> Result<()> {
     let store = online.network.store();
@@ -217,5 +231,21 @@ mod tests {
         of(1).note(asset, None).unwrap();
         fs::write(path.join("b.csv"), "").unwrap();
         assert_eq!(of(1).made(), None);
+    }
+
+    #[test]
+    fn the_seed_of_an_asset_is_destroyed_and_that_of_another_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, other] = [1, 2].map(B256::repeat_byte);
+        assert!(!destroy_seeds(folder.path(), one).unwrap());
+        let at = |asset: B256| folder.path().join("published").join(format!("{asset}.begun"));
+        for asset in [one, other] {
+            let draft =
+                serde_json::json!({ "asset": asset, "needed": 1, "keepers": [], "ownHalf": true, "seed": "0x" });
+            write(&at(asset), &serde_json::json!({ "is": asset, "draft": draft, "sent": null })).unwrap();
+        }
+        assert!(destroy_seeds(folder.path(), one).unwrap());
+        assert!(!at(one).exists() && at(other).exists());
+        assert!(!destroy_seeds(folder.path(), one).unwrap());
     }
 }

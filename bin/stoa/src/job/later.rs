@@ -5,7 +5,7 @@ use super::{
     run::{PROVENANCE, buyer, left_of, noted, params_of, receipt},
 };
 use crate::wallet::WalletOptions;
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use clap::Args;
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
 use serde_json::{Value, json};
@@ -13,11 +13,12 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
+use stoa_base::now;
 use stoa_data::{
     client::DataError,
     jobs::{
         abi::{FINISHED, IJobs::expireCall, JOBS, RUNNING},
-        client::{Begun, Ended},
+        client::{self, Begun, Ended},
         held::Held,
         rounds::write,
         units,
@@ -182,12 +183,24 @@ pub(super) async fn cancel(job: B256, wallet: &WalletOptions, json: bool) -> Res
     tell(&begun, &ended, Value::Null, json)
 }
 
+/// Takes what a token did not pay out.
+pub(super) async fn withdraw(token: Address, to: Option<Address>, wallet: &WalletOptions, json: bool) -> Result<()> {
+    let wallet = wallet.open().await?;
+    let to = to.unwrap_or(wallet.address());
+    let amount = client::withdraw(&wallet, token, to).await?;
+    match json {
+        true => println!("{}", json!({ "token": token, "to": to, "amount": amount })),
+        false => println!("{} to {to}", units(amount, token)),
+    }
+    Ok(())
+}
+
 /// Takes back what is held for a job whose receipt did not come.
 pub(super) async fn expire(job: B256, wallet: &WalletOptions, json: bool) -> Result<()> {
     let wallet = wallet.open().await?;
     let is = known(wallet.client(), job).await?;
     ensure!(is.state == RUNNING, "job {job} is over (`stoa job show`)");
-    let now = crate::network::now();
+    let now = now();
     ensure!(now > is.until, "its node has {} seconds yet", is.until - now);
     wallet.call(JOBS, &expireCall { job }).await.map_err(DataError::from)?;
     match json {

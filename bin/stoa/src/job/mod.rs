@@ -6,7 +6,7 @@ mod run;
 mod show;
 
 use crate::{network::wait, node::coins, wallet::WalletOptions};
-use alloy_primitives::{B256, U256};
+use alloy_primitives::{Address, B256, U256};
 use clap::{Args, Subcommand};
 use eyre::{Result, WrapErr as _, bail};
 use later::{DecisionOptions, ResultOptions};
@@ -16,7 +16,7 @@ use run::RunOptions;
 pub(crate) use run::{LEFT, PARAMS, PROVENANCE, buyer};
 use serde_json::{Map, Value};
 use show::VerifyOptions;
-pub(crate) use show::params;
+pub(crate) use show::{by_number, params};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -103,7 +103,9 @@ enum Command {
         #[arg(value_parser = crate::typed::id)]
         job: B256,
     },
-    /// List what would leave of your data and waits for you to look at it, where your rules say `"approval": true`.
+    /// List what would leave of your data and waits for you to look at it, where your rules say `"approval": true`. It does so for three
+    /// days, or as many as they say (`approvalDays`), and no longer than half of the time that a job has: then it is destroyed, and you
+    /// get nothing for the job.
     #[command(after_help = "Example: stoa job held --data node-data")]
     Held {
         /// The node's folder of data (`stoa follow --data`).
@@ -139,6 +141,17 @@ enum Command {
         /// Coins.
         #[arg(value_name = "STOA", value_parser = coins)]
         amount: U256,
+    },
+    /// Take what the contract of jobs keeps for you because a token did not pay you: it does not serve your account, or that is a contract
+    /// which refused.
+    #[command(after_help = "Example: stoa job withdraw 0xa0b8… --to 0x7099… --wallet me.key")]
+    Withdraw {
+        /// The token.
+        #[arg(value_name = "TOKEN", value_parser = crate::typed::address)]
+        token: Address,
+        /// Who gets it; your own account if nobody is named.
+        #[arg(long, value_name = "ADDRESS", value_parser = crate::typed::address)]
+        to: Option<Address>,
     },
     /// Show a job: what it computes on, under which leave, how it stands, its receipt.
     #[command(after_help = "Example: stoa job show 0x77d1…")]
@@ -233,6 +246,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
         Command::Copy(options) => wait(offer::copy(options, &wallet, json))?,
         Command::Bond { asset, amount } => wait(offer::bond(asset, amount, false, &wallet, json))?,
         Command::Unbond { asset, amount } => wait(offer::bond(asset, amount, true, &wallet, json))?,
+        Command::Withdraw { token, to } => wait(later::withdraw(token, to, &wallet, json))?,
         Command::Rules => {
             println!("{}", String::from_utf8_lossy(&Rules::default().to_json()));
             Ok(())

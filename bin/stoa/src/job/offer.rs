@@ -27,6 +27,9 @@ use stoa_data::{
     registry::Registry,
 };
 
+/// Seconds of a day.
+const DAY: u32 = 24 * 3600;
+
 /// Options of `stoa job offer`.
 #[derive(Args)]
 pub(crate) struct OfferOptions {
@@ -53,9 +56,10 @@ pub(crate) struct OfferOptions {
     /// Millions of steps of one job at most.
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     steps: u64,
-    /// Seconds within which a job ends, or the buyer is paid back.
-    #[arg(long, value_name = "SECONDS", default_value_t = 24 * 3600, value_parser = clap::value_parser!(u32).range(60..=604_800))]
-    time: u32,
+    /// Seconds within which a job ends, or the buyer is paid back. If not given: a day, or a week where you look at results before they
+    /// leave (`approval`).
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(60..=604_800))]
+    time: Option<u32>,
     /// Let programs run as processes too: Python and whatever else is no WebAssembly. The node has to run them as well (`stoa follow
     /// --processes`). A step is a nanosecond of a processor then. Auditors check them if the rules say by how much another run may
     /// differ (`tolerance`).
@@ -188,7 +192,11 @@ pub(crate) fn leaving(rules: &Rules) -> Vec<String> {
         lines.push("what programs print leaves too".to_owned());
     }
     if rules.approval {
-        lines.push("nothing before you have looked at it (`stoa job held`)".to_owned());
+        let days = rules.patience() / u64::from(DAY);
+        lines.push(format!(
+            "nothing before you have looked at it (`stoa job held`), which you do within {days} days, or half of the time that a job \
+             has: or it is destroyed, and you get nothing for the job"
+        ));
     }
     lines
 }
@@ -284,8 +292,8 @@ pub(crate) struct Offering<'a> {
     pub(crate) price: U256,
     /// Millions of steps of one job at most.
     pub(crate) steps: u64,
-    /// Seconds of one job at most.
-    pub(crate) time: u32,
+    /// Seconds of one job at most, if they are said.
+    pub(crate) time: Option<u32>,
     /// Whether programs may run as processes.
     pub(crate) processes: bool,
     /// How its receipts are checked.
@@ -314,7 +322,7 @@ pub(crate) async fn offer_data(wallet: &Wallet, offering: &Offering<'_>) -> Resu
             base: offering.base,
             price: offering.price,
             fuel: offering.steps.saturating_mul(MILLION),
-            time: offering.time,
+            time: offering.time.unwrap_or(if rules.approval { 7 * DAY } else { DAY }),
             runtimes,
             checks,
         };

@@ -9,7 +9,6 @@ use eyre::{ContextCompat as _, Report, Result, WrapErr as _, ensure, eyre};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -206,8 +205,7 @@ async fn detach(buyer: &Buyer, work: Work, dir: &Path) -> Result<Vec<Begun>> {
     for asset in on {
         let begun = buyer.begin(asset, jobs::algorithm(&code), jobs::runtime_of(&code), fuel, most).await?;
         let note = noted(dir, begun.job);
-        let written = note.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| write_private(&note, &params));
-        if let Err(error) = written {
+        if let Err(error) = write_private(&note, &params) {
             tracing::warn!(file = %note.display(), %error, "the parameters are not noted");
         }
         let going = async {
@@ -270,6 +268,7 @@ pub(super) fn receipt(begun: &Begun, ended: &Ended, runtime: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn where_a_result_goes_is_known_before_anybody_is_paid() {

@@ -40,12 +40,17 @@ pub(crate) struct VerifyOptions {
     params: PathBuf,
 }
 
-/// The files of a folder in the order of their names.
+/// Puts what lies in a folder in the order of its numbers, of which those beyond 999 are longer.
+pub(crate) fn by_number(paths: &mut [PathBuf]) {
+    paths.sort_by_cached_key(|path| (path.as_os_str().len(), path.clone()));
+}
+
+/// The files of a folder in the order of their numbers.
 pub(crate) fn params(folder: &Path) -> Result<Vec<Vec<u8>>> {
     let cannot = || format!("cannot read {}", folder.display());
     let entries = fs::read_dir(folder).wrap_err_with(cannot)?.collect::<Result<Vec<_>, _>>().wrap_err_with(cannot)?;
     let mut paths: Vec<_> = entries.iter().map(fs::DirEntry::path).collect();
-    paths.sort();
+    by_number(&mut paths);
     let read = |path: &PathBuf| fs::read(path).wrap_err_with(|| format!("cannot read {}", path.display()));
     paths.iter().map(read).collect()
 }
@@ -174,4 +179,23 @@ pub(super) async fn show(job: B256, wallet: &WalletOptions, json: bool) -> Resul
         check.auditors.iter().for_each(|auditor| println!("           by {auditor}"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::run::params_of;
+
+    #[test]
+    fn parameters_of_many_rounds_are_read_in_their_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let rounds = [1, 2, 10, 999, 1000, 1001, 9999, 10_000];
+        for round in rounds {
+            let place = folder.path().join(params_of(round));
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            fs::write(place, round.to_string()).unwrap();
+        }
+        let read = params(&folder.path().join(crate::job::PARAMS)).unwrap();
+        assert_eq!(read, rounds.map(|round| round.to_string().into_bytes()));
+    }
 }

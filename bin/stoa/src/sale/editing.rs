@@ -5,12 +5,13 @@ use super::{
     options::{AccessOptions, EditOptions, PriceOptions},
     token::{Token, rate},
 };
-use crate::{network::now, wallet::WalletOptions};
-use alloy_primitives::{Address, utils::format_units};
+use crate::wallet::WalletOptions;
+use alloy_primitives::Address;
 use eyre::{ContextCompat as _, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::path::Path;
-use stoa_client::Wallet;
+use stoa_base::now;
+use stoa_client::{Wallet, decimal};
 use stoa_data::{
     ddo::{Ddo, Document, Sealed},
     record::iso_8601,
@@ -140,8 +141,7 @@ pub(crate) async fn price(dir: &Path, options: PriceOptions, wallet: &WalletOpti
     }
     let (said, words) = match found.price {
         Some((Price::Fixed { token: address, rate }, _)) => {
-            let (token, rate) = (Token::at(&client, address).await?, format_units(rate, 18)?);
-            let rate = rate.trim_end_matches('0').trim_end_matches('.').to_owned();
+            let (token, rate) = (Token::at(&client, address).await?, decimal(rate, 18));
             (json!({ "nft": found.nft, "price": rate, "token": address }), format!("{rate} {}", token.symbol))
         }
         Some((Price::Free, _)) => (json!({ "nft": found.nft, "price": "0" }), "nothing".into()),

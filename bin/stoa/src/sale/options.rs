@@ -104,9 +104,9 @@ pub(crate) struct SaleOptions {
     /// Millions of steps of one job at most.
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000), help_heading = "Computing where the data are")]
     pub(super) steps: u64,
-    /// Seconds within which a job ends, or the buyer is paid back.
-    #[arg(long, value_name = "SECONDS", default_value_t = 24 * 3600, value_parser = clap::value_parser!(u32).range(60..=604_800), help_heading = "Computing where the data are")]
-    pub(super) time: u32,
+    /// Seconds within which a job ends, or the buyer is paid back. If not given: a day, or a week where you look at results first.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(60..=604_800), help_heading = "Computing where the data are")]
+    pub(super) time: Option<u32>,
     #[command(flatten, next_help_heading = "Having jobs checked")]
     pub(super) checks: ChecksOptions,
 }

@@ -9,19 +9,17 @@ use super::{
 use crate::{
     consent::names,
     job::{Offering, PROVENANCE, leaving, offer_data, read_rules},
-    network::now,
-    output,
+    note, output,
     progress::progress,
 };
 use alloy_primitives::B256;
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
-use serde::Serialize;
 use std::{
     fs,
     io::{self, BufRead as _, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
 };
-use stoa_base::write_private;
+use stoa_base::now;
 use stoa_client::{Wallet, plain};
 use stoa_data::{
     client::reader_key,
@@ -122,12 +120,7 @@ impl SaleOptions {
         let whole = path.canonicalize().wrap_err_with(|| format!("cannot read {}", path.display()))?;
         let key = alloy_primitives::keccak256(format!("{} {}", account.address(), whole.display()));
         let file = dir.join("sales").join(format!("{key}.json"));
-        let mut begun: Option<Begun> = match fs::read(&file) {
-            Ok(bytes) => {
-                Some(serde_json::from_slice(&bytes).wrap_err_with(|| format!("{} is damaged", file.display()))?)
-            }
-            Err(_) => None,
-        };
+        let mut begun: Option<Begun> = note::found(&file)?;
         sale::check(&answers, &about, used)?;
         let derived = match &self.from_run {
             Some(folder) => derived(folder, account).await?,
@@ -274,7 +267,7 @@ impl Sale {
     /// Writes down that there is an asset of consent to be sold.
     pub(crate) async fn begin(&mut self, account: &Wallet, asset: B256, computes: Option<(B256, B256)>) -> Result<()> {
         let begun = Seller::new(account.clone()).begin(asset, self.selling.clone(), computes).await?;
-        write(&self.file, &begun)?;
+        note::write(&self.file, &begun)?;
         self.begun = Some(begun);
         Ok(())
     }
@@ -290,7 +283,7 @@ impl Sale {
         };
         let bar = progress("publishing");
         let seller = Seller::new(account.clone()).validated_by(validators);
-        let mut save = |begun: &Begun| write(&file, begun).map_err(io::Error::other);
+        let mut save = |begun: &Begun| note::write(&file, begun).map_err(io::Error::other);
         let told = |what: &str| bar.set_message(what.to_owned());
         let done = seller.go_on(&mut begun, &answers, about, now(), &mut save, &told).await;
         bar.finish_and_clear();
@@ -298,19 +291,12 @@ impl Sale {
         let listed = begun.listed.wrap_err("an NFT")?;
         let (nft, datatoken, asset) = (listed.nft, listed.datatoken, begun.asset);
         let listing = Listing { did: ddo.id.clone(), nft, datatoken, asset, grant };
-        write(&dir.join("listings").join(format!("{nft}.json")), &listing)?;
-        fs::remove_file(&file).wrap_err_with(|| format!("cannot remove {}", file.display()))?;
+        note::write(&dir.join("listings").join(format!("{nft}.json")), &listing)?;
+        note::remove(&file)?;
         match json {
             true => println!("{}", serde_json::to_string(&listing)?),
             false => println!("{}\nNFT {nft}, asset {asset}; `stoa data buy` orders it", ddo.id),
         }
         Ok((ddo.id, asset))
     }
-}
-
-fn write(file: &Path, value: &impl Serialize) -> Result<()> {
-    let folder = file.parent().wrap_err("a folder")?;
-    fs::create_dir_all(folder).wrap_err_with(|| format!("cannot write to {}", folder.display()))?;
-    let bytes = serde_json::to_vec_pretty(value)?;
-    write_private(file, &bytes).wrap_err_with(|| format!("cannot write {}", file.display()))
 }

@@ -1,9 +1,9 @@
 //! Tokens, and amounts of them as people write them.
 
 use crate::typed;
-use alloy_primitives::{Address, U256, utils::format_units};
+use alloy_primitives::{Address, U256};
 use eyre::{Result, WrapErr as _, ensure};
-use stoa_client::{Client, view};
+use stoa_client::{Client, decimal, view};
 use stoa_contract::interfaces::IERC20Metadata;
 use stoa_data::jobs::COIN;
 
@@ -31,9 +31,7 @@ impl Token {
     }
 
     pub(crate) fn shown(&self, amount: U256) -> String {
-        let digits = format_units(amount, self.decimals).unwrap_or_else(|_| amount.to_string());
-        let short = digits.trim_end_matches('0').trim_end_matches('.');
-        format!("{} {}", if short.is_empty() { "0" } else { short }, self.symbol)
+        format!("{} {}", decimal(amount, self.decimals), self.symbol)
     }
 }
 

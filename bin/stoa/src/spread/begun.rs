@@ -6,10 +6,7 @@
 //! ```
 
 use super::{Spreads, WAIT};
-use crate::{
-    network::now,
-    note::{Counts, read, remove, told, write},
-};
+use crate::note::{Counts, read, remove, told, write};
 use alloy_primitives::{B256, Bytes, keccak256};
 use commonware_codec::{Copying, DecodeExt as _, Encode as _};
 use eyre::{Result, WrapErr as _};
@@ -18,6 +15,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
+use stoa_base::now;
 use stoa_data::reading::Reading;
 use stoa_privacy::{AssetId, DataKey, SealedKey};
 use stoa_store::{Code, KeySource, ObjectId, Owner, Root, Sealed, Store};
@@ -202,7 +200,8 @@ mod tests {
 
         fn put(&self, begun: &Begun) -> ObjectId {
             let until = now() + 1000;
-            let put = Put { owner: OWNER, until: Some(until), code: Code::new(1, 2), seal: &begun.seal };
+            let put =
+                Put { owner: OWNER, until: Some(until), code: Code::new(1, 2), seal: &begun.seal, durable: false };
             self.store.put_folder(&self.files(), put, until).unwrap()
         }
 

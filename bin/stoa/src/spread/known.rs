@@ -4,7 +4,7 @@
 //! STORE/spread/ID     name, times and owner as JSON; beside it what is being spread (`begun`)
 //! ```
 
-use crate::{network::now, note};
+use crate::note;
 use alloy_primitives::B256;
 use eyre::{Result, WrapErr as _};
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
 };
+use stoa_base::now;
 use stoa_store::{ObjectId, Owner, Root, Store};
 
 /// One object that was spread, or is to be.

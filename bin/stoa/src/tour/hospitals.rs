@@ -5,7 +5,7 @@
 //! through the network, what each comes to alone, and what they would come to with all rows in one place.
 
 use super::{Report, Voice, balance, coins, ether, model, report::Pictures};
-use crate::{job, network::now};
+use crate::job;
 use alloy_primitives::{B256, U256};
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::{Signer as _, ed25519::PrivateKey};
@@ -19,7 +19,7 @@ use std::{
     path::Path,
     time::{Duration, Instant},
 };
-use stoa_base::NodeId;
+use stoa_base::{NodeId, now};
 use stoa_client::{Wallet, view};
 use stoa_consensus::follow::Start;
 use stoa_data::{

@@ -1,9 +1,10 @@
 //! The tour's step about what came of the data: a model on the market, with what it was derived from.
 
 use super::{Voice, share::Person};
-use crate::{network::now, spread::Spread};
+use crate::spread::Spread;
 use eyre::{ContextCompat as _, Result, ensure};
 use std::{collections::BTreeMap, fs, path::Path};
+use stoa_base::now;
 use stoa_client::Wallet;
 use stoa_data::{
     ddo::{About, Answers, Derived, Sort, Use},

@@ -10,7 +10,7 @@
 //! - `GET computeStreamableLogs`: nothing, since what a program prints is looked at when it has ended.
 
 use super::{
-    Asked, Offered, Provider, QUOTED, Said,
+    Asked, Offered, Provider, QUOTED, Said, Shown,
     answer::{Refused, from_byte, given, part, read, said},
     body::Whole,
     signature, since_1970,
@@ -66,7 +66,8 @@ impl Prepared<'_> {
     /// What a job pays for with the order of one of its data sets: for the files if it could be given them, and with the first
     /// for all of its computing.
     fn pays(&self, number: usize) -> Pays {
-        let files = self.datasets.get(number).is_some_and(|(_, offered)| offered.service.compute.is_none());
+        let dataset = self.datasets.get(number);
+        let files = dataset.is_some_and(|(_, offered)| offered.service.gives(&offered.files).is_ok());
         match number {
             // Begun minutes are paid for.
             0 => Pays { files, seconds: self.seconds.next_multiple_of(60), cpu: self.share.cpu },
@@ -136,14 +137,21 @@ impl Provider {
                 return Err(Refusal::Malformed("datasets: want each asset once".to_owned()));
             }
             // What may be downloaded may be computed on.
-            if let Some(trust) = &offered.service.compute
-                && !trust.lets(published.as_ref())
-            {
-                let program = published.as_ref().map_or("of no asset", |published| published.did.as_str());
+            if let Some(trust) = &offered.service.compute {
                 let did = &which.did;
-                return Err(Refusal::Forbidden(format!(
-                    "Algorithm {program} not allowed to run on the dataset: {did}"
-                )));
+                if !trust.lets(published.as_ref()) {
+                    let program = published.as_ref().map_or("of no asset", |published| published.did.as_str());
+                    return Err(Refusal::Forbidden(format!(
+                        "Algorithm {program} not allowed to run on the dataset: {did}"
+                    )));
+                }
+                // All that a program leaves would leave, and any program may be one that leaves the data.
+                if offered.files.rules.is_none() && !trust.names(published.as_ref()) {
+                    return Err(Refusal::Forbidden(format!(
+                        "any program may run on the dataset {did}, and its publisher has not said what may leave: he seals `rules` \
+                         with its files, or names the programs or publishers that he trusts"
+                    )));
+                }
             }
             datasets.push((which, offered));
         }
@@ -158,20 +166,18 @@ impl Provider {
     }
 
     /// The order by which an account uses a service in a job: one that is for it, or one that is for the node and that it has paid for.
-    async fn entitled(&self, offered: &Offered, account: Address, shown: Option<B256>) -> Result<B256, Refusal> {
+    async fn entitled(&self, offered: &Offered, account: Address, shown: &Shown) -> Result<B256, Refusal> {
         let (own, timeout) = (offered.wanted(account), offered.service.timeout);
         let for_node = Wanted { consumer: self.account.address(), payer: Some(account), ..own };
-        if let Some(shown) = shown {
-            return match self.order(for_node, shown).await {
-                Ok(order) if for_node.is(&self.chain, order).await.is_ok() => {
-                    self.standing(for_node, timeout, order).await
-                }
-                _ => self.ordered(own, timeout, Some(shown)).await,
+        if matches!(shown, Shown::Nothing) {
+            return match self.ordered(for_node, timeout, shown).await {
+                Ok(order) => Ok(order),
+                Err(_) => self.ordered(own, timeout, shown).await,
             };
         }
-        match self.ordered(for_node, timeout, None).await {
-            Ok(order) => Ok(order),
-            Err(_) => self.ordered(own, timeout, None).await,
+        match self.order(for_node, shown).await {
+            Ok(order) if for_node.is(&self.chain, order).await.is_ok() => self.standing(for_node, timeout, order).await,
+            _ => self.ordered(own, timeout, shown).await,
         }
     }
 
@@ -186,8 +192,9 @@ impl Provider {
             "did": which.did, "serviceId": which.service, "datatoken": offered.service.datatoken.to_checksum(None),
             "chainId": self.chain_id(), "consumerAddress": self.account.address().to_checksum(None), "validOrder": false,
         });
-        match self.entitled(offered, account, which.shown).await {
-            Ok(order) => match self.paid(offered, account, (which.shown, order), pays).await {
+        let shown = self.shown(offered.wanted(account), which.shown).await?;
+        match self.entitled(offered, account, &shown).await {
+            Ok(order) => match self.paid(offered, account, (&shown, order), pays).await {
                 Ok(_) => {
                     // As it was shown, for clients compare.
                     terms["validOrder"] = which.shown.unwrap_or(order).to_string().into();
@@ -220,8 +227,9 @@ impl Provider {
         let prepared = self.prepare(&request, caller.account).await?;
         let (mut agreement, mut fee) = (None, None);
         for (number, (which, offered)) in prepared.datasets.iter().chain(&prepared.algorithm).enumerate() {
-            let order = self.entitled(offered, caller.account, which.shown).await?;
-            let paid = self.paid(offered, caller.account, (which.shown, order), prepared.pays(number)).await?;
+            let shown = self.shown(offered.wanted(caller.account), which.shown).await?;
+            let order = self.entitled(offered, caller.account, &shown).await?;
+            let paid = self.paid(offered, caller.account, (&shown, order), prepared.pays(number)).await?;
             if number == 0 {
                 (agreement, fee) = (Some(order), paid.filter(|_| self.fees.has_minutes()));
             }

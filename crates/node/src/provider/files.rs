@@ -69,7 +69,7 @@ pub(super) async fn file_info(State(provider): Asked, body: Question) -> Result<
         let checksum = asked["checksum"] == true;
         let mut all = Vec::new();
         let offered = provider.offered(text("did"), text("serviceId")).await?;
-        offered.service.gives()?;
+        offered.service.gives(&offered.files)?;
         for (index, place) in offered.files.places.iter().enumerate() {
             all.push(told(&provider, index, place, checksum).await?);
         }
@@ -86,7 +86,7 @@ pub(super) async fn initialize(State(provider): Asked, Parameters(asked): Said) 
         let (did, consumer): (_, Address) =
             (part(&asked, "documentId"), read(&asked, "consumerAddress", "an address")?);
         let offered = provider.offered(did, part(&asked, "serviceId")).await?;
-        offered.service.gives()?;
+        offered.service.gives(&offered.files)?;
         offered.files.place(read(&asked, "fileIndex", "the number of a file, from 0")?)?;
         offered.service.admit(&provider.chain, consumer).await?;
         offered.standing.admit(&provider.chain, offered.asset.nft, consumer).await?;
@@ -117,12 +117,14 @@ pub(super) async fn download(
         .within(async {
             let caller = provider.caller(DOWNLOAD, signature(&asked), &headers)?;
             let offered = provider.offered(part(&asked, "documentId"), part(&asked, "serviceId")).await?;
-            offered.service.gives()?;
+            offered.service.gives(&offered.files)?;
             let place = offered.files.place(read(&asked, "fileIndex", "the number of a file, from 0")?)?;
             let shown = read(&asked, "transferTxId", SHOWN)?;
             offered.service.admit(&provider.chain, caller.account).await?;
-            let order = provider.ordered(offered.wanted(caller.account), offered.service.timeout, Some(shown)).await?;
-            provider.paid(&offered, caller.account, (Some(shown), order), FILES).await?;
+            let (wanted, timeout) = (offered.wanted(caller.account), offered.service.timeout);
+            let shown = provider.shown(wanted, Some(shown)).await?;
+            let order = provider.ordered(wanted, timeout, &shown).await?;
+            provider.paid(&offered, caller.account, (&shown, order), FILES).await?;
             let slot = provider.slot(caller.account)?;
             let opened = provider.sources.open_from(place, from).await?;
             provider.take(&caller)?;

@@ -59,7 +59,7 @@ pub(super) async fn end(State(provider): Asked, body: Question) -> Result<Respon
     let [command, other] = END_TOKEN;
     let signed = form.signed(command).or_else(|_| form.signed(other))?;
     provider.strangers.check(signed, provider.now())?;
-    provider.tokens.end(signed.account, &form.token, provider.seconds())?;
+    provider.tokens.end(signed, &form.token, provider.seconds())?;
     provider.strangers.take(signed, provider.now())?;
     Ok(said(&json!({ "success": true })))
 }
