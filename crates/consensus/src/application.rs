@@ -174,6 +174,9 @@ struct Building<'a, W> {
     base_fee: u64,
     /// How much gas was asked for last.
     gas: u64,
+    /// With less gas left than this the block counts as full, and nothing more is asked for: what is left is not worth a look at all
+    /// that waits.
+    worth: u64,
     list: std::vec::IntoIter<Arc<Recovered>>,
     /// Whether there may be more than the list has.
     more: bool,
@@ -187,7 +190,8 @@ const DONE: u64 = u64::MAX;
 
 impl<'a, W: Waiting> Building<'a, W> {
     fn new(waiting: &'a W, base_fee: u64, gas: u64, used: HashMap<Address, u64>, bytes_left: usize) -> Self {
-        let mut building = Self { waiting, base_fee, gas, list: Vec::new().into_iter(), more: true, used, bytes_left };
+        let (worth, list) = (gas / 16, Vec::new().into_iter());
+        let mut building = Self { waiting, base_fee, gas, worth, list, more: true, used, bytes_left };
         building.ask();
         building
     }
@@ -207,7 +211,7 @@ impl<W: Waiting> Transactions for Building<'_, W> {
                 return None;
             }
             let Some(transaction) = self.list.next() else {
-                if !self.more {
+                if !self.more || gas_left < self.worth {
                     return None;
                 }
                 // Gas limits say little of what is used, or can be included at all: whoever asks for much must not keep others out.
@@ -232,6 +236,7 @@ impl<W: Waiting> Transactions for Building<'_, W> {
     }
 
     fn refuse(&mut self, transaction: &Recovered, why: Refusal) -> Result<(), Refusal> {
+        self.bytes_left += transaction.inner().encode_2718_len();
         // A block that is not final yet may hold the transaction already.
         if !why.is_nonce_too_low() {
             self.used.insert(transaction.signer(), DONE);
@@ -420,5 +425,29 @@ mod tests {
         let mut all = all.iter().map(|transaction| *transaction.tx_hash()).collect::<Vec<_>>();
         all.sort_unstable();
         assert_eq!(included, all);
+    }
+
+    #[test]
+    fn what_is_refused_takes_no_room() {
+        const GAS: u64 = 30_000_000;
+        let both = [0, 1].map(|sender| signed(sender, unsigned(0)));
+        let bytes = both.iter().map(|transaction| transaction.inner().encode_2718_len()).max().unwrap();
+        let list = List::new(both.to_vec());
+        let mut building = Building::new(&list, 0, GAS, HashMap::default(), bytes);
+        let refused = building.next(GAS).unwrap();
+        building.refuse(&refused, Refusal::BlockFull { needs: 1, left: 0 }).unwrap();
+        let included = building.next(GAS).unwrap();
+        assert_ne!(included.signer(), refused.signer());
+    }
+
+    #[test]
+    fn of_a_block_that_is_almost_full_little_is_left_to_ask_for() {
+        const GAS: u64 = 30_000_000;
+        let all = (0..4).map(|sender| signed(sender, TxLegacy { gas_limit: GAS / 2, ..unsigned(0) }));
+        let list = List::new(all.collect());
+        for (left, found) in [(GAS / 16, 4), (GAS / 16 - 1, 2)] {
+            let mut building = Building::new(&list, 0, GAS, HashMap::default(), 1 << 20);
+            assert_eq!(std::iter::from_fn(|| building.next(left)).count(), found);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Transactions on their way to whoever proposes next.
 //!
-//! The node that a client gave a transaction to sends it to every validator, once; nobody passes on what came from another
+//! The node that a client gave a transaction to sends it to every validator; nobody passes on what came from another
 //! validator, for all are connected to all. What is lost on the way is proposed by that node itself when its turn comes; and since one
 //! that has just come back may have no turn for an epoch, what still waits after some seconds is sent again, a few times.
 

@@ -133,6 +133,10 @@ impl Mempool {
 /// Adds what another node was given, if it can wait here.
 fn add(pool: &Pool, transaction: Transaction, from: Origin) {
     let hash = *transaction.tx_hash();
+    // What waits long is sent again: its signature is not checked again.
+    if pool.get(&hash).is_some() {
+        return;
+    }
     let taken = match transaction.try_into_recovered() {
         Ok(recovered) => match from {
             Origin::Validator => pool.add_from_peer(recovered).map_err(|error| error.to_string()),

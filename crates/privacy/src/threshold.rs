@@ -1,3 +1,5 @@
+//! How many keepers it takes to release a key.
+
 /// How many of how many keepers release a key: `1 ≤ t ≤ m ≤ 64`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Threshold {

@@ -72,7 +72,8 @@ fn run(
     budget: usize,
 ) -> Result<(TraceResults, usize, Traced), RpcError> {
     let (traced, tracer) = sandbox.inspect(env, Bounded::parity(types, budget))?;
-    let left = tracer.left();
+    // What instructions write to memory is counted by the inspector within alone.
+    let left = tracer.left().min(budget.saturating_sub(tracer.inner.recorded_bytes()));
     let builder = tracer.inner.into_parity_builder();
     let mut results = builder.into_trace_results_with_state(&traced, types, &sandbox.db)?;
     results.trace = leave_out(results.trace, |trace| trace, sandbox);

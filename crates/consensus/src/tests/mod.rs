@@ -110,8 +110,9 @@ impl Waiting for List {
     }
 
     fn refused(&self, transaction: &Recovered, why: &Refusal) {
-        // Some nonces before this one have not arrived yet; what was included before a restart is given again.
-        assert!(why.to_string().contains("nonce"), "{:?} was refused: {why}", transaction.tx_hash());
+        // Some nonces before this one have not arrived yet; what was included before a restart is given again; a block is full.
+        let expected = why.to_string().contains("nonce") || matches!(why, Refusal::BlockFull { .. });
+        assert!(expected, "{:?} was refused: {why}", transaction.tx_hash());
     }
 
     fn finalized(&self, committed: &Committed, changes: &Changes) {

@@ -32,6 +32,7 @@ impl NativeContract for Jobs {
             }
             Calls::creditOf(call) => abi::reply(&call, self.credit_of(cx, call.account, call.token)),
             Calls::withdraw(call) => abi::reply(&call, self.withdraw(cx, call.token, call.to)),
+            Calls::withdrawFor(call) => abi::reply(&call, self.withdraw_for(cx, call.token, call.account)),
             Calls::draw(call) => abi::done(self.draw(cx, call.job)),
             Calls::drawOf(call) => abi::reply(&call, self.draw_of(cx, call.job)),
             Calls::commit(call) => abi::done(self.commit(cx, &call)),

@@ -316,6 +316,28 @@ async fn a_program_that_does_not_end_is_ended_by_its_steps_or_its_buyer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_round_that_waits_for_its_turn_is_stopped_by_its_buyer() {
+    let scene = scene(&rules());
+    let (code, mut turns, mut jobs) = (copies("good.json"), Vec::new(), Vec::new());
+    while let Some(turn) = scene.computer.0.turns.run().now_or_never() {
+        turns.push(turn.unwrap());
+    }
+    // One waits to run, the other to be made ready.
+    for _ in 0..2 {
+        let job = scene.start(&code);
+        scene.ask(Request::Code(job, code.clone())).await.unwrap();
+        scene.ask(Request::Round(job, 0, b"{}".to_vec())).await.unwrap();
+        jobs.push(job);
+    }
+    for job in jobs.into_iter().rev() {
+        let receipt = scene.end(job).await;
+        assert_eq!((receipt.ended, receipt.rounds, receipt.fuel), (STOPPED, 0, 0));
+    }
+    drop(turns);
+    assert_eq!(left(scene.run(code).await.1), RESULT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_consent_refuses_the_next_round_and_the_next_job() {
     let scene = scene(&Rules { budget: 100, ..rules() });
     let code = copies("params.json");

@@ -399,6 +399,29 @@ fn credits_of_several_jobs_add_up_and_a_job_without_a_receipt_ends_all_the_same(
 }
 
 #[test]
+fn anybody_has_a_credit_paid_to_its_own_account_and_to_no_other() {
+    let mut bench = bench();
+    let (_, grant) = asset(&mut bench, REENTRANT, terms(BUYER));
+    let job = send(&mut bench, BUYER, start(grant)).unwrap().value;
+    refuse(&mut bench, BUYER, REVERTS);
+    bench.pass(u64::from(DAY) + 1);
+    send(&mut bench, OTHER, expireCall { job }).unwrap();
+    let call = || withdrawForCall { token: REENTRANT, account: BUYER };
+    assert!(send(&mut bench, OTHER, call()).is_err());
+    assert_eq!((credit(&mut bench, BUYER), balance(&mut bench, REENTRANT, JOBS)), (130, 130));
+    // Served again.
+    refuse(&mut bench, BUYER, 0);
+    let others = balance(&mut bench, REENTRANT, OTHER);
+    let sent = send(&mut bench, OTHER, call()).unwrap();
+    let left = sent.logs.iter().find_map(|log| Withdrawn::decode_log(log).ok()).unwrap();
+    assert_eq!((sent.value, left.account, left.to), (U256::from(130), BUYER, BUYER));
+    let held = [BUYER, OTHER, JOBS].map(|account| balance(&mut bench, REENTRANT, account));
+    assert_eq!((held, credit(&mut bench, BUYER)), ([1_000_000, others, 0], 0));
+    let nothing = Failure::revert(JobsNoCredit { account: BUYER, token: REENTRANT });
+    assert_eq!(send(&mut bench, OTHER, call()).map(drop), Err(nothing));
+}
+
+#[test]
 fn no_payee_of_a_check_keeps_the_others_from_their_money_or_the_bond_reserved() {
     let mut bench = bench();
     let (asset, grant) = checked_asset_in(&mut bench, REENTRANT, 10_000);

@@ -3,7 +3,8 @@
 //! A token may refuse an account: one that it does not serve (as USDC does by a list), or whose own code is asked and fails (hooks, as
 //! ERC-777 has them). Nobody is to hold up others by that, who are paid by the same receipt or check, nor the bond that it sets free. So
 //! each payment is tried by itself, for gas of its own, and what fails is credited: the contract keeps it until it is withdrawn, to
-//! whatever account its owner names.
+//! whatever account its owner names. Anybody may have it tried again to the owner's own account, for an owner that is a contract may have
+//! no way to ask.
 
 use super::Jobs;
 use crate::{
@@ -40,10 +41,20 @@ impl Jobs {
         self.state().credits.at(&account).at(&token).read(cx)
     }
 
-    /// `JobsNoCredit`; what the token refuses.
+    /// As [`withdraw_of`](Self::withdraw_of), of the caller's.
     pub(in crate::jobs) fn withdraw(self, cx: &mut Context<'_>, token: Address, to: Address) -> Result<U256> {
+        let account = cx.caller();
+        self.withdraw_of(cx, token, account, to)
+    }
+
+    /// As [`withdraw_of`](Self::withdraw_of), to the account itself, whoever asks for it.
+    pub(in crate::jobs) fn withdraw_for(self, cx: &mut Context<'_>, token: Address, account: Address) -> Result<U256> {
+        self.withdraw_of(cx, token, account, account)
+    }
+
+    /// `JobsNoCredit`; what the token refuses.
+    fn withdraw_of(self, cx: &mut Context<'_>, token: Address, account: Address, to: Address) -> Result<U256> {
         locked(cx, |cx| {
-            let account = cx.caller();
             let credit = self.state().credits.at(&account).at(&token);
             let amount = credit.read(cx)?;
             if amount.is_zero() {

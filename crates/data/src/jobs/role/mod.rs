@@ -13,7 +13,7 @@
 //! leave any more none runs. What it counts is on the disk before its end is told. While it runs it is said for how long, and nothing that
 //! the program could change.
 //!
-//! One buyer has some of the node's jobs and turns and no more, and one of his programs is compiled or runs at a time.
+//! One buyer has some of the node's jobs and no more, and one of his programs is compiled or waits to run at a time.
 //!
 //! ```text
 //! <folder>/<asset>/files, rules.json       the data (`DataSet`)
@@ -68,6 +68,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fs, io,
     path::{Path, PathBuf},
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -86,6 +87,9 @@ const EARLY: u64 = 30;
 
 /// How long a question waits for a round to end.
 const WAIT: Duration = Duration::from_secs(20);
+
+/// How often is looked whether a round that waits for its turn was cancelled.
+const CANCELLED: Duration = Duration::from_millis(200);
 
 /// Jobs that are open at a time, and those of one buyer among them.
 const MOST_JOBS: usize = 256;
@@ -124,6 +128,22 @@ struct Running {
     code: Arc<[u8]>,
     params: Vec<u8>,
     control: Control,
+}
+
+/// Waits for a round's turn; nothing if the round is cancelled before.
+async fn unless_cancelled<T>(control: &Control, turn: impl Future<Output = T>) -> Option<T> {
+    let mut turn = pin!(turn);
+    while !control.is_cancelled() {
+        if let Ok(turn) = timeout(CANCELLED, turn.as_mut()).await {
+            return Some(turn);
+        }
+    }
+    None
+}
+
+/// How a round ends that was cancelled before its turn.
+fn stopped(reserved: Reserved<'_>) -> io::Result<Round> {
+    Ok(Round::Over(STOPPED, reserved.told("it was stopped".into(), false)?))
 }
 
 impl Computer {
@@ -375,7 +395,9 @@ impl Computer {
     ) -> eyre::Result<(Done, Round)> {
         let Running { number, code, params, control } = round;
         let (rules, guard) = (&session.data.rules, reserved.guard);
-        let own = self.turns.own(session.job.buyer).await?;
+        let Some(own) = unless_cancelled(&control, self.turns.own(session.job.buyer)).await.transpose()? else {
+            return Ok((done, stopped(reserved)?));
+        };
         if session.is_checked() {
             session.kept().put(number, &params)?;
         }
@@ -390,12 +412,15 @@ impl Computer {
         };
         let outcome = match prepared {
             Ok(()) => {
-                let (_turn, control) = (self.turns.run().await?, control.clone());
+                let Some(_turn) = unless_cancelled(&control, self.turns.run()).await.transpose()? else {
+                    return Ok((done, stopped(reserved)?));
+                };
+                drop(own);
+                let control = control.clone();
                 spawn_blocking(move || runtime.run(&job, &control)).await?
             }
             Err(error) => Err(error),
         };
-        drop(own);
         if let Err(error @ stoa_sandbox::Error::CompileTime(_)) = &outcome {
             return Ok((done, Round::Over(BROKEN, reserved.told(error.to_string(), false)?)));
         }
