@@ -30,6 +30,10 @@ use tempfile::TempDir;
 /// Who gets what [`transfer`] sends.
 pub const RECIPIENT: Address = Address::repeat_byte(0xaa);
 
+/// A key that could be a network's (the generator of G2), and is no network's here.
+pub const OTHER_KEY: &str = "0x93e02b6052719f607dacd3a088274f65596bd0d09920b61ab5da61bbdc7f5049334cf11213945d57e5ac7d055d042b7e\
+                             024aa2b2f08f0a91260805272dc51051c6e47ad4fa403b02b4510b647ae3d1770bac0326a805bbefd48056c8c121bdb8";
+
 /// A signed transfer of one wei to [`RECIPIENT`]: its hash, and its bytes.
 ///
 /// # Errors

@@ -7,13 +7,9 @@ use eyre::{ContextCompat as _, Result, WrapErr as _, ensure};
 use serde_json::Value;
 use std::{collections::BTreeSet, fs, path::Path};
 use stoa_tests::{
-    RECIPIENT, get, stage, transaction,
+    OTHER_KEY, RECIPIENT, get, stage, transaction,
     validators::{CHAIN_ID, SYNC_FROM, Validators, included, on_loopback},
 };
-
-/// A key that could be a network's (the generator of G2), and is not this one's.
-const OTHER_KEY: &str = "0x93e02b6052719f607dacd3a088274f65596bd0d09920b61ab5da61bbdc7f5049334cf11213945d57e5ac7d055d042b7e\
-                         024aa2b2f08f0a91260805272dc51051c6e47ad4fa403b02b4510b647ae3d1770bac0326a805bbefd48056c8c121bdb8";
 
 /// So many blocks that a validator that comes back is given a share for the next epoch, and few enough to see that.
 const EPOCH: u64 = 24;

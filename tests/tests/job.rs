@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 use stoa_tests::{
-    Node,
+    Node, OTHER_KEY,
     stage::{LONG, Stage, copies, stoa},
     variable,
 };
@@ -110,7 +110,8 @@ fn a_program_runs_on_the_data_of_two_owners_is_paid_and_after_a_revocation_refus
     ensure!(refused.contains(&told) && refused.contains("(stoa audit 0x"), "{refused}");
     let dear = ["job", "run", "--algorithm", "echo.wasm", "--on", &assets[1].0, "--to", "dear", "--steps", "10"];
     let refused = stage.attempt(BUYER, &dear)?.err().wrap_err("it ran")?;
-    ensure!(refused.contains("it costs 3 STOA, which is more than 1 STOA"), "{refused}");
+    let told = "it costs 3 STOA for 10 million steps, which is more than 1 STOA: `--steps` asks for fewer";
+    ensure!(refused.contains(told), "{refused}");
     ensure!(!stage.at("stolen").exists());
 
     // One owner takes it back: with his data it is refused, without it works.
@@ -248,11 +249,35 @@ fn a_receipt_is_checked_by_a_node_that_was_drawn_and_audited_by_somebody_who_ask
         let (holds, said) = audit("altered", &[])?;
         ensure!(!holds && said.contains("shows something else than what its evidence proves"), "{said}");
     }
-    let wrong = key.replacen(&key[10..12], if &key[10..12] == "00" { "01" } else { "00" }, 1);
-    let output = stoa(stage.folder.path(), &["audit", "a.json", "--network-key", &wrong])?.output()?;
+    let output = stoa(stage.folder.path(), &["audit", "a.json", "--network-key", OTHER_KEY])?.output()?;
     ensure!(!output.status.success(), "another key's network signed it");
+    let mistyped = key.replacen(&key[10..12], if &key[10..12] == "00" { "01" } else { "00" }, 1);
+    let output = stoa(stage.folder.path(), &["audit", "a.json", "--network-key", &mistyped])?.output()?;
+    let said = String::from_utf8(output.stdout)?;
+    ensure!(output.status.code() == Some(2) && said.contains("one of its digits is mistyped"), "{said}");
     let evidence = fs::read_to_string(stage.at("a.json"))?;
     let mut value: Value = serde_json::from_str(&evidence)?;
+    // Another chain's id, in the evidence and in every name that is built with it.
+    let chain = value["chainId"].as_u64().wrap_err("a chain's id")?;
+    for file in ["a.html", "a.prov", "a.intoto", "a.json"] {
+        let text = fs::read_to_string(stage.at(file))?;
+        let forged = text.replace(&format!("\"chainId\":{chain}"), "\"chainId\":1");
+        let forged = forged.replace(&format!("\"chainId\": {chain}"), "\"chainId\": 1");
+        let forged = forged.replace(&format!("eip155:{chain}:"), "eip155:1:");
+        ensure!(forged != text, "{file} does not tell the chain");
+        fs::write(stage.at("forged"), forged)?;
+        let (holds, said) = audit("forged", &[])?;
+        ensure!(!holds && said.contains("is not signed for chain 1,"), "{file}: {said}");
+    }
+    // What a node says beside a proof.
+    for (place, other) in [("certificate/networkKey", OTHER_KEY), ("proof/blockNumber", "0xffffff")] {
+        let mut forged = value.clone();
+        let part = forged.pointer_mut(&format!("/transactions/0/{place}"));
+        *part.wrap_err(place)? = other.into();
+        fs::write(stage.at("forged"), forged.to_string())?;
+        let (holds, said) = audit("forged", &[])?;
+        ensure!(!holds && said.contains("these steps do not hold: blocks"), "{place}: {said}");
+    }
     let count = value["transactions"].as_array().wrap_err("transactions")?.len();
     for number in 0..count {
         let mut forged = value.clone();
@@ -320,6 +345,10 @@ fn a_script_with_scikit_learn_runs_as_a_process_is_approved_fetched_later_and_ch
 
     let status = ["job", "status", &job];
     until(&stage, &status, |said| said["node"]["round"] == "held")?;
+    let (network, http) = (stage.chain.announced("networkKey")?, stage.chain.http());
+    let output = stoa(stage.folder.path(), &["audit", &job, "--network-key", network, "--http", http])?.output()?;
+    let said = String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?;
+    ensure!(!output.status.success() && said.contains("has not ended"), "{said}");
     let held = stage.run(owner, &["job", "held", "--data", "data-5"])?;
     ensure!(held["held"][0]["job"] == job.as_str() && held["held"][0]["files"][0]["path"] == "result.json", "{held}");
     stage.run(owner, &["job", "approve", &job, "--data", "data-5"])?;
@@ -334,7 +363,6 @@ fn a_script_with_scikit_learn_runs_as_a_process_is_approved_fetched_later_and_ch
     let again = stage.run(BUYER, &["job", "result", &job, "--to", "again"])?;
     ensure!(again["receipt"] == *receipt, "{again} {fetched}");
     // What was fetched is audited like what somebody waited for.
-    let (network, http) = (stage.chain.announced("networkKey")?, stage.chain.http());
     let audit = ["audit", &job, "--network-key", network, "--http", http, "--run", "again", "--algorithm", &script];
     let output = stoa(stage.folder.path(), &audit)?.output()?;
     let said: Value = serde_json::from_slice(&output.stdout)?;
@@ -344,6 +372,7 @@ fn a_script_with_scikit_learn_runs_as_a_process_is_approved_fetched_later_and_ch
     }
     let over = stage.run(BUYER, &status)?;
     ensure!(over["state"] == "finished" && over["receipt"]["ended"] == "succeeded", "{over}");
+    ensure!(over["receipt"].get("runtimeName").is_none(), "nobody knows its name: {over}");
     // A model that is published says what it was derived from; nobody says so of jobs that are not his.
     let says =
         ["--name", "Risk of hearts", "--description", "Weights of a model of heart disease.", "--license", "CC-BY-4.0"];

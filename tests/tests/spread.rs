@@ -101,6 +101,8 @@ fn a_file_survives_three_of_six_nodes_then_is_repaired_and_survives_the_others()
     // Its owner takes it back: those that are there keep it no longer.
     let gone = stage.run(7, &["store", "--dir", "later", "rm", &id, "--everywhere"])?;
     ensure!(gone["letGo"].as_array().map(Vec::len) == Some(3), "{gone}");
+    let here = stage.attempt(7, &["store", "--dir", "later", "get", &id, "--to", "nothing"])?;
+    ensure!(here.is_err(), "it is still here");
     let mut after = stoa(stage.folder.path(), &["store", "--dir", "after", "get", &id, "--to", "nothing"])?;
     let after = after.args(["--account", "7", "--http", stage.chain.http()]).output()?;
     ensure!(!after.status.success(), "it is still there");

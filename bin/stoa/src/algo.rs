@@ -199,6 +199,7 @@ async fn publish(options: PublishOptions, json: bool) -> Result<()> {
 
 fn new(options: &NewOptions, json: bool) -> Result<()> {
     let path = options.to.clone().unwrap_or_else(|| PathBuf::from(&options.name));
+    ensure!(path.symlink_metadata().is_err(), "{} is there already: say another folder with --to", path.display());
     let folder = Folder::create(&path, &options.name, options.lang.into())?;
     if json {
         println!("{}", json!({ "folder": path, "name": folder.name, "language": folder.language }));
@@ -311,7 +312,7 @@ fn test(options: &TestOptions, json: bool) -> Result<()> {
     let algorithm = built.algorithm();
     let trusted = !rules.names_programs() || rules.algorithms.contains(&algorithm);
     let leaving = match &outcome.ended {
-        Ended::Exited(0) if trusted => rules.leaving(&outcome.output.files, rules.budget),
+        Ended::Exited(0) if trusted => leaving_of(&rules, &outcome),
         Ended::Exited(0) if rules.publishers.is_empty() => Err("the rules name other programs".into()),
         Ended::Exited(0) => Err("the rules want programs of certain publishers; a node would ask the ledger".into()),
         _ if rules.log => Err("the program did not end well; the rules let its log go to the buyer".into()),
@@ -327,6 +328,15 @@ fn test(options: &TestOptions, json: bool) -> Result<()> {
     }
     show(&built, &rules, &outcome, leaving);
     if leaves { Ok(()) } else { bail!("nothing would leave") }
+}
+
+/// What would leave in a buyer's first round. As at a node the round counts too, and so does the log if that leaves.
+fn leaving_of(rules: &Rules, outcome: &Outcome) -> Result<Leaving, String> {
+    let log = if rules.log { outcome.log.text().len() as u64 } else { 0 };
+    let counts = rules.round().saturating_add(log);
+    let mut leaving = rules.leaving(&outcome.output.files, rules.budget.saturating_sub(counts))?;
+    leaving.counts = leaving.counts.saturating_add(counts);
+    Ok(leaving)
 }
 
 /// What a node runs programs with.

@@ -28,7 +28,7 @@ use stoa_data::{
     breach::Kept,
     client::{Allowed, Conditions, Data, Failure, Holders, Opened, Published, Uses},
 };
-use stoa_store::{Bounds, Kind, Limits, ObjectId, Store};
+use stoa_store::{Bounds, Kind, Limits, ObjectId, Store, days_from_now};
 
 /// Options of `stoa data`.
 #[derive(Args)]
@@ -510,7 +510,7 @@ async fn extend(dir: &Path, online: &Online, asset: B256, days: u64, json: bool)
     let bar = progress("asking the nodes");
     let outcome = online.extend(objects, days, None).await;
     bar.finish_and_clear();
-    extended(outcome?, days, json);
+    extended(outcome?, days_from_now(days), json);
     Ok(())
 }
 

@@ -43,6 +43,8 @@ enum Command {
     #[command(after_help = "Example: stoa up --validators 4 --dir ./chain --http 127.0.0.1:8545")]
     Up(network::UpOptions),
     /// Run the ledger without consensus, for contract developers: Hardhat's and Anvil's development methods.
+    ///
+    /// The chain is written to the disk every five seconds, and when it is stopped: a kill -9 may lose the last seconds.
     #[command(after_help = "Example: stoa dev --http 127.0.0.1:8545")]
     Dev(network::Options),
     /// Make keys, genesis and configuration files for a network of validators on several hosts.

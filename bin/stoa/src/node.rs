@@ -117,7 +117,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         key_passphrase_file: Option<PathBuf>,
         /// Host and UDP port where others reach it.
-        #[arg(long, value_name = "HOST:PORT")]
+        #[arg(long, value_name = "HOST:PORT", value_parser = callable)]
         host: String,
         /// What it fails together with: an operator, a region, a rack. Pieces of an object go to as many as there are.
         #[arg(long, value_name = "NAME", default_value = "")]
@@ -177,6 +177,12 @@ pub(crate) enum Command {
 /// An amount of coins in wei; or of any token in parts of 10^18, as prices and fees are said whatever decimals it has.
 pub(crate) fn coins(text: &str) -> Result<U256, String> {
     typed::amount(text, 18)
+}
+
+/// Where a node can be called.
+fn callable(text: &str) -> Result<String, String> {
+    config::port(text).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
 }
 
 /// Options of `stoa status`.
@@ -357,7 +363,8 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
             let (public, account) = (config::public(&key), account::of(&key)?.address());
             network::wait(async {
                 let wallet = wallet.open().await?;
-                registry::join(&wallet, &key, listing).await.wrap_err("the node is not registered")?;
+                let joined = registry::join(&wallet, &key, listing).await.map_err(DataError::from);
+                joined.wrap_err("the node was not registered")?;
                 if let Some(fund) = fund {
                     let sent = wallet.send(account.into(), fund, Bytes::new()).await;
                     let sent = sent.wrap_err("the node is registered, but its account got nothing")?;
@@ -374,7 +381,8 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
         Command::Leave { node, wallet } => {
             network::wait(async {
                 let wallet = wallet.open().await?;
-                registry::leave(&wallet, node).await.wrap_err("the node is still registered")
+                let left = registry::leave(&wallet, node).await.map_err(DataError::from);
+                left.wrap_err("the node was not removed from the registry")
             })??;
             match json {
                 true => println!("{}", json!({ "left": node })),
@@ -435,7 +443,7 @@ fn read(path: &Path) -> Result<(File, validator::Config, Vec<String>)> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let passphrase = passphrase(file.passphrase_file.as_ref().map(|name| folder.join(name)).as_deref(), false)?;
     let config = file.config(folder, &passphrase)?;
-    let warnings = file.warnings(folder);
+    let warnings = file.warnings(folder, config::public(config.keys.key()));
     Ok((file, config, warnings))
 }
 
@@ -549,6 +557,16 @@ mod tests {
         for (hosts, words, part) in cases {
             let error = run_init(hosts, words).unwrap_err();
             assert!(error.contains(part), "{hosts} {words:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn nobody_registers_a_node_that_cannot_be_called() {
+        for right in ["a.example:9000", "[::1]:9000"] {
+            assert_eq!(callable(right).unwrap(), right);
+        }
+        for wrong in ["nohostport", "a.example:0", ":9000"] {
+            assert!(callable(wrong).unwrap_err().contains("want HOST:PORT"), "{wrong}");
         }
     }
 

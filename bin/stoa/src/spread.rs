@@ -332,14 +332,24 @@ impl Online {
     }
 }
 
-/// Says what was extended.
-pub(crate) fn extended((objects, pieces, missing): (usize, usize, usize), days: u64, json: bool) {
+fn counted(count: u64, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
+/// So many pieces of so many objects are kept for so many days, in words.
+fn kept_for(pieces: usize, objects: usize, days: u64) -> String {
+    let (are, days) = (if pieces == 1 { "is" } else { "are" }, counted(days, "day"));
+    let (pieces, objects) = (counted(pieces as u64, "piece"), counted(objects as u64, "object"));
+    format!("{pieces} of {objects} {are} kept for {days} from now on")
+}
+
+/// Says what was extended, until when (seconds since 1970).
+pub(crate) fn extended((objects, pieces, missing): (usize, usize, usize), until: u64, json: bool) {
     if json {
-        let until = days_from_now(days);
         println!("{}", json!({ "objects": objects, "pieces": pieces, "missingPieces": missing, "until": until }));
         return;
     }
-    println!("{pieces} pieces of {objects} objects are kept for {days} days from now on");
+    println!("{}", kept_for(pieces, objects, until.saturating_sub(now()).div_ceil(24 * 3600)));
     if missing > 0 {
         println!("{missing} pieces were not found: the nodes make them anew when those who had them stay silent");
     }
@@ -363,10 +373,12 @@ pub(crate) async fn extend(
     bar.finish_and_clear();
     online.endpoint.close().await;
     let outcome = outcome?;
+    let mut until = days_from_now(days);
     if let Some(known) = spreads.get(id)? {
-        spreads.note(id, &Known { until: known.until.max(days_from_now(days)), ..known })?;
+        until = until.max(known.until);
+        spreads.note(id, &Known { until, ..known })?;
     }
-    extended(outcome, days, json);
+    extended(outcome, until, json);
     Ok(())
 }
 
@@ -442,6 +454,12 @@ pub(crate) async fn let_go(
             Err(why) => silent.push((node.to_string(), why.to_string())),
         }
     }
+    // What was fetched to be read waits here for a while, and would be read again.
+    let reading = Reading::of(wallet.signer(), wallet.chain_id())?;
+    let all = seal_of(store, id, Some(&reading)).and_then(|seal| everything(store, id, &*seal));
+    for object in all.unwrap_or_else(|_| vec![id]) {
+        store.release(transit(object))?;
+    }
     // Another account's word does not count, and who is silent may have it still.
     let root = Root { object: id, owner: online.owner };
     if silent.is_empty() && spreads.get(id)?.is_some_and(|known| known.root(id) == root) {
@@ -460,4 +478,15 @@ pub(crate) async fn let_go(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_and_many_are_said_apart() {
+        assert_eq!(kept_for(1, 1, 1), "1 piece of 1 object is kept for 1 day from now on");
+        assert_eq!(kept_for(8, 2, 30), "8 pieces of 2 objects are kept for 30 days from now on");
+    }
 }

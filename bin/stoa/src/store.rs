@@ -64,8 +64,9 @@ enum Command {
     /// List what is kept here, and what was spread from here: whoever loses its id cannot find it again.
     #[command(after_help = "Example: stoa store ls --json")]
     Ls,
-    /// Bring an object here from the network and keep it, as it is sealed.
-    #[command(after_help = "Example: stoa store pin 5f8e…")]
+    /// Bring an object here from the network and keep it, as it is sealed. One that was spread without --public wants the wallet
+    /// that it was sealed for.
+    #[command(after_help = "Example: stoa store pin 5f8e… --wallet me.key")]
     Pin {
         /// What `put` has printed.
         id: ObjectId,
@@ -87,7 +88,7 @@ enum Command {
         /// What `put` has printed.
         #[arg(required_unless_present = "unfinished")]
         id: Option<ObjectId>,
-        /// Ask the nodes that keep it for this wallet to let it go.
+        /// Ask the nodes that keep it for this wallet to let it go, and drop what a `get` has left of it here.
         #[arg(long)]
         everywhere: bool,
         /// Drop what puts and gets that were broken off have left for the next try.

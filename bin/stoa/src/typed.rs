@@ -1,6 +1,8 @@
 //! What people type where a slip would go unnoticed, or would be explained badly.
 
 use alloy_primitives::{Address, B256, Bytes, U256, utils::parse_units};
+use commonware_codec::{Copying, DecodeExt as _};
+use commonware_cryptography::bls12381::primitives::variant::{MinSig, Variant};
 
 /// Bytes of a network key: a point of BLS12-381's G2.
 const NETWORK_KEY: usize = 96;
@@ -41,7 +43,14 @@ pub(crate) fn amount(text: &str, decimals: u8) -> Result<U256, String> {
 pub(crate) fn network_key(text: &str) -> Result<Bytes, String> {
     let key = text.parse::<Bytes>().ok().filter(|key| key.len() == NETWORK_KEY);
     let digits = 2 * NETWORK_KEY;
-    key.ok_or_else(|| format!("it is no network key: want 0x and {digits} hex digits, as `stoa status` shows it"))
+    let key =
+        key.ok_or_else(|| format!("it is no network key: want 0x and {digits} hex digits, as `stoa status` shows it"))?;
+    match <MinSig as Variant>::Public::decode(Copying(&key)) {
+        Ok(_) => Ok(key),
+        Err(_) => {
+            Err("it is no network key, one of its digits is mistyped: copy it again, as `stoa status` shows it".into())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -89,9 +98,15 @@ mod tests {
     }
 
     #[test]
-    fn a_network_key_has_its_length() {
-        let key = format!("0x{}", "ab".repeat(NETWORK_KEY));
-        assert_eq!(network_key(&key).unwrap().len(), NETWORK_KEY);
+    fn a_network_key_has_its_length_and_is_a_point_of_its_curve() {
+        // The generator of the curve's group.
+        let key = "0x93e02b6052719f607dacd3a088274f65596bd0d09920b61ab5da61bbdc7f5049334cf11213945d57e5ac7d055d042b7e024aa2b2f08f0a91260805272dc51051c6e47ad4fa403b02b4510b647ae3d1770bac0326a805bbefd48056c8c121bdb8";
+        assert_eq!(network_key(key).unwrap().len(), NETWORK_KEY);
+        for wrong in
+            [key.replace("bdb8", "bdb9"), key.replace("0x93", "0x13"), format!("0x{}", "ab".repeat(NETWORK_KEY))]
+        {
+            assert!(network_key(&wrong).unwrap_err().contains("mistyped"), "{wrong}");
+        }
         for wrong in ["", "0x8a", "a key", &key[..key.len() - 2], &format!("{key}00")] {
             assert!(network_key(wrong).unwrap_err().contains("192 hex digits"), "{wrong}");
         }

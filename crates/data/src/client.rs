@@ -37,7 +37,7 @@ use read::enough;
 use serde::{Deserialize, Serialize};
 use stoa_base::NodeId;
 use stoa_client::{SendError, ViewError, Wallet, view};
-use stoa_contract::interfaces::IERC20Errors::IERC20ErrorsErrors;
+use stoa_contract::{interfaces::IERC20Errors::IERC20ErrorsErrors, nodes::INodes::INodesErrors};
 use stoa_net::{Denied, Endpoint, PeerAddress};
 use stoa_privacy::{
     Announcement, AssetId, CannotSeal, DataKey, Dealt, DeletionReceipt, GrantId, GrantedHalf, OwnerHalf, Reader,
@@ -133,6 +133,9 @@ const POOR: [&str; 2] = ["insufficient funds", "Sender doesn't have enough funds
 fn reason(error: &ViewError) -> String {
     if let Some(reason) = error.reason::<IConsentErrors>() {
         return words(&reason);
+    }
+    if let Some(reason) = error.reason::<INodesErrors>() {
+        return registry::words(&reason);
     }
     if let Some(IERC20ErrorsErrors::ERC20InsufficientBalance(error)) = error.reason() {
         return format!("{} has {} units of the token, and {} are needed", error.sender, error.balance, error.needed);
@@ -584,7 +587,15 @@ mod tests {
     use super::*;
     use alloy_primitives::U256;
     use alloy_sol_types::SolError as _;
-    use stoa_contract::interfaces::IERC20Errors::ERC20InsufficientBalance;
+    use stoa_contract::{interfaces::IERC20Errors::ERC20InsufficientBalance, nodes::INodes::NodeUnknown};
+
+    #[test]
+    fn what_the_registry_refuses_is_said_in_words() {
+        let key = B256::repeat_byte(7);
+        let refused = ViewError::Reverted(NodeUnknown { key }.abi_encode().into());
+        let said = DataError::from(SendError::from(refused)).to_string();
+        assert_eq!(said, format!("node {key} is not registered"));
+    }
 
     #[test]
     fn who_cannot_pay_is_told_what_is_missing() {

@@ -14,7 +14,7 @@ use stoa_base::NodeId;
 use stoa_client::{Chain, SendError, ViewError, Wallet, view};
 use stoa_contract::nodes::{
     ADDRESS, INodes,
-    INodes::{Node, listCall, noncesCall},
+    INodes::{INodesErrors, Node, listCall, noncesCall},
     operator_digest,
 };
 pub use stoa_contract::nodes::{KEEPER, STORE};
@@ -156,6 +156,21 @@ pub async fn join(wallet: &Wallet, key: &ed25519::PrivateKey, listing: Listing) 
 /// If the ledger refuses it.
 pub async fn leave(wallet: &Wallet, key: B256) -> Result<(), SendError> {
     wallet.call(ADDRESS, &INodes::leaveCall { key }).await.map(drop)
+}
+
+/// A refusal of the registry in words.
+pub(crate) fn words(reason: &INodesErrors) -> String {
+    use INodesErrors as E;
+    match reason {
+        E::NodeUnknown(error) => format!("node {} is not registered", error.key),
+        E::NodeNotOperator(error) => format!("{} did not register node {}", error.caller, error.key),
+        E::NodeInvalidSignature(error) => {
+            format!("node {} did not sign that {} operates it", error.key, error.operator)
+        }
+        E::NodeInvalidHost(_) => "this cannot be a node's host: want HOST:PORT, of 255 plain characters at most".into(),
+        E::NodeInvalidDomain(_) => "a domain has at most 64 bytes".into(),
+        E::NodeInvalidRoles(error) => format!("there are no such roles: {}", error.roles),
+    }
 }
 
 /// A node's signature as contracts check it: plain ed25519 over a digest.

@@ -131,7 +131,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// [`LedgerError::Damaged`] if what lies there cannot be read, or belongs to another chain.
+    /// [`LedgerError::Damaged`] if what lies there cannot be read, [`LedgerError::OtherGenesis`] if it belongs to another chain.
     pub async fn open<E: Runtime>(
         runtime: E,
         genesis: Genesis,

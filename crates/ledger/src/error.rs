@@ -42,6 +42,12 @@ pub enum LedgerError {
         /// How many one answer may hold.
         limit: usize,
     },
+    /// No block here has a certificate yet.
+    #[error("it has no certificate yet")]
+    NoCertificate,
+    /// The folder holds another chain.
+    #[error("the folder holds a chain with another genesis: give each network a folder of its own")]
+    OtherGenesis,
     /// What was read from disk isn't what was written.
     #[error("damaged data: {0}")]
     Damaged(String),

@@ -238,7 +238,7 @@ impl History {
         match self.store.meta.get("genesis").map_err(failed)? {
             None => self.store.meta.insert("genesis", json).map_err(failed),
             Some(kept) if *kept == *json => Ok(()),
-            Some(_) => Err(LedgerError::Damaged("the folder holds a chain with another genesis".into())),
+            Some(_) => Err(LedgerError::OtherGenesis),
         }
     }
 

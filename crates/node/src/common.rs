@@ -21,7 +21,7 @@ use std::{
 };
 use stoa_base::Genesis;
 use stoa_ledger::{
-    Ledger, LedgerConfig,
+    Ledger, LedgerConfig, LedgerError,
     state::{self, StateConfig},
 };
 use stoa_mempool::Pool;
@@ -93,6 +93,17 @@ pub(crate) fn unusable(folder: &Path) -> String {
     format!("the chain in {} cannot be used. {}", folder.display(), crate::REMEDY)
 }
 
+/// Why the chain in a folder does not open, and what to do about it.
+pub(crate) fn unopened(folder: &Path, error: LedgerError) -> eyre::Report {
+    let what = if matches!(error, LedgerError::OtherGenesis) {
+        // Nothing is damaged, and what is there is worth keeping.
+        format!("the chain in {} is not that of the genesis file", folder.display())
+    } else {
+        unusable(folder)
+    };
+    eyre::Report::new(error).wrap_err(what)
+}
+
 /// Open files that are kept back for the node itself: chain, state, and connections to other nodes.
 const OWN_FILES: u64 = 512;
 
@@ -159,7 +170,7 @@ pub(crate) async fn serve(
     let Serving { folder, http, hosts, allow_unprotected, accounts, index, provider } = serving;
     let index = index::open(index, folder, ledger)?;
     let provider = provider.map(|role| Provider::open(role, ledger, index.as_ref())).transpose()?;
-    let state = Arc::new(Head { ledger: ledger.clone(), contract_senders: false });
+    let state = Arc::new(Head { ledger: ledger.clone(), development: false });
     // One wei of tip, as geth asks for: who pays nothing costs the network something all the same.
     let pool_config = stoa_mempool::Config { minimum_tip: 1, allow_unprotected, ..stoa_mempool::Config::default() };
     let pool = Pool::open(&folder.join("mempool"), pool_config, state)
@@ -241,6 +252,14 @@ async fn maintain(pool: Pool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_is_told_to_remove_the_chain_of_another_genesis_file() {
+        let said = |error| format!("{:#}", unopened(Path::new("data"), error));
+        assert!(said(LedgerError::Damaged("a seal".into())).contains(crate::REMEDY));
+        let other = said(LedgerError::OtherGenesis);
+        assert!(other.contains("another genesis") && !other.contains("remove"), "{other}");
+    }
 
     #[test]
     fn connections_leave_the_node_the_files_that_it_needs() {

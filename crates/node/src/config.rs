@@ -146,8 +146,8 @@ impl File {
         Ok(file)
     }
 
-    /// What a validator can run with, and is better changed. `folder` is that of the file.
-    pub fn warnings(&self, folder: &Path) -> Vec<String> {
+    /// What a validator can run with, and is better changed. `folder` is that of the file, `own` the validator's public key.
+    pub fn warnings(&self, folder: &Path, own: B256) -> Vec<String> {
         let mut warnings = Vec::new();
         let secret = [Some(&self.key), self.passphrase_file.as_ref()].into_iter().flatten();
         for path in secret.map(|name| folder.join(name)) {
@@ -160,6 +160,18 @@ impl File {
                 "JSON-RPC is served to other machines, on {}: put a proxy before it that limits who may call, and how often",
                 self.http
             ));
+        }
+        let called = self.validators.iter().find(|peer| peer.key == own).map(|peer| &peer.address);
+        if let Some(address) = called
+            && port(address).is_ok_and(|port| port != self.listen.port())
+        {
+            warnings.push(format!(
+                "`listen` is {}, and the others call {address}, as `validators` says: the ports differ",
+                self.listen
+            ));
+        }
+        if self.beneficiary.is_zero() {
+            warnings.push("`beneficiary` is zero: nobody gets the tips of this validator's blocks".into());
         }
         warnings
     }
@@ -440,12 +452,15 @@ pub(crate) mod tests {
         let path = folder.path().join("validator.key");
         new_key(&path, "correct horse").unwrap();
         let mut file = file();
-        assert_eq!(file.warnings(folder.path()), [""; 0]);
+        let own = peer(9000).key;
+        assert_eq!(file.warnings(folder.path(), own), [""; 0]);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         file.http = SocketAddr::from(([0, 0, 0, 0], 8545));
-        let warnings = file.warnings(folder.path());
-        assert_eq!(warnings.len(), 2, "{warnings:?}");
-        for (warning, part) in warnings.iter().zip(["chmod 600", "0.0.0.0:8545"]) {
+        file.listen.set_port(9001);
+        file.beneficiary = Address::ZERO;
+        let warnings = file.warnings(folder.path(), own);
+        assert_eq!(warnings.len(), 4, "{warnings:?}");
+        for (warning, part) in warnings.iter().zip(["chmod 600", "0.0.0.0:8545", "127.0.0.1:9000", "`beneficiary`"]) {
             assert!(warning.contains(part), "{warning}");
         }
     }

@@ -12,7 +12,10 @@ use std::{
     net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use stoa_base::{Account, Genesis, Recovered};
@@ -34,7 +37,7 @@ const STATE_CACHE: usize = 64 << 20;
 /// The file of the folder that names what was set by hand.
 pub const BY_HAND: &str = "set-by-hand";
 
-/// How often what was mined is written so that it survives a crash.
+/// How often what was mined or set is written so that it survives a crash.
 const SYNC: Duration = Duration::from_secs(5);
 
 /// Hardhat's helpers work with nodes whose version begins with a name that they know.
@@ -66,6 +69,8 @@ impl Config {
 
 struct Node<E: Runtime> {
     direct: tokio::sync::Mutex<Direct<E>>,
+    /// Whether the chain has changed since it was written.
+    changed: AtomicBool,
     ledger: Ledger,
     mempool: Mempool,
     pool: Pool,
@@ -143,6 +148,23 @@ fn failed(error: impl Into<ExecutionError>) -> RpcError {
 }
 
 impl<E: Runtime> Node<E> {
+    /// The chain, to change it.
+    async fn change(&self) -> tokio::sync::MutexGuard<'_, Direct<E>> {
+        let direct = self.direct.lock().await;
+        self.changed.store(true, Ordering::Relaxed);
+        direct
+    }
+
+    /// Writes what has changed, so that it survives a crash.
+    async fn write(&self) -> Result<(), LedgerError> {
+        let mut direct = self.direct.lock().await;
+        if self.changed.load(Ordering::Relaxed) {
+            direct.sync().await?;
+            self.changed.store(false, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     async fn mine_one(&self, direct: &mut Direct<E>, choices: &Choices) -> Result<Committed, ExecutionError> {
         let head = self.ledger.head();
         let next = stoa_ledger::next_base_fee(&self.ledger.genesis().fees, head.header());
@@ -171,7 +193,7 @@ impl<E: Runtime> Node<E> {
 
 impl<E: Runtime> Dev for Node<E> {
     async fn mine(&self, blocks: Vec<Choices>) -> Result<Vec<Committed>, RpcError> {
-        let mut direct = self.direct.lock().await;
+        let mut direct = self.change().await;
         let mut mined = Vec::with_capacity(blocks.len());
         for choices in &blocks {
             mined.push(self.mine_one(&mut direct, choices).await.map_err(failed)?);
@@ -184,7 +206,7 @@ impl<E: Runtime> Dev for Node<E> {
             let written = by_hand.lock().add(&fields);
             written.map_err(|error| RpcError::server(format!("what is set by hand cannot be written: {error}")))?;
         }
-        self.direct.lock().await.set_all(fields).await.map_err(failed)?;
+        self.change().await.set_all(fields).await.map_err(failed)?;
         self.pool.refresh().map_err(|error| RpcError::server(error.to_string()))
     }
 
@@ -210,7 +232,7 @@ impl<E: Runtime> Dev for Node<E> {
     }
 
     async fn revert(&self, id: u64) -> Result<bool, RpcError> {
-        let mut direct = self.direct.lock().await;
+        let mut direct = self.change().await;
         if !direct.revert(id).await.map_err(failed)? {
             return Ok(false);
         }
@@ -225,7 +247,7 @@ impl<E: Runtime> Dev for Node<E> {
     }
 
     async fn reset(&self) -> Result<(), RpcError> {
-        self.direct.lock().await.reset().await.map_err(failed)?;
+        self.change().await.reset().await.map_err(failed)?;
         self.waiting.lock().clear();
         self.restore(Vec::new())
     }
@@ -259,7 +281,7 @@ impl<E: Runtime> Running<E> {
     /// If the disk fails.
     pub async fn stop(self) -> Result<(), LedgerError> {
         self.rpc.shutdown().await;
-        self.node.direct.lock().await.sync().await
+        self.node.write().await
     }
 }
 
@@ -286,7 +308,7 @@ pub async fn start<E: Runtime>(runtime: E, config: Config) -> eyre::Result<Runni
     let pool = Pool::open(
         &config.folder.join("mempool"),
         stoa_mempool::Config { allow_unprotected: true, ..stoa_mempool::Config::default() },
-        Arc::new(Head { ledger: ledger.clone(), contract_senders: true }),
+        Arc::new(Head { ledger: ledger.clone(), development: true }),
     )
     .wrap_err("the file of waiting transactions cannot be opened")?;
     let mempool = Mempool::default();
@@ -300,6 +322,8 @@ pub async fn start<E: Runtime>(runtime: E, config: Config) -> eyre::Result<Runni
     };
     let node = Arc::new(Node {
         direct: tokio::sync::Mutex::new(direct),
+        // The first block is not written yet where the chain is new.
+        changed: AtomicBool::new(true),
         ledger: ledger.clone(),
         mempool,
         pool: pool.clone(),
@@ -319,25 +343,51 @@ pub async fn start<E: Runtime>(runtime: E, config: Config) -> eyre::Result<Runni
     Ok(Running { node, rpc })
 }
 
-/// Writes what was mined every few seconds, while the node is there.
+/// Writes what was mined or set every few seconds, while the node is there.
 async fn sync<E: Runtime>(node: std::sync::Weak<Node<E>>) {
-    let mut written = B256::ZERO;
     loop {
         tokio::time::sleep(SYNC).await;
         let Some(node) = node.upgrade() else { return };
-        let head = node.ledger.head().hash();
-        if head != written
-            && let Err(error) = node.direct.lock().await.sync().await
-        {
+        if let Err(error) = node.write().await {
             tracing::error!(%error, "the chain cannot be written");
         }
-        written = head;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use commonware_runtime::{Runner as _, tokio as runtime};
+
+    #[test]
+    fn what_is_set_by_hand_is_written_without_a_block() {
+        let folder = tempfile::tempdir().unwrap();
+        let address = Address::repeat_byte(1);
+        let run = |first: bool| {
+            let rich = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap();
+            let config = Config {
+                folder: folder.path().to_owned(),
+                http: ([127, 0, 0, 1], 0).into(),
+                genesis: crate::development::genesis(31337, &[rich], 1_700_000_000),
+                accounts: Vec::new(),
+                history: 8,
+                hosts: Vec::new(),
+            };
+            let storage = runtime::Config::new().with_storage_directory(config.storage());
+            runtime::Runner::new(storage).start(async move |context| {
+                let Running { node, rpc } = Box::pin(start(context, config)).await.unwrap();
+                if first {
+                    node.write().await.unwrap();
+                    node.set(vec![(address, Set::Balance(U256::from(5)))]).await.unwrap();
+                    node.write().await.unwrap();
+                }
+                rpc.shutdown().await;
+                node.ledger.state(0).unwrap().balance(address).unwrap()
+            })
+        };
+        assert_eq!(run(true), U256::from(5));
+        assert_eq!(run(false), U256::from(5));
+    }
 
     #[test]
     fn names_of_what_was_set_by_hand_are_kept_whatever_cut_the_file_off() {

@@ -145,7 +145,7 @@ async fn begin(runtime: Context, config: Config) -> Result<Running> {
     let ledger_config =
         LedgerConfig { durable: false, ..common::ledger_config(&config.folder, config.history, config.cache) };
     let ledger = Ledger::open(runtime.child("genesis"), genesis, ledger_config, state.clone()).await;
-    let ledger = ledger.wrap_err_with(|| common::unusable(&config.folder))?;
+    let ledger = ledger.map_err(|error| common::unopened(&config.folder, error))?;
     let waiting = Mempool::default();
     let options = Options { start: config.start, max_bytes: common::BLOCK_BYTES };
     let opening =

@@ -89,6 +89,16 @@ pub enum Keys {
     Own(PrivateKey),
 }
 
+impl Keys {
+    /// The key.
+    pub const fn key(&self) -> &PrivateKey {
+        match self {
+            Self::Dealt(identity) => &identity.key,
+            Self::Own(key) => key,
+        }
+    }
+}
+
 /// The file of a folder that holds the outcome of the ceremony.
 pub(crate) const COMMITTEE: &str = "committee.json";
 
@@ -153,10 +163,7 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
     common::check_free(config.http)?;
     let state_config = common::state_config(&runtime, config.cache);
     let ledger_config = common::ledger_config(&config.folder, config.history, config.cache);
-    let key = match &config.keys {
-        Keys::Dealt(identity) => identity.key.clone(),
-        Keys::Own(key) => key.clone(),
-    };
+    let key = config.keys.key().clone();
     let mut genesis = config.genesis;
     // The same for all validators, before and after they have a key.
     let network = keccak256(serde_json::to_vec(&Genesis { committee: None, ..genesis.clone() })?);
@@ -186,7 +193,7 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
     let open = async || {
         let (ledger, state) = (ledger_config.clone(), state_config.clone());
         let opened = Ledger::open(runtime.child("genesis"), genesis.clone(), ledger, state).await;
-        opened.wrap_err_with(|| common::unusable(&config.folder))
+        opened.map_err(|error| common::unopened(&config.folder, error))
     };
     let mut ledger = open().await?;
     let (mut floor, mark) = (None, config.folder.join(CATCHING_UP));
@@ -313,6 +320,17 @@ async fn catch_up(
     Ok(follower.floor(PATIENCE).await?)
 }
 
+/// Refuses to begin anew in a folder without a committee that has a chain: the chain comes after the ceremony.
+fn check_first(folder: &Path) -> eyre::Result<()> {
+    let path = folder.join(COMMITTEE);
+    ensure!(
+        !folder.join("history").exists(),
+        "{} is missing beside a chain: put it back from the backup",
+        path.display()
+    );
+    Ok(())
+}
+
 /// The committee: from the folder, or from a ceremony, which also gives this validator a share of its key.
 async fn committee(
     runtime: &Context,
@@ -325,6 +343,7 @@ async fn committee(
         let text = fs::read_to_string(&path).wrap_err_with(|| format!("cannot read {}", path.display()))?;
         return serde_json::from_str(&text).wrap_err_with(|| format!("{} is damaged", path.display()));
     }
+    check_first(folder)?;
     let (committee, helping) = stoa_consensus::generate(runtime.child("ceremony"), wire, secrets).await?;
     let committee = stoa_base::Committee::from(&committee);
     write_private(&path, serde_json::to_string_pretty(&committee)?.as_bytes())
@@ -332,4 +351,21 @@ async fn committee(
     tracing::info!(validators = committee.validators.len(), "the network key is there");
     tokio::spawn(helping);
     Ok(committee)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_without_its_committee_is_no_first_start() {
+        let folder = tempfile::tempdir().unwrap();
+        // As a first start that was ended during the ceremony leaves it.
+        fs::write(folder.path().join(SECRETS), "").unwrap();
+        fs::create_dir(folder.path().join("state")).unwrap();
+        check_first(folder.path()).unwrap();
+        fs::create_dir(folder.path().join("history")).unwrap();
+        let error = check_first(folder.path()).unwrap_err().to_string();
+        assert!(error.contains(COMMITTEE) && error.contains("from the backup"), "{error}");
+    }
 }

@@ -22,8 +22,9 @@ use tokio::sync::{Notify, Semaphore, broadcast, broadcast::error::RecvError};
 /// The head of the ledger, as the mempool checks transactions against it.
 pub(crate) struct Head {
     pub(crate) ledger: Ledger,
-    /// Whether contracts may send, as impersonated ones do on a development node.
-    pub(crate) contract_senders: bool,
+    /// Whether this is a development node: contracts may send, as impersonated ones do, and the gas limit is checked against the
+    /// next block's before a transaction comes here.
+    pub(crate) development: bool,
 }
 
 impl State for Head {
@@ -32,17 +33,13 @@ impl State for Head {
     }
 
     fn gas_limit(&self) -> u64 {
-        self.ledger.head().header().gas_limit
+        if self.development { u64::MAX } else { self.ledger.head().header().gas_limit }
     }
 
     fn account(&self, address: Address) -> Result<Account, String> {
         let state = self.ledger.state(self.ledger.head().number()).map_err(|error| error.to_string())?;
         let account = state.sender(address).map_err(|error| error.to_string())?;
-        Ok(Account {
-            nonce: account.nonce,
-            balance: account.balance,
-            has_code: account.has_code && !self.contract_senders,
-        })
+        Ok(Account { nonce: account.nonce, balance: account.balance, has_code: account.has_code && !self.development })
     }
 }
 

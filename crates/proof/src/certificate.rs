@@ -75,7 +75,11 @@ impl CertificateReply {
         let mut wanted = B256::from(certificate.proposal.payload.0);
         let mut first = None;
         for header in self.headers.iter().rev() {
-            let header = Header::decode(&mut header.as_ref()).map_err(|_| InvalidCertificate::Malformed("a header"))?;
+            let mut rest = header.as_ref();
+            let header = Header::decode(&mut rest).map_err(|_| InvalidCertificate::Malformed("a header"))?;
+            if !rest.is_empty() {
+                return Err(InvalidCertificate::Malformed("a header"));
+            }
             let got = header.hash_slow();
             if got != wanted {
                 return Err(match first {

@@ -109,7 +109,11 @@ impl ReceiptReply {
     ///
     /// Says which part of the answer does not hold. Nothing of it must be believed then.
     pub fn verify(&self, trusted: B256, transaction: B256) -> Result<ProvenReceipt, InvalidReceipt> {
-        let header = Header::decode(&mut self.header.as_ref()).map_err(|_| InvalidReceipt::Malformed("the header"))?;
+        let mut rest = self.header.as_ref();
+        let header = Header::decode(&mut rest).map_err(|_| InvalidReceipt::Malformed("the header"))?;
+        if !rest.is_empty() {
+            return Err(InvalidReceipt::Malformed("the header"));
+        }
         let got = header.hash_slow();
         if got != trusted {
             return Err(InvalidReceipt::Header { got, trusted });
@@ -181,6 +185,9 @@ mod tests {
             let forged = Receipt { success: !proven.receipt.success, ..proven.receipt };
             let forged = ReceiptReply { receipt: alloy_rlp::encode(&forged).into(), ..proof.clone() };
             prop_assert_eq!(forged.verify(block, hashes[at as usize]), Err(InvalidReceipt::Mismatch("the receipt")));
+            let longer = [&proof.header[..], &[0]].concat();
+            let longer = ReceiptReply { header: longer.into(), ..proof.clone() };
+            prop_assert_eq!(longer.verify(block, hashes[at as usize]), Err(InvalidReceipt::Malformed("the header")));
             for cut in 0..proof.receipt_proof.len() {
                 let cut = ReceiptReply { receipt_proof: proof.receipt_proof.slice(..cut), ..proof.clone() };
                 prop_assert!(cut.verify(block, hashes[at as usize]).is_err());

@@ -16,12 +16,15 @@ use crate::{
 use alloy_consensus::{Eip658Value, Receipt as ConsensusReceipt, ReceiptEnvelope, TxType};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{B256, Bytes, KECCAK256_EMPTY};
-use alloy_rpc_types_trace::geth::{
-    FlatCallConfig,
-    GethDebugBuiltInTracerType::{FlatCallTracer, MuxTracer},
-    GethDebugTracerConfig,
-    GethDebugTracerType::BuiltInTracer,
-    GethDebugTracingOptions, GethTrace,
+use alloy_rpc_types_trace::{
+    geth::{
+        FlatCallConfig,
+        GethDebugBuiltInTracerType::{FlatCallTracer, MuxTracer},
+        GethDebugTracerConfig,
+        GethDebugTracerType::{BuiltInTracer, JsTracer},
+        GethDebugTracingOptions, GethTrace,
+    },
+    parity::TraceOutput,
 };
 use revm::{DatabaseCommit, DatabaseRef, context::TxEnv, state::EvmState};
 use revm_inspectors::tracing::{DebugInspector, TransactionContext};
@@ -125,33 +128,117 @@ fn parsed<T: DeserializeOwned>(json: &str, position: usize) -> Result<T, RpcErro
     serde_json::from_str(json).map_err(|error| RpcError::invalid_argument(position, json_error(&error)))
 }
 
-/// What records a trace, and whether calls of precompiled contracts are left out of it where it is flat: all are recorded
-/// ([`leave_out`]).
-fn inspector(mut options: GethDebugTracingOptions) -> Result<(DebugInspector, bool), RpcError> {
+/// What is asked of a trace where it is flat.
+#[derive(Clone, Copy)]
+struct Flat {
+    /// Whether calls of precompiled contracts are told.
+    precompiles: bool,
+    /// Whether errors are told in OpenEthereum's words.
+    parity_errors: bool,
+}
+
+/// Whether a text is a duration as Go writes it, such as `1m30s`.
+fn is_duration(text: &str) -> bool {
+    let mut rest = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if rest == "0" {
+        return true;
+    }
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    let mut parts = 0;
+    while !rest.is_empty() {
+        let (number, after) = rest.split_at(rest.find(|c: char| !is_number(c)).unwrap_or(rest.len()));
+        let (unit, next) = after.split_at(after.find(is_number).unwrap_or(after.len()));
+        let valid = number.contains(|c: char| c.is_ascii_digit()) && number.matches('.').count() <= 1;
+        if !valid || !["ns", "us", "µs", "μs", "ms", "s", "m", "h"].contains(&unit) {
+            return false;
+        }
+        rest = next;
+        parts += 1;
+    }
+    parts > 0
+}
+
+/// What records a trace, and what is asked of it where it is flat: all calls are recorded ([`leave_out`]).
+fn inspector(mut options: GethDebugTracingOptions) -> Result<(DebugInspector, Option<Flat>), RpcError> {
+    let short = |text: &str| text.chars().take(80).collect::<String>();
+    if let Some(timeout) = options.timeout.as_deref().filter(|timeout| !is_duration(timeout)) {
+        return Err(RpcError::server(format!("invalid timeout {:?}: not a duration", short(timeout))));
+    }
+    if let Some(JsTracer(name)) = &options.tracer
+        && !name.is_empty()
+    {
+        return Err(RpcError::server(format!("tracer not found: {}", short(name))));
+    }
+    if let Some(BuiltInTracer(MuxTracer)) = &options.tracer
+        && let Some(config) = options.tracer_config.0.get_mut("4byteTracer")
+    {
+        // There is nothing to be set of it.
+        config.take();
+    }
     let flat = match &options.tracer {
         Some(BuiltInTracer(FlatCallTracer)) => Some(&mut options.tracer_config.0),
         Some(BuiltInTracer(MuxTracer)) => options.tracer_config.0.get_mut("flatCallTracer"),
         _ => None,
     };
-    let mut leaves_out = false;
+    let mut asked = None;
     if let Some(flat) = flat {
         let config = GethDebugTracerConfig(flat.take()).into_flat_call_config();
         let config = config.map_err(|_| RpcError::server("invalid tracer config"))?;
-        leaves_out = !config.include_precompiles.unwrap_or_default();
+        asked = Some(Flat {
+            precompiles: config.include_precompiles.unwrap_or_default(),
+            parity_errors: config.convert_parity_errors.unwrap_or_default(),
+        });
         *flat = GethDebugTracerConfig::from(FlatCallConfig { include_precompiles: Some(true), ..config }).0;
     }
     let inspector = DebugInspector::new(options).map_err(|error| RpcError::server(error.to_string()))?;
-    Ok((inspector, leaves_out))
+    Ok((inspector, asked))
 }
 
-/// Leaves calls of precompiled contracts out of what is flat in a trace.
-fn leave_out_of(trace: &mut GethTrace, sandbox: &Sandbox) {
-    match trace {
-        GethTrace::FlatCallTracer(calls) => {
-            *calls = leave_out(std::mem::take(calls), |call| &mut call.trace, sandbox);
+impl Flat {
+    /// Makes what is flat in the trace of a transaction, which used so much gas, what was asked for.
+    fn finish(self, trace: &mut GethTrace, sandbox: &Sandbox, gas_used: u64) {
+        match trace {
+            GethTrace::FlatCallTracer(calls) => {
+                if !self.precompiles {
+                    *calls = leave_out(std::mem::take(calls), |call| &mut call.trace, sandbox);
+                }
+                // The first call is the transaction's.
+                match calls.first_mut().and_then(|call| call.trace.result.as_mut()) {
+                    Some(TraceOutput::Call(output)) => output.gas_used = gas_used,
+                    Some(TraceOutput::Create(output)) => output.gas_used = gas_used,
+                    None => {}
+                }
+                if !self.parity_errors {
+                    for error in calls.iter_mut().filter_map(|call| call.trace.error.as_mut()) {
+                        *error = in_geths_words(error).to_owned();
+                    }
+                }
+            }
+            GethTrace::MuxTracer(traces) => {
+                traces.0.values_mut().for_each(|trace| self.finish(trace, sandbox, gas_used));
+            }
+            _ => {}
         }
-        GethTrace::MuxTracer(traces) => traces.0.values_mut().for_each(|trace| leave_out_of(trace, sandbox)),
-        _ => {}
+    }
+}
+
+/// What geth calls an error that has OpenEthereum's name.
+fn in_geths_words(error: &str) -> &str {
+    match error {
+        "Reverted" => "execution reverted",
+        "Out of gas" => "out of gas",
+        "Insufficient balance for transfer" => "insufficient balance for transfer",
+        "Bad instruction" => "invalid opcode",
+        "Stack underflow" => "stack underflow",
+        "Mutable Call In Static Context" => "write protection",
+        "Out of bounds" => "return data out of bounds",
+        "Invalid code" => "invalid code: must not begin with 0xef",
+        "Contract address collision" => "contract address collision",
+        "Nonce overflow" => "nonce uint64 overflow",
+        "Max call depth exceeded" => "max call depth exceeded",
+        "Bad jump destination" => "invalid jump destination",
+        "Built-in failed" => "precompiled failed",
+        other => other,
     }
 }
 
@@ -171,15 +258,15 @@ fn trace(
     budget: usize,
     place: TransactionContext,
 ) -> Result<(GethTrace, usize, EvmState), RpcError> {
-    let (inspector, leaves_out) = inspector(options)?;
+    let (inspector, flat) = inspector(options)?;
     let (traced, mut tracer) = sandbox.inspect(env.clone(), Bounded::new(inspector, budget))?;
     let block = sandbox.block.clone();
     let mut trace = tracer
         .inner
         .get_result(Some(place), &env, &block, &traced, &mut sandbox.db)
         .map_err(|error| RpcError::server(format!("the trace cannot be put together: {error}")))?;
-    if leaves_out {
-        leave_out_of(&mut trace, sandbox);
+    if let Some(flat) = flat {
+        flat.finish(&mut trace, sandbox, traced.result.tx_gas_used());
     }
     Ok((trace, tracer.left(), traced.state))
 }
@@ -251,6 +338,16 @@ fn trace_call(context: &Context, params: &Params) -> Result<GethTrace, RpcError>
 mod tests {
     use super::*;
     use alloy_primitives::{Address, Log};
+
+    #[test]
+    fn a_duration_is_one_of_gos() {
+        for text in ["0", "5s", "1m30s", "1.5h", "-2ms", "10µs"] {
+            assert!(is_duration(text), "{text}");
+        }
+        for text in ["", "5", "s", "soon", "1.2.3s", "5 s", "+", ".s", "5S"] {
+            assert!(!is_duration(text), "{text}");
+        }
+    }
 
     #[test]
     fn a_raw_receipt_is_ethereums() {

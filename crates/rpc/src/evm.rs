@@ -23,8 +23,20 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use stoa_contract::Natives;
+use stoa_contract::{Natives, natives};
 use stoa_ledger::{Committed, LedgerError, StateAt, execute::kept_for_later};
+
+/// Checks that code does not take the place of a native contract, which would run on.
+///
+/// # Errors
+///
+/// -32000 if a native contract is at the address, and the code is not what its account shows.
+pub(crate) fn check_native(natives: &Natives, address: Address, code: &[u8]) -> Result<(), RpcError> {
+    if natives.get(&address).is_some() && code != natives::CODE {
+        return Err(RpcError::server(format!("{address} is a native contract, its code cannot be replaced")));
+    }
+    Ok(())
+}
 
 /// Whose state it is.
 pub(crate) enum Below {
@@ -362,6 +374,7 @@ impl Sandbox {
                 info.balance = balance;
             }
             if let Some(Data(code)) = account.code {
+                check_native(&self.natives, address, &code)?;
                 info.code_hash = keccak256(&code);
                 let code = Bytecode::new_raw_checked(code)
                     .map_err(|_| RpcError::server(format!("code of account {address} is no valid code")))?;

@@ -21,7 +21,9 @@ use alloy_rpc_types_trace::{
 };
 use revm::{DatabaseCommit, context::TxEnv};
 use serde::Deserialize;
+use serde_json::Number;
 use stoa_ledger::{Committed, execute::tx_env};
+use stoa_mempool::PoolError;
 
 pub(crate) fn register(methods: &mut Methods) {
     methods
@@ -178,8 +180,8 @@ struct Filter {
     to_address: Option<Vec<Account>>,
     #[serde(default)]
     mode: TraceFilterMode,
-    after: Option<usize>,
-    count: Option<usize>,
+    after: Option<Number>,
+    count: Option<Number>,
 }
 
 /// Blocks that a filter may span.
@@ -213,7 +215,13 @@ fn filter(context: &Context, params: &Params) -> Result<Vec<LocalizedTransaction
     let matcher = TraceFilter::default().from_address(from_address).to_address(to_address).mode(filter.mode).matcher();
     let most_gas = MOST_GAS.saturating_mul(context.config().gas_cap);
     let (mut gas, mut budget) = (0_u64, context.config().max_trace_bytes);
-    let (mut left_out, most) = (filter.after.unwrap_or(0), filter.count.unwrap_or(usize::MAX));
+    let whole = |number: Number| {
+        let whole = number.as_u64().and_then(|number| usize::try_from(number).ok());
+        whole.ok_or_else(|| RpcError::invalid_params(format!("{number} is no count: expected a whole number")))
+    };
+    let left_out = filter.after.map(whole).transpose()?;
+    let most = filter.count.map(whole).transpose()?;
+    let (mut left_out, most) = (left_out.unwrap_or(0), most.unwrap_or(usize::MAX));
     let mut told = Vec::new();
     for number in from..=to {
         if told.len() >= most {
@@ -282,8 +290,7 @@ fn raw(context: &Context, params: &Params) -> Result<TraceResults, RpcError> {
     let id: Option<BlockId> = reader.optional()?;
     reader.end()?;
     let transaction = recover(&raw)?;
-    let env = tx_env(&transaction)
-        .ok_or_else(|| RpcError::server("transaction type not supported: blob transactions are not accepted"))?;
+    let env = tx_env(&transaction).ok_or_else(|| RpcError::server(PoolError::Blob.to_string()))?;
     let mut sandbox = match id {
         Some(id) => Sandbox::new(context, id)?,
         None => Sandbox::next(context)?,

@@ -7,7 +7,8 @@ use crate::{
 use alloy_eips::{eip2930::AccessList, eip7702::SignedAuthorization};
 use alloy_primitives::{Address, Bytes, TxKind, U256};
 use revm::{context::TxEnv, context_interface::either::Either};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
+use stoa_mempool::PoolError;
 
 /// The fields of a transaction object; all may be missing.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -27,6 +28,17 @@ pub struct CallRequest {
     chain_id: Option<Big>,
     authorization_list: Option<Vec<SignedAuthorization>>,
     blob_versioned_hashes: Option<Vec<crate::hex::Hash>>,
+    blobs: Option<Vec<IgnoredAny>>,
+    #[serde(rename = "type")]
+    kind: Option<Kind>,
+}
+
+/// The type that a transaction names. Other nodes do not look at it, so that some clients send a number.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged)]
+enum Kind {
+    Quantity(Uint64),
+    Number(u64),
 }
 
 /// What a transaction offers to pay, in wei per gas.
@@ -66,6 +78,8 @@ pub struct Call {
     pub access_list: Option<AccessList>,
     /// EIP-7702.
     pub authorization_list: Vec<SignedAuthorization>,
+    /// The type (EIP-2718) that it names; calls follow the fields alone.
+    pub kind: Option<u64>,
 }
 
 fn wei(field: &str, amount: Option<Big>) -> Result<Option<u128>, RpcError> {
@@ -94,8 +108,15 @@ impl CallRequest {
         {
             return Err(RpcError::server(format!("chainId does not match node's (have={other}, want={chain_id})")));
         }
-        if self.blob_versioned_hashes.is_some() {
-            return Err(RpcError::server("transaction type not supported: blob transactions are not accepted"));
+        let kind = self.kind.map(|kind| match kind {
+            Kind::Quantity(Uint64(kind)) | Kind::Number(kind) => kind,
+        });
+        let has_blobs = self.blobs.is_some_and(|blobs| !blobs.is_empty());
+        if self.blob_versioned_hashes.is_some() || has_blobs || kind == Some(3) {
+            return Err(RpcError::server(PoolError::Blob.to_string()));
+        }
+        if kind.is_some_and(|kind| kind > 4) {
+            return Err(RpcError::server("transaction type not supported"));
         }
         let max_fee = wei("maxFeePerGas", self.max_fee_per_gas)?;
         let priority_fee = wei("maxPriorityFeePerGas", self.max_priority_fee_per_gas)?;
@@ -130,6 +151,7 @@ impl CallRequest {
             input,
             access_list: self.access_list,
             authorization_list,
+            kind,
         })
     }
 }
@@ -205,8 +227,14 @@ mod tests {
     #[test]
     fn another_chain_and_blobs_are_refused() {
         assert!(check(r#"{"chainId":"0x7a69"}"#).is_ok());
+        assert_eq!([r#"{"type":"0x2"}"#, r#"{"type":2}"#].map(|call| check(call).unwrap().kind), [Some(2); 2]);
         assert!(check(r#"{"chainId":"0x1"}"#).unwrap_err().message.contains("have=1, want=31337"));
-        assert!(check(r#"{"blobVersionedHashes":[]}"#).is_err());
+        assert!(check(r#"{"blobs":[],"type":"0x2"}"#).is_ok());
+        for blobs in [r#"{"blobVersionedHashes":[]}"#, r#"{"blobs":["0x00"]}"#, r#"{"type":"0x3"}"#] {
+            let said = check(blobs).unwrap_err().message;
+            assert_eq!(said, "transaction type not supported: blob transactions are not accepted on this chain");
+        }
+        assert_eq!(check(r#"{"type":"0x5"}"#).unwrap_err().message, "transaction type not supported");
     }
 
     #[test]

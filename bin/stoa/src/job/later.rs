@@ -83,9 +83,13 @@ pub(super) async fn status(job: B256, wallet: &WalletOptions, json: bool) -> Res
     let round = if is.state == RUNNING { Some(buyer.status(&begun).await) } else { None };
     let ended = buyer.ended(job).await;
     endpoint.close().await;
-    let (round, ended) = (round.transpose()?, ended?);
+    // What the ledger knows is told whether or not the node answers.
+    let ended = ended?;
     if json {
-        let node = round.as_ref().map(|round| json!({ "round": name(round), "told": told(round) }));
+        let node = round.as_ref().map(|round| match round {
+            Ok(round) => json!({ "round": name(round), "told": told(round) }),
+            Err(error) => json!({ "error": error.to_string() }),
+        });
         let receipt = ended.as_ref().map(|ended| receipt(&begun, ended, ""));
         let said = json!({
             "job": job, "asset": is.asset, "state": state, "node": node, "until": is.until, "receipt": receipt,
@@ -94,7 +98,10 @@ pub(super) async fn status(job: B256, wallet: &WalletOptions, json: bool) -> Res
         return Ok(());
     }
     match (round, ended) {
-        (Some(round), _) => println!("{state}; {}", told(&round)),
+        (Some(Ok(round)), _) => println!("{state}; {}", told(&round)),
+        (Some(Err(error)), _) => {
+            println!("{state} until second {} since 1970; its node does not tell how it stands ({error})", is.until);
+        }
         (None, Some(ended)) => println!("{state}: {}", over(&begun, &ended)),
         (None, None) => println!("{state}"),
     }
@@ -242,7 +249,8 @@ pub(super) fn decide(options: &DecisionOptions, leaves: bool, json: bool) -> Res
     held.decide(leaves)?;
     match json {
         true => println!("{}", json!({ "job": job, "round": held.round, "leaves": leaves })),
-        false => println!("{}", if leaves { "it leaves" } else { "it stays, and the job ends" }),
+        false if leaves => println!("it leaves once its node sees this"),
+        false => println!("it stays, and the job ends"),
     }
     Ok(())
 }

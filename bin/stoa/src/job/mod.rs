@@ -165,7 +165,8 @@ enum Command {
         after_help = "Example: stoa job verify 0x77d1… --algorithm train.wasm --data node-data --params model/params"
     )]
     Verify(VerifyOptions),
-    /// Print the rules that `offer` uses of the program that --algorithm names if none are said, to begin your own with.
+    /// Print the rules that `stoa job offer` uses if none are said, to begin your own with. It adds the program
+    /// that its --algorithm names.
     #[command(after_help = "Example: stoa job rules > rules.json")]
     Rules,
 }

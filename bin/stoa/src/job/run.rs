@@ -189,7 +189,10 @@ fn writable(to: &Path) -> Result<()> {
 fn broken_off(begun: &[(B256, B256)]) -> Report {
     let jobs: String = begun.iter().map(|(job, asset)| format!("\n  job {job} on {asset}")).collect();
     match begun.is_empty() {
-        true => eyre!("it was broken off before a job had begun (`stoa job list --on ASSET` tells)"),
+        true => eyre!(
+            "it was broken off, and a job may have begun all the same: `stoa job list --on ASSET` shows it, `stoa job \
+             cancel JOB` ends it"
+        ),
         false => eyre!(
             "it was broken off, and what has begun costs what it uses: `stoa job cancel JOB` ends it, `stoa job status JOB` tells how \
              it stands, `stoa job result JOB --to DIR` fetches what left{jobs}"
@@ -256,13 +259,18 @@ impl<'a> Standing<'a> {
     }
 }
 
+/// A receipt; what its node ran the program with, if that is known.
 pub(super) fn receipt(begun: &Begun, ended: &Ended, runtime: &str) -> Value {
     let receipt = &ended.receipt;
-    json!({
+    let mut said = json!({
         "job": begun.job, "asset": begun.asset, "ended": ENDS.get(usize::from(receipt.ended)), "rounds": receipt.rounds,
         "steps": receipt.fuel, "paid": ended.paid, "refunded": ended.refunded, "output": receipt.output,
-        "runtime": receipt.runtime, "runtimeName": runtime, "data": receipt.data, "params": receipt.params,
-    })
+        "runtime": receipt.runtime, "data": receipt.data, "params": receipt.params,
+    });
+    if !runtime.is_empty() {
+        said["runtimeName"] = runtime.into();
+    }
+    said
 }
 
 #[cfg(test)]
@@ -288,6 +296,6 @@ mod tests {
         let (job, asset) = (B256::repeat_byte(1), B256::repeat_byte(2));
         let said = broken_off(&[(job, asset)]).to_string();
         assert!(said.contains(&format!("job {job} on {asset}")) && said.contains("`stoa job cancel JOB`"), "{said}");
-        assert!(broken_off(&[]).to_string().contains("before a job had begun"));
+        assert!(broken_off(&[]).to_string().contains("a job may have begun"));
     }
 }

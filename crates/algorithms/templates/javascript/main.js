@@ -54,5 +54,5 @@ const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
 const deviation = Math.sqrt(squares / (rows - 1));
 
 const result = std.open("/out/result.json", "w") ?? fail("cannot write /out/result.json");
-result.puts(JSON.stringify({ rows, mean, deviation }));
+result.puts(JSON.stringify({ rows, values: [mean, deviation] }));
 result.close();

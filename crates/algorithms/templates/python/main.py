@@ -63,7 +63,7 @@ def main():
     # Of a sample: over one less than the rows.
     deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (rows - 1))
     with open("/out/result.json", "w") as file:
-        json.dump({"rows": rows, "mean": mean, "deviation": deviation}, file)
+        json.dump({"rows": rows, "values": [mean, deviation]}, file)
 
 
 main()

@@ -168,7 +168,7 @@ fn block(ledger: &Ledger, number: u64) -> Result<Committed, LedgerError> {
 fn tip(ledger: &Ledger) -> Result<Vec<u8>, LedgerError> {
     let head = ledger.head().number();
     let newest = ledger.certificate_within(0, head)?;
-    let (number, certificate) = newest.ok_or(LedgerError::Unknown { asked: head, head: 0 })?;
+    let (number, certificate) = newest.ok_or(LedgerError::NoCertificate)?;
     Ok(encode(&Blocks::new(&[sealed(block(ledger, number)?)?], certificate)))
 }
 

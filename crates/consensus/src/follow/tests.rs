@@ -363,6 +363,17 @@ fn whoever_waits_for_a_block_in_vain_is_answered_all_the_same() {
 }
 
 #[test]
+fn who_has_no_certificate_yet_says_so() {
+    simulate(async |runtime| {
+        let chain = Chain::open(&runtime, "validators", 1).await;
+        let peer = honest(&runtime, chain.ledger(), List::default());
+        let answer = peer(Request::Tip.encode()).await.unwrap();
+        let why = messages::decode_answer(&answer).unwrap().unwrap_err();
+        assert_eq!(why, "it has no certificate yet");
+    });
+}
+
+#[test]
 fn peers_that_lie_are_noticed_and_left() {
     // What the liar makes of an answer, given also that of another chain; and what it is caught with.
     type Case = (u8, fn(Vec<u8>, &[u8]) -> Vec<u8>, fn(&Lie) -> bool);

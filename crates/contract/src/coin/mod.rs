@@ -172,13 +172,14 @@ impl Coin {
 }
 
 /// Changes the newest value of a history. A development network can hand out more coin than 208 bits count; the
-/// values then stay at their ends. A simulation can lie before the newest point; it then changes that one.
+/// values are the lowest 208 bits then, and right again when there is less. A simulation can lie before the newest
+/// point; it then changes that one.
 fn change(cx: &mut Context<'_>, trace: Trace208, added: U256, removed: U256) -> Result<Option<(U208, U208)>> {
     if added == removed {
         return Ok(None);
     }
     let (newest, old) = trace.latest_checkpoint(cx)?;
-    let new = U256::from(old).saturating_add(added).saturating_sub(removed).min(U256::from(U208::MAX));
+    let new = U256::from(old).wrapping_add(added).wrapping_sub(removed) & U256::from(U208::MAX);
     let new = U208::from(new);
     if new == old {
         return Ok(None);
@@ -209,7 +210,7 @@ pub(crate) fn genesis_storage(supply: U256, timestamp: u64) -> Vec<(U256, U256)>
     }
     let state = State::root();
     let trace = state.votes.total_checkpoints.checkpoints;
-    let counted = supply.min(U256::from(U208::MAX));
+    let counted = supply & U256::from(U208::MAX);
     vec![
         (state.erc20.total_supply.place().slot, supply),
         (trace.place().slot, U256::ONE),

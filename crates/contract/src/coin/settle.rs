@@ -50,8 +50,8 @@ pub(crate) fn settle(cx: &mut Context<'_>, accounts: &[Address]) -> Result<()> {
             continue;
         }
         let (added, removed) = changes.entry(delegatee).or_default();
-        *added = added.saturating_add(balance.saturating_sub(counted));
-        *removed = removed.saturating_add(counted.saturating_sub(balance));
+        *added = added.wrapping_add(balance.saturating_sub(counted));
+        *removed = removed.wrapping_add(counted.saturating_sub(balance));
         match destroyed {
             // Whatever is made at this address later has not delegated.
             true => {
@@ -70,7 +70,8 @@ pub(crate) fn settle(cx: &mut Context<'_>, accounts: &[Address]) -> Result<()> {
     Ok(())
 }
 
-/// Adjusts the total supply, and its history, by what was added to all balances together and what was removed.
+/// Adjusts the total supply, and its history, by what was added to all balances together and what was removed. It wraps around
+/// where balances that are set by hand exceed 256 bits together, and is right again when they no longer do.
 ///
 /// # Errors
 ///
@@ -78,7 +79,7 @@ pub(crate) fn settle(cx: &mut Context<'_>, accounts: &[Address]) -> Result<()> {
 pub fn end_block(cx: &mut Context<'_>, added: U256, removed: U256) -> Result<()> {
     let supply = Coin.erc20().total_supply;
     let old = supply.read(cx)?;
-    let new = old.saturating_add(added).saturating_sub(removed);
+    let new = old.wrapping_add(added).wrapping_sub(removed);
     supply.write(cx, new)?;
     change(cx, Coin.votes().total_checkpoints, added, removed)?;
     Ok(())

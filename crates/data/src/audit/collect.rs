@@ -7,17 +7,19 @@ use crate::{
         IConsent::{self, assetOfCall, grantOfCall},
     },
     jobs::abi::{
+        EXPIRED,
         IJobs::{IJobsErrors, Job, JobFinished, Offered, ProgramPublished, jobOfCall, publicationsOfCall},
-        JOBS,
+        JOBS, RUNNING,
     },
     market::{abi::IDatatoken::OrderRecorded, datatoken_of},
     record::paged,
 };
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_rpc_types_eth::{Filter, Log, TransactionReceipt};
 use alloy_sol_types::SolEvent as _;
 use futures::future::try_join_all;
 use std::{collections::BTreeSet, time::Duration};
+use stoa_base::chain_id_of;
 use stoa_client::{Client, ClientError, ViewError, view};
 
 /// Publications of a program that are looked at.
@@ -32,6 +34,12 @@ pub enum CollectError {
     /// There is no such job.
     #[error("the node knows no job {0}, and no transaction of this hash that ended one")]
     Unknown(B256),
+    /// It goes on.
+    #[error("job {0} has not ended: it is audited once its receipt is on the ledger")]
+    Running(B256),
+    /// It ended without a receipt.
+    #[error("job {0} ended without a receipt: its time was over, and its buyer got everything back")]
+    Expired(B256),
     /// The contract could not be asked.
     #[error(transparent)]
     View(#[from] ViewError),
@@ -96,9 +104,8 @@ impl Evidence {
     ///
     /// # Errors
     ///
-    /// If there is no such job, or the node does not tell.
+    /// If there is no such job, if it has no receipt, or if the node does not tell.
     pub async fn collect(client: &Client, id: B256) -> Result<Self> {
-        let chain_id: U256 = client.call("eth_chainId", ()).await?;
         let (id, (job, at)) = match view(client, JOBS, &jobOfCall { job: id }).await {
             Ok(job) => (id, job),
             Err(error) if error.reason::<IJobsErrors>().is_some() => {
@@ -111,6 +118,11 @@ impl Evidence {
             }
             Err(error) => return Err(error.into()),
         };
+        match job.state {
+            RUNNING => return Err(CollectError::Running(id)),
+            EXPIRED => return Err(CollectError::Expired(id)),
+            _ => {}
+        }
         let (grant, _) = view(client, CONSENT, &grantOfCall { grant: job.grant }).await?;
         let (asset, _) = view(client, CONSENT, &assetOfCall { asset: job.asset }).await?;
         let (registered, offered) = (IConsent::AssetRegistered::SIGNATURE_HASH, Offered::SIGNATURE_HASH);
@@ -141,7 +153,16 @@ impl Evidence {
         hashes.dedup();
         let mut seen = BTreeSet::new();
         hashes.retain(|hash| seen.insert(*hash));
+        let mut named = None;
+        for hash in hashes.iter().rev() {
+            let signed: Bytes = client.call("eth_getRawTransactionByHash", (*hash,)).await?;
+            named = chain_id_of(&signed).map(|chain_id| (chain_id, signed));
+            if named.is_some() {
+                break;
+            }
+        }
+        let (chain_id, signed) = named.ok_or(CollectError::Silent("a transaction that names its chain"))?;
         let transactions = try_join_all(hashes.into_iter().map(|hash| prove(client, hash))).await?;
-        Ok(Self { format: FORMAT.into(), chain_id: chain_id.saturating_to(), job: id, transactions })
+        Ok(Self { format: FORMAT.into(), chain_id, signed, job: id, transactions })
     }
 }

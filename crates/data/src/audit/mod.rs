@@ -16,6 +16,7 @@
 //! holds it, with its events, and the certificate of that block. [`Evidence::collect`] asks a node for it, which need not be
 //! trusted; [`Evidence::audit`] believes nothing but the key and says of each step whether it holds. That a contract's event is
 //! there proves that the contract's rules let it be: that the grant stood in that block, that the node had signed, who was paid.
+//! Which chain it is, one of the transactions tells: its signature is for that chain alone, and its hash is what the block holds.
 //!
 //! What is not on the ledger (program, parameters, results, data) is compared with the hashes that are, by whoever has it:
 //! [`Audit::compare`].
@@ -52,7 +53,7 @@ pub(crate) use collect::prove;
 pub use shown::Shown;
 
 /// What evidence is called that this version reads.
-const FORMAT: &str = "stoa-audit/1";
+const FORMAT: &str = "stoa-audit/2";
 
 /// What begins evidence within a page.
 const SCRIPT: &str = r#"<script type="application/json" id="evidence">"#;
@@ -78,8 +79,10 @@ pub struct Proven {
 pub struct Evidence {
     /// Which form it has.
     pub format: String,
-    /// EIP-155 id of the chain, as the node said: names are built with it.
+    /// EIP-155 id of the chain: names are built with it.
     pub chain_id: u64,
+    /// One of the transactions as it was signed, which names the chain.
+    pub signed: Bytes,
     /// The job.
     pub job: B256,
     /// Transactions, in the order in which they were.
@@ -96,7 +99,7 @@ pub enum EvidenceError {
     #[error("there is no evidence in it: want what `stoa audit` wrote, as JSON, a page, PROV or in-toto")]
     None,
     /// It is JSON of another form.
-    #[error("its evidence cannot be read: {0}")]
+    #[error("its evidence cannot be read")]
     Json(#[from] serde_json::Error),
     /// It is of another version.
     #[error("it has the form {0:?}, this program reads {FORMAT:?}")]
@@ -199,11 +202,11 @@ impl Evidence {
         let value: serde_json::Value = serde_json::from_str(json)?;
         let found = [Some(value.clone()), prov::evidence(&value), in_toto::evidence(&value)];
         let found = found.into_iter().flatten().find(|value| value.get("format").is_some());
-        let evidence: Self = serde_json::from_value(found.ok_or(EvidenceError::None)?)?;
-        if evidence.format != FORMAT {
-            return Err(EvidenceError::Format(evidence.format));
+        let found = found.ok_or(EvidenceError::None)?;
+        match &found["format"] {
+            serde_json::Value::String(format) if format != FORMAT => Err(EvidenceError::Format(format.clone())),
+            _ => Ok(serde_json::from_value(found)?),
         }
-        Ok(evidence)
     }
 }
 

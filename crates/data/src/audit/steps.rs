@@ -18,8 +18,9 @@ use crate::{
     },
     record::iso_8601,
 };
-use alloy_primitives::{B256, Bytes, Log, U256};
+use alloy_primitives::{B256, Bytes, Log, U256, keccak256};
 use std::collections::BTreeSet;
+use stoa_base::chain_id_of;
 use stoa_client::ProvenReceipt;
 use stoa_sandbox::Wasm;
 
@@ -30,10 +31,17 @@ mod tests;
 const ENDS: [&str; 6] = ["succeeded", "failed", "used up its limits", "was stopped", "was withheld", "was not done"];
 
 impl Proven {
-    /// What the transaction left behind, if a block holds it that the key has signed.
+    /// What the transaction left behind, if a block holds it that the key has signed. What a node says beside the proof, its network's key
+    /// and the block's number, has to be so.
     pub(crate) fn verify(&self, network_key: &[u8]) -> Result<ProvenReceipt, String> {
         let header = self.certificate.verify(network_key).map_err(|error| error.to_string())?;
         let proven = self.proof.verify(header.hash_slow(), self.transaction).map_err(|error| error.to_string())?;
+        ensure(self.certificate.network_key[..] == *network_key, || {
+            "the certificate names another network key".into()
+        })?;
+        ensure(self.proof.block_number == U256::from(header.number), || {
+            format!("the proof names block {}, its header is of block {}", self.proof.block_number, header.number)
+        })?;
         if proven.receipt.success { Ok(proven) } else { Err("the transaction failed".into()) }
     }
 
@@ -103,6 +111,7 @@ impl Audit {
         if chains.len() != 1 {
             failed.push(format!("the blocks are of {} chains", chains.len()));
         }
+        failed.extend(self.chain().err());
         events.sort_by_key(|(at, _)| at.block);
         let holds = failed.is_empty();
         let count = self.evidence.transactions.len();
@@ -112,6 +121,18 @@ impl Audit {
         };
         self.step("blocks", outcome);
         holds.then_some(events)
+    }
+
+    /// That a transaction of the evidence was signed for the chain that names are built with.
+    fn chain(&self) -> Result<(), String> {
+        let Evidence { chain_id, signed, transactions, .. } = &self.evidence;
+        let hash = keccak256(signed);
+        ensure(transactions.iter().any(|one| one.transaction == hash), || {
+            "what is said to be signed is none of the transactions".into()
+        })?;
+        ensure(chain_id_of(signed) == Some(*chain_id), || {
+            format!("transaction {hash} is not signed for chain {chain_id}, which the evidence names")
+        })
     }
 
     fn read(&mut self, events: &[(Place, Log)]) {

@@ -8,9 +8,9 @@ use super::{
             IJobsErrors, Job, JobFinished, JobStarted, Offer, Receipt, Withdrawn, bondCall, costCall, finishCall,
             jobOfCall, offerCall, offerOfCall, receiptOfCall, startCall, stopCall, unbondCall, withdrawCall,
         },
-        JOBS, PROCESS, WAITING, WASM,
+        JOBS, LIMITED, PROCESS, WAITING, WASM,
     },
-    contract::cost,
+    contract::{MILLION, cost},
     results,
     run::Files,
     units,
@@ -235,7 +235,7 @@ impl Buyer {
     ///
     /// If nothing is offered or granted, or the ledger refuses.
     pub async fn begin(&self, asset: B256, algorithm: B256, runtime: u8, fuel: u64, most: U256) -> Result<Begun> {
-        let ready = self.ready(asset, algorithm, fuel).await?;
+        let ready = self.ready(asset, algorithm, fuel, most).await?;
         self.allow(std::slice::from_ref(&ready)).await?;
         self.start(ready, algorithm, runtime, fuel, most).await
     }
@@ -251,7 +251,7 @@ impl Buyer {
         most: U256,
     ) -> (Vec<Begun>, Result<()>) {
         let ready = async {
-            let ready = try_join_all(assets.iter().map(|asset| self.ready(*asset, algorithm, fuel))).await?;
+            let ready = try_join_all(assets.iter().map(|asset| self.ready(*asset, algorithm, fuel, most))).await?;
             self.allow(&ready).await?;
             Ok(ready)
         };
@@ -270,12 +270,19 @@ impl Buyer {
         (begun, outcome)
     }
 
-    /// What has to be known to begin a job.
-    async fn ready(&self, asset: B256, algorithm: B256, fuel: u64) -> Result<Ready> {
+    /// What has to be known to begin a job that costs `most` at most.
+    async fn ready(&self, asset: B256, algorithm: B256, fuel: u64, most: U256) -> Result<Ready> {
         let costs = costCall { asset, fuel };
         let (offer, grant, cost) =
             join!(self.offer_of(asset), self.grant_for(asset, algorithm), self.view(JOBS, &costs));
         let (offer, grant, cost) = (offer?, grant?, cost.map_err(|error| said(error.into()))?);
+        if cost > most {
+            let [cost, most] = [cost, most].map(|amount| units(amount, offer.token));
+            return Err(DataError::Ledger(format!(
+                "it costs {cost} for {} million steps, which is more than {most}: `--steps` asks for fewer, `--most` allows more",
+                fuel.div_ceil(MILLION)
+            )));
+        }
         let node = self.node_of(asset, &offer).await?;
         Ok(Ready { asset, grant, node, token: offer.token, cost })
     }
@@ -416,9 +423,10 @@ impl Buyer {
         loop {
             match Self::read(begun, self.ask(begun, &Request::Look(begun.job, number)).await)? {
                 Round::Left { files, log } => return Ok(Left { files, log }),
-                Round::Over(_, why) => {
+                Round::Over(ended, why) => {
                     let (round, asset) = (number + 1, begun.asset);
-                    return Err(DataError::Ledger(format!("{why} in round {round} on asset {asset}")));
+                    let more = if ended == LIMITED { " (`--steps` allows more steps)" } else { "" };
+                    return Err(DataError::Ledger(format!("{why} in round {round} on asset {asset}{more}")));
                 }
                 round => told(&round),
             }

@@ -15,6 +15,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
 };
+use stoa_base::{create_private, write_private};
 use stoa_sandbox::{Input, Source};
 
 /// Files of one data set at most.
@@ -96,18 +97,18 @@ impl DataSet {
         if copy.exists() {
             fs::remove_dir_all(&copy).map_err(at(&copy))?;
         }
-        fs::create_dir_all(&copy).map_err(at(&copy))?;
+        create_private(&copy).map_err(at(&copy))?;
         for (path, source) in found {
             let to = match path.as_str() {
                 "" => copy.join(from.file_name().unwrap_or_default()),
                 path => copy.join(path),
             };
             let parent = to.parent().unwrap_or(&copy);
-            fs::create_dir_all(parent).map_err(at(parent))?;
+            create_private(parent).map_err(at(parent))?;
             fs::copy(&source, &to).map_err(at(&source))?;
         }
         let path = folder.join("rules.json");
-        stoa_base::write_private(&path, &rules.to_json()).map_err(at(&path))?;
+        write_private(&path, &rules.to_json()).map_err(at(&path))?;
         fs::rename(&copy, &files).map_err(at(&files))?;
         Self::open(folder)
     }
@@ -221,6 +222,7 @@ pub(super) fn list_hash<'a>(files: impl IntoIterator<Item = (&'a str, blake3::Ha
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn the_hash_is_of_what_is_there_under_which_name_and_links_are_nothing() {
@@ -254,6 +256,10 @@ mod tests {
         fs::create_dir(folder.path().join("empty")).unwrap();
         let empty = DataSet::create(&folder.path().join("four"), &folder.path().join("empty"), &rules);
         assert!(matches!(empty, Err(DataSetError::Empty(_))));
+        // Nobody but the node's own account comes to it.
+        for made in ["one", "one/files", "one/files/deep", "three/files"] {
+            assert_eq!(folder.path().join(made).metadata().unwrap().permissions().mode() & 0o777, 0o700, "{made}");
+        }
     }
 
     #[test]

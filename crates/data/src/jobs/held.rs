@@ -20,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
-use stoa_base::write_private;
+use stoa_base::{create_private, write_private};
 use stoa_client::{Chain, ViewError, view};
 use stoa_sandbox::Control;
 
@@ -102,7 +102,7 @@ impl Held {
                 fs::remove_dir_all(folder)?;
             }
         }
-        fs::create_dir_all(&laying)?;
+        create_private(&laying)?;
         for (path, bytes) in whole(files, log) {
             write_private(&laying.join(path), &bytes)?;
         }

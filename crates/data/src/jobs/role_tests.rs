@@ -538,6 +538,17 @@ async fn a_job_whose_time_is_over_while_its_owner_looks_at_it_is_paid_for_what_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_node_was_ended_while_its_owner_looked_at_it_ends_and_costs_nothing() {
+    let scene = scene(&Rules { approval: true, budget: 100, ..rules() });
+    let (job, data) = waiting(&scene).await;
+    let again = open(&scene.folder, &scene.ledger);
+    again.0.settle(&sender(&scene.ledger)).await.unwrap();
+    let kept = scene.ledger.with(move |bench| bench.view(JOBS, &receiptOfCall { job }).unwrap());
+    assert_eq!((kept.receipt.ended, kept.receipt.rounds, kept.receipt.output), (BROKEN, 0, B256::ZERO));
+    assert!(Held::all(&data).unwrap().is_empty(), "nobody is to say yes to what does not leave");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_looks_at_in_time_is_destroyed_and_the_job_costs_nothing() {
     let scene = scene(&Rules { approval: true, approval_days: Some(1), budget: 100, ..rules() });
     let (job, data) = waiting(&scene).await;

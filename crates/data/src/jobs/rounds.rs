@@ -18,7 +18,8 @@ use eyre::{ContextCompat as _, Result, WrapErr as _, ensure, eyre};
 use futures::future::{join_all, try_join_all};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::{fs, path::Path};
+use std::path::Path;
+use stoa_base::write_private;
 use stoa_sandbox::{Control, Input, Job, Process, Runtime, Source, Wasm};
 
 /// The file of a combined result that a plan passes on.
@@ -188,7 +189,7 @@ pub async fn run_rounds(buyer: &Buyer, work: Work, told: &(dyn Fn(Told<'_>) + Sy
     }
     let paid = |(begun, ended): &(Begun, Ended)| {
         let (paid, job) = (units(ended.paid, begun.token), begun.job);
-        format!("; {paid} were paid for job {job} (stoa audit {job})")
+        format!("; {paid} were paid for job {job} (stoa audit {job} --network-key KEY)")
     };
     let held = |job: &B256| {
         format!(
@@ -232,7 +233,7 @@ impl Combining {
     }
 }
 
-/// Writes files into a folder.
+/// Writes files into a folder, for nobody else on this machine to read.
 ///
 /// # Errors
 ///
@@ -240,9 +241,7 @@ impl Combining {
 pub fn write(folder: &Path, files: &Files) -> Result<()> {
     for (path, bytes) in files {
         let path = folder.join(path);
-        let parent = path.parent().ok_or_else(|| eyre!("{} is no file", path.display()))?;
-        fs::create_dir_all(parent).wrap_err_with(|| format!("cannot write to {}", parent.display()))?;
-        fs::write(&path, bytes).wrap_err_with(|| format!("cannot write {}", path.display()))?;
+        write_private(&path, bytes).wrap_err_with(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }
@@ -250,6 +249,18 @@ pub fn write(folder: &Path, files: &Files) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn what_left_is_written_for_nobody_else_to_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::from([("deep/result.json".to_owned(), b"[1]".to_vec())]);
+        write(&folder.path().join("to"), &files).unwrap();
+        for (path, mode) in [("to", 0o700), ("to/deep", 0o700), ("to/deep/result.json", 0o600)] {
+            let found = folder.path().join(path).metadata().unwrap().permissions().mode();
+            assert_eq!(found & 0o777, mode, "{path}");
+        }
+    }
 
     #[test]
     fn a_plan_has_rounds_and_no_more_than_anybody_waits_for() {

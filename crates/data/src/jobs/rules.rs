@@ -17,7 +17,7 @@ use stoa_sandbox::Limits;
 #[derive(Debug, thiserror::Error)]
 pub enum RulesError {
     /// They are not JSON of this form.
-    #[error("{0}")]
+    #[error(transparent)]
     Json(#[from] serde_json::Error),
     /// They let nothing leave, or name files that there cannot be.
     #[error("{0}")]

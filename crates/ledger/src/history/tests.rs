@@ -148,6 +148,17 @@ proptest! {
 }
 
 #[test]
+fn the_chain_of_another_genesis_file_is_not_called_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = History::open(folder.path(), 1 << 20, 5).unwrap();
+    for _ in 0..2 {
+        history.check_genesis(&crate::tests::genesis(1)).unwrap();
+    }
+    let other = history.check_genesis(&crate::tests::genesis(2));
+    assert!(matches!(other, Err(LedgerError::OtherGenesis)), "{other:?}");
+}
+
+#[test]
 fn after_a_way_back_beyond_what_is_kept_old_values_are_told_again() {
     let folder = tempfile::tempdir().unwrap();
     let open = || History::open_with(folder.path(), 1 << 20, 5, LIMITS).unwrap();

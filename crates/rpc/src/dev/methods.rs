@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     Builder, Context, Methods, Params, RpcError,
+    evm::check_native,
     hex::{Account, Data, Hash},
     txpool,
     view::{BlockView, Detail},
@@ -331,6 +332,7 @@ async fn add_balance<D: Dev>(node: Arc<Node<D>>, context: Context, params: Param
 
 async fn set_code<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<bool, RpcError> {
     let (Account(address), Data(code)) = two(&params)?;
+    check_native(context.ledger().natives(), address, &code)?;
     state::check_code(address, &code)?;
     set(&node, &context, address, Set::Code(code)).await
 }

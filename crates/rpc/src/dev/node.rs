@@ -406,8 +406,12 @@ impl<D: Dev> Node<D> {
         let hash = *transaction.inner().hash();
         let (sender, nonce) = (transaction.signer(), transaction.inner().nonce());
         let automine = self.automine();
-        let base_fee = self.next_block_env(context.ledger()).basefee;
-        context.read(move |context| admit(context, transaction, automine.then_some(base_fee))).await?;
+        let BlockEnv { basefee, gas_limit, .. } = self.next_block_env(context.ledger());
+        // The pool does not know what is settled of the next block.
+        if transaction.inner().gas_limit() > gas_limit {
+            return Err(RpcError::server(PoolError::BlockGasLimit.to_string()));
+        }
+        context.read(move |context| admit(context, transaction, automine.then_some(basefee))).await?;
         if automine && context.pool().pending_nonce(sender).is_some_and(|next| nonce < next) {
             let ended = self.include(context, hash).await;
             self.mine_waiting(context).await?;

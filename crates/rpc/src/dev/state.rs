@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Context, Params, RpcError,
-    evm::{Base, Pairs},
+    evm::{Base, Pairs, check_native},
     hex::{Account, Data, Slot},
     params::json_error,
 };
@@ -166,6 +166,7 @@ fn fields(context: &Context, bytes: &[u8]) -> Result<(Fields, Option<u64>), RpcE
         if is_kept_up(&address) {
             continue;
         }
+        check_native(context.ledger().natives(), address, &code)?;
         check_code(address, &code)?;
         // As in Anvil: no contract is created twice at one address.
         fields.extend([(address, Set::Nonce(nonce.max(now.nonce))), (address, Set::Code(code))]);

@@ -428,6 +428,37 @@ fn the_next_block_is_what_was_asked_for() {
 }
 
 #[test]
+fn what_is_sent_fits_into_the_next_block() {
+    with_chain(async |node| {
+        let send = |gas: &str| json!([{"from": account(0), "to": STRANGER, "gas": gas}]);
+        node.call("evm_setBlockGasLimit", json!(["0x186a0"])).await;
+        node.call("evm_mine", json!([])).await;
+        assert_eq!(node.fails("eth_sendTransaction", send("0x186a1")).await["message"], "exceeds block gas limit");
+        node.call("evm_setBlockGasLimit", json!(["0x1c9c380"])).await;
+        let hash = node.call("eth_sendTransaction", send("0x186a1")).await;
+        assert_eq!(node.call("eth_getTransactionReceipt", json!([hash])).await["status"], "0x1");
+    });
+}
+
+#[test]
+fn a_transaction_has_the_type_that_is_asked_for() {
+    with_chain(async |node| {
+        let request = |kind: &str| json!([{"from": account(0), "to": STRANGER, "type": kind}]);
+        for kind in ["0x0", "0x1", "0x2"] {
+            let hash = node.call("eth_sendTransaction", request(kind)).await;
+            assert_eq!(node.call("eth_getTransactionByHash", json!([hash])).await["type"], kind);
+        }
+        let error = node.fails("eth_sendTransaction", request("0x4")).await;
+        assert_eq!(error["message"], "type is 0x4, but the fields are those of a transaction of type 0x2");
+        let error = node.fails("eth_sendTransaction", request("0x3")).await;
+        assert_eq!(
+            error["message"],
+            "transaction type not supported: blob transactions are not accepted on this chain"
+        );
+    });
+}
+
+#[test]
 fn an_impersonated_account_sends_without_a_key() {
     with_chain(async |node| {
         let request = json!([{"from": STRANGER, "to": account(0), "value": "0x1"}]);

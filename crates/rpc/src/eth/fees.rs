@@ -18,8 +18,7 @@ pub(super) fn register(methods: &mut Methods) {
         })
         .read("eth_gasPrice", |context, params| {
             params.none()?;
-            let base_fee = context.next_block_env().basefee;
-            Ok(U128::from(priority_fee(context)? + u128::from(base_fee)))
+            Ok(U128::from(gas_price(context)?))
         })
         .read("eth_maxPriorityFeePerGas", |context, params| {
             params.none()?;
@@ -193,6 +192,11 @@ fn rewards(committed: &Committed, percentiles: &[f64]) -> Vec<U128> {
             U128::from(tips[index].0)
         })
         .collect()
+}
+
+/// What a transaction with one price pays per gas, in wei, if it says nothing: the next base fee and the suggested tip. Blocking.
+pub(crate) fn gas_price(context: &Context) -> Result<u128, RpcError> {
+    Ok(priority_fee(context)? + u128::from(context.next_block_env().basefee))
 }
 
 /// What a transaction that says nothing pays at most: twice the next base fee, and the suggested tip. Blocking.

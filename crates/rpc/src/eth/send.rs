@@ -1,6 +1,10 @@
 //! Taking in transactions.
 
-use super::{call::estimate, fees::default_fees, state::pending_nonce};
+use super::{
+    call::estimate,
+    fees::{default_fees, gas_price},
+    state::pending_nonce,
+};
 use crate::{
     Context, Methods, Params, RpcError,
     evm::Sandbox,
@@ -115,7 +119,7 @@ impl<'de> serde::Deserialize<'de> for Milliseconds {
 ///
 /// # Errors
 ///
-/// Those of the estimate, where no gas limit is given.
+/// Those of the estimate, where no gas limit is given, and fields that do not go with the type that the object names.
 pub fn fill(context: &Context, call: &Call) -> Result<TypedTransaction, RpcError> {
     if call.to.is_none() && call.input.is_empty() {
         return Err(RpcError::server("contract creation without any data provided"));
@@ -130,6 +134,7 @@ pub fn fill(context: &Context, call: &Call) -> Result<TypedTransaction, RpcError
     };
     let (gas_price, dynamic) = match call.price {
         Price::Legacy(price) => (Some(price), None),
+        Price::Unset if matches!(call.kind, Some(0 | 1)) => (Some(gas_price(context)?), None),
         price => (None, Some(fees(context, price)?)),
     };
     let request = TransactionRequest {
@@ -143,13 +148,20 @@ pub fn fill(context: &Context, call: &Call) -> Result<TypedTransaction, RpcError
         to: Some(call.to.map_or(TxKind::Create, TxKind::Call)),
         value: Some(call.value),
         input: call.input.clone().into(),
-        access_list: call.access_list.clone(),
+        access_list: call.access_list.clone().or_else(|| (call.kind == Some(1)).then(Default::default)),
         authorization_list: Some(call.authorization_list.clone()).filter(|list| !list.is_empty()),
         ..TransactionRequest::default()
     };
-    request
+    let transaction = request
         .build_typed_tx()
-        .map_err(|_| RpcError::server("gasPrice cannot pay for an authorizationList: use maxFeePerGas"))
+        .map_err(|_| RpcError::server("gasPrice cannot pay for an authorizationList: use maxFeePerGas"))?;
+    let has = transaction.tx_type() as u64;
+    match call.kind {
+        Some(kind) if kind != has => Err(RpcError::server(format!(
+            "type is {kind:#x}, but the fields are those of a transaction of type {has:#x}"
+        ))),
+        _ => Ok(transaction),
+    }
 }
 
 /// The most per gas and the tip, where the object leaves one or both open.

@@ -70,6 +70,19 @@ fn a_call_of_the_coin_is_told_where_one_of_a_precompiled_contract_is_left_out() 
 }
 
 #[test]
+fn the_code_of_a_native_contract_is_not_replaced_for_a_call() {
+    with_default_node(async |node| {
+        let said = format!("{COIN} is a native contract, its code cannot be replaced");
+        let overrides = |code: &str| json!({COIN.to_string(): {"code": code}});
+        let call = json!([{"to": COIN}, "latest", overrides("0x00")]);
+        assert_eq!(node.fails("eth_call", call).await.1, said);
+        let blocks = json!([{"blockStateCalls": [{"stateOverrides": overrides("0x00"), "calls": []}]}]);
+        assert_eq!(node.fails("eth_simulateV1", blocks).await.1, said);
+        node.call("eth_call", json!([{"to": COUNTER}, "latest", overrides("0xfe")])).await;
+    });
+}
+
+#[test]
 fn calls_that_native_contracts_make_are_told_by_every_tracer_of_calls() {
     with_default_node(async |node| {
         let push = |value: u8| [&alloy_primitives::hex!("600060006000600060")[..], &[value]].concat();

@@ -63,6 +63,43 @@ fn a_call_is_traced_with_overrides() {
 }
 
 #[test]
+fn a_flat_trace_tells_the_gas_of_the_transaction_and_errors_as_geth_does() {
+    with_default_node(async |node| {
+        node.automine.store(false, Ordering::Relaxed);
+        let nested = node.send(&transaction(0, 0, CALLER, 0)).await;
+        let failed = node.send(&transaction(0, 1, REVERTER, 0)).await;
+        node.mine();
+        let trace = async |hash: &Value, config: Value| {
+            let options = json!({"tracer": "flatCallTracer", "tracerConfig": config});
+            node.call("debug_traceTransaction", json!([hash, options])).await
+        };
+        for hash in [&nested, &failed] {
+            let used = node.receipt(hash).await["gasUsed"].clone();
+            assert_eq!(trace(hash, json!({})).await[0]["result"]["gasUsed"], used);
+            let options = json!({"tracer": "muxTracer", "tracerConfig": {"flatCallTracer": {}, "4byteTracer": {}}});
+            let both = node.call("debug_traceTransaction", json!([hash, options])).await;
+            assert_eq!(both["flatCallTracer"][0]["result"]["gasUsed"], used);
+        }
+        assert_eq!(trace(&failed, json!({})).await[0]["error"], "execution reverted");
+        assert_eq!(trace(&failed, json!({"convertParityErrors": true})).await[0]["error"], "Reverted");
+    });
+}
+
+#[test]
+fn options_of_a_trace_that_mean_nothing_are_refused() {
+    with_default_node(async |node| {
+        for (options, said) in [
+            (json!({"tracer": "noTracer"}), "tracer not found: noTracer"),
+            (json!({"timeout": "soon"}), "invalid timeout \"soon\": not a duration"),
+        ] {
+            let (code, message, _) = node.fails("debug_traceCall", json!([{"to": COUNTER}, "latest", options])).await;
+            assert_eq!((code, message.as_str()), (-32000, said));
+        }
+        node.call("debug_traceCall", json!([{"to": COUNTER}, "latest", {"timeout": "10s"}])).await;
+    });
+}
+
+#[test]
 fn a_trace_that_would_fill_the_memory_is_cut_off() {
     let config = Config { max_trace_bytes: 1 << 20, ..Config::default() };
     with_node(
@@ -269,6 +306,8 @@ fn calls_are_found_by_their_place_and_by_whose_they_are() {
             for (fields, code, why) in [
                 (json!({"fromBlock": "0x2", "toBlock": "0x1"}), -32602, "invalid block range"),
                 (json!({"fromAddress": ["0x12"]}), -32602, "want 40 for common.Address"),
+                (json!({"after": "0x1"}), -32602, "expected a JSON number"),
+                (json!({"count": -1}), -32602, "expected a whole number"),
             ] {
                 let (said, message, _) = node.fails("trace_filter", json!([fields])).await;
                 assert!(said == code && message.contains(why), "{message}");

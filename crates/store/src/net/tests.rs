@@ -186,6 +186,15 @@ async fn three_of_six_nodes_die_and_the_object_is_read_then_repaired_then_three_
     drop(fresh);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_bytes_is_spread_and_read() {
+    let (registry, _nodes) = nodes(6).await;
+    let (owner, reader) = (node(100, &registry, false).await, node(101, &registry, false).await);
+    let id = spread_out(&owner, &[]).await;
+    reader.network.fetch(id, quick()).await.unwrap();
+    assert_eq!(content(&reader, id), b"");
+}
+
 /// Says that it has everything, and gives something else. One that turns bad has what it says, and gives what it has as long as no
 /// more than so many bytes are asked for.
 #[derive(Clone)]

@@ -54,9 +54,10 @@ enum Body {
     Files([File; 2]),
 }
 
-/// Chunks of a range of bytes.
+/// Chunks of a range of bytes. Of a blob without bytes there is one, for nobody can be asked for none.
 pub(crate) fn chunks(range: &Range<u64>) -> ChunkRanges {
-    ChunkRanges::from(ChunkNum::full_chunks(range.start)..ChunkNum::chunks(range.end))
+    let first = ChunkNum::full_chunks(range.start);
+    ChunkRanges::from(first..ChunkNum::chunks(range.end).max(first + 1))
 }
 
 /// Where the parts of a blob stand.

@@ -58,4 +58,4 @@ for (let i = 0; i < rows; i++) squares += (values[i] - mean) * (values[i] - mean
 // Of a sample: over one less than the rows.
 const deviation = Math.sqrt(squares / (rows - 1));
 
-write("/out", "result.json", `{"rows":${rows},"mean":${mean},"deviation":${deviation}}`);
+write("/out", "result.json", `{"rows":${rows},"values":[${mean},${deviation}]}`);

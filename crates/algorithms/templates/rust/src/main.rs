@@ -19,9 +19,8 @@ struct Params {
 #[derive(Debug, PartialEq, Serialize)]
 struct Summary {
     rows: usize,
-    mean: f64,
-    /// Of a sample: over one less than the rows.
-    deviation: f64,
+    /// Their mean and their deviation.
+    values: [f64; 2],
 }
 
 fn main() -> ExitCode {
@@ -81,7 +80,9 @@ fn summarize(values: &[f64]) -> Result<Summary, String> {
     }
     let mean = values.iter().sum::<f64>() / rows as f64;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    Ok(Summary { rows, mean, deviation: (squares / (rows - 1) as f64).sqrt() })
+    // Of a sample: over one less than the rows.
+    let deviation = (squares / (rows - 1) as f64).sqrt();
+    Ok(Summary { rows, values: [mean, deviation] })
 }
 
 #[cfg(test)]
@@ -91,7 +92,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_left_out_and_few_rows_say_nothing() {
         let table = format!("age,weight\n{}", "2,\n4,1\n".repeat(10));
-        assert_eq!(summarize(&values(&table, "age").unwrap()).unwrap().mean, 3.0);
+        assert_eq!(summarize(&values(&table, "age").unwrap()).unwrap().values[0], 3.0);
         assert_eq!(values(&table, "weight").unwrap().len(), 10);
         assert!(values(&table, "height").is_err());
         assert!(summarize(&[1.0; 9]).is_err());

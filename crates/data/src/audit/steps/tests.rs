@@ -14,7 +14,7 @@ use crate::{
         tests::{self as shared, OWNER},
     },
 };
-use alloy_primitives::Address;
+use alloy_primitives::{Address, hex};
 use alloy_sol_types::SolCall;
 use ed25519_dalek::{Signer as _, SigningKey};
 use stoa_contract::{
@@ -108,7 +108,8 @@ impl Told {
 
 /// What an audit says of these events, but for the blocks.
 fn audited(job: B256, events: &[(Place, Log)]) -> Audit {
-    let evidence = Evidence { format: FORMAT.into(), chain_id: CHAIN, job, transactions: Vec::new() };
+    let evidence =
+        Evidence { format: FORMAT.into(), chain_id: CHAIN, signed: Bytes::new(), job, transactions: Vec::new() };
     let mut audit = evidence.audit(Bytes::new());
     audit.steps.clear();
     audit.read(events);
@@ -238,4 +239,48 @@ fn the_source_of_a_program_is_shown_as_it_was_published_before_the_job_and_compa
     assert!(audit.holds() && said(&audit, "source files").0);
     audit.compare_source(later);
     assert!(!audit.holds());
+}
+
+/// What a node answered about a transaction, and its network's key.
+fn recorded() -> (Proven, Bytes) {
+    let recorded: serde_json::Value =
+        serde_json::from_str(include_str!("../../../../light/src/recorded.json")).unwrap();
+    let receipt = &recorded["receipt"];
+    let proven = Proven {
+        transaction: serde_json::from_value(receipt["transaction"].clone()).unwrap(),
+        proof: serde_json::from_value(receipt["reply"].clone()).unwrap(),
+        certificate: serde_json::from_value(recorded["certificate"].clone()).unwrap(),
+    };
+    (proven, serde_json::from_value(recorded["networkKey"].clone()).unwrap())
+}
+
+#[test]
+fn what_is_said_beside_a_proof_has_to_be_so() {
+    let (proven, key) = recorded();
+    proven.verify(&key).unwrap();
+    let mut other = proven.clone();
+    other.certificate.network_key = Bytes::from(vec![5; 96]);
+    assert!(other.verify(&key).unwrap_err().contains("another network key"));
+    let mut other = proven;
+    other.proof.block_number += U256::ONE;
+    assert!(other.verify(&key).unwrap_err().contains("its header is of block"));
+}
+
+#[test]
+fn the_chain_of_an_audit_is_the_one_that_a_transaction_of_it_was_signed_for() {
+    // The example of EIP-155, which is for chain 1.
+    let signed = hex!(
+        "f86c098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a76400008025a028ef61340bd939bc2195fe537567866003e1a15d3c71ff63e1590620aa636276a067cbe9d8997f761aecb703304b3800ccf555c9f3dc64214b297fb1966a3b6d83"
+    );
+    let signed = Bytes::from(signed.to_vec());
+    let mut audit = audited(B256::ZERO, &[]);
+    audit.evidence.transactions = vec![Proven { transaction: keccak256(&signed), ..recorded().0 }];
+    audit.evidence.signed = signed;
+    audit.evidence.chain_id = 1;
+    assert_eq!(audit.chain(), Ok(()));
+    audit.evidence.chain_id = CHAIN;
+    assert!(audit.chain().unwrap_err().contains("not signed for chain 31337"));
+    audit.evidence.chain_id = 1;
+    audit.evidence.transactions[0].transaction = B256::ZERO;
+    assert!(audit.chain().unwrap_err().contains("none of the transactions"));
 }

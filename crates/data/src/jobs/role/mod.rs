@@ -6,8 +6,9 @@
 //! signs the receipt, which anybody may bring to the ledger: it pays the owner and gives the rest back.
 //!
 //! What a job has done so far is on the disk before anything of it leaves, so that a node that was ended goes on with the same
-//! account of steps, rounds and budgets. The program is sent again then; a round that was under way is run again. A buyer who comes
-//! later finds what left in the newest round, sealed to him.
+//! account of steps, rounds and budgets. The program is sent again then; a round that was under way is run again, but a job ends, and costs
+//! nothing, of which something waited for its owner to look at it. A buyer who comes later finds what left in the newest round, sealed to
+//! him.
 //!
 //! A round counts against the budget before it runs, for its end and its steps tell something however it ends; where nothing may
 //! leave any more none runs. What it counts is on the disk before its end is told. While it runs it is said for how long, and nothing that
@@ -66,13 +67,13 @@ use session::{Session, State};
 pub(super) use session::{read, write};
 use std::{
     collections::{BTreeMap, HashMap},
-    fs, io,
+    io,
     path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
-use stoa_base::NodeId;
+use stoa_base::{NodeId, create_private};
 use stoa_client::{Chain, ViewError, view};
 use stoa_net::{Denied, Service, answer};
 use stoa_sandbox::{Control, Runtime};
@@ -159,7 +160,7 @@ impl Computer {
         chain_id: u64,
         chain: Arc<dyn Chain>,
     ) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
+        create_private(folder)?;
         let (turns, sessions, spending) = (Turns::default(), Mutex::default(), Arc::default());
         Ok(Self { key, chain_id, chain, folder: folder.to_owned(), runtimes, turns, sessions, spending })
     }
@@ -223,7 +224,7 @@ impl Computer {
                 if data.hash != job.offer.data || data.rules.hash() != job.offer.rules {
                     return refused("the data or rules that were offered are not those that are here");
                 }
-                fs::create_dir_all(folder.join("jobs")).map_err(own)?;
+                create_private(&folder.join("jobs")).map_err(own)?;
                 let account = folder.join("jobs").join(format!("{id}.json"));
                 let done = read(&account).map_err(own)?;
                 let (state, changed, spending) = (Mutex::new(State::new(done)), Notify::new(), self.spending.clone());

@@ -1,9 +1,10 @@
 //! A job that a node does: what it has done so far, on the disk before anything of it leaves.
 
 use super::super::{
-    abi::{IJobs::Job, PROCESS},
+    abi::{BROKEN, IJobs::Job, PROCESS},
     contract::is_checked,
     data::DataSet,
+    held::Held,
     kept::{Kept, found},
     results,
     run::Done,
@@ -123,6 +124,21 @@ impl Session {
         drop(state);
         self.changed.notify_waiters();
         Ok(())
+    }
+
+    /// Ends the job if something of it waits to be looked at, and no round runs that it is of: the node was ended meanwhile, and nobody
+    /// would ever bring it to the buyer.
+    pub(super) fn end_held(&self) -> io::Result<()> {
+        let mut state = self.state.lock();
+        if state.running.is_some() || !Held::jobs(&self.folder).contains(&self.id) {
+            return Ok(());
+        }
+        if state.done.ended.is_none() {
+            let why = "the node was restarted while its owner looked at it";
+            (state.done.ended, state.done.why) = (Some(BROKEN), why.to_owned());
+            write(&self.account(), &state.done)?;
+        }
+        Held::clear(&self.folder, self.id)
     }
 
     /// Ends the job, for a reason that may be told.

@@ -29,6 +29,7 @@ impl Computer {
     /// If the ledger cannot be asked.
     pub async fn settle(&self, send: &Sender) -> Result<(), Denied> {
         self.find_again().await?;
+        self.end_held().await?;
         let sessions: Vec<_> = self.sessions.lock().values().cloned().collect();
         for session in sessions {
             let job = self.job(session.id).await?;
@@ -95,6 +96,21 @@ impl Computer {
                     && let Err(why) = send(call).await
                 {
                     tracing::warn!(job = %id, why, "the check of a job does not go on");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends jobs of which something waited to be looked at when this node was ended.
+    async fn end_held(&self) -> Result<(), Denied> {
+        for asset in fs::read_dir(&self.folder).map_err(own)?.flatten() {
+            for id in Held::jobs(&asset.path()) {
+                let Ok(job) = self.job(id).await else { continue };
+                if job.state == RUNNING
+                    && let Ok(session) = self.session(NodeId::from(job.client), id).await
+                {
+                    session.end_held().map_err(own)?;
                 }
             }
         }

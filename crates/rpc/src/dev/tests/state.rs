@@ -236,6 +236,40 @@ fn what_is_set_by_hand_is_seen_in_the_block_being_built() {
 }
 
 #[test]
+fn supply_and_votes_are_right_again_after_balances_beyond_what_they_count() {
+    with_chain(async |node| {
+        let (owner, delegatee) = (account(0), signer(0).address());
+        let input = Bytes::from(IVotes::delegateCall { delegatee }.abi_encode());
+        node.call("eth_sendTransaction", json!([{"from": owner, "to": coin::ADDRESS, "data": input}])).await;
+        let ask = async |input: Vec<u8>| {
+            node.call("eth_call", json!([{"to": coin::ADDRESS, "data": Bytes::from(input)}])).await
+        };
+        let told = async || {
+            [
+                ask(IERC20::totalSupplyCall {}.abi_encode()).await,
+                ask(IVotes::getVotesCall { account: delegatee }.abi_encode()).await,
+            ]
+        };
+        let (before, balance) = (told().await, node.call("eth_getBalance", json!([owner])).await);
+        node.call("anvil_setBalance", json!([owner, U256::MAX])).await;
+        node.call("anvil_setBalance", json!([STRANGER, U256::MAX])).await;
+        assert_ne!(told().await, before);
+        node.call("anvil_setBalance", json!([owner, balance])).await;
+        node.call("anvil_setBalance", json!([STRANGER, "0x0"])).await;
+        assert_eq!(told().await, before);
+    });
+}
+
+#[test]
+fn the_code_of_a_native_contract_is_not_set() {
+    with_chain(async |node| {
+        let error = node.fails("anvil_setCode", json!([coin::ADDRESS, "0x00"])).await;
+        let said = format!("{} is a native contract, its code cannot be replaced", coin::ADDRESS);
+        assert_eq!(error["message"], said);
+    });
+}
+
+#[test]
 fn the_block_being_built_holds_what_fits_and_can_be_executed() {
     with_chain(async |node| {
         node.call("evm_setAutomine", json!([false])).await;
