@@ -126,17 +126,9 @@ pub(crate) fn matches(
         }
         let groups = |len: u64| len.div_ceil(GROUP as u64);
         let length = node.end - node.start;
-        let pair = pair(base + groups(length) - 2)?;
-        let (left, right) = pair.split_at(PAIR / 2);
-        let [left, right]: [ChainingValue; 2] = [left, right].map(|half| half.try_into().expect("half of a pair"));
-        let merged = if is_root {
-            merge_subtrees_root(&left, &right, Mode::Hash).into()
-        } else {
-            merge_subtrees_non_root(&left, &right, Mode::Hash)
-        };
-        if merged != expected {
+        let Some([left, right]) = halves(&pair(base + groups(length) - 2)?, is_root, expected) else {
             return Ok(false);
-        }
+        };
         let middle = node.start + left_subtree_len(length);
         if range.start < middle {
             (node, expected) = (node.start..middle, left);
@@ -147,6 +139,18 @@ pub(crate) fn matches(
         is_root = false;
     }
     Ok(Hasher::new().set_input_offset(range.start).update(bytes).finalize_non_root() == expected)
+}
+
+/// The hashes of a pair, if they make the one that is expected of their node.
+fn halves(pair: &[u8; PAIR], is_root: bool, expected: ChainingValue) -> Option<[ChainingValue; 2]> {
+    let (left, right) = pair.split_at(PAIR / 2);
+    let [left, right]: [ChainingValue; 2] = [left, right].map(|half| half.try_into().expect("half of a pair"));
+    let merged = if is_root {
+        merge_subtrees_root(&left, &right, Mode::Hash).into()
+    } else {
+        merge_subtrees_non_root(&left, &right, Mode::Hash)
+    };
+    (merged == expected).then_some([left, right])
 }
 
 /// What an encoding holds.
@@ -204,16 +208,8 @@ impl<'a> Decoding<'a, '_> {
         }
         let groups = |len: u64| len.div_ceil(GROUP as u64);
         let pair: &[u8; PAIR] = self.take(PAIR as u64)?.try_into().expect("as long as a pair");
-        let (left, right) = pair.split_at(PAIR / 2);
-        let [left, right]: [ChainingValue; 2] = [left, right].map(|half| half.try_into().expect("half of a pair"));
-        let merged = if is_root {
-            merge_subtrees_root(&left, &right, Mode::Hash).into()
-        } else {
-            merge_subtrees_non_root(&left, &right, Mode::Hash)
-        };
-        if merged != expected {
-            return Err(format!("the hashes of the bytes from {start} on are not those that they should be"));
-        }
+        let [left, right] = halves(pair, is_root, expected)
+            .ok_or_else(|| format!("the hashes of the bytes from {start} on are not those that they should be"))?;
         self.parts.push(Part::Pair(base + groups(length) - 2, pair));
         let middle = start + left_subtree_len(length);
         if self.range.start < middle {

@@ -133,7 +133,7 @@ impl Votes for Coin {
     }
 
     fn voting_units(&self, cx: &mut Context<'_>, account: Address) -> Result<U256> {
-        cx.balance(account)
+        cx.balance(account).map(votes_of)
     }
 
     fn delegate(&self, cx: &mut Context<'_>, account: Address, delegatee: Address) -> Result<()> {
@@ -142,7 +142,7 @@ impl Votes for Coin {
         slot.write(cx, delegatee)?;
         cx.emit(&DelegateChanged { delegator: account, fromDelegate: old, toDelegate: delegatee })?;
 
-        let balance = cx.balance(account)?;
+        let balance = votes_of(cx.balance(account)?);
         let (extension, ..) = cx.extension(account)?;
         // What the old delegatee has of this account is its balance when it was settled last, not the one of now.
         let counted = Delegation::decode(&extension).map_or(U256::ZERO, |delegation| delegation.counted);
@@ -163,24 +163,29 @@ impl Votes for Coin {
 impl Coin {
     /// Changes a delegatee's votes, by one checkpoint and one event, if they do change.
     fn change_votes(self, cx: &mut Context<'_>, delegate: Address, added: U256, removed: U256) -> Result<()> {
+        if added == removed {
+            return Ok(());
+        }
         let trace = self.votes().delegate_checkpoints.at(&delegate);
-        if let Some((old, new)) = change(cx, trace, added, removed)? {
+        let new = |old: U256| old.saturating_add(added).saturating_sub(removed);
+        if let Some((old, new)) = change(cx, trace, new)? {
             votes::emit_votes(cx, delegate, old, new)?;
         }
         Ok(())
     }
 }
 
-/// Changes the newest value of a history. A development network can hand out more coin than 208 bits count; the
-/// values are the lowest 208 bits then, and right again when there is less. A simulation can lie before the newest
-/// point; it then changes that one.
-fn change(cx: &mut Context<'_>, trace: Trace208, added: U256, removed: U256) -> Result<Option<(U208, U208)>> {
-    if added == removed {
-        return Ok(None);
-    }
+/// The votes of a balance: all of it, but what is beyond 128 bits, which only a development network can hand out. So the votes of
+/// however many accounts are counted in 208 bits.
+fn votes_of(balance: U256) -> U256 {
+    balance.min(U256::from(u128::MAX))
+}
+
+/// Changes the newest value of a history, of which the lowest 208 bits are kept. A simulation can lie before the newest point; it then
+/// changes that one.
+fn change(cx: &mut Context<'_>, trace: Trace208, new: impl FnOnce(U256) -> U256) -> Result<Option<(U208, U208)>> {
     let (newest, old) = trace.latest_checkpoint(cx)?;
-    let new = U256::from(old).wrapping_add(added).wrapping_sub(removed) & U256::from(U208::MAX);
-    let new = U208::from(new);
+    let new = U208::from(new(U256::from(old)) & U256::from(U208::MAX));
     if new == old {
         return Ok(None);
     }

@@ -1,6 +1,6 @@
 //! Keeping the votes equal to the balances, at the end of transactions and blocks.
 
-use super::{Coin, change, extension::Delegation};
+use super::{Coin, change, extension::Delegation, votes_of};
 use crate::{
     Context, Result,
     interfaces::IVotes::DelegateChanged,
@@ -45,13 +45,13 @@ pub(crate) fn settle(cx: &mut Context<'_>, accounts: &[Address]) -> Result<()> {
         let Some(Delegation { delegatee, counted }) = Delegation::decode(&extension) else {
             continue;
         };
-        let balance = if destroyed { U256::ZERO } else { balance };
+        let balance = if destroyed { U256::ZERO } else { votes_of(balance) };
         if balance == counted && !destroyed {
             continue;
         }
         let (added, removed) = changes.entry(delegatee).or_default();
-        *added = added.wrapping_add(balance.saturating_sub(counted));
-        *removed = removed.wrapping_add(counted.saturating_sub(balance));
+        *added += balance.saturating_sub(counted);
+        *removed += counted.saturating_sub(balance);
         match destroyed {
             // Whatever is made at this address later has not delegated.
             true => {
@@ -78,9 +78,11 @@ pub(crate) fn settle(cx: &mut Context<'_>, accounts: &[Address]) -> Result<()> {
 /// If the state cannot be read.
 pub fn end_block(cx: &mut Context<'_>, added: U256, removed: U256) -> Result<()> {
     let supply = Coin.erc20().total_supply;
+    let new = |old: U256| old.wrapping_add(added).wrapping_sub(removed);
     let old = supply.read(cx)?;
-    let new = old.wrapping_add(added).wrapping_sub(removed);
-    supply.write(cx, new)?;
-    change(cx, Coin.votes().total_checkpoints, added, removed)?;
+    supply.write(cx, new(old))?;
+    if added != removed {
+        change(cx, Coin.votes().total_checkpoints, new)?;
+    }
     Ok(())
 }
