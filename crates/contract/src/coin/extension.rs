@@ -1,5 +1,6 @@
 //! What an account that delegates carries.
 
+use super::votes_of;
 use alloy_primitives::{Address, U256};
 use revm::state::{AccountExtension, AccountInfo};
 
@@ -8,7 +9,7 @@ use revm::state::{AccountExtension, AccountInfo};
 pub(super) struct Delegation {
     /// Who votes for the account.
     pub(super) delegatee: Address,
-    /// The account's balance as the delegatee's votes contain it, in wei.
+    /// The votes of the account's balance as the delegatee's contain them, in wei.
     pub(super) counted: U256,
 }
 
@@ -36,9 +37,9 @@ pub fn delegate_of(info: &AccountInfo) -> Option<Address> {
     Delegation::decode(&info.extension).map(|delegation| delegation.delegatee)
 }
 
-/// Restores what [`delegate_of`] told, when an account with its balance is read. Between transactions all of the
-/// balance is counted.
+/// Restores what [`delegate_of`] told, when an account with its balance is read. Between transactions all votes of the
+/// balance are counted.
 pub fn set_delegate(info: &mut AccountInfo, delegatee: Option<Address>) {
-    let delegation = delegatee.map(|delegatee| Delegation { delegatee, counted: info.balance });
+    let delegation = delegatee.map(|delegatee| Delegation { delegatee, counted: votes_of(info.balance) });
     info.extension = Delegation::encode(delegation);
 }

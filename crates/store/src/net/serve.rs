@@ -186,6 +186,27 @@ impl Server {
         }
     }
 
+    /// Whether a peer shows that he has those of the blobs that nobody but this node has here: what is kept for others is given to others,
+    /// and to know a hash is not to have what it is of.
+    async fn shows(&self, asker: &Asker, blobs: &[(BlobHash, u64)]) -> Result<bool, Denied> {
+        let (store, all) = (self.shared.store.clone(), blobs.to_vec());
+        let own = blocking(move || {
+            let mut own = Vec::new();
+            for blob in all {
+                if store.has(blob.0)? && !store.is_open(blob.0)? {
+                    own.push(blob);
+                }
+            }
+            Ok(own)
+        });
+        for blob in own.await? {
+            if fetch::check(asker, blob, rand::random(), GRACE).await.is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Takes what a peer asks this node to keep.
     async fn keep(&self, caller: &Caller, root: Root, until: u64, blobs: Vec<(BlobHash, u64)>) -> Result<(), Denied> {
         let (from, refused) = (caller.node(), |why: &str| Err(Denied::Refused(why.into())));
@@ -217,6 +238,11 @@ impl Server {
         // What it takes comes on the connection on which it was asked.
         caller.connection.set_receive_window(MOST_UNREAD);
         let (store, asker) = (self.shared.store.clone(), Arc::new(Asker(caller.connection.clone())));
+        if !self.shows(&asker, &blobs).await? {
+            return refused(
+                "this node has some of it for itself alone: only who shows that he has it may have it kept here",
+            );
+        }
         let (turn, payer) = (Arc::new(Turn::begin(&self.asked, root)), caller.payer(stranger));
         let promised = {
             let (store, blobs) = (store.clone(), blobs.clone());

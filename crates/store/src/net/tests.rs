@@ -487,6 +487,30 @@ async fn what_is_only_on_its_way_to_a_node_is_nothing_that_it_serves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_has_for_itself_is_given_to_nobody_who_knows_its_hash() {
+    let (registry, nodes) = nodes(1).await;
+    let (keeper, content) = (&nodes[0], bytes(7, 100_000));
+    let id = keeper.store().put(&content[..], Put::default()).unwrap();
+    let blob = keeper.store().manifest(id).unwrap().content;
+    let all = vec![(id.manifest(), keeper.store().blob(id.manifest()).unwrap().len()), (blob, 100_000)];
+    let (knows, has) = (node(100, &registry, false).await, node(101, &registry, false).await);
+    let ask = async |from: &Node, blobs: &[(BlobHash, u64)]| {
+        let root = Root { object: id, owner: from.owner() };
+        from.network.peer(&keeper.address).keep(root, Some(now() + 100), blobs.to_vec()).await
+    };
+    for blobs in [&all[..1], &all[..]] {
+        let why = ask(&knows, blobs).await.unwrap_err().to_string();
+        assert!(why.contains("only who shows that he has it"), "{why}");
+    }
+    let read = async || knows.network.peer(&keeper.address).get(blob, 0..10).await.err();
+    assert_eq!(read().await, Some(Denied::NotHere));
+    // Somebody who has the same may have it kept, and then it is no secret of the node's.
+    has.store().put(&content[..], Put::default()).unwrap();
+    ask(&has, &all).await.unwrap();
+    assert_eq!(read().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_there_are_fewer_nodes_than_pieces_it_says_which_are_missing() {
     let (registry, _nodes) = nodes(4).await;
     let owner = node(100, &registry, false).await;
