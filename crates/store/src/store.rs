@@ -170,14 +170,19 @@ impl Inner {
         Ok([open(data)?, open(tree)?])
     }
 
-    /// Whether a blob is here only on its way to somewhere else.
-    fn passes(&self, hash: BlobHash) -> Result<bool, Error> {
+    /// Whether a blob is kept for anybody but these.
+    fn is_kept_for_others(&self, hash: BlobHash, than: &[Owner]) -> Result<bool, Error> {
         for root in self.index.holders(hash) {
-            if root?.owner != Owner::TRANSIT {
-                return Ok(false);
+            if !than.contains(&root?.owner) {
+                return Ok(true);
             }
         }
-        Ok(true)
+        Ok(false)
+    }
+
+    /// Whether a blob is here only on its way to somewhere else.
+    fn passes(&self, hash: BlobHash) -> Result<bool, Error> {
+        self.is_kept_for_others(hash, &[Owner::TRANSIT]).map(|is_kept| !is_kept)
     }
 
     /// Has the disk take a blob that it may not have yet. It may take long, and others change what is kept meanwhile.
@@ -325,12 +330,7 @@ impl Store {
 
     /// Whether others may have a blob: it is kept for somebody else than the node, and is not only on its way to it.
     pub(crate) fn is_open(&self, hash: BlobHash) -> Result<bool, Error> {
-        for root in self.inner.index.holders(hash) {
-            if ![Owner::LOCAL, Owner::TRANSIT].contains(&root?.owner) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        self.inner.is_kept_for_others(hash, &[Owner::LOCAL, Owner::TRANSIT])
     }
 
     /// Opens a blob.
