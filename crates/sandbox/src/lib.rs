@@ -28,7 +28,8 @@
 //! that overflowed its stack, for how deep a stack is depends on the processor.
 //!
 //! **[`Process`]** runs command lines in a sandbox of bubblewrap, for Python and whatever else is no WebAssembly: namespaces of
-//! its own, no network, no rights, a filter for calls of the kernel, folders in memory, limits. It sees the machine's clock and
+//! its own, no network, no rights, a filter for calls of the kernel, folders in memory, limits; and Landlock, where the kernel
+//! has it and `main` begins with [`launch`] ([`Process::landlock`] tells). It sees the machine's clock and
 //! draws its own randomness, so nothing can be said about a second run.
 //!
 //! **What neither does.** Two programs on one processor can tell each other things by how they use its caches, and one program
@@ -80,6 +81,6 @@ pub use error::Error;
 pub(crate) use job::SCRATCH_FILES;
 pub use job::{Input, Job, Limits, PARAMS, Source};
 pub use outcome::{Control, Ended, Log, Outcome, Output, Used};
-pub use process::Process;
+pub use process::{Process, launch};
 pub use runtime::{Runtime, RuntimeId};
 pub use wasm::Wasm;

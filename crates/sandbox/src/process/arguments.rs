@@ -22,6 +22,10 @@ const PAGE: u64 = 4096;
 pub(super) struct Arguments {
     /// Namespaces, mounts, environment.
     pub sandbox: Vec<OsString>,
+    /// Variables of the job's own.
+    pub variables: Vec<(String, String)>,
+    /// Where programs and libraries are that the job has not brought itself.
+    pub programs: Vec<PathBuf>,
     /// The program's own command line.
     pub command: Vec<OsString>,
 }
@@ -42,10 +46,9 @@ pub(super) fn arguments(job: &Job, stage: &Path, folders: &[PathBuf]) -> Result<
 
     add(&[&"--clearenv"]);
     let own = folders.iter().map(|folder| folder.join("bin"));
-    let programs = own.chain(["/usr/local/bin", "/usr/bin", "/bin"].map(PathBuf::from));
-    let programs =
-        std::env::join_paths(programs).map_err(|error| Error::Machine(format!("a folder shown: {error}")))?;
-    add(&[&"--setenv", &"PATH", &programs]);
+    let places = own.chain(["/usr/local/bin", "/usr/bin", "/bin"].map(PathBuf::from));
+    let path = std::env::join_paths(places).map_err(|error| Error::Machine(format!("a folder shown: {error}")))?;
+    add(&[&"--setenv", &"PATH", &path]);
     for (name, value) in [
         ("HOME", "/tmp"),
         ("TMPDIR", "/tmp"),
@@ -56,9 +59,6 @@ pub(super) fn arguments(job: &Job, stage: &Path, folders: &[PathBuf]) -> Result<
         ("OPENBLAS_NUM_THREADS", "4"),
     ] {
         add(&[&"--setenv", &name, &value]);
-    }
-    for (name, value) in &job.variables {
-        add(&[&"--setenv", name, value]);
     }
 
     for place in SYSTEM {
@@ -104,16 +104,19 @@ pub(super) fn arguments(job: &Job, stage: &Path, folders: &[PathBuf]) -> Result<
     // Last, for they may lie below one of these.
     let bases = folders.iter().filter_map(|folder| environment::base(folder));
     let bases = bases.filter(|base| !SYSTEM.iter().any(|place| base.starts_with(place)));
-    for folder in bases.chain(folders.iter().cloned()) {
-        let from = fs::canonicalize(&folder).map_err(Error::input(&folder))?;
-        add(&[&"--ro-bind", &from, &folder]);
+    let mut programs: Vec<_> = bases.chain(folders.iter().cloned()).collect();
+    for folder in &programs {
+        let from = fs::canonicalize(folder).map_err(Error::input(folder))?;
+        add(&[&"--ro-bind", &from, folder]);
     }
+    programs.extend(SYSTEM.map(PathBuf::from));
     // The system's own switches among them: root's would be writable.
     for place in ["/proc", "/dev", "/"] {
         add(&[&"--remount-ro", &place]);
     }
     add(&[&"--chdir", &"/tmp"]);
-    Ok(Arguments { sandbox, command: job.command.iter().map(OsString::from).collect() })
+    let command = job.command.iter().map(OsString::from).collect();
+    Ok(Arguments { sandbox, variables: job.variables.clone(), programs, command })
 }
 
 /// Where something lies on this machine: where it is, or staged.

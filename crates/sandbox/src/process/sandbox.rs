@@ -2,9 +2,9 @@
 //!
 //! Bubblewrap sets everything up, tells the number of the sandbox's first process, and waits. Meanwhile this side takes hold
 //! of `/out`, `/tmp`, `/dev/shm` and `/proc` as the sandbox sees them, which stay readable until they are let go of, and sets the
-//! limits that the program will inherit. Then it lets the program start.
+//! limits that the program will inherit. Then it lets the program start, by way of this executable where there is Landlock.
 
-use super::{arguments::Arguments, group::Group};
+use super::{arguments::Arguments, group::Group, landlock::Rules, launch};
 use crate::{Ended, Error, Limits, Log, SCRATCH_FILES};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -60,12 +60,18 @@ impl Drop for Unfinished {
 }
 
 impl Sandbox {
-    /// Sets up a sandbox and starts the program in it.
+    /// Sets up a sandbox and starts the program in it, under Landlock in the version that is given.
     ///
     /// # Errors
     ///
     /// If the machine does not allow it, in bubblewrap's words.
-    pub fn start(bubblewrap: &Path, arguments: &Arguments, filter: &[u8], limits: &Limits) -> Result<Self, Error> {
+    pub fn start(
+        bubblewrap: &Path,
+        arguments: &Arguments,
+        filter: &[u8],
+        landlock: Option<u32>,
+        limits: &Limits,
+    ) -> Result<Self, Error> {
         let group = Group::new(limits);
         if geteuid().is_root() && !group.counts_processes {
             return Err(Error::Machine(
@@ -74,7 +80,8 @@ impl Sandbox {
                     .into(),
             ));
         }
-        let started = Self::spawn(bubblewrap, arguments, filter, limits.log_bytes)
+        let rules = landlock.map(Rules::new).transpose().map_err(Error::machine("Landlock"))?;
+        let started = Self::spawn(bubblewrap, arguments, filter, rules.as_ref(), limits.log_bytes)
             .map_err(Error::machine("starting bubblewrap"))?;
         let Started { mut child, info, mut go, log } = started;
         let mut take = || {
@@ -82,7 +89,10 @@ impl Sandbox {
             let number = first_process(&info, until)?;
             let first = pidfd_open(number, PidfdFlags::empty())?;
             let mut hold = || {
-                let folders = folders(number, &first, until)?;
+                let (root, folders) = folders(number, &first, until)?;
+                if let Some(rules) = &rules {
+                    rules.allow(&root, &arguments.programs)?;
+                }
                 set_limits(number, limits)?;
                 group.take(number)?;
                 go.write_all(b"!").map(|()| folders)
@@ -107,7 +117,13 @@ impl Sandbox {
         }
     }
 
-    fn spawn(bubblewrap: &Path, arguments: &Arguments, filter: &[u8], log_bytes: u64) -> io::Result<Started> {
+    fn spawn(
+        bubblewrap: &Path,
+        arguments: &Arguments,
+        filter: &[u8],
+        rules: Option<&Rules>,
+        log_bytes: u64,
+    ) -> io::Result<Started> {
         let mut seccomp = File::from(memfd_create("seccomp", MemfdFlags::CLOEXEC)?);
         seccomp.write_all(filter)?;
         seccomp.rewind()?;
@@ -121,12 +137,27 @@ impl Sandbox {
         for (name, descriptor) in passed {
             command.args([name, &descriptor.as_raw_fd().to_string()]);
         }
-        command.arg("--").args(&arguments.command).env_clear();
+        let mut inherited = passed.map(|(_, descriptor)| descriptor.as_raw_fd()).to_vec();
+        let mut executable = None;
+        if let Some(rules) = rules {
+            // What runs, whatever lies at its place by now, and not among what programs see.
+            let own = executable.insert(File::open("/proc/self/exe")?).as_raw_fd();
+            inherited.extend([own, rules.descriptor()]);
+            command.args(["--", &format!("/proc/self/fd/{own}"), launch::WORD, &rules.descriptor().to_string()]);
+            command.arg(arguments.variables.len().to_string());
+            command.args(arguments.variables.iter().flat_map(|(name, value)| [name, value]));
+        } else {
+            for (name, value) in &arguments.variables {
+                command.args(["--setenv", name, value]);
+            }
+            command.arg("--");
+        }
+        command.args(&arguments.command).env_clear();
         command.stdin(Stdio::null()).stdout(written.try_clone()?).stderr(written);
-        inherit(&mut command, passed.map(|(_, descriptor)| descriptor.as_raw_fd()));
+        inherit(&mut command, inherited);
         let child = Unfinished(Some(command.spawn()?));
         // With the command goes this side's end of the log.
-        drop((seccomp, tell, wait, command));
+        drop((seccomp, tell, wait, executable, command));
         let log = thread::Builder::new().name("log".into()).spawn(move || drain(read, log_bytes))?;
         Ok(Started { child, info: info.into(), go: go.into(), log })
     }
@@ -181,7 +212,7 @@ impl Drop for Sandbox {
 /// Lets what is started have these descriptors beside the first three, and none that this process has open otherwise,
 /// whoever opened it.
 #[expect(unsafe_code, reason = "what happens between fork and exec")]
-fn inherit(command: &mut Command, descriptors: [RawFd; 3]) {
+fn inherit(command: &mut Command, descriptors: Vec<RawFd>) {
     let setup = move || {
         // SAFETY: these calls of the kernel take numbers, touch no memory, and may be made after a fork.
         let done = unsafe {
@@ -237,13 +268,14 @@ fn first_process(mut info: &File, until: Instant) -> io::Result<Pid> {
     Pid::from_raw(info.child_pid).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// Opens `/out`, `/tmp`, `/dev/shm` and `/proc` as a process sees them. They appear all at once, when bubblewrap has set up
-/// everything and makes it the process's root.
-fn folders(number: Pid, process: &OwnedFd, until: Instant) -> io::Result<[OwnedFd; 4]> {
+/// Opens the root, and `/out`, `/tmp`, `/dev/shm` and `/proc`, as a process sees them. They appear all at once, when bubblewrap
+/// has set up everything and makes it the process's root.
+fn folders(number: Pid, process: &OwnedFd, until: Instant) -> io::Result<(OwnedFd, [OwnedFd; 4])> {
     let look = || -> io::Result<_> {
         let root = root(number)?;
         let folder = |name: &str| openat(&root, name, FOLDER, Mode::empty()).map_err(io::Error::from);
-        Ok([folder("out")?, folder("tmp")?, folder("dev/shm")?, folder("proc")?])
+        let folders = [folder("out")?, folder("tmp")?, folder("dev/shm")?, folder("proc")?];
+        Ok((root, folders))
     };
     loop {
         match look() {

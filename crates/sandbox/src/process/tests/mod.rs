@@ -2,10 +2,22 @@
 
 mod attacks;
 mod files;
+mod walls;
 
 use super::*;
 use crate::{Input, Source};
 use std::sync::LazyLock;
+
+/// The `main` of tests is not ours, so this is called before it.
+#[used]
+#[unsafe(link_section = ".init_array")]
+#[expect(unsafe_code, reason = "what is called before `main`")]
+static LAUNCH: extern "C" fn() = {
+    extern "C" fn call() {
+        launch();
+    }
+    call
+};
 
 static PROCESS: LazyLock<Process> = LazyLock::new(|| Process::new().unwrap());
 
