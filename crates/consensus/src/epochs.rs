@@ -136,8 +136,12 @@ impl<E: Storage, K: Secrets> Registered<E, K> {
 
     /// Whether this validator knows all the votes that it has out in an epoch. One that voted and whose storage is new, be it that it
     /// was damaged and removed, or that the validator was restored from a backup, could vote otherwise than it did: it abstains for the
-    /// rest of the epoch.
-    async fn may_vote(&self, epoch: Epoch) -> bool {
+    /// rest of the epoch. One that is `alone` has nobody to disagree with.
+    async fn may_vote(&self, epoch: Epoch, alone: bool) -> bool {
+        if alone {
+            self.secrets.note_voting();
+            return true;
+        }
         let here = self.since();
         if self.runtime.scan(&here).await.is_err() {
             if self.secrets.has_voted() {
@@ -158,8 +162,7 @@ impl<E: Storage, K: Secrets> Registrar for Registered<E, K> {
     async fn register(&self, epoch: Epoch, info: SchemeInfo<MinSig, PublicKey>) {
         let info = match info {
             SchemeInfo::Signer { participants, sharing, share } => {
-                // Alone, it has nobody to disagree with.
-                if participants.len() == 1 || self.may_vote(epoch).await {
+                if self.may_vote(epoch, participants.len() == 1).await {
                     SchemeInfo::Signer { participants, sharing, share }
                 } else {
                     tracing::warn!(%epoch, "this validator does not know how it has voted in this epoch: it votes from the next on");

@@ -4,19 +4,18 @@
 //! validator, for all are connected to all. What is lost on the way is proposed by that node itself when its turn comes; and since one
 //! that has just come back may have no turn for an epoch, what still waits after some seconds is sent again, a few times.
 
-use crate::{Waiting, application::Origin};
+use crate::{
+    Waiting,
+    again::{Again, Sent},
+    application::Origin,
+};
 use alloy_eips::eip2718::{Decodable2718 as _, Encodable2718 as _};
-use alloy_rlp::{Decodable as _, Encodable as _};
+use alloy_rlp::{Encodable as _, Header};
 use bytes::Bytes;
 use commonware_p2p::{Receiver, Recipients, Sender};
 use commonware_runtime::{Clock, Spawner};
 use futures::{FutureExt as _, StreamExt as _};
-use std::{
-    collections::VecDeque,
-    pin::pin,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{pin::pin, sync::Arc, time::Duration};
 use stoa_base::{Recovered, Transaction};
 
 /// How long a transaction waits for others to be sent along with it.
@@ -28,49 +27,12 @@ const MESSAGE: usize = 128 << 10;
 /// The most bytes of a message that are looked at: one transaction more than [`MESSAGE`], of the largest that are taken.
 const MOST: usize = 4 * MESSAGE;
 
-/// After how long what still waits is sent again, and how often.
+/// After how long what still waits is sent again, and how often it is sent in all.
 const AGAIN: Duration = Duration::from_secs(5);
-const TIMES: u32 = 3;
+const TIMES: u32 = 4;
 
 /// Messages that may be sent again: with more than that, this node is not one that nobody hears.
 const REMEMBERED: usize = 256;
-
-/// What was sent to the others.
-struct Sent {
-    transactions: Vec<Arc<Recovered>>,
-    /// How often it was sent again.
-    times: u32,
-    /// When it is due again.
-    due: SystemTime,
-}
-
-/// What may be sent again, the oldest first.
-#[derive(Default)]
-struct Again(VecDeque<Sent>);
-
-impl Again {
-    /// When the next is due.
-    fn due(&self) -> Option<SystemTime> {
-        self.0.front().map(|oldest| oldest.due)
-    }
-
-    /// What of the oldest still waits, and how often it is sent again with this.
-    fn next(&mut self, waits: impl Fn(&Recovered) -> bool) -> Option<(Vec<Arc<Recovered>>, u32)> {
-        let Sent { mut transactions, times, .. } = self.0.pop_front()?;
-        transactions.retain(|transaction| waits(transaction));
-        Some((transactions, times + 1))
-    }
-
-    /// These were sent now, for the so manieth time again.
-    fn sent(&mut self, transactions: Vec<Arc<Recovered>>, times: u32, now: SystemTime) {
-        if times < TIMES && !transactions.is_empty() {
-            self.0.push_back(Sent { transactions, times, due: now + AGAIN });
-        }
-        if self.0.len() > REMEMBERED {
-            self.0.pop_front();
-        }
-    }
-}
 
 /// Sends what clients give to this node to the others, and takes in what those send.
 pub(crate) async fn run<E, W, S, R>(runtime: E, waiting: W, (mut sender, mut receiver): (S, R))
@@ -82,22 +44,20 @@ where
 {
     let mut given = pin!(waiting.given().fuse());
     let (mut gathered, mut bytes) = (Vec::<Arc<Recovered>>::new(), 0);
-    let (mut sent, mut wrong) = (Again::default(), 0_u64);
+    let (mut again, mut wrong) = (Again::new(AGAIN, TIMES, REMEMBERED), 0_u64);
     let mut full = pin!(futures::future::Fuse::terminated());
     loop {
-        let due = sent.due().unwrap_or_else(|| runtime.current() + AGAIN);
+        let due = again.next(&runtime, |transaction| waiting.sender(transaction.tx_hash()).is_some());
         let next = futures::select_biased! {
-            () = full => Some((std::mem::take(&mut gathered), 0)),
-            () = Box::pin(runtime.sleep_until(due)).fuse() => {
-                sent.next(|transaction| waiting.sender(transaction.tx_hash()).is_some())
-            }
+            () = full => Some(Sent::new(std::mem::take(&mut gathered))),
+            due = Box::pin(due).fuse() => due,
             transaction = given.select_next_some() => {
                 bytes += transaction.inner().encode_2718_len();
                 gathered.push(transaction);
                 if gathered.len() == 1 {
                     full.set(runtime.sleep(GATHER).fuse());
                 }
-                (bytes >= MESSAGE).then(|| (std::mem::take(&mut gathered), 0))
+                (bytes >= MESSAGE).then(|| Sent::new(std::mem::take(&mut gathered)))
             }
             message = receiver.recv().fuse() => {
                 let Ok((peer, message)) = message else { return };
@@ -115,17 +75,32 @@ where
                 None
             }
         };
-        let Some((transactions, times)) = next else { continue };
-        if times == 0 {
+        let Some(sent) = next else { continue };
+        if sent.times == 0 {
             bytes = 0;
             full.set(futures::future::Fuse::terminated());
         }
-        if transactions.is_empty() {
-            continue;
-        }
-        let _ = sender.send(Recipients::All, encode(transactions.iter().map(|transaction| transaction.inner())), false);
-        sent.sent(transactions, times, runtime.current());
+        let transactions = sent.transactions.iter().map(|transaction| transaction.inner());
+        let _ = sender.send(Recipients::All, encode(transactions), false);
+        again.sent(sent, runtime.current());
     }
+}
+
+/// Parts of these that are a message each.
+pub(crate) fn messages(transactions: Vec<Arc<Recovered>>) -> Vec<Vec<Arc<Recovered>>> {
+    let (mut messages, mut message, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for transaction in transactions {
+        bytes += transaction.inner().encode_2718_len();
+        message.push(transaction);
+        if bytes >= MESSAGE {
+            messages.push(std::mem::take(&mut message));
+            bytes = 0;
+        }
+    }
+    if !message.is_empty() {
+        messages.push(message);
+    }
+    messages
 }
 
 fn encode<'a>(transactions: impl Iterator<Item = &'a Transaction>) -> Vec<u8> {
@@ -145,49 +120,46 @@ pub(crate) fn decode(message: &[u8]) -> Option<Vec<Transaction>> {
     if message.len() > MOST {
         return None;
     }
-    let list = Vec::<alloy_primitives::Bytes>::decode(&mut &*message).ok()?;
-    list.iter().map(|bytes| Transaction::decode_2718_exact(bytes).ok()).collect()
+    let mut rest = message;
+    let transaction = |item: &mut &[u8]| Transaction::decode_2718_exact(Header::decode_bytes(item, false).ok()?).ok();
+    list(&mut rest, transaction).filter(|_| rest.is_empty())
+}
+
+/// Reads a list one by one, up to the first that is none: a byte that is sent may be many in memory.
+pub(crate) fn list<T>(bytes: &mut &[u8], mut read: impl FnMut(&mut &[u8]) -> Option<T>) -> Option<Vec<T>> {
+    let (mut items, mut list) = (Header::decode_bytes(bytes, true).ok()?, Vec::new());
+    while !items.is_empty() {
+        list.push(read(&mut items)?);
+    }
+    Some(list)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::tests::transfer;
-    use alloy_consensus::Transaction as _;
-
-    #[test]
-    fn what_still_waits_is_sent_again_a_few_times() {
-        let (mut again, now) = (Again::default(), SystemTime::UNIX_EPOCH);
-        assert_eq!(again.due(), None);
-        again.sent((0..3).map(transfer).collect(), 0, now);
-        assert_eq!(again.due(), Some(now + AGAIN));
-        let nonces = |sent: &[Arc<Recovered>]| sent.iter().map(|transaction| transaction.nonce()).collect::<Vec<_>>();
-        // One is included meanwhile.
-        for times in 1..=TIMES {
-            let (waiting, again_now) = again.next(|transaction| transaction.nonce() != 1).unwrap();
-            assert_eq!((nonces(&waiting), again_now), (vec![0, 2], times));
-            again.sent(waiting, again_now, now);
-        }
-        assert_eq!(again.due(), None);
-        // Nothing waits, or very much does.
-        again.sent(vec![transfer(0)], 0, now);
-        let (waiting, times) = again.next(|_| false).unwrap();
-        again.sent(waiting, times, now);
-        assert_eq!(again.due(), None);
-        for nonce in 0..2 * REMEMBERED as u64 {
-            again.sent(vec![transfer(nonce)], 0, now);
-        }
-        assert_eq!((again.0.len(), nonces(&again.0[0].transactions)), (REMEMBERED, vec![REMEMBERED as u64]));
-    }
 
     #[test]
     fn what_is_sent_is_what_arrives() {
         let sent = (0..3).map(|nonce| transfer(nonce).inner().clone()).collect::<Vec<_>>();
         let message = encode_all(&sent);
         assert_eq!(decode(&message), Some(sent));
-        for damaged in [&message[..message.len() - 1], &[], &[0xff; 40]] {
+        let longer = [&message[..], &[0x80]].concat();
+        for damaged in [&message[..message.len() - 1], &longer[..], &[], &[0xff; 40]] {
             assert_eq!(decode(damaged), None);
         }
         assert_eq!(decode(&vec![0xb8; MOST + 1]), None);
+    }
+
+    #[test]
+    fn a_list_is_read_up_to_the_first_that_is_none() {
+        let (bytes, mut count) = (alloy_rlp::encode(vec![0_u8; 100]), 0);
+        let read = |item: &mut &[u8]| {
+            count += 1;
+            Header::decode_bytes(item, false).ok().filter(|_| count < 3).map(drop)
+        };
+        assert_eq!((list(&mut &bytes[..], read), count), (None, 3));
+        let (mut rest, byte) = (&bytes[..], |item: &mut &[u8]| Header::decode_bytes(item, false).ok().map(<[u8]>::len));
+        assert_eq!((list(&mut rest, byte), rest), (Some(vec![0; 100]), &[][..]));
     }
 }

@@ -10,6 +10,7 @@
 //!     └──certificates──▶ marshal ──final blocks┘
 //! ```
 
+mod again;
 mod application;
 mod block;
 mod ceremony;

@@ -50,6 +50,16 @@ pub enum Sealing {
     Sealed(Vec<u8>),
 }
 
+impl Sealing {
+    /// With which of these permissions the content is written, opened: what was sealed is for nobody else on this machine.
+    pub(crate) const fn mode(&self, of: u32) -> u32 {
+        match self {
+            Self::Plain => of,
+            Self::Sealed(_) => of & 0o700,
+        }
+    }
+}
+
 /// In what form nodes keep the content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Coding {

@@ -11,6 +11,7 @@ use crate::{
 use std::{
     fs::{self, File},
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -70,11 +71,12 @@ impl Store {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.part", &id.to_string()[..16]));
         let part = Part(path.with_file_name(name));
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(&part.0);
+        let manifest = self.manifest(id)?;
+        let mode = manifest.sealing.mode(0o666);
+        let file = File::options().read(true).write(true).create(true).truncate(false).mode(mode).open(&part.0);
         let file = file.map_err(Error::at(&part.0))?;
         let written = Written::after(file.metadata().map_err(Error::at(&part.0))?.len());
         let mut file = Resumed { file, written, store: self };
-        let manifest = self.manifest(id)?;
         {
             let mut out = seal.open(&manifest.sealing, Box::new(&mut file))?;
             self.get(id, &mut out)?;

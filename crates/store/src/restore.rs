@@ -7,9 +7,9 @@ use crate::{
 use commonware_codec::Encode as _;
 use std::{
     collections::BTreeSet,
-    fs,
+    fs::{self, DirBuilder},
     io::{self, Write as _},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::Path,
 };
 
@@ -115,7 +115,7 @@ impl Store {
 
     fn restore(&self, id: ObjectId, at: &Path, file: &Path, seal: &dyn Seal, left: &mut Bounds) -> Result<(), Error> {
         left.depth = left.depth.checked_sub(1).ok_or(Error::FolderBounds("folders may be in each other"))?;
-        match fs::create_dir(at) {
+        match DirBuilder::new().mode(self.manifest(id)?.sealing.mode(0o777)).create(at) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(Error::at(at)(error)),
             _ => {}
         }
@@ -126,14 +126,15 @@ impl Store {
                 self.restore(*id, &target, file, seal, left)?;
                 continue;
             }
-            let size = self.manifest(*id)?.size;
-            left.bytes = left.bytes.checked_sub(size).ok_or(Error::FolderBounds("bytes may be in it"))?;
+            let manifest = self.manifest(*id)?;
+            left.bytes = left.bytes.checked_sub(manifest.size).ok_or(Error::FolderBounds("bytes may be in it"))?;
             if target.symlink_metadata().is_ok() {
                 continue;
             }
             self.get_to(*id, file, seal)?;
             if *kind == EntryKind::Program {
-                fs::set_permissions(file, fs::Permissions::from_mode(0o755)).map_err(Error::at(file))?;
+                let mode = manifest.sealing.mode(0o755);
+                fs::set_permissions(file, fs::Permissions::from_mode(mode)).map_err(Error::at(file))?;
             }
             fs::rename(file, &target).map_err(Error::at(&target))?;
         }

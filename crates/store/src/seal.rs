@@ -175,6 +175,7 @@ mod tests {
     use crate::{Bounds, Code, Limits, Owner, Put, Store};
     use std::{
         fs::{self, File},
+        os::unix::fs::PermissionsExt as _,
         path::Path,
         time::{Duration, SystemTime},
     };
@@ -261,6 +262,32 @@ mod tests {
             let nobodys = put(&of_reader(3), Owner::LOCAL);
             assert!(put(&of_reader(4), Owner::LOCAL) != nobodys);
         }
+    }
+
+    #[test]
+    fn what_was_sealed_is_written_for_its_reader_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("store"), Limits { margin: 0, ..Limits::default() }).unwrap();
+        let (from, to, seal) = (folder.path().join("files"), folder.path().join("to"), of_asset(1));
+        settled(&from);
+        fs::set_permissions(from.join("file"), fs::Permissions::from_mode(0o755)).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let id = store.put_folder(&from, Put { seal: &seal, ..Put::default() }, u64::MAX - 1).unwrap();
+        store.get_folder(id, &to, &seal, Bounds::default()).unwrap();
+        assert_eq!(
+            ["", "file", "within", "within/another"].map(|path| mode(&to.join(path))),
+            [0o700, 0o700, 0o700, 0o600]
+        );
+        let out = folder.path().join("out");
+        let id = store.put(&b"rows"[..], Put { seal: &seal, ..Put::default() }).unwrap();
+        store.get_to(id, &out, &seal).unwrap();
+        assert_eq!(mode(&out), 0o600);
+        // What anybody may read is written as any other file.
+        let id = store.put(&b"rows"[..], Put::default()).unwrap();
+        fs::remove_file(&out).unwrap();
+        store.get_to(id, &out, &Plain).unwrap();
+        File::create(folder.path().join("any")).unwrap();
+        assert_eq!(mode(&out), mode(&folder.path().join("any")));
     }
 
     #[test]

@@ -80,9 +80,9 @@ impl Verifier {
     /// Says what does not hold.
     pub(super) fn check_chain(&self, from: u64, blocks: &[SealedBlock], certificate: &Certificate) -> Result<(), Lie> {
         let last = blocks.last().ok_or(Lie::Malformed)?;
-        for (number, block) in (from..).zip(blocks) {
-            if block.number() != number {
-                return Err(Lie::Chain(number));
+        for (after, block) in (0..).zip(blocks) {
+            if from.checked_add(after) != Some(block.number()) {
+                return Err(Lie::Chain(from.saturating_add(after)));
             }
         }
         if let Some(pair) = blocks.windows(2).find(|pair| pair[1].header().parent_hash != pair[0].hash()) {

@@ -7,7 +7,7 @@ use crate::{
     gossip,
 };
 use alloy_primitives::Bytes;
-use alloy_rlp::{RlpDecodable, RlpEncodable};
+use alloy_rlp::{Header, RlpDecodable, RlpEncodable};
 use commonware_codec::{Copying, Decode as _, DecodeExt as _, Encode as _};
 use stoa_base::{Receipt, Transaction};
 use stoa_ledger::state::{self, SyncRequest};
@@ -79,11 +79,11 @@ impl Request {
 }
 
 /// Blocks without gaps, and the certificate of the last.
-#[derive(RlpEncodable, RlpDecodable)]
+#[derive(RlpEncodable)]
 pub(super) struct Blocks {
-    pub(super) blocks: Vec<Bytes>,
+    blocks: Vec<Bytes>,
     /// Empty if there are no blocks.
-    pub(super) certificate: Bytes,
+    certificate: Bytes,
 }
 
 impl Blocks {
@@ -94,13 +94,18 @@ impl Blocks {
 
     /// Blocks of at most `most` bytes, and the certificate; `None` if that is not what these are.
     pub(super) fn read(bytes: &[u8], most: usize) -> Option<(Vec<SealedBlock>, Option<Certificate>)> {
-        let Self { blocks, certificate } = decode(bytes)?;
-        let block = |bytes: &Bytes| read_block(bytes, most);
-        let blocks = blocks.iter().map(block).collect::<Option<Vec<_>>>()?;
+        let mut rest = bytes;
+        let mut fields = Header::decode_bytes(&mut rest, true).ok()?;
+        let block = |item: &mut &[u8]| read_block(Header::decode_bytes(item, false).ok()?, most);
+        let blocks = gossip::list(&mut fields, block)?;
+        let certificate = Header::decode_bytes(&mut fields, false).ok()?;
+        if !rest.is_empty() || !fields.is_empty() {
+            return None;
+        }
         if blocks.is_empty() {
             return Some((blocks, None));
         }
-        Some((blocks, Some(Certificate::decode(Copying(&certificate)).ok()?)))
+        Some((blocks, Some(Certificate::decode(Copying(certificate)).ok()?)))
     }
 }
 
@@ -113,19 +118,17 @@ pub(super) struct Past {
 
 impl Past {
     pub(super) fn read(bytes: &[u8], most: usize) -> Option<Vec<(SealedBlock, Vec<Receipt>)>> {
-        let past = decode::<Vec<Self>>(bytes)?;
-        let read = |past: Self| Some((read_block(&past.block, most)?, past.receipts));
-        past.into_iter().map(read).collect()
+        let mut rest = bytes;
+        let past = |item: &mut &[u8]| {
+            let Self { block, receipts } = <Self as alloy_rlp::Decodable>::decode(item).ok()?;
+            Some((read_block(&block, most)?, receipts))
+        };
+        gossip::list(&mut rest, past).filter(|_| rest.is_empty())
     }
 }
 
 fn read_block(bytes: &[u8], most: usize) -> Option<SealedBlock> {
     SealedBlock::decode_cfg(Copying(bytes), &Bounds { bytes: most, validators: MAX_VALIDATORS }).ok()
-}
-
-fn decode<T: alloy_rlp::Decodable>(mut bytes: &[u8]) -> Option<T> {
-    let decoded = T::decode(&mut bytes).ok()?;
-    bytes.is_empty().then_some(decoded)
 }
 
 /// An answer as it is sent: whether there is one, then it or the reason.

@@ -12,16 +12,35 @@
 //! One request is one stream: the bytes of a [`Request`], then the bytes of the answer.
 
 mod check;
+mod error;
 mod follower;
+mod genesis;
 mod messages;
+mod pass_on;
 mod peers;
 mod serve;
 mod source;
+mod take_over;
 #[cfg(test)]
 mod tests;
+mod tip;
 
 pub use check::{Certificate, Lie, Verifier};
-pub use follower::{FollowError, Follower, Options, Start, genesis, newest};
+pub use error::FollowError;
+pub use follower::{Follower, Options, Start};
+pub use genesis::genesis;
 pub use messages::{MOST_REQUEST, Request};
 pub use peers::{Failure, Link, PeerStatus, Peers};
 pub use serve::Server;
+pub use tip::newest;
+
+use std::time::Duration;
+
+/// How long a peer may take to answer, beyond how long it waits for a block.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long to wait before asking again where nobody may be asked.
+const NOBODY: Duration = Duration::from_millis(250);
+
+/// After how long a peer has a block that another has, unless it keeps it back.
+const LATE: Duration = Duration::from_secs(30);

@@ -149,6 +149,10 @@ impl<L: Link> Peers<L> {
         let times = {
             let mut standing = self.standing.lock();
             let standing = &mut standing[peer];
+            if standing.until.is_none_or(|until| until <= now) {
+                // It was asked again since it was caught.
+                standing.lie = None;
+            }
             let pause = PAUSE.0.saturating_mul(1 << standing.failures.min(10)).min(PAUSE.1);
             standing.until = Some(standing.until.unwrap_or(now).max(now + pause));
             standing.failures = standing.failures.saturating_add(1);

@@ -436,6 +436,27 @@ fn peers_that_lie_are_noticed_and_left() {
 }
 
 #[test]
+fn a_newest_block_with_the_highest_number_that_there_is_is_a_lie_as_any_other() {
+    simulate(async |runtime| {
+        let mut chain = Chain::open(&runtime, "validators", 1).await;
+        chain.grow_by(3).await;
+        let head = chain.ledger().head();
+        let mut header = head.header().clone();
+        header.number = u64::MAX;
+        let block = stoa_base::Block::new(header, head.seal().clone(), head.transactions().to_vec());
+        let block = crate::SealedBlock::new(Arc::new(block)).unwrap();
+        let certificate = chain.certificate(head.hash(), 3).encode().to_vec();
+        let forged = messages::encode(&messages::Blocks::new(&[block], certificate.into()));
+        let forged = messages::encode_answer(Ok(forged));
+        let peers = vec![lying(honest(&runtime, chain.ledger(), List::default()), 1, move |_| forged.clone())];
+        let peers = Peers::new(Here(Arc::new(peers)));
+        let verifier = Verifier::of(chain.ledger()).unwrap();
+        assert_eq!(newest(&runtime, &peers, &verifier, MAX_BYTES, LONG).await, None);
+        assert_eq!(lies(&peers, &runtime), [Some(Lie::OtherBlock)]);
+    });
+}
+
+#[test]
 fn a_block_with_the_transactions_of_another_is_the_peers_lie_and_not_the_validators() {
     simulate(async |runtime| {
         let mut chain = Chain::open(&runtime, "validators", 1).await;

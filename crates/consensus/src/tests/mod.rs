@@ -25,6 +25,7 @@ use stoa_base::{Account, Genesis, Recovered, Transaction};
 use stoa_ledger::{
     Committed,
     execute::{Changes, Refusal},
+    state::{Leaf, account_key},
 };
 use tokio::sync::Notify;
 
@@ -118,7 +119,10 @@ impl Waiting for List {
     fn finalized(&self, committed: &Committed, changes: &Changes) {
         let mut waiting = self.waiting.lock();
         for sender in &*committed.senders {
-            let next = changes.account(sender).map_or(0, |(nonce, _)| nonce);
+            let next = match changes.get(&account_key(sender)).and_then(|change| change.new.as_ref()) {
+                Some(Leaf::Account(account)) => account.nonce,
+                _ => 0,
+            };
             waiting.retain(|(waits, nonce), _| waits != sender || *nonce >= next);
             self.next.lock().insert(*sender, next);
         }

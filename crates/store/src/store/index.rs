@@ -163,6 +163,18 @@ impl Index {
         })
     }
 
+    /// The roots of which something holds.
+    pub fn roots_that(&self, holds: impl Fn(Root, Kept) -> bool) -> Result<Vec<Root>, Error> {
+        let mut those = Vec::new();
+        for root in self.roots() {
+            let (root, kept) = root?;
+            if holds(root, kept) {
+                those.push(root);
+            }
+        }
+        Ok(those)
+    }
+
     /// What a root keeps, with lengths.
     pub fn edges(&self, root: Root) -> impl Iterator<Item = Result<(BlobHash, u64), Error>> {
         self.edges.prefix(root.key()).map(|entry| {

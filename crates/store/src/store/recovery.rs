@@ -1,7 +1,7 @@
 //! What a start finds, and what is done about what is damaged.
 
 use super::{
-    Found, Inner,
+    Found, Inner, Store,
     blob::{WINDOW, cost, paths},
     index::{Index, Place},
     partial,
@@ -18,6 +18,43 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
+
+impl Store {
+    /// Reads everything and compares it with its hash. What is damaged is removed and expected again, with its room and
+    /// everybody's reason to keep it, so that it can be fetched anew.
+    ///
+    /// # Errors
+    ///
+    /// If the index cannot be read or written.
+    pub fn scrub(&self) -> Result<Vec<BlobHash>, Error> {
+        let mut damaged = Vec::new();
+        for blob in self.inner.index.blobs() {
+            let (hash, place, _) = blob?;
+            if self.is_right(hash, place, |bytes| self.count(bytes)) {
+                continue;
+            }
+            let (index, _changing) = (&self.inner.index, self.inner.changing.lock());
+            // It may have been let go of meanwhile, and have come again.
+            if let Some((place, len)) = index.blob(hash)?
+                && !self.is_right(hash, place, drop)
+            {
+                self.inner.lose(index, hash, place, len)?;
+                damaged.push(hash);
+            }
+        }
+        Ok(damaged)
+    }
+
+    /// Whether a blob is what its hash says, or is not here yet. Says how much is read.
+    fn is_right(&self, hash: BlobHash, place: Place, mut read: impl FnMut(usize)) -> bool {
+        match place {
+            Place::Expected => true,
+            // All of it is compared with its hash.
+            Place::Small => self.blob(hash).inspect(|blob| read(blob.len() as usize)).is_ok(),
+            Place::File | Place::Unsynced => self.inner.reread(hash, read).unwrap_or(false),
+        }
+    }
+}
 
 impl Inner {
     /// Bytes of an expected blob that the disk has not set aside for it.

@@ -1,7 +1,8 @@
-use super::{recovery::list, *};
+use super::{blob::cost, recovery::list, space::overhead, *};
 use crate::{Code, Kind, ObjectId, Plain, Put, Sealing};
 use proptest::prelude::*;
 use std::{
+    collections::HashSet,
     io::{BufRead as _, BufReader, Read, Write as _},
     process::{Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
@@ -433,6 +434,27 @@ fn a_promise_of_another_length_is_refused() {
 }
 
 #[test]
+fn what_comes_with_another_length_than_was_promised_is_counted_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let content = bytes(1, 300_000);
+    let promised = Root { object: ObjectId([1; 32]), owner: Owner([7; 32]) };
+    store.promise(promised, Some(10), &[(BlobHash::of(&content), 100)]).unwrap();
+    let id = store.put(&content[..], Put::default()).unwrap();
+    let counted = |overhead: u64| {
+        let blobs = store.inner.index.blobs().map(|blob| cost(blob.unwrap().2)).sum::<u64>();
+        assert_eq!(store.status().unwrap().kept, blobs + overhead);
+    };
+    counted(overhead(promised.owner));
+    store.release(local(id)).unwrap();
+    assert!(store.has(BlobHash::of(&content)).unwrap());
+    counted(overhead(promised.owner));
+    assert_eq!(store.collect(10).unwrap().bytes, cost(300_000));
+    counted(0);
+    assert_eq!(store.status().unwrap().kept, 0);
+}
+
+#[test]
 fn a_blob_without_bytes_has_the_hash_of_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
@@ -675,6 +697,27 @@ fn a_tree_that_is_not_right_is_made_anew() {
         assert_eq!(store.scrub().unwrap(), vec![]);
         assert_eq!(fs::read(tree).unwrap(), right);
     }
+    assert_eq!(get(&store, id).unwrap(), bytes(1, 300_000));
+}
+
+#[test]
+fn what_has_come_again_since_it_was_found_damaged_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let id = store.put(&bytes(1, 300_000)[..], Put::default()).unwrap();
+    let hash = store.manifest(id).unwrap().content;
+    damage(folder.path(), &store, hash, 0);
+    let before = store.moved();
+    thread::scope(|scope| {
+        let changing = store.inner.changing.lock();
+        let scrubbing = scope.spawn(|| store.scrub());
+        while store.moved() < before + 300_000 && !scrubbing.is_finished() {
+            thread::yield_now();
+        }
+        fs::write(&paths(&folder.path().join("blobs"), hash)[0], bytes(1, 300_000)).unwrap();
+        drop(changing);
+        assert_eq!(scrubbing.join().unwrap().unwrap(), vec![]);
+    });
     assert_eq!(get(&store, id).unwrap(), bytes(1, 300_000));
 }
 

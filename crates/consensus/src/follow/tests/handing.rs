@@ -1,7 +1,11 @@
 //! What a follower does with the transactions that its clients give it, and with peers that stay behind.
 
 use super::*;
-use crate::{Origin, Waiting};
+use crate::{
+    Origin, Waiting,
+    tests::{signed, unsigned},
+};
+use alloy_consensus::TxLegacy;
 use alloy_primitives::map::HashMap;
 use futures::Stream;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -105,6 +109,17 @@ fn a_transaction_that_a_peer_refuses_is_handed_to_the_next() {
 }
 
 #[test]
+fn large_transactions_that_come_at_once_go_in_messages_that_are_read() {
+    simulate(async |runtime| {
+        let chain = Chain::open(&runtime, "validators", 1).await;
+        let large = |nonce| signed(0, TxLegacy { input: vec![1_u8; 100 << 10].into(), ..unsigned(nonce) });
+        let handing = Handing::start(&runtime, &chain, None, List::new((0..8).map(large).collect())).await;
+        runtime.sleep(Duration::from_secs(60)).await;
+        assert_eq!(handing.counted(), [4, 0, 0], "two in each");
+    });
+}
+
+#[test]
 fn a_transaction_that_still_waits_is_handed_to_others_but_not_to_all() {
     simulate(async |runtime| {
         let chain = Chain::open(&runtime, "validators", 1).await;
@@ -157,5 +172,26 @@ fn a_peer_that_takes_no_transactions_is_asked_for_blocks_all_the_same() {
             assert_eq!(refused, Err(Failure::Refused("too many".into())));
             assert_eq!(peers.status(runtime.current())[0].used, used, "{request:?}");
         }
+    });
+}
+
+#[test]
+fn a_peer_that_was_caught_long_ago_and_only_fails_now_is_not_said_to_lie() {
+    simulate(async |runtime| {
+        let gone: Ask = Arc::new(|_| async { Err("it is gone".to_owned()) }.boxed());
+        let peers = Peers::new(Here(Arc::new(vec![gone])));
+        let status = |runtime: &Runtime| {
+            let status = peers.status(runtime.current()).remove(0);
+            (status.used, status.lie)
+        };
+        peers.caught(runtime.current(), 0, Lie::Certificate);
+        assert_eq!(status(&runtime), (false, Some(Lie::Certificate)));
+        // What was asked before it was caught.
+        peers.ask(&runtime, 0, &Request::Tip, 1024, LONG).await.unwrap_err();
+        assert_eq!(status(&runtime), (false, Some(Lie::Certificate)));
+        runtime.sleep(LONG).await;
+        assert_eq!(status(&runtime), (true, None));
+        peers.ask(&runtime, 0, &Request::Tip, 1024, LONG).await.unwrap_err();
+        assert_eq!(status(&runtime), (false, None));
     });
 }

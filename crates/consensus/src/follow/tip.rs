@@ -1,0 +1,104 @@
+//! The newest block of each peer.
+
+use super::{Certificate, Failure, LATE, Lie, Link, PATIENCE, Peers, Request, Verifier, messages::Blocks};
+use crate::{BLOCK_OVERHEAD, block::SealedBlock};
+use futures::{StreamExt as _, stream};
+use std::time::Duration;
+use stoa_ledger::state::Runtime;
+
+/// The number of the newest block that any peer has, among those that answer in time.
+pub async fn newest<E: Runtime, L: Link>(
+    runtime: &E,
+    peers: &Peers<L>,
+    verifier: &Verifier,
+    max_bytes: usize,
+    patience: Duration,
+) -> Option<u64> {
+    let tips = tips(runtime, peers, verifier, max_bytes, patience).await;
+    tips.into_iter().map(|(block, _)| block.number()).max()
+}
+
+/// The newest blocks of all peers that answer in time.
+pub(super) async fn tips<E: Runtime, L: Link>(
+    runtime: &E,
+    peers: &Peers<L>,
+    verifier: &Verifier,
+    max_bytes: usize,
+    patience: Duration,
+) -> Vec<(SealedBlock, Certificate)> {
+    let usable = peers.usable(runtime.current(), 0);
+    let tips =
+        usable.into_iter().map(async |peer| match tip_of(runtime, peers, peer, verifier, max_bytes, patience).await {
+            Ok(tip) => Some((peer, tip)),
+            Err(Useless::Failure(_)) => None,
+            Err(Useless::Lie(lie)) => {
+                peers.caught(runtime.current(), peer, lie);
+                None
+            }
+        });
+    let tips: Vec<(usize, (SealedBlock, Certificate))> =
+        stream::iter(tips).buffer_unordered(16).filter_map(std::future::ready).collect().await;
+    let newest = tips.iter().map(|(_, (block, _))| block.number()).max().unwrap_or_default();
+    for (peer, (block, _)) in tips.iter().filter(|(_, (block, _))| block.number() < newest) {
+        ask_later(runtime, peers, (*peer, block.number()), newest, verifier, max_bytes);
+    }
+    tips.into_iter().map(|(_, tip)| tip).collect()
+}
+
+/// Asks a peer for its newest block again, after a while: it was at a block before block `newest` of another, which may
+/// happen, and should not be any more.
+fn ask_later<E: Runtime, L: Link>(
+    runtime: &E,
+    peers: &Peers<L>,
+    (peer, was): (usize, u64),
+    newest: u64,
+    verifier: &Verifier,
+    max_bytes: usize,
+) {
+    let (peers, verifier) = (peers.clone(), verifier.clone());
+    runtime.child("later").spawn(async move |runtime| {
+        runtime.sleep(LATE).await;
+        let lie = match tip_of(&runtime, &peers, peer, &verifier, max_bytes, PATIENCE).await {
+            // One that is catching up has later ones.
+            Ok((block, _)) if block.number() <= was => Lie::Withheld(newest),
+            Err(Useless::Lie(lie)) => lie,
+            _ => return,
+        };
+        peers.caught(runtime.current(), peer, lie);
+    });
+}
+
+/// Asks a peer for its newest block.
+pub(super) async fn tip_of<E: Runtime, L: Link>(
+    runtime: &E,
+    peers: &Peers<L>,
+    peer: usize,
+    verifier: &Verifier,
+    max_bytes: usize,
+    patience: Duration,
+) -> Result<(SealedBlock, Certificate), Useless> {
+    let most = max_bytes + BLOCK_OVERHEAD;
+    let bytes = peers.ask(runtime, peer, &Request::Tip, most + 4096, patience).await?;
+    let (mut blocks, certificate) = Blocks::read(&bytes, most).ok_or(Lie::Malformed)?;
+    let (block, certificate) = blocks.pop().zip(certificate).ok_or(Lie::Malformed)?;
+    verifier.check_chain(block.number(), std::slice::from_ref(&block), &certificate)?;
+    Ok((block, certificate))
+}
+
+/// Why an answer is of no use.
+pub(super) enum Useless {
+    Failure(Failure),
+    Lie(Lie),
+}
+
+impl From<Failure> for Useless {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl From<Lie> for Useless {
+    fn from(lie: Lie) -> Self {
+        Self::Lie(lie)
+    }
+}
