@@ -85,7 +85,9 @@ impl Client {
         let url = if url.contains("://") { url } else { format!("http://{url}") };
         // Whoever builds the program may have chosen one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy().build().unwrap_or_default();
+        let builder = || reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy();
+        // Where the system has no certificates, as in small containers, it reaches nodes by http, and none by https.
+        let http = builder().build().or_else(|_| builder().tls_certs_only([]).build()).unwrap_or_default();
         Self { http, url, id: Arc::default() }
     }
 
@@ -129,6 +131,15 @@ impl Client {
     /// See [`ClientError`].
     pub async fn block_number(&self) -> Result<u64, ClientError> {
         Ok(self.call::<U256>("eth_blockNumber", ()).await?.saturating_to())
+    }
+
+    /// What an account has, in wei.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn balance(&self, account: Address) -> Result<U256, ClientError> {
+        self.call("eth_getBalance", (account, "latest")).await
     }
 
     /// What proves that block `number`, or the newest that there is such a proof of, is final; to be
@@ -194,7 +205,7 @@ impl Client {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::{
         io::{Read as _, Write as _},
@@ -202,7 +213,7 @@ mod tests {
     };
 
     /// Where somebody answers one request with these parts.
-    fn answering(parts: impl IntoIterator<Item = Vec<u8>> + Send + 'static) -> String {
+    pub(crate) fn answering(parts: impl IntoIterator<Item = Vec<u8>> + Send + 'static) -> String {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         std::thread::spawn(move || {
