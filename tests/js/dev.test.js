@@ -8,7 +8,7 @@ const zlib = require("node:zlib");
 const viem = require("viem");
 const { hardhat } = require("viem/chains");
 const { mnemonicToAccount, privateKeyToAccount, generatePrivateKey } = require("viem/accounts");
-const { url, mnemonic, contract, rpc, rpcError } = require("./support");
+const { url, mnemonic, contract, post, rpc, rpcError } = require("./support");
 
 const Probe = contract("Probe");
 const fresh = () => privateKeyToAccount(generatePrivateKey()).address;
@@ -131,16 +131,26 @@ test("the client version is one that Hardhat's helpers accept", async () => {
   assert.match((await rpc("web3_clientVersion")).toLowerCase(), /hardhatnetwork|anvil/);
 });
 
-test("a transaction that reverts makes a block, and its error says why", async () => {
+test("a transaction that reverts makes a block: its error says why to Hardhat, its receipt that it failed to others", async () => {
   const { abi, bytecode } = Probe;
   const client = viem.createWalletClient({ chain: hardhat, account: alice.address, transport: viem.http(url) }).extend(viem.publicActions);
   const receipt = await client.waitForTransactionReceipt({ hash: await client.deployContract({ abi, bytecode, args: [1n, ""] }) });
   const data = viem.encodeFunctionData({ abi, functionName: "failIfStored", args: [13n] });
+  const request = { from: alice.address, to: receipt.contractAddress, data };
+  const decoded = (data) => viem.decodeErrorResult({ abi, data }).errorName;
   const before = await client.getBlockNumber({ cacheTime: 0 });
-  const error = await rpcError("eth_sendTransaction", { from: alice.address, to: receipt.contractAddress, data, gas: "0x186a0" });
-  const decoded = viem.decodeErrorResult({ abi, data: error.data?.data ?? error.data });
-  assert.equal(decoded.errorName, "Refused");
-  assert.equal(await client.getBlockNumber({ cacheTime: 0 }), before + 1n);
+  for (const method of ["eth_call", "eth_estimateGas", "eth_sendTransaction"]) {
+    const error = await rpcError(method, request);
+    assert.deepEqual([error.code, decoded(error.data)], [3, "Refused"]);
+  }
+  assert.equal(await client.getBlockNumber({ cacheTime: 0 }), before);
+  const hash = await rpc("eth_sendTransaction", { ...request, gas: "0x186a0" });
+  const { status, blockNumber } = await client.getTransactionReceipt({ hash });
+  assert.deepEqual([status, blockNumber], ["reverted", before + 1n]);
+  const body = { jsonrpc: "2.0", id: 1, method: "eth_sendTransaction", params: [request] };
+  const { json } = await post(body, { "user-agent": "hardhat 2.26.3" });
+  assert.deepEqual([json.error.code, decoded(json.error.data.data)], [-32603, "Refused"]);
+  assert.equal(await client.getBlockNumber({ cacheTime: 0 }), before + 2n);
 });
 
 test("a base fee of nothing stays nothing, and nothing need be paid", async () => {

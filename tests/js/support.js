@@ -38,11 +38,11 @@ async function until(what, check, ms = 10_000) {
   }
 }
 
-/** Sends a body as it is, and returns the answer as it comes. */
-async function post(body) {
+/** Sends a body as it is, with these headers beside its type, and returns the answer as it comes. */
+async function post(body, headers = {}) {
   const response = await fetch(url, {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": "application/json", ...headers },
     body: typeof body === "string" ? body : JSON.stringify(body),
   });
   return { status: response.status, json: JSON.parse(await response.text()) };

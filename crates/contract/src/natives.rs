@@ -8,7 +8,7 @@
 //!
 //! The registry says what code runs at which address, for all nodes alike: it is a rule of the chain, not a setting.
 
-use crate::{Context, Result, coin, nodes, randomness};
+use crate::{Context, Result, abi, coin, interfaces::IERC165::IERC165Calls, nodes, parts::erc165, randomness};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use std::{fmt, sync::Arc};
 
@@ -34,6 +34,12 @@ pub trait NativeContract: Send + Sync + 'static {
     /// Whatever ends the call: everything that it changed is undone.
     fn call(&self, cx: &mut Context<'_>) -> Result<Bytes>;
 
+    /// The ids ([`abi::interface_id`]) of the interfaces that it tells of by ERC-165. `supportsInterface` itself every
+    /// contract has without doing anything for it.
+    fn interfaces(&self) -> Vec<[u8; 4]> {
+        Vec::new()
+    }
+
     /// Whether the code may run on the storage of another account, as a clone's implementation does. A contract that
     /// may not refuses with empty revert data.
     fn may_be_delegated(&self) -> bool {
@@ -44,6 +50,14 @@ pub trait NativeContract: Send + Sync + 'static {
     /// and whose first block has this time (in seconds since 1970): slots and their values.
     fn genesis_storage(&self, _supply: U256, _timestamp: u64) -> Vec<(U256, U256)> {
         Vec::new()
+    }
+}
+
+/// Runs one call of a contract. `supportsInterface` is answered here for all of them.
+pub(crate) fn run(contract: &dyn NativeContract, cx: &mut Context<'_>) -> Result<Bytes> {
+    match abi::decode::<IERC165Calls>(cx)? {
+        Some(call) => erc165::dispatch(&contract.interfaces(), call),
+        None => contract.call(cx),
     }
 }
 

@@ -262,6 +262,10 @@ impl NativeContract for Nodes {
         }
     }
 
+    fn interfaces(&self) -> Vec<[u8; 4]> {
+        vec![abi::interface_id::<INodesCalls>()]
+    }
+
     /// There is one registry: on another account's storage it would be anybody's.
     fn may_be_delegated(&self) -> bool {
         false

@@ -74,6 +74,10 @@ impl NativeContract for Randomness {
         }
     }
 
+    fn interfaces(&self) -> Vec<[u8; 4]> {
+        vec![abi::interface_id::<IRandomnessCalls>()]
+    }
+
     /// On another account's storage there are no values.
     fn may_be_delegated(&self) -> bool {
         false

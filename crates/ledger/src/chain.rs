@@ -22,7 +22,7 @@ use alloy_primitives::{Address, B256, map::HashMap};
 use commonware_glue::stateful::db::DatabaseSet;
 use parking_lot::{Mutex, RwLock};
 use quick_cache::{Weighter, sync::Cache};
-use revm::context::BlockEnv;
+use revm::context::{BlockEnv, CfgEnv};
 use std::{
     path::PathBuf,
     sync::{Arc, OnceLock},
@@ -50,8 +50,9 @@ pub struct LedgerConfig {
     pub history_cache: u64,
     /// Whether a block must survive a power cut before it is shown, and not only the end of the process.
     pub durable: bool,
-    /// Whether contracts may send transactions (against EIP-3607), as impersonated ones do on a development node.
-    pub contract_senders: bool,
+    /// Whether contracts may send transactions (against EIP-3607), as impersonated ones do on a development node, and
+    /// transactions may have all the gas of a block (against EIP-7825).
+    pub lenient: bool,
     /// The native contracts: a rule of the chain, the same on all of its nodes.
     pub natives: Natives,
 }
@@ -65,7 +66,7 @@ impl LedgerConfig {
             cache_entries: 1 << 20,
             history_cache: 64 << 20,
             durable: true,
-            contract_senders: false,
+            lenient: false,
             natives: Natives::stoa(),
         }
     }
@@ -323,6 +324,15 @@ impl Ledger {
         let head = self.head().number();
         let committed = self.block(number)?.ok_or(LedgerError::Unknown { asked: number, head })?;
         Ok(execute::block_env(committed.block.header()))
+    }
+
+    /// How the virtual machine is set on this chain.
+    pub fn cfg(&self) -> CfgEnv {
+        let mut cfg = stoa_contract::cfg(self.inner.genesis.chain_id);
+        if self.inner.config.lenient {
+            (cfg.disable_eip3607, cfg.tx_gas_limit_cap) = (true, Some(u64::MAX));
+        }
+        cfg
     }
 
     /// The environment that a block on top of the head would have one second later.

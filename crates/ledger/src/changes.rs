@@ -1,6 +1,6 @@
 //! What a block changed in the state.
 
-use crate::state::{Key, Leaf, account_key};
+use crate::state::{Key, Leaf};
 use alloy_primitives::{Address, U256};
 
 /// One value before and after a block.
@@ -35,15 +35,6 @@ impl Changes {
         let from = self.order.partition_point(|(beginning, _)| *beginning < wanted);
         let alike = self.order[from..].iter().take_while(|(beginning, _)| *beginning == wanted);
         alike.map(|(_, at)| &self.changes[*at as usize]).find(|(known, _)| known == key).map(|(_, change)| change)
-    }
-
-    /// Nonce and balance (wei) of an account after the block, `None` if it did not change.
-    pub fn account(&self, address: &Address) -> Option<(u64, U256)> {
-        let change = self.get(&account_key(address))?;
-        Some(match &change.new {
-            Some(Leaf::Account(account)) => (account.nonce, account.balance),
-            _ => (0, U256::ZERO),
-        })
     }
 
     /// The accounts that changed, with nonce and balance (wei) after the block; none of changes that were read from the disk.

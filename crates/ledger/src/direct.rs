@@ -5,11 +5,12 @@
 
 use crate::{
     Committed, InvalidBlock, Ledger, LedgerConfig, LedgerError,
-    execute::{Change, Changes, Choices, Executed, ExecutionError, Transactions},
+    execute::{self, Change, Changes, Choices, Executed, ExecutionError, Transactions, merkle_root, transactions_root},
     state::{self, AccountLeaf, Leaf, Runtime, State, StateConfig, Tip, account_key, code_key, slot_key},
     view::{StateSource, as_account},
 };
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256, map::HashMap};
+use alloy_consensus::Header;
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256, map::HashMap};
 use commonware_glue::stateful::db::DatabaseSet;
 use futures::StreamExt as _;
 use std::{
@@ -18,7 +19,7 @@ use std::{
     pin::pin,
     sync::Arc,
 };
-use stoa_base::{Account, Block, Genesis, Recovered};
+use stoa_base::{Account, Block, Genesis, Recovered, Seal};
 use stoa_contract::coin;
 
 /// A ledger and its state database, for one caller at a time.
@@ -135,6 +136,69 @@ impl<E: Runtime> Direct<E> {
         }
         self.state.apply(sealed).await;
         Ok(self.ledger.publish(block.hash())?)
+    }
+
+    /// Mines blocks without transactions on the head, one for each of the choices, in a fraction of the time that [`mine`](Self::mine)
+    /// takes for as many: the last one changes the state for all of them, so that those before it have the state of the head. They
+    /// survive the end of the process only after [`sync`](Self::sync).
+    ///
+    /// # Errors
+    ///
+    /// If state or history fail; then none of them has joined the chain.
+    pub async fn mine_empty(&mut self, choices: &[Choices]) -> Result<Vec<Committed>, ExecutionError> {
+        let ledger = self.ledger.clone();
+        let root = Tip::of(&*self.state.read().await).await?.root;
+        let seal = state::seal_of_tip(&self.state).await;
+        let mut blocks = Vec::<Arc<Block>>::with_capacity(choices.len());
+        let mut kept = BTreeMap::<(Address, U256), B256>::new();
+        let Some((last, others)) = choices.split_last() else { return Ok(Vec::new()) };
+        let mut parent = ledger.head();
+        let mut next = |parent: &Block, choices: &Choices| {
+            let header = execute::next_header(ledger.genesis(), parent.header(), parent.hash(), choices);
+            let values = execute::kept_for_later(&header);
+            kept.extend(values.map(|(address, slot, value)| ((address, slot), value)));
+            header
+        };
+        for choices in others {
+            parent = Arc::new(empty(next(&parent, choices), root, seal.clone()));
+            blocks.push(parent.clone());
+        }
+        let header = next(&parent, last);
+        let changes = Arc::new(self.writes(kept).await?);
+        let sealed = state::seal::<E>(self.state.new_batches().await, &changes, header.number).await?;
+        blocks.push(Arc::new(empty(header, state::root(&sealed), state::seal_of(&sealed, Bytes::new()))));
+
+        let committed = |block| Committed { block, receipts: Arc::default(), senders: Arc::default() };
+        let mined = blocks.into_iter().map(committed).collect::<Vec<_>>();
+        let nothing = Arc::<Changes>::default();
+        let mut recorded = mined.iter().map(|committed| (committed.clone(), nothing.clone())).collect::<Vec<_>>();
+        if let Some((_, of_last)) = recorded.last_mut() {
+            *of_last = changes.clone();
+        }
+        ledger.record_all(&recorded)?;
+        self.remember(&changes);
+        self.state.apply(sealed).await;
+        mined.iter().for_each(|committed| ledger.advance(committed));
+        Ok(mined)
+    }
+
+    /// What it changes to write these slots, where the contract is deployed.
+    async fn writes(&self, slots: BTreeMap<(Address, U256), B256>) -> Result<Changes, LedgerError> {
+        let mut deployed = BTreeMap::<Address, bool>::new();
+        for address in slots.keys().map(|(address, _)| *address).collect::<BTreeSet<_>>() {
+            let account = as_account(self.read(account_key(&address)).await?)?;
+            deployed.insert(address, account.is_some_and(|account| account.code_hash() != KECCAK256_EMPTY));
+        }
+        let mut changes = Vec::with_capacity(slots.len());
+        for ((address, slot), value) in slots {
+            if deployed.get(&address) == Some(&true) {
+                let (key, value) = (slot_key(&address, &slot), U256::from_be_bytes(value.0));
+                let new = (!value.is_zero()).then_some(Leaf::Slot(value));
+                changes.push((key, Change { old: self.read(key).await?, new }));
+            }
+        }
+        changes.retain(|(_, change)| change.old != change.new);
+        Ok(changes.into())
     }
 
     /// Executes known blocks on top of the head, each with its transactions and their senders, and checks all that they
@@ -411,12 +475,26 @@ impl<E: Runtime> Direct<E> {
     }
 }
 
+/// A block without transactions, after which the state is this one.
+fn empty(header: Header, state_root: B256, seal: Seal) -> Block {
+    let header = Header {
+        state_root,
+        transactions_root: transactions_root(std::iter::empty()),
+        receipts_root: merkle_root(std::iter::empty()),
+        extra_data: Bytes::copy_from_slice(seal.hash().as_slice()),
+        ..header
+    };
+    Block::new(header, seal, Vec::new())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::{RECIPIENT, genesis};
+    use crate::tests::{List, RECIPIENT, genesis};
+    use alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
     use commonware_runtime::{Runner as _, deterministic};
     use commonware_utils::NZUsize;
+    use stoa_contract::randomness;
 
     #[test]
     fn fields_are_set_at_once_and_all_that_has_a_name_is_told() {
@@ -450,5 +528,70 @@ mod tests {
             names.get_mut(&other).unwrap().insert(slot(3));
             assert_eq!(chain.dump(&names).await.unwrap()[&other].storage.len(), 1);
         });
+    }
+
+    /// A few blocks without transactions, mined at once or one by one: their headers.
+    fn mine_without_transactions(at_once: bool) -> Vec<Header> {
+        deterministic::Runner::seeded(2).start(async |runtime| {
+            let folder = tempfile::tempdir().unwrap();
+            let contract = Account { code: Bytes::from_static(&[0xfe]), ..Account::default() };
+            let mut genesis = genesis(1);
+            genesis.alloc.extend([HISTORY_STORAGE_ADDRESS, randomness::ADDRESS].map(|at| (at, contract.clone())));
+            let config = LedgerConfig::new(folder.path());
+            let mut chain = Direct::open(runtime, genesis, config, 1 << 20, NZUsize!(1)).await.unwrap();
+            let ledger = chain.ledger().clone();
+            let snapshot = chain.snapshot();
+            let choices = (1..=9).map(|number: u8| Choices {
+                timestamp: 1_700_000_000 + 60 * u64::from(number),
+                beneficiary: RECIPIENT,
+                prevrandao: B256::repeat_byte(number),
+                base_fee: None,
+                gas_limit: None,
+            });
+            let choices = choices.collect::<Vec<_>>();
+            if at_once {
+                assert_eq!(chain.mine_empty(&choices).await.unwrap().len(), choices.len());
+            } else {
+                for choices in &choices {
+                    let mut refused = Vec::new();
+                    let nothing = Box::new(List(Vec::new(), &mut refused));
+                    chain.mine(choices, Bytes::new(), nothing, &[]).await.unwrap();
+                }
+            }
+            let headers = (0..=9).map(|number| ledger.block(number).unwrap().unwrap().block.header().clone());
+            let headers = headers.collect::<Vec<_>>();
+            let state = ledger.state(9).unwrap();
+            for (parent, header) in headers.iter().zip(&headers[1..]) {
+                let (before, number) = (U256::from(parent.number), header.number);
+                assert_eq!(header.parent_hash, parent.hash_slow(), "block {number}");
+                let kept = state.storage(HISTORY_STORAGE_ADDRESS, before).unwrap();
+                assert_eq!(B256::from(kept), header.parent_hash, "block {number}");
+                let kept = state.storage(randomness::ADDRESS, randomness::slot(number)).unwrap();
+                assert_eq!(B256::from(kept), header.mix_hash, "block {number}");
+            }
+            // What was there before is there again.
+            assert!(chain.revert(snapshot).await.unwrap());
+            assert_eq!(ledger.head().number(), 0);
+            let kept = ledger.state(0).unwrap().storage(randomness::ADDRESS, randomness::slot(9)).unwrap();
+            assert_eq!(kept, U256::ZERO);
+            headers
+        })
+    }
+
+    #[test]
+    fn blocks_without_transactions_that_are_mined_at_once_are_as_if_they_came_one_by_one() {
+        let rid_of_hashes = |at_once| {
+            let headers = mine_without_transactions(at_once).into_iter();
+            let bare = |header: Header| Header {
+                parent_hash: B256::ZERO,
+                state_root: B256::ZERO,
+                extra_data: Bytes::new(),
+                ..header
+            };
+            headers.map(bare).collect::<Vec<_>>()
+        };
+        let at_once = rid_of_hashes(true);
+        assert_eq!(at_once, rid_of_hashes(false));
+        assert!(at_once[9].base_fee_per_gas < at_once[1].base_fee_per_gas);
     }
 }

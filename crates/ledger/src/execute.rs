@@ -24,7 +24,7 @@ use alloy_primitives::{
 };
 use revm::{
     context::{
-        BlockEnv, TxEnv,
+        BlockEnv, CfgEnv, TxEnv,
         result::{EVMError, ExecutionResult, InvalidTransaction, Output},
     },
     context_interface::{ContextTr, JournalTr, block::BlobExcessGasAndPrice, either::Either},
@@ -141,7 +141,7 @@ pub(crate) struct Rules<'a> {
     pub(crate) natives: &'a Natives,
     pub(crate) cache: &'a StateCache,
     pub(crate) hashes: &'a (dyn Fn(u64) -> Option<B256> + Send + Sync),
-    pub(crate) contract_senders: bool,
+    pub(crate) cfg: CfgEnv,
 }
 
 /// The block environment of a header.
@@ -298,8 +298,7 @@ pub(crate) async fn set_counted<S: Source>(
     let reads = Reads { source, pending: Vec::new(), cache: rules.cache };
     on_fiber(|suspender| {
         let view = View::new(reads, suspender, rules.hashes, HashMap::default());
-        let cfg = stoa_contract::cfg(rules.genesis.chain_id);
-        let mut evm = stoa_contract::Evm::new(view, block_env(header), cfg, rules.natives.clone());
+        let mut evm = stoa_contract::Evm::new(view, block_env(header), rules.cfg.clone(), rules.natives.clone());
         let set = match *what {
             Set::Balance(balance) => evm.set_balance(address, balance),
             Set::Delegate(to) => evm.system(coin::ADDRESS, |cx| Coin.delegate(cx, address, to)).map(drop),
@@ -328,9 +327,7 @@ fn run<S: Source>(
     header: &mut Header,
     transactions: &mut (dyn Transactions + '_),
 ) -> Result<Run, ExecutionError> {
-    let mut cfg = stoa_contract::cfg(rules.genesis.chain_id);
-    cfg.disable_eip3607 = rules.contract_senders;
-    let mut evm = stoa_contract::Evm::new(view, block_env(header), cfg, rules.natives.clone());
+    let mut evm = stoa_contract::Evm::new(view, block_env(header), rules.cfg.clone(), rules.natives.clone());
     keep(&mut evm, header)?;
     let mut executed = Vec::new();
     let mut receipts = Vec::<Receipt>::new();

@@ -46,7 +46,7 @@ use index::ForgetOld;
 use parking_lot::{Condvar, Mutex, RwLock};
 use std::{
     collections::BTreeSet,
-    ops::{Bound, RangeBounds},
+    ops::{Bound, RangeBounds, RangeInclusive},
     path::Path,
     sync::{
         Arc,
@@ -74,8 +74,8 @@ pub(crate) struct History {
 
 /// What the history's thread does behind the caller's back.
 enum Job {
-    /// Write the block of this number, which is in the tail.
-    Write(u64),
+    /// Write the blocks of these numbers, which are in the tail.
+    Write(RangeInclusive<u64>),
     /// Index what the tail has too much of.
     Index,
 }
@@ -211,9 +211,18 @@ impl History {
             }
             self.truncate(number - 1)?;
         }
+        self.extend(&[(committed.clone(), changes.clone())], durable)
+    }
+
+    /// Takes in blocks that follow the newest, as [`append`](Self::append) does: written together.
+    pub(crate) fn extend(&self, blocks: &[(Committed, Arc<Changes>)], durable: bool) -> Result<(), LedgerError> {
+        let number = |(committed, _): &(Committed, Arc<Changes>)| committed.block.number();
+        let (Some(first), Some(last)) = (blocks.first().map(number), blocks.last().map(number)) else { return Ok(()) };
         let too_much = {
             let mut tail = self.store.tail.write();
-            tail.push_unwritten(Recent { committed: committed.clone(), changes: changes.clone() });
+            for (committed, changes) in blocks {
+                tail.push_unwritten(Recent { committed: committed.clone(), changes: changes.clone() });
+            }
             tail.excess()
         };
         if durable {
@@ -221,9 +230,9 @@ impl History {
             if self.store.progress.lock().writes > 0 {
                 self.settle()?;
             }
-            self.store.write(number, true)?;
+            self.store.write(first..=last, true)?;
         } else {
-            self.queue(Job::Write(number))?;
+            self.queue(Job::Write(first..=last))?;
         }
         if too_much > 0 && !std::mem::replace(&mut self.store.progress.lock().indexing, true) {
             self.queue(Job::Index)?;
@@ -245,7 +254,7 @@ impl History {
     /// Notes old values that were replaced after the newest block, unless that has noted older ones.
     pub(crate) fn note(&self, changes: &Changes) -> Result<(), LedgerError> {
         let newest = self.store.tail.write().note(changes);
-        newest.map_or(Ok(()), |number| self.queue(Job::Write(number)))
+        newest.map_or(Ok(()), |number| self.queue(Job::Write(number..=number)))
     }
 
     /// Forgets the blocks above `number`.
@@ -439,7 +448,7 @@ impl Drop for History {
 impl Store {
     fn work(&self, job: &Job) {
         let result = match job {
-            Job::Write(number) => self.write(*number, false),
+            Job::Write(numbers) => self.write(numbers.clone(), false),
             Job::Index => {
                 self.progress.lock().indexing = false;
                 self.index()
@@ -454,19 +463,24 @@ impl Store {
         self.moved.notify_all();
     }
 
-    /// Writes a block of the tail. Survives the end of the process on return, and a power cut if `durable`.
-    fn write(&self, number: u64, durable: bool) -> Result<(), LedgerError> {
-        let Some(recent) = self.tail.read().get(number).cloned() else { return Ok(()) };
-        let Recent { committed, changes } = recent;
-        let key = number.to_be_bytes();
+    /// Writes blocks of the tail. They survive the end of the process on return, and a power cut if `durable`.
+    fn write(&self, numbers: RangeInclusive<u64>, durable: bool) -> Result<(), LedgerError> {
+        let blocks = {
+            let tail = self.tail.read();
+            numbers.filter_map(|number| tail.get(number).cloned()).collect::<Vec<_>>()
+        };
+        let Some(newest) = blocks.last().map(Recent::number) else { return Ok(()) };
         let mut batch = self.database.batch();
-        batch.insert(&self.blocks, key, encoding::block(&committed));
-        batch.insert(&self.receipts, key, alloy_rlp::encode(&*committed.receipts));
-        batch.insert(&self.changes, key, encoding::changes(&changes));
-        batch.insert(&self.hashes, committed.block.hash().0, key);
+        for Recent { committed, changes } in &blocks {
+            let key = committed.block.number().to_be_bytes();
+            batch.insert(&self.blocks, key, encoding::block(committed));
+            batch.insert(&self.receipts, key, alloy_rlp::encode(&*committed.receipts));
+            batch.insert(&self.changes, key, encoding::changes(changes));
+            batch.insert(&self.hashes, committed.block.hash().0, key);
+        }
         let mode = if durable { PersistMode::SyncData } else { PersistMode::Buffer };
         batch.durability(Some(mode)).commit().map_err(failed)?;
-        self.tail.write().written(number);
+        self.tail.write().written(newest);
         Ok(())
     }
 

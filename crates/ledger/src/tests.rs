@@ -309,7 +309,10 @@ fn a_block_tells_of_every_account_that_it_changed_and_of_no_other() {
         assert_eq!(told, BTreeSet::from([alice.address(), RECIPIENT, beneficiary]));
         assert!(changes.accounts().contains(&(RECIPIENT, 0, U256::from(7))));
         for (address, nonce, balance) in changes.accounts() {
-            assert_eq!(changes.account(address), Some((*nonce, *balance)));
+            let Some(Leaf::Account(account)) = &changes.get(&account_key(address)).unwrap().new else {
+                panic!("{address}")
+            };
+            assert_eq!((account.nonce, account.balance), (*nonce, *balance));
         }
     });
 }
@@ -387,5 +390,25 @@ fn known_blocks_are_executed_again_and_a_false_one_is_refused() {
         for number in 0..=6 {
             proves_the_past(chain.ledger(), number, U256::from(7 * number)).await;
         }
+    });
+}
+
+#[test]
+fn a_history_whose_state_is_gone_is_damaged_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    deterministic::Runner::seeded(1).start(async |runtime| {
+        let mut chain = open(runtime, folder.path()).await;
+        mine(&mut chain, vec![transfer(&signer(0), 0, RECIPIENT, 1)]).await;
+    });
+    // Each simulation has storage of its own.
+    deterministic::Runner::seeded(2).start(async |runtime| {
+        let config = LedgerConfig::new(folder.path());
+        let opened = Direct::open(runtime, genesis(3), config, 1 << 20, NZUsize!(1)).await;
+        assert!(matches!(opened, Err(LedgerError::Damaged(_))));
+    });
+    deterministic::Runner::seeded(3).start(async |runtime| {
+        let state = crate::state::config(&runtime, "stoa", 1 << 20, NZUsize!(1));
+        let ledger = crate::Ledger::open(runtime, genesis(3), LedgerConfig::new(folder.path()), state).await.unwrap();
+        assert_eq!(ledger.newest_recorded().unwrap(), 1);
     });
 }

@@ -6,7 +6,7 @@ use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::U256;
 use revm::{
     context_interface::cfg::GasParams,
-    primitives::{eip3860::MAX_INITCODE_SIZE, eip7825::TX_GAS_LIMIT_CAP, hardfork::SpecId},
+    primitives::{eip3860::MAX_INITCODE_SIZE, hardfork::SpecId},
 };
 use std::sync::Arc;
 use stoa_base::Recovered;
@@ -63,8 +63,8 @@ pub(crate) fn check(
     if gas > block_gas_limit {
         return Err(PoolError::BlockGasLimit);
     }
-    if gas > TX_GAS_LIMIT_CAP {
-        return Err(PoolError::GasCap { cap: TX_GAS_LIMIT_CAP, gas });
+    if gas > config.max_gas {
+        return Err(PoolError::GasCap { cap: config.max_gas, gas });
     }
     let price = Price { fee_cap: tx.max_fee_per_gas(), tip_cap: tx.priority_fee_or_price() };
     if price.tip_cap > price.fee_cap {
@@ -173,6 +173,14 @@ mod tests {
         for (tx, message) in cases {
             assert_eq!(error(sign(tx)).to_string(), message);
         }
+    }
+
+    #[test]
+    fn a_development_chain_may_let_a_transaction_have_a_whole_block() {
+        let whole = sign(TxEip1559 { gas_limit: 30_000_000, ..base() });
+        assert_eq!(error(whole.clone()), PoolError::GasCap { cap: 16_777_216, gas: 30_000_000 });
+        let transaction = Recovered::new_unchecked(whole.into(), Address::ZERO);
+        assert!(check(&Config { max_gas: u64::MAX, ..Config::default() }, 31337, 30_000_000, transaction).is_ok());
     }
 
     #[test]

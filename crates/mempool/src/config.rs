@@ -16,6 +16,8 @@ pub struct Config {
     pub minimum_tip: u128,
     /// By how many per cent both fees of a replacement must exceed those of the transaction it replaces.
     pub price_bump: u128,
+    /// Gas that a transaction may ask for: as EIP-7825 has it, or more on a development chain that does without.
+    pub max_gas: u64,
     /// Whether transactions without a chain id (EIP-155) are taken.
     pub allow_unprotected: bool,
     /// How long a transaction may wait behind a gap, in milliseconds.
@@ -36,6 +38,7 @@ impl Default for Config {
             share_per_sender: 64,
             minimum_tip: 0,
             price_bump: 10,
+            max_gas: revm::primitives::eip7825::TX_GAS_LIMIT_CAP,
             allow_unprotected: false,
             queued_lifetime: 3 * 60 * 60 * 1000,
             events: 8192,

@@ -1,6 +1,9 @@
 //! A ledger for contract developers, driven without consensus: a block per transaction, or when asked.
 
-use crate::waiting::{Head, Mempool};
+use crate::{
+    kept::Kept,
+    waiting::{Head, Mempool},
+};
 use alloy_primitives::{Address, B256, Bytes, U256, map::HashMap};
 use alloy_signer_local::PrivateKeySigner;
 use eyre::WrapErr as _;
@@ -195,8 +198,14 @@ impl<E: Runtime> Dev for Node<E> {
     async fn mine(&self, blocks: Vec<Choices>) -> Result<Vec<Committed>, RpcError> {
         let mut direct = self.change().await;
         let mut mined = Vec::with_capacity(blocks.len());
-        for choices in &blocks {
+        let mut left = blocks.as_slice();
+        while let Some((choices, later)) = left.split_first() {
+            if !later.is_empty() && self.pool.status().pending == 0 {
+                mined.extend(direct.mine_empty(left).await.map_err(failed)?);
+                break;
+            }
             mined.push(self.mine_one(&mut direct, choices).await.map_err(failed)?);
+            left = later;
         }
         Ok(mined)
     }
@@ -297,17 +306,18 @@ pub async fn start<E: Runtime>(runtime: E, config: Config) -> eyre::Result<Runni
     let ledger_config = LedgerConfig {
         history: config.history,
         durable: false,
-        contract_senders: true,
+        lenient: true,
         natives: crate::natives(),
         ..LedgerConfig::new(folder)
     };
     // Boxed, for the state of all that starts is large.
-    let mut direct = Box::pin(Direct::open(runtime, config.genesis, ledger_config, STATE_CACHE, threads)).await?;
-    direct.pin_first()?;
+    let opened = Box::pin(Direct::open(runtime, config.genesis, ledger_config, STATE_CACHE, threads)).await;
+    let opened = opened.and_then(|mut direct| direct.pin_first().map(|()| direct));
+    let direct = opened.map_err(|error| Kept::here(&config.folder).unopened(error))?;
     let ledger = direct.ledger().clone();
     let pool = Pool::open(
         &config.folder.join("mempool"),
-        stoa_mempool::Config { allow_unprotected: true, ..stoa_mempool::Config::default() },
+        stoa_mempool::Config { allow_unprotected: true, max_gas: u64::MAX, ..stoa_mempool::Config::default() },
         Arc::new(Head { ledger: ledger.clone(), development: true }),
     )
     .wrap_err("the file of waiting transactions cannot be opened")?;
@@ -359,20 +369,41 @@ mod tests {
     use super::*;
     use commonware_runtime::{Runner as _, tokio as runtime};
 
+    fn config(folder: &Path) -> Config {
+        let rich = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap();
+        Config {
+            folder: folder.to_owned(),
+            http: ([127, 0, 0, 1], 0).into(),
+            genesis: crate::development::genesis(31337, &[rich], 1_700_000_000),
+            accounts: Vec::new(),
+            history: 8,
+            hosts: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_chain_whose_state_is_gone_is_not_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = || {
+            let config = config(folder.path());
+            let storage = runtime::Config::new().with_storage_directory(config.storage());
+            runtime::Runner::new(storage).start(async |context| {
+                let running = Box::pin(start(context, config)).await?;
+                Ok::<_, eyre::Report>(running.stop().await?)
+            })
+        };
+        run().unwrap();
+        std::fs::remove_dir_all(config(folder.path()).storage()).unwrap();
+        let error = format!("{:#}", run().unwrap_err());
+        assert!(error.contains(&folder.path().display().to_string()) && error.contains("remove nothing"), "{error}");
+    }
+
     #[test]
     fn what_is_set_by_hand_is_written_without_a_block() {
         let folder = tempfile::tempdir().unwrap();
         let address = Address::repeat_byte(1);
         let run = |first: bool| {
-            let rich = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap();
-            let config = Config {
-                folder: folder.path().to_owned(),
-                http: ([127, 0, 0, 1], 0).into(),
-                genesis: crate::development::genesis(31337, &[rich], 1_700_000_000),
-                accounts: Vec::new(),
-                history: 8,
-                hosts: Vec::new(),
-            };
+            let config = config(folder.path());
             let storage = runtime::Config::new().with_storage_directory(config.storage());
             runtime::Runner::new(storage).start(async move |context| {
                 let Running { node, rpc } = Box::pin(start(context, config)).await.unwrap();

@@ -18,8 +18,10 @@ pub struct Config {
     pub max_websockets: usize,
     /// Bytes of a request's head, the request line and all headers.
     pub max_header_bytes: usize,
-    /// How long a client may take for a request's head. Also how long a connection may stay idle between requests.
+    /// How long a client may take for a request's head, from its first byte on; for the first one from when it connects.
     pub header_timeout: Duration,
+    /// How long a connection may stay idle between requests.
+    pub idle_timeout: Duration,
     /// How long a client may take to send a request's body.
     pub body_timeout: Duration,
     /// How long a client may take without reading anything of what is sent to it.
@@ -36,7 +38,7 @@ pub struct Config {
     pub max_batch: usize,
     /// Bytes of the answer to one request, or to a whole batch.
     pub max_response_bytes: usize,
-    /// How long one request may take altogether, waiting for a free worker included.
+    /// How long one request may take altogether, waiting for a free worker included; mining by hand takes as long as it takes.
     pub request_timeout: Duration,
     /// Threads that read from disk and check signatures for clients at the same time.
     pub read_workers: usize,
@@ -84,7 +86,8 @@ impl Default for Config {
             max_connections: 4_096,
             max_websockets: 512,
             max_header_bytes: 32 << 10,
-            header_timeout: Duration::from_secs(120),
+            header_timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(120),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
             max_request_bytes: 10 << 20,

@@ -96,6 +96,8 @@ pub struct Context {
     pub(crate) connection: Arc<Connection>,
     /// Which message of the connection this is: a subscription speaks only after its own answer has been sent.
     pub(crate) message: u64,
+    /// Whether the client is Hardhat: a development node answers it as Hardhat's own network does.
+    pub(crate) hardhat: bool,
 }
 
 impl Context {
@@ -253,12 +255,12 @@ impl Context {
     ) -> Result<T, RpcError> {
         let context = self.clone();
         let outcome = workers.run(move || work(&context)).await;
-        outcome.unwrap_or_else(|Crashed| Err(RpcError::new(-32603, "method handler crashed")))
+        outcome.unwrap_or_else(|Crashed| Err(RpcError::crashed()))
     }
 
     /// Answers a body; `None` if it holds only notifications. The answer is counted until it has been sent.
     pub(crate) async fn answer(&self, body: Bytes) -> Option<Bytes> {
-        let deadline = Instant::now() + self.config().request_timeout;
+        let mut deadline = Instant::now() + self.config().request_timeout;
         let mut out = Vec::with_capacity(256);
         let mut charge = self.node.memory.charge();
         match protocol::read(&body, self.config().max_batch, self.config().max_depth) {
@@ -267,7 +269,7 @@ impl Context {
                 protocol::write(&mut out, None, &Err(error));
             }
             Ok(Body::Single(request)) => {
-                let (id, outcome) = self.outcome(&body, request, deadline).await;
+                let (id, outcome) = self.outcome(&body, request, &mut deadline).await;
                 let id = id?;
                 protocol::write(&mut out, Some(id), &outcome);
                 if !charge.grow_to(out.len()) {
@@ -280,15 +282,16 @@ impl Context {
                 for request in requests {
                     let (id, outcome) = match (request, &refused) {
                         (Ok(request), Some(error)) => (request.id.map(|id| id.get()), Err(RpcError::clone(error))),
-                        (request, _) => self.outcome(&body, request, deadline).await,
+                        (request, _) => self.outcome(&body, request, &mut deadline).await,
                     };
                     let Some(id) = id else { continue };
                     let before = out.len();
                     out.push(if out.is_empty() { b'[' } else { b',' });
                     protocol::write(&mut out, Some(id), &outcome);
                     if refused.is_none() {
+                        let most = self.config().max_response_bytes;
                         refused = match out.len() {
-                            length if length > self.config().max_response_bytes => Some(RpcError::response_too_large()),
+                            length if length > most => Some(RpcError::response_too_large(most)),
                             length if !charge.grow_to(length) => Some(crowded()),
                             _ => None,
                         };
@@ -308,12 +311,12 @@ impl Context {
         Some(charge.hold(out.into()))
     }
 
-    /// The identifier to answer under, if any, and the outcome.
+    /// The identifier to answer under, if any, and the outcome. What takes as long as it takes moves the deadline.
     async fn outcome<'a>(
         &self,
         body: &Bytes,
         request: Result<Request<'a>, Invalid<'a>>,
-        deadline: Instant,
+        deadline: &mut Instant,
     ) -> (Option<&'a str>, Result<Vec<u8>, RpcError>) {
         let request = match request {
             Ok(request) => request,
@@ -324,8 +327,14 @@ impl Context {
         };
         let _under_way = self.node.traffic.begun();
         let params = request.params.map(|json| Params::new(protocol::share(body, json.get()))).unwrap_or_default();
-        let outcome = tokio::time::timeout_at(deadline, self.call(&request.method, params)).await;
-        let outcome = outcome.unwrap_or_else(|_| Err(RpcError::timeout()));
+        let (call, begun) = (self.call(&request.method, params), Instant::now());
+        let outcome = if self.node.methods.is_patient(&request.method) {
+            let outcome = call.await;
+            *deadline += begun.elapsed();
+            outcome
+        } else {
+            tokio::time::timeout_at(*deadline, call).await.unwrap_or_else(|_| Err(RpcError::timeout()))
+        };
         self.node.traffic.ended(&request.method, outcome.as_ref().err().map(|error| error.code));
         (request.id.map(|id| id.get()), outcome)
     }
@@ -339,7 +348,7 @@ impl Context {
         let Some(method) = self.node.methods.get(name) else { return Err(RpcError::no_such_method(name)) };
         match method {
             Method::Instant(handler) => handler(self, &params),
-            Method::Asynchronous(handler) => handler(self.clone(), params).await,
+            Method::Asynchronous(handler) | Method::Patient(handler) => handler(self.clone(), params).await,
             Method::Read(handler) => {
                 let handler = handler.clone();
                 self.read(move |context| handler(context, &params)).await

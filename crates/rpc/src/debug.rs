@@ -2,7 +2,7 @@
 //!
 //! A trace replays the transactions before the one asked for and runs that one under an inspector of
 //! `revm-inspectors`, which knows geth's formats. What an inspector records is counted and cut off
-//! ([`Bounded`]): a contract can be written so that its trace would fill any memory.
+//! ([`Bounded`]), in all transactions of a block together: a contract can be written so that its trace would fill any memory.
 
 use crate::{
     BlockId, Context, Methods, Params, Reader, RpcError,
@@ -11,7 +11,7 @@ use crate::{
     hex::{Hash, Uint64},
     params::{BlockNumber, json_error},
     request::CallRequest,
-    trace::{Bounded, leave_out},
+    trace::{Bounded, Selectors, leave_out},
 };
 use alloy_consensus::{Eip658Value, Receipt as ConsensusReceipt, ReceiptEnvelope, TxType};
 use alloy_eips::eip2718::Encodable2718;
@@ -19,7 +19,7 @@ use alloy_primitives::{B256, Bytes, KECCAK256_EMPTY};
 use alloy_rpc_types_trace::{
     geth::{
         FlatCallConfig,
-        GethDebugBuiltInTracerType::{FlatCallTracer, MuxTracer},
+        GethDebugBuiltInTracerType::{FlatCallTracer, FourByteTracer, MuxTracer, NoopTracer},
         GethDebugTracerConfig,
         GethDebugTracerType::{BuiltInTracer, JsTracer},
         GethDebugTracingOptions, GethTrace,
@@ -29,7 +29,7 @@ use alloy_rpc_types_trace::{
 use revm::{DatabaseCommit, DatabaseRef, context::TxEnv, state::EvmState};
 use revm_inspectors::tracing::{DebugInspector, TransactionContext};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::value::RawValue;
+use serde_json::{Map, Value, value::RawValue};
 use stoa_ledger::{Committed, LedgerError};
 
 pub(crate) fn register(methods: &mut Methods) {
@@ -64,7 +64,12 @@ pub(crate) fn register(methods: &mut Methods) {
             let committed = block(context, params)?;
             Ok(committed.receipts.iter().map(raw_receipt).collect::<Vec<_>>())
         })
-        .read("debug_codeByHash", code_by_hash);
+        .read("debug_codeByHash", code_by_hash)
+        .instant("debug_getBadBlocks", |_, params| {
+            params.none()?;
+            // What no quorum has signed is no block.
+            Ok([(); 0])
+        });
 }
 
 /// The code with this hash at a block, null where no account has or had it.
@@ -158,40 +163,81 @@ fn is_duration(text: &str) -> bool {
     parts > 0
 }
 
-/// What records a trace, and what is asked of it where it is flat: all calls are recorded ([`leave_out`]).
-fn inspector(mut options: GethDebugTracingOptions) -> Result<(DebugInspector, Option<Flat>), RpcError> {
-    let short = |text: &str| text.chars().take(80).collect::<String>();
+/// What records a trace, and what is to be done with it.
+struct Asked {
+    inspector: DebugInspector,
+    /// What is asked of it where it is flat: all calls are recorded ([`leave_out`]).
+    flat: Option<Flat>,
+    /// Whether calls are counted by what they call.
+    selectors: bool,
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+fn tracer_not_found(name: &str) -> RpcError {
+    // The name of none has a brace in it: this is a program.
+    RpcError::server(if name.contains('{') {
+        "tracers in JavaScript are not run; there are callTracer, flatCallTracer, prestateTracer, erc7562Tracer, 4byteTracer, \
+         muxTracer and noopTracer"
+            .to_owned()
+    } else {
+        format!("tracer not found: {}", short(name))
+    })
+}
+
+/// Brings the tracers that a `muxTracer` runs into the form that its inspector takes, which is stricter than geth.
+fn prepare_mux(tracers: &mut Map<String, Value>) -> Result<(), RpcError> {
+    for (name, config) in tracers {
+        match name.as_str() {
+            "callTracer" | "flatCallTracer" | "prestateTracer" if config.is_null() => *config = Map::new().into(),
+            "callTracer" | "flatCallTracer" | "prestateTracer" => {}
+            // There is nothing to be set of them.
+            "noopTracer" | "stateGasTracer" => *config = Value::Null,
+            "erc7562Tracer" | "muxTracer" => return Err(RpcError::server(format!("muxTracer cannot run {name}"))),
+            _ => return Err(tracer_not_found(name)),
+        }
+    }
+    Ok(())
+}
+
+fn asked(mut options: GethDebugTracingOptions) -> Result<Asked, RpcError> {
     if let Some(timeout) = options.timeout.as_deref().filter(|timeout| !is_duration(timeout)) {
         return Err(RpcError::server(format!("invalid timeout {:?}: not a duration", short(timeout))));
     }
-    if let Some(JsTracer(name)) = &options.tracer
-        && !name.is_empty()
-    {
-        return Err(RpcError::server(format!("tracer not found: {}", short(name))));
-    }
-    if let Some(BuiltInTracer(MuxTracer)) = &options.tracer
-        && let Some(config) = options.tracer_config.0.get_mut("4byteTracer")
-    {
-        // There is nothing to be set of it.
-        config.take();
+    let mut selectors = false;
+    match &options.tracer {
+        Some(JsTracer(name)) if !name.is_empty() => return Err(tracer_not_found(name)),
+        Some(BuiltInTracer(FourByteTracer)) => {
+            selectors = true;
+            options.tracer = Some(BuiltInTracer(NoopTracer));
+        }
+        Some(BuiltInTracer(MuxTracer)) => {
+            if let Some(tracers) = options.tracer_config.0.as_object_mut() {
+                selectors = tracers.remove("4byteTracer").is_some();
+                prepare_mux(tracers)?;
+            }
+        }
+        _ => {}
     }
     let flat = match &options.tracer {
         Some(BuiltInTracer(FlatCallTracer)) => Some(&mut options.tracer_config.0),
         Some(BuiltInTracer(MuxTracer)) => options.tracer_config.0.get_mut("flatCallTracer"),
         _ => None,
     };
-    let mut asked = None;
+    let mut finish = None;
     if let Some(flat) = flat {
         let config = GethDebugTracerConfig(flat.take()).into_flat_call_config();
         let config = config.map_err(|_| RpcError::server("invalid tracer config"))?;
-        asked = Some(Flat {
+        finish = Some(Flat {
             precompiles: config.include_precompiles.unwrap_or_default(),
             parity_errors: config.convert_parity_errors.unwrap_or_default(),
         });
         *flat = GethDebugTracerConfig::from(FlatCallConfig { include_precompiles: Some(true), ..config }).0;
     }
     let inspector = DebugInspector::new(options).map_err(|error| RpcError::server(error.to_string()))?;
-    Ok((inspector, asked))
+    Ok(Asked { inspector, flat: finish, selectors })
 }
 
 impl Flat {
@@ -219,6 +265,16 @@ impl Flat {
             }
             _ => {}
         }
+    }
+}
+
+/// Takes its logs from a transaction that failed, as geth does; the inspector takes those of the calls in it.
+fn clear_failed_logs(trace: &mut GethTrace) {
+    match trace {
+        GethTrace::CallTracer(call) if call.error.is_some() => call.logs.clear(),
+        GethTrace::Erc7562Tracer(call) if call.error.is_some() => call.logs.clear(),
+        GethTrace::MuxTracer(traces) => traces.0.values_mut().for_each(clear_failed_logs),
+        _ => {}
     }
 }
 
@@ -258,8 +314,10 @@ fn trace(
     budget: usize,
     place: TransactionContext,
 ) -> Result<(GethTrace, usize, EvmState), RpcError> {
-    let (inspector, flat) = inspector(options)?;
-    let (traced, mut tracer) = sandbox.inspect(env.clone(), Bounded::new(inspector, budget))?;
+    let Asked { inspector, flat, selectors } = asked(options)?;
+    let mut tracer = Bounded::new(inspector, sandbox.max_trace_bytes, budget);
+    tracer.selectors = selectors.then(|| Selectors::new(sandbox.natives.clone()));
+    let (traced, mut tracer) = sandbox.inspect(env.clone(), tracer)?;
     let block = sandbox.block.clone();
     let mut trace = tracer
         .inner
@@ -267,6 +325,16 @@ fn trace(
         .map_err(|error| RpcError::server(format!("the trace cannot be put together: {error}")))?;
     if let Some(flat) = flat {
         flat.finish(&mut trace, sandbox, traced.result.tx_gas_used());
+    }
+    clear_failed_logs(&mut trace);
+    if let Some(selectors) = tracer.selectors.take() {
+        let counted = selectors.into_frame().into();
+        match &mut trace {
+            GethTrace::MuxTracer(traces) => {
+                traces.0.insert(BuiltInTracer(FourByteTracer), counted);
+            }
+            alone => *alone = counted,
+        }
     }
     Ok((trace, tracer.left(), traced.state))
 }

@@ -4,6 +4,9 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::borrow::Cow;
 use stoa_ledger::LedgerError;
 
+/// The code of what was once there and is not kept (EIP-4444).
+pub(crate) const NOT_KEPT: i64 = 4444;
+
 /// A JSON-RPC error: codes and messages are those that geth gives, since programs match on them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -74,14 +77,19 @@ impl RpcError {
         Self::new(-32005, why)
     }
 
+    /// The method has a fault of its own (-32603).
+    pub(crate) fn crashed() -> Self {
+        Self::new(-32603, "method handler crashed")
+    }
+
     /// The request took too long (-32002).
     pub fn timeout() -> Self {
         Self::new(-32002, "request timed out")
     }
 
-    /// The answer is larger than the node sends (-32003).
-    pub fn response_too_large() -> Self {
-        Self::new(-32003, "response too large")
+    /// The answer is larger than the so many bytes that the node sends (-32003).
+    pub fn response_too_large(limit: usize) -> Self {
+        Self::new(-32003, format!("response too large, at most {limit} bytes"))
     }
 
     /// The block asked for does not exist (-32000).
@@ -150,7 +158,7 @@ impl From<LedgerError> for RpcError {
         match error {
             LedgerError::Unknown { .. } => Self::header_not_found(),
             LedgerError::Pruned { .. } => Self::server(error.to_string()),
-            LedgerError::NotKept { .. } => Self::new(4444, format!("pruned history unavailable: {error}")),
+            LedgerError::NotKept { .. } => Self::new(NOT_KEPT, format!("pruned history unavailable: {error}")),
             LedgerError::TooManyLogs { limit } => {
                 Self::limit(format!("query returned more than {limit} results, narrow the block range or the filter"))
             }

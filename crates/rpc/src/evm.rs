@@ -200,9 +200,11 @@ pub(crate) struct Sandbox {
     pub db: Overlay,
     pub block: BlockEnv,
     pub cfg: CfgEnv,
-    natives: Natives,
+    pub natives: Natives,
     /// Which precompiled contract runs at an address, where that was overridden.
     precompiles: BTreeMap<Address, Option<Address>>,
+    /// Bytes of memory that what a trace records may take, about.
+    pub max_trace_bytes: usize,
     /// How a transaction that cannot be executed is answered.
     pub refused: fn(EVMError<LedgerError>, Address) -> RpcError,
 }
@@ -242,9 +244,10 @@ impl Sandbox {
         Self {
             db: CacheDB::new(below.into()),
             block,
-            cfg: stoa_contract::cfg(context.chain_id()),
+            cfg: context.ledger().cfg(),
             natives: context.ledger().natives().clone(),
             precompiles: BTreeMap::new(),
+            max_trace_bytes: context.config().max_trace_bytes,
             refused,
         }
     }
@@ -284,8 +287,6 @@ impl Sandbox {
     /// If the ledger cannot read.
     pub fn begin(context: &Context, parent: StateAt, env: BlockEnv, header: &Header) -> Result<Self, RpcError> {
         let mut sandbox = Self::on(context, Below::Block(parent), env);
-        // On a development chain contracts send as well; whether one may is asked before its transaction waits.
-        sandbox.cfg.disable_eip3607 = true;
         for (contract, slot, value) in kept_for_later(header) {
             if sandbox.db.basic(contract)?.is_some_and(|info| !info.is_empty_code_hash()) {
                 sandbox.db.insert_account_storage(contract, slot, value.into())?;

@@ -98,6 +98,13 @@ fn refusal(status: StatusCode, error: RpcError) -> Response {
     json(status, body.into())
 }
 
+/// Whether the client is Hardhat, of any version.
+fn is_hardhat(headers: &HeaderMap) -> bool {
+    const NAME: &[u8] = b"hardhat";
+    let agent = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+    agent.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME))
+}
+
 async fn serve(
     State(service): State<Service>,
     connection: Extension<Arc<Connection>>,
@@ -105,6 +112,7 @@ async fn serve(
     request: Request,
 ) -> Response {
     let config = &service.node.config;
+    let hardhat = is_hardhat(request.headers());
     if let Ok(upgrade) = upgrade {
         let origin = request.headers().get(header::ORIGIN);
         if !origin.is_none_or(|origin| origin_allowed(config, origin)) {
@@ -120,11 +128,11 @@ async fn serve(
             .max_write_buffer_size(2 * config.max_response_bytes)
             .on_upgrade(async move |socket| {
                 let _slot = slot;
-                websocket::serve(socket, service.node, service.shutdown).await;
+                websocket::serve(socket, service.node, hardhat, service.shutdown).await;
             });
     }
     match *request.method() {
-        Method::POST => post(service.node, connection.0, request).await,
+        Method::POST => post(service.node, connection.0, hardhat, request).await,
         Method::GET | Method::HEAD if service.home.is_empty() => (StatusCode::OK, "").into_response(),
         Method::GET | Method::HEAD => json(StatusCode::OK, service.home),
         _ => (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n").into_response(),
@@ -140,7 +148,7 @@ fn is_json(headers: &HeaderMap) -> bool {
         .any(|allowed| kind.eq_ignore_ascii_case(allowed))
 }
 
-async fn post(node: Arc<Node>, connection: Arc<Connection>, request: Request<Body>) -> Response {
+async fn post(node: Arc<Node>, connection: Arc<Connection>, hardhat: bool, request: Request<Body>) -> Response {
     let (max, patience) = (node.config.max_request_bytes, node.config.body_timeout);
     if !is_json(request.headers()) {
         let why = "invalid content type, only application/json is supported";
@@ -149,7 +157,7 @@ async fn post(node: Arc<Node>, connection: Arc<Connection>, request: Request<Bod
     }
     match body::read(request.into_body(), max, patience, &node.memory).await {
         Ok(body) => {
-            let context = Context { node: node.clone(), connection, message: 0 };
+            let context = Context { node: node.clone(), connection, message: 0, hardhat };
             let answer = context.answer(body).await;
             json(StatusCode::OK, answer.unwrap_or_default())
         }
@@ -171,6 +179,16 @@ async fn post(node: Arc<Node>, connection: Arc<Connection>, request: Request<Bod
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hardhat_is_known_by_how_its_user_agent_begins() {
+        let is_hardhat = |agent: &'static str| {
+            is_hardhat(&HeaderMap::from_iter([(header::USER_AGENT, HeaderValue::from_static(agent))]))
+        };
+        assert!(["hardhat 2.26.3", "Hardhat 3.0.1", "HARDHAT"].into_iter().all(is_hardhat));
+        assert!(!["", "hard", "foundry", "not hardhat"].into_iter().any(is_hardhat));
+        assert!(!super::is_hardhat(&HeaderMap::new()));
+    }
 
     #[test]
     fn only_local_names_and_addresses_reach_a_node_on_loopback() {

@@ -8,7 +8,8 @@
 //!
 //! Everything a client can make large is bounded by [`Config`]: bodies, nesting, batches, answers, connections and how
 //! slowly they may move, subscriptions, filters, log ranges, gas of calls, memory of traces. Going over a bound gives an
-//! error that names it, and the node goes on. Clients are not told apart: whoever reaches the port may ask.
+//! error that names it, and the node goes on. Whoever reaches the port may ask, and clients are not told apart, but for Hardhat
+//! on a development node ([`dev`]).
 //!
 //! Others extend the server: [`Builder::method`] and [`Builder::methods`] add or replace methods, [`Builder::router`]
 //! adds routes on the same port, whose bodies [`body`] reads.

@@ -119,11 +119,11 @@ impl Query {
         Ok(())
     }
 
-    /// The blocks this asks for, both ends included; `None` if there are none. Blocking.
-    fn range(&self, context: &Context) -> Result<Option<(u64, u64)>, RpcError> {
+    /// The blocks this asks for, both ends included. Blocking.
+    fn range(&self, context: &Context) -> Result<(u64, u64), RpcError> {
         if let Some(hash) = self.block_hash {
             let number = context.number(BlockId::Hash(hash))?.ok_or_else(|| RpcError::server("unknown block"))?;
-            return Ok(Some((number, number)));
+            return Ok((number, number));
         }
         let head = context.head().number();
         let resolve = |id: Option<BlockId>| match id {
@@ -134,22 +134,22 @@ impl Query {
         if from > to {
             return Err(RpcError::invalid_params("invalid block range params"));
         }
-        if from > head {
-            return Ok(None);
+        if to > head {
+            // Whoever knows of a later block would take what is left out for nothing there.
+            return Err(RpcError::invalid_params("block range extends beyond current head block"));
         }
-        Ok(Some((from, to.min(head))))
+        Ok((from, to))
     }
 
     /// The logs this asks for. Blocking.
     ///
     /// # Errors
     ///
-    /// -32005 if the range spans too many blocks or too many logs match.
+    /// -32602 if the range runs backwards or ends after the newest block, -32005 if it spans too many blocks or too many logs
+    /// match.
     pub fn run(&self, context: &Context) -> Result<Vec<LogEntry>, RpcError> {
-        match self.range(context)? {
-            Some((from, to)) => self.between(context, from, to),
-            None => Ok(Vec::new()),
-        }
+        let (from, to) = self.range(context)?;
+        self.between(context, from, to)
     }
 
     /// What the numbers that it names leave of new blocks: first and last, `None` if nothing.

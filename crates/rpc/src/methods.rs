@@ -19,6 +19,7 @@ pub(crate) enum Method {
     Read(Blocking),
     Execute(Blocking),
     Asynchronous(Asynchronous),
+    Patient(Asynchronous),
 }
 
 /// Methods by name.
@@ -69,6 +70,25 @@ impl Methods {
         self.insert(name, Method::Asynchronous(method))
     }
 
+    /// A method that takes as long as it takes: it has no timeout, and goes on to its end when nobody waits for it any more, so
+    /// that nothing is done by half.
+    pub(crate) fn add_patient<T, F>(
+        &mut self,
+        name: &str,
+        handler: impl Fn(Context, Params) -> F + Send + Sync + 'static,
+    ) -> &mut Self
+    where
+        T: Serialize + Send + 'static,
+        F: Future<Output = Result<T, RpcError>> + Send + 'static,
+    {
+        let method: Asynchronous = Arc::new(move |context: Context, params| {
+            let limit = context.config().max_response_bytes;
+            let answer = tokio::spawn(handler(context, params));
+            async move { encode(&answer.await.map_err(|_| RpcError::crashed())??, limit) }.boxed()
+        });
+        self.insert(name, Method::Patient(method))
+    }
+
     /// All names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().map(String::as_str)
@@ -76,6 +96,11 @@ impl Methods {
 
     pub(crate) fn get(&self, name: &str) -> Option<&Method> {
         self.by_name.get(name)
+    }
+
+    /// Whether a method of this name is waited for, however long it takes.
+    pub(crate) fn is_patient(&self, name: &str) -> bool {
+        matches!(self.get(name), Some(Method::Patient(_)))
     }
 
     fn insert(&mut self, name: &str, method: Method) -> &mut Self {
@@ -112,7 +137,7 @@ fn encode<T: Serialize>(result: &T, limit: usize) -> Result<Vec<u8>, RpcError> {
     let mut writer = Bounded { out: Vec::with_capacity(128), limit };
     match serde_json::to_writer(&mut writer, result) {
         Ok(()) => Ok(writer.out),
-        Err(error) if error.is_io() => Err(RpcError::response_too_large()),
+        Err(error) if error.is_io() => Err(RpcError::response_too_large(limit)),
         Err(error) => {
             tracing::error!(%error, "a result cannot be written as JSON");
             Err(RpcError::new(-32603, "internal error: the result cannot be written as JSON"))
@@ -127,6 +152,7 @@ mod tests {
     #[test]
     fn a_result_beyond_the_limit_is_refused() {
         assert_eq!(encode(&"abc", 5).unwrap(), br#""abc""#);
-        assert_eq!(encode(&"abcd", 5).unwrap_err().code, -32003);
+        let error = encode(&"abcd", 5).unwrap_err();
+        assert_eq!((error.code, &*error.message), (-32003, "response too large, at most 5 bytes"));
     }
 }

@@ -73,7 +73,7 @@ fn run(
     types: &Types,
     budget: usize,
 ) -> Result<(TraceResults, usize, Traced), RpcError> {
-    let (traced, tracer) = sandbox.inspect(env, Bounded::parity(types, budget))?;
+    let (traced, tracer) = sandbox.inspect(env, Bounded::parity(types, sandbox.max_trace_bytes, budget))?;
     // What instructions write to memory is counted by the inspector within alone.
     let left = tracer.left().min(budget.saturating_sub(tracer.inner.recorded_bytes()));
     let builder = tracer.inner.into_parity_builder();

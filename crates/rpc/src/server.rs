@@ -15,19 +15,21 @@ use alloy_signer_local::PrivateKeySigner;
 use axum::Router;
 use bytes::Bytes;
 use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use revm::context::BlockEnv;
 use serde::Serialize;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use stoa_base::Recovered;
 use stoa_ledger::Ledger;
 use stoa_mempool::Pool;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, broadcast::error::RecvError, watch},
+    sync::{
+        OwnedSemaphorePermit, Semaphore,
+        broadcast::{self, error::RecvError},
+        watch,
+    },
     task::JoinHandle,
     time::timeout,
 };
@@ -172,7 +174,7 @@ impl Builder {
         let router = http::router(service, self.router);
         let tasks = vec![
             tokio::spawn(remember_blocks(node.clone(), stopped.clone())),
-            tokio::spawn(remember_pending(node.clone(), stopped.clone())),
+            tokio::spawn(remember_pending(node.clone(), node.pool.subscribe(), stopped.clone())),
             tokio::spawn(accept(listener, node, router, stopped)),
         ];
         Ok(Handle { local, stop, tasks })
@@ -221,8 +223,11 @@ async fn remember_blocks(node: Arc<Node>, mut stopped: watch::Receiver<bool>) {
 }
 
 /// Keeps the hashes of the newest waiting transactions at hand.
-async fn remember_pending(node: Arc<Node>, mut stopped: watch::Receiver<bool>) {
-    let mut pending = node.pool.subscribe();
+async fn remember_pending(
+    node: Arc<Node>,
+    mut pending: broadcast::Receiver<Arc<Recovered>>,
+    mut stopped: watch::Receiver<bool>,
+) {
     loop {
         tokio::select! {
             _ = stopped.changed() => return,
@@ -308,8 +313,8 @@ async fn connection(
     let router = router.layer(axum::Extension(client));
     let mut builder = http1::Builder::new();
     builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(node.config.header_timeout)
+        .timer(stream.head_timer(node.config.header_timeout))
+        .header_read_timeout(node.config.idle_timeout)
         .max_header_size(node.config.max_header_bytes)
         .half_close(false);
     let served = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).with_upgrades();

@@ -1,14 +1,19 @@
 use crate::context::Slot;
+use hyper::rt::Timer;
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    time::{Instant, Sleep, sleep},
+    time::{Instant, Sleep, sleep, sleep_until},
 };
 
 /// A connection that fails when the other side takes nothing of what is written for too long. It holds a place among
@@ -18,12 +23,22 @@ pub(crate) struct PatientStream {
     patience: Duration,
     stuck: Pin<Box<Sleep>>,
     waiting: bool,
+    heard: Heard,
     _place: Slot,
 }
 
+/// Whether anything came since it was last looked at.
+type Heard = Arc<AtomicBool>;
+
 impl PatientStream {
     pub fn new(stream: TcpStream, patience: Duration, place: Slot) -> Self {
-        Self { stream, patience, stuck: Box::pin(sleep(patience)), waiting: false, _place: place }
+        let (stuck, heard) = (Box::pin(sleep(patience)), Heard::default());
+        Self { stream, patience, stuck, waiting: false, heard, _place: place }
+    }
+
+    /// The clock of the heads that come over this connection, each of which may take so long.
+    pub fn head_timer(&self, patience: Duration) -> HeadTimer {
+        HeadTimer { heard: self.heard.clone(), patience, is_first: AtomicBool::new(true) }
     }
 
     fn watch<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -42,7 +57,12 @@ impl PatientStream {
 
 impl AsyncRead for PatientStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.heard.store(true, Ordering::Relaxed);
+        }
+        outcome
     }
 }
 
@@ -75,3 +95,54 @@ impl AsyncWrite for PatientStream {
         self.watch(cx, outcome)
     }
 }
+
+/// What hyper asks of a clock when it begins to wait for a head, which may be long before the head begins: its timeout is how
+/// long a connection may be idle. From the first byte on the head has a shorter time, the first one of a connection at once.
+pub(crate) struct HeadTimer {
+    heard: Heard,
+    patience: Duration,
+    is_first: AtomicBool,
+}
+
+impl Timer for HeadTimer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        self.sleep_until(self.now() + duration)
+    }
+
+    fn sleep_until(&self, deadline: std::time::Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        // What came until now belongs to the request before, if there was one.
+        self.heard.store(self.is_first.swap(false, Ordering::Relaxed), Ordering::Relaxed);
+        Box::pin(HeadSleep {
+            heard: self.heard.clone(),
+            patience: Some(self.patience),
+            until: Box::pin(sleep_until(deadline.into())),
+        })
+    }
+
+    fn now(&self) -> std::time::Instant {
+        Instant::now().into_std()
+    }
+}
+
+/// Ends when a head has not come in time.
+struct HeadSleep {
+    heard: Heard,
+    /// What a head may take that has not begun.
+    patience: Option<Duration>,
+    until: Pin<Box<Sleep>>,
+}
+
+impl Future for HeadSleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.heard.load(Ordering::Relaxed)
+            && let Some(patience) = self.patience.take()
+        {
+            self.until.as_mut().reset(Instant::now() + patience);
+        }
+        self.until.as_mut().poll(cx)
+    }
+}
+
+impl hyper::rt::Sleep for HeadSleep {}

@@ -30,12 +30,12 @@ struct Session {
 }
 
 /// Serves one connection until either side ends it.
-pub(crate) async fn serve(socket: WebSocket, node: Arc<Node>, mut shutdown: watch::Receiver<bool>) {
+pub(crate) async fn serve(socket: WebSocket, node: Arc<Node>, hardhat: bool, mut shutdown: watch::Receiver<bool>) {
     let told = node.ledger.head().number();
     let (mut blocks, mut pending) = (node.ledger.subscribe(), node.pool.subscribe());
     let max_in_flight = node.config.max_in_flight;
     let ping_interval = node.config.ping_interval;
-    let context = Context { node, connection: Arc::new(Connection::websocket()), message: 0 };
+    let context = Context { node, connection: Arc::new(Connection::websocket()), message: 0, hardhat };
     let mut session = Session { socket, context, told };
     let mut in_flight = FuturesUnordered::new();
     let mut ping = tokio::time::interval_at(Instant::now() + ping_interval, ping_interval);

@@ -3,6 +3,10 @@
 use super::{Coin, genesis_storage};
 use crate::{
     Context, Error, NativeContract, Result, abi,
+    interfaces::{
+        IERC20::IERC20Calls, IERC20Metadata::IERC20MetadataCalls, IERC20Permit::IERC20PermitCalls,
+        IERC5267::IERC5267Calls, IERC6372::IERC6372Calls, IVotes::IVotesCalls,
+    },
     parts::{eip712, erc20, votes},
 };
 use alloy_primitives::{Bytes, U256};
@@ -31,6 +35,18 @@ impl NativeContract for Coin {
             return eip712::dispatch(self, cx, call);
         }
         Err(Error::UnknownFunction)
+    }
+
+    /// ERC-5805 adds no function to votes and clock, so that its id is that of the votes.
+    fn interfaces(&self) -> Vec<[u8; 4]> {
+        vec![
+            abi::interface_id::<IERC20Calls>(),
+            abi::interface_id::<IERC20MetadataCalls>(),
+            abi::interface_id::<IERC20PermitCalls>(),
+            abi::interface_id::<IVotesCalls>(),
+            abi::interface_id::<IERC6372Calls>(),
+            abi::interface_id::<IERC5267Calls>(),
+        ]
     }
 
     /// There is one coin: on another account's storage its allowances would be anybody's.

@@ -13,6 +13,7 @@ pub use calls::Outcome;
 use crate::{
     Error, NativeContract, Result,
     evm::{Machine, NativeCall},
+    natives,
 };
 use alloy_primitives::{Address, B256, Bytes, Log, LogData, U256, keccak256};
 use alloy_sol_types::SolEvent;
@@ -77,7 +78,7 @@ impl<'a> Context<'a> {
         if self.is_delegated() && !contract.may_be_delegated() {
             return Err(Error::EMPTY);
         }
-        contract.call(self)
+        natives::run(contract, self)
     }
 
     /// Runs code as the contract at `this`, without a limit of gas.

@@ -12,7 +12,7 @@ use alloy_primitives::{Bytes, FixedBytes};
 /// # Errors
 ///
 /// None; the type is that of all dispatches.
-pub fn dispatch(interfaces: &[[u8; 4]], call: IERC165Calls) -> Result<Bytes> {
+pub(crate) fn dispatch(interfaces: &[[u8; 4]], call: IERC165Calls) -> Result<Bytes> {
     let Calls::supportsInterface(call) = call;
     let FixedBytes(id) = call.interfaceId;
     abi::reply(&call, Ok(id == abi::interface_id::<Calls>() || interfaces.contains(&id)))

@@ -9,7 +9,7 @@ pub mod access_control;
 pub mod checkpoints;
 pub mod clones;
 pub mod eip712;
-pub mod erc165;
+pub(crate) mod erc165;
 pub mod erc20;
 pub mod erc721;
 pub mod nonces;

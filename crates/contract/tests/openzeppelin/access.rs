@@ -10,7 +10,6 @@ use stoa_contract::{
     interfaces::{IAccessControl, IDefaultAdminRole, IERC165, IOwnable, IOwnable2Step},
     parts::{
         access_control::{self, AccessControl, DEFAULT_ADMIN_ROLE},
-        erc165,
         ownable::{self, Ownable, Ownable2Step},
     },
     storage::{Layout, Place},
@@ -68,14 +67,14 @@ impl NativeContract for Roles {
         if let Some(call) = abi::decode(cx)? {
             return access_control::dispatch_default_admin(call);
         }
-        if let Some(call) = abi::decode(cx)? {
-            let id = abi::interface_id::<IAccessControl::IAccessControlCalls>();
-            return erc165::dispatch(&[id], call);
-        }
         match abi::decode(cx)?.ok_or(Error::UnknownFunction)? {
             IRoles::IRolesCalls::setRoleAdmin(call) => abi::done(state.set_role_admin(cx, call.role, call.admin)),
             IRoles::IRolesCalls::guarded(call) => abi::done(state.only_role(cx, call.role)),
         }
+    }
+
+    fn interfaces(&self) -> Vec<[u8; 4]> {
+        vec![abi::interface_id::<IAccessControl::IAccessControlCalls>()]
     }
 }
 

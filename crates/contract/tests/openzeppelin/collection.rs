@@ -8,10 +8,7 @@ use stoa_contract::{
     Context, Error, NativeContract, Result, abi,
     bench::assert_handles,
     interfaces::{IERC165, IERC721, IERC721Enumerable, IERC721Metadata},
-    parts::{
-        erc165,
-        erc721::{self, Erc721, Erc721Enumerable, Erc721EnumerableState, Erc721State},
-    },
+    parts::erc721::{self, Erc721, Erc721Enumerable, Erc721EnumerableState, Erc721State},
 };
 
 alloy_sol_types::sol! {
@@ -64,14 +61,6 @@ impl NativeContract for Collection {
         if let Some(call) = abi::decode(cx)? {
             return erc721::enumerable(self, cx, call);
         }
-        if let Some(call) = abi::decode(cx)? {
-            let interfaces = [
-                abi::interface_id::<IERC721::IERC721Calls>(),
-                abi::interface_id::<IERC721Metadata::IERC721MetadataCalls>(),
-                abi::interface_id::<IERC721Enumerable::IERC721EnumerableCalls>(),
-            ];
-            return erc165::dispatch(&interfaces, call);
-        }
         match abi::decode(cx)?.ok_or(Error::UnknownFunction)? {
             ICollection::ICollectionCalls::mint(call) => abi::done(self.mint(cx, call.to, call.tokenId)),
             ICollection::ICollectionCalls::safeMint(call) => {
@@ -79,6 +68,14 @@ impl NativeContract for Collection {
             }
             ICollection::ICollectionCalls::burn(call) => abi::done(self.burn(cx, call.tokenId)),
         }
+    }
+
+    fn interfaces(&self) -> Vec<[u8; 4]> {
+        vec![
+            abi::interface_id::<IERC721::IERC721Calls>(),
+            abi::interface_id::<IERC721Metadata::IERC721MetadataCalls>(),
+            abi::interface_id::<IERC721Enumerable::IERC721EnumerableCalls>(),
+        ]
     }
 }
 

@@ -120,13 +120,12 @@ impl Ledger {
     }
 
     fn rules<'a>(&'a self, hashes: &'a (dyn Fn(u64) -> Option<B256> + Send + Sync)) -> Rules<'a> {
-        let contract_senders = self.inner.config.contract_senders;
         Rules {
             genesis: &self.inner.genesis,
             natives: &self.inner.natives,
             cache: &self.inner.cache,
             hashes,
-            contract_senders,
+            cfg: self.cfg(),
         }
     }
 
@@ -198,6 +197,15 @@ impl Ledger {
         Ok(())
     }
 
+    /// Writes blocks that follow the newest to the history, each with what it changed: to be called before the state changes.
+    pub(crate) fn record_all(&self, blocks: &[(Committed, Arc<Changes>)]) -> Result<(), LedgerError> {
+        self.inner.history.extend(blocks, self.inner.config.durable)?;
+        for (committed, changes) in blocks {
+            self.inner.cache.apply(committed.block.number(), changes);
+        }
+        Ok(())
+    }
+
     /// Makes a recorded block the head and tells subscribers: to be called when the state has changed. Returns what the
     /// block was and what it changed.
     ///
@@ -206,12 +214,17 @@ impl Ledger {
     /// As [`record`](Self::record).
     pub fn publish(&self, hash: B256) -> Result<(Committed, Arc<Changes>), LedgerError> {
         let Pending { committed, changes } = self.executed(hash)?;
+        self.advance(&committed);
         let number = committed.block.number();
-        self.inner.recent.insert(number, committed.clone());
-        *self.inner.head.write() = committed.block.clone();
         self.inner.pending.lock().retain(|_, entry| entry.committed.block.number() > number);
-        let _ = self.inner.events.send(committed.clone());
         Ok((committed, changes))
+    }
+
+    /// Makes a recorded block the head and tells subscribers.
+    pub(crate) fn advance(&self, committed: &Committed) {
+        self.inner.recent.insert(committed.block.number(), committed.clone());
+        *self.inner.head.write() = committed.block.clone();
+        let _ = self.inner.events.send(committed.clone());
     }
 
     fn executed(&self, hash: B256) -> Result<Pending, LedgerError> {

@@ -144,7 +144,7 @@ impl Tip {
     pub async fn of<E: Runtime>(db: &StateDb<E>) -> Result<Self, LedgerError> {
         let metadata = db.get_metadata().await.map_err(|error| LedgerError::Storage(format!("state: {error}")))?;
         let number = match metadata {
-            None => 0,
+            None => return Err(LedgerError::Damaged("the state that belongs to the history is missing".into())),
             Some(Leaf::Slot(number)) => number.saturating_to(),
             Some(other) => return Err(LedgerError::Damaged(format!("the state's newest commit holds {other:?}"))),
         };

@@ -4,7 +4,7 @@ use super::{Dev, console::Console, failure, node::Node};
 use crate::{
     BlockId, Context, Params, RpcError,
     eth::{estimate, fill, newest, prepare, recover, relax, send_and_wait},
-    evm::Sandbox,
+    evm::{Sandbox, output},
     hex::Data,
     request::{Call, CallRequest},
     view::OwnedReceipt,
@@ -16,30 +16,34 @@ use revm::primitives::eip7825::TX_GAS_LIMIT_CAP;
 use std::sync::Arc;
 use stoa_base::{Recovered, Transaction};
 
-/// `eth_call`, failing in Hardhat's words. Blocking.
+/// `eth_call`, failing in the client's words. Blocking.
 pub(crate) fn call(context: &Context, params: &Params) -> Result<Bytes, RpcError> {
     let (call, mut sandbox) = prepare(context, params, newest)?;
     let gas = relax(context, &mut sandbox, &call);
     let (traced, Console) = sandbox.inspect(call.tx_env(gas, context.chain_id()), Console)?;
     let result = traced.result;
-    match failure::failure(&result, None) {
+    match failure::failure(&result, None).filter(|_| context.hardhat) {
         Some(error) => Err(error),
-        None => Ok(result.into_output().unwrap_or_default()),
+        None => output(result),
     }
 }
 
-/// `eth_estimateGas`, after what waits unless another block is named, failing in Hardhat's words. Blocking.
+/// `eth_estimateGas`, after what waits unless another block is named, failing in the client's words. Blocking.
 pub(crate) fn estimate_gas(context: &Context, params: &Params) -> Result<U64, RpcError> {
-    let pending = |context: &Context| Sandbox::new(context, BlockId::Pending);
     let (call, mut sandbox) = prepare(context, params, pending)?;
     let error = match estimate(context, &mut sandbox, &call) {
-        Ok(gas) => return Ok(U64::from(gas)),
-        Err(error) => error,
+        Err(error) if context.hardhat => error,
+        estimated => return estimated.map(U64::from),
     };
-    // How the execution ended says more than that there is no estimate.
-    let gas = call.gas.unwrap_or(sandbox.block.gas_limit).min(TX_GAS_LIMIT_CAP);
+    // To Hardhat, how the execution ended says more than that there is no estimate.
+    let gas = call.gas.unwrap_or(sandbox.block.gas_limit).min(context.config().gas_cap);
     let ended = sandbox.run(call.tx_env(gas, context.chain_id()));
     Err(ended.ok().and_then(|result| failure::failure(&result, None)).unwrap_or(error))
+}
+
+/// After what waits. Blocking.
+fn pending(context: &Context) -> Result<Sandbox, RpcError> {
+    Sandbox::new(context, BlockId::Pending)
 }
 
 /// `eth_sendRawTransaction`.
@@ -96,15 +100,18 @@ fn complete(may_send: impl Fn(Address) -> bool, context: &Context, params: &Para
     let request: CallRequest = reader.required()?;
     reader.end()?;
     let call = request.check(context.chain_id())?;
-    // As Hardhat does: all the gas that there is, instead of an estimate that a failing transaction would not have.
-    let gas = call.gas.unwrap_or_else(|| context.next_block_env().gas_limit.min(TX_GAS_LIMIT_CAP));
-    let call = Call { gas: Some(gas), ..call };
     let from = call.from;
     let key = context.accounts().iter().find(|signer| signer.address() == from);
     if key.is_none() && !may_send(from) {
         return Err(RpcError::server(format!("Unknown account {from}")));
     }
-    let unsigned = fill(context, &call)?;
+    let gas = match call.gas {
+        Some(gas) => gas,
+        // As Hardhat does: all the gas that there is, instead of an estimate that a failing transaction would not have.
+        None if context.hardhat => context.next_block_env().gas_limit.min(TX_GAS_LIMIT_CAP),
+        None => estimate(context, &mut pending(context)?, &call)?,
+    };
+    let unsigned = fill(context, &Call { gas: Some(gas), ..call })?;
     let signature = match key {
         Some(key) => key
             .sign_hash_sync(&unsigned.signature_hash())

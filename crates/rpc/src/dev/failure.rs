@@ -1,4 +1,4 @@
-//! Failed executions in the words of Hardhat's network.
+//! Failed executions in the words of Hardhat's network, for Hardhat.
 
 use crate::{ErrorStyle, RpcError};
 use alloy_primitives::{B256, Bytes, U256};

@@ -53,11 +53,12 @@ fn add_all<D: Dev>(methods: &mut Methods, node: &Arc<Node<D>>) {
         .add(&["eth_sendRawTransaction"], calls::send_raw)
         .add(&["eth_sendRawTransactionSync"], calls::send_raw_sync)
         .add(&["eth_coinbase"], coinbase)
-        .add(&["evm_mine"], mine_one)
-        .add(&["evm_mine_detailed", "anvil_mine_detailed"], mine_detailed)
-        .add(&["hardhat_mine", "anvil_mine"], mine)
+        .add_patient(&["evm_mine"], mine_one)
+        .add_patient(&["evm_mine_detailed", "anvil_mine_detailed"], mine_detailed)
+        .add_patient(&["hardhat_mine", "anvil_mine"], mine)
         .add(&["evm_setAutomine", "anvil_setAutomine"], set_automine)
-        .add(&["hardhat_getAutomine", "anvil_getAutomine", "evm_getAutomine"], get_automine)
+        // ape asks `eth_mining` whether there will be a receipt without mining by hand.
+        .add(&["hardhat_getAutomine", "anvil_getAutomine", "evm_getAutomine", "eth_mining"], get_automine)
         .add(&["evm_setIntervalMining"], set_interval_mining)
         .add(&["anvil_setIntervalMining"], set_interval_mining_seconds)
         .add(&["anvil_getIntervalMining"], get_interval_mining)
@@ -111,6 +112,23 @@ impl<D: Dev> Table<'_, D> {
         for name in names {
             let node = self.node.clone();
             self.methods.add(name, move |context, params| handler(node.clone(), context, params));
+        }
+        self
+    }
+
+    /// Adds a method under all of its names that is not cut short.
+    fn add_patient<T, F>(
+        &mut self,
+        names: &[&str],
+        handler: impl Fn(Arc<Node<D>>, Context, Params) -> F + Copy + Send + Sync + 'static,
+    ) -> &mut Self
+    where
+        T: Serialize + Send + 'static,
+        F: Future<Output = Result<T, RpcError>> + Send + 'static,
+    {
+        for name in names {
+            let node = self.node.clone();
+            self.methods.add_patient(name, move |context, params| handler(node.clone(), context, params));
         }
         self
     }

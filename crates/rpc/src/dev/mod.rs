@@ -1,9 +1,12 @@
 //! Methods of a development node: blocks on demand, time, accounts set by hand, snapshots, impersonation.
 //!
 //! They are those of Hardhat's network (`hardhat_`, `evm_`) and of Anvil (`anvil_`), so that a contract project's test
-//! suite runs here over HTTP as it does there. Parameters are read at least as leniently as in both; answers and errors
-//! are Hardhat's where the two differ. A failed call or transaction answers with an error in Hardhat's words, whose data
-//! are an object with the bytes that the contract returned: its assertion libraries read them.
+//! suite runs here over HTTP as it does there. Parameters are read at least as leniently as in both.
+//!
+//! What fails is told in two ways. To Hardhat, which is known by its `User-Agent`, a failed call or transaction answers with
+//! an error in its own words, whose data are an object with the bytes that the contract returned: its assertion libraries read
+//! them. To all others as geth and Anvil tell it: a call or an estimate by code 3 and the bytes as data, and a transaction by
+//! its receipt alone. So one that they have this node send is estimated first, unless it says how much gas it may use.
 //!
 //! [`register`] adds them to a server, and replaces methods that behave differently here: sending mines a block at once
 //! (automine), an estimate comes after what waits, the pending block has the time and fees that the next one is going to have,
@@ -11,7 +14,7 @@
 //! transaction that is mined at once, goes to standard error. What the methods need of the chain is [`Dev`].
 //!
 //! One method of Anvil's is missing for good: the chain id does not change. Transactions are signed for it, and the first block
-//! commits to it.
+//! commits to it. As on Anvil, a transaction may ask for all the gas of a block: EIP-7825 does not hold.
 //!
 //! Anybody who reaches the port may do all of this: such a node serves on loopback only.
 

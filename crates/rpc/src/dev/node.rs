@@ -18,7 +18,7 @@ use tokio::{
     task::{AbortHandle, JoinHandle},
 };
 
-/// More blocks than this at once take longer than anybody waits for an answer.
+/// More blocks than this at once take minutes, for which nobody waits.
 const MAX_BLOCKS: u64 = 1_000_000;
 
 /// Blocks that are asked of the chain together.
@@ -233,16 +233,23 @@ impl<D: Dev> Node<D> {
     ///
     /// # Errors
     ///
-    /// -32602 for too many, else those of the chain.
+    /// -32602 for too many, else those of the chain, with how many blocks came before.
     pub async fn mine(&self, ledger: &Ledger, count: u64, interval: Option<u64>) -> Result<(), RpcError> {
         if count > MAX_BLOCKS {
             return Err(RpcError::invalid_params(format!("{count} blocks are too many: at most {MAX_BLOCKS} at once")));
         }
         let _turn = self.turn.lock().await;
+        let before = ledger.head().number();
         let mut left = count;
         while left > 0 {
             let chunk = left.min(CHUNK);
-            self.mine_chunk(ledger, chunk, interval, left == count).await?;
+            let mined = self.mine_chunk(ledger, chunk, interval, left == count).await;
+            mined.map_err(|error| match ledger.head().number() - before {
+                0 => error,
+                mined => {
+                    RpcError { message: format!("after {mined} of {count} blocks: {}", error.message).into(), ..error }
+                }
+            })?;
             left -= chunk;
         }
         Ok(())
@@ -400,7 +407,7 @@ impl<D: Dev> Node<D> {
     ///
     /// # Errors
     ///
-    /// Says why it is not taken, in Hardhat's words; if it was mined and failed, how.
+    /// Says why it is not taken; to Hardhat, if it was mined and failed, how.
     pub async fn deliver(&self, context: &Context, transaction: Recovered) -> Result<B256, RpcError> {
         let _turn = self.turn.lock().await;
         let hash = *transaction.inner().hash();
@@ -434,7 +441,7 @@ impl<D: Dev> Node<D> {
         Ok(())
     }
 
-    /// Mines until a transaction that waits is in a block, and says how it failed if it did.
+    /// Mines until a transaction that waits is in a block, and says to Hardhat how it failed if it did.
     async fn include(&self, context: &Context, hash: B256) -> Result<(), RpcError> {
         for _ in 0..MAX_TURNS {
             let mined = self.mine_chunk(context.ledger(), 1, None, true).await?;
@@ -460,11 +467,13 @@ fn calls_console(code: &[u8]) -> bool {
     code.windows(NAME.len()).any(|bytes| bytes == NAME)
 }
 
-/// How a mined transaction ended. Prints what it said on the `console`, if it can have said anything there.
+/// How a mined transaction ended, for Hardhat: others look at its receipt. Prints what it said on the `console`, if it can have
+/// said anything there.
 async fn outcome(context: &Context, committed: Committed, index: usize, console: bool) -> Result<(), RpcError> {
     let succeeded = committed.receipts.get(index).is_some_and(|receipt| receipt.success);
     let transaction = &committed.block.transactions()[index];
-    if succeeded && (!console || transaction.input().is_empty()) {
+    let fine = succeeded || !context.hardhat;
+    if fine && (!console || transaction.input().is_empty()) {
         return Ok(());
     }
     let hash = *transaction.hash();
@@ -475,41 +484,54 @@ async fn outcome(context: &Context, committed: Committed, index: usize, console:
         Ok(traced.result)
     });
     let again = again.await;
-    if succeeded {
+    if fine {
         return Ok(());
     }
     Err(failure(&again?, Some(hash)).unwrap_or_else(|| RpcError::server(format!("Transaction {hash} failed"))))
 }
 
-/// Checks a transaction as Hardhat's network does and hands it to the pool. `base_fee` is the next block's, if it is
-/// mined at once. Blocking.
+/// Checks a transaction and hands it to the pool. `base_fee` is the next block's, if it is mined at once. Blocking.
 fn admit(context: &Context, transaction: Recovered, base_fee: Option<u64>) -> Result<(), RpcError> {
     let (hash, nonce) = (*transaction.inner().hash(), transaction.inner().nonce());
-    let known = || RpcError::server(format!("Known transaction: {hash}"));
+    let refused = |error: PoolError| {
+        RpcError::server(if context.hardhat { in_hardhats_words(&error, hash, nonce) } else { error.to_string() })
+    };
     if context.pool().get(&hash).is_some() || context.transaction(hash)?.is_some() {
-        return Err(known());
+        return Err(refused(PoolError::AlreadyKnown));
     }
     if let Some(base_fee) = base_fee {
         let most = transaction.inner().max_fee_per_gas();
         if most < u128::from(base_fee) {
+            let sender = transaction.signer();
             let field = if transaction.inner().is_dynamic_fee() { "maxFeePerGas" } else { "gasPrice" };
-            return Err(RpcError::server(format!(
-                "Transaction {field} ({most}) is too low for the next block, which has a baseFeePerGas of {base_fee}"
-            )));
+            return Err(RpcError::server(if context.hardhat {
+                format!(
+                    "Transaction {field} ({most}) is too low for the next block, which has a baseFeePerGas of {base_fee}"
+                )
+            } else {
+                format!(
+                    "max fee per gas less than block base fee: address {sender}, maxFeePerGas: {most}, baseFee: {base_fee}"
+                )
+            }));
         }
     }
-    context.pool().add(transaction).map(drop).map_err(|error| match error {
-        PoolError::AlreadyKnown => known(),
+    context.pool().add(transaction).map(drop).map_err(refused)
+}
+
+/// What Hardhat's network says of a transaction of this hash and nonce that is not taken.
+fn in_hardhats_words(error: &PoolError, hash: B256, nonce: u64) -> String {
+    match error {
+        PoolError::AlreadyKnown => format!("Known transaction: {hash}"),
         PoolError::NonceTooLow { next, nonce } => {
-            RpcError::server(format!("Nonce too low. Expected nonce to be at least {next} but got {nonce}."))
+            format!("Nonce too low. Expected nonce to be at least {next} but got {nonce}.")
         }
-        PoolError::InsufficientFunds { balance, cost } => RpcError::server(format!(
+        PoolError::InsufficientFunds { balance, cost } => format!(
             "Sender doesn't have enough funds to send tx. The max upfront cost is: {cost} and the sender's balance is: \
              {balance}."
-        )),
-        PoolError::ReplacementUnderpriced => RpcError::server(format!(
-            "Replacement transaction underpriced. It would replace the one with nonce {nonce}."
-        )),
-        other => RpcError::server(other.to_string()),
-    })
+        ),
+        PoolError::ReplacementUnderpriced => {
+            format!("Replacement transaction underpriced. It would replace the one with nonce {nonce}.")
+        }
+        other => other.to_string(),
+    }
 }

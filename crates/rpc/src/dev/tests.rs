@@ -7,17 +7,24 @@ use crate::{
     Config, Handle, RpcError, Server,
     tests::{COUNTER, LOOP, REVERTER, genesis, mempool, mine, sign, signer, unsigned},
 };
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
+use alloy_consensus::TxEip1559;
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, bytes};
 use alloy_sol_types::{Revert, SolError};
 use commonware_runtime::{Runner as _, tokio as runtime};
 use commonware_utils::NZUsize;
+use futures::{SinkExt as _, StreamExt as _};
 use parking_lot::Mutex;
+use revm::primitives::eip7825::TX_GAS_LIMIT_CAP;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use stoa_base::Account;
 use stoa_ledger::{Committed, Direct, LedgerConfig, Set, execute::Choices, state::Runtime};
 use stoa_mempool::{Content, Pool};
 use tokio::sync::Mutex as AsyncMutex;
+use tokio_tungstenite::{
+    connect_async,
+    tungstenite::{Message, client::IntoClientRequest as _},
+};
 
 /// A ledger and its pool. The first snapshot of the ledger is the way back to its first block.
 struct Chain<E: Runtime> {
@@ -35,6 +42,9 @@ impl<E: Runtime> Dev for Chain<E> {
     async fn mine(&self, blocks: Vec<Choices>) -> Result<Vec<Committed>, RpcError> {
         let mut direct = self.direct.lock().await;
         let mut mined = Vec::new();
+        if blocks.len() > 1 && self.pool.status().pending == 0 {
+            return direct.mine_empty(&blocks).await.map_err(failed);
+        }
         for choices in blocks {
             let committed = mine(&mut direct, &self.pool, &choices).await.map_err(failed)?;
             mined.push(committed);
@@ -95,13 +105,16 @@ impl<E: Runtime> Dev for Chain<E> {
 struct Node {
     handle: Handle,
     client: reqwest::Client,
+    /// What it says that it is.
+    agent: &'static str,
 }
 
 impl Node {
     async fn ask(&self, method: &str, params: Value) -> Value {
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
         let url = format!("http://{}", self.handle.local_addr());
-        let request = self.client.post(url).header("content-type", "application/json").body(body);
+        let request = self.client.post(url).header("content-type", "application/json").header("user-agent", self.agent);
+        let request = request.body(body);
         serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap()
     }
 
@@ -138,7 +151,7 @@ fn with_chain<Fut: Future<Output = ()>>(test: impl FnOnce(Node) -> Fut) {
     let (storage, history) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let settings = runtime::Config::new().with_storage_directory(storage.path()).with_worker_threads(2);
     runtime::Runner::new(settings).start(async |context| {
-        let config = LedgerConfig { durable: false, ..LedgerConfig::new(history.path()) };
+        let config = LedgerConfig { durable: false, lenient: true, ..LedgerConfig::new(history.path()) };
         let mut direct = Direct::open(context, genesis(), config, 1 << 20, NZUsize!(1)).await.unwrap();
         assert_eq!(direct.snapshot(), 1);
         let ledger = direct.ledger().clone();
@@ -154,9 +167,11 @@ fn with_chain<Fut: Future<Output = ()>>(test: impl FnOnce(Node) -> Fut) {
             .client_version("HardhatNetwork/test")
             .accounts([signer(1), signer(0)]);
         let handle = register(builder, Arc::new(chain)).bind(([127, 0, 0, 1], 0).into()).await.unwrap();
-        test(Node { handle, client: crate::tests::http_client() }).await;
+        test(Node { handle, client: crate::tests::http_client(), agent: "cast" }).await;
     });
 }
+
+const HARDHAT: &str = "hardhat 2.26.3";
 
 const STRANGER: &str = "0x00000000000000000000000000000000000000c0";
 
@@ -187,8 +202,36 @@ fn sending_mines_a_block_at_once() {
 }
 
 #[test]
-fn a_failed_transaction_is_mined_and_answers_with_the_reason() {
+fn a_failed_transaction_is_mined_and_its_receipt_says_so() {
     with_chain(async |node| {
+        let data = Bytes::from(Revert::from("no").abi_encode());
+        let request = json!({"from": account(0), "to": REVERTER, "data": data});
+        // What is not said to fit some gas is estimated before it is sent.
+        for method in ["eth_call", "eth_estimateGas", "eth_sendTransaction"] {
+            let error = node.fails(method, json!([request])).await;
+            assert_eq!(error, json!({"code": 3, "message": "execution reverted: no", "data": data}), "{method}");
+        }
+        assert_eq!(node.height().await, 0);
+        let mut with_gas = request.clone();
+        with_gas["gas"] = json!("0x30000");
+        let first = node.call("eth_sendTransaction", json!([with_gas])).await;
+        let raw = |nonce| sign(&signer(1), unsigned(nonce, TxKind::Call(REVERTER), 0, bytes!("dead")));
+        let second = node.call("eth_sendRawTransaction", json!([raw(0)])).await;
+        for (hash, block) in [(first, "0x1"), (second, "0x2")] {
+            let receipt = node.call("eth_getTransactionReceipt", json!([hash])).await;
+            assert_eq!((receipt["status"].as_str(), receipt["blockNumber"].as_str()), (Some("0x0"), Some(block)));
+        }
+        let third = node.call("eth_sendRawTransactionSync", json!([raw(1)])).await;
+        assert_eq!((&third["status"], &third["blockNumber"]), (&json!("0x0"), &json!("0x3")));
+        let error = node.fails("eth_call", json!([{"to": LOOP, "gas": "0x30000"}])).await;
+        assert_eq!(error, json!({"code": -32000, "message": "out of gas"}));
+    });
+}
+
+#[test]
+fn hardhat_is_told_the_reason_of_a_failed_transaction_that_is_mined() {
+    with_chain(async |mut node| {
+        node.agent = HARDHAT;
         let data = Bytes::from(Revert::from("no").abi_encode());
         let request = json!({"from": account(0), "to": REVERTER, "data": data, "gas": "0x30000"});
         let said = "VM Exception while processing transaction: reverted with reason string 'no'";
@@ -211,12 +254,50 @@ fn a_failed_transaction_is_mined_and_answers_with_the_reason() {
         }
         let error = node.fails("eth_call", json!([{"to": LOOP, "gas": "0x30000"}])).await;
         assert_eq!((&error["message"], &error["data"]["data"]), (&json!("Transaction ran out of gas"), &json!("0x")));
+        // Nothing is estimated before it is sent.
+        let error = node.fails("eth_sendTransaction", json!([{"from": account(0), "to": REVERTER}])).await;
+        assert_eq!(error["message"], "Transaction reverted without a reason string");
+        assert_eq!(node.height().await, 3);
+        // The same client may say that it is another the next time.
+        node.agent = "cast";
+        assert_eq!(node.fails("eth_call", json!([request])).await["code"], 3);
     });
 }
 
 #[test]
-fn what_cannot_be_sent_is_refused_in_hardhats_words() {
+fn a_websocket_is_hardhats_if_its_upgrade_says_so() {
     with_chain(async |node| {
+        for (agent, code) in [("Hardhat 3.0.1", -32603), ("python-websockets", 3)] {
+            let mut upgrade = format!("ws://{}", node.handle.local_addr()).into_client_request().unwrap();
+            upgrade.headers_mut().insert("user-agent", agent.parse().unwrap());
+            let (mut socket, _) = connect_async(upgrade).await.unwrap();
+            let call = json!({"jsonrpc": "2.0", "id": 1, "method": "eth_call", "params": [{"to": REVERTER}]});
+            socket.send(Message::text(call.to_string())).await.unwrap();
+            let answer = socket.next().await.unwrap().unwrap();
+            let answer: Value = serde_json::from_str(answer.to_text().unwrap()).unwrap();
+            assert_eq!(answer["error"]["code"], code, "{agent}: {answer}");
+        }
+    });
+}
+
+#[test]
+fn a_transaction_may_have_all_the_gas_of_a_block() {
+    with_chain(async |node| {
+        let send = json!([{"from": account(0), "to": COUNTER, "gas": "0x1c9c380"}]);
+        let hash = node.call("eth_sendTransaction", send).await;
+        assert_eq!(node.call("eth_getTransactionReceipt", json!([hash])).await["status"], "0x1");
+        let trace = node.call("debug_traceTransaction", json!([hash, {"tracer": "callTracer"}])).await;
+        assert!(trace["error"].is_null(), "{trace}");
+        // Writes behind three million bytes of memory.
+        let code = json!({STRANGER: {"code": "0x5f622d69005200"}});
+        let estimate = node.number("eth_estimateGas", json!([{"to": STRANGER}, "latest", code])).await;
+        assert!(estimate > TX_GAS_LIMIT_CAP, "{estimate}");
+    });
+}
+
+#[test]
+fn what_cannot_be_sent_is_refused_in_the_clients_words() {
+    with_chain(async |mut node| {
         node.call("eth_sendTransaction", json!([{"from": account(0), "to": STRANGER}])).await;
         let refusals = [
             (
@@ -237,8 +318,19 @@ fn what_cannot_be_sent_is_refused_in_hardhats_words() {
                 "Sender doesn't have enough funds to send tx. The max upfront cost is: ",
             ),
         ];
+        node.agent = HARDHAT;
         for (request, said) in refusals {
             let error = node.fails("eth_sendTransaction", json!([request])).await;
+            assert!(error["message"].as_str().unwrap().starts_with(said), "{error}");
+        }
+        node.agent = "cast";
+        for (nonce, most, said) in [
+            (0, 2_000_000_000, "nonce too low: next nonce 1, tx nonce 0"),
+            (1, 1, "max fee per gas less than block base fee: address "),
+        ] {
+            let transaction = unsigned(nonce, TxKind::Call(COUNTER), 0, Bytes::new());
+            let transaction = TxEip1559 { max_fee_per_gas: most, max_priority_fee_per_gas: 1, ..transaction };
+            let error = node.fails("eth_sendRawTransaction", json!([sign(&signer(0), transaction)])).await;
             assert!(error["message"].as_str().unwrap().starts_with(said), "{error}");
         }
         assert_eq!(node.height().await, 1);
@@ -249,8 +341,10 @@ fn what_cannot_be_sent_is_refused_in_hardhats_words() {
 #[test]
 fn blocks_are_mined_on_demand_when_automining_is_off() {
     with_chain(async |node| {
+        assert_eq!(node.call("eth_mining", json!([])).await, true);
         assert_eq!(node.call("evm_setAutomine", json!([false])).await, true);
         assert_eq!(node.call("hardhat_getAutomine", json!([])).await, false);
+        assert_eq!(node.call("eth_mining", json!([])).await, false);
         let send = async |nonce: &str| {
             node.call("eth_sendTransaction", json!([{"from": account(0), "to": STRANGER, "nonce": nonce}])).await
         };

@@ -10,7 +10,7 @@ use crate::{
 use alloy_consensus::SignableTransaction;
 use alloy_dyn_abi::TypedData;
 use alloy_eips::eip2718::Encodable2718;
-use alloy_primitives::{Address, B256, Bytes, U64, eip191_hash_message};
+use alloy_primitives::{Address, B256, Bytes, eip191_hash_message};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use serde::{Serialize, Serializer};
@@ -26,14 +26,6 @@ pub(super) fn register(methods: &mut Methods) {
         .instant("eth_coinbase", |context, params| {
             params.none()?;
             Ok(context.head().header().beneficiary)
-        })
-        .instant("eth_mining", |_, params| {
-            params.none()?;
-            Ok(false)
-        })
-        .instant("eth_hashrate", |_, params| {
-            params.none()?;
-            Ok(U64::ZERO)
         })
         .execute("eth_sendTransaction", |context, params| {
             let (transaction, _) = sign_request(context, params)?;

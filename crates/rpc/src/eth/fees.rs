@@ -1,9 +1,10 @@
 //! Chain id and prices.
 
-use crate::{BlockId, Context, Methods, Params, RpcError, hex::quantity, params::BlockNumber};
+use crate::{BlockId, Context, Methods, Params, RpcError, error::NOT_KEPT, hex::quantity, params::BlockNumber};
 use alloy_consensus::Transaction as _;
 use alloy_primitives::{U64, U128, U256};
 use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::VecDeque;
 use stoa_ledger::Committed;
 
 pub(super) fn register(methods: &mut Methods) {
@@ -23,6 +24,10 @@ pub(super) fn register(methods: &mut Methods) {
         .read("eth_maxPriorityFeePerGas", |context, params| {
             params.none()?;
             priority_fee(context).map(U128::from)
+        })
+        .read("eth_baseFee", |context, params| {
+            params.none()?;
+            Ok(U64::from(context.next_block_env().basefee))
         })
         .instant("eth_blobBaseFee", |_, params| {
             params.none()?;
@@ -133,13 +138,21 @@ fn fee_history(context: &Context, params: &Params) -> Result<FeeHistory, RpcErro
     if count == 0 {
         return Ok(history);
     }
-    for number in oldest..=newest {
-        let committed = context.block(number)?.ok_or_else(RpcError::header_not_found)?;
-        let header = committed.block.header();
-        history.base_fee_per_gas.push(U64::from(header.base_fee_per_gas.unwrap_or_default()));
-        history.gas_used_ratio.push(header.gas_used as f64 / header.gas_limit.max(1) as f64);
+    let told = newest_kept(oldest, newest, |number| {
+        let found = context.block(number)?;
+        Ok(found.map(|committed| {
+            let header = committed.block.header();
+            let used = header.gas_used as f64 / header.gas_limit.max(1) as f64;
+            let reward = history.reward.as_ref().map(|_| rewards(&committed, &percentiles));
+            (U64::from(header.base_fee_per_gas.unwrap_or_default()), used, reward)
+        }))
+    })?;
+    history.oldest_block = U64::from(newest + 1 - told.len() as u64);
+    for (base_fee, used, paid) in told {
+        history.base_fee_per_gas.push(base_fee);
+        history.gas_used_ratio.push(used);
         if let Some(reward) = &mut history.reward {
-            reward.push(rewards(&committed, &percentiles));
+            reward.extend(paid);
         }
     }
     let next = match context.block(newest + 1)? {
@@ -150,6 +163,23 @@ fn fee_history(context: &Context, params: &Params) -> Result<FeeHistory, RpcErro
     history.base_fee_per_blob_gas = vec![U64::from(1); history.base_fee_per_gas.len()];
     history.blob_gas_used_ratio = vec![0.0; history.gas_used_ratio.len()];
     Ok(history)
+}
+
+/// What is told of these blocks; of the newest of them alone, where older ones are not kept.
+fn newest_kept<T>(
+    oldest: u64,
+    newest: u64,
+    tell: impl Fn(u64) -> Result<Option<T>, RpcError>,
+) -> Result<VecDeque<T>, RpcError> {
+    let mut told = VecDeque::new();
+    for number in (oldest..=newest).rev() {
+        match tell(number) {
+            Ok(found) => told.push_front(found.ok_or_else(RpcError::header_not_found)?),
+            Err(error) if error.code == NOT_KEPT && !told.is_empty() => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(told)
 }
 
 fn check_percentiles(percentiles: &[f64]) -> Result<(), RpcError> {
@@ -209,6 +239,7 @@ pub(crate) fn default_fees(context: &Context) -> Result<(u128, u128), RpcError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stoa_ledger::LedgerError;
 
     #[test]
     fn percentiles_rise_and_stay_within_a_hundred() {
@@ -218,6 +249,22 @@ mod tests {
         }
         let falling = check_percentiles(&[90.0, 10.0]).unwrap_err();
         assert_eq!(falling.message, "invalid reward percentile: #0:90.000000 >= #1:10.000000");
+    }
+
+    #[test]
+    fn a_history_ends_where_blocks_are_not_kept() {
+        let kept_from = |first: u64| {
+            move |number: u64| {
+                if number < first {
+                    return Err(RpcError::from(LedgerError::NotKept { asked: number, first }));
+                }
+                Ok((number <= 9).then_some(number))
+            }
+        };
+        assert_eq!(newest_kept(2, 5, kept_from(0)).unwrap(), [2_u64, 3, 4, 5]);
+        assert_eq!(newest_kept(2, 5, kept_from(4)).unwrap(), [4_u64, 5]);
+        assert_eq!(newest_kept(2, 5, kept_from(6)).unwrap_err().code, NOT_KEPT);
+        assert_eq!(newest_kept(2, 10, kept_from(0)).unwrap_err().message, "header not found");
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 use crate::{
     BlockId, Context, Methods, Params, RpcError,
-    evm::Base,
+    evm::{Base, Pairs},
     hex::{Account, Hash, Slot},
+    params::Few,
 };
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use revm::DatabaseRef;
+use std::collections::BTreeMap;
 
 pub(super) fn register(methods: &mut Methods) {
     methods
@@ -32,6 +34,7 @@ pub(super) fn register(methods: &mut Methods) {
             reader.end()?;
             Ok(B256::from(Base::of(context, id)?.storage_ref(address, slot)?))
         })
+        .read("eth_getStorageValues", storage_values)
         .instant("eth_getProof", |_, _| {
             Err::<(), _>(RpcError::new(
                 -32601,
@@ -64,6 +67,29 @@ struct AccountView {
     balance: U256,
     nonce: U64,
     code_hash: B256,
+}
+
+/// Slots in one request, as in geth.
+const MOST_SLOTS: usize = 1024;
+
+/// What slots of several accounts hold. Blocking.
+fn storage_values(context: &Context, params: &Params) -> Result<BTreeMap<Address, Vec<B256>>, RpcError> {
+    let mut reader = params.reader()?;
+    let Pairs(wanted): Pairs<Account, Few<Slot, MOST_SLOTS>> = reader.required()?;
+    let id: BlockId = reader.optional()?.unwrap_or_default();
+    reader.end()?;
+    match wanted.iter().map(|(_, Few(slots))| slots.len()).sum::<usize>() {
+        0 => return Err(RpcError::invalid_params("empty request")),
+        1..=MOST_SLOTS => {}
+        _ => return Err(RpcError::new(-38026, format!("too many slots (max {MOST_SLOTS})"))),
+    }
+    let state = Base::of(context, id)?;
+    let mut values = BTreeMap::new();
+    for (Account(address), Few(slots)) in wanted {
+        let read = slots.into_iter().map(|Slot(slot)| state.storage_ref(address, slot).map(B256::from));
+        values.insert(address, read.collect::<Result<_, _>>()?);
+    }
+    Ok(values)
 }
 
 fn account(params: &Params) -> Result<(Address, BlockId), RpcError> {

@@ -136,6 +136,43 @@ fn slow_heads_slow_bodies_and_half_open_connections_end() {
     );
 }
 
+/// Asks something over a connection, which stays open.
+async fn ask(stream: &mut TcpStream) {
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let mut answer = vec![0; 1_000];
+    let length = stream.read(&mut answer).await.unwrap();
+    assert!(String::from_utf8_lossy(&answer[..length]).starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn a_head_that_has_begun_has_less_time_than_a_connection_may_be_idle() {
+    let (short, long) = (Duration::from_millis(300), Duration::from_secs(3_600));
+    with_node(
+        Config { header_timeout: short, idle_timeout: long, ..Config::default() },
+        |builder| builder,
+        async |node| {
+            let mut idle = connect(&node).await;
+            ask(&mut idle).await;
+            let mut begun = connect(&node).await;
+            ask(&mut begun).await;
+            begun.write_all(b"GET / HTTP/1.1\r\nhost: ").await.unwrap();
+            all(&mut begun).await;
+            all(&mut connect(&node).await).await;
+            // It has been idle for longer than those others were there.
+            ask(&mut idle).await;
+        },
+    );
+    with_node(
+        Config { header_timeout: long, idle_timeout: short, ..Config::default() },
+        |builder| builder,
+        async |node| {
+            let mut idle = connect(&node).await;
+            ask(&mut idle).await;
+            all(&mut idle).await;
+        },
+    );
+}
+
 #[test]
 fn a_client_that_does_not_read_is_dropped() {
     // The one connection there may be is the one that gets stuck.
@@ -200,10 +237,17 @@ fn answers_and_waits_are_bounded() {
                 tokio::time::sleep(Duration::from_secs(60)).await;
                 Ok::<_, RpcError>(())
             })
+            .methods(|methods| {
+                methods.add_patient("test_patient", async |_, _| {
+                    tokio::time::sleep(Duration::from_millis(600)).await;
+                    Ok::<_, RpcError>(true)
+                });
+            })
     };
     with_node(config, add, async |node| {
         assert_eq!(node.fails("test_big", json!([])).await.0, -32003);
         assert_eq!(node.fails("test_slow", json!([])).await.0, -32002);
+        assert_eq!(node.call("test_patient", json!([])).await, true);
         let some = json!({"jsonrpc": "2.0", "id": 1, "method": "test_some"});
         let answer = node.post(json!([some, some, some, some]).to_string()).await;
         let failed = answer.as_array().unwrap().iter().filter(|answer| answer["error"]["code"] == -32003).count();
@@ -269,13 +313,13 @@ fn methods_and_routes_can_be_added_and_replaced() {
     let extend = |builder: Builder| {
         builder
             .method("stoa_hello", async |context: crate::Context, _| Ok::<_, RpcError>(context.chain_id()))
-            .method("eth_mining", async |_, _| Ok::<_, RpcError>("replaced"))
+            .method("eth_coinbase", async |_, _| Ok::<_, RpcError>("replaced"))
             .router(axum::Router::new().route("/hello", axum::routing::get(async || "hello")))
             .home(r#"{"home":1}"#)
     };
     with_node(Config::default(), extend, async |node| {
         assert_eq!(node.call("stoa_hello", json!([])).await, 31337);
-        assert_eq!(node.call("eth_mining", json!([])).await, "replaced");
+        assert_eq!(node.call("eth_coinbase", json!([])).await, "replaced");
         let page = node.client.get(format!("{}/hello", node.url())).send().await.unwrap();
         assert_eq!(page.text().await.unwrap(), "hello");
         let home = node.client.get(node.url()).send().await.unwrap();

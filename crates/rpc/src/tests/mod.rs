@@ -133,7 +133,9 @@ impl State for Head {
 
 /// An empty mempool over a chain.
 pub(crate) fn mempool(ledger: &Ledger) -> Pool {
-    Pool::new(stoa_mempool::Config::default(), Arc::new(Head(ledger.clone())))
+    let usual = stoa_mempool::Config::default();
+    let max_gas = ledger.cfg().tx_gas_limit_cap.unwrap_or(usual.max_gas);
+    Pool::new(stoa_mempool::Config { max_gas, ..usual }, Arc::new(Head(ledger.clone())))
 }
 
 struct FromPool(Best);

@@ -40,6 +40,15 @@ fn the_coin_is_called_estimated_and_traced() {
         let trace = node.call("debug_traceTransaction", json!([hash, {"tracer": "callTracer"}])).await;
         assert_eq!((&trace["to"], &trace["gasUsed"]), (&json!(COIN), &receipt["gasUsed"]));
         assert_eq!(trace["input"], json!(input));
+        let counted = json!({"0xa9059cbb-64": 1});
+        let selectors = json!([hash, {"tracer": "4byteTracer"}]);
+        assert_eq!(node.call("debug_traceTransaction", selectors).await, counted);
+        let several = json!({"4byteTracer": null, "noopTracer": null});
+        let several = json!([hash, {"tracer": "muxTracer", "tracerConfig": several}]);
+        assert_eq!(node.call("debug_traceTransaction", several).await["4byteTracer"], counted);
+        let identity = json!({"to": Address::with_last_byte(4), "data": "0x12345678"});
+        let identity = json!([identity, "latest", {"tracer": "4byteTracer"}]);
+        assert_eq!(node.call("debug_traceCall", identity).await, json!({}), "a precompiled contract is none to it");
 
         let owner = Address::repeat_byte(0x67);
         let rich = json!({owner.to_string(): {"balance": "0x2a"}});

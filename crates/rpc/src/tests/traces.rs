@@ -86,16 +86,52 @@ fn a_flat_trace_tells_the_gas_of_the_transaction_and_errors_as_geth_does() {
 }
 
 #[test]
+fn a_call_that_failed_has_no_logs() {
+    with_default_node(async |node| {
+        // LOG0 of nothing, and then STOP or REVERT.
+        for (code, logs) in [("0x5f5fa000", 1), ("0x5f5fa05f5ffd", 0)] {
+            let trace = async |tracer: &str, config: Value| {
+                let overrides = json!({COUNTER.to_string(): {"code": code}});
+                let options = json!({"tracer": tracer, "tracerConfig": config, "stateOverrides": overrides});
+                node.call("debug_traceCall", json!([{"to": COUNTER}, "latest", options])).await
+            };
+            let config = json!({"withLog": true});
+            let both = trace("muxTracer", json!({"callTracer": config})).await;
+            let calls = [
+                trace("callTracer", config.clone()).await,
+                trace("erc7562Tracer", config).await,
+                both["callTracer"].clone(),
+            ];
+            for call in calls {
+                assert_eq!(call["logs"].as_array().map_or(0, Vec::len), logs, "{call}");
+            }
+        }
+    });
+}
+
+#[test]
 fn options_of_a_trace_that_mean_nothing_are_refused() {
     with_default_node(async |node| {
         for (options, said) in [
             (json!({"tracer": "noTracer"}), "tracer not found: noTracer"),
+            (
+                json!({"tracer": "{step: function() {}, fault: function() {}, result: function() { return 0; }}"}),
+                "tracers in JavaScript are not run; there are callTracer, flatCallTracer, prestateTracer, erc7562Tracer, \
+                 4byteTracer, muxTracer and noopTracer",
+            ),
             (json!({"timeout": "soon"}), "invalid timeout \"soon\": not a duration"),
+            (json!({"tracer": "muxTracer", "tracerConfig": {"noTracer": {}}}), "tracer not found: noTracer"),
+            (json!({"tracer": "muxTracer", "tracerConfig": {"muxTracer": {}}}), "muxTracer cannot run muxTracer"),
         ] {
             let (code, message, _) = node.fails("debug_traceCall", json!([{"to": COUNTER}, "latest", options])).await;
             assert_eq!((code, message.as_str()), (-32000, said));
         }
         node.call("debug_traceCall", json!([{"to": COUNTER}, "latest", {"timeout": "10s"}])).await;
+        // A tracer may do without settings, and have some that mean nothing to it.
+        let several = json!({"callTracer": null, "prestateTracer": null, "noopTracer": {}, "4byteTracer": {"a": 1}});
+        let options = json!({"tracer": "muxTracer", "tracerConfig": several});
+        let traces = node.call("debug_traceCall", json!([{"to": COUNTER}, "latest", options])).await;
+        assert_eq!((traces.as_object().unwrap().len(), &traces["callTracer"]["to"]), (4, &json!(COUNTER)));
     });
 }
 
@@ -110,6 +146,55 @@ fn a_trace_that_would_fill_the_memory_is_cut_off() {
             assert!(code == -32000 && message.contains("trace is too large"), "{message}");
             let calls = json!([{"to": LOOP, "gas": "0x200000"}, "latest", {"tracer": "callTracer"}]);
             assert_eq!(node.call("debug_traceCall", calls).await["error"], "out of gas");
+            // Steps that nobody wants told take nothing.
+            let first = json!([{"to": LOOP, "gas": "0x200000"}, "latest", {"limit": 3}]);
+            assert_eq!(node.call("debug_traceCall", first).await["structLogs"].as_array().unwrap().len(), 3);
+        },
+    );
+}
+
+#[test]
+fn slots_that_are_told_again_and_again_count_each_time() {
+    with_node(
+        Config { max_trace_bytes: 4 << 20, ..Config::default() },
+        |builder| builder,
+        async |node| {
+            // Reads one slot after the other, without end.
+            let reads = json!({LOOP.to_string(): {"code": "0x5f5b805450600101600156"}});
+            let without = |storage: bool| {
+                let options = json!({"disableStorage": storage, "stateOverrides": reads});
+                json!([{"to": LOOP, "gas": "0x200000"}, "latest", options])
+            };
+            let (code, message, _) = node.fails("debug_traceCall", without(false)).await;
+            assert!(code == -32000 && message.contains("at most 4194304 bytes are recorded"), "{message}");
+            assert_eq!(node.call("debug_traceCall", without(true)).await["failed"], true);
+        },
+    );
+}
+
+#[test]
+fn the_traces_of_a_block_have_one_bound_together() {
+    with_node(
+        Config { max_trace_bytes: 500_000, ..Config::default() },
+        |builder| builder,
+        async |node| {
+            node.automine.store(false, Ordering::Relaxed);
+            // Eight kilobytes of memory, and some steps with them.
+            let init = Bytes::from([&bytes!("600061200052")[..], &[0x5b; 10], &[0]].concat());
+            let create = |nonce| sign(&signer(0), unsigned(nonce, TxKind::Create, 0, init.clone()));
+            let sent = [node.send(&create(0)).await, node.send(&create(1)).await];
+            node.mine();
+            let block = node.receipt(&sent[1]).await["blockHash"].clone();
+            let options = json!({"enableMemory": true});
+            for hash in sent {
+                let trace = node.call("debug_traceTransaction", json!([hash, options])).await;
+                assert_eq!(trace["structLogs"][13]["memory"].as_array().unwrap().len(), 257);
+            }
+            for (method, id) in [("debug_traceBlockByNumber", json!("latest")), ("debug_traceBlockByHash", block)] {
+                let (code, message, _) = node.fails(method, json!([id, options])).await;
+                assert!(code == -32000 && message.contains("at most 500000 bytes are recorded"), "{message}");
+                node.call(method, json!([id])).await;
+            }
         },
     );
 }
