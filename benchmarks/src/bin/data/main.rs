@@ -63,6 +63,7 @@ fn times(what: &str, ours: f64, other: f64, goal: &str) {
 }
 
 fn main() -> Result<()> {
+    stoa_sandbox::launch();
     let arguments: Vec<_> = env::args().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {

@@ -16,7 +16,7 @@ use stoa_data::jobs::{
     MILLION,
     abi::{IJobs::Receipt, WASM},
     algorithm,
-    client::Who,
+    client::{Wanted, Who},
     rerun,
     rounds::{Combining, plan},
 };
@@ -35,7 +35,7 @@ pub fn run() -> Result<()> {
     let (table, rules, who) = (Table::new(ROWS).whole(), rules()?, Who::Account(market.wallet.address()));
     let offering = site.offer(&table, &rules, who);
     let asset = market.runtime.block_on(offering)?;
-    let (rounds, combining) = plan(crate::training::PLAN, MODULE)?;
+    let (rounds, combining) = plan(crate::training::PLAN, MODULE, None)?;
     let folder = tempfile::tempdir()?;
     let wasm = Wasm::new(Some(folder.path().join("cache")))?;
     let (mut first, mut again) = (Vec::new(), Vec::new());
@@ -62,7 +62,9 @@ type Once = (B256, f64, Vec<Vec<u8>>, Receipt);
 /// A job through the network: its id, the milliseconds that the node took for it, its parameters and its receipt.
 async fn once(market: &Market, asset: B256, rounds: &[Map<String, Value>], combining: &Combining) -> Result<Once> {
     let buyer = &market.buyer;
-    let begun = buyer.begin(asset, algorithm(MODULE), WASM, 100_000 * MILLION, U256::MAX).await?;
+    let (fuel, count) = (100_000 * MILLION, u32::try_from(rounds.len())?);
+    let wanted = Wanted { algorithm: algorithm(MODULE), runtime: WASM, rounds: count, fuel, most: U256::MAX };
+    let begun = buyer.begin(asset, &wanted).await?;
     let (mut time, mut sent, mut passed) = (0.0, Vec::new(), None);
     let start = Instant::now();
     buyer.send(&begun, MODULE).await?;

@@ -17,7 +17,7 @@ use stoa_data::{
         MILLION,
         abi::WASM,
         algorithm,
-        client::Who,
+        client::{Wanted, Who},
         rules::{Rules, Shape},
     },
     market::abi::{
@@ -199,13 +199,14 @@ fn job() -> Result<()> {
     market.runtime.block_on(async {
         let token = datatoken(&site.wallet, wallet.address()).await?;
         let asset = site.offer("nothing", &rules, Who::Order(token, 0)).await?;
+        let wanted = Wanted { algorithm: algorithm(&tiny), runtime: WASM, rounds: 1, fuel: MILLION, most: U256::MAX };
         for round in 0..=ROUNDS {
             let mut at = vec![Instant::now()];
             wallet.send(TxKind::Call(wallet.address()), U256::ONE, Bytes::new()).await?;
             at.push(Instant::now());
             wallet.call(token, &order(wallet.address())).await?;
             at.push(Instant::now());
-            let begun = buyer.begin(asset, algorithm(&tiny), WASM, MILLION, U256::MAX).await?;
+            let begun = buyer.begin(asset, &wanted).await?;
             at.push(Instant::now());
             buyer.send(&begun, &tiny).await?;
             at.push(Instant::now());

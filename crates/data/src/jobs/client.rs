@@ -1,12 +1,14 @@
-//! What buyers do: begin a job under a grant, send the program, ask round after round, end it and bring the receipt.
+//! What buyers do: ask a node whether it would do a job, begin it under a grant, send the program, ask round after round, end it and
+//! bring the receipt.
 
 use super::{
     COIN,
     abi::{
         BROKEN, DRAWN, FINISHED,
         IJobs::{
-            IJobsErrors, Job, JobFinished, JobStarted, Offer, Receipt, Withdrawn, bondCall, costCall, finishCall,
-            jobOfCall, offerCall, offerOfCall, receiptOfCall, startCall, stopCall, unbondCall, withdrawCall,
+            IJobsErrors, Job, JobFinished, JobStarted, Offer, Receipt, Withdrawn, bondCall, costCall, expireCall,
+            finishCall, jobOfCall, offerCall, offerOfCall, receiptOfCall, startCall, stopCall, unbondCall,
+            withdrawCall,
         },
         JOBS, LIMITED, PROCESS, WAITING, WASM,
     },
@@ -14,7 +16,7 @@ use super::{
     results,
     run::Files,
     units,
-    wire::{JOB, MOST_ANSWER, Request, Round, signed_from_bytes},
+    wire::{JOB, MOST_ANSWER, Request, Round, UNPUBLISHED, signed_from_bytes},
 };
 use crate::{
     abi::{
@@ -54,6 +56,21 @@ pub struct Buyer {
     registry: Registry,
     nodes: Connections,
     client: NodeId,
+}
+
+/// What a buyer wants to have done on an asset.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// The program.
+    pub algorithm: B256,
+    /// What is to run it: `WASM` or `PROCESS`.
+    pub runtime: u8,
+    /// How often.
+    pub rounds: u32,
+    /// Steps at most, all rounds together.
+    pub fuel: u64,
+    /// What it may cost at most, in units of the offer's token.
+    pub most: U256,
 }
 
 /// A job that has begun.
@@ -152,6 +169,14 @@ fn words(reason: &IJobsErrors, token: Address) -> String {
     }
 }
 
+/// What an account lacks that cannot pay what would be held for its jobs, in words.
+fn short(account: Address, has: U256, needed: U256, token: Address) -> String {
+    let [has, needed] = [has, needed].map(|amount| units(amount, token));
+    format!(
+        "{account} has {has}, and {needed} are needed, to be held until the jobs are done: none was begun, and nothing is held"
+    )
+}
+
 fn said(error: SendError) -> DataError {
     said_of(error, COIN)
 }
@@ -180,6 +205,15 @@ fn event<E: SolEvent>(receipt: &alloy_rpc_types_eth::TransactionReceipt) -> Resu
 pub async fn withdraw(wallet: &Wallet, token: Address, to: Address) -> Result<U256> {
     let withdrawn: Withdrawn = event(&wallet.call(JOBS, &withdrawCall { token, to }).await.map_err(said)?)?;
     Ok(withdrawn.amount)
+}
+
+/// Has what is held for a job given back to its buyer, whose receipt did not come in time.
+///
+/// # Errors
+///
+/// If its node has time yet, the job is over, or the ledger refuses.
+pub async fn expire(wallet: &Wallet, job: B256) -> Result<()> {
+    wallet.call(JOBS, &expireCall { job }).await.map(drop).map_err(said)
 }
 
 impl Buyer {
@@ -228,30 +262,23 @@ impl Buyer {
         Err(DataError::Ledger(format!("no grant of asset {asset} lets {user} have this program run")))
     }
 
-    /// Begins a job of `fuel` steps at most, run as WebAssembly or as a process (`runtime`), for `most` units of the offer's token at
-    /// most, which are allowed to the contract of jobs first.
+    /// Begins a job on an asset, once its node says that it could do it: before that nothing is paid. What it may cost is allowed to the
+    /// contract of jobs first.
     ///
     /// # Errors
     ///
-    /// If nothing is offered or granted, or the ledger refuses.
-    pub async fn begin(&self, asset: B256, algorithm: B256, runtime: u8, fuel: u64, most: U256) -> Result<Begun> {
-        let ready = self.ready(asset, algorithm, fuel, most).await?;
+    /// If nothing is offered or granted, the node cannot be reached or would not do it, or the ledger refuses.
+    pub async fn begin(&self, asset: B256, wanted: &Wanted) -> Result<Begun> {
+        let ready = self.ready(asset, wanted).await?;
         self.allow(std::slice::from_ref(&ready)).await?;
-        self.start(ready, algorithm, runtime, fuel, most).await
+        self.start(ready, wanted).await
     }
 
-    /// Begins a job on each of these assets, as [`begin`](Self::begin) does, in one block if that can be. Those that have begun, in the
-    /// same order, and why one has not.
-    pub async fn begin_all(
-        &self,
-        assets: &[B256],
-        algorithm: B256,
-        runtime: u8,
-        fuel: u64,
-        most: U256,
-    ) -> (Vec<Begun>, Result<()>) {
+    /// Begins a job on each of these assets, as [`begin`](Self::begin) does, in one block if that can be, once all of their nodes say
+    /// that they could. Those that have begun, in the same order, and why one has not.
+    pub async fn begin_all(&self, assets: &[B256], wanted: &Wanted) -> (Vec<Begun>, Result<()>) {
         let ready = async {
-            let ready = try_join_all(assets.iter().map(|asset| self.ready(*asset, algorithm, fuel, most))).await?;
+            let ready = try_join_all(assets.iter().map(|asset| self.ready(*asset, wanted))).await?;
             self.allow(&ready).await?;
             Ok(ready)
         };
@@ -259,7 +286,7 @@ impl Buyer {
             Ok(ready) => ready,
             Err(error) => return (Vec::new(), Err(error)),
         };
-        let started = ready.into_iter().map(|ready| self.start(ready, algorithm, runtime, fuel, most));
+        let started = ready.into_iter().map(|ready| self.start(ready, wanted));
         let (mut begun, mut outcome) = (Vec::new(), Ok(()));
         for started in join_all(started).await {
             match started {
@@ -270,8 +297,9 @@ impl Buyer {
         (begun, outcome)
     }
 
-    /// What has to be known to begin a job that costs `most` at most.
-    async fn ready(&self, asset: B256, algorithm: B256, fuel: u64, most: U256) -> Result<Ready> {
+    /// What has to be known to begin a job, which its node could do.
+    async fn ready(&self, asset: B256, wanted: &Wanted) -> Result<Ready> {
+        let Wanted { algorithm, fuel, most, .. } = *wanted;
         let costs = costCall { asset, fuel };
         let (offer, grant, cost) =
             join!(self.offer_of(asset), self.grant_for(asset, algorithm), self.view(JOBS, &costs));
@@ -284,7 +312,25 @@ impl Buyer {
             )));
         }
         let node = self.node_of(asset, &offer).await?;
+        self.could(&node, asset, &offer, wanted).await?;
         Ok(Ready { asset, grant, node, token: offer.token, cost })
+    }
+
+    /// Asks a node whether it could do a job.
+    async fn could(&self, node: &PeerAddress, asset: B256, offer: &Offer, wanted: &Wanted) -> Result<()> {
+        let Wanted { algorithm, runtime, rounds, .. } = *wanted;
+        let request = Request::Ready { asset, rules: offer.rules, algorithm, runtime, rounds };
+        let may_change = |why: &Denied| matches!(why, Denied::Refused(why) if why.contains(UNPUBLISHED));
+        match patiently(|| self.ask(node, &request), may_change).await {
+            Ok(_) => Ok(()),
+            // One of the version before, which does not know the question.
+            Err(Denied::Refused(why)) if why.starts_with("the request is none") => Ok(()),
+            Err(why) => {
+                let node = node.node();
+                let why = format!("no job was begun on asset {asset}, and nothing paid: node {node}: {why}");
+                Err(DataError::Ledger(why))
+            }
+        }
     }
 
     /// Allows the contract of jobs to take what these cost together.
@@ -298,8 +344,7 @@ impl Buyer {
             let account = self.wallet.address();
             let has = self.view(token, &IERC20::balanceOfCall { account }).await?;
             if has < value {
-                let (has, value) = (units(has, token), units(value, token));
-                return Err(DataError::Ledger(format!("{account} has {has}, and {value} are held for the jobs")));
+                return Err(DataError::Ledger(short(account, has, value, token)));
             }
             let allowed = IERC20::allowanceCall { owner: self.wallet.address(), spender: JOBS };
             if self.view(token, &allowed).await? < value {
@@ -309,7 +354,8 @@ impl Buyer {
         Ok(())
     }
 
-    async fn start(&self, ready: Ready, algorithm: B256, runtime: u8, fuel: u64, most: U256) -> Result<Begun> {
+    async fn start(&self, ready: Ready, wanted: &Wanted) -> Result<Begun> {
+        let Wanted { algorithm, runtime, fuel, most, .. } = *wanted;
         let Ready { asset, grant, node, token, .. } = ready;
         let call = startCall { grant, algorithm, client: self.client.into(), runtime, fuel, most };
         let receipt = self.wallet.call(JOBS, &call).await.map_err(|error| said_of(error, token))?;
@@ -348,9 +394,9 @@ impl Buyer {
         self.wallet.call(JOBS, &stopCall { job }).await.map(drop).map_err(said)
     }
 
-    async fn ask(&self, begun: &Begun, request: &Request) -> std::result::Result<Vec<u8>, Denied> {
+    async fn ask(&self, node: &PeerAddress, request: &Request) -> std::result::Result<Vec<u8>, Denied> {
         let request = request.to_bytes();
-        answered(PATIENCE, self.nodes.ask(&begun.node, &request, MOST_ANSWER + 1)).await
+        answered(PATIENCE, self.nodes.ask(node, &request, MOST_ANSWER + 1)).await
     }
 
     fn node(begun: &Begun, why: &Denied) -> DataError {
@@ -366,7 +412,7 @@ impl Buyer {
     pub async fn send(&self, begun: &Begun, code: &[u8]) -> Result<String> {
         let request = Request::Code(begun.job, code.to_vec());
         let behind = |why: &Denied| matches!(why, Denied::Refused(why) if why.contains("there is no job"));
-        let outcome = patiently(|| self.ask(begun, &request), behind).await;
+        let outcome = patiently(|| self.ask(&begun.node, &request), behind).await;
         let name = outcome.map_err(|why| Self::node(begun, &why))?;
         Ok(String::from_utf8_lossy(&name).into_owned())
     }
@@ -378,7 +424,7 @@ impl Buyer {
     /// If the node refuses or cannot be reached.
     pub async fn begin_round(&self, begun: &Begun, number: u32, params: &[u8]) -> Result<()> {
         let request = Request::Round(begun.job, number, params.to_vec());
-        self.ask(begun, &request).await.map(drop).map_err(|why| Self::node(begun, &why))
+        self.ask(&begun.node, &request).await.map(drop).map_err(|why| Self::node(begun, &why))
     }
 
     fn read(begun: &Begun, answer: std::result::Result<Vec<u8>, Denied>) -> Result<Round> {
@@ -393,7 +439,7 @@ impl Buyer {
     ///
     /// If the node says nothing of it.
     pub async fn status(&self, begun: &Begun) -> Result<Round> {
-        Self::read(begun, self.ask(begun, &Request::Status(begun.job)).await)
+        Self::read(begun, self.ask(&begun.node, &Request::Status(begun.job)).await)
     }
 
     /// What left in the newest round of a job. Its node keeps it for a week, sealed.
@@ -402,7 +448,7 @@ impl Buyer {
     ///
     /// If there is nothing, or it is not sealed to this wallet.
     pub async fn result(&self, begun: &Begun) -> Result<Left> {
-        let bytes = self.ask(begun, &Request::Result(begun.job)).await;
+        let bytes = self.ask(&begun.node, &Request::Result(begun.job)).await;
         let bytes = bytes.map_err(|why| match why {
             Denied::NotHere => DataError::Ledger(format!("nothing that left of job {} is kept", begun.job)),
             why => Self::node(begun, &why),
@@ -421,7 +467,7 @@ impl Buyer {
     pub async fn round(&self, begun: &Begun, number: u32, params: &[u8], told: impl Fn(&Round)) -> Result<Left> {
         self.begin_round(begun, number, params).await?;
         loop {
-            match Self::read(begun, self.ask(begun, &Request::Look(begun.job, number)).await)? {
+            match Self::read(begun, self.ask(&begun.node, &Request::Look(begun.job, number)).await)? {
                 Round::Left { files, log } => return Ok(Left { files, log }),
                 Round::Over(ended, why) => {
                     let (round, asset) = (number + 1, begun.asset);
@@ -447,7 +493,7 @@ impl Buyer {
     }
 
     async fn bring(&self, begun: &Begun) -> Result<Ended> {
-        let bytes = self.ask(begun, &Request::End(begun.job)).await.map_err(|why| Self::node(begun, &why))?;
+        let bytes = self.ask(&begun.node, &Request::End(begun.job)).await.map_err(|why| Self::node(begun, &why))?;
         let signed = signed_from_bytes(&bytes);
         let (receipt, signature) =
             signed.ok_or_else(|| Self::node(begun, &Denied::Gone("its receipt is none".into())))?;
@@ -593,5 +639,17 @@ impl Owner {
         };
         let granted: Granted = event(&self.wallet.call(CONSENT, &grantCall { asset, terms }).await?)?;
         Ok(granted.grant)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_said_to_be_held_of_who_could_not_pay() {
+        let coin = |tenths: u64| U256::from(tenths) * U256::from(10).pow(U256::from(17));
+        let why = short(Address::ZERO, coin(2), coin(6), COIN);
+        assert!(why.contains("has 0.2 STOA, and 0.6 STOA are needed") && why.ends_with("nothing is held"), "{why}");
     }
 }

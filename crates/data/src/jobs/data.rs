@@ -7,7 +7,7 @@
 //!
 //! The offer on the ledger names both by hash, so that a receipt is about these data and these rules and no others.
 
-use super::rules::Rules;
+use super::rules::{Rules, RulesError};
 use alloy_primitives::B256;
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -49,7 +49,7 @@ pub enum DataSetError {
     Name(String),
     /// The rules cannot be read.
     #[error("the rules of what may leave are none: {0}")]
-    Rules(#[from] super::rules::RulesError),
+    Rules(RulesError),
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> DataSetError + '_ {
@@ -73,9 +73,18 @@ impl DataSet {
     ///
     /// If it cannot be read, or there is nothing.
     pub fn open(folder: &Path) -> Result<Self, DataSetError> {
-        let (files, path) = (folder.join("files"), folder.join("rules.json"));
-        let rules = Rules::read(&fs::read(&path).map_err(at(&path))?)?;
+        let (files, rules) = (folder.join("files"), Self::rules_in(folder)?);
         Ok(Self { hash: hash(&files)?, files, rules })
+    }
+
+    /// Reads what may leave of what is in a folder, and nothing of that.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or nothing may.
+    pub fn rules_in(folder: &Path) -> Result<Rules, DataSetError> {
+        let path = folder.join("rules.json");
+        Rules::read(&fs::read(&path).map_err(at(&path))?).map_err(DataSetError::Rules)
     }
 
     /// Puts data where a node finds them: copies a file or folder, and writes the rules beside it. What a copy that was cut off has
@@ -260,6 +269,14 @@ mod tests {
         for made in ["one", "one/files", "one/files/deep", "three/files"] {
             assert_eq!(folder.path().join(made).metadata().unwrap().permissions().mode() & 0o777, 0o700, "{made}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_rules_is_said_once() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("rules.json"), "{").unwrap();
+        let said = format!("{:#}", eyre::Report::from(DataSet::open(folder.path()).unwrap_err()));
+        assert_eq!(said.matches("EOF").count(), 1, "{said}");
     }
 
     #[test]

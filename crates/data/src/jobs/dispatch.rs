@@ -57,6 +57,10 @@ impl NativeContract for Jobs {
         }
     }
 
+    fn interfaces(&self) -> Vec<[u8; 4]> {
+        vec![abi::interface_id::<Calls>()]
+    }
+
     /// There is one account of jobs: on another account's storage it would be anybody's.
     fn may_be_delegated(&self) -> bool {
         false

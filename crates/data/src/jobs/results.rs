@@ -5,6 +5,9 @@
 //!
 //! Its buyer has seen it, or comes later: nobody waits until it is on the disk. Of what a machine that lost its power left half written,
 //! the hash tells that it is none.
+//!
+//! It is laid out under the number of its round, and kept when that is written down. A node that is ended between the two keeps it when it
+//! starts again.
 
 use super::wire::{MOST_ANSWER, Round};
 use alloy_primitives::B256;
@@ -32,24 +35,71 @@ fn place(asset: &Path, job: B256) -> PathBuf {
     asset.join("jobs").join(format!("{job}{ENDING}"))
 }
 
-/// Seals what left to the job's key, and keeps it in the asset's folder.
+fn laid(asset: &Path, job: B256, round: u32) -> PathBuf {
+    asset.join("jobs").join(format!("{job}-{round}{ENDING}"))
+}
+
+/// What would leave in a round, laid out. It is taken away when this is dropped, if it was not kept.
+pub(super) struct Laid {
+    at: PathBuf,
+    place: PathBuf,
+}
+
+impl Laid {
+    /// Keeps it for its buyer: it has left.
+    ///
+    /// # Errors
+    ///
+    /// If the disk refuses.
+    pub(super) fn keep(self) -> io::Result<()> {
+        fs::rename(&self.at, &self.place)
+    }
+}
+
+impl Drop for Laid {
+    fn drop(&mut self) {
+        // It is not there if it was kept.
+        let _ = fs::remove_file(&self.at);
+    }
+}
+
+/// Seals what would leave in a round to the job's key, and lays it out in the asset's folder.
 ///
 /// # Errors
 ///
 /// If nobody can have the secret of that key, or the disk refuses.
-pub(super) fn keep(asset: &Path, job: B256, client: NodeId, left: &Round) -> io::Result<()> {
+pub(super) fn lay(asset: &Path, (job, round): (B256, u32), client: NodeId, left: &Round) -> io::Result<Laid> {
     let client = ed25519::PublicKey::decode(Copying(&client.0[..])).map_err(io::Error::other)?;
     let to = ReaderKey::of_node(&client).map_err(io::Error::other)?;
     let (object, key) = (AssetId(job), DataKey::generate(&mut rand::rng()));
     let sealed = SealedKey::seal(object, &to, &key, &mut rand::rng()).map_err(io::Error::other)?;
     let chunks = seal(&key, object, &left.encode(), &mut rand::rng()).map_err(io::Error::other)?;
     let kept = [&sealed.encode()[..], &chunks].concat();
-    let place = place(asset, job);
-    let part = place.with_added_extension("part");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+    let laid = Laid { at: laid(asset, job, round), place: place(asset, job) };
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&laid.at)?;
     file.write_all(blake3::hash(&kept).as_bytes())?;
     file.write_all(&kept)?;
-    fs::rename(part, place)
+    Ok(laid)
+}
+
+/// Keeps what a node that was ended had laid out of each job's newest round, of which `rounds` says how many are written down, and takes
+/// away what never left.
+///
+/// # Errors
+///
+/// If the disk refuses.
+pub(super) fn recover(asset: &Path, rounds: impl Fn(B256) -> u32) -> io::Result<()> {
+    for entry in fs::read_dir(asset.join("jobs")).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some((job, round)) = name.strip_suffix(ENDING).and_then(|name| name.split_once('-')) else { continue };
+        let (Ok(job), Ok(round)) = (job.parse::<B256>(), round.parse::<u32>()) else { continue };
+        if round.checked_add(1) == Some(rounds(job)) {
+            fs::rename(entry.path(), place(asset, job))?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// What is kept of a job. Nothing if there is none, or it is damaged.
@@ -93,8 +143,12 @@ mod tests {
         fs::create_dir(folder.path().join("jobs")).unwrap();
         let [key, other] = [1, 2].map(ed25519::PrivateKey::from_seed);
         let left = Round::Left { files: [("result.json".to_owned(), b"[63]".to_vec())].into(), log: None };
+        let lay = || lay(folder.path(), (job, 0), NodeId::from(&key.public_key()), &left).unwrap();
+        drop(lay());
+        let laid = lay();
         assert_eq!(kept(folder.path(), job).unwrap(), None);
-        keep(folder.path(), job, NodeId::from(&key.public_key()), &left).unwrap();
+        laid.keep().unwrap();
+        assert_eq!(fs::read_dir(folder.path().join("jobs")).unwrap().count(), 1);
         sweep(folder.path()).unwrap();
         let bytes = kept(folder.path(), job).unwrap().unwrap();
         assert!(!bytes.windows(4).any(|part| part == b"[63]"));
@@ -108,7 +162,8 @@ mod tests {
         let (folder, job) = (tempfile::tempdir().unwrap(), B256::repeat_byte(1));
         fs::create_dir(folder.path().join("jobs")).unwrap();
         let (client, file) = (ed25519::PrivateKey::from_seed(1).public_key(), place(folder.path(), job));
-        keep(folder.path(), job, NodeId::from(&client), &Round::Left { files: [].into(), log: None }).unwrap();
+        let left = Round::Left { files: [].into(), log: None };
+        lay(folder.path(), (job, 0), NodeId::from(&client), &left).unwrap().keep().unwrap();
         let whole = fs::read(&file).unwrap();
         let zeros = vec![0; whole.len()];
         let beginning = [&whole[..whole.len() / 2], &zeros[whole.len() / 2..]].concat();

@@ -8,7 +8,7 @@
 use super::{
     abi::WASM,
     algorithm,
-    client::{Begun, Buyer, Ended},
+    client::{Begun, Buyer, Ended, Wanted},
     run::Files,
     runtime_of, units,
     wire::Round,
@@ -18,9 +18,14 @@ use eyre::{ContextCompat as _, Result, WrapErr as _, ensure, eyre};
 use futures::future::{join_all, try_join_all};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::path::Path;
-use stoa_base::write_private;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use stoa_base::{create_private, write_private};
 use stoa_sandbox::{Control, Input, Job, Process, Runtime, Source, Wasm};
+use tokio::task::{JoinHandle, spawn_blocking};
 
 /// The file of a combined result that a plan passes on.
 pub const RESULT: &str = "result.json";
@@ -55,7 +60,7 @@ const fn once() -> u32 {
 /// How what left is combined.
 pub struct Combining {
     /// Kept, for it has the program compiled.
-    runtime: Box<dyn Runtime>,
+    runtime: Arc<dyn Runtime>,
     program: Source,
     command: &'static str,
     params: Map<String, Value>,
@@ -107,35 +112,39 @@ pub enum Told<'a> {
     Ending,
 }
 
-/// The rounds of a plan, and how what leaves is combined by this program.
+/// The rounds of a plan, and how what leaves is combined by this program. As nodes do, it keeps what it compiles in `cache`, if one is
+/// given: a folder that is this user's alone ([`Wasm::new`]).
 ///
 /// # Errors
 ///
 /// If it is none, has no rounds or more than 10,000, or this machine does not run such programs.
-pub fn plan(json: &[u8], program: &[u8]) -> Result<(Vec<Map<String, Value>>, Combining)> {
+pub fn plan(json: &[u8], program: &[u8], cache: Option<PathBuf>) -> Result<(Vec<Map<String, Value>>, Combining)> {
     let Plan { combine, pass, rounds } = serde_json::from_slice(json)?;
     let count: u64 = rounds.iter().map(|step| u64::from(step.times)).sum();
     ensure!((1..=MOST_ROUNDS).contains(&count), "it has {count} rounds: want 1 to {MOST_ROUNDS}");
     let step = |step: Step| vec![step.params; step.times as usize];
     let rounds: Vec<_> = rounds.into_iter().flat_map(step).collect();
-    let (runtime, command): (Box<dyn Runtime>, _) = match runtime_of(program) {
-        WASM => (Box::new(Wasm::new(None)?), "combine"),
-        _ => (Box::new(Process::new()?), "/code/main"),
+    let (runtime, command): (Arc<dyn Runtime>, _) = match runtime_of(program) {
+        WASM => (Arc::new(Wasm::new(cache)?), "combine"),
+        _ => (Arc::new(Process::new()?), "/code/main"),
     };
     Ok((rounds, Combining { runtime, program: Source::from(program), command, params: combine, pass }))
 }
 
-/// Begins jobs, runs rounds, and ends the jobs, however that went.
+/// Begins jobs, runs rounds, and ends the jobs, however that went. Nothing is paid before each node says that it could do its job.
 ///
 /// # Errors
 ///
 /// If a job does not begin, nothing may leave, or what left cannot be combined.
 pub async fn run_rounds(buyer: &Buyer, work: Work, told: &(dyn Fn(Told<'_>) + Sync)) -> Result<Worked> {
     let Work { on, code, rounds, combining, fuel, most } = work;
-    let (program, runtime) = (algorithm(&code), runtime_of(&code));
+    let (algorithm, runtime) = (algorithm(&code), runtime_of(&code));
+    let wanted = Wanted { algorithm, runtime, rounds: rounds.len() as u32, fuel, most };
     let (mut begun, mut sent, mut all, mut runtimes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    // It takes as long as at the nodes, which do it in the first round: not after that.
+    let mut preparing = combining.as_ref().map(Combining::prepare);
     let working = async {
-        let (those, all_begun) = buyer.begin_all(&on, program, runtime, fuel, most).await;
+        let (those, all_begun) = buyer.begin_all(&on, &wanted).await;
         begun = those;
         begun.iter().for_each(|begun| told(Told::Begun(begun)));
         all_begun?;
@@ -162,6 +171,9 @@ pub async fn run_rounds(buyer: &Buyer, work: Work, told: &(dyn Fn(Told<'_>) + Sy
                 }));
                 continue;
             };
+            if let Some(preparing) = preparing.take() {
+                preparing.await?;
+            }
             let (files, result) = combining.combine(&left)?;
             results.insert(format!("rounds/{:03}.json", number + 1), files[RESULT].clone());
             results.extend(files);
@@ -203,6 +215,12 @@ pub async fn run_rounds(buyer: &Buyer, work: Work, told: &(dyn Fn(Told<'_>) + Sy
 }
 
 impl Combining {
+    /// Compiles the program meanwhile. Why that cannot be [`combine`](Self::combine) says.
+    fn prepare(&self) -> JoinHandle<()> {
+        let (runtime, job) = (self.runtime.clone(), Job::new(self.program.clone()));
+        spawn_blocking(move || drop(runtime.prepare(&job)))
+    }
+
     /// Gives the combined result of the round before to the next.
     pub fn pass_on(&self, result: Option<Value>, params: &mut Map<String, Value>) {
         params.extend(result.map(|result| (self.pass.clone(), result)));
@@ -219,7 +237,7 @@ impl Combining {
         let mut job = Job::new(self.program.clone());
         for (number, left) in left.iter().enumerate() {
             let (name, place) = (number.to_string(), folder.path().join(number.to_string()));
-            write(&place, left)?;
+            lay_out(&place, left).wrap_err("what left cannot be laid out to be combined")?;
             job.inputs.push(Input { name, source: Source::Path(place) });
         }
         job.command = vec![self.command.into()];
@@ -231,6 +249,16 @@ impl Combining {
         let result = serde_json::from_slice(result).wrap_err("what combines left a result.json that is not JSON")?;
         Ok((files, result))
     }
+}
+
+/// Writes files into a folder of this process's, for a program to read soon: nobody waits until they are on the disk.
+fn lay_out(folder: &Path, files: &Files) -> io::Result<()> {
+    for (path, bytes) in files {
+        let path = folder.join(path);
+        create_private(path.parent().unwrap_or(folder))?;
+        fs::write(path, bytes)?;
+    }
+    Ok(())
 }
 
 /// Writes files into a folder, for nobody else on this machine to read.
@@ -248,8 +276,32 @@ pub fn write(folder: &Path, files: &Files) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::role_tests::copies, *};
     use std::os::unix::fs::PermissionsExt as _;
+
+    const TWO: &str = r#"{"combine":{},"pass":"model","rounds":[{"params":{}},{"params":{}}]}"#;
+
+    #[tokio::test]
+    async fn what_combines_is_compiled_before_something_has_left_and_once_for_all_later_plans() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cache, program) = (folder.path().join("cache"), copies("0/deep/result.json"));
+        let compiled = || {
+            let entries = fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().metadata().unwrap());
+            entries.map(|entry| entry.modified().unwrap()).collect::<Vec<_>>()
+        };
+        let (_, combining) = plan(TWO.as_bytes(), &program, Some(cache.clone())).unwrap();
+        assert_eq!(compiled().len(), 0);
+        combining.prepare().await.unwrap();
+        let first = compiled();
+        assert_eq!(first.len(), 1);
+        let left = [Files::from([("deep/result.json".to_owned(), br#"{"rows":3}"#.to_vec())])];
+        let (_, later) = plan(TWO.as_bytes(), &program, Some(cache.clone())).unwrap();
+        for combining in [combining, later] {
+            let (files, result) = combining.combine(&left).unwrap();
+            assert_eq!((&files[RESULT][..], result), (&br#"{"rows":3}"#[..], serde_json::json!({ "rows": 3 })));
+        }
+        assert_eq!(compiled(), first);
+    }
 
     #[test]
     fn what_left_is_written_for_nobody_else_to_read() {
@@ -266,7 +318,7 @@ mod tests {
     fn a_plan_has_rounds_and_no_more_than_anybody_waits_for() {
         let rounds = |times: &str| {
             let json = r#"{"combine":{},"pass":"model","rounds":[{"params":{}},{"params":{},"times":TIMES}]}"#;
-            let planned = plan(json.replace("TIMES", times).as_bytes(), b"\0asm");
+            let planned = plan(json.replace("TIMES", times).as_bytes(), b"\0asm", None);
             planned.map(|(rounds, _)| rounds.len()).map_err(|error| error.to_string())
         };
         assert_eq!((rounds("0"), rounds("11"), rounds("9999")), (Ok(1), Ok(12), Ok(10_000)));

@@ -7,6 +7,8 @@
 //! 2  look    job 32, number u32                 → state of a round   waits some seconds for it to end
 //! 3  end     job 32                             → receipt, signature
 //! 4  show    job 32, number u32                 → what a job was run with, for whoever was drawn to check it
+//! 8  ready   asset 32, rules 32, program 32,    → nothing            before anything is paid: whether such a job could be done
+//!            runtime u8, rounds u32
 //! ```
 
 use super::{abi::IJobs::Receipt, rules::is_within};
@@ -38,6 +40,9 @@ pub const MOST_ANSWER: usize = 64 << 20;
 const MOST_PATH: usize = 4096;
 pub(super) const MOST_WHY: usize = 4096;
 
+/// How a node says that a program is not published, so far as it knows: a block that is on its way may say otherwise.
+pub(super) const UNPUBLISHED: &str = "nor has anybody published it whom the owner trusts";
+
 /// What a node is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -57,6 +62,20 @@ pub enum Request {
     Status(B256),
     /// What left in the newest round, sealed to the job's key (see `results`): kept for some days after the job is over.
     Result(B256),
+    /// Could it do a job that runs this program so often, on an asset that is offered with these rules? Asked before anything is paid,
+    /// by anybody.
+    Ready {
+        /// The asset.
+        asset: B256,
+        /// The hash of the rules in its offer.
+        rules: B256,
+        /// The program.
+        algorithm: B256,
+        /// What is to run it.
+        runtime: u8,
+        /// How often, in one job.
+        rounds: u32,
+    },
 }
 
 /// How a round stands.
@@ -92,6 +111,10 @@ fn read_bytes(buf: &mut impl Buf, most: usize) -> Result<Vec<u8>, CodecError> {
 fn write_bytes(bytes: &[u8], buf: &mut impl BufMut) {
     (bytes.len() as u32).write(buf);
     buf.put_slice(bytes);
+}
+
+fn read_hash(buf: &mut impl Buf) -> Result<B256, CodecError> {
+    <[u8; 32]>::read(buf).map(B256::from)
 }
 
 fn read_text(buf: &mut impl Buf, most: usize) -> Result<String, CodecError> {
@@ -151,6 +174,13 @@ impl Write for Request {
             }
             Self::Status(job) => head(6, job),
             Self::Result(job) => head(7, job),
+            Self::Ready { asset, rules, algorithm, runtime, rounds } => {
+                head(8, asset);
+                rules.0.write(buf);
+                algorithm.0.write(buf);
+                runtime.write(buf);
+                rounds.write(buf);
+            }
         }
     }
 }
@@ -162,6 +192,7 @@ impl EncodeSize for Request {
             Self::Round(_, _, bytes) => 8 + bytes.len(),
             Self::Look(..) | Self::Show(..) | Self::Left(..) => 4,
             Self::End(_) | Self::Status(_) | Self::Result(_) => 0,
+            Self::Ready { .. } => 32 + 32 + 1 + 4,
         }
     }
 }
@@ -170,7 +201,7 @@ impl Read for Request {
     type Cfg = ();
 
     fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, CodecError> {
-        let (tag, job) = (u8::read(buf)?, B256::from(<[u8; 32]>::read(buf)?));
+        let (tag, job) = (u8::read(buf)?, read_hash(buf)?);
         Ok(match tag {
             0 => Self::Code(job, read_bytes(buf, MOST_CODE)?),
             1 => Self::Round(job, u32::read(buf)?, read_bytes(buf, MOST_PARAMS)?),
@@ -180,6 +211,13 @@ impl Read for Request {
             5 => Self::Left(job, u32::read(buf)?),
             6 => Self::Status(job),
             7 => Self::Result(job),
+            8 => Self::Ready {
+                asset: job,
+                rules: read_hash(buf)?,
+                algorithm: read_hash(buf)?,
+                runtime: u8::read(buf)?,
+                rounds: u32::read(buf)?,
+            },
             tag => return Err(CodecError::InvalidEnum(tag)),
         })
     }
@@ -279,6 +317,7 @@ mod tests {
             Request::Left(job, 7),
             Request::Status(job),
             Request::Result(job),
+            Request::Ready { asset: job, rules: job, algorithm: B256::repeat_byte(2), runtime: 1, rounds: 7 },
         ];
         for request in requests {
             assert_eq!(Request::from_bytes(&request.to_bytes()).unwrap(), request);

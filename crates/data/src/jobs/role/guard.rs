@@ -2,11 +2,16 @@
 //! leaves.
 //!
 //! What a round counts in any case is set aside before it runs, in memory: it counts at once, for all rounds. When the round ends, however
-//! that is, it is written down with what leaves in it, in one write, before anybody is told. If the node is ended before, nothing
-//! was told.
+//! that is, it is written down with what leaves in it and what its job has done, in one write, before anybody is told. If the node is ended
+//! before, nothing was told.
 
 use super::{
-    super::{held::Held, rules::Rules, run::Files},
+    super::{
+        held::Held,
+        rules::Rules,
+        run::{Done, Files},
+    },
+    notes::Notes,
     session::{read, write},
 };
 use alloy_primitives::{Address, B256};
@@ -21,9 +26,6 @@ use stoa_base::now;
 use stoa_client::Chain;
 use stoa_sandbox::Control;
 
-/// What has left, by buyer.
-type Spent = BTreeMap<Address, u64>;
-
 /// What has left on one day to all buyers together.
 #[derive(Default, Serialize, Deserialize)]
 struct Day {
@@ -32,9 +34,9 @@ struct Day {
     spent: u64,
 }
 
-/// What is set aside for rounds that run, by the asset's folder.
+/// What is set aside for rounds that run, by the asset's folder and the buyer.
 #[derive(Default)]
-pub(crate) struct Aside(BTreeMap<PathBuf, Spent>);
+pub(crate) struct Aside(BTreeMap<PathBuf, BTreeMap<Address, u64>>);
 
 impl Aside {
     /// So much for a buyer, and for all.
@@ -76,28 +78,24 @@ pub(crate) struct Guard<'a> {
 }
 
 impl Guard<'_> {
-    fn spent(&self) -> PathBuf {
-        self.folder.join("spent.json")
-    }
-
     fn spent_on_day(&self) -> PathBuf {
         self.folder.join("spent-day.json")
     }
 
     /// What has left, and how much may still leave to the buyer.
-    fn read(&self, aside: &Aside) -> io::Result<(Spent, Day, u64)> {
-        let (spent, mut day): (Spent, Day) = (read(&self.spent())?, read(&self.spent_on_day())?);
+    fn read(&self, aside: &Aside) -> io::Result<(Notes, Day, u64)> {
+        let (notes, mut day): (_, Day) = (Notes::read(&self.folder)?, read(&self.spent_on_day())?);
         let today = now() / SECONDS_OF_A_DAY;
         // A clock that is set back gives nothing anew.
         if day.day < today {
             day = Day { day: today, spent: 0 };
         }
         let (aside, of_all) = aside.of(&self.folder, self.buyer);
-        let own = spent.get(&self.buyer).copied().unwrap_or(0).saturating_add(aside);
+        let own = notes.spent.get(&self.buyer).copied().unwrap_or(0).saturating_add(aside);
         let own = self.rules.budget.saturating_sub(own);
         let all = day.spent.saturating_add(of_all);
         let left = self.rules.budget_per_day.map_or(own, |most| own.min(most.saturating_sub(all)));
-        Ok((spent, day, left))
+        Ok((notes, day, left))
     }
 
     /// How much may still leave to the buyer.
@@ -118,24 +116,26 @@ impl Guard<'_> {
 
     /// Counts so much as left to the buyer, on the disk. Says why, and counts nothing, if so much may not leave any more.
     pub(crate) fn charge(&self, counts: u64) -> io::Result<Result<(), String>> {
-        self.settle(0, counts)
+        self.settle(0, counts, None)
     }
 
-    /// Counts on the disk what was set aside, and more. Says why, and counts no more, if so much may not leave any more. What was set
-    /// aside stays so if the disk refuses.
-    fn settle(&self, reserved: u64, more: u64) -> io::Result<Result<(), String>> {
+    /// Counts on the disk what was set aside, and more, and notes what a job has done by that. Says why, and counts no more and notes
+    /// nothing, if so much may not leave any more. What was set aside stays so if the disk refuses.
+    fn settle(&self, reserved: u64, more: u64, done: Option<(B256, &Done)>) -> io::Result<Result<(), String>> {
         let mut aside = self.spending.lock();
-        let (mut spent, mut day, left) = self.read(&aside)?;
+        let (mut notes, mut day, left) = self.read(&aside)?;
         let fits = more <= left;
         let counts = reserved.saturating_add(if fits { more } else { 0 });
-        if counts > 0 {
-            if self.rules.budget_per_day.is_some() {
-                day.spent = day.spent.saturating_add(counts);
-                write(&self.spent_on_day(), &day)?;
-            }
-            let of = spent.entry(self.buyer).or_default();
+        let done = done.filter(|_| fits);
+        if counts > 0 && self.rules.budget_per_day.is_some() {
+            day.spent = day.spent.saturating_add(counts);
+            write(&self.spent_on_day(), &day)?;
+        }
+        if counts > 0 || done.is_some() {
+            let of = notes.spent.entry(self.buyer).or_default();
             *of = of.saturating_add(counts);
-            write(&self.spent(), &spent)?;
+            notes.jobs.extend(done.map(|(job, done)| (job, done.clone())));
+            notes.write(&self.folder)?;
         }
         aside.take(&self.folder, self.buyer, reserved);
         Ok(fits.then_some(()).ok_or_else(|| self.rules.used_up(left)))
@@ -175,18 +175,19 @@ pub(crate) struct Reserved<'a> {
 impl Reserved<'_> {
     /// Counts it on the disk, now.
     pub(super) fn keep(&mut self) -> io::Result<()> {
-        self.guard.settle(mem::take(&mut self.counts), 0).map(drop)
+        self.guard.settle(mem::take(&mut self.counts), 0, None).map(drop)
     }
 
-    /// Counts it on the disk, and so much more as left to the buyer. Says why, and counts no more, if so much may not leave any more.
-    pub(super) fn spend(mut self, more: u64) -> io::Result<Result<(), String>> {
-        self.guard.settle(mem::take(&mut self.counts), more)
+    /// Counts it on the disk, and so much more as left to the buyer, and notes what a job has done by that. Says why, and counts no more
+    /// and notes nothing, if so much may not leave any more.
+    pub(super) fn spend(mut self, more: u64, done: Option<(B256, &Done)>) -> io::Result<Result<(), String>> {
+        self.guard.settle(mem::take(&mut self.counts), more, done)
     }
 
     /// As [`Guard::told`], for the round's end.
     pub(super) fn told(self, why: String, tells: bool) -> io::Result<String> {
         let counts = if tells { why.len() as u64 } else { 0 };
-        Ok(self.spend(counts)?.map_or_else(|used_up| used_up, |()| why))
+        Ok(self.spend(counts, None)?.map_or_else(|used_up| used_up, |()| why))
     }
 }
 
@@ -210,6 +211,7 @@ mod tests {
 
     const BUYER: Address = Address::repeat_byte(0xa2);
     const OTHER: Address = Address::repeat_byte(0xa3);
+    const JOB: B256 = B256::repeat_byte(0xb1);
 
     /// A node's folder, as it goes on after the node was ended.
     struct Node {
@@ -236,8 +238,12 @@ mod tests {
         }
 
         fn on_disk(&self, buyer: Address) -> u64 {
-            let spent: Spent = read(&self.of(buyer).spent()).unwrap();
-            spent.get(&buyer).copied().unwrap_or(0)
+            Notes::read(self.folder.path()).unwrap().spent.get(&buyer).copied().unwrap_or(0)
+        }
+
+        /// How many rounds are noted of the job.
+        fn noted(&self) -> Option<u32> {
+            Notes::read(self.folder.path()).unwrap().jobs.get(&JOB).map(|done| done.rounds)
         }
     }
 
@@ -253,7 +259,7 @@ mod tests {
         assert!(guard.reserve(1).unwrap().is_err_and(|why| why.contains("used up: 0 of 10")));
         assert_eq!((guard.left().unwrap(), node.of(OTHER).left().unwrap(), node.on_disk(BUYER)), (0, 10, 0));
         // Two at once take no more than there is.
-        assert!(first.spend(1).unwrap().is_err());
+        assert!(first.spend(1, None).unwrap().is_err());
         assert_eq!((guard.left().unwrap(), node.on_disk(BUYER)), (0, 4));
         drop(second);
         assert_eq!((guard.left().unwrap(), node.on_disk(BUYER)), (0, 8));
@@ -266,7 +272,7 @@ mod tests {
         let node = Node::new(budget(10));
         let guard = node.of(BUYER);
         let [ended, mut told, running] = [1; 3].map(|counts| guard.reserve(counts).unwrap().unwrap());
-        ended.spend(3).unwrap().unwrap();
+        ended.spend(3, None).unwrap().unwrap();
         told.keep().unwrap();
         // As if by kill -9.
         mem::forget((told, running));
@@ -281,12 +287,25 @@ mod tests {
         let (guard, laying) = (node.of(BUYER), node.folder.path().join("spent.json.part"));
         let [first, second] = [1; 2].map(|counts| guard.reserve(counts).unwrap().unwrap());
         fs::create_dir(&laying).unwrap();
-        assert!(first.spend(3).is_err());
+        assert!(first.spend(3, Some((JOB, &Done::default()))).is_err());
         drop(second);
         fs::remove_dir(&laying).unwrap();
-        assert_eq!((guard.left().unwrap(), node.on_disk(BUYER)), (8, 0));
+        assert_eq!((guard.left().unwrap(), node.on_disk(BUYER), node.noted()), (8, 0, None));
         guard.charge(8).unwrap().unwrap();
         assert_eq!((guard.left().unwrap(), node.on_disk(BUYER)), (0, 8));
+    }
+
+    #[test]
+    fn what_a_job_has_done_is_noted_with_what_it_counts_or_not_at_all() {
+        let node = Node::new(budget(10));
+        let guard = node.of(BUYER);
+        let rounds = |rounds| Done { rounds, ..Done::default() };
+        let [first, second, told] = [1; 3].map(|counts| guard.reserve(counts).unwrap().unwrap());
+        first.spend(3, Some((JOB, &rounds(1)))).unwrap().unwrap();
+        assert_eq!((node.on_disk(BUYER), node.noted()), (4, Some(1)));
+        assert!(second.spend(9, Some((JOB, &rounds(2)))).unwrap().is_err());
+        told.told("it failed".into(), false).unwrap();
+        assert_eq!((node.on_disk(BUYER), node.noted()), (6, Some(1)));
     }
 
     #[test]
@@ -297,8 +316,8 @@ mod tests {
         assert_eq!((one.left().unwrap(), other.left().unwrap()), (2, 2));
         assert!(other.reserve(3).unwrap().is_err());
         let second = other.reserve(1).unwrap().unwrap();
-        first.spend(1).unwrap().unwrap();
-        assert!(second.spend(1).unwrap().is_err());
+        first.spend(1, None).unwrap().unwrap();
+        assert!(second.spend(1, None).unwrap().is_err());
         let day: Day = read(&one.spent_on_day()).unwrap();
         assert_eq!((day.spent, node.on_disk(BUYER), node.on_disk(OTHER)), (6, 5, 1));
     }
@@ -316,7 +335,7 @@ mod tests {
             for (step, counts) in steps {
                 match (step, open.pop()) {
                     (0, Some((reserved, aside))) => {
-                        let fits = reserved.spend(counts).unwrap().is_ok();
+                        let fits = reserved.spend(counts, None).unwrap().is_ok();
                         counted += aside + if fits { counts } else { 0 };
                     }
                     (1, Some((reserved, aside))) => {

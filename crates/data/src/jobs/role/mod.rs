@@ -18,15 +18,17 @@
 //!
 //! ```text
 //! <folder>/<asset>/files, rules.json       the data (`DataSet`)
-//! <folder>/<asset>/jobs/<job>.json         what a job has done
 //! <folder>/<asset>/jobs/<job>/             what it was run with, until it is checked (`Kept`)
 //! <folder>/<asset>/jobs/<job>.result       what left in its newest round, sealed (`results`)
+//! <folder>/<asset>/jobs/<job>-<N>.result   what is to leave in round N, until that is written down
 //! <folder>/<asset>/held/<job>-<round>/     what would leave, until its owner has looked at it (`held`)
-//! <folder>/<asset>/spent.json              what has left, by buyer
+//! <folder>/<asset>/spent.json              what has left, by buyer, and what jobs have done (`Notes`)
 //! <folder>/<asset>/spent-day.json          what has left on the newest day to all buyers, if that is bounded
 //! ```
 
 mod guard;
+mod notes;
+mod ready;
 mod runtimes;
 mod session;
 mod settle;
@@ -61,13 +63,14 @@ use commonware_cryptography::{Signer as _, ed25519};
 use futures::{FutureExt as _, future::BoxFuture};
 pub(crate) use guard::Guard;
 use guard::{Aside, Reserved};
+use notes::Notes;
 use parking_lot::Mutex;
 pub use runtimes::Runtimes;
 use session::{Session, State};
 pub(super) use session::{read, write};
 use std::{
     collections::{BTreeMap, HashMap},
-    io,
+    fs, io,
     path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
@@ -152,7 +155,7 @@ impl Computer {
     ///
     /// # Errors
     ///
-    /// If the folder cannot be made.
+    /// If the folder cannot be made or read.
     pub fn open(
         folder: &Path,
         runtimes: Runtimes,
@@ -161,6 +164,11 @@ impl Computer {
         chain: Arc<dyn Chain>,
     ) -> io::Result<Self> {
         create_private(folder)?;
+        for asset in fs::read_dir(folder)?.flatten().filter(|asset| asset.path().is_dir()) {
+            if let Err(error) = Notes::recover(&asset.path()) {
+                tracing::error!(asset = %asset.path().display(), %error, "what jobs have done on an asset cannot be read");
+            }
+        }
         let (turns, sessions, spending) = (Turns::default(), Mutex::default(), Arc::default());
         Ok(Self { key, chain_id, chain, folder: folder.to_owned(), runtimes, turns, sessions, spending })
     }
@@ -225,8 +233,7 @@ impl Computer {
                     return refused("the data or rules that were offered are not those that are here");
                 }
                 create_private(&folder.join("jobs")).map_err(own)?;
-                let account = folder.join("jobs").join(format!("{id}.json"));
-                let done = read(&account).map_err(own)?;
+                let done = Notes::read(&folder).map_err(own)?.jobs.remove(&id).unwrap_or_default();
                 let (state, changed, spending) = (Mutex::new(State::new(done)), Notify::new(), self.spending.clone());
                 let session = Session { id, job, data, folder, state, changed, spending };
                 let mut sessions = self.sessions.lock();
@@ -254,6 +261,9 @@ impl Computer {
             Request::Show(job, number) => self.show(from, job, |kept| kept.show(number)).await,
             Request::Left(job, number) => self.show(from, job, |kept| kept.show_left(number)).await,
             Request::Result(job) => self.result(from, job).await,
+            Request::Ready { asset, rules, algorithm, runtime, rounds } => {
+                self.ready(from, (asset, rules), (algorithm, runtime), rounds).await.map(|()| Vec::new())
+            }
             Request::Status(job) => Ok(Self::status(&*self.session(from, job).await?).encode().to_vec()),
             Request::Code(job, code) => {
                 let session = self.session(from, job).await?;
@@ -367,9 +377,7 @@ impl Computer {
             let round = Running { number, code, params, control };
             if let Err(error) = self.run(&session, round, done.clone(), runtime).await {
                 tracing::error!(job = %session.id, %error, "a round of a job could not be done");
-                if let Err(error) = session.over(done, number, BROKEN, "the node could not do it") {
-                    tracing::error!(job = %session.id, %error, "what a job did could not be written down");
-                }
+                session.broke(done, number);
             }
         });
         Ok(())
@@ -385,7 +393,8 @@ impl Computer {
         Ok(session.put(done, number, came)?)
     }
 
-    /// What a job has done with a round that has run, and what came of that, which is counted on the disk then.
+    /// What a job has done with a round that has run, and what came of that, which is counted on the disk then; if something left, what the
+    /// job has done is there as well.
     async fn ran(
         &self,
         session: &Session,
@@ -447,8 +456,13 @@ impl Computer {
         if let Some((ended, why)) = stays {
             return Ok((before, Round::Over(ended, reserved.told(why, false)?)));
         }
-        Ok(match reserved.spend(counts)? {
-            Ok(()) => (done, Round::Left { files, log }),
+        let came = Round::Left { files, log };
+        let laid = session.lay(number, &came)?;
+        Ok(match reserved.spend(counts, Some((session.id, &done)))? {
+            Ok(()) => {
+                session.keep(laid);
+                (done, came)
+            }
             Err(why) => (before, Round::Over(WITHHELD, why)),
         })
     }
@@ -538,7 +552,7 @@ impl Computer {
             state.code = None;
             state.done.clone()
         };
-        write(&session.account(), &done).map_err(own)?;
+        session.note(&done).map_err(own)?;
         let runtime = self.runtimes.of(session.job.runtime).map(|runtime| runtime.id().hash());
         let receipt = done.receipt(&session.job, runtime.unwrap_or_default().into());
         let signature = sign_digest(&self.key, receipt_digest(self.chain_id, session.id, &receipt));

@@ -35,6 +35,7 @@ impl Runtimes {
         if !outcome.succeeded() {
             return Err(io::Error::other(format!("a sandbox ends {:?}: {}", outcome.ended, outcome.log.text())));
         }
+        tracing::info!(landlock = ?process.landlock(), "programs run as processes too, in sandboxes of bubblewrap");
         self.process = Some(Arc::new(process));
         Ok(self)
     }

@@ -6,11 +6,14 @@ use super::super::{
     data::DataSet,
     held::Held,
     kept::{Kept, found},
-    results,
+    results::{self, Laid},
     run::Done,
     wire::{MOST_WHY, Round},
 };
-use super::guard::{Aside, Guard};
+use super::{
+    guard::{Aside, Guard},
+    notes::Notes,
+};
 use alloy_primitives::B256;
 use commonware_codec::Encode as _;
 use parking_lot::Mutex;
@@ -84,8 +87,9 @@ impl Session {
         Kept::of(&self.folder, self.id)
     }
 
-    pub(super) fn account(&self) -> PathBuf {
-        self.folder.join("jobs").join(format!("{}.json", self.id))
+    /// Notes what the job has done.
+    pub(super) fn note(&self, done: &Done) -> io::Result<()> {
+        Notes::put(&self.folder, &self.spending, self.id, done)
     }
 
     /// What may leave to the buyer over all his jobs. What waits for its owner does so for half of the time that a job has at most, or
@@ -97,25 +101,36 @@ impl Session {
         Guard { rules, asset, folder, buyer, patience, chain, spending }
     }
 
-    /// Writes down what a round came to, after it was counted, then lets it be seen.
-    pub(super) fn put(&self, done: Done, round: u32, came: Round) -> io::Result<()> {
-        match came {
-            Round::Over(ended, why) => return self.over(done, round, ended, why),
-            Round::Left { .. } => {
-                if self.is_checked() && self.job.runtime == PROCESS {
-                    self.kept().put_left(round, &came.encode())?;
-                }
-                if let Err(error) = results::keep(&self.folder, self.id, self.job.client.into(), &came) {
-                    tracing::warn!(job = %self.id, %error, "what left is not kept for later");
-                }
-            }
-            _ => {}
+    /// Lays out what is to leave in a round: for those who check a process, and for a buyer who comes later.
+    pub(super) fn lay(&self, round: u32, left: &Round) -> io::Result<Option<Laid>> {
+        if self.is_checked() && self.job.runtime == PROCESS {
+            self.kept().put_left(round, &left.encode())?;
         }
-        self.finish(done, round, came)
+        let laid = results::lay(&self.folder, (self.id, round), self.job.client.into(), left);
+        Ok(laid.inspect_err(|error| self.lost(error)).ok())
     }
 
-    fn finish(&self, done: Done, round: u32, left: Round) -> io::Result<()> {
-        write(&self.account(), &done)?;
+    /// Keeps what was laid out, now that it is counted and its round noted.
+    pub(super) fn keep(&self, laid: Option<Laid>) {
+        if let Some(Err(error)) = laid.map(Laid::keep) {
+            self.lost(&error);
+        }
+    }
+
+    fn lost(&self, error: &io::Error) {
+        tracing::warn!(job = %self.id, %error, "what left is not kept for later");
+    }
+
+    /// Lets be seen what a round came to. What left was counted and noted with its round before.
+    pub(super) fn put(&self, done: Done, round: u32, came: Round) -> io::Result<()> {
+        if let Round::Over(ended, why) = came {
+            return self.over(done, round, ended, why);
+        }
+        self.finish(done, round, came);
+        Ok(())
+    }
+
+    fn finish(&self, done: Done, round: u32, left: Round) {
         let mut state = self.state.lock();
         // No round of a job that is over runs any more.
         let code = state.code.take().filter(|_| done.ended.is_none());
@@ -123,7 +138,6 @@ impl Session {
         *state = State { done, code, running: None, held: false, left: Some((round, left)), heard };
         drop(state);
         self.changed.notify_waiters();
-        Ok(())
     }
 
     /// Ends the job if something of it waits to be looked at, and no round runs that it is of: the node was ended meanwhile, and nobody
@@ -136,7 +150,7 @@ impl Session {
         if state.done.ended.is_none() {
             let why = "the node was restarted while its owner looked at it";
             (state.done.ended, state.done.why) = (Some(BROKEN), why.to_owned());
-            write(&self.account(), &state.done)?;
+            self.note(&state.done)?;
         }
         Held::clear(&self.folder, self.id)
     }
@@ -147,6 +161,18 @@ impl Session {
         // No more than is read of it.
         why.truncate(why.floor_char_boundary(MOST_WHY));
         (done.ended, done.why) = (Some(ended), why.clone());
-        self.finish(done, round, Round::Over(ended, why))
+        self.note(&done)?;
+        self.finish(done, round, Round::Over(ended, why));
+        Ok(())
+    }
+
+    /// Ends the job, for this node could not do a round of it. Its buyer, who pays nothing, is told even if the disk takes no notes.
+    pub(super) fn broke(&self, mut done: Done, round: u32) {
+        (done.ended, done.why) = (Some(BROKEN), "the node could not do it".to_owned());
+        if let Err(error) = self.note(&done) {
+            tracing::error!(job = %self.id, %error, "what a job did could not be written down");
+        }
+        let why = done.why.clone();
+        self.finish(done, round, Round::Over(BROKEN, why));
     }
 }

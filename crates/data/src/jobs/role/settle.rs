@@ -11,11 +11,13 @@ use super::{
         kept::Kept,
         results,
     },
-    Computer, EARLY, SILENCE, Sender, own,
+    Computer, EARLY, SILENCE, Sender,
+    notes::Notes,
+    own,
 };
 use alloy_primitives::B256;
 use alloy_sol_types::SolCall as _;
-use std::fs;
+use std::{fs, path::Path};
 use stoa_base::{NodeId, now};
 use stoa_client::view;
 use stoa_net::Denied;
@@ -38,7 +40,7 @@ impl Computer {
                     control.cancel();
                 }
                 self.sessions.lock().remove(&session.id);
-                let _ = fs::remove_file(session.account());
+                self.forget(&session.folder, session.id);
                 continue;
             }
             let (silent, over) = {
@@ -119,20 +121,27 @@ impl Computer {
 
     /// Opens jobs again that this node had begun before it was ended.
     async fn find_again(&self) -> Result<(), Denied> {
-        for asset in fs::read_dir(&self.folder).map_err(own)?.flatten() {
-            for entry in fs::read_dir(asset.path().join("jobs")).into_iter().flatten().flatten() {
-                let name = entry.file_name().to_string_lossy().into_owned();
-                let Some(id) = name.strip_suffix(".json").and_then(|id| id.parse::<B256>().ok()) else { continue };
+        for asset in fs::read_dir(&self.folder).map_err(own)?.flatten().filter(|asset| asset.path().is_dir()) {
+            // Other assets' jobs go on where an asset's notes are damaged.
+            let Ok(notes) = Notes::read(&asset.path()).map_err(own) else { continue };
+            for id in notes.jobs.into_keys() {
                 if self.sessions.lock().contains_key(&id) {
                     continue;
                 }
                 let job = self.job(id).await?;
                 match job.state {
                     RUNNING => drop(self.session(NodeId::from(job.client), id).await),
-                    _ => drop(fs::remove_file(entry.path())),
+                    _ => self.forget(&asset.path(), id),
                 }
             }
         }
         Ok(())
+    }
+
+    /// Forgets what a job has done that is over.
+    fn forget(&self, asset: &Path, job: B256) {
+        if let Err(error) = Notes::forget(asset, &self.spending, job) {
+            tracing::warn!(%job, %error, "what a job has done that is over is still noted");
+        }
     }
 }

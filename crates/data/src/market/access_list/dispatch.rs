@@ -6,10 +6,9 @@ use alloy_primitives::Bytes;
 use stoa_contract::{
     Context, Error, NativeContract, Result, abi,
     interfaces::{
-        IERC165::IERC165Calls, IERC721::IERC721Calls, IERC721Enumerable::IERC721EnumerableCalls,
-        IERC721Metadata::IERC721MetadataCalls,
+        IERC721::IERC721Calls, IERC721Enumerable::IERC721EnumerableCalls, IERC721Metadata::IERC721MetadataCalls,
     },
-    parts::{erc165, erc721, ownable},
+    parts::{erc721, ownable},
 };
 
 impl NativeContract for AccessList {
@@ -33,14 +32,16 @@ impl NativeContract for AccessList {
         if let Some(call) = abi::decode(cx)? {
             return erc721::enumerable(self, cx, call);
         }
-        if let Some(call) = abi::decode(cx)? {
-            return ownable::dispatch(State::root().ownable, cx, call);
-        }
-        let interfaces = [
+        let call = abi::decode(cx)?.ok_or(Error::UnknownFunction)?;
+        ownable::dispatch(State::root().ownable, cx, call)
+    }
+
+    fn interfaces(&self) -> Vec<[u8; 4]> {
+        vec![
             abi::interface_id::<IERC721Calls>(),
             abi::interface_id::<IERC721MetadataCalls>(),
             abi::interface_id::<IERC721EnumerableCalls>(),
-        ];
-        erc165::dispatch(&interfaces, abi::decode::<IERC165Calls>(cx)?.ok_or(Error::UnknownFunction)?)
+            abi::interface_id::<Calls>(),
+        ]
     }
 }

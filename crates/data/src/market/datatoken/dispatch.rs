@@ -5,15 +5,21 @@ use super::{
     orders::Wanted,
     roles::{MINTER, PAYMENT_MANAGER},
 };
-use crate::abi::ICredentials::ICredentialsCalls;
-use crate::market::abi::{
-    DatatokenRoles,
-    IDatatoken::{IDatatokenCalls as Calls, permissionsReturn},
-    ROUTER,
+use crate::{
+    abi::ICredentials::ICredentialsCalls,
+    market::abi::{
+        DatatokenRoles,
+        IDatatoken::{IDatatokenCalls as Calls, permissionsReturn},
+        ROUTER,
+    },
 };
 use alloy_primitives::{Bytes, U256};
 use stoa_contract::{
     Context, Error, NativeContract, Result, abi,
+    interfaces::{
+        IERC20::IERC20Calls, IERC20Metadata::IERC20MetadataCalls, IERC20Permit::IERC20PermitCalls,
+        IERC5267::IERC5267Calls,
+    },
     parts::{eip712, erc20},
 };
 
@@ -38,6 +44,17 @@ impl NativeContract for Datatoken {
             return abi::reply(&call, self.has_order(cx, call.holder, call.credential));
         }
         eip712::dispatch(self, cx, abi::decode(cx)?.ok_or(Error::UnknownFunction)?)
+    }
+
+    fn interfaces(&self) -> Vec<[u8; 4]> {
+        vec![
+            abi::interface_id::<IERC20Calls>(),
+            abi::interface_id::<IERC20MetadataCalls>(),
+            abi::interface_id::<IERC20PermitCalls>(),
+            abi::interface_id::<IERC5267Calls>(),
+            abi::interface_id::<ICredentialsCalls>(),
+            abi::interface_id::<Calls>(),
+        ]
     }
 }
 

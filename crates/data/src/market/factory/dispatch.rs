@@ -71,6 +71,10 @@ impl NativeContract for Factory {
         }
     }
 
+    fn interfaces(&self) -> Vec<[u8; 4]> {
+        vec![abi::interface_id::<Calls>()]
+    }
+
     /// There is one list of what was made: on another account's storage it would be anybody's.
     fn may_be_delegated(&self) -> bool {
         false

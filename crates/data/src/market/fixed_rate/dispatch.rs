@@ -60,6 +60,10 @@ impl NativeContract for FixedRate {
         }
     }
 
+    fn interfaces(&self) -> Vec<[u8; 4]> {
+        vec![abi::interface_id::<Calls>()]
+    }
+
     /// There is one exchange: on another account's storage it would be anybody's.
     fn may_be_delegated(&self) -> bool {
         false

@@ -12,10 +12,10 @@ use alloy_primitives::{Bytes, U256};
 use stoa_contract::{
     Context, Error, NativeContract, Result, abi,
     interfaces::{
-        IERC165::IERC165Calls, IERC721::IERC721Calls, IERC721Enumerable::ERC721OutOfBoundsIndex,
+        IERC721::IERC721Calls, IERC721Enumerable::ERC721OutOfBoundsIndex,
         IERC721Enumerable::IERC721EnumerableCalls as Lists, IERC721Metadata::IERC721MetadataCalls,
     },
-    parts::{erc165, erc721, erc721::Erc721 as _},
+    parts::{erc721, erc721::Erc721 as _},
 };
 
 impl NativeContract for Nft {
@@ -29,15 +29,17 @@ impl NativeContract for Nft {
         if let Some(call) = abi::decode(cx)? {
             return erc721::metadata(self, cx, call);
         }
-        if let Some(call) = abi::decode(cx)? {
-            return self.list(cx, call);
-        }
-        let interfaces = [
+        let call = abi::decode(cx)?.ok_or(Error::UnknownFunction)?;
+        self.list(cx, call)
+    }
+
+    fn interfaces(&self) -> Vec<[u8; 4]> {
+        vec![
             abi::interface_id::<IERC721Calls>(),
             abi::interface_id::<IERC721MetadataCalls>(),
             abi::interface_id::<Lists>(),
-        ];
-        erc165::dispatch(&interfaces, abi::decode::<IERC165Calls>(cx)?.ok_or(Error::UnknownFunction)?)
+            abi::interface_id::<Calls>(),
+        ]
     }
 }
 

@@ -43,6 +43,10 @@ impl NativeContract for Router {
         }
     }
 
+    fn interfaces(&self) -> Vec<[u8; 4]> {
+        vec![abi::interface_id::<Calls>()]
+    }
+
     /// There is one table: on another account's storage it would be anybody's.
     fn may_be_delegated(&self) -> bool {
         false

@@ -1,0 +1,40 @@
+//! What a node finds on its disk that was ended between two writes of a round.
+
+use super::{super::results, *};
+
+fn at(scene: &Scene, name: &str) -> PathBuf {
+    scene.folder.path().join("data").join(scene.asset.to_string()).join("jobs").join(name)
+}
+
+async fn result(scene: &Scene, job: B256) -> String {
+    let kept = scene.ask(Request::Result(job)).await.unwrap();
+    left(results::read(job, &kept, &CLIENTS_KEY).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_left_in_a_round_that_was_just_written_down_waits_for_its_buyer() {
+    let scene = scene(&Rules { budget: 100, ..rules() });
+    let (job, _) = scene.run(copies("good.json")).await;
+    fs::rename(at(&scene, &format!("{job}.result")), at(&scene, &format!("{job}-0.result"))).unwrap();
+    let again = Scene { computer: open(&scene.folder, &scene.ledger), ..scene };
+    assert_eq!(result(&again, job).await, RESULT);
+    assert_eq!((again.end(job).await.rounds, spent(&again)), (1, 4));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_given_of_a_round_that_was_not_written_down_yet_and_it_runs_again() {
+    let scene = scene(&Rules { budget: 100, ..rules() });
+    let code = copies("params.json");
+    let (job, _) = scene.run_with(code.clone(), RESULT).await;
+    // The second is laid out already.
+    let laid = at(&scene, &format!("{job}-1.result"));
+    fs::write(&laid, "what would leave").unwrap();
+    let again = Scene { computer: open(&scene.folder, &scene.ledger), ..scene };
+    assert!(!laid.exists());
+    assert_eq!((result(&again, job).await, spent(&again)), (RESULT.to_owned(), 4));
+    again.ask(Request::Code(job, code)).await.unwrap();
+    let second = r#"{"rows":10}"#;
+    assert_eq!(left(again.round(job, 1, second).await.unwrap()), second);
+    assert_eq!(result(&again, job).await, second);
+    assert_eq!((again.end(job).await.rounds, spent(&again)), (2, 6));
+}
