@@ -4,7 +4,8 @@ use crate::{Network, Node, variable};
 use eyre::{ContextCompat as _, Result, WrapErr as _, ensure, eyre};
 use serde_json::Value;
 use std::{
-    fs,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -77,7 +78,9 @@ impl Stage {
     /// If that fails.
     pub fn new(keepers: usize) -> Result<Self> {
         let (folder, chain) = (tempfile::tempdir()?, Node::start(Network::Up)?);
-        fs::write(folder.path().join("passphrase"), "correct horse")?;
+        let passphrase = folder.path().join("passphrase");
+        fs::write(&passphrase, "correct horse")?;
+        fs::set_permissions(&passphrase, Permissions::from_mode(0o600))?;
         let mut stage = Self { folder, chain, keepers: Vec::new(), keys: Vec::new(), started: 0 };
         (0..keepers).try_for_each(|_| stage.add())?;
         Ok(stage)
@@ -123,7 +126,7 @@ impl Stage {
         let make = ["node", "key", "--file", &name, "--passphrase-file", "passphrase"];
         ensure!(stoa(self.folder.path(), &make)?.output()?.status.success(), "no key");
         let [key, passphrase] = [&name, "passphrase"].map(|name| self.at(name).to_string_lossy().into_owned());
-        let own = ["--listen", "127.0.0.1:0", "--key", &key, "--passphrase-file", &passphrase];
+        let own = ["--listen", "127.0.0.1:0", "--key", &key, "--key-passphrase-file", &passphrase];
         let peers = [self.chain.announced("followAt")?.to_owned()];
         let node = Node::follow(self.chain.announced("networkKey")?, &peers, &[&own[..], options].concat())?;
         let address = node.announced("followAt")?;

@@ -103,6 +103,7 @@ fn a_reader_reads_until_the_grant_is_revoked_and_an_erased_asset_is_gone() -> Re
     let [bob, carol] = [&bob, &carol].map(|said| said["address"].as_str().unwrap_or_default().to_owned());
     let grant = |to: &str| -> Result<String> {
         let made = done(ALICE, &["grant", &asset, "--to", to, "--purpose", "ScientificResearch", "--days", "30"])?;
+        ensure!(made["until"].as_str().is_some_and(|until| until.ends_with('Z')), "{made}");
         Ok(made["grant"].as_str().wrap_err("a grant")?.to_owned())
     };
     let (first, second) = (grant(&bob)?, grant(&carol)?);
@@ -237,6 +238,11 @@ fn whoever_holds_a_token_reads_for_as_long_as_he_holds_it() -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let token = runtime.block_on(issue(&stage, bob))?;
     let holders = token.to_string();
+    // Kept longer: what was before is said as well; for less than that nothing is given up.
+    let [longer, same] = ["60", "30"].map(|days| done(ALICE, &["extend", &asset, "--days", days]));
+    let (longer, same) = (longer?, same?);
+    ensure!(longer["before"].as_u64().is_some() && longer["before"].as_u64() < longer["until"].as_u64(), "{longer}");
+    ensure!(same["before"] == longer["until"] && same["until"] == longer["until"], "{same}");
     let made = done(
         ALICE,
         &["grant", &asset, "--to-holders-of", &holders, "--purpose", "ScientificResearch", "--days", "30"],

@@ -27,10 +27,16 @@ async fn reach(node: &Node, height: u64) -> Result<()> {
 async fn followers_of_four_processes_trust_none_and_outlive_those_that_they_follow() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let signer = PrivateKeySigner::random();
-    let mut network = Validators::start(folder.path(), signer.address(), on_loopback(4)?)?;
+    let mut machines = on_loopback(4)?;
+    let named = machines[0].host.replace("127.0.0.1", "localhost");
+    machines[0].host.clone_from(&named);
+    let mut network = Validators::start(folder.path(), signer.address(), machines)?;
     network.agree().await?;
     let status = network.status(0)?;
     let key = status.network_key.to_string();
+    // As the others call it, whatever it listens on.
+    let shown = status.follow_at.as_deref().and_then(|address| address.split_once('@'));
+    ensure!(shown.is_some_and(|(_, host)| host == named), "it is followed at {:?}", status.follow_at);
     let addresses = (0..2).map(|index| network.status(index)?.follow_at.wrap_err("it cannot be followed"));
     let addresses = addresses.collect::<Result<Vec<_>>>()?;
 

@@ -63,6 +63,10 @@ async fn health_proofs_and_a_backup_are_as_the_handbook_says() -> Result<()> {
     // Is it well?
     let http = network.machine(1).http;
     ensure!(get(http, "/health")? == (200, "ok\n".to_owned()));
+    // Asked from a machine without certificates as well.
+    let mut asking = stage::stoa(folder.path(), &["status", "--http", &format!("http://{http}")])?;
+    let asked = asking.env_remove("SSL_CERT_DIR").env("SSL_CERT_FILE", "/dev/null").output()?;
+    ensure!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
     let (status, said) = get(http, "/ready")?;
     ensure!(status == 200 && said.starts_with("block "), "{status}: {said}");
     let (status, metrics) = get(http, "/metrics")?;

@@ -1,5 +1,6 @@
 //! Programs that run on other people's data, as processes: owners' nodes, a buyer, and an owner who changes his mind.
 
+use alloy_primitives::U256;
 use eyre::{ContextCompat as _, Result, ensure};
 use serde_json::{Value, json};
 use std::{
@@ -9,6 +10,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use stoa_client::Client;
 use stoa_tests::{
     Node, OTHER_KEY,
     stage::{LONG, Stage, copies, stoa},
@@ -78,7 +80,9 @@ fn a_program_runs_on_the_data_of_two_owners_is_paid_and_after_a_revocation_refus
         let early = stage.attempt(BUYER, &["job", "run", "--algorithm", "none", "--on", &asset, "--to", "early"])?;
         ensure!(early.err().is_some_and(|why| why.contains("cannot read none")), "it ran");
         let allow = ["job", "allow", &asset, "--to", BUYERS_ADDRESS, "--purpose", "ScientificResearch"];
-        grants.push(text(&stage.run(account, &allow)?, "grant")?);
+        let allowed = stage.run(account, &allow)?;
+        ensure!(allowed["until"].is_null(), "{allowed}");
+        grants.push(text(&allowed, "grant")?);
         assets.push((asset, file));
     }
     // Parameters come out as they went in, of each owner, and each job is paid by use: half a coin, and a quarter for the million
@@ -167,6 +171,72 @@ fn four_hospitals_train_a_model_without_a_row_leaving_any_of_them() -> Result<()
         let left = fs::read_to_string(stage.at(&format!("model/rounds/{number:03}.json")))?;
         ensure!(!rows.iter().any(|row| left.contains(row.as_str())), "a row left in round {number}");
     }
+    Ok(())
+}
+
+/// A job costs nothing whose node is killed while it runs, and one that begins when it is gone does not begin. Waits for the shortest time
+/// that a job may have.
+#[test]
+fn a_buyer_whose_node_was_killed_in_the_middle_is_told_how_it_stands_and_has_everything_back() -> Result<()> {
+    let stage = Stage::new(0)?;
+    let (runtime, client) = (tokio::runtime::Runtime::new()?, Client::new(stage.chain.http()));
+    let balance =
+        || -> Result<U256> { Ok(runtime.block_on(client.call("eth_getBalance", (BUYERS_ADDRESS, "latest")))?) };
+    let owner = OWNERS[0];
+    let (mut computer, key) = computing(&stage, owner)?;
+    any_rules(&stage)?;
+    fs::write(stage.at("rows.csv"), "63,1,1,145")?;
+    let loops = r#"(module (memory (export "memory") 1) (func (export "_start") (loop $again (br $again))))"#;
+    fs::write(stage.at("loops.wasm"), wat::parse_str(loops)?)?;
+    let offer = ["job", "offer", "rows.csv", "--data", "data-5", "--node", &key, "--rules", "any.json"];
+    let terms = ["--base", "0.5", "--price", "0.0001", "--time", "60"];
+    let asset = text(&stage.run(owner, &[&offer[..], &terms].concat())?, "asset")?;
+    stage.run(owner, &["job", "allow", &asset, "--to", BUYERS_ADDRESS, "--purpose", "ScientificResearch"])?;
+    let run =
+        ["job", "run", "--algorithm", "loops.wasm", "--on", &asset, "--steps", "60000", "--most", "7", "--detach"];
+
+    // One that its buyer ends costs what it used.
+    let job = text(&stage.run(BUYER, &run)?["jobs"][0], "job")?;
+    let ended = stage.run(BUYER, &["job", "cancel", &job])?;
+    let receipt = &ended["receipt"];
+    ensure!(receipt["ended"] == "stopped" && receipt["paid"] != "0x0" && receipt["refunded"] != "0x0", "{ended}");
+
+    let before = balance()?;
+    let job = text(&stage.run(BUYER, &run)?["jobs"][0], "job")?;
+    let status = ["job", "status", &job];
+    let running = stage.run(BUYER, &status)?;
+    ensure!(running["state"] == "running" && running["node"]["round"] == "running", "{running}");
+    computer.kill()?;
+    let cut = stage.run(BUYER, &status)?;
+    ensure!(cut["state"] == "running" && cut["until"] == running["until"], "{cut}");
+    ensure!(cut["node"]["error"].is_string() && cut["receipt"].is_null(), "{cut}");
+    let mut people = Command::new(variable("STOA_BIN")?);
+    people.current_dir(stage.folder.path()).args(status).args(["--account", "8", "--http", stage.chain.http()]);
+    let said = String::from_utf8(people.output()?.stdout)?;
+    let told = format!("running until second {} since 1970; its node does not tell how it stands", cut["until"]);
+    ensure!(said.starts_with(&told), "{said}");
+    // All that it could cost is held; nothing more is where a node is asked that is not there.
+    let held = U256::from(65) * U256::from(10).pow(U256::from(17));
+    let meanwhile = balance()?;
+    ensure!(before - meanwhile > held, "{before} {meanwhile}");
+    let why = stage.attempt(BUYER, &run)?.err().wrap_err("it began")?;
+    ensure!(why.contains("no job was begun") && balance()? == meanwhile, "{why}");
+
+    let late = Instant::now() + LONG;
+    let back = loop {
+        match stage.attempt(BUYER, &["job", "expire", &job])? {
+            Ok(back) => break back,
+            // The ledger's clock may be behind this machine's.
+            Err(why) => ensure!(why.contains(" yet") || why.contains("has time until second"), "{why}"),
+        }
+        ensure!(Instant::now() < late, "its time is not over");
+        thread::sleep(Duration::from_millis(500));
+    };
+    ensure!(back["refunded"].as_str() == Some("0x5a34a38fc00a0000"), "{back}");
+    let lost = before - balance()?;
+    ensure!(lost < held / U256::from(100), "{lost} is more than the fees of what was sent");
+    let over = stage.run(BUYER, &status)?;
+    ensure!(over["state"] == "expired" && over["node"].is_null() && over["receipt"].is_null(), "{over}");
     Ok(())
 }
 
@@ -335,9 +405,9 @@ fn a_script_with_scikit_learn_runs_as_a_process_is_approved_fetched_later_and_ch
     let run = ["job", "run", "--algorithm", &script, "--on", &asset, "--detach"];
     let run = [&run[..], &columns].concat();
     let refused = stage.attempt(BUYER, &run)?.err().wrap_err("nobody has published it")?;
-    ensure!(refused.contains("does not let this program run"), "{refused}");
-    let cancelled = text(&stage.run(BUYER, &["job", "list", "--on", &asset])?["jobs"][0], "job")?;
-    ensure!(stage.run(BUYER, &["job", "cancel", &cancelled])?["receipt"]["paid"] == "0x0");
+    ensure!(refused.contains("does not let this program run") && refused.contains("nothing paid"), "{refused}");
+    let begun = stage.run(BUYER, &["job", "list", "--on", &asset])?;
+    ensure!(begun["jobs"].as_array().is_some_and(Vec::is_empty), "{begun}");
     stage.run(publisher, &["algo", "publish", &script])?;
     let job = text(&stage.run(BUYER, &run)?["jobs"][0], "job")?;
     let early = stage.attempt(BUYER, &["job", "result", &job, "--to", "early"])?.err().wrap_err("it is there")?;

@@ -2,7 +2,7 @@
 
 use alloy_primitives::{Address, B256, U256};
 use alloy_signer_local::PrivateKeySigner;
-use eyre::{ContextCompat as _, Result, bail, ensure};
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 use std::{
@@ -125,6 +125,19 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What a node says that does not start in this folder.
+fn refusal(folder: &Path) -> Result<String> {
+    let mut process = program(folder)?.spawn()?;
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().wrap_err("no standard output")?).read_line(&mut line)?;
+    // A node that started is ended here; one that did not has ended.
+    drop(process.kill());
+    process.wait()?;
+    let said: Value = serde_json::from_str(&line).unwrap_or(json!(null));
+    let Some(error) = said["error"].as_str() else { bail!("the node said {line:?}") };
+    Ok(error.to_owned())
+}
+
 #[tokio::test]
 async fn damaged_state_and_history_are_noticed_at_the_start_and_said_in_words() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -158,18 +171,23 @@ async fn damaged_state_and_history_are_noticed_at_the_start_and_said_in_words() 
                 bytes.truncate(bytes.len() / 2);
             }
             fs::write(&path, bytes)?;
-            let mut process = program(&broken)?.spawn()?;
-            let mut line = String::new();
-            BufReader::new(process.stdout.take().wrap_err("no standard output")?).read_line(&mut line)?;
-            // A node that started is ended here; one that did not has ended.
-            drop(process.kill());
-            process.wait()?;
-            let said: Value = serde_json::from_str(&line).unwrap_or(json!(null));
-            ensure!(said["error"].is_string(), "{name} (flipped: {flip}) was damaged, and the node said {line:?}");
+            let said = refusal(&broken).wrap_err_with(|| format!("{name} was damaged (flipped: {flip})"))?;
+            // Nobody else has this chain.
+            ensure!(!said.contains("remove `history`"), "{name} was damaged (flipped: {flip}), and it says: {said}");
             damaged += 1;
             fs::remove_dir_all(&broken)?;
         }
     }
     ensure!(damaged >= 6, "only {damaged} damages were tried");
+
+    // It does not begin a new chain where it has had one.
+    for gone in [&["history", "state"][..], &["history"], &["state"]] {
+        let broken = folder.path().join("broken");
+        copy(&chain, &broken)?;
+        gone.iter().try_for_each(|part| fs::remove_dir_all(broken.join("0").join(part)))?;
+        let said = refusal(&broken).wrap_err_with(|| format!("{gone:?} are gone"))?;
+        ensure!(said.contains("a copy of the whole folder"), "{gone:?} are gone, and it says: {said}");
+        fs::remove_dir_all(&broken)?;
+    }
     Ok(())
 }

@@ -5,7 +5,13 @@ use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolEvent as _;
 use eyre::{ContextCompat as _, Result, ensure};
 use serde_json::Value;
-use std::{fs, path::Path, thread, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
 use stoa_client::{Client, Wallet};
 use stoa_data::market::abi::{
     ACCESS_LIST_FACTORY,
@@ -14,6 +20,7 @@ use stoa_data::market::abi::{
 use stoa_tests::{
     Network, Node,
     stage::{Stage, copies, stoa},
+    variable,
 };
 
 const SELLER: usize = 7;
@@ -51,6 +58,7 @@ const PROGRAM: &str = "0x2222222222222222222222222222222222222222222222222222222
 
 /// Amounts as the ledger has them.
 const TWO: &str = "0x1bc16d674ec80000";
+const HALF: &str = "0x6f05b59d3b20000";
 
 #[test]
 fn whoever_orders_reads_until_the_order_ends_and_nobody_else_does() -> Result<()> {
@@ -206,8 +214,28 @@ fn whoever_orders_computes_where_the_data_are_until_the_order_ends() -> Result<(
     };
     let why = run("early")?.err().wrap_err("it ran")?;
     ensure!(why.contains("no grant of asset"), "{why}");
+    // What a job costs, and what may leave, is known before anybody orders, to programs and to people.
+    let shown = stage.run(BUYER, &["data", "--dir", "buyer", "show", &did])?;
+    let computing = &shown["computing"];
+    ensure!(computing["base"] == HALF && computing["price"] == "0x0" && computing["wasm"] == true, "{shown}");
+    ensure!(computing["leaving"]["files"]["result.json"]["rows"]["least"] == 10 && shown["lasts"] == 15, "{shown}");
+    let people = |words: &[&str]| -> Result<String> {
+        let mut command = Command::new(variable("STOA_BIN")?);
+        command.current_dir(stage.folder.path()).stdin(Stdio::null()).args(["data", "--dir", "buyer"]).args(words);
+        let output = command.args(["--http", stage.chain.http(), "--account", &BUYER.to_string()]).output()?;
+        ensure!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let told = ["a job costs 0.5 STOA", "100000 million steps", "within 1 day", "of 10 rows or more", "15 seconds"];
+    let said = people(&["show", &did])?;
+    ensure!(told.iter().all(|part| said.contains(part)), "{said}");
+    let said = people(&["buy", &did])?;
+    ensure!(told.iter().all(|part| said.contains(part)) && said.contains("--steps 10000 --most 0.5"), "{said}");
+    let at = |part: &str| said.find(part).wrap_err_with(|| said.clone());
+    ensure!(at("a job costs")? < at("STOA paid")? && at("is not given back")? < at("STOA paid")?, "{said}");
     let bought = stage.run(BUYER, &["data", "--dir", "buyer", "buy", &did])?;
     ensure!(bought["compute"] == true && bought["read"] == false && bought["until"] != 0, "{bought}");
+    ensure!(bought["computing"] == *computing, "{bought}");
     let ran = run("first")?.map_err(eyre::Report::msg)?;
     ensure!(ran["jobs"][0]["ended"] == "succeeded", "{ran}");
     ensure!(fs::read_to_string(stage.at("first").join(&asset).join("result.json"))? == r#"{"rows":12}"#);
@@ -215,7 +243,7 @@ fn whoever_orders_computes_where_the_data_are_until_the_order_ends() -> Result<(
     let one = &earned["assets"][0];
     ensure!(one["sold"] == 1 && one["orders"] == 1 && one["jobs"] == 1, "{earned}");
     let of = one["tokens"].as_object().and_then(|tokens| tokens.values().next()).wrap_err("a token")?;
-    ensure!(of["jobs"] == "0x6f05b59d3b20000" && of["sales"] == TWO, "{earned}");
+    ensure!(of["jobs"] == HALF && of["sales"] == TWO && of["refunded"] == "0x0", "{earned}");
     // The order's time is over; another one is paid and opens it again.
     thread::sleep(Duration::from_secs(16));
     let why = run("late")?.err().wrap_err("it ran")?;
@@ -223,6 +251,40 @@ fn whoever_orders_computes_where_the_data_are_until_the_order_ends() -> Result<(
     let again = stage.run(BUYER, &["data", "--dir", "buyer", "buy", &did])?;
     ensure!(again["before"] == false && again["order"] != bought["order"], "{again}");
     run("second")?.map_err(eyre::Report::msg)?;
+    // Who takes consent back from all sells nothing any more; nor once an order opens something does he before he grants it.
+    let ended = stage.run(SELLER, &["data", "--dir", "seller", "revoke", &asset, "--all"])?;
+    ensure!(ended["closed"] == serde_json::json!([listing["nft"]]), "{ended}");
+    let shown = stage.run(BUYER, &["data", "--dir", "buyer", "show", &did])?;
+    ensure!(shown["state"] == "revoked", "{shown}");
+    let active = ["data", "--dir", "seller", "edit", &did, "--state", "active"];
+    let why = stage.attempt(SELLER, &active)?.err().wrap_err("it is sold")?;
+    let datatoken = text(&listing, "datatoken")?;
+    let wanted = format!("stoa job allow {asset} --to-buyers-of {datatoken}").to_lowercase();
+    ensure!(why.to_lowercase().contains(&wanted), "{why}");
+    let granted = stage.run(SELLER, &["job", "allow", &asset, "--to-buyers-of", &datatoken])?;
+    stage.run(SELLER, &active)?;
+    // The same of the one grant that an order opens; of what is not on the market nothing is closed.
+    let ended = stage.run(SELLER, &["data", "--dir", "seller", "revoke", &text(&granted, "grant")?])?;
+    ensure!(ended["closed"] == serde_json::json!([listing["nft"]]), "{ended}");
+    let why = stage.attempt(OTHER, &["data", "--dir", "other", "buy", &did])?.err().wrap_err("it was bought")?;
+    ensure!(why.contains("would open nothing"), "{why}");
+    let again = stage.run(SELLER, &["data", "--dir", "seller", "revoke", &asset, "--all"])?;
+    ensure!(again["closed"] == serde_json::json!([]), "{again}");
+
+    // Jobs on what was only offered are earnings as well.
+    let offer = ["job", "offer", "rows.csv", "--data", "data", "--node", &key, "--algorithm", "echo.wasm"];
+    let offered = text(&stage.run(SELLER, &[&offer[..], &["--base", "0.5", "--price", "0.1"]].concat())?, "asset")?;
+    stage.run(SELLER, &["job", "allow", &offered, "--to", OTHERS_ADDRESS, "--purpose", "ScientificResearch"])?;
+    let words = ["job", "run", "--algorithm", "echo.wasm", "--on", &offered, "--param", "rows=12", "--to", "third"];
+    let ran = stage.run(OTHER, &[&words[..], &["--steps", "10", "--most", "3"]].concat())?;
+    let all = stage.run(SELLER, &["data", "--dir", "seller", "earnings"])?;
+    let all = all["assets"].as_array().wrap_err("assets")?;
+    let one = all.iter().find(|one| one["asset"] == offered.as_str()).wrap_err_with(|| format!("{all:?}"))?;
+    ensure!(one["nft"].is_null() && one["jobs"] == 1 && one["running"] == 0 && all.len() == 2, "{all:?}");
+    let of = one["tokens"].as_object().and_then(|tokens| tokens.values().next()).wrap_err("a token")?;
+    ensure!(of["jobs"] == ran["jobs"][0]["paid"] && of["refunded"] == ran["jobs"][0]["refunded"], "{one} {ran}");
+    let alone = stage.run(OTHER, &["data", "--dir", "other", "earnings", &offered])?;
+    ensure!(alone["assets"] == serde_json::json!([one]), "{alone} {one}");
     Ok(())
 }
 

@@ -96,7 +96,7 @@ fn a_file_survives_three_of_six_nodes_then_is_repaired_and_survives_the_others()
     // longer than its round.
     let extended = stage.run(7, &["store", "--dir", "later", "extend", &id, "--days", "60"])?;
     ensure!(extended["objects"] == 1 && extended["missingPieces"] == 3, "{extended}");
-    ensure!(extended["pieces"].as_u64() >= Some(3), "{extended}");
+    ensure!(extended["pieces"].as_u64() >= Some(3) && extended["before"].is_null(), "{extended}");
 
     // Its owner takes it back: those that are there keep it no longer.
     let gone = stage.run(7, &["store", "--dir", "later", "rm", &id, "--everywhere"])?;
@@ -216,8 +216,10 @@ fn what_was_spread_is_listed_until_its_owner_lets_it_go() -> Result<()> {
     let here = stage.attempt(7, &store(&["rm", &id]))?.err().wrap_err("it was here")?;
     ensure!(here.contains("--everywhere"), "{here}");
     // Longer promises are written down as well.
-    stage.run(7, &store(&["extend", &id, "--days", "90"]))?;
-    ensure!(listed(&stage)?[0]["until"].as_u64() > spread[0]["until"].as_u64());
+    let extended = stage.run(7, &store(&["extend", &id, "--days", "90"]))?;
+    ensure!(extended["before"] == spread[0]["until"], "{extended}");
+    ensure!(listed(&stage)?[0]["until"] == extended["until"], "{extended}");
+    ensure!(extended["until"].as_u64() > spread[0]["until"].as_u64(), "{extended}");
 
     // Somebody else has nothing to let go, and nor has its owner twice.
     let everywhere = store(&["rm", &id, "--everywhere"]);

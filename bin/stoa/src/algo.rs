@@ -270,7 +270,7 @@ impl Built {
 }
 
 /// What compiles programs: what it has compiled is kept in the user's cache, where that is the user's alone.
-fn caching<T, E>(open: impl Fn(Option<PathBuf>) -> Result<T, E>) -> Result<T, E> {
+pub(crate) fn caching<T, E>(open: impl Fn(Option<PathBuf>) -> Result<T, E>) -> Result<T, E> {
     let folder = stoa_algorithms::cache().ok().map(|cache| cache.join("modules"));
     open(folder).or_else(|_| open(None))
 }

@@ -14,7 +14,7 @@ use clap::{Args, Subcommand};
 use eyre::{Result, WrapErr as _};
 use indicatif::{ProgressBar, ProgressStyle};
 use stoa_base::now;
-use stoa_client::Client;
+use stoa_client::{Client, counted, utc};
 use stoa_data::record::Record;
 
 /// Commands on consent.
@@ -53,10 +53,21 @@ pub(crate) struct TermsOptions {
 }
 
 impl TermsOptions {
-    /// Until when, in seconds since 1970; 0 for no end.
-    pub(crate) fn until(&self) -> u64 {
-        if self.days == 0 { 0 } else { now() + self.days * 24 * 3600 }
+    /// Until when, in seconds since 1970; 0 for no end. This machine's clock tells it, which must agree with the network's.
+    pub(crate) async fn until(&self, client: &Client) -> Result<u64> {
+        if self.days == 0 {
+            return Ok(0);
+        }
+        client.check_clock().await?;
+        Ok(now() + self.days * 24 * 3600)
     }
+}
+
+/// What a grant is for, until when and how often, for people.
+pub(crate) fn terms(purpose: &str, until: u64, times: u32) -> String {
+    let until = if until == 0 { "without end".to_owned() } else { format!("until {}", utc(until)) };
+    let times = if times == 0 { "any number of times".to_owned() } else { counted(times.into(), "time") };
+    format!("{until}, for {}, {times}", names(&[purpose.to_owned()]))
 }
 
 /// Options of `stoa consent log`.
@@ -119,6 +130,25 @@ mod tests {
         assert_eq!(asked(&B256::ZERO.to_string()).ok(), Some(B256::ZERO));
         let why = asked("did:op:5f8e").unwrap_err().to_string();
         assert!(why.contains("64 hex digits") && why.contains("`stoa data show`"), "{why}");
+    }
+
+    #[test]
+    fn the_end_of_a_grant_is_told_and_what_it_is_for() {
+        let research = "https://w3id.org/dpv#ScientificResearch";
+        assert_eq!(terms(research, 951_787_425, 3), "until 2000-02-29 01:23:45 UTC, for ScientificResearch, 3 times");
+        assert_eq!(terms(research, 0, 0), "without end, for ScientificResearch, any number of times");
+        assert!(terms(research, 0, 1).ends_with("1 time"));
+    }
+
+    #[tokio::test]
+    async fn a_grant_without_end_asks_no_clock() {
+        let nobody = Client::new("http://127.0.0.1:1");
+        let until = async |days: &str| {
+            let typed = Typed::try_parse_from(["stoa", "--days", days]).unwrap();
+            typed.terms.until(&nobody).await
+        };
+        assert_eq!(until("0").await.unwrap(), 0);
+        assert!(until("1").await.is_err(), "nobody tells the time");
     }
 
     #[test]

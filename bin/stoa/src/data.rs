@@ -4,7 +4,7 @@ mod erase;
 mod notes;
 
 use crate::{
-    consent::{RELEASES, TermsOptions},
+    consent::{RELEASES, TermsOptions, terms},
     network::wait,
     note,
     progress::progress,
@@ -23,15 +23,27 @@ use std::{
     path::{Path, PathBuf},
 };
 use stoa_base::NodeId;
-use stoa_client::Wallet;
+use stoa_client::{Wallet, iso_8601};
 use stoa_data::{
     breach::Kept,
     client::{Allowed, Conditions, Data, Failure, Holders, Opened, Published, Uses},
+    sale::{Ends, Seller},
 };
 use stoa_store::{Bounds, Kind, Limits, ObjectId, Store, days_from_now};
 
+/// What somebody has to know who reads this for the first time.
+const WORDS: &str = "\
+Words: an asset is somebody's data, by their id on the ledger. They are sealed, that is, encrypted, and spread over nodes; the key is \
+shared among keepers, nodes that release their part while the ledger says that they may, and with its owner where he keeps a half. A \
+grant lets somebody read it, for a purpose, until its owner revokes it. On the market an asset has a DID (did:op:…) as well, and an \
+order, paid for in its datatoken, opens a grant to whoever buys it.\n\n\
+Examples: stoa data publish patients.csv --keepers 3/5 --wallet me.key\n          \
+stoa data grant 0x5f8e… --to 0x7099… --days 90 --wallet me.key\n          \
+stoa data get 0x91ab… --to patients.csv --wallet me.key";
+
 /// Options of `stoa data`.
 #[derive(Args)]
+#[command(after_help = WORDS)]
 pub(crate) struct Options {
     /// Folder of what this machine knows of its assets, and of the store.
     #[arg(long, global = true, value_name = "DIR", default_value = ".stoa")]
@@ -46,7 +58,7 @@ pub(crate) struct Options {
 enum Command {
     #[command(flatten)]
     Find(search::Command),
-    /// Publish the key that others seal to when they share something with you. Once for each account.
+    /// Publish the key that others encrypt to when they share something with you. Once for each account, before it is given a grant.
     #[command(after_help = "Example: stoa data announce --wallet me.key")]
     Announce,
     /// Say what a file or folder is, what publishing it would tell everybody, and what in it looks personal. Sends nothing.
@@ -72,16 +84,21 @@ enum Command {
     Price(PriceOptions),
     /// Make lists of people, put people on them and take them off: assets name lists where they say who may order (--allow and --deny of
     /// `publish` and `edit`).
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example: stoa data access-list new 0x7099… 0x3c44… --name Hospitals --wallet me.key"
+    )]
     AccessList(ListCommand),
-    /// Order an asset: pays for it, and prints the order, its end, and the grant that it opens.
+    /// Order an asset: says what the order costs, and what a job does, pays once you agree, and prints the order, its end, and the grant
+    /// that it opens. What was paid is not given back.
     #[command(after_help = "Example: stoa data buy did:op:5f8e… --most 2.5 --wallet me.key")]
     Buy(BuyOptions),
-    /// Show what assets have brought: sales, orders, jobs and fees, by token.
+    /// Show what assets have brought, those of `stoa job offer` too: sales, orders, jobs, what went back to buyers, and fees, by token.
+    /// What is paid from a bond to those who check jobs is not counted.
     #[command(after_help = "Example: stoa data earnings --wallet me.key --collect")]
     Earnings(EarningsOptions),
     /// Let somebody read an asset that was published from this machine, or whoever holds a token or a credential. Prints the
-    /// grant's id.
+    /// grant's id, and until when, for what and how often it is.
     #[command(
         after_help = "Examples: stoa data grant 0x5f8e… --to 0x7099… --purpose ScientificResearch --days 90 --wallet me.key\n          stoa data grant 0x5f8e… --to-holders-of 0x90f7… --times 100 --wallet me.key\n          stoa data grant 0x5f8e… --credential 0x1c2d… --issuer 0x3c44… --wallet me.key"
     )]
@@ -97,7 +114,8 @@ enum Command {
         #[arg(long, value_name = "PATH")]
         to: PathBuf,
     },
-    /// End a grant, or all that an asset has: keepers release nothing more for it.
+    /// End a grant, or all that an asset has: keepers release nothing more for it, and no job begins under it. What is on the market, and
+    /// would open nothing any more to whoever orders it, is revoked there first (see `stoa data edit --state`).
     #[command(
         after_help = "Examples: stoa data revoke 0x91ab… --wallet me.key\n          stoa data revoke 0x5f8e… --all --wallet me.key"
     )]
@@ -109,7 +127,8 @@ enum Command {
         #[arg(long)]
         all: bool,
     },
-    /// Have the nodes keep the data of an asset that was published from this machine longer than they had promised.
+    /// Have the nodes keep the data of an asset that was published from this machine longer than they had promised. Says for how long
+    /// they keep them now, and for how long it was before.
     #[command(after_help = "Example: stoa data extend 0x5f8e… --days 90 --wallet me.key")]
     Extend {
         /// The asset.
@@ -130,7 +149,7 @@ enum Command {
         #[arg(long, value_name = "NODE", value_parser = crate::typed::id)]
         without: Vec<B256>,
     },
-    /// End an asset for ever: destroy this machine's half of its key, end all grants, and ask all who keep a part of it to
+    /// End an asset for ever: revoke it at the market, destroy this machine's half of its key, end all grants, and ask all who keep a part of it to
     /// delete that and sign that they did. Reports what cannot be taken back.
     #[command(after_help = "Example: stoa data erase 0x5f8e… --wallet me.key --json")]
     Erase {
@@ -267,10 +286,10 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
                 sell(&dir, &options, &wallet, Some((&online, &data)), json).await
             }
             Command::Publish(options) => publish(&dir, &online, &data, &account, &options, json).await,
-            Command::Grant(options) => grant(&dir, &data, options, json).await,
+            Command::Grant(options) => grant(&dir, &data, &account, options, json).await,
             Command::Get { grant, to } => get(&store, &online, &data, grant, &to, json).await,
             Command::Revoke { id, all } => revoke(&account, id, all, json).await,
-            Command::Extend { asset, days } => extend(&dir, &online, asset, days, json).await,
+            Command::Extend { asset, days } => extend(&dir, &online, &account, asset, days, json).await,
             Command::Move { asset, without } => move_shares(&data, asset, &without, json).await,
             Command::Erase { asset } => erase::erase(&dir, &online, &data, &account, asset, json).await,
         };
@@ -281,6 +300,11 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
 
 fn place(dir: &Path, asset: B256) -> PathBuf {
     dir.join("assets").join(format!("{asset}.json"))
+}
+
+/// Where is until when nodes have promised to keep an asset's data, in seconds since 1970.
+fn promised(dir: &Path, asset: B256) -> PathBuf {
+    dir.join("promised").join(format!("{asset}.json"))
 }
 
 fn published(dir: &Path, asset: B256) -> Result<Published> {
@@ -330,6 +354,7 @@ async fn spread(dir: &Path, online: &Online, data: &Data, options: &PublishOptio
             let (id, outcomes) = online.spread(&options.path, &seal, &terms).await?;
             let sent = Sent::new(id, &outcomes);
             notes.note_sent(&sent)?;
+            note::write(&promised(dir, asset), &days_from_now(options.days))?;
             sent
         }
     };
@@ -357,6 +382,7 @@ async fn publish(
     options.refuse()?;
     let notes = Notes::of(dir, account.address(), &options.path)?;
     notes.refuse(account, options.again).await?;
+    account.client().check_clock().await?;
     let placed = spread(dir, online, data, options, &notes).await?;
     let Placed { asset, object, missing, survives_a_domain } = placed;
     notes.note(asset, Some(asset.to_string()))?;
@@ -403,6 +429,7 @@ async fn sell(
         let (asset, computes) = match (network, notes.made()) {
             (Some(_), Some(asset)) => (asset, None),
             (Some((online, data)), None) => {
+                account.client().check_clock().await?;
                 let placed = spread(dir, online, data, options, &notes).await?;
                 placed.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
                 notes.note(placed.asset, None)?;
@@ -416,10 +443,11 @@ async fn sell(
     notes.note(asset, Some(did))
 }
 
-async fn grant(dir: &Path, data: &Data, options: GrantOptions, json: bool) -> Result<()> {
-    let GrantOptions { asset, to, to_holders_of, credential, issuer, terms } = options;
-    let until = terms.until();
-    let TermsOptions { purpose, times: limit, .. } = terms;
+async fn grant(dir: &Path, data: &Data, account: &Wallet, options: GrantOptions, json: bool) -> Result<()> {
+    let GrantOptions { asset, to, to_holders_of, credential, issuer, terms: typed } = options;
+    let until = typed.until(account.client()).await?;
+    let TermsOptions { purpose, times: limit, .. } = typed;
+    let allowed = terms(&purpose, until, limit);
     let id = match (to, to_holders_of, issuer.zip(credential)) {
         (Some(who), _, _) => data.grant(&published(dir, asset)?, Allowed { who, purpose, until, limit }).await?,
         (None, token, known) => {
@@ -435,11 +463,11 @@ async fn grant(dir: &Path, data: &Data, options: GrantOptions, json: bool) -> Re
         true => {
             let said = json!({
                 "grant": id, "asset": asset, "to": to, "toHoldersOf": to_holders_of, "credential": credential,
-                "issuer": issuer,
+                "issuer": issuer, "until": (until > 0).then(|| iso_8601(until)),
             });
             println!("{said}");
         }
-        false => println!("{id}"),
+        false => println!("{id}\n{allowed}"),
     }
     Ok(())
 }
@@ -494,23 +522,46 @@ async fn get(store: &Store, online: &Online, data: &Data, grant: B256, to: &Path
 }
 
 async fn revoke(account: &Wallet, id: B256, all: bool, json: bool) -> Result<()> {
-    match all {
-        true => stoa_data::client::revoke_all(account, id).await?,
-        false => stoa_data::client::revoke(account, id).await?,
+    // First, so that nobody pays for what he is not given if this is cut off in between.
+    let ends = if all { Ends::All(id) } else { Ends::Grant(id) };
+    let closed = Seller::new(account.clone()).close(ends).await?;
+    let revoked = match all {
+        true => stoa_data::client::revoke_all(account, id).await,
+        false => stoa_data::client::revoke(account, id).await,
+    };
+    if !json {
+        closed.iter().for_each(|nft| println!("{}", no_longer_sold(*nft)));
     }
+    revoked?;
     match json {
-        true => println!("{}", json!({ "revoked": id, "all": all })),
-        false => println!("Revoked. Keepers release nothing more for it; what was read before cannot be taken back."),
+        true => println!("{}", json!({ "revoked": id, "all": all, "closed": closed })),
+        false => println!(
+            "Revoked. Keepers release nothing more for it, and no job begins; what was read before cannot be taken back."
+        ),
     }
     Ok(())
 }
 
-async fn extend(dir: &Path, online: &Online, asset: B256, days: u64, json: bool) -> Result<()> {
+/// That orders are not taken any more of what nobody who orders could use.
+fn no_longer_sold(nft: Address) -> String {
+    format!(
+        "{nft} is revoked at the market as well, for an order would open nothing: none is taken any more, and none stands. What buyers \
+         have paid for orders is not given back. Once there is a grant to them again, `stoa data edit {nft} --state active` opens it."
+    )
+}
+
+async fn extend(dir: &Path, online: &Online, account: &Wallet, asset: B256, days: u64, json: bool) -> Result<()> {
+    account.client().check_clock().await?;
     let objects = published(dir, asset)?.objects.iter().map(|object| ObjectId(object.0)).collect();
     let bar = progress("asking the nodes");
     let outcome = online.extend(objects, days, None).await;
     bar.finish_and_clear();
-    extended(outcome?, days_from_now(days), json);
+    let (outcome, note) = (outcome?, promised(dir, asset));
+    let before: Option<u64> = note::read(&note);
+    // What they had promised for longer they keep for longer.
+    let until = days_from_now(days).max(before.unwrap_or_default());
+    note::write(&note, &until)?;
+    extended(outcome, (before, until), json);
     Ok(())
 }
 

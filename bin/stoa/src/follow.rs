@@ -10,7 +10,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use stoa_consensus::follow::Start;
 use stoa_data::provider::Fees;
 use stoa_net::PeerAddress;
-use stoa_node::{compute, config, folder, follower, provider, store};
+use stoa_node::{Kept, compute, config, folder, follower, provider, store};
 
 /// Options of `stoa follow`.
 #[derive(Args)]
@@ -39,8 +39,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE", requires = "listen")]
     key: Option<PathBuf>,
     /// File with the passphrase of the key; asked for if not given.
-    #[arg(long, value_name = "FILE", requires = "key")]
-    passphrase_file: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", requires = "key", alias = "passphrase-file")]
+    key_passphrase_file: Option<PathBuf>,
     /// Execute all blocks since the first and keep them, instead of taking over the state of a late one.
     #[arg(long, conflicts_with = "sync_from")]
     from_genesis: bool,
@@ -105,7 +105,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     let fees = fees.map_err(eyre::Report::msg)?;
     let listen = match (options.listen, &options.key) {
         (Some(listen), Some(file)) => {
-            Some((listen, config::read_key(file, &node::passphrase(options.passphrase_file.as_deref(), false)?)?))
+            Some((listen, config::read_key(file, &node::passphrase(options.key_passphrase_file.as_deref(), false)?)?))
         }
         _ => None,
     };
@@ -140,32 +140,38 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     if !json {
         println!("Stoa: looking for the chain that the validators with this key have signed …");
     }
-    let storage = runtime::Config::new().with_storage_directory(config.storage());
-    runtime::Runner::new(storage).start(async move |runtime| {
-        let mut running = tokio::select! {
-            running = follower::start(runtime, config) => running?,
-            interrupted = network::interrupted() => return interrupted,
-        };
-        let (http, head) = (format!("http://{}", running.http()), running.ledger.head());
-        let (chain_id, address) = (running.ledger.genesis().chain_id, running.address().map(|at| at.to_string()));
-        if json {
-            let ws = format!("ws://{}", running.http());
-            let said =
-                json!({ "http": http, "ws": ws, "chainId": chain_id, "block": head.number(), "followAt": address });
-            println!("{said}");
-        } else {
-            println!("Stoa: a follower of chain {chain_id}, at block {}, in {}", head.number(), options.dir.display());
-            println!("\n  JSON-RPC   {http}");
-            if let Some(address) = &address {
-                println!("  follow at  {address}");
+    let (storage, folder) = (runtime::Config::new().with_storage_directory(config.storage()), config.folder.clone());
+    Kept::elsewhere(&folder).guard(|| {
+        runtime::Runner::new(storage).start(async move |runtime| {
+            let mut running = tokio::select! {
+                running = follower::start(runtime, config) => running?,
+                interrupted = network::interrupted() => return interrupted,
+            };
+            let (http, head) = (format!("http://{}", running.http()), running.ledger.head());
+            let (chain_id, address) = (running.ledger.genesis().chain_id, running.address().map(|at| at.to_string()));
+            if json {
+                let ws = format!("ws://{}", running.http());
+                let said =
+                    json!({ "http": http, "ws": ws, "chainId": chain_id, "block": head.number(), "followAt": address });
+                println!("{said}");
+            } else {
+                println!(
+                    "Stoa: a follower of chain {chain_id}, at block {}, in {}",
+                    head.number(),
+                    options.dir.display()
+                );
+                println!("\n  JSON-RPC   {http}");
+                if let Some(address) = &address {
+                    println!("  follow at  {address}");
+                }
+                println!("\n  Stop with Ctrl-C; the next start goes on from here.");
             }
-            println!("\n  Stop with Ctrl-C; the next start goes on from here.");
-        }
-        tokio::select! {
-            error = running.failed() => return Err(error),
-            interrupted = network::interrupted() => interrupted?,
-        }
-        running.stop().await;
-        Ok(())
+            tokio::select! {
+                error = running.failed() => return Err(error),
+                interrupted = network::interrupted() => interrupted?,
+            }
+            running.stop().await;
+            Ok(())
+        })
     })
 }

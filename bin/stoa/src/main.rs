@@ -45,6 +45,9 @@ enum Command {
     /// Run the ledger without consensus, for contract developers: Hardhat's and Anvil's development methods.
     ///
     /// The chain is written to the disk every five seconds, and when it is stopped: a kill -9 may lose the last seconds.
+    ///
+    /// Clients whose `User-Agent` begins with `hardhat` are told of what fails as Hardhat's own network tells it, all others as geth
+    /// and Anvil do.
     #[command(after_help = "Example: stoa dev --http 127.0.0.1:8545")]
     Dev(network::Options),
     /// Make keys, genesis and configuration files for a network of validators on several hosts.
@@ -71,7 +74,7 @@ enum Command {
     /// Keep files and folders under the hash of what they are: on this machine, or sealed and spread over the network's nodes.
     #[command(after_help = "Example: stoa store put measurements.parquet --spread --wallet me.key")]
     Store(store::Options),
-    /// Make accounts that sign what other commands send.
+    /// Make accounts that sign what other commands send, see what they have, and send coins.
     #[command(subcommand)]
     Wallet(wallet::Command),
     /// Share data with those whom you allow, for as long as you do.
@@ -99,6 +102,7 @@ enum Command {
 const STACK: usize = 64 << 20;
 
 fn main() -> ExitCode {
+    stoa_sandbox::launch();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return output::usage(&error, std::env::args_os()),
@@ -106,10 +110,6 @@ fn main() -> ExitCode {
     output::log(cli.log_format);
     let fault = output::catch_faults();
     let json = cli.json;
-    let runs_node = matches!(
-        cli.command,
-        Command::Up(_) | Command::Dev(_) | Command::Follow(_) | Command::Node(node::Command::Run { .. })
-    );
     let run = move || match cli.command {
         Command::Up(options) => network::run_up(options, json),
         Command::Dev(options) => network::run_dev(options, json),
@@ -128,10 +128,8 @@ fn main() -> ExitCode {
         Command::Tour(options) => tour::run(options, json),
     };
     let thread = std::thread::Builder::new().name("stoa".into()).stack_size(STACK).spawn(run);
-    let result = thread.map_err(eyre::Report::from).and_then(|thread| {
-        // Storage that cannot be read ends its task; the runtime then ends the program.
-        thread.join().unwrap_or_else(|_| Err(fault.report(runs_node)))
-    });
+    let result =
+        thread.map_err(eyre::Report::from).and_then(|thread| thread.join().unwrap_or_else(|_| Err(fault.report())));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => output::failure(&error, json),

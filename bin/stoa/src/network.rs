@@ -17,9 +17,12 @@ use std::{
 use stoa_base::{Committee, DEVELOPMENT_MNEMONIC, Genesis, now, write_private};
 use stoa_client::{Client, Wallet};
 use stoa_consensus::Pace;
-use stoa_data::registry::{self, Listing};
+use stoa_data::{
+    client::DataError,
+    registry::{self, Listing},
+};
 use stoa_net::PeerAddress;
-use stoa_node::{dev, development, folder, up};
+use stoa_node::{Kept, dev, development, folder, up};
 
 /// Options that embedded networks share.
 #[derive(Args, Clone, Debug)]
@@ -30,7 +33,8 @@ pub(crate) struct Options {
     /// Start a new chain: delete the one in the folder.
     #[arg(long)]
     fresh: bool,
-    /// Address to serve JSON-RPC on, HTTP and WebSocket; port 0 takes a free one.
+    /// Address to serve JSON-RPC on, HTTP and WebSocket; port 0 takes a free one. With several validators, this is the first one's, and
+    /// the others take the ports after it.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8545")]
     http: SocketAddr,
     /// A name that programs may call this node by besides `localhost`; may be given several times. Others are refused while it
@@ -228,7 +232,7 @@ fn remove_chain(folder: &Path) -> Result<()> {
         bail!("{} holds no chain (there is no {GENESIS} in it), so --fresh does not delete it", folder.display());
     }
     let validators = (0..up::MAX_VALIDATORS).map(|index| index.to_string());
-    let names = ["state", "history", "mempool", dev::BY_HAND, GENESIS, SEED].map(str::to_owned);
+    let names = ["state", "history", "mempool", dev::BY_HAND, GENESIS, SEED, up::PORTS].map(str::to_owned);
     for name in names.into_iter().chain(validators) {
         let path = folder.join(name);
         let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
@@ -247,15 +251,17 @@ pub(crate) fn run_dev(options: Options, json: bool) -> Result<()> {
     // Before a chain is deleted: another process may be running it.
     let _held = folder::hold(&options.dir)?;
     let config = options.dev()?;
-    let (chain_id, accounts) = (config.genesis.chain_id, config.accounts.clone());
+    let (chain_id, accounts, dir) = (config.genesis.chain_id, config.accounts.clone(), config.folder.clone());
     let storage = runtime::Config::new().with_storage_directory(config.storage());
-    runtime::Runner::new(storage).start(async move |runtime| {
-        let running = Box::pin(dev::start(runtime, config)).await?;
-        let block = running.ledger().head().number();
-        let chain = Chain { id: chain_id, block, accounts: &accounts, followed: None };
-        announce("a development node without consensus", &[running.http()], &chain, &options.dir, json);
-        interrupted().await?;
-        Ok(running.stop().await?)
+    Kept::here(&dir).guard(|| {
+        runtime::Runner::new(storage).start(async move |runtime| {
+            let running = Box::pin(dev::start(runtime, config)).await?;
+            let block = running.ledger().head().number();
+            let chain = Chain { id: chain_id, block, accounts: &accounts, followed: None };
+            announce("a development node without consensus", &[running.http()], &chain, &options.dir, json);
+            interrupted().await?;
+            Ok(running.stop().await?)
+        })
     })
 }
 
@@ -303,7 +309,8 @@ pub(crate) async fn register(
         let domain = format!("machine {}", number + 1);
         let roles = registry::STORE | registry::KEEPER;
         let listing = Listing { host: address.host.clone(), domain, capacity: gib.saturating_mul(1 << 30), roles };
-        registry::join(operator, key, listing).await.wrap_err("a node cannot be registered")?;
+        let joined = registry::join(operator, key, listing).await.map_err(DataError::from);
+        joined.wrap_err("a node cannot be registered")?;
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ use stoa_data::{
     registry::{self, Listing},
 };
 use stoa_node::{
-    account, backup,
+    Kept, account, backup,
     config::{self, File, Peer},
     folder, validator,
 };
@@ -150,7 +150,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE", default_value = "validator.key")]
         key: PathBuf,
         /// File with the passphrase of the node's key; asked for if not given.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", alias = "passphrase-file")]
         key_passphrase_file: Option<PathBuf>,
         /// How much.
         #[arg(long, value_name = "AMOUNT")]
@@ -165,7 +165,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
         http: String,
     },
-    /// Check a configuration file and all that it names, without running anything.
+    /// Check a configuration file and all that it names, without running anything: also whether the key is that of the validator that
+    /// the file, and the folder of its chain, were made for.
     #[command(after_help = "Example: stoa node check --config validator/stoa.toml")]
     Check {
         /// The configuration file.
@@ -193,8 +194,16 @@ pub(crate) struct StatusOptions {
     http: String,
 }
 
-/// The passphrase in a file, or one that is typed in; a new one twice.
+/// The passphrase in a file, which only its owner should be able to read, or one that is typed in; a new one twice.
 pub(crate) fn passphrase(file: Option<&Path>, new: bool) -> Result<String> {
+    if let Some(warning) = file.and_then(config::exposed) {
+        tracing::warn!("{warning}");
+    }
+    secret_words(file, new)
+}
+
+/// The same without a warning.
+fn secret_words(file: Option<&Path>, new: bool) -> Result<String> {
     let passphrase = match file {
         Some(file) => {
             let text = fs::read_to_string(file).wrap_err_with(|| format!("cannot read {}", file.display()))?;
@@ -292,7 +301,7 @@ pub(crate) fn init(options: InitOptions, json: bool) -> Result<()> {
             passphrase_file: None,
             listen: SocketAddr::from((if local { [127, 0, 0, 1] } else { [0, 0, 0, 0] }, *port)),
             http: SocketAddr::from(([127, 0, 0, 1], http_ports[index])),
-            beneficiary: Address::from_slice(&alloy_primitives::keccak256(public[index])[12..]),
+            beneficiary: config::beneficiary_of(public[index]),
             block_time_ms: block_time,
             history_blocks: 10_000,
             state_cache_mb: 256,
@@ -441,7 +450,8 @@ fn copied(files: &[PathBuf], json: bool) -> Result<()> {
 fn read(path: &Path) -> Result<(File, validator::Config, Vec<String>)> {
     let file = File::read(path)?;
     let folder = path.parent().unwrap_or(Path::new("."));
-    let passphrase = passphrase(file.passphrase_file.as_ref().map(|name| folder.join(name)).as_deref(), false)?;
+    // Of whose file the warnings below tell.
+    let passphrase = secret_words(file.passphrase_file.as_ref().map(|name| folder.join(name)).as_deref(), false)?;
     let config = file.config(folder, &passphrase)?;
     let warnings = file.warnings(folder, config::public(config.keys.key()));
     Ok((file, config, warnings))
@@ -450,34 +460,37 @@ fn read(path: &Path) -> Result<(File, validator::Config, Vec<String>)> {
 fn serve(config: validator::Config, json: bool) -> Result<()> {
     let _held = folder::hold(&config.folder)?;
     let (chain_id, listen) = (config.genesis.chain_id, config.listen);
+    let kept = Kept::by_one_of(config.peers.len(), &config.folder);
     let storage = runtime::Config::new().with_storage_directory(config.storage());
-    runtime::Runner::new(storage).start(async move |runtime| {
-        let starting = async {
-            let running = validator::start(runtime, config).await?;
-            let (http, block) = (format!("http://{}", running.http()), running.ledger.head().number());
-            let follow_at = running.address().map(|address| address.to_string());
-            if json {
-                let said = json!({
-                    "http": http, "listen": listen, "chainId": chain_id, "block": block, "followAt": follow_at,
-                });
-                println!("{said}");
-            } else {
-                println!("Stoa: a validator of chain {chain_id}, at block {block}");
-                println!("\n  JSON-RPC    {http}\n  validators  {listen} (TCP)");
-                println!("  followers   {} (UDP)", follow_at.unwrap_or_default());
-                println!("\n  Stop with Ctrl-C.");
+    kept.guard(|| {
+        runtime::Runner::new(storage).start(async move |runtime| {
+            let starting = async {
+                let running = validator::start(runtime, config).await?;
+                let (http, block) = (format!("http://{}", running.http()), running.ledger.head().number());
+                let follow_at = running.address().map(|address| address.to_string());
+                if json {
+                    let said = json!({
+                        "http": http, "listen": listen, "chainId": chain_id, "block": block, "followAt": follow_at,
+                    });
+                    println!("{said}");
+                } else {
+                    println!("Stoa: a validator of chain {chain_id}, at block {block}");
+                    println!("\n  JSON-RPC    {http}\n  validators  {listen} (TCP)");
+                    println!("  followers   {} (UDP)", follow_at.unwrap_or_default());
+                    println!("\n  Stop with Ctrl-C.");
+                }
+                Ok::<_, eyre::Report>(running)
+            };
+            tokio::select! {
+                running = starting => {
+                    let running = running?;
+                    network::interrupted().await?;
+                    running.stop().await;
+                    Ok(())
+                }
+                interrupted = network::interrupted() => interrupted,
             }
-            Ok::<_, eyre::Report>(running)
-        };
-        tokio::select! {
-            running = starting => {
-                let running = running?;
-                network::interrupted().await?;
-                running.stop().await;
-                Ok(())
-            }
-            interrupted = network::interrupted() => interrupted,
-        }
+        })
     })
 }
 
@@ -487,13 +500,13 @@ pub(crate) fn status(options: StatusOptions, json: bool) -> Result<()> {
     let status = network::wait(client.call::<stoa_client::Status>("stoa_status", ()))?;
     let status = status.wrap_err_with(|| format!("no node answers at {}", client.url()))?;
     let now = now();
-    let (age, stalled) = (status.age(now), status.is_stalled(now));
+    let (age, stalled, clocks) = (status.age(now), status.is_stalled(now), status.clocks(now));
     if json {
         let mut said = serde_json::to_value(&status)?;
         said["age"] = json!(U256::from(age));
         said["health"] = json!(status.health(now));
         println!("{said}");
-        if stalled || status.key_elsewhere {
+        if stalled || clocks.is_some() || status.key_elsewhere {
             std::process::exit(1);
         }
         return Ok(());
@@ -504,6 +517,7 @@ pub(crate) fn status(options: StatusOptions, json: bool) -> Result<()> {
         "this validator's key is in use elsewhere as well: stop one of the two at once, for together they can break the network's \
          promise that what is final stays"
     );
+    clocks.map_or(Ok(()), Err)?;
     ensure!(!stalled, "the network is stalled, or this node is: its newest block is {age} seconds old");
     Ok(())
 }
@@ -517,6 +531,24 @@ mod tests {
     struct Init {
         #[command(flatten)]
         options: InitOptions,
+    }
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    #[test]
+    fn the_passphrase_of_a_nodes_key_is_asked_for_by_one_name_and_by_the_one_of_before() {
+        let to = Address::ZERO.to_string();
+        for name in ["--key-passphrase-file", "--passphrase-file"] {
+            let typed = Typed::try_parse_from(["node", "withdraw", "--amount", "1", "--to", &to, name, "words"]);
+            let Command::Withdraw { key_passphrase_file, .. } = typed.unwrap().command else {
+                panic!("another command")
+            };
+            assert_eq!(key_passphrase_file.unwrap(), Path::new("words"));
+        }
     }
 
     const FOUR: &str = "a.example:9000,b.example:9000,c.example:9000,d.example:9000";

@@ -10,6 +10,7 @@ use std::{
     process::ExitCode,
     sync::{Arc, OnceLock},
 };
+use stoa_client::counted;
 use tracing_subscriber::EnvFilter;
 
 /// How logs are written.
@@ -21,8 +22,9 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// What is logged unless `RUST_LOG` says something else.
-const USUAL: &str = "off,stoa=warn";
+/// What is logged unless `RUST_LOG` says something else. The storage of consensus cuts off what it cannot read: votes, for example.
+const USUAL: &str = "off,stoa=warn,commonware_runtime::utils::buffer::paged=warn,commonware_storage::journal::segmented=warn,\
+                     commonware_storage::metadata=warn";
 
 /// What is logged where `RUST_LOG` says this; with what is wrong, if it says nothing that can be understood.
 fn filter(said: Result<String, VarError>) -> (EnvFilter, Option<String>) {
@@ -75,18 +77,15 @@ pub(crate) fn catch_faults() -> Fault {
 }
 
 impl Fault {
-    /// The error to end with, of a command that runs a node or of another.
-    pub(crate) fn report(&self, runs_node: bool) -> eyre::Report {
+    /// The error to end with.
+    pub(crate) fn report(&self) -> eyre::Report {
         let message = self.0.get().map_or("no reason was given", String::as_str);
         // What `println!` says of what it cannot write.
         if let Some(why) = message.strip_prefix("failed printing to stdout: ") {
             return eyre::eyre!("{UNWRITTEN}{why}");
         }
-        let what = match runs_node {
-            true => format!("the node cannot go on. {}", stoa_node::REMEDY),
-            false => "the program stopped on a fault of its own, not on what was typed".to_owned(),
-        };
-        eyre::eyre!("{message}").wrap_err(format!("{what} (RUST_LOG=debug tells more)"))
+        let what = "the program stopped on a fault of its own, not on what was typed (RUST_LOG=debug tells more)";
+        eyre::eyre!("{message}").wrap_err(what)
     }
 }
 
@@ -157,6 +156,15 @@ pub(crate) fn usage(error: &clap::Error, mut arguments: impl Iterator<Item = OsS
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
+/// Asks on the terminal.
+pub(crate) fn agreed(question: &str) -> io::Result<bool> {
+    print!("{question} [y/N] ");
+    io::stdout().flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
 /// A heading of the tour.
 pub(crate) fn heading(number: usize, text: &str) {
     let number = format!("{number}.");
@@ -173,7 +181,7 @@ pub(crate) fn line(text: impl std::fmt::Display) {
 pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if count < 1024 {
-        return format!("{count} bytes");
+        return counted(count, "byte");
     }
     let unit = (count.ilog2() as usize / 10).min(UNITS.len());
     format!("{:.1} {}", count as f64 / (1u64 << (10 * unit)) as f64, UNITS[unit - 1])
@@ -183,10 +191,10 @@ pub(crate) fn bytes(count: u64) -> String {
 mod tests {
     use super::*;
 
-    fn report(message: &str, runs_node: bool) -> eyre::Report {
+    fn report(message: &str) -> eyre::Report {
         let fault = Fault::default();
         fault.0.set(message.to_owned()).unwrap();
-        fault.report(runs_node)
+        fault.report()
     }
 
     #[test]
@@ -203,20 +211,23 @@ mod tests {
     }
 
     #[test]
-    fn the_remedy_of_nodes_is_for_nodes() {
-        assert!(format!("{:#}", report("damaged", true)).contains("remove `history`"));
-        let other = format!("{:#}", report("out of range", false));
-        assert!(other.contains("out of range") && !other.contains("history"), "{other}");
+    fn what_the_storage_repairs_is_logged_unless_something_else_is_asked_for() {
+        let usual = EnvFilter::new(USUAL).to_string();
+        for part in ["commonware_runtime::utils::buffer::paged", "commonware_storage::journal::segmented"] {
+            assert!(usual.contains(&format!("{part}=warn")), "{usual}");
+        }
+        let (filter, _) = filter(Ok("stoa=info".to_owned()));
+        assert!(!filter.to_string().contains("commonware"), "{filter}");
     }
 
     #[test]
     fn output_that_cannot_be_written_is_said_unless_nobody_reads_it() {
-        for runs_node in [true, false] {
-            let full = report("failed printing to stdout: No space left on device (os error 28)", runs_node);
-            assert_eq!(full.to_string(), "cannot write to standard output: No space left on device (os error 28)");
-            assert!(!is_closed(&full));
-            assert!(is_closed(&report("failed printing to stdout: Broken pipe (os error 32)", runs_node)));
-        }
+        let full = report("failed printing to stdout: No space left on device (os error 28)");
+        assert_eq!(full.to_string(), "cannot write to standard output: No space left on device (os error 28)");
+        assert!(!is_closed(&full));
+        assert!(is_closed(&report("failed printing to stdout: Broken pipe (os error 32)")));
+        let other = format!("{:#}", report("out of range"));
+        assert!(other.contains("out of range") && other.contains("a fault of its own"), "{other}");
         let closed = unwritten(io::Error::from_raw_os_error(EPIPE));
         assert!(is_closed(&eyre::Report::from(closed).wrap_err("it cannot be written to -")));
         assert!(!is_closed(&eyre::Report::from(io::Error::from_raw_os_error(EPIPE))));

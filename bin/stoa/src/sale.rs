@@ -7,6 +7,7 @@ mod look;
 mod options;
 mod publishing;
 mod sampling;
+mod terms;
 mod token;
 
 use crate::{note, progress::progress};
@@ -25,8 +26,9 @@ pub(crate) use buying::{buy, earnings};
 pub(crate) use editing::{edit, price};
 pub(crate) use lists::{ListCommand, access_list};
 pub(crate) use look::{LookOptions, run_look};
-pub(crate) use options::{BuyOptions, EarningsOptions, EditOptions, PriceOptions, SaleOptions};
+pub(crate) use options::{BuyOptions, EarningsOptions, EditOptions, PriceOptions, SaleOptions, lasting};
 pub(crate) use sampling::sample_of;
+pub(crate) use terms::{costs, leaves};
 pub(crate) use token::Token;
 
 /// What this machine knows of an asset that it has put on the market.

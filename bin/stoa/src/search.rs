@@ -1,6 +1,12 @@
 //! `stoa data search`, `list` and `show`: finding assets in an index that this machine makes from the ledger.
 
-use crate::{consent::names, network::wait, output, wallet::WalletOptions};
+use crate::{
+    consent::names,
+    network::wait,
+    output,
+    sale::{Token, costs, lasting, leaves},
+    wallet::WalletOptions,
+};
 use alloy_primitives::{Address, U256};
 use clap::{Args, Subcommand, ValueEnum};
 use eyre::{ContextCompat as _, Result, WrapErr as _, eyre};
@@ -8,11 +14,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::{OwoColorize as _, Stream};
 use serde::Serialize;
 use std::{fs, path::Path};
-use stoa_client::{decimal, plain};
+use stoa_client::{counted, decimal, plain};
 use stoa_data::{
     ddo::{self, People},
     record::iso_8601,
-    sale::{self, Access, Grade, Sample},
+    sale::{self, Access, Computing, Grade, Sample},
     search::{Asset, Datatoken, Found, Index, Metadata, PAGE, Price, Query, Sort, State, Summary, follow},
 };
 
@@ -25,8 +31,8 @@ pub(crate) enum Command {
     /// List an account's assets.
     #[command(after_help = "Example: stoa data list --owner 0x7099…")]
     List(ListOptions),
-    /// Show all that is known of an asset: what it is, whose data it says they are, what it costs, who may order it and for what, how often
-    /// it was ordered, who has a part in its key. With --json its DDO as well. What is sealed is opened for --wallet or --account.
+    /// Show all that is known of an asset: what it is, whose data it says they are, what it costs, who may order it and for what, what a
+    /// job on it costs and what may leave, how often it was ordered, who has a part in its key. With --json its DDO as well. What is sealed is opened for --wallet or --account.
     #[command(after_help = "Example: stoa data show did:op:343c… --json")]
     Show(ShowOptions),
 }
@@ -158,6 +164,10 @@ struct Whole {
     people: People,
     /// For what whoever orders it may use it.
     purposes: Vec<String>,
+    /// For how many seconds an order stands; 0 for ever.
+    lasts: Option<u64>,
+    /// What whoever orders has programs run for, where the data stay with their owner, and what may leave.
+    computing: Option<Computing>,
 }
 
 /// One state, or all.
@@ -228,10 +238,7 @@ fn search(dir: &Path, wallet: &WalletOptions, options: SearchOptions, json: bool
 
 fn list(dir: &Path, wallet: &WalletOptions, options: ListOptions, json: bool) -> Result<()> {
     wait(async {
-        let owner = match options.owner {
-            Some(owner) => owner,
-            None => wallet.open().await.wrap_err("whose assets? Name --owner, or an account")?.address(),
-        };
+        let owner = wallet.whose(options.owner, "whose assets? Name --owner").await?;
         let query = Query {
             owner: Some(owner),
             states: states_or(options.states, &State::IN_PROFILE),
@@ -256,7 +263,7 @@ fn show(dir: &Path, wallet: &WalletOptions, options: &ShowOptions, json: bool) -
         let mut asset = asset.wrap_err_with(|| {
             format!("{text} is no asset of this chain's market (`stoa data search` shows what there is)")
         })?;
-        if asset.metadata == Metadata::Sealed && (wallet.wallet.is_some() || wallet.account.is_some()) {
+        if asset.metadata == Metadata::Sealed && wallet.is_named() {
             let account = wallet.open().await?;
             let found = sale::Found::at(account.client(), asset.nft).await?;
             // Sealed to others it stays as it is.
@@ -272,14 +279,27 @@ fn show(dir: &Path, wallet: &WalletOptions, options: &ShowOptions, json: bool) -
         };
         let people = people.and_then(|document| document.people()).map(|(_, people)| people).unwrap_or_default();
         // Of what is somebody else's an order opens nothing.
-        let purposes = match keepers {
-            Some(_) => sale::purposes(&client, &sale::Found::at(&client, nft).await?).await?,
+        let (mut purposes, mut lasts, mut computing) = (Vec::new(), None, None);
+        if keepers.is_some() {
+            let found = sale::Found::at(&client, nft).await?;
+            purposes = sale::purposes(&client, &found).await?;
+            lasts = Some(sale::lasts(&client, found.datatoken).await?);
+            let document = match &asset.metadata {
+                Metadata::Readable { document, .. } => Some(document.text().as_bytes()),
+                _ => None,
+            };
+            if let Some(asset) = found.asset {
+                computing = Computing::of(&client, asset, document).await?;
+            }
+        }
+        let jobs = match &computing {
+            Some(computing) => costs(computing, &Token::at(&client, computing.token).await?),
             None => Vec::new(),
         };
-        let whole = Whole { asset, access, keepers, people, purposes };
+        let whole = Whole { asset, access, keepers, people, purposes, lasts, computing };
         match json {
             true => println!("{}", serde_json::to_string(&whole)?),
-            false => describe(&whole),
+            false => describe(&whole, &jobs),
         }
         Ok(())
     })?
@@ -320,19 +340,15 @@ fn cost(price: &Price) -> String {
     }
 }
 
-fn numbered(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
-}
-
 /// What there is of data.
 fn data(summary: &Summary) -> Vec<String> {
     let columns = summary.columns.len() as u64;
     let parts = [
         (!summary.format.is_empty()).then(|| short(&summary.format, 20)),
         summary.bytes.map(output::bytes),
-        summary.files.map(|count| numbered(count, "file", "files")),
-        summary.rows.map(|count| numbered(count, "row", "rows")),
-        (columns > 0).then(|| numbered(columns, "column", "columns")),
+        summary.files.map(|count| counted(count, "file")),
+        summary.rows.map(|count| counted(count, "row")),
+        (columns > 0).then(|| counted(columns, "column")),
     ];
     parts.into_iter().flatten().collect()
 }
@@ -357,7 +373,7 @@ fn brief(asset: &Asset) {
     }
     parts.push(asset.price().map_or_else(|| "not for sale".to_owned(), cost));
     if asset.orders > 0 {
-        parts.push(numbered(asset.orders, "order", "orders"));
+        parts.push(counted(asset.orders, "order"));
     }
     println!("  {}\n  {}\n", parts.join(" · "), asset.did);
 }
@@ -372,9 +388,9 @@ fn kept(grade: Grade) -> String {
     }
 }
 
-/// All that is known of an asset.
-fn describe(whole: &Whole) {
-    let Whole { asset, access, keepers, people, purposes } = whole;
+/// All that is known of an asset; `jobs` says what a job on it costs.
+fn describe(whole: &Whole, jobs: &[String]) {
+    let Whole { asset, access, keepers, people, purposes, lasts, computing } = whole;
     let line = |label: &str, text: String| {
         if !text.is_empty() {
             println!("{label:<11} {text}");
@@ -384,7 +400,10 @@ fn describe(whole: &Whole) {
     line("did", asset.did.clone());
     line("contract", asset.nft.to_string());
     line("owner", asset.owner.to_string());
-    let sells = if asset.state.sells() { "orders are taken" } else { "no orders are taken" };
+    let sells = match asset.state.sells() {
+        true => format!("orders are taken (stoa data buy {})", asset.did),
+        false => "no orders are taken".to_owned(),
+    };
     line("state", format!("{}: {sells}", asset.state));
     for (label, entries) in [("allowed", &access.allow), ("denied", &access.deny)] {
         for entry in entries {
@@ -439,7 +458,7 @@ fn describe(whole: &Whole) {
         }
     };
     for Datatoken { address, symbol, orders, prices, .. } in &asset.datatokens {
-        line("datatoken", format!("{address} {}, {}", short(symbol, 20), numbered(*orders, "order", "orders")));
+        line("datatoken", format!("{address} {}, {}", short(symbol, 20), counted(*orders, "order")));
         for price in prices {
             let off = if price.active { "" } else { ", not now" };
             let only = price.only.map_or_else(String::new, |who| format!(", for {who} only"));
@@ -447,6 +466,15 @@ fn describe(whole: &Whole) {
             line("  price", format!("{}{off}{only}{exchange}", cost(price)));
         }
     }
+    if let Some(lasts) = lasts {
+        let lasts = if *lasts == 0 { "for ever".to_owned() } else { format!("for {}", lasting(*lasts)) };
+        line("order", format!("costs one datatoken, stands {lasts}, and is not given back"));
+    }
+    let listed = |label: &str, lines: &[String]| {
+        lines.iter().enumerate().for_each(|(at, text)| line(if at == 0 { label } else { "" }, text.clone()));
+    };
+    listed("jobs", jobs);
+    listed("leaves", &computing.as_ref().map_or_else(Vec::new, leaves));
     if !description.is_empty() {
         println!();
         description.lines().for_each(|text| println!("{}", plain(text)));

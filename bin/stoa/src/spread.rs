@@ -13,7 +13,7 @@ use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
 use serde_json::json;
 use std::{path::Path, sync::Arc};
 use stoa_base::{NodeId, now};
-use stoa_client::Wallet;
+use stoa_client::{Wallet, counted};
 use stoa_data::{
     reading::{Reading, identity},
     registry::Registry,
@@ -136,7 +136,8 @@ impl Online {
             false => store.put_file(path, put),
         };
         drop(meter);
-        Ok((kept.wrap_err_with(|| format!("{} is not kept", path.display()))?, code))
+        let kept = kept.wrap_err_with(|| unkept(path, store));
+        Ok((kept?, code))
     }
 
     /// Hands the pieces of an object that is here, and of all that is in it, to nodes apart from each other.
@@ -220,6 +221,11 @@ pub(crate) fn seal_of(store: &Store, id: ObjectId, reading: Option<&Reading>) ->
     }
 }
 
+/// What an error says of what the store does not keep: where it is tells which disk is full.
+pub(crate) fn unkept(path: &Path, store: &Store) -> String {
+    format!("{} is not kept in {}", path.display(), store.place().display())
+}
+
 /// What is put with, under its own key or none.
 fn seal_with(begun: Option<&Begun>) -> &dyn Seal {
     match begun {
@@ -238,6 +244,7 @@ pub(crate) async fn put(
     json: bool,
 ) -> Result<()> {
     let wallet = options.open().await?;
+    wallet.client().check_clock().await?;
     let online = Online::with(store, options, Some(&wallet)).await?;
     let spread = async {
         // What is not sealed is the same object each time that it is put.
@@ -285,14 +292,16 @@ pub(crate) async fn put(
         return Ok(());
     }
     println!("{id}");
-    eprintln!("{} went to {} nodes, for {} days", output::bytes(bytes), own.kept.len(), terms.days);
+    let [nodes, days] = [(own.kept.len() as u64, "node"), (terms.days, "day")].map(|(count, one)| counted(count, one));
+    eprintln!("{} went to {nodes}, for {days}", output::bytes(bytes));
     warnings(missing, own.survives_a_domain).for_each(|warning| eprintln!("{warning}"));
     Ok(())
 }
 
 /// What whoever spread an object has to know: of pieces that no node took, and of domains that could take it with them.
 pub(crate) fn warnings(missing: usize, survives_a_domain: bool) -> impl Iterator<Item = String> {
-    let lacking = format!("{missing} pieces found no node: fewer may be lost than with all of them");
+    let lacking =
+        format!("{} found no node: fewer may be lost than with all of them", counted(missing as u64, "piece"));
     let crowded = "there are too few failure domains: one of them could take the object with it".to_owned();
     [(missing > 0, lacking), (!survives_a_domain, crowded)]
         .into_iter()
@@ -332,10 +341,6 @@ impl Online {
     }
 }
 
-fn counted(count: u64, one: &str) -> String {
-    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
-}
-
 /// So many pieces of so many objects are kept for so many days, in words.
 fn kept_for(pieces: usize, objects: usize, days: u64) -> String {
     let (are, days) = (if pieces == 1 { "is" } else { "are" }, counted(days, "day"));
@@ -343,13 +348,35 @@ fn kept_for(pieces: usize, objects: usize, days: u64) -> String {
     format!("{pieces} of {objects} {are} kept for {days} from now on")
 }
 
-/// Says what was extended, until when (seconds since 1970).
-pub(crate) fn extended((objects, pieces, missing): (usize, usize, usize), until: u64, json: bool) {
+/// How long the nodes had promised before, in words.
+fn before_that(before: Option<u64>, until: u64, now: u64) -> String {
+    match before {
+        None => "how long they had promised before is not known on this machine".to_owned(),
+        Some(before) if before >= until => "as they had promised before".to_owned(),
+        Some(before) if before <= now => "before that their promise was over".to_owned(),
+        Some(before) => format!("before that it was for {}", counted(days_left(before, now), "day")),
+    }
+}
+
+fn days_left(until: u64, now: u64) -> u64 {
+    until.saturating_sub(now).div_ceil(24 * 3600)
+}
+
+/// Says what was extended: until when it was kept before, if that is known, and is now (seconds since 1970).
+pub(crate) fn extended(
+    (objects, pieces, missing): (usize, usize, usize),
+    (before, until): (Option<u64>, u64),
+    json: bool,
+) {
     if json {
-        println!("{}", json!({ "objects": objects, "pieces": pieces, "missingPieces": missing, "until": until }));
+        let said = json!({
+            "objects": objects, "pieces": pieces, "missingPieces": missing, "before": before, "until": until,
+        });
+        println!("{said}");
         return;
     }
-    println!("{}", kept_for(pieces, objects, until.saturating_sub(now()).div_ceil(24 * 3600)));
+    let now = now();
+    println!("{}; {}", kept_for(pieces, objects, days_left(until, now)), before_that(before, until, now));
     if missing > 0 {
         println!("{missing} pieces were not found: the nodes make them anew when those who had them stay silent");
     }
@@ -365,6 +392,7 @@ pub(crate) async fn extend(
     json: bool,
 ) -> Result<()> {
     let wallet = options.open().await?;
+    wallet.client().check_clock().await?;
     let reading = Reading::of(wallet.signer(), wallet.chain_id())?;
     let online = Online::with(store, options, Some(&wallet)).await?;
     let open = |id| Ok(store.folder(id, &*seal_of(store, id, Some(&reading))?)?);
@@ -373,12 +401,13 @@ pub(crate) async fn extend(
     bar.finish_and_clear();
     online.endpoint.close().await;
     let outcome = outcome?;
-    let mut until = days_from_now(days);
+    let (mut before, mut until) = (None, days_from_now(days));
     if let Some(known) = spreads.get(id)? {
+        before = Some(known.until);
         until = until.max(known.until);
         spreads.note(id, &Known { until, ..known })?;
     }
-    extended(outcome, until, json);
+    extended(outcome, (before, until), json);
     Ok(())
 }
 
@@ -407,7 +436,7 @@ pub(crate) fn brought<T>(
 
 /// The reading key of the wallet, if one is named.
 pub(crate) fn reading(options: &WalletOptions) -> Result<Option<Reading>> {
-    if options.wallet.is_none() && options.account.is_none() {
+    if !options.is_named() {
         return Ok(None);
     }
     let wallet = crate::network::wait(options.open())??;
@@ -485,8 +514,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_and_many_are_said_apart() {
+    fn for_how_long_pieces_are_kept_is_said() {
         assert_eq!(kept_for(1, 1, 1), "1 piece of 1 object is kept for 1 day from now on");
         assert_eq!(kept_for(8, 2, 30), "8 pieces of 2 objects are kept for 30 days from now on");
+    }
+
+    #[test]
+    fn what_was_promised_before_is_said_beside_what_is_now() {
+        let (now, day) = (1_700_000_000, 24 * 3600);
+        let said = |before: Option<u64>| before_that(before.map(|days| now + days * day), now + 30 * day, now);
+        assert_eq!(said(Some(12)), "before that it was for 12 days");
+        assert_eq!(said(Some(1)), "before that it was for 1 day");
+        assert_eq!([said(Some(30)), said(Some(60))], ["as they had promised before"; 2]);
+        assert_eq!(said(Some(0)), "before that their promise was over");
+        assert!(said(None).contains("not known"));
     }
 }

@@ -157,7 +157,7 @@ fn put(store: &Store, path: &std::path::Path, json: bool) -> Result<()> {
         false => store.put_file(path, Put::default()),
     };
     drop(meter);
-    let id = kept.wrap_err_with(|| format!("{} is not kept", path.display()))?;
+    let id = kept.wrap_err_with(|| spread::unkept(path, store))?;
     let manifest = store.manifest(id)?;
     match json {
         true => {

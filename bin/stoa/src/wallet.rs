@@ -1,16 +1,23 @@
 //! Accounts on the command line: `stoa wallet`, and who signs what other commands send.
 
-use crate::node::passphrase;
+use crate::{
+    network,
+    node::{coins, passphrase},
+    output, typed,
+};
+use alloy_primitives::{Address, Bytes, U256};
 use alloy_signer_local::PrivateKeySigner;
 use clap::{Args, Subcommand};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
 use serde_json::json;
 use std::{
     fs::File,
+    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
 };
 use stoa_base::DEVELOPMENT_MNEMONIC;
 use stoa_client::{Client, Wallet};
+use stoa_data::jobs::{COIN, units};
 use stoa_node::{config, development};
 
 /// Who signs, and where it is sent.
@@ -19,10 +26,11 @@ pub(crate) struct WalletOptions {
     /// A node of the network: its JSON-RPC.
     #[arg(long, global = true, value_name = "URL", default_value = "http://127.0.0.1:8545")]
     pub(crate) http: String,
-    /// The account's key, encrypted (Ethereum keystore v3; `stoa wallet new` makes one).
+    /// The key of the account that signs, encrypted (Ethereum keystore v3; `stoa wallet new` makes one). Commands that only read
+    /// want none.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) wallet: Option<PathBuf>,
-    /// File with the passphrase of the key; asked for if not given.
+    /// File with the passphrase of --wallet; asked for if not given.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
     /// One of the ten well-known accounts of a development network, in place of a wallet.
@@ -33,6 +41,32 @@ pub(crate) struct WalletOptions {
 impl WalletOptions {
     pub(crate) fn client(&self) -> Client {
         Client::new(&self.http)
+    }
+
+    /// Whether an account is named.
+    pub(crate) const fn is_named(&self) -> bool {
+        self.wallet.is_some() || self.account.is_some()
+    }
+
+    /// Tells whoever says who signs where nothing is signed.
+    pub(crate) fn unused(&self) {
+        if self.is_named() {
+            tracing::warn!("this command signs nothing: whose account it is makes no difference (--wallet, --account)");
+        }
+    }
+
+    /// Whose something is: the address that is named, else the account's. Where there is neither, `question` is asked.
+    pub(crate) async fn whose(&self, named: Option<Address>, question: &str) -> Result<Address> {
+        match named {
+            Some(named) => {
+                self.unused();
+                Ok(named)
+            }
+            None => {
+                ensure!(self.is_named(), "{question}, or an account (--wallet FILE)");
+                Ok(self.open().await?.address())
+            }
+        }
     }
 
     /// The account at the node.
@@ -77,21 +111,45 @@ pub(crate) enum Command {
     #[command(after_help = "Example: stoa wallet new --file me.key")]
     New {
         /// The file to write.
-        #[arg(long, value_name = "FILE", default_value = "wallet.key")]
+        #[arg(long, visible_alias = "wallet", value_name = "FILE", default_value = "wallet.key")]
         file: PathBuf,
         /// File with the passphrase to encrypt it with; asked for if not given.
         #[arg(long, value_name = "FILE")]
         passphrase_file: Option<PathBuf>,
     },
     /// Print the address of an account.
-    #[command(after_help = "Example: stoa wallet address --file me.key")]
+    #[command(after_help = "Example: stoa wallet address --wallet me.key")]
     Address {
         /// The key's file.
-        #[arg(long, value_name = "FILE", default_value = "wallet.key")]
+        #[arg(long, visible_alias = "wallet", value_name = "FILE", default_value = "wallet.key")]
         file: PathBuf,
         /// File with its passphrase; asked for if not given.
         #[arg(long, value_name = "FILE")]
         passphrase_file: Option<PathBuf>,
+    },
+    /// Show how many coins an account has, as the node says (`stoa verify` proves it).
+    #[command(after_help = "Examples: stoa wallet balance 0x7099…\n          stoa wallet balance --wallet me.key")]
+    Balance {
+        /// Whose; that of --wallet or --account if not given.
+        #[arg(value_parser = typed::address)]
+        address: Option<Address>,
+        #[command(flatten)]
+        wallet: WalletOptions,
+    },
+    /// Send coins to somebody, wait until that is final, and say what it has cost and what is left.
+    #[command(after_help = "Example: stoa wallet send --to 0x7099… --amount 2.5 --wallet me.key")]
+    Send {
+        /// Who gets them.
+        #[arg(long, value_name = "ADDRESS", value_parser = typed::address)]
+        to: Address,
+        /// How many.
+        #[arg(long, value_name = "COINS", value_parser = coins)]
+        amount: U256,
+        /// Do not ask before they are sent.
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        wallet: WalletOptions,
     },
 }
 
@@ -107,6 +165,8 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
             let signer = read(&file, passphrase_file.as_deref())?;
             (file, signer)
         }
+        Command::Balance { address, wallet } => return network::wait(balance(address, &wallet, json))?,
+        Command::Send { to, amount, yes, wallet } => return network::wait(send(to, amount, yes, &wallet, json))?,
     };
     match json {
         true => println!("{}", json!({ "file": file, "address": signer.address() })),
@@ -115,9 +175,118 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
     Ok(())
 }
 
+/// Shows how many coins an account has.
+async fn balance(address: Option<Address>, wallet: &WalletOptions, json: bool) -> Result<()> {
+    let account = wallet.whose(address, "whose balance? Name an ADDRESS").await?;
+    let has = wallet.client().balance(account).await?;
+    match json {
+        true => println!("{}", json!({ "address": account, "balance": has })),
+        false => println!("{account} has {}", units(has, COIN)),
+    }
+    Ok(())
+}
+
+/// Sends coins, once whoever types has agreed.
+async fn send(to: Address, amount: U256, yes: bool, options: &WalletOptions, json: bool) -> Result<()> {
+    ensure!(!amount.is_zero(), "--amount 0 sends nothing");
+    ensure!(
+        yes || (io::stdin().is_terminal() && !json),
+        "nobody is there to be asked: look with `stoa wallet balance`, then say --yes"
+    );
+    let wallet = options.open().await?;
+    let (from, client, sends) = (wallet.address(), wallet.client(), units(amount, COIN));
+    if !yes {
+        let has = units(client.balance(from).await?, COIN);
+        ensure!(output::agreed(&format!("{from} has {has}. Send {sends} to {to}?"))?, "nothing was sent");
+    }
+    let receipt = wallet.send(to.into(), amount, Bytes::new()).await?;
+    let fee = U256::from(receipt.gas_used) * U256::from(receipt.effective_gas_price);
+    let left = client.balance(from).await?;
+    let transaction = receipt.transaction_hash;
+    ensure!(
+        receipt.status(),
+        "transaction {transaction} was reverted, for {to} takes no coins: it has cost {}, and {from} has {} left",
+        units(fee, COIN),
+        units(left, COIN)
+    );
+    match json {
+        true => {
+            let said = json!({
+                "transaction": transaction, "block": receipt.block_number, "from": from, "to": to, "amount": amount, "fee": fee,
+                "left": left,
+            });
+            println!("{said}");
+        }
+        false => {
+            println!("{transaction}");
+            println!(
+                "{to} has got {sends}; the fee was {}, and {from} has {} left",
+                units(fee, COIN),
+                units(left, COIN)
+            );
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    #[test]
+    fn a_key_is_named_as_everywhere_and_as_it_was_before() {
+        for name in ["--wallet", "--file"] {
+            for command in ["new", "address"] {
+                match Typed::try_parse_from(["wallet", command, name, "me.key"]).unwrap().command {
+                    Command::New { file, .. } | Command::Address { file, .. } => assert_eq!(file, Path::new("me.key")),
+                    _ => panic!("another command"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn coins_go_to_no_mistyped_address_and_nowhere_unasked() {
+        let send = |to: &str, more: &[&str]| {
+            let words = [&["wallet", "send", "--to", to, "--amount", "2.5"][..], more].concat();
+            let typed = Typed::try_parse_from(words).map_err(|error| error.to_string())?;
+            run(typed.command, true).map_err(|error| format!("{error:#}"))
+        };
+        let to = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
+        assert!(send(&to.replace("2266", "2267"), &[]).unwrap_err().contains("checksum"));
+        assert!(send(to, &[]).unwrap_err().contains("say --yes"));
+        assert!(send(to, &["--yes"]).unwrap_err().contains("who signs?"));
+    }
+
+    #[tokio::test]
+    async fn whoever_names_an_account_is_told_why_it_cannot_be_had_and_not_asked_for_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let [key, passphrase] = ["me.key", "words"].map(|name| folder.path().join(name));
+        std::fs::write(&passphrase, "correct horse").unwrap();
+        config::new_secret(&key, "another").unwrap();
+        let mut options = WalletOptions {
+            http: "http://127.0.0.1:1".into(),
+            wallet: None,
+            passphrase_file: Some(passphrase),
+            account: None,
+        };
+        let said = async |options: &WalletOptions| {
+            format!("{:#}", options.whose(None, "whose? Name --owner").await.unwrap_err())
+        };
+        assert!(said(&options).await.starts_with("whose? Name --owner, or an account"));
+        options.account = Some(0);
+        assert!(said(&options).await.starts_with("no node answers"));
+        (options.account, options.wallet) = (None, Some(key));
+        assert!(said(&options).await.contains("its passphrase is another one"));
+        assert_eq!(options.whose(Some(Address::ZERO), "").await.unwrap(), Address::ZERO);
+    }
 
     #[test]
     fn a_key_that_is_not_there_is_said_before_anybody_asks_for_its_passphrase() {
@@ -127,6 +296,6 @@ mod tests {
         assert!(said(None).contains("No such file") && !said(None).contains("passphrase"), "{}", said(None));
         std::fs::write(&passphrase, "correct horse").unwrap();
         config::new_secret(&key, "another").unwrap();
-        assert!(said(Some(passphrase.as_path())).contains("is the passphrase right?"));
+        assert!(said(Some(passphrase.as_path())).contains("its passphrase is another one"));
     }
 }

@@ -44,8 +44,8 @@ fn output(command: &mut Command) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-fn has_target() -> bool {
-    let Some(folder) = output(Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET])) else {
+fn has_target(rustc: &str) -> bool {
+    let Some(folder) = output(Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET])) else {
         return false;
     };
     let files = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -77,8 +77,19 @@ impl Toolchain {
     ///
     /// If there is none; says what to do.
     pub fn find() -> Result<Self, Error> {
-        if has_target() {
+        Self::find_of("rustc")
+    }
+
+    /// The same where Rust's compiler is called so.
+    fn find_of(rustc: &str) -> Result<Self, Error> {
+        if has_target(rustc) {
             return Ok(Self::Installed);
+        }
+        if output(Command::new(rustc).arg("--version")).is_none() {
+            let (lacking, remedy) =
+                ("Rust is not installed: rustc does not run", "install it (https://rustup.rs), then: ");
+            let remedy = format!("{remedy}rustup target add {TARGET}");
+            return Err(Error::Toolchain { language: Language::Rust, lacking: lacking.into(), remedy });
         }
         let usr = unpacked()?.ok_or_else(|| lacking(format!("there is no standard library for {TARGET}")))?;
         let linker = linker().ok_or_else(|| lacking("Rust's own linker, rust-lld, is missing"))?;
@@ -146,4 +157,15 @@ fn libraries(usr: &Path) -> Result<PathBuf, Error> {
     let entries = fs::read_dir(&lib).map_err(at(&lib))?;
     let found = entries.flatten().map(|entry| entry.path()).find(|path| path.to_string_lossy().ends_with("-linux-gnu"));
     found.ok_or_else(|| lacking("the compiler's libraries are not among what was unpacked"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_no_rust_is_told_to_install_it_first() {
+        let why = Toolchain::find_of("no-such-rustc").unwrap_err().to_string();
+        assert!(why.contains("Rust is not installed") && why.contains("https://rustup.rs"), "{why}");
+    }
 }

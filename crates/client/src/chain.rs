@@ -70,10 +70,6 @@ impl From<ClientError> for ViewError {
     fn from(error: ClientError) -> Self {
         let reverted = match &error {
             ClientError::Refused { code: 3, data: Some(Value::String(data)), .. } => hex::decode(data).ok(),
-            // As Hardhat's nodes say it, and a development node with them.
-            ClientError::Refused { code: -32603, data: Some(data), .. } => {
-                data["data"].as_str().and_then(|data| hex::decode(data).ok())
-            }
             _ => None,
         };
         reverted.map_or_else(|| Self::Unreachable(error.to_string()), |data| Self::Reverted(data.into()))
@@ -97,14 +93,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_revert_is_known_however_a_node_says_it() {
+    fn a_revert_is_known_by_its_code_and_has_what_the_contract_returned() {
         let error = |code, data| ViewError::from(ClientError::Refused { code, message: String::new(), data });
         let reverted = ViewError::Reverted(vec![0xab].into());
         assert_eq!(error(3, Some(json!("0xab"))), reverted);
-        assert_eq!(error(-32603, Some(json!({ "message": "", "data": "0xab" }))), reverted);
-        for (code, data) in
-            [(3, None), (-32603, None), (-32603, Some(json!("0xab"))), (-32603, Some(json!({ "data": 1 })))]
-        {
+        for (code, data) in [(3, None), (3, Some(json!({ "data": "0xab" }))), (-32603, Some(json!("0xab")))] {
             assert!(matches!(error(code, data), ViewError::Unreachable(_)));
         }
     }

@@ -7,12 +7,14 @@
 //! [`Wallet`] sends transactions. [`Chain`] is what contracts can be asked of, a node or one's own copy of the ledger.
 
 mod chain;
+mod clock;
 mod rpc;
 mod status;
 mod wallet;
 mod words;
 
 pub use chain::{At, Chain, ViewError, view};
+pub use clock::{ClockError, ClocksApart};
 pub use rpc::{Client, ClientError};
 pub use status::{PeerStatus, Status, ValidatorStatus, Vote};
 pub use stoa_proof::{
@@ -20,4 +22,4 @@ pub use stoa_proof::{
     ReceiptReply, SlotProof,
 };
 pub use wallet::{SendError, Wallet};
-pub use words::{decimal, iso_8601, lines, plain, when};
+pub use words::{counted, decimal, iso_8601, lines, plain, utc, when};

@@ -1,4 +1,8 @@
-use crate::{when, words::words};
+use crate::{
+    clock::{self, ClocksApart},
+    when,
+    words::words,
+};
 use alloy_primitives::{B256, Bytes, U256};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -20,6 +24,9 @@ pub struct Status {
     pub block_hash: B256,
     /// Its time, in seconds since 1970.
     pub timestamp: U256,
+    /// The node's own clock when it answers, in seconds since 1970.
+    #[serde(default)]
+    pub clock: Option<U256>,
     /// Seconds after which a block should have come, however seldom they come here.
     #[serde(default = "patience")]
     pub patience: U256,
@@ -103,12 +110,18 @@ impl Status {
         U256::from(self.age(now)) >= self.patience
     }
 
+    /// How this machine's clock differs from the network's, if by too much to tell how old a block is.
+    pub fn clocks(&self, now: u64) -> Option<ClocksApart> {
+        clock::apart(now, self.timestamp, self.clock)
+    }
+
     /// How it stands with the node, in words: `ok` if nothing is wrong.
     pub fn health(&self, now: u64) -> &'static str {
-        match (self.key_elsewhere, self.is_stalled(now)) {
-            (true, _) => "its key is in use elsewhere",
-            (false, true) => "stalled",
-            (false, false) => "ok",
+        match (self.key_elsewhere, self.clocks(now), self.is_stalled(now)) {
+            (true, ..) => "its key is in use elsewhere",
+            (_, Some(_), _) => "the clocks differ",
+            (.., true) => "stalled",
+            _ => "ok",
         }
     }
 }
@@ -178,6 +191,7 @@ mod tests {
             block_number: U256::from(9),
             block_hash: B256::ZERO,
             timestamp: U256::from(1000),
+            clock: None,
             patience: patience(),
             epoch: U256::ZERO,
             genesis_hash: B256::ZERO,
@@ -194,6 +208,11 @@ mod tests {
         assert!(status.is_stalled(1030));
         // A clock that is behind says nothing of how old a block is.
         assert!(!status.is_stalled(900));
+        // Nor does one that is not the node's.
+        let told = Status { clock: Some(U256::from(1001)), ..status.clone() };
+        assert_eq!([1002, 1030, 9999].map(|now| told.health(now)), ["ok", "stalled", "the clocks differ"]);
+        assert_eq!(told.clocks(9999), Some(ClocksApart { here: 9999, there: 1001 }));
+        assert_eq!(status.health(9999), "stalled");
         // Where blocks come seldom it takes longer.
         assert!(!Status { patience: U256::from(60), ..status.clone() }.is_stalled(1059));
         let text = status.to_string();

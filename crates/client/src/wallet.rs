@@ -1,6 +1,6 @@
 //! An account that sends transactions.
 
-use crate::{Client, ClientError, ViewError};
+use crate::{Client, ClientError, ViewError, decimal};
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::Encodable2718 as _;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
@@ -24,12 +24,37 @@ const NOT_YET: i64 = 4;
 /// What is offered to the proposer, in wei for each unit of gas.
 const TIP: u128 = 1_000_000;
 
+/// How nodes say that an account cannot pay for a transaction.
+const POOR: [&str; 2] = ["insufficient funds", "Sender doesn't have enough funds"];
+
+/// Coins for people.
+fn coins(wei: U256) -> String {
+    format!("{} STOA", decimal(wei, 18))
+}
+
+/// What an account lacks that has so much and sends so much, in words; `fee` is what the transaction costs at most besides, if that is
+/// known.
+fn lacking(account: Address, has: U256, value: U256, fee: Option<U256>) -> String {
+    let needed = fee.map(|fee| value.saturating_add(fee));
+    let needs = match (needed, value.is_zero()) {
+        (Some(needed), _) if needed <= has => "which its transactions that wait need as well".to_owned(),
+        (Some(needed), true) => format!("and up to {} are needed for the fee of the transaction", coins(needed)),
+        (Some(needed), false) => format!("and up to {} are needed, the fee of the transaction included", coins(needed)),
+        (None, true) => "which is too little for the fee of the transaction".to_owned(),
+        (None, false) => format!("and {} and the fee of the transaction are needed", coins(value)),
+    };
+    format!("account {account} has {}, {needs}: send it some", coins(has))
+}
+
 /// Why a transaction did nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// It would be reverted: it was not sent.
     #[error(transparent)]
     Refused(#[from] ViewError),
+    /// The account has too few coins for it; in words.
+    #[error("{0}")]
+    Poor(String),
     /// It was reverted after it was sent.
     #[error("transaction {0} was reverted")]
     Reverted(B256),
@@ -147,7 +172,11 @@ impl Wallet {
             self.client.call::<U256>("eth_gasPrice", ()),
             self.client.call::<U256>("eth_estimateGas", (call,)),
         );
-        let (nonce, gas_price, gas) = (nonce?, gas_price?, gas?);
+        let (nonce, gas_price) = (nonce?, gas_price?);
+        let gas: U256 = match gas {
+            Ok(gas) => gas,
+            Err(error) => return Err(self.refused(error, value, None).await),
+        };
         let (flying, nonce) = Flying::begin(&self.flight, before, nonce.saturating_to());
         let transaction = TxEip1559 {
             chain_id: self.chain_id,
@@ -161,15 +190,16 @@ impl Wallet {
             input,
             ..TxEip1559::default()
         };
+        let fee = U256::from(transaction.gas_limit) * U256::from(transaction.max_fee_per_gas);
         let signature = self.signer.sign_hash_sync(&transaction.signature_hash())?;
         let signed = TxEnvelope::from(transaction.into_signed(signature));
         let (hash, deadline) = (*signed.tx_hash(), Instant::now() + PATIENCE);
         let raw = Bytes::from(signed.encoded_2718());
         match self.client.call("eth_sendRawTransactionSync", (raw,)).await {
             Err(ClientError::Refused { code: NOT_YET, .. }) => {}
-            Err(refused) => {
+            Err(error) => {
                 flying.failed();
-                return Err(refused.into());
+                return Err(self.refused(error, value, Some(fee)).await);
             }
             Ok(receipt) => return Ok(receipt),
         }
@@ -180,6 +210,19 @@ impl Wallet {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Err(SendError::Late(hash))
+    }
+
+    /// Why a node takes no transaction that sends so much: if its account cannot pay, what it has and what it takes.
+    async fn refused(&self, error: ClientError, value: U256, fee: Option<U256>) -> SendError {
+        let is_poor = |message: &str| POOR.iter().any(|poor| message.starts_with(poor));
+        match &error {
+            ClientError::Refused { message, .. } if is_poor(message) => {}
+            _ => return error.into(),
+        }
+        match self.client.balance(self.address()).await {
+            Ok(has) => SendError::Poor(lacking(self.address(), has, value, fee)),
+            Err(_) => error.into(),
+        }
     }
 
     /// Calls a function of a contract in a transaction.
@@ -196,6 +239,23 @@ impl Wallet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_cannot_pay_is_told_what_he_has_and_what_it_takes() {
+        let (account, units) = (Address::repeat_byte(1), U256::from(10).pow(U256::from(15)));
+        let said = |has: u64, value: u64, fee: Option<u64>| {
+            lacking(account, units * U256::from(has), units * U256::from(value), fee.map(|fee| units * U256::from(fee)))
+        };
+        assert_eq!(
+            said(0, 0, Some(2)),
+            format!(
+                "account {account} has 0 STOA, and up to 0.002 STOA are needed for the fee of the transaction: send it some"
+            )
+        );
+        assert!(said(1, 5, Some(2)).contains("has 0.001 STOA, and up to 0.007 STOA are needed"));
+        assert!(said(1, 5, None).contains("and 0.005 STOA and the fee of the transaction are needed"));
+        assert!(said(9, 5, Some(2)).contains("has 0.009 STOA, which its transactions that wait need as well"));
+    }
 
     #[test]
     fn each_transaction_on_its_way_has_a_nonce_of_its_own() {

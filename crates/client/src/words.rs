@@ -29,6 +29,11 @@ pub fn decimal(amount: U256, decimals: u8) -> String {
     }
 }
 
+/// So many of something, whose word has its plural by an `s`: `1 round`, `2 rounds`.
+pub fn counted(count: u64, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A node's words for a terminal: [`plain`], and without what nobody would read.
 pub(crate) fn words(text: &str) -> String {
     plain(text.char_indices().nth(LENGTH).map_or(text, |(at, _)| &text[..at]))
@@ -40,7 +45,12 @@ pub fn when(timestamp: u64, now: u64) -> String {
         Some(ago) => format!("{} ago", long(ago)),
         None => format!("{} ahead of this machine's clock", long(timestamp - now)),
     };
-    format!("{}, {apart}", iso_8601(timestamp).replace('T', " ").replace('Z', " UTC"))
+    format!("{}, {apart}", utc(timestamp))
+}
+
+/// A time in seconds since 1970 for people: `2026-11-29 18:47:59 UTC`.
+pub fn utc(time: u64) -> String {
+    iso_8601(time).replace('T', " ").replace('Z', " UTC")
 }
 
 fn long(seconds: u64) -> String {
@@ -84,6 +94,11 @@ mod tests {
         assert_eq!(when(60, 50), "1970-01-01 00:01:00 UTC, 10 s ahead of this machine's clock");
         // Whatever a node says.
         assert!(when(u64::MAX, 0).ends_with("ahead of this machine's clock"));
+    }
+
+    #[test]
+    fn one_and_many_are_said_apart() {
+        assert_eq!([0, 1, 2].map(|count| counted(count, "round")), ["0 rounds", "1 round", "2 rounds"]);
     }
 
     #[test]

@@ -38,3 +38,31 @@ pub fn natives(natives: Natives) -> Natives {
     let natives = natives.with(abi::CONSENT, contract::Consent).with(jobs::abi::JOBS, jobs::Jobs);
     market::natives(natives, market::Router::default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::{Address, FixedBytes};
+    use stoa_contract::{bench::Bench, coin, interfaces::IERC165::supportsInterfaceCall};
+
+    #[test]
+    fn every_native_contract_tells_its_interfaces() {
+        let natives = natives(Natives::stoa());
+        let mut bench = Bench::new(natives.clone());
+        let mut has = |contract: Address, id: u32| {
+            bench.view(contract, &supportsInterfaceCall { interfaceId: FixedBytes(id.to_be_bytes()) })
+        };
+        for address in natives.addresses() {
+            let named = natives.get(&address).map(|contract| contract.interfaces()).unwrap_or_default();
+            assert!(!named.is_empty(), "{address} names no interface");
+            for id in named.into_iter().map(u32::from_be_bytes).chain([0x01ff_c9a7]) {
+                assert_eq!(has(address, id), Ok(true), "{address}: {id:#x}");
+            }
+            assert_eq!(has(address, u32::MAX), Ok(false), "{address}");
+        }
+        // ERC-20 and its metadata, ERC-2612, ERC-5805, ERC-6372, ERC-5267.
+        for id in [0x3637_2b07, 0xa219_a025, 0x9d8f_f7da, 0xe90f_b3f6, 0xda28_7a1d, 0x84b0_196e] {
+            assert_eq!(has(coin::ADDRESS, id), Ok(true), "{id:#x}");
+        }
+    }
+}

@@ -10,7 +10,7 @@ use commonware_cryptography::ed25519::PrivateKey;
 use eyre::{Result, WrapErr as _};
 use std::{net::SocketAddr, sync::Arc};
 use stoa_client::{Client, Wallet};
-use stoa_data::provider::Seal;
+use stoa_data::{client::DataError, provider::Seal};
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
@@ -59,7 +59,7 @@ impl Payer {
         let _turn = self.turn.lock().await;
         let address = self.account.address();
         let wallet = Wallet::new(self.client, self.account).await.map_err(|error| error.to_string())?;
-        let sent = wallet.send(TxKind::Call(to), U256::ZERO, data.into()).await;
+        let sent = wallet.send(TxKind::Call(to), U256::ZERO, data.into()).await.map_err(DataError::from);
         sent.map(drop).map_err(|error| format!("{error} (the node's account, {address}, pays for it)"))
     }
 }

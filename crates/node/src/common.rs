@@ -21,7 +21,7 @@ use std::{
 };
 use stoa_base::Genesis;
 use stoa_ledger::{
-    Ledger, LedgerConfig, LedgerError,
+    Ledger, LedgerConfig,
     state::{self, StateConfig},
 };
 use stoa_mempool::Pool;
@@ -86,22 +86,6 @@ pub(crate) fn ledger_config(folder: &Path, history: u64, cache: usize) -> Ledger
         natives: crate::natives(),
         ..LedgerConfig::new(folder.join("history"))
     }
-}
-
-/// What an error says of the folder in which the chain cannot be opened.
-pub(crate) fn unusable(folder: &Path) -> String {
-    format!("the chain in {} cannot be used. {}", folder.display(), crate::REMEDY)
-}
-
-/// Why the chain in a folder does not open, and what to do about it.
-pub(crate) fn unopened(folder: &Path, error: LedgerError) -> eyre::Report {
-    let what = if matches!(error, LedgerError::OtherGenesis) {
-        // Nothing is damaged, and what is there is worth keeping.
-        format!("the chain in {} is not that of the genesis file", folder.display())
-    } else {
-        unusable(folder)
-    };
-    eyre::Report::new(error).wrap_err(what)
 }
 
 /// Open files that are kept back for the node itself: chain, state, and connections to other nodes.
@@ -252,14 +236,6 @@ async fn maintain(pool: Pool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nobody_is_told_to_remove_the_chain_of_another_genesis_file() {
-        let said = |error| format!("{:#}", unopened(Path::new("data"), error));
-        assert!(said(LedgerError::Damaged("a seal".into())).contains(crate::REMEDY));
-        let other = said(LedgerError::OtherGenesis);
-        assert!(other.contains("another genesis") && !other.contains("remove"), "{other}");
-    }
 
     #[test]
     fn connections_leave_the_node_the_files_that_it_needs() {

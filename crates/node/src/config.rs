@@ -1,6 +1,6 @@
 //! A validator's configuration file.
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, keccak256};
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::{Signer as _, ed25519};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
@@ -18,7 +18,8 @@ use zeroize::Zeroizing;
 
 use crate::{
     store, up,
-    validator::{self, Keys},
+    validator::{self, Keys, SECRETS},
+    vault::Vault,
 };
 
 /// The file, as it stands on the disk. Paths in it are relative to its folder.
@@ -151,9 +152,7 @@ impl File {
         let mut warnings = Vec::new();
         let secret = [Some(&self.key), self.passphrase_file.as_ref()].into_iter().flatten();
         for path in secret.map(|name| folder.join(name)) {
-            if fs::metadata(&path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0) {
-                warnings.push(format!("everybody on this machine may read {0} (chmod 600 {0})", path.display()));
-            }
+            warnings.extend(exposed(&path));
         }
         if !self.http.ip().is_loopback() {
             warnings.push(format!(
@@ -168,6 +167,15 @@ impl File {
             warnings.push(format!(
                 "`listen` is {}, and the others call {address}, as `validators` says: the ports differ",
                 self.listen
+            ));
+        }
+        let made_for = self.validators.iter().find(|peer| beneficiary_of(peer.key) == self.beneficiary);
+        if let Some(peer) = made_for.filter(|peer| peer.key != own) {
+            warnings.push(format!(
+                "{} is the key of validator {own}, and `beneficiary` is that of {}, {}: is the key another's, or this file?",
+                folder.join(&self.key).display(),
+                peer.key,
+                peer.address
             ));
         }
         if self.beneficiary.is_zero() {
@@ -206,16 +214,24 @@ impl File {
     ///
     /// # Errors
     ///
-    /// If a file that it names is missing or damaged, the passphrase is wrong, its folder cannot be written to, or the machine has
-    /// less memory than it asks for.
+    /// If a file that it names is missing or damaged, the passphrase is wrong, the key is none of the validators' or the folder
+    /// another's, that cannot be written to, or the machine has less memory than it asks for.
     pub fn config(&self, folder: &Path, passphrase: &str) -> Result<validator::Config> {
         let genesis = crate::read_genesis(&folder.join(&self.genesis))?;
         let key = read_key(&folder.join(&self.key), passphrase)?;
+        let own = public(&key);
+        ensure!(
+            self.validators.iter().any(|peer| peer.key == own),
+            "{} is the key of {own}, which is none of `validators`: it is another network's, or the list lacks it",
+            folder.join(&self.key).display()
+        );
         let peer = |peer: &Peer| Ok((decode(&peer.key)?, peer.address.clone()));
         let data = folder.join(&self.data);
         let there = data.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
         access(there, Access::WRITE_OK | Access::EXEC_OK)
             .wrap_err_with(|| format!("cannot write to {}, where `data` is or comes to be", there.display()))?;
+        // They open with the key of the validator that they were made for.
+        Vault::open(&data.join(SECRETS), &key)?;
         Ok(validator::Config {
             store: store::Config::of(self.store_gib, &data),
             folder: data,
@@ -302,6 +318,12 @@ fn decode(key: &B256) -> Result<ed25519::PublicKey> {
     decoded.map_err(|error| eyre!("{key} is no ed25519 public key: {error}"))
 }
 
+/// Whom a new configuration file names as the one who gets the tips, until its operator puts in an address of his own: it tells for
+/// which validator the file was made, and nobody has its key.
+pub fn beneficiary_of(validator: B256) -> Address {
+    Address::from_slice(&keccak256(validator)[12..])
+}
+
 /// What others know a key by.
 pub fn public(key: &ed25519::PrivateKey) -> B256 {
     B256::from_slice(key.public_key().as_ref())
@@ -334,14 +356,26 @@ pub fn new_secret(path: &Path, passphrase: &str) -> Result<Zeroizing<[u8; 32]>> 
     Ok(secret)
 }
 
+/// What is better changed of a file with a secret that others on this machine may read, in words.
+pub fn exposed(path: &Path) -> Option<String> {
+    let exposed = fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0);
+    exposed.then(|| format!("others on this machine may read {0} (chmod 600 {0})", path.display()))
+}
+
 /// Reads a key from an encrypted file.
 ///
 /// # Errors
 ///
-/// If there is none, or the passphrase is another.
+/// If there is none, it is no key, or the passphrase is another.
 pub fn read_secret(path: &Path, passphrase: &str) -> Result<Zeroizing<Vec<u8>>> {
-    let secret = eth_keystore::decrypt_key(path, passphrase).map(Zeroizing::new);
-    secret.wrap_err_with(|| format!("cannot open the key {} (is the passphrase right?)", path.display()))
+    use eth_keystore::KeystoreError::MacMismatch;
+    let name = path.display();
+    fs::File::open(path).wrap_err_with(|| format!("cannot read the key {name}"))?;
+    match eth_keystore::decrypt_key(path, passphrase) {
+        Ok(secret) => Ok(Zeroizing::new(secret)),
+        Err(MacMismatch) => bail!("cannot open the key {name}: its passphrase is another one"),
+        Err(error) => bail!("{name} is no encrypted key (an Ethereum keystore, version 3): {error}"),
+    }
 }
 
 /// Reads a validator's key.
@@ -447,6 +481,34 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_key_of_another_validator_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = new_key(&folder.path().join("validator.key"), "correct horse").unwrap();
+        let own = public(&key);
+        fs::write(folder.path().join("genesis.json"), serde_json::to_string(&crate::genesis(7, [], 0)).unwrap())
+            .unwrap();
+        let mut file = file();
+        let said = |file: &File| match file.config(folder.path(), "correct horse") {
+            Ok(_) => String::new(),
+            Err(error) => error.to_string(),
+        };
+        let why = said(&file);
+        assert!(why.contains("validator.key is the key of 0x") && why.contains("none of `validators`"), "{why}");
+        file.validators[0].key = own;
+        assert_eq!(said(&file), "");
+        // The file of its neighbour, as `stoa init` has made it; then its own.
+        file.beneficiary = beneficiary_of(file.validators[1].key);
+        let warnings = file.warnings(folder.path(), own);
+        assert!(warnings.len() == 1 && warnings[0].contains("127.0.0.1:9010"), "{warnings:?}");
+        file.beneficiary = beneficiary_of(own);
+        assert_eq!(file.warnings(folder.path(), own), [""; 0]);
+        // The folder of its neighbour.
+        fs::create_dir(folder.path().join("data")).unwrap();
+        fs::write(folder.path().join("data").join(SECRETS), [1_u8; 100]).unwrap();
+        assert!(said(&file).contains("another validator's key"), "{}", said(&file));
+    }
+
+    #[test]
     fn what_is_better_changed_is_said() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("validator.key");
@@ -455,6 +517,12 @@ pub(crate) mod tests {
         let own = peer(9000).key;
         assert_eq!(file.warnings(folder.path(), own), [""; 0]);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let words = folder.path().join("words");
+        fs::write(&words, "correct horse").unwrap();
+        for (mode, told) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true)] {
+            fs::set_permissions(&words, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(exposed(&words).is_some(), told, "{mode:o}");
+        }
         file.http = SocketAddr::from(([0, 0, 0, 0], 8545));
         file.listen.set_port(9001);
         file.beneficiary = Address::ZERO;
@@ -471,7 +539,15 @@ pub(crate) mod tests {
         let path = folder.path().join("validator.key");
         let key = new_key(&path, "correct horse").unwrap();
         assert_eq!(public(&read_key(&path, "correct horse").unwrap()), public(&key));
-        assert!(read_key(&path, "battery staple").is_err());
+        let said = |path: &Path| format!("{:#}", read_key(path, "battery staple").err().unwrap());
+        assert!(said(&path).ends_with("validator.key: its passphrase is another one"), "{}", said(&path));
+        let other = folder.path().join("passphrase");
+        for content in [&b"correct horse"[..], b"{}", b"\xff\xfe"] {
+            fs::write(&other, content).unwrap();
+            let said = said(&other);
+            assert!(said.contains("is no encrypted key") && !said.contains("another one"), "{said}");
+        }
+        assert!(said(&folder.path().join("none")).contains("No such file"));
         assert!(new_key(&path, "correct horse").is_err(), "a key was overwritten");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }

@@ -4,6 +4,7 @@ use crate::{
     account,
     common::{self, Background, Serving},
     compute,
+    kept::Kept,
     network_methods::About,
     provider::{self, Role},
     quic::{self, Quic},
@@ -145,7 +146,7 @@ async fn begin(runtime: Context, config: Config) -> Result<Running> {
     let ledger_config =
         LedgerConfig { durable: false, ..common::ledger_config(&config.folder, config.history, config.cache) };
     let ledger = Ledger::open(runtime.child("genesis"), genesis, ledger_config, state.clone()).await;
-    let ledger = ledger.map_err(|error| common::unopened(&config.folder, error))?;
+    let ledger = ledger.map_err(|error| Kept::elsewhere(&config.folder).unopened(error))?;
     let waiting = Mempool::default();
     let options = Options { start: config.start, max_bytes: common::BLOCK_BYTES };
     let opening =
@@ -229,7 +230,8 @@ impl Launched {
 ///
 /// As [`start`].
 pub fn launch(config: Config) -> Result<Launched> {
-    let starting = thread::launch("follower", config.storage(), async move |runtime, tell, stopped| {
+    let kept = Kept::elsewhere(&config.folder);
+    let starting = thread::launch("follower", kept, config.storage(), async move |runtime, tell, stopped| {
         let mut running = Box::pin(start(runtime, config)).await?;
         let _ = tell.send((running.http(), running.address(), running.ledger.clone()));
         let outcome = tokio::select! {

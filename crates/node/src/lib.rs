@@ -16,6 +16,7 @@ pub mod folder;
 pub mod follower;
 mod health;
 mod index;
+mod kept;
 mod known;
 mod network_methods;
 pub mod provider;
@@ -30,6 +31,8 @@ pub mod vault;
 pub mod view;
 mod waiting;
 
+pub use kept::Kept;
+
 use alloy_primitives::{Address, Bytes, U256};
 use commonware_codec::Encode as _;
 use eyre::{Result, WrapErr as _};
@@ -37,11 +40,6 @@ use std::{collections::BTreeMap, fs, path::Path};
 use stoa_base::{Account, Fees, Genesis};
 use stoa_consensus::Committee;
 use stoa_contract::Natives;
-
-/// What to do when a node's folder cannot be read, or not be written.
-pub const REMEDY: &str = "If its disk is full, make room and start it again: nothing is lost. If what lies in its folder was \
-                          damaged, remove `history` and `state` from it, and nothing else: a node of a network takes both \
-                          from the others, and a validator votes again from the next epoch on";
 
 /// Gas limit of a new network's blocks.
 const GAS_LIMIT: u64 = 30_000_000;

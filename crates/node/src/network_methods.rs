@@ -8,6 +8,7 @@
 use crate::{elsewhere::Elsewhere, health, quic::Served};
 use alloy_primitives::{B256, Bytes, U256};
 use std::{sync::Arc, time::Duration};
+use stoa_base::now;
 use stoa_client::{CertificateReply, PeerStatus, Status, ValidatorStatus, Vote};
 use stoa_consensus::follow;
 use stoa_ledger::Ledger;
@@ -126,6 +127,7 @@ fn status(context: &Context, about: &About, network_key: &Bytes) -> Status {
         block_number: U256::from(head.number()),
         block_hash: head.hash(),
         timestamp: U256::from(head.header().timestamp),
+        clock: Some(U256::from(now())),
         patience: U256::from(health::patience(ledger, about).as_secs()),
         epoch: U256::from(head.number() / ledger.genesis().epoch_length),
         genesis_hash: ledger.first().hash(),

@@ -1,5 +1,6 @@
 //! Nodes on threads of their own.
 
+use crate::kept::Kept;
 use commonware_runtime::{
     Runner as _,
     tokio::{self as runtime, Context},
@@ -25,12 +26,14 @@ pub(crate) struct Starting<T> {
 pub(crate) struct Thread {
     stop: oneshot::Sender<()>,
     handle: thread::JoinHandle<Result<()>>,
+    kept: Kept,
 }
 
-/// Starts a node with its storage in this folder. `run` sends what others are to know of it when it serves, and ends when
+/// Starts a node with its storage in this folder, a part of `kept`. `run` sends what others are to know of it when it serves, and ends when
 /// it is told to stop, or, without closing anything, when nobody is left to tell it.
 pub(crate) fn launch<T: Send + 'static>(
     name: &str,
+    kept: Kept,
     storage: PathBuf,
     run: impl AsyncFnOnce(Context, std::sync::mpsc::Sender<T>, oneshot::Receiver<()>) -> Result<()> + Send + 'static,
 ) -> Result<Starting<T>> {
@@ -42,7 +45,7 @@ pub(crate) fn launch<T: Send + 'static>(
     };
     let handle = thread::Builder::new().name(name.into()).stack_size(STACK).spawn(run);
     let handle = handle.wrap_err_with(|| format!("no thread for a {name}"))?;
-    Ok(Starting { ready, thread: Thread { stop, handle } })
+    Ok(Starting { ready, thread: Thread { stop, handle, kept } })
 }
 
 impl<T> Starting<T> {
@@ -50,7 +53,10 @@ impl<T> Starting<T> {
     pub(crate) fn serving(self) -> Result<(T, Thread)> {
         match self.ready.recv() {
             Ok(said) => Ok((said, self.thread)),
-            Err(_) => Err(ended(self.thread.handle).err().unwrap_or_else(|| eyre!("a node stopped while it started"))),
+            Err(_) => {
+                ended(self.thread.handle, &self.thread.kept)?;
+                Err(eyre!("a node stopped while it started"))
+            }
         }
     }
 }
@@ -59,13 +65,13 @@ impl Thread {
     /// Stops the node; an error is what it failed with before.
     pub(crate) fn stop(self) -> Result<()> {
         let _ = self.stop.send(());
-        ended(self.handle)
+        ended(self.handle, &self.kept)
     }
 
     /// Ends the node in the middle of what it does: nobody is told, and nothing is finished.
     pub(crate) fn kill(self) -> Result<()> {
         drop(self.stop);
-        ended(self.handle)
+        ended(self.handle, &self.kept)
     }
 
     pub(crate) fn is_finished(&self) -> bool {
@@ -73,6 +79,6 @@ impl Thread {
     }
 }
 
-fn ended(handle: thread::JoinHandle<Result<()>>) -> Result<()> {
-    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+fn ended(handle: thread::JoinHandle<Result<()>>, kept: &Kept) -> Result<()> {
+    handle.join().unwrap_or_else(|panic| Err(kept.stopped(panic)))
 }

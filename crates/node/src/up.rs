@@ -1,7 +1,9 @@
 //! An embedded network: several validators in one process, each with its own folder, keys and sockets.
 
 use crate::{
-    common, store,
+    common,
+    kept::Kept,
+    store,
     thread::{self, Starting, Thread},
     validator::{self, Keys},
 };
@@ -9,15 +11,19 @@ use alloy_primitives::{Address, Bytes};
 use alloy_signer_local::PrivateKeySigner;
 use eyre::{WrapErr as _, bail, ensure};
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    fs, io,
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     num::NonZeroU32,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
-use stoa_base::Genesis;
+use stoa_base::{Genesis, write_private};
 use stoa_consensus::{Committee, Identity, Pace};
 use stoa_ledger::Ledger;
 use stoa_net::PeerAddress;
+
+/// The file of the network's folder with the ports at which its validators are followed, one a line.
+pub const PORTS: &str = "ports";
 
 /// The most validators that run in one process.
 pub const MAX_VALIDATORS: u32 = 32;
@@ -93,6 +99,11 @@ impl Network {
         let nodes = starting.into_iter().map(|node| serving(node).map(Some)).collect::<eyre::Result<Vec<_>>>()?;
         let network = Self { configs, nodes };
         network.first_block();
+        if !network.is_running() {
+            // With the error of the one that ended.
+            network.end()?;
+            bail!("a validator ended while it started");
+        }
         Ok(network)
     }
 
@@ -175,7 +186,8 @@ impl Network {
 }
 
 fn launch(config: validator::Config) -> eyre::Result<Starting<Served>> {
-    thread::launch("validator", config.storage(), async move |runtime, tell, stopped| {
+    let kept = Kept::by_one_of(config.peers.len(), &config.folder);
+    thread::launch("validator", kept, config.storage(), async move |runtime, tell, stopped| {
         let running = validator::start(runtime, config).await?;
         let (http, address, ledger) = (running.http(), running.address(), running.ledger.clone());
         let _ = tell.send(Served { http, address, ledger });
@@ -204,10 +216,7 @@ fn configs(config: Config) -> eyre::Result<Vec<validator::Config>> {
     let http_of = |index: u16| SocketAddr::new(http.ip(), if http.port() == 0 { 0 } else { http.port() + index });
     // Of a network that has begun, one validator cannot stop without the others.
     (0..count).try_for_each(|index| common::check_free(http_of(index)))?;
-    // All are bound at once, so that they differ.
-    let listeners = (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<Vec<_>, _>>();
-    let listeners = listeners.wrap_err("no free port on loopback")?;
-    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
+    let addresses = listening(&folder, count)?;
     let peers = validators.iter().map(|(identity, _)| identity.public());
     let peers = peers.zip(addresses.iter().map(ToString::to_string)).collect::<Vec<_>>();
     let cache = ((memory() / 16).min(MOST_CACHE) / usize::from(count)).max(LEAST_CACHE);
@@ -233,6 +242,39 @@ fn configs(config: Config) -> eyre::Result<Vec<validator::Config>> {
     Ok(each.collect())
 }
 
+/// A port on loopback, for validators (TCP) and for followers (UDP); 0 takes a free one.
+fn take(port: u16) -> io::Result<(TcpListener, UdpSocket)> {
+    let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    let udp = UdpSocket::bind(tcp.local_addr()?)?;
+    Ok((tcp, udp))
+}
+
+/// Where so many validators listen: at the ports that they had before, as whoever follows them knows them, where those are free.
+fn listening(folder: &Path, count: u16) -> eyre::Result<Vec<SocketAddr>> {
+    let file = folder.join(PORTS);
+    // Without it they are followed elsewhere, and nothing else is lost.
+    let text = fs::read_to_string(&file).unwrap_or_default();
+    let mut lines = text.lines().map(|line| line.parse::<u16>().ok());
+    let before = (0..count).map(|_| lines.next().flatten()).collect::<Vec<_>>();
+    // All are held at once, so that they differ; those of before first.
+    let again = before.iter().map(|port| port.and_then(|port| take(port).ok())).collect::<Vec<_>>();
+    let held = again.into_iter().map(|again| again.map_or_else(|| take(0), Ok)).collect::<io::Result<Vec<_>>>();
+    let held = held.wrap_err("no free port on loopback")?;
+    let addresses = held.iter().map(|(tcp, _)| tcp.local_addr()).collect::<io::Result<Vec<_>>>()?;
+    for (before, now) in before.iter().zip(&addresses) {
+        if let Some(before) = before.filter(|before| *before != now.port()) {
+            tracing::warn!(
+                "port {before} is taken by another program: who followed a validator there has to follow it at {now} from now on"
+            );
+        }
+    }
+    let ports = addresses.iter().map(|address| format!("{}\n", address.port())).collect::<String>();
+    if ports != text {
+        write_private(&file, ports.as_bytes()).wrap_err_with(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(addresses)
+}
+
 /// Bytes of memory that the machine has; a gigabyte if it does not say.
 pub(crate) fn memory() -> usize {
     let said = std::fs::read_to_string("/proc/meminfo").ok();
@@ -248,6 +290,44 @@ mod tests {
     use super::*;
     use crate::development;
 
+    /// Of two validators.
+    fn config(folder: &Path, port: u16) -> Config {
+        let (committee, identities) = deal([7; 32], NonZeroU32::new(2).unwrap());
+        let committee = Some((&committee).into());
+        Config {
+            folder: folder.to_owned(),
+            http: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            genesis: Genesis { committee, ..development::genesis(31337, &[], 1_700_000_000) },
+            validators: identities.into_iter().map(|identity| (identity, Address::ZERO)).collect(),
+            accounts: Vec::new(),
+            pace: Pace { busy: Duration::from_millis(50), idle: Duration::from_secs(1) },
+            history: 100,
+            store_gib: 0,
+            index: false,
+            hosts: Vec::new(),
+            allow_unprotected: false,
+        }
+    }
+
+    #[test]
+    fn a_network_that_starts_again_is_followed_where_it_was_before_unless_somebody_else_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let listen = || {
+            let configs = configs(config(folder.path(), 0)).unwrap();
+            configs.iter().map(|validator| validator.listen).collect::<Vec<_>>()
+        };
+        let first = listen();
+        assert_eq!(listen(), first);
+        let taken = UdpSocket::bind(first[0]).unwrap();
+        let then = listen();
+        assert!(then[0] != first[0] && then[1] == first[1], "{first:?} {then:?}");
+        drop(taken);
+        assert_eq!(listen(), then, "who follows it was told so");
+        // Whatever happened to the file.
+        fs::write(folder.path().join(PORTS), "none\n99999\n").unwrap();
+        assert_eq!(listen().len(), 2);
+    }
+
     #[test]
     fn a_port_that_is_taken_is_named_before_any_validator_starts() {
         let folder = tempfile::tempdir().unwrap();
@@ -259,23 +339,7 @@ mod tests {
                 break (taken, port);
             }
         };
-        let (committee, identities) = deal([7; 32], NonZeroU32::new(2).unwrap());
-        let committee = Some((&committee).into());
-        let genesis = Genesis { committee, ..development::genesis(31337, &[], 1_700_000_000) };
-        let config = Config {
-            folder: folder.path().to_owned(),
-            http: SocketAddr::from((Ipv4Addr::LOCALHOST, port - 1)),
-            genesis,
-            validators: identities.into_iter().map(|identity| (identity, Address::ZERO)).collect(),
-            accounts: Vec::new(),
-            pace: Pace { busy: Duration::from_millis(50), idle: Duration::from_secs(1) },
-            history: 100,
-            store_gib: 0,
-            index: false,
-            hosts: Vec::new(),
-            allow_unprotected: false,
-        };
-        let error = Network::start(config).err().unwrap();
+        let error = Network::start(config(folder.path(), port - 1)).err().unwrap();
         assert_eq!(error.to_string(), format!("cannot listen on 127.0.0.1:{port}"));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "a validator has started");
     }

@@ -5,6 +5,7 @@ use crate::{
     common::{self, Serving},
     connected,
     elsewhere::{self, Elsewhere},
+    kept::Kept,
     network_methods::{self, About},
     quic::{self, Quic},
     store,
@@ -31,7 +32,7 @@ use std::{
 };
 use stoa_base::{Genesis, write_private};
 use stoa_consensus::{
-    Floor, Identity, Pace, Wire,
+    Floor, Identity, Pace, Secrets as _, Wire,
     follow::{self, Follower, Peers},
     start_validator,
 };
@@ -124,6 +125,7 @@ pub struct Running {
     pub pool: Pool,
     rpc: stoa_rpc::Handle,
     endpoint: Endpoint,
+    address: Option<PeerAddress>,
     _router: Router,
     _store: Option<common::Background>,
     _index: Option<common::Background>,
@@ -144,7 +146,7 @@ impl Running {
 
     /// Where others can follow this node.
     pub fn address(&self) -> Option<PeerAddress> {
-        self.endpoint.address()
+        self.address.clone()
     }
 }
 
@@ -159,6 +161,7 @@ pub fn start(runtime: Context, config: Config) -> BoxFuture<'static, eyre::Resul
 }
 
 async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
+    let (validators, kept) = (config.peers.len(), Kept::by_one_of(config.peers.len(), &config.folder));
     common::check_loopback(&config.genesis, config.http)?;
     common::check_free(config.http)?;
     let state_config = common::state_config(&runtime, config.cache);
@@ -182,6 +185,9 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
         stoa_consensus::connect(wire, key.clone(), network.as_slice(), config.listen, peers, common::BLOCK_BYTES)?;
     fs::create_dir_all(&config.folder).wrap_err_with(|| format!("cannot create {}", config.folder.display()))?;
     let mut secrets = Vault::open(&config.folder.join(SECRETS), &key)?;
+    if validators == 1 {
+        check_alone(&config.folder, &secrets)?;
+    }
     match config.keys {
         Keys::Dealt(identity) if secrets.is_empty() => secrets.put_share(Epoch::zero(), identity.share).await,
         Keys::Dealt(_) => {}
@@ -193,7 +199,7 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
     let open = async || {
         let (ledger, state) = (ledger_config.clone(), state_config.clone());
         let opened = Ledger::open(runtime.child("genesis"), genesis.clone(), ledger, state).await;
-        opened.map_err(|error| common::unopened(&config.folder, error))
+        opened.map_err(|error| kept.unopened(error))
     };
     let mut ledger = open().await?;
     let (mut floor, mark) = (None, config.folder.join(CATCHING_UP));
@@ -237,7 +243,7 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
         if Instant::now() > deadline {
             let here = ledger.head().number();
             let why = eyre!("block {newest} was final before the last stop, but the state stays at {here}");
-            return Err(why.wrap_err(common::unusable(&config.folder)));
+            return Err(why.wrap_err(kept.unusable()));
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -247,6 +253,8 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
     let committee = ledger.genesis().committee.as_ref();
     let place = committee.and_then(|committee| committee.validators.iter().position(|validator| *validator == me));
     let elsewhere = Elsewhere::new(name, consensus.equivocations.clone());
+    // As the others are told it: what it listens on may be every address of its machine.
+    let address = own.first().cloned().or_else(|| endpoint.address());
     let watching = own.into_iter().next().map(|own| common::Background::spawn(elsewhere.clone().watch(own)));
     let about = About {
         roles: if store.is_some() { vec!["validator", "store"] } else { vec!["validator"] },
@@ -257,7 +265,7 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
             elsewhere,
         }),
         peers: Arc::new(move || connected::status(&metrics, &others)),
-        address: endpoint.address(),
+        address: address.clone(),
         served: Some(served),
         block_time: config.pace.longest(),
     };
@@ -273,7 +281,17 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
     };
     let (pool, rpc, index) = common::serve(&runtime, &ledger, &waiting, about, serving).await?;
     let store = store.map(|store| store.start(rpc.local_addr(), &runtime.child("stoa")));
-    Ok(Running { ledger, pool, rpc, endpoint, _router: router, _store: store, _index: index, _elsewhere: watching })
+    Ok(Running {
+        ledger,
+        pool,
+        rpc,
+        endpoint,
+        address,
+        _router: router,
+        _store: store,
+        _index: index,
+        _elsewhere: watching,
+    })
 }
 
 /// How long to wait for others to say how far they are.
@@ -331,6 +349,18 @@ fn check_first(folder: &Path) -> eyre::Result<()> {
     Ok(())
 }
 
+/// Refuses to begin a new chain where the only validator of a network has had one, and with it all that there was of it.
+fn check_alone(folder: &Path, secrets: &Vault) -> eyre::Result<()> {
+    let has_history = fs::read_dir(folder.join("history")).is_ok_and(|mut files| files.next().is_some());
+    ensure!(
+        has_history || !(secrets.has_voted() || folder.join("mempool").exists()),
+        "the chain that was in {} is not there any more, and no other validator has it: put back a copy of the whole folder, or \
+         begin a new chain (--fresh, or another folder)",
+        folder.display()
+    );
+    Ok(())
+}
+
 /// The committee: from the folder, or from a ceremony, which also gives this validator a share of its key.
 async fn committee(
     runtime: &Context,
@@ -356,6 +386,25 @@ async fn committee(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_only_validator_does_not_begin_anew_where_its_chain_is_gone() {
+        let open = |folder: &Path| Vault::open(&folder.join(SECRETS), &PrivateKey::from_seed(1)).unwrap();
+        let had: [fn(&Path, &Vault); 2] =
+            [|_, secrets| secrets.note_voting(), |folder, _| fs::write(folder.join("mempool"), "").unwrap()];
+        for has_had_a_chain in had {
+            let folder = tempfile::tempdir().unwrap();
+            let (folder, history) = (folder.path(), folder.path().join("history"));
+            let secrets = open(folder);
+            check_alone(folder, &secrets).unwrap();
+            has_had_a_chain(folder, &secrets);
+            fs::create_dir(&history).unwrap();
+            let error = check_alone(folder, &secrets).unwrap_err().to_string();
+            assert!(error.contains(&folder.display().to_string()) && error.contains("--fresh"), "{error}");
+            fs::write(history.join("version"), "").unwrap();
+            check_alone(folder, &secrets).unwrap();
+        }
+    }
 
     #[test]
     fn a_chain_without_its_committee_is_no_first_start() {

@@ -1,6 +1,6 @@
 //! `stoa data erase`: an asset ends, and whoever kept something of it signs that it is deleted.
 
-use super::{notes::destroy_seeds, place, published};
+use super::{notes::destroy_seeds, place, promised, published};
 use crate::{note, spread::Online};
 use alloy_primitives::B256;
 use eyre::{Result, WrapErr as _};
@@ -18,6 +18,7 @@ use stoa_client::Wallet;
 use stoa_data::{
     client::{Data, Deletions, Published},
     record::Record,
+    sale::{Ends, Seller},
 };
 use stoa_privacy::{Deleted, DeletionReceipt};
 use stoa_store::{Members as _, ObjectId};
@@ -115,6 +116,8 @@ pub(super) async fn erase(
     let mut objects: Vec<_> = of.into_iter().flat_map(|known| &known.objects).map(|id| ObjectId(id.0)).collect();
     // Asked before: whoever signs has nothing left.
     let holders = holders(online, &objects).await?;
+    // First, so that nobody pays for what is not there any more if this is cut off in between.
+    let closed = Seller::new(account.clone()).close(Ends::All(asset)).await?;
     data.erase(asset).await?;
     // From here on nobody opens the data any more who has not done so.
     if let Some(known) = &known {
@@ -128,6 +131,7 @@ pub(super) async fn erase(
         destroy(&file).wrap_err_with(|| format!("cannot destroy {}", file.display()))?;
         had_half = true;
     }
+    note::remove(&promised(dir, asset))?;
     let record = Record::read(account.client(), asset, |_, _| ()).await?;
     let keepers = record.keepers.iter().map(|keeper| NodeId::from(*keeper));
     let had: BTreeSet<_> = keepers.chain(holders.iter().copied()).collect();
@@ -163,11 +167,15 @@ pub(super) async fn erase(
             "piecesLetGo": let_go,
             "piecesSilent": silent,
             "hadRead": used,
+            "closed": closed,
         });
         println!("{said}");
         return Ok(());
     }
     println!("Erased: no grant of {asset} stands any more, and none can be made.");
+    for nft in &closed {
+        println!("{nft} is revoked at the market: no order is taken any more, and none stands.");
+    }
     match had_half {
         true => println!(
             "Your half of its key is overwritten and removed on this machine. Copies and backups of the folder are yours to \

@@ -14,16 +14,14 @@ use std::{
     path::{Path, PathBuf},
 };
 use stoa_base::now;
-use stoa_data::{
-    client::DataError,
-    jobs::{
-        abi::{FINISHED, IJobs::expireCall, JOBS, RUNNING},
-        client::{self, Begun, Ended},
-        held::Held,
-        rounds::write,
-        units,
-        wire::Round,
-    },
+use stoa_client::counted;
+use stoa_data::jobs::{
+    abi::{FINISHED, RUNNING},
+    client::{self, Begun, Ended},
+    held::Held,
+    rounds::write,
+    units,
+    wire::Round,
 };
 
 /// Options of `stoa job result`.
@@ -35,7 +33,7 @@ pub(crate) struct ResultOptions {
     /// Folder for what left; must not be there yet.
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
-    /// Folder of what this machine knows of the jobs that it began with --detach.
+    /// Folder of what this machine knows of the jobs that it began (`stoa job run --dir`): their parameters.
     #[arg(long, value_name = "DIR", default_value = ".stoa")]
     dir: PathBuf,
 }
@@ -112,7 +110,7 @@ pub(super) async fn status(job: B256, wallet: &WalletOptions, json: bool) -> Res
 fn over(begun: &Begun, ended: &Ended) -> String {
     let how = ENDS.get(usize::from(ended.receipt.ended)).copied().unwrap_or("ended");
     let [paid, back] = [ended.paid, ended.refunded].map(|amount| units(amount, begun.token));
-    format!("{how} after {} rounds; {paid} paid, {back} back", ended.receipt.rounds)
+    format!("{how} after {}; {paid} paid, {back} back", counted(ended.receipt.rounds.into(), "round"))
 }
 
 fn tell(begun: &Begun, ended: &Ended, more: Value, json: bool) -> Result<()> {
@@ -208,8 +206,8 @@ pub(super) async fn expire(job: B256, wallet: &WalletOptions, json: bool) -> Res
     let is = known(wallet.client(), job).await?;
     ensure!(is.state == RUNNING, "job {job} is over (`stoa job show`)");
     let now = now();
-    ensure!(now > is.until, "its node has {} seconds yet", is.until - now);
-    wallet.call(JOBS, &expireCall { job }).await.map_err(DataError::from)?;
+    ensure!(now > is.until, "its node has {} yet", counted(is.until - now, "second"));
+    client::expire(&wallet, job).await?;
     match json {
         true => println!("{}", json!({ "job": job, "refunded": is.locked })),
         false => println!("{} back", units(is.locked, is.offer.token)),
@@ -217,15 +215,29 @@ pub(super) async fn expire(job: B256, wallet: &WalletOptions, json: bool) -> Res
     Ok(())
 }
 
+/// What waits in a node's folder of data.
+fn waiting(data: &Path) -> Result<Vec<Held>> {
+    let cannot = || format!("cannot read {}", data.display());
+    let found = fs::read_dir(data).wrap_err_with(cannot)?.collect::<Result<Vec<_>, _>>().wrap_err_with(cannot)?;
+    // Of one where nothing was offered yet there is nothing to tell it by.
+    let of_asset = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().parse::<B256>().is_ok();
+    ensure!(
+        found.is_empty() || found.iter().any(of_asset),
+        "{} is no node's folder of data: nothing of an asset lies in it. Want the one of `stoa follow --data DIR`",
+        data.display()
+    );
+    Held::all(data).wrap_err_with(cannot)
+}
+
 /// Lists what waits for an owner to look at it.
 pub(super) fn held(data: &Path, json: bool) -> Result<()> {
-    let all = Held::all(data).wrap_err_with(|| format!("cannot read {}", data.display()))?;
+    let all = waiting(data)?;
     let mut said = Vec::new();
     for held in &all {
         let sizes: Vec<_> = held.files()?.into_iter().map(|(path, bytes)| (path, bytes.len())).collect();
         if !json {
             println!("{}  round {} on {}, in {}", held.job, held.round + 1, held.asset, held.folder.display());
-            sizes.iter().for_each(|(path, size)| println!("    {path}, {size} bytes"));
+            sizes.iter().for_each(|(path, size)| println!("    {path}, {}", counted(*size as u64, "byte")));
         }
         let files: Vec<_> = sizes.iter().map(|(path, size)| json!({ "path": path, "bytes": size })).collect();
         said.push(json!({
@@ -243,7 +255,7 @@ pub(super) fn held(data: &Path, json: bool) -> Result<()> {
 /// Lets what waits of a job leave, or not.
 pub(super) fn decide(options: &DecisionOptions, leaves: bool, json: bool) -> Result<()> {
     let DecisionOptions { job, data } = options;
-    let all = Held::all(data).wrap_err_with(|| format!("cannot read {}", data.display()))?;
+    let all = waiting(data)?;
     let mut of: Vec<_> = all.into_iter().filter(|held| held.job == *job).collect();
     let held = of.pop().wrap_err_with(|| format!("nothing of job {job} waits (`stoa job held`)"))?;
     held.decide(leaves)?;
@@ -253,4 +265,21 @@ pub(super) fn decide(options: &DecisionOptions, leaves: bool, json: bool) -> Res
         false => println!("it stays, and the job ends"),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_no_nodes_is_not_taken_for_one_where_nothing_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let why = |folder: &Path| waiting(folder).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(why(&folder.path().join("nothing")).starts_with("cannot read"));
+        assert_eq!(why(folder.path()), "", "nothing is offered there yet");
+        fs::create_dir_all(folder.path().join("store")).unwrap();
+        assert!(why(folder.path()).contains("is no node's folder of data"));
+        fs::create_dir_all(folder.path().join(B256::repeat_byte(1).to_string())).unwrap();
+        assert_eq!(why(folder.path()), "");
+    }
 }

@@ -8,12 +8,12 @@ mod show;
 use crate::{network::wait, node::coins, wallet::WalletOptions};
 use alloy_primitives::{Address, B256, U256};
 use clap::{Args, Subcommand};
-use eyre::{Result, WrapErr as _, bail};
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail};
 use later::{DecisionOptions, ResultOptions};
 use offer::{AllowOptions, CopyOptions, OfferOptions};
-pub(crate) use offer::{ChecksOptions, Offering, leaving, offer_data, read_rules};
+pub(crate) use offer::{ChecksOptions, Offering, leaving, offer_data, read_rules, time_of};
 use run::RunOptions;
-pub(crate) use run::{LEFT, PARAMS, PROVENANCE, buyer};
+pub(crate) use run::{LEFT, PARAMS, PROVENANCE, STEPS, buyer};
 use serde_json::{Map, Value};
 use show::VerifyOptions;
 pub(crate) use show::{by_number, params};
@@ -40,8 +40,18 @@ const ENDS: [&str; 6] = ["succeeded", "failed", "limited", "stopped", "withheld"
 /// How it stands with the check of a receipt.
 const CHECKS: [&str; 7] = ["none", "waiting for the draw", "drawn", "confirmed", "false", "undecided", "spared"];
 
+/// What somebody has to know who reads this for the first time.
+const WORDS: &str = "\
+Words: an asset is somebody's data, by their id on the ledger. Its offer says which node computes on it, for how much, and by which \
+rules: what may leave, of which programs. A grant lets somebody have programs run on it. A job is one program on one asset, in one \
+round or several. It is paid by steps: instructions of WebAssembly, or nanoseconds of a processor for other programs. What it may cost \
+at most is held on the ledger until its receipt, which the node signs, pays the owner for what was done and gives the rest back.\n\n\
+Examples: stoa job run --algorithm mean.wasm --on 0x5f8e… --to result --wallet me.key\n          \
+stoa job offer patients.csv --data node-data --node 0x3b6a… --algorithm mean.wasm --price 0.001 --wallet me.key";
+
 /// Options of `stoa job`.
 #[derive(Args)]
+#[command(after_help = WORDS)]
 pub(crate) struct Options {
     #[command(flatten)]
     wallet: WalletOptions,
@@ -57,13 +67,15 @@ enum Command {
         after_help = "Examples: stoa job offer patients.csv --data node-data --node 0x3b6a… --algorithm mean.wasm --price 0.001 --wallet me.key\n          stoa job offer patients.csv --data node-data --node 0x3b6a… --rules rules.json --price 0.001 --wallet me.key"
     )]
     Offer(OfferOptions),
-    /// Let somebody have programs run on an asset. Prints the grant's id; `stoa data revoke` ends it.
+    /// Let somebody have programs run on an asset of yours (a grant). Prints the grant's id, and until when, for what and how often it
+    /// is; `stoa data revoke` ends it.
     #[command(
         after_help = "Examples: stoa job allow 0x5f8e… --to 0x7099… --purpose ScientificResearch --wallet me.key\n          stoa job allow 0x5f8e… --to-buyers-of 0x90f7… --algorithm train.wasm --wallet me.key"
     )]
     Allow(AllowOptions),
     /// Have a program run on the data of one or several owners, each beside its data, and get what may leave. A plan
-    /// has it run several times, and combines what leaves on this machine in between.
+    /// has it run several times, and combines what leaves on this machine in between. Each owner's node is asked first whether it is
+    /// there and would do it: until all of them say so, nothing is paid.
     ///
     /// A plan is JSON: {"combine": {…}, "pass": "model", "rounds": [{"params": {…}, "times": 10}, …]}. After each round the program
     /// of --combine (else the same one) runs here with the parameters of "combine", and sees what left as /data/<number>; its
@@ -75,11 +87,12 @@ enum Command {
     /// List the jobs on an asset.
     #[command(after_help = "Example: stoa job list --on 0x5f8e…")]
     List {
-        /// The asset.
+        /// The asset, by its id, as `stoa job offer` printed it.
         #[arg(long, value_name = "ASSET", value_parser = crate::typed::id)]
-        on: B256,
+        on: Option<B256>,
     },
-    /// Tell how a job of yours stands: on the ledger, and at the node that does it.
+    /// Tell how a job of yours stands: on the ledger, and at the node that does it. Where that does not answer, until when it has time:
+    /// after that, `stoa job expire` gives everything back.
     #[command(after_help = "Example: stoa job status 0x77d1… --wallet me.key")]
     Status {
         /// The job.
@@ -96,7 +109,7 @@ enum Command {
         #[arg(value_parser = crate::typed::id)]
         job: B256,
     },
-    /// Take back what is held for a job whose receipt did not come in time. Anybody may; it goes to the buyer.
+    /// Give back what is held for a job whose receipt did not come in time, for its node is gone. Anybody may; it goes to the buyer.
     #[command(after_help = "Example: stoa job expire 0x77d1… --wallet me.key")]
     Expire {
         /// The job.
@@ -122,7 +135,7 @@ enum Command {
     /// those that were offered.
     #[command(after_help = "Example: stoa job copy 0x5f8e… patients.csv --data auditor-data --rules rules.json")]
     Copy(CopyOptions),
-    /// Add coins to the bond of an asset, which pays for checks and for false receipts.
+    /// Add coins to the bond of an asset: money of its owner's, from which checks are paid, and buyers where a receipt was false.
     #[command(after_help = "Example: stoa job bond 0x5f8e… 100 --wallet me.key")]
     Bond {
         /// The asset.
@@ -153,14 +166,15 @@ enum Command {
         #[arg(long, value_name = "ADDRESS", value_parser = crate::typed::address)]
         to: Option<Address>,
     },
-    /// Show a job: what it computes on, under which leave, how it stands, its receipt.
+    /// Show a job, whoever's it is: what it computes on, under which grant, how it stands, its receipt and how that was checked.
     #[command(after_help = "Example: stoa job show 0x77d1…")]
     Show {
         /// The job.
         #[arg(value_parser = crate::typed::id)]
         job: B256,
     },
-    /// Run a finished job again, on data that you have, and compare what comes of it with its receipt, bit for bit.
+    /// Run a finished job again, on data that you have, and compare what comes of it with its receipt, bit for bit. Of WebAssembly
+    /// alone: another run of a process need not come to the same.
     #[command(
         after_help = "Example: stoa job verify 0x77d1… --algorithm train.wasm --data node-data --params model/params"
     )]
@@ -169,6 +183,23 @@ enum Command {
     /// that its --algorithm names.
     #[command(after_help = "Example: stoa job rules > rules.json")]
     Rules,
+}
+
+impl Command {
+    /// Whether somebody's account signs something for it, or opens what was sealed to it.
+    const fn signs(&self) -> bool {
+        !matches!(
+            self,
+            Self::List { .. }
+                | Self::Held { .. }
+                | Self::Approve(_)
+                | Self::Refuse(_)
+                | Self::Copy(_)
+                | Self::Show { .. }
+                | Self::Verify(_)
+                | Self::Rules
+        )
+    }
 }
 
 /// What a program is told.
@@ -194,6 +225,10 @@ impl Parameters {
         Ok(given)
     }
 }
+
+/// What whoever names no asset is told.
+const ON_WHAT: &str = "which jobs? The ledger lists them by the asset that they are on: say --on ASSET, its id (`stoa data show` tells \
+                       that of a DID, `stoa job show` that of a job)";
 
 /// Why nothing is known where nobody answers.
 const UNASKED: &str = "the ledger cannot be asked (--http names a node)";
@@ -230,11 +265,14 @@ fn param(text: &str) -> Result<(String, Value), String> {
 /// Runs `stoa job`.
 pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     let Options { wallet, command } = options;
+    if !command.signs() {
+        wallet.unused();
+    }
     match command {
         Command::Offer(options) => wait(offer::offer(options, &wallet, json))?,
         Command::Allow(options) => wait(offer::allow(options, &wallet, json))?,
         Command::Run(options) => wait(run::run_on(options, &wallet, json))?,
-        Command::List { on } => wait(show::list(on, &wallet, json))?,
+        Command::List { on } => wait(show::list(on.wrap_err(ON_WHAT)?, &wallet, json))?,
         Command::Status { job } => wait(later::status(job, &wallet, json))?,
         Command::Result(options) => wait(later::result(options, &wallet, json))?,
         Command::Cancel { job } => wait(later::cancel(job, &wallet, json))?,
@@ -258,6 +296,32 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn whoever_names_an_account_where_nothing_is_signed_is_told() {
+        let id = B256::ZERO.to_string();
+        let signs = |words: &[&str]| {
+            let words = [&["stoa"][..], words, &["--wallet", "me.key"]].concat();
+            Typed::try_parse_from(words).unwrap().options.command.signs()
+        };
+        assert!(signs(&["status", &id]) && signs(&["cancel", &id]));
+        assert!(!signs(&["show", &id]) && !signs(&["list", "--on", &id]));
+        assert!(!signs(&["verify", &id, "--algorithm", "a.wasm", "--data", "data", "--params", "params"]));
+    }
+
+    #[test]
+    fn whoever_lists_jobs_and_names_no_asset_is_told_how_to() {
+        let typed = Typed::try_parse_from(["stoa", "list"]).unwrap();
+        let why = run(typed.options, true).unwrap_err().to_string();
+        assert!(why.contains("--on ASSET") && why.contains("`stoa data show`"), "{why}");
+    }
 
     #[test]
     fn a_program_is_named_by_its_hash_or_by_its_file() {

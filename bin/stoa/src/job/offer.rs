@@ -1,7 +1,12 @@
 //! What owners do: offer their data to programs, say who may run them, stand for receipts.
 
 use super::{UNASKED, algorithm};
-use crate::{consent::TermsOptions, node::coins, progress::progress, wallet::WalletOptions};
+use crate::{
+    consent::{self, TermsOptions},
+    node::coins,
+    progress::progress,
+    wallet::WalletOptions,
+};
 use alloy_primitives::{Address, B256, U256};
 use clap::Args;
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
@@ -11,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use stoa_client::Wallet;
+use stoa_client::{Wallet, counted, iso_8601};
 use stoa_data::{
     jobs::{
         COIN, MILLION,
@@ -50,7 +55,7 @@ pub(crate) struct OfferOptions {
     /// Coins for each job.
     #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins)]
     base: U256,
-    /// Coins for each million steps that are begun.
+    /// Coins for each million steps that are begun: a step is an instruction of WebAssembly, about a nanosecond.
     #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins)]
     price: U256,
     /// Millions of steps of one job at most.
@@ -87,7 +92,7 @@ pub(crate) struct ChecksOptions {
     /// Coins that a false receipt costs you, besides what was paid for the job: the buyer gets both.
     #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins, requires = "auditor")]
     stake: U256,
-    /// Coins to pay for checks and false receipts from. A job begins only while what it could cost is free.
+    /// Coins to pay for checks and false receipts from, which the ledger keeps. A job begins only while what it could cost is free.
     #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins, requires = "auditor")]
     bond: U256,
 }
@@ -99,6 +104,18 @@ impl ChecksOptions {
         }
         let (drawn, fee, stake) = (self.drawn, self.fee, self.stake);
         Checks { auditors: self.auditor.clone(), drawn, chance: (self.chance * 100.0).round() as u16, fee, stake }
+    }
+
+    /// What checks cost the owner, for people; nothing if there are none.
+    pub(crate) fn said(&self) -> Option<String> {
+        let [fee, stake, bond] = [self.fee, self.stake, self.bond].map(|amount| units(amount, COIN));
+        (!self.auditor.is_empty()).then(|| {
+            format!(
+                "{bond} are put into its bond. Of it {fee} go to each of {} who check a job, of {} per cent of all; a false receipt \
+                 costs {stake}, and what was paid for the job",
+                self.drawn, self.chance
+            )
+        })
     }
 }
 
@@ -113,7 +130,7 @@ pub(crate) struct CopyOptions {
     /// The asset.
     #[arg(value_parser = crate::typed::id)]
     asset: B256,
-    /// The file or folder.
+    /// The file or folder, as it was offered.
     path: PathBuf,
     /// The folder of data of the node that checks (`stoa follow --data`).
     #[arg(long, value_name = "DIR")]
@@ -132,10 +149,10 @@ pub(crate) struct AllowOptions {
     /// The asset.
     #[arg(value_parser = crate::typed::id)]
     asset: B256,
-    /// Who.
+    /// Who may: his account.
     #[arg(long, value_name = "ADDRESS", value_parser = crate::typed::address, required_unless_present = "to_buyers_of")]
     to: Option<Address>,
-    /// Whoever has an order of this datatoken that stands.
+    /// Whoever has an order that stands of this datatoken, by which an asset is sold (`stoa data buy`).
     #[arg(long, value_name = "DATATOKEN", value_parser = crate::typed::address, conflicts_with = "to")]
     to_buyers_of: Option<Address>,
     /// Which service of the datatoken.
@@ -187,15 +204,17 @@ pub(crate) fn leaving(rules: &Rules) -> Vec<String> {
     });
     let day = rules.budget_per_day.map_or_else(String::new, |most| format!(", {most} on one day to all"));
     let counts = if rules.round() == 1 { "numbers" } else { "bytes and numbers" };
-    lines.push(format!("{} {counts} to one buyer in all{day}; {} rounds in a job", rules.budget, rules.rounds));
+    let rounds = counted(rules.rounds.into(), "round");
+    lines.push(format!("{} {counts} to one buyer in all{day}; {rounds} in a job", rules.budget));
     if rules.log {
         lines.push("what programs print leaves too".to_owned());
     }
     if rules.approval {
         let days = rules.patience() / u64::from(DAY);
         lines.push(format!(
-            "nothing before you have looked at it (`stoa job held`), which you do within {days} days, or half of the time that a job \
-             has: or it is destroyed, and you get nothing for the job"
+            "nothing before the owner has looked at it (`stoa job held`): within {}, or half of the time that a job has, or it is \
+             destroyed, and the job costs nothing",
+            counted(days, "day")
         ));
     }
     lines
@@ -204,13 +223,13 @@ pub(crate) fn leaving(rules: &Rules) -> Vec<String> {
 /// What a file may be, for people.
 fn shown(shape: &Shape) -> String {
     match shape {
-        Shape::Anything { most } => format!("{most} bytes of anything, rows of the data too"),
+        Shape::Anything { most } => format!("{} of anything, rows of the data too", counted(*most, "byte")),
         Shape::Numbers { most, keys, rows, .. } => {
             let rows = match rows {
-                Some(rows) => format!("of {} rows or more, as the program counts them", rows.least),
+                Some(rows) => format!("of {} or more, as the program counts them", counted(rows.least, "row")),
                 None => "of a single row too".to_owned(),
             };
-            format!("{most} numbers in {}, {rows}", keys.join(", "))
+            format!("{} in {}, {rows}", counted(*most, "number"), keys.join(", "))
         }
     }
 }
@@ -276,6 +295,11 @@ pub(super) async fn bond(asset: B256, amount: U256, back: bool, wallet: &WalletO
     Ok(())
 }
 
+/// Seconds of one job at most: those that are said, or as many as it takes under these rules.
+pub(crate) fn time_of(said: Option<u32>, rules: &Rules) -> u32 {
+    said.unwrap_or(if rules.approval { 7 * DAY } else { DAY })
+}
+
 /// Data that others may compute on, before they are offered.
 pub(crate) struct Offering<'a> {
     /// The file or folder.
@@ -322,7 +346,7 @@ pub(crate) async fn offer_data(wallet: &Wallet, offering: &Offering<'_>) -> Resu
             base: offering.base,
             price: offering.price,
             fuel: offering.steps.saturating_mul(MILLION),
-            time: offering.time.unwrap_or(if rules.approval { 7 * DAY } else { DAY }),
+            time: time_of(offering.time, rules),
             runtimes,
             checks,
         };
@@ -366,17 +390,18 @@ pub(super) async fn allow(options: AllowOptions, wallet: &WalletOptions, json: b
         (None, Some(datatoken)) => Who::Order(datatoken, options.service),
         (None, None) => bail!("who may? Say --to or --to-buyers-of"),
     };
-    let leave = Leave {
-        who,
-        algorithm: options.algorithm.unwrap_or_default(),
-        until: options.terms.until(),
-        purpose: options.terms.purpose,
-        limit: options.terms.times,
-    };
-    let grant = Owner::new(wallet.open().await?).grant(options.asset, leave).await?;
+    let account = wallet.open().await?;
+    let until = options.terms.until(account.client()).await?;
+    let TermsOptions { purpose, times: limit, .. } = options.terms;
+    let allowed = consent::terms(&purpose, until, limit);
+    let leave = Leave { who, algorithm: options.algorithm.unwrap_or_default(), until, purpose, limit };
+    let grant = Owner::new(account).grant(options.asset, leave).await?;
     match json {
-        true => println!("{}", json!({ "grant": grant, "asset": options.asset })),
-        false => println!("{grant}"),
+        true => {
+            let until = (until > 0).then(|| iso_8601(until));
+            println!("{}", json!({ "grant": grant, "asset": options.asset, "until": until }));
+        }
+        false => println!("{grant}\n{allowed}"),
     }
     Ok(())
 }

@@ -1,13 +1,13 @@
 //! What buyers do: have programs run on the data of one or several owners, and combine what leaves.
 
 use super::{ENDS, Parameters, later::told, read};
-use crate::{network::interrupted, node::coins, output, progress::progress, wallet::WalletOptions};
+use crate::{algo::caching, network::interrupted, node::coins, output, progress::progress, wallet::WalletOptions};
 use alloy_primitives::{B256, U256};
 use clap::Args;
 use commonware_cryptography::Signer as _;
-use eyre::{ContextCompat as _, Report, Result, WrapErr as _, ensure, eyre};
+use eyre::{Report, Result, WrapErr as _, ensure, eyre};
 use indicatif::ProgressBar;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -15,12 +15,13 @@ use std::{
 use stoa_base::{NodeId, write_private};
 use stoa_client::Wallet;
 use stoa_data::{
+    client::DataError,
     jobs::{
         self, Files, MILLION,
-        client::{Begun, Buyer, Ended},
+        client::{Begun, Buyer, Ended, Wanted},
         rounds::{Told, Work, Worked, plan, run_rounds, write},
         units,
-        wire::{MOST_CODE, Round},
+        wire::{MOST_CODE, MOST_PARAMS, Round},
     },
     reading::identity,
     registry::Registry,
@@ -36,6 +37,9 @@ pub(crate) const PARAMS: &str = "params";
 /// Where is what left of each asset in each round: its hash is in the asset's receipt.
 pub(crate) const LEFT: &str = "left";
 
+/// Millions of steps that a job asks for if nothing is said.
+pub(crate) const STEPS: u64 = 10_000;
+
 /// Options of `stoa job run`.
 #[derive(Args)]
 pub(crate) struct RunOptions {
@@ -43,21 +47,22 @@ pub(crate) struct RunOptions {
     /// a script that begins with `#!/usr/bin/env python3`, or a Python zip application.
     #[arg(long, value_name = "FILE")]
     algorithm: PathBuf,
-    /// What to run it on: assets, separated by commas.
+    /// What to run it on: ids of assets, as their owners or `stoa data show` tell them, separated by commas.
     #[arg(long, value_name = "ASSET", value_parser = crate::typed::id, value_delimiter = ',', required = true)]
     on: Vec<B256>,
-    /// Several rounds, and how what leaves is combined.
+    /// A file that says which rounds there are, and how what leaves is combined (above).
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
-    /// The program that combines, if it is another one.
+    /// The program that combines, on this machine, if it is another one.
     #[arg(long, value_name = "FILE", requires = "plan")]
     combine: Option<PathBuf>,
     #[command(flatten)]
     parameters: Parameters,
-    /// Millions of steps on each asset at most, all rounds together.
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    /// Millions of steps on each asset at most, all rounds together: a step is an instruction of WebAssembly, about a nanosecond, or a
+    /// nanosecond of a processor for other programs.
+    #[arg(long, value_name = "N", default_value_t = STEPS, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     steps: u64,
-    /// Coins that each job may cost at most.
+    /// Coins that each job may cost at most; there is one for each asset.
     #[arg(long, value_name = "STOA", default_value = "1", value_parser = coins)]
     most: U256,
     /// Folder for what comes of it; must not be there yet.
@@ -66,14 +71,36 @@ pub(crate) struct RunOptions {
     /// Begin the jobs and wait for nothing: `stoa job status` tells how they stand, `stoa job result` fetches what left.
     #[arg(long, conflicts_with_all = ["plan", "to"])]
     detach: bool,
-    /// Folder of what this machine knows of the jobs that it began with --detach: their parameters, which `stoa job result` needs.
+    /// Folder of what this machine knows of the jobs that it began: their parameters, which `stoa job result` puts beside what left, so
+    /// that an audit can compare them.
     #[arg(long, value_name = "DIR", default_value = ".stoa")]
     dir: PathBuf,
 }
 
-/// Where the parameters of a job are that was begun with --detach.
+/// Where the parameters of a job of one round are that was begun from here.
 pub(super) fn noted(dir: &Path, job: B256) -> PathBuf {
     dir.join("jobs").join(format!("{job}.params"))
+}
+
+/// Notes them. Without the note the job goes on all the same.
+fn note(dir: &Path, job: B256, params: &[u8]) {
+    let file = noted(dir, job);
+    if let Err(error) = write_private(&file, params) {
+        tracing::warn!(file = %file.display(), %error, "the parameters are not noted");
+    }
+}
+
+/// The parameters of each round as they are sent, so far as they are known before it.
+fn written(rounds: &[Map<String, Value>]) -> Result<Vec<Vec<u8>>> {
+    let all = rounds.iter().map(serde_json::to_vec).collect::<Result<Vec<_>, _>>()?;
+    let longest = all.iter().map(Vec::len).max().unwrap_or_default();
+    ensure!(
+        longest <= MOST_PARAMS,
+        "the parameters of a round have {}, and nodes take {} at most",
+        output::bytes(longest as u64),
+        output::bytes(MOST_PARAMS as u64)
+    );
+    Ok(all)
 }
 
 /// What left in a round, of an asset, as others who check it look for it.
@@ -120,17 +147,20 @@ pub(super) async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bo
     let (mut rounds, mut combining) = (vec![given.clone()], None);
     if let Some(file) = &options.plan {
         let program = options.combine.as_deref().map_or_else(|| Ok(code.clone()), read)?;
-        let planned = plan(&read(file)?, &program).wrap_err_with(|| format!("{} is no plan", file.display()))?;
+        let steps = read(file)?;
+        let planned = caching(|cache| plan(&steps, &program, cache));
+        let planned = planned.wrap_err_with(|| format!("{} is no plan", file.display()))?;
         (rounds, combining) = (planned.0, Some(planned.1));
         rounds.iter_mut().for_each(|params| params.extend(given.clone()));
     }
+    let params = written(&rounds)?;
     let (fuel, most) = (options.steps * MILLION, options.most);
     let (jobs, count) = (options.on.len(), rounds.len());
     let work = Work { on: options.on, code, rounds, combining, fuel, most };
     let (buyer, endpoint) = buyer(&wallet.open().await?).await?;
     let bar = progress("beginning jobs");
     let Some(to) = options.to else {
-        let begun = detach(&buyer, work, &options.dir).await;
+        let begun = detach(&buyer, work, &params[0], &options.dir).await;
         bar.finish_and_clear();
         endpoint.close().await;
         return tell(&begun?, json);
@@ -138,7 +168,13 @@ pub(super) async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bo
     let standing = Standing::new(&bar, jobs, count);
     let begun = Mutex::new(Vec::new());
     let told = |told: Told<'_>| match told {
-        Told::Begun(job) => begun.lock().unwrap_or_else(PoisonError::into_inner).push((job.job, job.asset)),
+        Told::Begun(job) => {
+            // Of several rounds `stoa job result` could fetch the newest alone.
+            if let [params] = &params[..] {
+                note(&options.dir, job.job, params);
+            }
+            begun.lock().unwrap_or_else(PoisonError::into_inner).push((job.job, job.asset));
+        }
         Told::Round(number) => standing.begin(number),
         Told::Stands(which, round) => standing.hear(which, round),
         Told::Log(log) => bar.println(log),
@@ -185,9 +221,13 @@ fn writable(to: &Path) -> Result<()> {
     tried.wrap_err_with(|| format!("{} cannot be written; no job was begun", to.display()))
 }
 
+/// Jobs that have begun, each in a line.
+fn listed(begun: impl IntoIterator<Item = (B256, B256)>) -> String {
+    begun.into_iter().map(|(job, asset)| format!("\n  job {job} on {asset}")).collect()
+}
+
 /// Tells whoever does not wait any more what goes on without him.
 fn broken_off(begun: &[(B256, B256)]) -> Report {
-    let jobs: String = begun.iter().map(|(job, asset)| format!("\n  job {job} on {asset}")).collect();
     match begun.is_empty() {
         true => eyre!(
             "it was broken off, and a job may have begun all the same: `stoa job list --on ASSET` shows it, `stoa job \
@@ -195,30 +235,35 @@ fn broken_off(begun: &[(B256, B256)]) -> Report {
         ),
         false => eyre!(
             "it was broken off, and what has begun costs what it uses: `stoa job cancel JOB` ends it, `stoa job status JOB` tells how \
-             it stands, `stoa job result JOB --to DIR` fetches what left{jobs}"
+             it stands, `stoa job result JOB --to DIR` fetches what left{}",
+            listed(begun.iter().copied())
         ),
     }
 }
 
 /// Begins jobs of one round, which go on without anybody waiting for them.
-async fn detach(buyer: &Buyer, work: Work, dir: &Path) -> Result<Vec<Begun>> {
-    let Work { on, code, rounds, fuel, most, .. } = work;
-    let params = serde_json::to_vec(rounds.first().wrap_err("it has no rounds")?)?;
-    let mut all = Vec::new();
-    for asset in on {
-        let begun = buyer.begin(asset, jobs::algorithm(&code), jobs::runtime_of(&code), fuel, most).await?;
-        let note = noted(dir, begun.job);
-        if let Err(error) = write_private(&note, &params) {
-            tracing::warn!(file = %note.display(), %error, "the parameters are not noted");
+async fn detach(buyer: &Buyer, work: Work, params: &[u8], dir: &Path) -> Result<Vec<Begun>> {
+    let Work { on, code, fuel, most, .. } = work;
+    let wanted = Wanted { algorithm: jobs::algorithm(&code), runtime: jobs::runtime_of(&code), rounds: 1, fuel, most };
+    let (all, all_begun) = buyer.begin_all(&on, &wanted).await;
+    all.iter().for_each(|begun| note(dir, begun.job, params));
+    let going = async {
+        all_begun?;
+        for begun in &all {
+            buyer.send(begun, &code).await?;
+            buyer.begin_round(begun, 0, params).await?;
         }
-        let going = async {
-            buyer.send(&begun, &code).await?;
-            buyer.begin_round(&begun, 0, &params).await
-        };
-        going.await.wrap_err_with(|| format!("job {} has begun and does not go on (`stoa job cancel`)", begun.job))?;
-        all.push(begun);
+        Ok::<_, DataError>(())
+    };
+    let went = going.await;
+    match went {
+        Ok(()) => Ok(all),
+        Err(error) if all.is_empty() => Err(error.into()),
+        Err(error) => {
+            let begun = listed(all.iter().map(|begun| (begun.job, begun.asset)));
+            Err(eyre!("{error}. What has begun costs what it uses: `stoa job cancel JOB` ends it{begun}"))
+        }
     }
-    Ok(all)
 }
 
 fn tell(begun: &[Begun], json: bool) -> Result<()> {
@@ -289,6 +334,15 @@ mod tests {
         for to in [Path::new("/proc/result"), &folder.path().join("file/result")] {
             assert!(writable(to).unwrap_err().to_string().contains("no job was begun"), "{}", to.display());
         }
+    }
+
+    #[test]
+    fn parameters_that_no_node_takes_are_known_before_anybody_is_paid() {
+        let round = |bytes: usize| Map::from_iter([("rows".to_owned(), Value::from("x".repeat(bytes)))]);
+        let all = written(&[round(1), Map::new()]).unwrap();
+        assert_eq!(all, [br#"{"rows":"x"}"#.to_vec(), b"{}".to_vec()]);
+        let why = written(&[round(1), round(MOST_PARAMS)]).unwrap_err().to_string();
+        assert!(why.contains("nodes take 4.0 MiB at most"), "{why}");
     }
 
     #[test]

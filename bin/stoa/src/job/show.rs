@@ -10,6 +10,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
+use stoa_client::counted;
 use stoa_data::jobs::{
     self,
     abi::{
@@ -29,7 +30,7 @@ pub(crate) struct VerifyOptions {
     /// The job.
     #[arg(value_parser = crate::typed::id)]
     job: B256,
-    /// The program.
+    /// The program that the job ran.
     #[arg(long, value_name = "FILE")]
     algorithm: PathBuf,
     /// The node's folder of data, or one that `stoa job copy` filled.
@@ -170,8 +171,10 @@ pub(super) async fn show(job: B256, wallet: &WalletOptions, json: bool) -> Resul
     if let Some(ended) = ended {
         let receipt = &kept.receipt;
         println!(
-            "receipt    in block {}: {ended} after {} rounds, {} steps",
-            kept.number, receipt.rounds, receipt.fuel
+            "receipt    in block {}: {ended} after {}, {}",
+            kept.number,
+            counted(receipt.rounds.into(), "round"),
+            counted(receipt.fuel, "step")
         );
         println!("output     {}", receipt.output);
         println!("runtime    {}", receipt.runtime);

@@ -1,44 +1,128 @@
 //! `stoa data buy` and `stoa data earnings`.
 
 use super::{
-    nft,
-    options::{BuyOptions, EarningsOptions},
+    document, nft,
+    options::{BuyOptions, EarningsOptions, lasting},
+    terms::{costs, leaves},
     token::Token,
 };
-use crate::{progress::progress, wallet::WalletOptions};
+use crate::{consent::names, job::STEPS, output, progress::progress, wallet::WalletOptions};
+use alloy_primitives::{Address, B256, U256};
 use eyre::{Result, bail, ensure};
 use serde_json::json;
-use std::path::Path;
-use stoa_data::{
-    record::iso_8601,
-    sale::{self, Buyer, Found, Seller},
+use std::{
+    io::{self, IsTerminal as _},
+    path::Path,
 };
+use stoa_client::{Client, Wallet, counted, decimal, plain};
+use stoa_data::{
+    jobs::MILLION,
+    record::iso_8601,
+    sale::{self, Amounts, Buyer, Computing, Earnings, Found, Offered, Seller},
+};
+
+/// What somebody knows before he orders.
+struct Terms {
+    /// What the order costs, at most as he says.
+    most: Option<U256>,
+    /// For how many seconds it stands; 0 for ever.
+    lasts: u64,
+    /// What is offered to whoever computes, if it opens that.
+    computing: Option<Computing>,
+}
+
+/// What is offered, and what it may cost.
+async fn asked(buyer: &Buyer, account: &Wallet, nft: Address, options: &BuyOptions) -> Result<(Offered, Terms)> {
+    let client = account.client();
+    let bar = progress("asking the market");
+    let offered = buyer.offered(nft).await;
+    bar.finish_and_clear();
+    let offered = offered?;
+    ensure!(
+        !offered.opens.is_empty(),
+        "an order of it would open nothing: its owner has made no grant to those who order. Nothing was paid"
+    );
+    let most = match (&options.most, &offered.costs) {
+        (Some(most), Some((token, _))) => Some(Token::at(client, *token).await?.amount(most)?),
+        _ => None,
+    };
+    if let (Some((address, costs)), Some(most)) = (offered.costs, most)
+        && costs > most
+        && offered.order.is_none()
+    {
+        let token = Token::at(client, address).await?;
+        bail!("it costs {} now, which is more than {}: nothing was paid", token.shown(costs), token.shown(most));
+    }
+    let computes = offered.opens.iter().any(|open| open.compute);
+    let computing = match offered.found.asset.filter(|_| computes) {
+        Some(asset) => {
+            // What is sealed to others tells this account nothing.
+            let told = document(account, &offered.found).await.ok().flatten();
+            Computing::of(client, asset, told.as_ref().map(|told| &told.document[..])).await?
+        }
+        None => None,
+    };
+    ensure!(
+        computing.is_some() || offered.opens.iter().any(|open| open.read),
+        "an order of it would open nothing: nobody computes on it now. Nothing was paid"
+    );
+    let lasts = sale::lasts(client, offered.found.datatoken).await?;
+    Ok((offered, Terms { most, lasts, computing }))
+}
+
+/// Says what is offered, and on which terms.
+async fn say(client: &Client, offered: &Offered, terms: &Terms) -> Result<()> {
+    let costs_now = match offered.costs {
+        Some((address, amount)) => Token::at(client, address).await?.shown(amount),
+        None => "nothing".into(),
+    };
+    let lasts = if terms.lasts == 0 { "for ever".into() } else { format!("for {}", lasting(terms.lasts)) };
+    println!("An order costs {costs_now}, stands {lasts}, and is not given back. It lets whoever has it");
+    for open in &offered.opens {
+        let how = match (open.read, open.compute) {
+            (true, true) => "read it, and have programs run on it",
+            (true, false) => "read it",
+            _ => "have programs run on it, where it stays with its owner",
+        };
+        println!("  {how}, for {}", plain(&names(std::slice::from_ref(&open.purpose))));
+    }
+    if let Some(computing) = &terms.computing {
+        println!("What that costs then:");
+        let token = Token::at(client, computing.token).await?;
+        costs(computing, &token).iter().for_each(|line| println!("  {line}"));
+        println!("What may leave:");
+        leaves(computing).iter().for_each(|line| println!("  {line}"));
+    }
+    Ok(())
+}
+
+/// How whoever has ordered has a program run.
+fn run(asset: B256, computing: Option<&Computing>) -> String {
+    let command = format!("stoa job run --on {asset} --algorithm FILE --to DIR");
+    let Some(computing) = computing else { return command };
+    // As much as a job asks for if nothing is said, where that is offered.
+    let millions = STEPS.min(computing.steps / MILLION).max(1);
+    let most = decimal(computing.cost(millions * MILLION), 18);
+    format!("{command} --steps {millions} --most {most}")
+}
 
 /// `stoa data buy`.
 pub(crate) async fn buy(dir: &Path, options: BuyOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
     let account = wallet.open().await?;
     let client = account.client();
     let nft = nft(dir, client, &options.asset).await?;
-    let (buyer, bar) = (Buyer::new(account.clone()), progress("asking the market"));
+    let buyer = Buyer::new(account.clone());
     let own = options.consumer.is_none_or(|consumer| consumer == account.address());
     let consumer = options.consumer.unwrap_or(account.address());
+    let (offered, terms) = asked(&buyer, &account, nft, &options).await?;
+    if !json {
+        say(client, &offered, &terms).await?;
+    }
+    let pays = options.accept.is_none() && offered.costs.is_some() && !(own && offered.order.is_some());
+    let asks = pays && !options.yes && !json && io::stdin().is_terminal();
+    ensure!(!asks || output::agreed("Order it?")?, "nothing was paid");
+    let bar = progress("ordering");
     let bought = async {
-        let offered = buyer.offered(nft).await?;
-        ensure!(
-            !offered.opens.is_empty(),
-            "an order of it would open nothing: its owner has made no grant to those who order. Nothing was paid"
-        );
-        let most = match (&options.most, &offered.costs) {
-            (Some(most), Some((token, _))) => Some(Token::at(client, *token).await?.amount(most)?),
-            _ => None,
-        };
-        if let (Some((address, costs)), Some(most)) = (offered.costs, most)
-            && costs > most
-            && offered.order.is_none()
-        {
-            let token = Token::at(client, address).await?;
-            bail!("it costs {} now, which is more than {}: nothing was paid", token.shown(costs), token.shown(most));
-        }
         if own && offered.opens.iter().any(|open| open.read) {
             bar.set_message("announcing your key");
             stoa_data::client::announce(&account).await?;
@@ -50,15 +134,15 @@ pub(crate) async fn buy(dir: &Path, options: BuyOptions, wallet: &WalletOptions,
             }
             None => {
                 bar.set_message("buying and ordering");
-                buyer.buy(&offered, consumer, most).await?
+                buyer.buy(&offered, consumer, terms.most).await?
             }
         };
         let opened = if own { buyer.opened(&offered.opens).await?.cloned() } else { None };
-        Ok((offered, bought, opened))
+        Ok::<_, eyre::Report>((bought, opened))
     };
     let done = bought.await;
     bar.finish_and_clear();
-    let (offered, bought, opened) = done?;
+    let (bought, opened) = done?;
     let paid = match bought.paid {
         Some((address, amount)) => Some((Token::at(client, address).await?, amount)),
         None => None,
@@ -70,6 +154,7 @@ pub(crate) async fn buy(dir: &Path, options: BuyOptions, wallet: &WalletOptions,
             "paid": paid.as_ref().map(|(_, amount)| amount), "token": paid.as_ref().map(|(token, _)| token.address),
             "grant": opened.as_ref().map(|open| open.grant), "read": opened.as_ref().map(|open| open.read),
             "compute": opened.as_ref().map(|open| open.compute), "purpose": opened.as_ref().map(|open| &open.purpose),
+            "computing": terms.computing,
         });
         println!("{said}");
         return Ok(());
@@ -89,16 +174,86 @@ pub(crate) async fn buy(dir: &Path, options: BuyOptions, wallet: &WalletOptions,
     match opened {
         Some(open) if open.read => println!("stoa data get {} --to PATH reads it, for {}", open.grant, open.purpose),
         Some(open) => {
-            let asset = offered.found.asset.unwrap_or_default();
-            println!(
-                "stoa job run --on {asset} --algorithm FILE --to DIR computes on it (grant {}), for {}",
-                open.grant, open.purpose
-            );
+            let run = run(offered.found.asset.unwrap_or_default(), terms.computing.as_ref());
+            println!("{run} computes on it (grant {}), for {}", open.grant, open.purpose);
         }
         None if own => println!("It opens no grant to you."),
         None => println!("{consumer} accepts it: stoa data buy {} --accept {}", options.asset, bought.order),
     }
     Ok(())
+}
+
+/// What assets have brought: one that is named, or all of an account's.
+async fn earned(
+    dir: &Path,
+    named: Option<&str>,
+    wallet: &WalletOptions,
+    told: &dyn Fn(u64, u64),
+) -> Result<Vec<Earnings>> {
+    let client = wallet.client();
+    if let Some(asset) = named.and_then(|name| name.parse::<B256>().ok()) {
+        return Ok(vec![sale::earned_by_jobs(&client, asset).await?]);
+    }
+    let mut earned = Vec::new();
+    if let Some(name) = named {
+        let found = Found::at(&client, nft(dir, &client, name).await?).await?;
+        earned.push(sale::earnings(&client, &found, 0, told).await?);
+        return Ok(earned);
+    }
+    let owner = wallet.open().await?.address();
+    for (nft, first) in sale::of_owner(&client, owner, told).await? {
+        earned.push(sale::earnings(&client, &Found::at(&client, nft).await?, first, told).await?);
+    }
+    // Programs run on what was never on the market too.
+    for asset in sale::registered_by(&client, owner, told).await? {
+        if earned.iter().all(|earned| earned.asset != Some(asset)) {
+            let jobs = sale::earned_by_jobs(&client, asset).await?;
+            earned.extend(jobs.is_something().then_some(jobs));
+        }
+    }
+    Ok(earned)
+}
+
+/// What an asset has brought, in a line.
+fn brief(earned: &Earnings) -> String {
+    let mut parts = Vec::new();
+    if earned.nft.is_some() {
+        parts.extend([format!("{} sold", earned.sold), format!("{} given away", earned.given)]);
+        parts.push(counted(earned.orders, "order"));
+    }
+    parts.push(counted(earned.jobs, "job"));
+    for (count, what) in [
+        (earned.running, "running"),
+        (earned.expired, "without a receipt in time"),
+        (earned.refuted, "with a receipt that was false"),
+    ] {
+        parts.extend((count > 0).then(|| format!("{count} {what}")));
+    }
+    let name = match (earned.nft, earned.asset) {
+        (Some(nft), _) => nft.to_string(),
+        (None, asset) => format!("asset {}", asset.unwrap_or_default()),
+    };
+    format!("{name}  {}", parts.join(", "))
+}
+
+/// What an asset has brought of a token, line by line.
+fn amounts(earned: &Earnings, of: &Amounts, token: &Token, collected: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    let [sales, jobs, fees] = [of.sales, of.jobs, of.fees].map(|amount| token.shown(amount));
+    lines.push(match earned.nft {
+        Some(_) => format!("{sales} by sales, {jobs} by jobs; buyers paid {fees} of fees beside"),
+        None => format!("{jobs} by jobs"),
+    });
+    let waits = if collected { "was paid out" } else { "waits at the exchange (--collect has it paid out)" };
+    for (amount, what) in [
+        (of.waiting, waits),
+        (of.held, "is held for jobs that run"),
+        (of.refunded, "that was held for jobs went back to their buyers"),
+        (of.lost, "went from the bond to buyers whose receipts were false"),
+    ] {
+        lines.extend((!amount.is_zero()).then(|| format!("{} {what}", token.shown(amount))));
+    }
+    lines
 }
 
 /// `stoa data earnings`.
@@ -107,15 +262,7 @@ pub(crate) async fn earnings(dir: &Path, options: EarningsOptions, wallet: &Wall
     let bar = progress("reading the ledger");
     let told = |done: u64, of: u64| bar.set_message(format!("reading block {done} of {of}"));
     let read = async {
-        let all = match &options.asset {
-            Some(name) => vec![(nft(dir, &client, name).await?, 0)],
-            None => sale::of_owner(&client, wallet.open().await?.address(), &told).await?,
-        };
-        let mut earned = Vec::new();
-        for (nft, first) in all {
-            let found = Found::at(&client, nft).await?;
-            earned.push(sale::earnings(&client, &found, first, &told).await?);
-        }
+        let earned = earned(dir, options.asset.as_deref(), wallet, &told).await?;
         if options.collect {
             bar.set_message("having it paid out");
             let seller = Seller::new(wallet.open().await?);
@@ -133,22 +280,58 @@ pub(crate) async fn earnings(dir: &Path, options: EarningsOptions, wallet: &Wall
         return Ok(());
     }
     if earned.is_empty() {
-        println!("This account has nothing on the market.");
+        println!("This account has nothing on the market, and no job has begun on what it has.");
     }
     for earned in &earned {
-        let (sold, given, orders, jobs) = (earned.sold, earned.given, earned.orders, earned.jobs);
-        println!("{}  {sold} sold, {given} given away, {orders} orders, {jobs} jobs", earned.nft);
-        for (address, amounts) in &earned.tokens {
+        println!("{}", brief(earned));
+        for (address, of) in &earned.tokens {
             let token = Token::at(&client, *address).await?;
-            let [sales, jobs, fees] = [amounts.sales, amounts.jobs, amounts.fees].map(|amount| token.shown(amount));
-            println!("  {sales} by sales, {jobs} by jobs; buyers paid {fees} of fees beside");
-            if !amounts.waiting.is_zero() {
-                let waiting = token.shown(amounts.waiting);
-                let what =
-                    if options.collect { "was paid out" } else { "waits at the exchange (--collect has it paid out)" };
-                println!("  {waiting} {what}");
-            }
+            amounts(earned, of, &token, options.collect).iter().for_each(|line| println!("  {line}"));
         }
     }
+    if earned.iter().any(|earned| earned.checked) {
+        println!("What those got who check jobs, from the bond, is not counted.");
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_come_in_is_told_of_what_is_on_the_market_and_of_what_is_not() {
+        let asset = B256::repeat_byte(7);
+        let offered = Earnings { asset: Some(asset), jobs: 2, expired: 1, ..Earnings::default() };
+        assert_eq!(brief(&offered), format!("asset {asset}  2 jobs, 1 without a receipt in time"));
+        let ten = U256::from(10).pow(U256::from(19));
+        let of = Amounts { jobs: ten, refunded: U256::ONE, ..Amounts::default() };
+        let back = "0.000000000000000001 STOA that was held for jobs went back to their buyers";
+        assert_eq!(amounts(&offered, &of, &Token::coin(), false), ["10 STOA by jobs", back]);
+        let sold = Earnings { nft: Some(Address::ZERO), sold: 1, orders: 1, ..offered };
+        assert!(brief(&sold).ends_with("1 sold, 0 given away, 1 order, 2 jobs, 1 without a receipt in time"));
+        let of = Amounts { sales: ten, waiting: ten, ..Amounts::default() };
+        let said = amounts(&sold, &of, &Token::coin(), true).join("\n");
+        assert!(said.starts_with("10 STOA by sales, 0 STOA by jobs") && said.ends_with("STOA was paid out"), "{said}");
+    }
+
+    #[test]
+    fn the_command_that_is_named_asks_for_no_more_than_is_offered_and_may_cost_it() {
+        let ether = U256::from(10).pow(U256::from(18));
+        let computing = |millions: u64| Computing {
+            node: B256::ZERO,
+            token: Address::ZERO,
+            base: ether,
+            price: ether / U256::from(1_000),
+            steps: millions * MILLION,
+            time: 60,
+            wasm: true,
+            processes: false,
+            rules: B256::ZERO,
+            leaving: None,
+        };
+        assert!(run(B256::ZERO, Some(&computing(100_000))).ends_with("--steps 10000 --most 11"));
+        assert!(run(B256::ZERO, Some(&computing(500))).ends_with("--steps 500 --most 1.5"));
+        assert!(run(B256::ZERO, None).ends_with("--to DIR"));
+    }
 }

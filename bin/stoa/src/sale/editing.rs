@@ -6,7 +6,7 @@ use super::{
     token::{Token, rate},
 };
 use crate::wallet::WalletOptions;
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
 use eyre::{ContextCompat as _, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -15,7 +15,7 @@ use stoa_client::{Wallet, decimal};
 use stoa_data::{
     ddo::{Ddo, Document, Sealed},
     record::iso_8601,
-    sale::{Access, Audience, Entry, Found, Price, STATES, Seller},
+    sale::{self, Access, Audience, Entry, Found, Price, STATES, Seller},
 };
 
 /// `stoa data edit`.
@@ -33,6 +33,16 @@ pub(crate) async fn edit(dir: &Path, options: EditOptions, wallet: &WalletOption
         says || state != found.state,
         "what is to be changed? Say --name, --description, --author, --tag, --license, --data-subject, --personal-data, --state, \
          --sealed, --public, --allow, --deny or --validator"
+    );
+    // Nobody pays for what he would not be given: after a revocation there is a grant first.
+    let opens = match options.state {
+        Some(state) if state.sells() && found.asset.is_some() => !sale::purposes(client, &found).await?.is_empty(),
+        _ => true,
+    };
+    ensure!(
+        opens,
+        "an order of it would open nothing: no grant to those who order stands. Make one first: {}",
+        to_buyers(&found)
     );
     let seller = Seller::new(account.clone()).validated_by(validator);
     let changing = async {
@@ -75,6 +85,16 @@ pub(crate) async fn edit(dir: &Path, options: EditOptions, wallet: &WalletOption
         false => println!("{} is {state}{}", found.nft, if says { ", and its document is changed" } else { "" }),
     }
     Ok(())
+}
+
+/// How an asset is granted to those who order it.
+fn to_buyers(found: &Found) -> String {
+    let (asset, datatoken) = (found.asset.unwrap_or_default(), found.datatoken);
+    format!(
+        "`stoa job allow {asset} --to-buyers-of {datatoken}` lets them have programs run on it, `stoa data grant {asset} --credential {} \
+         --issuer {datatoken}` read it",
+        B256::with_last_byte(1)
+    )
 }
 
 /// What was refused to another account than the owner's says whose the asset is.

@@ -95,10 +95,11 @@ pub(crate) struct SaleOptions {
     /// The program that may run, where the rules name none: its module, or the BLAKE3 hash of that.
     #[arg(long, value_name = "HASH|FILE", value_parser = algorithm, requires = "compute", help_heading = "Computing where the data are")]
     pub(super) algorithm: Option<B256>,
-    /// Coins for each job, beside the price of the order.
+    /// Coins for each job, beside the price of the order. Buyers see it before they order.
     #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins, help_heading = "Computing where the data are")]
     pub(super) base: U256,
-    /// Coins for each million steps that are begun.
+    /// Coins for each million steps that are begun: a step is an instruction of WebAssembly, about a nanosecond, or a nanosecond of a
+    /// processor for other programs.
     #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins, help_heading = "Computing where the data are")]
     pub(super) step_price: U256,
     /// Millions of steps of one job at most.
@@ -212,12 +213,16 @@ pub(crate) struct BuyOptions {
     /// Accept this order, which somebody else has paid for you, instead of paying for one.
     #[arg(long, value_name = "ORDER", value_parser = crate::typed::id, conflicts_with_all = ["most", "consumer"])]
     pub(super) accept: Option<B256>,
+    /// Do not ask before it is paid. Where nobody is there to be asked, and with --json, nobody is.
+    #[arg(long)]
+    pub(super) yes: bool,
 }
 
 /// Options of `stoa data earnings`.
 #[derive(Args)]
 pub(crate) struct EarningsOptions {
-    /// The asset: its DID, or its NFT's address; all of the account's if not given.
+    /// The asset: its DID, its NFT's address, or its id on the ledger if it is not on the market; all of the account's if not given,
+    /// also those of `stoa job offer`.
     pub(super) asset: Option<String>,
     /// Have what waits at exchanges paid out, to the account that collects it.
     #[arg(long)]
@@ -269,6 +274,14 @@ fn seconds(text: &str) -> Result<u64, String> {
     seconds.ok_or_else(|| format!("want a time such as 30d, 12h, 5m or 90s, got {text}"))
 }
 
+/// A time in the largest unit that it is a multiple of.
+pub(crate) fn lasting(seconds: u64) -> String {
+    let units = [("day", 86_400), ("hour", 3_600), ("minute", 60)];
+    let (unit, each) = units.into_iter().find(|(_, each)| seconds.is_multiple_of(*each)).unwrap_or(("second", 1));
+    let number = seconds / each;
+    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,5 +292,9 @@ mod tests {
         for text in ["", "d", "10", "-1d", "1 d", "1w", "99999999999999999999d", "18446744073709551615d"] {
             assert!(seconds(text).is_err(), "{text}");
         }
+        assert_eq!(
+            [2_592_000, 86_400, 43_200, 5_400, 90].map(lasting),
+            ["30 days", "1 day", "12 hours", "90 minutes", "90 seconds"]
+        );
     }
 }

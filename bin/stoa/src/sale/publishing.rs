@@ -3,12 +3,13 @@
 use super::{
     Listing,
     look::{looked, show_own, show_public, warn},
-    options::SaleOptions,
+    options::{SaleOptions, lasting},
+    terms::costs,
     token::{Token, rate},
 };
 use crate::{
     consent::names,
-    job::{Offering, PROVENANCE, leaving, offer_data, read_rules},
+    job::{Offering, PROVENANCE, leaving, offer_data, read_rules, time_of},
     note, output,
     progress::progress,
 };
@@ -16,7 +17,7 @@ use alloy_primitives::B256;
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
 use std::{
     fs,
-    io::{self, BufRead as _, IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
 };
 use stoa_base::now;
@@ -25,12 +26,12 @@ use stoa_data::{
     client::reader_key,
     ddo::{About, Answers, Derived, People, Use},
     jobs::{
-        COIN,
+        COIN, MILLION,
         abi::{FINISHED, IJobs::jobOfCall, JOBS},
         rules::Rules,
     },
     look::Looked,
-    sale::{self, Begun, MOST_DERIVED, MOST_SAMPLE, Price, Sample, Seller, Selling},
+    sale::{self, Begun, Computing, MOST_DERIVED, MOST_SAMPLE, Price, Sample, Seller, Selling},
 };
 
 /// Rows that are shown of a sample.
@@ -160,7 +161,7 @@ impl SaleOptions {
             if people == People::default() && !about.warnings.is_empty() {
                 println!("Nothing is said of whom they are about: --data-subject and --personal-data do that.");
             }
-            let costs = match &self.price {
+            let price = match &self.price {
                 Some(amount) => format!("{amount} {}", token.symbol),
                 None => "nothing".into(),
             };
@@ -180,18 +181,26 @@ impl SaleOptions {
                 }
             }
             if let Some(rules) = &rules {
-                println!("What may leave of it when programs run on your node:");
+                println!("What may leave of it when programs run on your node, which stands in its document:");
                 leaving(rules).iter().for_each(|line| println!("  {line}"));
+                println!("What that costs whoever ordered, who sees it before he does:");
+                costs(&self.computing(rules), &Token::coin()).iter().for_each(|line| println!("  {line}"));
+                if let Some(said) = self.checks.said() {
+                    println!("What checks cost you: {said}.");
+                }
             }
             let how = if self.compute { "have programs run on it where it is" } else { "read it" };
-            let lasts = if self.lasts == 0 { "for ever".into() } else { format!("for {} seconds", self.lasts) };
+            let lasts = if self.lasts == 0 { "for ever".into() } else { format!("for {}", lasting(self.lasts)) };
             if let Some(readers) = &selling.readers {
                 let also: String = readers.iter().map(|reader| format!(", {reader}")).collect();
                 println!("Sealed: all this is read by you{also}, and by nobody else.");
             }
-            println!("Whoever pays {costs} may {how}, {lasts}. What is published cannot be taken off the ledger.");
+            println!(
+                "Whoever pays {price} for an order may {how}, {lasts}. Publishing costs you the fees of some transactions. What is \
+                 published cannot be taken off the ledger."
+            );
         }
-        if asks && !agreed("Publish it?")? {
+        if asks && !output::agreed("Publish it?")? {
             bail!("nothing was sent");
         }
         let validators = self.validator.clone();
@@ -208,6 +217,22 @@ impl SaleOptions {
         let offering = Offering { path, data, node, rules, base, price, steps, time, processes, checks };
         let (asset, set) = offer_data(account, &offering).await?;
         Ok((asset, Some((node, set.rules.hash()))))
+    }
+
+    /// What buyers will see of what is offered to them.
+    fn computing(&self, rules: &Rules) -> Computing {
+        Computing {
+            node: self.node.unwrap_or_default(),
+            token: COIN,
+            base: self.base,
+            price: self.step_price,
+            steps: self.steps.saturating_mul(MILLION),
+            time: time_of(self.time, rules),
+            wasm: true,
+            processes: self.processes,
+            rules: rules.hash(),
+            leaving: Some(rules.clone()),
+        }
     }
 
     /// Whether nobody gets the data.
@@ -249,15 +274,6 @@ async fn derived(folder: &Path, account: &Wallet) -> Result<Vec<Derived>> {
     Ok(jobs)
 }
 
-/// Asks on the terminal.
-fn agreed(question: &str) -> Result<bool> {
-    print!("{question} [y/N] ");
-    io::stdout().flush()?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
 impl Sale {
     /// The asset of consent that was made before the sale was cut off.
     pub(crate) const fn begun(&self) -> bool {
@@ -295,7 +311,10 @@ impl Sale {
         note::remove(&file)?;
         match json {
             true => println!("{}", serde_json::to_string(&listing)?),
-            false => println!("{}\nNFT {nft}, asset {asset}; `stoa data buy` orders it", ddo.id),
+            false => println!(
+                "{}\nNFT {nft}, asset {asset}; `stoa data buy` orders it, `stoa data earnings` tells what it brings",
+                ddo.id
+            ),
         }
         Ok((ddo.id, asset))
     }

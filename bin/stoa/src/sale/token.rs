@@ -15,9 +15,14 @@ pub(crate) struct Token {
 }
 
 impl Token {
+    /// The chain's coin.
+    pub(crate) fn coin() -> Self {
+        Self { address: COIN, decimals: 18, symbol: "STOA".into() }
+    }
+
     pub(crate) async fn at(client: &Client, address: Address) -> Result<Self> {
         if address == COIN {
-            return Ok(Self { address, decimals: 18, symbol: "STOA".into() });
+            return Ok(Self::coin());
         }
         let decimals = view(client, address, &IERC20Metadata::decimalsCall {}).await;
         let (decimals, _) = decimals.wrap_err_with(|| format!("{address} is no ERC-20 token"))?;

@@ -5,8 +5,8 @@
 //! through the network, what each comes to alone, and what they would come to with all rows in one place.
 
 use super::{Report, Voice, balance, coins, ether, model, report::Pictures};
-use crate::job;
-use alloy_primitives::{B256, U256};
+use crate::{algo::caching, job};
+use alloy_primitives::{B256, Bytes, U256};
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::{Signer as _, ed25519::PrivateKey};
 use eyre::{ContextCompat as _, Result, WrapErr as _, ensure};
@@ -24,6 +24,7 @@ use stoa_client::{Wallet, view};
 use stoa_consensus::follow::Start;
 use stoa_data::{
     audit::{Audit, Evidence, Material},
+    client::DataError,
     ddo::{About, Answers, Sort, Use},
     jobs::{
         COIN, MILLION,
@@ -115,7 +116,7 @@ fn run_here(wasm: &Wasm, params: &Map<String, Value>, name: &str, content: &str)
 
 /// The same plan on this machine, trained on some tables and measured on all.
 fn reckon(wasm: &Wasm, tables: &[(&str, &str)]) -> Result<Score> {
-    let (rounds, combining) = plan(PLAN, MODULE)?;
+    let (rounds, combining) = caching(|cache| plan(PLAN, MODULE, cache))?;
     let (last, mut passed) = (rounds.len() - 1, None);
     for (number, mut params) in rounds.into_iter().enumerate() {
         combining.pass_on(passed.take(), &mut params);
@@ -161,10 +162,11 @@ async fn computing(
     // Where it is found after it was started again.
     config.listen = Some((host.parse()?, key.clone()));
     let listing = Listing { host, domain: name.into(), capacity: 0, roles: 0 };
-    registry::join(wallet, &key, listing).await?;
+    registry::join(wallet, &key, listing).await.map_err(DataError::from).wrap_err("a node cannot be registered")?;
     // What it sends to the ledger of its own accord it pays for itself.
     let account = stoa_node::account::of(&key)?.address();
-    wallet.send(alloy_primitives::TxKind::Call(account), ether(1), alloy_primitives::Bytes::new()).await?;
+    let funded = wallet.send(account.into(), ether(1), Bytes::new()).await.map_err(DataError::from);
+    funded.wrap_err("a node's account got nothing")?;
     Ok((node, config, NodeId::from(&key.public_key()).into()))
 }
 
@@ -256,7 +258,7 @@ async fn another(buyer: &Buyer, asset: B256) -> Result<String> {
 }
 
 async fn train(buyer: &Buyer, on: Vec<B256>) -> Result<Worked> {
-    let (rounds, combining) = plan(PLAN, MODULE)?;
+    let (rounds, combining) = caching(|cache| plan(PLAN, MODULE, cache))?;
     let (code, fuel, most) = (MODULE.to_vec(), 500 * MILLION, ether(10));
     let work = Work { on, code, rounds, combining: Some(combining), fuel, most };
     run_rounds(buyer, work, &|_| ()).await

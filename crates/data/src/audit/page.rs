@@ -10,6 +10,7 @@ use crate::{
 };
 use alloy_primitives::{Address, B256};
 use std::fmt::{Display, Write as _};
+use stoa_client::counted;
 
 /// A box of the graph.
 struct Node {
@@ -197,7 +198,7 @@ impl Audit {
                 "parameters",
                 vec![
                     format!("hash {}", hash(receipt.map(|receipt| receipt.params))),
-                    receipt.map_or_else(String::new, |receipt| format!("{} rounds", receipt.rounds)),
+                    receipt.map_or_else(String::new, |receipt| counted(receipt.rounds.into(), "round")),
                 ],
             ),
             node(
@@ -207,7 +208,7 @@ impl Audit {
                 "receipt",
                 vec![
                     block(finished.map(|found| &found.at)),
-                    receipt.map_or_else(String::new, |receipt| format!("{} steps", receipt.fuel)),
+                    receipt.map_or_else(String::new, |receipt| counted(receipt.fuel, "step")),
                     "signed by its node".into(),
                 ],
             ),

@@ -21,7 +21,7 @@ use crate::{
 use alloy_primitives::{B256, Bytes, Log, U256, keccak256};
 use std::collections::BTreeSet;
 use stoa_base::chain_id_of;
-use stoa_client::ProvenReceipt;
+use stoa_client::{ProvenReceipt, counted};
 use stoa_sandbox::Wasm;
 
 #[cfg(test)]
@@ -116,7 +116,10 @@ impl Audit {
         let holds = failed.is_empty();
         let count = self.evidence.transactions.len();
         let outcome = match holds {
-            true => Ok(format!("{count} transactions in {} blocks that the network has signed", blocks.len())),
+            true => {
+                let (count, blocks) = (counted(count as u64, "transaction"), counted(blocks.len() as u64, "block"));
+                Ok(format!("{count} in {blocks} that the network has signed"))
+            }
             false => Err(failed.join("; ")),
         };
         self.step("blocks", outcome);
@@ -190,12 +193,9 @@ impl Audit {
     fn receipt(&self) -> Result<String, String> {
         let Found { at, event } = wanted(self.finished.as_ref(), "the receipt")?;
         let ended = ENDS.get(usize::from(event.receipt.ended)).ok_or("it ended in a way that there is not")?;
-        let (rounds, fuel) = (event.receipt.rounds, event.receipt.fuel);
+        let (rounds, steps) = (counted(event.receipt.rounds.into(), "round"), counted(event.receipt.fuel, "step"));
         let when = iso_8601(at.time);
-        Ok(format!(
-            "block {}, {when}: the job {ended} after {rounds} rounds and {fuel} steps, signed by its node",
-            at.block
-        ))
+        Ok(format!("block {}, {when}: the job {ended} after {rounds} and {steps}, signed by its node", at.block))
     }
 
     fn order(&self) -> Result<String, String> {

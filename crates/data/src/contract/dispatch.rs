@@ -44,6 +44,10 @@ impl NativeContract for Consent {
         }
     }
 
+    fn interfaces(&self) -> Vec<[u8; 4]> {
+        vec![abi::interface_id::<Calls>()]
+    }
+
     /// There is one record of consent: on another account's storage it would be anybody's.
     fn may_be_delegated(&self) -> bool {
         false

@@ -254,6 +254,12 @@ impl Document {
         About::deserialize(self.own()?).ok()
     }
 
+    /// The rules of what may leave of it, where programs run on it, if it says them. Whether they are those of the offer on the ledger
+    /// tells their hash.
+    pub fn rules(&self) -> Option<Rules> {
+        serde_json::from_str(self.own()?.get(LEAVING)?.as_str()?).ok()
+    }
+
     /// The asset of consent that it is about, and whose data that is. What is no term of the vocabulary is passed over.
     pub fn people(&self) -> Option<(B256, People)> {
         let own = self.own()?;
@@ -265,6 +271,12 @@ impl Document {
         Some((B256::deserialize(&own["asset"]).ok()?, people))
     }
 }
+
+/// What the rules of what may leave are called in `metadata.additionalInformation.stoa`: the text whose SHA-256 is `rules` there.
+const LEAVING: &str = "leaving";
+
+/// Bytes of rules at most that a document has: each costs its publisher gas.
+const MOST_RULES: usize = 64 << 10;
 
 /// Where terms of the Data Privacy Vocabulary are, and those of its extension for personal data.
 const VOCABULARIES: [&str; 2] = ["https://w3id.org/dpv#", "https://w3id.org/dpv/pd#"];
@@ -325,18 +337,10 @@ pub struct About {
     /// Which jobs they came of, and on what those computed: what a result or a model was derived from.
     #[serde(default, rename = "derivedFrom", skip_serializing_if = "Vec::is_empty")]
     pub derived: Vec<Derived>,
-    /// Which programs may run, where that is known. It stands with the service, as Ocean has it.
+    /// The rules themselves, where they are known: [`Document::rules`] reads them. Which programs may run stands with the service as
+    /// well, as Ocean has it.
     #[serde(skip)]
-    pub trusted: Option<Trusted>,
-}
-
-/// Which programs an owner's rules let run: these, and those of these publishers; any if there are none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Trusted {
-    /// By the BLAKE3 hashes of their files.
-    pub algorithms: Vec<B256>,
-    /// Accounts.
-    pub publishers: Vec<Address>,
+    pub ruled: Option<Rules>,
 }
 
 /// A job that something came of.
@@ -377,7 +381,7 @@ impl About {
             node: None,
             rules: None,
             derived: Vec::new(),
-            trusted: None,
+            ruled: None,
         }
     }
 
@@ -391,9 +395,7 @@ impl About {
     /// The same of data on which programs run by these rules.
     #[must_use]
     pub fn ruled_by(self, rules: &Rules) -> Self {
-        let Rules { algorithms, publishers, .. } = rules;
-        let trusted = Some(Trusted { algorithms: algorithms.clone(), publishers: publishers.clone() });
-        Self { trusted, ..self }
+        Self { ruled: Some(rules.clone()), ..self }
     }
 }
 
@@ -404,16 +406,16 @@ fn checksum(program: B256) -> String {
 
 /// Which programs may run, in Ocean's words. To its nodes an empty list is nothing, `*` is anything, and raw is what nobody has
 /// published; both lists together are what they both let run, here it is what either does. No runtime has a network.
-fn computing(trusted: Option<&Trusted>) -> Value {
+fn computing(rules: Option<&Rules>) -> Value {
     let any = || "*".to_owned();
     let container = |program: &B256| hex::encode(hash((ENTRYPOINT.to_owned() + &checksum(*program)).as_bytes()));
     let algorithm = |container: String| {
         let star = any();
         json!({ "did": star, "serviceId": star, "filesChecksum": star, "containerSectionChecksum": container })
     };
-    let (algorithms, publishers, raw) = match trusted {
+    let (algorithms, publishers, raw) = match rules {
         None => (Vec::new(), Vec::new(), false),
-        Some(Trusted { algorithms, publishers }) => {
+        Some(Rules { algorithms, publishers, .. }) => {
             let mut named: Vec<_> = algorithms.iter().map(|program| algorithm(container(program))).collect();
             let mut by: Vec<_> = publishers.iter().map(|account| account.to_checksum(None)).collect();
             let raw = named.is_empty() && by.is_empty();
@@ -515,7 +517,7 @@ impl Ddo {
             Use::Access => "access",
             Use::Compute => "compute",
         };
-        let compute = (used == Use::Compute).then(|| computing(about.trusted.as_ref()));
+        let compute = (used == Use::Compute).then(|| computing(about.ruled.as_ref()));
         let service = Service {
             id: service.into(),
             kind: service.into(),
@@ -528,6 +530,10 @@ impl Ddo {
         };
         let mut own = json!(about);
         own["kind"] = answers.sort.name().into();
+        let rules = about.ruled.as_ref().map(Rules::to_json).filter(|rules| rules.len() <= MOST_RULES);
+        if let Some(rules) = rules {
+            own[LEAVING] = String::from_utf8_lossy(&rules).into();
+        }
         // Ocean knows two kinds, and wants to know of an algorithm which container it runs in: here it is its own.
         let mut rest = Map::new();
         let kind = match answers.sort {

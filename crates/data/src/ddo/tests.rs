@@ -1,5 +1,8 @@
 use super::*;
-use crate::look::{Looking, look_into};
+use crate::{
+    jobs::rules::Shape,
+    look::{Looking, look_into},
+};
 use alloy_primitives::address;
 use std::io::Cursor;
 
@@ -215,6 +218,18 @@ fn a_document_says_in_oceans_words_which_programs_the_rules_let_run() {
     let rules = Rules { algorithms: vec![program], ..Rules::default() };
     assert_eq!(compute(Some(&rules)), (false, [named.clone(), json!([])]));
     let by = json!([NFT.to_checksum(None)]);
+    // The rules themselves are there as well, and what is none is passed over.
+    let mut ddo = ruled(&answers(), Use::Compute, Some(&rules));
+    let read = |ddo: &Ddo| Document::read(&ddo.to_bytes().unwrap()).unwrap().rules();
+    assert_eq!(read(&ddo), Some(rules.clone()));
+    let text = ddo.own()["leaving"].as_str().unwrap().to_owned();
+    assert_eq!(hash(text.as_bytes()), rules.hash());
+    ddo.own()["leaving"] = json!(text.replace("10000", "many"));
+    assert_eq!((read(&ddo), read(&ruled(&answers(), Use::Compute, None))), (None, None));
+    let keys = vec!["x".repeat(1000); 70];
+    let shape = Shape::Numbers { most: 9, keys, words: Vec::new(), rows: None };
+    let long = Rules { files: [("result.json".to_owned(), shape)].into(), ..rules.clone() };
+    assert_eq!(read(&ruled(&answers(), Use::Compute, Some(&long))), None);
     let rules = Rules { publishers: vec![NFT], ..rules };
     assert_eq!(compute(Some(&rules)), (false, [named, by.clone()]));
     let rules = Rules { algorithms: Vec::new(), ..rules };

@@ -22,8 +22,8 @@ mod run;
 pub(crate) mod tests;
 pub mod wire;
 
-pub use contract::{Jobs, MILLION, commitment_digest, commitment_of, job_id, receipt_digest};
 pub(crate) use contract::cost;
+pub use contract::{Jobs, MILLION, commitment_digest, commitment_of, job_id, receipt_digest};
 pub(crate) use run::judge;
 pub use run::{Files, Rerun, outputs_hash, params_hash, rerun, round_job, steps};
 

@@ -406,13 +406,19 @@ pub fn look_into<F: Read + Seek>(
     Ok(looked)
 }
 
-/// Why nothing is known of personal data in what was looked at; nothing if that was looked for.
+/// Why nothing, or not all, is known of personal data in what was looked at; nothing if that was looked for.
 fn unseen(looked: &Looked, sample: &[u8]) -> Option<&'static str> {
     match looked.format {
         Format::Png | Format::Jpeg | Format::Gif | Format::Webp => Some("pictures are not looked into"),
         Format::Safetensors | Format::Gguf | Format::Onnx => Some("models are not looked into"),
         Format::Parquet => Some("of Parquet, the names of columns are looked at alone"),
-        Format::Json | Format::JsonLines if looked.table.is_none() => Some("no list of objects was read in it"),
+        Format::Json | Format::JsonLines => match &looked.table {
+            None => Some("no list of objects was read in it"),
+            Some(table) if table.columns.iter().any(|column| column.kind == Kind::Other) => {
+                Some("lists and objects in a column are not looked into")
+            }
+            Some(_) => None,
+        },
         Format::Other if is_written(sample) => Some("it is not UTF-8"),
         Format::Other => Some("its format is none that is looked into"),
         _ => None,

@@ -86,7 +86,7 @@ pub(super) fn look(looked: &mut Looked, mut file: impl Read + Seek) -> io::Resul
     let Footer { mut columns, width, missing, .. } = footer;
     for (column, missing) in columns.iter_mut().zip(missing) {
         column.missing = missing;
-        warn(&mut looked.warnings, &column.name, true, Vec::new());
+        warn(&mut looked.warnings, column, true, Vec::new());
     }
     looked.table = Some(Table { columns, width, rows, header: true, delimiter: None });
     Ok(())

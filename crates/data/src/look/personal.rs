@@ -81,7 +81,7 @@ const WORDS: [(Personal, &[&str]); 8] = [
     ),
     (Personal::Email, &["email", "mail", "emailaddress"]),
     (Personal::Phone, &["phone", "telephone", "tel", "mobile", "fax", "telefon", "handy", "phonenumber", "cellphone"]),
-    (Personal::Identity, &["ssn", "passport", "mrn", "nhs", "taxid", "personid", "patientid", "nationalid", "nino"]),
+    (Personal::Identity, &["ssn", "passport", "mrn", "nhs", "taxid", "nationalid", "nino"]),
     (Personal::Birth, &["birth", "birthday", "birthdate", "dob", "born", "dateofbirth", "geburtsdatum", "geburtstag"]),
     (
         Personal::Address,
@@ -112,34 +112,104 @@ const PAIRS: [(Personal, &[&str], &[&str]); 5] = [
     (Personal::Email, &["e", "email", "mail"], &["mail", "address"]),
     (
         Personal::Name,
-        &[
-            "first", "last", "full", "given", "family", "middle", "maiden", "patient", "customer", "person", "client",
-            "employee", "contact", "student", "user", "owner",
-        ],
+        &["first", "last", "full", "given", "family", "middle", "maiden", "contact", "owner"],
         &["name", "names"],
     ),
     (
         Personal::Identity,
-        &[
-            "patient",
-            "person",
-            "national",
-            "passport",
-            "tax",
-            "insurance",
-            "social",
-            "medical",
-            "driver",
-            "licence",
-            "license",
-        ],
+        &["national", "passport", "tax", "insurance", "social", "medical", "driver", "licence", "license"],
         &["id", "number", "no", "nr", "security", "record"],
     ),
     (Personal::Card, &["credit", "card", "debit"], &["card", "number", "no", "nr"]),
 ];
 
-/// What a column is called like.
-pub(super) fn by_name(name: &str) -> Option<Personal> {
+/// What people are whom tables are about: who they are is in a column that is called so and nothing else.
+const ROLES: [&str; 35] = [
+    "patient",
+    "doctor",
+    "physician",
+    "surgeon",
+    "nurse",
+    "midwife",
+    "therapist",
+    "clinician",
+    "practitioner",
+    "caregiver",
+    "carer",
+    "guardian",
+    "kin",
+    "relative",
+    "mother",
+    "father",
+    "spouse",
+    "husband",
+    "wife",
+    "client",
+    "customer",
+    "employee",
+    "applicant",
+    "borrower",
+    "tenant",
+    "policyholder",
+    "beneficiary",
+    "participant",
+    "respondent",
+    "person",
+    "student",
+    "pupil",
+    "teacher",
+    "user",
+    "witness",
+];
+
+/// Words that stand before those, and leave them what they are.
+const QUALIFIERS: [&str; 12] = [
+    "primary",
+    "care",
+    "attending",
+    "treating",
+    "referring",
+    "admitting",
+    "consulting",
+    "operating",
+    "responsible",
+    "assigned",
+    "family",
+    "legal",
+];
+
+fn is_role(word: &str) -> bool {
+    ROLES.contains(&word)
+}
+
+/// What a column is called like that says who somebody is by what he is. One in the plural is a count, and of `client_version` the
+/// last word is what it is about.
+fn by_role(words: &[&str], kind: Kind) -> Option<Personal> {
+    // Written as one word, as in `customerid`.
+    let joined = |end: &str| words.iter().any(|word| word.strip_suffix(end).is_some_and(is_role));
+    let followed = |ends: &[&str]| words.windows(2).any(|pair| is_role(pair[0]) && ends.contains(&pair[1]));
+    if joined("name") || followed(&["name", "names"]) {
+        return Some(Personal::Name);
+    }
+    // Whether patients did `no_show`, and their `number_of_visits`, is no number of theirs.
+    let number = matches!(words, [.., role, "no" | "nr" | "number"] if is_role(role));
+    if number || joined("id") || followed(&["id", "ids", "uid", "uuid", "identifier", "record"]) {
+        return Some(Personal::Identity);
+    }
+    let alone = match words {
+        ["next", "of", "kin"] | ["emergency", "contact"] => true,
+        [before @ .., last] => is_role(last) && before.iter().all(|word| QUALIFIERS.contains(word)),
+        [] => false,
+    };
+    match kind {
+        Kind::Text if alone => Some(Personal::Name),
+        Kind::Integer if alone => Some(Personal::Identity),
+        _ => None,
+    }
+}
+
+/// What a column is called like, whose values are of this kind.
+pub(super) fn by_name(name: &str, kind: Kind) -> Option<Personal> {
     let mut words = vec![String::new()];
     let mut before = ' ';
     for each in name.chars() {
@@ -160,7 +230,7 @@ pub(super) fn by_name(name: &str) -> Option<Personal> {
         words.windows(2).any(|pair| one.contains(&pair[0]) && other.contains(&pair[1])).then_some(*kind)
     };
     let word = |(kind, known): &(Personal, &[&str])| words.iter().any(|word| known.contains(word)).then_some(*kind);
-    PAIRS.iter().find_map(pair).or_else(|| WORDS.iter().find_map(word))
+    PAIRS.iter().find_map(pair).or_else(|| by_role(&words, kind)).or_else(|| WORDS.iter().find_map(word))
 }
 
 /// What values of a column have looked like.
@@ -335,10 +405,48 @@ mod tests {
             ("credit card", Personal::Card),
             ("IBAN", Personal::Account),
         ] {
-            assert_eq!(by_name(name), Some(kind), "{name}");
+            assert_eq!(by_name(name, Kind::Text), Some(kind), "{name}");
         }
         for name in ["age", "sex", "file_name", "product name", "trestbps", "zipped", "ship", "description", ""] {
-            assert_eq!(by_name(name), None, "{name}");
+            assert_eq!(by_name(name, Kind::Text), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn columns_that_are_called_after_what_people_are_name_or_number_them() {
+        for name in ["patient", "Doctor", "attendingPhysician", "primary care physician", "client", "legal_guardian"] {
+            assert_eq!(by_name(name, Kind::Text), Some(Personal::Name), "{name}");
+            assert_eq!(by_name(name, Kind::Integer), Some(Personal::Identity), "{name}");
+            assert_eq!(by_name(name, Kind::Boolean), None, "{name}");
+        }
+        for name in ["next of kin", "NextOfKin", "emergency_contact"] {
+            assert_eq!(by_name(name, Kind::Text), Some(Personal::Name), "{name}");
+        }
+        // Whatever their values are.
+        for kind in [Kind::Text, Kind::Integer] {
+            for name in ["doctor_name", "customerName", "nurse names", "clientname"] {
+                assert_eq!(by_name(name, kind), Some(Personal::Name), "{name}");
+            }
+            for name in ["patient_id", "CustomerID", "employee no", "client_uuid", "patientid", "customer number"] {
+                assert_eq!(by_name(name, kind), Some(Personal::Identity), "{name}");
+            }
+            for name in [
+                "patients",
+                "customers",
+                "client_version",
+                "patient_no_show",
+                "patient_number_of_visits",
+                "doctor_visits",
+                "employee_count",
+                "customer_segment",
+                "cost_per_patient",
+                "is_customer",
+                "user_agent",
+                "parent_id",
+                "kinship",
+            ] {
+                assert_eq!(by_name(name, kind), None, "{name}");
+            }
         }
     }
 

@@ -204,7 +204,7 @@ impl Tallies {
         let mut warnings = Vec::new();
         for (tally, column) in self.columns.iter().zip(&columns) {
             let found = tally.seen.found(column.kind, tally.there);
-            warn(&mut warnings, &column.name, header, found);
+            warn(&mut warnings, column, header, found);
         }
         let unknown = |column| Column { missing: None, ..column };
         let columns = if whole { columns } else { columns.into_iter().map(unknown).collect() };
@@ -213,8 +213,8 @@ impl Tallies {
 }
 
 /// Adds what looks like personal data in a column, by its values and by its name.
-pub(super) fn warn(warnings: &mut Vec<Warning>, column: &str, named: bool, mut found: Vec<(Personal, u64)>) {
-    let by_name = if named { personal::by_name(column) } else { None };
+pub(super) fn warn(warnings: &mut Vec<Warning>, column: &Column, named: bool, mut found: Vec<(Personal, u64)>) {
+    let by_name = if named { personal::by_name(&column.name, column.kind) } else { None };
     if let Some(kind) = by_name.filter(|kind| found.iter().all(|(other, _)| other != kind)) {
         found.insert(0, (kind, 0));
     }
@@ -222,7 +222,7 @@ pub(super) fn warn(warnings: &mut Vec<Warning>, column: &str, named: bool, mut f
         if warnings.len() < MOST_WARNINGS {
             warnings.push(Warning {
                 file: None,
-                column: column.to_owned(),
+                column: column.name.clone(),
                 kind,
                 values,
                 by_name: by_name == Some(kind),

@@ -102,6 +102,9 @@ fn what_looks_personal_is_told_by_column_and_kind_and_never_by_value() {
     for value in ["Ann", "example", "078", "10.1", "DE89", "4111", "1950", "901820"] {
         assert!(!said.contains(value), "{value} in {said}");
     }
+    let roles = "patient,patients,doctor_id,client_version,ward\nAnn Meier,3,17,1.2.0,A\nBob Moser,4,18,1.3.0,B\n";
+    let wanted = [("patient", Personal::Name, true), ("doctor_id", Personal::Identity, true)];
+    assert_eq!(kinds(&looked("wards.csv", roles.as_bytes())), wanted);
     // Ordinary figures are nobody's.
     let figures: String = (0..100_u64).map(|row| format!("{},{},{}.5\n", 1_000_000_000 + 7 * row, row, row)).collect();
     assert!(looked("a.csv", format!("id,count,value\n{figures}").as_bytes()).warnings.is_empty());
@@ -501,6 +504,11 @@ fn what_is_not_looked_into_for_personal_data_is_said() {
     assert_eq!(why("a.jpg", &[0xff, 0xd8, 0xff, 0xe0]), ["pictures are not looked into"]);
     assert_eq!(why("a.bin", &[0, 1, 2, 255]), ["its format is none that is looked into"]);
     assert_eq!(why("a.json", br#"{"ann":1}"#), ["no list of objects was read in it"]);
+    for within in [r#"{"mail":"ann@example.org"}"#, r#"["ann@example.org"]"#] {
+        let nested = format!("{{\"visit\":{within}}}\n").repeat(12);
+        assert_eq!(why("a.jsonl", nested.as_bytes()), ["lists and objects in a column are not looked into"]);
+    }
+    assert_eq!(why("a.jsonl", b"{\"age\":1}\n{\"age\":2}\n"), Vec::<String>::new());
     // Of a folder it is said once.
     let folder = tempfile::tempdir().unwrap();
     for (name, content) in [("a.csv", &latin[..]), ("b.csv", &wide), ("c.csv", text.as_bytes())] {

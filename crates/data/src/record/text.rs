@@ -11,6 +11,7 @@ use crate::{
 };
 use alloy_primitives::{Address, B256};
 use std::fmt;
+use stoa_client::counted;
 
 impl fmt::Display for Record {
     /// What the asset is, what happened to it in order, each with its transaction, and how it stands with each grant.
@@ -42,7 +43,8 @@ impl fmt::Display for Record {
                 _ => "stands".to_owned(),
             };
             let often = if terms.limit > 0 { format!(" of {}", terms.limit) } else { String::new() };
-            write!(f, "\n  {id}\n    {status}; used {}{often} times", uses.len())?;
+            let times = if uses.len() == 1 && often.is_empty() { "time" } else { "times" };
+            write!(f, "\n  {id}\n    {status}; used {}{often} {times}", uses.len())?;
         }
         Ok(())
     }
@@ -123,7 +125,7 @@ fn allowed(terms: &Terms) -> Vec<String> {
     lines.push(format!("for {}", name(&terms.purpose)));
     let mut how = format!("to {}", way(terms.uses, &terms.algorithm));
     if terms.limit > 0 {
-        how += &format!(", {} times at most", terms.limit);
+        how += &format!(", {} at most", counted(terms.limit.into(), "time"));
     }
     lines.push(how);
     if terms.until > 0 {

@@ -1,10 +1,10 @@
 //! What a buyer does.
 
-use super::{ACTIVE, Found, ONE, Price, Result, SERVICE, UNLISTED, ask, closed, event, sent, shown};
+use super::{Found, ONE, Price, Result, SERVICE, ask, closed, event, sells, sent, shown};
 use crate::{
     abi::{
         COMPUTE, CONSENT, CREDENTIAL,
-        IConsent::{Terms, assetOfCall, checkCall, grantOfCall, grantsOfCall},
+        IConsent::{Grant, assetOfCall, checkCall, grantOfCall, grantsOfCall},
         READ,
     },
     client::DataError,
@@ -155,7 +155,7 @@ impl Buyer {
             return Ok(Bought { order, until: is.until.saturating_to(), paid: None, before: true });
         }
         // Who paid for a datatoken that buys no order now would have paid for nothing.
-        if !matches!(offered.found.state, ACTIVE | UNLISTED) {
+        if !sells(offered.found.state) {
             return Err(DataError::Ledger(closed(offered.found.state)));
         }
         ask(client, offered.found.nft, &checkAccessCall { account: consumer }).await?;
@@ -234,26 +234,36 @@ impl Buyer {
     }
 }
 
-/// The grants of an asset that are for whoever has an order of this datatoken, and stand.
-async fn opens(client: &Client, asset: B256, datatoken: Address) -> Result<Vec<Opens>> {
-    let mut opens = Vec::new();
+/// The grants of an asset, among so many that it had first, that are for whoever has an order of a datatoken. Also those that have ended.
+pub(super) async fn for_orders(client: &Client, asset: B256, most: u64) -> Result<Vec<(B256, Grant)>> {
+    let mut found = Vec::new();
     let credential: B256 = U256::from(u64::from(SERVICE) + 1).into();
-    for from in (0..MOST_GRANTS).step_by(PAGE as usize) {
+    for from in (0..most).step_by(PAGE as usize) {
         let page = grantsOfCall { asset, from: U256::from(from), most: U256::from(PAGE) };
         let grants = ask(client, CONSENT, &page).await?;
-        for grant in &grants {
-            let is = ask(client, CONSENT, &grantOfCall { grant: *grant }).await?;
-            let Terms { kind, who, credential: for_which, uses, purpose, .. } = is.terms;
-            if (kind, who, for_which) == (CREDENTIAL, datatoken, credential) && is.revoked == 0 {
-                let (read, compute) = (uses & READ > 0, uses & COMPUTE > 0);
-                opens.push(Opens { grant: *grant, read, compute, purpose });
+        let is_last = (grants.len() as u64) < PAGE;
+        for grant in grants {
+            let is = ask(client, CONSENT, &grantOfCall { grant }).await?;
+            if (is.terms.kind, is.terms.credential) == (CREDENTIAL, credential) {
+                found.push((grant, is));
             }
         }
-        if (grants.len() as u64) < PAGE {
+        if is_last {
             break;
         }
     }
-    Ok(opens)
+    Ok(found)
+}
+
+/// The grants of an asset that are for whoever has an order of this datatoken, and stand.
+async fn opens(client: &Client, asset: B256, datatoken: Address) -> Result<Vec<Opens>> {
+    let stand = for_orders(client, asset, MOST_GRANTS).await?.into_iter();
+    let stand = stand.filter(|(_, is)| is.terms.who == datatoken && is.revoked == 0);
+    let opens = stand.map(|(grant, Grant { terms, .. })| {
+        let (read, compute) = (terms.uses & READ > 0, terms.uses & COMPUTE > 0);
+        Opens { grant, read, compute, purpose: terms.purpose }
+    });
+    Ok(opens.collect())
 }
 
 /// For what whoever orders an asset may use it: a term of the Data Privacy Vocabulary for each grant that an order opens.

@@ -16,6 +16,7 @@
 
 mod access;
 mod buyer;
+mod computing;
 mod earnings;
 mod find;
 mod lists;
@@ -39,11 +40,12 @@ use stoa_contract::interfaces::IERC20Metadata;
 
 pub use access::{Access, Entry, Grade};
 pub use buyer::{Bought, Buyer, Offered, Opens, purposes};
-pub use earnings::{Amounts, Earnings, earnings};
+pub use computing::{Computing, lasts};
+pub use earnings::{Amounts, Earnings, earned_by_jobs, earnings, registered_by};
 pub use find::{Found, Told, document, find, of_owner};
 pub use lists::List;
 pub use sample::{MOST_SAMPLE, Sample};
-pub use seller::{Audience, Begun, Listed, Seller, Selling, check};
+pub use seller::{Audience, Begun, Ends, Listed, Seller, Selling, check};
 
 /// Where an NFT says which asset of consent it sells: `keccak256("stoa.asset")` in its ERC-725Y store.
 pub const LINK: B256 = b256!("2fa7028dec0c20e32e6e6057e15e77575903bfbdba92fd0d6b73478d643c7566");
@@ -66,6 +68,14 @@ pub const STATES: [&str; 6] = ["active", "end-of-life", "deprecated", "revoked",
 /// The states in which orders are taken.
 const ACTIVE: u8 = 0;
 const UNLISTED: u8 = 5;
+
+/// The state in which no order stands.
+const REVOKED: u8 = 3;
+
+/// Whether orders are taken in a state.
+const fn sells(state: u8) -> bool {
+    matches!(state, ACTIVE | UNLISTED)
+}
 
 /// Why nothing can be ordered.
 fn closed(state: u8) -> String {

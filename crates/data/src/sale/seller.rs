@@ -1,13 +1,13 @@
 //! What a seller does. Every step is looked for on the ledger before it is done, so that whoever was cut off goes on.
 
 use super::{
-    Access, DERIVED, LINK, ONE, Price, Result, SERVICE, Sample, ask, event, find, find::events, find::head, sent,
-    validator,
+    Access, DERIVED, LINK, ONE, Price, REVOKED, Result, SERVICE, Sample, ask, buyer::for_orders, event, find,
+    find::events, find::head, sells, sent, validator,
 };
 use crate::{
     abi::{
         COMPUTE, CONSENT, CREDENTIAL,
-        IConsent::{Granted, Terms, grantCall, grantOfCall, grantsOfCall},
+        IConsent::{Granted, Terms, assetOfCall, grantCall, grantOfCall, grantsOfCall},
         READ,
     },
     client::{DataError, reader_key},
@@ -16,12 +16,16 @@ use crate::{
     look::Looked,
     market::abi::{
         DISPENSER, DatatokenData, DispenserData, FACTORY, FIXED_RATE, FixedRateData,
-        IDatatoken::{NewDispenser, NewFixedRate, serviceTimeoutCall, setServiceTimeoutCall},
+        IDatatoken::{NewDispenser, NewFixedRate, getERC721AddressCall, serviceTimeoutCall, setServiceTimeoutCall},
         IFactory::{
             NFTCreated, TokenCreated, createNftWithErc20WithDispenserCall, createNftWithErc20WithFixedRateCall,
+            erc20ListCall,
         },
         IFixedRate::{collectBTCall, setRateCall},
-        INft::{getDataCall, metaDataHashCall, setAccessCall, setMetaDataCall, setMetaDataStateCall, setNewDataCall},
+        INft::{
+            getDataCall, metaDataHashCall, setAccessCall, setMetaDataCall, setMetaDataStateCall, setNewDataCall,
+            standingCall,
+        },
         NftData,
     },
     reading::Reading,
@@ -29,7 +33,7 @@ use crate::{
 use alloy_primitives::{Address, B256, U256};
 use alloy_rpc_types_eth::{Filter, TransactionReceipt};
 use serde::{Deserialize, Serialize};
-use std::{fmt::Display, io};
+use std::{collections::BTreeMap, fmt::Display, io};
 use stoa_client::Wallet;
 use stoa_contract::interfaces::IERC20Metadata;
 
@@ -85,6 +89,15 @@ pub struct Listed {
     pub nft: Address,
     /// What an order costs one of.
     pub datatoken: Address,
+}
+
+/// What is about to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// A grant.
+    Grant(B256),
+    /// All grants of an asset of consent.
+    All(B256),
 }
 
 /// A sale that has begun: what is written down, so that it can be gone on with.
@@ -366,6 +379,44 @@ impl Seller {
     /// If the ledger refuses.
     pub async fn set_state(&self, nft: Address, state: u8) -> Result<()> {
         self.wallet.call(nft, &setMetaDataStateCall { state }).await.map(drop).map_err(sent)
+    }
+
+    /// Revokes at the market what nobody who orders could use once this has ended: no order is taken any more, and none stands. To be done
+    /// before, so that nobody pays in between for what he is not given. The NFTs.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such grant or asset, or the ledger refuses.
+    pub async fn close(&self, ends: Ends) -> Result<Vec<Address>> {
+        let (client, account) = (self.wallet.client(), self.wallet.address());
+        let asset = match ends {
+            Ends::All(asset) => asset,
+            Ends::Grant(grant) => ask(client, CONSENT, &grantOfCall { grant }).await?.asset,
+        };
+        let mut closed = Vec::new();
+        // Whoever a grant is for may give it back; the sale is its owner's.
+        if ask(client, CONSENT, &assetOfCall { asset }).await?.owner != account {
+            return Ok(closed);
+        }
+        // The datatokens that were sold for it, and whether an order of one opens something still.
+        let mut sold = BTreeMap::<Address, bool>::new();
+        for (grant, is) in for_orders(client, asset, u64::MAX).await? {
+            let stays = is.revoked == 0 && ends != Ends::All(asset) && ends != Ends::Grant(grant);
+            *sold.entry(is.terms.who).or_default() |= stays;
+        }
+        for (token, _) in sold.into_iter().filter(|(_, opens)| !opens) {
+            if !ask(client, FACTORY, &erc20ListCall { token }).await? {
+                continue;
+            }
+            let nft = ask(client, token, &getERC721AddressCall {}).await?;
+            let standing = ask(client, nft, &standingCall {}).await?;
+            let link = ask(client, nft, &getDataCall { key: LINK }).await?;
+            if standing.owner == account && sells(standing.state) && link[..] == asset[..] {
+                self.set_state(nft, REVOKED).await?;
+                closed.push(nft);
+            }
+        }
+        Ok(closed)
     }
 
     /// Says what a datatoken costs at an exchange from now on.
