@@ -174,8 +174,8 @@ fn four_hospitals_train_a_model_without_a_row_leaving_any_of_them() -> Result<()
     Ok(())
 }
 
-/// A job costs nothing whose node is killed while it runs, and one that begins when it is gone does not begin. Waits for the shortest time
-/// that a job may have.
+/// A job costs nothing whose node is killed while it runs, and one that begins when it is gone does not begin. Waits for the
+/// shortest time that a job may have.
 #[test]
 fn a_buyer_whose_node_was_killed_in_the_middle_is_told_how_it_stands_and_has_everything_back() -> Result<()> {
     let stage = Stage::new(0)?;

@@ -58,7 +58,8 @@ pub(crate) struct Options {
 enum Command {
     #[command(flatten)]
     Find(search::Command),
-    /// Publish the key that others encrypt to when they share something with you. Once for each account, before it is given a grant.
+    /// Publish the key that others encrypt to when they share something with you. Once for each account, before it is given a
+    /// grant.
     #[command(after_help = "Example: stoa data announce --wallet me.key")]
     Announce,
     /// Say what a file or folder is, what publishing it would tell everybody, and what in it looks personal. Sends nothing.
@@ -89,12 +90,12 @@ enum Command {
         after_help = "Example: stoa data access-list new 0x7099… 0x3c44… --name Hospitals --wallet me.key"
     )]
     AccessList(ListCommand),
-    /// Order an asset: says what the order costs, and what a job does, pays once you agree, and prints the order, its end, and the grant
-    /// that it opens. What was paid is not given back.
+    /// Order an asset: says what the order costs, and what a job does, pays once you agree, and prints the order, its end,
+    /// and the grant that it opens. What was paid is not given back.
     #[command(after_help = "Example: stoa data buy did:op:5f8e… --most 2.5 --wallet me.key")]
     Buy(BuyOptions),
-    /// Show what assets have brought, those of `stoa job offer` too: sales, orders, jobs, what went back to buyers, and fees, by token.
-    /// What is paid from a bond to those who check jobs is not counted.
+    /// Show what assets have brought, those of `stoa job offer` too: sales, orders, jobs, what went back to buyers, and fees,
+    /// by token. What is paid from a bond to those who check jobs is not counted.
     #[command(after_help = "Example: stoa data earnings --wallet me.key --collect")]
     Earnings(EarningsOptions),
     /// Let somebody read an asset that was published from this machine, or whoever holds a token or a credential. Prints the
@@ -114,8 +115,8 @@ enum Command {
         #[arg(long, value_name = "PATH")]
         to: PathBuf,
     },
-    /// End a grant, or all that an asset has: keepers release nothing more for it, and no job begins under it. What is on the market, and
-    /// would open nothing any more to whoever orders it, is revoked there first (see `stoa data edit --state`).
+    /// End a grant, or all that an asset has: keepers release nothing more for it, and no job begins under it. What is on the
+    /// market, and would open nothing any more to whoever orders it, is revoked there first (see `stoa data edit --state`).
     #[command(
         after_help = "Examples: stoa data revoke 0x91ab… --wallet me.key\n          stoa data revoke 0x5f8e… --all --wallet me.key"
     )]
@@ -127,8 +128,8 @@ enum Command {
         #[arg(long)]
         all: bool,
     },
-    /// Have the nodes keep the data of an asset that was published from this machine longer than they had promised. Says for how long
-    /// they keep them now, and for how long it was before.
+    /// Have the nodes keep the data of an asset that was published from this machine longer than they had promised. Says for
+    /// how long they keep them now, and for how long it was before.
     #[command(after_help = "Example: stoa data extend 0x5f8e… --days 90 --wallet me.key")]
     Extend {
         /// The asset.
@@ -149,8 +150,8 @@ enum Command {
         #[arg(long, value_name = "NODE", value_parser = crate::typed::id)]
         without: Vec<B256>,
     },
-    /// End an asset for ever: revoke it at the market, destroy this machine's half of its key, end all grants, and ask all who keep a part of it to
-    /// delete that and sign that they did. Reports what cannot be taken back.
+    /// End an asset for ever: revoke it at the market, destroy this machine's half of its key, end all grants, and ask all
+    /// who keep a part of it to delete that and sign that they did. Reports what cannot be taken back.
     #[command(after_help = "Example: stoa data erase 0x5f8e… --wallet me.key --json")]
     Erase {
         /// The asset.

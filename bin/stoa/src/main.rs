@@ -46,8 +46,8 @@ enum Command {
     ///
     /// The chain is written to the disk every five seconds, and when it is stopped: a kill -9 may lose the last seconds.
     ///
-    /// Clients whose `User-Agent` begins with `hardhat` are told of what fails as Hardhat's own network tells it, all others as geth
-    /// and Anvil do.
+    /// Clients whose `User-Agent` begins with `hardhat` are told of what fails as Hardhat's own network tells it, all others
+    /// as geth and Anvil do.
     #[command(after_help = "Example: stoa dev --http 127.0.0.1:8545")]
     Dev(network::Options),
     /// Make keys, genesis and configuration files for a network of validators on several hosts.

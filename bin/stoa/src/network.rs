@@ -33,8 +33,8 @@ pub(crate) struct Options {
     /// Start a new chain: delete the one in the folder.
     #[arg(long)]
     fresh: bool,
-    /// Address to serve JSON-RPC on, HTTP and WebSocket; port 0 takes a free one. With several validators, this is the first one's, and
-    /// the others take the ports after it.
+    /// Address to serve JSON-RPC on, HTTP and WebSocket; port 0 takes a free one. With several validators, this is the first
+    /// one's, and the others take the ports after it.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8545")]
     http: SocketAddr,
     /// A name that programs may call this node by besides `localhost`; may be given several times. Others are refused while it

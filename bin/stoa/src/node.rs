@@ -165,8 +165,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
         http: String,
     },
-    /// Check a configuration file and all that it names, without running anything: also whether the key is that of the validator that
-    /// the file, and the folder of its chain, were made for.
+    /// Check a configuration file and all that it names, without running anything: also whether the key is that of the
+    /// validator that the file, and the folder of its chain, were made for.
     #[command(after_help = "Example: stoa node check --config validator/stoa.toml")]
     Check {
         /// The configuration file.

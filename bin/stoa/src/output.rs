@@ -22,7 +22,8 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// What is logged unless `RUST_LOG` says something else. The storage of consensus cuts off what it cannot read: votes, for example.
+/// What is logged unless `RUST_LOG` says something else. The storage of consensus cuts off what it cannot read: votes, for
+/// example.
 const USUAL: &str = "off,stoa=warn,commonware_runtime::utils::buffer::paged=warn,commonware_storage::journal::segmented=warn,\
                      commonware_storage::metadata=warn";
 

@@ -31,8 +31,9 @@ pub(crate) enum Command {
     /// List an account's assets.
     #[command(after_help = "Example: stoa data list --owner 0x7099…")]
     List(ListOptions),
-    /// Show all that is known of an asset: what it is, whose data it says they are, what it costs, who may order it and for what, what a
-    /// job on it costs and what may leave, how often it was ordered, who has a part in its key. With --json its DDO as well. What is sealed is opened for --wallet or --account.
+    /// Show all that is known of an asset: what it is, whose data it says they are, what it costs, who may order it and for
+    /// what, what a job on it costs and what may leave, how often it was ordered, who has a part in its key. With --json its
+    /// DDO as well. What is sealed is opened for --wallet or --account.
     #[command(after_help = "Example: stoa data show did:op:343c… --json")]
     Show(ShowOptions),
 }

@@ -26,8 +26,8 @@ pub(crate) struct WalletOptions {
     /// A node of the network: its JSON-RPC.
     #[arg(long, global = true, value_name = "URL", default_value = "http://127.0.0.1:8545")]
     pub(crate) http: String,
-    /// The key of the account that signs, encrypted (Ethereum keystore v3; `stoa wallet new` makes one). Commands that only read
-    /// want none.
+    /// The key of the account that signs, encrypted (Ethereum keystore v3; `stoa wallet new` makes one). Commands that only
+    /// read want none.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) wallet: Option<PathBuf>,
     /// File with the passphrase of --wallet; asked for if not given.

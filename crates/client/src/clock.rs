@@ -39,7 +39,8 @@ struct Told {
     clock: Option<U256>,
 }
 
-/// How a clock differs from a network's whose newest block has this time; `node` is what the node's own clock says, if it tells.
+/// How a clock differs from a network's whose newest block has this time; `node` is what the node's own clock says, if it
+/// tells.
 pub(crate) fn apart(here: u64, block: U256, node: Option<U256>) -> Option<ClocksApart> {
     let differs = |there: u64| here.abs_diff(there) > APART;
     let block = block.saturating_to();

@@ -32,8 +32,8 @@ fn coins(wei: U256) -> String {
     format!("{} STOA", decimal(wei, 18))
 }
 
-/// What an account lacks that has so much and sends so much, in words; `fee` is what the transaction costs at most besides, if that is
-/// known.
+/// What an account lacks that has so much and sends so much, in words; `fee` is what the transaction costs at most besides,
+/// if that is known.
 fn lacking(account: Address, has: U256, value: U256, fee: Option<U256>) -> String {
     let needed = fee.map(|fee| value.saturating_add(fee));
     let needs = match (needed, value.is_zero()) {

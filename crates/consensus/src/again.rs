@@ -41,7 +41,8 @@ impl Again {
         Self { after, times, most, sent: VecDeque::new() }
     }
 
-    /// Waits until the oldest are due, and gives those of them that still wait; `None` if none does. It may be dropped at any time.
+    /// Waits until the oldest are due, and gives those of them that still wait; `None` if none does. It may be dropped at any
+    /// time.
     pub(crate) async fn next(&mut self, clock: &impl Clock, waits: impl Fn(&Recovered) -> bool) -> Option<Sent> {
         match self.sent.front() {
             Some((due, _)) => clock.sleep_until(*due).await,

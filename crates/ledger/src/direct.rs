@@ -138,9 +138,9 @@ impl<E: Runtime> Direct<E> {
         Ok(self.ledger.publish(block.hash())?)
     }
 
-    /// Mines blocks without transactions on the head, one for each of the choices, in a fraction of the time that [`mine`](Self::mine)
-    /// takes for as many: the last one changes the state for all of them, so that those before it have the state of the head. They
-    /// survive the end of the process only after [`sync`](Self::sync).
+    /// Mines blocks without transactions on the head, one for each of the choices, in a fraction of the time that
+    /// [`mine`](Self::mine) takes for as many: the last one changes the state for all of them, so that those before it have the
+    /// state of the head. They survive the end of the process only after [`sync`](Self::sync).
     ///
     /// # Errors
     ///

@@ -205,19 +205,21 @@ impl History {
         durable: bool,
     ) -> Result<(), LedgerError> {
         let number = committed.block.number();
-        if self.newest()?.is_some_and(|newest| newest >= number) {
-            if self.block_number(committed.block.hash())? == Some(number) {
-                return Ok(());
-            }
-            self.truncate(number - 1)?;
+        let is_old = self.newest()?.is_some_and(|newest| newest >= number);
+        if is_old && self.block_number(committed.block.hash())? == Some(number) {
+            return Ok(());
         }
         self.extend(&[(committed.clone(), changes.clone())], durable)
     }
 
-    /// Takes in blocks that follow the newest, as [`append`](Self::append) does: written together.
+    /// Takes in blocks in a row, as [`append`](Self::append) does: written together. Those that are there from the first one's
+    /// number on never joined the chain, and go.
     pub(crate) fn extend(&self, blocks: &[(Committed, Arc<Changes>)], durable: bool) -> Result<(), LedgerError> {
         let number = |(committed, _): &(Committed, Arc<Changes>)| committed.block.number();
         let (Some(first), Some(last)) = (blocks.first().map(number), blocks.last().map(number)) else { return Ok(()) };
+        if self.newest()?.is_some_and(|newest| newest >= first) {
+            self.truncate(first - 1)?;
+        }
         let too_much = {
             let mut tail = self.store.tail.write();
             for (committed, changes) in blocks {

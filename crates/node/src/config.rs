@@ -318,8 +318,8 @@ fn decode(key: &B256) -> Result<ed25519::PublicKey> {
     decoded.map_err(|error| eyre!("{key} is no ed25519 public key: {error}"))
 }
 
-/// Whom a new configuration file names as the one who gets the tips, until its operator puts in an address of his own: it tells for
-/// which validator the file was made, and nobody has its key.
+/// Whom a new configuration file names as the one who gets the tips, until its operator puts in an address of his own: it
+/// tells for which validator the file was made, and nobody has its key.
 pub fn beneficiary_of(validator: B256) -> Address {
     Address::from_slice(&keccak256(validator)[12..])
 }

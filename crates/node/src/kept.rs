@@ -46,7 +46,7 @@ impl Kept {
             false => {
                 "If its disk is full, make room and start it again: nothing is lost. If what lies in its folder was damaged, \
                  remove nothing from it, for no other node can replace it: put back a copy of the whole folder, or begin a new \
-                 chain (--fresh, or another folder)"
+                 chain (in another folder, or with `--fresh`, which `stoa up` and `stoa dev` take)"
             }
         }
     }

@@ -29,8 +29,8 @@ pub(crate) struct Thread {
     kept: Kept,
 }
 
-/// Starts a node with its storage in this folder, a part of `kept`. `run` sends what others are to know of it when it serves, and ends when
-/// it is told to stop, or, without closing anything, when nobody is left to tell it.
+/// Starts a node with its storage in this folder, a part of `kept`. `run` sends what others are to know of it when it serves,
+/// and ends when it is told to stop, or, without closing anything, when nobody is left to tell it.
 pub(crate) fn launch<T: Send + 'static>(
     name: &str,
     kept: Kept,

@@ -249,22 +249,29 @@ fn take(port: u16) -> io::Result<(TcpListener, UdpSocket)> {
     Ok((tcp, udp))
 }
 
-/// Where so many validators listen: at the ports that they had before, as whoever follows them knows them, where those are free.
+/// A free port: the one that is free for TCP may not be so for UDP.
+fn take_free() -> io::Result<(TcpListener, UdpSocket)> {
+    (0..16).find_map(|_| take(0).ok()).map_or_else(|| take(0), Ok)
+}
+
+/// Where so many validators listen: at the ports that they had before, as whoever follows them knows them, where those are
+/// free.
 fn listening(folder: &Path, count: u16) -> eyre::Result<Vec<SocketAddr>> {
     let file = folder.join(PORTS);
     // Without it they are followed elsewhere, and nothing else is lost.
     let text = fs::read_to_string(&file).unwrap_or_default();
-    let mut lines = text.lines().map(|line| line.parse::<u16>().ok());
+    let mut lines = text.lines().map(|line| line.parse::<u16>().ok().filter(|port| *port != 0));
     let before = (0..count).map(|_| lines.next().flatten()).collect::<Vec<_>>();
     // All are held at once, so that they differ; those of before first.
     let again = before.iter().map(|port| port.and_then(|port| take(port).ok())).collect::<Vec<_>>();
-    let held = again.into_iter().map(|again| again.map_or_else(|| take(0), Ok)).collect::<io::Result<Vec<_>>>();
+    let held = again.into_iter().map(|again| again.map_or_else(take_free, Ok)).collect::<io::Result<Vec<_>>>();
     let held = held.wrap_err("no free port on loopback")?;
     let addresses = held.iter().map(|(tcp, _)| tcp.local_addr()).collect::<io::Result<Vec<_>>>()?;
     for (before, now) in before.iter().zip(&addresses) {
         if let Some(before) = before.filter(|before| *before != now.port()) {
             tracing::warn!(
-                "port {before} is taken by another program: who followed a validator there has to follow it at {now} from now on"
+                "port {before} is taken by another program: who followed a validator there has to follow it at {now} from now \
+                 on"
             );
         }
     }
@@ -324,8 +331,10 @@ mod tests {
         drop(taken);
         assert_eq!(listen(), then, "who follows it was told so");
         // Whatever happened to the file.
-        fs::write(folder.path().join(PORTS), "none\n99999\n").unwrap();
-        assert_eq!(listen().len(), 2);
+        for content in ["none\n99999\n", "0\n0\n", "", "1\n-1\n\0"] {
+            fs::write(folder.path().join(PORTS), content).unwrap();
+            assert_eq!(listen().len(), 2);
+        }
     }
 
     #[test]

@@ -354,8 +354,8 @@ fn check_alone(folder: &Path, secrets: &Vault) -> eyre::Result<()> {
     let has_history = fs::read_dir(folder.join("history")).is_ok_and(|mut files| files.next().is_some());
     ensure!(
         has_history || !(secrets.has_voted() || folder.join("mempool").exists()),
-        "the chain that was in {} is not there any more, and no other validator has it: put back a copy of the whole folder, or \
-         begin a new chain (--fresh, or another folder)",
+        "the chain that was in {} is not there any more, and no other validator has it: put back a copy of the whole folder, \
+         or begin a new chain (in another folder, or with `--fresh`, which `stoa up` takes)",
         folder.display()
     );
     Ok(())

@@ -140,8 +140,8 @@ impl Bounded {
 }
 
 impl Bounded<TracingInspector> {
-    /// Records what Parity's traces of these types tell, and calls of precompiled contracts ([`leave_out`]); about `left` bytes, of
-    /// `most` in all.
+    /// Records what Parity's traces of these types tell, and calls of precompiled contracts ([`leave_out`]); about `left`
+    /// bytes, of `most` in all.
     pub fn parity(types: &HashSet<TraceType>, most: usize, left: usize) -> Self {
         let config = TracingInspectorConfig::from_parity_config(types).set_exclude_precompile_calls(false);
         let inner = TracingInspector::new(config).with_limits(limits(left));
@@ -270,6 +270,7 @@ where
     }
 
     fn create_end(&mut self, context: &mut CTX, inputs: &CreateInputs, outcome: &mut CreateOutcome) {
+        self.record(context, outcome.result.output.len());
         self.inner.create_end(context, inputs, outcome);
     }
 

@@ -22,8 +22,8 @@
 //! **A blob is kept as long as a [`Root`] keeps it**: somebody's pin, which has no end, or a promise until some time. Objects
 //! share blobs; the last root that goes takes them along. [`Store::collect`] ends what has run out. It reads no clock.
 //!
-//! Here is how a store is opened and read; in `roots` who keeps what, at whose charge; in `commit` how blobs come in; in `partial` those
-//! that come in parts; in `recovery` what is damaged; in `space` how much there is room for.
+//! Here is how a store is opened and read; in `roots` who keeps what, at whose charge; in `commit` how blobs come in; in
+//! `partial` those that come in parts; in `recovery` what is damaged; in `space` how much there is room for.
 
 mod blob;
 mod commit;

@@ -67,15 +67,15 @@ enum Command {
         after_help = "Examples: stoa job offer patients.csv --data node-data --node 0x3b6a… --algorithm mean.wasm --price 0.001 --wallet me.key\n          stoa job offer patients.csv --data node-data --node 0x3b6a… --rules rules.json --price 0.001 --wallet me.key"
     )]
     Offer(OfferOptions),
-    /// Let somebody have programs run on an asset of yours (a grant). Prints the grant's id, and until when, for what and how often it
-    /// is; `stoa data revoke` ends it.
+    /// Let somebody have programs run on an asset of yours (a grant). Prints the grant's id, and until when, for what and how
+    /// often it is; `stoa data revoke` ends it.
     #[command(
         after_help = "Examples: stoa job allow 0x5f8e… --to 0x7099… --purpose ScientificResearch --wallet me.key\n          stoa job allow 0x5f8e… --to-buyers-of 0x90f7… --algorithm train.wasm --wallet me.key"
     )]
     Allow(AllowOptions),
     /// Have a program run on the data of one or several owners, each beside its data, and get what may leave. A plan
-    /// has it run several times, and combines what leaves on this machine in between. Each owner's node is asked first whether it is
-    /// there and would do it: until all of them say so, nothing is paid.
+    /// has it run several times, and combines what leaves on this machine in between. Each owner's node is asked first
+    /// whether it is there and would do it: until all of them say so, nothing is paid.
     ///
     /// A plan is JSON: {"combine": {…}, "pass": "model", "rounds": [{"params": {…}, "times": 10}, …]}. After each round the program
     /// of --combine (else the same one) runs here with the parameters of "combine", and sees what left as /data/<number>; its
@@ -91,8 +91,8 @@ enum Command {
         #[arg(long, value_name = "ASSET", value_parser = crate::typed::id)]
         on: Option<B256>,
     },
-    /// Tell how a job of yours stands: on the ledger, and at the node that does it. Where that does not answer, until when it has time:
-    /// after that, `stoa job expire` gives everything back.
+    /// Tell how a job of yours stands: on the ledger, and at the node that does it. Where that does not answer, until when it
+    /// has time: after that, `stoa job expire` gives everything back.
     #[command(after_help = "Example: stoa job status 0x77d1… --wallet me.key")]
     Status {
         /// The job.
@@ -109,7 +109,8 @@ enum Command {
         #[arg(value_parser = crate::typed::id)]
         job: B256,
     },
-    /// Give back what is held for a job whose receipt did not come in time, for its node is gone. Anybody may; it goes to the buyer.
+    /// Give back what is held for a job whose receipt did not come in time, for its node is gone. Anybody may; it goes to the
+    /// buyer.
     #[command(after_help = "Example: stoa job expire 0x77d1… --wallet me.key")]
     Expire {
         /// The job.
@@ -135,7 +136,8 @@ enum Command {
     /// those that were offered.
     #[command(after_help = "Example: stoa job copy 0x5f8e… patients.csv --data auditor-data --rules rules.json")]
     Copy(CopyOptions),
-    /// Add coins to the bond of an asset: money of its owner's, from which checks are paid, and buyers where a receipt was false.
+    /// Add coins to the bond of an asset: money of its owner's, from which checks are paid, and buyers where a receipt was
+    /// false.
     #[command(after_help = "Example: stoa job bond 0x5f8e… 100 --wallet me.key")]
     Bond {
         /// The asset.
@@ -166,15 +168,16 @@ enum Command {
         #[arg(long, value_name = "ADDRESS", value_parser = crate::typed::address)]
         to: Option<Address>,
     },
-    /// Show a job, whoever's it is: what it computes on, under which grant, how it stands, its receipt and how that was checked.
+    /// Show a job, whoever's it is: what it computes on, under which grant, how it stands, its receipt and how that was
+    /// checked.
     #[command(after_help = "Example: stoa job show 0x77d1…")]
     Show {
         /// The job.
         #[arg(value_parser = crate::typed::id)]
         job: B256,
     },
-    /// Run a finished job again, on data that you have, and compare what comes of it with its receipt, bit for bit. Of WebAssembly
-    /// alone: another run of a process need not come to the same.
+    /// Run a finished job again, on data that you have, and compare what comes of it with its receipt, bit for bit. Of
+    /// WebAssembly alone: another run of a process need not come to the same.
     #[command(
         after_help = "Example: stoa job verify 0x77d1… --algorithm train.wasm --data node-data --params model/params"
     )]

@@ -92,7 +92,8 @@ pub(crate) struct ChecksOptions {
     /// Coins that a false receipt costs you, besides what was paid for the job: the buyer gets both.
     #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins, requires = "auditor")]
     stake: U256,
-    /// Coins to pay for checks and false receipts from, which the ledger keeps. A job begins only while what it could cost is free.
+    /// Coins to pay for checks and false receipts from, which the ledger keeps. A job begins only while what it could cost is
+    /// free.
     #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins, requires = "auditor")]
     bond: U256,
 }

@@ -58,8 +58,8 @@ pub(crate) struct RunOptions {
     combine: Option<PathBuf>,
     #[command(flatten)]
     parameters: Parameters,
-    /// Millions of steps on each asset at most, all rounds together: a step is an instruction of WebAssembly, about a nanosecond, or a
-    /// nanosecond of a processor for other programs.
+    /// Millions of steps on each asset at most, all rounds together: a step is an instruction of WebAssembly, about a
+    /// nanosecond, or a nanosecond of a processor for other programs.
     #[arg(long, value_name = "N", default_value_t = STEPS, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     steps: u64,
     /// Coins that each job may cost at most; there is one for each asset.
@@ -71,8 +71,8 @@ pub(crate) struct RunOptions {
     /// Begin the jobs and wait for nothing: `stoa job status` tells how they stand, `stoa job result` fetches what left.
     #[arg(long, conflicts_with_all = ["plan", "to"])]
     detach: bool,
-    /// Folder of what this machine knows of the jobs that it began: their parameters, which `stoa job result` puts beside what left, so
-    /// that an audit can compare them.
+    /// Folder of what this machine knows of the jobs that it began: their parameters, which `stoa job result` puts beside
+    /// what left, so that an audit can compare them.
     #[arg(long, value_name = "DIR", default_value = ".stoa")]
     dir: PathBuf,
 }

@@ -98,8 +98,8 @@ pub(crate) struct SaleOptions {
     /// Coins for each job, beside the price of the order. Buyers see it before they order.
     #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins, help_heading = "Computing where the data are")]
     pub(super) base: U256,
-    /// Coins for each million steps that are begun: a step is an instruction of WebAssembly, about a nanosecond, or a nanosecond of a
-    /// processor for other programs.
+    /// Coins for each million steps that are begun: a step is an instruction of WebAssembly, about a nanosecond, or a
+    /// nanosecond of a processor for other programs.
     #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins, help_heading = "Computing where the data are")]
     pub(super) step_price: U256,
     /// Millions of steps of one job at most.
@@ -221,8 +221,8 @@ pub(crate) struct BuyOptions {
 /// Options of `stoa data earnings`.
 #[derive(Args)]
 pub(crate) struct EarningsOptions {
-    /// The asset: its DID, its NFT's address, or its id on the ledger if it is not on the market; all of the account's if not given,
-    /// also those of `stoa job offer`.
+    /// The asset: its DID, its NFT's address, or its id on the ledger if it is not on the market; all of the account's if not
+    /// given, also those of `stoa job offer`.
     pub(super) asset: Option<String>,
     /// Have what waits at exchanges paid out, to the account that collects it.
     #[arg(long)]

@@ -25,8 +25,8 @@ const MOST_HANDED: u32 = 3;
 /// Of how many messages with transactions it is remembered who has them.
 const REMEMBERED: usize = 1024;
 
-/// Passes what clients give to this node on to a peer, which does the same or sends it to all validators: to one, for each would
-/// send it to all.
+/// Passes what clients give to this node on to a peer, which does the same or sends it to all validators: to one, for each
+/// would send it to all.
 pub(super) async fn pass_on<E: Runtime, L: Link, W: Waiting>(runtime: E, waiting: W, peers: Peers<L>) {
     // Those that come in meanwhile go together, as far as a message holds them.
     let given = waiting.given().ready_chunks(128).flat_map(|given| stream::iter(gossip::messages(given)));
@@ -35,8 +35,9 @@ pub(super) async fn pass_on<E: Runtime, L: Link, W: Waiting>(runtime: E, waiting
     loop {
         let due = again.next(&runtime, |transaction| waiting.sender(transaction.tx_hash()).is_some());
         let next = futures::select_biased! {
-            due = Box::pin(due).fuse() => due,
+            // What is new first: each time costs a peer's answer.
             transactions = given.select_next_some() => Some(Sent::new(transactions)),
+            due = Box::pin(due).fuse() => due,
         };
         let Some(sent) = next else { continue };
         let taken = hand(&runtime, &peers, &sent).await.or(sent.taken);
@@ -44,8 +45,8 @@ pub(super) async fn pass_on<E: Runtime, L: Link, W: Waiting>(runtime: E, waiting
     }
 }
 
-/// Gives transactions to a peer that takes them, if possible another than the last time, and says which; `None` if nobody does for some
-/// seconds.
+/// Gives transactions to a peer that takes them, if possible another than the last time, and says which; `None` if nobody
+/// does for some seconds.
 async fn hand<E: Runtime, L: Link>(runtime: &E, peers: &Peers<L>, sent: &Sent) -> Option<usize> {
     let transactions = sent.transactions.iter().map(|transaction| transaction.inner().clone()).collect();
     let (request, first) = (Request::Transactions(transactions), sent.taken.map_or(0, |peer| peer + 1));

@@ -38,7 +38,8 @@ pub struct Server<E, W> {
     parts: Turns,
 }
 
-/// So many turns, three in four of which strangers may have: `Places` of `stoa-net`, which comes with QUIC, for tasks of their own.
+/// So many turns, three in four of which strangers may have: `Places` of `stoa-net`, which comes with QUIC, for tasks of
+/// their own.
 #[derive(Clone)]
 struct Turns {
     all: Arc<Semaphore>,

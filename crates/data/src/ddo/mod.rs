@@ -255,9 +255,10 @@ impl Document {
     }
 
     /// The rules of what may leave of it, where programs run on it, if it says them. Whether they are those of the offer on the ledger
-    /// tells their hash.
+    /// tells their hash. Longer ones than publishers write are passed over: they would be shown to whoever looks.
     pub fn rules(&self) -> Option<Rules> {
-        serde_json::from_str(self.own()?.get(LEAVING)?.as_str()?).ok()
+        let text = self.own()?.get(LEAVING)?.as_str()?;
+        serde_json::from_str(text).ok().filter(|_| text.len() <= MOST_RULES)
     }
 
     /// The asset of consent that it is about, and whose data that is. What is no term of the vocabulary is passed over.

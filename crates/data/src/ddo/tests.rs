@@ -230,6 +230,9 @@ fn a_document_says_in_oceans_words_which_programs_the_rules_let_run() {
     let shape = Shape::Numbers { most: 9, keys, words: Vec::new(), rows: None };
     let long = Rules { files: [("result.json".to_owned(), shape)].into(), ..rules.clone() };
     assert_eq!(read(&ruled(&answers(), Use::Compute, Some(&long))), None);
+    // Nor are they read from whoever writes them all the same.
+    ddo.own()["leaving"] = String::from_utf8(long.to_json()).unwrap().into();
+    assert_eq!(read(&ddo), None);
     let rules = Rules { publishers: vec![NFT], ..rules };
     assert_eq!(compute(Some(&rules)), (false, [named, by.clone()]));
     let rules = Rules { algorithms: Vec::new(), ..rules };

@@ -889,6 +889,28 @@ async fn a_node_that_gives_without_end_is_heard_no_longer_than_its_rules_let_lea
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_round_would_have_left_that_came_to_nothing_is_not_shown_to_those_who_check() {
+    let script = leaves(RESULT);
+    let algorithms = vec![super::algorithm(&script)];
+    let mut checked = Checked::with(&Rules { tolerance: Some(1000), algorithms, budget: 100, ..rules() });
+    let (job, _) = checked.scene.run(script).await;
+    // As if another round had been laid out, and withheld then.
+    let asset = checked.scene.folder.path().join("data").join(checked.scene.asset.to_string());
+    let kept = asset.join("jobs").join(job.to_string());
+    fs::copy(kept.join("left-0"), kept.join("left-1")).unwrap();
+    checked.scene.end(job).await;
+    checked.auditor.asks = Box::new(|_, _| async { Err(Denied::Gone("it is away".into())) }.boxed());
+    assert_eq!(checked.settled(job).await, (FINISHED, super::abi::DRAWN));
+    let auditor = NodeId::from(&auditors_key().public_key());
+    let asked = async |number| {
+        let answered = checked.scene.computer.answer(auditor, Request::Left(job, number).to_bytes()).await;
+        read_answer(&answered).map(<[u8]>::to_vec)
+    };
+    assert!(asked(0).await.is_ok());
+    assert!(matches!(asked(1).await, Err(Denied::NotHere)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_does_not_show_what_it_ran_is_judged_as_one_that_lies_when_the_time_is_nearly_over() {
     let mut checked = Checked::new();
     checked.auditor.asks = Box::new(|_, _| async { Err(Denied::Gone("it is away".into())) }.boxed());

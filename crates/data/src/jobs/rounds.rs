@@ -141,13 +141,13 @@ pub async fn run_rounds(buyer: &Buyer, work: Work, told: &(dyn Fn(Told<'_>) + Sy
     let (algorithm, runtime) = (algorithm(&code), runtime_of(&code));
     let wanted = Wanted { algorithm, runtime, rounds: rounds.len() as u32, fuel, most };
     let (mut begun, mut sent, mut all, mut runtimes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    // It takes as long as at the nodes, which do it in the first round: not after that.
-    let mut preparing = combining.as_ref().map(Combining::prepare);
     let working = async {
         let (those, all_begun) = buyer.begin_all(&on, &wanted).await;
         begun = those;
         begun.iter().for_each(|begun| told(Told::Begun(begun)));
         all_begun?;
+        // It takes as long as at the nodes, which do it in the first round: not after that.
+        let mut preparing = combining.as_ref().map(Combining::prepare);
         runtimes = try_join_all(begun.iter().map(|begun| buyer.send(begun, &code))).await?;
         let (mut results, mut passed) = (Files::new(), None);
         for (number, mut params) in rounds.into_iter().enumerate() {

@@ -1,6 +1,6 @@
 //! What a buyer does.
 
-use super::{Found, ONE, Price, Result, SERVICE, ask, closed, event, sells, sent, shown};
+use super::{Found, ONE, Price, Result, SERVICE, ask, asked, closed, event, sells, sent, shown};
 use crate::{
     abi::{
         COMPUTE, CONSENT, CREDENTIAL,
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 use alloy_primitives::{Address, B256, U256};
-use stoa_client::{Client, Wallet};
+use stoa_client::{Client, Wallet, view};
 use stoa_contract::interfaces::IERC20;
 
 /// Grants that one question brings, and that are looked through in all: whoever makes more hides nothing but his own.
@@ -133,7 +133,7 @@ impl Buyer {
             for open in opens.iter().filter(|open| if kind == READ { open.read } else { open.compute }) {
                 let grant = ask(client, CONSENT, &grantOfCall { grant: open.grant }).await?;
                 let check = checkCall { grant: open.grant, user, kind, algorithm: grant.terms.algorithm };
-                if stoa_client::view(client, CONSENT, &check).await.is_ok() {
+                if view(client, CONSENT, &check).await.is_ok() {
                     return Ok(Some(open));
                 }
             }
@@ -234,8 +234,8 @@ impl Buyer {
     }
 }
 
-/// The grants of an asset, among so many that it had first, that are for whoever has an order of a datatoken. Also those that have ended.
-pub(super) async fn for_orders(client: &Client, asset: B256, most: u64) -> Result<Vec<(B256, Grant)>> {
+/// The grants of an asset, among so many that it had first, that are for whoever has an order of a datatoken, and whether each stands.
+pub(super) async fn for_orders(client: &Client, asset: B256, most: u64) -> Result<Vec<(B256, Grant, bool)>> {
     let mut found = Vec::new();
     let credential: B256 = U256::from(u64::from(SERVICE) + 1).into();
     for from in (0..most).step_by(PAGE as usize) {
@@ -243,9 +243,10 @@ pub(super) async fn for_orders(client: &Client, asset: B256, most: u64) -> Resul
         let grants = ask(client, CONSENT, &page).await?;
         let is_last = (grants.len() as u64) < PAGE;
         for grant in grants {
-            let is = ask(client, CONSENT, &grantOfCall { grant }).await?;
+            let (is, at) = view(client, CONSENT, &grantOfCall { grant }).await.map_err(asked)?;
             if (is.terms.kind, is.terms.credential) == (CREDENTIAL, credential) {
-                found.push((grant, is));
+                let stands = is.revoked == 0 && within(is.terms.until, at.timestamp);
+                found.push((grant, is, stands));
             }
         }
         if is_last {
@@ -255,11 +256,16 @@ pub(super) async fn for_orders(client: &Client, asset: B256, most: u64) -> Resul
     Ok(found)
 }
 
+/// Whether a grant that ends then, or never by itself (0), has not ended at this time of the ledger's.
+const fn within(until: u64, now: u64) -> bool {
+    until == 0 || now < until
+}
+
 /// The grants of an asset that are for whoever has an order of this datatoken, and stand.
 async fn opens(client: &Client, asset: B256, datatoken: Address) -> Result<Vec<Opens>> {
     let stand = for_orders(client, asset, MOST_GRANTS).await?.into_iter();
-    let stand = stand.filter(|(_, is)| is.terms.who == datatoken && is.revoked == 0);
-    let opens = stand.map(|(grant, Grant { terms, .. })| {
+    let stand = stand.filter(|(_, is, stands)| is.terms.who == datatoken && *stands);
+    let opens = stand.map(|(grant, Grant { terms, .. }, _)| {
         let (read, compute) = (terms.uses & READ > 0, terms.uses & COMPUTE > 0);
         Opens { grant, read, compute, purpose: terms.purpose }
     });
@@ -290,5 +296,15 @@ fn nothing() -> ProviderQuote {
         s: B256::ZERO,
         validUntil: U256::ZERO,
         data: alloy_primitives::Bytes::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_opens_nothing_by_a_grant_whose_time_is_over() {
+        assert!(within(0, u64::MAX) && within(8, 7) && !within(8, 8) && !within(8, 9));
     }
 }

@@ -400,8 +400,8 @@ impl Seller {
         }
         // The datatokens that were sold for it, and whether an order of one opens something still.
         let mut sold = BTreeMap::<Address, bool>::new();
-        for (grant, is) in for_orders(client, asset, u64::MAX).await? {
-            let stays = is.revoked == 0 && ends != Ends::All(asset) && ends != Ends::Grant(grant);
+        for (grant, is, stands) in for_orders(client, asset, u64::MAX).await? {
+            let stays = stands && ends != Ends::All(asset) && ends != Ends::Grant(grant);
             *sold.entry(is.terms.who).or_default() |= stays;
         }
         for (token, _) in sold.into_iter().filter(|(_, opens)| !opens) {

@@ -197,7 +197,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Writes blocks that follow the newest to the history, each with what it changed: to be called before the state changes.
+    /// Writes blocks on the head to the history, each with what it changed: to be called before the state changes.
     pub(crate) fn record_all(&self, blocks: &[(Committed, Arc<Changes>)]) -> Result<(), LedgerError> {
         self.inner.history.extend(blocks, self.inner.config.durable)?;
         for (committed, changes) in blocks {

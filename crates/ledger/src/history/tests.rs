@@ -179,3 +179,19 @@ fn after_a_way_back_beyond_what_is_kept_old_values_are_told_again() {
     drop(history);
     check(&open(), &model, 5, 4);
 }
+
+#[test]
+fn blocks_that_are_taken_in_together_replace_those_that_never_joined_the_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || History::open_with(folder.path(), 1 << 20, 5, LIMITS).unwrap();
+    let (history, mut model) = (open(), Model::default());
+    for round in 1..=2 {
+        model.blocks.truncate(2);
+        let blocks = (0..3).map(|at| model.append(&[(at, Some(round))])).collect::<Vec<_>>();
+        history.extend(&blocks, false).unwrap();
+    }
+    history.settle().unwrap();
+    check(&history, &model, 5, 4);
+    drop(history);
+    check(&open(), &model, 5, 4);
+}

@@ -99,24 +99,28 @@ struct Table<'a, D> {
 }
 
 impl<D: Dev> Table<'_, D> {
-    /// Adds a method under all of its names.
+    /// Adds a method under all of its names. It goes on to its end when nobody waits for it any more, so that nothing is done
+    /// by half.
     fn add<T, F>(
         &mut self,
         names: &[&str],
         handler: impl Fn(Arc<Node<D>>, Context, Params) -> F + Copy + Send + Sync + 'static,
     ) -> &mut Self
     where
-        T: Serialize,
+        T: Serialize + Send + 'static,
         F: Future<Output = Result<T, RpcError>> + Send + 'static,
     {
         for name in names {
             let node = self.node.clone();
-            self.methods.add(name, move |context, params| handler(node.clone(), context, params));
+            self.methods.add(name, move |context, params| {
+                let answer = tokio::spawn(handler(node.clone(), context, params));
+                async move { answer.await.unwrap_or_else(|_| Err(RpcError::crashed())) }
+            });
         }
         self
     }
 
-    /// Adds a method under all of its names that is not cut short.
+    /// The same of a method that has no timeout.
     fn add_patient<T, F>(
         &mut self,
         names: &[&str],

@@ -18,7 +18,7 @@ use revm::primitives::eip7825::TX_GAS_LIMIT_CAP;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use stoa_base::Account;
-use stoa_ledger::{Committed, Direct, LedgerConfig, Set, execute::Choices, state::Runtime};
+use stoa_ledger::{Committed, Direct, Ledger, LedgerConfig, Set, execute::Choices, state::Runtime};
 use stoa_mempool::{Content, Pool};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio_tungstenite::{
@@ -148,9 +148,13 @@ impl Node {
 }
 
 fn with_chain<Fut: Future<Output = ()>>(test: impl FnOnce(Node) -> Fut) {
+    with_config(Config::default(), async |node, _| test(node).await);
+}
+
+fn with_config(settings: Config, test: impl AsyncFnOnce(Node, Ledger)) {
     let (storage, history) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let settings = runtime::Config::new().with_storage_directory(storage.path()).with_worker_threads(2);
-    runtime::Runner::new(settings).start(async |context| {
+    let threads = runtime::Config::new().with_storage_directory(storage.path()).with_worker_threads(2);
+    runtime::Runner::new(threads).start(async |context| {
         let config = LedgerConfig { durable: false, lenient: true, ..LedgerConfig::new(history.path()) };
         let mut direct = Direct::open(context, genesis(), config, 1 << 20, NZUsize!(1)).await.unwrap();
         assert_eq!(direct.snapshot(), 1);
@@ -162,12 +166,24 @@ fn with_chain<Fut: Future<Output = ()>>(test: impl FnOnce(Node) -> Fut) {
             waiting: Mutex::default(),
             by_hand: Mutex::default(),
         };
-        let builder = Server::builder(ledger, pool)
-            .config(Config::default())
+        let builder = Server::builder(ledger.clone(), pool)
+            .config(settings)
             .client_version("HardhatNetwork/test")
             .accounts([signer(1), signer(0)]);
         let handle = register(builder, Arc::new(chain)).bind(([127, 0, 0, 1], 0).into()).await.unwrap();
-        test(Node { handle, client: crate::tests::http_client(), agent: "cast" }).await;
+        test(Node { handle, client: crate::tests::http_client(), agent: "cast" }, ledger).await;
+    });
+}
+
+#[test]
+fn what_nobody_waits_for_any_more_is_done_to_its_end() {
+    with_config(Config { request_timeout: Duration::ZERO, ..Config::default() }, async |node, ledger| {
+        let mut blocks = ledger.subscribe();
+        let raw = sign(&signer(0), unsigned(0, TxKind::Call(COUNTER), 0, Bytes::new()));
+        node.ask("eth_sendRawTransaction", json!([raw])).await;
+        // It would never come if the request's end had ended this too.
+        let mined = tokio::time::timeout(Duration::from_secs(60), blocks.recv()).await.unwrap().unwrap();
+        assert_eq!(mined.block.transactions().len(), 1);
     });
 }
 

@@ -146,6 +146,12 @@ fn a_trace_that_would_fill_the_memory_is_cut_off() {
             assert!(code == -32000 && message.contains("trace is too large"), "{message}");
             let calls = json!([{"to": LOOP, "gas": "0x200000"}, "latest", {"tracer": "callTracer"}]);
             assert_eq!(node.call("debug_traceCall", calls).await["error"], "out of gas");
+            // What is created over and over again reverts with eight kilobytes each time.
+            let creates = json!({LOOP.to_string(): {"code": "0x5b646120005ffd5f526005601b5ff0505f56"}});
+            let options = json!({"tracer": "callTracer", "stateOverrides": creates});
+            let create = json!([{"to": LOOP, "gas": "0x800000"}, "latest", options]);
+            let (_, message, _) = node.fails("debug_traceCall", create).await;
+            assert!(message.contains("trace is too large"), "{message}");
             // Steps that nobody wants told take nothing.
             let first = json!([{"to": LOOP, "gas": "0x200000"}, "latest", {"limit": 3}]);
             assert_eq!(node.call("debug_traceCall", first).await["structLogs"].as_array().unwrap().len(), 3);

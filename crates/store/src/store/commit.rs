@@ -41,8 +41,8 @@ impl Store {
         self.commit(vec![staged], &[Claim { root, until, blobs, stamp: None }], true)
     }
 
-    /// Takes blobs in, each with the roots that keep it. If they are to be durable, the disk has all that the roots keep when this
-    /// returns, or none of them is there.
+    /// Takes blobs in, each with the roots that keep it. If they are to be durable, the disk has all that the roots keep when
+    /// this returns, or none of them is there.
     pub(crate) fn commit(&self, staged: Vec<Staged>, claims: &[Claim], durable: bool) -> Result<(), Error> {
         let unsynced = self.take_in(staged, claims, durable)?;
         unsynced.into_iter().filter(|_| durable).try_for_each(|hash| self.inner.settle(hash))

@@ -1,7 +1,7 @@
 //! Who keeps what, until when, and at whose charge.
 //!
-//! What a [`Root`] keeps is charged to one key: its owner's, or that of whoever asked in his name. Room is set aside for what is
-//! promised and not here yet; what is here already costs whoever has it kept as much.
+//! What a [`Root`] keeps is charged to one key: its owner's, or that of whoever asked in his name. Room is set aside for what
+//! is promised and not here yet; what is here already costs whoever has it kept as much.
 
 use super::{
     Inner, Kept, Payer, Reservation, Root, Store,
@@ -66,8 +66,8 @@ impl Store {
         self.promise_by(Payer { key: root.owner, stranger: false }, root, until, blobs)
     }
 
-    /// The same at the charge of whoever asks. Of a root that is there already he is charged for all if he asks for more than it keeps, or
-    /// is its owner: nobody has others keep anything, or keep it for longer, at somebody else's charge.
+    /// The same at the charge of whoever asks. Of a root that is there already he is charged for all if he asks for more than
+    /// it keeps, or is its owner: nobody has others keep anything, or keep it for longer, at somebody else's charge.
     pub(crate) fn promise_by(
         &self,
         payer: Payer,
@@ -134,8 +134,8 @@ impl Store {
         Ok(unsynced)
     }
 
-    /// Keeps what a root keeps until the later of when it does anyway and this; whether there is such a root still. Whoever asks is charged
-    /// as he is for a [promise](Self::promise_by).
+    /// Keeps what a root keeps until the later of when it does anyway and this; whether there is such a root still. Whoever
+    /// asks is charged as he is for a [promise](Self::promise_by).
     pub(crate) fn renew(&self, payer: Payer, root: Root, until: u64) -> Result<bool, Error> {
         let (index, _changing) = (&self.inner.index, self.inner.changing.lock());
         let Some(old) = index.root(root)? else { return Ok(false) };
@@ -162,8 +162,8 @@ impl Store {
         Ok(known)
     }
 
-    /// Ends the promises that have run out by `now` (seconds since 1970), and removes what nobody keeps any more, and what of a put that
-    /// was broken off nobody has gone on with for a week.
+    /// Ends the promises that have run out by `now` (seconds since 1970), and removes what nobody keeps any more, and what of
+    /// a put that was broken off nobody has gone on with for a week.
     ///
     /// # Errors
     ///
@@ -184,8 +184,8 @@ impl Store {
         Ok(collected)
     }
 
-    /// Drops what puts and gets that were broken off have left for the next try, and what those that are under way have brought; how
-    /// many files and objects it was.
+    /// Drops what puts and gets that were broken off have left for the next try, and what those that are under way have
+    /// brought; how many files and objects it was.
     ///
     /// # Errors
     ///
@@ -198,8 +198,8 @@ impl Store {
     }
 }
 
-/// A root that keeps `more` bytes than before, until the later of both times, as somebody asks. He is charged for it unless it is
-/// somebody else's and kept all that anyway.
+/// A root that keeps `more` bytes than before, until the later of both times, as somebody asks. He is charged for it unless
+/// it is somebody else's and kept all that anyway.
 pub(super) fn later(root: Root, old: Option<Kept>, asks: Owner, until: Option<u64>, more: u64) -> Kept {
     let Some(old) = old else { return Kept { until, bytes: more, charged: asks } };
     let until = old.until.zip(until).map(|(old, new)| old.max(new));

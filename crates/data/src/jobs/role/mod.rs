@@ -37,7 +37,7 @@ mod turns;
 use super::{
     abi::{
         BROKEN, DRAWN,
-        IJobs::{Check, IJobsErrors, Job, Receipt, checkOfCall, jobOfCall},
+        IJobs::{Check, IJobsErrors, Job, Receipt, checkOfCall, jobOfCall, receiptOfCall},
         JOBS, RUNNING, STOPPED, SUCCEEDED, WITHHELD,
     },
     contract::receipt_digest,
@@ -233,7 +233,7 @@ impl Computer {
                     return refused("the data or rules that were offered are not those that are here");
                 }
                 create_private(&folder.join("jobs")).map_err(own)?;
-                let done = Notes::read(&folder).map_err(own)?.jobs.remove(&id).unwrap_or_default();
+                let done = Notes::of(&folder, id).map_err(own)?;
                 let (state, changed, spending) = (Mutex::new(State::new(done)), Notify::new(), self.spending.clone());
                 let session = Session { id, job, data, folder, state, changed, spending };
                 let mut sessions = self.sessions.lock();
@@ -258,8 +258,12 @@ impl Computer {
 
     async fn handle(self: Arc<Self>, from: NodeId, request: Request) -> Outcomes<Vec<u8>> {
         match request {
-            Request::Show(job, number) => self.show(from, job, |kept| kept.show(number)).await,
-            Request::Left(job, number) => self.show(from, job, |kept| kept.show_left(number)).await,
+            Request::Show(job, number) => self.show(from, job, |kept, _| kept.show(number)).await,
+            Request::Left(job, number) => {
+                // What a round would have left that came to nothing may lie there as well.
+                let left = |kept: &Kept, rounds: u32| if number < rounds { kept.show_left(number) } else { Ok(None) };
+                self.show(from, job, left).await
+            }
             Request::Result(job) => self.result(from, job).await,
             Request::Ready { asset, rules, algorithm, runtime, rounds } => {
                 self.ready(from, (asset, rules), (algorithm, runtime), rounds).await.map(|()| Vec::new())
@@ -368,10 +372,12 @@ impl Computer {
             (control, code, done)
         };
         if let Err((ended, why)) = stands {
-            return session.over(done, number, ended, why).map_err(own);
+            session.over(done, number, ended, why);
+            return Ok(());
         }
         let Some(runtime) = self.runtimes.of(session.job.runtime) else {
-            return session.over(done, number, BROKEN, "this node runs no processes").map_err(own);
+            session.over(done, number, BROKEN, "this node runs no processes");
+            return Ok(());
         };
         tokio::spawn(async move {
             let round = Running { number, code, params, control };
@@ -390,7 +396,8 @@ impl Computer {
             Ok(reserved) => self.ran(session, round, done, runtime, reserved).await?,
             Err(why) => (done, Round::Over(WITHHELD, why)),
         };
-        Ok(session.put(done, number, came)?)
+        session.put(done, number, came);
+        Ok(())
     }
 
     /// What a job has done with a round that has run, and what came of that, which is counted on the disk then; if something left, what the
@@ -511,20 +518,21 @@ impl Computer {
         results::kept(&self.folder.join(job.asset.to_string()), id).map_err(own)?.ok_or(Denied::NotHere)
     }
 
-    /// Shows a node that was drawn to check a job what the job was run with.
+    /// Shows a node that was drawn to check a job something of what is kept of it, and of its rounds so many as its receipt has.
     async fn show(
         &self,
         from: NodeId,
         id: B256,
-        what: impl FnOnce(&Kept) -> io::Result<Option<Vec<u8>>>,
+        what: impl FnOnce(&Kept, u32) -> io::Result<Option<Vec<u8>>>,
     ) -> Outcomes<Vec<u8>> {
         let job = self.job(id).await?;
         let check = self.check(id).await?;
         if check.state != DRAWN || !check.auditors.contains(&from.into()) {
             return refused("only nodes that were drawn to check this job see what it was run with");
         }
+        let rounds = self.asks(JOBS, &receiptOfCall { job: id }).await.map_err(own)?.receipt.rounds;
         let kept = Kept::of(&self.folder.join(job.asset.to_string()), id);
-        what(&kept).map_err(own)?.ok_or(Denied::NotHere)
+        what(&kept, rounds).map_err(own)?.ok_or(Denied::NotHere)
     }
 
     pub(super) async fn check(&self, job: B256) -> Outcomes<Check> {

@@ -29,17 +29,29 @@ impl Notes {
         read(&asset.join("spent.json"))
     }
 
+    /// What a job has done so far. Refused as long as that is in a file of its own, as nodes wrote it before, which could not be taken
+    /// over: begun anew, its receipt would be false.
+    pub(super) fn of(asset: &Path, job: B256) -> io::Result<Done> {
+        let before = asset.join("jobs").join(format!("{job}.json"));
+        if before.try_exists()? {
+            return Err(io::Error::other(format!("{} was not taken over", before.display())));
+        }
+        Ok(Self::read(asset)?.jobs.remove(&job).unwrap_or_default())
+    }
+
     /// Writes them, to be done with `spending` held since they were read.
     pub(super) fn write(&self, asset: &Path) -> io::Result<()> {
         write(&asset.join("spent.json"), self)
     }
 
-    /// Notes what a job has done.
+    /// Notes what a job has done. What is noted already is not written again: a buyer may ask for his receipt as often as he likes.
     pub(super) fn put(asset: &Path, spending: &Mutex<Aside>, job: B256, done: &Done) -> io::Result<()> {
         let _alone = spending.lock();
         let mut notes = Self::read(asset)?;
-        notes.jobs.insert(job, done.clone());
-        notes.write(asset)
+        match notes.jobs.insert(job, done.clone()) {
+            Some(noted) if noted == *done => Ok(()),
+            _ => notes.write(asset),
+        }
     }
 
     /// Forgets a job that is over. What has left stays.
@@ -96,6 +108,16 @@ mod tests {
         write(&file(one), &Done::default()).unwrap();
         Notes::recover(asset).unwrap();
         assert_eq!(Notes::read(asset).unwrap().jobs[&one].rounds, 5);
+        // What cannot be taken over is not begun anew.
+        fs::write(file(other), "{").unwrap();
+        assert!(Notes::recover(asset).is_err() && Notes::of(asset, other).is_err());
+        assert_eq!(Notes::of(asset, one).unwrap().rounds, 5);
+        fs::remove_file(file(other)).unwrap();
+        // The same again is no write, which would fail.
+        fs::create_dir(asset.join("spent.json.part")).unwrap();
+        let put = |rounds| Notes::put(asset, &spending, one, &Done { rounds, ..Done::default() });
+        assert!(put(5).is_ok() && put(6).is_err());
+        fs::remove_dir(asset.join("spent.json.part")).unwrap();
         for job in [one, other, one] {
             Notes::forget(asset, &spending, job).unwrap();
         }

@@ -122,12 +122,11 @@ impl Session {
     }
 
     /// Lets be seen what a round came to. What left was counted and noted with its round before.
-    pub(super) fn put(&self, done: Done, round: u32, came: Round) -> io::Result<()> {
-        if let Round::Over(ended, why) = came {
-            return self.over(done, round, ended, why);
+    pub(super) fn put(&self, done: Done, round: u32, came: Round) {
+        match came {
+            Round::Over(ended, why) => self.over(done, round, ended, why),
+            left => self.finish(done, round, left),
         }
-        self.finish(done, round, came);
-        Ok(())
     }
 
     fn finish(&self, done: Done, round: u32, left: Round) {
@@ -155,15 +154,19 @@ impl Session {
         Held::clear(&self.folder, self.id)
     }
 
-    /// Ends the job, for a reason that may be told.
-    pub(super) fn over(&self, mut done: Done, round: u32, ended: u8, why: impl Into<String>) -> io::Result<()> {
+    /// Ends the job, for a reason that may be told; if the disk takes no notes, as one that this node could not do.
+    pub(super) fn over(&self, done: Done, round: u32, ended: u8, why: impl Into<String>) {
         let mut why: String = why.into();
         // No more than is read of it.
         why.truncate(why.floor_char_boundary(MOST_WHY));
-        (done.ended, done.why) = (Some(ended), why.clone());
-        self.note(&done)?;
-        self.finish(done, round, Round::Over(ended, why));
-        Ok(())
+        let over = Done { ended: Some(ended), why: why.clone(), ..done.clone() };
+        match self.note(&over) {
+            Ok(()) => self.finish(over, round, Round::Over(ended, why)),
+            Err(error) => {
+                tracing::error!(job = %self.id, %error, "how a job ended could not be written down");
+                self.broke(done, round);
+            }
+        }
     }
 
     /// Ends the job, for this node could not do a round of it. Its buyer, who pays nothing, is told even if the disk takes no notes.

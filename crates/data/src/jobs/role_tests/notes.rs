@@ -38,3 +38,18 @@ async fn nothing_is_given_of_a_round_that_was_not_written_down_yet_and_it_runs_a
     assert_eq!(result(&again, job).await, second);
     assert_eq!((again.end(job).await.rounds, spent(&again)), (2, 6));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_ends_before_its_round_does_so_even_if_the_disk_takes_no_notes() {
+    let scene = scene(&rules());
+    let code = copies("good.json");
+    let job = scene.start(&code);
+    scene.ask(Request::Code(job, code)).await.unwrap();
+    scene.ledger.send(OWNER, revokeCall { grant: scene.grant });
+    let laying = scene.folder.path().join("data").join(scene.asset.to_string()).join("spent.json.part");
+    fs::create_dir(&laying).unwrap();
+    let round = scene.round(job, 0, "{}").await.unwrap();
+    assert_eq!(round, Round::Over(BROKEN, "the node could not do it".into()));
+    fs::remove_dir(&laying).unwrap();
+    assert_eq!(scene.end(job).await.ended, BROKEN);
+}
