@@ -95,14 +95,27 @@ const WAIT: Duration = Duration::from_secs(20);
 /// How often is looked whether a round that waits for its turn was cancelled.
 const CANCELLED: Duration = Duration::from_millis(200);
 
-/// Jobs that are open at a time, and those of one buyer among them.
+/// Jobs that are open at a time, and those of one buyer among them: such as have not ended, and with those of whose end the ledger has
+/// still to be told.
 const MOST_JOBS: usize = 256;
 const MOST_EACH: usize = 16;
+const MOST_ENDED: usize = 64;
 
 pub(super) type Outcomes<T> = Result<T, Denied>;
 
 pub(super) fn refused<T>(why: impl Into<String>) -> Outcomes<T> {
     Err(Denied::Refused(why.into()))
+}
+
+/// Why there is no room for one more job of somebody's, if there is none.
+fn full(sessions: &HashMap<B256, Arc<Session>>, his: impl Fn(&Session) -> bool) -> Option<String> {
+    let own: Vec<_> = sessions.values().filter(|session| his(session)).collect();
+    let open = own.iter().filter(|session| session.state.lock().done.ended.is_none()).count();
+    if sessions.len() >= MOST_JOBS {
+        return Some("the node has too many jobs; ask later".into());
+    }
+    (open >= MOST_EACH || own.len() >= MOST_ENDED)
+        .then(|| format!("the node has {} jobs of this buyer at a time; ask later", own.len()))
 }
 
 /// Troubles of the disk are this node's own business.
@@ -237,14 +250,10 @@ impl Computer {
                 let (state, changed, spending) = (Mutex::new(State::new(done)), Notify::new(), self.spending.clone());
                 let session = Session { id, job, data, folder, state, changed, spending };
                 let mut sessions = self.sessions.lock();
-                if !sessions.contains_key(&id) {
-                    if sessions.len() >= MOST_JOBS {
-                        return refused("the node has too many jobs; ask later");
-                    }
-                    let own = sessions.values().filter(|other| other.job.buyer == session.job.buyer).count();
-                    if own >= MOST_EACH {
-                        return refused(format!("the node does {own} jobs of this buyer at a time; ask later"));
-                    }
+                if !sessions.contains_key(&id)
+                    && let Some(why) = full(&sessions, |other| other.job.buyer == session.job.buyer)
+                {
+                    return refused(why);
                 }
                 sessions.entry(id).or_insert_with(|| Arc::new(session)).clone()
             }

@@ -3,7 +3,7 @@
 
 use super::{
     super::{data::DataSet, wire::UNPUBLISHED},
-    Computer, MOST_EACH, MOST_JOBS, Outcomes, own, refused,
+    Computer, Outcomes, full, own, refused,
 };
 use alloy_primitives::B256;
 use stoa_base::NodeId;
@@ -18,13 +18,9 @@ impl Computer {
         (algorithm, runtime): (B256, u8),
         rounds: u32,
     ) -> Outcomes<()> {
-        let full = {
-            let sessions = self.sessions.lock();
-            let his = sessions.values().filter(|session| NodeId::from(session.job.client) == from).count();
-            sessions.len() >= MOST_JOBS || his >= MOST_EACH
-        };
-        if full {
-            return refused("the node has too many jobs; ask later");
+        let full = full(&self.sessions.lock(), |session| NodeId::from(session.job.client) == from);
+        if let Some(why) = full {
+            return refused(why);
         }
         let folder = self.folder.join(asset.to_string());
         let reading = spawn_blocking(move || DataSet::rules_in(&folder)).await.map_err(own)?;

@@ -26,7 +26,7 @@ async fn what_a_node_would_not_do_it_says_before_a_job_begins() {
         let job = scene.start(&code);
         scene.ask(Request::Code(job, code.clone())).await.unwrap();
     }
-    assert!(why(asked(asset, offered, program, WASM, 1).await).contains("too many jobs"));
+    assert!(why(asked(asset, offered, program, WASM, 1).await).contains("has 16 jobs of this buyer"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
