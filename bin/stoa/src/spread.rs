@@ -176,12 +176,17 @@ impl Online {
     }
 }
 
-/// What nodes said who refused, in words.
+/// What nodes said who refused, or have no room, in words.
 fn refusals(outcome: &Spreading) -> String {
-    if outcome.failed.is_empty() {
-        return "no other node answered that could".to_owned();
+    let refused = outcome.failed.iter().map(|(_, node, why)| format!("node {node}: {why}"));
+    let full = outcome.full.iter().map(|(node, free)| {
+        format!("node {node}: it has room for {} of this account's, and a piece takes more", output::bytes(*free))
+    });
+    let said: Vec<_> = refused.chain(full).collect();
+    match said.is_empty() {
+        true => "no other node answered that could".to_owned(),
+        false => said.join("; "),
     }
-    outcome.failed.iter().map(|(_, node, why)| format!("node {node}: {why}")).collect::<Vec<_>>().join("; ")
 }
 
 /// How an object is spread.
@@ -512,11 +517,22 @@ pub(crate) async fn let_go(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stoa_net::Denied;
 
     #[test]
     fn for_how_long_pieces_are_kept_is_said() {
         assert_eq!(kept_for(1, 1, 1), "1 piece of 1 object is kept for 1 day from now on");
         assert_eq!(kept_for(8, 2, 30), "8 pieces of 2 objects are kept for 30 days from now on");
+    }
+
+    #[test]
+    fn nodes_that_refuse_or_have_no_room_are_told_from_those_that_do_not_answer() {
+        assert_eq!(refusals(&Spreading::default()), "no other node answered that could");
+        let [one, other] = [1, 2].map(|byte| NodeId([byte; 32]));
+        let failed = vec![(0, one, Denied::Refused("it is full".into()))];
+        let said = refusals(&Spreading { failed, full: vec![(other, 1536)], ..Spreading::default() });
+        let room = "it has room for 1.5 KiB of this account's, and a piece takes more";
+        assert_eq!(said, format!("node {one}: it refuses: it is full; node {other}: {room}"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use alloy_primitives::{Address, Bytes, U256};
 use alloy_signer_local::PrivateKeySigner;
 use clap::{Args, Subcommand};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     fs::File,
     io::{self, IsTerminal as _},
@@ -203,12 +203,19 @@ async fn send(to: Address, amount: U256, yes: bool, options: &WalletOptions, jso
     let fee = U256::from(receipt.gas_used) * U256::from(receipt.effective_gas_price);
     let left = client.balance(from).await?;
     let transaction = receipt.transaction_hash;
-    ensure!(
-        receipt.status(),
-        "transaction {transaction} was reverted, for {to} takes no coins: it has cost {}, and {from} has {} left",
-        units(fee, COIN),
-        units(left, COIN)
-    );
+    if !receipt.status() {
+        let sent = client.call::<Value>("eth_getTransactionByHash", (transaction,)).await.unwrap_or_default();
+        let limit = serde_json::from_value::<U256>(sent["gas"].clone()).ok();
+        let why = match limit == Some(U256::from(receipt.gas_used)) {
+            true => format!("used up all of its {} gas", receipt.gas_used),
+            false => "did not take the coins".to_owned(),
+        };
+        bail!(
+            "transaction {transaction} was reverted, for the contract at {to} {why}: it has cost {}, and {from} has {} left",
+            units(fee, COIN),
+            units(left, COIN)
+        );
+    }
     match json {
         true => {
             let said = json!({

@@ -12,6 +12,7 @@ mod private;
 mod receipt;
 #[cfg(not(target_family = "wasm"))]
 mod time;
+mod words;
 
 pub use block::{Block, Seal};
 pub use genesis::{Account, Committee, DEVELOPMENT_MNEMONIC, EPOCH_LENGTH, Fees, Genesis, GenesisError};
@@ -21,6 +22,7 @@ pub use private::{create_private, write_private};
 pub use receipt::Receipt;
 #[cfg(not(target_family = "wasm"))]
 pub use time::{now, since_1970};
+pub use words::{lines, plain};
 
 use alloy_consensus::Transaction as _;
 use alloy_eips::eip2718::Decodable2718 as _;

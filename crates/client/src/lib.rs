@@ -17,9 +17,10 @@ pub use chain::{At, Chain, ViewError, view};
 pub use clock::{ClockError, ClocksApart};
 pub use rpc::{Client, ClientError};
 pub use status::{PeerStatus, Status, ValidatorStatus, Vote};
+pub use stoa_base::{lines, plain};
 pub use stoa_proof::{
     CertificateReply, InvalidCertificate, InvalidProof, InvalidReceipt, ProofReply, ProvenAccount, ProvenReceipt,
     ReceiptReply, SlotProof,
 };
 pub use wallet::{SendError, Wallet};
-pub use words::{counted, decimal, iso_8601, lines, plain, utc, when};
+pub use words::{counted, decimal, iso_8601, utc, when};

@@ -1,24 +1,10 @@
 //! Times, amounts, and what nodes say, as people read them.
 
 use alloy_primitives::{U256, utils::format_units};
+use stoa_base::plain;
 
 /// The most characters of a node's words that are shown.
 const LENGTH: usize = 1000;
-
-/// Text of anybody's for a terminal: nothing in it moves the cursor, and no direction of writing is turned.
-pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if steers(c) { ' ' } else { c }).collect()
-}
-
-/// The same of a text that has lines, and columns.
-pub fn lines(text: &str) -> String {
-    text.chars().map(|c| if steers(c) && !matches!(c, '\n' | '\t') { ' ' } else { c }).collect()
-}
-
-/// Whether a character does something to a terminal.
-fn steers(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
 
 /// An amount as people write it, of a token with so many decimals; in its smallest units where no token has so many.
 pub fn decimal(amount: U256, decimals: u8) -> String {
@@ -123,8 +109,6 @@ mod tests {
     fn what_a_node_says_neither_steers_a_terminal_nor_fills_it() {
         assert_eq!(words("no\u{1b}[2J such\r\nblock"), "no [2J such  block");
         assert_eq!(words(&"x".repeat(1 << 20)).len(), LENGTH);
-        assert_eq!(plain("a\u{1b}[2Jb\r\u{202e}c\u{9b}d"), "a [2Jb  c d");
-        assert_eq!(lines("a\tb\nc\u{1b}[2Jd\r\n"), "a\tb\nc [2Jd \n");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use stoa_base::NodeId;
+use stoa_base::{NodeId, plain};
 use tokio::{sync::SemaphorePermit, time::timeout};
 
 /// Requests that are longer than this wait for a place before they are read.
@@ -73,8 +73,8 @@ pub fn read_answer(bytes: &[u8]) -> Result<&[u8], Denied> {
         Some((&NOT_HERE, [])) => Err(Denied::NotHere),
         Some((&REFUSED, why)) => {
             // It may be shown on a terminal.
-            let why = String::from_utf8_lossy(why).chars().filter(|char| !char.is_control()).collect();
-            Err(Denied::Refused(why))
+            let why = &why[..why.len().min(MOST_REASON)];
+            Err(Denied::Refused(plain(&String::from_utf8_lossy(why))))
         }
         _ => Err(Denied::Gone("its answer is none".into())),
     }
@@ -413,11 +413,13 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_says_what_it_said_and_shows_no_control_characters() {
+    fn an_answer_says_what_it_said_and_neither_steers_a_terminal_nor_fills_it() {
         assert_eq!(read_answer(&answer(Ok(vec![1, 2]))), Ok(&[1, 2][..]));
         assert_eq!(read_answer(&answer(Err(Denied::NotHere))), Err(Denied::NotHere));
-        let refused = answer(Err(Denied::Refused("no \u{1b}[31mroom".into())));
-        assert_eq!(read_answer(&refused), Err(Denied::Refused("no [31mroom".into())));
+        let refused = answer(Err(Denied::Refused("no\u{1b}[31m room\u{202e}".into())));
+        assert_eq!(read_answer(&refused), Err(Denied::Refused("no [31m room ".into())));
+        let endless = [&[REFUSED][..], &[b'x'; 1 << 20]].concat();
+        assert_eq!(read_answer(&endless), Err(Denied::Refused("x".repeat(MOST_REASON))));
         assert!(answer(Err(Denied::Refused("ä".repeat(1000)))).len() <= 1 + MOST_REASON);
         for wrong in [&[][..], &[NOT_HERE, 0], &[9]] {
             assert!(matches!(read_answer(wrong), Err(Denied::Gone(_))));

@@ -6,7 +6,8 @@
 //! asked of the next. What has come stays on the disk: a fetch that breaks off goes on from there.
 
 use crate::{
-    BlobHash, Code, Denied, Error, MAX_MANIFEST, Manifest, NodeId, ObjectId, Owner, Partial, Peer, Root, Store,
+    BlobHash, Code, Denied, Error, MAX_MANIFEST, MAX_SIZE, Manifest, NodeId, ObjectId, Owner, Partial, Peer, Root,
+    Store,
     tree::{GROUP, PAIR},
 };
 use futures::future::join_all;
@@ -281,7 +282,14 @@ pub(crate) async fn fetch_into(
     let mut rest: VecDeque<usize> =
         (0..blobs.len()).filter(|piece| !here[*piece] && holders.iter().any(|holder| holder.piece == *piece)).collect();
     while have < needed {
-        let next: Vec<_> = rest.drain(..rest.len().min(needed - have)).collect();
+        let mut next = Vec::new();
+        while next.len() < needed - have
+            && let Some(piece) = rest.pop_front()
+        {
+            if is_as_long(store, blobs[piece], &peers_of(holders, piece), fetch.patience).await? {
+                next.push(piece);
+            }
+        }
         if next.is_empty() {
             let why = format!("{have} of the {needed} pieces that it needs came");
             return Err(Error::NotFetched { id, why, reports: fetched.lock().reports.clone() });
@@ -289,22 +297,41 @@ pub(crate) async fn fetch_into(
         let promised: Vec<_> = next.iter().map(|piece| blobs[*piece]).collect();
         let promising = store.clone();
         blocking(move || promising.promise(transit(id), Some(fetch.until), &promised)).await?;
-        let pieces = next.iter().map(|piece| {
-            let those = holders.iter().filter(|holder| holder.piece == *piece);
-            fetch_blob(
-                store,
-                blobs[*piece].0,
-                those.map(|holder| holder.peer.clone()).collect(),
-                fetch,
-                &at_once,
-                fetched,
-            )
-        });
+        let pieces = next
+            .iter()
+            .map(|piece| fetch_blob(store, blobs[*piece].0, peers_of(holders, *piece), fetch, &at_once, fetched));
         for came in join_all(pieces).await {
             have += usize::from(came?);
         }
     }
     Ok(())
+}
+
+/// Those who should have a piece.
+fn peers_of(holders: &[Holder], piece: usize) -> Vec<Arc<dyn Peer>> {
+    holders.iter().filter(|holder| holder.piece == piece).map(|holder| holder.peer.clone()).collect()
+}
+
+/// Whether a blob may be promised with this length: it is not expected with another, or one of those who should have it shows
+/// its end. That proves how long it is, so what was promised with another length ends.
+pub(crate) async fn is_as_long(
+    store: &Store,
+    (hash, len): (BlobHash, u64),
+    peers: &[Arc<dyn Peer>],
+    patience: Duration,
+) -> Result<bool, Error> {
+    let known = store.clone();
+    if len > MAX_SIZE || !blocking(move || known.expects_another(hash, len)).await? {
+        return Ok(true);
+    }
+    let last = len.saturating_sub(1) / GROUP as u64;
+    for peer in peers {
+        if check(&**peer, (hash, len), last, patience).await.is_ok() {
+            let known = store.clone();
+            return blocking(move || known.end_others(hash, len)).await.map(|()| true);
+        }
+    }
+    Ok(false)
 }
 
 /// What came of spreading an object.

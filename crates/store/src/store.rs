@@ -248,11 +248,7 @@ impl Store {
     ///
     /// [`Error::NotHere`] if it was never promised.
     pub fn partial(&self, hash: BlobHash) -> Result<Option<Partial>, Error> {
-        match self.inner.index.blob(hash)? {
-            None => Err(Error::NotHere(hash)),
-            Some((Place::Expected, len)) => Partial::open(self.inner.clone(), hash, len).map(Some),
-            Some(_) => Ok(None),
-        }
+        Partial::open(self.inner.clone(), hash)
     }
 
     /// Bytes that have gone in and out since the store was opened: content that was put and got, and parts of blobs that came from

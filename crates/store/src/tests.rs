@@ -291,6 +291,23 @@ fn liars_are_reported_and_what_they_owe_is_fetched_elsewhere() {
 }
 
 #[test]
+fn pieces_that_were_promised_with_false_lengths_are_fetched_if_one_who_has_them_shows_how_long_they_are() {
+    run(async {
+        let (owner, nodes, reader) = (node(200), nodes(3), node(201));
+        let data = bytes(2, 700_000);
+        let id = spread_out(&owner, &nodes, 2, &data).await;
+        let blobs = nodes[0].store.manifest(id).unwrap().blobs();
+        let wrong: Vec<_> = blobs.iter().map(|(hash, len)| (*hash, len + 1)).collect();
+        reader.store.promise(root(id), Some(500), &wrong).unwrap();
+        // Nobody shows it of the first, which is in no other's way.
+        *nodes[0].way.lock() = Way::Gone;
+        fetch(&reader.store, id, &holders(&reader, &nodes), quick()).await.unwrap();
+        assert_eq!(content(&reader.store, id).unwrap(), data);
+        assert_eq!((reader.store.has(blobs[0].0).unwrap(), reader.store.status().unwrap().expected), (false, 1));
+    });
+}
+
+#[test]
 fn a_manifest_is_believed_by_its_hash_alone() {
     run(async {
         let (owner, nodes, reader) = (node(200), nodes(3), node(201));

@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use stoa_client::{Wallet, counted, iso_8601};
+use stoa_client::{Wallet, counted, iso_8601, plain};
 use stoa_data::{
     jobs::{
         COIN, MILLION,
@@ -34,6 +34,10 @@ use stoa_data::{
 
 /// Seconds of a day.
 const DAY: u32 = 24 * 3600;
+
+/// The most names that a line shows, and characters of one.
+const MOST_NAMES: usize = 20;
+const MOST_NAME: usize = 100;
 
 /// Options of `stoa job offer`.
 #[derive(Args)]
@@ -194,13 +198,14 @@ pub(crate) fn read_rules(file: Option<&Path>, program: Option<B256>) -> Result<R
     Ok(rules)
 }
 
-/// What rules let leave, for people.
+/// What rules let leave, for people. Anybody may have written them: what they call things is cut where it is long.
 pub(crate) fn leaving(rules: &Rules) -> Vec<String> {
-    let mut lines: Vec<_> = rules.files.iter().map(|(path, shape)| format!("{path}: {}", shown(shape))).collect();
+    let file = |(path, shape): (&String, _)| format!("{}: {}", cut(path), shown(shape));
+    let mut lines: Vec<_> = rules.files.iter().map(file).collect();
     let named = rules.algorithms.iter().map(ToString::to_string);
     let named = named.chain(rules.publishers.iter().map(|account| format!("those that {account} publishes")));
     lines.push(match rules.names_programs() {
-        true => format!("of these programs: {}", named.collect::<Vec<_>>().join(", ")),
+        true => format!("of these programs: {}", listed(named)),
         false => "of any program that a buyer sends".to_owned(),
     });
     let day = rules.budget_per_day.map_or_else(String::new, |most| format!(", {most} on one day to all"));
@@ -225,13 +230,32 @@ pub(crate) fn leaving(rules: &Rules) -> Vec<String> {
 fn shown(shape: &Shape) -> String {
     match shape {
         Shape::Anything { most } => format!("{} of anything, rows of the data too", counted(*most, "byte")),
-        Shape::Numbers { most, keys, rows, .. } => {
+        Shape::Numbers { most, keys, words, rows } => {
             let rows = match rows {
                 Some(rows) => format!("of {} or more, as the program counts them", counted(rows.least, "row")),
                 None => "of a single row too".to_owned(),
             };
-            format!("{} in {}, {rows}", counted(*most, "number"), keys.join(", "))
+            let texts = match words.is_empty() {
+                true => String::new(),
+                false => format!(" or texts ({})", listed(words.iter().map(|word| format!("{:?}", cut(word))))),
+            };
+            format!("{}{texts} in {}, {rows}", counted(*most, "number"), listed(keys.iter().map(|key| cut(key))))
         }
+    }
+}
+
+/// What somebody calls something, for a line.
+fn cut(name: &str) -> String {
+    let end = name.char_indices().nth(MOST_NAME);
+    end.map_or_else(|| plain(name), |(at, _)| format!("{}…", plain(&name[..at])))
+}
+
+/// Several names, for a line: the first, and how many more there are.
+fn listed(mut names: impl Iterator<Item = String>) -> String {
+    let shown = names.by_ref().take(MOST_NAMES).collect::<Vec<_>>().join(", ");
+    match names.count() {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 
@@ -435,6 +459,22 @@ mod tests {
         for part in ["of a single row too", "7 bytes of anything", "any program", "8 on one day", "print", "job held"] {
             assert!(any.contains(part), "{part} is not in {any}");
         }
+    }
+
+    #[test]
+    fn texts_that_may_leave_are_said_and_no_line_has_no_end() {
+        let said = |path: &str, keys: Vec<String>, words: Vec<String>| {
+            let shape = Shape::Numbers { most: 9, keys, words, rows: None };
+            leaving(&Rules { files: [(path.to_owned(), shape)].into(), ..Rules::default() }).swap_remove(0)
+        };
+        let texts = said("a.json", vec!["answer".into()], vec!["yes".into(), "no\u{1b}[2J".into()]);
+        assert_eq!(texts, r#"a.json: 9 numbers or texts ("yes", "no [2J") in answer, of a single row too"#);
+        let many: Vec<_> = (0..5000).map(|number| format!("{number}{}", "x".repeat(200))).collect();
+        let long = said(&"x".repeat(5000), many.clone(), many);
+        assert!(long.chars().count() < 5000 && long.matches("and 4980 more").count() == 2, "{long}");
+        assert!(long.ends_with("of a single row too"), "{long}");
+        let programs = Rules { algorithms: vec![B256::ZERO; 23], ..Rules::default() };
+        assert!(leaving(&programs)[1].ends_with(" and 3 more"));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use super::{options::lasting, token::Token};
 use crate::job::leaving;
-use stoa_client::plain;
 use stoa_data::{jobs::MILLION, sale::Computing};
 
 /// What a job costs beside the order, and what bounds it, line by line.
@@ -40,8 +39,7 @@ pub(crate) fn costs(computing: &Computing, token: &Token) -> Vec<String> {
 /// What may leave in a job, and of which programs, line by line.
 pub(crate) fn leaves(computing: &Computing) -> Vec<String> {
     match &computing.leaving {
-        // A buyer reads what anybody may have written.
-        Some(rules) => leaving(rules).iter().map(|line| plain(line)).collect(),
+        Some(rules) => leaving(rules),
         None => vec![format!(
             "what the rules with hash {} say, which are not in its document: ask its owner",
             computing.rules

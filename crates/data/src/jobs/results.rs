@@ -52,7 +52,7 @@ impl Laid {
     ///
     /// If the disk refuses.
     pub(super) fn keep(self) -> io::Result<()> {
-        fs::rename(&self.at, &self.place)
+        put(&self.at, &self.place)
     }
 }
 
@@ -61,6 +61,28 @@ impl Drop for Laid {
         // It is not there if it was kept.
         let _ = fs::remove_file(&self.at);
     }
+}
+
+/// Puts what was laid out where it is kept. If that fails nothing is: what is there is of a round before, and would be taken for the
+/// newest.
+fn put(at: &Path, place: &Path) -> io::Result<()> {
+    fs::rename(at, place).or_else(|error| remove(place).and(Err(error)))
+}
+
+fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Keeps nothing of a job any more: what has left now could not be laid out.
+///
+/// # Errors
+///
+/// If the disk refuses.
+pub(super) fn forget(asset: &Path, job: B256) -> io::Result<()> {
+    remove(&place(asset, job))
 }
 
 /// Seals what would leave in a round to the job's key, and lays it out in the asset's folder.
@@ -94,7 +116,7 @@ pub(super) fn recover(asset: &Path, rounds: impl Fn(B256) -> u32) -> io::Result<
         let Some((job, round)) = name.strip_suffix(ENDING).and_then(|name| name.split_once('-')) else { continue };
         let (Ok(job), Ok(round)) = (job.parse::<B256>(), round.parse::<u32>()) else { continue };
         if round.checked_add(1) == Some(rounds(job)) {
-            fs::rename(entry.path(), place(asset, job))?;
+            put(&entry.path(), &place(asset, job))?;
         } else {
             fs::remove_file(entry.path())?;
         }
@@ -155,6 +177,26 @@ mod tests {
         assert_eq!(read(job, &bytes, &key), Some(left));
         assert_eq!((read(job, &bytes, &other), read(B256::repeat_byte(2), &bytes, &key)), (None, None));
         assert_eq!((read(job, &bytes[..100], &key), read(job, &[&bytes[..], b"x"].concat(), &key)), (None, None));
+    }
+
+    #[test]
+    fn what_is_kept_is_never_of_a_round_before_the_newest_that_left() {
+        let (folder, job) = (tempfile::tempdir().unwrap(), B256::repeat_byte(1));
+        let asset = folder.path();
+        fs::create_dir(asset.join("jobs")).unwrap();
+        let client = NodeId::from(&ed25519::PrivateKey::from_seed(1).public_key());
+        let lay = |round| lay(asset, (job, round), client, &Round::Left { files: [].into(), log: None }).unwrap();
+        lay(0).keep().unwrap();
+        assert!(kept(asset, job).unwrap().is_some());
+        let lost = lay(1);
+        fs::remove_file(laid(asset, job, 1)).unwrap();
+        assert!(lost.keep().is_err());
+        assert_eq!(kept(asset, job).unwrap(), None);
+        // There may be nothing.
+        forget(asset, job).unwrap();
+        lay(2).keep().unwrap();
+        forget(asset, job).unwrap();
+        assert_eq!(kept(asset, job).unwrap(), None);
     }
 
     #[test]

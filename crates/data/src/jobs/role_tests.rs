@@ -656,6 +656,19 @@ async fn what_left_waits_for_its_buyer_sealed_even_when_the_job_is_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_left_in_a_round_before_is_not_given_out_as_the_newest() {
+    let scene = scene(&rules());
+    let code = copies("good.json");
+    let (job, _) = scene.run(code).await;
+    assert!(scene.ask(Request::Result(job)).await.is_ok());
+    // Nothing can be laid out there.
+    let jobs = scene.folder.path().join("data").join(scene.asset.to_string()).join("jobs");
+    fs::create_dir(jobs.join(format!("{job}-1.result"))).unwrap();
+    assert_eq!(left(scene.round(job, 1, "{}").await.unwrap()), RESULT);
+    assert!(matches!(scene.ask(Request::Result(job)).await, Err(Denied::NotHere)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn data_or_rules_that_are_not_those_that_were_offered_are_not_computed_on() {
     let scene = scene(&rules());
     let files: PathBuf = scene.folder.path().join("data").join(scene.asset.to_string());

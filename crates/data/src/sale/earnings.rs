@@ -21,12 +21,20 @@ use crate::{
 };
 use alloy_primitives::{Address, B256, U256};
 use alloy_rpc_types_eth::Filter;
+use futures::{
+    StreamExt as _, TryStreamExt as _,
+    future::{ready, try_join},
+    stream,
+};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use stoa_client::Client;
 
 /// Jobs that one question brings.
 const PAGE: u64 = 100;
+
+/// How many jobs are asked about at once.
+const AT_ONCE: usize = 8;
 
 /// Amounts of one token, in its units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -154,16 +162,27 @@ impl Earnings {
         for from in (0..u64::MAX).step_by(PAGE as usize) {
             let page = jobsOfCall { asset, from: U256::from(from), most: U256::from(PAGE) };
             let jobs = ask(client, JOBS, &page).await?;
-            for job in &jobs {
-                let is = ask(client, JOBS, &jobOfCall { job: *job }).await?;
-                let receipt = ask(client, JOBS, &receiptOfCall { job: *job }).await?.receipt;
-                self.count(&is, &receipt)?;
-            }
-            if (jobs.len() as u64) < PAGE {
+            let last = (jobs.len() as u64) < PAGE;
+            let asked = |job: B256| async move {
+                let (is, of) = (jobOfCall { job }, receiptOfCall { job });
+                let (is, of) = try_join(ask(client, JOBS, &is), ask(client, JOBS, &of)).await?;
+                Ok::<_, DataError>((is, of.receipt))
+            };
+            self.count_each(jobs, asked).await?;
+            if last {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Counts jobs, some of which are asked about at a time.
+    async fn count_each<F>(&mut self, jobs: Vec<B256>, asked: impl Fn(B256) -> F) -> Result<()>
+    where
+        F: Future<Output = Result<(Job, Receipt)>>,
+    {
+        let told = stream::iter(jobs).map(asked).buffered(AT_ONCE);
+        told.try_for_each(|(is, receipt)| ready(self.count(&is, &receipt))).await
     }
 
     /// Counts a job as the contract of jobs has paid it: what it holds for one that is over it does not keep.
@@ -207,6 +226,31 @@ mod tests {
             SUCCEEDED,
         },
     };
+    use std::cell::Cell;
+
+    #[tokio::test]
+    async fn jobs_are_asked_about_some_at_a_time_and_each_is_counted() {
+        let (now, most) = (Cell::new(0), Cell::new(0));
+        let asked = |job: B256| {
+            let (now, most) = (&now, &most);
+            async move {
+                now.set(now.get() + 1);
+                most.set(most.get().max(now.get()));
+                tokio::task::yield_now().await;
+                now.set(now.get() - 1);
+                let offer = Offer { price: U256::from(7), ..Offer::default() };
+                let receipt = Receipt { fuel: u64::from(job[31]) * MILLION, ended: SUCCEEDED, ..Receipt::default() };
+                Ok((Job { state: FINISHED, fuel: 30 * MILLION, offer, ..Job::default() }, receipt))
+            }
+        };
+        let jobs = (1..=30).map(B256::with_last_byte).collect();
+        let mut earned = Earnings::default();
+        earned.count_each(jobs, asked).await.unwrap();
+        assert_eq!(most.get(), AT_ONCE);
+        let of = earned.tokens[&Address::ZERO];
+        let all: u64 = (1..=30).sum();
+        assert_eq!((earned.jobs, of.jobs, of.refunded), (30, U256::from(7 * all), U256::from(7 * (30 * 30 - all))));
+    }
 
     #[test]
     fn jobs_are_counted_as_they_were_paid_to_the_last_unit() {

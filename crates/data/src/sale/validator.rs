@@ -7,6 +7,7 @@ use crate::{client::DataError, market::abi::MetaDataProof};
 use alloy_primitives::{Address, B256};
 use serde::Deserialize;
 use std::time::Duration;
+use stoa_client::plain;
 
 /// Where nodes look at documents.
 const PATH: &str = "/api/aquarius/assets/ddo/validate";
@@ -63,8 +64,7 @@ pub(super) async fn validated(url: &str, document: &[u8], hash: B256) -> Result<
     }
     let status = answer.status();
     if !status.is_success() {
-        let said = String::from_utf8_lossy(&bytes);
-        let said: String = said.chars().filter(|letter| !letter.is_control()).take(400).collect();
+        let said: String = plain(&String::from_utf8_lossy(&bytes)).chars().take(400).collect();
         return Err(failed(format!("it does not take the document ({status}): {said}")));
     }
     let verdict: Verdict =
@@ -120,7 +120,7 @@ mod tests {
             ("200 OK", verdict(B256::ZERO), "it has signed 0x0000"),
             ("200 OK", "{}".to_owned(), "its answer is none"),
             ("200 OK", " ".repeat(MOST + 1), "too long"),
-            ("400 Bad Request", r#"{"error":{"id":"wrong"}}"#.to_owned(), "does not take the document"),
+            ("400 Bad Request", "\u{1b}[2J\u{202e}wrong".to_owned(), "the document (400 Bad Request):  [2J wrong"),
         ] {
             let why = validated(&node(status, body), document, hash).await.unwrap_err().to_string();
             assert!(why.contains(want), "{why}");

@@ -70,6 +70,8 @@ pub struct Spreading {
     pub missing: Vec<usize>,
     /// What nodes refused on the way.
     pub failed: Vec<(usize, NodeId, Denied)>,
+    /// Nodes that were not asked, since they have less room for this node than a piece takes, and how many bytes they have.
+    pub full: Vec<(NodeId, u64)>,
     /// Bytes that were handed over.
     pub bytes: u64,
     /// Whether any one failure domain may go.
@@ -245,6 +247,9 @@ impl Network {
         let mut outcome = Spreading { kept: one_each(&there), ..Spreading::default() };
         let domain = |node: &NodeId| domain_of(all.iter().map(|(member, _)| member), *node);
         let root = Root { object: id, owner: terms.owner };
+        let rooms = all.iter().map(|(_, candidate)| (candidate.node, candidate.free));
+        let is_full = |(node, free): &(NodeId, u64)| *free < layout.piece() && there.iter().all(|(_, has)| has != node);
+        outcome.full = rooms.filter(is_full).collect();
         let mut refused = BTreeSet::new();
         for _ in 0..ROUNDS {
             let has = |piece: &usize| outcome.kept.iter().any(|(kept, _)| kept == piece);

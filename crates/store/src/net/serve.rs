@@ -10,7 +10,7 @@ use super::{
     remote::Asker,
     wire::{self, Request},
 };
-use crate::{BlobHash, Denied, Error, Fetch, Manifest, Owner, Root, Store, fetch, store::Payer};
+use crate::{BlobHash, Denied, Error, Fetch, Manifest, Owner, Peer, Root, Store, fetch, store::Payer};
 use bao_tree::ChunkRanges;
 use iroh_blobs::protocol::Request as BlobsRequest;
 use parking_lot::Mutex;
@@ -188,7 +188,7 @@ impl Server {
 
     /// Whether a peer shows that he has those of the blobs that nobody but this node has here: what is kept for others is given to others,
     /// and to know a hash is not to have what it is of.
-    async fn shows(&self, asker: &Asker, blobs: &[(BlobHash, u64)]) -> Result<bool, Denied> {
+    async fn shows(&self, asker: &dyn Peer, blobs: &[(BlobHash, u64)]) -> Result<bool, Denied> {
         let (store, all) = (self.shared.store.clone(), blobs.to_vec());
         let own = blocking(move || {
             let mut own = Vec::new();
@@ -237,11 +237,19 @@ impl Server {
         };
         // What it takes comes on the connection on which it was asked.
         caller.connection.set_receive_window(MOST_UNREAD);
-        let (store, asker) = (self.shared.store.clone(), Arc::new(Asker(caller.connection.clone())));
-        if !self.shows(&asker, &blobs).await? {
+        let store = self.shared.store.clone();
+        let asker: Arc<dyn Peer> = Arc::new(Asker(caller.connection.clone()));
+        if !self.shows(&*asker, &blobs).await? {
             return refused(
                 "this node has some of it for itself alone: only who shows that he has it may have it kept here",
             );
+        }
+        for blob in &blobs {
+            if !fetch::is_as_long(&store, *blob, std::slice::from_ref(&asker), GRACE).await.map_err(said)? {
+                return refused(
+                    "another length was named for one of the blobs, and nothing shows that this one is right",
+                );
+            }
         }
         let (turn, payer) = (Arc::new(Turn::begin(&self.asked, root)), caller.payer(stranger));
         let promised = {

@@ -400,6 +400,30 @@ async fn what_a_node_may_not_ask_for_is_refused_with_the_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_promised_a_false_length_is_not_in_the_way_of_who_shows_the_right_one() {
+    let (registry, nodes) = nodes(1).await;
+    let owner = node(100, &registry, false).await;
+    let put = Put { code: Code::new(2, 3), seal: &Marked, ..Put::default() };
+    let id = owner.store().put(&bytes(3, 300_000)[..], put).unwrap();
+    let own = (id.manifest(), owner.store().blob(id.manifest()).unwrap().len());
+    let piece = owner.store().manifest(id).unwrap().blobs()[0];
+    let (keeper, until) = (nodes[0].store(), now() + 100);
+    let [liar, mine] = [Owner([7; 32]), owner.owner()].map(|owner| Root { object: id, owner });
+    let longer = |by: u64| [own, piece].map(|(hash, len)| (hash, len + by));
+    let ask = async |blobs: [(BlobHash, u64); 2]| {
+        owner.network.peer(&nodes[0].address).keep(mine, Some(until), blobs.to_vec()).await
+    };
+    keeper.promise(liar, Some(until), &longer(1)).unwrap();
+    // Nobody shows a length that is false as well.
+    let why = ask(longer(2)).await.unwrap_err().to_string();
+    assert!(why.contains("nothing shows"), "{why}");
+    assert!(keeper.kept(liar).unwrap().is_some() && keeper.kept(mine).unwrap().is_none());
+    ask(longer(0)).await.unwrap();
+    assert!(keeper.kept(liar).unwrap().is_none() && keeper.kept(mine).unwrap().is_some());
+    assert!(keeper.has(own.0).unwrap() && keeper.has(piece.0).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_strangers_may_not_have_kept_registered_nodes_may() {
     let registry = Arc::default();
     let limits = Limits { strangers: 1 << 20, owner: 3 << 20, ..Limits::default() };
@@ -525,6 +549,20 @@ async fn where_there_are_fewer_nodes_than_pieces_it_says_which_are_missing() {
     assert!(again.bytes < outcome.bytes);
     assert!(again.kept.iter().all(|(_, node)| *node != NodeId([0; 32])));
     drop(more);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_without_room_for_a_piece_are_named_with_the_room_that_they_have() {
+    let registry = Arc::default();
+    let full = node_with(1, &registry, true, Limits { owner: 1000, ..Limits::default() }).await;
+    let (_roomy, owner) = (node(2, &registry, true).await, node(100, &registry, false).await);
+    let put = Put { code: Code::new(2, 3), seal: &Marked, ..Put::default() };
+    let id = owner.store().put(&bytes(8, 100_000)[..], put).unwrap();
+    for _ in 0..2 {
+        let outcome = owner.network.spread(id, &[0, 1], owner.terms()).await.unwrap();
+        assert_eq!((outcome.kept.len(), outcome.missing.len(), &outcome.failed[..]), (1, 1, &[][..]));
+        assert_eq!(outcome.full, [(full.address.node(), 1000)]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -52,6 +52,8 @@ impl Store {
     fn take_in(&self, staged: Vec<Staged>, claims: &[Claim], durable: bool) -> Result<Vec<BlobHash>, Error> {
         staged.iter().filter(|_| durable).try_for_each(Staged::sync)?;
         let (index, _changing) = (&self.inner.index, self.inner.changing.lock());
+        // Whoever was promised one may have said a wrong length.
+        staged.iter().try_for_each(|blob| self.inner.end_others(index, blob.hash, blob.len))?;
         let mut change = index.change();
         let (mut kept, mut arrived, mut unsynced, mut lens) = (0, Vec::new(), Vec::new(), HashMap::new());
         for blob in staged {
@@ -61,10 +63,8 @@ impl Store {
             }
             let mut durable = durable;
             match index.blob(hash)? {
-                Some((Place::Expected, expected)) => {
+                Some((Place::Expected, _)) => {
                     arrived.push(hash);
-                    // Whoever was promised it may have said a wrong length.
-                    kept += cost(len) as i64 - cost(expected) as i64;
                     // Somebody else was promised it on the disk.
                     if !durable && !self.inner.passes(hash)? {
                         blob.sync()?;

@@ -87,26 +87,41 @@ pub(super) fn allocate(folder: &Path, hash: BlobHash, len: u64) -> Result<(), Er
     Ok(())
 }
 
-impl Partial {
-    pub(super) fn open(inner: Arc<Inner>, hash: BlobHash, len: u64) -> Result<Self, Error> {
-        let windows = len.div_ceil(WINDOW as u64).max(1) as usize;
+impl Body {
+    /// Makes what is not there yet.
+    fn open(folder: &Path, hash: BlobHash, len: u64) -> Result<Self, Error> {
         if len <= SMALL as u64 {
-            let body = Body::Memory(Mutex::default());
-            let here = Mutex::new(vec![false; windows]);
-            return Ok(Self { inner, hash, len, body, here, unsynced: AtomicU64::new(0) });
+            return Ok(Self::Memory(Mutex::default()));
         }
-        allocate(&inner.partial, hash, len)?;
+        allocate(folder, hash, len)?;
         let open = |path: &PathBuf| OpenOptions::new().read(true).write(true).open(path).map_err(Error::at(path));
-        let [data, tree] = partial_paths(&inner.partial, hash);
-        let (data, tree) = (open(&data)?, open(&tree)?);
+        let [data, tree] = partial_paths(folder, hash);
+        Ok(Self::Files([open(&data)?, open(&tree)?]))
+    }
+}
+
+impl Partial {
+    pub(super) fn open(inner: Arc<Inner>, hash: BlobHash) -> Result<Option<Self>, Error> {
+        let (len, body) = {
+            // If it were let go of meanwhile, the files that are made here would stay, and be counted nowhere.
+            let (index, _changing) = (&inner.index, inner.changing.lock());
+            match index.blob(hash)? {
+                None => return Err(Error::NotHere(hash)),
+                Some((Place::Expected, len)) => (len, Body::open(&inner.partial, hash, len)?),
+                Some(_) => return Ok(None),
+            }
+        };
         let mut valid = ChunkRanges::empty();
-        let outboard = PostOrderOutboard { root: hash.0.into(), tree: BaoTree::new(len, BLOCK), data: &tree };
-        for range in valid_ranges(outboard, &data, &ChunkRanges::all()) {
-            valid |= ChunkRanges::from(range?);
+        if let Body::Files([data, tree]) = &body {
+            let outboard = PostOrderOutboard { root: hash.0.into(), tree: BaoTree::new(len, BLOCK), data: tree };
+            for range in valid_ranges(outboard, data, &ChunkRanges::all()) {
+                valid |= ChunkRanges::from(range?);
+            }
         }
+        let windows = len.div_ceil(WINDOW as u64).max(1) as usize;
         let is_here = |window: usize| valid.is_superset(&chunks(&range_of(len, window)));
         let here = Mutex::new((0..windows).map(is_here).collect());
-        Ok(Self { inner, hash, len, body: Body::Files([data, tree]), here, unsynced: AtomicU64::new(0) })
+        Ok(Some(Self { inner, hash, len, body, here, unsynced: AtomicU64::new(0) }))
     }
 
     /// Which blob.

@@ -61,7 +61,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// If there is no room, or too little for this owner.
+    /// If there is no room, or too little for this owner; or a blob is known with another length.
     pub fn promise(&self, root: Root, until: Option<u64>, blobs: &[(BlobHash, u64)]) -> Result<(), Error> {
         self.promise_by(Payer { key: root.owner, stranger: false }, root, until, blobs)
     }
@@ -132,6 +132,17 @@ impl Store {
         }
         self.inner.space.charge(old.map(|old| old.charge(root)), Some(kept.charge(root)));
         Ok(unsynced)
+    }
+
+    /// Whether a blob is expected, and with another length than this.
+    pub(crate) fn expects_another(&self, hash: BlobHash, len: u64) -> Result<bool, Error> {
+        Ok(matches!(self.inner.index.blob(hash)?, Some((Place::Expected, known)) if known != len))
+    }
+
+    /// Ends what was promised of a blob with any other length than this, which somebody has proven.
+    pub(crate) fn end_others(&self, hash: BlobHash, len: u64) -> Result<(), Error> {
+        let (index, _changing) = (&self.inner.index, self.inner.changing.lock());
+        self.inner.end_others(index, hash, len)
     }
 
     /// Keeps what a root keeps until the later of when it does anyway and this; whether there is such a root still. Whoever
@@ -227,6 +238,36 @@ impl Inner {
     /// Whether a blob is here only on its way to somewhere else.
     pub(super) fn passes(&self, hash: BlobHash) -> Result<bool, Error> {
         self.is_kept_for_others(hash, &[Owner::TRANSIT]).map(|is_kept| !is_kept)
+    }
+
+    /// Ends what was promised of a blob with any other length than it has: that can never come, and would be in the way of what
+    /// can. What else the same roots keep stays.
+    pub(super) fn end_others(&self, index: &Index, hash: BlobHash, len: u64) -> Result<(), Error> {
+        // All who wait for it wait for one length.
+        let Some((Place::Expected, wrong)) = index.blob(hash)?.filter(|(_, known)| *known != len) else {
+            return Ok(());
+        };
+        let (mut change, mut charges, mut freed) = (index.change(), Vec::new(), cost(wrong));
+        change.remove_blob(hash, Place::Expected);
+        for root in index.holders(hash) {
+            let root = root?;
+            change.remove_edge(root, hash);
+            let Some(old) = index.root(root)? else { continue };
+            let rest = Kept { bytes: old.bytes.saturating_sub(cost(wrong)), ..old };
+            if rest.bytes > 0 {
+                change.put_root(root, rest);
+            } else {
+                change.remove_root(root);
+                freed += overhead(root.owner);
+            }
+            charges.push((old.charge(root), (rest.bytes > 0).then(|| rest.charge(root))));
+        }
+        change.commit()?;
+        self.remove_files(hash, Place::Expected);
+        self.space.settle(hash);
+        self.space.keep(-(freed as i64));
+        charges.into_iter().for_each(|(before, now)| self.space.charge(Some(before), now));
+        Ok(())
     }
 
     /// Ends roots, then removes the blobs that no other keeps.

@@ -434,24 +434,46 @@ fn a_promise_of_another_length_is_refused() {
 }
 
 #[test]
-fn what_comes_with_another_length_than_was_promised_is_counted_as_it_is() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    let content = bytes(1, 300_000);
-    let promised = Root { object: ObjectId([1; 32]), owner: Owner([7; 32]) };
-    store.promise(promised, Some(10), &[(BlobHash::of(&content), 100)]).unwrap();
-    let id = store.put(&content[..], Put::default()).unwrap();
-    let counted = |overhead: u64| {
-        let blobs = store.inner.index.blobs().map(|blob| cost(blob.unwrap().2)).sum::<u64>();
-        assert_eq!(store.status().unwrap().kept, blobs + overhead);
-    };
-    counted(overhead(promised.owner));
-    store.release(local(id)).unwrap();
-    assert!(store.has(BlobHash::of(&content)).unwrap());
-    counted(overhead(promised.owner));
-    assert_eq!(store.collect(10).unwrap().bytes, cost(300_000));
-    counted(0);
-    assert_eq!(store.status().unwrap().kept, 0);
+fn what_was_promised_with_another_length_ends_when_the_blob_comes_or_its_length_is_proven() {
+    let (content, owner) = (bytes(1, 300_000), Owner([7; 32]));
+    let (hash, other) = (BlobHash::of(&content), BlobHash([3; 32]));
+    let [alone, both, right] = [1, 2, 3].map(|object| Root { object: ObjectId([object; 32]), owner });
+    for comes in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = open(folder.path());
+        // One who says nothing else, and one who says something true as well.
+        store.promise(alone, Some(10), &[(hash, 100_000)]).unwrap();
+        store.promise(both, Some(10), &[(hash, 100_000), (other, 70_000)]).unwrap();
+        store.end_others(hash, 100_000).unwrap();
+        assert_eq!(store.kept(alone).unwrap().unwrap().bytes, cost(100_000));
+        let put = if comes {
+            Some(store.put(&content[..], Put::default()).unwrap())
+        } else {
+            assert!(store.expects_another(hash, 300_000).unwrap());
+            store.end_others(hash, 300_000).unwrap();
+            None
+        };
+        for _ in 0..2 {
+            assert!(!store.expects_another(hash, 300_000).unwrap());
+            assert_eq!((store.has(hash).unwrap(), store.kept(alone).unwrap()), (comes, None));
+            assert_eq!(store.kept(both).unwrap().unwrap().bytes, cost(70_000));
+            let files = list(&folder.path().join("partial")).unwrap();
+            assert!(files.iter().all(|file| file.to_str().unwrap().contains(&other.to_string())), "{files:?}");
+            let blobs = store.inner.index.blobs().map(|blob| cost(blob.unwrap().2)).sum::<u64>();
+            let status = store.status().unwrap();
+            assert_eq!(status.kept, blobs + overhead(owner));
+            assert_eq!(status.owners[&owner], cost(70_000) + overhead(owner));
+            // It is the same after a restart.
+            drop(store);
+            store = open(folder.path());
+        }
+        store.promise(right, Some(10), &[(hash, 300_000)]).unwrap();
+        if let Some(id) = put {
+            store.release(local(id)).unwrap();
+        }
+        assert_eq!((store.has(hash).unwrap(), store.collect(10).unwrap().bytes), (comes, cost(300_000) + cost(70_000)));
+        assert_eq!((store.status().unwrap().kept, store.status().unwrap().owners), (0, HashMap::new()));
+    }
 }
 
 #[test]
@@ -520,6 +542,26 @@ fn what_was_let_go_of_and_promised_again_is_not_what_came_for_the_first_promise(
     take(&second);
     second.finish().unwrap();
     assert_eq!((store.has(hash).unwrap(), store.scrub().unwrap()), (true, vec![]));
+}
+
+#[test]
+fn what_is_let_go_of_while_it_is_opened_leaves_no_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let (root, blobs) = wanted(1, 300_000);
+    for _ in 0..50 {
+        store.promise(root, None, &blobs).unwrap();
+        thread::scope(|scope| {
+            let opening = scope.spawn(|| {
+                while let Ok(opened) = store.partial(blobs[0].0) {
+                    assert!(opened.is_some());
+                }
+            });
+            store.release(root).unwrap();
+            opening.join().unwrap();
+        });
+        assert_eq!(list(&folder.path().join("partial")).unwrap(), Vec::<PathBuf>::new());
+    }
 }
 
 /// Puts 300,000 bytes that need not be durable, whole: their hash.

@@ -107,15 +107,15 @@ pub(super) fn refused<T>(why: impl Into<String>) -> Outcomes<T> {
     Err(Denied::Refused(why.into()))
 }
 
-/// Why there is no room for one more job of somebody's, if there is none.
-fn full(sessions: &HashMap<B256, Arc<Session>>, his: impl Fn(&Session) -> bool) -> Option<String> {
+/// Why there is no room for one more job of somebody's (`whose` in words), if there is none.
+fn full(sessions: &HashMap<B256, Arc<Session>>, whose: &str, his: impl Fn(&Session) -> bool) -> Option<String> {
     let own: Vec<_> = sessions.values().filter(|session| his(session)).collect();
     let open = own.iter().filter(|session| session.state.lock().done.ended.is_none()).count();
     if sessions.len() >= MOST_JOBS {
         return Some("the node has too many jobs; ask later".into());
     }
     (open >= MOST_EACH || own.len() >= MOST_ENDED)
-        .then(|| format!("the node has {} jobs of this buyer at a time; ask later", own.len()))
+        .then(|| format!("the node has {} jobs {whose} at a time; ask later", own.len()))
 }
 
 /// Troubles of the disk are this node's own business.
@@ -251,7 +251,7 @@ impl Computer {
                 let session = Session { id, job, data, folder, state, changed, spending };
                 let mut sessions = self.sessions.lock();
                 if !sessions.contains_key(&id)
-                    && let Some(why) = full(&sessions, |other| other.job.buyer == session.job.buyer)
+                    && let Some(why) = full(&sessions, "of this buyer", |other| other.job.buyer == session.job.buyer)
                 {
                     return refused(why);
                 }

@@ -3,7 +3,7 @@
 
 use super::{
     super::{data::DataSet, wire::UNPUBLISHED},
-    Computer, Outcomes, full, own, refused,
+    Computer, Outcomes, Session, full, own, refused,
 };
 use alloy_primitives::B256;
 use stoa_base::NodeId;
@@ -18,7 +18,9 @@ impl Computer {
         (algorithm, runtime): (B256, u8),
         rounds: u32,
     ) -> Outcomes<()> {
-        let full = full(&self.sessions.lock(), |session| NodeId::from(session.job.client) == from);
+        // No job says yet whose it is.
+        let his = |session: &Session| NodeId::from(session.job.client) == from;
+        let full = full(&self.sessions.lock(), "that name this key", his);
         if let Some(why) = full {
             return refused(why);
         }

@@ -110,9 +110,10 @@ impl Session {
         Ok(laid.inspect_err(|error| self.lost(error)).ok())
     }
 
-    /// Keeps what was laid out, now that it is counted and its round noted.
+    /// Keeps what was laid out, now that it is counted and its round noted; of what could not be, nothing, nor what left before it.
     pub(super) fn keep(&self, laid: Option<Laid>) {
-        if let Some(Err(error)) = laid.map(Laid::keep) {
+        let kept = laid.map_or_else(|| results::forget(&self.folder, self.id), Laid::keep);
+        if let Err(error) = kept {
             self.lost(&error);
         }
     }

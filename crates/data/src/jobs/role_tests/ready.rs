@@ -26,7 +26,7 @@ async fn what_a_node_would_not_do_it_says_before_a_job_begins() {
         let job = scene.start(&code);
         scene.ask(Request::Code(job, code.clone())).await.unwrap();
     }
-    assert!(why(asked(asset, offered, program, WASM, 1).await).contains("has 16 jobs of this buyer"));
+    assert!(why(asked(asset, offered, program, WASM, 1).await).contains("has 16 jobs that name this key"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
