@@ -10,7 +10,7 @@ use std::{
     process::ExitCode,
     sync::{Arc, OnceLock},
 };
-use stoa_client::counted;
+use stoa_client::{counted, plain};
 use tracing_subscriber::EnvFilter;
 
 /// How logs are written.
@@ -155,6 +155,15 @@ pub(crate) fn usage(error: &clap::Error, mut arguments: impl Iterator<Item = OsS
         let _ = error.print();
     }
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// The beginning of a text of anybody's, on one line.
+pub(crate) fn short(text: &str, most: usize) -> String {
+    let text = plain(text);
+    match text.char_indices().nth(most) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
 }
 
 /// Asks on the terminal.

@@ -3,7 +3,7 @@
 use crate::{
     consent::names,
     network::wait,
-    output,
+    output::{self, short},
     sale::{Token, costs, lasting, leaves},
     wallet::WalletOptions,
 };
@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::{OwoColorize as _, Stream};
 use serde::Serialize;
 use std::{fs, path::Path};
-use stoa_client::{counted, decimal, plain};
+use stoa_client::{coins, counted, decimal, plain};
 use stoa_data::{
     ddo::{self, People},
     record::iso_8601,
@@ -323,21 +323,11 @@ fn found(index: &Index, query: &Query, json: bool) -> Result<()> {
     Ok(())
 }
 
-/// The beginning of a text, on one line.
-fn short(text: &str, most: usize) -> String {
-    let text = plain(text);
-    match text.char_indices().nth(most) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
-    }
-}
-
 fn cost(price: &Price) -> String {
-    let amount = decimal(price.amount, 18);
     match price.token {
         None => "free".to_owned(),
-        Some(stoa_data::search::COIN) => format!("{amount} STOA"),
-        Some(token) => format!("{amount} of {token}"),
+        Some(stoa_data::search::COIN) => coins(price.amount),
+        Some(token) => format!("{} of {token}", decimal(price.amount, 18)),
     }
 }
 

@@ -23,7 +23,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use stoa_client::{Client, ClientError, Wallet, decimal};
+use stoa_client::{Client, ClientError, Wallet, coins};
 use stoa_consensus::follow::Start;
 use stoa_node::{follower, up};
 
@@ -95,10 +95,6 @@ async fn token_balance(client: &Client, address: Address) -> Result<U256> {
     let input = Bytes::from(Erc20::balanceOfCall { account: address }.abi_encode());
     let output: Bytes = client.call("eth_call", (json!({ "to": COIN, "input": input }), "latest")).await?;
     Ok(Erc20::balanceOfCall::abi_decode_returns(&output)?)
-}
-
-fn coins(wei: U256) -> String {
-    format!("{} STOA", decimal(wei, 18))
 }
 
 fn ether(coins: u64) -> U256 {

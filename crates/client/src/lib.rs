@@ -23,4 +23,4 @@ pub use stoa_proof::{
     ReceiptReply, SlotProof,
 };
 pub use wallet::{SendError, Wallet};
-pub use words::{counted, decimal, iso_8601, utc, when};
+pub use words::{coins, counted, decimal, iso_8601, utc, when};

@@ -1,6 +1,6 @@
 //! An account that sends transactions.
 
-use crate::{Client, ClientError, ViewError, decimal};
+use crate::{Client, ClientError, ViewError, coins};
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::Encodable2718 as _;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
@@ -26,11 +26,6 @@ const TIP: u128 = 1_000_000;
 
 /// How nodes say that an account cannot pay for a transaction.
 const POOR: [&str; 2] = ["insufficient funds", "Sender doesn't have enough funds"];
-
-/// Coins for people.
-fn coins(wei: U256) -> String {
-    format!("{} STOA", decimal(wei, 18))
-}
 
 /// What an account lacks that has so much and sends so much, in words; `fee` is what the transaction costs at most besides,
 /// if that is known.

@@ -15,6 +15,11 @@ pub fn decimal(amount: U256, decimals: u8) -> String {
     }
 }
 
+/// An amount of the coin, in wei, for people.
+pub fn coins(wei: U256) -> String {
+    format!("{} STOA", decimal(wei, 18))
+}
+
 /// So many of something, whose word has its plural by an `s`: `1 round`, `2 rounds`.
 pub fn counted(count: u64, one: &str) -> String {
     format!("{count} {one}{}", if count == 1 { "" } else { "s" })

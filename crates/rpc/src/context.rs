@@ -348,7 +348,7 @@ impl Context {
         let Some(method) = self.node.methods.get(name) else { return Err(RpcError::no_such_method(name)) };
         match method {
             Method::Instant(handler) => handler(self, &params),
-            Method::Asynchronous(handler) | Method::Patient(handler) => handler(self.clone(), params).await,
+            Method::Asynchronous(handler) => handler(self.clone(), params).await,
             Method::Read(handler) => {
                 let handler = handler.clone();
                 self.read(move |context| handler(context, &params)).await

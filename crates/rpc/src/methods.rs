@@ -8,7 +8,11 @@
 use crate::{Context, Params, RpcError};
 use futures::future::{BoxFuture, FutureExt};
 use serde::Serialize;
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+};
 
 type Blocking = Arc<dyn Fn(&Context, &Params) -> Result<Vec<u8>, RpcError> + Send + Sync>;
 type Asynchronous = Arc<dyn Fn(Context, Params) -> BoxFuture<'static, Result<Vec<u8>, RpcError>> + Send + Sync>;
@@ -19,13 +23,13 @@ pub(crate) enum Method {
     Read(Blocking),
     Execute(Blocking),
     Asynchronous(Asynchronous),
-    Patient(Asynchronous),
 }
 
 /// Methods by name.
 #[derive(Clone, Default)]
 pub struct Methods {
     by_name: BTreeMap<String, Method>,
+    patient: BTreeSet<String>,
 }
 
 impl Methods {
@@ -70,23 +74,10 @@ impl Methods {
         self.insert(name, Method::Asynchronous(method))
     }
 
-    /// A method that takes as long as it takes: it has no timeout, and goes on to its end when nobody waits for it any more, so
-    /// that nothing is done by half.
-    pub(crate) fn add_patient<T, F>(
-        &mut self,
-        name: &str,
-        handler: impl Fn(Context, Params) -> F + Send + Sync + 'static,
-    ) -> &mut Self
-    where
-        T: Serialize + Send + 'static,
-        F: Future<Output = Result<T, RpcError>> + Send + 'static,
-    {
-        let method: Asynchronous = Arc::new(move |context: Context, params| {
-            let limit = context.config().max_response_bytes;
-            let answer = tokio::spawn(handler(context, params));
-            async move { encode(&answer.await.map_err(|_| RpcError::crashed())??, limit) }.boxed()
-        });
-        self.insert(name, Method::Patient(method))
+    /// Lets a method take as long as it takes: it has no timeout.
+    pub(crate) fn patient(&mut self, name: &str) -> &mut Self {
+        self.patient.insert(name.to_owned());
+        self
     }
 
     /// All names, sorted.
@@ -100,7 +91,7 @@ impl Methods {
 
     /// Whether a method of this name is waited for, however long it takes.
     pub(crate) fn is_patient(&self, name: &str) -> bool {
-        matches!(self.get(name), Some(Method::Patient(_)))
+        self.patient.contains(name)
     }
 
     fn insert(&mut self, name: &str, method: Method) -> &mut Self {

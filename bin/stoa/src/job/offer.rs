@@ -4,6 +4,7 @@ use super::{UNASKED, algorithm};
 use crate::{
     consent::{self, TermsOptions},
     node::coins,
+    output::short,
     progress::progress,
     wallet::WalletOptions,
 };
@@ -16,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use stoa_client::{Wallet, counted, iso_8601, plain};
+use stoa_client::{Wallet, counted, iso_8601};
 use stoa_data::{
     jobs::{
         COIN, MILLION,
@@ -246,8 +247,7 @@ fn shown(shape: &Shape) -> String {
 
 /// What somebody calls something, for a line.
 fn cut(name: &str) -> String {
-    let end = name.char_indices().nth(MOST_NAME);
-    end.map_or_else(|| plain(name), |(at, _)| format!("{}…", plain(&name[..at])))
+    short(name, MOST_NAME)
 }
 
 /// Several names, for a line: the first, and how many more there are.

@@ -53,7 +53,7 @@ struct Decision {
 }
 
 /// Lets pass that there is nothing any more.
-fn gone(error: io::Error) -> io::Result<()> {
+pub(super) fn gone(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 

@@ -28,7 +28,7 @@ pub(crate) use run::judge;
 pub use run::{Files, Rerun, outputs_hash, params_hash, rerun, round_job, steps};
 
 use alloy_primitives::{Address, U256};
-use stoa_client::decimal;
+use stoa_client::coins;
 
 /// The coin that jobs are usually paid in: an ERC-20 token.
 pub use stoa_contract::coin::ADDRESS as COIN;
@@ -36,7 +36,7 @@ pub use stoa_contract::coin::ADDRESS as COIN;
 /// An amount for people: the coin's in coins, another token's in its smallest units.
 pub fn units(amount: U256, token: Address) -> String {
     match token == COIN {
-        true => format!("{} STOA", decimal(amount, 18)),
+        true => coins(amount),
         false => format!("{amount} units of {token}"),
     }
 }

@@ -9,7 +9,10 @@
 //! It is laid out under the number of its round, and kept when that is written down. A node that is ended between the two keeps it when it
 //! starts again.
 
-use super::wire::{MOST_ANSWER, Round};
+use super::{
+    held::gone,
+    wire::{MOST_ANSWER, Round},
+};
 use alloy_primitives::B256;
 use commonware_codec::{Copying, DecodeExt as _, Encode as _, FixedSize as _};
 use commonware_cryptography::ed25519;
@@ -66,14 +69,7 @@ impl Drop for Laid {
 /// Puts what was laid out where it is kept. If that fails nothing is: what is there is of a round before, and would be taken for the
 /// newest.
 fn put(at: &Path, place: &Path) -> io::Result<()> {
-    fs::rename(at, place).or_else(|error| remove(place).and(Err(error)))
-}
-
-fn remove(file: &Path) -> io::Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    fs::rename(at, place).or_else(|error| fs::remove_file(place).or_else(gone).and(Err(error)))
 }
 
 /// Keeps nothing of a job any more: what has left now could not be laid out.
@@ -82,7 +78,7 @@ fn remove(file: &Path) -> io::Result<()> {
 ///
 /// If the disk refuses.
 pub(super) fn forget(asset: &Path, job: B256) -> io::Result<()> {
-    remove(&place(asset, job))
+    fs::remove_file(place(asset, job)).or_else(gone)
 }
 
 /// Seals what would leave in a round to the job's key, and lays it out in the asset's folder.

@@ -4,11 +4,11 @@ use super::{Result, SERVICE, ask};
 use crate::{
     ddo::Document,
     jobs::{
-        MILLION,
         abi::{
             IJobs::{Offer, offerOfCall},
             JOBS, PROCESS, WASM,
         },
+        cost,
         rules::Rules,
     },
     market::abi::IDatatoken::serviceTimeoutCall,
@@ -73,7 +73,8 @@ impl Computing {
 
     /// What a job of so many steps costs at most, in units of the token.
     pub fn cost(&self, steps: u64) -> U256 {
-        self.base.saturating_add(self.price.saturating_mul(U256::from(steps.div_ceil(MILLION))))
+        let offer = Offer { base: self.base, price: self.price, ..Offer::default() };
+        cost(&offer, steps).unwrap_or(U256::MAX)
     }
 }
 
@@ -91,6 +92,7 @@ mod tests {
     use super::*;
     use crate::{
         ddo::{About, Answers, Ddo, Place, Use},
+        jobs::MILLION,
         look::{Looking, look_into},
     };
     use std::io::Cursor;

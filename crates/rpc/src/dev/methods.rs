@@ -53,9 +53,10 @@ fn add_all<D: Dev>(methods: &mut Methods, node: &Arc<Node<D>>) {
         .add(&["eth_sendRawTransaction"], calls::send_raw)
         .add(&["eth_sendRawTransactionSync"], calls::send_raw_sync)
         .add(&["eth_coinbase"], coinbase)
-        .add_patient(&["evm_mine"], mine_one)
-        .add_patient(&["evm_mine_detailed", "anvil_mine_detailed"], mine_detailed)
-        .add_patient(&["hardhat_mine", "anvil_mine"], mine)
+        .add(&["evm_mine"], mine_one)
+        .add(&["evm_mine_detailed", "anvil_mine_detailed"], mine_detailed)
+        .add(&["hardhat_mine", "anvil_mine"], mine)
+        .patient(&["evm_mine", "evm_mine_detailed", "anvil_mine_detailed", "hardhat_mine", "anvil_mine"])
         .add(&["evm_setAutomine", "anvil_setAutomine"], set_automine)
         // ape asks `eth_mining` whether there will be a receipt without mining by hand.
         .add(&["hardhat_getAutomine", "anvil_getAutomine", "evm_getAutomine", "eth_mining"], get_automine)
@@ -120,19 +121,10 @@ impl<D: Dev> Table<'_, D> {
         self
     }
 
-    /// The same of a method that has no timeout.
-    fn add_patient<T, F>(
-        &mut self,
-        names: &[&str],
-        handler: impl Fn(Arc<Node<D>>, Context, Params) -> F + Copy + Send + Sync + 'static,
-    ) -> &mut Self
-    where
-        T: Serialize + Send + 'static,
-        F: Future<Output = Result<T, RpcError>> + Send + 'static,
-    {
+    /// Lets methods take as long as they take.
+    fn patient(&mut self, names: &[&str]) -> &mut Self {
         for name in names {
-            let node = self.node.clone();
-            self.methods.add_patient(name, move |context, params| handler(node.clone(), context, params));
+            self.methods.patient(name);
         }
         self
     }

@@ -238,10 +238,11 @@ fn answers_and_waits_are_bounded() {
                 Ok::<_, RpcError>(())
             })
             .methods(|methods| {
-                methods.add_patient("test_patient", async |_, _| {
+                let slow = async |_, _| {
                     tokio::time::sleep(Duration::from_millis(600)).await;
                     Ok::<_, RpcError>(true)
-                });
+                };
+                methods.add("test_patient", slow).patient("test_patient");
             })
     };
     with_node(config, add, async |node| {

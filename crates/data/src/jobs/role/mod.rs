@@ -267,11 +267,13 @@ impl Computer {
 
     async fn handle(self: Arc<Self>, from: NodeId, request: Request) -> Outcomes<Vec<u8>> {
         match request {
-            Request::Show(job, number) => self.show(from, job, |kept, _| kept.show(number)).await,
+            Request::Show(job, number) => self.kept(from, job).await?.show(number).map_err(own)?.ok_or(Denied::NotHere),
             Request::Left(job, number) => {
+                let kept = self.kept(from, job).await?;
                 // What a round would have left that came to nothing may lie there as well.
-                let left = |kept: &Kept, rounds: u32| if number < rounds { kept.show_left(number) } else { Ok(None) };
-                self.show(from, job, left).await
+                let rounds = self.asks(JOBS, &receiptOfCall { job }).await.map_err(own)?.receipt.rounds;
+                let left = if number < rounds { kept.show_left(number).map_err(own)? } else { None };
+                left.ok_or(Denied::NotHere)
             }
             Request::Result(job) => self.result(from, job).await,
             Request::Ready { asset, rules, algorithm, runtime, rounds } => {
@@ -527,21 +529,14 @@ impl Computer {
         results::kept(&self.folder.join(job.asset.to_string()), id).map_err(own)?.ok_or(Denied::NotHere)
     }
 
-    /// Shows a node that was drawn to check a job something of what is kept of it, and of its rounds so many as its receipt has.
-    async fn show(
-        &self,
-        from: NodeId,
-        id: B256,
-        what: impl FnOnce(&Kept, u32) -> io::Result<Option<Vec<u8>>>,
-    ) -> Outcomes<Vec<u8>> {
+    /// What is kept of a job, for a node that was drawn to check it.
+    async fn kept(&self, from: NodeId, id: B256) -> Outcomes<Kept> {
         let job = self.job(id).await?;
         let check = self.check(id).await?;
         if check.state != DRAWN || !check.auditors.contains(&from.into()) {
             return refused("only nodes that were drawn to check this job see what it was run with");
         }
-        let rounds = self.asks(JOBS, &receiptOfCall { job: id }).await.map_err(own)?.receipt.rounds;
-        let kept = Kept::of(&self.folder.join(job.asset.to_string()), id);
-        what(&kept, rounds).map_err(own)?.ok_or(Denied::NotHere)
+        Ok(Kept::of(&self.folder.join(job.asset.to_string()), id))
     }
 
     pub(super) async fn check(&self, job: B256) -> Outcomes<Check> {
