@@ -58,16 +58,22 @@ impl Model {
         sums
     }
 
-    /// Adds the products one after the other, for the order decides the last bits. Not inlined, as [`descend`] and [`probabilities`]:
-    /// apart from others each of them works on vectors.
+    /// Adds the products one after the other, for the order decides the last bits, some at a time: between two times the sums leave
+    /// their registers. Not inlined, as [`descend`] and [`probabilities`]: apart from others each of them works on vectors.
     #[inline(never)]
     fn add_products(&self, rows: &[Lanes], to: &mut Lanes) {
         let mut sums = *to;
-        for (weight, values) in self.weights.iter().zip(rows) {
+        let mut add = |weight: f64, values: &Lanes| {
             for lane in 0..LANES {
                 sums[lane] += weight * values[lane];
             }
+        };
+        let (weights, rest) = self.weights.as_chunks::<4>();
+        let (groups, last) = rows.as_chunks::<4>();
+        for (weights, rows) in weights.iter().zip(groups) {
+            weights.iter().zip(rows).for_each(|(weight, values)| add(*weight, values));
         }
+        rest.iter().zip(last).for_each(|(weight, values)| add(*weight, values));
         *to = sums;
     }
 }
