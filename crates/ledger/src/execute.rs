@@ -19,8 +19,8 @@ use alloy_eips::{
     eip7685::EMPTY_REQUESTS_HASH,
 };
 use alloy_primitives::{
-    Address, B64, B256, Bloom, BloomInput, Bytes, U256,
-    map::{HashMap, hash_map::Entry},
+    Address, B64, B256, Bloom, BloomInput, U256,
+    map::{AddressSet, B256Set, HashMap},
 };
 use revm::{
     context::{
@@ -474,17 +474,17 @@ fn nonzero(value: U256) -> Option<Leaf> {
 
 /// The logs' bloom filter as Ethereum computes it. Hashes each address and topic once.
 pub(crate) fn bloom(receipts: &[Receipt]) -> Bloom {
-    let mut seen = HashMap::<Bytes, ()>::default();
+    let (mut addresses, mut topics) = (AddressSet::default(), B256Set::default());
     let mut bloom = Bloom::ZERO;
-    let mut add = |bytes: &[u8]| {
-        if let Entry::Vacant(entry) = seen.entry(Bytes::copy_from_slice(bytes)) {
-            entry.insert(());
-            bloom.accrue(BloomInput::Raw(bytes));
-        }
-    };
     for log in receipts.iter().flat_map(|receipt| &receipt.logs) {
-        add(log.address.as_slice());
-        log.topics().iter().for_each(|topic| add(topic.as_slice()));
+        if addresses.insert(log.address) {
+            bloom.accrue(BloomInput::Raw(log.address.as_slice()));
+        }
+        for topic in log.topics() {
+            if topics.insert(*topic) {
+                bloom.accrue(BloomInput::Raw(topic.as_slice()));
+            }
+        }
     }
     bloom
 }

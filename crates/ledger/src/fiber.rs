@@ -6,6 +6,7 @@
 //! in thread-locals.
 
 use corosensei::{Coroutine, CoroutineResult, Yielder, stack::DefaultStack};
+use parking_lot::Mutex;
 use std::{
     cell::RefCell,
     future::Future,
@@ -16,6 +17,10 @@ use std::{
 
 /// Bytes of a coroutine's stack. Pages that are never touched cost nothing.
 const STACK: usize = 2 << 20;
+
+/// Stacks that are kept for the next to use: to make one and take it apart costs as much as a transfer does.
+const SPARE: usize = 4;
+static STACKS: Mutex<Vec<DefaultStack>> = Mutex::new(Vec::new());
 
 /// Whom to wake when a read is done; `None` says that nobody waits for the result any more.
 type Resume = Option<Waker>;
@@ -52,18 +57,20 @@ impl Suspender<'_> {
 ///
 /// If no stack can be had.
 pub(crate) async fn run<T: Send>(code: impl FnOnce(&Suspender<'_>) -> T + Send) -> std::io::Result<T> {
-    let stack = DefaultStack::new(STACK)?;
+    let spare = STACKS.lock().pop();
+    let stack = spare.map_or_else(|| DefaultStack::new(STACK), Ok)?;
     let body =
         move |yielder: &Yielder<Resume, ()>, resume: Resume| code(&Suspender { yielder, resume: RefCell::new(resume) });
     // SAFETY: the coroutine borrows what `code` borrows. It is owned by a future that cannot outlive those borrows and
     // that lets it run to its end before it is dropped.
     #[expect(unsafe_code, reason = "a coroutine that borrows")]
     let coroutine = unsafe { Coroutine::with_stack_unchecked(stack, body) };
-    Ok(Fiber { coroutine, borrows: PhantomData }.await)
+    Ok(Fiber { coroutine: Some(coroutine), borrows: PhantomData }.await)
 }
 
 struct Fiber<'a, T> {
-    coroutine: Coroutine<Resume, (), T, DefaultStack>,
+    /// There until the code has come to its end.
+    coroutine: Option<Coroutine<Resume, (), T, DefaultStack>>,
     borrows: PhantomData<&'a ()>,
 }
 
@@ -76,9 +83,24 @@ impl<T> Future for Fiber<'_, T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
-        match self.coroutine.resume(Some(context.waker().clone())) {
-            CoroutineResult::Return(output) => Poll::Ready(output),
+        let Some(coroutine) = &mut self.coroutine else { return Poll::Pending };
+        match coroutine.resume(Some(context.waker().clone())) {
+            CoroutineResult::Return(output) => {
+                self.keep_stack();
+                Poll::Ready(output)
+            }
             CoroutineResult::Yield(()) => Poll::Pending,
+        }
+    }
+}
+
+impl<T> Fiber<'_, T> {
+    /// Leaves the stack to the next, once nothing is on it.
+    fn keep_stack(&mut self) {
+        let Some(coroutine) = self.coroutine.take_if(|coroutine| coroutine.done()) else { return };
+        let mut stacks = STACKS.lock();
+        if stacks.len() < SPARE {
+            stacks.push(coroutine.into_stack());
         }
     }
 }
@@ -86,9 +108,13 @@ impl<T> Future for Fiber<'_, T> {
 impl<T> Drop for Fiber<'_, T> {
     fn drop(&mut self) {
         // Every further read fails at once, so that the code comes to its end; its stack is unwound if it does not.
-        if self.coroutine.started() && !self.coroutine.done() {
-            drop(self.coroutine.resume(None));
+        if let Some(coroutine) = &mut self.coroutine
+            && coroutine.started()
+            && !coroutine.done()
+        {
+            drop(coroutine.resume(None));
         }
+        self.keep_stack();
     }
 }
 

@@ -6,11 +6,14 @@ use crate::{
     state::{Key, Leaf},
 };
 use alloy_consensus::Header;
-use alloy_primitives::{Address, keccak256};
+use alloy_primitives::{
+    Address, keccak256,
+    map::{AddressSet, B256Set},
+};
 use alloy_rlp::{Decodable as _, RlpDecodable, RlpEncodable};
 use commonware_codec::{Copying, DecodeExt as _, EncodeSize as _, Write as _};
 use commonware_cryptography::sha256::Digest;
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 use stoa_base::{Block, Receipt, Seal, Transaction};
 
 #[derive(RlpDecodable)]
@@ -99,14 +102,14 @@ pub(super) fn log_key(position: u8, value: &[u8]) -> [u8; 8] {
 
 /// The index entries of a block's logs, each once.
 pub(super) fn log_keys(receipts: &[Receipt]) -> Vec<[u8; 8]> {
-    let mut seen = HashSet::<(u8, [u8; 32]), alloy_primitives::map::DefaultHashBuilder>::default();
+    let (mut addresses, mut topics) = (AddressSet::default(), [(); 4].map(|()| B256Set::default()));
     let mut keys = Vec::new();
     for log in receipts.iter().flat_map(|receipt| &receipt.logs) {
-        if seen.insert((4, log.address.into_word().0)) {
+        if addresses.insert(log.address) {
             keys.push(log_key(4, log.address.as_slice()));
         }
-        for (at, topic) in (0u8..).zip(log.topics()) {
-            if seen.insert((at, topic.0)) {
+        for ((at, topic), seen) in (0u8..).zip(log.topics()).zip(&mut topics) {
+            if seen.insert(*topic) {
                 keys.push(log_key(at, topic.as_slice()));
             }
         }
