@@ -123,7 +123,9 @@ fn whoever_orders_reads_until_the_order_ends_and_nobody_else_does() -> Result<()
     ensure!(why.contains("it costs 3") && why.contains("nothing was paid"), "{why}");
     done(SELLER, &["price", &nft, "--set", "2"])?;
     // The buyer knows the DID alone; the order opens the grant, and a second one is not paid.
-    let bought = done(BUYER, &["buy", &did, "--most", "2.5"])?;
+    let why = refused(BUYER, &["buy", &did, "--most", "2.5"])?;
+    ensure!(why.contains("an order costs 2") && why.contains("say --yes"), "{why}");
+    let bought = done(BUYER, &["buy", &did, "--most", "2.5", "--yes"])?;
     let paid = text(&bought, "paid")?;
     ensure!(bought["grant"] == grant.as_str() && bought["read"] == true && bought["until"] == 0, "{bought}");
     ensure!(u128::from_str_radix(&paid[2..], 16)? >= u128::from_str_radix(&TWO[2..], 16)?, "{bought}");
@@ -153,7 +155,7 @@ fn whoever_orders_reads_until_the_order_ends_and_nobody_else_does() -> Result<()
     ensure!(given["dpv:hasPersonalData"] == serde_json::json!(kinds), "{given}");
     let same = done(SELLER, &["edit", &did, "--state", "ordering-disabled"])?;
     ensure!(same["document"] == false, "{same}");
-    let why = refused(OTHER, &["buy", &did])?;
+    let why = refused(OTHER, &["buy", &did, "--yes"])?;
     ensure!(why.contains("the asset is disabled"), "{why}");
     done(BUYER, &["get", &grant, "--to", "second.csv"])?;
     // Whoever is denied is told so, though he has an order; and nobody changes what is another's.
@@ -229,7 +231,7 @@ fn whoever_orders_computes_where_the_data_are_until_the_order_ends() -> Result<(
     let told = ["a job costs 0.5 STOA", "100000 million steps", "within 1 day", "of 10 rows or more", "15 seconds"];
     let said = people(&["show", &did])?;
     ensure!(told.iter().all(|part| said.contains(part)), "{said}");
-    let said = people(&["buy", &did])?;
+    let said = people(&["buy", &did, "--yes"])?;
     ensure!(told.iter().all(|part| said.contains(part)) && said.contains("--steps 10000 --most 0.5"), "{said}");
     let at = |part: &str| said.find(part).wrap_err_with(|| said.clone());
     ensure!(at("a job costs")? < at("STOA paid")? && at("is not given back")? < at("STOA paid")?, "{said}");
@@ -248,7 +250,7 @@ fn whoever_orders_computes_where_the_data_are_until_the_order_ends() -> Result<(
     thread::sleep(Duration::from_secs(16));
     let why = run("late")?.err().wrap_err("it ran")?;
     ensure!(why.contains("no grant of asset"), "{why}");
-    let again = stage.run(BUYER, &["data", "--dir", "buyer", "buy", &did])?;
+    let again = stage.run(BUYER, &["data", "--dir", "buyer", "buy", &did, "--yes"])?;
     ensure!(again["before"] == false && again["order"] != bought["order"], "{again}");
     run("second")?.map_err(eyre::Report::msg)?;
     // Who takes consent back from all sells nothing any more; nor once an order opens something does he before he grants it.
@@ -322,7 +324,7 @@ fn what_a_sealed_asset_says_of_itself_only_its_readers_see() -> Result<()> {
     let salt = &read["document"]["metadata"]["additionalInformation"]["stoa"]["salt"];
     ensure!(salt.as_str().is_some_and(|salt| salt.len() == 64), "{read}");
     // Who is sealed to may buy as everybody may.
-    let bought = stage.run(BUYER, &["data", "--dir", "buyer", "buy", &did])?;
+    let bought = stage.run(BUYER, &["data", "--dir", "buyer", "buy", &did, "--yes"])?;
     ensure!(bought["compute"] == true, "{bought}");
 
     // An edit keeps the readers; others take their place; then everybody reads it.
@@ -454,7 +456,8 @@ fn an_order_that_somebody_else_paid_opens_its_grant_to_whoever_accepts_it_and_an
         stage.attempt(OTHER, &[&words[..], &["--steps", "10"]].concat())
     };
     let run = |to: &str| run_of("rows=12", to);
-    let bought = stage.run(BUYER, &["data", "--dir", "buyer", "buy", &did, "--for", OTHERS_ADDRESS])?;
+    let buying = ["data", "--dir", "buyer", "buy", &did, "--for", OTHERS_ADDRESS, "--yes"];
+    let bought = stage.run(BUYER, &buying)?;
     let order = text(&bought, "order")?;
     ensure!(bought["grant"].is_null(), "{bought}");
     let why = run("early")?.err().wrap_err("it ran")?;

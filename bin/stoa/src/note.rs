@@ -4,7 +4,7 @@ use alloy_primitives::{B256, Keccak256, keccak256};
 use eyre::{Result, WrapErr as _};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fs, io, os::unix::fs::MetadataExt as _, path::Path};
-use stoa_base::write_private;
+use stoa_base::{gone, write_private};
 
 /// What counts of a file beside its name, size and time.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,10 +64,7 @@ pub(crate) fn write(file: &Path, note: &impl Serialize) -> Result<()> {
 
 /// Removes one, if it is there.
 pub(crate) fn remove(file: &Path) -> Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed.wrap_err_with(|| format!("cannot remove {}", file.display())),
-    }
+    fs::remove_file(file).or_else(gone).wrap_err_with(|| format!("cannot remove {}", file.display()))
 }
 
 #[cfg(test)]

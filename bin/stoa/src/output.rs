@@ -166,6 +166,13 @@ pub(crate) fn short(text: &str, most: usize) -> String {
     }
 }
 
+/// Refuses where nobody can be asked, as of a program, unless it was agreed to before (`--yes`); `first` is what to do before that.
+pub(crate) fn askable(yes: bool, json: bool, first: &str) -> eyre::Result<()> {
+    let there = io::stdin().is_terminal() && !json;
+    eyre::ensure!(yes || there, "nobody is there to be asked: {first}, then say --yes");
+    Ok(())
+}
+
 /// Asks on the terminal.
 pub(crate) fn agreed(question: &str) -> io::Result<bool> {
     print!("{question} [y/N] ");
@@ -218,6 +225,13 @@ mod tests {
         assert_eq!((usual.to_string(), why), (EnvFilter::new(USUAL).to_string(), None));
         let (said, why) = filter(Ok("stoa_consensus=debug".to_owned()));
         assert_eq!((said.to_string().as_str(), why), ("stoa_consensus=debug", None));
+    }
+
+    #[test]
+    fn programs_are_not_asked_and_say_that_they_agree() {
+        let why = askable(false, true, "look").unwrap_err().to_string();
+        assert_eq!(why, "nobody is there to be asked: look, then say --yes");
+        assert!(askable(true, true, "look").is_ok());
     }
 
     #[test]

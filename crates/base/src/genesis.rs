@@ -3,7 +3,7 @@ use alloy_rlp::{RlpDecodable, RlpEncodable};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The mnemonic of the ten development accounts, the one that Hardhat and Anvil use.
+/// The mnemonic of the development accounts, the one that Hardhat and Anvil use.
 pub const DEVELOPMENT_MNEMONIC: &str = "test test test test test test test test test test test junk";
 
 /// The first state of a chain and the numbers it runs by; the genesis file in JSON.

@@ -18,7 +18,7 @@ pub use block::{Block, Seal};
 pub use genesis::{Account, Committee, DEVELOPMENT_MNEMONIC, EPOCH_LENGTH, Fees, Genesis, GenesisError};
 pub use node::NodeId;
 #[cfg(unix)]
-pub use private::{create_private, write_private};
+pub use private::{create_private, gone, write_private};
 pub use receipt::Receipt;
 #[cfg(not(target_family = "wasm"))]
 pub use time::{now, since_1970};

@@ -32,6 +32,15 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Lets pass that there was nothing to remove: `fs::remove_file(path).or_else(gone)`.
+///
+/// # Errors
+///
+/// Whatever else went wrong.
+pub fn gone(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
 /// Where a file lies: a name alone, in the folder that the process is in.
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -54,6 +63,16 @@ mod tests {
         assert_eq!([folder.path().join("a"), made, file].map(|path| mode(&path)), [0o700, 0o700, 0o600]);
         assert_eq!(fs::read_dir(folder.path().join("a/b")).unwrap().count(), 1, "nothing half written is left");
         assert!(write_private(&folder.path().join("a/b/note/under"), b"").is_err());
+    }
+
+    #[test]
+    fn what_is_not_there_may_be_removed_and_what_cannot_be_removed_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, remove) = (folder.path().join("note"), |path: &Path| fs::remove_file(path).or_else(gone));
+        fs::write(&file, "").unwrap();
+        remove(&file).unwrap();
+        remove(&file).unwrap();
+        assert!(remove(folder.path()).is_err() && folder.path().exists());
     }
 
     #[test]

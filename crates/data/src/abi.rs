@@ -14,6 +14,11 @@ pub const TOKEN: u8 = 1;
 /// A grant is for whoever holds a credential.
 pub const CREDENTIAL: u8 = 2;
 
+/// Whether a grant that ends then, or never by itself (0), has not ended at this second since 1970.
+pub(crate) const fn within(until: u64, now: u64) -> bool {
+    until == 0 || now < until
+}
+
 /// Somebody reads the data.
 pub const READ: u8 = 1;
 /// An algorithm computes on the data, where they are.
@@ -180,5 +185,15 @@ sol! {
         function announce(bytes announcement) external;
         /// What an account has announced; empty if nothing.
         function announcementOf(address wallet) external view returns (bytes memory);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_ends_at_its_end_and_never_by_itself_if_it_has_none() {
+        assert!(within(0, u64::MAX) && within(8, 7) && !within(8, 8) && !within(8, 9));
     }
 }

@@ -27,6 +27,7 @@ mod text;
 use crate::abi::{
     CONSENT,
     IConsent::{self, Asset, IConsentErrors, IConsentEvents, Terms, Used, assetOfCall},
+    within,
 };
 use alloy_primitives::{Address, B256, U256};
 use alloy_rpc_types_eth::{Filter, Log};
@@ -131,7 +132,7 @@ impl Granted<'_> {
     pub fn status(&self, asset: &Asset, time: u64) -> Status {
         let over = self.revoked.map_or(time, |(place, _)| place.time);
         match self.revoked {
-            _ if self.terms.until > 0 && self.terms.until <= over => Status::Expired,
+            _ if !within(self.terms.until, over) => Status::Expired,
             Some((_, by)) if by == asset.owner => Status::Withdrawn,
             Some(_) => Status::Renounced,
             None => Status::Given,

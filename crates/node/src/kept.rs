@@ -86,7 +86,8 @@ impl Kept {
         }
         let why = text.unwrap_or("no reason was given").to_owned();
         let what = format!("the node in {} cannot go on. {}", self.folder.display(), self.remedy());
-        eyre!("{why}").wrap_err(format!("{what} (RUST_LOG=debug tells more)"))
+        let other = "If the reason that follows is about neither, it is a fault of the program: remove nothing";
+        eyre!("{why}").wrap_err(format!("{what}. {other} (RUST_LOG=debug tells more)"))
     }
 }
 
@@ -115,7 +116,10 @@ mod tests {
                 );
             }
         }
-        assert!(said(&Kept::here(folder))[1].contains("a page is damaged"));
+        let [unusable, stopped] = said(&Kept::here(folder));
+        assert!(stopped.contains("a page is damaged") && !unusable.contains("fault of the program"));
+        // Whatever ends a task of the node ends it, and not all of that is about what is kept.
+        assert!(stopped.contains("about neither, it is a fault of the program"), "{stopped}");
     }
 
     #[test]

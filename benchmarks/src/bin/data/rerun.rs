@@ -20,7 +20,7 @@ use stoa_data::jobs::{
     rerun,
     rounds::{Combining, plan},
 };
-use stoa_sandbox::Wasm;
+use stoa_sandbox::{Control, Wasm};
 
 /// Rows that the owner has.
 const ROWS: usize = 100_000;
@@ -42,7 +42,7 @@ pub fn run() -> Result<()> {
     for number in 0..=JOBS {
         let (job, time, params, receipt) = market.runtime.block_on(once(&market, asset, &rounds, &combining))?;
         let is = market.runtime.block_on(market.buyer.job(job))?;
-        let (later, same) = timed(|| rerun(&wasm, job, &is, &site.data(asset)?, MODULE, &params))?;
+        let (later, same) = timed(|| rerun(&wasm, job, &is, &site.data(asset)?, MODULE, &params, &Control::new()))?;
         ensure!(same.receipt == receipt, "another run came to another receipt");
         // The first one compiles.
         if number > 0 {

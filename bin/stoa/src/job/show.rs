@@ -19,7 +19,7 @@ use stoa_data::jobs::{
     },
     data::DataSet,
 };
-use stoa_sandbox::Wasm;
+use stoa_sandbox::{Control, Wasm};
 
 /// Jobs that one question brings.
 const PAGE: usize = 100;
@@ -73,7 +73,8 @@ pub(super) async fn verify(options: VerifyOptions, wallet: &WalletOptions, json:
     ensure!(set.rules.hash() == job.offer.rules, "the rules there are not those that were offered");
     let (params, runtime) = (params(&folder)?, Wasm::new(None)?);
     let bar = progress("running it again");
-    let again = tokio::task::spawn_blocking(move || jobs::rerun(&runtime, id, &job, &set, &code, &params)).await?;
+    let work = move || jobs::rerun(&runtime, id, &job, &set, &code, &params, &Control::new());
+    let again = tokio::task::spawn_blocking(work).await?;
     bar.finish_and_clear();
     let (again, signed) = (again?.receipt, signed.receipt);
     let differs: Vec<_> = [

@@ -10,10 +10,7 @@ use crate::{consent::names, job::STEPS, output, progress::progress, wallet::Wall
 use alloy_primitives::{Address, B256, U256};
 use eyre::{Result, bail, ensure};
 use serde_json::json;
-use std::{
-    io::{self, IsTerminal as _},
-    path::Path,
-};
+use std::path::Path;
 use stoa_client::{Client, Wallet, counted, decimal, plain};
 use stoa_data::{
     jobs::MILLION,
@@ -118,9 +115,13 @@ pub(crate) async fn buy(dir: &Path, options: BuyOptions, wallet: &WalletOptions,
     if !json {
         say(client, &offered, &terms).await?;
     }
-    let pays = options.accept.is_none() && offered.costs.is_some() && !(own && offered.order.is_some());
-    let asks = pays && !options.yes && !json && io::stdin().is_terminal();
-    ensure!(!asks || output::agreed("Order it?")?, "nothing was paid");
+    let pays = offered.costs.filter(|_| options.accept.is_none() && !(own && offered.order.is_some()));
+    if let Some((address, costs)) = pays.filter(|_| !options.yes) {
+        let costs = Token::at(client, address).await?.shown(costs);
+        let first = format!("an order costs {costs}, and nothing was paid: look with `stoa data show`");
+        output::askable(false, json, &first)?;
+        ensure!(output::agreed("Order it?")?, "nothing was paid");
+    }
     let bar = progress("ordering");
     let bought = async {
         if own && offered.opens.iter().any(|open| open.read) {

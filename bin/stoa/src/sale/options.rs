@@ -213,7 +213,7 @@ pub(crate) struct BuyOptions {
     /// Accept this order, which somebody else has paid for you, instead of paying for one.
     #[arg(long, value_name = "ORDER", value_parser = crate::typed::id, conflicts_with_all = ["most", "consumer"])]
     pub(super) accept: Option<B256>,
-    /// Do not ask before it is paid. Where nobody is there to be asked, and with --json, nobody is.
+    /// Do not ask before it is paid. Wanted where nobody is there to be asked, and with --json.
     #[arg(long)]
     pub(super) yes: bool,
 }

@@ -16,8 +16,7 @@ use crate::{
 use alloy_primitives::B256;
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
 use std::{
-    fs,
-    io::{self, IsTerminal as _},
+    fs, io,
     path::{Path, PathBuf},
 };
 use stoa_base::now;
@@ -77,11 +76,7 @@ impl SaleOptions {
 
     /// Looks at what is to be sold, shows it and what will be public, and asks.
     pub(crate) async fn prepare(&self, dir: &Path, path: &Path, account: &Wallet, json: bool) -> Result<Sale> {
-        let asks = !self.yes;
-        ensure!(
-            !asks || (io::stdin().is_terminal() && !json),
-            "nobody is there to be asked: look with `stoa data look`, then say --yes"
-        );
+        output::askable(self.yes, json, "look with `stoa data look`")?;
         let about = looked(path, self.no_header)?;
         let text =
             |said: &Option<String>, what: &str| said.clone().wrap_err_with(|| format!("what is it? Say --{what} TEXT"));
@@ -200,7 +195,7 @@ impl SaleOptions {
                  published cannot be taken off the ledger."
             );
         }
-        if asks && !output::agreed("Publish it?")? {
+        if !self.yes && !output::agreed("Publish it?")? {
             bail!("nothing was sent");
         }
         let validators = self.validator.clone();

@@ -9,7 +9,7 @@ use crate::{
 use alloy_primitives::Bytes;
 use alloy_rlp::{Header, RlpDecodable, RlpEncodable};
 use commonware_codec::{Copying, Decode as _, DecodeExt as _, Encode as _};
-use stoa_base::{Receipt, Transaction};
+use stoa_base::{Receipt, Transaction, plain};
 use stoa_ledger::state::{self, SyncRequest};
 
 /// The most bytes of a request.
@@ -20,6 +20,9 @@ pub(super) const MOST_GENESIS: usize = 16 << 20;
 
 /// The most bytes of blocks in an answer. So many are given only where no earlier block has a certificate.
 pub(super) const MOST_BLOCKS: usize = 64 << 20;
+
+/// The most bytes that are shown of why there is no answer.
+const MOST_REASON: usize = 200;
 
 /// What a follower asks.
 #[derive(Clone, Debug)]
@@ -143,8 +146,11 @@ pub(super) fn encode_answer(answer: Result<Vec<u8>, String>) -> Vec<u8> {
 pub(super) fn decode_answer(bytes: &[u8]) -> Option<Result<&[u8], String>> {
     match bytes.split_first()? {
         (0, answer) => Some(Ok(answer)),
-        // It is for a log: nothing that would not fit there.
-        (1, why) => Some(Err(String::from_utf8_lossy(why).chars().filter(|c| !c.is_control()).take(200).collect())),
+        (1, why) => {
+            // It may be shown on a terminal.
+            let why = &why[..why.len().min(MOST_REASON)];
+            Some(Err(plain(&String::from_utf8_lossy(why))))
+        }
         _ => None,
     }
 }
@@ -153,4 +159,16 @@ pub(super) fn encode<T: alloy_rlp::Encodable>(value: &T) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(value.length());
     value.encode(&mut bytes);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_peer_does_not_answer_is_short_and_steers_no_terminal() {
+        let said = format!("no\u{1b}[2J \u{202e}block {}", "x".repeat(MOST_REASON));
+        let why = decode_answer(&encode_answer(Err(said))).unwrap().unwrap_err();
+        assert!(why.starts_with("no [2J  block x") && why.len() <= MOST_REASON, "{why}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{Audit, Evidence, Found, Material, Place, Proven, all, find};
 use crate::{
-    abi::{ADDRESS, COMPUTE, CONSENT, CREDENTIAL, TOKEN},
+    abi::{ADDRESS, COMPUTE, CONSENT, CREDENTIAL, TOKEN, within},
     jobs::{
         self, MILLION,
         abi::{
@@ -22,7 +22,7 @@ use alloy_primitives::{B256, Bytes, Log, U256, keccak256};
 use std::collections::BTreeSet;
 use stoa_base::chain_id_of;
 use stoa_client::{ProvenReceipt, counted};
-use stoa_sandbox::Wasm;
+use stoa_sandbox::{Control, Wasm};
 
 #[cfg(test)]
 mod tests;
@@ -270,7 +270,7 @@ impl Audit {
         })?;
         let allowed = terms.algorithm.is_zero() || terms.algorithm == event.algorithm;
         ensure(allowed && terms.uses & COMPUTE != 0, || "the grant does not let this program compute".into())?;
-        ensure(terms.until == 0 || started.at.time < terms.until, || "the grant's time was over".into())?;
+        ensure(within(terms.until, started.at.time), || "the grant's time was over".into())?;
         ensure(terms.kind != ADDRESS || terms.who == event.buyer, || "the grant is for somebody else".into())?;
         let whom = match terms.kind {
             ADDRESS => "its buyer".to_owned(),
@@ -402,7 +402,7 @@ fn again(
     let until = started.at.time.saturating_add(offer.time.into());
     let job = Job { offer, until, fuel: started.event.fuel, runtime: WASM, ..Job::default() };
     let runtime = Wasm::new(None).map_err(|error| error.to_string())?;
-    let again = jobs::rerun(&runtime, started.event.job, &job, data, program, params);
+    let again = jobs::rerun(&runtime, started.event.job, &job, data, program, params, &Control::new());
     match again.map_err(|error| format!("it cannot be run again: {error}"))? {
         again if again.receipt == *receipt => Ok("another run comes to the same receipt, bit for bit".into()),
         again => {

@@ -3,7 +3,7 @@
 
 use alloy_primitives::{Address, B256};
 use std::{fs, io, path::PathBuf};
-use stoa_base::write_private;
+use stoa_base::{gone, write_private};
 
 /// A folder with a file for each grant whose use has begun: the block from which on the use may be on record.
 #[derive(Clone, Debug)]
@@ -30,10 +30,7 @@ impl Uses {
 
     /// Something came of it, or it is not on record: the next use is another one.
     pub(super) fn forget(&self, grant: B256, user: Address) -> io::Result<()> {
-        match fs::remove_file(self.file(grant, user)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        fs::remove_file(self.file(grant, user)).or_else(gone)
     }
 }
 

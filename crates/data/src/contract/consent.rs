@@ -26,7 +26,7 @@ use crate::abi::{
         ConsentUsedUp, Erased, Grant, Granted, KeepersMoved, ObjectSet, Revoked, Terms, Use, Used, Vote,
         moveKeepersCall, registerCall,
     },
-    ICredentials, READ, TOKEN,
+    ICredentials, READ, TOKEN, within,
 };
 use crate::jobs::abi::JOBS;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
@@ -421,7 +421,7 @@ impl Consent {
         // An asset that was erased has no grant that was not revoked then.
         self.not_revoked(cx, id)?;
         let until = grant.until.read(cx)?;
-        if until > 0 && cx.timestamp() >= until {
+        if !within(until, cx.timestamp()) {
             return Err(ConsentEnded { grant: id, until }.into());
         }
         let who = grant.who.read(cx)?;
@@ -589,7 +589,7 @@ fn check_terms(terms: &Terms, now: u64) -> Result<()> {
         Terms { algorithm, uses, .. } if !algorithm.is_zero() && *uses != COMPUTE => {
             "one algorithm is for computing, and computing alone"
         }
-        Terms { until, .. } if *until > 0 && *until <= now => "until is over",
+        Terms { until, .. } if !within(*until, now) => "until is over",
         _ => return Ok(()),
     };
     Err(ConsentInvalidTerms { what: wrong.into() }.into())

@@ -25,7 +25,7 @@ use super::{
     kept::{MOST_KEPT, read_head},
     role::{Computer, Outcomes, Sender, own, read, write},
     rules::Rules,
-    run::{Files, outputs_hash, params_hash, rerun},
+    run::{Files, outputs_hash, params_hash, rerun, run_unless_dropped},
     wire::{JOB, MOST_ANSWER, Request, Round},
 };
 use crate::registry::{Registry, sign_digest};
@@ -43,6 +43,7 @@ use std::{
 };
 use stoa_client::view;
 use stoa_net::{Connections, Denied, Endpoint, answered};
+use stoa_sandbox::Control;
 use tokio::task::spawn_blocking;
 
 /// How long a node may take to answer.
@@ -282,7 +283,8 @@ impl Auditor {
         };
         let _turn = self.computer.turns.run().await.map_err(|error| ever(error.to_string()))?;
         let (job, chain) = (job.clone(), self.computer.chain_id);
-        let again = spawn_blocking(move || rerun(&*runtime, id, &job, &data, &code, &params)).await;
+        let work = move |control: &Control| rerun(&*runtime, id, &job, &data, &code, &params, control);
+        let again = run_unless_dropped(Control::new(), work).await;
         let again = again.map_err(|error| ever(error.to_string()))?.map_err(|error| ever(error.to_string()))?;
         Ok(match close {
             None => receipt_digest(chain, id, &again.receipt),

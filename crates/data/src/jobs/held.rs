@@ -20,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
-use stoa_base::{create_private, write_private};
+use stoa_base::{create_private, gone, write_private};
 use stoa_client::{Chain, ViewError, view};
 use stoa_sandbox::Control;
 
@@ -50,11 +50,6 @@ pub struct Held {
 struct Decision {
     leaves: bool,
     what: B256,
-}
-
-/// Lets pass that there is nothing any more.
-pub(super) fn gone(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 /// All that would leave, as files.

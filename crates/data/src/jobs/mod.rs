@@ -24,8 +24,8 @@ pub mod wire;
 
 pub(crate) use contract::cost;
 pub use contract::{Jobs, MILLION, commitment_digest, commitment_of, job_id, receipt_digest};
-pub(crate) use run::judge;
 pub use run::{Files, Rerun, outputs_hash, params_hash, rerun, round_job, steps};
+pub(crate) use run::{judge, run_unless_dropped};
 
 use alloy_primitives::{Address, U256};
 use stoa_client::coins;

@@ -9,10 +9,7 @@
 //! It is laid out under the number of its round, and kept when that is written down. A node that is ended between the two keeps it when it
 //! starts again.
 
-use super::{
-    held::gone,
-    wire::{MOST_ANSWER, Round},
-};
+use super::wire::{MOST_ANSWER, Round};
 use alloy_primitives::B256;
 use commonware_codec::{Copying, DecodeExt as _, Encode as _, FixedSize as _};
 use commonware_cryptography::ed25519;
@@ -23,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use stoa_base::NodeId;
+use stoa_base::{NodeId, gone};
 use stoa_privacy::{
     AssetId, DataKey, ReaderKey, ReadingSecret, SealedKey,
     object::{open, seal},

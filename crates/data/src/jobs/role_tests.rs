@@ -40,7 +40,7 @@ use std::{
 use stoa_base::NodeId;
 use stoa_contract::coin;
 use stoa_net::{Denied, Service as _, read_answer};
-use stoa_sandbox::Wasm;
+use stoa_sandbox::{Control, Wasm};
 use tempfile::TempDir;
 
 const CHAIN: u64 = 31337;
@@ -262,7 +262,7 @@ async fn a_program_runs_beside_the_data_and_what_may_leave_leaves_under_a_receip
     let is = scene.ledger.with(move |bench| bench.view(JOBS, &jobOfCall { job })).unwrap();
     let data = DataSet::open(&scene.folder.path().join("data").join(scene.asset.to_string())).unwrap();
     let (wasm, params) = (Wasm::new(None).unwrap(), rounds.map(|params| params.as_bytes().to_vec()));
-    assert_eq!(rerun(&wasm, job, &is, &data, &code, &params).unwrap().receipt, receipt);
+    assert_eq!(rerun(&wasm, job, &is, &data, &code, &params, &Control::new()).unwrap().receipt, receipt);
 }
 
 #[tokio::test(flavor = "multi_thread")]

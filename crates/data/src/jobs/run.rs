@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use stoa_sandbox::{Control, Ended, Error, Input, Limits, Outcome, Runtime, Source, Used};
+use tokio::task::{JoinError, spawn_blocking};
 
 /// What left in a round: files by their paths.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -201,6 +202,32 @@ impl Rerun {
     }
 }
 
+/// A run that somebody waits for.
+struct Waited(Option<Control>);
+
+impl Drop for Waited {
+    fn drop(&mut self) {
+        if let Some(control) = &self.0 {
+            control.cancel();
+        }
+    }
+}
+
+/// Runs what blocks, and cancels it if nobody waits for it any more, as when a node stops, which else would wait for its end.
+///
+/// # Errors
+///
+/// If it panics.
+pub(crate) async fn run_unless_dropped<T: Send + 'static>(
+    control: Control,
+    work: impl FnOnce(&Control) -> T + Send + 'static,
+) -> Result<T, JoinError> {
+    let mut waited = Waited(Some(control.clone()));
+    let done = spawn_blocking(move || work(&control)).await;
+    waited.0 = None;
+    done
+}
+
 /// Runs a job again, on data that whoever asks may see. `params` are those of its rounds. Budgets are not looked at, for they
 /// depend on a buyer's other jobs, nor is anybody asked whether it may leave. Blocks.
 ///
@@ -214,6 +241,7 @@ pub fn rerun(
     data: &DataSet,
     code: &[u8],
     params: &[Vec<u8>],
+    control: &Control,
 ) -> eyre::Result<Rerun> {
     let (mut done, mut left, code): (_, _, Arc<[u8]>) = (Done::default(), Vec::new(), code.into());
     for (number, params) in (0..).zip(params) {
@@ -221,7 +249,7 @@ pub fn rerun(
         let fuel = job.fuel.saturating_sub(done.fuel);
         let limits = data.rules.limits(job.runtime, fuel);
         let round = round_job(id, job, number, code.clone(), params.clone(), data.inputs()?, limits);
-        let outcome = runtime.run(&round, &Control::new());
+        let outcome = runtime.run(&round, control);
         if let Ok(outcome) = &outcome {
             eyre::ensure!(
                 outcome.deterministic || !runtime.deterministic(),
@@ -239,4 +267,28 @@ pub fn rerun(
     }
     debug_assert_ne!(done.ended, Some(BROKEN));
     Ok(Rerun { receipt: done.receipt(job, runtime.id().hash().into()), left })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::poll;
+    use std::{sync::mpsc, thread};
+
+    #[tokio::test]
+    async fn a_run_that_nobody_waits_for_any_more_is_cancelled_and_no_other() {
+        let (control, (end, ended)) = (Control::new(), mpsc::channel());
+        let endless = move |control: &Control| {
+            while !control.is_cancelled() {
+                thread::yield_now();
+            }
+            end.send(()).unwrap();
+        };
+        let mut waited = Box::pin(run_unless_dropped(control.clone(), endless));
+        assert!(poll!(&mut waited).is_pending() && !control.is_cancelled());
+        drop(waited);
+        ended.recv().unwrap();
+        let control = Control::new();
+        assert_eq!((run_unless_dropped(control.clone(), |_| 7).await.unwrap(), control.is_cancelled()), (7, false));
+    }
 }

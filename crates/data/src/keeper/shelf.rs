@@ -8,7 +8,7 @@ use std::{
     io,
     path::{Path, PathBuf},
 };
-use stoa_base::write_private;
+use stoa_base::{gone, write_private};
 
 /// A keeper's folder.
 #[derive(Clone, Debug)]
@@ -95,8 +95,7 @@ impl Shelf {
     fn delete(path: &Path) -> io::Result<()> {
         match fs::remove_file(path) {
             Ok(()) => path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
+            Err(error) => gone(error),
         }
     }
 

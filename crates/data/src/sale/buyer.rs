@@ -5,7 +5,7 @@ use crate::{
     abi::{
         COMPUTE, CONSENT, CREDENTIAL,
         IConsent::{Grant, assetOfCall, checkCall, grantOfCall, grantsOfCall},
-        READ,
+        READ, within,
     },
     client::DataError,
     market::abi::{
@@ -256,11 +256,6 @@ pub(super) async fn for_orders(client: &Client, asset: B256, most: u64) -> Resul
     Ok(found)
 }
 
-/// Whether a grant that ends then, or never by itself (0), has not ended at this time of the ledger's.
-const fn within(until: u64, now: u64) -> bool {
-    until == 0 || now < until
-}
-
 /// The grants of an asset that are for whoever has an order of this datatoken, and stand.
 async fn opens(client: &Client, asset: B256, datatoken: Address) -> Result<Vec<Opens>> {
     let stand = for_orders(client, asset, MOST_GRANTS).await?.into_iter();
@@ -296,15 +291,5 @@ fn nothing() -> ProviderQuote {
         s: B256::ZERO,
         validUntil: U256::ZERO,
         data: alloy_primitives::Bytes::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_order_opens_nothing_by_a_grant_whose_time_is_over() {
-        assert!(within(0, u64::MAX) && within(8, 7) && !within(8, 8) && !within(8, 9));
     }
 }

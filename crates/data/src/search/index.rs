@@ -12,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use stoa_base::gone;
 
 /// What marks a file as an index of ours: `STOA`.
 const APPLICATION: i64 = 0x5354_4f41;
@@ -295,10 +296,7 @@ fn remove(path: &Path) -> io::Result<()> {
     for end in ["", "-wal", "-shm"] {
         let mut name = OsString::from(path);
         name.push(end);
-        match fs::remove_file(&name) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        fs::remove_file(&name).or_else(gone)?;
     }
     Ok(())
 }

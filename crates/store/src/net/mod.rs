@@ -12,8 +12,8 @@
 //! **Who is asked to keep something takes it himself**, from the one who asks and over the connection that he asked on: he
 //! need not be reachable from outside.
 //!
-//! **What a node serves** is what it has promised to somebody else, and what it offers to those it asks to keep it. What its
-//! owner put for himself alone nobody gets.
+//! **What a node serves** is what it has promised to somebody else who brought it or has shown that he has it, and what it offers to
+//! those it asks to keep it. What its owner put for himself alone nobody gets.
 
 mod find;
 mod remote;

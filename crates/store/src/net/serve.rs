@@ -186,14 +186,15 @@ impl Server {
         }
     }
 
-    /// Whether a peer shows that he has those of the blobs that nobody but this node has here: what is kept for others is given to others,
-    /// and to know a hash is not to have what it is of.
-    async fn shows(&self, asker: &dyn Peer, blobs: &[(BlobHash, u64)]) -> Result<bool, Denied> {
+    /// Refuses unless a peer shows that he has those of the blobs that nobody but this node has here: what is kept for others is given to
+    /// others, and to know a hash is not to have what it is of. If he is to have brought all that was not here (`taken`), he shows all
+    /// that is not open.
+    async fn shown(&self, asker: &dyn Peer, blobs: &[(BlobHash, u64)], taken: bool) -> Result<(), Denied> {
         let (store, all) = (self.shared.store.clone(), blobs.to_vec());
         let own = blocking(move || {
             let mut own = Vec::new();
             for blob in all {
-                if store.has(blob.0)? && !store.is_open(blob.0)? {
+                if (taken || store.has(blob.0)?) && !store.is_open(blob.0)? {
                     own.push(blob);
                 }
             }
@@ -201,10 +202,12 @@ impl Server {
         });
         for blob in own.await? {
             if fetch::check(asker, blob, rand::random(), GRACE).await.is_err() {
-                return Ok(false);
+                let why =
+                    "this node has some of it for itself alone: only who shows that he has it may have it kept here";
+                return Err(Denied::Refused(why.into()));
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Takes what a peer asks this node to keep.
@@ -239,11 +242,7 @@ impl Server {
         caller.connection.set_receive_window(MOST_UNREAD);
         let store = self.shared.store.clone();
         let asker: Arc<dyn Peer> = Arc::new(Asker(caller.connection.clone()));
-        if !self.shows(&*asker, &blobs).await? {
-            return refused(
-                "this node has some of it for itself alone: only who shows that he has it may have it kept here",
-            );
-        }
+        self.shown(&*asker, &blobs, false).await?;
         for blob in &blobs {
             if !fetch::is_as_long(&store, *blob, std::slice::from_ref(&asker), GRACE).await.map_err(said)? {
                 return refused(
@@ -267,13 +266,21 @@ impl Server {
         };
         let new = promised?;
         let hashes: Vec<_> = blobs.iter().map(|(hash, _)| *hash).collect();
-        let taken = waited_for(&store, payer, root, fetch::take(&store, &hashes, asker, Fetch::until(until))).await;
+        let taking = fetch::take(&store, &hashes, asker.clone(), Fetch::until(until));
+        let taken = waited_for(&store, payer, root, taking).await;
         if let Err(error) = taken {
             // What was said of these blobs was false, and would be in the way of who says true things of them.
             if new && matches!(error, Error::Refused { .. }) {
                 blocking(move || turn.release(&store)).await?;
             }
             return Err(said(error));
+        }
+        // This node may have put some of it for itself since it was promised.
+        if let Err(why) = self.shown(&*asker, &blobs, true).await {
+            if new {
+                blocking(move || turn.release(&store)).await?;
+            }
+            return Err(why);
         }
         blocking(move || {
             // What is kept is what the manifest says, or nobody could use it.
@@ -287,6 +294,7 @@ impl Server {
             if !store.renew(payer, root, until)? {
                 return Err(Error::NotHere(root.object.manifest()));
             }
+            store.show(root, &blobs)?;
             blobs.iter().try_for_each(|(hash, _)| match store.has_on_disk(*hash)? {
                 true => Ok(()),
                 false => Err(Error::NotHere(*hash)),

@@ -535,6 +535,46 @@ async fn what_a_node_has_for_itself_is_given_to_nobody_who_knows_its_hash() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_puts_for_itself_while_somebody_has_it_promised_is_given_to_nobody_before_he_shows_it() {
+    let (registry, nodes) = nodes(1).await;
+    let (keeper, content) = (&nodes[0], bytes(7, 100_000));
+    let (knows, has) = (node(100, &registry, false).await, node(101, &registry, false).await);
+    let id = has.store().put(&content[..], Put::default()).unwrap();
+    let (manifest, blob) = (id.manifest(), has.store().manifest(id).unwrap().content);
+    let len = has.store().blob(manifest).unwrap().len();
+    let root = Root { object: id, owner: knows.owner() };
+    let connection = Connections::new(&knows.endpoint, STORE).to(&keeper.address, |_| ()).await.unwrap();
+    let blobs = vec![(manifest, len), (blob, 100_000)];
+    let request = wire::Request::Keep { object: id, owner: root.owner, until: now() + 100, blobs }.to_bytes();
+    let asked = stoa_net::answered(Duration::from_secs(60), async {
+        Ok(stoa_net::send(&connection, &request).await?.read_to_end(wire::MOST_ANSWER).await?)
+    });
+    // He knows the manifest, and before the node asks him for the rest it puts that for itself.
+    let answering = async {
+        while let Ok((mut send, mut receive)) = connection.accept_bi().await {
+            let request = receive.read_to_end(wire::MOST_REQUEST).await.unwrap();
+            let Ok(iroh_blobs::protocol::Request::Get(get)) = postcard::from_bytes(&request) else {
+                panic!("another request")
+            };
+            if BlobHash(*get.hash.as_bytes()) != manifest {
+                send.reset(serve::NOT_HERE).unwrap();
+                continue;
+            }
+            assert_eq!(keeper.store().put(&content[..], Put::default()).unwrap(), id);
+            let mut answer = len.to_le_bytes().to_vec();
+            has.store().encode_chunks(manifest, get.ranges.as_single().unwrap().1, &mut answer).unwrap();
+            send.write_all(&answer).await.unwrap();
+            send.finish().unwrap();
+        }
+    };
+    let answer = tokio::select! { answer = asked => answer, () = answering => panic!("the node hung up") };
+    let why = answer.unwrap_err().to_string();
+    assert!(why.contains("only who shows that he has it"), "{why}");
+    assert_eq!((keeper.store().kept(root).unwrap(), keeper.store().has(blob).unwrap()), (None, true));
+    assert_eq!(has.network.peer(&keeper.address).get(blob, 0..10).await.err(), Some(Denied::NotHere));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_there_are_fewer_nodes_than_pieces_it_says_which_are_missing() {
     let (registry, _nodes) = nodes(4).await;
     let owner = node(100, &registry, false).await;

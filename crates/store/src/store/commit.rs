@@ -93,7 +93,7 @@ impl Store {
                     }
                 };
                 if edges.insert((*root, *hash)) && !index.has_edge(*root, *hash)? {
-                    change.put_edge(*root, *hash, len);
+                    change.put_edge(*root, *hash, len, true);
                     owned += cost(len);
                 }
             }

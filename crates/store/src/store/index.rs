@@ -5,7 +5,7 @@
 //! small   hash                      → the bytes of a blob of at most 64 KiB
 //! roots   object 32, owner 32       → until u64, bytes u64, and who is charged 32 if it is not the owner
 //! edges   object, owner, hash       → length u64        what a root keeps
-//! held    hash, object, owner       → nothing           by what roots a blob is kept
+//! held    hash, object, owner       → nothing, or 0      by what roots a blob is kept; 0: whoever asked for it has not shown it
 //! stamps  how a file was            → object            what was made of it
 //! ```
 //!
@@ -188,6 +188,11 @@ impl Index {
         Ok(self.edges.contains_key([&root.key()[..], &hash.0].concat())?)
     }
 
+    /// Whether a root keeps a blob that whoever asked for it has not shown.
+    pub fn is_unshown(&self, root: Root, hash: BlobHash) -> Result<bool, Error> {
+        Ok(self.held.get([&hash.0[..], &root.key()].concat())?.is_some_and(|value| !value.is_empty()))
+    }
+
     /// What was made of a file.
     pub fn stamp(&self, stamp: &[u8; 32]) -> Result<Option<ObjectId>, Error> {
         let id = |id: fjall::Slice| id[..].try_into().map(ObjectId).map_err(|_| Error::Damaged("a stamp"));
@@ -285,8 +290,14 @@ impl Change<'_> {
         self.batch.remove(&self.index.roots, root.key());
     }
 
-    pub fn put_edge(&mut self, root: Root, hash: BlobHash, length: u64) {
+    pub fn put_edge(&mut self, root: Root, hash: BlobHash, length: u64, shown: bool) {
         self.batch.insert(&self.index.edges, [&root.key()[..], &hash.0].concat(), length.to_be_bytes());
+        let unshown: &[u8] = if shown { &[] } else { &[0] };
+        self.batch.insert(&self.index.held, [&hash.0[..], &root.key()].concat(), unshown);
+    }
+
+    /// Notes that a blob which a root keeps was shown.
+    pub fn show(&mut self, root: Root, hash: BlobHash) {
         self.batch.insert(&self.index.held, [&hash.0[..], &root.key()].concat(), []);
     }
 

@@ -247,6 +247,13 @@ impl Partial {
             }
         };
         change.put_blob(self.hash, place, self.len);
+        // It came from others, who give it to anybody, or to this node to be given to anybody.
+        for root in index.holders(self.hash) {
+            let root = root?;
+            if index.is_unshown(root, self.hash)? {
+                change.show(root, self.hash);
+            }
+        }
         change.commit()?;
         self.inner.space.settle(self.hash);
         Ok(())

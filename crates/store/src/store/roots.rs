@@ -2,6 +2,9 @@
 //!
 //! What a [`Root`] keeps is charged to one key: its owner's, or that of whoever asked in his name. Room is set aside for what
 //! is promised and not here yet; what is here already costs whoever has it kept as much.
+//!
+//! To know a hash is not to have what it is of. What another node asks for opens nothing to others before it came from the network, or
+//! he has shown that he has it: what this node put for itself, before he asked or since, stays its own.
 
 use super::{
     Inner, Kept, Payer, Reservation, Root, Store,
@@ -48,9 +51,28 @@ impl Store {
         Ok(self.inner.space.room(payer)?)
     }
 
-    /// Whether others may have a blob: it is kept for somebody else than the node, and is not only on its way to it.
+    /// Whether others may have a blob: it is kept for somebody else than the node who has shown it, and is not only on its way to it.
     pub(crate) fn is_open(&self, hash: BlobHash) -> Result<bool, Error> {
-        self.inner.is_kept_for_others(hash, &[Owner::LOCAL, Owner::TRANSIT])
+        let index = &self.inner.index;
+        for root in index.holders(hash) {
+            let root = root?;
+            if ![Owner::LOCAL, Owner::TRANSIT].contains(&root.owner) && !index.is_unshown(root, hash)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Notes that whoever asked for a root has shown these blobs of it.
+    pub(crate) fn show(&self, root: Root, blobs: &[(BlobHash, u64)]) -> Result<(), Error> {
+        let (index, _changing) = (&self.inner.index, self.inner.changing.lock());
+        let mut change = index.change();
+        for (hash, _) in blobs {
+            if index.is_unshown(root, *hash)? {
+                change.show(root, *hash);
+            }
+        }
+        change.commit()
     }
 
     /// Promises to keep blobs for an object until `until` (seconds since 1970; `None`: for ever), whether they are here
@@ -63,11 +85,12 @@ impl Store {
     ///
     /// If there is no room, or too little for this owner; or a blob is known with another length.
     pub fn promise(&self, root: Root, until: Option<u64>, blobs: &[(BlobHash, u64)]) -> Result<(), Error> {
-        self.promise_by(Payer { key: root.owner, stranger: false }, root, until, blobs)
+        self.take_on(Payer { key: root.owner, stranger: false }, root, until, blobs, true)
     }
 
-    /// The same at the charge of whoever asks. Of a root that is there already he is charged for all if he asks for more than
-    /// it keeps, or is its owner: nobody has others keep anything, or keep it for longer, at somebody else's charge.
+    /// The same at the charge of whoever asks, who has [shown](Self::show) nothing yet. Of a root that is there already he is charged for
+    /// all if he asks for more than it keeps, or is its owner: nobody has others keep anything, or keep it for longer, at somebody else's
+    /// charge.
     pub(crate) fn promise_by(
         &self,
         payer: Payer,
@@ -75,18 +98,31 @@ impl Store {
         until: Option<u64>,
         blobs: &[(BlobHash, u64)],
     ) -> Result<(), Error> {
-        let unsynced = self.take_on(payer, root, until, blobs)?;
-        // What is here already may have been here only on its way.
-        unsynced.into_iter().filter(|_| root.owner != Owner::TRANSIT).try_for_each(|hash| self.inner.settle(hash))
+        self.take_on(payer, root, until, blobs, false)
     }
 
-    /// Promises blobs; which of them are here already, and not on the disk.
+    /// Promises blobs, and has the disk take those that are here already.
     fn take_on(
         &self,
         payer: Payer,
         root: Root,
         until: Option<u64>,
         blobs: &[(BlobHash, u64)],
+        shown: bool,
+    ) -> Result<(), Error> {
+        let unsynced = self.expect(payer, root, until, blobs, shown)?;
+        // What is here already may have been here only on its way.
+        unsynced.into_iter().filter(|_| root.owner != Owner::TRANSIT).try_for_each(|hash| self.inner.settle(hash))
+    }
+
+    /// Promises blobs; which of them are here already, and not on the disk.
+    fn expect(
+        &self,
+        payer: Payer,
+        root: Root,
+        until: Option<u64>,
+        blobs: &[(BlobHash, u64)],
+        shown: bool,
     ) -> Result<Vec<BlobHash>, Error> {
         let mut room = Reservation::new(&self.inner.space, payer);
         let (index, _changing) = (&self.inner.index, self.inner.changing.lock());
@@ -113,8 +149,10 @@ impl Store {
                 }
             }
             if !index.has_edge(root, hash)? {
-                change.put_edge(root, hash, len);
+                change.put_edge(root, hash, len, shown);
                 owned += cost(len);
+            } else if shown && index.is_unshown(root, hash)? {
+                change.show(root, hash);
             }
         }
         let kept = later(root, old, payer.key, until, owned);
@@ -225,19 +263,14 @@ fn more(root: Root, old: Option<Kept>, new: Kept) -> u64 {
 }
 
 impl Inner {
-    /// Whether a blob is kept for anybody but these.
-    fn is_kept_for_others(&self, hash: BlobHash, than: &[Owner]) -> Result<bool, Error> {
-        for root in self.index.holders(hash) {
-            if !than.contains(&root?.owner) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     /// Whether a blob is here only on its way to somewhere else.
     pub(super) fn passes(&self, hash: BlobHash) -> Result<bool, Error> {
-        self.is_kept_for_others(hash, &[Owner::TRANSIT]).map(|is_kept| !is_kept)
+        for root in self.index.holders(hash) {
+            if root?.owner != Owner::TRANSIT {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Ends what was promised of a blob with any other length than it has: that can never come, and would be in the way of what

@@ -545,6 +545,57 @@ fn what_was_let_go_of_and_promised_again_is_not_what_came_for_the_first_promise(
 }
 
 #[test]
+fn what_others_may_have_was_brought_or_shown_by_who_asked_to_have_it_kept() {
+    let [here, there] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+    let (store, source, content) = (open(here.path()), open(there.path()), bytes(1, 300_000));
+    source.put(&content[..], Put::default()).unwrap();
+    let (hash, root) = (BlobHash::of(&content), Root { object: ObjectId([1; 32]), owner: Owner([1; 32]) });
+    let blobs = [(hash, 300_000)];
+    let ask = || store.promise_by(payer(1, true), root, Some(100), &blobs).unwrap();
+    let is_open = || store.is_open(hash).unwrap();
+    // The node puts it for itself, before he asks or since.
+    for put_before in [true, false] {
+        let put = || store.put(&content[..], Put::default()).unwrap();
+        let id = if put_before {
+            let id = put();
+            ask();
+            id
+        } else {
+            ask();
+            put()
+        };
+        assert!(store.has(hash).unwrap() && !is_open(), "{put_before}");
+        // It was damaged, and is put anew.
+        damage(here.path(), &store, hash, 9);
+        assert_eq!(store.scrub().unwrap(), [hash]);
+        put();
+        assert!(store.has(hash).unwrap() && !is_open(), "{put_before}");
+        store.show(root, &blobs).unwrap();
+        assert!(is_open());
+        // He asks again, for longer.
+        ask();
+        assert!(is_open());
+        store.release(root).unwrap();
+        assert!(!is_open());
+        store.show(root, &blobs).unwrap();
+        assert!(!is_open() && store.release(local(id)).unwrap() && !store.has(hash).unwrap());
+    }
+    // He brings it.
+    ask();
+    let partial = store.partial(hash).unwrap().unwrap();
+    partial.accept(0..300_000, &encoded(&source, hash, 0..300_000)).unwrap();
+    assert!(!is_open());
+    partial.finish().unwrap();
+    assert!(is_open() && store.release(root).unwrap());
+    // The node itself says so.
+    let id = store.put(&content[..], Put::default()).unwrap();
+    ask();
+    assert!(!is_open());
+    store.promise(root, Some(100), &blobs).unwrap();
+    assert!(is_open() && store.release(local(id)).unwrap() && is_open());
+}
+
+#[test]
 fn what_is_let_go_of_while_it_is_opened_leaves_no_files() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());

@@ -45,7 +45,7 @@ use super::{
     kept::Kept,
     results,
     rules::{Leaving, Rules},
-    run::{Done, Ran, round_job},
+    run::{Done, Ran, round_job, run_unless_dropped},
     wire::{self, MOST_PARAMS, Request, Round},
 };
 use crate::{
@@ -444,8 +444,7 @@ impl Computer {
                     return Ok((done, stopped(reserved)?));
                 };
                 drop(own);
-                let control = control.clone();
-                spawn_blocking(move || runtime.run(&job, &control)).await?
+                run_unless_dropped(control.clone(), move |control| runtime.run(&job, control)).await?
             }
             Err(error) => Err(error),
         };

@@ -18,7 +18,7 @@ pub(super) struct Notes {
     /// What jobs have done that are not over.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) jobs: BTreeMap<B256, Done>,
-    /// What has left, by buyer.
+    /// What has left, by buyer. It stays for as long as the asset's folder does: a budget has no window after which it begins anew.
     #[serde(flatten)]
     pub(super) spent: BTreeMap<Address, u64>,
 }

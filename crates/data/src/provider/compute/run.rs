@@ -15,7 +15,7 @@ use super::{
     engine::{Engine, Job, Used},
     record::{Status, tar},
 };
-use crate::jobs::{Files, abi::STOPPED, judge, role::Guard};
+use crate::jobs::{Files, abi::STOPPED, judge, role::Guard, run_unless_dropped};
 use alloy_primitives::B256;
 use eyre::WrapErr as _;
 use serde_json::json;
@@ -26,7 +26,6 @@ use std::{
 };
 use stoa_base::now;
 use stoa_sandbox::{Ended, Error, Input, Limits, Outcome, PARAMS, Source};
-use tokio::task::spawn_blocking;
 
 /// Bytes of what a program leaves, and prints, at most.
 const MOST_OUTPUT: u64 = 16 << 20;
@@ -105,8 +104,7 @@ impl Engine {
         let runtime = self.computer.runtimes.of(task.runtime).ok_or_else(|| eyre::eyre!("no such runtime"))?;
         let program = task.program(job.key(), inputs);
         set(Status::Running);
-        let control = job.control.clone();
-        let outcome = spawn_blocking(move || runtime.run(&program, &control)).await?;
+        let outcome = run_unless_dropped(job.control.clone(), move |control| runtime.run(&program, control)).await?;
         drop(turn);
         let tells = guards.iter().all(|guard| guard.rules.log);
         let told = outcome.as_ref().ok().filter(|_| tells).map(|outcome| &outcome.ended);
