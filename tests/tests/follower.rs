@@ -1,6 +1,6 @@
 //! Nodes that follow a network of four processes: they trust none of it, and outlive those that they follow.
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, U64};
 use alloy_signer_local::PrivateKeySigner;
 use eyre::{ContextCompat as _, Result, ensure};
 use std::{
@@ -68,6 +68,9 @@ async fn followers_of_four_processes_trust_none_and_outlive_those_that_they_foll
     let _: B256 = far_client.call("eth_sendRawTransaction", (raw,)).await?;
     let block = included(&far_client, hash).await?;
     ensure!(place(&network.clients()[2], hash).await? == Some(block));
+    // Nothing is missing, and it has one peer.
+    ensure!(!far_client.call::<bool>("eth_syncing", ()).await?);
+    ensure!(far_client.call::<U64>("net_peerCount", ()).await? == U64::from(1));
     // What it says can be proven.
     let proof = far_client.prove(signer.address(), &[], None).await?;
     let certificate = far_client.certificate_within(proof.block_number.to(), LONG).await?;

@@ -9,6 +9,7 @@ use crate::{
     provider::{self, Role},
     quic::{self, Quic},
     store,
+    syncing::Progress,
     thread::{self, Thread},
     waiting::Mempool,
 };
@@ -18,11 +19,11 @@ use commonware_cryptography::ed25519::PrivateKey;
 use commonware_runtime::{Clock as _, Spawner as _, Supervisor as _, tokio::Context};
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
 use futures::future::BoxFuture;
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use stoa_base::{Genesis, write_private};
 use stoa_consensus::{
     Committee, NetworkKey,
-    follow::{self, FollowError, Follower, Options, Peers, Server, Start},
+    follow::{self, FollowError, Follower, Options, Peers, Server, Start, Verifier},
 };
 use stoa_ledger::{Ledger, LedgerConfig};
 use stoa_mempool::Pool;
@@ -170,10 +171,16 @@ async fn begin(runtime: Context, config: Config) -> Result<Running> {
         compute.as_ref().map(|_| "compute"),
         config.provider.as_ref().map(|_| "provider"),
     ];
+    let progress = Arc::<Progress>::default();
+    if let Some(verifier) = Verifier::of(&ledger) {
+        let (progress, ledger, peers) = (progress.clone(), ledger.clone(), peers.clone());
+        runtime.child("progress").spawn(move |runtime| progress.watch(runtime, ledger, peers, verifier));
+    }
     let about = About {
         roles: ["follower"].into_iter().chain(others.into_iter().flatten()).collect(),
         validator: None,
-        peers: std::sync::Arc::new(move || peers.status(clock.current())),
+        peers: Arc::new(move || peers.status(clock.current())),
+        progress,
         address: router.as_ref().and_then(|_| endpoint.address()),
         served,
         block_time: BLOCK_TIME,

@@ -119,6 +119,11 @@ fn readiness(number: u64, timestamp: u64, now: SystemTime, patience: Duration) -
     (status, format!("block {number} is {} seconds old\n", age.as_secs()))
 }
 
+/// Whether a block of this time is older than the newest one of an idle network.
+pub(crate) fn is_old(timestamp: u64, now: SystemTime) -> bool {
+    age(timestamp, now) >= STALE
+}
+
 /// How old a block of this time is.
 fn age(timestamp: u64, now: SystemTime) -> Duration {
     now.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(Duration::from_secs(timestamp))

@@ -24,6 +24,7 @@ pub mod quic;
 mod silence;
 mod stoa_methods;
 pub mod store;
+mod syncing;
 mod thread;
 pub mod up;
 pub mod validator;

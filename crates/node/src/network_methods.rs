@@ -4,9 +4,11 @@
 //! |---|---|---|
 //! | `stoa_status` | - | roles, height, committee and votes heard, whether it votes and alone, peers, waiting transactions |
 //! | `stoa_getCertificate` | block | what proves with the network key that the block is final |
+//! | `net_peerCount` | - | how many nodes it is connected to |
+//! | `eth_syncing` | - | how far it has caught up with others |
 
-use crate::{elsewhere::Elsewhere, health, quic::Served};
-use alloy_primitives::{B256, Bytes, U256};
+use crate::{connected, elsewhere::Elsewhere, health, quic::Served, syncing::Progress};
+use alloy_primitives::{B256, Bytes, U64, U256};
 use std::{sync::Arc, time::Duration};
 use stoa_base::now;
 use stoa_client::{CertificateReply, PeerStatus, Status, ValidatorStatus, Vote};
@@ -25,6 +27,8 @@ pub(crate) struct About {
     pub(crate) validator: Option<Validator>,
     /// How it stands with the peers that it follows, or with the other validators.
     pub(crate) peers: Arc<dyn Fn() -> Vec<follow::PeerStatus> + Send + Sync>,
+    /// How far others are that it catches up with, if it follows.
+    pub(crate) progress: Arc<Progress>,
     /// Where it can be followed.
     pub(crate) address: Option<PeerAddress>,
     /// What it does for followers, if it serves them.
@@ -66,6 +70,11 @@ impl About {
         self.validator.as_ref().is_some_and(|validator| validator.elsewhere.is_used())
     }
 
+    /// How many nodes it is connected to: those that it follows or votes with, and those that follow it.
+    fn connections(&self) -> usize {
+        connected::count(&(self.peers)()) + self.served.as_ref().map_or(0, Served::followers)
+    }
+
     /// What it does for agreement, in words.
     pub(crate) fn voting(&self) -> String {
         let Some(validator) = &self.validator else { return "it follows, and does not vote".into() };
@@ -83,6 +92,15 @@ impl About {
 pub(crate) fn register(methods: &mut Methods, ledger: &Ledger, about: Arc<About>) {
     let key = crate::network_key(ledger.genesis()).unwrap_or_default();
     let status_key = key.clone();
+    let [counted, progressing] = [about.clone(), about.clone()];
+    methods.instant("net_peerCount", move |_, params| {
+        params.none()?;
+        Ok(U64::from(counted.connections()))
+    });
+    methods.instant("eth_syncing", move |context, params| {
+        params.none()?;
+        Ok(progressing.progress.syncing(context.head().number()))
+    });
     methods.instant("stoa_status", move |context: &Context, params: &Params| {
         params.none()?;
         Ok(status(context, &about, &status_key))

@@ -265,6 +265,7 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
             elsewhere,
         }),
         peers: Arc::new(move || connected::status(&metrics, &others)),
+        progress: Arc::default(),
         address: address.clone(),
         served: Some(served),
         block_time: config.pace.longest(),

@@ -278,6 +278,16 @@ fn clear_failed_logs(trace: &mut GethTrace) {
     }
 }
 
+/// Leaves out of the steps what geth leaves out: a refund of nothing, and empty memory and return data.
+fn leave_out_nothing(trace: &mut GethTrace) {
+    let GethTrace::Default(steps) = trace else { return };
+    for step in &mut steps.struct_logs {
+        step.refund_counter = step.refund_counter.filter(|refund| *refund > 0);
+        step.memory = step.memory.take().filter(|memory| !memory.is_empty());
+        step.return_data = step.return_data.take().filter(|data| !data.is_empty());
+    }
+}
+
 /// What geth calls an error that has OpenEthereum's name.
 fn in_geths_words(error: &str) -> &str {
     match error {
@@ -327,6 +337,7 @@ fn trace(
         flat.finish(&mut trace, sandbox, traced.result.tx_gas_used());
     }
     clear_failed_logs(&mut trace);
+    leave_out_nothing(&mut trace);
     if let Some(selectors) = tracer.selectors.take() {
         let counted = selectors.into_frame().into();
         match &mut trace {
@@ -351,7 +362,13 @@ fn trace_block(context: &Context, id: BlockId, options: GethDebugTracingOptions)
         BlockId::Pending => None,
         id => find_block(context, id)?,
     };
-    let committed = committed.ok_or_else(|| RpcError::server("block not found"))?;
+    let committed = committed.ok_or_else(|| {
+        RpcError::server(match id {
+            BlockId::Hash(hash) => format!("block {hash} not found"),
+            BlockId::Number(number) => format!("block #{number} not found"),
+            BlockId::Latest | BlockId::Pending => "block not found".to_owned(),
+        })
+    })?;
     let mut sandbox = Sandbox::replay(context, &committed, 0)?;
     let mut traces = Vec::new();
     let mut budget = context.config().max_trace_bytes;

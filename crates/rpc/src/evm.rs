@@ -263,6 +263,11 @@ impl Sandbox {
         self.precompiles.get(&at).copied().unwrap_or_else(own)
     }
 
+    /// Has every precompiled contract run where it is otherwise.
+    pub fn restore_precompiles(&mut self) {
+        self.precompiles.clear();
+    }
+
     /// Where transaction `index` of a block was executed, all before it applied. Blocking.
     ///
     /// # Errors

@@ -81,19 +81,24 @@ fn fixed<const N: usize>(text: &str, type_name: &str) -> Result<[u8; N], String>
     Ok(out)
 }
 
-fn slot(text: &str) -> Result<U256, String> {
+/// Reads a storage slot.
+///
+/// # Errors
+///
+/// Geth's words for what is wrong with it.
+pub(crate) fn slot(text: &str) -> Result<U256, String> {
     // Any number of digits up to 64, as geth takes for `eth_getStorageAt`.
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
     if digits.len() > 64 {
-        return Err(format!("hex string too long, want at most 32 bytes: have {}", digits.len().div_ceil(2)));
+        return Err("storage key too long (want at most 32 bytes)".into());
     }
     if digits.is_empty() {
         return Ok(U256::ZERO);
     }
     if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return Err("invalid hex string".into());
+        return Err("invalid hex in storage key".into());
     }
-    U256::from_str_radix(digits, 16).map_err(|_| "invalid hex string".into())
+    U256::from_str_radix(digits, 16).map_err(|_| "invalid hex in storage key".into())
 }
 
 macro_rules! from_string {

@@ -105,12 +105,20 @@ impl<'de> Deserialize<'de> for Query {
 }
 
 impl Query {
-    /// Checks the number of alternatives against the configuration.
+    /// Checks the blocks that are named, and the number of alternatives against the configuration.
     ///
     /// # Errors
     ///
-    /// -32602 if there are too many.
+    /// -32602 if a block is the one being built or the range runs backwards, and if there are too many alternatives.
     pub fn check(&self, context: &Context) -> Result<(), RpcError> {
+        if [self.from, self.to].contains(&Some(BlockId::Pending)) {
+            return Err(RpcError::invalid_params("pending logs are not supported"));
+        }
+        if let (Some(BlockId::Number(from)), Some(BlockId::Number(to))) = (self.from, self.to)
+            && from > to
+        {
+            return Err(RpcError::invalid_params("invalid block range params"));
+        }
         let most = context.config().max_log_alternatives;
         let lists = self.filter.topics.iter().map(Vec::len);
         if lists.chain([self.filter.addresses.len()]).any(|length| length > most) {

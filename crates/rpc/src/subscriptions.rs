@@ -134,7 +134,7 @@ pub(crate) fn subscribe(context: &Context, params: &Params) -> Result<B128, RpcE
             query.check(context)?;
             Kind::Logs(Arc::new(query))
         }
-        // A node serves nobody before it has caught up with others: there is never anything to tell.
+        // Taken, and silent: how far a node has caught up with others is what `eth_syncing` tells.
         "syncing" => Kind::Syncing,
         "newPendingTransactions" => Kind::Pending { full: reader.optional()?.unwrap_or_default() },
         other => {

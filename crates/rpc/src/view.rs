@@ -45,7 +45,7 @@ struct TransactionFields<'a> {
     block_hash: Option<B256>,
     #[serde(serialize_with = "to_quantity_opt")]
     block_number: Option<u64>,
-    #[serde(serialize_with = "to_quantity_opt", skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "to_quantity_opt")]
     block_timestamp: Option<u64>,
     from: Address,
     #[serde(serialize_with = "to_quantity")]

@@ -10,14 +10,18 @@ use crate::{
 use alloy_consensus::SignableTransaction;
 use alloy_dyn_abi::TypedData;
 use alloy_eips::eip2718::Encodable2718;
-use alloy_primitives::{Address, B256, Bytes, eip191_hash_message};
+use alloy_primitives::{Address, B256, Bytes, Signature, U256, eip191_hash_message};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
+use std::sync::Arc;
 use stoa_base::{Recovered, Transaction};
+use tokio::sync::Mutex;
 
 pub(super) fn register(methods: &mut Methods) {
+    // Held until the pool knows a transaction, lest the next one of the account be given the same nonce.
+    let sending: Arc<Mutex<()>> = Arc::default();
     methods
         .instant("eth_accounts", |context, params| {
             params.none()?;
@@ -27,13 +31,31 @@ pub(super) fn register(methods: &mut Methods) {
             params.none()?;
             Ok(context.head().header().beneficiary)
         })
-        .execute("eth_sendTransaction", |context, params| {
-            let (transaction, _) = sign_request(context, params)?;
-            submit(context, transaction)
+        .add("eth_sendTransaction", move |context, params| {
+            let sending = sending.clone();
+            async move {
+                let _turn = sending.lock().await;
+                let sent = context.execute(move |context| {
+                    let (transaction, _) = sign_request(context, &params)?;
+                    submit(context, transaction)
+                });
+                sent.await
+            }
         })
         .execute("eth_signTransaction", |context, params| {
             let (transaction, raw) = sign_request(context, params)?;
             Ok(Signed { raw, tx: transaction })
+        })
+        .execute("eth_fillTransaction", |context, params| {
+            let mut reader = params.reader()?;
+            let request: CallRequest = reader.required()?;
+            reader.end()?;
+            let call = request.check(context.chain_id())?;
+            // Nobody has signed it.
+            let nobodys = Signature::new(U256::ZERO, U256::ZERO, false);
+            let filled: Transaction = fill(context, &call)?.into_signed(nobodys).into();
+            let raw = filled.encoded_2718().into();
+            Ok(Signed { raw, tx: Recovered::new_unchecked(filled, call.from) })
         })
         .read("eth_sign", |context, params| {
             let mut reader = params.reader()?;

@@ -117,12 +117,14 @@ fn fee_history(context: &Context, params: &Params) -> Result<FeeHistory, RpcErro
     let percentiles: Vec<f64> = reader.optional()?.unwrap_or_default();
     reader.end()?;
     check_percentiles(&percentiles)?;
+    let pending = if newest == BlockId::Pending { Some(context.pending()?) } else { None };
     let head = context.head().number();
-    let newest = match newest {
-        BlockId::Number(number) if number > head => {
+    let newest = match (newest, &pending) {
+        (BlockId::Number(number), _) if number > head => {
             return Err(RpcError::server(format!("request beyond head block: requested {number}, head {head}")));
         }
-        BlockId::Number(number) => number,
+        (BlockId::Number(number), _) => number,
+        (_, Some(pending)) => pending.committed.block.number(),
         _ => head,
     };
     let count = count.min(MAX_BLOCKS).min(newest + 1);
@@ -139,7 +141,10 @@ fn fee_history(context: &Context, params: &Params) -> Result<FeeHistory, RpcErro
         return Ok(history);
     }
     let told = newest_kept(oldest, newest, |number| {
-        let found = context.block(number)?;
+        let found = match &pending {
+            Some(pending) if number == newest => Some(pending.committed.clone()),
+            _ => context.block(number)?,
+        };
         Ok(found.map(|committed| {
             let header = committed.block.header();
             let used = header.gas_used as f64 / header.gas_limit.max(1) as f64;
@@ -155,9 +160,12 @@ fn fee_history(context: &Context, params: &Params) -> Result<FeeHistory, RpcErro
             reward.extend(paid);
         }
     }
-    let next = match context.block(newest + 1)? {
-        Some(next) => next.block.header().base_fee_per_gas.unwrap_or_default(),
-        None => context.next_block_env().basefee,
+    let next = match (&pending, context.block(newest + 1)?) {
+        (Some(pending), _) => {
+            stoa_ledger::next_base_fee(&context.ledger().genesis().fees, pending.committed.block.header())
+        }
+        (None, Some(next)) => next.block.header().base_fee_per_gas.unwrap_or_default(),
+        (None, None) => context.next_block_env().basefee,
     };
     history.base_fee_per_gas.push(U64::from(next));
     history.base_fee_per_blob_gas = vec![U64::from(1); history.base_fee_per_gas.len()];

@@ -124,6 +124,11 @@ pub fn fill(context: &Context, call: &Call) -> Result<TypedTransaction, RpcError
     if call.to.is_none() && call.input.is_empty() {
         return Err(RpcError::server("contract creation without any data provided"));
     }
+    complete(context, call)
+}
+
+/// As [`fill`], but a contract without code may be created as well. Blocking.
+pub(super) fn complete(context: &Context, call: &Call) -> Result<TypedTransaction, RpcError> {
     let nonce = match call.nonce {
         Some(nonce) => nonce,
         None => pending_nonce(context, call.from)?,

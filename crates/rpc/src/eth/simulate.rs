@@ -2,7 +2,7 @@
 //!
 //! Nothing of such a block is stored, so its roots are zero; its hash is that of the header shown.
 
-use super::send::fill;
+use super::{send::complete, transfers::Transfers};
 use crate::{
     BlockId, Context, Methods, Params, RpcError,
     eth::find_block,
@@ -13,12 +13,11 @@ use crate::{
     view::{BlockView, Detail, LogView, Place, bloom},
 };
 use alloy_consensus::{Header, SignableTransaction};
-use alloy_primitives::{Address, B256, Bytes, Signature, U256};
+use alloy_primitives::{Address, B256, Bytes, Log, Signature, U256};
 use revm::{
     Database, DatabaseCommit,
     context::result::{EVMError, ExecutionResult, InvalidTransaction},
 };
-use revm_inspectors::transfer::TransferInspector;
 use serde::{Deserialize, Serialize, Serializer};
 use std::sync::Arc;
 use stoa_base::{Block, Receipt, Seal, Transaction};
@@ -71,6 +70,9 @@ struct CallAnswer {
     logs: Logs,
     #[serde(serialize_with = "to_quantity")]
     gas_used: u64,
+    /// Before what is given back.
+    #[serde(serialize_with = "to_quantity")]
+    max_used_gas: u64,
     #[serde(serialize_with = "to_quantity")]
     status: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -182,6 +184,8 @@ struct Simulation<'a> {
 impl Simulation<'_> {
     /// Sets the environment of the block after the last one.
     fn begin(&mut self) {
+        // As in geth, overrides of precompiled contracts hold for one block, others for all that come.
+        self.sandbox.restore_precompiles();
         let parent = self.parent.header();
         let next_base_fee = stoa_ledger::next_base_fee(&self.context.ledger().genesis().fees, parent);
         let block = &mut self.sandbox.block;
@@ -241,7 +245,7 @@ impl Simulation<'_> {
                 let why = format!("block gas limit reached: {left} gas left, the call wants {}", call.gas.unwrap_or(0));
                 return Err(RpcError::new(-38015, why));
             }
-            let (transaction, from, result) = self.call(call, left)?;
+            let (transaction, from, result, logs) = self.call(call, left)?;
             let gas_used = result.tx_gas_used();
             used += gas_used;
             self.gas = self.gas.saturating_sub(gas_used);
@@ -251,7 +255,7 @@ impl Simulation<'_> {
                 gas_used,
                 cumulative_gas_used: used,
                 effective_gas_price: 0,
-                logs: result.logs().to_vec(),
+                logs,
                 contract_address: result.created_address(),
             });
             transactions.push(transaction);
@@ -261,7 +265,11 @@ impl Simulation<'_> {
         self.finish(transactions, senders, receipts, results)
     }
 
-    fn call(&mut self, mut call: Call, left: u64) -> Result<(Transaction, Address, ExecutionResult), RpcError> {
+    fn call(
+        &mut self,
+        mut call: Call,
+        left: u64,
+    ) -> Result<(Transaction, Address, ExecutionResult, Vec<Log>), RpcError> {
         let account = self.sandbox.db.basic(call.from)?.unwrap_or_default();
         call.nonce = Some(call.nonce.unwrap_or(account.nonce));
         let gas = call.gas.unwrap_or(left).min(left).min(self.gas);
@@ -270,17 +278,19 @@ impl Simulation<'_> {
             call.price = Price::Dynamic { max_fee: Some(0), priority_fee: Some(0) };
         }
         let env = call.tx_env(gas, self.context.chain_id());
-        let result = if self.traced {
-            let inspector = TransferInspector::new(false).with_logs(true);
-            let (traced, _) = self.sandbox.inspect(env, inspector)?;
+        let (result, logs) = if self.traced {
+            let (traced, transfers) = self.sandbox.inspect(env, Transfers::default())?;
             self.sandbox.db.commit(traced.state);
-            traced.result
+            let logs = transfers.among(traced.result.logs());
+            (traced.result, logs)
         } else {
-            self.sandbox.commit(env)?
+            let result = self.sandbox.commit(env)?;
+            let logs = result.logs().to_vec();
+            (result, logs)
         };
         // Nobody signed this.
         let signature = Signature::new(U256::ZERO, U256::ZERO, false);
-        Ok((fill(self.context, &call)?.into_signed(signature).into(), call.from, result))
+        Ok((complete(self.context, &call)?.into_signed(signature).into(), call.from, result, logs))
     }
 
     fn finish(
@@ -314,13 +324,15 @@ impl Simulation<'_> {
         let committed = Committed { block, receipts: Arc::new(receipts), senders: Arc::new(senders) };
         let calls = results.into_iter().enumerate().map(|(index, result)| {
             let (gas_used, success) = (result.tx_gas_used(), result.is_success());
-            let return_data = result.output().cloned().unwrap_or_default();
-            let error = output(result).err().map(|error| match error.code {
-                3 => error,
-                _ => RpcError { code: -32015, ..error },
-            });
+            let max_used_gas = result.gas().total_gas_spent().max(result.gas().floor_gas());
+            // What a call reverted with stands in the error alone.
+            let (return_data, error) = match output(result) {
+                Ok(returned) => (returned, None),
+                Err(error) if error.code == 3 => (Bytes::new(), Some(error)),
+                Err(error) => (Bytes::new(), Some(RpcError { code: -32015, ..error })),
+            };
             let logs = Logs { committed: committed.clone(), index };
-            CallAnswer { return_data, logs, gas_used, status: u8::from(success), error }
+            CallAnswer { return_data, logs, gas_used, max_used_gas, status: u8::from(success), error }
         });
         let calls = calls.collect();
         let block = BlockView { committed, detail: self.detail, pending: false };

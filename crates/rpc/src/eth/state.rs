@@ -3,7 +3,7 @@
 use crate::{
     BlockId, Context, Methods, Params, RpcError,
     evm::{Base, Pairs},
-    hex::{Account, Hash, Slot},
+    hex::{self, Account, Hash, Slot},
     params::Few,
 };
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
@@ -29,9 +29,13 @@ pub(super) fn register(methods: &mut Methods) {
         })
         .read("eth_getStorageAt", |context, params| {
             let mut reader = params.reader()?;
-            let (Account(address), Slot(slot)) = (reader.required()?, reader.required()?);
+            let (Account(address), key) = (reader.required()?, reader.required::<String>()?);
             let id: BlockId = reader.optional()?.unwrap_or_default();
             reader.end()?;
+            let slot = hex::slot(&key).map_err(|why| {
+                let shown: String = key.chars().take(100).collect();
+                RpcError::invalid_params(format!("{why}: {shown:?}"))
+            })?;
             Ok(B256::from(Base::of(context, id)?.storage_ref(address, slot)?))
         })
         .read("eth_getStorageValues", storage_values)

@@ -1,6 +1,7 @@
 //! Calls, estimates, access lists, overrides.
 
 use super::*;
+use alloy_primitives::hex;
 use alloy_sol_types::{Revert, SolError};
 
 fn word(number: u64) -> Value {
@@ -221,6 +222,61 @@ fn blocks_that_never_were_build_on_each_other() {
         ] {
             assert_eq!(node.fails("eth_simulateV1", json!([{"blockStateCalls": blocks}])).await.0, code, "{blocks}");
         }
+    });
+}
+
+#[test]
+fn transfers_of_simulated_calls_that_failed_are_not_told() {
+    with_default_node(async |node| {
+        let (from, acting) = (signer(0).address(), Address::repeat_byte(0x61));
+        // Sends five wei to the contract that reverts, and all that it has to its caller.
+        let code = [&hex!("6000600060006000600573")[..], REVERTER.as_slice(), &hex!("5af15033ff")].concat();
+        let payload = json!({"traceTransfers": true, "blockStateCalls": [{
+            "stateOverrides": {acting.to_string(): {"balance": "0x9", "code": Bytes::from(code)}},
+            "calls": [
+                {"from": from, "to": acting, "value": "0x1"},
+                {"from": from, "to": REVERTER, "value": "0x1", "input": "0x1234"},
+            ],
+        }]});
+        let answer = node.call("eth_simulateV1", json!([payload])).await;
+        let [moved, reverted] = [0, 1].map(|index| &answer[0]["calls"][index]);
+        let told = |log: &Value| json!([log["topics"][1], log["topics"][2], log["data"]]);
+        let told = moved["logs"].as_array().unwrap().iter().map(told).collect::<Vec<_>>();
+        let party = |address: Address| json!(address.into_word());
+        assert_eq!(told, [json!([party(from), party(acting), word(1)]), json!([party(acting), party(from), word(10)])]);
+        assert_eq!((&reverted["logs"], &reverted["returnData"]), (&json!([]), &json!("0x")));
+        assert_eq!(reverted["error"], json!({"code": 3, "message": "execution reverted", "data": "0x1234"}));
+    });
+}
+
+#[test]
+fn a_simulated_call_may_create_nothing_and_says_what_it_used_before_it_got_some_back() {
+    with_default_node(async |node| {
+        let (from, clearing) = (signer(0).address(), Address::repeat_byte(0x61));
+        let cleared = json!({"code": "0x6000600055", "stateDiff": {B256::ZERO.to_string(): word(1)}});
+        let payload = json!({"blockStateCalls": [{
+            "stateOverrides": {clearing.to_string(): cleared},
+            "calls": [{"from": from, "to": clearing}, {"from": from}],
+        }]});
+        let answer = node.call("eth_simulateV1", json!([payload])).await;
+        let calls = &answer[0]["calls"];
+        assert_eq!((&calls[0]["gasUsed"], &calls[0]["maxUsedGas"]), (&json!("0x52d6"), &json!("0x6596")));
+        assert_eq!((&calls[1]["status"], &calls[1]["returnData"]), (&json!("0x1"), &json!("0x")));
+        let create = json!([{"from": from, "gas": "0x186a0"}]);
+        assert_eq!(node.fails("eth_fillTransaction", create).await.1, "contract creation without any data provided");
+    });
+}
+
+#[test]
+fn a_precompiled_contract_is_moved_for_one_simulated_block() {
+    with_default_node(async |node| {
+        let (identity, to) = (Address::with_last_byte(4), Address::repeat_byte(0x61));
+        let calls = json!([{"to": identity, "input": "0x1234"}, {"to": to, "input": "0x1234"}]);
+        let moved = json!({identity.to_string(): {"movePrecompileToAddress": to}});
+        let payload = json!({"blockStateCalls": [{"stateOverrides": moved, "calls": calls}, {"calls": calls}]});
+        let answer = node.call("eth_simulateV1", json!([payload])).await;
+        let returned = |block: usize| [0, 1].map(|index| answer[block]["calls"][index]["returnData"].clone());
+        assert_eq!([returned(0), returned(1)], [[json!("0x"), json!("0x1234")], [json!("0x1234"), json!("0x")]]);
     });
 }
 

@@ -216,6 +216,7 @@ fn parameters_are_checked_and_named() {
             ("eth_getBalance", json!({"a": 1}), "non-array args"),
             ("eth_getBlockByNumber", json!(["newest", false]), "invalid argument 0: hex string without 0x prefix"),
             ("eth_blockNumber", json!([1]), "too many arguments, want at most 0"),
+            ("eth_getStorageAt", json!([Address::ZERO, "0xasdf"]), "invalid hex in storage key: \"0xasdf\""),
         ] {
             let (code, message, _) = node.fails(method, params).await;
             assert_eq!((code, message.as_str()), (-32602, wanted), "{method}");
@@ -304,8 +305,16 @@ fn logs_are_found_by_what_they_say() {
 
             let (code, message, _) = node.fails("eth_getLogs", json!([{"blockHash": B256::ZERO}])).await;
             assert_eq!((code, message.as_str()), (-32000, "unknown block"));
-            let (code, message, _) = node.fails("eth_getLogs", json!([{"fromBlock": "0x2", "toBlock": "0x1"}])).await;
-            assert_eq!((code, message.as_str()), (-32602, "invalid block range params"));
+            for method in ["eth_getLogs", "eth_newFilter"] {
+                for (range, wanted) in [
+                    (json!({"fromBlock": "pending"}), "pending logs are not supported"),
+                    (json!({"fromBlock": "0x1", "toBlock": "pending"}), "pending logs are not supported"),
+                    (json!({"fromBlock": "0x2", "toBlock": "0x1"}), "invalid block range params"),
+                ] {
+                    let (code, message, _) = node.fails(method, json!([range])).await;
+                    assert_eq!((code, message.as_str()), (-32602, wanted), "{method} of {range}");
+                }
+            }
             for nonce in 1..3 {
                 let hash = node.send(&transaction(0, nonce, LOGGER, 0)).await;
                 node.receipt(&hash).await;

@@ -49,6 +49,26 @@ fn what_waits_is_seen_executed_in_the_block_being_built() {
 }
 
 #[test]
+fn the_history_of_fees_may_end_with_the_block_being_built() {
+    with_default_node(async |node| {
+        node.automine.store(false, Ordering::Relaxed);
+        node.send(&transaction(0, 0, Address::repeat_byte(0x77), 5)).await;
+        let block = node.call("eth_getBlockByNumber", json!(["pending", false])).await;
+        let history = node.call("eth_feeHistory", json!(["0x2", "pending", [50]])).await;
+        assert_eq!((&history["oldestBlock"], &history["baseFeePerGas"][1]), (&json!("0x1"), &block["baseFeePerGas"]));
+        assert_eq!(history["reward"], json!([["0x0"], ["0x5"]]));
+        let number = |text: &Value| u64::from_str_radix(&text.as_str().unwrap()[2..], 16).unwrap() as f64;
+        assert_eq!(history["gasUsedRatio"], json!([0.0, number(&block["gasUsed"]) / number(&block["gasLimit"])]));
+        node.mine();
+        while node.ledger.head().number() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let mined = node.call("eth_feeHistory", json!(["0x2", "0x2", [50]])).await;
+        assert_eq!(mined, history, "the block came as it was foreseen");
+    });
+}
+
+#[test]
 fn the_block_being_built_changes_with_what_waits() {
     with_default_node(async |node| {
         node.automine.store(false, Ordering::Relaxed);

@@ -34,7 +34,9 @@ fn a_waiting_transaction_can_be_seen() {
         let hash = node.send(&raw).await;
         assert_eq!(node.fails("eth_sendRawTransaction", json!([raw])).await.1, "already known");
         let waiting = node.call("eth_getTransactionByHash", json!([hash])).await;
-        assert_eq!((&waiting["blockHash"], &waiting["transactionIndex"]), (&Value::Null, &Value::Null));
+        for field in ["blockHash", "blockNumber", "blockTimestamp", "transactionIndex"] {
+            assert_eq!(waiting.get(field), Some(&Value::Null), "{field}");
+        }
         assert_eq!(waiting["gasPrice"], waiting["maxFeePerGas"]);
         assert!(node.call("eth_getTransactionReceipt", json!([hash])).await.is_null());
         assert_eq!(node.call("eth_getTransactionCount", json!([sender, "latest"])).await, "0x0");
@@ -90,7 +92,14 @@ fn keys_handed_in_sign_and_send() {
             assert_eq!(receipt["contractAddress"], json!(from.create(2)));
             assert_eq!(node.call("eth_getCode", json!([from.create(2)])).await, "0x01");
 
+            let filled = node.call("eth_fillTransaction", json!([{"from": from, "to": COUNTER}])).await;
             let signed = node.call("eth_signTransaction", json!([{"from": from, "to": COUNTER}])).await;
+            for field in
+                ["type", "chainId", "nonce", "gas", "maxFeePerGas", "maxPriorityFeePerGas", "from", "to", "input"]
+            {
+                assert_eq!(filled["tx"][field], signed["tx"][field], "{field}");
+            }
+            assert_eq!([&filled["tx"]["r"], &filled["tx"]["s"]], [&json!("0x0"); 2]);
             let hash = node.call("eth_sendRawTransaction", json!([signed["raw"]])).await;
             assert_eq!(hash, signed["tx"]["hash"]);
 
@@ -109,6 +118,21 @@ fn keys_handed_in_sign_and_send() {
                 let (code, message, _) = node.fails(method, params).await;
                 assert_eq!((code, message.as_str()), (-32000, "unknown account"), "{method}");
             }
+        },
+    );
+}
+
+#[test]
+fn what_an_account_sends_at_once_gets_a_nonce_each() {
+    with_node(
+        Config::default(),
+        |builder| builder.accounts([signer(0)]),
+        async |node| {
+            let request = json!([{"from": signer(0).address(), "to": COUNTER, "gas": "0x186a0"}]);
+            let sent = (0..16).map(|_| node.call("eth_sendTransaction", request.clone()));
+            let hashes = futures::future::join_all(sent).await;
+            let hashes: std::collections::HashSet<_> = hashes.iter().map(Value::to_string).collect();
+            assert_eq!(hashes.len(), 16);
         },
     );
 }

@@ -26,6 +26,16 @@ fn a_transaction_is_replayed_where_it_stood() {
 
         let steps = node.call("debug_traceTransaction", json!([second])).await;
         assert_eq!((&steps["failed"], &steps["structLogs"][0]["op"]), (&json!(false), &json!("PUSH1")));
+        let everything = json!({"enableMemory": true, "enableReturnData": true});
+        let steps = node.call("debug_traceTransaction", json!([second, everything])).await;
+        let steps = steps["structLogs"].as_array().unwrap();
+        for field in ["memory", "returnData", "refund"] {
+            assert_eq!(steps[0].get(field), None, "there is no {field} at first");
+        }
+        let last = steps.last().unwrap();
+        let two = format!("{:064x}", 2);
+        assert!(last["memory"][0].as_str().unwrap().ends_with(&two), "{last}");
+        assert_eq!(last["returnData"], json!(format!("0x{two}")));
         let prestate = node.call("debug_traceTransaction", json!([second, {"tracer": "prestateTracer"}])).await;
         assert_eq!(
             prestate[COUNTER.to_string().to_lowercase()]["storage"][B256::ZERO.to_string()],
@@ -35,6 +45,13 @@ fn a_transaction_is_replayed_where_it_stood() {
         assert_eq!(message, "transaction not found");
         let (_, message, _) = node.fails("debug_traceBlockByNumber", json!(["0x0"])).await;
         assert_eq!(message, "genesis is not traceable");
+        for (method, block, named) in [
+            ("debug_traceBlockByNumber", json!("0x99"), "#153".to_owned()),
+            ("debug_traceBlockByHash", json!(B256::ZERO), B256::ZERO.to_string()),
+        ] {
+            let (code, message, _) = node.fails(method, json!([block])).await;
+            assert_eq!((code, message), (-32000, format!("block {named} not found")));
+        }
     });
 }
 
