@@ -127,6 +127,12 @@ for (const mode of ["hardhat", "anvil"]) {
   });
 }
 
+test("there are as many accounts as on Hardhat's network, with as much money", async () => {
+  const expected = Array.from({ length: 20 }, (_, addressIndex) => mnemonicToAccount(mnemonic, { addressIndex }).address);
+  assert.deepEqual((await rpc("eth_accounts")).map((address) => viem.getAddress(address)), expected);
+  assert.equal(BigInt(await rpc("eth_getBalance", expected[19], "earliest")), viem.parseEther("10000"));
+});
+
 test("the client version is one that Hardhat's helpers accept", async () => {
   assert.match((await rpc("web3_clientVersion")).toLowerCase(), /hardhatnetwork|anvil/);
 });

@@ -49,7 +49,7 @@ enum Command {
     /// Clients whose `User-Agent` begins with `hardhat` are told of what fails as Hardhat's own network tells it, all others
     /// as geth and Anvil do.
     #[command(after_help = "Example: stoa dev --http 127.0.0.1:8545")]
-    Dev(network::Options),
+    Dev(network::DevOptions),
     /// Make keys, genesis and configuration files for a network of validators on several hosts.
     #[command(
         after_help = "Example: stoa init --hosts a.example:9000,b.example:9000,c.example:9000,d.example:9000 --chain-id 4242"

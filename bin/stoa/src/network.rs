@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use stoa_base::{Committee, DEVELOPMENT_MNEMONIC, Genesis, now, write_private};
+use stoa_base::{DEVELOPMENT_MNEMONIC, Genesis, now, write_private};
 use stoa_client::{Client, Wallet};
 use stoa_consensus::Pace;
 use stoa_data::{
@@ -41,13 +41,10 @@ pub(crate) struct Options {
     /// listens on loopback, lest a web page reach it under a name of its own. Example: --allow-host node.example
     #[arg(long = "allow-host", value_name = "NAME")]
     hosts: Vec<String>,
-    /// Milliseconds between blocks while transactions wait.
-    #[arg(long, value_name = "MS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60_000))]
-    block_time: u64,
     /// Chain id of a new chain, 31337 if not given; of a chain that is there already, the one that it has.
     #[arg(long, value_name = "N")]
     chain_id: Option<u64>,
-    /// BIP-39 words that the ten development accounts of a new chain are derived from.
+    /// BIP-39 words that the development accounts of a new chain are derived from.
     #[arg(long, value_name = "WORDS", default_value = DEVELOPMENT_MNEMONIC)]
     mnemonic: String,
     /// Of how many blocks back the state can be read; 0 keeps all (an archive).
@@ -61,6 +58,9 @@ pub(crate) struct UpOptions {
     /// How many validators run in this process; of a chain that is there already, as many as it has.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(up::MAX_VALIDATORS)))]
     validators: Option<u32>,
+    /// Milliseconds between blocks while transactions wait.
+    #[arg(long, value_name = "MS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    block_time: u64,
     /// Gibibytes of disk at each validator for what others want to have kept; they are registered as stores and keepers by
     /// the last development account, so that `stoa store --spread` and `stoa data` have somebody to turn to.
     #[arg(long, value_name = "GIB", default_value_t = 0)]
@@ -73,6 +73,31 @@ pub(crate) struct UpOptions {
     /// by one at the same address everywhere.
     #[arg(long)]
     allow_unprotected: bool,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// Options of `stoa dev`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DevOptions {
+    /// How many development accounts a new chain has, 20 if not given; of a chain that is there already, as many as it has.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(development::MAX_ACCOUNTS)))]
+    accounts: Option<u32>,
+    /// Milliseconds between blocks, which come by themselves then, instead of one for each transaction.
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
+    block_time: Option<u64>,
+    /// Gas limit of a new chain's blocks, 150,000,000 if not given; of a chain that is there already, the one that it began
+    /// with.
+    #[arg(long, value_name = "GAS")]
+    gas_limit: Option<u64>,
+    /// Base fee of a new chain's first block in wei per gas, 1,000,000,000 if not given; of a chain that is there already, the
+    /// one that it began with. 0 stays 0 until a block is more than half full.
+    #[arg(long, visible_alias = "block-base-fee-per-gas", value_name = "WEI")]
+    base_fee: Option<u64>,
+    /// Let a contract's code be longer than 24,576 bytes (EIP-170), and the code that creates it longer than 49,152 (EIP-3860),
+    /// as Hardhat's `allowUnlimitedContractSize` does. Code has 1 MiB at most, and a transaction 128 KiB.
+    #[arg(long)]
+    disable_code_size_limit: bool,
     #[command(flatten)]
     options: Options,
 }
@@ -94,48 +119,20 @@ impl Options {
             fresh: false,
             http: SocketAddr::from(([127, 0, 0, 1], 0)),
             hosts: Vec::new(),
-            block_time: 50,
             chain_id: None,
             mnemonic: DEVELOPMENT_MNEMONIC.to_owned(),
             history: 10_000,
         }
     }
 
-    /// Makes the folder, and derives the accounts.
-    fn prepare(&self) -> Result<Vec<PrivateKeySigner>> {
-        if self.fresh {
-            remove_chain(&self.dir)?;
-        }
-        fs::create_dir_all(&self.dir).wrap_err_with(|| format!("cannot create the folder {}", self.dir.display()))?;
-        development::accounts(&self.mnemonic).wrap_err("--mnemonic")
-    }
-
     fn window(&self) -> u64 {
         if self.history == 0 { u64::MAX } else { self.history }
     }
 
-    /// Of a node without consensus.
-    fn dev(&self) -> Result<dev::Config> {
-        let accounts = self.prepare()?;
-        let genesis = self.genesis(&accounts, || Ok(None))?;
-        if genesis.committee.is_some() {
-            bail!("the chain in {} is that of validators (run it with `stoa up`)", self.dir.display());
-        }
-        Ok(dev::Config {
-            genesis,
-            folder: self.dir.clone(),
-            http: self.http,
-            accounts,
-            history: self.window(),
-            hosts: self.hosts.clone(),
-        })
-    }
-
     /// Of a network of so many validators.
     pub(crate) fn up(&self, validators: Option<NonZeroU32>) -> Result<up::Config> {
-        let accounts = self.prepare()?;
         let mut seed = None;
-        let genesis = self.genesis(&accounts, || {
+        let (genesis, accounts) = self.genesis(development::ACCOUNTS, |genesis| {
             let new = rand::random::<[u8; 32]>();
             let path = self.dir.join(SEED);
             ensure!(!path.exists(), "cannot write {}: it is there already", path.display());
@@ -143,7 +140,8 @@ impl Options {
                 .wrap_err_with(|| format!("cannot write {}", path.display()))?;
             seed = Some(new);
             let (committee, _) = up::deal(new, validators.unwrap_or(VALIDATORS));
-            Ok(Some((&committee).into()))
+            genesis.committee = Some((&committee).into());
+            Ok(())
         })?;
         let Some(committee) = &genesis.committee else {
             bail!("the chain in {} has no validators (run it with `stoa dev`)", self.dir.display());
@@ -170,7 +168,7 @@ impl Options {
             folder: self.dir.clone(),
             http: self.http,
             accounts,
-            pace: Pace { busy: Duration::from_millis(self.block_time), idle: Duration::from_secs(1) },
+            pace: Pace { busy: Duration::from_millis(50), idle: Duration::from_secs(1) },
             history: self.window(),
             store_gib: 0,
             index: false,
@@ -188,12 +186,16 @@ impl Options {
         bytes.try_into().map_err(|_| eyre!("{} is damaged: want 32 bytes", path.display()))
     }
 
-    /// The genesis in the folder, or a new one with this committee.
+    /// The genesis in the folder, or a new one with so many accounts, which `complete` completes; and the accounts.
     fn genesis(
         &self,
-        accounts: &[PrivateKeySigner],
-        committee: impl FnOnce() -> Result<Option<Committee>>,
-    ) -> Result<Genesis> {
+        count: u32,
+        complete: impl FnOnce(&mut Genesis) -> Result<()>,
+    ) -> Result<(Genesis, Vec<PrivateKeySigner>)> {
+        if self.fresh {
+            remove_chain(&self.dir)?;
+        }
+        fs::create_dir_all(&self.dir).wrap_err_with(|| format!("cannot create the folder {}", self.dir.display()))?;
         let path = self.dir.join(GENESIS);
         if path.exists() {
             let genesis = stoa_node::read_genesis(&path)?;
@@ -201,22 +203,58 @@ impl Options {
                 let (dir, has) = (self.dir.display(), genesis.chain_id);
                 bail!("the chain in {dir} has id {has}, not {wanted} (--fresh starts a new chain)");
             }
-            if accounts.iter().any(|signer| !genesis.alloc.contains_key(&signer.address())) {
+            let accounts = development::accounts_of(&self.mnemonic, &genesis).wrap_err("--mnemonic")?;
+            if accounts.is_empty() {
                 bail!("the chain in {} has other accounts (--fresh starts a new chain)", self.dir.display());
             }
-            return Ok(genesis);
+            return Ok((genesis, accounts));
         }
-        let committee = committee()?;
+        let accounts = development::accounts(&self.mnemonic, count).wrap_err("--mnemonic")?;
         let chain_id = self.chain_id.unwrap_or(development::CHAIN_ID);
-        let mut genesis = Genesis { committee, ..development::genesis(chain_id, accounts, now()) };
-        if genesis.committee.is_none() {
-            // Tools set the base fee to nothing, and count on it to stay so.
-            genesis.fees.minimum_base_fee = 0;
-        }
+        let mut genesis = development::genesis(chain_id, &accounts, now());
+        complete(&mut genesis)?;
         genesis.validate()?;
         fs::write(&path, serde_json::to_string_pretty(&genesis)?)
             .wrap_err_with(|| format!("cannot write {}", path.display()))?;
-        Ok(genesis)
+        Ok((genesis, accounts))
+    }
+}
+
+impl DevOptions {
+    /// Of a node without consensus.
+    fn config(&self) -> Result<dev::Config> {
+        let options = &self.options;
+        let count = self.accounts.unwrap_or(development::DEV_ACCOUNTS);
+        let (genesis, accounts) = options.genesis(count, |genesis| {
+            genesis.gas_limit = self.gas_limit.unwrap_or(genesis.gas_limit);
+            genesis.fees.initial_base_fee = self.base_fee.unwrap_or(genesis.fees.initial_base_fee);
+            // Tools set the base fee to nothing, and count on it to stay so.
+            genesis.fees.minimum_base_fee = 0;
+            Ok(())
+        })?;
+        let dir = options.dir.display();
+        if genesis.committee.is_some() {
+            bail!("the chain in {dir} is that of validators (run it with `stoa up`)");
+        }
+        for (option, wanted, has) in [
+            ("--accounts", self.accounts.map(u64::from), accounts.len() as u64),
+            ("--gas-limit", self.gas_limit, genesis.gas_limit),
+            ("--base-fee", self.base_fee, genesis.fees.initial_base_fee),
+        ] {
+            if let Some(wanted) = wanted.filter(|wanted| *wanted != has) {
+                bail!("the chain in {dir} began with {option} {has}, not {wanted} (--fresh starts a new chain)");
+            }
+        }
+        Ok(dev::Config {
+            genesis,
+            folder: options.dir.clone(),
+            http: options.http,
+            accounts,
+            history: options.window(),
+            hosts: options.hosts.clone(),
+            disable_code_size_limit: self.disable_code_size_limit,
+            block_time: self.block_time,
+        })
     }
 }
 
@@ -247,18 +285,19 @@ fn remove_chain(folder: &Path) -> Result<()> {
 }
 
 /// Runs a node without consensus until interrupted.
-pub(crate) fn run_dev(options: Options, json: bool) -> Result<()> {
+pub(crate) fn run_dev(options: DevOptions, json: bool) -> Result<()> {
     // Before a chain is deleted: another process may be running it.
-    let _held = folder::hold(&options.dir)?;
-    let config = options.dev()?;
+    let _held = folder::hold(&options.options.dir)?;
+    let config = options.config()?;
     let (chain_id, accounts, dir) = (config.genesis.chain_id, config.accounts.clone(), config.folder.clone());
-    let storage = runtime::Config::new().with_storage_directory(config.storage());
+    // What waits for each answer is answered soonest where no thread hands over to another.
+    let storage = runtime::Config::new().with_storage_directory(config.storage()).with_worker_threads(1);
     Kept::here(&dir).guard(|| {
         runtime::Runner::new(storage).start(async move |runtime| {
             let running = Box::pin(dev::start(runtime, config)).await?;
             let block = running.ledger().head().number();
             let chain = Chain { id: chain_id, block, accounts: &accounts, followed: None };
-            announce("a development node without consensus", &[running.http()], &chain, &options.dir, json);
+            announce("a development node without consensus", &[running.http()], &chain, &options.options.dir, json);
             interrupted().await?;
             Ok(running.stop().await?)
         })
@@ -267,9 +306,10 @@ pub(crate) fn run_dev(options: Options, json: bool) -> Result<()> {
 
 /// Runs a network of validators until interrupted.
 pub(crate) fn run_up(options: UpOptions, json: bool) -> Result<()> {
-    let UpOptions { validators, store_gib, index, allow_unprotected, options } = options;
+    let UpOptions { validators, block_time, store_gib, index, allow_unprotected, options } = options;
     let _held = folder::hold(&options.dir)?;
     let mut config = options.up(validators.and_then(NonZeroU32::new))?;
+    config.pace.busy = Duration::from_millis(block_time);
     config.store_gib = store_gib;
     config.index = index;
     config.allow_unprotected = allow_unprotected;
@@ -393,12 +433,87 @@ pub(crate) async fn interrupted() -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
+    use std::ffi::OsStr;
+
+    #[derive(Parser)]
+    struct Dev {
+        #[command(flatten)]
+        options: DevOptions,
+    }
+
+    fn dev(options: Options) -> DevOptions {
+        DevOptions {
+            accounts: None,
+            block_time: None,
+            gas_limit: None,
+            base_fee: None,
+            disable_code_size_limit: false,
+            options,
+        }
+    }
+
+    /// Words of other accounts.
+    const OTHERS: &str =
+        "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
+
+    /// What `stoa dev` starts in this folder with these words.
+    fn dev_in(dir: &Path, words: &[&str]) -> Result<dev::Config> {
+        let line = ["dev", "--dir"].map(OsStr::new).into_iter().chain([dir.as_os_str()]);
+        Dev::try_parse_from(line.chain(words.iter().map(OsStr::new)))?.options.config()
+    }
+
+    #[test]
+    fn a_chain_without_consensus_begins_as_it_is_told_and_keeps_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("dev");
+        let refused = |words: &[&str]| format!("{:#}", dev_in(&dir, words).unwrap_err());
+        for (words, part) in [
+            (["--accounts", "0"], "0 is not in 1..=1000"),
+            (["--accounts", "1001"], "1001 is not in 1..=1000"),
+            (["--gas-limit", "7"], "gasLimit is 7"),
+        ] {
+            assert!(refused(&words).contains(part), "{}", refused(&words));
+        }
+        let begun = dev_in(&dir, &["--accounts", "12", "--gas-limit", "60000000", "--base-fee", "0"]).unwrap();
+        let funded = |config: &dev::Config| {
+            let accounts = config.accounts.iter().map(|signer| config.genesis.alloc[&signer.address()].balance);
+            accounts.filter(|balance| !balance.is_zero()).count()
+        };
+        assert_eq!((begun.accounts.len(), funded(&begun)), (12, 12));
+        assert_eq!((begun.genesis.gas_limit, begun.genesis.fees.initial_base_fee), (60_000_000, 0));
+        assert!(!begun.disable_code_size_limit);
+
+        let again = dev_in(&dir, &["--disable-code-size-limit"]).unwrap();
+        assert_eq!((again.accounts.len(), &again.genesis), (12, &begun.genesis));
+        assert!(again.disable_code_size_limit);
+        dev_in(&dir, &["--accounts", "12", "--gas-limit", "60000000", "--block-base-fee-per-gas", "0"]).unwrap();
+        for (words, part) in [
+            (["--accounts", "20"], "began with --accounts 12, not 20 (--fresh"),
+            (["--gas-limit", "30000000"], "began with --gas-limit 60000000, not 30000000 (--fresh"),
+            (["--base-fee", "1"], "began with --base-fee 0, not 1 (--fresh"),
+            (["--mnemonic", OTHERS], "has other accounts (--fresh"),
+        ] {
+            assert!(refused(&words).contains(part), "{}", refused(&words));
+        }
+    }
+
+    #[test]
+    fn without_consensus_there_are_as_many_accounts_as_on_hardhats_network() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = |name: &str| Options::embedded(folder.path().join(name));
+        assert_eq!(dev(options("dev")).config().unwrap().accounts.len(), 20);
+        let up = options("up").up(None).unwrap();
+        assert_eq!(up.accounts.len(), 10);
+        assert!(up.validators.iter().all(|(_, beneficiary)| !up.genesis.alloc.contains_key(beneficiary)));
+        assert_eq!(options("up").up(None).unwrap().accounts.len(), 10);
+    }
 
     #[test]
     fn only_without_consensus_the_base_fee_may_fall_to_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let options = |name: &str| Options::embedded(folder.path().join(name));
-        assert_eq!(options("dev").dev().unwrap().genesis.fees.minimum_base_fee, 0);
+        assert_eq!(dev(options("dev")).config().unwrap().genesis.fees.minimum_base_fee, 0);
         assert_eq!(options("up").up(None).unwrap().genesis.fees.minimum_base_fee, 7);
     }
 
@@ -407,7 +522,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let id = |name: &str, chain_id: Option<u64>| -> Result<u64> {
             let options = Options { chain_id, ..Options::embedded(folder.path().join(name)) };
-            let genesis = if name.starts_with("dev") { options.dev()?.genesis } else { options.up(None)?.genesis };
+            let is_dev = name.starts_with("dev");
+            let genesis = if is_dev { dev(options).config()?.genesis } else { options.up(None)?.genesis };
             Ok(genesis.chain_id)
         };
         for name in ["dev", "up"] {
@@ -424,7 +540,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let options =
             |name: &str| Options { hosts: vec!["node.example".into()], ..Options::embedded(folder.path().join(name)) };
-        assert_eq!(options("dev").dev().unwrap().hosts, ["node.example"]);
+        assert_eq!(dev(options("dev")).config().unwrap().hosts, ["node.example"]);
         assert_eq!(options("up").up(None).unwrap().hosts, ["node.example"]);
     }
 
@@ -434,16 +550,17 @@ mod tests {
         let options = Options { fresh: true, ..Options::embedded(here.path().join("chain")) };
         let held = folder::hold(&options.dir).unwrap();
         // A folder that holds nothing but the lock is as good as an empty one.
-        options.dev().unwrap();
+        dev(options.clone()).config().unwrap();
         let genesis = fs::read(options.dir.join(GENESIS)).unwrap();
         let up = UpOptions {
             validators: None,
+            block_time: 10,
             store_gib: 0,
             index: false,
             allow_unprotected: false,
             options: options.clone(),
         };
-        for refused in [run_dev(options.clone(), true), run_up(up, true)] {
+        for refused in [run_dev(dev(options.clone()), true), run_up(up, true)] {
             let error = refused.unwrap_err().to_string();
             assert!(error.contains("is used by another process"), "{error}");
         }

@@ -12,7 +12,6 @@ use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
 use serde_json::{Value, json};
 use std::{
     fs::File,
-    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
 };
 use stoa_base::DEVELOPMENT_MNEMONIC;
@@ -33,7 +32,7 @@ pub(crate) struct WalletOptions {
     /// File with the passphrase of --wallet; asked for if not given.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
-    /// One of the ten well-known accounts of a development network, in place of a wallet.
+    /// One of the well-known accounts of a development network, counted from 0, in place of a wallet. `stoa up` has ten.
     #[arg(long, global = true, value_name = "N", conflicts_with = "wallet")]
     pub(crate) account: Option<usize>,
 }
@@ -74,7 +73,7 @@ impl WalletOptions {
         let signer = match (&self.wallet, self.account) {
             (Some(file), _) => read(file, self.passphrase_file.as_deref())?,
             (None, Some(index)) => {
-                let accounts = development::accounts(DEVELOPMENT_MNEMONIC)?;
+                let accounts = development::accounts(DEVELOPMENT_MNEMONIC, development::DEV_ACCOUNTS)?;
                 let count = accounts.len();
                 accounts.into_iter().nth(index).wrap_err_with(|| format!("--account: want 0 to {}", count - 1))?
             }
@@ -189,10 +188,7 @@ async fn balance(address: Option<Address>, wallet: &WalletOptions, json: bool) -
 /// Sends coins, once whoever types has agreed.
 async fn send(to: Address, amount: U256, yes: bool, options: &WalletOptions, json: bool) -> Result<()> {
     ensure!(!amount.is_zero(), "--amount 0 sends nothing");
-    ensure!(
-        yes || (io::stdin().is_terminal() && !json),
-        "nobody is there to be asked: look with `stoa wallet balance`, then say --yes"
-    );
+    output::askable(yes, json, "look with `stoa wallet balance`")?;
     let wallet = options.open().await?;
     let (from, client, sends) = (wallet.address(), wallet.client(), units(amount, COIN));
     if !yes {

@@ -15,7 +15,7 @@ use crate::{
     execute::{self, Changes, Choices},
     genesis::first_block,
     history::{History, matching_logs},
-    state::{PastState, Runtime, State, StateConfig, Tip},
+    state::{MAX_CODE, PastState, Runtime, State, StateConfig, Tip},
     view::StateCache,
 };
 use alloy_primitives::{Address, B256, map::HashMap};
@@ -53,6 +53,9 @@ pub struct LedgerConfig {
     /// Whether contracts may send transactions (against EIP-3607), as impersonated ones do on a development node, and
     /// transactions may have all the gas of a block (against EIP-7825).
     pub lenient: bool,
+    /// Whether code may be as long as the [state can hold](MAX_CODE), and code that creates it twice as long (against EIP-170
+    /// and EIP-3860).
+    pub disable_code_size_limit: bool,
     /// The native contracts: a rule of the chain, the same on all of its nodes.
     pub natives: Natives,
 }
@@ -67,6 +70,7 @@ impl LedgerConfig {
             history_cache: 64 << 20,
             durable: true,
             lenient: false,
+            disable_code_size_limit: false,
             natives: Natives::stoa(),
         }
     }
@@ -331,6 +335,9 @@ impl Ledger {
         let mut cfg = stoa_contract::cfg(self.inner.genesis.chain_id);
         if self.inner.config.lenient {
             (cfg.disable_eip3607, cfg.tx_gas_limit_cap) = (true, Some(u64::MAX));
+        }
+        if self.inner.config.disable_code_size_limit {
+            (cfg.limit_contract_code_size, cfg.limit_contract_initcode_size) = (Some(MAX_CODE), Some(2 * MAX_CODE));
         }
         cfg
     }

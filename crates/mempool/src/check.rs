@@ -4,10 +4,7 @@ use crate::{Config, MAX_TRANSACTION_BYTES, PoolError};
 use alloy_consensus::Transaction as _;
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::U256;
-use revm::{
-    context_interface::cfg::GasParams,
-    primitives::{eip3860::MAX_INITCODE_SIZE, hardfork::SpecId},
-};
+use revm::{context_interface::cfg::GasParams, primitives::hardfork::SpecId};
 use std::sync::Arc;
 use stoa_base::Recovered;
 
@@ -56,8 +53,8 @@ pub(crate) fn check(
         None if !config.allow_unprotected => return Err(PoolError::Unprotected),
         _ => {}
     }
-    if tx.is_create() && tx.input().len() > MAX_INITCODE_SIZE {
-        return Err(PoolError::InitCode { size: tx.input().len(), limit: MAX_INITCODE_SIZE });
+    if tx.is_create() && tx.input().len() > config.max_initcode {
+        return Err(PoolError::InitCode { size: tx.input().len(), limit: config.max_initcode });
     }
     let gas = tx.gas_limit();
     if gas > block_gas_limit {
@@ -181,6 +178,14 @@ mod tests {
         assert_eq!(error(whole.clone()), PoolError::GasCap { cap: 16_777_216, gas: 30_000_000 });
         let transaction = Recovered::new_unchecked(whole.into(), Address::ZERO);
         assert!(check(&Config { max_gas: u64::MAX, ..Config::default() }, 31337, 30_000_000, transaction).is_ok());
+    }
+
+    #[test]
+    fn a_development_chain_may_take_longer_code_that_creates_a_contract() {
+        let long = TxEip1559 { to: TxKind::Create, input: vec![0; 49_153].into(), gas_limit: 1_000_000, ..base() };
+        let transaction = Recovered::new_unchecked(sign(long).into(), Address::ZERO);
+        let config = Config { max_initcode: 49_153, ..Config::default() };
+        assert!(check(&config, 31337, 30_000_000, transaction).is_ok());
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct Config {
     pub price_bump: u128,
     /// Gas that a transaction may ask for: as EIP-7825 has it, or more on a development chain that does without.
     pub max_gas: u64,
+    /// Bytes of code that creates a contract: as EIP-3860 has it, or more on a development chain that does without.
+    pub max_initcode: usize,
     /// Whether transactions without a chain id (EIP-155) are taken.
     pub allow_unprotected: bool,
     /// How long a transaction may wait behind a gap, in milliseconds.
@@ -39,6 +41,7 @@ impl Default for Config {
             minimum_tip: 0,
             price_bump: 10,
             max_gas: revm::primitives::eip7825::TX_GAS_LIMIT_CAP,
+            max_initcode: revm::primitives::eip3860::MAX_INITCODE_SIZE,
             allow_unprotected: false,
             queued_lifetime: 3 * 60 * 60 * 1000,
             events: 8192,

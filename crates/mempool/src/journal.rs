@@ -20,6 +20,8 @@ struct Output {
     file: File,
     /// Bytes of whole records.
     length: u64,
+    /// How often it was emptied.
+    emptied: u64,
 }
 
 impl Journal {
@@ -36,14 +38,14 @@ impl Journal {
         }
         let damaged = records.damaged();
         let length = file.metadata()?.len();
-        Ok((Self { path: path.to_owned(), output: Mutex::new(Output { file, length }) }, damaged))
+        Ok((Self { path: path.to_owned(), output: Mutex::new(Output { file, length, emptied: 0 }) }, damaged))
     }
 
     /// Writes to a file as it is, without reading it.
     #[cfg(test)]
     pub fn writing_to(path: &Path) -> Self {
         let file = OpenOptions::new().append(true).open(path).unwrap();
-        Self { path: path.to_owned(), output: Mutex::new(Output { file, length: 0 }) }
+        Self { path: path.to_owned(), output: Mutex::new(Output { file, length: 0, emptied: 0 }) }
     }
 
     /// Hands one record to the operating system.
@@ -67,14 +69,32 @@ impl Journal {
         self.output.lock().length
     }
 
-    /// Replaces the file by one that holds what `content` gives and what is appended meanwhile.
+    /// Empties the file. Does not wait for the disk: after a power cut its content may be back.
+    ///
+    /// # Errors
+    ///
+    /// If the disk refuses.
+    pub fn clear(&self) -> io::Result<()> {
+        let mut output = self.output.lock();
+        if output.length > 0 {
+            output.file.set_len(0)?;
+        }
+        output.length = 0;
+        output.emptied += 1;
+        Ok(())
+    }
+
+    /// Replaces the file by one that holds what `content` gives and what is appended meanwhile; not if it is emptied meanwhile.
     ///
     /// # Errors
     ///
     /// If the disk refuses; then the old file stays in use.
     pub fn rewrite(&self, content: impl FnOnce() -> Vec<Arc<Recovered>>) -> io::Result<()> {
         // What is appended from here on is copied; what was appended before, `content` has seen.
-        let mark = self.length();
+        let (mark, emptied) = {
+            let output = self.output.lock();
+            (output.length, output.emptied)
+        };
         let new_path = self.path.with_extension("new");
         match fs::remove_file(&new_path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -92,11 +112,14 @@ impl Journal {
         file.sync_all()?;
 
         let mut output = self.output.lock();
+        if output.emptied != emptied {
+            return Ok(());
+        }
         let mut old = File::open(&self.path)?;
         old.seek(SeekFrom::Start(mark))?;
         length += io::copy(&mut old.take(output.length - mark), &mut file)?;
         fs::rename(&new_path, &self.path)?;
-        *output = Output { file, length };
+        *output = Output { file, length, emptied };
         Ok(())
     }
 }
@@ -161,6 +184,25 @@ mod tests {
         assert_eq!(journal.length(), fs::metadata(&path).unwrap().len());
         let expected = vec![keep(&all[1]), keep(&all[2]), Record::Removed(B256::ZERO)];
         assert_eq!(read(&path), (expected, 0));
+    }
+
+    #[test]
+    fn a_rewrite_does_not_bring_back_what_is_emptied_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let all = transactions(vec![vec![1], vec![2]]);
+        let (journal, _) = Journal::open(&path, |_| Ok(())).unwrap();
+        journal.append(&accepted(&all[0])).unwrap();
+        let content = || {
+            journal.clear().unwrap();
+            journal.append(&accepted(&all[1])).unwrap();
+            vec![Arc::new(all[0].clone())]
+        };
+        journal.rewrite(content).unwrap();
+        assert_eq!(journal.length(), fs::metadata(&path).unwrap().len());
+        assert_eq!(read(&path), (vec![keep(&all[1])], 0));
+        journal.clear().unwrap();
+        assert_eq!(read(&path), (Vec::new(), 0));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use alloy_primitives::{Address, B256, Bytes, U256, map::HashMap};
 use alloy_signer_local::PrivateKeySigner;
 use eyre::WrapErr as _;
 use parking_lot::Mutex;
+use revm::context::Cfg as _;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{File, OpenOptions},
@@ -61,6 +62,10 @@ pub struct Config {
     pub history: u64,
     /// Names in the `Host` header that JSON-RPC is served under besides `localhost`.
     pub hosts: Vec<String>,
+    /// See [`LedgerConfig::disable_code_size_limit`].
+    pub disable_code_size_limit: bool,
+    /// Milliseconds between blocks, which come by themselves then, instead of one for each transaction.
+    pub block_time: Option<u64>,
 }
 
 impl Config {
@@ -307,6 +312,7 @@ pub async fn start<E: Runtime>(runtime: E, config: Config) -> eyre::Result<Runni
         history: config.history,
         durable: false,
         lenient: true,
+        disable_code_size_limit: config.disable_code_size_limit,
         natives: crate::natives(),
         ..LedgerConfig::new(folder)
     };
@@ -317,7 +323,12 @@ pub async fn start<E: Runtime>(runtime: E, config: Config) -> eyre::Result<Runni
     let ledger = direct.ledger().clone();
     let pool = Pool::open(
         &config.folder.join("mempool"),
-        stoa_mempool::Config { allow_unprotected: true, max_gas: u64::MAX, ..stoa_mempool::Config::default() },
+        stoa_mempool::Config {
+            allow_unprotected: true,
+            max_gas: u64::MAX,
+            max_initcode: ledger.cfg().max_initcode_size(),
+            ..stoa_mempool::Config::default()
+        },
         Arc::new(Head { ledger: ledger.clone(), development: true }),
     )
     .wrap_err("the file of waiting transactions cannot be opened")?;
@@ -340,12 +351,13 @@ pub async fn start<E: Runtime>(runtime: E, config: Config) -> eyre::Result<Runni
         waiting: Mutex::default(),
         by_hand,
     });
-    let server = Server::builder(ledger, pool)
+    let server = Server::builder(ledger.clone(), pool)
         .accounts(config.accounts)
         .config(stoa_rpc::Config { hosts: config.hosts, ..crate::common::bounds() })
         .client_version(CLIENT_VERSION)
         .methods(crate::stoa_methods::register);
-    let rpc = dev::register(server, node.clone())
+    let rpc = dev::register(server, node.clone(), &ledger, config.block_time)
+        .await
         .bind(config.http)
         .await
         .wrap_err_with(|| format!("cannot listen on {}", config.http))?;
@@ -368,16 +380,20 @@ async fn sync<E: Runtime>(node: std::sync::Weak<Node<E>>) {
 mod tests {
     use super::*;
     use commonware_runtime::{Runner as _, tokio as runtime};
+    use serde_json::{Value, json};
+    use stoa_client::Client;
 
     fn config(folder: &Path) -> Config {
         let rich = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap();
         Config {
             folder: folder.to_owned(),
             http: ([127, 0, 0, 1], 0).into(),
-            genesis: crate::development::genesis(31337, &[rich], 1_700_000_000),
-            accounts: Vec::new(),
+            genesis: crate::development::genesis(31337, std::slice::from_ref(&rich), 1_700_000_000),
+            accounts: vec![rich],
             history: 8,
             hosts: Vec::new(),
+            disable_code_size_limit: false,
+            block_time: None,
         }
     }
 
@@ -396,6 +412,49 @@ mod tests {
         std::fs::remove_dir_all(config(folder.path()).storage()).unwrap();
         let error = format!("{:#}", run().unwrap_err());
         assert!(error.contains(&folder.path().display().to_string()) && error.contains("remove nothing"), "{error}");
+    }
+
+    #[test]
+    fn code_beyond_the_limits_is_deployed_only_where_they_are_disabled() {
+        let deploy = |disable_code_size_limit: bool| {
+            let folder = tempfile::tempdir().unwrap();
+            let config = Config { disable_code_size_limit, ..config(folder.path()) };
+            let (storage, from) = (config.storage(), config.accounts[0].address());
+            let storage = runtime::Config::new().with_storage_directory(storage);
+            runtime::Runner::new(storage).start(async move |context| {
+                let running = Box::pin(start(context, config)).await.unwrap();
+                let client = Client::new(running.http().to_string());
+                // Returns 32 KiB of zeros; what follows is never run.
+                let short = Bytes::from_static(&[0x61, 0x80, 0, 0x5f, 0xf3]);
+                let long = Bytes::from([&short[..], &[0; 60_000]].concat());
+                for (code, is_long) in [(short, false), (long, true)] {
+                    let request = json!({ "from": from, "data": code, "gas": "0x1000000" });
+                    let call = client.call::<Bytes>("eth_call", (&request, "latest")).await;
+                    let estimate = client.call::<U256>("eth_estimateGas", (&request,)).await;
+                    let sent = client.call::<B256>("eth_sendTransaction", (&request,)).await;
+                    if disable_code_size_limit {
+                        assert_eq!(call.unwrap().len(), 0x8000);
+                        assert!(estimate.unwrap() > U256::from(200 * 0x8000));
+                    } else {
+                        assert!(call.is_err() && estimate.is_err(), "{call:?} {estimate:?}");
+                    }
+                    if is_long && !disable_code_size_limit {
+                        let refused = sent.unwrap_err().to_string();
+                        assert!(refused.contains("max initcode size exceeded"), "{refused}");
+                        continue;
+                    }
+                    let receipt = client.call::<Value>("eth_getTransactionReceipt", (sent.unwrap(),)).await.unwrap();
+                    assert_eq!(receipt["status"], if disable_code_size_limit { "0x1" } else { "0x0" });
+                    if disable_code_size_limit {
+                        let deployed = client.call::<Bytes>("eth_getCode", (&receipt["contractAddress"], "latest"));
+                        assert_eq!(deployed.await.unwrap().len(), 0x8000);
+                    }
+                }
+                running.stop().await.unwrap();
+            });
+        };
+        deploy(false);
+        deploy(true);
     }
 
     #[test]

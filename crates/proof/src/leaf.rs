@@ -5,8 +5,8 @@ use commonware_cryptography::sha256::Digest;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
-/// Longest code that a leaf may hold: above EIP-170's limit, so that a genesis file may go beyond it.
-const MAX_CODE: usize = 1 << 20;
+/// Longest code that a leaf may hold, in bytes: above EIP-170's limit, so that a genesis file may go beyond it.
+pub const MAX_CODE: usize = 1 << 20;
 
 /// Where a value stands in the state database: SHA-256 of what names it.
 ///

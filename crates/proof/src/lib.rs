@@ -16,5 +16,5 @@ mod receipt;
 pub use account::{InvalidProof, ProofReply, ProvenAccount, SlotProof};
 pub use certificate::{CertificateReply, InvalidCertificate};
 pub use key::{CHUNK, Family, KeyProof, ProofError, verify_key};
-pub use leaf::{AccountLeaf, Key, Leaf, account_key, code_key, slot_key};
+pub use leaf::{AccountLeaf, Key, Leaf, MAX_CODE, account_key, code_key, slot_key};
 pub use receipt::{InvalidReceipt, ProvenReceipt, ReceiptReply, merkle_root, receipt_digest, transactions_root};

@@ -67,7 +67,7 @@ impl Market {
     /// Starts it with so many owners, nine at most.
     pub fn start(owners: usize) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let accounts = development::accounts(DEVELOPMENT_MNEMONIC)?;
+        let accounts = development::accounts(DEVELOPMENT_MNEMONIC, development::ACCOUNTS)?;
         let (committee, identities) = up::deal([1; 32], NonZeroU32::MIN);
         let committee = Some((&committee).into());
         let genesis = Genesis { committee, ..development::genesis(stoa_benchmarks::CHAIN_ID, &accounts, now()) };

@@ -12,7 +12,7 @@ pub use db::{Batch, Sealed, StateDb};
 pub(crate) use past::PastState;
 pub(crate) use proof::prove;
 pub use stoa_proof::{
-    AccountLeaf, CHUNK, Family, Key, KeyProof, Leaf, ProofError, account_key, code_key, slot_key, verify_key,
+    AccountLeaf, CHUNK, Family, Key, KeyProof, Leaf, MAX_CODE, ProofError, account_key, code_key, slot_key, verify_key,
 };
 pub use sync::{MOST_BYTES, SyncOperation, SyncRequest, SyncResponse, SyncSource, decode_request, decode_response};
 pub(crate) use sync::{root_of, serve, sync};

@@ -3,10 +3,10 @@
 use super::{Dev, console::Console, failure, node::Node};
 use crate::{
     BlockId, Context, Params, RpcError,
-    eth::{estimate, fill, newest, prepare, recover, relax, send_and_wait},
+    eth::{estimate, fill, newest, prepare, priority_fee, recover, relax, send_and_wait},
     evm::{Sandbox, output},
     hex::Data,
-    request::{Call, CallRequest},
+    request::{Call, CallRequest, Price},
     view::OwnedReceipt,
 };
 use alloy_consensus::SignableTransaction;
@@ -19,6 +19,7 @@ use stoa_base::{Recovered, Transaction};
 /// `eth_call`, failing in the client's words. Blocking.
 pub(crate) fn call(context: &Context, params: &Params) -> Result<Bytes, RpcError> {
     let (call, mut sandbox) = prepare(context, params, newest)?;
+    sandbox.cfg.disable_balance_check = is_free(context, &call);
     let gas = relax(context, &mut sandbox, &call);
     let (traced, Console) = sandbox.inspect(call.tx_env(gas, context.chain_id()), Console)?;
     let result = traced.result;
@@ -30,7 +31,12 @@ pub(crate) fn call(context: &Context, params: &Params) -> Result<Bytes, RpcError
 
 /// `eth_estimateGas`, after what waits unless another block is named, failing in the client's words. Blocking.
 pub(crate) fn estimate_gas(context: &Context, params: &Params) -> Result<U64, RpcError> {
-    let (call, mut sandbox) = prepare(context, params, pending)?;
+    let (mut call, mut sandbox) = prepare(context, params, pending)?;
+    sandbox.cfg.disable_balance_check = is_free(context, &call);
+    if context.hardhat && call.price == Price::Unset {
+        // As a transaction that says no price: contracts that refund what it costs do more than at none.
+        call.price = Price::Legacy(priority_fee(context)?.saturating_add(sandbox.block.basefee.into()));
+    }
     let error = match estimate(context, &mut sandbox, &call) {
         Err(error) if context.hardhat => error,
         estimated => return estimated.map(U64::from),
@@ -41,6 +47,11 @@ pub(crate) fn estimate_gas(context: &Context, params: &Params) -> Result<U64, Rp
     Err(ended.ok().and_then(|result| failure::failure(&result, None)).unwrap_or(error))
 }
 
+/// Whether nobody asks if the sender can pay: Hardhat does not for what is no transaction. It must fit a sum with the fee.
+fn is_free(context: &Context, call: &Call) -> bool {
+    context.hardhat && !call.value.bit(255)
+}
+
 /// After what waits. Blocking.
 fn pending(context: &Context) -> Result<Sandbox, RpcError> {
     Sandbox::new(context, BlockId::Pending)
@@ -48,8 +59,7 @@ fn pending(context: &Context) -> Result<Sandbox, RpcError> {
 
 /// `eth_sendRawTransaction`.
 pub(crate) async fn send_raw<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<B256, RpcError> {
-    let transaction = context.read(move |_| raw(&params)).await?;
-    node.deliver(&context, transaction).await
+    node.deliver(&context, move |_| raw(&params)).await
 }
 
 fn raw(params: &Params) -> Result<Recovered, RpcError> {
@@ -80,8 +90,7 @@ pub(crate) async fn send_raw_sync<D: Dev>(
 pub(crate) async fn send<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<B256, RpcError> {
     let completing = node.clone();
     let may_send = move |from| completing.is_impersonated(from);
-    let transaction = context.execute(move |context| complete(may_send, context, &params)).await?;
-    node.deliver(&context, transaction).await
+    node.deliver(&context, move |context| complete(may_send, context, &params)).await
 }
 
 /// `eth_sendUnsignedTransaction`: as if every account were impersonated.
@@ -90,8 +99,7 @@ pub(crate) async fn send_unsigned<D: Dev>(
     context: Context,
     params: Params,
 ) -> Result<B256, RpcError> {
-    let transaction = context.execute(move |context| complete(|_| true, context, &params)).await?;
-    node.deliver(&context, transaction).await
+    node.deliver(&context, move |context| complete(|_| true, context, &params)).await
 }
 
 /// The transaction that an object asks for. Of accounts without a key here, only those that `may_send` do.

@@ -19,12 +19,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use stoa_base::now;
-use stoa_ledger::Set;
+use stoa_ledger::{Ledger, Set};
 use stoa_mempool::Status;
 
-/// Adds the methods of a development node to a server, in place of the standard ones where they differ.
-pub fn register<D: Dev>(builder: Builder, dev: Arc<D>) -> Builder {
-    let node = Arc::new(Node::new(dev));
+/// Adds the methods of a development node to a server, in place of the standard ones where they differ. It mines a block for each
+/// transaction, or, if `block_time` milliseconds are given, one in each of these, until it is told otherwise.
+pub async fn register<D: Dev>(builder: Builder, dev: Arc<D>, ledger: &Ledger, block_time: Option<u64>) -> Builder {
+    let node = Arc::new(Node::new(dev, block_time));
+    node.mine_at_intervals(ledger.clone(), node.usual_interval()).await;
     let next = node.clone();
     builder.next_block(move |ledger| next.next_block_env(ledger)).methods(move |methods| add_all(methods, &node))
 }
@@ -458,7 +460,9 @@ async fn remove_pool_transactions<D: Dev>(
 
 async fn metadata<D: Dev>(node: Arc<Node<D>>, context: Context, params: Params) -> Result<Metadata, RpcError> {
     params.none()?;
-    let snapshots = node.snapshots().into_iter().map(|(id, head)| (U64::from(id), head)).collect();
+    // Hardhat tells of none. Its plugins ask before each transaction, and test suites take hundreds.
+    let told = if context.hardhat { Vec::new() } else { node.snapshots() };
+    let snapshots = told.into_iter().map(|(id, head)| (U64::from(id), head)).collect();
     Ok(Metadata::new(&context, node.instance(), snapshots))
 }
 

@@ -91,10 +91,10 @@ struct Settings {
 }
 
 impl Settings {
-    fn new() -> Self {
+    fn new(automine: bool) -> Self {
         Self {
             upcoming: Upcoming::default(),
-            automine: true,
+            automine,
             impersonated: HashSet::default(),
             auto_impersonate: false,
             snapshots: Vec::new(),
@@ -113,6 +113,8 @@ struct Miner {
 /// A development chain and how it is set.
 pub(crate) struct Node<D> {
     dev: Arc<D>,
+    /// Milliseconds between blocks, if they come by themselves unless something else is said.
+    block_time: Option<u64>,
     settings: Mutex<Settings>,
     /// Held while the chain is changed; keeps the task that mines at intervals.
     turn: AsyncMutex<Option<Miner>>,
@@ -120,8 +122,9 @@ pub(crate) struct Node<D> {
 }
 
 impl<D: Dev> Node<D> {
-    pub fn new(dev: Arc<D>) -> Self {
-        Self { dev, settings: Mutex::new(Settings::new()), turn: AsyncMutex::default(), written: Arc::default() }
+    pub fn new(dev: Arc<D>, block_time: Option<u64>) -> Self {
+        let settings = Mutex::new(Settings::new(block_time.is_none()));
+        Self { dev, block_time, settings, turn: AsyncMutex::default(), written: Arc::default() }
     }
 
     pub fn dev(&self) -> &D {
@@ -312,11 +315,19 @@ impl<D: Dev> Node<D> {
 
     /// Mines a block again and again after a random time between the bounds, in milliseconds, or no longer.
     pub async fn mine_at_intervals(self: &Arc<Self>, ledger: Ledger, bounds: Option<(u64, u64)>) {
-        let miner =
-            bounds.map(|bounds| Miner { bounds, task: self.clone().spawn_miner(ledger, bounds).abort_handle() });
-        if let Some(before) = std::mem::replace(&mut *self.turn.lock().await, miner) {
+        self.set_miner(&mut *self.turn.lock().await, ledger, bounds);
+    }
+
+    fn set_miner(self: &Arc<Self>, miner: &mut Option<Miner>, ledger: Ledger, bounds: Option<(u64, u64)>) {
+        let new = bounds.map(|bounds| Miner { bounds, task: self.clone().spawn_miner(ledger, bounds).abort_handle() });
+        if let Some(before) = std::mem::replace(miner, new) {
             before.task.abort();
         }
+    }
+
+    /// The bounds that the node starts with.
+    pub fn usual_interval(&self) -> Option<(u64, u64)> {
+        self.block_time.map(|time| (time, time))
     }
 
     /// The bounds of the time between blocks that come by themselves, in milliseconds.
@@ -386,14 +397,12 @@ impl<D: Dev> Node<D> {
     /// # Errors
     ///
     /// Those of the chain.
-    pub async fn reset(&self, context: &Context) -> Result<(), RpcError> {
+    pub async fn reset(self: &Arc<Self>, context: &Context) -> Result<(), RpcError> {
         let mut turn = self.turn.lock().await;
         self.dev.reset().await?;
         self.forget_after(context, 0).await;
-        if let Some(miner) = turn.take() {
-            miner.task.abort();
-        }
-        *self.settings.lock() = Settings::new();
+        self.set_miner(&mut turn, context.ledger().clone(), self.usual_interval());
+        *self.settings.lock() = Settings::new(self.block_time.is_none());
         Ok(())
     }
 
@@ -403,22 +412,31 @@ impl<D: Dev> Node<D> {
     }
 
     /// Takes a transaction in, and mines it at once unless automining is off or others have to come before it, and with it
-    /// those that waited for it.
+    /// those that waited for it. It is made when no other is on its way, for its nonce may be the next one.
     ///
     /// # Errors
     ///
-    /// Says why it is not taken; to Hardhat, if it was mined and failed, how.
-    pub async fn deliver(&self, context: &Context, transaction: Recovered) -> Result<B256, RpcError> {
+    /// Says why it is not made or not taken; to Hardhat, if it was mined and failed, how.
+    pub async fn deliver(
+        &self,
+        context: &Context,
+        make: impl FnOnce(&Context) -> Result<Recovered, RpcError> + Send + 'static,
+    ) -> Result<B256, RpcError> {
         let _turn = self.turn.lock().await;
-        let hash = *transaction.inner().hash();
-        let (sender, nonce) = (transaction.signer(), transaction.inner().nonce());
         let automine = self.automine();
         let BlockEnv { basefee, gas_limit, .. } = self.next_block_env(context.ledger());
-        // The pool does not know what is settled of the next block.
-        if transaction.inner().gas_limit() > gas_limit {
-            return Err(RpcError::server(PoolError::BlockGasLimit.to_string()));
-        }
-        context.read(move |context| admit(context, transaction, automine.then_some(basefee))).await?;
+        let taken = context.execute(move |context| {
+            let transaction = make(context)?;
+            let (hash, sender) = (*transaction.inner().hash(), transaction.signer());
+            let nonce = transaction.inner().nonce();
+            // The pool does not know what is settled of the next block.
+            if transaction.inner().gas_limit() > gas_limit {
+                return Err(RpcError::server(PoolError::BlockGasLimit.to_string()));
+            }
+            admit(context, transaction, automine.then_some(basefee))?;
+            Ok((hash, sender, nonce))
+        });
+        let (hash, sender, nonce) = taken.await?;
         if automine && context.pool().pending_nonce(sender).is_some_and(|next| nonce < next) {
             let ended = self.include(context, hash).await;
             self.mine_waiting(context).await?;
@@ -496,26 +514,29 @@ fn admit(context: &Context, transaction: Recovered, base_fee: Option<u64>) -> Re
     let refused = |error: PoolError| {
         RpcError::server(if context.hardhat { in_hardhats_words(&error, hash, nonce) } else { error.to_string() })
     };
-    if context.pool().get(&hash).is_some() || context.transaction(hash)?.is_some() {
-        return Err(refused(PoolError::AlreadyKnown));
-    }
-    if let Some(base_fee) = base_fee {
-        let most = transaction.inner().max_fee_per_gas();
-        if most < u128::from(base_fee) {
-            let sender = transaction.signer();
-            let field = if transaction.inner().is_dynamic_fee() { "maxFeePerGas" } else { "gasPrice" };
-            return Err(RpcError::server(if context.hardhat {
-                format!(
-                    "Transaction {field} ({most}) is too low for the next block, which has a baseFeePerGas of {base_fee}"
-                )
-            } else {
-                format!(
-                    "max fee per gas less than block base fee: address {sender}, maxFeePerGas: {most}, baseFee: {base_fee}"
-                )
-            }));
-        }
-    }
-    context.pool().add(transaction).map(drop).map_err(refused)
+    let why = match check_fee(context, &transaction, base_fee) {
+        Err(why) => why,
+        Ok(()) => match context.pool().add(transaction) {
+            Ok(_) => return Ok(()),
+            Err(error) => refused(error),
+        },
+    };
+    // That it is known says more. The history is asked last, for it is on the disk.
+    let known = context.pool().get(&hash).is_some() || context.transaction(hash)?.is_some();
+    Err(if known { refused(PoolError::AlreadyKnown) } else { why })
+}
+
+/// Whether a transaction can be in a block with this base fee.
+fn check_fee(context: &Context, transaction: &Recovered, base_fee: Option<u64>) -> Result<(), RpcError> {
+    let most = transaction.inner().max_fee_per_gas();
+    let Some(base_fee) = base_fee.filter(|base_fee| most < u128::from(*base_fee)) else { return Ok(()) };
+    let sender = transaction.signer();
+    let field = if transaction.inner().is_dynamic_fee() { "maxFeePerGas" } else { "gasPrice" };
+    Err(RpcError::server(if context.hardhat {
+        format!("Transaction {field} ({most}) is too low for the next block, which has a baseFeePerGas of {base_fee}")
+    } else {
+        format!("max fee per gas less than block base fee: address {sender}, maxFeePerGas: {most}, baseFee: {base_fee}")
+    }))
 }
 
 /// What Hardhat's network says of a transaction of this hash and nonce that is not taken.

@@ -24,13 +24,10 @@ use revm::{bytecode::Bytecode, context::BlockEnv};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, io::Read as _, sync::Arc};
 use stoa_contract::{coin, randomness};
-use stoa_ledger::Set;
+use stoa_ledger::{Set, state::MAX_CODE};
 
 /// Bytes that a state may have without its gzip.
 const MOST: u64 = 256 << 20;
-
-/// Bytes that the ledger keeps of a code.
-const LONGEST_CODE: usize = 1 << 20;
 
 /// What a file that is gzip's begins with.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -46,8 +43,8 @@ fn is_kept_up(address: &Address) -> bool {
 ///
 /// -32602 if it is too long, or begins as a delegation (EIP-7702) and is none.
 pub(crate) fn check_code(address: Address, code: &Bytes) -> Result<(), RpcError> {
-    if code.len() > LONGEST_CODE {
-        let why = format!("code of account {address} has {} bytes, at most {LONGEST_CODE} are kept", code.len());
+    if code.len() > MAX_CODE {
+        let why = format!("code of account {address} has {} bytes, at most {MAX_CODE} are kept", code.len());
         return Err(RpcError::invalid_params(why));
     }
     let valid = Bytecode::new_raw_checked(code.clone());
@@ -256,8 +253,8 @@ mod tests {
     #[test]
     fn code_that_could_not_be_read_again_is_refused() {
         let check = |code: Vec<u8>| check_code(Address::ZERO, &code.into());
-        assert!(check(vec![0; LONGEST_CODE]).is_ok());
-        assert!(check(vec![0; LONGEST_CODE + 1]).unwrap_err().message.contains("at most 1048576"));
+        assert!(check(vec![0; MAX_CODE]).is_ok());
+        assert!(check(vec![0; MAX_CODE + 1]).unwrap_err().message.contains("at most 1048576"));
         assert!(check(vec![0xef, 0x01]).unwrap_err().message.contains("no valid code"));
     }
 

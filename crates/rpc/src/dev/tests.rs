@@ -152,6 +152,10 @@ fn with_chain<Fut: Future<Output = ()>>(test: impl FnOnce(Node) -> Fut) {
 }
 
 fn with_config(settings: Config, test: impl AsyncFnOnce(Node, Ledger)) {
+    with_block_time(None, settings, test);
+}
+
+fn with_block_time(block_time: Option<u64>, settings: Config, test: impl AsyncFnOnce(Node, Ledger)) {
     let (storage, history) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let threads = runtime::Config::new().with_storage_directory(storage.path()).with_worker_threads(2);
     runtime::Runner::new(threads).start(async |context| {
@@ -170,7 +174,8 @@ fn with_config(settings: Config, test: impl AsyncFnOnce(Node, Ledger)) {
             .config(settings)
             .client_version("HardhatNetwork/test")
             .accounts([signer(1), signer(0)]);
-        let handle = register(builder, Arc::new(chain)).bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let builder = register(builder, Arc::new(chain), &ledger, block_time).await;
+        let handle = builder.bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         test(Node { handle, client: crate::tests::http_client(), agent: "cast" }, ledger).await;
     });
 }
@@ -277,6 +282,46 @@ fn hardhat_is_told_the_reason_of_a_failed_transaction_that_is_mined() {
         // The same client may say that it is another the next time.
         node.agent = "cast";
         assert_eq!(node.fails("eth_call", json!([request])).await["code"], 3);
+    });
+}
+
+#[test]
+fn hardhat_estimates_at_the_price_of_a_transaction_that_says_none() {
+    with_chain(async |mut node| {
+        // Stores the price of gas: storing nothing where nothing was is cheaper.
+        node.call("hardhat_setCode", json!([STRANGER, "0x3a600055"])).await;
+        let request = json!({"from": account(0), "to": STRANGER});
+        let free = node.number("eth_estimateGas", json!([request])).await;
+        node.agent = HARDHAT;
+        let paid = node.number("eth_estimateGas", json!([request])).await;
+        assert!(free < 30_000 && paid > 40_000, "{free} {paid}");
+        let mut with_gas = request.clone();
+        with_gas["gas"] = json!(format!("{paid:#x}"));
+        node.call("eth_sendTransaction", json!([with_gas])).await;
+
+        // It need not be paid for.
+        let poor = json!([{"from": STRANGER, "to": account(0), "value": "0x7", "gasPrice": "0x77359400"}]);
+        assert_eq!(node.number("eth_estimateGas", poor.clone()).await, 21_000);
+        assert_eq!(node.call("eth_call", poor.clone()).await, "0x");
+        let absurd = json!([{"from": STRANGER, "to": account(0), "value": U256::MAX, "gasPrice": "0x77359400"}]);
+        for method in ["eth_estimateGas", "eth_call"] {
+            assert_eq!(node.fails(method, absurd.clone()).await["code"], -32000, "{method}");
+        }
+        node.agent = "cast";
+        for method in ["eth_estimateGas", "eth_call"] {
+            assert_eq!(node.fails(method, poor.clone()).await["code"], -32000, "{method}");
+        }
+    });
+}
+
+#[test]
+fn what_an_account_sends_at_once_gets_a_nonce_each() {
+    with_chain(async |node| {
+        let request = json!([{"from": account(0), "to": COUNTER, "gas": "0x30000"}]);
+        let sent = futures::future::join_all((0..64).map(|_| node.call("eth_sendTransaction", request.clone()))).await;
+        let hashes: std::collections::HashSet<_> = sent.iter().map(Value::to_string).collect();
+        assert_eq!((hashes.len(), node.height().await), (64, 64));
+        assert_eq!(node.number("eth_getTransactionCount", json!([account(0), "latest"])).await, 64);
     });
 }
 
@@ -449,6 +494,26 @@ fn blocks_come_by_themselves_at_intervals() {
 }
 
 #[test]
+fn a_node_with_a_block_time_mines_by_itself_and_again_when_it_is_reset() {
+    with_block_time(Some(20), Config::default(), async |node, _| {
+        assert_eq!(node.call("hardhat_getAutomine", json!([])).await, false);
+        let request = json!([{"from": account(0), "to": STRANGER, "value": "0x1"}]);
+        let sent = node.call("eth_sendTransaction", request.clone()).await;
+        while node.call("eth_getTransactionReceipt", json!([sent])).await.is_null() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // What was said meanwhile is forgotten.
+        node.call("evm_setIntervalMining", json!([0])).await;
+        node.call("evm_setAutomine", json!([true])).await;
+        node.call("hardhat_reset", json!([])).await;
+        assert_eq!(node.call("hardhat_getAutomine", json!([])).await, false);
+        while node.height().await < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+}
+
+#[test]
 fn a_snapshot_brings_back_chain_pool_settings_and_time() {
     with_chain(async |node| {
         node.call("hardhat_setBalance", json!([STRANGER, "0x5"])).await;
@@ -588,7 +653,7 @@ fn an_impersonated_account_sends_without_a_key() {
 
 #[test]
 fn a_reset_goes_back_to_the_first_block() {
-    with_chain(async |node| {
+    with_chain(async |mut node| {
         let metadata = node.call("hardhat_metadata", json!([])).await;
         assert_eq!((metadata["chainId"].as_u64(), metadata["latestBlockNumber"].as_u64()), (Some(31337), Some(0)));
         assert_eq!(metadata["clientVersion"], "HardhatNetwork/test");
@@ -596,6 +661,9 @@ fn a_reset_goes_back_to_the_first_block() {
         node.call("evm_snapshot", json!([])).await;
         let snapshots = node.call("anvil_metadata", json!([])).await["snapshots"].clone();
         assert_eq!(snapshots, json!({"0x1": [0, metadata["latestBlockHash"]]}));
+        let usual = std::mem::replace(&mut node.agent, HARDHAT);
+        assert_eq!(node.call("hardhat_metadata", json!([])).await["snapshots"], json!({}));
+        node.agent = usual;
         node.call("evm_setAutomine", json!([false])).await;
         node.call("hardhat_mine", json!(["0x3"])).await;
         assert!(
