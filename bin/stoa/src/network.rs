@@ -95,7 +95,8 @@ pub(crate) struct DevOptions {
     #[arg(long, visible_alias = "block-base-fee-per-gas", value_name = "WEI")]
     base_fee: Option<u64>,
     /// Let a contract's code be longer than 24,576 bytes (EIP-170), and the code that creates it longer than 49,152 (EIP-3860),
-    /// as Hardhat's `allowUnlimitedContractSize` does. Code has 1 MiB at most, and a transaction 128 KiB.
+    /// as Hardhat's `allowUnlimitedContractSize` does. Code has 1 MiB at most, and a transaction 128 KiB. To be said at each start
+    /// of a chain that has such code.
     #[arg(long)]
     disable_code_size_limit: bool,
     #[command(flatten)]
@@ -193,6 +194,8 @@ impl Options {
         complete: impl FnOnce(&mut Genesis) -> Result<()>,
     ) -> Result<(Genesis, Vec<PrivateKeySigner>)> {
         if self.fresh {
+            // Before anything is deleted.
+            development::accounts(&self.mnemonic, count).wrap_err("--mnemonic")?;
             remove_chain(&self.dir)?;
         }
         fs::create_dir_all(&self.dir).wrap_err_with(|| format!("cannot create the folder {}", self.dir.display()))?;
@@ -225,13 +228,16 @@ impl DevOptions {
     fn config(&self) -> Result<dev::Config> {
         let options = &self.options;
         let count = self.accounts.unwrap_or(development::DEV_ACCOUNTS);
-        let (genesis, accounts) = options.genesis(count, |genesis| {
+        let complete = |genesis: &mut Genesis| -> Result<()> {
             genesis.gas_limit = self.gas_limit.unwrap_or(genesis.gas_limit);
             genesis.fees.initial_base_fee = self.base_fee.unwrap_or(genesis.fees.initial_base_fee);
             // Tools set the base fee to nothing, and count on it to stay so.
             genesis.fees.minimum_base_fee = 0;
-            Ok(())
-        })?;
+            Ok(genesis.validate()?)
+        };
+        // Before the chain that is there is deleted.
+        complete(&mut development::genesis(development::CHAIN_ID, &[], now()))?;
+        let (genesis, accounts) = options.genesis(count, complete)?;
         let dir = options.dir.display();
         if genesis.committee.is_some() {
             bail!("the chain in {dir} is that of validators (run it with `stoa up`)");
@@ -290,8 +296,9 @@ pub(crate) fn run_dev(options: DevOptions, json: bool) -> Result<()> {
     let _held = folder::hold(&options.options.dir)?;
     let config = options.config()?;
     let (chain_id, accounts, dir) = (config.genesis.chain_id, config.accounts.clone(), config.folder.clone());
-    // What waits for each answer is answered soonest where no thread hands over to another.
-    let storage = runtime::Config::new().with_storage_directory(config.storage()).with_worker_threads(1);
+    // Who waits for each answer has it soonest where no thread hands over to another; but a block that takes long stops that thread.
+    let threads = if config.genesis.gas_limit > development::GAS_LIMIT { 2 } else { 1 };
+    let storage = runtime::Config::new().with_storage_directory(config.storage()).with_worker_threads(threads);
     Kept::here(&dir).guard(|| {
         runtime::Runner::new(storage).start(async move |runtime| {
             let running = Box::pin(dev::start(runtime, config)).await?;
@@ -488,6 +495,10 @@ mod tests {
         assert_eq!((again.accounts.len(), &again.genesis), (12, &begun.genesis));
         assert!(again.disable_code_size_limit);
         dev_in(&dir, &["--accounts", "12", "--gas-limit", "60000000", "--block-base-fee-per-gas", "0"]).unwrap();
+        let fresh = |words: [&str; 2]| dev_in(&dir, &["--fresh", words[0], words[1]]);
+        for wrong in [["--gas-limit", "7"], ["--mnemonic", "no words"]] {
+            assert!(fresh(wrong).is_err() && dir.join(GENESIS).exists(), "{wrong:?} deletes nothing");
+        }
         for (words, part) in [
             (["--accounts", "20"], "began with --accounts 12, not 20 (--fresh"),
             (["--gas-limit", "30000000"], "began with --gas-limit 60000000, not 30000000 (--fresh"),

@@ -20,7 +20,7 @@ pub const COINS: u64 = 10_000;
 pub const CHAIN_ID: u64 = 31337;
 
 /// Gas limit of a development network's blocks.
-const GAS_LIMIT: u64 = 150_000_000;
+pub const GAS_LIMIT: u64 = 150_000_000;
 
 /// The mnemonic is no BIP-39 one.
 #[derive(Debug, thiserror::Error)]

@@ -119,9 +119,10 @@ fn readiness(number: u64, timestamp: u64, now: SystemTime, patience: Duration) -
     (status, format!("block {number} is {} seconds old\n", age.as_secs()))
 }
 
-/// Whether a block of this time is older than the newest one of an idle network.
-pub(crate) fn is_old(timestamp: u64, now: SystemTime) -> bool {
-    age(timestamp, now) >= STALE
+/// Whether the newest block here is older than that of a network whose blocks come as they did.
+pub(crate) fn is_old(ledger: &Ledger, now: SystemTime) -> bool {
+    let age = age(ledger.head().header().timestamp, now);
+    age >= STALE && age >= bearable(seen_apart(ledger))
 }
 
 /// How old a block of this time is.

@@ -93,7 +93,7 @@ pub(crate) fn register(methods: &mut Methods, ledger: &Ledger, about: Arc<About>
     let key = crate::network_key(ledger.genesis()).unwrap_or_default();
     let status_key = key.clone();
     let [counted, progressing] = [about.clone(), about.clone()];
-    methods.instant("net_peerCount", move |_, params| {
+    methods.read("net_peerCount", move |_, params| {
         params.none()?;
         Ok(U64::from(counted.connections()))
     });

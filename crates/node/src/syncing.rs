@@ -70,7 +70,7 @@ impl Progress {
         verifier: Verifier,
     ) {
         loop {
-            if health::is_old(ledger.head().header().timestamp, runtime.current())
+            if health::is_old(&ledger, runtime.current())
                 && let Some(highest) = follow::newest(&runtime, &peers, &verifier, common::BLOCK_BYTES, ASK).await
             {
                 self.saw(ledger.head().number(), highest);

@@ -136,6 +136,8 @@ impl<L: Link> Peers<L> {
             Err(why) => Err(Failure::Unreachable(why)),
         };
         match &answered {
+            // To tell its newest block is not to give what was asked for before.
+            Ok(_) if matches!(request, Request::Tip) => {}
             Ok(_) => self.standing.lock()[peer].failures = 0,
             // It has its share of them. Others may take these, and it still has blocks to give.
             Err(Failure::Refused(_)) if matches!(request, Request::Transactions(_)) => {}

@@ -4,7 +4,7 @@ use super::{
     Certificate, FollowError, Lie, Link, NOBODY, PATIENCE, Peers, Request, Verifier,
     messages::{MOST_BLOCKS, Past},
     source::FromPeers,
-    tip::tips,
+    tip::{ask_later, tips},
 };
 use crate::{BLOCK_OVERHEAD, application::recover, block::SealedBlock};
 use alloy_primitives::B256;
@@ -33,7 +33,12 @@ impl<E: Runtime, L: Link> TakeOver<'_, E, L> {
     async fn newest(&self) -> (SealedBlock, Certificate) {
         loop {
             let tips = tips(self.runtime, self.peers, self.verifier, self.max_bytes, PATIENCE).await;
-            if let Some(newest) = tips.into_iter().max_by_key(|(block, _)| block.number()) {
+            let newest = tips.iter().map(|(_, (block, _))| block.number()).max().unwrap_or_default();
+            for (peer, (block, _)) in tips.iter().filter(|(_, (block, _))| block.number() < newest) {
+                let before = (*peer, block.number());
+                ask_later(self.runtime, self.peers, before, newest, self.verifier, self.max_bytes);
+            }
+            if let Some((_, newest)) = tips.into_iter().max_by_key(|(_, (block, _))| block.number()) {
                 return newest;
             }
             self.runtime.sleep(NOBODY).await;

@@ -15,17 +15,17 @@ pub async fn newest<E: Runtime, L: Link>(
     patience: Duration,
 ) -> Option<u64> {
     let tips = tips(runtime, peers, verifier, max_bytes, patience).await;
-    tips.into_iter().map(|(block, _)| block.number()).max()
+    tips.into_iter().map(|(_, (block, _))| block.number()).max()
 }
 
-/// The newest blocks of all peers that answer in time.
+/// The newest blocks of all peers that answer in time, and which peer each is of.
 pub(super) async fn tips<E: Runtime, L: Link>(
     runtime: &E,
     peers: &Peers<L>,
     verifier: &Verifier,
     max_bytes: usize,
     patience: Duration,
-) -> Vec<(SealedBlock, Certificate)> {
+) -> Vec<(usize, (SealedBlock, Certificate))> {
     let usable = peers.usable(runtime.current(), 0);
     let tips =
         usable.into_iter().map(async |peer| match tip_of(runtime, peers, peer, verifier, max_bytes, patience).await {
@@ -36,18 +36,12 @@ pub(super) async fn tips<E: Runtime, L: Link>(
                 None
             }
         });
-    let tips: Vec<(usize, (SealedBlock, Certificate))> =
-        stream::iter(tips).buffer_unordered(16).filter_map(std::future::ready).collect().await;
-    let newest = tips.iter().map(|(_, (block, _))| block.number()).max().unwrap_or_default();
-    for (peer, (block, _)) in tips.iter().filter(|(_, (block, _))| block.number() < newest) {
-        ask_later(runtime, peers, (*peer, block.number()), newest, verifier, max_bytes);
-    }
-    tips.into_iter().map(|(_, tip)| tip).collect()
+    stream::iter(tips).buffer_unordered(16).filter_map(std::future::ready).collect().await
 }
 
 /// Asks a peer for its newest block again, after a while: it was at a block before block `newest` of another, which may
 /// happen, and should not be any more.
-fn ask_later<E: Runtime, L: Link>(
+pub(super) fn ask_later<E: Runtime, L: Link>(
     runtime: &E,
     peers: &Peers<L>,
     (peer, was): (usize, u64),

@@ -270,14 +270,16 @@ impl<D: Dev> Node<D> {
         let (mut timestamp, mut mix_hash) = (head.header().timestamp, head.header().mix_hash);
         let mut blocks = Vec::with_capacity(count as usize);
         let upcoming = self.upcoming(|upcoming| *upcoming);
+        // One time for all: between two looks at the clock a second may pass.
+        let now = now();
         self.upcoming(|upcoming| {
             for position in 0..count {
                 let parent = Header { timestamp, mix_hash, ..head.header().clone() };
                 if let Some(interval) = interval.filter(|_| !(first && position == 0)) {
                     // Zero would stand still.
-                    upcoming.clock.follow(timestamp.saturating_add(interval.max(1)), now());
+                    upcoming.clock.follow(timestamp.saturating_add(interval.max(1)), now);
                 }
-                let choices = upcoming.take(&parent, now());
+                let choices = upcoming.take(&parent, now);
                 (timestamp, mix_hash) = (choices.timestamp, choices.prevrandao);
                 blocks.push(choices);
             }
@@ -425,7 +427,8 @@ impl<D: Dev> Node<D> {
         let _turn = self.turn.lock().await;
         let automine = self.automine();
         let BlockEnv { basefee, gas_limit, .. } = self.next_block_env(context.ledger());
-        let taken = context.execute(move |context| {
+        // Not with the threads that execute: those may all be busy for long.
+        let taken = context.read(move |context| {
             let transaction = make(context)?;
             let (hash, sender) = (*transaction.inner().hash(), transaction.signer());
             let nonce = transaction.inner().nonce();

@@ -34,8 +34,10 @@ pub(super) fn register(methods: &mut Methods) {
         .add("eth_sendTransaction", move |context, params| {
             let sending = sending.clone();
             async move {
-                let _turn = sending.lock().await;
+                let turn = sending.lock_owned().await;
                 let sent = context.execute(move |context| {
+                    // Until the pool knows it, even if nobody waits for the answer any more.
+                    let _turn = turn;
                     let (transaction, _) = sign_request(context, &params)?;
                     submit(context, transaction)
                 });

@@ -92,9 +92,14 @@ impl Store {
                         len
                     }
                 };
-                if edges.insert((*root, *hash)) && !index.has_edge(*root, *hash)? {
+                if !edges.insert((*root, *hash)) {
+                    continue;
+                }
+                if !index.has_edge(*root, *hash)? {
                     change.put_edge(*root, *hash, len, true);
                     owned += cost(len);
+                } else if index.is_unshown(*root, *hash)? {
+                    change.show(*root, *hash);
                 }
             }
             let old = match roots.get(root) {
