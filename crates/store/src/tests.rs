@@ -327,7 +327,7 @@ fn a_manifest_is_believed_by_its_hash_alone() {
 #[test]
 fn several_who_have_the_same_piece_share_the_work() {
     run(async {
-        let (owner, reader) = (node(200), node(201));
+        let owner = node(200);
         let id = owner.store.put(&bytes(3, 9_000_000)[..], Put::default()).unwrap();
         let all = nodes(3);
         let blobs = [(id.manifest(), owner.store.blob(id.manifest()).unwrap().len())];
@@ -336,11 +336,18 @@ fn several_who_have_the_same_piece_share_the_work() {
             holder(0, &owner, to).peer.keep(root(id), None, blobs.clone()).await.unwrap();
         }
         *all[1].way.lock() = Way::Flipped;
-        let holders: Vec<_> = all.iter().map(|to| holder(0, &reader, to)).collect();
-        let fetched = fetch(&reader.store, id, &holders, Fetch { lanes: 1, ..quick() }).await.unwrap();
-        assert_eq!(content(&reader.store, id).unwrap(), bytes(3, 9_000_000));
-        assert_eq!(fetched.reports.len(), 1);
-        assert!(all.iter().all(|node| node.answers.load(Ordering::Relaxed) > 0));
+        // Where the others are quick, nothing may be left for one of them.
+        for reader in (201..221).map(node) {
+            all.iter().for_each(|node| node.answers.store(0, Ordering::Relaxed));
+            let holders: Vec<_> = all.iter().map(|to| holder(0, &reader, to)).collect();
+            let fetched = fetch(&reader.store, id, &holders, Fetch { lanes: 1, ..quick() }).await.unwrap();
+            assert_eq!(content(&reader.store, id).unwrap(), bytes(3, 9_000_000));
+            assert!(fetched.reports.len() <= 1);
+            if fetched.reports.len() == 1 && all.iter().all(|node| node.answers.load(Ordering::Relaxed) > 0) {
+                return;
+            }
+        }
+        panic!("not all of them were ever asked");
     });
 }
 
