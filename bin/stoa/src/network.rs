@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use stoa_base::{DEVELOPMENT_MNEMONIC, Genesis, now, write_private};
+use stoa_base::{DEVELOPMENT_MNEMONIC, Genesis, gone, now, write_private};
 use stoa_client::{Client, Wallet};
 use stoa_consensus::Pace;
 use stoa_data::{
@@ -193,14 +193,8 @@ impl Options {
         count: u32,
         complete: impl FnOnce(&mut Genesis) -> Result<()>,
     ) -> Result<(Genesis, Vec<PrivateKeySigner>)> {
-        if self.fresh {
-            // Before anything is deleted.
-            development::accounts(&self.mnemonic, count).wrap_err("--mnemonic")?;
-            remove_chain(&self.dir)?;
-        }
-        fs::create_dir_all(&self.dir).wrap_err_with(|| format!("cannot create the folder {}", self.dir.display()))?;
         let path = self.dir.join(GENESIS);
-        if path.exists() {
+        if !self.fresh && path.exists() {
             let genesis = stoa_node::read_genesis(&path)?;
             if let Some(wanted) = self.chain_id.filter(|wanted| *wanted != genesis.chain_id) {
                 let (dir, has) = (self.dir.display(), genesis.chain_id);
@@ -213,6 +207,10 @@ impl Options {
             return Ok((genesis, accounts));
         }
         let accounts = development::accounts(&self.mnemonic, count).wrap_err("--mnemonic")?;
+        if self.fresh {
+            remove_chain(&self.dir)?;
+        }
+        fs::create_dir_all(&self.dir).wrap_err_with(|| format!("cannot create the folder {}", self.dir.display()))?;
         let chain_id = self.chain_id.unwrap_or(development::CHAIN_ID);
         let mut genesis = development::genesis(chain_id, &accounts, now());
         complete(&mut genesis)?;
@@ -280,12 +278,7 @@ fn remove_chain(folder: &Path) -> Result<()> {
     for name in names.into_iter().chain(validators) {
         let path = folder.join(name);
         let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        match removed {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).wrap_err_with(|| format!("cannot delete {}", path.display()));
-            }
-            _ => {}
-        }
+        removed.or_else(gone).wrap_err_with(|| format!("cannot delete {}", path.display()))?;
     }
     Ok(())
 }

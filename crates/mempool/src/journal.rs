@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use stoa_base::Recovered;
+use stoa_base::{Recovered, gone};
 
 /// An append-only file of records.
 pub(crate) struct Journal {
@@ -96,10 +96,7 @@ impl Journal {
             (output.length, output.emptied)
         };
         let new_path = self.path.with_extension("new");
-        match fs::remove_file(&new_path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        fs::remove_file(&new_path).or_else(gone)?;
         let file = OpenOptions::new().read(true).append(true).create_new(true).open(&new_path)?;
         let mut writer = BufWriter::with_capacity(1 << 20, file);
         let mut length = 0;
