@@ -819,11 +819,11 @@ async fn a_node_that_signs_what_it_did_not_come_to_is_found_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_is_checked_by_how_close_another_run_comes() {
-    // A number that is a little off each time, by what the parameters say.
+    // Numbers that are a little off each time, by what the parameters say: enough of them that no two runs are close by chance.
     let script = b"#!/usr/bin/env python3
 import json, random
 off = json.load(open('/data/params.json'))['off']
-json.dump({'rows': 10, 'values': [100 * (1 + off * random.random())]}, open('/out/result.json', 'w'))
+json.dump({'rows': 10, 'values': [100 * (1 + off * random.random()) for _ in range(8)]}, open('/out/result.json', 'w'))
 ";
     let program = super::algorithm(script);
     let rules = Rules { tolerance: Some(1000), algorithms: vec![program], budget: 100, ..rules() };
