@@ -356,6 +356,8 @@ where
             secrets: secrets.clone(),
             key: me,
             standing: standing.clone(),
+            marshal: marshal_mailbox.clone(),
+            epocher: epocher.clone(),
         },
         marshal: marshal_mailbox.clone(),
         state_sync: joining.clone(),

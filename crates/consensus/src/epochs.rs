@@ -11,11 +11,12 @@
 //!                                           └──────────▶ orchestrator ◀──────┘ ──▶ simplex of the epoch
 //! ```
 
-use crate::{application::Scheme, committee::NetworkKey, observe::Standing};
+use crate::{application::Scheme, block::SealedBlock, committee::NetworkKey, observe::Standing};
 use commonware_actor::Feedback;
 use commonware_consensus::{
     Automaton, CertifiableAutomaton, Handoff, Relay, Reporter,
-    types::{Epoch, Round},
+    marshal::{core::Mailbox, standard::Standard},
+    types::{Epoch, Epocher as _, FixedEpocher, Round},
 };
 use commonware_cryptography::{
     bls12381::primitives::variant::MinSig,
@@ -24,14 +25,14 @@ use commonware_cryptography::{
 };
 use commonware_glue::dkg::{ParticipantsProvider, Registrar, SecretStore, types::SchemeInfo};
 use commonware_p2p::{Address, AddressableManager, AddressableTrackedPeers, PeerSetSubscription, TrackedPeers};
-use commonware_runtime::Storage;
+use commonware_runtime::{Clock, Storage};
 use commonware_utils::{
     channel::oneshot,
     ordered::{Map, Set},
     sequence::Unit,
 };
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::UNIX_EPOCH};
 
 /// How many epochs' schemes and votes are kept besides that which runs: for what comes late, and for a restart at a block that
 /// was not known to be final.
@@ -109,6 +110,10 @@ pub trait Secrets: SecretStore + Clone {
     fn abstain(&self, epoch: Epoch);
 }
 
+/// By how many seconds the time of the block before an epoch may lie after the epoch's true begin, as this validator's clock has it: blocks
+/// may be ahead of the clocks of those who agree on them (`MAX_AHEAD`), and these apart from this one's (`wire`).
+const APART: u64 = 10;
+
 /// Takes in what an epoch's votes are signed with, and gives up the votes of those long over.
 pub(crate) struct Registered<E, K> {
     pub(crate) runtime: E,
@@ -118,44 +123,65 @@ pub(crate) struct Registered<E, K> {
     pub(crate) key: PublicKey,
     /// Is told whether this validator votes.
     pub(crate) standing: Standing,
+    /// Knows the blocks between two epochs.
+    pub(crate) marshal: Mailbox<Scheme, Standard<SealedBlock>>,
+    pub(crate) epocher: FixedEpocher,
 }
 
-impl<E: Storage, K: Secrets> Registered<E, K> {
-    fn since(&self) -> String {
-        format!("{}_since", self.partition)
+impl<E: Clock + Storage, K: Secrets> Registered<E, K> {
+    /// When this validator's storage was made, in seconds since 1970, if it had voted before that: be it that the storage was damaged and
+    /// removed, or that the validator was restored from a backup.
+    async fn made_anew(&self) -> Option<u64> {
+        let partition = format!("{}_since", self.partition);
+        // Of a storage that has all votes the name says so: it is no number.
+        let time = |name: &[u8]| name.try_into().ok().map(u64::from_be_bytes);
+        if let Ok(names) = self.runtime.scan(&partition).await
+            && let Some(name) = names.first()
+        {
+            return time(name);
+        }
+        let now = self.runtime.current().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()).to_be_bytes();
+        let name = if self.secrets.has_voted() { now.as_slice() } else { b"first" };
+        let made = self.runtime.open(&partition, name).await;
+        drop(made.expect("it cannot be written down since when the storage holds the votes"));
+        time(name)
+    }
+
+    /// When the block before an epoch was made, in seconds since 1970.
+    async fn began(&self, epoch: Epoch) -> Option<u64> {
+        let last = self.epocher.last(epoch.previous()?)?;
+        let block = self.marshal.get_block(last).await?;
+        Some(block.inner().header().timestamp)
+    }
+
+    /// Whether this validator knows all the votes that it has out in an epoch. One whose storage is new could vote otherwise than it did in
+    /// each epoch that had begun by then. One that is `alone` has nobody to disagree with.
+    async fn may_vote(&self, epoch: Epoch, alone: bool) -> bool {
+        let knows = match self.made_anew().await {
+            Some(made) if !alone => self.began(epoch).await.is_some_and(|began| began >= made + APART),
+            _ => true,
+        };
+        let may = knows && self.secrets.abstains() != Some(epoch);
+        if may {
+            self.secrets.note_voting();
+        }
+        may
     }
 
     /// Gives up this validator's own votes, which nobody without the share can go on with: it has lost that. Should the share come back
     /// in this epoch, it is not voted with.
     async fn forget_votes(&self, epoch: Epoch) {
-        for gone in [votes(&self.partition, epoch), self.since()] {
-            // Mostly there are none.
-            let _ = self.runtime.remove(&gone, None).await;
+        // Should it have voted before, it counts from now on.
+        self.made_anew().await;
+        if self.secrets.abstains() < Some(epoch) {
+            self.secrets.abstain(epoch);
         }
-    }
-
-    /// Whether this validator knows all the votes that it has out in an epoch. One that voted and whose storage is new, be it that it
-    /// was damaged and removed, or that the validator was restored from a backup, could vote otherwise than it did: it abstains for the
-    /// rest of the epoch. One that is `alone` has nobody to disagree with.
-    async fn may_vote(&self, epoch: Epoch, alone: bool) -> bool {
-        if alone {
-            self.secrets.note_voting();
-            return true;
-        }
-        let here = self.since();
-        if self.runtime.scan(&here).await.is_err() {
-            if self.secrets.has_voted() {
-                self.secrets.abstain(epoch);
-            }
-            let made = self.runtime.open(&here, b"first").await;
-            drop(made.expect("it cannot be written down since when the storage holds the votes"));
-        }
-        self.secrets.note_voting();
-        self.secrets.abstains() != Some(epoch)
+        // Mostly there are none.
+        let _ = self.runtime.remove(&votes(&self.partition, epoch), None).await;
     }
 }
 
-impl<E: Storage, K: Secrets> Registrar for Registered<E, K> {
+impl<E: Clock + Storage, K: Secrets> Registrar for Registered<E, K> {
     type Variant = MinSig;
     type PublicKey = PublicKey;
 
@@ -165,12 +191,15 @@ impl<E: Storage, K: Secrets> Registrar for Registered<E, K> {
                 if self.may_vote(epoch, participants.len() == 1).await {
                     SchemeInfo::Signer { participants, sharing, share }
                 } else {
-                    tracing::warn!(%epoch, "this validator does not know how it has voted in this epoch: it votes from the next on");
+                    tracing::warn!(
+                        %epoch,
+                        "this validator does not know how it has voted in this epoch: it votes from the next on that begins after it started"
+                    );
                     SchemeInfo::Member { participants, sharing, public_key: self.key.clone() }
                 }
             }
             SchemeInfo::Member { .. } => {
-                tracing::warn!(%epoch, "this validator has no share of the key in this epoch: it votes from the next on");
+                tracing::warn!(%epoch, "this validator has no share of the key in this epoch: it votes from the next on in which it has one");
                 self.forget_votes(epoch).await;
                 info
             }

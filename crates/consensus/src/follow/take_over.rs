@@ -33,12 +33,13 @@ impl<E: Runtime, L: Link> TakeOver<'_, E, L> {
     async fn newest(&self) -> (SealedBlock, Certificate) {
         loop {
             let tips = tips(self.runtime, self.peers, self.verifier, self.max_bytes, PATIENCE).await;
-            let newest = tips.iter().map(|(_, (block, _))| block.number()).max().unwrap_or_default();
-            for (peer, (block, _)) in tips.iter().filter(|(_, (block, _))| block.number() < newest) {
-                let before = (*peer, block.number());
-                ask_later(self.runtime, self.peers, before, newest, self.verifier, self.max_bytes);
-            }
-            if let Some((_, newest)) = tips.into_iter().max_by_key(|(_, (block, _))| block.number()) {
+            let newest = tips.iter().map(|(_, newest)| newest).max_by_key(|(block, _)| block.number()).cloned();
+            if let Some(newest) = newest {
+                let number = newest.0.number();
+                for (peer, (block, _)) in tips.iter().filter(|(_, (block, _))| block.number() < number) {
+                    let before = (*peer, block.number());
+                    ask_later(self.runtime, self.peers, before, number, self.verifier, self.max_bytes);
+                }
                 return newest;
             }
             self.runtime.sleep(NOBODY).await;

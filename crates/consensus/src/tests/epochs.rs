@@ -3,11 +3,12 @@
 use super::{
     checks::Check,
     network::{State, Validators, beneficiary},
-    simulation::simulate_these,
+    simulation::{Plan, simulate_these},
 };
 use crate::{
     block::{Payload, SealedBlock},
     committee::EpochInfo,
+    pace::Pace,
 };
 use commonware_codec::Encode as _;
 use commonware_consensus::types::Epoch;
@@ -103,17 +104,27 @@ fn a_validator_without_a_share_gets_one_in_the_next_epoch() {
     simulate_these(four().without_share(2), 51, 2 * LENGTH + 2, |plan, _| plan.property(shared_anew(1, 0)));
 }
 
-/// That a validator led none of the first epoch's blocks, and some of the next one's.
-fn abstained(index: usize) -> Check<impl Fn(&[&State]) -> Result<(), String> + Clone> {
+/// Such that an epoch takes longer than clocks and blocks may be apart.
+fn slow() -> Validators {
+    let second = Duration::from_secs(1);
+    four().with_pace(Pace { busy: second, idle: second })
+}
+
+/// That a validator led none of some blocks, and some of others.
+fn abstained(
+    index: usize,
+    from: Range<u64>,
+    but_not_from: Range<u64>,
+) -> Check<impl Fn(&[&State]) -> Result<(), String> + Clone> {
     Check("abstained", move |states: &[&State]| {
         let led = |state: &State, numbers: Range<u64>| {
             let blocks = numbers.filter_map(|number| state.ledger().block(number).ok().flatten());
             blocks.filter(|committed| committed.block.header().beneficiary == beneficiary(index)).count()
         };
         for state in states {
-            match (led(state, 1..LENGTH), led(state, LENGTH..2 * LENGTH)) {
+            match (led(state, from.clone()), led(state, but_not_from.clone())) {
                 (0, 1..) => {}
-                other => return Err(format!("it led (in the first epoch, in the next) {other:?} blocks")),
+                other => return Err(format!("it led (when it may not, when it may) {other:?} blocks")),
             }
         }
         Ok(())
@@ -122,7 +133,20 @@ fn abstained(index: usize) -> Check<impl Fn(&[&State]) -> Result<(), String> + C
 
 #[test]
 fn a_validator_whose_votes_are_gone_votes_again_in_the_next_epoch() {
-    simulate_these(four().without_votes(2), 53, 2 * LENGTH + 2, |plan, _| plan.property(abstained(2)));
+    let votes_again = |plan: Plan| plan.property(abstained(2, 1..LENGTH, LENGTH..2 * LENGTH));
+    simulate_these(slow().without_votes(2), 53, 2 * LENGTH + 2, |plan, _| votes_again(plan));
+    // And that had no share in the first: it was there before the next began.
+    simulate_these(slow().without_share(2).without_votes(2), 54, 2 * LENGTH + 2, |plan, _| votes_again(plan));
+}
+
+#[test]
+fn a_validator_that_loses_its_votes_abstains_in_the_epoch_that_it_comes_back_in_and_not_in_one_long_over() {
+    let lost = 2 * LENGTH + 2;
+    simulate_these(slow().losing_storage(2), 55, 5 * LENGTH + 2, |plan, keys| {
+        // What it has proposed before that may still become final.
+        let silent = abstained(2, lost + 4..3 * LENGTH, 4 * LENGTH..5 * LENGTH);
+        plan.crash(crash(&keys[2], lost)).property(silent).property(abstained(2, 0..1, 1..lost))
+    });
 }
 
 #[test]

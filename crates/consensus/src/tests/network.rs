@@ -35,7 +35,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroU32,
     path::PathBuf,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 use stoa_base::{Genesis, Recovered};
@@ -71,6 +74,16 @@ pub(super) struct Validators {
     pace: Pace,
     disorder: Disorder,
     measured: Option<Measured>,
+    losing: Option<Arc<Losing>>,
+}
+
+/// A validator that has nothing but its secrets when it starts again.
+struct Losing {
+    index: usize,
+    /// Where it begins anew.
+    folder: TempDir,
+    /// Whether it has started before.
+    started: AtomicBool,
 }
 
 /// What is measured of validators that are given a transfer now and then.
@@ -80,8 +93,8 @@ pub(super) struct Measured {
     pub(super) latencies: Arc<Mutex<Vec<Duration>>>,
     /// Messages and bytes that all sent, on all channels but that of the transactions.
     pub(super) sent: Arc<Mutex<(u64, u64)>>,
-    /// Blocks that became final.
-    pub(super) blocks: Arc<Mutex<u64>>,
+    /// When each block became final at the first validator.
+    pub(super) blocks: Arc<Mutex<Vec<SystemTime>>>,
 }
 
 /// What a simulated validator runs with.
@@ -111,6 +124,7 @@ impl Validators {
             pace: Pace { busy: Duration::from_millis(50), idle: Duration::from_millis(200) },
             disorder: Disorder::default(),
             measured: None,
+            losing: None,
         }
     }
 
@@ -209,6 +223,22 @@ impl Validators {
     pub(super) fn without_votes(self, index: usize) -> Self {
         crate::Secrets::note_voting(&self.secrets[index]);
         self
+    }
+
+    /// A validator loses all but its secrets when it crashes.
+    pub(super) fn losing_storage(self, index: usize) -> Self {
+        let losing = Losing { index, folder: tempfile::tempdir().unwrap(), started: AtomicBool::new(false) };
+        Self { losing: Some(Arc::new(losing)), ..self }
+    }
+
+    /// Where a validator keeps what, now that it starts.
+    fn place(&self, index: usize) -> Place {
+        let is_anew = |losing: &&Arc<Losing>| losing.index == index && losing.started.swap(true, Ordering::Relaxed);
+        let (name, folder) = match self.losing.as_ref().filter(is_anew) {
+            Some(losing) => (format!("validator-{index}-anew"), &losing.folder),
+            None => (format!("validator-{index}"), &self.folders[index]),
+        };
+        Place { index, name, folder: folder.path().to_owned() }
     }
 
     /// Which validators contradict themselves.
@@ -330,8 +360,8 @@ impl EngineDefinition for Validators {
         if let Some(chain) = self.chains[index].lock().upgrade() {
             drop(chain.lock().take());
         }
-        let me = Place { index, name: format!("validator-{index}"), folder: self.folders[index].path().to_owned() };
-        let config = self.config(&context, oracle, public_key, self.secrets[index].clone(), me).await;
+        let secrets = self.secrets[index].clone();
+        let config = self.config(&context, oracle, public_key, secrets, self.place(index)).await;
         let chain = Arc::new(Mutex::new(Some(config.ledger.clone())));
         *self.chains[index].lock() = Arc::downgrade(&chain);
         let twin = match config.malice.twins {
@@ -493,7 +523,7 @@ async fn measure(
             given = None;
         }
         if index == 0 {
-            *measured.blocks.lock() += 1;
+            measured.blocks.lock().push(context.current());
         }
         let update = FinalizationUpdate {
             pk: pk.clone(),
