@@ -369,7 +369,7 @@ test("where the publisher has sealed rules with his files, they say what leaves"
   assert.deepEqual([job.status, job.results.map(({ filename }) => filename)], [70, ["outputs.tar"]]);
   assert.deepEqual(job.terminationDetails, { exitCode: null, OOMKilled: null });
   assert.deepEqual(Object.keys(unpacked(await left(job, "outputs.tar"))), ["outputs/result.json"]);
-  // Two numbers and a round: eight are soon used up.
+  // Two numbers, the list that one of them is in, and a round: eight are soon used up.
   assert.equal((await run()).status, 70);
   const last = await run();
   assert.deepEqual([last.status, last.results.map(({ type }) => type)], [61, ["publishLog"]]);

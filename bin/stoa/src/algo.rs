@@ -407,23 +407,23 @@ fn as_json(built: &Built, rules: &Rules, outcome: &Outcome, leaving: Result<Leav
 fn show(built: &Built, rules: &Rules, outcome: &Outcome, leaving: Result<Leaving, String>) {
     println!("algorithm  {}", built.algorithm());
     println!("module     {}, {}", built.module.display(), output::bytes(built.code.len() as u64));
-    println!("ended      {}", ended(&outcome.ended));
+    println!("ended      {}", plain(&ended(&outcome.ended)));
     println!("steps      {} ({} million to pay)", built.steps(outcome), built.steps(outcome).div_ceil(MILLION));
     println!("memory     {}", output::bytes(outcome.used.memory));
     if !outcome.deterministic {
         println!("           a second run may end otherwise");
     }
     for (path, bytes) in &outcome.output.files {
-        println!("left       /out/{path}, {}", output::bytes(bytes.len() as u64));
+        println!("left       /out/{}, {}", plain(path), output::bytes(bytes.len() as u64));
     }
     match leaving {
         Ok(Leaving { files, counts }) => {
             for (path, bytes) in files {
-                println!("leaves     {path}: {}", shown(&bytes));
+                println!("leaves     {}: {}", plain(&path), shown(&bytes));
             }
             println!("counts     {counts} of a budget of {} for each buyer", rules.budget);
         }
-        Err(why) => println!("withheld   {why}"),
+        Err(why) => println!("withheld   {}", plain(&why)),
     }
     let log = outcome.log.text();
     if !log.trim().is_empty() {

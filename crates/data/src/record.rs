@@ -178,9 +178,11 @@ impl Record {
         Ok(Self { chain_id: chain_id.saturating_to(), id, asset, keepers, said, at, entries })
     }
 
-    /// Everybody who has used a grant of it.
-    pub fn users(&self) -> BTreeSet<Address> {
-        self.grants().iter().flat_map(|grant| grant.uses.iter().map(|(_, used)| used.user)).collect()
+    /// Everybody who has used a grant of it so: [`READ`](crate::abi::READ), or [`COMPUTE`](crate::abi::COMPUTE).
+    pub fn users(&self, kind: u8) -> BTreeSet<Address> {
+        let grants = self.grants();
+        let uses = grants.iter().flat_map(|grant| &grant.uses).filter(|(_, used)| used.kind == kind);
+        uses.map(|(_, used)| used.user).collect()
     }
 
     /// All grants, in the order in which they were made.

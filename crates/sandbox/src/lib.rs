@@ -35,9 +35,11 @@
 //! **What neither does.** Two programs on one processor can tell each other things by how they use its caches, and one program
 //! can tell something by how long it runs and how much it uses: whoever publishes [`Used`] publishes that. A process that finds
 //! a fault in the kernel gets out; WebAssembly would need one in wasmtime. A process sees what kind of machine it is on
-//! (`/proc/cpuinfo`, `/proc/meminfo`). Where this process may make no control group, the memory of several processes together
-//! is looked at every ten milliseconds, so that it can be more than the limit for that long; root, whose processes the kernel
-//! does not count otherwise, is refused then. Inputs must not change while a job runs.
+//! (`/proc/cpuinfo`, `/proc/meminfo`), and where on it its inputs lie (`/proc/self/mountinfo`). Where this process may make no control
+//! group, the memory and time of several processes together are looked at every ten milliseconds, so that they can be more than the limit
+//! for that long, and time counts by ticks of the kernel's clock; root, whose processes the kernel does not count otherwise, is refused
+//! then. Nor may programs say what is done when a child of theirs ends (`SIGCHLD`), which could hide its time: in `sh`, `wait` for what
+//! runs in the background does not return, and Node starts no children. Inputs must not change while a job runs.
 //!
 //! ```
 //! use stoa_sandbox::{Control, Ended, Input, Job, Runtime, Source, Wasm};

@@ -45,7 +45,8 @@ pub struct Used {
     pub fuel: u64,
     /// Most bytes of memory at one time; of processes, as seen every few milliseconds.
     pub memory: u64,
-    /// Processor time; of processes, as seen every few milliseconds.
+    /// Processor time; of processes, that of all that there were: as their control group counts it, or else as seen every few milliseconds,
+    /// in ticks of the kernel's clock that have begun.
     pub cpu: Duration,
     /// Time that passed.
     pub wall: Duration,

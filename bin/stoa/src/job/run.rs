@@ -177,7 +177,8 @@ pub(super) async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bo
         }
         Told::Round(number) => standing.begin(number),
         Told::Stands(which, round) => standing.hear(which, round),
-        Told::Log(log) => bar.println(log),
+        // As the bar would write it, which writes nothing where there is no terminal.
+        Told::Log(log) => bar.suspend(|| eprintln!("{}", log.trim_end())),
         Told::Ending => bar.set_message("bringing receipts to the ledger"),
     };
     let done = tokio::select! {

@@ -1,5 +1,7 @@
 //! An audit as an in-toto statement (v1) with SLSA's provenance (v1) as its predicate. Where others have a signature, it has the
 //! evidence: who trusts the network key needs nobody's.
+//!
+//! in-toto's names of digests are kept for what they say, a hash of a file's bytes. What is a hash of hashes has names of our own.
 
 use super::Audit;
 use crate::{
@@ -19,6 +21,15 @@ pub(super) fn evidence(value: &Value) -> Option<Value> {
     found.pointer("/annotations/evidence").cloned()
 }
 
+/// What the hash of a list of files is called ([`list_hash`](crate::jobs::data)): SHA-256 over each one's length of path, path and BLAKE3.
+const FILES: &str = "stoaFiles";
+
+/// What the chain of hashes over the rounds' parameters is called ([`params_hash`](crate::jobs::params_hash)).
+const PARAMETERS: &str = "stoaParameters";
+
+/// What the chain of hashes over what left in the rounds is called ([`outputs_hash`](crate::jobs::outputs_hash)).
+const OUTPUTS: &str = "stoaOutputs";
+
 fn digest(algorithm: &str, hash: B256) -> Value {
     json!({ algorithm: hex::encode(hash) })
 }
@@ -34,15 +45,15 @@ impl Audit {
         let order = (!started.event.order.is_zero()).then_some(started.event.order);
         let material = |kind: &str, algorithm: &str, hash: B256| json!({ "uri": urn(chain, kind, hash), "digest": digest(algorithm, hash) });
         let mut materials = vec![
-            material("data", "sha256", receipt.data),
+            material("data", FILES, receipt.data),
             material("program", "blake3", started.event.algorithm),
-            material("parameters", "sha256", receipt.params),
+            material("parameters", PARAMETERS, receipt.params),
             material("rules", "sha256", offered.event.offer.rules),
         ];
-        materials.extend(self.sources.iter().map(|found| material("source", "sha256", found.event.source)));
+        materials.extend(self.sources.iter().map(|found| material("source", FILES, found.event.source)));
         Some(json!({
             "_type": "https://in-toto.io/Statement/v1",
-            "subject": [{ "name": urn(chain, "job", self.evidence.job), "digest": digest("sha256", receipt.output) }],
+            "subject": [{ "name": urn(chain, "job", self.evidence.job), "digest": digest(OUTPUTS, receipt.output) }],
             "predicateType": "https://slsa.dev/provenance/v1",
             "predicate": {
                 "buildDefinition": {

@@ -156,6 +156,20 @@ fn each_form_tells_the_order_and_the_source() {
 }
 
 #[test]
+fn what_is_called_by_a_known_digests_name_is_that_of_a_files_bytes() {
+    let in_toto = audit().in_toto().unwrap();
+    let of = |one: &serde_json::Value| {
+        let digest = one["digest"].as_object().unwrap();
+        digest.keys().cloned().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(of(&in_toto["subject"][0]), "stoaOutputs");
+    let materials = in_toto["predicate"]["buildDefinition"]["resolvedDependencies"].as_array().unwrap();
+    // Of these the rules and the program are a file each.
+    let digests: Vec<_> = materials.iter().map(of).collect();
+    assert_eq!(digests, ["stoaFiles", "blake3", "stoaParameters", "sha256", "stoaFiles"]);
+}
+
+#[test]
 fn what_the_evidence_does_not_show_does_not_hold() {
     let evidence = audit().evidence;
     let empty = evidence.audit(Bytes::from(vec![5; 96]));

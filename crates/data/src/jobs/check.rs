@@ -158,7 +158,11 @@ impl Auditor {
                 Err(why) => tracing::warn!(job = %id, why, "the check of a job does not go on"),
             }
         }
-        Ok(())
+        match looked.open.is_empty() {
+            true => self.computer.let_go_of(asset, folder).await,
+            // They may have to be run again.
+            false => Ok(()),
+        }
     }
 
     /// Goes on with the check of one job; whether there is more to do.

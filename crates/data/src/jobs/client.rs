@@ -319,7 +319,8 @@ impl Buyer {
     /// Asks a node whether it could do a job.
     async fn could(&self, node: &PeerAddress, asset: B256, offer: &Offer, wanted: &Wanted) -> Result<()> {
         let Wanted { algorithm, runtime, rounds, .. } = *wanted;
-        let request = Request::Ready { asset, rules: offer.rules, algorithm, runtime, rounds };
+        let buyer = self.wallet.address();
+        let request = Request::Ready { asset, rules: offer.rules, algorithm, runtime, rounds, buyer };
         let may_change = |why: &Denied| matches!(why, Denied::Refused(why) if why.contains(UNPUBLISHED));
         match patiently(|| self.ask(node, &request), may_change).await {
             Ok(_) => Ok(()),

@@ -800,6 +800,32 @@ async fn a_node_that_was_drawn_runs_the_job_again_and_confirms_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn data_of_an_erased_asset_are_deleted_where_they_lie_once_no_job_needs_them() {
+    let checked = Checked::new();
+    let (scene, send) = (&checked.scene, &checked.send);
+    let nobody: Asking = Box::new(|_, _| async { Err(Denied::NotHere) }.boxed());
+    let own = Auditor::new(scene.computer.0.clone(), nobody);
+    let there = |node: &str| scene.folder.path().join(node).join(scene.asset.to_string()).join("files").exists();
+    let (job, round) = scene.run_with(copies("params.json"), RESULT).await;
+    left(round);
+    for erased in [false, true] {
+        if erased {
+            scene.ledger.send(OWNER, eraseCall { asset: scene.asset });
+        }
+        own.look(send).await.unwrap();
+        checked.auditor.look(send).await.unwrap();
+        assert!(there("data") && there("copy"), "a job needs them: {erased}");
+    }
+    // The job ends, for its grant does not stand any more.
+    for _ in 0..2 {
+        scene.computer.0.settle(send).await.unwrap();
+    }
+    assert_eq!(checked.settled(job).await.0, FINISHED);
+    own.look(send).await.unwrap();
+    assert!(!there("data") && !there("copy"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_signs_what_it_did_not_come_to_is_found_out() {
     let checked = Checked::new();
     for lie in [

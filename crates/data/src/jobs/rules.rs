@@ -90,8 +90,8 @@ pub enum Shape {
         /// Bytes.
         most: u64,
     },
-    /// JSON of objects and lists whose leaves are numbers, or texts that are among `words`; each of them counts. What an object's
-    /// fields are called is one of `keys`: a name could be data.
+    /// JSON of objects and lists whose leaves are numbers, or texts that are among `words`; each of them counts, and so does each list
+    /// and object of fewer than two entries within another. What an object's fields are called is one of `keys`: a name could be data.
     Numbers {
         /// Numbers.
         most: u64,
@@ -200,7 +200,12 @@ impl Rules {
                 "what would leave waits for 1 to 365 days to be looked at (`approvalDays`)"
             }
             Self { rounds: 0, .. } => "they let no program run",
-            Self { budget: 0, .. } | Self { budget_per_day: Some(0), .. } => "they let nothing leave to anybody",
+            Self { budget, budget_per_day, .. }
+                if (*budget).min(budget_per_day.unwrap_or(u64::MAX)) < self.least(1) =>
+            {
+                "they let nothing leave to anybody: each round counts one number, or eight bytes where bytes or a log may leave, and what \
+                 leaves counts besides, so let `budget`, and `budgetPerDay` if it is there, be larger"
+            }
             Self { memory: Some(0), .. } => "they give programs no memory",
             Self { memory: Some(memory), .. } if *memory > MOST_MEMORY => {
                 "they give programs more than a TiB of memory"
@@ -234,6 +239,11 @@ impl Rules {
     pub fn round(&self) -> u64 {
         let bytes = self.log || self.files.values().any(|shape| matches!(shape, Shape::Anything { .. }));
         if bytes { 8 } else { 1 }
+    }
+
+    /// What so many rounds count at least in each of which something leaves.
+    pub(crate) fn least(&self, rounds: u32) -> u64 {
+        self.round().saturating_add(1).saturating_mul(rounds.into())
     }
 
     /// Says that what may leave is used up, but for so much.
@@ -276,7 +286,8 @@ impl Rules {
         for (path, shape) in &self.files {
             let Some(bytes) = files.get(path) else { continue };
             let (leaves, counts) = shape.leaving(bytes).map_err(|why| format!("{path}: {why}"))?;
-            leaving.counts = leaving.counts.saturating_add(counts);
+            // That a file is there tells something, whatever is in it.
+            leaving.counts = leaving.counts.saturating_add(counts.max(1));
             leaving.files.insert(path.clone(), leaves);
         }
         if leaving.files.is_empty() {
@@ -352,7 +363,9 @@ impl Shape {
                 let mut value: Value = serde_json::from_slice(bytes).map_err(|_| "it is not JSON".to_owned())?;
                 let count = numbers(&value, keys, words)?;
                 if count > *most {
-                    return Err(format!("it has more than {most} numbers"));
+                    return Err(format!(
+                        "it has more than {most} numbers; a list or object of fewer than two entries within another counts as one"
+                    ));
                 }
                 if let Some(Rows { key, least }) = rows {
                     let said = value.get(key).and_then(Value::as_u64);
@@ -368,21 +381,30 @@ impl Shape {
     }
 }
 
-/// Numbers and texts in a value that has nothing else, these texts and fields of these names alone.
+/// What is in a value that has nothing but numbers, these texts, and fields of these names: numbers and texts, and lists and objects that
+/// are [spare](is_spare). Of other lists and objects there are fewer than of all these, so that nothing can be told by nesting alone.
 fn numbers(value: &Value, keys: &[String], words: &[String]) -> Result<u64, String> {
+    let add = |sum: u64, value: &Value| -> Result<u64, String> {
+        Ok(sum + numbers(value, keys, words)? + u64::from(is_spare(value)))
+    };
     match value {
         Value::Number(_) => Ok(1),
         Value::String(text) if words.contains(text) => Ok(1),
-        Value::Array(values) => values.iter().try_fold(0_u64, |sum, value| Ok(sum + numbers(value, keys, words)?)),
-        Value::Object(fields) => fields.iter().try_fold(0_u64, |sum, (key, value)| {
-            if !keys.contains(key) {
-                return Err("it has a field of a name that the owner did not allow".to_owned());
-            }
-            Ok(sum + numbers(value, keys, words)?)
-        }),
+        Value::Array(values) => values.iter().try_fold(0, add),
+        Value::Object(fields) if fields.keys().all(|key| keys.contains(key)) => fields.values().try_fold(0, add),
+        Value::Object(_) => Err("it has a field of a name that the owner did not allow".into()),
         Value::String(_) | Value::Bool(_) | Value::Null => {
             Err("it has something that is no number and no word that the owner allowed".into())
         }
+    }
+}
+
+/// Whether a value is a list or object of fewer than two entries.
+fn is_spare(value: &Value) -> bool {
+    match value {
+        Value::Array(values) => values.len() < 2,
+        Value::Object(fields) => fields.len() < 2,
+        _ => false,
     }
 }
 
@@ -422,6 +444,41 @@ mod tests {
         // The last that a buyer may have, and one more.
         assert!(rules.leaving(&files, 4).is_ok());
         assert!(rules.leaving(&files, 3).unwrap_err().contains("used up"));
+    }
+
+    #[test]
+    fn what_is_nested_counts_so_that_nothing_leaves_by_shape_alone() {
+        let keys = ["rows", "values"].map(str::to_owned).to_vec();
+        let shape = Shape::Numbers { most: 9, keys, words: Vec::new(), rows: None };
+        let rules = Rules { files: [("result.json".to_owned(), shape)].into(), ..Rules::default() };
+        let counts = |text: &str| rules.leaving(&left(&[("result.json", text)]), 1000).map(|leaving| leaving.counts);
+        for (text, expected) in [
+            // What honest programs write: their numbers alone.
+            (r#"{"rows":20,"values":[1,2]}"#, 3),
+            (r#"{"rows":20}"#, 1),
+            (r#"{"rows":[1,2],"values":{"rows":3,"values":4}}"#, 4),
+            ("7", 1),
+            // Lists of one, of nothing, and within each other.
+            (r#"{"rows":20,"values":[1]}"#, 3),
+            (r#"{"rows":20,"values":[{},[]]}"#, 3),
+            (r#"{"rows":20,"values":[{"rows":{}},{"values":[]},[[[[]]]]]}"#, 9),
+            // That there is a file.
+            ("{}", 1),
+            ("[[]]", 1),
+        ] {
+            assert_eq!(counts(text), Ok(expected), "{text}");
+        }
+        let bits = format!(r#"{{"rows":20,"values":[{}[]]}}"#, "{},[],".repeat(4));
+        assert!(counts(&bits).unwrap_err().contains("more than 9 numbers"));
+        assert!(counts(&format!("{}1{}", "[".repeat(11), "]".repeat(11))).unwrap_err().contains("more than 9 numbers"));
+    }
+
+    #[test]
+    fn each_file_that_is_there_counts() {
+        let files = ["a", "b", "c"].map(|name| (name.to_owned(), Shape::Anything { most: 3 })).into();
+        let rules = Rules { files, ..Rules::default() };
+        assert_eq!(rules.leaving(&left(&[("a", ""), ("c", "ab")]), 9).unwrap().counts, 3);
+        assert!(rules.leaving(&left(&[("a", ""), ("b", ""), ("c", "")]), 2).unwrap_err().contains("used up"));
     }
 
     #[test]
@@ -530,6 +587,9 @@ mod tests {
         for (from, to) in [
             (r#""rounds": 10"#, r#""rounds": 0"#),
             (r#""budget": 10000"#, r#""budget": 0"#),
+            // The round alone.
+            (r#""budget": 10000"#, r#""budget": 1"#),
+            (r#""log": false"#, r#""budgetPerDay": 1"#),
             (r#""log": false"#, r#""logs": true"#),
             (r#""kind": "numbers""#, r#""kind": "everything""#),
             (r#""log": false"#, r#""tolerance": 10"#),
@@ -545,7 +605,15 @@ mod tests {
         ] {
             assert!(json.contains(from) && Rules::read(json.replace(from, to).as_bytes()).is_err(), "{to}");
         }
-        assert!(Rules::read(br#"{"files":{},"rounds":1,"budget":1}"#).is_err());
+        assert!(Rules::read(br#"{"files":{},"rounds":1,"budget":9}"#).is_err());
+        for (rest, reads) in
+            [(r#""budget":8"#, false), (r#""budget":9"#, true), (r#""budget":9,"budgetPerDay":8"#, false)]
+        {
+            let bytes = format!(r#"{{"files":{{"a":{{"kind":"anything","most":100}}}},"rounds":1,{rest}}}"#);
+            assert_eq!(Rules::read(bytes.as_bytes()).is_ok(), reads, "{bytes}");
+            let log = json.replace(r#""log": false"#, r#""log": true"#).replace(r#""budget": 10000"#, rest);
+            assert_eq!(Rules::read(log.as_bytes()).is_ok(), reads, "{log}");
+        }
         let looked_at = json.replace(r#""log": false"#, r#""log": true, "approval": true"#);
         assert_eq!(Rules::read(looked_at.as_bytes()).unwrap().patience(), 3 * 24 * 3600);
         assert!(Rules::read(looked_at.replace("result.json", "log.txt").as_bytes()).is_err());

@@ -8,11 +8,11 @@
 //! 3  end     job 32                             → receipt, signature
 //! 4  show    job 32, number u32                 → what a job was run with, for whoever was drawn to check it
 //! 8  ready   asset 32, rules 32, program 32,    → nothing            before anything is paid: whether such a job could be done
-//!            runtime u8, rounds u32
+//!            runtime u8, rounds u32, buyer 20
 //! ```
 
 use super::{abi::IJobs::Receipt, rules::is_within};
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use alloy_sol_types::SolValue as _;
 use bytes::BufMut;
 use commonware_codec::{
@@ -75,6 +75,8 @@ pub enum Request {
         runtime: u8,
         /// How often, in one job.
         rounds: u32,
+        /// Whose job it would be, as whoever asks says: to him so much has to be able to leave still.
+        buyer: Address,
     },
 }
 
@@ -174,12 +176,13 @@ impl Write for Request {
             }
             Self::Status(job) => head(6, job),
             Self::Result(job) => head(7, job),
-            Self::Ready { asset, rules, algorithm, runtime, rounds } => {
+            Self::Ready { asset, rules, algorithm, runtime, rounds, buyer } => {
                 head(8, asset);
                 rules.0.write(buf);
                 algorithm.0.write(buf);
                 runtime.write(buf);
                 rounds.write(buf);
+                buyer.0.0.write(buf);
             }
         }
     }
@@ -192,7 +195,7 @@ impl EncodeSize for Request {
             Self::Round(_, _, bytes) => 8 + bytes.len(),
             Self::Look(..) | Self::Show(..) | Self::Left(..) => 4,
             Self::End(_) | Self::Status(_) | Self::Result(_) => 0,
-            Self::Ready { .. } => 32 + 32 + 1 + 4,
+            Self::Ready { .. } => 32 + 32 + 1 + 4 + 20,
         }
     }
 }
@@ -217,6 +220,7 @@ impl Read for Request {
                 algorithm: read_hash(buf)?,
                 runtime: u8::read(buf)?,
                 rounds: u32::read(buf)?,
+                buyer: <[u8; 20]>::read(buf)?.into(),
             },
             tag => return Err(CodecError::InvalidEnum(tag)),
         })
@@ -317,7 +321,14 @@ mod tests {
             Request::Left(job, 7),
             Request::Status(job),
             Request::Result(job),
-            Request::Ready { asset: job, rules: job, algorithm: B256::repeat_byte(2), runtime: 1, rounds: 7 },
+            Request::Ready {
+                asset: job,
+                rules: job,
+                algorithm: B256::repeat_byte(2),
+                runtime: 1,
+                rounds: 7,
+                buyer: Address::repeat_byte(3),
+            },
         ];
         for request in requests {
             assert_eq!(Request::from_bytes(&request.to_bytes()).unwrap(), request);

@@ -72,6 +72,8 @@ pub(super) fn arguments(job: &Job, stage: &Path, folders: &[PathBuf]) -> Result<
         add(&[&"--ro-bind-try", &place, &place]);
     }
     add(&[&"--proc", &"/proc", &"--dev", &"/dev"]);
+    // What the machine was started with names disks and hosts.
+    add(&[&"--ro-bind", &"/dev/null", &"/proc/cmdline"]);
 
     add(&[&"--dir", &"/data"]);
     for Input { name, source } in &job.inputs {

@@ -3,6 +3,8 @@
 //! A group of our own is made beside or below that of this process, in whatever versions of control groups the machine has:
 //! beside it in version 2, where only leaves have processes, below it in version 1. Who may not make one does without, if
 //! the kernel counts his processes otherwise. It does not count root's, so that root needs a group.
+//!
+//! A group counts the time of processors as well, to the microsecond at least, and that of processes which nobody has waited for.
 
 use crate::{Limits, SCRATCH_FILES};
 use rustix::process::Pid;
@@ -27,6 +29,8 @@ pub(super) struct Group {
     pub counts_processes: bool,
     /// The file that tells of processes that were killed for want of memory.
     killed: Option<PathBuf>,
+    /// The file that tells what time of processors they have used.
+    time: Option<PathBuf>,
 }
 
 impl Group {
@@ -56,6 +60,9 @@ impl Group {
                     let below = Path::new(ROOT).join("memory").join(place);
                     group.add(&below, &[("memory.limit_in_bytes", &memory)]);
                 }
+                controllers if controllers.split(',').any(|controller| controller == "cpuacct") => {
+                    group.add(&Path::new(ROOT).join("cpuacct").join(place), &[]);
+                }
                 _ => {}
             }
         }
@@ -78,11 +85,9 @@ impl Group {
         // Not everywhere is there swap to be kept from.
         let _ = write(&folder.join("memory.swap.max"), "0");
         self.counts_processes |= limits.iter().any(|(name, _)| *name == "pids.max");
-        self.killed = ["memory.events", "memory.oom_control"]
-            .map(|name| folder.join(name))
-            .into_iter()
-            .find(|file| file.exists())
-            .or(self.killed.take());
+        let first = |names: [&str; 2]| names.map(|name| folder.join(name)).into_iter().find(|file| file.exists());
+        self.killed = first(["memory.events", "memory.oom_control"]).or(self.killed.take());
+        self.time = first(["cpuacct.usage", "cpu.stat"]).or(self.time.take());
         self.folders.push(folder);
         true
     }
@@ -97,6 +102,11 @@ impl Group {
         self.folders.iter().try_for_each(|folder| write(&folder.join("cgroup.procs"), &number))
     }
 
+    /// The time of processors that all processes have used that were ever in the groups, if the kernel counts it for them.
+    pub fn cpu(&self) -> Option<Duration> {
+        time(&fs::read_to_string(self.time.as_ref()?).ok()?)
+    }
+
     /// Whether the kernel has killed a process because they had too much memory.
     pub fn out_of_memory(&self) -> bool {
         let told = self.killed.as_ref().and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
@@ -107,6 +117,14 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         self.folders.iter().for_each(|folder| remove(folder));
+    }
+}
+
+/// Reads `cpu.stat` of version 2, or `cpuacct.usage` of version 1, which is nanoseconds.
+fn time(told: &str) -> Option<Duration> {
+    match told.lines().find_map(|line| line.strip_prefix("usage_usec ")) {
+        Some(micros) => micros.trim().parse().ok().map(Duration::from_micros),
+        None => told.trim().parse().ok().map(Duration::from_nanos),
     }
 }
 
@@ -126,4 +144,18 @@ fn remove(folder: &Path) {
         }
     }
     tracing::warn!("a control group is left: {}", folder.display());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_read_as_either_version_tells_it() {
+        assert_eq!(time("usage_usec 1234\nuser_usec 1000\nsystem_usec 234\n"), Some(Duration::from_micros(1234)));
+        assert_eq!(time("1234567\n"), Some(Duration::from_nanos(1_234_567)));
+        // What version 1 calls `cpu.stat` tells nothing of it.
+        assert_eq!(time("nr_periods 0\nnr_throttled 0\nthrottled_time 0\n"), None);
+        assert_eq!(time(""), None);
+    }
 }

@@ -18,18 +18,21 @@ pub(super) struct Usage {
     pub cpu: Duration,
 }
 
-/// Measures the processes in a `/proc`. Those that end meanwhile are not counted.
+/// Measures the processes in a `/proc`. Those that end meanwhile are not counted. A tick that each has begun counts whole, one for those
+/// that have ended too, or what takes less would be free.
 pub(super) fn measure(proc: &OwnedFd) -> Usage {
-    let mut sum = Usage::default();
+    let tick = ticks(1);
+    let mut sum = Usage { cpu: tick, ..Usage::default() };
     for entry in Dir::read_from(proc).into_iter().flatten().flatten() {
         let Ok(number) = entry.file_name().to_str() else { continue };
         if !number.bytes().all(|byte| byte.is_ascii_digit()) {
             continue;
         }
         if let Some(usage) = stat(proc, number).as_deref().and_then(parse) {
-            sum.processes += if number == "1" { 0 } else { usage.processes };
+            let (processes, begun) = if number == "1" { (0, Duration::ZERO) } else { (usage.processes, tick) };
+            sum.processes += processes;
             sum.memory = sum.memory.saturating_add(usage.memory);
-            sum.cpu = sum.cpu.saturating_add(usage.cpu);
+            sum.cpu = sum.cpu.saturating_add(usage.cpu).saturating_add(begun);
         }
     }
     sum
@@ -42,14 +45,18 @@ fn stat(proc: &OwnedFd, number: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes[..count]).into_owned())
 }
 
+/// So many ticks of the kernel's clock.
+fn ticks(count: u64) -> Duration {
+    Duration::from_millis(count.saturating_mul(1000) / clock_ticks_per_second().max(1))
+}
+
 /// Reads `/proc/<pid>/stat` (proc(5)). The second field is a name that the process chooses: what counts is behind its last
 /// bracket.
 fn parse(stat: &str) -> Option<Usage> {
     let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split_ascii_whitespace().collect();
     // The third field of the manual is the first one here.
     let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
-    let ticks = field(14)? + field(15)? + field(16)? + field(17)?;
-    let cpu = Duration::from_millis(ticks.saturating_mul(1000) / clock_ticks_per_second().max(1));
+    let cpu = ticks(field(14)? + field(15)? + field(16)? + field(17)?);
     Some(Usage { processes: field(20)?, memory: field(24)?.saturating_mul(page_size() as u64), cpu })
 }
 
@@ -67,5 +74,19 @@ mod tests {
         }
         assert_eq!(parse("12 (cut off"), None);
         assert_eq!(parse(""), None);
+    }
+
+    #[test]
+    fn a_tick_that_has_begun_counts() {
+        let proc = tempfile::tempdir().unwrap();
+        let cpu = || measure(&rustix::fs::open(proc.path(), OFlags::RDONLY, Mode::empty()).unwrap()).cpu;
+        assert_eq!(cpu(), ticks(1), "a sandbox that has ended before anybody looked");
+        for (process, so_far) in [("1", 1), ("12", 2)] {
+            let folder = proc.path().join(process);
+            std::fs::create_dir(&folder).unwrap();
+            std::fs::write(folder.join("stat"), "12 (a) S 1 2 2 0 -1 4194560 9 0 0 0 0 0 0 0 20 0 3 0 7 8 9 1 1")
+                .unwrap();
+            assert_eq!(cpu(), ticks(so_far));
+        }
     }
 }

@@ -6,6 +6,10 @@
 //! once more what it may do with what it sees. What it uses is bounded by the kernel where the kernel can
 //! (memory of one process, size of folders) and is otherwise looked at every few milliseconds ([`measure`]). It ends by the
 //! end of its first process, which takes all others along; only then are its files read ([`collect`]).
+//!
+//! The time of processors that it has used is its control group's ([`group`]). Where there can be none it is what its processes show, and
+//! those that have ended for whoever has waited for them. A process whose parent has the kernel throw it away, unwaited for, would be
+//! nobody's there, so the filter lets no parent say that.
 
 mod arguments;
 mod collect;
@@ -25,7 +29,7 @@ pub use launch::launch;
 use measure::{Usage, measure};
 use sandbox::Sandbox;
 use std::{
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -36,7 +40,6 @@ const LOOK: Duration = Duration::from_millis(10);
 pub struct Process {
     bubblewrap: PathBuf,
     folders: Vec<PathBuf>,
-    filter: Vec<u8>,
     landlock: Option<u32>,
 }
 
@@ -53,7 +56,9 @@ impl Process {
         let bubblewrap = places.find(|place| place.is_file()).ok_or(std::io::ErrorKind::NotFound.into());
         let bubblewrap = bubblewrap.map_err(missing)?;
         let landlock = landlock::version().filter(|_| launch::is_ready());
-        Ok(Self { bubblewrap, folders: Vec::new(), filter: seccomp::filter()?, landlock })
+        // Not first when something is to run.
+        seccomp::filter(true)?;
+        Ok(Self { bubblewrap, folders: Vec::new(), landlock })
     }
 
     /// The version of Landlock that programs are under: none if the kernel has none that is of use (before Linux 5.19), or if
@@ -65,9 +70,15 @@ impl Process {
 
     /// Shows programs a folder of this machine, at its own place and read-only, and looks for programs in its `bin` first: an
     /// environment of Python, for example, whose packages the runtime's name tells, and whose own Python is shown as well.
-    pub fn with_folder(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.folders.push(folder.into());
-        self
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Input`] if it is given by no path, or from a folder that there is not any more.
+    pub fn with_folder(mut self, folder: impl AsRef<Path>) -> Result<Self, Error> {
+        let folder = folder.as_ref();
+        // Programs start in another folder. Links stay: an environment may be one.
+        self.folders.push(path::absolute(folder).map_err(Error::input(folder))?);
+        Ok(self)
     }
 }
 
@@ -90,10 +101,12 @@ impl Runtime for Process {
         let stage = tempfile::tempdir().map_err(Error::machine("a temporary folder"))?;
         let arguments = arguments::arguments(job, stage.path(), &self.folders)?;
         let started = Instant::now();
-        let mut sandbox = Sandbox::start(&self.bubblewrap, &arguments, &self.filter, self.landlock, &job.limits)?;
-        let (ended, used) = watch(&mut sandbox, &job.limits, control, started)?;
+        let mut sandbox = Sandbox::start(&self.bubblewrap, &arguments, self.landlock, &job.limits)?;
+        let (ended, mut used) = watch(&mut sandbox, &job.limits, control, started)?;
         let (status, log) = sandbox.end()?;
-        let ended = ended.unwrap_or(status);
+        // With what was used since it was looked at last.
+        used.cpu = used.cpu.max(sandbox.cpu().unwrap_or_default());
+        let ended = ended.unwrap_or(if used.cpu > job.limits.cpu { Ended::OutOfCpu } else { status });
         let (ended, output) = match collect(sandbox.out(), &job.limits).map_err(Error::machine("reading /out"))? {
             Collected::Whole(output) => (ended, output),
             Collected::TooLarge(output) if matches!(ended, Ended::Exited(_) | Ended::Signalled(_)) => {
@@ -115,7 +128,8 @@ fn watch(
     let mut used = Used::default();
     loop {
         let over = sandbox.wait(LOOK)?;
-        let usage = measure(sandbox.proc());
+        let mut usage = measure(sandbox.proc());
+        usage.cpu = sandbox.cpu().unwrap_or(usage.cpu);
         used.memory = used.memory.max(usage.memory);
         used.cpu = used.cpu.max(usage.cpu);
         used.wall = started.elapsed();

@@ -4,7 +4,7 @@
 //! of `/out`, `/tmp`, `/dev/shm` and `/proc` as the sandbox sees them, which stay readable until they are let go of, and sets the
 //! limits that the program will inherit. Then it lets the program start, by way of this executable where there is Landlock.
 
-use super::{arguments::Arguments, group::Group, landlock::Rules, launch};
+use super::{arguments::Arguments, group::Group, landlock::Rules, launch, seccomp};
 use crate::{Ended, Error, Limits, Log, SCRATCH_FILES};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -68,11 +68,11 @@ impl Sandbox {
     pub fn start(
         bubblewrap: &Path,
         arguments: &Arguments,
-        filter: &[u8],
         landlock: Option<u32>,
         limits: &Limits,
     ) -> Result<Self, Error> {
         let group = Group::new(limits);
+        let filter = seccomp::filter(group.cpu().is_some())?;
         if geteuid().is_root() && !group.counts_processes {
             return Err(Error::Machine(
                 "the kernel does not count root's processes, and there is no control group for them: run as an ordinary \
@@ -81,7 +81,7 @@ impl Sandbox {
             ));
         }
         let rules = landlock.map(Rules::new).transpose().map_err(Error::machine("Landlock"))?;
-        let started = Self::spawn(bubblewrap, arguments, filter, rules.as_ref(), limits.log_bytes)
+        let started = Self::spawn(bubblewrap, arguments, &filter, rules.as_ref(), limits.log_bytes)
             .map_err(Error::machine("starting bubblewrap"))?;
         let Started { mut child, info, mut go, log } = started;
         let mut take = || {
@@ -170,6 +170,11 @@ impl Sandbox {
     /// The sandbox's `/proc`.
     pub fn proc(&self) -> &OwnedFd {
         &self.proc
+    }
+
+    /// The time of processors that all its processes have used, if their control group counts it.
+    pub fn cpu(&self) -> Option<Duration> {
+        self.group.cpu()
     }
 
     /// The sandbox's `/out`.

@@ -3,7 +3,8 @@
 //! A list of what is allowed, so that what is new or forgotten is refused, the calls of other modes of the processor as well.
 //! It is what programs, interpreters and numerical libraries use: files, memory, processes and threads, signals, time, pipes.
 //! Not in it: new namespaces, mounts, sockets (a pair that is connected to nobody else is), tracing, keys, BPF, `io_uring`,
-//! performance counters, modules, clocks, memory that no limit counts (`memfd_create`, System V's), `userfaultfd`.
+//! performance counters, modules, clocks, memory that no limit counts (`memfd_create`, System V's), `userfaultfd`; and where no
+//! control group counts time, what is done when a child ends.
 
 use crate::Error;
 use libc::c_long;
@@ -244,13 +245,26 @@ const NAMESPACES: u64 = 0x7e02_0080;
 const TYPING: [u64; 2] = [0x5412, 0x541c];
 /// `AF_UNIX`.
 const UNIX: u64 = 1;
+/// A child has ended.
+const CHILD: u64 = libc::SIGCHLD as u64;
 
-/// The filter, as bytes for `bwrap --seccomp`. What it refuses fails with `ENOSYS`, as if the kernel did not have it.
+/// The filter, as bytes for `bwrap --seccomp`. What it refuses fails with `ENOSYS`, as if the kernel did not have it. `counted` is whether
+/// a control group counts the processes' time.
 ///
 /// # Errors
 ///
 /// If there is none for this processor.
-pub(super) fn filter() -> Result<Vec<u8>, Error> {
+pub(super) fn filter(counted: bool) -> Result<Vec<u8>, Error> {
+    // The kernel's own form: code, two jumps, and a value.
+    let bytes = |step: &seccompiler::sock_filter| {
+        let [low, high] = step.code.to_ne_bytes();
+        let [a, b, c, d] = step.k.to_ne_bytes();
+        [low, high, step.jt, step.jf, a, b, c, d]
+    };
+    Ok(program(counted)?.iter().flat_map(bytes).collect())
+}
+
+fn program(counted: bool) -> Result<BpfProgram, Error> {
     let failed =
         |error: seccompiler::BackendError| Error::Machine(format!("no filter for calls of the kernel: {error}"));
     let when = |conditions: Vec<Result<Condition, _>>| {
@@ -266,16 +280,45 @@ pub(super) fn filter() -> Result<Vec<u8>, Error> {
     rules.insert(libc::SYS_ioctl, when(typing).map_err(failed)?);
     let pair = vec![Condition::new(0, Length::Dword, Is::Eq, UNIX)];
     rules.insert(libc::SYS_socketpair, when(pair).map_err(failed)?);
+    if !counted {
+        // What a signal does lies in memory, where no filter sees it. So at this one it stays as it is, and may be asked for.
+        let mut either = when(vec![Condition::new(0, Length::Dword, Is::Ne, CHILD)]).map_err(failed)?;
+        either.extend(when(vec![Condition::new(1, Length::Qword, Is::Eq, 0)]).map_err(failed)?);
+        rules.insert(libc::SYS_rt_sigaction, either);
+    }
 
     let refuse = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
     let target = std::env::consts::ARCH.try_into().map_err(failed)?;
     let filter = SeccompFilter::new(rules, refuse, SeccompAction::Allow, target).map_err(failed)?;
-    let program = BpfProgram::try_from(filter).map_err(failed)?;
-    // The kernel's own form: code, two jumps, and a value.
-    let bytes = |step: &seccompiler::sock_filter| {
-        let [low, high] = step.code.to_ne_bytes();
-        let [a, b, c, d] = step.k.to_ne_bytes();
-        [low, high, step.jt, step.jf, a, b, c, d]
-    };
-    Ok(program.iter().flat_map(bytes).collect())
+    BpfProgram::try_from(filter).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{mem::MaybeUninit, ptr, thread};
+
+    /// Whether a thread under the filter may ask what a signal does, and set it to that.
+    #[expect(unsafe_code, reason = "calls of the kernel")]
+    fn may(counted: bool, signal: libc::c_int) -> (bool, bool) {
+        let program = program(counted).unwrap();
+        let tried = thread::spawn(move || {
+            seccompiler::apply_filter(&program).unwrap();
+            let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+            // SAFETY: one is written and read, and nothing changes.
+            unsafe {
+                (
+                    libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) == 0,
+                    libc::sigaction(signal, action.as_ptr(), ptr::null_mut()) == 0,
+                )
+            }
+        });
+        tried.join().unwrap()
+    }
+
+    #[test]
+    fn nobody_has_his_children_thrown_away_whose_time_no_group_counts() {
+        assert_eq!(may(false, libc::SIGCHLD), (true, false));
+        assert_eq!([may(true, libc::SIGCHLD), may(false, libc::SIGUSR1)], [(true, true); 2]);
+    }
 }

@@ -276,8 +276,8 @@ impl Computer {
                 left.ok_or(Denied::NotHere)
             }
             Request::Result(job) => self.result(from, job).await,
-            Request::Ready { asset, rules, algorithm, runtime, rounds } => {
-                self.ready(from, (asset, rules), (algorithm, runtime), rounds).await.map(|()| Vec::new())
+            Request::Ready { asset, rules, algorithm, runtime, rounds, buyer } => {
+                self.ready((from, buyer), (asset, rules), (algorithm, runtime), rounds).await.map(|()| Vec::new())
             }
             Request::Status(job) => Ok(Self::status(&*self.session(from, job).await?).encode().to_vec()),
             Request::Code(job, code) => {

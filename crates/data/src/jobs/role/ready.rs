@@ -3,17 +3,17 @@
 
 use super::{
     super::{data::DataSet, wire::UNPUBLISHED},
-    Computer, Outcomes, Session, full, own, refused,
+    Computer, Guard, Outcomes, Session, full, own, refused,
 };
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use stoa_base::NodeId;
 use tokio::task::spawn_blocking;
 
 impl Computer {
-    /// Lets pass what could be done now: a job that runs this program so often on an asset that is offered with these rules.
+    /// Lets pass what could be done now: a job of this buyer that runs this program so often on an asset that is offered with these rules.
     pub(super) async fn ready(
         &self,
-        from: NodeId,
+        (from, buyer): (NodeId, Address),
         (asset, rules): (B256, B256),
         (algorithm, runtime): (B256, u8),
         rounds: u32,
@@ -25,7 +25,11 @@ impl Computer {
             return refused(why);
         }
         let folder = self.folder.join(asset.to_string());
-        let reading = spawn_blocking(move || DataSet::rules_in(&folder)).await.map_err(own)?;
+        let reading = {
+            let folder = folder.clone();
+            spawn_blocking(move || DataSet::rules_in(&folder))
+        };
+        let reading = reading.await.map_err(own)?;
         // Anybody may ask for anything: what is not here is not worth a line in a log.
         let here = match reading {
             Ok(here) if here.hash() == rules => here,
@@ -37,10 +41,17 @@ impl Computer {
         if rounds > here.rounds {
             return refused(format!("the owner lets a program run {} times in a job, not {rounds}", here.rounds));
         }
-        if self.trusts(&here, algorithm).await? {
-            return Ok(());
+        if !self.trusts(&here, algorithm).await? {
+            let unpublished = if here.publishers.is_empty() { String::new() } else { format!(", {UNPUBLISHED}") };
+            return refused(format!("the owner does not let this program run on these data{unpublished}"));
         }
-        let unpublished = if here.publishers.is_empty() { String::new() } else { format!(", {UNPUBLISHED}") };
-        refused(format!("the owner does not let this program run on these data{unpublished}"))
+        let (chain, spending) = (&*self.chain, &*self.spending);
+        let left = Guard { rules: &here, asset, folder, buyer, patience: 0, chain, spending }.left().map_err(own)?;
+        let least = here.least(rounds);
+        if left < least {
+            let rounds = if rounds == 1 { "a round counts".to_owned() } else { format!("{rounds} rounds count") };
+            return refused(format!("{}, and {rounds} {least} at least", here.used_up(left)));
+        }
+        Ok(())
     }
 }

@@ -25,10 +25,12 @@ impl Runtimes {
     ///
     /// # Errors
     ///
-    /// If bubblewrap is missing, or this machine lets it make no sandbox.
+    /// If bubblewrap is missing, a folder is, or this machine lets it make no sandbox.
     pub fn with_processes(mut self, environments: &[PathBuf]) -> io::Result<Self> {
-        let process = environments.iter().fold(Process::new(), |process, folder| Ok(process?.with_folder(folder)));
-        let process = process.map_err(io::Error::other)?;
+        let mut process = Process::new().map_err(io::Error::other)?;
+        for folder in environments {
+            process = process.with_folder(folder).map_err(io::Error::other)?;
+        }
         let mut tried = Job::new(&b"#!/bin/sh\n"[..]);
         tried.command = vec!["/code/main".into()];
         let outcome = process.run(&tried, &Control::new()).map_err(io::Error::other)?;

@@ -15,10 +15,11 @@ use super::{
     notes::Notes,
     own,
 };
+use crate::abi::{CONSENT, IConsent::assetOfCall};
 use alloy_primitives::B256;
 use alloy_sol_types::SolCall as _;
 use std::{fs, path::Path};
-use stoa_base::{NodeId, now};
+use stoa_base::{NodeId, gone, now};
 use stoa_client::view;
 use stoa_net::Denied;
 
@@ -134,6 +135,27 @@ impl Computer {
                     _ => self.forget(&asset.path(), id),
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Deletes the data of an asset that its owner has erased, once no job here needs them: those that go on end first, for no grant of
+    /// theirs stands any more. What has left, and results that wait for their buyers, stay.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails.
+    pub(crate) async fn let_go_of(&self, asset: B256, folder: &Path) -> Result<(), Denied> {
+        let files = folder.join("files");
+        if !files.exists() {
+            return Ok(());
+        }
+        // A ledger that knows of no such asset says nothing of its end.
+        let erased = self.asks(CONSENT, &assetOfCall { asset }).await.is_ok_and(|is| is.erased > 0);
+        let runs = || self.sessions.lock().values().any(|session| session.job.asset == asset);
+        if erased && !runs() && Notes::read(folder).map_err(own)?.jobs.is_empty() {
+            fs::remove_dir_all(&files).or_else(gone).map_err(own)?;
+            tracing::info!(%asset, "its owner has erased it, and its data are deleted here");
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ async fn what_a_node_would_not_do_it_says_before_a_job_begins() {
     let scene = scene(&rules);
     let (asset, offered, other) = (scene.asset, rules.hash(), B256::repeat_byte(7));
     let asked = |asset, rules, algorithm, runtime, rounds| {
-        scene.ask(Request::Ready { asset, rules, algorithm, runtime, rounds })
+        scene.ask(Request::Ready { asset, rules, algorithm, runtime, rounds, buyer: BUYER })
     };
     assert!(asked(asset, offered, program, WASM, 3).await.unwrap().is_empty());
     assert!(why(asked(other, offered, program, WASM, 1).await).contains("not those that are here"));
@@ -34,6 +34,26 @@ async fn a_program_that_nobody_has_published_yet_may_be_so_in_a_later_block() {
     let rules = Rules { publishers: vec![PUBLISHER], ..rules() };
     let scene = scene(&rules);
     let (asset, algorithm) = (scene.asset, algorithm(&copies("good.json")));
-    let asked = Request::Ready { asset, rules: rules.hash(), algorithm, runtime: WASM, rounds: 1 };
+    let asked = Request::Ready { asset, rules: rules.hash(), algorithm, runtime: WASM, rounds: 1, buyer: BUYER };
     assert!(why(scene.ask(asked).await).contains(crate::jobs::wire::UNPUBLISHED));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whose_budget_is_used_up_hears_of_it_before_a_job_begins() {
+    let rules = rules();
+    let scene = scene(&rules);
+    let (code, asset) = (copies("good.json"), scene.asset);
+    let algorithm = algorithm(&code);
+    let asked = |rounds, buyer| {
+        scene.ask(Request::Ready { asset, rules: rules.hash(), algorithm, runtime: WASM, rounds, buyer })
+    };
+    // Of nine, four have left: three numbers and a round.
+    left(scene.run(code.clone()).await.1);
+    assert!(asked(2, BUYER).await.is_ok());
+    let said = why(asked(3, BUYER).await);
+    assert!(said.contains("5 of 9 are left, and 3 rounds count 6 at least"), "{said}");
+    left(scene.run(code).await.1);
+    let said = why(asked(1, BUYER).await);
+    assert!(said.contains("used up: 1 of 9 are left, and a round counts 2 at least"), "{said}");
+    assert!(asked(3, PUBLISHER).await.is_ok(), "another buyer has a budget of his own");
 }

@@ -17,6 +17,39 @@ fn a_loop_without_end_runs_out_of_time_or_of_the_processor() {
 }
 
 #[test]
+fn processes_that_nobody_waits_for_use_up_what_one_may() {
+    // The kernel throws them away as soon as they end, if it lets itself be told so: their time is in nobody's then.
+    let flag = "libc.sigaction(17, bytes(136) + (2).to_bytes(8, 'little') + bytes(8), None)";
+    for ignoring in ["signal.signal(signal.SIGCHLD, signal.SIG_IGN)", flag] {
+        let mut job = script(&format!(
+            "import ctypes, os, signal, time
+libc = ctypes.CDLL(None)
+try: {ignoring}
+except OSError: pass
+for _ in range(200):
+    if os.fork() == 0:
+        while time.process_time() < 0.02: pass
+        os._exit(0)
+    try: os.wait()
+    except ChildProcessError: pass"
+        ));
+        job.limits.cpu = Duration::from_millis(500);
+        let outcome = run(&job);
+        assert_eq!(outcome.ended, Ended::OutOfCpu, "{ignoring}: {outcome:?}");
+    }
+}
+
+#[test]
+fn what_ends_before_anybody_has_looked_is_not_free_and_has_limits() {
+    let mut job = script("");
+    job.command = vec!["true".into()];
+    let outcome = run(&job);
+    assert!(outcome.succeeded() && !outcome.used.cpu.is_zero(), "{outcome:?}");
+    job.limits.cpu = Duration::from_nanos(1);
+    assert_eq!(run(&job).ended, Ended::OutOfCpu);
+}
+
+#[test]
 fn a_fork_bomb_is_ended_with_all_its_processes() {
     let outcome = run(&script("import os\nwhile True:\n  try: os.fork()\n  except OSError: pass"));
     // Where the kernel refuses more processes, they use up the processor instead.
@@ -161,7 +194,7 @@ fn other_processes_and_the_kernels_switches_are_out_of_reach() {
     let text = "import os
 for path, how in [('/proc/sys/kernel/core_pattern', 'w'), ('/proc/sys/kernel/hostname', 'w'), ('/proc/sysrq-trigger', 'w'),
                   ('/proc/sys/vm/drop_caches', 'w'), ('/proc/1/environ', 'r'), ('/proc/1/mem', 'r+b'), ('/proc/kcore', 'rb'),
-                  ('/proc/self/oom_score_adj', 'w'), ('/dev/tty', 'r')]:
+                  ('/proc/self/oom_score_adj', 'w'), ('/proc/cmdline', 'r'), ('/dev/tty', 'r')]:
     try:
         file = open(path, how)
         said = file.read(10) if how[0] == 'r' else 'for writing'

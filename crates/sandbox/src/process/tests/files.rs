@@ -166,7 +166,7 @@ fn a_folder_can_be_shown_at_its_own_place() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("module.py"), "word = 'shown'").unwrap();
     let place = folder.path().display().to_string();
-    let process = Process::new().unwrap().with_folder(folder.path());
+    let process = Process::new().unwrap().with_folder(folder.path()).unwrap();
     let job = script(&format!("import sys; sys.path.append({place:?}); import module; print(module.word)"));
     assert_eq!(process.run(&job, &Control::new()).unwrap().log.text(), "shown\n");
     assert_ne!(process.id(), PROCESS.id());
@@ -177,4 +177,17 @@ fn a_folder_can_be_shown_at_its_own_place() {
     job.command = vec!["/code/main".into(), "argument".into()];
     assert_eq!(process.run(&job, &Control::new()).unwrap().log.text(), "/code/main argument\n");
     assert_eq!(run(&job).log.text(), "python\n");
+}
+
+#[test]
+fn a_folder_that_is_said_from_here_is_shown_and_its_programs_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let up: PathBuf = std::env::current_dir().unwrap().components().skip(1).map(|_| "..").collect();
+    fs::create_dir(folder.path().join("bin")).unwrap();
+    symlink("/bin/echo", folder.path().join("bin/python3")).unwrap();
+    let from_here = up.join(folder.path().strip_prefix("/").unwrap());
+    let process = Process::new().unwrap().with_folder(from_here).unwrap();
+    let outcome = process.run(&script("print('python')"), &Control::new()).unwrap();
+    assert_eq!(outcome.log.text(), "/code/main\n");
+    assert!(Process::new().unwrap().with_folder("").is_err());
 }
