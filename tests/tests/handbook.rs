@@ -109,6 +109,16 @@ async fn health_proofs_and_a_backup_are_as_the_handbook_says() -> Result<()> {
     let [config, backup, restored] =
         [network.folder(1).join("stoa.toml"), folder.path().join("backup"), folder.path().join("restored")]
             .map(|path| path.display().to_string());
+    // Before that, what operators compare; and a genesis file that is not the one of the chain.
+    let check = || stoa(folder.path(), &["node", "check", "--config", &config]);
+    let checked = check()?.map_err(eyre::Report::msg)?;
+    serde_json::from_value::<B256>(checked["genesisHash"].clone()).wrap_err_with(|| checked.to_string())?;
+    let file = network.folder(1).join("genesis.json");
+    let genesis = fs::read_to_string(&file)?;
+    fs::write(&file, genesis.replace("\"chainId\": 4242", "\"chainId\": 4243"))?;
+    let why = check()?.err().wrap_err("a check takes the chain for that of another genesis file")?;
+    ensure!(why.contains("the genesis file was changed"), "{why}");
+    fs::write(&file, genesis)?;
     let copied = stoa(folder.path(), &["node", "backup", "--config", &config, "--to", &backup])?;
     ensure!(copied.as_ref().is_ok_and(|copied| copied["files"].as_array().is_some_and(|files| files.len() == 5)));
     let me = network.status(1)?.validators.into_iter().find(|validator| validator.me);

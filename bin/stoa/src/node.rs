@@ -166,8 +166,11 @@ pub(crate) enum Command {
         http: String,
     },
     /// Check a configuration file and all that it names, without running anything: also whether the key is that of the
-    /// validator that the file, and the folder of its chain, were made for.
-    #[command(after_help = "Example: stoa node check --config validator/stoa.toml")]
+    /// validator that the file, and the folder of its chain, were made for, and the chain that of the genesis file.
+    #[command(
+        after_help = "Example: stoa node check --config validator/stoa.toml\nIt prints the genesis file's hash, which must be the \
+                      same on all validators. It does not read the chain: what is damaged there shows when the validator starts."
+    )]
     Check {
         /// The configuration file.
         #[arg(long, value_name = "FILE", default_value = "stoa.toml")]
@@ -275,6 +278,7 @@ pub(crate) fn init(options: InitOptions, json: bool) -> Result<()> {
     let http_ports = http_ports(&hosts, http_port)?;
     let genesis = Genesis { epoch_length, ..stoa_node::genesis(chain_id, funded(&fund)?, now()) };
     genesis.validate()?;
+    let genesis_hash = stoa_node::genesis_hash(&genesis);
     let genesis = serde_json::to_string_pretty(&genesis)?;
     let secret = if given { None } else { Some(passphrase(passphrase_file.as_deref(), true)?) };
 
@@ -317,7 +321,10 @@ pub(crate) fn init(options: InitOptions, json: bool) -> Result<()> {
     }
     let may_fail = (hosts.len() - 1) / 3;
     if json {
-        println!("{}", json!({ "dir": dir, "validators": public, "chainId": chain_id, "mayFail": may_fail }));
+        let said = json!({
+            "dir": dir, "validators": public, "chainId": chain_id, "genesisHash": genesis_hash, "mayFail": may_fail,
+        });
+        println!("{said}");
         return Ok(());
     }
     println!("A network of {} validators, chain {chain_id}, in {}:", hosts.len(), dir.display());
@@ -334,6 +341,7 @@ pub(crate) fn init(options: InitOptions, json: bool) -> Result<()> {
     if given {
         println!("Put each validator's own key beside its stoa.toml, as validator.key.");
     }
+    println!("The hash of the genesis file is {genesis_hash}: `stoa node check` must print the same on all hosts.");
     println!("Copy each folder to its host, and start all of them: stoa node run --config stoa.toml");
     println!("At the first start they generate the network key together; none of them ever has it.");
     Ok(())
@@ -355,10 +363,15 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
         Command::Check { config } => {
             let (file, config, warnings) = read(&config)?;
             let (chain_id, validators) = (config.genesis.chain_id, file.validators.len());
+            let genesis_hash = stoa_node::genesis_hash(&config.genesis);
             if json {
-                println!("{}", json!({ "chainId": chain_id, "validators": validators, "warnings": warnings }));
+                let said = json!({
+                    "chainId": chain_id, "genesisHash": genesis_hash, "validators": validators, "warnings": warnings,
+                });
+                println!("{said}");
             } else {
                 println!("Chain {chain_id}, {validators} validators: this one can run.");
+                println!("The hash of the genesis file, which must be the same on all: {genesis_hash}");
                 warnings.iter().for_each(|warning| println!("Warning: {warning}."));
             }
             Ok(())

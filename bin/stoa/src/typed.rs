@@ -1,25 +1,12 @@
 //! What people type where a slip would go unnoticed, or would be explained badly.
 
-use alloy_primitives::{Address, B256, Bytes, U256, utils::parse_units};
+use alloy_primitives::{B256, Bytes, U256, utils::parse_units};
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::bls12381::primitives::variant::{MinSig, Variant};
+pub(crate) use stoa_node::config::address;
 
 /// Bytes of a network key: a point of BLS12-381's G2.
 const NETWORK_KEY: usize = 96;
-
-/// An address. One in letters of both cases holds a checksum (EIP-55), which must fit.
-pub(crate) fn address(text: &str) -> Result<Address, String> {
-    let address: Address = text.parse().map_err(|_| format!("{text} is no address: want 0x and 40 hex digits"))?;
-    let digits = text.strip_prefix("0x").unwrap_or(text);
-    let has = |is: fn(&u8) -> bool| digits.as_bytes().iter().any(is);
-    let is_mixed = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
-    if is_mixed && address.to_checksum(None)[2..] != *digits {
-        return Err(format!(
-            "{text} has a mistyped letter or digit: its checksum does not fit. Copy it again; in lower case alone it is not checked"
-        ));
-    }
-    Ok(address)
-}
 
 /// The id of an asset, a grant, a job or an order, or a node's public key.
 pub(crate) fn id(text: &str) -> Result<B256, String> {
@@ -57,29 +44,11 @@ pub(crate) fn network_key(text: &str) -> Result<Bytes, String> {
 mod tests {
     use super::*;
 
-    const RIGHT: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
-
-    #[test]
-    fn a_mistyped_address_is_noticed_by_its_checksum() {
-        assert_eq!(address(RIGHT).unwrap().to_string(), RIGHT);
-        // What holds no checksum is taken as it is, with and without what stands before it.
-        for plain in [RIGHT.to_lowercase(), RIGHT[2..].to_uppercase(), RIGHT[2..].to_lowercase()] {
-            assert_eq!(address(&plain).unwrap().to_string(), RIGHT, "{plain}");
-        }
-        // Another digit, another case.
-        for wrong in [RIGHT.replace("2266", "2267"), RIGHT.replace("Fd6e", "fd6e")] {
-            assert!(address(&wrong).unwrap_err().contains("checksum"), "{wrong}");
-        }
-        for wrong in ["", "0x12", "me", &RIGHT[..41]] {
-            assert!(address(wrong).unwrap_err().contains("40 hex digits"), "{wrong}");
-        }
-    }
-
     #[test]
     fn what_is_no_id_is_told_what_one_looks_like() {
         let right = B256::repeat_byte(0xab);
         assert_eq!(id(&right.to_string()), Ok(right));
-        for wrong in ["", "0x12", RIGHT, "patients.csv"] {
+        for wrong in ["", "0x12", "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266", "patients.csv"] {
             assert!(id(wrong).unwrap_err().contains("64 hex digits"), "{wrong}");
         }
         assert!(id("did:op:5f8e").unwrap_err().contains("`stoa data show`"));

@@ -28,13 +28,13 @@ pub(crate) struct Options {
     #[command(flatten)]
     what: What,
     /// A slot of the account's storage; may be given several times.
-    #[arg(long, value_name = "SLOT", requires = "address")]
+    #[arg(long, value_name = "SLOT", conflicts_with = "receipt")]
     slot: Vec<U256>,
     /// The key that verifies the network's certificates (`stoa status` shows it; get it from people whom you trust).
     #[arg(long, value_name = "HEX", value_parser = crate::typed::network_key)]
     network_key: Bytes,
     /// A block of the past at which the account is looked at; the newest if not given.
-    #[arg(long, value_name = "NUMBER", requires = "address")]
+    #[arg(long, value_name = "NUMBER", conflicts_with = "receipt")]
     block: Option<u64>,
     /// The node that is asked.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
@@ -167,6 +167,24 @@ fn receipt(client: &Client, transaction: B256, network_key: &Bytes, json: bool) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::{Command, error::ErrorKind};
+
+    #[test]
+    fn a_receipt_is_not_asked_for_at_another_block_nor_with_slots() {
+        let [transaction, address] = [B256::ZERO.to_string(), Address::ZERO.to_string()];
+        let typed = |words: &[&str]| {
+            let typed = Options::augment_args(Command::new("verify").no_binary_name(true)).try_get_matches_from(words);
+            typed.unwrap_err().kind()
+        };
+        for words in [["--block", "5"], ["--slot", "0"]] {
+            let kind = typed(&[&["--receipt", transaction.as_str()][..], &words].concat());
+            assert_eq!(kind, ErrorKind::ArgumentConflict, "{words:?}");
+            // Of an account, all that is missing is the network key; it is no account's if there is none.
+            for account in [&[address.as_str()][..], &[]] {
+                assert_eq!(typed(&[account, &words].concat()), ErrorKind::MissingRequiredArgument, "{words:?}");
+            }
+        }
+    }
 
     #[test]
     fn an_answer_about_another_block_than_was_asked_for_is_refused() {

@@ -233,8 +233,8 @@ fn warn_of_waiting(participants: &Set<PublicKey>, heard: &BTreeMap<PublicKey, u3
         let waiting_for = missing.join(", ");
         tracing::warn!(
             waiting_for,
-            "the network key waits for validators that are not connected (do they run, are their ports open, and do all clocks \
-             agree to within 5 seconds?)"
+            "the network key waits for validators that are not connected (do they run, are their ports open, do all clocks agree \
+             to within 5 seconds, and do all have the same genesis.json, whose hash `stoa node check` prints?)"
         );
     }
 }

@@ -5,7 +5,7 @@ use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::{Signer as _, ed25519};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
 use rustix::fs::{Access, access};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{
     fs,
     net::SocketAddr,
@@ -40,6 +40,7 @@ pub struct File {
     /// Where JSON-RPC is served.
     pub http: SocketAddr,
     /// Who gets the tips.
+    #[serde(deserialize_with = "written_address")]
     pub beneficiary: Address,
     /// Milliseconds between blocks while transactions wait, at least.
     pub block_time_ms: u64,
@@ -92,6 +93,9 @@ const FIELDS: [&str; 14] = [
     "validators",
 ];
 
+/// From what likeness on (Jaro-Winkler, 1 at most) a name may be another one misspelt.
+const LIKE: f64 = 0.8;
+
 /// What each field is for, in the order of [`FIELDS`].
 const COMMENTS: [&str; 14] = [
     "The genesis file: the same on all validators.",
@@ -124,9 +128,11 @@ impl File {
     fn parse(text: &str) -> Result<Self> {
         let table = text.parse::<toml::Table>()?;
         if let Some(name) = table.keys().find(|name| !FIELDS.contains(&name.as_str())) {
-            let likeness = |field: &&&str| strsim::jaro_winkler(field, name);
-            let like = FIELDS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-            bail!("`{name}` is no setting (did you mean `{}`?)", like.unwrap_or(&"genesis"));
+            let like = FIELDS.map(|field| (strsim::jaro_winkler(field, name), field)).into_iter();
+            match like.filter(|(likeness, _)| *likeness > LIKE).max_by(|(a, _), (b, _)| a.total_cmp(b)) {
+                Some((_, like)) => bail!("`{name}` is no setting (did you mean `{like}`?)"),
+                None => bail!("`{name}` is no setting (there are `{}`)", FIELDS.join("`, `")),
+            }
         }
         let file: Self = toml::from_str(text)?;
         ensure!(file.block_time_ms > 0 && file.block_time_ms <= 60_000, "block_time_ms must be 1 to 60000");
@@ -170,13 +176,19 @@ impl File {
             ));
         }
         let made_for = self.validators.iter().find(|peer| beneficiary_of(peer.key) == self.beneficiary);
-        if let Some(peer) = made_for.filter(|peer| peer.key != own) {
-            warnings.push(format!(
-                "{} is the key of validator {own}, and `beneficiary` is that of {}, {}: is the key another's, or this file?",
+        match made_for {
+            Some(peer) if peer.key == own => warnings.push(
+                "`beneficiary` is what `stoa init` has put there, and nobody has its key: put in an address of your own, or the tips \
+                 of this validator's blocks are lost"
+                    .into(),
+            ),
+            Some(peer) => warnings.push(format!(
+                "{} is the key of validator {own}, and `beneficiary` is that of {}, {}: the key is another's, or this file is",
                 folder.join(&self.key).display(),
                 peer.key,
                 peer.address
-            ));
+            )),
+            None => {}
         }
         if self.beneficiary.is_zero() {
             warnings.push("`beneficiary` is zero: nobody gets the tips of this validator's blocks".into());
@@ -215,7 +227,7 @@ impl File {
     /// # Errors
     ///
     /// If a file that it names is missing or damaged, the passphrase is wrong, the key is none of the validators' or the folder
-    /// another's, that cannot be written to, or the machine has less memory than it asks for.
+    /// another's or another network's, that cannot be written to, or the machine has less memory than it asks for.
     pub fn config(&self, folder: &Path, passphrase: &str) -> Result<validator::Config> {
         let genesis = crate::read_genesis(&folder.join(&self.genesis))?;
         let key = read_key(&folder.join(&self.key), passphrase)?;
@@ -231,7 +243,13 @@ impl File {
         access(there, Access::WRITE_OK | Access::EXEC_OK)
             .wrap_err_with(|| format!("cannot write to {}, where `data` is or comes to be", there.display()))?;
         // They open with the key of the validator that they were made for.
-        Vault::open(&data.join(SECRETS), &key)?;
+        let vault = Vault::open(&data.join(SECRETS), &key)?;
+        ensure!(
+            vault.genesis().is_none_or(|hash| hash == crate::genesis_hash(&genesis)),
+            "the chain in {} is not that of {}: the genesis file was changed, or the folder is another network's",
+            data.display(),
+            folder.join(&self.genesis).display()
+        );
         Ok(validator::Config {
             store: store::Config::of(self.store_gib, &data),
             folder: data,
@@ -271,6 +289,28 @@ pub fn cache(megabytes: usize) -> Result<usize> {
         "the memory for the state must be {LEAST_CACHE} to {most} megabytes on this machine, got {megabytes}"
     );
     Ok(megabytes << 20)
+}
+
+/// An address as people write it. One in letters of both cases holds a checksum (EIP-55), which must fit.
+///
+/// # Errors
+///
+/// Says what is wrong with it.
+pub fn address(text: &str) -> Result<Address, String> {
+    let address: Address = text.parse().map_err(|_| format!("{text} is no address: want 0x and 40 hex digits"))?;
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let has = |is: fn(&u8) -> bool| digits.as_bytes().iter().any(is);
+    let is_mixed = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
+    if is_mixed && address.to_checksum(None)[2..] != *digits {
+        return Err(format!(
+            "{text} has a mistyped letter or digit: its checksum does not fit. Copy it again; in lower case alone it is not checked"
+        ));
+    }
+    Ok(address)
+}
+
+fn written_address<'de, D: Deserializer<'de>>(text: D) -> Result<Address, D::Error> {
+    address(&String::deserialize(text)?).map_err(D::Error::custom)
 }
 
 /// The port of `HOST:PORT`.
@@ -433,8 +473,34 @@ pub(crate) mod tests {
         let text = file().to_text().unwrap().replace("block_time_ms", "blocktime_ms");
         let error = File::parse(&text).unwrap_err().to_string();
         assert!(error.contains("`blocktime_ms`") && error.contains("`block_time_ms`"), "{error}");
+        let text = format!("zzzzzz = 1\n{}", file().to_text().unwrap());
+        let error = File::parse(&text).unwrap_err().to_string();
+        assert!(!error.contains("did you mean") && FIELDS.iter().all(|field| error.contains(field)), "{error}");
         let text = file().to_text().unwrap().replace("block_time_ms = 100", "block_time_ms = 0");
         assert!(File::parse(&text).is_err());
+    }
+
+    const RIGHT: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
+
+    #[test]
+    fn a_mistyped_address_is_noticed_by_its_checksum() {
+        assert_eq!(address(RIGHT).unwrap().to_string(), RIGHT);
+        // What holds no checksum is taken as it is, with and without what stands before it.
+        for plain in [RIGHT.to_lowercase(), RIGHT[2..].to_uppercase(), RIGHT[2..].to_lowercase()] {
+            assert_eq!(address(&plain).unwrap().to_string(), RIGHT, "{plain}");
+        }
+        // Another digit, another case.
+        for wrong in [RIGHT.replace("2266", "2267"), RIGHT.replace("Fd6e", "fd6e")] {
+            assert!(address(&wrong).unwrap_err().contains("checksum"), "{wrong}");
+        }
+        for wrong in ["", "0x12", "me", &RIGHT[..41]] {
+            assert!(address(wrong).unwrap_err().contains("40 hex digits"), "{wrong}");
+        }
+        // In a file as well.
+        let text = |address: &str| file().to_text().unwrap().replace(&file().beneficiary.to_string(), address);
+        assert_eq!(File::parse(&text(RIGHT)).unwrap().beneficiary.to_string(), RIGHT);
+        let error = File::parse(&text(&RIGHT.replace("2266", "2267"))).unwrap_err().to_string();
+        assert!(error.contains("beneficiary") && error.contains("checksum"), "{error}");
     }
 
     #[test]
@@ -501,11 +567,32 @@ pub(crate) mod tests {
         let warnings = file.warnings(folder.path(), own);
         assert!(warnings.len() == 1 && warnings[0].contains("127.0.0.1:9010"), "{warnings:?}");
         file.beneficiary = beneficiary_of(own);
-        assert_eq!(file.warnings(folder.path(), own), [""; 0]);
+        let warnings = file.warnings(folder.path(), own);
+        assert!(warnings.len() == 1 && warnings[0].contains("nobody has its key"), "{warnings:?}");
         // The folder of its neighbour.
         fs::create_dir(folder.path().join("data")).unwrap();
         fs::write(folder.path().join("data").join(SECRETS), [1_u8; 100]).unwrap();
         assert!(said(&file).contains("another validator's key"), "{}", said(&file));
+    }
+
+    #[test]
+    fn the_chain_of_another_genesis_file_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = new_key(&folder.path().join("validator.key"), "correct horse").unwrap();
+        let mut file = file();
+        file.validators[0].key = public(&key);
+        let genesis_hash = |timestamp| {
+            let genesis = serde_json::to_string(&crate::genesis(7, [], timestamp)).unwrap();
+            fs::write(folder.path().join("genesis.json"), genesis).unwrap();
+            let config = file.config(folder.path(), "correct horse").map_err(|error| error.to_string());
+            config.map(|config| crate::genesis_hash(&config.genesis))
+        };
+        // Before there is a chain, each may be the right one.
+        let (right, other) = (genesis_hash(1).unwrap(), genesis_hash(2).unwrap());
+        assert_ne!(right, other);
+        Vault::open(&folder.path().join("data").join(SECRETS), &key).unwrap().note_genesis(right);
+        assert_eq!(genesis_hash(1), Ok(right));
+        assert!(genesis_hash(2).unwrap_err().contains("genesis.json: the genesis file was changed"));
     }
 
     #[test]

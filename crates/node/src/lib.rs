@@ -34,7 +34,7 @@ mod waiting;
 
 pub use kept::Kept;
 
-use alloy_primitives::{Address, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use commonware_codec::Encode as _;
 use eyre::{Result, WrapErr as _};
 use std::{collections::BTreeMap, fs, path::Path};
@@ -84,6 +84,13 @@ pub fn read_genesis(path: &Path) -> Result<Genesis> {
         serde_json::from_str(&text).wrap_err_with(|| format!("{} is no genesis file", path.display()))?;
     genesis.validate()?;
     Ok(genesis)
+}
+
+/// By what operators compare their genesis files: Keccak-256 of the file as JSON without its committee, the same before and after
+/// the validators have a key. Block 0 has another hash.
+pub fn genesis_hash(genesis: &Genesis) -> B256 {
+    let genesis = Genesis { committee: None, ..genesis.clone() };
+    keccak256(serde_json::to_vec(&genesis).expect("numbers, bytes and lists can be written as JSON"))
 }
 
 /// The key that verifies all certificates of a network, as people pass it on; `None` if the genesis file names no committee

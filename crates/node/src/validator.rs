@@ -12,7 +12,7 @@ use crate::{
     vault::Vault,
     waiting::Mempool,
 };
-use alloy_primitives::{Address, B256, keccak256};
+use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
 use commonware_consensus::types::Epoch;
 use commonware_cryptography::{
@@ -169,7 +169,7 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
     let key = config.keys.key().clone();
     let mut genesis = config.genesis;
     // The same for all validators, before and after they have a key.
-    let network = keccak256(serde_json::to_vec(&Genesis { committee: None, ..genesis.clone() })?);
+    let network = crate::genesis_hash(&genesis);
     let endpoint = Endpoint::bind(&key, config.listen).await?;
     let (own, others) = config.peers.iter().partition::<Vec<_>, _>(|(peer, _)| *peer == key.public_key());
     let listed = |peers: Vec<&(PublicKey, String)>| {
@@ -202,6 +202,7 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
         opened.map_err(|error| kept.unopened(error))
     };
     let mut ledger = open().await?;
+    secrets.note_genesis(network);
     let (mut floor, mark) = (None, config.folder.join(CATCHING_UP));
     let behind = config.sync_from.filter(|_| !ceremony).map(|behind| (!mark.exists()).then_some(behind));
     if let Some(behind) = behind

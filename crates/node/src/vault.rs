@@ -1,6 +1,6 @@
 //! A validator's secrets on its disk: sealed with a key that comes from the validator's own.
 
-use alloy_primitives::{Bytes, keccak256};
+use alloy_primitives::{B256, Bytes, keccak256};
 use alloy_rlp::{Decodable as _, Encodable as _};
 use chacha20poly1305::{
     XChaCha20Poly1305, XNonce,
@@ -72,6 +72,18 @@ impl Vault {
         self.shared.secrets.lock().is_empty()
     }
 
+    /// Notes the [hash of the genesis file](crate::genesis_hash) of the chain that they are for. The first one stays.
+    pub fn note_genesis(&self, hash: B256) {
+        if self.genesis().is_none() {
+            self.put(for_good(b"genesis"), &hash.0);
+        }
+    }
+
+    /// The hash of the genesis file of the chain that they are for, once there is one.
+    pub fn genesis(&self) -> Option<B256> {
+        self.get::<[u8; 32]>(&for_good(b"genesis")).map(B256::from)
+    }
+
     fn change(&self, change: impl FnOnce(&mut BTreeMap<Vec<u8>, Vec<u8>>)) {
         let mut secrets = self.shared.secrets.lock();
         change(&mut secrets);
@@ -130,28 +142,28 @@ impl SecretStore for Vault {
     }
 }
 
-/// The name of what is said of votes, which is kept for good.
-fn of_votes(kind: &[u8]) -> Vec<u8> {
+/// The name of what is kept for good: what is said of votes, and of which chain they are.
+fn for_good(kind: &[u8]) -> Vec<u8> {
     name(Epoch::new(u64::MAX), kind, &[])
 }
 
 impl Secrets for Vault {
     fn has_voted(&self) -> bool {
-        self.shared.secrets.lock().contains_key(&of_votes(b"voted"))
+        self.shared.secrets.lock().contains_key(&for_good(b"voted"))
     }
 
     fn note_voting(&self) {
         if !self.has_voted() {
-            self.put(of_votes(b"voted"), &true);
+            self.put(for_good(b"voted"), &true);
         }
     }
 
     fn abstains(&self) -> Option<Epoch> {
-        self.get(&of_votes(b"abstains"))
+        self.get(&for_good(b"abstains"))
     }
 
     fn abstain(&self, epoch: Epoch) {
-        self.put(of_votes(b"abstains"), &epoch);
+        self.put(for_good(b"abstains"), &epoch);
     }
 }
 
@@ -175,9 +187,12 @@ mod tests {
         again.prune(Epoch::new(4)).await;
         again.note_voting();
         again.abstain(Epoch::new(4));
+        again.note_genesis(B256::repeat_byte(1));
+        again.note_genesis(B256::repeat_byte(2));
         again.prune(Epoch::new(9)).await;
         let again = Vault::open(&path, &mine).unwrap();
         assert!(again.has_voted() && again.abstains() == Some(Epoch::new(4)));
+        assert_eq!(again.genesis(), Some(B256::repeat_byte(1)));
         assert_eq!(Vault::open(&path, &mine).unwrap().get_seed(Epoch::new(3)).await, None);
         let mut bytes = fs::read(&path).unwrap();
         assert!(!bytes.windows(8).any(|window| window == [7; 8]));
