@@ -22,7 +22,7 @@ fn run(bytes: &[u8]) -> bool {
 
 fn seeds() -> Vec<Vec<u8>> {
     let kinds = [EntryKind::File, EntryKind::Program, EntryKind::Folder];
-    let names = ["a", "ab", ".hidden", "Ünï cödé", "with space", "...", "-rf", "b"];
+    let names = ["a", "ab", ".hidden", "Ünï cödé", "with space", "...", "-rf", "a\\b", "b"];
     let entry = |(index, name): (usize, &&str)| Entry {
         name: (*name).into(),
         kind: kinds[index % 3],

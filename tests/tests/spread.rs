@@ -221,6 +221,14 @@ fn what_was_spread_is_listed_until_its_owner_lets_it_go() -> Result<()> {
     ensure!(listed(&stage)?[0]["until"] == extended["until"], "{extended}");
     ensure!(extended["until"].as_u64() > spread[0]["until"].as_u64(), "{extended}");
 
+    // What is pinned is opened without any node.
+    stage.run(7, &["store", "--dir", "pinned", "pin", &id])?;
+    let mut alone = stoa(stage.folder.path(), &["store", "--dir", "pinned", "get", &id, "--to", "copy"])?;
+    let alone = alone.args(["--account", "7", "--http", "http://127.0.0.1:1"]).output()?;
+    ensure!(alone.status.success() && fs::read(stage.at("copy"))? == content(3, 100_000), "{alone:?}");
+    let said: Value = serde_json::from_slice(&alone.stdout)?;
+    ensure!(said["size"] == 100_000, "{said}");
+
     // Somebody else has nothing to let go, and nor has its owner twice.
     let everywhere = store(&["rm", &id, "--everywhere"]);
     let refused = stage.attempt(3, &everywhere)?.err().wrap_err("another let it go")?;

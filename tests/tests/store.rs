@@ -41,8 +41,9 @@ fn files_and_folders_go_in_and_come_back_and_are_freed() -> Result<()> {
     done(&["get", id, "--to", "again"])?;
     ensure!(fs::read(at("again"))? == content);
     let set = done(&["put", "set"])?;
+    ensure!(set["size"] == content.len() + 3, "{set}");
     let set = set["id"].as_str().wrap_err("an id")?;
-    done(&["get", set, "--to", "copy"])?;
+    ensure!(done(&["get", set, "--to", "copy"])?["size"] == content.len() + 3);
     ensure!(fs::read(at("copy").join("rows"))? == content && fs::read(at("copy").join("licence"))? == b"CC0");
 
     // The folder still needs the rows.
@@ -89,8 +90,23 @@ fn damage_is_named_and_never_given_out() -> Result<()> {
     fs::write(&files[0], bytes)?;
     let said = run(&["get", id, "--to", "again"])?.err().wrap_err("damaged rows were given out")?;
     ensure!(said.contains(id) && !folder.path().join("again").exists(), "{said}");
-    let said = run(&["status", "--scrub"])?.err().wrap_err("the damage is not noticed")?;
-    ensure!(said.contains("1 blobs are damaged"), "{said}");
+    // Each time, in one object, by the name that it is listed under.
+    for _ in 0..2 {
+        let said = run(&["status", "--scrub"])?.err().wrap_err("the damage is not noticed")?;
+        let said: Value = serde_json::from_str(&said)?;
+        ensure!(said["error"].as_str().is_some_and(|error| error.contains("1 object damaged")), "{said}");
+        ensure!(said["damaged"][0]["object"] == id && said["objects"] == 1, "{said}");
+        let aside = said["damaged"][0]["setAside"].as_str().wrap_err("a place")?;
+        ensure!(fs::metadata(folder.path().join(aside))?.len() == 500_000, "{said}");
+        let listed = run(&["ls"])?.map_err(eyre::Report::msg)?;
+        ensure!(listed["objects"][0]["damaged"] == true, "{listed}");
+    }
+    let said = run(&["get", id, "--to", "again"])?.err().wrap_err("damaged rows were given out")?;
+    ensure!(said.contains("damaged here"), "{said}");
+    // Until it is put again.
+    ensure!(run(&["put", "rows"])?.map_err(eyre::Report::msg)?["id"] == id);
+    let status = run(&["status", "--scrub"])?.map_err(eyre::Report::msg)?;
+    ensure!(status["damaged"].as_array().is_some_and(Vec::is_empty), "{status}");
     Ok(())
 }
 

@@ -6,7 +6,7 @@ mod known;
 use crate::{
     output,
     progress::{Meter, needed, pieces, progress, size},
-    store::describe,
+    store::{describe, opened},
     wallet::WalletOptions,
 };
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
@@ -108,7 +108,8 @@ impl Online {
         terms: &Spread,
     ) -> Result<(ObjectId, Vec<(ObjectId, Spreading)>)> {
         let (id, code) = self.cut(path, seal, terms).await?;
-        Ok((id, self.hand_over(id, code, seal, terms).await?))
+        let outcomes = self.hand_over(id, code, seal, terms).await;
+        Ok((id, outcomes.wrap_err_with(|| waits(path, true))?))
     }
 
     /// Puts a file or folder into pieces, sealed, which are here then; how many they are.
@@ -161,7 +162,7 @@ impl Online {
             let outcome = outcome.wrap_err_with(|| format!("{object} was not spread"))?;
             ensure!(
                 outcome.kept.len() >= code.needed(),
-                "only {} of the {} pieces that it takes were taken: {}. It waits here for {WAIT} days, and goes on when it is put again",
+                "only {} of the {} pieces that it takes were taken: {}",
                 outcome.kept.len(),
                 code.needed(),
                 refusals(&outcome)
@@ -186,6 +187,18 @@ fn refusals(outcome: &Spreading) -> String {
     match said.is_empty() {
         true => "no other node answered that could".to_owned(),
         false => said.join("; "),
+    }
+}
+
+/// What becomes of what was not handed over, which `goes_on` when it is put again, or is made anew.
+fn waits(path: &Path, goes_on: bool) -> String {
+    let path = path.display();
+    match goes_on {
+        true => format!("{path} is not spread: it waits here for {WAIT} days, and goes on when it is put again"),
+        false => format!(
+            "{path} is not spread, and had changed too short a while before to go on with: it is sealed anew when it is put again, \
+             which then drops what waits here now (or `stoa store rm --unfinished` does)"
+        ),
     }
 }
 
@@ -274,10 +287,12 @@ pub(crate) async fn put(
         let mut known = Known { name, time: now(), until, owner: online.owner.0.into(), done };
         // Whatever comes in between, the id is not lost.
         spreads.note(id, &known)?;
-        let outcomes = online.hand_over(id, code, seal_with(begun.as_ref()), &terms).await?;
+        let outcomes = online.hand_over(id, code, seal_with(begun.as_ref()), &terms).await;
+        let goes_on = begun.as_ref().is_none_or(|begun| begun.goes_on(id));
+        let outcomes = outcomes.wrap_err_with(|| waits(path, goes_on))?;
         known.done = true;
         spreads.note(id, &known)?;
-        begun.map_or(Ok(()), Begun::end)?;
+        begun.map_or(Ok(()), |begun| begun.end(store, spreads))?;
         Ok::<_, eyre::Report>((id, outcomes))
     };
     let spread = spread.await;
@@ -427,41 +442,58 @@ pub(crate) fn brought<T>(
     if store.is_complete(id).unwrap_or(false) {
         return work();
     }
+    let lacks = match store.kept(Root { object: id, owner: Owner::LOCAL })? {
+        Some(_) => format!(
+            "{id} is damaged here (`stoa store status --scrub` names what): put it again, or if it was pinned, rm it and pin it again"
+        ),
+        None => format!("the store does not have {id}"),
+    };
     crate::network::wait(async {
         let online = Online::with(store, options, None).await;
-        let online = online.wrap_err_with(|| format!("the store does not have {id}"))?;
+        let online = online.wrap_err_with(|| lacks.clone())?;
         let brought = online.bring(id, &|id| Ok(store.folder(id, &*seal_of(store, id, reading)?)?)).await;
         online.endpoint.close().await;
-        let brought = brought?;
+        let brought = brought.wrap_err(lacks)?;
         let done = work()?;
         online.forget(&brought)?;
         Ok(done)
     })?
 }
 
-/// The reading key of the wallet, if one is named.
-pub(crate) fn reading(options: &WalletOptions) -> Result<Option<Reading>> {
+/// The reading key of the wallet, if one is named, and on which chain: a node is asked unless that was noted when the object was pinned.
+pub(crate) fn reading(spreads: &Spreads, id: ObjectId, options: &WalletOptions) -> Result<Option<(Reading, u64)>> {
     if !options.is_named() {
         return Ok(None);
     }
-    let wallet = crate::network::wait(options.open())??;
-    Ok(Some(Reading::of(wallet.signer(), wallet.chain_id())?))
+    let (signer, chain_id) = match spreads.chain(id) {
+        Some(chain_id) => (options.signer()?, chain_id),
+        None => {
+            let wallet = crate::network::wait(options.open())??;
+            (wallet.signer().clone(), wallet.chain_id())
+        }
+    };
+    Ok(Some((Reading::of(&signer, chain_id)?, chain_id)))
 }
 
 /// `stoa store pin`: keeps as many pieces of an object here as it takes to read it.
-pub(crate) fn pin(store: &Store, id: ObjectId, options: &WalletOptions, json: bool) -> Result<()> {
-    let reading = reading(options)?;
+pub(crate) fn pin(store: &Store, spreads: &Spreads, id: ObjectId, options: &WalletOptions, json: bool) -> Result<()> {
+    let (reading, chain_id) = reading(spreads, id, options)?.unzip();
     let adopt = || {
         let all = everything(store, id, &*seal_of(store, id, reading.as_ref())?)?;
         let mut batch = store.batch(Put::default());
         batch.adopt(id, &all)?;
         batch.commit()?;
-        Ok(())
+        Ok(all)
     };
-    brought(store, id, options, reading.as_ref(), adopt)?;
+    let all = brought(store, id, options, reading.as_ref(), adopt)?;
+    if let Some(chain_id) = chain_id {
+        spreads.note_chain(id, chain_id)?;
+    }
     let manifest = store.manifest(id)?;
+    let sizes = all.into_iter().map(|id| Ok(opened(&store.manifest(id)?).unwrap_or(0)));
+    let size = sizes.sum::<Result<u64>>()?;
     match json {
-        true => println!("{}", json!({ "id": id.to_string(), "kind": describe(&manifest), "size": manifest.size })),
+        true => println!("{}", json!({ "id": id.to_string(), "kind": describe(&manifest), "size": size })),
         false => println!("{id} is kept here"),
     }
     Ok(())
@@ -533,6 +565,13 @@ mod tests {
         let said = refusals(&Spreading { failed, full: vec![(other, 1536)], ..Spreading::default() });
         let room = "it has room for 1.5 KiB of this account's, and a piece takes more";
         assert_eq!(said, format!("node {one}: it refuses: it is full; node {other}: {room}"));
+    }
+
+    #[test]
+    fn that_something_goes_on_is_promised_of_what_does() {
+        let said = |goes_on| waits(Path::new("rows"), goes_on);
+        assert!(said(true).contains("goes on") && !said(false).contains("goes on"));
+        assert!(said(false).contains("sealed anew") && said(false).contains("rm --unfinished"));
     }
 
     #[test]

@@ -10,15 +10,21 @@ use crate::{
 use clap::{Args, Subcommand};
 use eyre::{Result, WrapErr as _, bail};
 use serde_json::json;
-use std::{io::Write as _, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    io::Write as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use stoa_base::now;
-use stoa_client::plain;
-use stoa_store::{Bounds, Code, Kind, Limits, Manifest, ObjectId, Owner, Put, Root, Store};
+use stoa_client::{counted, plain};
+use stoa_privacy::object::Layout;
+use stoa_store::{BlobHash, Bounds, Code, Kind, Limits, Manifest, ObjectId, Owner, Put, Root, Seal, Sealing, Store};
 
 /// Options of `stoa store`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Folder of the store.
+    /// Folder of the store. Of its disk 1 GiB stays free, or a quarter of one of less than 4 GiB.
     #[arg(long, global = true, value_name = "DIR", default_value = ".stoa/store")]
     dir: PathBuf,
     #[command(flatten)]
@@ -95,10 +101,11 @@ enum Command {
         #[arg(long, conflicts_with_all = ["id", "everywhere"])]
         unfinished: bool,
     },
-    /// Show how full the store is; `--scrub` compares everything with its hash.
+    /// Show how full the store is; `--scrub` compares everything with its hash. What is damaged of your own is set aside in the
+    /// store's folder `damaged`, until it is put again or removed.
     #[command(after_help = "Example: stoa store status --scrub")]
     Status {
-        /// Read everything, and name what is damaged.
+        /// Read everything, and name what is damaged or cannot be read.
         #[arg(long)]
         scrub: bool,
     },
@@ -113,6 +120,15 @@ fn code(text: &str) -> Result<Code, String> {
     code.ok_or_else(|| "want K/N with 1 ≤ K ≤ N ≤ 255, for example 4/10".to_owned())
 }
 
+/// Bytes of a file when it is opened; nothing of a folder, whose content is a list of names.
+pub(crate) fn opened(manifest: &Manifest) -> Option<u64> {
+    match (manifest.kind, &manifest.sealing) {
+        (Kind::Folder, _) => None,
+        (Kind::File, Sealing::Plain) => Some(manifest.size),
+        (Kind::File, Sealing::Sealed(_)) => Layout::of_sealed(manifest.size).ok().map(|layout| layout.plain_len()),
+    }
+}
+
 pub(crate) fn describe(manifest: &Manifest) -> &'static str {
     match manifest.kind {
         Kind::File => "file",
@@ -123,11 +139,14 @@ pub(crate) fn describe(manifest: &Manifest) -> &'static str {
 /// Runs `stoa store`.
 pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     let Options { dir, wallet, command } = options;
-    let store = Store::open(&dir, Limits::default())
-        .wrap_err_with(|| format!("cannot open the store in {} (does another program use it?)", dir.display()))?;
+    let store =
+        Store::open(&dir, Limits::default()).wrap_err_with(|| format!("cannot open the store in {}", dir.display()))?;
     let found = store.found();
     if !found.lost.is_empty() {
-        tracing::warn!(blobs = found.lost.len(), "files of the store are gone or cut: what they held cannot be read");
+        tracing::warn!(
+            blobs = found.lost.len(),
+            "files of the store are gone or cut: `stoa store ls` names what of yours needs them"
+        );
     }
     let spreads = Spreads::of(&dir);
     match command {
@@ -135,8 +154,8 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
             wait(spread::put(&store, &spreads, &path, Spread { code, days, public }, &wallet, json))?
         }
         Command::Put { path, .. } => put(&store, &path, json),
-        Command::Get { id, to } => get(&store, id, &to, &wallet, json),
-        Command::Pin { id } => spread::pin(&store, id, &wallet, json),
+        Command::Get { id, to } => get(&store, &spreads, id, &to, &wallet, json),
+        Command::Pin { id } => spread::pin(&store, &spreads, id, &wallet, json),
         Command::Extend { id, days } => wait(spread::extend(&store, &spreads, id, days, &wallet, json))?,
         Command::Ls => list(&store, &spreads, json),
         Command::Rm { unfinished: true, .. } | Command::Rm { id: None, .. } => drop_unfinished(&store, &spreads, json),
@@ -148,7 +167,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     }
 }
 
-fn put(store: &Store, path: &std::path::Path, json: bool) -> Result<()> {
+fn put(store: &Store, path: &Path, json: bool) -> Result<()> {
     let metadata = path.metadata().wrap_err_with(|| format!("cannot read {}", path.display()))?;
     let bytes = size(path);
     let meter = Meter::new(store, "reading, hashing and writing", move |_| Some(bytes));
@@ -161,8 +180,9 @@ fn put(store: &Store, path: &std::path::Path, json: bool) -> Result<()> {
     let manifest = store.manifest(id)?;
     match json {
         true => {
+            let bytes = opened(&manifest).unwrap_or(bytes);
             let said = json!({
-                "id": id.to_string(), "kind": describe(&manifest), "size": manifest.size, "resumed": store.resumed(),
+                "id": id.to_string(), "kind": describe(&manifest), "size": bytes, "resumed": store.resumed(),
             });
             println!("{said}");
         }
@@ -178,41 +198,55 @@ fn put(store: &Store, path: &std::path::Path, json: bool) -> Result<()> {
 fn went_on(store: &Store) {
     let there = store.resumed();
     if there > 0 {
-        eprintln!(
-            "went on where it was cut off: {} were written before, and are as they should be",
-            output::bytes(there)
-        );
+        eprintln!("went on where it was cut off: {} were there already", output::bytes(there));
     }
 }
 
-fn get(store: &Store, id: ObjectId, to: &std::path::Path, wallet: &WalletOptions, json: bool) -> Result<()> {
-    let stdout = to.as_os_str() == "-";
-    if !stdout && to.symlink_metadata().is_ok() {
+/// Whether something is to be written to standard output.
+pub(crate) fn is_stdout(to: &Path) -> bool {
+    to.as_os_str() == "-"
+}
+
+/// Refuses a place where something is.
+pub(crate) fn not_there(to: &Path) -> Result<()> {
+    if !is_stdout(to) && to.symlink_metadata().is_ok() {
         bail!("{} is there already: name another place with --to", to.display());
     }
-    let reading = spread::reading(wallet)?;
+    Ok(())
+}
+
+/// Writes an object that is here to a file or folder, opened; a file to standard output for `-`.
+pub(crate) fn write_to(store: &Store, id: ObjectId, to: &Path, seal: &dyn Seal) -> Result<()> {
+    let manifest = store.manifest(id)?;
+    match (manifest.kind, is_stdout(to)) {
+        (Kind::Folder, true) => bail!("{id} is a folder: name the folder to write it to"),
+        (Kind::Folder, false) => store.get_folder(id, to, seal, Bounds::default()),
+        (Kind::File, true) => {
+            let mut out = seal.open(&manifest.sealing, Box::new(output::Stdout::lock()))?;
+            store.get(id, &mut out).map(drop).and_then(|()| Ok(out.flush()?))
+        }
+        (Kind::File, false) => store.get_to(id, to, seal).map(drop),
+    }
+    .wrap_err_with(|| format!("{id} cannot be written to {}", to.display()))
+}
+
+fn get(store: &Store, spreads: &Spreads, id: ObjectId, to: &Path, wallet: &WalletOptions, json: bool) -> Result<()> {
+    not_there(to)?;
+    let reading = spread::reading(spreads, id, wallet)?.map(|(reading, _)| reading);
     let write = || {
         let (manifest, seal) = (store.manifest(id)?, spread::seal_of(store, id, reading.as_ref())?);
         let bytes = spread::everything(store, id, &*seal)?.into_iter().map(|id| Ok(store.manifest(id)?.size));
         let bytes = bytes.sum::<Result<u64>>()?;
         let meter = Meter::new(store, "reading, checking and writing", move |_| Some(bytes));
-        let got = match (manifest.kind, stdout) {
-            (Kind::Folder, true) => bail!("{id} is a folder: name the folder to write it to"),
-            (Kind::Folder, false) => store.get_folder(id, to, &*seal, Bounds::default()),
-            (Kind::File, true) => {
-                let mut out = seal.open(&manifest.sealing, Box::new(output::Stdout::lock()))?;
-                store.get(id, &mut out).map(drop).and_then(|()| Ok(out.flush()?))
-            }
-            (Kind::File, false) => store.get_to(id, to, &*seal).map(drop),
-        };
+        let got = write_to(store, id, to, &*seal);
         drop(meter);
-        got.wrap_err_with(|| format!("{id} cannot be written to {}", to.display()))?;
-        Ok(manifest)
+        got.map(|()| manifest)
     };
     let manifest = spread::brought(store, id, wallet, reading.as_ref(), write)?;
-    match json && !stdout {
+    match json && !is_stdout(to) {
         true => {
-            let said = json!({ "id": id.to_string(), "to": to, "size": manifest.size, "resumed": store.resumed() });
+            let bytes = opened(&manifest).unwrap_or_else(|| size(to));
+            let said = json!({ "id": id.to_string(), "to": to, "size": bytes, "resumed": store.resumed() });
             println!("{said}");
         }
         false => went_on(store),
@@ -220,21 +254,39 @@ fn get(store: &Store, id: ObjectId, to: &std::path::Path, wallet: &WalletOptions
     Ok(())
 }
 
+/// Own objects of which something is lost.
+fn damaged(store: &Store) -> Result<BTreeSet<ObjectId>> {
+    let mut objects = BTreeSet::new();
+    for blob in store.lost()? {
+        for root in store.holders(blob) {
+            let root = root?;
+            if root.owner == Owner::LOCAL {
+                objects.insert(root.object);
+            }
+        }
+    }
+    Ok(objects)
+}
+
 fn list(store: &Store, spreads: &Spreads, json: bool) -> Result<()> {
     let (mut own, mut others, spread) = (Vec::new(), Vec::new(), spreads.all(store)?);
+    let damaged = damaged(store)?;
     for root in store.roots() {
         let (root, kept) = root?;
         if root.owner == Owner::LOCAL {
-            let manifest = store.manifest(root.object)?;
-            own.push((root.object, describe(&manifest), manifest.size, kept.bytes));
+            // Where that is damaged, nothing says what it was.
+            let manifest = store.manifest(root.object).ok();
+            let is_damaged = manifest.is_none() || damaged.contains(&root.object);
+            own.push((root.object, manifest, kept.bytes, is_damaged));
         } else if root.owner != Owner::TRANSIT && !spread.iter().any(|(id, known)| known.root(*id) == root) {
             others.push((root, kept));
         }
     }
     if json {
-        let own = own
-            .iter()
-            .map(|(id, kind, size, bytes)| json!({ "id": id.to_string(), "kind": kind, "size": size, "bytes": bytes }));
+        let own = own.iter().map(|(id, manifest, bytes, damaged)| {
+            let (kind, size) = (manifest.as_ref().map(describe), manifest.as_ref().and_then(opened));
+            json!({ "id": id.to_string(), "kind": kind, "size": size, "bytes": bytes, "damaged": damaged })
+        });
         let spread = spread.iter().map(|(id, known)| {
             let (name, time, until, done) = (&known.name, known.time, known.until, known.done);
             json!({ "id": id.to_string(), "name": name, "time": time, "until": until, "done": done })
@@ -247,8 +299,10 @@ fn list(store: &Store, spreads: &Spreads, json: bool) -> Result<()> {
         println!("{}", json!({ "objects": own, "spread": spread, "others": others }));
         return Ok(());
     }
-    for (id, kind, _, bytes) in own {
-        println!("{id}  {kind:6}  {}", output::bytes(bytes));
+    for (id, manifest, bytes, damaged) in own {
+        let kind = manifest.as_ref().map_or("?", describe);
+        let how = if damaged { ", damaged: put it again (`stoa store status --scrub` tells more)" } else { "" };
+        println!("{id}  {kind:6}  {}{how}", output::bytes(bytes));
     }
     for (id, known) in spread {
         let how = if known.done { left(known.until) } else { "broken off: put it again, or rm it".to_owned() };
@@ -264,6 +318,7 @@ fn list(store: &Store, spreads: &Spreads, json: bool) -> Result<()> {
 fn remove(store: &Store, spreads: &Spreads, id: ObjectId, json: bool) -> Result<()> {
     let before = store.status()?.kept;
     let is_own = store.release(Root { object: id, owner: Owner::LOCAL })?;
+    spreads.forget_chain(id)?;
     match spreads.get(id)? {
         Some(known) if !known.done || known.until <= now() => {
             store.release(known.root(id))?;
@@ -295,12 +350,77 @@ fn drop_unfinished(store: &Store, spreads: &Spreads, json: bool) -> Result<()> {
     let freed = before - store.status()?.kept;
     match json {
         true => println!("{}", json!({ "dropped": dropped, "freed": freed })),
-        false => println!("{dropped} dropped, {} freed", output::bytes(freed)),
+        false => println!("{dropped} files and objects dropped, {} freed", output::bytes(freed)),
     }
     Ok(())
 }
 
-fn status(store: &Store, spreads: &Spreads, scrub: bool, json: bool) -> Result<()> {
+/// What is wrong with a blob, and the object that needs it, as `ls` names it.
+struct Fault {
+    object: ObjectId,
+    blob: BlobHash,
+    /// Where what is left of it is, if it was set aside.
+    aside: Option<PathBuf>,
+    /// Why it cannot be read; nothing if it could be, and is damaged.
+    unread: Option<String>,
+}
+
+/// Reads everything, and says what is wrong.
+fn scrub(store: &Store, bytes: u64) -> Result<Vec<Fault>> {
+    let _meter = Meter::new(store, "reading everything", move |_| Some(bytes));
+    let scrubbed = store.scrub()?;
+    let damaged = scrubbed.damaged.into_iter().map(|blob| (blob, None));
+    let unread = scrubbed.unread.into_iter().map(|(blob, why)| (blob, Some(why.to_string())));
+    let mut faults = Vec::new();
+    for (blob, unread) in damaged.chain(unread) {
+        // Several may keep the same object.
+        let objects = store.holders(blob).map(|root| Ok(root?.object)).collect::<Result<BTreeSet<_>>>()?;
+        let fault = |object| Fault { object, blob, aside: store.set_aside(blob), unread: unread.clone() };
+        faults.extend(objects.into_iter().map(fault));
+    }
+    Ok(faults)
+}
+
+impl Fault {
+    fn to_json(&self) -> serde_json::Value {
+        let (object, blob) = (self.object.to_string(), self.blob.to_string());
+        let aside = self.aside.as_ref().map(|aside| aside.display().to_string());
+        match &self.unread {
+            Some(why) => json!({ "object": object, "blob": blob, "why": why }),
+            None => json!({ "object": object, "blob": blob, "setAside": aside }),
+        }
+    }
+
+    fn to_line(&self) -> String {
+        let Self { object, blob, aside, unread } = self;
+        match (unread, aside) {
+            (Some(why), _) => format!("unread   {object}: its blob {blob} cannot be read, and stays as it is: {why}"),
+            (None, Some(aside)) => format!("damaged  {object}: its blob {blob} is set aside in {}", aside.display()),
+            (None, None) => format!("damaged  {object}: its blob {blob} is lost"),
+        }
+    }
+}
+
+/// Those that cannot be read, or those that are damaged.
+fn those(faults: &[Fault], are_unread: bool) -> impl Iterator<Item = &Fault> {
+    faults.iter().filter(move |fault| fault.unread.is_some() == are_unread)
+}
+
+/// How much is wrong and what to do about it; nothing if nothing is.
+fn complaint(faults: &[Fault]) -> Option<String> {
+    let objects =
+        |are_unread| those(faults, are_unread).map(|fault| fault.object).collect::<BTreeSet<_>>().len() as u64;
+    let (damaged, unread) = (objects(false), objects(true));
+    let damaged = (damaged > 0).then(|| {
+        format!("{} damaged: put again what is yours, rm and pin again what was pinned", counted(damaged, "object"))
+    });
+    let unread =
+        (unread > 0).then(|| format!("{} not to be read: mend why, and scrub again", counted(unread, "object")));
+    let said: Vec<_> = damaged.into_iter().chain(unread).collect();
+    (!said.is_empty()).then(|| said.join("; "))
+}
+
+fn status(store: &Store, spreads: &Spreads, scrubs: bool, json: bool) -> Result<()> {
     let status = store.status()?;
     let (mut objects, mut unfinished, mut unfinished_bytes) = (0_u64, status.unfinished, status.unfinished_bytes);
     let spread = spreads.all(store)?;
@@ -313,39 +433,75 @@ fn status(store: &Store, spreads: &Spreads, scrub: bool, json: bool) -> Result<(
             objects += 1;
         }
     }
-    let damaged = match scrub {
-        true => {
-            let bytes = status.kept;
-            let _meter = Meter::new(store, "reading everything", move |_| Some(bytes));
-            Some(store.scrub()?)
-        }
-        false => None,
-    };
+    let faults = scrubs.then(|| scrub(store, status.kept)).transpose()?;
+    let complaint = faults.as_deref().and_then(complaint);
     if json {
-        let damaged = damaged.as_ref().map(|blobs| blobs.iter().map(ToString::to_string).collect::<Vec<_>>());
-        let said = json!({
+        let found = |are_unread| {
+            faults.as_deref().map(|faults| those(faults, are_unread).map(Fault::to_json).collect::<Vec<_>>())
+        };
+        let mut said = json!({
             "objects": objects, "blobs": status.blobs, "bytes": status.kept, "unfinished": unfinished,
-            "unfinishedBytes": unfinished_bytes, "free": status.free, "damaged": damaged,
+            "unfinishedBytes": unfinished_bytes, "free": status.free, "damaged": found(false), "unread": found(true),
         });
+        if let Some(complaint) = complaint {
+            said["error"] = json!(complaint);
+            println!("{said}");
+            std::process::exit(1);
+        }
         println!("{said}");
-    } else {
-        println!("objects  {objects}");
-        println!("kept     {} in {} blobs", output::bytes(status.kept), status.blobs);
-        if unfinished > 0 {
-            let bytes = output::bytes(unfinished_bytes);
-            println!("         {bytes} of it are {unfinished} unfinished puts and gets: run again they go on,");
-            println!("         and `stoa store rm --unfinished` drops them");
-        }
-        println!("free     {}", output::bytes(status.free));
-        for blob in damaged.iter().flatten() {
-            println!("damaged  {blob}");
-        }
-        if damaged.as_ref().is_some_and(Vec::is_empty) {
-            println!("checked  everything is as it was");
-        }
+        return Ok(());
     }
-    match damaged.map_or(0, |blobs| blobs.len()) {
-        0 => Ok(()),
-        count => bail!("{count} blobs are damaged: put what they belong to again"),
+    println!("objects  {objects}");
+    println!("kept     {} in {} blobs", output::bytes(status.kept), status.blobs);
+    if unfinished > 0 {
+        let bytes = output::bytes(unfinished_bytes);
+        println!("         {bytes} of it are {unfinished} files and objects of unfinished puts and gets: run again");
+        println!("         they go on, and `stoa store rm --unfinished` drops them");
+    }
+    println!("free     {}", output::bytes(status.free));
+    faults.iter().flatten().for_each(|fault| println!("{}", fault.to_line()));
+    match complaint {
+        Some(complaint) => bail!(complaint),
+        None if scrubs => println!("checked  everything is as it was"),
+        None => {}
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(object: u8, unread: Option<&str>) -> Fault {
+        let aside = unread.is_none().then(|| PathBuf::from("store/damaged/blob"));
+        Fault { object: ObjectId([object; 32]), blob: BlobHash([9; 32]), aside, unread: unread.map(str::to_owned) }
+    }
+
+    #[test]
+    fn what_a_scrub_finds_is_said_by_object_and_what_cannot_be_read_is_not_called_damaged() {
+        assert_eq!(complaint(&[]), None);
+        let said = complaint(&[fault(1, None), fault(1, None), fault(2, Some("Permission denied"))]);
+        let said = said.unwrap();
+        assert!(
+            said.starts_with("1 object damaged: put again") && said.contains("; 1 object not to be read"),
+            "{said}"
+        );
+        let unread = fault(2, Some("Permission denied"));
+        assert!(!complaint(&[unread]).unwrap().contains("damaged"));
+        let lines = [fault(1, None), fault(2, Some("Permission denied"))].map(|fault| fault.to_line());
+        assert!(lines[0].contains(&ObjectId([1; 32]).to_string()) && lines[0].contains("store/damaged/blob"));
+        assert!(lines[1].starts_with("unread") && lines[1].ends_with("Permission denied"));
+    }
+
+    #[test]
+    fn the_size_of_a_sealed_file_is_that_of_what_is_in_it_and_a_folders_is_not_that_of_its_names() {
+        let sealed = Layout::of_plain(2_000_000).unwrap().sealed_len();
+        let manifest = |kind, sealing, size| {
+            let (content, coding) = (BlobHash([1; 32]), stoa_store::Coding::Whole);
+            opened(&Manifest { kind, sealing, size, content, coding })
+        };
+        assert_eq!(manifest(Kind::File, Sealing::Plain, 7), Some(7));
+        assert_eq!(manifest(Kind::File, Sealing::Sealed(Vec::new()), sealed), Some(2_000_000));
+        assert_eq!(manifest(Kind::Folder, Sealing::Plain, 245), None);
     }
 }

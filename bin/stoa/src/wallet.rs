@@ -68,17 +68,22 @@ impl WalletOptions {
         }
     }
 
-    /// The account at the node.
-    pub(crate) async fn open(&self) -> Result<Wallet> {
-        let signer = match (&self.wallet, self.account) {
-            (Some(file), _) => read(file, self.passphrase_file.as_deref())?,
+    /// The account, without asking any node.
+    pub(crate) fn signer(&self) -> Result<PrivateKeySigner> {
+        match (&self.wallet, self.account) {
+            (Some(file), _) => read(file, self.passphrase_file.as_deref()),
             (None, Some(index)) => {
                 let accounts = development::accounts(DEVELOPMENT_MNEMONIC, development::DEV_ACCOUNTS)?;
                 let count = accounts.len();
-                accounts.into_iter().nth(index).wrap_err_with(|| format!("--account: want 0 to {}", count - 1))?
+                accounts.into_iter().nth(index).wrap_err_with(|| format!("--account: want 0 to {}", count - 1))
             }
             (None, None) => bail!("who signs? Name a key with --wallet FILE (`stoa wallet new` makes one)"),
-        };
+        }
+    }
+
+    /// The account at the node.
+    pub(crate) async fn open(&self) -> Result<Wallet> {
+        let signer = self.signer()?;
         let client = self.client();
         let url = client.url();
         let wallet = Wallet::new(client, signer).await;

@@ -16,7 +16,7 @@ pub enum Error {
         error: io::Error,
     },
     /// The index could not be read or written. After a failed write it takes no more until the store is opened anew.
-    #[error("the store's index: {0}; what was stored before is safe, open the store again once the disk has room")]
+    #[error("the store's index: {}", unusable(.0))]
     Index(#[from] fjall::Error),
     /// The index holds what nobody wrote.
     #[error("the store's index is damaged: {0}")]
@@ -26,20 +26,23 @@ pub enum Error {
     InUse(PathBuf),
     /// The disk has too little room for what would be promised.
     #[error(
-        "the disk is full: {needed} bytes are needed, {free} of its free bytes are not promised to others or kept as a margin"
+        "the disk is full: the next {needed} bytes find no room. Its last {margin} bytes stay free, for the index and for others on \
+         the machine, and {free} are left that are neither those nor promised"
     )]
     DiskFull {
-        /// Bytes asked for.
+        /// Bytes asked for: of what is written, the next ones only.
         needed: u64,
         /// Bytes that could be had.
         free: u64,
+        /// Bytes that stay free.
+        margin: u64,
     },
     /// The store is not allowed to take more.
     #[error(
-        "the store is full: {needed} bytes are needed, {free} of its {limit} are free; remove objects or raise its limit"
+        "the store is full: the next {needed} bytes find no room, {free} of its {limit} are free; remove objects or raise its limit"
     )]
     StoreFull {
-        /// Bytes asked for.
+        /// Bytes asked for: of what is written, the next ones only.
         needed: u64,
         /// Bytes that could be had.
         free: u64,
@@ -168,10 +171,56 @@ fn faults(reports: &[Report]) -> String {
     reports.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
+/// Why the index could not be used, and what to do about it.
+fn unusable(error: &fjall::Error) -> String {
+    let Some(cause) = system(error) else {
+        return format!("{error}; what was stored before is as it was, open the store again when its disk has room");
+    };
+    let remedy = match cause.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "what was stored before is safe, open the store again once the disk has room"
+        }
+        io::ErrorKind::PermissionDenied => "whoever opens a store has to be allowed to read and write all of it",
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "a store can be opened only where it can be written: mount its disk for writing, or open a copy"
+        }
+        _ => "what was stored before is as it was, open the store again once the disk can be used",
+    };
+    format!("{cause}; {remedy}")
+}
+
+/// The operating system's error that is behind another.
+fn system<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
+    error.downcast_ref::<io::Error>().or_else(|| system(error.source()?))
+}
+
 impl Error {
     /// With the file that it happened to.
     pub(crate) fn at(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         |error| Self::File { path, error }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_the_index_cannot_be_used_says_what_to_do() {
+        for (kind, remedy) in [
+            (io::ErrorKind::StorageFull, "once the disk has room"),
+            (io::ErrorKind::ReadOnlyFilesystem, "for writing"),
+            (io::ErrorKind::PermissionDenied, "allowed"),
+            (io::ErrorKind::NotADirectory, "as it was"),
+        ] {
+            let error = || io::Error::new(kind, "no");
+            for error in [fjall::Error::from(error()), fjall::Error::Storage(error().into())] {
+                let said = Error::from(error).to_string();
+                assert!(said.contains("no; ") && said.contains(remedy), "{said}");
+                assert_eq!(said.contains("has room"), kind == io::ErrorKind::StorageFull, "{said}");
+            }
+        }
+        assert!(Error::from(fjall::Error::Poisoned).to_string().contains("open the store again"));
     }
 }

@@ -119,7 +119,7 @@ pub fn check_name(name: &str) -> Result<(), InvalidFolder> {
         "it is longer than 255 bytes"
     } else if name == "." || name == ".." {
         "it leads to another folder"
-    } else if name.contains(['/', '\\']) {
+    } else if name.contains(std::path::is_separator) {
         "it is a path"
     } else if name.chars().any(char::is_control) {
         "it holds control characters"
@@ -204,12 +204,12 @@ mod tests {
     #[test]
     fn names_that_leave_the_folder_are_refused() {
         let long = "x".repeat(256);
-        for name in ["", ".", "..", "/etc/passwd", "a/b", "../x", "..\\x", "a\0b", "a\nb", "\u{1b}[2J", &long] {
+        for name in ["", ".", "..", "/etc/passwd", "a/b", "../x", "a\0b", "a\nb", "\u{1b}[2J", &long] {
             let refused = matches!(Folder::new(vec![entry(name)]), Err(InvalidFolder::Name { .. }));
             assert!(refused, "{name:?}");
             assert!(Folder::from_bytes(&forged(&[name])).is_err(), "{name:?}");
         }
-        for name in ["a", "...", "Ünï cödé", ".hidden", "-rf", "a:b"] {
+        for name in ["a", "...", "Ünï cödé", ".hidden", "-rf", "a:b", "a\\b", "..\\x"] {
             let folder = Folder::new(vec![entry(name)]).unwrap();
             assert_eq!(Folder::from_bytes(&folder.encode()).unwrap(), folder);
         }
@@ -231,7 +231,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_folder_survives_encoding(names in prop::collection::btree_set("[^/\\\\\\p{Cc}]{1,40}", 0..20)) {
+        fn a_folder_survives_encoding(names in prop::collection::btree_set("[^/\\p{Cc}]{1,40}", 0..20)) {
             prop_assume!(!names.contains(".") && !names.contains(".."));
             let folder = Folder::new(names.iter().rev().map(|name| entry(name)).collect()).unwrap();
             let bytes = folder.encode();

@@ -22,8 +22,8 @@
 //!
 //! **What a disk may do.** It may be full: room is set aside before anything is promised. It may lose power: what was
 //! acknowledged was synced, what was not leaves no trace, and what is here only on its way is read before it is believed. It
-//! may rot: what is read is compared with its hash, and what is damaged is made good from other pieces ([`Store::scrub`],
-//! [`Store::rebuild`]).
+//! may rot: what is read is compared with its hash, and what is damaged is set aside or made good from other pieces
+//! ([`Store::scrub`], [`Store::rebuild`]).
 //!
 //! [`Peer`] is what a transport has to offer, and [`Network`] one over QUIC, in iroh's blobs protocol. [`Seal`] is how content
 //! is sealed, [`Sealed`] the way of `stoa-privacy`. Who is paid for keeping pieces is decided behind [`Peer::keep`].
@@ -88,4 +88,4 @@ pub use repair::{Plan, Policy, Repaired, Seen, plan, repair};
 pub use restore::Bounds;
 pub use seal::{KeySource, Plain, Seal, Sealed};
 pub use stoa_base::NodeId;
-pub use store::{BlobReader, Collected, Found, Kept, Limits, Partial, Root, Status, Store};
+pub use store::{BlobReader, Collected, Found, Kept, Limits, Partial, Root, Scrubbed, Status, Store};

@@ -175,6 +175,10 @@ impl Batch<'_> {
             && self.store.is_complete(object)?
             && self.put.seal.fits(&self.store.manifest(object)?.sealing, alone)
         {
+            // What waits is of a folder whose put was broken off.
+            if self.store.kept(Root { object, owner: Owner::TRANSIT })?.is_some() {
+                self.store.count_resumed(before.len());
+            }
             self.adopt(object, &[object])?;
             return Ok(object);
         }

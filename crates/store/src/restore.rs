@@ -176,7 +176,11 @@ impl Parts<'_> {
                 let kind = if mode & 0o100 == 0 { EntryKind::File } else { EntryKind::Program };
                 (kind, self.batch.put_file(&at)?)
             } else {
-                return Err(Error::at(&at)(io::Error::other("it is neither a file nor a folder: leave it out")));
+                let why = match kind.is_symlink() {
+                    true => "it is a symbolic link: leave it out, or put a copy of what it leads to in its place",
+                    false => "it is neither a file nor a folder: leave it out",
+                };
+                return Err(Error::at(&at)(io::Error::other(why)));
             };
             self.objects.insert(id);
             entries.push(Entry { name, kind, id });
@@ -228,7 +232,7 @@ mod tests {
             fs::write(at.join(format!("a/{number}")), vec![number; 5_000 * usize::from(number)]).unwrap();
         }
         fs::write(at.join("a/b/same"), vec![7; 35_000]).unwrap();
-        fs::write(at.join("nothing"), b"").unwrap();
+        fs::write(at.join("no\\thing"), b"").unwrap();
         fs::write(at.join("run"), b"#!/bin/sh\n").unwrap();
         fs::set_permissions(at.join("run"), fs::Permissions::from_mode(0o755)).unwrap();
         let old = std::time::SystemTime::now() - Duration::from_secs(60);
@@ -307,6 +311,7 @@ mod tests {
         batch.commit().unwrap();
         let seal = Breaks::after(7);
         let id = store.put_folder(&from, Put { seal: &seal, ..Put::default() }, 100).unwrap();
+        assert_eq!(store.resumed(), (0..20).map(|number| 5_000 * number).sum::<u64>());
 
         assert!(store.get_folder(id, &to, &Breaks::after(15), Bounds::default()).is_err());
         assert!(!to.exists());
@@ -353,8 +358,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (store, from) = (open(&folder.path().join("store")), folder.path().join("from"));
         fs::create_dir(&from).unwrap();
-        std::os::unix::fs::symlink("/etc/passwd", from.join("link")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", from.join("one")).unwrap();
         let error = store.put_folder(&from, Put::default(), 1).unwrap_err();
-        assert!(error.to_string().contains("link: it is neither"), "{error}");
+        assert!(error.to_string().contains("one: it is a symbolic link"), "{error}");
+        fs::remove_file(from.join("one")).unwrap();
+        let _listens = std::os::unix::net::UnixListener::bind(from.join("one")).unwrap();
+        let error = store.put_folder(&from, Put::default(), 1).unwrap_err();
+        assert!(error.to_string().contains("one: it is neither"), "{error}");
     }
 }

@@ -5,6 +5,7 @@
 //! blobs/ab/      longer blobs under their hash, each with its hash tree
 //! partial/       blobs that are expected, as far as they have come
 //! temporary/     blobs whose hash is not known yet; emptied at the start
+//! damaged/       what was found damaged and is the node's own, under the hash that it should have: until it comes again or is let go of
 //! unfinished/    files that are being put, as far as they have come; a put that was broken off goes on with them
 //! silent         pieces that no other node shows, and since when; written by whoever watches over them
 //! ```
@@ -78,6 +79,7 @@ pub(crate) struct Inner {
     blobs: PathBuf,
     partial: PathBuf,
     temporary: PathBuf,
+    damaged: PathBuf,
     unfinished: Arc<Unfinished>,
     index: Index,
     /// Locked while what is kept changes: who has it sees no blob go away.
@@ -97,6 +99,15 @@ pub struct Found {
     pub leftovers: usize,
     /// Blobs whose files are gone or have another length, or other bytes where the disk may not have had them. They are expected again.
     pub lost: Vec<BlobHash>,
+}
+
+/// What a [scrub](Store::scrub) has found.
+#[derive(Debug, Default)]
+pub struct Scrubbed {
+    /// Blobs that are damaged, and those that are [lost](Store::lost) since an earlier one.
+    pub damaged: Vec<BlobHash>,
+    /// Blobs that cannot be read, and why.
+    pub unread: Vec<(BlobHash, Error)>,
 }
 
 /// How full the store is.
@@ -136,8 +147,9 @@ impl Store {
             let path = folder.join(name);
             private(&path).map(|()| path)
         };
-        let [blobs, partial, temporary, unfinished] = ["blobs", "partial", "temporary", "unfinished"].map(part);
-        let (blobs, partial, temporary, unfinished) = (blobs?, partial?, temporary?, unfinished?);
+        let [blobs, partial, temporary] = ["blobs", "partial", "temporary"].map(part);
+        let (blobs, partial, temporary) = (blobs?, partial?, temporary?);
+        let (damaged, unfinished) = (part("damaged")?, part("unfinished")?);
         // Whoever made them may have ended before the disk had them.
         [folder, blobs.as_path()].into_iter().try_for_each(sync_folder)?;
         // Whoever has the index has the folder.
@@ -147,6 +159,7 @@ impl Store {
             blobs,
             partial,
             temporary,
+            damaged,
             unfinished: Arc::new(Unfinished::new(unfinished, &space)),
             index,
             changing: Mutex::default(),
@@ -262,7 +275,7 @@ impl Store {
     }
 
     /// Bytes that puts and gets have found written by an earlier try that was broken off, since the store was opened: they were
-    /// compared, and not written again.
+    /// compared, or are of files that have not changed since, and were not written again.
     pub fn resumed(&self) -> u64 {
         self.inner.resumed.load(Ordering::Relaxed)
     }

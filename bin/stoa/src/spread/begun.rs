@@ -34,6 +34,9 @@ struct Note {
     key: Bytes,
     /// What was made of it, once it is sealed whole.
     object: Option<String>,
+    /// All that was made of what is there, now and before it changed: what of it no node has is dropped when the last is spread.
+    #[serde(default)]
+    tries: Vec<String>,
 }
 
 /// A file or folder that is sealed and spread.
@@ -63,7 +66,9 @@ impl Spreads {
         let path = path.canonicalize().wrap_err_with(|| format!("cannot read {}", path.display()))?;
         let (is, changed) = told(&path, Counts::Place)?;
         let file = self.folder.join(format!("{}.begun", keccak256(format!("{owner} {}", path.display()))));
-        let known = match read::<Note>(&file).filter(|note| note.is == is) {
+        let before = read::<Note>(&file);
+        let tries = before.as_ref().map(|note| note.tries.clone()).unwrap_or_default();
+        let known = match before.filter(|note| note.is == is) {
             // Another putting of what the nodes have already is another object.
             Some(note) if self.is_done(&note)? => None,
             note => note.and_then(|note| note.open(reading).map(|key| (note, key))),
@@ -74,7 +79,7 @@ impl Spreads {
                 let mut rng = rand::rng();
                 let (asset, key) = (AssetId(rand::random::<[u8; 32]>().into()), DataKey::generate(&mut rng));
                 let sealed = SealedKey::seal(asset, &reading.key, &key, &mut rng)?;
-                let note = Note { is, time: now(), key: sealed.encode().to_vec().into(), object: None };
+                let note = Note { is, time: now(), key: sealed.encode().to_vec().into(), object: None, tries };
                 (note, (sealed, key))
             }
         };
@@ -133,17 +138,31 @@ impl Begun {
         Ok(own.filter(|own| code.is_none_or(|code| code == *own)).map(|own| (object, own)))
     }
 
-    /// Notes what was made of it, unless it may have changed meanwhile.
+    /// Notes what was made of it; to be gone on with, unless it may have changed meanwhile.
     pub(crate) fn sealed(&mut self, id: ObjectId) -> Result<()> {
-        if self.is_settled && told(&self.path, Counts::Place)?.0 == self.note.is {
-            self.note.object = Some(id.to_string());
-            self.write()?;
+        let id = id.to_string();
+        if !self.note.tries.contains(&id) {
+            self.note.tries.push(id.clone());
         }
-        Ok(())
+        if self.is_settled && told(&self.path, Counts::Place)?.0 == self.note.is {
+            self.note.object = Some(id);
+        }
+        self.write()
     }
 
-    /// Forgets the key: all of it is spread.
-    pub(crate) fn end(self) -> Result<()> {
+    /// Whether the next putting goes on with this object.
+    pub(crate) fn goes_on(&self, id: ObjectId) -> bool {
+        self.note.object == Some(id.to_string())
+    }
+
+    /// Forgets the key, and drops what earlier tries have left: all of it is spread.
+    pub(crate) fn end(self, store: &Store, spreads: &Spreads) -> Result<()> {
+        for id in self.note.tries.iter().filter_map(|id| id.parse::<ObjectId>().ok()) {
+            if let Some(known) = spreads.get(id)?.filter(|known| !known.done) {
+                store.release(known.root(id))?;
+                spreads.forget(id)?;
+            }
+        }
         remove(&self.file)
     }
 }
@@ -251,7 +270,7 @@ mod tests {
     #[test]
     fn a_key_goes_when_all_is_spread_or_it_is_abandoned_or_has_waited_for_a_week() {
         let scene = scene();
-        scene.begin().end().unwrap();
+        scene.begin().end(&scene.store, &scene.spreads).unwrap();
         assert_eq!(scene.notes(), 0);
         drop(scene.begin());
         scene.spreads.abandon().unwrap();
@@ -286,7 +305,35 @@ mod tests {
         let mut begun = scene.begin();
         let id = scene.put(&begun);
         begun.sealed(id).unwrap();
+        assert!(!begun.goes_on(id));
         assert_eq!(scene.begin().object(&scene.store, OWNER, None).unwrap(), None);
         assert!(scene.opens(id, &scene.begin()), "with the same key");
+    }
+
+    #[test]
+    fn what_earlier_tries_have_left_goes_when_all_is_spread() {
+        let scene = scene();
+        let known = |done| Known { name: "files".into(), time: 1, until: u64::MAX, owner: OWNER.0.into(), done };
+        let mut tries = Vec::new();
+        for done in [false, true, false] {
+            scene.write("file", &format!("{} rows", tries.len()));
+            let mut begun = scene.begin();
+            let id = scene.put(&begun);
+            scene.spreads.note(id, &known(done)).unwrap();
+            begun.sealed(id).unwrap();
+            assert!(begun.goes_on(id));
+            tries.push(id);
+        }
+        scene.write("file", "the last rows");
+        let mut last = scene.begin();
+        let id = scene.put(&last);
+        last.sealed(id).unwrap();
+        scene.spreads.note(id, &known(true)).unwrap();
+        last.end(&scene.store, &scene.spreads).unwrap();
+        let is_there = |id: &ObjectId| scene.spreads.get(*id).unwrap().is_some();
+        assert_eq!(tries.iter().map(is_there).collect::<Vec<_>>(), [false, true, false]);
+        assert!(is_there(&id) && scene.notes() == 0);
+        let kept = |id| scene.store.kept(Root { object: id, owner: OWNER }).unwrap().is_some();
+        assert_eq!(tries.into_iter().map(kept).collect::<Vec<_>>(), [false, true, false]);
     }
 }

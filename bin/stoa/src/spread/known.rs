@@ -1,7 +1,8 @@
 //! What was spread from this machine. Nobody but whoever has an object's id finds it, so the ids are written down.
 //!
 //! ```text
-//! STORE/spread/ID     name, times and owner as JSON; beside it what is being spread (`begun`)
+//! STORE/spread/ID           name, times and owner as JSON; beside it what is being spread (`begun`)
+//! STORE/spread/ID.chain     of what was pinned, and sealed for a wallet: on which chain, for a wallet's reading key is another on each
 //! ```
 
 use crate::note;
@@ -70,6 +71,24 @@ impl Spreads {
         note::remove(&self.file(id))
     }
 
+    fn chain_file(&self, id: ObjectId) -> PathBuf {
+        self.folder.join(format!("{id}.chain"))
+    }
+
+    /// Notes on which chain an object that is pinned was sealed for a wallet.
+    pub(crate) fn note_chain(&self, id: ObjectId, chain_id: u64) -> Result<()> {
+        note::write(&self.chain_file(id), &chain_id)
+    }
+
+    /// On which chain it was, if that was noted.
+    pub(crate) fn chain(&self, id: ObjectId) -> Option<u64> {
+        note::read(&self.chain_file(id))
+    }
+
+    pub(crate) fn forget_chain(&self, id: ObjectId) -> Result<()> {
+        note::remove(&self.chain_file(id))
+    }
+
     /// All of them, the oldest first. What was broken off and waits no more is forgotten.
     pub(crate) fn all(&self, store: &Store) -> Result<Vec<(ObjectId, Known)>> {
         self.forget_old()?;
@@ -115,6 +134,11 @@ mod tests {
         // Of what was not spread and is not here any more nobody has anything.
         assert_eq!(spreads.all(&store).unwrap(), [(done, known(1, true)), (waits, known(2, false))]);
         assert_eq!(spreads.get(gone).unwrap(), None);
+        // Nor does it matter what was pinned.
+        spreads.note_chain(gone, 31337).unwrap();
+        assert_eq!((spreads.chain(gone), spreads.all(&store).unwrap().len()), (Some(31337), 2));
+        spreads.forget_chain(gone).unwrap();
+        assert_eq!(spreads.chain(gone), None);
         store.release(known(2, false).root(waits)).unwrap();
         spreads.forget(done).unwrap();
         spreads.forget(done).unwrap();

@@ -53,7 +53,7 @@ pub(crate) struct Temporary {
 
 impl Temporary {
     /// A new name in a folder that is emptied when the store is opened.
-    fn new(folder: &Path) -> Self {
+    pub fn new(folder: &Path) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self { path: folder.join(NEXT.fetch_add(1, Ordering::Relaxed).to_string()), _turn: None }
     }

@@ -119,7 +119,7 @@ impl Store {
         self.inner.space.keep(kept);
         for hash in arrived {
             self.inner.space.settle(hash);
-            partial::discard(&self.inner.partial, hash);
+            self.inner.discard(hash);
         }
         charges.into_iter().for_each(|(before, now)| self.inner.space.charge(before, Some(now)));
         Ok(unsynced)

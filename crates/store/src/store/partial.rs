@@ -256,6 +256,7 @@ impl Partial {
         }
         change.commit()?;
         self.inner.space.settle(self.hash);
+        self.inner.discard(self.hash);
         Ok(())
     }
 }

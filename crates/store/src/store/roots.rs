@@ -273,6 +273,16 @@ impl Inner {
         Ok(true)
     }
 
+    /// Whether the node keeps a blob for itself.
+    pub(super) fn is_local(&self, hash: BlobHash) -> Result<bool, Error> {
+        for root in self.index.holders(hash) {
+            if root?.owner == Owner::LOCAL {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Ends what was promised of a blob with any other length than it has: that can never come, and would be in the way of what
     /// can. What else the same roots keep stays.
     pub(super) fn end_others(&self, index: &Index, hash: BlobHash, len: u64) -> Result<(), Error> {
@@ -348,7 +358,12 @@ impl Inner {
             Place::File | Place::Unsynced => {
                 paths(&self.blobs, hash).iter().for_each(|path| drop(fs::remove_file(path)))
             }
-            Place::Expected => partial::discard(&self.partial, hash),
+            Place::Expected => self.discard(hash),
         }
+    }
+
+    /// Removes what has come of a blob that is not expected any more, and what was set aside of it.
+    pub(super) fn discard(&self, hash: BlobHash) {
+        [&self.partial, &self.damaged].into_iter().for_each(|folder| partial::discard(folder, hash));
     }
 }

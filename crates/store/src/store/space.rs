@@ -24,12 +24,13 @@ pub struct Limits {
     /// Bytes up to which the store is filled for those who ask and are no registered nodes. What is above is left for these, which
     /// make lost pieces anew, and for what the node itself fetches and keeps.
     pub strangers: u64,
-    /// Bytes of the disk that are left free, for the index to move about and for others on the machine.
+    /// Bytes of the disk that are left free, for the index to move about and for others on the machine: never more than a quarter
+    /// of the disk.
     pub margin: u64,
 }
 
 impl Default for Limits {
-    /// As much as fits, with 1 GiB left free.
+    /// As much as fits, with 1 GiB left free, or a quarter of a disk of less than 4 GiB.
     fn default() -> Self {
         Self { total: u64::MAX, owner: u64::MAX, strangers: u64::MAX, margin: 1 << 30 }
     }
@@ -112,21 +113,20 @@ impl Space {
         &self.folder
     }
 
-    /// Free bytes of the disk.
-    pub fn free(&self) -> io::Result<u64> {
-        #[cfg(test)]
-        if let Some(free) = *self.disk.lock() {
-            return Ok(free);
-        }
+    /// Free bytes of the disk, and how many of them are left free.
+    fn measure(&self) -> io::Result<(u64, u64)> {
         let disk = rustix::fs::statvfs(&self.folder)?;
-        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+        let [all, free] = [disk.f_blocks, disk.f_bavail].map(|blocks| blocks.saturating_mul(disk.f_frsize));
+        #[cfg(test)]
+        let free = self.disk.lock().unwrap_or(free);
+        Ok((free, self.limits.margin.min(all / 4)))
     }
 
     /// Bytes kept, set aside, and what could be set aside still.
     pub fn figures(&self) -> io::Result<(u64, u64, u64)> {
-        let free = self.free()?;
+        let (free, margin) = self.measure()?;
         let used = self.used.lock();
-        let disk = free.saturating_sub(self.limits.margin).saturating_sub(used.unwritten);
+        let disk = free.saturating_sub(margin).saturating_sub(used.unwritten);
         let taken = used.kept + used.reserved;
         Ok((used.kept, used.reserved, disk.min(self.limits.total.saturating_sub(taken))))
     }
@@ -144,7 +144,7 @@ impl Space {
     }
 
     fn take(&self, payer: Payer, bytes: u64) -> Result<(), Error> {
-        let free = self.free()?;
+        let (free, margin) = self.measure()?;
         let mut used = self.used.lock();
         let taken = used.kept + used.reserved;
         let limit = self.limits.total;
@@ -158,9 +158,9 @@ impl Space {
             return Err(Error::Strangers { needed: bytes, free: room, limit });
         }
         used.allow(payer.key, bytes, self.limits.owner)?;
-        let room = free.saturating_sub(self.limits.margin).saturating_sub(used.unwritten);
+        let room = free.saturating_sub(margin).saturating_sub(used.unwritten);
         if bytes > room {
-            return Err(Error::DiskFull { needed: bytes, free: room });
+            return Err(Error::DiskFull { needed: bytes, free: room, margin });
         }
         used.reserved += bytes;
         *used.reserving.entry(payer.key).or_default() += bytes;
