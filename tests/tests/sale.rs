@@ -10,7 +10,7 @@ use std::{
     path::Path,
     process::{Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use stoa_client::{Client, Wallet};
 use stoa_data::market::abi::{
@@ -19,7 +19,7 @@ use stoa_data::market::abi::{
 };
 use stoa_tests::{
     Network, Node,
-    stage::{Stage, copies, stoa},
+    stage::{LONG, Stage, copies, stoa},
     variable,
 };
 
@@ -287,6 +287,18 @@ fn whoever_orders_computes_where_the_data_are_until_the_order_ends() -> Result<(
     ensure!(of["jobs"] == ran["jobs"][0]["paid"] && of["refunded"] == ran["jobs"][0]["refunded"], "{one} {ran}");
     let alone = stage.run(OTHER, &["data", "--dir", "other", "earnings", &offered])?;
     ensure!(alone["assets"] == serde_json::json!([one]), "{alone} {one}");
+
+    // Erased: there is no key, somebody had programs run and read nothing, and the node deletes the data that lie with it.
+    let (files, until) = (stage.at("data").join(&offered).join("files"), Instant::now() + LONG);
+    ensure!(files.exists());
+    let report = stage.run(SELLER, &["data", "--dir", "seller", "erase", &offered])?;
+    ensure!(report["computes"] == key.as_str() && report["ownHalfDestroyed"] == false, "{report}");
+    let counts = ["hadRead", "hadComputed"].map(|what| report[what].as_array().map(Vec::len));
+    ensure!(counts == [Some(0), Some(1)], "{report}");
+    while files.exists() {
+        ensure!(Instant::now() < until, "the data are still there");
+        thread::sleep(Duration::from_millis(200));
+    }
     Ok(())
 }
 
@@ -466,7 +478,9 @@ fn an_order_that_somebody_else_paid_opens_its_grant_to_whoever_accepts_it_and_an
     let accept = |account: usize| stage.attempt(account, &["data", "--dir", "other", "buy", &did, "--accept", &order]);
     let why = accept(BUYER)?.err().wrap_err("it was accepted")?;
     ensure!(why.contains("is not for"), "{why}");
-    let accepted = accept(OTHER)?.map_err(eyre::Report::msg)?;
+    // Who orders what somebody else has paid for him pays nothing, and accepts that.
+    let accepted = stage.run(OTHER, &["data", "--dir", "other", "buy", &did, "--yes"])?;
+    ensure!(accepted["order"] == order.as_str() && accepted["accepted"] == true, "{accepted}");
     ensure!(accepted["compute"] == true && accepted["paid"].is_null() && accepted["before"] == false, "{accepted}");
     ensure!(accept(OTHER)?.map_err(eyre::Report::msg)?["before"] == true, "it stands already");
     let ran = run("first")?.map_err(eyre::Report::msg)?;

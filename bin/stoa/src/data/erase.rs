@@ -14,9 +14,11 @@ use std::{
     time::Duration,
 };
 use stoa_base::NodeId;
-use stoa_client::Wallet;
+use stoa_client::{Wallet, view};
 use stoa_data::{
+    abi::{COMPUTE, READ},
     client::{Data, Deletions, Published},
+    jobs::abi::{IJobs::offerOfCall, JOBS},
     record::Record,
     sale::{Ends, Seller},
 };
@@ -100,6 +102,18 @@ fn receipts(deletions: &Deletions) -> Value {
     }
 }
 
+/// What becomes of data that have no key, for they lie as they are where programs run on them.
+fn never_sealed(asset: B256, node: Option<B256>) -> String {
+    match node {
+        Some(node) => format!(
+            "It has no key, and was not spread. A copy of it lies as it is in the folder of data of node {node} (stoa follow --data DIR), in \
+             DIR/{asset}/files, and in that of each node that checks its jobs. They delete it as soon as no job needs it, at their next \
+             start if they do not run now, and sign nothing: look whether yours has. Other copies and backups are yours to find."
+        ),
+        None => "It has no key, and no node keeps anything of it.".to_owned(),
+    }
+}
+
 pub(super) async fn erase(
     dir: &Path,
     online: &Online,
@@ -154,19 +168,28 @@ pub(super) async fn erase(
             }
         }
     }
-    let used: Vec<_> = record.users().into_iter().collect();
+    let [read, computed] = [READ, COMPUTE].map(|kind| record.users(kind).into_iter().collect::<Vec<_>>());
+    let sealed = record.asset.keepers > 0;
+    let node = match sealed {
+        true => None,
+        false => {
+            Some(view(account.client(), JOBS, &offerOfCall { asset }).await?.0.node).filter(|node| !node.is_zero())
+        }
+    };
     let signed = deletions.iter().filter(|node| node.receipts.as_ref().is_ok_and(|all| !all.is_empty())).count();
     if json {
         let said = json!({
             "asset": asset,
             "ownHalfDestroyed": had_half || before.is_some(),
             "destroyedBefore": !had_half && before.is_some(),
+            "computes": node,
             "holders": names(&holders),
             "nodes": deletions.iter().map(receipts).collect::<Vec<_>>(),
             "unsigned": names(&unsigned),
             "piecesLetGo": let_go,
             "piecesSilent": silent,
-            "hadRead": used,
+            "hadRead": read,
+            "hadComputed": computed,
             "closed": closed,
         });
         println!("{said}");
@@ -177,6 +200,7 @@ pub(super) async fn erase(
         println!("{nft} is revoked at the market: no order is taken any more, and none stands.");
     }
     match had_half {
+        _ if !sealed => println!("{}", never_sealed(asset, node)),
         true => println!(
             "Your half of its key is overwritten and removed on this machine. Copies and backups of the folder are yours to \
              find, and what the disk itself keeps of it (journals, snapshots, spare blocks of an SSD)."
@@ -186,27 +210,40 @@ pub(super) async fn erase(
         }
         false => println!("This machine had no half of its key: destroy it where it was published."),
     }
-    println!("{signed} nodes have signed that they deleted what they had.");
-    if let_go > 0 {
-        println!("{let_go} pieces were let go by nodes that have signed nothing yet.");
-    }
-    for node in &deletions {
-        match &node.receipts {
-            Err(_) => println!(
-                "Node {} did not answer: what it has it may still have. Ask again with the same command.",
-                node.node
-            ),
-            Ok(_) if unsigned.contains(&node.node) => {
-                println!("Node {} had something of it and has not signed. Ask again with the same command.", node.node);
+    // Of what was never spread nodes have nothing to sign.
+    if sealed {
+        println!("{signed} nodes have signed that they deleted what they had.");
+        if let_go > 0 {
+            println!("{let_go} pieces were let go by nodes that have signed nothing yet.");
+        }
+        for node in &deletions {
+            match &node.receipts {
+                Err(_) => println!(
+                    "Node {} did not answer: what it has it may still have. Ask again with the same command.",
+                    node.node
+                ),
+                Ok(_) if unsigned.contains(&node.node) => {
+                    println!(
+                        "Node {} had something of it and has not signed. Ask again with the same command.",
+                        node.node
+                    );
+                }
+                Ok(_) => {}
             }
-            Ok(_) => {}
         }
     }
-    match used.is_empty() {
-        true => println!("Nobody had read it."),
-        false => {
-            println!("What cannot be taken back: these accounts had read it, and may have kept it:");
-            used.iter().for_each(|user| println!("  {user}"));
+    match read.is_empty() && computed.is_empty() {
+        true if sealed => println!("Nobody had read it."),
+        true if node.is_some() => println!("Nobody had programs run on it."),
+        _ => {}
+    }
+    for (accounts, what) in [
+        (read, "What cannot be taken back: these accounts had read it, and may have kept it:"),
+        (computed, "What cannot be taken back: these accounts had programs run on it, and have what left of it:"),
+    ] {
+        if !accounts.is_empty() {
+            println!("{what}");
+            accounts.iter().for_each(|account| println!("  {account}"));
         }
     }
     Ok(())
@@ -215,6 +252,16 @@ pub(super) async fn erase(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_data_that_programs_ran_on_it_is_said_where_they_lie_and_no_key_is_told_of() {
+        let [asset, node] = [1, 2].map(B256::repeat_byte);
+        let said = never_sealed(asset, Some(node));
+        for part in [format!("DIR/{asset}/files"), node.to_string(), "It has no key".to_owned()] {
+            assert!(said.contains(&part), "{part} is not in {said}");
+        }
+        assert!(!never_sealed(asset, None).contains("DIR"));
+    }
 
     #[test]
     fn what_is_destroyed_is_overwritten_where_it_was() {

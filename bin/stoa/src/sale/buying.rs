@@ -26,15 +26,27 @@ struct Terms {
     lasts: u64,
     /// What is offered to whoever computes, if it opens that.
     computing: Option<Computing>,
+    /// An order that somebody else has paid, which is accepted instead of paying for one.
+    accept: Option<B256>,
 }
 
 /// What is offered, and what it may cost.
 async fn asked(buyer: &Buyer, account: &Wallet, nft: Address, options: &BuyOptions) -> Result<(Offered, Terms)> {
     let client = account.client();
+    let own = options.consumer.is_none_or(|consumer| consumer == account.address());
     let bar = progress("asking the market");
-    let offered = buyer.offered(nft).await;
+    let asked = async {
+        let offered = buyer.offered(nft).await?;
+        let accept = match options.accept {
+            // What is paid already is not paid once more.
+            None if own => buyer.waiting(&offered).await?,
+            said => said,
+        };
+        Ok::<_, eyre::Report>((offered, accept))
+    };
+    let asked = asked.await;
     bar.finish_and_clear();
-    let offered = offered?;
+    let (offered, accept) = asked?;
     ensure!(
         !offered.opens.is_empty(),
         "an order of it would open nothing: its owner has made no grant to those who order. Nothing was paid"
@@ -45,7 +57,7 @@ async fn asked(buyer: &Buyer, account: &Wallet, nft: Address, options: &BuyOptio
     };
     if let (Some((address, costs)), Some(most)) = (offered.costs, most)
         && costs > most
-        && offered.order.is_none()
+        && offered.order.or(accept).is_none()
     {
         let token = Token::at(client, address).await?;
         bail!("it costs {} now, which is more than {}: nothing was paid", token.shown(costs), token.shown(most));
@@ -64,7 +76,7 @@ async fn asked(buyer: &Buyer, account: &Wallet, nft: Address, options: &BuyOptio
         "an order of it would open nothing: nobody computes on it now. Nothing was paid"
     );
     let lasts = sale::lasts(client, offered.found.datatoken).await?;
-    Ok((offered, Terms { most, lasts, computing }))
+    Ok((offered, Terms { most, lasts, computing, accept }))
 }
 
 /// Says what is offered, and on which terms.
@@ -115,7 +127,8 @@ pub(crate) async fn buy(dir: &Path, options: BuyOptions, wallet: &WalletOptions,
     if !json {
         say(client, &offered, &terms).await?;
     }
-    let pays = offered.costs.filter(|_| options.accept.is_none() && !(own && offered.order.is_some()));
+    let accepts = terms.accept.is_some();
+    let pays = offered.costs.filter(|_| !accepts && !(own && offered.order.is_some()));
     if let Some((address, costs)) = pays.filter(|_| !options.yes) {
         let costs = Token::at(client, address).await?.shown(costs);
         let first = format!("an order costs {costs}, and nothing was paid: look with `stoa data show`");
@@ -128,7 +141,7 @@ pub(crate) async fn buy(dir: &Path, options: BuyOptions, wallet: &WalletOptions,
             bar.set_message("announcing your key");
             stoa_data::client::announce(&account).await?;
         }
-        let bought = match options.accept {
+        let bought = match terms.accept {
             Some(order) => {
                 bar.set_message("accepting the order");
                 buyer.accept(&offered, order).await?
@@ -151,7 +164,7 @@ pub(crate) async fn buy(dir: &Path, options: BuyOptions, wallet: &WalletOptions,
     if json {
         let said = json!({
             "nft": nft, "datatoken": offered.found.datatoken, "asset": offered.found.asset, "order": bought.order,
-            "until": bought.until, "before": bought.before, "consumer": consumer,
+            "until": bought.until, "before": bought.before, "accepted": accepts, "consumer": consumer,
             "paid": paid.as_ref().map(|(_, amount)| amount), "token": paid.as_ref().map(|(token, _)| token.address),
             "grant": opened.as_ref().map(|open| open.grant), "read": opened.as_ref().map(|open| open.read),
             "compute": opened.as_ref().map(|open| open.compute), "purpose": opened.as_ref().map(|open| &open.purpose),
@@ -161,8 +174,8 @@ pub(crate) async fn buy(dir: &Path, options: BuyOptions, wallet: &WalletOptions,
         return Ok(());
     }
     match (&paid, bought.before) {
-        (_, true) if options.accept.is_some() => println!("It was accepted before, and stands already."),
-        _ if options.accept.is_some() => println!("Somebody else has paid for it."),
+        (_, true) if accepts => println!("It was accepted before, and stands already."),
+        _ if accepts => println!("Somebody else has paid for it: his order is accepted, and you paid nothing."),
         (_, true) => println!("An order of yours stands already: nothing was paid."),
         (Some((token, amount)), _) => println!("{} paid", token.shown(*amount)),
         (None, _) => println!("It cost nothing."),

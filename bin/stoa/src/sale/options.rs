@@ -1,5 +1,6 @@
 //! What is typed after the commands.
 
+use super::look::HeaderOptions;
 use crate::{
     consent::{PeopleOptions, purpose},
     job::{ChecksOptions, algorithm},
@@ -59,9 +60,8 @@ pub(crate) struct SaleOptions {
     pub(super) purpose: String,
     #[command(flatten, next_help_heading = "On the market")]
     pub(super) people: PeopleOptions,
-    /// Tables have no header (see `stoa data look`).
-    #[arg(long, help_heading = "On the market")]
-    pub(super) no_header: bool,
+    #[command(flatten, next_help_heading = "On the market")]
+    pub(super) header: HeaderOptions,
     #[command(flatten, next_help_heading = "On the market")]
     pub(super) audience: AudienceOptions,
     #[command(flatten, next_help_heading = "On the market")]
@@ -210,7 +210,7 @@ pub(crate) struct BuyOptions {
     /// Order for somebody else, and pay. He accepts it with --accept, and then it opens to him what an order of his own would.
     #[arg(long = "for", value_name = "ADDRESS", value_parser = crate::typed::address)]
     pub(super) consumer: Option<Address>,
-    /// Accept this order, which somebody else has paid for you, instead of paying for one.
+    /// Accept this order, which somebody else has paid for you, instead of paying for one. One that waits is accepted without this too.
     #[arg(long, value_name = "ORDER", value_parser = crate::typed::id, conflicts_with_all = ["most", "consumer"])]
     pub(super) accept: Option<B256>,
     /// Do not ask before it is paid. Wanted where nobody is there to be asked, and with --json.

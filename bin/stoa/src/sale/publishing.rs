@@ -2,7 +2,7 @@
 
 use super::{
     Listing,
-    look::{looked, show_own, show_public, warn},
+    look::{PASSED_OVER, looked, show_own, show_public, warn},
     options::{SaleOptions, lasting},
     terms::costs,
     token::{Token, rate},
@@ -27,9 +27,10 @@ use stoa_data::{
     jobs::{
         COIN, MILLION,
         abi::{FINISHED, IJobs::jobOfCall, JOBS},
+        data::inputs,
         rules::Rules,
     },
-    look::Looked,
+    look::{Header, Looked},
     sale::{self, Begun, Computing, MOST_DERIVED, MOST_SAMPLE, Price, Sample, Seller, Selling},
 };
 
@@ -77,7 +78,13 @@ impl SaleOptions {
     /// Looks at what is to be sold, shows it and what will be public, and asks.
     pub(crate) async fn prepare(&self, dir: &Path, path: &Path, account: &Wallet, json: bool) -> Result<Sale> {
         output::askable(self.yes, json, "look with `stoa data look`")?;
-        let about = looked(path, self.no_header)?;
+        let about = looked(path, self.header.header())?;
+        // Known before anybody is asked.
+        match &about.unkept {
+            _ if self.compute => drop(inputs(path)?),
+            Some(unkept) => bail!("{}: take it away, {PASSED_OVER}. Nothing was sent", plain(unkept)),
+            None => {}
+        }
         let text =
             |said: &Option<String>, what: &str| said.clone().wrap_err_with(|| format!("what is it? Say --{what} TEXT"));
         let own = about.licence.as_ref().and_then(|licence| licence.name.clone());
@@ -102,7 +109,7 @@ impl SaleOptions {
         for reader in readers.iter().flatten() {
             reader_key(account, *reader).await?;
         }
-        let sample = self.sample.as_deref().map(|file| sample(file, self.no_header)).transpose()?;
+        let sample = self.sample.as_deref().map(|file| sample(file, self.header.header())).transpose()?;
         let selling = Selling {
             used,
             price,
@@ -237,8 +244,8 @@ impl SaleOptions {
 }
 
 /// Sample rows, and what is seen of them.
-fn sample(file: &Path, no_header: bool) -> Result<(Sample, Looked)> {
-    let seen = looked(file, no_header)?;
+fn sample(file: &Path, header: Header) -> Result<(Sample, Looked)> {
+    let seen = looked(file, header)?;
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     ensure!(
         seen.bytes <= MOST_SAMPLE as u64,

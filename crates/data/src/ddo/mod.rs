@@ -37,7 +37,7 @@ const VERSION: &str = "4.7.0";
 const ENTRYPOINT: &str = "$ALGO";
 
 /// Columns that a document names at most: each costs its publisher gas.
-const MOST_COLUMNS: usize = 256;
+pub const MOST_COLUMNS: usize = 256;
 
 /// The DID of an asset in version 4: `did:op:`, and the SHA-256 hash of the NFT's address with its checksum, followed by the chain's
 /// number.
@@ -321,6 +321,9 @@ pub struct About {
     /// Their columns, the first 256.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<Named>,
+    /// How many columns there are, where not all are named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u64>,
     /// Whose data they are: categories of data subjects, as [`People`] has them.
     #[serde(default, rename = "dataSubjects", skip_serializing_if = "Vec::is_empty")]
     pub subjects: Vec<String>,
@@ -367,7 +370,9 @@ impl About {
     /// What of `looked` becomes public, with the asset of consent.
     pub fn new(looked: &Looked, asset: B256) -> Self {
         let named = |column: &crate::look::Column| Named { name: column.name.clone(), kind: column.kind };
-        let columns = looked.table.iter().flat_map(|table| table.columns.iter().take(MOST_COLUMNS)).map(named);
+        let columns = looked.table.iter().flat_map(|table| table.columns.iter().take(MOST_COLUMNS));
+        let columns: Vec<_> = columns.map(named).collect();
+        let width = looked.table.as_ref().map(|table| table.width).filter(|width| *width > columns.len() as u64);
         let rows = looked.table.as_ref().and_then(|table| table.rows);
         let (format, bytes, files) = (looked.format, looked.bytes, looked.files);
         Self {
@@ -375,7 +380,8 @@ impl About {
             bytes,
             files,
             rows,
-            columns: columns.collect(),
+            columns,
+            width,
             subjects: Vec::new(),
             personal: Vec::new(),
             asset,

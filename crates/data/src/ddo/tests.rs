@@ -70,6 +70,19 @@ fn a_document_says_what_was_seen_and_nothing_of_the_values() {
 }
 
 #[test]
+fn of_a_wide_table_the_first_columns_are_named_and_all_are_counted() {
+    let about = |columns: usize| {
+        let names: Vec<_> = (0..columns).map(|column| format!("c{column}")).collect();
+        let row = names.join(",") + "\n";
+        let looked = look_into("a.csv", row.len() as u64, Cursor::new(row), Looking::default(), &|_| ()).unwrap();
+        About::new(&looked, B256::ZERO)
+    };
+    let (wide, narrow) = (about(300), about(MOST_COLUMNS));
+    assert_eq!((wide.columns.len(), wide.width), (MOST_COLUMNS, Some(300)));
+    assert_eq!((narrow.columns.len(), narrow.width), (MOST_COLUMNS, None));
+}
+
+#[test]
 fn what_a_document_has_beyond_what_is_known_stays() {
     let mut value = serde_json::to_value(example(Use::Access)).unwrap();
     value["more"] = json!([1, { "x": null }]);

@@ -8,6 +8,7 @@ use super::{
 use csv_core::{ReadFieldResult, Reader, ReaderBuilder};
 use std::{
     borrow::Cow,
+    collections::HashSet,
     io::{self, Read},
 };
 
@@ -16,9 +17,6 @@ const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
 /// Rows of the sample by which a delimiter and a header are found.
 const ROWS: usize = 100;
-
-/// The mark that some programs put before text.
-const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What separates values in text that begins so; nothing if it is no table.
 pub(super) fn delimiter(name: &str, sample: &[u8]) -> Option<u8> {
@@ -69,22 +67,17 @@ struct Fields {
     value: Vec<u8>,
     /// Bytes of the field that are in `value`.
     length: usize,
-    begun: bool,
 }
 
 impl Fields {
     fn new(delimiter: u8) -> Self {
         let reader = ReaderBuilder::new().delimiter(delimiter).build();
-        Self { reader, value: vec![0; MOST_VALUE], length: 0, begun: false }
+        Self { reader, value: vec![0; MOST_VALUE], length: 0 }
     }
 
     /// Gives each field that ends in these bytes, and whether it ends its row, to `sink`, until that wants no more. Whether it wants
     /// more. A value is cut where it is longer than anything that is looked at.
     fn feed(&mut self, mut bytes: &[u8], sink: &mut dyn FnMut(&[u8], bool) -> bool) -> bool {
-        if !self.begun && !bytes.is_empty() {
-            self.begun = true;
-            bytes = bytes.strip_prefix(MARK).unwrap_or(bytes);
-        }
         while !bytes.is_empty() {
             if !self.step(&mut bytes, sink) {
                 return false;
@@ -93,14 +86,17 @@ impl Fields {
         true
     }
 
-    /// Gives the last field, which nothing ends.
-    fn end(&mut self, sink: &mut dyn FnMut(&[u8], bool) -> bool) {
-        // With nothing to read, the reader ends the field, then itself.
-        for _ in 0..2 {
-            if !self.step(&mut &[][..], sink) {
-                return;
-            }
+    /// Gives the last field, which nothing ends. Whether the quote was closed by then that it may have begun with.
+    fn end(&mut self, sink: &mut dyn FnMut(&[u8], bool) -> bool) -> bool {
+        // The end of a line ends any field, but for one in a quote, of which it is a part.
+        let (result, _, written) = self.reader.read_field(b"\n", &mut [0; 2]);
+        if let ReadFieldResult::Field { record_end } = result {
+            sink(&self.value[..self.length], record_end);
+            self.length = 0;
         }
+        // With nothing to read, the reader ends the field, then itself.
+        while self.step(&mut &[][..], sink) {}
+        written == 0
     }
 
     fn step(&mut self, bytes: &mut &[u8], sink: &mut dyn FnMut(&[u8], bool) -> bool) -> bool {
@@ -125,22 +121,50 @@ impl Fields {
 
 /// Whether the first row names the columns.
 fn has_header(rows: &[Vec<String>], header: Header) -> bool {
-    let Some(first) = rows.first() else { return false };
     match header {
-        Header::First => true,
+        Header::First => !rows.is_empty(),
         Header::None => false,
-        Header::Guessed => {
-            let is_name = |cell: &String| {
-                let is_text = matches!(Kind::of(cell), Some(Kind::Text) | None);
-                is_text && cell.chars().any(char::is_alphabetic) && !Seen::is_personal(cell)
-            };
-            let mut sorted: Vec<_> = first.iter().collect();
-            sorted.sort_unstable();
-            sorted.dedup();
-            // The first column of a table of figures often has no name.
-            let mut named = first.iter().skip(usize::from(first.len() > 1 && first[0].is_empty()));
-            sorted.len() == first.len() && named.len() > 0 && named.all(is_name)
+        Header::Guessed => names_columns(rows),
+    }
+}
+
+/// Whether the first row looks like names: words, all of them others. Where some are none, or stand there twice, something in the row has
+/// to be of another kind than what stands below it.
+fn names_columns(rows: &[Vec<String>]) -> bool {
+    let Some((first, below)) = rows.split_first() else { return false };
+    // The first column of a table of figures often has no name.
+    let unnamed = usize::from(first.len() > 1 && first[0].is_empty());
+    let (mut words, mut differing) = (0, 0);
+    for (at, cell) in first.iter().enumerate().skip(unnamed) {
+        let differs = differs(cell, below.iter().filter_map(|row| row.get(at)));
+        let is_text = matches!(Kind::of(cell), Some(Kind::Text) | None);
+        let is_word = is_text && cell.chars().any(char::is_alphabetic) && !Seen::is_personal(cell);
+        if !is_word && !differs {
+            return false;
         }
+        words += usize::from(is_word);
+        differing += usize::from(differs);
+    }
+    let others: HashSet<_> = first.iter().collect();
+    words > 0 && (differing > 0 || others.len() == first.len())
+}
+
+/// Whether something is of another kind than all that stands below it, where that is no text: a word or a day over figures, or a year
+/// over figures most of which are none.
+fn differs<'a>(cell: &str, below: impl Iterator<Item = &'a String>) -> bool {
+    let is_year = |text: &str| text.len() == 4 && text.parse().is_ok_and(|year: u16| (1_800..=2_200).contains(&year));
+    let (mut kind, mut there, mut years) = (Kind::Empty, 0, 0);
+    for (text, is) in below.filter_map(|text| Kind::of(text).map(|is| (text, is))) {
+        kind = kind.or(is);
+        there += 1;
+        years += usize::from(is_year(text));
+    }
+    match (Kind::of(cell), kind) {
+        (_, Kind::Empty | Kind::Text | Kind::Other) => false,
+        (Some(Kind::Text), _) => !Seen::is_personal(cell),
+        (Some(Kind::Date), _) => kind != Kind::Date,
+        (Some(Kind::Integer), _) => is_year(cell) && 2 * years < there,
+        _ => false,
     }
 }
 
@@ -216,10 +240,11 @@ pub(super) fn look(
             Err(error) => return Err(error),
         }
     };
-    if whole {
-        fields.end(&mut sink);
-    }
+    let closed = !whole || fields.end(&mut sink);
     looked.problem = match (rows.uneven, rows.broken) {
+        _ if !closed => Some(
+            "a quote is never closed, and all that stands behind it was taken for one value of the last row".to_owned(),
+        ),
         (0, 0) => None,
         (0, broken) => Some(format!("{broken} values are not UTF-8")),
         (uneven, _) => Some(format!("{uneven} rows have another number of values than the first one")),

@@ -186,10 +186,18 @@ pub(super) fn begins(sample: &[u8]) -> bool {
     }
 }
 
+/// What is wrong with a number that is written as it should be, such as `1e999`.
+const OUT_OF_RANGE: &str = "a number that is out of range";
+
+/// Whether that is all that is wrong. The library tells it in words alone.
+fn is_out_of_range(error: &serde_json::Error) -> bool {
+    error.to_string().starts_with("number out of range")
+}
+
 /// Looks at lines.
 pub(super) fn look_at_lines(looked: &mut Looked, file: impl Read, looking: Looking) -> io::Result<()> {
     let mut file = BufReader::with_capacity(64 << 10, file.take(looking.most));
-    let (mut objects, mut line, mut number) = (Objects::default(), Vec::new(), 0_u64);
+    let (mut objects, mut line, mut number, mut beyond) = (Objects::default(), Vec::new(), 0_u64, None);
     loop {
         line.clear();
         (&mut file).take(MOST_LINE).read_until(b'\n', &mut line)?;
@@ -205,14 +213,25 @@ pub(super) fn look_at_lines(looked: &mut Looked, file: impl Read, looking: Looki
             continue;
         }
         let mut from = serde_json::Deserializer::from_slice(&line);
-        let read = Row(&mut objects).deserialize(&mut from).and_then(|()| from.end());
-        if read.is_err() && file.get_ref().limit() > 0 {
-            looked.problem = Some(format!("line {number} is no JSON"));
-            break;
+        match Row(&mut objects).deserialize(&mut from).and_then(|()| from.end()) {
+            // It is a row, of which what stands behind that number is passed over.
+            Err(error) if is_out_of_range(&error) => {
+                objects.tallies.rows += 1;
+                beyond.get_or_insert(number);
+            }
+            Err(_) if file.get_ref().limit() > 0 => {
+                looked.problem = Some(format!("line {number} is no JSON"));
+                break;
+            }
+            Ok(()) | Err(_) => {}
         }
     }
     let whole = looked.problem.is_none() && file.get_ref().limit() > 0;
-    looked.whole = whole;
+    looked.whole = whole && beyond.is_none();
+    if let Some(line) = beyond {
+        let why = || format!("line {line} has {OUT_OF_RANGE}: what stands behind it there was not looked at");
+        looked.problem.get_or_insert_with(why);
+    }
     objects.finish(looked, whole);
     Ok(())
 }
@@ -256,9 +275,12 @@ pub(super) fn look(looked: &mut Looked, file: impl Read) -> io::Result<()> {
         Ok(()) => objects.finish(looked, true),
         Err(error) if error.is_io() => return Err(error.into()),
         Err(error) => {
-            let place = (error.line(), error.column());
-            (looked.whole, looked.problem) =
-                (false, Some(format!("it is no JSON at line {}, column {}", place.0, place.1)));
+            let what = match is_out_of_range(&error) {
+                true => format!("it has {OUT_OF_RANGE}"),
+                false => "it is no JSON".to_owned(),
+            };
+            let problem = format!("{what} at line {}, column {}", error.line(), error.column());
+            (looked.whole, looked.problem) = (false, Some(problem));
         }
     }
     Ok(())

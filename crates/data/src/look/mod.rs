@@ -29,11 +29,13 @@ mod text;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fmt,
     fs::File,
     io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
+use stoa_store::check_name;
 
 pub use licence::Licence;
 pub use model::Model;
@@ -53,6 +55,9 @@ const MOST_WARNINGS: usize = 200;
 
 /// Bytes by which a format is known.
 const SAMPLE: u64 = 64 << 10;
+
+/// The mark that some programs put before text.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -97,7 +102,8 @@ impl fmt::Display for Format {
 /// Whether the first row of a table names its columns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Header {
-    /// If it looks like it: all of them differ, and none is a number, a date, or something that a person is reached by.
+    /// If it looks like it: there are words in it, nothing that a person is reached by, and what is no word, or stands there twice, only
+    /// where something is of another kind than what stands below it.
     #[default]
     Guessed,
     /// It does.
@@ -154,9 +160,12 @@ pub struct Looked {
     /// Of which formats the files of a folder are.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub formats: BTreeMap<Format, Count>,
-    /// Links and other things in a folder that are no files: they are not followed, and not published.
+    /// Links and other things in a folder that are no files: they are not followed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub skipped: u64,
+    /// The first thing in a folder for which no node keeps that for others, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unkept: Option<String>,
     /// The table that it is, or that all tables of a folder are parts of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<Table>,
@@ -215,7 +224,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> LookError + '_ {
 impl Looked {
     fn new(format: Format, bytes: u64) -> Self {
         let (formats, warnings, unseen) = (BTreeMap::new(), Vec::new(), Vec::new());
-        let (table, picture, model, licence, problem) = (None, None, None, None, None);
+        let (table, picture, model, licence, problem, unkept) = (None, None, None, None, None, None);
         let (files, skipped, whole) = (1, 0, true);
         Self {
             format,
@@ -223,6 +232,7 @@ impl Looked {
             files,
             formats,
             skipped,
+            unkept,
             table,
             picture,
             model,
@@ -260,7 +270,11 @@ pub fn look(path: &Path, looking: Looking, told: &dyn Fn(u64)) -> Result<Looked,
             for entry in place.read_dir().map_err(at(&place))? {
                 let entry = entry.map_err(at(&place))?;
                 let own = entry.file_name().to_string_lossy().into_owned();
-                inside.push((if name.is_empty() { own } else { format!("{name}/{own}") }, entry.path(), depth + 1));
+                let own = if name.is_empty() { own } else { format!("{name}/{own}") };
+                if let Some(why) = misnamed(&entry.file_name()) {
+                    seen.unkept.get_or_insert_with(|| format!("{own}: {why}"));
+                }
+                inside.push((own, entry.path(), depth + 1));
                 if next.len() + inside.len() > MOST_FILES as usize {
                     return Err(LookError::TooMuch(path.to_owned()));
                 }
@@ -272,6 +286,7 @@ pub fn look(path: &Path, looking: Looking, told: &dyn Fn(u64)) -> Result<Looked,
             seen.add(&name, &place, is.len(), looking, told, &mut tables)?;
         } else {
             seen.skipped += 1;
+            seen.unkept.get_or_insert_with(|| format!("{name}: it is neither a file nor a folder"));
         }
         if seen.files > MOST_FILES || depth > MOST_DEPTH {
             return Err(LookError::TooMuch(path.to_owned()));
@@ -279,6 +294,14 @@ pub fn look(path: &Path, looking: Looking, told: &dyn Fn(u64)) -> Result<Looked,
     }
     seen.table = tables.table().filter(|_| seen.whole);
     Ok(seen)
+}
+
+/// Why nothing of this name is kept for others, if it is not.
+fn misnamed(name: &OsStr) -> Option<String> {
+    match name.to_str() {
+        Some(name) => check_name(name).err().map(|why| why.to_string()),
+        None => Some("its name is not UTF-8".to_owned()),
+    }
 }
 
 fn look_at_file(path: &Path, looking: Looking, told: &dyn Fn(u64)) -> Result<Looked, LookError> {
@@ -385,7 +408,10 @@ pub fn look_into<F: Read + Seek>(
     let mut file = Told { file, told };
     let mut sample = Vec::new();
     (&mut file).take(SAMPLE).read_to_end(&mut sample)?;
-    file.seek(SeekFrom::Start(0))?;
+    let start = if sample.starts_with(MARK) { MARK.len() } else { 0 };
+    (&mut file).take(start as u64).read_to_end(&mut sample)?;
+    sample.drain(..start);
+    file.seek(SeekFrom::Start(start as u64))?;
     let format = format_of(name, &sample);
     let mut looked = Looked::new(format, bytes);
     match format {

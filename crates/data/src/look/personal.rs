@@ -3,6 +3,7 @@
 //! These are hints, for the owner who publishes: that there is none does not make data anonymous.
 
 use super::table::{self, Kind};
+use icu_normalizer::DecomposingNormalizerBorrowed;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -62,59 +63,66 @@ pub struct Warning {
     pub by_name: bool,
 }
 
-/// Words in names of columns.
-const WORDS: [(Personal, &[&str]); 8] = [
+/// Words in names of columns, in the languages that most people write, without accents in Latin script.
+const WORDS: [(Personal, &str); 8] = [
     (
         Personal::Name,
-        &[
-            "surname",
-            "firstname",
-            "lastname",
-            "fullname",
-            "forename",
-            "username",
-            "vorname",
-            "nachname",
-            "prenom",
-            "apellido",
-        ],
+        "surname firstname lastname fullname forename username vorname nachname familienname kundenname patientenname prenom apellido \
+         apellidos cognome sobrenome voornaam achternaam nazwisko фамилия отчество фио fornavn etternavn efternavn fornamn efternamn \
+         eftirnafn etunimi sukunimi soyad soyadi soyadı 姓名 氏名 성명 الاسم",
     ),
-    (Personal::Email, &["email", "mail", "emailaddress"]),
-    (Personal::Phone, &["phone", "telephone", "tel", "mobile", "fax", "telefon", "handy", "phonenumber", "cellphone"]),
-    (Personal::Identity, &["ssn", "passport", "mrn", "nhs", "taxid", "nationalid", "nino"]),
-    (Personal::Birth, &["birth", "birthday", "birthdate", "dob", "born", "dateofbirth", "geburtsdatum", "geburtstag"]),
+    (
+        Personal::Email,
+        "email mail emailaddress correo courriel epost eposta sahkoposti почта 邮箱 邮件 電郵 メール 이메일 البريد",
+    ),
+    (
+        Personal::Phone,
+        "phone telephone tel mobile fax telefon handy phonenumber cellphone telefonnummer rufnummer mobilnummer handynummer telefono \
+         telefone telefoon telefoonnummer telefonu telefonnr puhelin puhelinnumero simanumer телефон телефона 电话 手机 電話 전화 \
+         الهاتف هاتف جوال",
+    ),
+    (
+        Personal::Identity,
+        "ssn passport mrn nhs taxid nationalid nino dni cpf curp bsn pesel tckn aadhaar kimlik снилс инн паспорт passeport pasaporte \
+         passaporto passaporte paspoort paszport reisepass ausweisnummer steuernummer steuerid sozialversicherungsnummer ahvnummer \
+         versichertennummer codicefiscale personnummer personnr cprnummer fodselsnummer fødselsnummer kennitala henkilotunnus hetu \
+         身份证 身分證 護照 护照 個人番号 주민등록번호 الهوية",
+    ),
+    (
+        Personal::Birth,
+        "birth birthday birthdate dob born dateofbirth geburtsdatum geburtstag geburtsjahr geboren nacimiento naissance nascita \
+         nascimento geboortedatum geboorte urodzenia рождения fodselsdato fødselsdato fodselsdag fødselsdag fodelsedatum fæðingardagur \
+         syntymaaika dogum dogumtarihi 出生 生日 生年月日 생년월일 الميلاد",
+    ),
     (
         Personal::Address,
-        &[
-            "address",
-            "street",
-            "zip",
-            "zipcode",
-            "postcode",
-            "postal",
-            "plz",
-            "latitude",
-            "longitude",
-            "lat",
-            "lon",
-            "lng",
-            "adresse",
-            "strasse",
-        ],
+        "address street zip zipcode postcode postal plz latitude longitude lat lon lng adresse adress strasse straße hausnummer wohnort \
+         domicilio domicile indirizzo endereco codigopostal codepostal adres adresi postnummer postnr osoite postinumero heimilisfang \
+         адрес улица 地址 住址 住所 邮编 郵便番号 주소",
     ),
-    (Personal::Ip, &["ip", "ipaddress", "ipaddr", "ipv4", "ipv6"]),
-    (Personal::Account, &["iban", "accountnumber", "bankaccount"]),
+    (Personal::Ip, "ip ipaddress ipaddr ipv4 ipv6"),
+    (Personal::Account, "iban accountnumber bankaccount kontonummer kontonr rekeningnummer"),
+];
+
+/// What is all of a column's name, for within others it says other things: directions of the wind, or of cells.
+const ALONE: [(Personal, &str); 3] = [
+    (Personal::Name, "nom noms nombre nombres nome naam navn namn nafn nimi imie isim имя имена اسم 名字 名前 이름"),
+    (Personal::Phone, "celular cellulare movil"),
+    (Personal::Address, "direccion calle rue cep"),
 ];
 
 /// Pairs of words in names of columns.
-const PAIRS: [(Personal, &[&str], &[&str]); 5] = [
+const PAIRS: [(Personal, &[&str], &[&str]); 8] = [
     (Personal::Ip, &["ip"], &["address", "addr"]),
-    (Personal::Email, &["e", "email", "mail"], &["mail", "address"]),
+    (Personal::Email, &["e", "email", "mail"], &["mail", "address", "post", "posta"]),
     (
         Personal::Name,
         &["first", "last", "full", "given", "family", "middle", "maiden", "contact", "owner"],
         &["name", "names"],
     ),
+    (Personal::Name, &["nombre", "nome", "nom"], &["completo", "complet", "apellidos", "cognome"]),
+    (Personal::Identity, &["codice"], &["fiscale"]),
+    (Personal::Identity, &["seguridad", "securite"], &["social", "sociale"]),
     (
         Personal::Identity,
         &["national", "passport", "tax", "insurance", "social", "medical", "driver", "licence", "license"],
@@ -208,11 +216,30 @@ fn by_role(words: &[&str], kind: Kind) -> Option<Personal> {
     }
 }
 
+/// A letter without its accent, in Latin script; nothing of an accent that stands beside its letter.
+fn bare(letter: char) -> Option<char> {
+    match letter {
+        '\u{300}'..='\u{36f}' => None,
+        // Another letter: with it a child is no number of an insurance.
+        'ñ' | 'Ñ' => Some(letter),
+        '\u{c0}'..='\u{24f}' | '\u{1e00}'..='\u{1eff}' => {
+            let letter = letter.to_string();
+            DecomposingNormalizerBorrowed::new_nfd().normalize(&letter).chars().next()
+        }
+        other => Some(other),
+    }
+}
+
+/// Whether a word is among these. Chinese, Japanese and Korean write several as one.
+fn is_among(words: &str, word: &str) -> bool {
+    words.split(' ').any(|one| one == word || (one >= "\u{2e80}" && word.contains(one)))
+}
+
 /// What a column is called like, whose values are of this kind.
 pub(super) fn by_name(name: &str, kind: Kind) -> Option<Personal> {
     let mut words = vec![String::new()];
     let mut before = ' ';
-    for each in name.chars() {
+    for each in name.chars().filter_map(bare) {
         let begins = each.is_uppercase() && before.is_lowercase();
         before = each;
         if (begins || !each.is_alphanumeric()) && words.last().is_some_and(|word| !word.is_empty()) {
@@ -229,8 +256,14 @@ pub(super) fn by_name(name: &str, kind: Kind) -> Option<Personal> {
     let pair = |(kind, one, other): &(Personal, &[&str], &[&str])| {
         words.windows(2).any(|pair| one.contains(&pair[0]) && other.contains(&pair[1])).then_some(*kind)
     };
-    let word = |(kind, known): &(Personal, &[&str])| words.iter().any(|word| known.contains(word)).then_some(*kind);
-    PAIRS.iter().find_map(pair).or_else(|| by_role(&words, kind)).or_else(|| WORDS.iter().find_map(word))
+    let alone = |(of, known): &(Personal, &str)| {
+        // What is called a name in one language is a number in another.
+        let counts = *of == Personal::Name && matches!(kind, Kind::Integer | Kind::Number);
+        matches!(words[..], [word] if !counts && known.split(' ').any(|one| one == word)).then_some(*of)
+    };
+    let word = |(kind, known): &(Personal, &str)| words.iter().any(|word| is_among(known, word)).then_some(*kind);
+    let found = PAIRS.iter().find_map(pair).or_else(|| by_role(&words, kind));
+    found.or_else(|| ALONE.iter().find_map(alone)).or_else(|| WORDS.iter().find_map(word))
 }
 
 /// What values of a column have looked like.
@@ -404,12 +437,52 @@ mod tests {
             ("client.ip", Personal::Ip),
             ("credit card", Personal::Card),
             ("IBAN", Personal::Account),
+            ("fecha_nacimiento", Personal::Birth),
+            ("Date de naissance", Personal::Birth),
+            ("дата рождения", Personal::Birth),
+            ("fødselsdato", Personal::Birth),
+            ("Doğum Tarihi", Personal::Birth),
+            ("출생_생년월일", Personal::Birth),
+            ("nom", Personal::Name),
+            ("Prénom", Personal::Name),
+            ("Pre\u{301}nom", Personal::Name),
+            ("nombre completo", Personal::Name),
+            ("имя", Personal::Name),
+            ("患者姓名", Personal::Name),
+            ("İsim", Personal::Name),
+            ("الاسم", Personal::Name),
+            ("dni", Personal::Identity),
+            ("codice_fiscale", Personal::Identity),
+            ("numéro de sécurité sociale", Personal::Identity),
+            ("kennitala", Personal::Identity),
+            ("henkilötunnus", Personal::Identity),
+            ("电话", Personal::Phone),
+            ("联系电话", Personal::Phone),
+            ("Teléfono", Personal::Phone),
+            ("sähköposti", Personal::Email),
+            ("e-post", Personal::Email),
+            ("Dirección", Personal::Address),
+            ("Straße", Personal::Address),
+            ("住所", Personal::Address),
         ] {
             assert_eq!(by_name(name, Kind::Text), Some(kind), "{name}");
         }
         for name in ["age", "sex", "file_name", "product name", "trestbps", "zipped", "ship", "description", ""] {
             assert_eq!(by_name(name, Kind::Text), None, "{name}");
         }
+        for name in [
+            "nom_produit",
+            "nombre de visites",
+            "dirección del viento",
+            "recuento celular",
+            "индекс",
+            "标题",
+            "파일이름",
+            "niño",
+        ] {
+            assert_eq!(by_name(name, Kind::Text), None, "{name}");
+        }
+        assert_eq!(by_name("nombre", Kind::Integer), None);
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl Table {
 
 impl Kind {
     /// What values are that are of these two kinds.
-    fn or(self, other: Self) -> Self {
+    pub(super) fn or(self, other: Self) -> Self {
         use Kind as K;
         match (self, other) {
             (one, other) if one == other => one,

@@ -72,6 +72,22 @@ fn values_of_a_table_without_a_header_are_no_names_of_columns() {
         assert!(table.columns.iter().all(|column| column.name.starts_with("column ")));
         assert!(!serde_json::to_string(&found).unwrap().contains("Ann"));
     }
+    // Words that stand there twice, and days or years, are of another kind than what stands below them, or no names.
+    for (text, rows, names) in [
+        ("name,dob,dob\nMax,1,1\nEva,2,2\n", 2, ["name", "dob", "dob"]),
+        ("country,2019,2020\nDE,83,84\nFR,67,68\n", 2, ["country", "2019", "2020"]),
+        ("country,2020-01-22,2020-01-23\nDE,0,1\n", 1, ["country", "2020-01-22", "2020-01-23"]),
+        ("Ann,2019,2020\nBob,2018,2021\n", 2, ["column 1", "column 2", "column 3"]),
+        ("Ann,Basel,Basel\nBob,Bern,Bern\n", 2, ["column 1", "column 2", "column 3"]),
+        ("Ann,63,145\nBob,1,2\n", 2, ["column 1", "column 2", "column 3"]),
+        ("ann@example.org,sick,sick\n1,2,3\n", 2, ["column 1", "column 2", "column 3"]),
+    ] {
+        let found = looked("a.csv", text.as_bytes());
+        let called: Vec<_> = columns(&found).into_iter().map(|(name, ..)| name).collect();
+        assert_eq!((called, found.table.as_ref().unwrap().rows), (names.to_vec(), Some(rows)), "{text}");
+    }
+    let found = looked("a.csv", b"name,dob,dob\nMax,1,1\nEva,2,2\n");
+    assert!(kinds(&found).contains(&("dob", Personal::Birth, true)), "{found:?}");
     // Nobody can tell names of people from names of columns: the owner says so.
     let names = b"Ann,Basel\nBob,Bern\n";
     assert!(looked("a.csv", names).table.unwrap().header);
@@ -108,6 +124,36 @@ fn what_looks_personal_is_told_by_column_and_kind_and_never_by_value() {
     // Ordinary figures are nobody's.
     let figures: String = (0..100_u64).map(|row| format!("{},{},{}.5\n", 1_000_000_000 + 7 * row, row, row)).collect();
     assert!(looked("a.csv", format!("id,count,value\n{figures}").as_bytes()).warnings.is_empty());
+}
+
+#[test]
+fn a_quote_that_is_never_closed_is_told_and_one_that_is_closed_at_the_end_is_none() {
+    let problem = |rows: &str| looked("a.csv", format!("a,b\n{rows}").as_bytes()).problem;
+    assert!(problem("1,\"unclosed\n2,3\n4,5\n").is_some_and(|why| why.contains("never closed")));
+    for rows in ["1,\"x\"", "1,\"x\"\n", "1,\"x\"\r\n", "1,\"x\"\"y\"", "1,", "1,2\r", "1,x\"y\n", ""] {
+        assert_eq!(problem(rows), None, "{rows:?}");
+        let wanted = u64::from(!rows.is_empty());
+        let found = looked("a.csv", format!("a,b\n{rows}").as_bytes());
+        assert_eq!(found.table.unwrap().rows, Some(wanted), "{rows:?}");
+    }
+}
+
+#[test]
+fn json_is_read_behind_a_mark_and_past_a_number_that_is_out_of_range() {
+    for (name, text) in
+        [("a.jsonl", "{\"a\":1}\n{\"a\":2}\n"), ("a", "{\"a\":1}\n{\"a\":2}\n"), ("a.json", "[{\"a\":1},{\"a\":2}]")]
+    {
+        let found = looked(name, format!("\u{feff}{text}").as_bytes());
+        assert_eq!((&found.problem, found.table.as_ref().unwrap().rows), (&None, Some(2)), "{name}: {found:?}");
+        assert_eq!(columns(&found), [("a", Kind::Integer, Some(0))]);
+    }
+    let marked = looked("a.csv", "\u{feff}a,b\n1,2\n".as_bytes());
+    assert_eq!(columns(&marked)[0].0, "a");
+    let found = looked("a.jsonl", b"{\"a\":1,\"b\":1e999}\n{\"a\":2,\"b\":3}\n");
+    assert_eq!(found.table.as_ref().unwrap().rows, Some(2), "{found:?}");
+    assert!(found.problem.is_some_and(|why| why.contains("line 1 has a number that is out of range")) && !found.whole);
+    let found = looked("a.json", b"[{\"a\":1e999}]");
+    assert!(found.problem.is_some_and(|why| why.contains("out of range at line 1")));
 }
 
 #[test]
@@ -329,6 +375,7 @@ fn a_million_columns_a_line_without_end_and_a_value_without_end_are_passed_throu
     // A quote that nothing ends takes the rest of the file for one value.
     let quoted = endless("a.csv", b"a,b\n1,\"", b"x,y\n", 16 << 20);
     assert_eq!((columns(&quoted)[1].1, quoted.table.as_ref().unwrap().rows), (Kind::Text, Some(1)));
+    assert!(quoted.problem.is_some_and(|why| why.contains("never closed")));
     let line = endless("a.jsonl", b"{\"a\":\"", b"x", 16 << 20);
     assert!(line.problem.is_some_and(|why| why.contains("line 1 is longer")) && line.table.is_none());
     // Keys that are all others: so many columns, and no more.
@@ -465,6 +512,7 @@ fn a_folder_is_counted_and_links_in_it_are_not_followed() {
     std::os::unix::fs::symlink(&root, root.join("more/loop")).unwrap();
     let found = look(&root, Looking::default(), &|_| ()).unwrap();
     assert_eq!((found.format, found.files, found.skipped), (Format::Folder, 4, 2));
+    assert_eq!(found.unkept.as_deref(), Some("link: it is neither a file nor a folder"));
     assert_eq!(found.formats[&Format::Csv].files, 2);
     assert_eq!(columns(&found), [("age", Kind::Number, Some(0)), ("mail", Kind::Text, Some(1))]);
     assert_eq!(found.table.as_ref().unwrap().rows, Some(3));
@@ -476,6 +524,22 @@ fn a_folder_is_counted_and_links_in_it_are_not_followed() {
     assert!(look(&root, Looking::default(), &|_| ()).unwrap().table.is_none());
     assert!(matches!(look(&root.join("link"), Looking::default(), &|_| ()), Err(LookError::Link(_))));
     assert!(matches!(look(&root.join("none"), Looking::default(), &|_| ()), Err(LookError::Io { .. })));
+}
+
+#[test]
+fn names_under_which_nothing_is_kept_for_others_are_told() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let unkept = || look(folder.path(), Looking::default(), &|_| ()).unwrap().unkept;
+    fs::create_dir(folder.path().join("more")).unwrap();
+    fs::write(folder.path().join("more/rows.csv"), "a,b\n1,2\n").unwrap();
+    assert_eq!(unkept(), None);
+    for (name, why) in [(&b"\xff.csv"[..], "not UTF-8"), (b"a\nb.csv", "control characters")] {
+        let file = folder.path().join("more").join(OsStr::from_bytes(name));
+        fs::write(&file, "a,b\n1,2\n").unwrap();
+        assert!(unkept().is_some_and(|said| said.starts_with("more/") && said.contains(why)));
+        fs::remove_file(file).unwrap();
+    }
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! What a buyer does.
 
-use super::{Found, ONE, Price, Result, SERVICE, ask, asked, closed, event, sells, sent, shown};
+use super::{
+    Found, ONE, Price, Result, SERVICE, ask, asked, closed, event,
+    find::{events, head},
+    sells, sent, shown,
+};
 use crate::{
     abi::{
         COMPUTE, CONSENT, CREDENTIAL,
@@ -20,12 +24,16 @@ use crate::{
     },
 };
 use alloy_primitives::{Address, B256, U256};
+use alloy_rpc_types_eth::Filter;
 use stoa_client::{Client, Wallet, view};
 use stoa_contract::interfaces::IERC20;
 
 /// Grants that one question brings, and that are looked through in all: whoever makes more hides nothing but his own.
 const PAGE: u64 = 100;
 const MOST_GRANTS: u64 = 2_000;
+
+/// Orders of others for one account that are looked at, from the newest on.
+const MOST_WAITING: usize = 16;
 
 /// A grant that an order opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,9 +125,35 @@ impl Buyer {
 
     /// The last order that this wallet paid for somebody, if it stands.
     async fn order(&self, datatoken: Address, consumer: Address) -> Result<Option<B256>> {
-        let call = validOrderCall { consumer, payer: self.wallet.address(), serviceIndex: U256::from(SERVICE) };
+        self.paid_by(self.wallet.address(), datatoken, consumer).await
+    }
+
+    /// The last order that somebody paid for somebody, if it stands.
+    async fn paid_by(&self, payer: Address, datatoken: Address, consumer: Address) -> Result<Option<B256>> {
+        let call = validOrderCall { consumer, payer, serviceIndex: U256::from(SERVICE) };
         let order = ask(self.wallet.client(), datatoken, &call).await?;
         Ok((!order.is_zero()).then_some(order))
+    }
+
+    /// An order that stands, which somebody else has paid for this wallet and which it can [accept](Self::accept) instead of paying
+    /// for one; nothing if one of its own stands.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be asked.
+    pub async fn waiting(&self, offered: &Offered) -> Result<Option<B256>> {
+        let (Some(asset), None) = (offered.found.asset, offered.order) else { return Ok(None) };
+        let (client, datatoken, own) = (self.wallet.client(), offered.found.datatoken, self.wallet.address());
+        let first = ask(client, CONSENT, &assetOfCall { asset }).await?.registered;
+        let filter = Filter::new().address(datatoken).topic2(own.into_word());
+        let placed = events::<OrderRecorded>(client, &filter, first, head(client).await?, &|_, _| ()).await?;
+        let payers = placed.iter().rev().map(|(order, _)| order.payer).filter(|payer| *payer != own);
+        for payer in payers.take(MOST_WAITING) {
+            if let Some(order) = self.paid_by(payer, datatoken, own).await? {
+                return Ok(Some(order));
+            }
+        }
+        Ok(None)
     }
 
     /// The grant among these that lets this wallet read now, or else compute.

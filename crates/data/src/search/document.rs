@@ -60,6 +60,8 @@ pub struct Summary {
     pub rows: Option<u64>,
     /// Their columns.
     pub columns: Vec<Column>,
+    /// How many columns they have, where it says that not all are named.
+    pub width: Option<u64>,
     /// The asset of the contract of consent that they are sealed as.
     pub asset: String,
     /// The node that lets programs run on them.
@@ -170,6 +172,7 @@ impl Summary {
             files: stoa["files"].as_u64(),
             rows: stoa["rows"].as_u64(),
             columns: columns.iter().map(column).filter(|column| !column.name.is_empty()).collect(),
+            width: stoa["width"].as_u64(),
             asset: own(&stoa["asset"]),
             node: own(&stoa["node"]),
             derived: derived.iter().map(|from| own(&from["asset"])).filter(|asset| !asset.is_empty()).collect(),
