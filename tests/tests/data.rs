@@ -104,6 +104,7 @@ fn a_reader_reads_until_the_grant_is_revoked_and_an_erased_asset_is_gone() -> Re
     let grant = |to: &str| -> Result<String> {
         let made = done(ALICE, &["grant", &asset, "--to", to, "--purpose", "ScientificResearch", "--days", "30"])?;
         ensure!(made["until"].as_str().is_some_and(|until| until.ends_with('Z')), "{made}");
+        ensure!(made["purpose"] == "https://w3id.org/dpv#ScientificResearch" && made["times"].is_null(), "{made}");
         Ok(made["grant"].as_str().wrap_err("a grant")?.to_owned())
     };
     let (first, second) = (grant(&bob)?, grant(&carol)?);
@@ -231,6 +232,11 @@ fn whoever_holds_a_token_reads_for_as_long_as_he_holds_it() -> Result<()> {
     let done = |account: usize, words: &[&str]| data(account, words)?.map_err(eyre::Report::msg);
     let published = done(ALICE, &["publish", "rows", "--keepers", "2/3", "--keepers-only"])?;
     let asset = published["asset"].as_str().wrap_err("an asset")?.to_owned();
+    // It is not on the market: its owner finds it all the same, and is told where it is shown.
+    let own = done(ALICE, &["list"])?;
+    ensure!(own["registered"][0]["asset"] == asset.as_str() && own["total"]["count"] == 0, "{own}");
+    let shown = data(ALICE, &["show", &asset])?.err().wrap_err("it is on the market")?;
+    ensure!(shown.contains(&format!("`stoa consent log {asset}`")), "{shown}");
     let [bob, carol] = [done(BOB, &["announce"])?, done(CAROL, &["announce"])?];
     let address =
         |said: &serde_json::Value| Ok::<Address, eyre::Report>(said["address"].as_str().wrap_err("one")?.parse()?);
@@ -238,6 +244,9 @@ fn whoever_holds_a_token_reads_for_as_long_as_he_holds_it() -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let token = runtime.block_on(issue(&stage, bob))?;
     let holders = token.to_string();
+    let nobody = data(ALICE, &["grant", &asset, "--to-holders-of", &bob.to_string()])?;
+    let nobody = nobody.err().wrap_err("it was granted")?;
+    ensure!(nobody.contains("no contract at"), "{nobody}");
     // Kept longer: what was before is said as well; for less than that nothing is given up.
     let [longer, same] = ["60", "30"].map(|days| done(ALICE, &["extend", &asset, "--days", days]));
     let (longer, same) = (longer?, same?);
@@ -266,6 +275,12 @@ fn whoever_holds_a_token_reads_for_as_long_as_he_holds_it() -> Result<()> {
     runtime.block_on(pass_on(&stage, token, BOB, carol))?;
     refused(BOB, "again")?;
     read(CAROL, "hers")?;
+    // Who holds it and has announced no key is told so before he uses it.
+    let issuer = runtime.block_on(wallet(&stage, ISSUER))?.address();
+    runtime.block_on(pass_on(&stage, token, CAROL, issuer))?;
+    let early = stage.attempt(ISSUER, &["data", "--dir", "issuer", "get", &grant, "--to", "early"])?;
+    let early = early.err().wrap_err("it was read")?;
+    ensure!(early.contains("announced no key") && early.contains("`stoa data announce`"), "{early}");
     // So says the record: for whom it is, and who read.
     let mut log = stoa(stage.folder.path(), &["consent", "log", &asset, "--http", stage.chain.http()])?;
     let log: serde_json::Value = serde_json::from_slice(&log.output()?.stdout)?;
@@ -308,6 +323,10 @@ fn a_grant_for_one_use_is_not_used_up_by_tries_of_which_nothing_came() -> Result
         fs::rename(share, share.with_extension("away"))?;
     }
     get("copy.csv")?.err().wrap_err("it was read")?;
+    // Nor can anybody read with another grant, which stands and is named.
+    let other = stage.attempt(ALICE, &["data", "--dir", "alice", "grant", &asset, "--to", &bob])?;
+    let other = other.err().wrap_err("it was granted")?;
+    ensure!(other.contains("stands on the ledger") && other.contains("`stoa data revoke 0x"), "{other}");
     for share in &shares {
         fs::rename(share.with_extension("away"), share)?;
     }
@@ -369,6 +388,29 @@ fn a_publication_that_was_broken_off_goes_on_with_the_same_asset_and_one_that_wa
 }
 
 #[test]
+fn a_keeper_that_is_gone_when_data_are_published_is_replaced_or_named() -> Result<()> {
+    let mut stage = Stage::new(4)?;
+    fs::write(stage.at("rows"), "63,1,1,145")?;
+    let gone = stage.keys[0].clone();
+    stage.kill(1);
+    let publish = |more: &[&str]| -> Result<(String, serde_json::Value)> {
+        let words = [&["data", "--dir", "alice", "publish", "rows", "--keepers"], more].concat();
+        let published = stage.run(ALICE, &words)?;
+        Ok((published["asset"].as_str().wrap_err("an asset")?.to_owned(), published["withoutShare"].clone()))
+    };
+    let (asset, shareless) = publish(&["2/3"])?;
+    ensure!(shareless == serde_json::json!([]), "{shareless}");
+    ensure!(!keepers_of(&stage, &asset)?.contains(&gone), "it is a keeper");
+    // Where there is no other, it is one without a share, until the key moves.
+    let (asset, shareless) = publish(&["3/4", "--again"])?;
+    ensure!(shareless.as_array().map(Vec::len) == Some(1) && shareless[0]["node"] == gone.as_str(), "{shareless}");
+    stage.run(ALICE, &["data", "--dir", "alice", "move", &asset, "--without", &gone])?;
+    let keepers = keepers_of(&stage, &asset)?;
+    ensure!(keepers.len() == 3 && !keepers.contains(&gone), "{keepers:?}");
+    Ok(())
+}
+
+#[test]
 fn keepers_that_leave_are_followed_by_others() -> Result<()> {
     let stage = Stage::new(5)?;
     fs::write(stage.at("rows"), "63,1,1,145")?;
@@ -412,6 +454,11 @@ fn keepers_that_leave_are_followed_by_others() -> Result<()> {
     stage.run(ALICE, &["data", "--dir", "alice", "move", &asset])?;
     ensure!(keepers()? == named);
     read("third")?;
+    // To standard output as well, and to no file of that name.
+    let account = BOB.to_string();
+    let get = ["data", "--dir", "bob", "get", &grant, "--to", "-", "--http", stage.chain.http(), "--account", &account];
+    let said = stoa(stage.folder.path(), &get)?.output()?;
+    ensure!(said.stdout == b"63,1,1,145" && !stage.at("-").exists(), "{said:?}");
     for (key, keeper) in stage.keys.iter().zip(&stage.keepers) {
         let kept = keeper.chain_folder().join("keeper").join(&asset).join("share");
         let until = Instant::now() + LONG;

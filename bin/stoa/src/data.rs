@@ -11,13 +11,14 @@ use crate::{
     sale::{self, BuyOptions, EarningsOptions, EditOptions, ListCommand, LookOptions, PriceOptions, SaleOptions},
     search,
     spread::{Online, Spread, extended, warnings},
+    store::{is_stdout, not_there, write_to},
     wallet::WalletOptions,
 };
 use alloy_primitives::{Address, B256};
 use clap::{Args, Subcommand};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
 use notes::{Notes, Sent, let_go};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -29,7 +30,7 @@ use stoa_data::{
     client::{Allowed, Conditions, Data, Failure, Holders, Opened, Published, Uses},
     sale::{Ends, Seller},
 };
-use stoa_store::{Bounds, Kind, Limits, ObjectId, Store, days_from_now};
+use stoa_store::{Limits, ObjectId, Store, days_from_now};
 
 /// What somebody has to know who reads this for the first time.
 const WORDS: &str = "\
@@ -111,7 +112,7 @@ enum Command {
         /// The grant.
         #[arg(value_parser = crate::typed::id)]
         grant: B256,
-        /// Where to; must not be there yet.
+        /// Where to; must not be there yet. `-` writes a file to standard output.
         #[arg(long, value_name = "PATH")]
         to: PathBuf,
     },
@@ -151,7 +152,8 @@ enum Command {
         without: Vec<B256>,
     },
     /// End an asset for ever: revoke it at the market, destroy this machine's half of its key, end all grants, and ask all
-    /// who keep a part of it to delete that and sign that they did. Reports what cannot be taken back.
+    /// who keep a part of it to delete that and sign that they did. Nodes that compute on it delete their copies. Reports what
+    /// cannot be taken back.
     #[command(after_help = "Example: stoa data erase 0x5f8e… --wallet me.key --json")]
     Erase {
         /// The asset.
@@ -330,23 +332,40 @@ struct Placed {
     /// Pieces that no node took.
     missing: usize,
     survives_a_domain: bool,
+    /// Keepers that have not taken their share of the key.
+    shareless: Vec<Failure>,
 }
 
 impl Placed {
     fn new(asset: B256, sent: &Sent) -> Result<Self> {
         let (missing, survives_a_domain) = (sent.missing, sent.survives_a_domain);
-        Ok(Self { asset, object: sent.object()?, missing, survives_a_domain })
+        Ok(Self { asset, object: sent.object()?, missing, survives_a_domain, shareless: Vec::new() })
     }
 
     /// What its owner has to know.
     fn warnings(&self) -> Vec<String> {
-        warnings(self.missing, self.survives_a_domain).collect()
+        let shareless = self.shareless.iter().map(|Failure { node, why }| {
+            format!(
+                "keeper {node} has no share of the key: {why}. `stoa data move {}` gives it one once it is there, and with `--without \
+                 {node}` another keeper in its place",
+                self.asset
+            )
+        });
+        warnings(self.missing, self.survives_a_domain).chain(shareless).collect()
     }
+}
+
+/// Keepers that failed, for programs.
+fn failures(failed: &[Failure]) -> Vec<Value> {
+    failed.iter().map(|Failure { node, why }| json!({ "node": node.to_string(), "why": why })).collect()
 }
 
 /// Seals, spreads and registers what is named, or goes on with that.
 async fn spread(dir: &Path, online: &Online, data: &Data, options: &PublishOptions, notes: &Notes) -> Result<Placed> {
-    let prepared = notes.prepare(online, data, options.keepers, !options.keepers_only).await?;
+    let bar = progress("choosing keepers");
+    let prepared = notes.prepare(online, data, options.keepers, !options.keepers_only).await;
+    bar.finish_and_clear();
+    let prepared = prepared?;
     let (asset, seal) = (prepared.asset(), prepared.seal());
     let sent = match notes.sent() {
         Some(sent) => sent,
@@ -359,11 +378,12 @@ async fn spread(dir: &Path, online: &Online, data: &Data, options: &PublishOptio
             sent
         }
     };
-    let (placed, objects) = (Placed::new(asset, &sent)?, sent.objects()?);
+    let (mut placed, objects) = (Placed::new(asset, &sent)?, sent.objects()?);
     let bar = progress("sharing the key among keepers");
     let published = data.register(prepared, &objects).await;
     bar.finish_and_clear();
-    let published = published?;
+    let (published, shareless) = published?;
+    placed.shareless = shareless;
     note::write(&place(dir, asset), &published)?;
     if let Err(error) = let_go(online, asset, &seal, &objects).await {
         tracing::warn!(%error, "what an earlier try has sealed is kept until its time is over");
@@ -385,7 +405,7 @@ async fn publish(
     notes.refuse(account, options.again).await?;
     account.client().check_clock().await?;
     let placed = spread(dir, online, data, options, &notes).await?;
-    let Placed { asset, object, missing, survives_a_domain } = placed;
+    let Placed { asset, object, missing, survives_a_domain, .. } = placed;
     notes.note(asset, Some(asset.to_string()))?;
     let ((needed, total), own_half) = (options.keepers, !options.keepers_only);
     let grade = match own_half {
@@ -396,7 +416,7 @@ async fn publish(
         true => {
             let said = json!({
                 "asset": asset, "object": object.to_string(), "needed": needed, "keepers": total, "ownerHalf": own_half,
-                "missingPieces": missing, "survivesADomain": survives_a_domain,
+                "missingPieces": missing, "survivesADomain": survives_a_domain, "withoutShare": failures(&placed.shareless),
             });
             println!("{said}");
         }
@@ -450,21 +470,25 @@ async fn grant(dir: &Path, data: &Data, account: &Wallet, options: GrantOptions,
     let TermsOptions { purpose, times: limit, .. } = typed;
     let allowed = terms(&purpose, until, limit);
     let id = match (to, to_holders_of, issuer.zip(credential)) {
-        (Some(who), _, _) => data.grant(&published(dir, asset)?, Allowed { who, purpose, until, limit }).await?,
+        (Some(who), _, _) => {
+            let purpose = purpose.clone();
+            data.grant(&published(dir, asset)?, Allowed { who, purpose, until, limit }).await?
+        }
         (None, token, known) => {
             let holders = match (token, known) {
                 (Some(token), _) => Holders::Token(token),
                 (None, Some((issuer, credential))) => Holders::Credential { issuer, credential },
                 (None, None) => bail!("who may? Say --to, --to-holders-of or --credential"),
             };
-            data.grant_holders(asset, holders, Conditions { purpose, until, limit }).await?
+            data.grant_holders(asset, holders, Conditions { purpose: purpose.clone(), until, limit }).await?
         }
     };
     match json {
         true => {
             let said = json!({
                 "grant": id, "asset": asset, "to": to, "toHoldersOf": to_holders_of, "credential": credential,
-                "issuer": issuer, "until": (until > 0).then(|| iso_8601(until)),
+                "issuer": issuer, "until": (until > 0).then(|| iso_8601(until)), "purpose": purpose,
+                "times": (limit > 0).then_some(limit),
             });
             println!("{said}");
         }
@@ -481,10 +505,10 @@ fn writable(to: &Path) -> Result<()> {
 }
 
 async fn get(store: &Store, online: &Online, data: &Data, grant: B256, to: &Path, json: bool) -> Result<()> {
-    if to.symlink_metadata().is_ok() {
-        bail!("{} is there already: name another place with --to", to.display());
+    not_there(to)?;
+    if !is_stdout(to) {
+        writable(to)?;
     }
-    writable(to)?;
     let bar = progress("asking the keepers for the key");
     let opened = data.open(grant).await;
     bar.finish_and_clear();
@@ -493,29 +517,26 @@ async fn get(store: &Store, online: &Online, data: &Data, grant: B256, to: &Path
         tracing::warn!(keeper = %node, why, "a keeper did not do what it should");
     }
     let brought = online.bring(object, &|id| Ok(store.folder(id, &seal)?)).await?;
-    let manifest = store.manifest(object)?;
-    match manifest.kind {
-        Kind::Folder => store.get_folder(object, to, &seal, Bounds::default()),
-        Kind::File => store.get_to(object, to, &seal).map(drop),
-    }
-    .wrap_err_with(|| format!("it cannot be written to {}", to.display()))?;
+    write_to(store, object, to, &seal).wrap_err("nothing was written; the next try goes on with the same use")?;
     if let Err(error) = data.arrived(grant) {
         tracing::warn!(%error, "the next `stoa data get` with this grant goes on with the same use");
     }
     online.forget(&brought)?;
+    let went_on = "read with a use that was on record and of which nothing had come: no other one was made";
     match json {
+        // There is what was read, and nothing else.
+        _ if is_stdout(to) && again => eprintln!("{went_on}"),
+        _ if is_stdout(to) => {}
         true => {
-            let failed = failed.iter().map(|failure| json!({ "node": failure.node.to_string(), "why": failure.why }));
-            let failed = failed.collect::<Vec<_>>();
             let said = json!({
-                "grant": grant, "object": object.to_string(), "to": to, "failedKeepers": failed, "usedBefore": again,
+                "grant": grant, "object": object.to_string(), "to": to, "failedKeepers": failures(&failed), "usedBefore": again,
             });
             println!("{said}");
         }
         false => {
             println!("{}", to.display());
             if again {
-                println!("read with a use that was on record and of which nothing had come: no other one was made");
+                println!("{went_on}");
             }
         }
     }
@@ -628,5 +649,14 @@ mod tests {
         assert_eq!((less.missing, less.survives_a_domain), (3, false));
         let warnings = less.warnings();
         assert!(warnings[0].starts_with("3 pieces found no node") && warnings[1].contains("failure domains"));
+        // So are keepers that have no share of the key, and what gives them one.
+        let gone = Failure { node: NodeId([7; 32]), why: "it is gone".into() };
+        let warnings = Placed { shareless: vec![gone.clone()], ..whole }.warnings();
+        let (node, moves) = (gone.node.to_string(), format!("`stoa data move {asset}`"));
+        assert_eq!(warnings.len(), 1);
+        for part in [node.as_str(), "it is gone", &moves, "--without"] {
+            assert!(warnings[0].contains(part), "{part} is not in {warnings:?}");
+        }
+        assert_eq!(failures(&[gone])[0]["node"], node);
     }
 }

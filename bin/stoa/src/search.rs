@@ -4,18 +4,20 @@ use crate::{
     consent::names,
     network::wait,
     output::{self, short},
+    progress::progress,
     sale::{Token, costs, lasting, leaves},
     wallet::WalletOptions,
 };
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, B256, U256};
 use clap::{Args, Subcommand, ValueEnum};
 use eyre::{ContextCompat as _, Result, WrapErr as _, eyre};
 use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::{OwoColorize as _, Stream};
 use serde::Serialize;
 use std::{fs, path::Path};
-use stoa_client::{coins, counted, decimal, plain};
+use stoa_client::{Client, coins, counted, decimal, plain, view};
 use stoa_data::{
+    abi::{CONSENT, IConsent::assetOfCall},
     ddo::{self, People},
     record::iso_8601,
     sale::{self, Access, Computing, Grade, Sample},
@@ -28,7 +30,8 @@ pub(crate) enum Command {
     /// Find assets of the market, in an index that this machine keeps of the ledger.
     #[command(after_help = "Example: stoa data search heart disease --type dataset --column age:integer --max-price 5")]
     Search(SearchOptions),
-    /// List an account's assets.
+    /// List an account's assets: those on the market, then all that it has registered for consent, those that are not on the market
+    /// as well, the newest first.
     #[command(after_help = "Example: stoa data list --owner 0x7099…")]
     List(ListOptions),
     /// Show all that is known of an asset: what it is, whose data it says they are, what it costs, who may order it and for
@@ -118,7 +121,7 @@ pub(crate) struct ListOptions {
     /// Whose; those of --wallet or --account if not given.
     #[arg(long, value_name = "ADDRESS", value_parser = crate::typed::address)]
     owner: Option<Address>,
-    /// As for `stoa data search`. If not given, those of an owner's profile: active, disabled and unlisted.
+    /// As for `stoa data search`, on the market. If not given, those of an owner's profile: active, disabled and unlisted.
     #[arg(long = "state", value_name = "STATE", value_parser = states)]
     states: Vec<States>,
     #[command(flatten)]
@@ -169,6 +172,27 @@ struct Whole {
     lasts: Option<u64>,
     /// What whoever orders has programs run for, where the data stay with their owner, and what may leave.
     computing: Option<Computing>,
+}
+
+/// An account's assets.
+#[derive(Serialize)]
+struct Own {
+    #[serde(flatten)]
+    market: Found,
+    /// The assets of consent, on the market or not.
+    registered: Vec<Registered>,
+}
+
+/// An asset of consent.
+#[derive(Serialize)]
+struct Registered {
+    asset: B256,
+    /// The block in which it was registered.
+    registered: u64,
+    /// The block in which it was erased, if it was.
+    erased: Option<u64>,
+    #[serde(flatten)]
+    key: Grade,
 }
 
 /// One state, or all.
@@ -248,8 +272,44 @@ fn list(dir: &Path, wallet: &WalletOptions, options: ListOptions, json: bool) ->
             size: options.shown.size,
             ..Query::default()
         };
-        found(&up_to_date(dir, wallet).await?, &query, json)
+        let market = up_to_date(dir, wallet).await?.search(&query)?;
+        let own = Own { market, registered: registered(&wallet.client(), owner, query.first, query.size).await? };
+        match json {
+            true => println!("{}", serde_json::to_string(&own)?),
+            false => listed(&own),
+        }
+        Ok(())
     })?
+}
+
+/// A page of the assets of consent that an account has registered, the newest first.
+async fn registered(client: &Client, owner: Address, first: u64, size: u64) -> Result<Vec<Registered>> {
+    let bar = progress("looking for assets");
+    let told = |done: u64, of: u64| bar.set_message(format!("looking for assets: {done} of {of} blocks"));
+    let all = sale::registered_by(client, owner, &told).await;
+    bar.finish_and_clear();
+    let mut page = Vec::new();
+    for asset in all?.into_iter().rev().skip(first as usize).take(size as usize) {
+        let (is, _) = view(client, CONSENT, &assetOfCall { asset }).await?;
+        let key = Grade { needed: is.needed, keepers: is.keepers, owner_half: is.ownerHalf };
+        let erased = (is.erased > 0).then_some(is.erased);
+        page.push(Registered { asset, registered: is.registered, erased, key });
+    }
+    Ok(page)
+}
+
+/// An account's assets for people.
+fn listed(own: &Own) {
+    if own.market.total.count > 0 || own.registered.is_empty() {
+        tell(&own.market);
+    }
+    if !own.registered.is_empty() {
+        println!("Registered for consent (`stoa consent log ID` shows what happened to one):");
+    }
+    for Registered { asset, registered, erased, key } in &own.registered {
+        let state = erased.map_or_else(|| kept(*key), |number| format!("erased in block {number}"));
+        println!("  {asset}\n    in block {registered}; {state}");
+    }
 }
 
 fn show(dir: &Path, wallet: &WalletOptions, options: &ShowOptions, json: bool) -> Result<()> {
@@ -259,6 +319,12 @@ fn show(dir: &Path, wallet: &WalletOptions, options: &ShowOptions, json: bool) -
         let asset = match text.parse::<Address>() {
             Ok(nft) => index.asset(nft)?,
             Err(_) if text.starts_with("did:") => index.asset_by_did(text)?,
+            Err(_) if text.parse::<B256>().is_ok() => {
+                return Err(eyre!(
+                    "{text} is the id of an asset of consent: `stoa consent log {text}` shows what happened to it. Here an asset of the \
+                     market is named, by its DID (did:op:…) or its contract's address (0x…)"
+                ));
+            }
             Err(_) => return Err(eyre!("{text:?} is neither a DID (did:op:…) nor an address (0x…)")),
         };
         let mut asset = asset.wrap_err_with(|| {
@@ -308,11 +374,16 @@ fn show(dir: &Path, wallet: &WalletOptions, options: &ShowOptions, json: bool) -
 
 fn found(index: &Index, query: &Query, json: bool) -> Result<()> {
     let found = index.search(query)?;
-    if json {
-        println!("{}", serde_json::to_string(&found)?);
-        return Ok(());
+    match json {
+        true => println!("{}", serde_json::to_string(&found)?),
+        false => tell(&found),
     }
-    let Found { total, first, assets } = &found;
+    Ok(())
+}
+
+/// What was found, for people.
+fn tell(found: &Found) {
+    let Found { total, first, assets } = found;
     assets.iter().for_each(brief);
     let more = if total.more { "more than " } else { "" };
     match (total.count, assets.is_empty()) {
@@ -320,7 +391,6 @@ fn found(index: &Index, query: &Query, json: bool) -> Result<()> {
         (count, true) => println!("There are {more}{count}, and none on this page."),
         (count, false) => println!("{} to {} of {more}{count}", first + 1, first + assets.len() as u64),
     }
-    Ok(())
 }
 
 fn cost(price: &Price) -> String {
@@ -331,9 +401,16 @@ fn cost(price: &Price) -> String {
     }
 }
 
+/// How many columns data have, and how many of them are not named.
+fn columns(summary: &Summary) -> (u64, u64) {
+    let named = summary.columns.len() as u64;
+    let all = summary.width.unwrap_or(0).max(named);
+    (all, all - named)
+}
+
 /// What there is of data.
 fn data(summary: &Summary) -> Vec<String> {
-    let columns = summary.columns.len() as u64;
+    let (columns, _) = columns(summary);
     let parts = [
         (!summary.format.is_empty()).then(|| short(&summary.format, 20)),
         summary.bytes.map(output::bytes),
@@ -421,11 +498,15 @@ fn describe(whole: &Whole, jobs: &[String]) {
             line("licence", plain(&summary.licence));
             line("tags", plain(&summary.tags.join(", ")));
             line("data", data(summary).join(", "));
-            let columns = summary.columns.iter().map(|column| match column.kind.is_empty() {
+            let (_, unnamed) = columns(summary);
+            let named = summary.columns.iter().map(|column| match column.kind.is_empty() {
                 true => column.name.clone(),
                 false => format!("{}:{}", column.name, column.kind),
             });
-            line("columns", plain(&columns.collect::<Vec<_>>().join(" ")));
+            line("columns", plain(&named.collect::<Vec<_>>().join(" ")));
+            if unnamed > 0 {
+                line("", format!("and {unnamed} more that it does not name"));
+            }
             if let Ok(Some(sample)) = Sample::of(document.text().as_bytes()) {
                 let (name, bytes) = (plain(&sample.name), output::bytes(sample.text.len() as u64));
                 line("sample", format!("{name}, {bytes} (stoa algo test --on {})", asset.did));
@@ -493,6 +574,14 @@ mod tests {
         assert_eq!(price("100"), "100 STOA");
         assert_eq!(price("0.000000000000000001"), "0.000000000000000001 STOA");
         assert!(amount("-1").is_err() && amount("x").is_err() && amount("1e400").is_err());
+    }
+
+    #[test]
+    fn columns_are_counted_that_are_not_named() {
+        let column = || stoa_data::search::Column { name: "a".to_owned(), kind: String::new() };
+        let of = |width| Summary { columns: vec![column(), column()], width, ..Summary::default() };
+        assert_eq!([None, Some(1), Some(10_000)].map(|width| columns(&of(width))), [(2, 0), (2, 0), (10_000, 9_998)]);
+        assert_eq!(data(&of(Some(10_000))), ["10000 columns"]);
     }
 
     #[test]

@@ -209,8 +209,19 @@ pub(crate) mod tests {
     use super::*;
     use std::{
         io::{Read as _, Write as _},
-        net::{Ipv4Addr, TcpListener},
+        net::{Ipv4Addr, TcpListener, TcpStream},
     };
+
+    /// A request with an object in it, whole.
+    pub(crate) fn asked(stream: &mut TcpStream) -> Vec<u8> {
+        let (mut asked, mut part) = (Vec::new(), [0; 4096]);
+        while !asked.ends_with(b"}") {
+            let length = stream.read(&mut part).unwrap();
+            assert!(length > 0, "the request has no end");
+            asked.extend_from_slice(&part[..length]);
+        }
+        asked
+    }
 
     /// Where somebody answers one request with these parts.
     pub(crate) fn answering(parts: impl IntoIterator<Item = Vec<u8>> + Send + 'static) -> String {
@@ -218,11 +229,7 @@ pub(crate) mod tests {
         let url = format!("http://{}", listener.local_addr().unwrap());
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let (mut asked, mut part) = (Vec::new(), [0; 4096]);
-            while !asked.ends_with(b"}") {
-                let length = stream.read(&mut part).unwrap();
-                asked.extend_from_slice(&part[..length]);
-            }
+            asked(&mut stream);
             stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").unwrap();
             // Whoever asked may hang up.
             parts.into_iter().find(|part| stream.write_all(part).is_err());

@@ -27,6 +27,16 @@ const TIP: u128 = 1_000_000;
 /// How nodes say that an account cannot pay for a transaction.
 const POOR: [&str; 2] = ["insufficient funds", "Sender doesn't have enough funds"];
 
+/// How nodes say that another transaction of the account has this nonce, or that this very one waits already: another program has sent
+/// the same with it. Either way this one was not taken.
+const TAKEN: [&str; 3] = ["already known", "nonce too low", "replacement transaction underpriced"];
+
+/// How often a transaction is sent with the next nonce then.
+const TRIES: u32 = 10;
+
+/// How long to wait before a node is asked again.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// What an account lacks that has so much and sends so much, in words; `fee` is what the transaction costs at most besides,
 /// if that is known.
 fn lacking(account: Address, has: U256, value: U256, fee: Option<U256>) -> String {
@@ -39,6 +49,11 @@ fn lacking(account: Address, has: U256, value: U256, fee: Option<U256>) -> Strin
         (None, false) => format!("and {} and the fee of the transaction are needed", coins(value)),
     };
     format!("account {account} has {}, {needs}: send it some", coins(has))
+}
+
+/// Whether a node says that it has another transaction in place of this one.
+fn is_taken(error: &ClientError) -> bool {
+    matches!(error, ClientError::Refused { message, .. } if TAKEN.iter().any(|taken| message.starts_with(taken)))
 }
 
 /// Why a transaction did nothing.
@@ -56,6 +71,15 @@ pub enum SendError {
     /// It was not included in time. It may be later.
     #[error("transaction {0} was not included within {patience} seconds; it may be later", patience = PATIENCE.as_secs())]
     Late(B256),
+    /// Others sent from the account at the same time, and were first each time: it was not sent.
+    #[error("other programs send transactions of account {0} at the same time: try again when they are done")]
+    Crowded(Address),
+    /// What was sent before from the account is not included in time.
+    #[error(
+        "a transaction of account {0} has waited for a block for more than {patience} seconds: try again later",
+        patience = PATIENCE.as_secs()
+    )]
+    Waiting(Address),
     /// It could not be signed.
     #[error("the transaction could not be signed: {0}")]
     Signer(#[from] alloy_signer::Error),
@@ -148,12 +172,45 @@ impl Wallet {
         Self { client, ..self.clone() }
     }
 
-    /// Signs a transaction, sends it, and waits for its receipt, which may say that it was reverted.
+    /// Signs a transaction, sends it, and waits for its receipt, which may say that it was reverted. Each call is a transaction of its
+    /// own, whoever else sends from the account at the same time.
     ///
     /// # Errors
     ///
     /// If it would be refused, or is not included in time.
     pub async fn send(&self, to: TxKind, value: U256, input: Bytes) -> Result<TransactionReceipt, SendError> {
+        for _ in 0..TRIES {
+            if let Some(receipt) = self.attempt(to, value, input.clone()).await? {
+                return Ok(receipt);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Err(SendError::Crowded(self.address()))
+    }
+
+    /// Waits until all that was sent from the account is in blocks, whichever program has sent it. The newest block then.
+    ///
+    /// # Errors
+    ///
+    /// If the node does not answer, or something waits for too long.
+    pub async fn settled(&self) -> Result<u64, SendError> {
+        let deadline = Instant::now() + PATIENCE;
+        let count = |at: &'static str| self.client.call::<U256>("eth_getTransactionCount", (self.address(), at));
+        loop {
+            // In this order: what comes into a block meanwhile has been counted.
+            let (sent, included) = (count("pending").await?, count("latest").await?);
+            if included >= sent {
+                return Ok(self.client.block_number().await?);
+            }
+            if Instant::now() >= deadline {
+                return Err(SendError::Waiting(self.address()));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Sends a transaction with the next nonce, as [`send`](Self::send) does; nothing if another one took that first.
+    async fn attempt(&self, to: TxKind, value: U256, input: Bytes) -> Result<Option<TransactionReceipt>, SendError> {
         let before = {
             let flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
             (flight.now, flight.ever)
@@ -194,15 +251,18 @@ impl Wallet {
             Err(ClientError::Refused { code: NOT_YET, .. }) => {}
             Err(error) => {
                 flying.failed();
-                return Err(self.refused(error, value, Some(fee)).await);
+                return match is_taken(&error) {
+                    true => Ok(None),
+                    false => Err(self.refused(error, value, Some(fee)).await),
+                };
             }
-            Ok(receipt) => return Ok(receipt),
+            Ok(receipt) => return Ok(Some(receipt)),
         }
         while Instant::now() < deadline {
             if let Some(receipt) = self.client.call("eth_getTransactionReceipt", (hash,)).await? {
-                return Ok(receipt);
+                return Ok(Some(receipt));
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(PAUSE).await;
         }
         Err(SendError::Late(hash))
     }
@@ -234,6 +294,82 @@ impl Wallet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rpc::tests::asked;
+    use alloy_primitives::Bloom;
+    use serde_json::Value;
+    use std::{
+        io::Write as _,
+        net::{Ipv4Addr, TcpListener},
+    };
+
+    /// The account of some key, at a node that says this of each request.
+    async fn at_node(answer: impl Fn(&str, &Value) -> Value + Send + 'static) -> Wallet {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let client = Client::new(format!("http://{}", listener.local_addr().unwrap()));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let request = asked(&mut stream);
+                let body = request.windows(4).position(|end| end == b"\r\n\r\n").unwrap();
+                let request: Value = serde_json::from_slice(&request[body..]).unwrap();
+                let said = match request["method"].as_str().unwrap() {
+                    "eth_chainId" => json!({ "result": "0x7a69" }),
+                    method => answer(method, &request["params"]),
+                };
+                write!(stream, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{said}").unwrap();
+            }
+        });
+        Wallet::new(client, PrivateKeySigner::random()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn whose_nonce_another_program_took_sends_a_transaction_of_its_own_with_the_next() {
+        let sent = Arc::<Mutex<Vec<Value>>>::default();
+        let raw = sent.clone();
+        let wallet = at_node(move |method, params| {
+            let mut raw = raw.lock().unwrap();
+            match method {
+                "eth_getTransactionCount" => json!({ "result": U256::from(7 + raw.len()) }),
+                "eth_sendRawTransactionSync" => {
+                    raw.push(params[0].clone());
+                    let error = |message: &str| json!({ "error": { "code": -32000, "message": message } });
+                    match raw.len() {
+                        1 => error("already known"),
+                        2 => error("nonce too low: next nonce 9, tx nonce 8"),
+                        _ => json!({ "result": {
+                            "type": "0x2", "status": "0x1", "cumulativeGasUsed": "0x5208", "logsBloom": Bloom::ZERO, "logs": [],
+                            "transactionHash": B256::ZERO, "transactionIndex": "0x0", "blockHash": B256::ZERO,
+                            "blockNumber": "0x1", "gasUsed": "0x5208", "effectiveGasPrice": "0x1", "from": Address::ZERO,
+                            "to": Address::ZERO, "contractAddress": null,
+                        } }),
+                    }
+                }
+                _ => json!({ "result": "0x5208" }),
+            }
+        });
+        let wallet = wallet.await;
+        let receipt = wallet.send(Address::ZERO.into(), U256::ONE, Bytes::new()).await.unwrap();
+        assert!(receipt.status());
+        let sent = sent.lock().unwrap();
+        assert!(sent.len() == 3 && sent[0] != sent[1] && sent[1] != sent[2], "{sent:?}");
+    }
+
+    #[tokio::test]
+    async fn what_the_account_has_sent_is_waited_for_whichever_program_sent_it() {
+        let looks = Arc::<Mutex<u64>>::default();
+        let count = looks.clone();
+        let wallet = at_node(move |method, params| match (method, params[1].as_str()) {
+            ("eth_getTransactionCount", Some("pending")) => json!({ "result": "0x8" }),
+            ("eth_getTransactionCount", _) => {
+                let mut looks = count.lock().unwrap();
+                *looks += 1;
+                json!({ "result": if *looks < 3 { "0x7" } else { "0x8" } })
+            }
+            _ => json!({ "result": "0x2a" }),
+        });
+        assert_eq!(wallet.await.settled().await.unwrap(), 42);
+        assert_eq!(*looks.lock().unwrap(), 3);
+    }
 
     #[test]
     fn who_cannot_pay_is_told_what_he_has_and_what_it_takes() {

@@ -28,7 +28,8 @@ use crate::{
     reading::Reading,
     registry::{self, KEEPER, Registry},
 };
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, Bytes};
+use alloy_rpc_types_eth::TransactionReceipt;
 use alloy_signer::SignerSync as _;
 use alloy_sol_types::{SolCall, SolEvent as _};
 use commonware_codec::{Copying, DecodeExt as _, Encode as _, FixedSize as _};
@@ -92,6 +93,30 @@ pub enum DataError {
         owner: Address,
         /// Whose it is not.
         wallet: Address,
+    },
+    /// There is no code where a contract is to say who may read.
+    #[error("there is no contract at {0}: nobody could use a grant for which it is to say who may read")]
+    NoContract(Address),
+    /// A grant stands, and its reader's half of the key is nowhere.
+    #[error(
+        "grant {grant} stands on the ledger, and nobody can read with it: {why}. `stoa data revoke {grant}` ends it; then grant again"
+    )]
+    Unreadable {
+        /// The grant.
+        grant: B256,
+        /// Why not.
+        why: String,
+    },
+    /// An asset is registered, and too few of its keepers have their shares.
+    #[error(
+        "asset {asset} is registered, and nobody can read it yet. {why}. The same command goes on once they are there; or \
+         `stoa data erase {asset}` drops what was begun, and the same command then begins with others"
+    )]
+    Unshared {
+        /// The asset.
+        asset: B256,
+        /// Who did not take his.
+        why: Box<DataError>,
     },
     /// This machine is not the one that published it.
     #[error("this machine has not the owner's half of the key of asset {0}: grant from where it was published")]
@@ -205,7 +230,7 @@ pub struct Published {
     /// The sealed data, and what is in them if they are a folder.
     pub objects: Vec<B256>,
     /// The owner's half of the key, sealed; none if keepers alone release it.
-    pub half: Option<alloy_primitives::Bytes>,
+    pub half: Option<Bytes>,
 }
 
 /// An asset before its data are sealed.
@@ -324,12 +349,21 @@ impl Data {
         announced(&self.wallet, &self.reading).await
     }
 
-    /// Registers an asset whose data are sealed and spread, if that was not done before, and gives the keepers their shares.
+    /// Whether a keeper is there, whatever it says of an asset that it need not know.
+    async fn is_there(&self, asset: B256, keeper: &PeerAddress) -> std::result::Result<NodeId, Failure> {
+        match self.circle.ask(keeper, &Request::Sharing(asset)).await {
+            Err(why @ Denied::Gone(_)) => Err(Failure::new(keeper, why.to_string())),
+            _ => Ok(keeper.node()),
+        }
+    }
+
+    /// Registers an asset whose data are sealed and spread, if that was not done before, and gives the keepers their shares. Keepers that
+    /// have not taken theirs are told as well: they get one when the shares [move](Self::move_shares).
     ///
     /// # Errors
     ///
     /// If the ledger refuses, or fewer keepers take their share than are needed.
-    pub async fn register(&self, prepared: Prepared, objects: &[ObjectId]) -> Result<Published> {
+    pub async fn register(&self, prepared: Prepared, objects: &[ObjectId]) -> Result<(Published, Vec<Failure>)> {
         let Prepared { asset, salt, dealt, keepers, half } = prepared;
         let (object, needed) = (objects.first().copied().unwrap_or(ObjectId([0; 32])), dealt.sharing.threshold());
         let call = registerCall {
@@ -345,6 +379,9 @@ impl Data {
             // Sealed again since, under the same key.
             Ok(_) => drop(self.wallet.call(CONSENT, &setObjectCall { asset, object: call.object }).await?),
             Err(error) if matches!(error.reason(), Some(IConsentErrors::ConsentAssetUnknown(_))) => {
+                // From then on these are its keepers; before that the next try takes others.
+                let there = join_all(keepers.iter().map(|keeper| self.is_there(asset, keeper))).await;
+                enough("answering", there, needed.required().into())?;
                 self.wallet.call(CONSENT, &call).await?;
             }
             Err(error) => return Err(error.into()),
@@ -355,16 +392,18 @@ impl Data {
             deposits.push(Request::Share(dealt.sharing.clone(), sealed));
         }
         let each = keepers.iter().zip(&deposits).map(|(keeper, deposit)| self.ask_patiently(keeper, deposit));
-        enough("keeping a share of the key", join_all(each).await, needed.required().into())?;
+        let kept = enough("keeping a share of the key", join_all(each).await, needed.required().into());
+        let (_, failed) = kept.map_err(|why| DataError::Unshared { asset, why: Box::new(why) })?;
         let half = match &half {
             Some(half) => Some(self.own(asset, half)?),
             None => None,
         };
-        Ok(Published { asset, salt, objects: objects.iter().map(|object| object.0.into()).collect(), half })
+        let objects = objects.iter().map(|object| object.0.into()).collect();
+        Ok((Published { asset, salt, objects, half }, failed))
     }
 
     /// The owner's half, sealed to the owner.
-    fn own(&self, asset: B256, half: &OwnerHalf) -> Result<alloy_primitives::Bytes> {
+    fn own(&self, asset: B256, half: &OwnerHalf) -> Result<Bytes> {
         let nobody = GrantId(B256::ZERO);
         let sealed = GrantedHalf::seal(AssetId(asset), nobody, &self.reading.key, half, &mut rand::rng())?;
         Ok(sealed.encode().to_vec().into())
@@ -384,7 +423,8 @@ impl Data {
     ///
     /// # Errors
     ///
-    /// If he has announced no key, the ledger refuses, or the keepers do not take the half.
+    /// If he has announced no key, or the ledger refuses; [`DataError::Unreadable`] if the keepers do not take the half, or another grant
+    /// of the asset was made at the same time.
     pub async fn grant(&self, published: &Published, allowed: Allowed) -> Result<B256> {
         let (asset, who) = (published.asset, allowed.who);
         self.owned(asset).await?;
@@ -409,14 +449,25 @@ impl Data {
             limit: allowed.limit,
             half: half.as_ref().map_or(B256::ZERO, GrantedHalf::hash),
         };
-        self.wallet.call(CONSENT, &grantCall { asset, terms }).await?;
+        let grant = granted(&self.wallet.call(CONSENT, &grantCall { asset, terms }).await?, asset)?;
         if let Some(half) = half {
-            let keepers = self.keepers_of(asset).await?;
-            let deposit = Request::Half(half);
-            let each = keepers.iter().map(|keeper| self.ask_patiently(keeper, &deposit));
-            enough("keeping the reader's half of the key", join_all(each).await, 1)?;
+            self.give_half(asset, grant, half).await.map_err(|why| DataError::Unreadable { grant, why })?;
         }
-        Ok(id)
+        Ok(grant)
+    }
+
+    /// Gives the keepers the reader's half of the key for a grant that stands; in words why not.
+    async fn give_half(&self, asset: B256, grant: B256, half: GrantedHalf) -> std::result::Result<(), String> {
+        if half.grant.id.0 != grant {
+            return Err(
+                "another grant was made at the same time, and the reader's half of the key names that one".into()
+            );
+        }
+        let keepers = self.keepers_of(asset).await.map_err(|error| error.to_string())?;
+        let deposit = Request::Half(half);
+        let each = keepers.iter().map(|keeper| self.ask_patiently(keeper, &deposit));
+        let kept = enough("keeping the reader's half of the key", join_all(each).await, 1);
+        kept.map(drop).map_err(|error| error.to_string())
     }
 
     /// Lets whoever holds something read an asset whose key keepers alone release; what he holds is looked at each time he reads.
@@ -424,7 +475,8 @@ impl Data {
     ///
     /// # Errors
     ///
-    /// If the owner's half of the key is needed as well, which is sealed to readers by name, or the ledger refuses.
+    /// If the owner's half of the key is needed as well, which is sealed to readers by name, there is no contract to ask, or the ledger
+    /// refuses.
     pub async fn grant_holders(&self, asset: B256, holders: Holders, conditions: Conditions) -> Result<B256> {
         if self.owned(asset).await?.ownerHalf {
             return Err(DataError::ByName(asset));
@@ -433,14 +485,14 @@ impl Data {
             Holders::Token(token) => (TOKEN, token, B256::ZERO),
             Holders::Credential { issuer, credential } => (CREDENTIAL, issuer, credential),
         };
+        let code = self.wallet.client().call::<Bytes>("eth_getCode", (who, "latest")).await;
+        if code.map_err(ViewError::from)?.is_empty() {
+            return Err(DataError::NoContract(who));
+        }
         let Conditions { purpose, until, limit } = conditions;
         let (uses, algorithm, half) = (READ, B256::ZERO, B256::ZERO);
         let terms = Terms { kind, who, credential, purpose, uses, algorithm, until, limit, half };
-        let receipt = self.wallet.call(CONSENT, &grantCall { asset, terms }).await?;
-        let granted = receipt.inner.logs().iter().filter(|log| log.address() == CONSENT);
-        let granted =
-            granted.filter_map(|log| Granted::decode_log(&log.inner).ok()).find(|granted| granted.asset == asset);
-        Ok(granted.ok_or(DataError::Receipt)?.grant)
+        granted(&self.wallet.call(CONSENT, &grantCall { asset, terms }).await?, asset)
     }
 
     /// Shares the key of an asset of the wallet's anew: among others in place of these keepers and of those who are registered no longer,
@@ -510,6 +562,13 @@ impl Data {
         };
         Ok(join_all(nodes.iter().map(ask)).await)
     }
+}
+
+/// The grant of an asset that was made in a transaction.
+fn granted(receipt: &TransactionReceipt, asset: B256) -> Result<B256> {
+    let logs = receipt.inner.logs().iter().filter(|log| log.address() == CONSENT);
+    let mut granted = logs.filter_map(|log| Granted::decode_log(&log.inner).ok());
+    Ok(granted.find(|granted| granted.asset == asset).ok_or(DataError::Receipt)?.grant)
 }
 
 /// Whether an asset is registered and was not erased; `wallet` is who asks.

@@ -151,7 +151,12 @@ impl Notes {
         (needed, total): (usize, usize),
         own_half: bool,
     ) -> Result<Prepared> {
-        if let Some(Begun { is, draft, .. }) = read(&self.begun) {
+        if let Some(Begun { is, mut draft, sent }) = read(&self.begun) {
+            let goes_on = is == self.is && draft.is(needed, total, own_half);
+            if goes_on {
+                draft = data.renew(draft).await?;
+                write(&self.begun, &Begun { is, draft: draft.clone(), sent })?;
+            }
             let prepared = match data.prepare(&draft).await {
                 Err(error @ DataError::Draft { .. }) => {
                     tracing::warn!(%error, "it is begun anew");
@@ -159,7 +164,6 @@ impl Notes {
                 }
                 prepared => Some(prepared?),
             };
-            let goes_on = is == self.is && draft.is(needed, total, own_half);
             match prepared {
                 Some(prepared) if goes_on => return Ok(prepared),
                 Some(prepared) => let_go(online, draft.asset, &prepared.seal(), &[]).await?,

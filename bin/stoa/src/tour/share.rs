@@ -71,7 +71,7 @@ pub(super) async fn share(
     let terms = Spread { code: Code::new(2, 4), days: 1, public: false };
     let (_, outcomes) = owner.online.spread(&file, &prepared.seal(), &terms).await?;
     let objects: Vec<_> = outcomes.iter().map(|(object, _)| *object).collect();
-    let published = owner.data.register(prepared, &objects).await?;
+    let (published, _) = owner.data.register(prepared, &objects).await?;
     voice.say(format!(
         "Alice seals a file of {} on her machine and spreads it: {} nodes have a piece each, any two of",
         output::bytes(TEXT.len() as u64),

@@ -2,11 +2,11 @@
 //! the others gave. What each has signed is kept, also if too few do to read. A use of which nothing came is not made again: what is on
 //! record of it stands for the next try.
 
-use super::{Data, DataError, Result};
+use super::{Data, DataError, Result, reader_key};
 use crate::{
     abi::{
         CONSENT, CREDENTIAL,
-        IConsent::{Terms, Used, assetOfCall, checkUseCall, grantOfCall, useGrantCall},
+        IConsent::{Terms, Used, assetOfCall, checkCall, checkUseCall, grantOfCall, useGrantCall},
         READ,
     },
     keeper::Request,
@@ -117,9 +117,11 @@ impl Data {
     ///
     /// # Errors
     ///
-    /// If the ledger or too many keepers refuse.
+    /// If the wallet's owner has announced no key, or the ledger or too many keepers refuse.
     pub async fn open(&self, grant: B256) -> Result<Opened> {
         let (allowed, head) = view(self.wallet.client(), CONSENT, &grantOfCall { grant }).await?;
+        // Keepers seal to it. Whom a grant does not name has not shown it to its owner, and would use it for nothing.
+        reader_key(&self.wallet, self.wallet.address()).await?;
         let asset = allowed.asset;
         let is = self.view(&assetOfCall { asset }).await?;
         let before = self.before(asset, grant, head.number).await?;
@@ -181,15 +183,23 @@ impl Data {
 
     /// Uses a grant that has these terms: the use, and its block.
     async fn use_now(&self, grant: B256, terms: &Terms) -> Result<(B256, u64)> {
-        let sent = self.wallet.call(CONSENT, &useGrantCall { grant, kind: READ, algorithm: B256::ZERO }).await;
+        let (user, kind, algorithm) = (self.wallet.address(), READ, B256::ZERO);
+        let sent = self.wallet.call(CONSENT, &useGrantCall { grant, kind, algorithm }).await;
         if matches!(sent, Err(SendError::Refused(ViewError::Reverted(_)))) {
             self.arrived(grant).map_err(noted)?;
             // Whoever has an order, and is denied since, is told so.
             if terms.kind == CREDENTIAL
-                && let Some(why) = sale::denied(self.wallet.client(), terms.who, self.wallet.address()).await
+                && let Some(why) = sale::denied(self.wallet.client(), terms.who, user).await
             {
                 return Err(DataError::Ledger(why));
             }
+        }
+        // Something else came before it: the last use, or a revocation.
+        let check = checkCall { grant, user, kind, algorithm };
+        if matches!(sent, Err(SendError::Reverted(_)))
+            && let Err(why @ ViewError::Reverted(_)) = view(self.wallet.client(), CONSENT, &check).await
+        {
+            return Err(why.into());
         }
         let receipt = sent?;
         let used = receipt.inner.logs().iter().filter(|log| log.address() == CONSENT);
@@ -202,7 +212,11 @@ impl Data {
     async fn before(&self, asset: B256, grant: B256, head: u64) -> Result<Option<B256>> {
         let Some(uses) = &self.uses else { return Ok(None) };
         let (client, user) = (self.wallet.client(), self.wallet.address());
-        let since = uses.since(grant, user, head.saturating_add(1)).map_err(noted)?;
+        let Some(since) = uses.since(grant, user) else {
+            return uses.begin(grant, user, head.saturating_add(1)).map(|()| None).map_err(noted);
+        };
+        // What was cut off may have sent it, and it waits for its block.
+        let head = self.wallet.settled().await?;
         let filter = Filter::new().address(CONSENT).event_signature(Used::SIGNATURE_HASH);
         let filter = filter.topic1(asset).topic2(grant).topic3(user.into_word());
         let logs = paged(since, head, async |from, to| {

@@ -19,13 +19,14 @@ impl Uses {
         self.0.join(format!("{grant}.{user}"))
     }
 
-    /// The block from which on this account's use of a grant may be on record; `next`, and noted, if none has begun.
-    pub(super) fn since(&self, grant: B256, user: Address, next: u64) -> io::Result<u64> {
-        let file = self.file(grant, user);
-        if let Some(block) = fs::read_to_string(&file).ok().and_then(|text| text.parse().ok()) {
-            return Ok(block);
-        }
-        write_private(&file, next.to_string().as_bytes()).map(|()| next)
+    /// The block from which on this account's use of a grant may be on record, if one has begun.
+    pub(super) fn since(&self, grant: B256, user: Address) -> Option<u64> {
+        fs::read_to_string(self.file(grant, user)).ok()?.parse().ok()
+    }
+
+    /// One begins, and is on record in block `next` at the earliest.
+    pub(super) fn begin(&self, grant: B256, user: Address, next: u64) -> io::Result<()> {
+        write_private(&self.file(grant, user), next.to_string().as_bytes())
     }
 
     /// Something came of it, or it is not on record: the next use is another one.
@@ -44,12 +45,15 @@ mod tests {
         let uses = Uses::at(folder.path().join("uses"));
         let (grant, [bob, carol]) = (B256::repeat_byte(1), [Address::repeat_byte(2), Address::repeat_byte(3)]);
         uses.forget(grant, bob).unwrap();
-        assert_eq!(uses.since(grant, bob, 7).unwrap(), 7);
-        assert_eq!(uses.since(grant, bob, 9).unwrap(), 7);
+        assert_eq!(uses.since(grant, bob), None);
+        uses.begin(grant, bob, 7).unwrap();
         // Of another account, and of another grant, it says nothing.
-        assert_eq!(uses.since(grant, carol, 9).unwrap(), 9);
-        assert_eq!(uses.since(B256::ZERO, bob, 9).unwrap(), 9);
+        assert_eq!(
+            [uses.since(grant, bob), uses.since(grant, carol), uses.since(B256::ZERO, bob)],
+            [Some(7), None, None]
+        );
+        uses.begin(grant, carol, 9).unwrap();
         uses.forget(grant, bob).unwrap();
-        assert_eq!((uses.since(grant, bob, 9).unwrap(), uses.since(grant, carol, 11).unwrap()), (9, 9));
+        assert_eq!([uses.since(grant, bob), uses.since(grant, carol)], [None, Some(9)]);
     }
 }
