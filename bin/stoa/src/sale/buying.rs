@@ -128,7 +128,8 @@ pub(crate) async fn buy(dir: &Path, options: BuyOptions, wallet: &WalletOptions,
         say(client, &offered, &terms).await?;
     }
     let accepts = terms.accept.is_some();
-    let pays = offered.costs.filter(|_| !accepts && !(own && offered.order.is_some()));
+    let is_free = accepts || (own && offered.order.is_some());
+    let pays = offered.costs.filter(|_| !is_free);
     if let Some((address, costs)) = pays.filter(|_| !options.yes) {
         let costs = Token::at(client, address).await?.shown(costs);
         let first = format!("an order costs {costs}, and nothing was paid: look with `stoa data show`");
