@@ -28,6 +28,7 @@ use collect::{Collected, collect};
 pub use launch::launch;
 use measure::{Usage, measure};
 use sandbox::Sandbox;
+use seccomp::Filters;
 use std::{
     path::{self, Path, PathBuf},
     time::{Duration, Instant},
@@ -40,6 +41,7 @@ const LOOK: Duration = Duration::from_millis(10);
 pub struct Process {
     bubblewrap: PathBuf,
     folders: Vec<PathBuf>,
+    filters: Filters,
     landlock: Option<u32>,
 }
 
@@ -56,9 +58,7 @@ impl Process {
         let bubblewrap = places.find(|place| place.is_file()).ok_or(std::io::ErrorKind::NotFound.into());
         let bubblewrap = bubblewrap.map_err(missing)?;
         let landlock = landlock::version().filter(|_| launch::is_ready());
-        // Not first when something is to run.
-        seccomp::filter(true)?;
-        Ok(Self { bubblewrap, folders: Vec::new(), landlock })
+        Ok(Self { bubblewrap, folders: Vec::new(), filters: Filters::new()?, landlock })
     }
 
     /// The version of Landlock that programs are under: none if the kernel has none that is of use (before Linux 5.19), or if
@@ -101,7 +101,7 @@ impl Runtime for Process {
         let stage = tempfile::tempdir().map_err(Error::machine("a temporary folder"))?;
         let arguments = arguments::arguments(job, stage.path(), &self.folders)?;
         let started = Instant::now();
-        let mut sandbox = Sandbox::start(&self.bubblewrap, &arguments, self.landlock, &job.limits)?;
+        let mut sandbox = Sandbox::start(&self.bubblewrap, &arguments, &self.filters, self.landlock, &job.limits)?;
         let (ended, mut used) = watch(&mut sandbox, &job.limits, control, started)?;
         let (status, log) = sandbox.end()?;
         // With what was used since it was looked at last.

@@ -4,7 +4,7 @@
 //! of `/out`, `/tmp`, `/dev/shm` and `/proc` as the sandbox sees them, which stay readable until they are let go of, and sets the
 //! limits that the program will inherit. Then it lets the program start, by way of this executable where there is Landlock.
 
-use super::{arguments::Arguments, group::Group, landlock::Rules, launch, seccomp};
+use super::{arguments::Arguments, group::Group, landlock::Rules, launch, seccomp::Filters};
 use crate::{Ended, Error, Limits, Log, SCRATCH_FILES};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -68,11 +68,12 @@ impl Sandbox {
     pub fn start(
         bubblewrap: &Path,
         arguments: &Arguments,
+        filters: &Filters,
         landlock: Option<u32>,
         limits: &Limits,
     ) -> Result<Self, Error> {
         let group = Group::new(limits);
-        let filter = seccomp::filter(group.cpu().is_some())?;
+        let filter = filters.of(group.cpu().is_some());
         if geteuid().is_root() && !group.counts_processes {
             return Err(Error::Machine(
                 "the kernel does not count root's processes, and there is no control group for them: run as an ordinary \
@@ -81,7 +82,7 @@ impl Sandbox {
             ));
         }
         let rules = landlock.map(Rules::new).transpose().map_err(Error::machine("Landlock"))?;
-        let started = Self::spawn(bubblewrap, arguments, &filter, rules.as_ref(), limits.log_bytes)
+        let started = Self::spawn(bubblewrap, arguments, filter, rules.as_ref(), limits.log_bytes)
             .map_err(Error::machine("starting bubblewrap"))?;
         let Started { mut child, info, mut go, log } = started;
         let mut take = || {

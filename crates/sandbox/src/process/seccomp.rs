@@ -248,22 +248,36 @@ const UNIX: u64 = 1;
 /// A child has ended.
 const CHILD: u64 = libc::SIGCHLD as u64;
 
-/// The filter, as bytes for `bwrap --seccomp`. What it refuses fails with `ENOSYS`, as if the kernel did not have it. `counted` is whether
-/// a control group counts the processes' time.
-///
-/// # Errors
-///
-/// If there is none for this processor.
-pub(super) fn filter(counted: bool) -> Result<Vec<u8>, Error> {
-    // The kernel's own form: code, two jumps, and a value.
-    let bytes = |step: &seccompiler::sock_filter| {
-        let [low, high] = step.code.to_ne_bytes();
-        let [a, b, c, d] = step.k.to_ne_bytes();
-        [low, high, step.jt, step.jf, a, b, c, d]
-    };
-    Ok(program(counted)?.iter().flat_map(bytes).collect())
+/// The filters, as bytes for `bwrap --seccomp`. What they refuse fails with `ENOSYS`, as if the kernel did not have it.
+pub(super) struct Filters {
+    counted: Vec<u8>,
+    uncounted: Vec<u8>,
 }
 
+impl Filters {
+    /// Made once, and not for each program.
+    ///
+    /// # Errors
+    ///
+    /// If there are none for this processor.
+    pub fn new() -> Result<Self, Error> {
+        // The kernel's own form: code, two jumps, and a value.
+        let bytes = |step: &seccompiler::sock_filter| {
+            let [low, high] = step.code.to_ne_bytes();
+            let [a, b, c, d] = step.k.to_ne_bytes();
+            [low, high, step.jt, step.jf, a, b, c, d]
+        };
+        let filter = |counted| Ok::<_, Error>(program(counted)?.iter().flat_map(bytes).collect());
+        Ok(Self { counted: filter(true)?, uncounted: filter(false)? })
+    }
+
+    /// That for processes whose time a control group counts, or not.
+    pub fn of(&self, counted: bool) -> &[u8] {
+        if counted { &self.counted } else { &self.uncounted }
+    }
+}
+
+/// The filter's steps; `counted` is whether a control group counts the processes' time.
 fn program(counted: bool) -> Result<BpfProgram, Error> {
     let failed =
         |error: seccompiler::BackendError| Error::Machine(format!("no filter for calls of the kernel: {error}"));
