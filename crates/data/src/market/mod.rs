@@ -21,7 +21,7 @@
 //! when. What a job costs beyond the order is locked in the escrow and claimed by who did it.
 //!
 //! Thousands of gas, the transaction's own 21 among them, and in brackets what Ocean's contracts cost: an asset with datatoken
-//! and price 662 (1,412); `buyDT` 177 the first time at an exchange, 91 later (216); `startOrder` 129 the first time, when
+//! and price 668 (1,412); `buyDT` 184 the first time at an exchange, 98 later (216); `startOrder` 129 the first time, when
 //! seller and community get their first datatoken, 95 later (126, and Ocean keeps no orders); `reuseOrder` 37; in the escrow
 //! the first `deposit` 147, `authorize` 115, `createLock` 234, `claimLock` 220.
 

@@ -198,6 +198,7 @@ sol! {
         function createNftWithMetaData(NftData nft, MetaData metaData) external returns (address erc721Address);
         function startMultipleTokenOrder(TokenOrder[] orders) external;
         function reuseMultipleTokenOrder(ReuseOrder[] orders) external;
+        function owner() external view returns (address);
         function router() external view returns (address);
         function erc20List(address token) external view returns (bool);
         function erc721List(address token) external view returns (address);

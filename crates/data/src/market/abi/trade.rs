@@ -82,6 +82,8 @@ sol! {
         function getExchanges() external view returns (bytes32[] memory);
 
         error ExchangeWrongDecimals(address token, uint256 said);
+        /// The datatoken's own: it orders nothing while the asset is in this state.
+        error OrderingClosed(uint8 state);
     }
 
     /// Datatokens for nothing: Ocean's `Dispenser`.
@@ -104,6 +106,9 @@ sol! {
         function ownerWithdraw(address datatoken) external;
         function status(address datatoken) external view returns (bool active, address owner, bool isMinter, uint256 maxTokens, uint256 maxBalance, uint256 balance, address allowedSwapper);
         function datatokensList(uint256 index) external view returns (address);
+
+        /// The datatoken's own: it orders nothing while the asset is in this state.
+        error OrderingClosed(uint8 state);
     }
 
     /// Money locked until the work is done: Ocean's `Escrow`.
@@ -163,5 +168,6 @@ sol! {
         function deployAccessListContract(string name, string symbol, bool transferable, address owner, address[] users, string[] uris) external returns (address token);
         function isDeployed(address contractAddress) external view returns (bool);
         function isSoulBound(address contractAddress) external view returns (bool);
+        function owner() external view returns (address);
     }
 }

@@ -66,6 +66,8 @@ impl NativeContract for AccessListFactory {
     fn call(&self, cx: &mut Context<'_>) -> Result<Bytes> {
         match abi::decode(cx)?.ok_or(Error::UnknownFunction)? {
             Calls::deployAccessListContract(call) => abi::reply(&call, self.deploy(cx, &call)),
+            // What Ocean's owner may do, change the template, nobody can here.
+            Calls::owner(call) => abi::reply(&call, Ok(Address::ZERO)),
             Calls::isDeployed(call) => abi::reply(&call, self.is_deployed(cx, call.contractAddress)),
             Calls::isSoulBound(call) => abi::reply(&call, self.is_soul_bound(cx, call.contractAddress)),
         }

@@ -22,8 +22,9 @@ use crate::market::{
     abi::{
         DISPENSER, ExchangeRef, FACTORY, FIXED_RATE,
         IDatatoken::{
-            NewDispenser, NewFixedRate, NewPaymentCollector, PublishMarketFeeChanged, createDispenserCall,
-            createFixedRateCall, getPublishingMarketFeeReturn, initializeCall, setPublishingMarketFeeCall,
+            NewDispenser, NewFixedRate, NewPaymentCollector, OrderingClosed, PublishMarketFeeChanged,
+            createDispenserCall, createFixedRateCall, getPublishingMarketFeeReturn, initializeCall,
+            setPublishingMarketFeeCall,
         },
         IDispenser::createCall,
         IFixedRate::createWithDecimalsCall,
@@ -139,8 +140,11 @@ impl Datatoken {
         state.token.name.write(cx, name)?;
         state.token.symbol.write(cx, symbol)?;
         let standing = self.standing(cx)?;
-        if !minter.is_zero() && *minter != standing.owner {
-            self.give(cx, *minter, roles::MINTER, standing.transfers)?;
+        match *minter {
+            Address::ZERO => {}
+            // The owner mints in any case: it is told, and nothing is kept.
+            minter if minter == standing.owner => self.tell_added(cx, minter, roles::MINTER)?,
+            minter => self.give(cx, minter, roles::MINTER, standing.transfers)?,
         }
         if !collector.is_zero() && *collector != standing.owner {
             self.write_collector(cx, *collector, standing.transfers)?;
@@ -158,6 +162,20 @@ impl Datatoken {
 
     fn standing(self, cx: &mut Context<'_>) -> Result<standingReturn> {
         Head::read(cx)?.standing(cx)
+    }
+
+    /// What refuses orders of a datatoken now, if its asset takes none. Exchange and dispenser ask, so that nobody is given one that
+    /// orders nothing. It is one of the factory's, and so is its code; no more is read than where its asset is, and the state of that.
+    ///
+    /// # Errors
+    ///
+    /// Out of gas.
+    pub(super) fn closed(self, cx: &mut Context<'_>, datatoken: Address) -> Result<Option<OrderingClosed>> {
+        let state = cx.view_native(datatoken, |cx| {
+            let asset = State::root().asset.read(cx)?;
+            cx.view_native(asset, |cx| Nft.state(cx))
+        })?;
+        Ok(orders::closed(state))
     }
 
     /// `mint`.

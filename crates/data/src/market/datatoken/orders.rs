@@ -91,8 +91,8 @@ impl Datatoken {
         locked(cx, |cx| {
             let (from, head) = (cx.caller(), Head::read(cx)?);
             let standing = head.standing(cx)?;
-            if !matches!(standing.state, ACTIVE | UNLISTED) {
-                return Err(OrderingClosed { state: standing.state }.into());
+            if let Some(closed) = closed(standing.state) {
+                return Err(closed.into());
             }
             self.only_admitted(cx, &standing, wanted.consumer)?;
             let (order, until) = self.record(cx, head, &wanted)?;
@@ -377,6 +377,11 @@ impl Datatoken {
             blockNumber: U256::from(cx.block_number()),
         })
     }
+}
+
+/// What refuses orders in this state of the asset, if it takes none: it does where it is active, and where it is unlisted.
+pub(super) fn closed(state: u8) -> Option<OrderingClosed> {
+    (!matches!(state, ACTIVE | UNLISTED)).then_some(OrderingClosed { state })
 }
 
 /// Whether the number of the last such order lies in its consumer's slot among the balances: most orders are for oneself, of the one

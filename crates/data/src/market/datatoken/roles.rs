@@ -2,7 +2,7 @@
 
 use super::{Datatoken, State};
 use crate::market::abi::{
-    DatatokenRoles, FACTORY,
+    DISPENSER, DatatokenRoles, FACTORY, FIXED_RATE,
     IDatatoken::{AddedMinter, AddedPaymentManager, CleanedPermissions, RemovedMinter, RemovedPaymentManager},
     INft::isERC20DeployerCall,
 };
@@ -75,6 +75,11 @@ impl Datatoken {
     pub(super) fn give(self, cx: &mut Context<'_>, user: Address, roles: u8, transfers: u32) -> Result<()> {
         let bits = self.roles_of(cx, user)? | roles;
         self.write_roles(cx, user, bits, transfers)?;
+        self.tell_added(cx, user, roles)
+    }
+
+    /// Says that an account has a role.
+    pub(super) fn tell_added(self, cx: &mut Context<'_>, user: Address, roles: u8) -> Result<()> {
         let (signer, timestamp, blockNumber) = (cx.caller(), U256::from(cx.timestamp()), U256::from(cx.block_number()));
         match roles & PAYMENT_MANAGER {
             0 => cx.emit(&AddedMinter { user, signer, timestamp, blockNumber }),
@@ -128,7 +133,8 @@ impl Datatoken {
         }
     }
 
-    /// `cleanPermissions`, by the asset's owner: ends all roles that people were given, and names no collector.
+    /// `cleanPermissions`, by the asset's owner: ends all roles that people were given, and names no collector. Says again that
+    /// exchange and dispenser mint, if they do.
     ///
     /// # Errors
     ///
@@ -142,6 +148,12 @@ impl Datatoken {
         State::root().ended.write(cx, ended.wrapping_add(1))?;
         State::root().collector.write(cx, Address::ZERO)?;
         let (timestamp, blockNumber) = (U256::from(cx.timestamp()), U256::from(cx.block_number()));
-        cx.emit(&CleanedPermissions { signer, timestamp, blockNumber })
+        cx.emit(&CleanedPermissions { signer, timestamp, blockNumber })?;
+        for contract in [FIXED_RATE, DISPENSER] {
+            if self.roles_of(cx, contract)? & MINTER != 0 {
+                self.tell_added(cx, contract, MINTER)?;
+            }
+        }
+        Ok(())
     }
 }

@@ -3,12 +3,15 @@
 //! A dispenser gives at most `maxTokens` at a time, to accounts that then have at most `maxBalance`. It gives what it was sent,
 //! and mints the rest where its datatoken lets it. That somebody who moves datatokens away gets more is in the nature of a gift.
 //!
+//! While the asset takes no orders it gives nothing: such a datatoken orders nothing.
+//!
 //! Who opened a dispenser decides over it only as long as the asset does not change hands; who may make datatokens of the asset
 //! always does.
 
 mod dispatch;
 
 use crate::market::{
+    Datatoken,
     abi::{
         FACTORY,
         IDatatoken::{getPaymentCollectorCall, isERC20DeployerCall, isMinterCall, mintCall, timesTransferredCall},
@@ -134,13 +137,18 @@ impl Dispenser {
     ///
     /// # Errors
     ///
-    /// `Dispenser not active`; `This address is not allowed to request DT`; `Amount too high`; `Caller balance too high`; `Not
-    /// enough reserves` where it has too few and may not mint; the datatoken's; `ReentrancyGuardReentrantCall`.
+    /// `Dispenser not active`; `OrderingClosed` while the datatoken orders nothing, in states of the asset other than active and
+    /// unlisted; `This address is not allowed to request DT`; `Amount too high`; `Caller balance too high`; `Not enough reserves`
+    /// where it has too few and may not mint; the datatoken's; `ReentrancyGuardReentrantCall`.
     fn dispense(self, cx: &mut Context<'_>, datatoken: Address, amount: U256, to: Address) -> Result<()> {
         locked(cx, |cx| {
             let (tap, this) = (State::root().taps.at(&datatoken), cx.this());
             if !tap.active.read(cx)? {
                 return Err(Error::message("Dispenser not active"));
+            }
+            // One that has a dispenser is the factory's.
+            if let Some(closed) = Datatoken.closed(cx, datatoken)? {
+                return Err(closed.into());
             }
             let swapper = tap.swapper.read(cx)?;
             if !swapper.is_zero() && swapper != cx.caller() {

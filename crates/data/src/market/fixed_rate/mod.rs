@@ -17,6 +17,9 @@
 //! are paid with what purchases brought, and with nothing else: Ocean would also take base tokens that the owner allowed the
 //! exchange to take for purchases of his own.
 //!
+//! While the asset takes no orders the exchange sells nothing, and pays for what is sold to it as ever: nobody pays for a datatoken that
+//! orders nothing, and whoever has one gets back what is there.
+//!
 //! An exchange's owner decides over it only as long as the asset does not change hands. Who may make datatokens of the asset
 //! always does. Decimals are what the tokens say, not what a creator says of them. Amounts that wait here are below 2^128.
 
@@ -24,16 +27,19 @@ mod administration;
 mod dispatch;
 mod swaps;
 
-use crate::market::abi::{
-    FACTORY,
-    IDatatoken::{isERC20DeployerCall, isMinterCall, timesTransferredCall},
-    IFactory::erc20ListCall,
-    IFixedRate::{
-        ExchangeAllowedSwapperChanged, ExchangeCreated, ExchangeWrongDecimals, PublishMarketFeeChanged,
-        createWithDecimalsCall, getExchangeReturn, getFeesInfoReturn,
+use crate::market::{
+    Datatoken,
+    abi::{
+        FACTORY,
+        IDatatoken::{isERC20DeployerCall, isMinterCall, timesTransferredCall},
+        IFactory::erc20ListCall,
+        IFixedRate::{
+            ExchangeActivated, ExchangeAllowedSwapperChanged, ExchangeCreated, ExchangeWrongDecimals,
+            PublishMarketFeeChanged, createWithDecimalsCall, getExchangeReturn, getFeesInfoReturn,
+        },
+        IRouter::getOPCFeeCall,
+        ROUTER,
     },
-    IRouter::getOPCFeeCall,
-    ROUTER,
 };
 use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_sol_types::SolValue as _;
@@ -154,6 +160,7 @@ impl FixedRate {
             exchangeOwner: owner,
             fixedRate: rate,
         })?;
+        cx.emit(&ExchangeActivated { exchangeId: id, exchangeOwner: owner })?;
         if !swapper.is_zero() {
             exchange.swapper.write(cx, swapper)?;
         }
@@ -206,10 +213,10 @@ impl FixedRate {
         cx.view_typed(ROUTER, &getOPCFeeCall { baseToken: base })
     }
 
-    /// `getDTSupply`: how many datatokens can be bought now.
+    /// `getDTSupply`: how many datatokens can be bought now, none while the asset takes no orders.
     fn datatoken_supply(self, cx: &mut Context<'_>, id: B256) -> Result<U256> {
         let (exchange, datatoken) = self.exchange(cx, id)?;
-        if !exchange.active.read(cx)? {
+        if !exchange.active.read(cx)? || Datatoken.closed(cx, datatoken)?.is_some() {
             return Ok(U256::ZERO);
         }
         let this = cx.this();

@@ -2,6 +2,7 @@
 
 use super::{Exchange, FixedRate, fee};
 use crate::market::{
+    Datatoken,
     abi::{
         IDatatoken::mintCall,
         IFixedRate::{
@@ -136,13 +137,16 @@ impl FixedRate {
     ///
     /// # Errors
     ///
-    /// As [`FixedRate::open`]; `FixedRateExchange: Too many base tokens` if it costs more than the caller allows; the tokens';
-    /// `Transfer amount is too low` for a base token that keeps a fee; `Panic(0x11)` for amounts out of range;
-    /// `ReentrancyGuardReentrantCall`.
+    /// As [`FixedRate::open`]; `OrderingClosed` while the datatoken orders nothing, in states of the asset other than active and
+    /// unlisted; `FixedRateExchange: Too many base tokens` if it costs more than the caller allows; the tokens'; `Transfer amount is
+    /// too low` for a base token that keeps a fee; `Panic(0x11)` for amounts out of range; `ReentrancyGuardReentrantCall`.
     pub(super) fn buy(self, cx: &mut Context<'_>, call: &buyDTCall) -> Result<()> {
         locked(cx, |cx| {
             let &buyDTCall { exchangeId: id, datatokenAmount: amount, consumeMarketAddress, .. } = call;
             let (exchange, datatoken) = self.open(cx, id, amount, call.consumeMarketSwapFeeAmount)?;
+            if let Some(closed) = Datatoken.closed(cx, datatoken)? {
+                return Err(closed.into());
+            }
             let (buyer, this) = (cx.caller(), cx.this());
             let mut price = self.price(cx, exchange, amount, call.consumeMarketSwapFeeAmount, true)?;
             if consumeMarketAddress.is_zero() {
@@ -176,7 +180,7 @@ impl FixedRate {
         })
     }
 
-    /// `sellDT`.
+    /// `sellDT`, whether the asset takes orders or not.
     ///
     /// # Errors
     ///

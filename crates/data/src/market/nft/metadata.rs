@@ -93,13 +93,13 @@ impl Nft {
         cx.emit(&MetadataState { updatedBy, state, timestamp, blockNumber })
     }
 
-    /// `setTokenURI`.
+    /// `setTokenURI`, by the owner.
     ///
     /// # Errors
     ///
-    /// `ERC721Template: NOT METADATA_ROLE`; `ERC721URIStorage: URI set of nonexistent token`; out of gas.
+    /// `ERC721Template: not NFTOwner`; `ERC721URIStorage: URI set of nonexistent token`; out of gas.
     pub(super) fn set_token_uri(self, cx: &mut Context<'_>, token: U256, uri: String) -> Result<()> {
-        self.only_metadata_updater(cx)?;
+        self.only_owner(cx)?;
         if token != TOKEN {
             return Err(Error::message("ERC721URIStorage: URI set of nonexistent token"));
         }
@@ -109,7 +109,7 @@ impl Nft {
         cx.emit(&TokenURIUpdate { updatedBy, tokenURI: uri, tokenID: token, timestamp, blockNumber })
     }
 
-    /// `setMetaDataAndTokenURI`.
+    /// `setMetaDataAndTokenURI`, by the owner.
     ///
     /// # Errors
     ///

@@ -97,6 +97,7 @@ impl Erc721 for Nft {
             let transfers = state.transfers.read(cx)?;
             state.transfers.write(cx, transfers.wrapping_add(1))?;
             self.end_roles(cx)?;
+            self.tell_added(cx, to, roles::Role::Manager)?;
         }
         Ok(from)
     }
@@ -119,6 +120,7 @@ impl Nft {
         state.token.symbol.write(cx, &call.symbol)?;
         state.token_uri.write(cx, &call.tokenURI)?;
         self.mint(cx, call.owner, TOKEN)?;
+        self.tell_added(cx, call.owner, roles::Role::Manager)?;
         if !call.additionalERC20Deployer.is_zero() {
             self.give(cx, call.additionalERC20Deployer, roles::Role::DeployErc20)?;
         }
@@ -156,6 +158,15 @@ impl Nft {
         let word = kept.state.word(cx)?;
         let (state, transfers, restricted) = (kept.state.of(word), kept.transfers.of(word), kept.restricted.of(word));
         Ok(standingReturn { owner, state, transfers, restricted })
+    }
+
+    /// The state alone, of what [`Nft::standing`] tells.
+    ///
+    /// # Errors
+    ///
+    /// Out of gas.
+    pub(super) fn state(self, cx: &mut Context<'_>) -> Result<u8> {
+        State::root().state.read(cx)
     }
 
     /// `recordDerivation`.

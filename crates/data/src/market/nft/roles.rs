@@ -105,6 +105,12 @@ impl Nft {
     /// Gives a role, without asking.
     pub(super) fn give(self, cx: &mut Context<'_>, user: Address, role: Role) -> Result<()> {
         self.set(cx, user, |bits| bits | role.bit())?;
+        self.tell_added(cx, user, role)
+    }
+
+    /// Says that an account has a role. Of an owner, who has all without being given any, it is said that he manages the asset, as
+    /// programs that make lists of roles from events hear it from Ocean's contracts.
+    pub(super) fn tell_added(self, cx: &mut Context<'_>, user: Address, role: Role) -> Result<()> {
         let (signer, timestamp, blockNumber) = (cx.caller(), U256::from(cx.timestamp()), U256::from(cx.block_number()));
         match role {
             Role::Manager => cx.emit(&AddedManager { user, signer, timestamp, blockNumber }),
@@ -190,6 +196,7 @@ impl Nft {
     /// `ERC721Template: not NFTOwner`; out of gas.
     pub(super) fn clean_permissions(self, cx: &mut Context<'_>) -> Result<()> {
         self.only_owner(cx)?;
-        self.end_roles(cx)
+        self.end_roles(cx)?;
+        self.tell_added(cx, cx.caller(), Role::Manager)
     }
 }

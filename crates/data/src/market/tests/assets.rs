@@ -25,6 +25,18 @@ fn roles(bench: &mut Bench, asset: Address, user: Address) -> [bool; 4] {
     [manager, deployERC20, updateMetadata, store]
 }
 
+/// Whom it is told of that they manage an asset, and who has made it so.
+fn managers_told(logs: &[alloy_primitives::Log]) -> Vec<(Address, Address)> {
+    let added = logs.iter().filter_map(|log| INft::AddedManager::decode_log(log).ok());
+    added.map(|event| (event.data.user, event.data.signer)).collect()
+}
+
+/// Of whom it is told that they mint a datatoken.
+fn minters(logs: &[alloy_primitives::Log]) -> Vec<Address> {
+    let added = logs.iter().filter_map(|log| IDatatoken::AddedMinter::decode_log(log).ok());
+    added.map(|event| event.data.user).collect()
+}
+
 #[test]
 fn every_function_has_a_handler() {
     assert_handles::<INft::INftCalls>(Nft);
@@ -56,6 +68,9 @@ fn an_asset_with_a_datatoken_and_a_price_is_made_in_one_call() {
     let priced = event::<IDatatoken::NewFixedRate>(&sent.logs);
     assert_eq!((priced.exchangeId, priced.owner, priced.baseToken), (sent.value.exchangeId, OWNER, PLAIN));
     assert_eq!(event::<IFixedRate::ExchangeCreated>(&sent.logs).fixedRate, whole(2));
+    // Programs that make lists of roles and prices from events hear of the first ones, as from Ocean's contracts.
+    assert_eq!(event::<IFixedRate::ExchangeActivated>(&sent.logs).exchangeOwner, OWNER);
+    assert_eq!((managers_told(&sent.logs), minters(&sent.logs)), (vec![(OWNER, FACTORY)], vec![OWNER, FIXED_RATE]));
 
     assert_eq!(bench.view(asset, &IERC721::ownerOfCall { tokenId: U256::ONE }), Ok(OWNER));
     assert_eq!(bench.view(asset, &INft::getTokensListCall {}), Ok(vec![token]));
@@ -66,6 +81,7 @@ fn an_asset_with_a_datatoken_and_a_price_is_made_in_one_call() {
     assert_eq!(bench.view(FACTORY, &IFactory::erc721ListCall { token: asset }), Ok(asset));
     assert_eq!(bench.view(FACTORY, &IFactory::erc20ListCall { token }), Ok(true));
     assert_eq!(bench.view(FACTORY, &IFactory::getCurrentNFTCountCall {}), Ok(U256::ONE));
+    assert_eq!(bench.view(FACTORY, &IFactory::ownerCall {}), Ok(Address::ZERO), "it is nobody's");
     let again = IFactory::getNFTTemplateCall { index: U256::ONE };
     assert_eq!(bench.view(FACTORY, &again), Ok(Template { templateAddress: NFT, isActive: true }));
 }
@@ -204,8 +220,18 @@ fn metadata_are_set_by_who_may_and_validators_sign_their_hash() {
     let uri = INft::setTokenURICall { tokenId: U256::ONE, tokenURI: "https://b.example".into() };
     let other = INft::setTokenURICall { tokenId: U256::ZERO, ..uri.clone() };
     let none = refused("ERC721URIStorage: URI set of nonexistent token");
-    assert_eq!(send(&mut bench, OTHER, asset, other).map(drop), Err(none));
-    send(&mut bench, OTHER, asset, uri).unwrap();
+    assert_eq!(send(&mut bench, OWNER, asset, other).map(drop), Err(none));
+    // That is the owner's alone, as in Ocean.
+    let not_owner = refused("ERC721Template: not NFTOwner");
+    assert_eq!(send(&mut bench, OTHER, asset, uri.clone()).map(drop), Err(not_owner.clone()));
+    let INft::setMetaDataCall { state, decryptorUrl, decryptorAddress, flags, data, dataHash, proofs } =
+        metadata(0, vec![]);
+    let (tokenId, tokenURI) = (U256::ONE, "https://c.example".into());
+    let metaData =
+        MetaDataAndUri { state, decryptorUrl, decryptorAddress, flags, data, dataHash, tokenId, tokenURI, proofs };
+    let both = INft::setMetaDataAndTokenURICall { metaData };
+    assert_eq!(send(&mut bench, OTHER, asset, both).map(drop), Err(not_owner));
+    send(&mut bench, OWNER, asset, uri).unwrap();
     let shown = bench.view(asset, &stoa_contract::interfaces::IERC721Metadata::tokenURICall { tokenId: U256::ONE });
     assert_eq!(shown, Ok("https://b.example".to_owned()));
 }
@@ -270,7 +296,8 @@ fn each_role_is_given_by_who_may_and_allows_one_thing() {
     let not_token = refused("ERC721Template: NOT ERC20 Contract");
     let call = INft::setDataERC20Call { key, value: Bytes::new() };
     assert_eq!(send(&mut bench, OWNER, asset, call).map(drop), Err(not_token));
-    send(&mut bench, OWNER, asset, INft::cleanPermissionsCall {}).unwrap();
+    let sent = send(&mut bench, OWNER, asset, INft::cleanPermissionsCall {}).unwrap();
+    assert_eq!(managers_told(&sent.logs), [(OWNER, OWNER)], "the owner keeps all roles");
     assert_eq!((roles(&mut bench, asset, OTHER), roles(&mut bench, asset, OWNER)), ([false; 4], [true; 4]));
 }
 
@@ -288,7 +315,8 @@ fn a_transfer_of_the_asset_ends_all_roles_and_keeps_the_exchange() {
     let transfer = |from, to| IERC721::transferFromCall { from, to, tokenId: U256::ONE };
     let stranger = Failure::revert(ERC721InsufficientApproval { operator: OTHER, tokenId: U256::ONE });
     assert_eq!(send(&mut bench, OTHER, asset, transfer(OWNER, OTHER)).map(drop), Err(stranger));
-    send(&mut bench, OWNER, asset, transfer(OWNER, BUYER)).unwrap();
+    let sent = send(&mut bench, OWNER, asset, transfer(OWNER, BUYER)).unwrap();
+    assert_eq!((count::<INft::CleanedPermissions>(&sent.logs), managers_told(&sent.logs)), (1, vec![(BUYER, OWNER)]));
 
     assert_eq!(roles(&mut bench, asset, OTHER), [false; 4]);
     assert_eq!(roles(&mut bench, asset, OWNER), [false; 4]);
@@ -355,7 +383,8 @@ fn the_owner_of_an_asset_ends_the_roles_of_one_datatoken() {
     send(&mut bench, OTHER, token, IDatatoken::setPaymentCollectorCall { collector: MARKET }).unwrap();
     let not_owner = refused("ERC20Template: not NFTOwner");
     assert_eq!(send(&mut bench, OTHER, token, IDatatoken::cleanPermissionsCall {}).map(drop), Err(not_owner));
-    send(&mut bench, OWNER, token, IDatatoken::cleanPermissionsCall {}).unwrap();
+    let sent = send(&mut bench, OWNER, token, IDatatoken::cleanPermissionsCall {}).unwrap();
+    assert_eq!(minters(&sent.logs), [FIXED_RATE], "an exchange that mints goes on");
     let none = DatatokenRoles { minter: false, paymentManager: false };
     assert_eq!(bench.view(token, &IDatatoken::getPermissionsCall { user: OTHER }), Ok(none));
     assert_eq!(bench.view(token, &IDatatoken::getPaymentCollectorCall {}), Ok(OWNER));

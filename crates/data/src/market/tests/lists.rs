@@ -39,6 +39,8 @@ fn every_function_of_a_list_has_a_handler() {
 #[test]
 fn the_owner_puts_people_on_a_list_and_takes_them_off() {
     let mut bench = bench();
+    let nobody = Ok(Address::ZERO);
+    assert_eq!(bench.view(ACCESS_LIST_FACTORY, &IAccessListFactory::ownerCall {}), nobody, "lists have owners alone");
     let list = deploy(&mut bench, false, &[BUYER]);
     assert!(is_on(&mut bench, list, BUYER) && !is_on(&mut bench, list, OTHER));
     let put = IAccessList::mintCall { user: OTHER, uri: "b".into() };

@@ -126,6 +126,71 @@ fn sold_datatokens_are_paid_with_what_purchases_brought_and_nothing_else() {
     assert_eq!(send(&mut bench, BUYER, FIXED_RATE, sell(whole(1), U256::ZERO)).map(drop), Err(none));
 }
 
+/// Whichever client he comes with: Ocean's know nothing of states.
+#[test]
+fn nobody_gets_a_datatoken_while_no_orders_are_taken_and_whoever_has_one_sells_it_back() {
+    let mut bench = bench();
+    let made = publish_at(&mut bench, PLAIN, 18, whole(2), 0);
+    let (exchangeId, datatoken) = (made.exchange, made.token);
+    let open = IDatatoken::createDispenserCall {
+        dispenser: DISPENSER,
+        maxTokens: whole(1),
+        maxBalance: whole(9),
+        withMint: true,
+        allowedSwapper: Address::ZERO,
+    };
+    send(&mut bench, OWNER, datatoken, open).unwrap();
+    ready(&mut bench, PLAIN, BUYER);
+    approve(&mut bench, PLAIN, BUYER, ROUTER);
+    approve(&mut bench, datatoken, BUYER, FIXED_RATE);
+    buy(&mut bench, BUYER, exchangeId, whole(6), whole(20)).unwrap();
+    let purchase = Operation {
+        exchangeId,
+        source: FIXED_RATE,
+        operation: 2,
+        tokenIn: PLAIN,
+        amountsIn: whole(9),
+        tokenOut: datatoken,
+        amountsOut: whole(1),
+        maxPrice: U256::ZERO,
+        swapMarketFee: U256::ZERO,
+        marketFeeAddress: Address::ZERO,
+    };
+    let batch = IRouter::buyDTBatchCall { operations: vec![purchase] };
+    let take = IDispenser::dispenseCall { datatoken, amount: whole(1), destination: OTHER };
+    let sell = IFixedRate::sellDTCall {
+        exchangeId,
+        datatokenAmount: whole(1),
+        minBaseTokenAmount: U256::ONE,
+        consumeMarketAddress: Address::ZERO,
+        consumeMarketSwapFeeAmount: U256::ZERO,
+    };
+    let supply = IFixedRate::getDTSupplyCall { exchangeId };
+    for state in 0..=5 {
+        send(&mut bench, OWNER, made.asset, INft::setMetaDataStateCall { state }).unwrap();
+        let before = [PLAIN, datatoken].map(|token| balance(&mut bench, token, BUYER));
+        let is = [
+            buy(&mut bench, BUYER, exchangeId, whole(1), whole(9)).map(drop),
+            send(&mut bench, BUYER, ROUTER, batch.clone()).map(drop),
+            send(&mut bench, BUYER, DISPENSER, take.clone()).map(drop),
+        ];
+        let none = bench.view(FIXED_RATE, &supply).unwrap().is_zero();
+        match state {
+            0 | 5 => assert_eq!((is, none), ([Ok(()), Ok(()), Ok(())], false)),
+            _ => {
+                // As an order is refused.
+                let closed = Failure::revert(IDatatoken::OrderingClosed { state });
+                assert_eq!(closed, Failure::revert(IFixedRate::OrderingClosed { state }));
+                assert_eq!(closed, Failure::revert(IDispenser::OrderingClosed { state }));
+                assert_eq!((is, none), ([Err(closed.clone()), Err(closed.clone()), Err(closed)], true));
+                assert_eq!([PLAIN, datatoken].map(|token| balance(&mut bench, token, BUYER)), before);
+            }
+        }
+        send(&mut bench, BUYER, FIXED_RATE, sell.clone()).unwrap();
+    }
+    assert_eq!(balance(&mut bench, datatoken, OTHER), whole(2));
+}
+
 #[test]
 fn an_exchange_that_may_not_mint_sells_what_its_owner_allows() {
     let mut bench = bench();
