@@ -1,15 +1,18 @@
 //! An audit as an in-toto statement (v1) with SLSA's provenance (v1) as its predicate. Where others have a signature, it has the
 //! evidence: who trusts the network key needs nobody's.
 //!
-//! in-toto's names of digests are kept for what they say, a hash of a file's bytes. What is a hash of hashes has names of our own.
+//! in-toto's names of digests are kept for what they say, a hash of a file's bytes. BLAKE3 has no name there and goes by its own. What is
+//! a hash of hashes has names of ours. All are in lower-case hexadecimal.
 
-use super::Audit;
+use super::{Audit, steps::ended};
 use crate::{
+    jobs::{abi::IJobs::Receipt, receipt_digest},
     market::datatoken_of,
     record::{did, iso_8601, urn},
 };
 use alloy_primitives::{B256, hex};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 /// The evidence's media type.
 const MEDIA_TYPE: &str = "application/vnd.stoa.audit+json";
@@ -30,13 +33,27 @@ const PARAMETERS: &str = "stoaParameters";
 /// What the chain of hashes over what left in the rounds is called ([`outputs_hash`](crate::jobs::outputs_hash)).
 const OUTPUTS: &str = "stoaOutputs";
 
+/// What the hash of a receipt is called that its node signs ([`receipt_digest`]).
+const RECEIPT: &str = "stoaReceipt";
+
 fn digest(algorithm: &str, hash: B256) -> Value {
     json!({ algorithm: hex::encode(hash) })
 }
 
 impl Audit {
-    /// The statement that the job gave this output: its subject is the chain of hashes over what left, its materials are data,
-    /// program, parameters, rules, and the sources that were published of the program. Nothing if the evidence shows no receipt.
+    /// The chain of hashes over what left, or the receipt if nothing did.
+    fn subject(&self, receipt: &Receipt) -> Value {
+        let (chain, job) = (self.evidence.chain_id, self.evidence.job);
+        let (kind, digest) = match receipt.output.is_zero() {
+            false => ("job", digest(OUTPUTS, receipt.output)),
+            true => ("receipt", digest(RECEIPT, receipt_digest(chain, job, receipt))),
+        };
+        json!({ "name": urn(chain, kind, job), "digest": digest })
+    }
+
+    /// The statement that the job gave this output: its subject is the chain of hashes over what left, or the receipt if nothing did; its
+    /// materials are data, program, parameters, rules, and the sources that were published of the program. Nothing if the evidence shows no
+    /// receipt.
     pub fn in_toto(&self) -> Option<Value> {
         let chain = self.evidence.chain_id;
         let (started, finished) = (self.started.as_ref()?, self.finished.as_ref()?);
@@ -47,13 +64,18 @@ impl Audit {
         let mut materials = vec![
             material("data", FILES, receipt.data),
             material("program", "blake3", started.event.algorithm),
-            material("parameters", PARAMETERS, receipt.params),
             material("rules", "sha256", offered.event.offer.rules),
         ];
+        // Of a job that was over before its first round there are none.
+        if !receipt.params.is_zero() {
+            materials.push(material("parameters", PARAMETERS, receipt.params));
+        }
         materials.extend(self.sources.iter().map(|found| material("source", FILES, found.event.source)));
+        // As a file of evidence has it.
+        let evidence = Sha256::digest(serde_json::to_vec(&self.evidence).ok()?);
         Some(json!({
             "_type": "https://in-toto.io/Statement/v1",
-            "subject": [{ "name": urn(chain, "job", self.evidence.job), "digest": digest(OUTPUTS, receipt.output) }],
+            "subject": [self.subject(receipt)],
             "predicateType": "https://slsa.dev/provenance/v1",
             "predicate": {
                 "buildDefinition": {
@@ -71,9 +93,11 @@ impl Audit {
                     "metadata": {
                         "invocationId": urn(chain, "job", self.evidence.job),
                         "startedOn": iso_8601(started.at.time), "finishedOn": iso_8601(finished.at.time),
+                        "stoa_outcome": ended(receipt),
                     },
                     "byproducts": [{
-                        "name": "evidence", "mediaType": MEDIA_TYPE, "annotations": { "evidence": self.evidence },
+                        "name": "evidence", "mediaType": MEDIA_TYPE, "digest": digest("sha256", B256::new(evidence.into())),
+                        "annotations": { "evidence": self.evidence },
                     }],
                 },
             },

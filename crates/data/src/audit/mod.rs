@@ -27,6 +27,7 @@
 
 mod collect;
 mod in_toto;
+mod json;
 mod page;
 mod prov;
 mod shown;
@@ -98,8 +99,8 @@ pub enum EvidenceError {
     /// It is in none of the forms.
     #[error("there is no evidence in it: want what `stoa audit` wrote, as JSON, a page, PROV or in-toto")]
     None,
-    /// It is JSON of another form.
-    #[error("its evidence cannot be read")]
+    /// It is no JSON, or of another form, or an object of it has a key twice.
+    #[error("it cannot be read")]
     Json(#[from] serde_json::Error),
     /// It is of another version.
     #[error("it has the form {0:?}, this program reads {FORMAT:?}")]
@@ -195,11 +196,11 @@ impl Evidence {
             return Err(EvidenceError::TooLong);
         }
         let text = std::str::from_utf8(bytes).map_err(|_| EvidenceError::None)?;
-        let json = match text.split_once(SCRIPT) {
+        let text = match text.split_once(SCRIPT) {
             Some((_, rest)) => rest.split_once("</script>").ok_or(EvidenceError::None)?.0,
             None => text,
         };
-        let value: serde_json::Value = serde_json::from_str(json)?;
+        let value = json::read(text)?;
         let found = [Some(value.clone()), prov::evidence(&value), in_toto::evidence(&value)];
         let found = found.into_iter().flatten().find(|value| value.get("format").is_some());
         let found = found.ok_or(EvidenceError::None)?;

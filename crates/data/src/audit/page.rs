@@ -1,9 +1,9 @@
 //! An audit as one page: the graph of what led to the receipt, each step, and the evidence. It fetches nothing and runs nothing.
 
-use super::{Audit, Place, SCRIPT, Step, shown};
+use super::{Audit, Place, SCRIPT, Step, shown, steps};
 use crate::{
     jobs::{
-        abi::{CONFIRMED, FALSE, WASM},
+        abi::{CONFIRMED, FALSE, SUCCEEDED, WASM},
         units,
     },
     record::iso_8601,
@@ -61,6 +61,15 @@ fn escape(text: &str) -> String {
     escaped
 }
 
+/// A hash of what there was in a job's rounds; zero says that there was none.
+fn of_rounds(hash: Option<B256>) -> String {
+    match hash {
+        Some(hash) if hash.is_zero() => "none".to_owned(),
+        Some(hash) => format!("hash {}", short(hash)),
+        None => "hash not shown".to_owned(),
+    }
+}
+
 /// The beginning and end of a hash.
 fn short(hash: impl Display) -> String {
     let text = hash.to_string();
@@ -77,6 +86,15 @@ fn account(address: Address) -> String {
 impl Audit {
     fn outcome(&self, name: &str) -> Option<&Step> {
         self.steps.iter().find(|step| step.name == name)
+    }
+
+    /// What left, and how the job ended if not well.
+    fn output(&self) -> Vec<String> {
+        let receipt = self.finished.as_ref().map(|found| &found.event.receipt);
+        let mut lines = vec![of_rounds(receipt.map(|receipt| receipt.output))];
+        let amiss = receipt.filter(|receipt| receipt.ended != SUCCEEDED);
+        lines.extend(amiss.and_then(steps::ended).map(|how| format!("the job {how}")));
+        lines
     }
 
     /// The boxes of the graph, in the order of [`EDGES`]' numbers.
@@ -197,7 +215,7 @@ impl Audit {
                 "Parameters",
                 "parameters",
                 vec![
-                    format!("hash {}", hash(receipt.map(|receipt| receipt.params))),
+                    of_rounds(receipt.map(|receipt| receipt.params)),
                     receipt.map_or_else(String::new, |receipt| counted(receipt.rounds.into(), "round")),
                 ],
             ),
@@ -212,7 +230,7 @@ impl Audit {
                     "signed by its node".into(),
                 ],
             ),
-            node(2, 3, "Output", "output", vec![format!("hash {}", hash(receipt.map(|receipt| receipt.output)))]),
+            node(2, 3, "Output", "output", self.output()),
             node(1, 4, "Check", "check", vec![verdict.into(), block(self.checked.as_ref().map(|found| &found.at))]),
             node(
                 2,

@@ -1,6 +1,9 @@
 //! An audit as W3C PROV, in JSON-LD with its context in it: what was used and made, by what, for whom.
 
-use super::{Audit, Found, Place, steps::plain};
+use super::{
+    Audit, Found, Place,
+    steps::{ended, plain},
+};
 use crate::{
     market::datatoken_of,
     record::{did, iso_8601, urn},
@@ -8,12 +11,13 @@ use crate::{
 use alloy_primitives::B256;
 use serde_json::{Value, json};
 
-/// Where the evidence is.
+/// What the evidence is called: a property of the receipt. Beside the graph it would give that a name.
 const EVIDENCE: &str = "stoa:evidence";
 
-/// Finds the evidence.
+/// Finds the evidence, which earlier versions have beside the graph.
 pub(super) fn evidence(value: &Value) -> Option<Value> {
-    value.get(EVIDENCE)?.get("@value").cloned()
+    let nodes = value.get("@graph").and_then(Value::as_array).into_iter().flatten();
+    nodes.chain([value]).find_map(|node| node.get(EVIDENCE)?.get("@value").cloned())
 }
 
 fn context() -> Value {
@@ -34,12 +38,14 @@ fn context() -> Value {
         "prov:startedAtTime": time("prov:startedAtTime"),
         "prov:endedAtTime": time("prov:endedAtTime"),
         "prov:generatedAtTime": time("prov:generatedAtTime"),
+        "stoa:transaction": node("stoa:transaction"),
     })
 }
 
 impl Audit {
     /// The job as a `prov:Activity` that used data, program, parameters, grant and order, and generated output and receipt; who was
-    /// part of it as agents; the sources that were published of the program. The evidence is in it. Nothing if the evidence shows no receipt.
+    /// part of it as agents; the sources that were published of the program. There is no output if nothing left, and the receipt has the
+    /// evidence. Nothing if the evidence shows no receipt.
     pub fn prov(&self) -> Option<Value> {
         let chain = self.evidence.chain_id;
         let name = |kind: &str, hash: B256| urn(chain, kind, hash);
@@ -47,7 +53,7 @@ impl Audit {
         let (offered, granted, registered) =
             (self.offered.as_ref()?, self.granted.as_ref()?, self.registered.as_ref()?);
         let receipt = &finished.event.receipt;
-        let place = |at: &Place| json!({ "stoa:block": at.block, "stoa:transaction": at.transaction });
+        let place = |at: &Place| json!({ "stoa:block": at.block, "stoa:transaction": name("tx", at.transaction) });
         let entity = |kind: &str, hash: B256, more: Value| {
             with(json!({ "@id": name(kind, hash), "@type": "prov:Entity" }), more)
         };
@@ -55,9 +61,12 @@ impl Audit {
         let (owner, buyer) = (did(chain, registered.event.owner), did(chain, started.event.buyer));
         let node = name("node", offered.event.node);
         let (data, program) = (name("data", receipt.data), name("program", started.event.algorithm));
-        let params = name("parameters", receipt.params);
+        // Of a job that was over before its first round there are none.
+        let params = (!receipt.params.is_zero()).then(|| name("parameters", receipt.params));
+        let inputs: Vec<_> = [data, program].into_iter().chain(params).collect();
         let sources: Vec<_> = self.sources.iter().map(|found| name("source", found.event.source)).collect();
-        let mut used = vec![data.clone(), program.clone(), params.clone(), name("grant", started.event.grant)];
+        let mut used = inputs.clone();
+        used.push(name("grant", started.event.grant));
         if let Some(found) = &self.ordered {
             used.push(name("order", found.event.order));
         }
@@ -80,7 +89,6 @@ impl Audit {
                 started.event.algorithm,
                 json!({ "stoa:runtime": receipt.runtime, "prov:wasDerivedFrom": sources }),
             ),
-            entity("parameters", receipt.params, json!({ "prov:wasAttributedTo": buyer })),
             with(
                 entity(
                     "grant",
@@ -98,25 +106,27 @@ impl Audit {
                     "prov:endedAtTime": iso_8601(finished.at.time),
                     "prov:used": used, "prov:wasAssociatedWith": [node, buyer],
                     "stoa:steps": receipt.fuel, "stoa:rounds": receipt.rounds, "stoa:ended": receipt.ended,
+                    "stoa:outcome": ended(receipt),
                     "stoa:paid": finished.event.paid, "stoa:refunded": finished.event.refunded,
                 }),
                 place(&started.at),
-            ),
-            entity(
-                "output",
-                receipt.output,
-                json!({
-                    "prov:wasGeneratedBy": job, "prov:wasDerivedFrom": [data, program, params],
-                }),
             ),
             with(
                 json!({
                     "@id": name("receipt", self.evidence.job), "@type": "prov:Entity", "prov:wasGeneratedBy": job,
                     "prov:wasAttributedTo": node, "prov:generatedAtTime": iso_8601(finished.at.time),
+                    EVIDENCE: { "@type": "@json", "@value": self.evidence },
                 }),
                 place(&finished.at),
             ),
         ];
+        if !receipt.params.is_zero() {
+            graph.push(entity("parameters", receipt.params, json!({ "prov:wasAttributedTo": buyer })));
+        }
+        if !receipt.output.is_zero() {
+            let made = json!({ "prov:wasGeneratedBy": job, "prov:wasDerivedFrom": inputs });
+            graph.push(entity("output", receipt.output, made));
+        }
         if let Some(Found { at, event }) = &self.ordered {
             let order = json!({
                 "prov:wasAttributedTo": did(chain, event.payer), "prov:generatedAtTime": iso_8601(at.time),
@@ -132,19 +142,24 @@ impl Audit {
             });
             graph.push(with(entity("source", event.source, source), place(at)));
         }
-        if let (Some(Found { at, event }), Some(drawn)) = (&self.checked, &self.drawn) {
-            let auditors: Vec<_> = drawn.event.auditors.iter().map(|key| name("node", *key)).collect();
-            let check = json!({
-                "@id": name("check", self.evidence.job), "@type": "prov:Activity",
-                "prov:used": [data, program, params, name("receipt", self.evidence.job)],
-                "prov:wasAssociatedWith": auditors, "prov:endedAtTime": iso_8601(at.time), "stoa:verdict": event.verdict,
-                "stoa:confirmed": event.state == crate::jobs::abi::CONFIRMED,
-            });
-            graph.push(with(check, place(at)));
+        if let Some((at, check)) = self.check_node(inputs) {
+            graph.push(with(check, place(&at)));
         }
-        let mut document = json!({ "@context": context(), "@graph": graph });
-        document[EVIDENCE] = json!({ "@type": "@json", "@value": self.evidence });
-        Some(document)
+        Some(json!({ "@context": context(), "@graph": graph }))
+    }
+
+    /// Another run of what the job had, to be compared with its receipt, and where it ended.
+    fn check_node(&self, inputs: Vec<String>) -> Option<(Place, Value)> {
+        let name = |kind: &str, hash: B256| urn(self.evidence.chain_id, kind, hash);
+        let (Found { at, event }, drawn) = (self.checked.as_ref()?, self.drawn.as_ref()?);
+        let auditors: Vec<_> = drawn.event.auditors.iter().map(|key| name("node", *key)).collect();
+        let used: Vec<_> = inputs.into_iter().chain([name("receipt", self.evidence.job)]).collect();
+        let check = json!({
+            "@id": name("check", self.evidence.job), "@type": "prov:Activity", "prov:used": used,
+            "prov:wasAssociatedWith": auditors, "prov:endedAtTime": iso_8601(at.time), "stoa:verdict": event.verdict,
+            "stoa:confirmed": event.state == crate::jobs::abi::CONFIRMED,
+        });
+        Some((*at, check))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whether what people and programs read in a file is what its evidence proves: it is made anew from the evidence, and compared.
 
-use super::{Audit, SCRIPT, Step, in_toto, prov};
+use super::{Audit, SCRIPT, Step, in_toto, json, prov};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -107,8 +107,9 @@ impl Audit {
             let differs = part(&whole.page(), &text).map(|part| format!("the page: {part}"));
             return Shown { differs, said };
         }
-        let Ok(value) = serde_json::from_str::<Value>(&text) else {
-            return Shown { differs: Some("it is no JSON".into()), said: Vec::new() };
+        let value = match json::read(&text) {
+            Ok(value) => value,
+            Err(error) => return Shown { differs: Some(format!("the document: {error}")), said: Vec::new() },
         };
         let is = if value.get("format").is_some() {
             serde_json::to_value(&self.evidence).ok()

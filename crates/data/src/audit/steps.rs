@@ -30,6 +30,11 @@ mod tests;
 /// How jobs end, as receipts count it.
 const ENDS: [&str; 6] = ["succeeded", "failed", "used up its limits", "was stopped", "was withheld", "was not done"];
 
+/// How a job ended, in words; nothing if there is no such end.
+pub(super) fn ended(receipt: &Receipt) -> Option<&'static str> {
+    ENDS.get(usize::from(receipt.ended)).copied()
+}
+
 impl Proven {
     /// What the transaction left behind, if a block holds it that the key has signed. What a node says beside the proof, its network's key
     /// and the block's number, has to be so.
@@ -192,7 +197,7 @@ impl Audit {
 
     fn receipt(&self) -> Result<String, String> {
         let Found { at, event } = wanted(self.finished.as_ref(), "the receipt")?;
-        let ended = ENDS.get(usize::from(event.receipt.ended)).ok_or("it ended in a way that there is not")?;
+        let ended = ended(&event.receipt).ok_or("it ended in a way that there is not")?;
         let (rounds, steps) = (counted(event.receipt.rounds.into(), "round"), counted(event.receipt.fuel, "step"));
         let when = iso_8601(at.time);
         Ok(format!("block {}, {when}: the job {ended} after {rounds} and {steps}, signed by its node", at.block))

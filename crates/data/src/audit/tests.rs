@@ -1,6 +1,15 @@
 use super::*;
-use crate::jobs::abi::IJobs::{Offer, Receipt};
-use alloy_primitives::{Address, U256};
+use crate::jobs::{
+    abi::{
+        BROKEN, FAILED,
+        IJobs::{Offer, Receipt},
+        LIMITED,
+    },
+    receipt_digest,
+};
+use alloy_primitives::{Address, U256, hex};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 /// An audit of nothing, with every event that there can be.
 fn audit() -> Audit {
@@ -13,7 +22,14 @@ fn audit() -> Audit {
         job: B256::repeat_byte(9),
         transactions: Vec::new(),
     };
-    let receipt = Receipt { data: B256::repeat_byte(3), rounds: 2, fuel: 1_000_000, ..Receipt::default() };
+    let receipt = Receipt {
+        data: B256::repeat_byte(3),
+        params: B256::repeat_byte(0xc),
+        output: B256::repeat_byte(0xd),
+        rounds: 2,
+        fuel: 1_000_000,
+        ..Receipt::default()
+    };
     let finished = JobFinished { job: evidence.job, asset, receipt, ..JobFinished::default() };
     let terms = crate::abi::IConsent::Terms {
         purpose: "https://w3id.org/dpv#<b>&\"Research".into(),
@@ -64,6 +80,27 @@ fn audit() -> Audit {
     }
 }
 
+/// The same of a job that ended so, with nothing left.
+fn audit_of_nothing(ended: u8) -> Audit {
+    let mut audit = audit();
+    let receipt = &mut audit.finished.as_mut().unwrap().event.receipt;
+    (receipt.ended, receipt.rounds, receipt.output) = (ended, 0, B256::ZERO);
+    if ended == BROKEN {
+        receipt.params = B256::ZERO;
+    }
+    audit
+}
+
+/// What something of its chain is called.
+fn named(kind: &str, hash: B256) -> String {
+    format!("urn:stoa:eip155:31337:{kind}:{hash}")
+}
+
+/// A node of a graph.
+fn node<'a>(prov: &'a Value, id: &str) -> Option<&'a Value> {
+    prov["@graph"].as_array().unwrap().iter().find(|node| node["@id"] == id)
+}
+
 #[test]
 fn the_evidence_is_found_in_each_form_that_an_audit_is_written_in() {
     let audit = audit();
@@ -91,6 +128,83 @@ fn the_evidence_is_found_in_each_form_that_an_audit_is_written_in() {
 }
 
 #[test]
+fn a_document_of_which_readers_may_see_different_things_is_refused() {
+    let audit = audit();
+    let json = serde_json::to_string(&audit.evidence).unwrap();
+    let (prov, in_toto) = (audit.prov().unwrap().to_string(), audit.in_toto().unwrap().to_string());
+    for (text, key) in
+        [(json, "format"), (audit.page(), "format"), (prov, "@graph"), (in_toto.clone(), "subject"), (in_toto, "job")]
+    {
+        let is = format!("\"{key}\":");
+        assert_eq!(text.matches(&is).count(), 1, "{key}");
+        let twice = text.replace(&is, &format!("{is}[],{is}"));
+        let why = match Evidence::read(twice.as_bytes()) {
+            Err(EvidenceError::Json(why)) => why.to_string(),
+            other => panic!("{key}: {other:?}"),
+        };
+        assert!(why.contains(&format!("the key {key:?} twice")), "{why}");
+        assert!(audit.shown(twice.as_bytes()).differs.is_some(), "{key}");
+    }
+}
+
+#[test]
+fn the_evidence_is_the_receipts_own_in_a_graph_and_is_still_found_beside_one() {
+    let audit = audit();
+    let mut prov = audit.prov().unwrap();
+    let keys: Vec<_> = prov.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(keys, ["@context", "@graph"], "more would give the graph a name");
+    let receipt = named("receipt", audit.evidence.job);
+    assert_eq!(node(&prov, &receipt).unwrap()["stoa:evidence"]["@type"], "@json");
+    let at = prov["@graph"].as_array().unwrap().iter().position(|node| node["@id"] == receipt).unwrap();
+    let evidence = prov["@graph"][at].as_object_mut().unwrap().remove("stoa:evidence").unwrap();
+    assert!(matches!(Evidence::read(prov.to_string().as_bytes()), Err(EvidenceError::None)));
+    prov["stoa:evidence"] = evidence;
+    assert_eq!(Evidence::read(prov.to_string().as_bytes()).unwrap(), audit.evidence);
+    let differs = audit.shown(prov.to_string().as_bytes()).differs;
+    assert_eq!(differs, Some(format!("the document: /@graph/{at}/stoa:evidence")));
+}
+
+#[test]
+fn a_job_that_left_nothing_has_no_output_and_each_form_says_how_it_ended() {
+    let whole = audit();
+    let output = named("output", B256::repeat_byte(0xd));
+    assert_eq!(node(&whole.prov().unwrap(), &output).unwrap()["prov:wasDerivedFrom"].as_array().unwrap().len(), 3);
+    assert_eq!(whole.in_toto().unwrap()["predicate"]["runDetails"]["metadata"]["stoa_outcome"], "succeeded");
+    assert!(!whole.page().contains("the job succeeded"));
+    for (ended, how) in [(FAILED, "failed"), (LIMITED, "used up its limits"), (BROKEN, "was not done")] {
+        let audit = audit_of_nothing(ended);
+        let (page, prov, in_toto) = (audit.page(), audit.prov().unwrap(), audit.in_toto().unwrap());
+        let receipt = &audit.finished.as_ref().unwrap().event.receipt;
+        let job = audit.evidence.job;
+        for form in [&prov, &in_toto] {
+            let (text, zero) = (form.to_string(), hex::encode(B256::ZERO));
+            assert!(!text.contains(&format!(":output:0x{zero}")) && !text.contains("stoaOutputs"), "{text}");
+            // What stood in its place before the first round stands nowhere either.
+            assert_eq!(text.contains(":parameters:0x"), ended != BROKEN, "{text}");
+            assert!(!text.contains(&format!(":parameters:0x{zero}")), "{text}");
+            assert_eq!(audit.shown(text.as_bytes()), Shown::default());
+        }
+        let activity = node(&prov, &named("job", job)).unwrap();
+        assert_eq!((&activity["stoa:ended"], &activity["stoa:outcome"]), (&json!(ended), &json!(how)));
+        let digest = hex::encode(receipt_digest(31337, job, receipt));
+        let subject = json!([{ "name": named("receipt", job), "digest": { "stoaReceipt": digest } }]);
+        assert_eq!(in_toto["subject"], subject);
+        assert_eq!(in_toto["predicate"]["runDetails"]["metadata"]["stoa_outcome"], how);
+        assert!(page.contains(">none</text>") && page.contains(&format!(">the job {how}</text>")), "{page}");
+        assert!(!page.contains("hash 0x00000000"), "{page}");
+    }
+}
+
+#[test]
+fn a_transaction_has_one_name_in_linked_data() {
+    let audit = audit();
+    let prov = audit.prov().unwrap();
+    let job = node(&prov, &named("job", audit.evidence.job)).unwrap();
+    assert_eq!(job["stoa:transaction"], named("tx", B256::repeat_byte(1)), "as in the record of consent");
+    assert_eq!(prov["@context"]["stoa:transaction"]["@type"], "@id");
+}
+
+#[test]
 fn a_file_that_shows_something_else_than_its_evidence_proves_is_known() {
     let audit = audit();
     let rerun = Step { name: "rerun", holds: true, found: "the same </script>, bit for bit".into() };
@@ -115,7 +229,7 @@ fn a_file_that_shows_something_else_than_its_evidence_proves_is_known() {
     }
     let evidence = serde_json::to_value(&audit.evidence).unwrap();
     for (document, place) in [
-        (audit.prov().unwrap(), "/@graph/7/stoa:paid"),
+        (audit.prov().unwrap(), "/@graph/6/stoa:paid"),
         (audit.prov().unwrap(), "/@context/prov"),
         (audit.in_toto().unwrap(), "/subject/0/name"),
         (evidence, "/more"),
@@ -138,9 +252,7 @@ fn each_form_tells_the_order_and_the_source() {
     assert!(page.contains("Order") && page.contains("0x07070707…070707 paid"), "{page}");
     assert!(page.contains("Source") && page.contains("hash 0x0b0b0b0b…0b0b0b"), "{page}");
     let (order, source) = (B256::repeat_byte(8), B256::repeat_byte(0xb));
-    let named = |kind: &str, hash: B256| format!("urn:stoa:eip155:31337:{kind}:{hash}");
-    let graph = prov["@graph"].as_array().unwrap();
-    let of = |id: String| graph.iter().find(|node| node["@id"] == id.as_str()).unwrap_or_else(|| panic!("{id}"));
+    let of = |id: String| node(&prov, &id).unwrap_or_else(|| panic!("{id}"));
     let is = of(named("order", order));
     assert_eq!(is["prov:wasAttributedTo"], format!("did:pkh:eip155:31337:{}", Address::repeat_byte(7)));
     let used = of(named("job", audit.evidence.job))["prov:used"].as_array().unwrap();
@@ -150,15 +262,16 @@ fn each_form_tells_the_order_and_the_source() {
     assert_eq!(of(named("program", B256::ZERO))["prov:wasDerivedFrom"][0], named("source", source));
     let definition = &in_toto["predicate"]["buildDefinition"];
     assert_eq!(definition["externalParameters"]["order"], order.to_string());
-    assert_eq!(definition["externalParameters"]["datatoken"], serde_json::json!(Address::repeat_byte(8)));
+    assert_eq!(definition["externalParameters"]["datatoken"], json!(Address::repeat_byte(8)));
     let materials = definition["resolvedDependencies"].as_array().unwrap();
     assert_eq!(materials.last().unwrap()["uri"], named("source", source));
 }
 
 #[test]
 fn what_is_called_by_a_known_digests_name_is_that_of_a_files_bytes() {
-    let in_toto = audit().in_toto().unwrap();
-    let of = |one: &serde_json::Value| {
+    let audit = audit();
+    let in_toto = audit.in_toto().unwrap();
+    let of = |one: &Value| {
         let digest = one["digest"].as_object().unwrap();
         digest.keys().cloned().collect::<Vec<_>>().join(" ")
     };
@@ -166,7 +279,11 @@ fn what_is_called_by_a_known_digests_name_is_that_of_a_files_bytes() {
     let materials = in_toto["predicate"]["buildDefinition"]["resolvedDependencies"].as_array().unwrap();
     // Of these the rules and the program are a file each.
     let digests: Vec<_> = materials.iter().map(of).collect();
-    assert_eq!(digests, ["stoaFiles", "blake3", "stoaParameters", "sha256", "stoaFiles"]);
+    assert_eq!(digests, ["stoaFiles", "blake3", "sha256", "stoaParameters", "stoaFiles"]);
+    // A resource has a URI, a digest or its content: the evidence the digest of the file that it is by itself.
+    let evidence = &in_toto["predicate"]["runDetails"]["byproducts"][0];
+    let hash = hex::encode(Sha256::digest(serde_json::to_vec(&audit.evidence).unwrap()));
+    assert_eq!(evidence["digest"], json!({ "sha256": hash }));
 }
 
 #[test]
