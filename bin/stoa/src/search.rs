@@ -219,7 +219,7 @@ fn column(text: &str) -> Result<(String, Option<String>), String> {
 }
 
 /// The index of a folder, up to the newest block of the node.
-async fn up_to_date(dir: &Path, wallet: &WalletOptions) -> Result<Index> {
+pub(crate) async fn up_to_date(dir: &Path, wallet: &WalletOptions) -> Result<Index> {
     fs::create_dir_all(dir).wrap_err_with(|| format!("cannot write to {}", dir.display()))?;
     let client = wallet.client();
     let chain = follow::chain(&client).await;
@@ -443,7 +443,7 @@ fn brief(asset: &Asset) {
     if asset.orders > 0 {
         parts.push(counted(asset.orders, "order"));
     }
-    println!("  {}\n  {}\n", parts.join(" · "), asset.did);
+    println!("  {}\n  {}\n", parts.join(" · "), asset.id);
 }
 
 /// Whom it takes to read the data.
@@ -465,11 +465,11 @@ fn describe(whole: &Whole, jobs: &[String]) {
         }
     };
     println!("{}", plain(asset.name()).if_supports_color(Stream::Stdout, |text| text.bold()));
-    line("did", asset.did.clone());
+    line("did", asset.id.clone());
     line("contract", asset.nft.to_string());
     line("owner", asset.owner.to_string());
     let sells = match asset.state.sells() {
-        true => format!("orders are taken (stoa data buy {})", asset.did),
+        true => format!("orders are taken (stoa data buy {})", asset.id),
         false => "no orders are taken".to_owned(),
     };
     line("state", format!("{}: {sells}", asset.state));
@@ -509,7 +509,7 @@ fn describe(whole: &Whole, jobs: &[String]) {
             }
             if let Ok(Some(sample)) = Sample::of(document.text().as_bytes()) {
                 let (name, bytes) = (plain(&sample.name), output::bytes(sample.text.len() as u64));
-                line("sample", format!("{name}, {bytes} (stoa algo test --on {})", asset.did));
+                line("sample", format!("{name}, {bytes} (stoa algo test --on {})", asset.id));
             }
             line("asset", plain(&summary.asset));
             line("node", plain(&summary.node));

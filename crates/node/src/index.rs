@@ -367,7 +367,7 @@ async fn state(State(served): State<Arc<Served>>, Parameters(which): Parameters<
             let why = unreadable(&asset);
             let transaction = asset.published.as_ref().map(|published| published.place.transaction);
             let said = json!({
-                "chainId": served.chain_id, "did": asset.did, "nft": asset.nft, "txId": transaction,
+                "chainId": served.chain_id, "did": asset.id, "nft": asset.nft, "txId": transaction,
                 "valid": why.is_empty(), "error": why,
             });
             json_text(said.to_string())

@@ -6,16 +6,16 @@ use super::{
     terms::{costs, leaves},
     token::Token,
 };
-use crate::{consent::names, job::STEPS, output, progress::progress, wallet::WalletOptions};
+use crate::{consent::names, job::STEPS, output, progress::progress, search::up_to_date, wallet::WalletOptions};
 use alloy_primitives::{Address, B256, U256};
 use eyre::{Result, bail, ensure};
 use serde_json::json;
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 use stoa_client::{Client, Wallet, counted, decimal, plain};
 use stoa_data::{
     jobs::MILLION,
     record::iso_8601,
-    sale::{self, Amounts, Buyer, Computing, Earnings, Found, Offered, Seller},
+    sale::{self, Amounts, Brought, Buyer, Computing, Earnings, Failed, Offered, Opens, Seller, Waiting},
 };
 
 /// What somebody knows before he orders.
@@ -51,6 +51,10 @@ async fn asked(buyer: &Buyer, account: &Wallet, nft: Address, options: &BuyOptio
         !offered.opens.is_empty(),
         "an order of it would open nothing: its owner has made no grant to those who order. Nothing was paid"
     );
+    // Before anybody reads what it would cost.
+    if accept.is_none() {
+        buyer.check(&offered, options.consumer.unwrap_or(account.address())).await?;
+    }
     let most = match (&options.most, &offered.costs) {
         (Some(most), Some((token, _))) => Some(Token::at(client, *token).await?.amount(most)?),
         _ => None,
@@ -186,11 +190,12 @@ pub(crate) async fn buy(dir: &Path, options: BuyOptions, wallet: &WalletOptions,
         bought.order,
         if bought.until == 0 { "for ever".into() } else { format!("until {}", iso_8601(bought.until)) }
     );
+    let purpose = |open: &Opens| plain(&names(std::slice::from_ref(&open.purpose)));
     match opened {
-        Some(open) if open.read => println!("stoa data get {} --to PATH reads it, for {}", open.grant, open.purpose),
+        Some(open) if open.read => println!("stoa data get {} --to PATH reads it, for {}", open.grant, purpose(&open)),
         Some(open) => {
             let run = run(offered.found.asset.unwrap_or_default(), terms.computing.as_ref());
-            println!("{run} computes on it (grant {}), for {}", open.grant, open.purpose);
+            println!("{run} computes on it (grant {}), for {}", open.grant, purpose(&open));
         }
         None if own => println!("It opens no grant to you."),
         None => println!("{consumer} accepts it: stoa data buy {} --accept {}", options.asset, bought.order),
@@ -198,35 +203,66 @@ pub(crate) async fn buy(dir: &Path, options: BuyOptions, wallet: &WalletOptions,
     Ok(())
 }
 
-/// What assets have brought: one that is named, or all of an account's.
-async fn earned(
-    dir: &Path,
-    named: Option<&str>,
-    wallet: &WalletOptions,
-    told: &dyn Fn(u64, u64),
-) -> Result<Vec<Earnings>> {
-    let client = wallet.client();
-    if let Some(asset) = named.and_then(|name| name.parse::<B256>().ok()) {
-        return Ok(vec![sale::earned_by_jobs(&client, asset).await?]);
+/// Whose earnings are asked for.
+enum Whose {
+    /// Those of an asset of consent: its jobs alone.
+    Asset(B256),
+    /// Those of an NFT.
+    Nft(Address),
+    /// Those of an account that owns these NFTs, which were made in these blocks.
+    Account(Address, Vec<(Address, u64)>),
+}
+
+impl Whose {
+    /// What is named, or the account.
+    async fn named(dir: &Path, name: Option<&str>, wallet: &WalletOptions) -> Result<Self> {
+        let Some(name) = name else {
+            let owner = wallet.open().await?.address();
+            // As `stoa data list` finds them: also what others have made for it, or passed on to it.
+            return Ok(Self::Account(owner, up_to_date(dir, wallet).await?.owned_by(owner)?));
+        };
+        Ok(match name.parse() {
+            Ok(asset) => Self::Asset(asset),
+            Err(_) => Self::Nft(nft(dir, &wallet.client(), name).await?),
+        })
     }
-    let mut earned = Vec::new();
-    if let Some(name) = named {
-        let found = Found::at(&client, nft(dir, &client, name).await?).await?;
-        earned.push(sale::earnings(&client, &found, 0, told).await?);
-        return Ok(earned);
+
+    /// What they have brought.
+    async fn brought(&self, client: &Client, told: &dyn Fn(u64, u64)) -> Result<Brought> {
+        let one = match self {
+            Self::Asset(asset) => sale::earned_by_jobs(client, *asset).await?,
+            Self::Nft(nft) => sale::earnings(client, *nft, 0, told).await?,
+            Self::Account(owner, nfts) => return Ok(sale::earned_by(client, *owner, nfts, told).await?),
+        };
+        Ok(Brought { assets: vec![one], failed: Vec::new() })
     }
-    let owner = wallet.open().await?.address();
-    for (nft, first) in sale::of_owner(&client, owner, told).await? {
-        earned.push(sale::earnings(&client, &Found::at(&client, nft).await?, first, told).await?);
-    }
-    // Programs run on what was never on the market too.
-    for asset in sale::registered_by(&client, owner, told).await? {
-        if earned.iter().all(|earned| earned.asset != Some(asset)) {
-            let jobs = sale::earned_by_jobs(&client, asset).await?;
-            earned.extend(jobs.is_something().then_some(jobs));
+}
+
+/// Has all paid out that waits. The exchanges that have paid; one that does not stops no other.
+async fn collect(seller: &Seller, brought: &mut Brought) -> BTreeSet<B256> {
+    let mut paid = BTreeSet::new();
+    for earned in &brought.assets {
+        for Waiting { exchange, amount, .. } in &earned.waiting {
+            match seller.collect(*exchange, *amount).await {
+                Ok(()) => {
+                    paid.insert(*exchange);
+                }
+                Err(error) => {
+                    let why = format!("what waits at exchange {exchange} was not paid out: {error}");
+                    brought.failed.push(Failed { nft: earned.nft, asset: None, why });
+                }
+            }
         }
     }
-    Ok(earned)
+    paid
+}
+
+/// What an asset is called here.
+fn name(nft: Option<Address>, asset: Option<B256>) -> String {
+    match (nft, asset) {
+        (Some(nft), _) => nft.to_string(),
+        (None, asset) => format!("asset {}", asset.unwrap_or_default()),
+    }
 }
 
 /// What an asset has brought, in a line.
@@ -244,24 +280,23 @@ fn brief(earned: &Earnings) -> String {
     ] {
         parts.extend((count > 0).then(|| format!("{count} {what}")));
     }
-    let name = match (earned.nft, earned.asset) {
-        (Some(nft), _) => nft.to_string(),
-        (None, asset) => format!("asset {}", asset.unwrap_or_default()),
-    };
-    format!("{name}  {}", parts.join(", "))
+    format!("{}  {}", name(earned.nft, earned.asset), parts.join(", "))
 }
 
-/// What an asset has brought of a token, line by line.
-fn amounts(earned: &Earnings, of: &Amounts, token: &Token, collected: bool) -> Vec<String> {
+/// What an asset has brought of a token, line by line; `paid` are the exchanges that have paid out what waited.
+fn amounts(earned: &Earnings, of: &Amounts, token: &Token, paid: &BTreeSet<B256>) -> Vec<String> {
     let mut lines = Vec::new();
     let [sales, jobs, fees] = [of.sales, of.jobs, of.fees].map(|amount| token.shown(amount));
     lines.push(match earned.nft {
         Some(_) => format!("{sales} by sales, {jobs} by jobs; buyers paid {fees} of fees beside"),
         None => format!("{jobs} by jobs"),
     });
-    let waits = if collected { "was paid out" } else { "waits at the exchange (--collect has it paid out)" };
+    let own = earned.waiting.iter().filter(|waiting| waiting.token == token.address);
+    let out = own.filter(|waiting| paid.contains(&waiting.exchange));
+    let out = out.fold(U256::ZERO, |sum, waiting| sum.saturating_add(waiting.amount));
     for (amount, what) in [
-        (of.waiting, waits),
+        (out, "was paid out"),
+        (of.waiting.saturating_sub(out), "waits at the exchange (--collect has it paid out)"),
         (of.held, "is held for jobs that run"),
         (of.refunded, "that was held for jobs went back to their buyers"),
         (of.lost, "went from the bond to buyers whose receipts were false"),
@@ -274,40 +309,47 @@ fn amounts(earned: &Earnings, of: &Amounts, token: &Token, collected: bool) -> V
 /// `stoa data earnings`.
 pub(crate) async fn earnings(dir: &Path, options: EarningsOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
     let client = wallet.client();
+    let whose = Whose::named(dir, options.asset.as_deref(), wallet).await?;
     let bar = progress("reading the ledger");
     let told = |done: u64, of: u64| bar.set_message(format!("reading block {done} of {of}"));
     let read = async {
-        let earned = earned(dir, options.asset.as_deref(), wallet, &told).await?;
+        let mut brought = whose.brought(&client, &told).await?;
+        let mut paid = BTreeSet::new();
         if options.collect {
             bar.set_message("having it paid out");
-            let seller = Seller::new(wallet.open().await?);
-            for (exchange, amount) in earned.iter().flat_map(|earned| &earned.waiting) {
-                seller.collect(*exchange, *amount).await?;
-            }
+            paid = collect(&Seller::new(wallet.open().await?), &mut brought).await;
         }
-        Ok::<_, eyre::Report>(earned)
+        Ok::<_, eyre::Report>((brought, paid))
     };
-    let earned = read.await;
+    let read = read.await;
     bar.finish_and_clear();
-    let earned = earned?;
-    if json {
-        println!("{}", json!({ "assets": earned, "collected": options.collect }));
-        return Ok(());
+    let (Brought { assets, failed }, paid) = read?;
+    match json {
+        true => println!("{}", json!({ "assets": assets, "collected": options.collect, "failed": failed })),
+        false => tell(&client, &assets, &failed, &paid).await,
     }
-    if earned.is_empty() {
+    let failed = failed.iter().map(|Failed { nft, asset, why }| format!("{}: {}", name(*nft, *asset), plain(why)));
+    let failed: Vec<_> = failed.collect();
+    ensure!(failed.is_empty(), "not all could be done. {}", failed.join("; "));
+    Ok(())
+}
+
+/// What assets have brought, for people.
+async fn tell(client: &Client, assets: &[Earnings], failed: &[Failed], paid: &BTreeSet<B256>) {
+    if assets.is_empty() && failed.is_empty() {
         println!("This account has nothing on the market, and no job has begun on what it has.");
     }
-    for earned in &earned {
+    for earned in assets {
         println!("{}", brief(earned));
         for (address, of) in &earned.tokens {
-            let token = Token::at(&client, *address).await?;
-            amounts(earned, of, &token, options.collect).iter().for_each(|line| println!("  {line}"));
+            // Anybody makes an exchange for any contract, and gives it to whom he likes.
+            let token = Token::at(client, *address).await.unwrap_or_else(|_| Token::in_units(*address));
+            amounts(earned, of, &token, paid).iter().for_each(|line| println!("  {line}"));
         }
     }
-    if earned.iter().any(|earned| earned.checked) {
+    if assets.iter().any(|earned| earned.checked) {
         println!("What those got who check jobs, from the bond, is not counted.");
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -322,12 +364,26 @@ mod tests {
         let ten = U256::from(10).pow(U256::from(19));
         let of = Amounts { jobs: ten, refunded: U256::ONE, ..Amounts::default() };
         let back = "0.000000000000000001 STOA that was held for jobs went back to their buyers";
-        assert_eq!(amounts(&offered, &of, &Token::coin(), false), ["10 STOA by jobs", back]);
+        let none = BTreeSet::new();
+        assert_eq!(amounts(&offered, &of, &Token::coin(), &none), ["10 STOA by jobs", back]);
         let sold = Earnings { nft: Some(Address::ZERO), sold: 1, orders: 1, ..offered };
         assert!(brief(&sold).ends_with("1 sold, 0 given away, 1 order, 2 jobs, 1 without a receipt in time"));
-        let of = Amounts { sales: ten, waiting: ten, ..Amounts::default() };
-        let said = amounts(&sold, &of, &Token::coin(), true).join("\n");
-        assert!(said.starts_with("10 STOA by sales, 0 STOA by jobs") && said.ends_with("STOA was paid out"), "{said}");
+        let token = Token::coin();
+        let waits = |exchange, token, amount| Waiting { exchange, token, amount };
+        let [first, second] = [1, 2].map(B256::repeat_byte);
+        let waiting = vec![
+            waits(first, token.address, ten),
+            waits(second, token.address, U256::ONE),
+            waits(first, Address::repeat_byte(9), ten),
+        ];
+        let sold = Earnings { waiting, ..sold };
+        let of = Amounts { sales: ten, waiting: ten + U256::ONE, ..Amounts::default() };
+        let said = amounts(&sold, &of, &token, &BTreeSet::from([first]));
+        assert!(said[0].starts_with("10 STOA by sales, 0 STOA by jobs"), "{said:?}");
+        assert_eq!(said[1], "10 STOA was paid out");
+        assert!(said[2].starts_with("0.000000000000000001 STOA waits at the exchange") && said.len() == 3, "{said:?}");
+        let said = amounts(&sold, &of, &token, &none);
+        assert!(said[1].starts_with("10.000000000000000001 STOA waits") && said.len() == 2, "{said:?}");
     }
 
     #[test]

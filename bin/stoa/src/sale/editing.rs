@@ -3,7 +3,7 @@
 use super::{
     document, nft,
     options::{AccessOptions, EditOptions, PriceOptions},
-    token::{Token, rate},
+    token::Token,
 };
 use crate::wallet::WalletOptions;
 use alloy_primitives::{Address, B256};
@@ -145,16 +145,15 @@ pub(crate) async fn price(dir: &Path, options: PriceOptions, wallet: &WalletOpti
     let found = Found::at(&client, nft(dir, &client, &options.asset).await?).await?;
     if let Some(amount) = &options.set {
         let account = wallet.open().await?;
-        let fixed = match found.price {
-            Some((Price::Fixed { token, .. }, exchange)) => (token, exchange),
+        let (token, exchange) = match found.price {
+            Some((Price::Fixed { token, .. }, exchange)) => (Token::at(&client, token).await?, exchange),
             Some((Price::Free, _)) => bail!("it is given away for nothing, and has no price that could be set"),
             None => bail!("it is not for sale"),
         };
-        let set = Seller::new(account.clone()).set_rate(fixed.1, rate(amount)?).await;
+        let set = Seller::new(account.clone()).set_rate(exchange, token.rate(amount)?).await;
         whose(set.map_err(Into::into), &found, &account)?;
-        let token = Token::at(&client, fixed.0).await?;
         match json {
-            true => println!("{}", json!({ "nft": found.nft, "price": amount, "token": fixed.0 })),
+            true => println!("{}", json!({ "nft": found.nft, "price": amount, "token": token.address })),
             false => println!("it costs {amount} {} from now on", token.symbol),
         }
         return Ok(());

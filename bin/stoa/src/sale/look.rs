@@ -130,8 +130,11 @@ fn own(looked: &Looked) -> Vec<String> {
         .collect();
     let missing = looked.table.iter().flat_map(|table| &table.columns).filter(|column| column.missing > Some(0));
     lines.extend(missing.take(SHOWN).map(|column| {
-        let missing = column.missing.unwrap_or(0);
-        format!("{missing} values are missing in {}", plain(&column.name))
+        let values = match column.missing.unwrap_or(0) {
+            1 => "1 value is missing".to_owned(),
+            missing => format!("{missing} values are missing"),
+        };
+        format!("{values} in {}", plain(&column.name))
     }));
     lines.extend(looked.picture.map(|picture| format!("{} by {} pixels", picture.width, picture.height)));
     if let Some(model) = &looked.model {
@@ -144,7 +147,7 @@ fn own(looked: &Looked) -> Vec<String> {
         lines.push(format!("licence  {} ({})", plain(name), plain(&licence.file)));
     }
     if looked.skipped > 0 {
-        lines.push(format!("{} links and other things that are no files were not looked at", looked.skipped));
+        lines.push(format!("links and other things that are no files, not looked at: {}", looked.skipped));
     }
     if !looked.whole {
         lines.push("not all of it was looked at".to_owned());
@@ -158,6 +161,8 @@ pub(super) fn warn(looked: &Looked) {
         let place = warning.file.as_ref().map_or_else(String::new, |file| format!(" in {}", plain(file)));
         let why = match (warning.values, warning.by_name) {
             (0, _) => "it is called so".to_owned(),
+            (1, false) => "1 value looks so".to_owned(),
+            (1, true) => "it is called so, and 1 value looks so".to_owned(),
             (values, false) => format!("{values} values look so"),
             (values, true) => format!("it is called so, and {values} values look so"),
         };
@@ -187,8 +192,8 @@ mod tests {
         std::fs::write(&file, "age,chol\n63,233\n").unwrap();
         assert_eq!(own(&looked(&file, Header::Guessed).unwrap()), Vec::<String>::new());
         std::fs::write(&file, "age,chol\n63,\n").unwrap();
-        assert_eq!(own(&looked(&file, Header::Guessed).unwrap()), ["1 values are missing in chol"]);
+        assert_eq!(own(&looked(&file, Header::Guessed).unwrap()), ["1 value is missing in chol"]);
         std::fs::write(&file, "age,ch\u{202e}ol\n63,\n").unwrap();
-        assert_eq!(own(&looked(&file, Header::Guessed).unwrap()), ["1 values are missing in ch ol"]);
+        assert_eq!(own(&looked(&file, Header::Guessed).unwrap()), ["1 value is missing in ch ol"]);
     }
 }

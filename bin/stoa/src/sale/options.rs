@@ -19,7 +19,13 @@ use stoa_data::{ddo::Sort, jobs, search::State};
 #[derive(Args)]
 pub(crate) struct SaleOptions {
     /// Sell them: what an order costs.
-    #[arg(long, value_name = "AMOUNT", conflicts_with = "free", help_heading = "On the market")]
+    #[arg(
+        long,
+        value_name = "AMOUNT",
+        allow_negative_numbers = true,
+        conflicts_with = "free",
+        help_heading = "On the market"
+    )]
     pub(super) price: Option<String>,
     /// In which ERC-20 token; the chain's coin if not given.
     #[arg(long, value_name = "ADDRESS", value_parser = crate::typed::address, requires = "price", help_heading = "On the market")]
@@ -96,11 +102,11 @@ pub(crate) struct SaleOptions {
     #[arg(long, value_name = "HASH|FILE", value_parser = algorithm, requires = "compute", help_heading = "Computing where the data are")]
     pub(super) algorithm: Option<B256>,
     /// Coins for each job, beside the price of the order. Buyers see it before they order.
-    #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins, help_heading = "Computing where the data are")]
+    #[arg(long, value_name = "STOA", default_value = "0", allow_negative_numbers = true, value_parser = coins, help_heading = "Computing where the data are")]
     pub(super) base: U256,
     /// Coins for each million steps that are begun: a step is an instruction of WebAssembly, about a nanosecond, or a
     /// nanosecond of a processor for other programs.
-    #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins, help_heading = "Computing where the data are")]
+    #[arg(long, value_name = "STOA", default_value = "0", allow_negative_numbers = true, value_parser = coins, help_heading = "Computing where the data are")]
     pub(super) step_price: U256,
     /// Millions of steps of one job at most.
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000), help_heading = "Computing where the data are")]
@@ -195,7 +201,7 @@ pub(crate) struct PriceOptions {
     /// The asset: its DID, or its NFT's address.
     pub(super) asset: String,
     /// What an order costs from now on.
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     pub(super) set: Option<String>,
 }
 
@@ -205,7 +211,7 @@ pub(crate) struct BuyOptions {
     /// The asset: its DID, or its NFT's address.
     pub(super) asset: String,
     /// What it may cost at most; what it costs now if not given.
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     pub(super) most: Option<String>,
     /// Order for somebody else, and pay. He accepts it with --accept, and then it opens to him what an order of his own would.
     #[arg(long = "for", value_name = "ADDRESS", value_parser = crate::typed::address)]
@@ -221,7 +227,7 @@ pub(crate) struct BuyOptions {
 /// Options of `stoa data earnings`.
 #[derive(Args)]
 pub(crate) struct EarningsOptions {
-    /// The asset: its DID, its NFT's address, or its id on the ledger if it is not on the market; all of the account's if not
+    /// The asset: its DID, its NFT's address, or its id on the ledger if it is not on the market; all that the account owns now if not
     /// given, also those of `stoa job offer`.
     pub(super) asset: Option<String>,
     /// Have what waits at exchanges paid out, to the account that collects it.
@@ -285,6 +291,30 @@ pub(crate) fn lasting(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    enum Typed {
+        Price(PriceOptions),
+        Buy(BuyOptions),
+        Publish(Box<SaleOptions>),
+    }
+
+    #[test]
+    fn an_amount_below_zero_is_refused_as_an_amount() {
+        let typed = |words: &[&str]| Typed::try_parse_from([&["data"][..], words].concat());
+        let Ok(Typed::Price(price)) = typed(&["price", "did:op:1", "--set", "-1"]) else { panic!("no price") };
+        let Ok(Typed::Buy(buy)) = typed(&["buy", "did:op:1", "--most", "-2.5"]) else { panic!("no purchase") };
+        let Ok(Typed::Publish(sale)) = typed(&["publish", "--price", "-3"]) else { panic!("no sale") };
+        let said = [price.set, buy.most, sale.price].map(Option::unwrap_or_default);
+        assert_eq!(said, ["-1", "-2.5", "-3"]);
+        for option in ["--base", "--step-price"] {
+            let why = typed(&["publish", "--compute", option, "-1"]).err().unwrap().to_string();
+            assert!(why.contains("want an amount") && !why.contains("tip:"), "{why}");
+        }
+        // What follows is an option still.
+        assert!(typed(&["price", "did:op:1", "--set", "--json"]).is_err());
+    }
 
     #[test]
     fn times_have_a_number_and_a_unit() {

@@ -5,7 +5,7 @@ use super::{
     look::{PASSED_OVER, looked, show_own, show_public, warn},
     options::{SaleOptions, lasting},
     terms::costs,
-    token::{Token, rate},
+    token::Token,
 };
 use crate::{
     consent::names,
@@ -101,7 +101,7 @@ impl SaleOptions {
         let used = if self.compute { Use::Compute } else { Use::Access };
         let token = Token::at(account.client(), self.token.unwrap_or(COIN)).await?;
         let price = match &self.price {
-            Some(amount) => Price::Fixed { token: token.address, rate: rate(amount)? },
+            Some(amount) => Price::Fixed { token: token.address, rate: token.rate(amount)? },
             None => Price::Free,
         };
         let purpose = self.purpose.clone();
@@ -216,7 +216,9 @@ impl SaleOptions {
         let rules = sale.rules.as_ref().wrap_err(wanted)?;
         let (base, price, steps, time) = (self.base, self.step_price, self.steps, self.time);
         let (processes, checks) = (self.processes, &self.checks);
-        let offering = Offering { path, data, node, rules, base, price, steps, time, processes, checks };
+        // Without --hidden it was refused before.
+        let hidden = true;
+        let offering = Offering { path, hidden, data, node, rules, base, price, steps, time, processes, checks };
         let (asset, set) = offer_data(account, &offering).await?;
         Ok((asset, Some((node, set.rules.hash()))))
     }

@@ -1,17 +1,11 @@
 //! Who may order an asset, and who has a part in the key of its data: what a buyer wants to know beside the price.
 
-use super::{LINK, Result, ask, asked};
-use crate::{
-    abi::{CONSENT, IConsent::assetOfCall},
-    market::abi::{
-        AccessEntry,
-        INft::{getAccessCall, getDataCall, standingCall},
-    },
-};
-use alloy_primitives::{Address, B256};
+use super::{Result, ask, find::own_asset};
+use crate::market::abi::{AccessEntry, INft::getAccessCall};
+use alloy_primitives::Address;
 use serde::Serialize;
 use serde_json::{Value, json};
-use stoa_client::{Client, ViewError, view};
+use stoa_client::Client;
 
 /// An account, or a list of accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -92,19 +86,8 @@ impl Grade {
     ///
     /// If the ledger cannot be asked.
     pub async fn of(client: &Client, nft: Address) -> Result<Option<Self>> {
-        let link = ask(client, nft, &getDataCall { key: LINK }).await?;
-        if link.len() != 32 {
-            return Ok(None);
-        }
-        let owner = ask(client, nft, &standingCall {}).await?.owner;
-        // Whoever owns an NFT writes what he likes there.
-        match view(client, CONSENT, &assetOfCall { asset: B256::from_slice(&link) }).await {
-            Ok((is, _)) if is.owner == owner => {
-                Ok(Some(Self { needed: is.needed, keepers: is.keepers, owner_half: is.ownerHalf }))
-            }
-            Ok(_) | Err(ViewError::Reverted(_)) => Ok(None),
-            Err(error) => Err(asked(error)),
-        }
+        let own = own_asset(client, nft).await?;
+        Ok(own.map(|(_, is)| Self { needed: is.needed, keepers: is.keepers, owner_half: is.ownerHalf }))
     }
 }
 

@@ -175,33 +175,57 @@ impl Buyer {
         Ok(None)
     }
 
-    /// Orders for `consumer`: buys a datatoken for `most` units at most, if the wallet has none, and places the order. One that stands
-    /// is not placed twice.
+    /// That an order for `consumer` stands, or would be taken now.
     ///
     /// # Errors
     ///
-    /// If it is not for sale, costs more, or the ledger refuses. A datatoken that was bought before that stays the wallet's, and the
-    /// next try uses it.
-    pub async fn buy(&self, offered: &Offered, consumer: Address, most: Option<U256>) -> Result<Bought> {
-        let (client, datatoken) = (self.wallet.client(), offered.found.datatoken);
-        if let Some(order) = self.order(datatoken, consumer).await? {
-            let is = ask(client, datatoken, &orderOfCall { order }).await?;
-            return Ok(Bought { order, until: is.until.saturating_to(), paid: None, before: true });
+    /// Why none would be taken.
+    pub async fn check(&self, offered: &Offered, consumer: Address) -> Result<()> {
+        if self.order(offered.found.datatoken, consumer).await?.is_none() {
+            self.taken(offered, consumer).await?;
         }
-        // Who paid for a datatoken that buys no order now would have paid for nothing.
-        if !sells(offered.found.state) {
-            return Err(DataError::Ledger(closed(offered.found.state)));
+        Ok(())
+    }
+
+    /// That an order for `consumer` would be taken, and whether the wallet has a datatoken for it: who paid for a datatoken that buys no
+    /// order would have paid for nothing.
+    async fn taken(&self, offered: &Offered, consumer: Address) -> Result<bool> {
+        let (client, found) = (self.wallet.client(), &offered.found);
+        if consumer.is_zero() {
+            let why = "address zero is nobody's: nobody could accept an order for it, and none was paid for";
+            return Err(DataError::Ledger(why.into()));
         }
-        ask(client, offered.found.nft, &checkAccessCall { account: consumer }).await?;
-        let has = ask(client, datatoken, &IERC20::balanceOfCall { account: self.wallet.address() }).await?;
-        let paid = if has < ONE { self.datatoken(offered, most).await? } else { None };
-        let fee = ask(client, datatoken, &getPublishingMarketFeeCall {}).await?;
+        if !sells(found.state) {
+            return Err(DataError::Ledger(closed(found.state)));
+        }
+        ask(client, found.nft, &checkAccessCall { account: consumer }).await?;
+        let fee = ask(client, found.datatoken, &getPublishingMarketFeeCall {}).await?;
         if !fee.feeToken.is_zero() && !fee.amount.is_zero() {
             let fee = shown(client, fee.feeToken, fee.amount).await?;
             return Err(DataError::Ledger(format!(
                 "the market that published it asks {fee} for each order beside the price: order with Ocean's client"
             )));
         }
+        let account = self.wallet.address();
+        let has = ask(client, found.datatoken, &IERC20::balanceOfCall { account }).await? >= ONE;
+        if has || found.price.is_some() { Ok(has) } else { Err(not_sold(found)) }
+    }
+
+    /// Orders for `consumer`: buys a datatoken for `most` units at most, if the wallet has none, and places the order. One that stands
+    /// is not placed twice.
+    ///
+    /// # Errors
+    ///
+    /// If it is for address zero, not for sale, costs more, or the ledger refuses. A datatoken that was bought before that stays the
+    /// wallet's, and the next try uses it.
+    pub async fn buy(&self, offered: &Offered, consumer: Address, most: Option<U256>) -> Result<Bought> {
+        let (client, datatoken) = (self.wallet.client(), offered.found.datatoken);
+        if let Some(order) = self.order(datatoken, consumer).await? {
+            let is = ask(client, datatoken, &orderOfCall { order }).await?;
+            return Ok(Bought { order, until: is.until.saturating_to(), paid: None, before: true });
+        }
+        let has = self.taken(offered, consumer).await?;
+        let paid = if has { None } else { self.datatoken(offered, most).await? };
         let call = startOrderCall {
             consumer,
             serviceIndex: U256::from(SERVICE),
@@ -231,8 +255,7 @@ impl Buyer {
     /// Gets a datatoken. What was paid for it.
     async fn datatoken(&self, offered: &Offered, most: Option<U256>) -> Result<Option<(Address, U256)>> {
         let (client, datatoken) = (self.wallet.client(), offered.found.datatoken);
-        let not_sold = || DataError::Ledger(format!("{} is not for sale now", offered.found.nft));
-        let (_, exchange) = offered.found.price.ok_or_else(not_sold)?;
+        let (_, exchange) = offered.found.price.ok_or_else(|| not_sold(&offered.found))?;
         let Some((token, quoted)) = offered.costs else {
             let call = dispenseCall { datatoken, amount: ONE, destination: self.wallet.address() };
             self.wallet.call(DISPENSER, &call).await.map_err(sent)?;
@@ -266,6 +289,10 @@ impl Buyer {
         let swapped: crate::market::abi::IFixedRate::Swapped = event(&receipt, FIXED_RATE)?;
         Ok(Some((token, swapped.baseTokenSwappedAmount)))
     }
+}
+
+fn not_sold(found: &Found) -> DataError {
+    DataError::Ledger(format!("{} is not for sale now", found.nft))
 }
 
 /// The grants of an asset, among so many that it had first, that are for whoever has an order of a datatoken, and whether each stands.
@@ -325,5 +352,71 @@ fn nothing() -> ProviderQuote {
         s: B256::ZERO,
         validUntil: U256::ZERO,
         data: alloy_primitives::Bytes::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        market::{
+            abi::{
+                DatatokenData, FACTORY,
+                IDatatoken::mintCall,
+                IFactory::{createNftWithErc20Call, createNftWithErc20WithFixedRateCall},
+                INft::{setAccessCall, setMetaDataStateCall},
+            },
+            tests::{OWNER, datatoken_data, nft_data, rate_data, whole},
+        },
+        sale::node::{Ledger, node},
+    };
+    use alloy_signer_local::PrivateKeySigner;
+    use stoa_contract::coin;
+
+    /// An NFT that is for sale.
+    fn for_sale(ledger: &mut Ledger, datatoken: DatatokenData) -> Address {
+        let fixed = rate_data(coin::ADDRESS, 18, whole(2), 0, true);
+        let call = createNftWithErc20WithFixedRateCall { nft: nft_data(), datatoken, fixedRate: fixed };
+        ledger.send(OWNER, FACTORY, &call).erc721Address
+    }
+
+    #[tokio::test]
+    async fn what_takes_no_order_is_told_before_anything_is_paid() {
+        let signer = PrivateKeySigner::from_bytes(&B256::repeat_byte(7)).unwrap();
+        let (account, friend) = (signer.address(), Address::repeat_byte(0xb2));
+        let (client, (sold, closed, denies, charges, unsold, had)) = node(&[], move |ledger| {
+            let [sold, closed, denies] = [(); 3].map(|()| for_sale(ledger, datatoken_data()));
+            ledger.send(OWNER, closed, &setMetaDataStateCall { state: 4 });
+            ledger.send(OWNER, denies, &setAccessCall { allow: Vec::new(), deny: vec![friend] });
+            let addresses = vec![OWNER, Address::ZERO, OWNER, coin::ADDRESS];
+            let fee = DatatokenData { addresses, uints: vec![U256::MAX, U256::ONE], ..datatoken_data() };
+            let charges = for_sale(ledger, fee);
+            let [unsold, had] = [(); 2].map(|()| {
+                let call = createNftWithErc20Call { nft: nft_data(), datatoken: datatoken_data() };
+                let made = ledger.send(OWNER, FACTORY, &call);
+                (made.erc721Address, made.erc20Address)
+            });
+            ledger.send(OWNER, had.1, &mintCall { account, value: ONE });
+            (sold, closed, denies, charges, unsold.0, had.0)
+        });
+        let buyer = Buyer::new(Wallet::new(client.clone(), signer).await.unwrap());
+        let check = async |nft: Address, consumer: Address| {
+            let found = Found::at(&client, nft).await.unwrap();
+            let offered = Offered { found, costs: None, opens: Vec::new(), order: None };
+            buyer.check(&offered, consumer).await.map_err(|error| error.to_string())
+        };
+        for (nft, consumer) in [(sold, account), (sold, friend), (denies, account), (had, account)] {
+            assert_eq!(check(nft, consumer).await, Ok(()));
+        }
+        for (nft, consumer, want) in [
+            (sold, Address::ZERO, "address zero"),
+            (closed, account, "the asset is disabled"),
+            (denies, friend, "denied"),
+            (charges, account, "for each order beside the price"),
+            (unsold, account, "is not for sale now"),
+        ] {
+            let why = check(nft, consumer).await.unwrap_err();
+            assert!(why.contains(want), "{why}");
+        }
     }
 }

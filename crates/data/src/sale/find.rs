@@ -1,7 +1,11 @@
 //! Finding an asset of the market, and what it says of itself.
 
-use super::{LINK, Price, Result, ask};
+use super::{LINK, Price, Result, ask, asked};
 use crate::{
+    abi::{
+        CONSENT,
+        IConsent::{Asset, assetOfCall},
+    },
     client::DataError,
     ddo::{self, CarriedError, Flags, Sealed},
     market::abi::{
@@ -18,7 +22,7 @@ use alloy_primitives::{Address, B256, U256};
 use alloy_rpc_types_eth::{Filter, Log};
 use alloy_sol_types::SolEvent;
 use std::cmp::min;
-use stoa_client::{Client, ClientError};
+use stoa_client::{Client, ClientError, ViewError, view};
 use stoa_privacy::ReadingSecret;
 
 /// Blocks that are searched at once for a document, from the newest on.
@@ -93,22 +97,20 @@ pub async fn find(client: &Client, name: &str, told: &dyn Fn(u64, u64)) -> Resul
     Ok(nft)
 }
 
-/// The NFTs that were made for this account, with the blocks in which they were, as far as it still owns them.
-///
-/// # Errors
-///
-/// If the ledger cannot be asked.
-pub async fn of_owner(client: &Client, owner: Address, told: &dyn Fn(u64, u64)) -> Result<Vec<(Address, u64)>> {
-    let filter = Filter::new().address(FACTORY).topic2(owner.into_word());
-    let made = events::<NFTCreated>(client, &filter, 0, head(client).await?, told).await?;
-    let mut own = Vec::new();
-    for (event, log) in made {
-        let nft = event.newTokenAddress;
-        if ask(client, nft, &INft::standingCall {}).await?.owner == owner {
-            own.push((nft, log.block_number.unwrap_or(0)));
-        }
+/// The asset of consent that an NFT of the market says it sells; nothing if it names none, or somebody else's: whoever owns an NFT
+/// writes what he likes there.
+pub(super) async fn own_asset(client: &Client, nft: Address) -> Result<Option<(B256, Asset)>> {
+    let link = ask(client, nft, &INft::getDataCall { key: LINK }).await?;
+    if link.len() != 32 {
+        return Ok(None);
     }
-    Ok(own)
+    let owner = ask(client, nft, &INft::standingCall {}).await?.owner;
+    let asset = B256::from_slice(&link);
+    match view(client, CONSENT, &assetOfCall { asset }).await {
+        Ok((is, _)) => Ok((is.owner == owner).then_some((asset, is))),
+        Err(ViewError::Reverted(_)) => Ok(None),
+        Err(error) => Err(asked(error)),
+    }
 }
 
 impl Found {

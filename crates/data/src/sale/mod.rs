@@ -20,6 +20,8 @@ mod computing;
 mod earnings;
 mod find;
 mod lists;
+#[cfg(test)]
+mod node;
 mod sample;
 mod seller;
 mod validator;
@@ -35,14 +37,14 @@ use crate::{
 use alloy_primitives::{Address, B256, U256, b256};
 use alloy_sol_types::{Revert, SolCall, SolError as _, SolEvent};
 use serde::{Deserialize, Serialize};
-use stoa_client::{Client, SendError, ViewError, decimal, view};
+use stoa_client::{Client, SendError, ViewError, decimal, utc, view};
 use stoa_contract::interfaces::IERC20Metadata;
 
 pub use access::{Access, Entry, Grade};
 pub use buyer::{Bought, Buyer, Offered, Opens, purposes};
 pub use computing::{Computing, lasts};
-pub use earnings::{Amounts, Earnings, earned_by_jobs, earnings, registered_by};
-pub use find::{Found, Told, document, find, of_owner};
+pub use earnings::{Amounts, Brought, Earnings, Failed, Waiting, earned_by, earned_by_jobs, earnings, registered_by};
+pub use find::{Found, Told, document, find};
 pub use lists::List;
 pub use sample::{MOST_SAMPLE, Sample};
 pub use seller::{Audience, Begun, Ends, Listed, Seller, Selling, check};
@@ -114,7 +116,7 @@ pub(crate) fn words(error: &ViewError) -> Option<String> {
         use IDatatokenErrors as E;
         return Some(match error {
             E::OrderingClosed(error) => closed(error.state),
-            E::OrderExpired(error) => format!("order {} ended at second {} since 1970", error.order, error.until),
+            E::OrderExpired(error) => format!("order {} ended at {}", error.order, utc(error.until.saturating_to())),
             E::OrderUnknown(error) => format!("there is no order {}", error.order),
             E::OrderNotYours(error) => format!("order {} is not for {}", error.order, error.caller),
             E::OrderStandsAlready(error) => format!("order {} of yours stands as long already", error.order),

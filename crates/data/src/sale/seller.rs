@@ -218,10 +218,11 @@ impl Seller {
         format!("stoa:{asset}")
     }
 
-    /// An NFT that was made for this sale by somebody who was cut off before he could write it down.
+    /// An NFT that this account made for this sale, and was cut off before that could be written down. What others make for it, with
+    /// datatokens that they mint, is none of its own, whatever it is called at.
     async fn made_before(&self, begun: &Begun) -> Result<Option<Listed>> {
-        let client = self.wallet.client();
-        let filter = Filter::new().address(FACTORY).topic2(self.wallet.address().into_word());
+        let (client, own) = (self.wallet.client(), self.wallet.address().into_word());
+        let filter = Filter::new().address(FACTORY).topic2(own).topic3(own);
         let made = events::<NFTCreated>(client, &filter, begun.from, head(client).await?, &|_, _| ()).await?;
         let own = made.into_iter().find(|(event, _)| event.tokenURI == Self::uri(begun.asset));
         let Some((event, _)) = own else { return Ok(None) };
@@ -471,5 +472,44 @@ fn fits(ddo: &Ddo) -> Result<()> {
             let said: Vec<_> = faults.iter().map(ToString::to_string).collect();
             Err(DataError::Ledger(format!("the document cannot be published: {}", said.join("; "))))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        market::tests::{datatoken_data, nft_data, rate_data, whole},
+        sale::node::node,
+    };
+    use alloy_signer_local::PrivateKeySigner;
+    use stoa_contract::coin;
+
+    #[tokio::test]
+    async fn a_sale_does_not_go_on_with_what_somebody_else_has_made_for_it() {
+        let signer = PrivateKeySigner::from_bytes(&B256::repeat_byte(7)).unwrap();
+        let (owner, thief, asset) = (signer.address(), Address::repeat_byte(0xb1), B256::repeat_byte(5));
+        let (client, made) = node(&[], move |ledger| {
+            [thief, owner].map(|from| {
+                let nft = NftData { owner, tokenURI: Seller::uri(asset), ..nft_data() };
+                let fixed = rate_data(coin::ADDRESS, 18, whole(2), 0, true);
+                let call = createNftWithErc20WithFixedRateCall { nft, datatoken: datatoken_data(), fixedRate: fixed };
+                ledger.send(from, FACTORY, &call).erc721Address
+            })
+        });
+        let seller = Seller::new(Wallet::new(client, signer).await.unwrap());
+        let selling = Selling {
+            used: Use::Access,
+            price: Price::Free,
+            timeout: 0,
+            purpose: String::new(),
+            readers: None,
+            allow: Vec::new(),
+            deny: Vec::new(),
+            sample: None,
+        };
+        let begun = Begun { asset, selling, computes: None, from: 0, listed: None };
+        let listed = seller.made_before(&begun).await.unwrap().expect("its own");
+        assert_eq!(listed.nft, made[1]);
     }
 }

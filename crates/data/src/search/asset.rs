@@ -1,7 +1,7 @@
 //! All that is known of an asset.
 
 use super::{
-    document::{Reading, Summary, read},
+    document::{Reading, Summary, did_of, read},
     index::{Amount, Index, SearchError},
     query::State,
 };
@@ -90,6 +90,9 @@ impl Asset {
             return Err(if let Reading::Bad(why) = opened { why } else { "it is sealed twice".to_owned() });
         };
         let document = Document(RawValue::from_string(text).map_err(|error| error.to_string())?);
+        if let Some(did) = did_of(&document.read()) {
+            did.clone_into(&mut self.id);
+        }
         self.metadata = Metadata::Readable { summary, document };
         Ok(())
     }
@@ -144,7 +147,11 @@ pub struct Publication {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Asset {
-    /// Its decentralized identifier.
+    /// Its decentralized identifier, as its document writes it; that of version 4 if there is none that can be read.
+    #[serde(rename = "did")]
+    pub id: String,
+    /// That of version 4, whatever its document says.
+    #[serde(skip)]
     pub did: String,
     /// Its contract.
     pub nft: Address,
@@ -235,6 +242,19 @@ impl Index {
         self.one("SELECT asset FROM datatokens WHERE address = ?", &datatoken.0.0)
     }
 
+    /// The contracts of the assets that this account owns now, in whatever state, with the blocks in which they were made: the oldest
+    /// first.
+    ///
+    /// # Errors
+    ///
+    /// As [`asset`](Self::asset).
+    pub fn owned_by(&self, owner: Address) -> Result<Vec<(Address, u64)>, SearchError> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT nft, number FROM assets WHERE owner = ? ORDER BY id")?;
+        let made = |row: &Row<'_>| Ok((address(row, 0)?, number(row, 1)?));
+        Ok(statement.query_map([owner.0.0], made)?.collect::<Result<_, _>>()?)
+    }
+
     fn one(&self, sql: &str, key: &[u8]) -> Result<Option<Asset>, SearchError> {
         let id = self.connection.prepare_cached(sql)?.query_one([key], |row| row.get(0)).optional()?;
         id.map(|id| self.asset_of(id)).transpose()
@@ -250,8 +270,10 @@ impl Index {
         let read = |row: &Row<'_>| {
             let nft = address(row, 0)?;
             let state = usize::from(row.get::<_, u8>(9)?);
+            let did = did(nft, self.chain.id);
             let mut asset = Asset {
-                did: did(nft, self.chain.id),
+                id: did.clone(),
+                did,
                 nft,
                 owner: address(row, 1)?,
                 creator: address(row, 2)?,
@@ -282,7 +304,11 @@ impl Index {
                             rusqlite::Error::FromSqlConversionFailure(19, rusqlite::types::Type::Text, error.into())
                         })?;
                         let document = Document(document);
-                        Metadata::Readable { summary: Box::new(Summary::of(&document.read())), document }
+                        let said = document.read();
+                        if let Some(did) = did_of(&said) {
+                            did.clone_into(&mut asset.id);
+                        }
+                        Metadata::Readable { summary: Box::new(Summary::of(&said)), document }
                     }
                 };
             }

@@ -113,6 +113,11 @@ fn subject(document: &Value) -> &Value {
     }
 }
 
+/// The DID that a document gives its asset, which is another in version 5 than before.
+pub(super) fn did_of(document: &Value) -> Option<&str> {
+    [&document["id"], &subject(document)["id"]].into_iter().find_map(Value::as_str)
+}
+
 /// That a document is this asset's.
 fn check(document: &Value, nft: Address, chain_id: u64) -> Result<(), String> {
     let (own, subject) = (ddo::did(nft, chain_id), subject(document));

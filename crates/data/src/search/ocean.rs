@@ -40,7 +40,7 @@ pub fn ddo(asset: &Asset, chain_id: u64) -> Option<Value> {
     if matches!(asset.state, State::Deprecated | State::Revoked) {
         let nft = json!({ "state": asset.state as u8 });
         return Some(json!({
-            "id": asset.did, "version": "deprecated", "chainId": chain_id, "nftAddress": asset.nft,
+            "id": asset.id, "version": "deprecated", "chainId": chain_id, "nftAddress": asset.nft,
             "indexedMetadata": { "nft": nft },
         }));
     }
@@ -220,7 +220,7 @@ impl Request {
             if bytes > LARGEST_ANSWER {
                 return Err(AnswerError::TooLarge);
             }
-            documents.push((asset.did.as_str(), document));
+            documents.push((asset.id.as_str(), document));
         }
         let answer = match self.form {
             Form::Lists => {

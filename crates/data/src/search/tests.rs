@@ -5,7 +5,7 @@ use super::{
     query::MOST,
     *,
 };
-use crate::ddo::did;
+use crate::ddo::{did, did_v5};
 use crate::market::{
     self,
     abi::{FACTORY, FIXED_RATE, IDatatoken, IFactory, IFixedRate, INft},
@@ -308,6 +308,39 @@ fn owners_orders_and_changes_are_followed() {
     let asset = index.asset(first.asset).unwrap().unwrap();
     assert_eq!((asset.orders, asset.datatokens[0].orders, asset.creator, asset.owner), (1, 1, OWNER, HEIR));
     assert_eq!(asset.published.unwrap().place.number, 5);
+    assert_eq!(index.owned_by(HEIR).unwrap(), [(first.asset, 1)]);
+    told.state(second.asset, 3);
+    assert_eq!(told.index().owned_by(OWNER).unwrap(), [(second.asset, 2)], "in whatever state");
+}
+
+#[test]
+fn an_asset_is_called_as_its_document_calls_it() {
+    let mut told = Told::new();
+    let (made, sealed) = (told.publish(), told.publish());
+    let document = |nft: Address| {
+        let id = did_v5(nft, CHAIN.id);
+        let subject = json!({ "id": id, "chainId": CHAIN.id, "metadata": { "name": "Fifth" } });
+        json!({ "id": id, "version": "5.0.0", "credentialSubject": subject }).to_string()
+    };
+    let text = document(made.asset);
+    told.describe(made.asset, &[0], &text, sha(&text));
+    let text = document(sealed.asset);
+    told.describe(sealed.asset, &[2], "secret", sha(&text));
+    let index = told.index();
+    let own = did_v5(made.asset, CHAIN.id);
+    for name in [&own, &did(made.asset, CHAIN.id)] {
+        assert_eq!(index.asset_by_did(name).unwrap().unwrap().id, own, "found by either");
+    }
+    let found = index.search(&words("fifth")).unwrap().assets;
+    assert_eq!((&found[0].id, &found[0].did), (&own, &did(made.asset, CHAIN.id)));
+    assert_eq!(json!(found)[0]["did"], own.as_str());
+    let mut asset = index.asset(sealed.asset).unwrap().unwrap();
+    assert_eq!(asset.id, did(sealed.asset, CHAIN.id), "what it says is not known");
+    asset.open(CHAIN.id, text.as_bytes()).unwrap();
+    assert_eq!(asset.id, did_v5(sealed.asset, CHAIN.id));
+    told.state(made.asset, 2);
+    let asset = told.index().asset(made.asset).unwrap().unwrap();
+    assert_eq!(ocean::ddo(&asset, CHAIN.id).unwrap()["id"], own.as_str());
 }
 
 #[test]
