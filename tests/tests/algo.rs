@@ -13,6 +13,29 @@ use stoa_tests::stage::stoa;
 const MEAN: f64 = 79.111_111_111_111_11;
 const DEVIATION: f64 = 8.760_800_990_030_997;
 
+/// Cells of a table that are numbers in every language, and these.
+const NUMBERS: [(&str, f64); 13] = [
+    ("5", 5.0),
+    (" 5", 5.0),
+    ("5 ", 5.0),
+    ("\t7\t", 7.0),
+    ("+5", 5.0),
+    ("-0.5", -0.5),
+    (".5", 0.5),
+    ("5.", 5.0),
+    ("1e2", 100.0),
+    ("1E-2", 0.01),
+    ("2.5e+1", 25.0),
+    ("007", 7.0),
+    ("1.e1", 10.0),
+];
+
+/// Cells that are none in any.
+const NO_NUMBERS: [&str; 22] = [
+    "x", "0x10", "0b11", "1_000", "1 000", "1'000", "NaN", "inf", "1e999", "1e", "e5", "1e5.5", ".", "+", "+-5", "1-2",
+    "1.2.3", "5f", "5\u{a0}", "\u{b2}", "\u{665}", "true",
+];
+
 /// Runs the program in a folder: whether it succeeded, and the JSON that it printed.
 fn say(folder: &Path, words: &[&str]) -> Result<(bool, Value)> {
     let mut command = stoa(folder, words)?;
@@ -89,6 +112,54 @@ fn in_language(language: &str) -> Result<()> {
     let (leaves, said) =
         say(at, &[&sample[..5], &["--param", "column=age", "--steps", "1", "--rules", "none.json"]].concat())?;
     ensure!(!leaves && said["error"].as_str().is_some_and(|why| why.contains("none.json")), "{said}");
+    reads_what_others_read(at)
+}
+
+/// What the program in a folder makes of the column `a` of a table: its result, or why there is none.
+fn of_table(at: &Path, table: &[u8]) -> Result<std::result::Result<Value, String>> {
+    fs::write(at.join("table.csv"), table)?;
+    let (leaves, said) = say(at, &["algo", "test", "mean", "--data", "table.csv", "--param", "column=a"])?;
+    Ok(match leaves {
+        true => Ok(serde_json::from_str(said["leaves"]["result.json"].as_str().wrap_err("a result")?)?),
+        false => Err(said["log"].as_str().wrap_err("a log")?.to_owned()),
+    })
+}
+
+/// The same tables and cells in every language: two owners' data are read alike, whoever wrote the program.
+fn reads_what_others_read(at: &Path) -> Result<()> {
+    for (cell, value) in NUMBERS {
+        let is = of_table(at, format!("b,a\n{}", format!("1,{cell}\n").repeat(10)).as_bytes())?;
+        let mean = is.as_ref().ok().and_then(|is| is["values"][0].as_f64());
+        ensure!(mean.is_some_and(|mean| (mean - value).abs() < 1e-9), "{cell:?}: {is:?}");
+    }
+    for cell in NO_NUMBERS {
+        let is = of_table(at, format!("b,a\n{}1,{cell}\n", "1,5\n".repeat(10)).as_bytes())?;
+        ensure!(is.as_ref().is_err_and(|why| why.contains("line 12: column \"a\" is no number")), "{cell:?}: {is:?}");
+    }
+    let rows = |row: &str| row.repeat(10);
+    for table in [
+        format!("\u{feff}a,b\n{}", rows("5,1\n")),
+        format!("\u{feff}a;b\r\n{}", rows("5;1,5\r\n")),
+        format!("b\ta\n{}", rows("1\t5\n")),
+        format!("b|a\n{}", rows("1|5\n")),
+        format!("gr\u{f6}\u{df}e, a \n{}", rows("\u{20ac},5\n")),
+        format!("b,a\n{}1,  \n\n,\n3", rows("1,5\n")),
+        format!("a\r\n{}5\r", "5\r\n".repeat(9)),
+    ] {
+        let is = of_table(at, table.as_bytes())?;
+        ensure!(is.as_ref().is_ok_and(|is| is["rows"] == 10 && is["values"][0] == 5.0), "{table:?}: {is:?}");
+    }
+    for (table, want) in [
+        (&b"\"a\",\"b\"\n5,1\n"[..], "line 1 has quotes"),
+        (b"a;b\n5,5;1\n", "line 2: column \"a\" is no number"),
+        (b"a,gr\xf6\xdfe\n5,1\n", "is no text in UTF-8"),
+        (b"\xff\xfea\0,\0b\0\n\0", "is no text in UTF-8"),
+        (b"a,b\n5\0,1\n", "is no text in UTF-8"),
+        (b"", "there is no column \"a\""),
+    ] {
+        let is = of_table(at, table)?;
+        ensure!(is.as_ref().is_err_and(|why| why.contains(want)), "{}: {is:?}", String::from_utf8_lossy(table));
+    }
     Ok(())
 }
 
@@ -129,6 +200,12 @@ fn a_program_that_takes_too_many_steps_is_told_how_to_have_more_and_scripts_reac
         return Ok(());
     }
     let test = ["algo", "test", "spy", "--data", "spy/sample.csv", "--steps", "20"];
+    fs::write(at.join("spy/main.py"), "a = 1\nb = )\n")?;
+    for words in [&["algo", "build", "spy"][..], &test] {
+        let (built, said) = say(at, words)?;
+        let why = said["error"].as_str().unwrap_or_default();
+        ensure!(!built && why.contains("line 2") && why.contains("SyntaxError"), "{said}");
+    }
     fs::write(at.join("spy/main.py"), "while True: pass")?;
     let (_, said) = say(at, &test)?;
     ensure!(

@@ -213,7 +213,8 @@ fn a_buyer_whose_node_was_killed_in_the_middle_is_told_how_it_stands_and_has_eve
     let mut people = Command::new(variable("STOA_BIN")?);
     people.current_dir(stage.folder.path()).args(status).args(["--account", "8", "--http", stage.chain.http()]);
     let said = String::from_utf8(people.output()?.stdout)?;
-    let told = format!("running until second {} since 1970; its node does not tell how it stands", cut["until"]);
+    let time = stoa_client::utc(cut["until"].as_u64().wrap_err("a time")?);
+    let told = format!("running until {time}; its node does not tell how it stands");
     ensure!(said.starts_with(&told), "{said}");
     // All that it could cost is held; nothing more is where a node is asked that is not there.
     let held = U256::from(65) * U256::from(10).pow(U256::from(17));
@@ -254,6 +255,13 @@ fn a_receipt_is_checked_by_a_node_that_was_drawn_and_audited_by_somebody_who_ask
     let checks =
         ["--auditor", &other, "--chance", "100", "--fee", "0.125", "--stake", "5", "--bond", "20", "--time", "120"];
     let asset = text(&stage.run(owner, &[&offer[..], &checks, &program].concat())?, "asset")?;
+    // Whoever adds to a bond that is not his gives his coins away, so he is not let.
+    let given = stage.attempt(auditor, &["job", "bond", &asset, "1"])?.err().wrap_err("it was given away")?;
+    ensure!(given.contains(&format!("does not own asset {asset}")), "{given}");
+    let none = format!("0x{}", "7".repeat(64));
+    let given = stage.attempt(owner, &["job", "bond", &none, "1"])?.err().wrap_err("it was given away")?;
+    ensure!(given.contains(&format!("there is no asset {none}")), "{given}");
+    ensure!(stage.run(owner, &["job", "bond", &asset, "1"])?["bond"] == "0x1236efcbcbb340000");
     let copy = ["job", "copy", &asset, "rows.csv", "--data", "data-6"];
     stage.run(auditor, &[&copy[..], &program].concat())?;
     stage.run(owner, &["job", "allow", &asset, "--to", BUYERS_ADDRESS, "--purpose", "ScientificResearch"])?;
@@ -319,6 +327,12 @@ fn a_receipt_is_checked_by_a_node_that_was_drawn_and_audited_by_somebody_who_ask
         let (holds, said) = audit("altered", &[])?;
         ensure!(!holds && said.contains("shows something else than what its evidence proves"), "{said}");
     }
+    // Nor what readers may read differently.
+    let twice = in_toto.replacen(r#""subject":"#, r#""subject": [], "subject":"#, 1);
+    ensure!(twice != in_toto, "{in_toto}");
+    fs::write(stage.at("altered"), twice)?;
+    let (holds, said) = audit("altered", &[])?;
+    ensure!(!holds && said.contains("an object has the key"), "{said}");
     let output = stoa(stage.folder.path(), &["audit", "a.json", "--network-key", OTHER_KEY])?.output()?;
     ensure!(!output.status.success(), "another key's network signed it");
     let mistyped = key.replacen(&key[10..12], if &key[10..12] == "00" { "01" } else { "00" }, 1);
@@ -426,7 +440,7 @@ fn a_script_with_scikit_learn_runs_as_a_process_is_approved_fetched_later_and_ch
     let fetched = stage.run(BUYER, &["job", "result", &job, "--to", "result"])?;
     let receipt = &fetched["receipt"];
     ensure!(receipt["ended"] == "succeeded" && receipt["paid"] != "0x0" && receipt["refunded"] != "0x0", "{fetched}");
-    let result: Value = serde_json::from_slice(&fs::read(stage.at("result/result.json"))?)?;
+    let result: Value = serde_json::from_slice(&fs::read(stage.at("result").join(&asset).join("result.json"))?)?;
     let [count, correct] = ["count", "correct"].map(|name| result[name].as_f64().unwrap_or_default());
     ensure!(count > 40.0 && correct / count > 0.75, "{result}");
     // The node keeps it sealed, for whoever comes again.
@@ -446,10 +460,11 @@ fn a_script_with_scikit_learn_runs_as_a_process_is_approved_fetched_later_and_ch
     // A model that is published says what it was derived from; nobody says so of jobs that are not his.
     let says =
         ["--name", "Risk of hearts", "--description", "Weights of a model of heart disease.", "--license", "CC-BY-4.0"];
+    let model = format!("result/{asset}/result.json");
     let publish = [
         "data",
         "publish",
-        "result/result.json",
+        &model,
         "--free",
         "--yes",
         "--from-run",

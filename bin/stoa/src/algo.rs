@@ -12,7 +12,7 @@ use std::{
 };
 use stoa_algorithms::{Folder, Language};
 use stoa_base::now;
-use stoa_client::plain;
+use stoa_client::{ViewError, plain};
 use stoa_data::{
     abi::{CONSENT, IConsent::assetOfCall},
     client::DataError,
@@ -26,13 +26,17 @@ use stoa_data::{
         wire::MOST_CODE,
     },
 };
-use stoa_sandbox::{Control, Ended, Job, Outcome, Runtime as _, Wasm};
+use stoa_sandbox::{Control, Ended, Input, Job, Outcome, Runtime as _, Wasm};
 use tempfile::TempDir;
 
 /// The rules that lie in an algorithm's folder.
 const RULES: &str = "rules.json";
 
+/// Commands on programs that go to the data.
 #[derive(Subcommand)]
+#[command(
+    after_help = "Examples: stoa algo new mean --lang python\n          stoa algo test mean --data mean/sample.csv --param column=age\n          stoa algo publish mean/mean.wasm --wallet me.key"
+)]
 pub(crate) enum Command {
     /// Make a folder with a small program that runs on data where they are: an example that works, with its README.
     #[command(
@@ -50,7 +54,8 @@ pub(crate) enum Command {
     Test(TestOptions),
     /// Put your name to a program on the ledger: owners who trust your account (`publishers` in their rules) let it run from then on.
     /// With --source, audits of what it computes show from which source it is built. Prints the program's hash, and its asset. `stoa data
-    /// erase` withdraws it.
+    /// erase` withdraws it, for good: your account does not publish the same bytes again, but what differs from them in any byte, which is
+    /// another program.
     #[command(
         after_help = "Examples: stoa algo publish mean/mean.wasm --wallet me.key\n          stoa algo publish mean/mean.wasm --source mean --source-url https://a.example/mean --wallet me.key"
     )]
@@ -172,16 +177,18 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
 }
 
 async fn publish(options: PublishOptions, json: bool) -> Result<()> {
-    let algorithm = jobs::algorithm(&read(&options.file)?);
+    let code = read(&options.file)?;
+    check_program(&options.file, &code)?;
+    let algorithm = jobs::algorithm(&code);
     let source = options.source.as_deref().map(source_hash).transpose()?;
     let account = options.wallet.open().await?;
     let owner = Owner::new(account.clone());
     // Named after what it is, so that nodes find it.
     let asset = owner.asset(algorithm);
-    let known = stoa_client::view(account.client(), CONSENT, &assetOfCall { asset }).await.is_ok();
-    ensure!(!known || source.is_some(), "program {algorithm} is published already, as asset {asset}");
-    if !known {
-        owner.register(algorithm, algorithm).await?;
+    match stoa_client::view(account.client(), CONSENT, &assetOfCall { asset }).await {
+        Ok((is, _)) => again(algorithm, asset, is.erased, source.is_some())?,
+        Err(ViewError::Reverted(_)) => owner.register(algorithm, algorithm).await?,
+        Err(error) => return Err(error).wrap_err("the ledger cannot be asked (--http names a node)"),
     }
     let url = options.source_url.unwrap_or_default();
     let call = publishProgramCall { algorithm, source: source.unwrap_or_default(), url };
@@ -194,6 +201,18 @@ async fn publish(options: PublishOptions, json: bool) -> Result<()> {
             source.iter().for_each(|source| println!("source {source}"));
         }
     }
+    Ok(())
+}
+
+/// Refuses what the account has published before, but for what was not said then: from which source it is. `erased` is the block in which it
+/// was withdrawn, 0 if it was not.
+fn again(algorithm: B256, asset: B256, erased: u64, has_source: bool) -> Result<()> {
+    ensure!(
+        erased == 0,
+        "program {algorithm} was withdrawn for good: this account published it as asset {asset}, which was erased in block {erased}. \
+         Change any byte of it, which makes another program, and publish that"
+    );
+    ensure!(has_source, "program {algorithm} is published already, as asset {asset}");
     Ok(())
 }
 
@@ -220,6 +239,7 @@ struct Built {
 impl Built {
     /// Builds a folder, and checks that a node would take what comes of it.
     fn of(folder: &Folder) -> Result<Self> {
+        check_script(folder)?;
         let bar = progress("building");
         let code = folder.build();
         bar.finish_and_clear();
@@ -251,7 +271,9 @@ impl Built {
                 code: read(&folder.module())?,
             });
         }
-        Ok(Self { module: program.to_owned(), folder: None, code: read(program)? })
+        let code = read(program)?;
+        check_program(program, &code)?;
+        Ok(Self { module: program.to_owned(), folder: None, code })
     }
 
     /// What consent names it by.
@@ -259,14 +281,42 @@ impl Built {
         jobs::algorithm(&self.code)
     }
 
-    /// What a run of it is paid by.
-    fn steps(&self, outcome: &Outcome) -> u64 {
-        jobs::steps(jobs::runtime_of(&self.code), outcome.used.fuel, outcome.used.cpu)
+    /// What a run of it is paid by: no more than it may take, though a process that is ended for it may have taken some more by then.
+    fn steps(&self, outcome: &Outcome, most: u64) -> u64 {
+        jobs::steps(jobs::runtime_of(&self.code), outcome.used.fuel, outcome.used.cpu).min(most)
     }
 
     fn json(&self) -> Value {
         json!({ "algorithm": self.algorithm(), "module": self.module, "bytes": self.code.len() })
     }
+}
+
+/// Refuses a script that its interpreter could not run, with what that says of it: a module takes any text.
+fn check_script(folder: &Folder) -> Result<()> {
+    let Some(check) = folder.check()? else { return Ok(()) };
+    let mut job = Job::new(&check.parser[..]);
+    job.inputs = vec![Input { name: "script".into(), source: check.script.clone().into() }];
+    let bar = progress("reading the script");
+    let outcome = caching(Wasm::new)?.run(&job, &Control::new());
+    bar.finish_and_clear();
+    let outcome = outcome.wrap_err_with(|| format!("{} cannot be read", check.script.display()))?;
+    let said: Vec<_> = outcome.log.text().lines().map(plain).collect();
+    ensure!(outcome.ended != Ended::Exited(1), "{} cannot be run: {}", check.script.display(), said.join(", "));
+    Ok(())
+}
+
+/// How what can be run begins: WebAssembly, a script that says what runs it, an executable of Linux.
+const BEGINNINGS: [&[u8]; 3] = [b"\0asm", b"#!", b"\x7fELF"];
+
+/// Refuses what is no program: a shell would read it as if it were one of its own.
+pub(crate) fn check_program(file: &Path, code: &[u8]) -> Result<()> {
+    ensure!(
+        BEGINNINGS.iter().any(|beginning| code.starts_with(beginning)),
+        "{} is no program: want a WebAssembly module, a script whose first line says what runs it (#!/usr/bin/env python3), or an \
+         executable",
+        file.display()
+    );
+    Ok(())
 }
 
 /// What compiles programs: what it has compiled is kept in the user's cache, where that is the user's alone.
@@ -318,15 +368,15 @@ fn test(options: &TestOptions, json: bool) -> Result<()> {
         _ if rules.log => Err("the program did not end well; the rules let its log go to the buyer".into()),
         _ => Err("the program did not end well; its buyer is told no more than that".into()),
     };
-    let leaves = leaving.is_ok();
+    let (leaves, steps) = (leaving.is_ok(), built.steps(&outcome, fuel));
     if json {
-        println!("{}", as_json(&built, &rules, &outcome, leaving));
+        println!("{}", as_json(&built, &rules, &outcome, steps, leaving));
         if !leaves {
             std::process::exit(1);
         }
         return Ok(());
     }
-    show(&built, &rules, &outcome, leaving);
+    show(&built, &rules, &outcome, steps, leaving);
     if leaves { Ok(()) } else { bail!("nothing would leave") }
 }
 
@@ -366,19 +416,11 @@ fn run_seen(job: &Job, kind: u8, environments: &[PathBuf]) -> Result<Outcome> {
 
 /// How a run ended, in words.
 fn ended(ended: &Ended) -> String {
-    match ended {
-        Ended::Exited(0) => "well".into(),
-        Ended::Exited(code) => format!("with code {code}"),
-        Ended::Trapped(why) => format!("trapped: {why}"),
-        Ended::OutOfFuel | Ended::OutOfCpu => "it used up its steps (--steps allows more)".into(),
-        Ended::OutOfMemory => "it used up its memory".into(),
-        Ended::OutOfTime => "it ran too long".into(),
-        Ended::OutputTooLarge => "it wrote more than it may".into(),
-        other => format!("{other:?}"),
-    }
+    let more = if matches!(ended, Ended::OutOfFuel | Ended::OutOfCpu) { " (--steps allows more)" } else { "" };
+    jobs::how_ended(ended) + more
 }
 
-fn as_json(built: &Built, rules: &Rules, outcome: &Outcome, leaving: Result<Leaving, String>) -> Value {
+fn as_json(built: &Built, rules: &Rules, outcome: &Outcome, steps: u64, leaving: Result<Leaving, String>) -> Value {
     let mut said = built.json();
     let left = outcome.output.files.iter().map(|(path, bytes)| (path.clone(), json!(bytes.len())));
     let (leaves, counts, withheld) = match leaving {
@@ -393,7 +435,7 @@ fn as_json(built: &Built, rules: &Rules, outcome: &Outcome, leaving: Result<Leav
         Err(why) => (Value::Null, Value::Null, json!(why)),
     };
     let more = json!({
-        "succeeded": outcome.succeeded(), "ended": ended(&outcome.ended), "steps": built.steps(outcome),
+        "succeeded": outcome.succeeded(), "ended": ended(&outcome.ended), "steps": steps,
         "memory": outcome.used.memory, "deterministic": outcome.deterministic,
         "left": Value::Object(left.collect()), "leaves": leaves, "counts": counts, "budget": rules.budget, "withheld": withheld,
         "log": outcome.log.text(), "logLeaves": rules.log,
@@ -404,11 +446,11 @@ fn as_json(built: &Built, rules: &Rules, outcome: &Outcome, leaving: Result<Leav
     said
 }
 
-fn show(built: &Built, rules: &Rules, outcome: &Outcome, leaving: Result<Leaving, String>) {
+fn show(built: &Built, rules: &Rules, outcome: &Outcome, steps: u64, leaving: Result<Leaving, String>) {
     println!("algorithm  {}", built.algorithm());
     println!("module     {}, {}", built.module.display(), output::bytes(built.code.len() as u64));
     println!("ended      {}", plain(&ended(&outcome.ended)));
-    println!("steps      {} ({} million to pay)", built.steps(outcome), built.steps(outcome).div_ceil(MILLION));
+    println!("steps      {steps} ({} million to pay)", steps.div_ceil(MILLION));
     println!("memory     {}", output::bytes(outcome.used.memory));
     if !outcome.deterministic {
         println!("           a second run may end otherwise");
@@ -438,4 +480,80 @@ fn shown(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MOST)]);
     let more = if bytes.len() > MOST { " …" } else { "" };
     format!("{}{more}", plain(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use stoa_sandbox::{Log, Output, Used};
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    #[test]
+    fn what_was_withdrawn_is_not_said_to_be_published() {
+        let [algorithm, asset] = [1, 2].map(B256::repeat_byte);
+        for has_source in [false, true] {
+            let why = again(algorithm, asset, 7, has_source).unwrap_err().to_string();
+            assert!(why.contains("withdrawn for good") && why.contains("erased in block 7"), "{why}");
+            assert!(why.contains("Change any byte") && !why.contains("is published already"), "{why}");
+        }
+        assert!(again(algorithm, asset, 0, false).unwrap_err().to_string().contains("is published already"));
+        again(algorithm, asset, 0, true).unwrap();
+    }
+
+    #[test]
+    fn a_process_that_took_more_than_it_may_is_paid_for_what_it_may() {
+        let built = |code: &[u8]| Built { module: PathBuf::new(), folder: None, code: code.to_vec() };
+        let used = Used { fuel: 5 * MILLION, cpu: Duration::from_millis(3006), ..Used::default() };
+        let outcome = Outcome {
+            ended: Ended::OutOfCpu,
+            output: Output::default(),
+            log: Log::default(),
+            used,
+            deterministic: false,
+        };
+        assert_eq!(built(b"#!/bin/sh\n").steps(&outcome, 3000 * MILLION), 3000 * MILLION);
+        assert_eq!(built(b"#!/bin/sh\n").steps(&outcome, 4000 * MILLION), 3006 * MILLION);
+        assert_eq!(built(b"\0asm").steps(&outcome, 3000 * MILLION), 5 * MILLION);
+    }
+
+    #[test]
+    fn how_a_program_ended_is_told_in_words() {
+        let all = [
+            Ended::Exited(1),
+            Ended::Signalled(9),
+            Ended::OutOfFuel,
+            Ended::OutOfCpu,
+            Ended::OutOfMemory,
+            Ended::OutOfTime,
+            Ended::OutputTooLarge,
+            Ended::TooManyProcesses,
+            Ended::Cancelled,
+        ];
+        for one in all {
+            let (said, name) = (ended(&one), format!("{one:?}"));
+            let name = name.split('(').next().unwrap_or_default();
+            assert!(!said.is_empty() && !said.contains(name), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_table_is_neither_run_as_a_program_nor_published_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = folder.path().join("patients.csv");
+        fs::write(&table, "name,age\nBob,63\n").unwrap();
+        let file = table.to_str().unwrap();
+        for words in [&["algo", "test", file, "--data", file][..], &["algo", "publish", file, "--account", "0"]] {
+            let why = run(Typed::try_parse_from(words).unwrap().command, true).unwrap_err().to_string();
+            assert!(why.contains("patients.csv is no program") && why.contains("#!/usr/bin/env"), "{words:?}: {why}");
+        }
+        for code in [&b"\0asm\x01"[..], b"#!/bin/sh\n", b"\x7fELF\x02"] {
+            check_program(&table, code).unwrap();
+        }
+    }
 }

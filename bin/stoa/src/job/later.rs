@@ -2,7 +2,7 @@
 
 use super::{
     ENDS, known,
-    run::{PROVENANCE, buyer, left_of, noted, params_of, receipt},
+    run::{PROVENANCE, begun_by, buyer, left_of, log_of, noted, params_of, receipt},
 };
 use crate::wallet::WalletOptions;
 use alloy_primitives::{Address, B256};
@@ -14,10 +14,11 @@ use std::{
     path::{Path, PathBuf},
 };
 use stoa_base::now;
-use stoa_client::counted;
+use stoa_client::{counted, utc};
 use stoa_data::jobs::{
+    Files,
     abi::{FINISHED, RUNNING},
-    client::{self, Begun, Ended},
+    client::{self, Begun, Ended, Left},
     held::Held,
     rounds::write,
     units,
@@ -98,7 +99,7 @@ pub(super) async fn status(job: B256, wallet: &WalletOptions, json: bool) -> Res
     match (round, ended) {
         (Some(Ok(round)), _) => println!("{state}; {}", told(&round)),
         (Some(Err(error)), _) => {
-            println!("{state} until second {} since 1970; its node does not tell how it stands ({error})", is.until);
+            println!("{state} until {}; its node does not tell how it stands ({error})", utc(is.until));
         }
         (None, Some(ended)) => println!("{state}: {}", over(&begun, &ended)),
         (None, None) => println!("{state}"),
@@ -128,6 +129,21 @@ fn tell(begun: &Begun, ended: &Ended, more: Value, json: bool) -> Result<()> {
     Ok(())
 }
 
+/// The parameters of a job's rounds, so far as they are noted.
+fn sent(dir: &Path, job: B256) -> Vec<Vec<u8>> {
+    (1..).map_while(|round| fs::read(noted(dir, job, round)).ok()).collect()
+}
+
+/// What left in the newest round of a job, as `stoa job run` leaves it, and with which parameters.
+fn fetched_of(asset: B256, params: Vec<Vec<u8>>, left: &Left) -> Files {
+    let round = params.len().max(1);
+    let named = left.files.iter().map(|(path, bytes)| (format!("{asset}/{path}"), bytes.clone()));
+    let mut files: Files = named.chain(left_of(asset, round, left.files.clone())).collect();
+    files.extend(left.log.as_ref().map(|log| (log_of(asset, round), log.clone().into_bytes())));
+    files.extend((1..).zip(params).map(|(number, params)| (params_of(number), params)));
+    files
+}
+
 /// Fetches what left, and ends the job.
 pub(super) async fn result(options: ResultOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
     let ResultOptions { job, to, dir } = options;
@@ -148,23 +164,22 @@ pub(super) async fn result(options: ResultOptions, wallet: &WalletOptions, json:
                 round => bail!("job {job} is not done: {}", told(&round)),
             }
         }
-        let mut left = buyer.result(&begun).await?;
-        let provenance = json!({ "algorithm": is.algorithm, "jobs": [{ "job": job, "asset": is.asset }] });
-        let same = left_of(is.asset, 1, left.files.clone());
-        left.files.extend(same);
-        match fs::read(noted(&dir, job)) {
-            Ok(params) => drop(left.files.insert(params_of(1), params)),
-            Err(_) => tracing::warn!("{} does not know the job's parameters: no audit compares them", dir.display()),
+        let left = buyer.result(&begun).await?;
+        let params = sent(&dir, job);
+        if params.is_empty() {
+            tracing::warn!("{} does not know the job's parameters: no audit compares them", dir.display());
         }
-        left.files.insert(PROVENANCE.to_owned(), serde_json::to_vec_pretty(&provenance)?);
-        write(&to, &left.files)?;
+        let provenance = begun_by(is.algorithm, &[(job, is.asset)]);
+        let mut files = fetched_of(is.asset, params, &left);
+        files.insert(PROVENANCE.to_owned(), serde_json::to_vec_pretty(&provenance)?);
+        write(&to, &files)?;
         Ok((buyer.end(&begun).await?, begun, left))
     };
     let fetched = fetching.await;
     endpoint.close().await;
     let (ended, begun, left) = fetched?;
     if let Some(log) = &left.log {
-        eprint!("{log}");
+        eprintln!("{}", log.trim_end());
     }
     if !json {
         println!("{}", to.display());
@@ -241,7 +256,7 @@ pub(super) fn held(data: &Path, json: bool) -> Result<()> {
         }
         let files: Vec<_> = sizes.iter().map(|(path, size)| json!({ "path": path, "bytes": size })).collect();
         said.push(json!({
-            "job": held.job, "asset": held.asset, "round": held.round, "folder": held.folder, "files": files,
+            "job": held.job, "asset": held.asset, "round": held.round + 1, "folder": held.folder, "files": files,
         }));
     }
     match json {
@@ -260,7 +275,7 @@ pub(super) fn decide(options: &DecisionOptions, leaves: bool, json: bool) -> Res
     let held = of.pop().wrap_err_with(|| format!("nothing of job {job} waits (`stoa job held`)"))?;
     held.decide(leaves)?;
     match json {
-        true => println!("{}", json!({ "job": job, "round": held.round, "leaves": leaves })),
+        true => println!("{}", json!({ "job": job, "round": held.round + 1, "leaves": leaves })),
         false if leaves => println!("it leaves once its node sees this"),
         false => println!("it stays, and the job ends"),
     }
@@ -270,6 +285,20 @@ pub(super) fn decide(options: &DecisionOptions, leaves: bool, json: bool) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_fetched_lies_as_what_somebody_waited_for() {
+        let asset = B256::repeat_byte(2);
+        let files = Files::from([("result.json".to_owned(), b"1".to_vec())]);
+        let left = Left { files, log: Some("hello\n".into()) };
+        let paths = |params| fetched_of(asset, params, &left).into_keys().collect::<Vec<_>>();
+        let at = |path: &str| path.replace("ASSET", &asset.to_string());
+        let want = ["ASSET/result.json", "left/ASSET/001/result.json", "logs/ASSET/001.txt"].map(at);
+        assert_eq!(paths(vec![]), want);
+        let newest = ["ASSET/result.json", "left/ASSET/002/result.json", "logs/ASSET/002.txt"].map(at).to_vec();
+        let params = [1, 2].map(params_of);
+        assert_eq!(paths(vec![b"{}".to_vec(); 2]), [&newest[..], &params[..]].concat());
+    }
 
     #[test]
     fn a_folder_that_is_no_nodes_is_not_taken_for_one_where_nothing_waits() {

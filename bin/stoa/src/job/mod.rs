@@ -5,7 +5,7 @@ mod offer;
 mod run;
 mod show;
 
-use crate::{network::wait, node::coins, wallet::WalletOptions};
+use crate::{algo::check_program, network::wait, node::coins, wallet::WalletOptions};
 use alloy_primitives::{Address, B256, U256};
 use clap::{Args, Subcommand};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail};
@@ -47,7 +47,7 @@ rules: what may leave, of which programs. A grant lets somebody have programs ru
 round or several. It is paid by steps: instructions of WebAssembly, or nanoseconds of a processor for other programs. What it may cost \
 at most is held on the ledger until its receipt, which the node signs, pays the owner for what was done and gives the rest back.\n\n\
 Examples: stoa job run --algorithm mean.wasm --on 0x5f8e… --to result --wallet me.key\n          \
-stoa job offer patients.csv --data node-data --node 0x3b6a… --algorithm mean.wasm --price 0.001 --wallet me.key";
+stoa job offer patients.csv --data node-data --node 0x3b6a… --algorithm mean.wasm --price 0.0001 --wallet me.key";
 
 /// Options of `stoa job`.
 #[derive(Args)]
@@ -64,7 +64,7 @@ enum Command {
     /// Let others compute on data that never leave your node: put a copy where the node finds it, and offer it on the ledger.
     /// Prints the asset's id. Nobody may run anything until you say who (`stoa job allow`).
     #[command(
-        after_help = "Examples: stoa job offer patients.csv --data node-data --node 0x3b6a… --algorithm mean.wasm --price 0.001 --wallet me.key\n          stoa job offer patients.csv --data node-data --node 0x3b6a… --rules rules.json --price 0.001 --wallet me.key"
+        after_help = "Examples: stoa job offer patients.csv --data node-data --node 0x3b6a… --algorithm mean.wasm --price 0.0001 --wallet me.key\n          stoa job offer patients.csv --data node-data --node 0x3b6a… --rules rules.json --price 0.0001 --wallet me.key"
     )]
     Offer(OfferOptions),
     /// Let somebody have programs run on an asset of yours (a grant). Prints the grant's id, and until when, for what and how
@@ -99,7 +99,8 @@ enum Command {
         #[arg(value_parser = crate::typed::id)]
         job: B256,
     },
-    /// Fetch what left in a job of yours, which its node keeps for a week sealed to your wallet, and end the job.
+    /// Fetch what left in the newest round of a job of yours, which its node keeps for a week sealed to your wallet, and end the job. It
+    /// lies in the folder as `stoa job run` would have left it.
     #[command(after_help = "Example: stoa job result 0x77d1… --to result --wallet me.key")]
     Result(ResultOptions),
     /// End a job of yours; what it has used is paid.
@@ -168,7 +169,7 @@ enum Command {
         #[arg(long, value_name = "ADDRESS", value_parser = crate::typed::address)]
         to: Option<Address>,
     },
-    /// Show a job, whoever's it is: what it computes on, under which grant, how it stands, its receipt and how that was
+    /// Show a job, whosever it is: what it computes on, under which grant, how it stands, its receipt and how that was
     /// checked.
     #[command(after_help = "Example: stoa job show 0x77d1…")]
     Show {
@@ -256,6 +257,7 @@ pub(crate) fn algorithm(text: &str) -> Result<B256, String> {
     }
     let module =
         fs::read(text).map_err(|error| format!("it is neither a hash nor a file that can be read ({error})"))?;
+    check_program(Path::new(text), &module).map_err(|error| error.to_string())?;
     Ok(jobs::algorithm(&module))
 }
 
@@ -329,10 +331,12 @@ mod tests {
     #[test]
     fn a_program_is_named_by_its_hash_or_by_its_file() {
         let place = tempfile::NamedTempFile::new().unwrap();
-        fs::write(place.path(), "a module").unwrap();
-        let hash = jobs::algorithm(b"a module");
+        fs::write(place.path(), "\0asm, a module").unwrap();
+        let hash = jobs::algorithm(b"\0asm, a module");
         assert_eq!(algorithm(&place.path().to_string_lossy()), Ok(hash));
         assert_eq!(algorithm(&hash.to_string()), Ok(hash));
         assert!(algorithm("train.wsam").is_err_and(|why| why.contains("neither")));
+        fs::write(place.path(), "name,age\nBob,63\n").unwrap();
+        assert!(algorithm(&place.path().to_string_lossy()).is_err_and(|why| why.contains("is no program")));
     }
 }

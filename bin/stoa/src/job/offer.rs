@@ -17,8 +17,9 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use stoa_client::{Wallet, counted, iso_8601};
+use stoa_client::{ViewError, Wallet, counted, iso_8601};
 use stoa_data::{
+    abi::{CONSENT, IConsent::assetOfCall},
     jobs::{
         COIN, MILLION,
         abi::{
@@ -51,6 +52,9 @@ pub(crate) struct OfferOptions {
     /// The node's public key, as `stoa node key` printed it.
     #[arg(long, value_name = "KEY", value_parser = crate::typed::id)]
     node: B256,
+    /// Offer what is hidden in a folder as well, such as more/.env: otherwise a folder with such files is refused.
+    #[arg(long)]
+    hidden: bool,
     /// What may leave, of which programs. If not given: what `stoa job rules` prints, numbers of ten rows or more, of --algorithm.
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
@@ -66,7 +70,7 @@ pub(crate) struct OfferOptions {
     /// Millions of steps of one job at most.
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     steps: u64,
-    /// Seconds within which a job ends, or the buyer is paid back. If not given: a day, or a week where you look at results before they
+    /// Seconds within which a job ends, or the buyer is paid back: from 60, a minute, to 604800, a week. If not given: a day, or a week where you look at results before they
     /// leave (`approval`).
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(60..=604_800))]
     time: Option<u32>,
@@ -149,18 +153,26 @@ pub(crate) struct CopyOptions {
     algorithm: Option<B256>,
 }
 
+/// Whom `stoa job allow` allows something.
+#[derive(Args)]
+#[group(id = "whom", required = true, multiple = false)]
+pub(crate) struct Whom {
+    /// Who may: his account.
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::typed::address)]
+    to: Option<Address>,
+    /// Whoever has an order that stands of this datatoken, by which an asset is sold (`stoa data buy`).
+    #[arg(long, value_name = "DATATOKEN", value_parser = crate::typed::address)]
+    to_buyers_of: Option<Address>,
+}
+
 /// Options of `stoa job allow`.
 #[derive(Args)]
 pub(crate) struct AllowOptions {
     /// The asset.
     #[arg(value_parser = crate::typed::id)]
     asset: B256,
-    /// Who may: his account.
-    #[arg(long, value_name = "ADDRESS", value_parser = crate::typed::address, required_unless_present = "to_buyers_of")]
-    to: Option<Address>,
-    /// Whoever has an order that stands of this datatoken, by which an asset is sold (`stoa data buy`).
-    #[arg(long, value_name = "DATATOKEN", value_parser = crate::typed::address, conflicts_with = "to")]
-    to_buyers_of: Option<Address>,
+    #[command(flatten)]
+    whom: Whom,
     /// Which service of the datatoken.
     #[arg(long, value_name = "N", default_value_t = 0, requires = "to_buyers_of")]
     service: u32,
@@ -259,8 +271,8 @@ fn listed(mut names: impl Iterator<Item = String>) -> String {
     }
 }
 
-/// Puts data where a node finds them.
-fn put(node: &Path, asset: B256, from: &Path, rules: &Rules) -> Result<(DataSet, PathBuf)> {
+/// Puts data where a node finds them, and tells what programs do not see of them.
+fn put(node: &Path, asset: B256, from: &Path, hidden: bool, rules: &Rules) -> Result<(DataSet, PathBuf)> {
     ensure!(
         node.is_dir(),
         "{} is no folder: want the one that the node computes on, which `stoa follow --data DIR` makes",
@@ -268,13 +280,20 @@ fn put(node: &Path, asset: B256, from: &Path, rules: &Rules) -> Result<(DataSet,
     );
     let folder = node.join(asset.to_string());
     let (before, bar) = (folder.exists(), progress("copying and hashing"));
-    let data = DataSet::create(&folder, from, rules);
+    let data = match hidden {
+        true => DataSet::create_with_hidden(&folder, from, rules),
+        false => DataSet::create(&folder, from, rules),
+    };
     bar.finish_and_clear();
     if data.is_err() && !before {
         let _ = fs::remove_dir_all(&folder);
     }
-    let data = data.wrap_err_with(|| format!("{} cannot be put into {}", from.display(), folder.display()));
-    Ok((data?, folder))
+    let data = data.wrap_err_with(|| format!("{} cannot be put into {}", from.display(), folder.display()))?;
+    if !data.passed_over.is_empty() {
+        let named = listed(data.passed_over.iter().map(|each| cut(each)));
+        tracing::warn!("passed over, so that no program sees it: {named}");
+    }
+    Ok((data, folder))
 }
 
 /// Tells that nobody finds a node yet.
@@ -292,7 +311,8 @@ pub(super) async fn copy(options: CopyOptions, wallet: &WalletOptions, json: boo
     let offer = stoa_client::view(&wallet.client(), JOBS, &offerOfCall { asset }).await;
     let (offer, _) = offer.wrap_err(UNASKED)?;
     ensure!(!offer.node.is_zero(), "nobody computes on asset {asset}: is it another one?");
-    let (copied, folder) = put(&data, asset, &path, &rules)?;
+    // Whether it is to be there, who offered it has said: its hash is compared.
+    let (copied, folder) = put(&data, asset, &path, true, &rules)?;
     if copied.hash != offer.data || rules.hash() != offer.rules {
         fs::remove_dir_all(&folder).wrap_err_with(|| format!("cannot remove {}", folder.display()))?;
         bail!("this is not what asset {asset} was offered with: the same files and rules are wanted");
@@ -305,7 +325,14 @@ pub(super) async fn copy(options: CopyOptions, wallet: &WalletOptions, json: boo
 }
 
 pub(super) async fn bond(asset: B256, amount: U256, back: bool, wallet: &WalletOptions, json: bool) -> Result<()> {
-    let owner = Owner::new(wallet.open().await?);
+    let account = wallet.open().await?;
+    // Whoever else adds to it gives his coins away: the contract pays them out to the owner alone.
+    match stoa_client::view(account.client(), CONSENT, &assetOfCall { asset }).await {
+        Ok((is, _)) => ensure!(is.owner == account.address(), "{} does not own asset {asset}", account.address()),
+        Err(ViewError::Reverted(_)) => bail!("there is no asset {asset}"),
+        Err(error) => return Err(error).wrap_err(UNASKED),
+    }
+    let owner = Owner::new(account);
     let (offer, _) = stoa_client::view(&wallet.client(), JOBS, &offerOfCall { asset }).await?;
     let token = if offer.token.is_zero() { COIN } else { offer.token };
     match back {
@@ -329,6 +356,8 @@ pub(crate) fn time_of(said: Option<u32>, rules: &Rules) -> u32 {
 pub(crate) struct Offering<'a> {
     /// The file or folder.
     pub(crate) path: &'a Path,
+    /// Whether what is hidden in a folder is offered as well.
+    pub(crate) hidden: bool,
     /// The node's folder of data.
     pub(crate) data: &'a Path,
     /// The node's public key.
@@ -358,7 +387,7 @@ pub(crate) async fn offer_data(wallet: &Wallet, offering: &Offering<'_>) -> Resu
     ensure!(drawn <= auditors, "--drawn {drawn}: only {auditors} are named that may be drawn (--auditor)");
     let (owner, salt) = (Owner::new(wallet.clone()), B256::from(rand::random::<[u8; 32]>()));
     let asset = owner.asset(salt);
-    let (data, folder) = put(offering.data, asset, offering.path, rules)?;
+    let (data, folder) = put(offering.data, asset, offering.path, offering.hidden, rules)?;
     warn_of(offering.node, wallet).await;
     let offered = async {
         owner.register(salt, data.hash).await?;
@@ -391,15 +420,20 @@ pub(crate) async fn offer_data(wallet: &Wallet, offering: &Offering<'_>) -> Resu
 
 pub(super) async fn offer(options: OfferOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
     let rules = &read_rules(options.rules.as_deref(), options.algorithm)?;
-    let OfferOptions { path, data, checks, node, base, price, steps, time, processes, .. } = &options;
-    let (node, base, price, steps, time, processes) = (*node, *base, *price, *steps, *time, *processes);
-    let offering = Offering { path, data, node, rules, base, price, steps, time, processes, checks };
+    let OfferOptions { path, hidden, data, checks, node, base, price, steps, time, processes, .. } = &options;
+    let (hidden, node, base, price) = (*hidden, *node, *base, *price);
+    let (steps, time, processes) = (*steps, *time, *processes);
+    let offering = Offering { path, hidden, data, node, rules, base, price, steps, time, processes, checks };
     let (asset, data) = offer_data(&wallet.open().await?, &offering).await?;
     let leaves = leaving(&data.rules);
     match json {
         true => {
             let rules = data.rules.hash();
-            println!("{}", json!({ "asset": asset, "data": data.hash, "rules": rules, "leaves": leaves }));
+            let passed_over = &data.passed_over;
+            println!(
+                "{}",
+                json!({ "asset": asset, "data": data.hash, "rules": rules, "leaves": leaves, "passedOver": passed_over })
+            );
         }
         false => {
             println!("{asset}\noffered; nobody may run anything on it until you say who (`stoa job allow`)");
@@ -410,7 +444,7 @@ pub(super) async fn offer(options: OfferOptions, wallet: &WalletOptions, json: b
 }
 
 pub(super) async fn allow(options: AllowOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
-    let who = match (options.to, options.to_buyers_of) {
+    let who = match (options.whom.to, options.whom.to_buyers_of) {
         (Some(account), _) => Who::Account(account),
         (None, Some(datatoken)) => Who::Order(datatoken, options.service),
         (None, None) => bail!("who may? Say --to or --to-buyers-of"),
@@ -434,6 +468,24 @@ pub(super) async fn allow(options: AllowOptions, wallet: &WalletOptions, json: b
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Allowing {
+        #[command(flatten)]
+        options: AllowOptions,
+    }
+
+    #[test]
+    fn whoever_allows_nobody_anything_is_told_of_both_ways_to_say_whom() {
+        let (asset, to) = (B256::ZERO.to_string(), Address::ZERO.to_string());
+        let typed = |more: &[&str]| Allowing::try_parse_from([&["allow", asset.as_str()][..], more].concat());
+        let why = typed(&[]).err().unwrap().to_string();
+        assert!(why.contains("--to <ADDRESS>") && why.contains("--to-buyers-of <DATATOKEN>"), "{why}");
+        assert_eq!(typed(&["--to", &to]).ok().unwrap().options.whom.to, Some(Address::ZERO));
+        assert_eq!(typed(&["--to-buyers-of", &to, "--service", "1"]).ok().unwrap().options.service, 1);
+        assert!(typed(&["--to", &to, "--to-buyers-of", &to]).is_err());
+    }
 
     #[test]
     fn who_says_nothing_of_what_may_leave_names_the_program_and_lets_nothing_of_a_few_rows_leave() {
@@ -482,7 +534,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [node, rows] = ["node", "rows.csv"].map(|name| folder.path().join(name));
         let rules = Rules::usual(B256::ZERO);
-        let put = |asset: u8| put(&node, B256::repeat_byte(asset), &rows, &rules);
+        let put = |asset: u8| put(&node, B256::repeat_byte(asset), &rows, false, &rules);
         assert!(put(1).unwrap_err().to_string().contains("`stoa follow --data DIR`"));
         fs::create_dir(&node).unwrap();
         assert!(put(1).is_err(), "there are no rows yet");

@@ -1,7 +1,14 @@
 //! What buyers do: have programs run on the data of one or several owners, and combine what leaves.
 
 use super::{ENDS, Parameters, later::told, read};
-use crate::{algo::caching, network::interrupted, node::coins, output, progress::progress, wallet::WalletOptions};
+use crate::{
+    algo::{caching, check_program},
+    network::interrupted,
+    node::coins,
+    output,
+    progress::progress,
+    wallet::WalletOptions,
+};
 use alloy_primitives::{B256, U256};
 use clap::Args;
 use commonware_cryptography::Signer as _;
@@ -10,7 +17,7 @@ use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use stoa_base::{NodeId, write_private};
 use stoa_client::Wallet;
@@ -18,7 +25,7 @@ use stoa_data::{
     client::DataError,
     jobs::{
         self, Files, MILLION,
-        client::{Begun, Buyer, Ended, Wanted},
+        client::{Begun, Buyer, Ended, Left, Wanted},
         rounds::{Told, Work, Worked, plan, run_rounds, write},
         units,
         wire::{MOST_CODE, MOST_PARAMS, Round},
@@ -36,6 +43,9 @@ pub(crate) const PARAMS: &str = "params";
 
 /// Where is what left of each asset in each round: its hash is in the asset's receipt.
 pub(crate) const LEFT: &str = "left";
+
+/// Where is what the programs printed of each asset in each round, so far as owners let that leave.
+const LOGS: &str = "logs";
 
 /// Millions of steps that a job asks for if nothing is said.
 pub(crate) const STEPS: u64 = 10_000;
@@ -62,10 +72,10 @@ pub(crate) struct RunOptions {
     /// nanosecond, or a nanosecond of a processor for other programs.
     #[arg(long, value_name = "N", default_value_t = STEPS, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     steps: u64,
-    /// Coins that each job may cost at most; there is one for each asset.
+    /// Coins that each job may cost at most; there is one for each asset. 1 pays for 10,000 million steps at a price of 0.0001.
     #[arg(long, value_name = "STOA", default_value = "1", value_parser = coins)]
     most: U256,
-    /// Folder for what comes of it; must not be there yet.
+    /// Folder for what comes of it, which is put there round by round; must not be there yet.
     #[arg(long, value_name = "DIR", required_unless_present = "detach")]
     to: Option<PathBuf>,
     /// Begin the jobs and wait for nothing: `stoa job status` tells how they stand, `stoa job result` fetches what left.
@@ -77,14 +87,15 @@ pub(crate) struct RunOptions {
     dir: PathBuf,
 }
 
-/// Where the parameters of a job of one round are that was begun from here.
-pub(super) fn noted(dir: &Path, job: B256) -> PathBuf {
-    dir.join("jobs").join(format!("{job}.params"))
+/// Where the parameters of a round, counted from 1, are of a job that was begun from here.
+pub(super) fn noted(dir: &Path, job: B256, round: usize) -> PathBuf {
+    let name = if round == 1 { format!("{job}.params") } else { format!("{job}.{round:03}.params") };
+    dir.join("jobs").join(name)
 }
 
 /// Notes them. Without the note the job goes on all the same.
-fn note(dir: &Path, job: B256, params: &[u8]) {
-    let file = noted(dir, job);
+fn note(dir: &Path, job: B256, round: usize, params: &[u8]) {
+    let file = noted(dir, job, round);
     if let Err(error) = write_private(&file, params) {
         tracing::warn!(file = %file.display(), %error, "the parameters are not noted");
     }
@@ -106,6 +117,17 @@ fn written(rounds: &[Map<String, Value>]) -> Result<Vec<Vec<u8>>> {
 /// What left in a round, of an asset, as others who check it look for it.
 pub(super) fn left_of(asset: B256, round: usize, left: Files) -> impl Iterator<Item = (String, Vec<u8>)> {
     left.into_iter().map(move |(path, bytes)| (format!("{LEFT}/{asset}/{round:03}/{path}"), bytes))
+}
+
+/// What a program printed in a round, of an asset, if that left.
+pub(super) fn log_of(asset: B256, round: usize) -> String {
+    format!("{LOGS}/{asset}/{round:03}.txt")
+}
+
+/// What a result was derived from, before its jobs have ended.
+pub(super) fn begun_by(algorithm: B256, begun: &[(B256, B256)]) -> Value {
+    let jobs: Vec<_> = begun.iter().map(|(job, asset)| json!({ "job": job, "asset": asset })).collect();
+    json!({ "algorithm": algorithm, "jobs": jobs })
 }
 
 /// The parameters of a round, as others who check it look for them.
@@ -135,6 +157,7 @@ pub(super) async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bo
         ensure!(!options.on[..at].contains(asset), "asset {asset} is named twice: one job runs on it");
     }
     let code = read(&options.algorithm)?;
+    check_program(&options.algorithm, &code)?;
     ensure!(
         code.len() <= MOST_CODE,
         "{} has {}, and nodes take programs of {} at most",
@@ -142,7 +165,6 @@ pub(super) async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bo
         output::bytes(code.len() as u64),
         output::bytes(MOST_CODE as u64)
     );
-    let algorithm = jobs::algorithm(&code);
     let given = options.parameters.read()?;
     let (mut rounds, mut combining) = (vec![given.clone()], None);
     if let Some(file) = &options.plan {
@@ -155,7 +177,7 @@ pub(super) async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bo
     }
     let params = written(&rounds)?;
     let (fuel, most) = (options.steps * MILLION, options.most);
-    let (jobs, count) = (options.on.len(), rounds.len());
+    let count = rounds.len();
     let work = Work { on: options.on, code, rounds, combining, fuel, most };
     let (buyer, endpoint) = buyer(&wallet.open().await?).await?;
     let bar = progress("beginning jobs");
@@ -165,42 +187,10 @@ pub(super) async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bo
         endpoint.close().await;
         return tell(&begun?, json);
     };
-    let standing = Standing::new(&bar, jobs, count);
-    let begun = Mutex::new(Vec::new());
-    let told = |told: Told<'_>| match told {
-        Told::Begun(job) => {
-            // Of several rounds `stoa job result` could fetch the newest alone.
-            if let [params] = &params[..] {
-                note(&options.dir, job.job, params);
-            }
-            begun.lock().unwrap_or_else(PoisonError::into_inner).push((job.job, job.asset));
-        }
-        Told::Round(number) => standing.begin(number),
-        Told::Stands(which, round) => standing.hear(which, round),
-        // As the bar would write it, which writes nothing where there is no terminal.
-        Told::Log(log) => bar.suspend(|| eprintln!("{}", log.trim_end())),
-        Told::Ending => bar.set_message("bringing receipts to the ledger"),
-    };
-    let done = tokio::select! {
-        done = run_rounds(&buyer, work, &told) => done,
-        stopped = interrupted() => {
-            stopped.and_then(|()| Err(broken_off(&begun.lock().unwrap_or_else(PoisonError::into_inner))))
-        }
-    };
+    let done = watched(&buyer, work, &to, &options.dir, &bar).await;
     bar.finish_and_clear();
     endpoint.close().await;
-    let Worked { mut files, params, left, ended, runtimes } = done?;
-    files.extend((1..).zip(params).map(|(number, params)| (params_of(number), params)));
-    for (number, left) in (1..).zip(left) {
-        for (left, (begun, _)) in left.into_iter().zip(&ended) {
-            files.extend(left_of(begun.asset, number, left));
-        }
-    }
-    let receipts: Vec<_> =
-        ended.iter().zip(&runtimes).map(|((begun, ended), name)| receipt(begun, ended, name)).collect();
-    let provenance = json!({ "algorithm": algorithm, "jobs": receipts });
-    files.insert(PROVENANCE.to_owned(), serde_json::to_vec_pretty(&provenance)?);
-    write(&to, &files)?;
+    let (ended, receipts) = done?;
     if json {
         println!("{}", json!({ "to": to, "rounds": count, "jobs": receipts }));
         return Ok(());
@@ -211,6 +201,148 @@ pub(super) async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bo
         println!("job {} on {}: {paid} paid, {back} back", begun.job, begun.asset);
     }
     Ok(())
+}
+
+/// Has the work done, tells how it stands, and writes into a folder what comes of it, as it comes. The jobs, and what is told of them.
+async fn watched(
+    buyer: &Buyer,
+    work: Work,
+    to: &Path,
+    dir: &Path,
+    bar: &ProgressBar,
+) -> Result<(Vec<(Begun, Ended)>, Vec<Value>)> {
+    let (on, standing) = (work.on.clone(), Standing::new(bar, work.on.len(), work.rounds.len()));
+    let saved = Saved::new(to, jobs::algorithm(&work.code));
+    let told = |told: Told<'_>| match told {
+        Told::Begun(begun) => saved.begun(begun.job, begun.asset),
+        Told::Round(number, params) => {
+            saved.round(number, params).iter().for_each(|(job, _)| note(dir, *job, number, params));
+            standing.begin(number);
+        }
+        Told::Stands(which, round) => standing.hear(which, round),
+        Told::Left(which, left) => {
+            saved.left(on[which], left);
+            let whose = if on.len() > 1 { format!("asset {}:\n", on[which]) } else { String::new() };
+            // As the bar would write it, which writes nothing where there is no terminal.
+            left.log.iter().for_each(|log| bar.suspend(|| eprintln!("{whose}{}", log.trim_end())));
+        }
+        Told::Came(files) => saved.came(files),
+        Told::Ending => bar.set_message("bringing receipts to the ledger"),
+    };
+    let done = tokio::select! {
+        done = run_rounds(buyer, work, &told) => done,
+        stopped = interrupted() => stopped.and_then(|()| Err(broken_off(&saved.all_begun()))),
+    };
+    let Worked { ended, runtimes, .. } = done.map_err(|error| saved.told(error))?;
+    let receipts: Vec<_> =
+        ended.iter().zip(&runtimes).map(|((begun, ended), name)| receipt(begun, ended, name)).collect();
+    saved.done(&receipts)?;
+    Ok((ended, receipts))
+}
+
+/// A folder into which goes what comes of rounds while others are still to come: a later one may fail, and this is paid for. It is made
+/// when something has left.
+struct Saved<'a> {
+    to: &'a Path,
+    algorithm: B256,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The jobs, and their assets.
+    begun: Vec<(B256, B256)>,
+    /// The round that runs, counted from 1.
+    round: usize,
+    /// What is to be written.
+    files: Files,
+    /// Whether something has left.
+    any: bool,
+}
+
+impl<'a> Saved<'a> {
+    fn new(to: &'a Path, algorithm: B256) -> Self {
+        Self { to, algorithm, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begun(&self, job: B256, asset: B256) {
+        self.state().begun.push((job, asset));
+    }
+
+    fn all_begun(&self) -> Vec<(B256, B256)> {
+        self.state().begun.clone()
+    }
+
+    /// A round begins. The jobs.
+    fn round(&self, number: usize, params: &[u8]) -> Vec<(B256, B256)> {
+        let mut state = self.state();
+        state.round = number;
+        state.files.insert(params_of(number), params.to_vec());
+        self.write_soon(&mut state);
+        state.begun.clone()
+    }
+
+    /// Something has left of an asset.
+    fn left(&self, asset: B256, left: &Left) {
+        let mut state = self.state();
+        let round = state.round;
+        if !state.any {
+            let provenance = begun_by(self.algorithm, &state.begun);
+            state.files.insert(PROVENANCE.to_owned(), provenance.to_string().into_bytes());
+        }
+        state.any = true;
+        state.files.extend(left_of(asset, round, left.files.clone()));
+        state.files.extend(left.log.as_ref().map(|log| (log_of(asset, round), log.clone().into_bytes())));
+        self.write_soon(&mut state);
+    }
+
+    /// This came of the round.
+    fn came(&self, files: &Files) {
+        let mut state = self.state();
+        state.files.extend(files.clone());
+        self.write_soon(&mut state);
+    }
+
+    /// What cannot be written now is tried again with the next.
+    fn write_soon(&self, state: &mut State) {
+        if !state.any {
+            return;
+        }
+        match write(self.to, &state.files) {
+            Ok(()) => state.files.clear(),
+            Err(error) => tracing::warn!("what has left is not written yet: {error:#}"),
+        }
+    }
+
+    /// All jobs have ended, with these receipts.
+    fn done(&self, receipts: &[Value]) -> Result<()> {
+        let mut state = self.state();
+        let provenance = json!({ "algorithm": self.algorithm, "jobs": receipts });
+        state.files.insert(PROVENANCE.to_owned(), serde_json::to_vec_pretty(&provenance)?);
+        write(self.to, &state.files)
+    }
+
+    /// Why it was not done, and where is what was paid for.
+    fn told(&self, error: Report) -> Report {
+        let mut state = self.state();
+        self.write_soon(&mut state);
+        if !state.any {
+            return error;
+        }
+        let to = self.to.display();
+        let there = match state.files.is_empty() {
+            true => format!("what left before, and what came of it, is in {to}, with the parameters"),
+            false => format!("not all of what left before could be written into {to}"),
+        };
+        eyre!(
+            "{error:#}\n{there}; `stoa job result JOB --to DIR` fetches what left in the newest round of a job{}",
+            listed(state.begun.iter().copied())
+        )
+    }
 }
 
 /// Whether a folder can be made there: nobody pays for what goes nowhere.
@@ -247,7 +379,7 @@ async fn detach(buyer: &Buyer, work: Work, params: &[u8], dir: &Path) -> Result<
     let Work { on, code, fuel, most, .. } = work;
     let wanted = Wanted { algorithm: jobs::algorithm(&code), runtime: jobs::runtime_of(&code), rounds: 1, fuel, most };
     let (all, all_begun) = buyer.begin_all(&on, &wanted).await;
-    all.iter().for_each(|begun| note(dir, begun.job, params));
+    all.iter().for_each(|begun| note(dir, begun.job, 1, params));
     let going = async {
         all_begun?;
         for begun in &all {
@@ -322,7 +454,31 @@ pub(super) fn receipt(begun: &Begun, ended: &Ended, runtime: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
     use std::fs;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(flatten)]
+        options: RunOptions,
+    }
+
+    #[test]
+    fn whoever_says_nothing_of_steps_and_coins_can_pay_the_prices_of_the_examples() {
+        let (asset, job) = (B256::ZERO.to_string(), crate::job::Options::augment_args(clap::Command::new("job")));
+        let usual = ["job run", "--algorithm", "mean.wasm", "--on", &asset, "--to", "result"];
+        let usual = Typed::try_parse_from(usual).unwrap().options;
+        let all = [&job].into_iter().chain(job.get_subcommands());
+        let all = all.filter_map(|command| command.get_after_help().map(ToString::to_string));
+        let all = all.chain([include_str!("../../../../docs/jobs.md").to_owned()]).collect::<Vec<_>>().join("\n");
+        let prices = all.split("--price ").skip(1).filter_map(|after| after.split_whitespace().next());
+        let prices = prices.map(|price| coins(price).unwrap()).collect::<Vec<_>>();
+        assert!(prices.len() > 4, "{all}");
+        for price in prices {
+            let cost = price * U256::from(usual.steps);
+            assert!(cost <= usual.most, "{} are held", units(cost, jobs::COIN));
+        }
+    }
 
     #[test]
     fn where_a_result_goes_is_known_before_anybody_is_paid() {
@@ -344,6 +500,43 @@ mod tests {
         assert_eq!(all, [br#"{"rows":"x"}"#.to_vec(), b"{}".to_vec()]);
         let why = written(&[round(1), round(MOST_PARAMS)]).unwrap_err().to_string();
         assert!(why.contains("nodes take 4.0 MiB at most"), "{why}");
+    }
+
+    #[test]
+    fn what_left_before_a_round_that_fails_is_there() {
+        let (folder, [job, asset]) = (tempfile::tempdir().unwrap(), [1, 2].map(B256::repeat_byte));
+        let to = folder.path().join("lost");
+        let saved = Saved::new(&to, B256::repeat_byte(3));
+        saved.begun(job, asset);
+        assert_eq!(saved.round(1, b"{}"), [(job, asset)]);
+        assert!(!to.exists(), "nothing has left");
+        assert_eq!(saved.told(eyre!("it failed")).to_string(), "it failed");
+        let files = Files::from([("result.json".to_owned(), b"1".to_vec())]);
+        saved.left(asset, &Left { files: files.clone(), log: Some("hello".into()) });
+        saved.came(&files);
+        saved.round(2, br#"{"model":1}"#);
+        let (left, log) = (format!("{LEFT}/{asset}/001/result.json"), log_of(asset, 1));
+        let [first, second] = [1, 2].map(params_of);
+        let all = [(&first, "{}"), (&second, r#"{"model":1}"#), (&left, "1"), (&log, "hello")];
+        for (path, want) in all.into_iter().chain([(&"result.json".to_owned(), "1")]) {
+            assert_eq!(fs::read_to_string(to.join(path)).unwrap(), want, "{path}");
+        }
+        let provenance: Value = serde_json::from_slice(&fs::read(to.join(PROVENANCE)).unwrap()).unwrap();
+        assert_eq!(provenance["jobs"][0]["job"], job.to_string());
+        let why = saved.told(eyre!("it failed")).to_string();
+        assert!(why.starts_with("it failed\n") && why.contains(&to.display().to_string()), "{why}");
+        assert!(why.contains("`stoa job result JOB") && why.contains(&format!("job {job} on {asset}")), "{why}");
+        saved.done(&[json!({ "job": job, "ended": "succeeded" })]).unwrap();
+        assert!(fs::read_to_string(to.join(PROVENANCE)).unwrap().contains("succeeded"));
+    }
+
+    #[test]
+    fn parameters_of_each_round_are_noted() {
+        let (folder, job) = (tempfile::tempdir().unwrap(), B256::repeat_byte(1));
+        for (round, params) in [(1, "{}"), (2, "[]")] {
+            note(folder.path(), job, round, params.as_bytes());
+            assert_eq!(fs::read_to_string(noted(folder.path(), job, round)).unwrap(), params);
+        }
     }
 
     #[test]

@@ -15,8 +15,14 @@ function read(path) {
   return std.loadFile(path) ?? fail(`cannot read ${path}`);
 }
 
+/** As the README says; `Number` alone takes more, and not the same as other languages do. */
 function number(cell) {
-  return cell.trim() === cell ? Number(cell) : NaN;
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(cell) ? Number(cell) : NaN;
+}
+
+/** A cell without the spaces around it. */
+function trimmed(cell) {
+  return cell.replace(/^[ \t\r]+|[ \t\r]+$/g, "");
 }
 
 function parameters() {
@@ -32,17 +38,26 @@ if (typeof column !== "string") fail('the parameter "column" is missing');
 
 const tables = os.readdir("/data")[0].filter((name) => name.endsWith(".csv"));
 if (tables.length !== 1) fail(tables.length ? "there is more than one CSV file" : "there is no CSV file");
-const [names, ...lines] = read(`/data/${tables[0]}`).split(/\r?\n/);
-const at = names.split(",").indexOf(column);
-if (at < 0) fail(`there is no column ${JSON.stringify(column)}`);
+const table = read(`/data/${tables[0]}`);
+// What is not UTF-8 is read as U+FFFD.
+if (/[\0\ufffd]/.test(table)) fail("the table is no text in UTF-8");
+// Excel puts a mark before it.
+const lines = table.replace(/^\ufeff/, "").split("\n");
+const separator = [",", ";", "\t", "|"].find((each) => lines[0].includes(each)) ?? ",";
 
 const values = [];
+let at = -1;
 lines.forEach((line, index) => {
-  if (line.includes('"')) fail(`line ${index + 2} has quotes, which this program does not read`);
-  const cell = line.split(",")[at] ?? "";
+  if (line.includes('"')) fail(`line ${index + 1} has quotes, which this program does not read`);
+  if (index === 0) {
+    at = line.split(separator).map(trimmed).indexOf(column);
+    if (at < 0) fail(`there is no column ${JSON.stringify(column)}`);
+    return;
+  }
+  const cell = trimmed(line.split(separator)[at] ?? "");
   if (cell === "") return;
   const value = number(cell);
-  if (!Number.isFinite(value)) fail(`line ${index + 2}: column ${JSON.stringify(column)} is no number`);
+  if (!Number.isFinite(value)) fail(`line ${index + 1}: column ${JSON.stringify(column)} is no number`);
   values.push(value);
 });
 const rows = values.length;

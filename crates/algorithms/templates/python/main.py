@@ -10,6 +10,9 @@ import sys
 # Fewer rows than that are nobody's business. A constant, for parameters come from whoever wants to know.
 MIN_ROWS = 10
 
+# What may stand around a cell.
+SPACES = " \t\r\n"
+
 
 def fail(why):
     # It may be shown to whoever sent the job: no value of the table.
@@ -25,28 +28,59 @@ def parameter(name):
         fail('the parameter "%s" is missing' % name)
 
 
-def column_of(path, column):
-    values = []
+def unsigned(text):
+    return text[1:] if text[:1] in ("+", "-") else text
+
+
+def number(cell):
+    # As the README says; `float` alone takes more, and not the same as other languages do.
+    digits, e, exponent = cell.replace("E", "e").partition("e")
+    whole, _, part = unsigned(digits).partition(".")
+    is_number = (whole + part).isdigit() and (not e or unsigned(exponent).isdigit())
+    return float(cell) if is_number else math.nan
+
+
+def line_of(file):
+    try:
+        line = file.readline()
+    except UnicodeError:
+        line = "\0"
+    if "\0" in line:
+        fail("the table is no text in UTF-8")
+    return line
+
+
+def lines_of(path):
     with open(path) as file:
-        names = file.readline().rstrip("\r\n").split(",")
-        if column not in names:
-            fail('there is no column "%s"' % column)
-        at = names.index(column)
-        number = 1
-        for line in file:
-            number += 1
+        line, count = line_of(file), 1
+        # Excel puts a mark before it.
+        line = line[1:] if line.startswith("\ufeff") else line
+        while line or count == 1:
             if '"' in line:
-                fail("line %d has quotes, which this program does not read" % number)
-            cells = line.rstrip("\r\n").split(",")
-            if at >= len(cells) or cells[at] == "":
-                continue
-            try:
-                value = float(cells[at])
-            except ValueError:
-                value = math.nan
-            if not math.isfinite(value):
-                fail('line %d: column "%s" is no number' % (number, column))
-            values.append(value)
+                fail("line %d has quotes, which this program does not read" % count)
+            yield count, line
+            line, count = line_of(file), count + 1
+
+
+def column_of(path, column):
+    separator, at, values = ",", None, []
+    for count, line in lines_of(path):
+        if count == 1:
+            separator = ([each for each in ",;\t|" if each in line] + [","])[0]
+        cells = line.split(separator)
+        if count == 1:
+            names = [name.strip(SPACES) for name in cells]
+            if column not in names:
+                fail('there is no column "%s"' % column)
+            at = names.index(column)
+            continue
+        cell = cells[at].strip(SPACES) if at < len(cells) else ""
+        if cell == "":
+            continue
+        value = number(cell)
+        if not math.isfinite(value):
+            fail('line %d: column "%s" is no number' % (count, column))
+        values.append(value)
     return values
 
 

@@ -1,27 +1,31 @@
 //! What buyers do: ask a node whether it would do a job, begin it under a grant, send the program, ask round after round, end it and
 //! bring the receipt.
 
+mod grants;
+mod start;
+#[cfg(test)]
+mod tests;
+
 use super::{
     COIN,
     abi::{
         BROKEN, DRAWN, FINISHED,
         IJobs::{
-            IJobsErrors, Job, JobFinished, JobStarted, Offer, Receipt, Withdrawn, bondCall, costCall, expireCall,
-            finishCall, jobOfCall, offerCall, offerOfCall, receiptOfCall, startCall, stopCall, unbondCall,
-            withdrawCall,
+            IJobsErrors, Job, JobFinished, Offer, Receipt, Withdrawn, bondCall, costCall, expireCall, finishCall,
+            jobOfCall, offerCall, offerOfCall, receiptOfCall, stopCall, unbondCall, withdrawCall,
         },
         JOBS, LIMITED, PROCESS, WAITING, WASM,
     },
     contract::{MILLION, cost},
     results,
-    run::Files,
+    run::{Files, OUT_OF_STEPS},
     units,
-    wire::{JOB, MOST_ANSWER, Request, Round, UNPUBLISHED, signed_from_bytes},
+    wire::{JOB, MOST_ANSWER, Request, Round, UNOFFERED, UNPUBLISHED, signed_from_bytes},
 };
 use crate::{
     abi::{
         ADDRESS, COMPUTE, CONSENT, CREDENTIAL,
-        IConsent::{Granted, Terms, checkCall, grantCall, grantsOfCall, registerCall},
+        IConsent::{Granted, Terms, grantCall, registerCall},
     },
     client::DataError,
     contract::asset_id,
@@ -32,14 +36,12 @@ use crate::{
 use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::{SolCall, SolEvent};
 use commonware_codec::{Copying, DecodeExt as _};
-use futures::{
-    future::{join_all, try_join_all},
-    join,
-};
-use std::{collections::BTreeMap, time::Duration};
+use futures::{future::try_join_all, join};
+use start::{Ready, TRIES, allow, may_go_well, pause, start_all};
+use std::time::Duration;
 use stoa_base::NodeId;
-use stoa_client::{SendError, ViewError, Wallet, view};
-use stoa_contract::interfaces::IERC20;
+use stoa_client::{SendError, ViewError, Wallet, utc, view};
+use stoa_contract::interfaces::{IERC20, IERC20Errors::IERC20ErrorsErrors};
 use stoa_net::{Connections, Denied, Endpoint, PeerAddress, answered};
 
 /// How long a node may take to answer, beyond the time for which it waits for a round.
@@ -87,15 +89,6 @@ pub struct Begun {
     node: PeerAddress,
 }
 
-/// What has to be known to begin a job.
-struct Ready {
-    asset: B256,
-    grant: B256,
-    node: PeerAddress,
-    token: Address,
-    cost: U256,
-}
-
 /// What left in a round.
 #[derive(Clone, Debug)]
 pub struct Left {
@@ -123,7 +116,11 @@ fn words(reason: &IJobsErrors, token: Address) -> String {
         E::JobsNotOwner(error) => format!("{} does not own asset {}", error.caller, error.asset),
         E::JobsNotOffered(error) => format!("nobody computes on asset {}", error.asset),
         E::JobsInvalidOffer(error) => format!("this cannot be offered: {}", error.what),
-        E::JobsTooMuchFuel(error) => format!("{} steps are asked for, and {} are offered", error.fuel, error.most),
+        E::JobsTooMuchFuel(error) => format!(
+            "{} million steps are asked for, and {} million are offered: `--steps` asks for fewer",
+            error.fuel.div_ceil(MILLION),
+            error.most / MILLION
+        ),
         E::JobsTooDear(error) => {
             format!("it costs {}, which is more than {}", units(error.cost, token), units(error.most, token))
         }
@@ -133,7 +130,7 @@ fn words(reason: &IJobsErrors, token: Address) -> String {
         E::JobOtherData(error) => format!("the receipt of job {} is about other data", error.job),
         E::JobInvalidSignature(error) => format!("the receipt of job {} is not signed by its node", error.job),
         E::JobNotOver(error) => {
-            format!("the node of job {} has time until second {} since 1970", error.job, error.until)
+            format!("the node of job {} has time until {}", error.job, utc(error.until))
         }
         E::JobNoSuchEnd(error) => format!("a job does not end in way {}", error.ended),
         E::JobsOtherRuntime(error) => match error.runtime {
@@ -156,10 +153,10 @@ fn words(reason: &IJobsErrors, token: Address) -> String {
         E::JobNotDrawnYet(error) => format!("job {} is drawn in block {}", error.job, error.number),
         E::JobNotAuditor(error) => format!("node {} was not drawn to check job {}", error.auditor, error.job),
         E::JobCheckOver(error) => {
-            format!("the time to check job {} was over in second {} since 1970", error.job, error.until)
+            format!("the time to check job {} was over at {}", error.job, utc(error.until))
         }
         E::JobCheckNotOver(error) => {
-            format!("those who check job {} have time until second {} since 1970", error.job, error.until)
+            format!("those who check job {} have time until {}", error.job, utc(error.until))
         }
         E::JobCommitted(error) => format!("node {} has committed itself about job {}", error.auditor, error.job),
         E::JobOtherVerdict(error) => {
@@ -172,9 +169,15 @@ fn words(reason: &IJobsErrors, token: Address) -> String {
 /// What an account lacks that cannot pay what would be held for its jobs, in words.
 fn short(account: Address, has: U256, needed: U256, token: Address) -> String {
     let [has, needed] = [has, needed].map(|amount| units(amount, token));
-    format!(
-        "{account} has {has}, and {needed} are needed, to be held until the jobs are done: none was begun, and nothing is held"
-    )
+    format!("{account} has {has}, and {needed} are needed, to be held until the jobs are done")
+}
+
+/// Why a round, counted from 1, was a job's last, in words. What its program printed, if that is told, has lines of its own.
+fn over(ended: u8, why: &str, round: u32, asset: B256) -> String {
+    let more = if ended == LIMITED && why.starts_with(OUT_OF_STEPS) { " (`--steps` allows more)" } else { "" };
+    let why = why.trim_end();
+    let (why, printed) = why.split_at(why.find('\n').unwrap_or(why.len()));
+    format!("{why} in round {round} on asset {asset}{more}{printed}")
 }
 
 fn said(error: SendError) -> DataError {
@@ -183,12 +186,42 @@ fn said(error: SendError) -> DataError {
 
 /// Why something was refused that is paid in this token.
 fn said_of(error: SendError, token: Address) -> DataError {
-    match &error {
-        SendError::Refused(refused) => match refused.reason::<IJobsErrors>() {
-            Some(reason) => DataError::Ledger(words(&reason, token)),
-            None => error.into(),
-        },
+    let SendError::Refused(refused) = &error else { return error.into() };
+    if let Some(reason) = refused.reason::<IJobsErrors>() {
+        return DataError::Ledger(words(&reason, token));
+    }
+    match refused.reason() {
+        Some(IERC20ErrorsErrors::ERC20InsufficientBalance(lacks)) => {
+            let [has, needed] = [lacks.balance, lacks.needed].map(|amount| units(amount, token));
+            DataError::Ledger(format!("{} has {has}, and {needed} are needed", lacks.sender))
+        }
+        Some(IERC20ErrorsErrors::ERC20InsufficientAllowance(lacks)) => {
+            let [allowed, needed] = [lacks.allowance, lacks.needed].map(|amount| units(amount, token));
+            DataError::Ledger(format!(
+                "the contract of jobs may take {allowed} of the account, and {needed} are needed: other programs of the account have taken \
+                 what was allowed, so try again when they are done"
+            ))
+        }
         _ => error.into(),
+    }
+}
+
+/// Why an owner cannot have his bond back: as [`said_of`], but it is not for want of more.
+fn bound(error: SendError, token: Address) -> DataError {
+    let reason = match &error {
+        SendError::Refused(refused) => refused.reason::<IJobsErrors>(),
+        _ => None,
+    };
+    match reason {
+        Some(IJobsErrors::JobsBondTooLow(lacks)) => {
+            let [free, wanted] = [lacks.free, lacks.needed].map(|amount| units(amount, token));
+            DataError::Ledger(format!(
+                "{wanted} of the bond of asset {} are wanted back, and {free} of it are free: the rest is reserved for jobs until they are \
+                 over",
+                lacks.asset
+            ))
+        }
+        _ => said_of(error, token),
     }
 }
 
@@ -243,23 +276,9 @@ impl Buyer {
     ///
     /// # Errors
     ///
-    /// If there is none.
+    /// If there is none: why one that is for this wallet does not let it.
     pub async fn grant_for(&self, asset: B256, algorithm: B256) -> Result<B256> {
-        let user = self.wallet.address();
-        for from in (0..).step_by(PAGE as usize) {
-            let page = grantsOfCall { asset, from: U256::from(from), most: U256::from(PAGE) };
-            let grants = self.view(CONSENT, &page).await?;
-            let is_last = (grants.len() as u64) < PAGE;
-            for grant in grants.into_iter().rev() {
-                if self.view(CONSENT, &checkCall { grant, user, kind: COMPUTE, algorithm }).await.is_ok() {
-                    return Ok(grant);
-                }
-            }
-            if is_last {
-                break;
-            }
-        }
-        Err(DataError::Ledger(format!("no grant of asset {asset} lets {user} have this program run")))
+        grants::grant_for(&self.wallet, asset, algorithm).await
     }
 
     /// Begins a job on an asset, once its node says that it could do it: before that nothing is paid. What it may cost is allowed to the
@@ -269,32 +288,18 @@ impl Buyer {
     ///
     /// If nothing is offered or granted, the node cannot be reached or would not do it, or the ledger refuses.
     pub async fn begin(&self, asset: B256, wanted: &Wanted) -> Result<Begun> {
-        let ready = self.ready(asset, wanted).await?;
-        self.allow(std::slice::from_ref(&ready)).await?;
-        self.start(ready, wanted).await
+        let (mut begun, outcome) = self.begin_all(&[asset], wanted).await;
+        outcome?;
+        begun.pop().ok_or(DataError::Receipt)
     }
 
     /// Begins a job on each of these assets, as [`begin`](Self::begin) does, in one block if that can be, once all of their nodes say
     /// that they could. Those that have begun, in the same order, and why one has not.
     pub async fn begin_all(&self, assets: &[B256], wanted: &Wanted) -> (Vec<Begun>, Result<()>) {
-        let ready = async {
-            let ready = try_join_all(assets.iter().map(|asset| self.ready(*asset, wanted))).await?;
-            self.allow(&ready).await?;
-            Ok(ready)
-        };
-        let ready = match ready.await {
-            Ok(ready) => ready,
-            Err(error) => return (Vec::new(), Err(error)),
-        };
-        let started = ready.into_iter().map(|ready| self.start(ready, wanted));
-        let (mut begun, mut outcome) = (Vec::new(), Ok(()));
-        for started in join_all(started).await {
-            match started {
-                Ok(one) => begun.push(one),
-                Err(error) => outcome = outcome.and(Err(error)),
-            }
+        match try_join_all(assets.iter().map(|asset| self.ready(*asset, wanted))).await {
+            Ok(ready) => start_all(&self.wallet, self.client, &ready, wanted).await,
+            Err(error) => (Vec::new(), Err(error)),
         }
-        (begun, outcome)
     }
 
     /// What has to be known to begin a job, which its node could do.
@@ -321,7 +326,8 @@ impl Buyer {
         let Wanted { algorithm, runtime, rounds, .. } = *wanted;
         let buyer = self.wallet.address();
         let request = Request::Ready { asset, rules: offer.rules, algorithm, runtime, rounds, buyer };
-        let may_change = |why: &Denied| matches!(why, Denied::Refused(why) if why.contains(UNPUBLISHED));
+        let behind = |why: &str| [UNOFFERED, UNPUBLISHED].iter().any(|said| why.contains(*said));
+        let may_change = |why: &Denied| matches!(why, Denied::Refused(why) if behind(why));
         match patiently(|| self.ask(node, &request), may_change).await {
             Ok(_) => Ok(()),
             // One of the version before, which does not know the question.
@@ -332,36 +338,6 @@ impl Buyer {
                 Err(DataError::Ledger(why))
             }
         }
-    }
-
-    /// Allows the contract of jobs to take what these cost together.
-    async fn allow(&self, ready: &[Ready]) -> Result<()> {
-        let mut costs = BTreeMap::<Address, U256>::new();
-        for Ready { token, cost, .. } in ready {
-            let sum = costs.entry(*token).or_default();
-            *sum = sum.saturating_add(*cost);
-        }
-        for (token, value) in costs {
-            let account = self.wallet.address();
-            let has = self.view(token, &IERC20::balanceOfCall { account }).await?;
-            if has < value {
-                return Err(DataError::Ledger(short(account, has, value, token)));
-            }
-            let allowed = IERC20::allowanceCall { owner: self.wallet.address(), spender: JOBS };
-            if self.view(token, &allowed).await? < value {
-                self.wallet.call(token, &IERC20::approveCall { spender: JOBS, value }).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn start(&self, ready: Ready, wanted: &Wanted) -> Result<Begun> {
-        let Wanted { algorithm, runtime, fuel, most, .. } = *wanted;
-        let Ready { asset, grant, node, token, .. } = ready;
-        let call = startCall { grant, algorithm, client: self.client.into(), runtime, fuel, most };
-        let receipt = self.wallet.call(JOBS, &call).await.map_err(|error| said_of(error, token))?;
-        let started: JobStarted = event(&receipt)?;
-        Ok(Begun { job: started.job, asset, held: started.locked, token, node })
     }
 
     /// Where an offer's node is.
@@ -471,9 +447,7 @@ impl Buyer {
             match Self::read(begun, self.ask(&begun.node, &Request::Look(begun.job, number)).await)? {
                 Round::Left { files, log } => return Ok(Left { files, log }),
                 Round::Over(ended, why) => {
-                    let (round, asset) = (number + 1, begun.asset);
-                    let more = if ended == LIMITED { " (`--steps` allows more steps)" } else { "" };
-                    return Err(DataError::Ledger(format!("{why} in round {round} on asset {asset}{more}")));
+                    return Err(DataError::Ledger(over(ended, &why, number + 1, begun.asset)));
                 }
                 round => told(&round),
             }
@@ -603,8 +577,15 @@ impl Owner {
             let (has, amount) = (units(has, token), units(amount, token));
             return Err(DataError::Ledger(format!("{account} has {has}, and {amount} are to be put into the bond")));
         }
-        self.wallet.call(token, &IERC20::approveCall { spender: JOBS, value: amount }).await?;
-        self.wallet.call(JOBS, &bondCall { asset, token, amount }).await.map(drop).map_err(said)
+        let mut attempt = 0;
+        loop {
+            allow(&self.wallet, token, amount, attempt).await?;
+            match self.wallet.call(JOBS, &bondCall { asset, token, amount }).await {
+                Err(error) if attempt + 1 < TRIES && may_go_well(&error) => pause(attempt).await,
+                outcome => return outcome.map(drop).map_err(|error| said_of(error, token)),
+            }
+            attempt += 1;
+        }
     }
 
     /// Takes back what of an asset's bond is not reserved for jobs.
@@ -614,7 +595,7 @@ impl Owner {
     /// If the ledger refuses.
     pub async fn unbond(&self, asset: B256, token: Address, amount: U256) -> Result<()> {
         let unbond = unbondCall { asset, token, amount };
-        self.wallet.call(JOBS, &unbond).await.map(drop).map_err(|error| said_of(error, token))
+        self.wallet.call(JOBS, &unbond).await.map(drop).map_err(|error| bound(error, token))
     }
 
     /// Lets somebody have programs run on an asset. The grant's id.
@@ -640,17 +621,5 @@ impl Owner {
         };
         let granted: Granted = event(&self.wallet.call(CONSENT, &grantCall { asset, terms }).await?)?;
         Ok(granted.grant)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_is_said_to_be_held_of_who_could_not_pay() {
-        let coin = |tenths: u64| U256::from(tenths) * U256::from(10).pow(U256::from(17));
-        let why = short(Address::ZERO, coin(2), coin(6), COIN);
-        assert!(why.contains("has 0.2 STOA, and 0.6 STOA are needed") && why.ends_with("nothing is held"), "{why}");
     }
 }

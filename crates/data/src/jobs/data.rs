@@ -35,9 +35,21 @@ pub enum DataSetError {
         /// What it said.
         error: io::Error,
     },
+    /// It is a link.
+    #[error("{} is a link, and links are not followed: name what it leads to", .0.display())]
+    Link(PathBuf),
+    /// It is no file and no folder.
+    #[error("{} is neither a file nor a folder", .0.display())]
+    Neither(PathBuf),
     /// There is nothing.
-    #[error("{} has no files", .0.display())]
+    #[error("{} has no files; links, and what else is neither a file nor a folder, are passed over", .0.display())]
     Empty(PathBuf),
+    /// Something that people do not see when they look what is there.
+    #[error("{} is hidden: take it out of the folder, or say --hidden to offer it as well", .0.display())]
+    Hidden(PathBuf),
+    /// A name of which no more is known than of another one.
+    #[error("{}: its name is not UTF-8, and another's looks the same", .0.display())]
+    Alike(PathBuf),
     /// More than a node keeps an eye on.
     #[error("{} has more than {MOST_FILES} files, or folders more than {MOST_DEPTH} deep", .0.display())]
     TooMuch(PathBuf),
@@ -64,6 +76,9 @@ pub struct DataSet {
     pub hash: B256,
     /// What may leave.
     pub rules: Rules,
+    /// What [`create`](Self::create) found and passed over, each with the reason, in the order of their paths: links and what else is no
+    /// file, and folders with nothing in them.
+    pub passed_over: Vec<String>,
 }
 
 impl DataSet {
@@ -74,7 +89,7 @@ impl DataSet {
     /// If it cannot be read, or there is nothing.
     pub fn open(folder: &Path) -> Result<Self, DataSetError> {
         let (files, rules) = (folder.join("files"), Self::rules_in(folder)?);
-        Ok(Self { hash: hash(&files)?, files, rules })
+        Ok(Self { hash: hash(&files)?, files, rules, passed_over: Vec::new() })
     }
 
     /// Reads what may leave of what is in a folder, and nothing of that.
@@ -88,20 +103,36 @@ impl DataSet {
     }
 
     /// Puts data where a node finds them: copies a file or folder, and writes the rules beside it. What a copy that was cut off has
-    /// left is copied anew.
+    /// left is copied anew. What is no file is [passed over](Self::passed_over), and told.
     ///
     /// # Errors
     ///
-    /// If something is there already, a program could not see it, or the disk refuses.
+    /// If something is there already, is hidden, a program could not see it, or the disk refuses.
     pub fn create(folder: &Path, from: &Path, rules: &Rules) -> Result<Self, DataSetError> {
+        Self::copy(folder, from, rules, false)
+    }
+
+    /// The same with what is hidden in a folder, such as `more/.env`, for whoever says that he wants it.
+    ///
+    /// # Errors
+    ///
+    /// As of [`create`](Self::create), but for what is hidden.
+    pub fn create_with_hidden(folder: &Path, from: &Path, rules: &Rules) -> Result<Self, DataSetError> {
+        Self::copy(folder, from, rules, true)
+    }
+
+    fn copy(folder: &Path, from: &Path, rules: &Rules, hidden: bool) -> Result<Self, DataSetError> {
         let (files, copy) = (folder.join("files"), folder.join("files.new"));
         if files.symlink_metadata().is_ok() {
             return Err(at(&files)(io::Error::from(io::ErrorKind::AlreadyExists)));
         }
-        let found = list(from)?;
+        let Found { files: found, passed_over } = list_of(from, |_| true)?;
         let own = from.file_name().unwrap_or_default().to_string_lossy();
         for path in found.keys() {
             seen(if path.is_empty() { &own } else { path.split('/').next().unwrap_or_default() })?;
+        }
+        if let Some(path) = found.keys().find_map(|path| hidden_in(path)).filter(|_| !hidden) {
+            return Err(DataSetError::Hidden(from.join(path)));
         }
         if copy.exists() {
             fs::remove_dir_all(&copy).map_err(at(&copy))?;
@@ -119,7 +150,7 @@ impl DataSet {
         let path = folder.join("rules.json");
         write_private(&path, &rules.to_json()).map_err(at(&path))?;
         fs::rename(&copy, &files).map_err(at(&files))?;
-        Self::open(folder)
+        Ok(Self { passed_over, ..Self::open(folder)? })
     }
 
     /// What a program sees of it.
@@ -160,20 +191,36 @@ pub fn inputs(path: &Path) -> Result<Vec<Input>, DataSetError> {
     Ok(inputs)
 }
 
-/// The regular files in a folder by their paths within it, or the file itself by an empty path. Links are not followed.
-fn list(root: &Path) -> Result<BTreeMap<String, PathBuf>, DataSetError> {
-    list_of(root, |_| true)
+/// The part of a path up to the first name that begins with a dot, if one does.
+fn hidden_in(path: &str) -> Option<&str> {
+    let at = if path.starts_with('.') { 0 } else { path.find("/.")? + 1 };
+    path[at..].find('/').map_or(Some(path), |end| path.get(..at + end))
 }
 
-/// Those of them whose name is taken, and the names of all folders that they lie in.
-fn list_of(root: &Path, takes: fn(&str) -> bool) -> Result<BTreeMap<String, PathBuf>, DataSetError> {
-    let (mut found, mut next) = (BTreeMap::new(), vec![(String::new(), root.to_owned(), 0)]);
+/// What is in a folder.
+#[derive(Default)]
+struct Found {
+    /// The regular files by their paths within it, or the file itself by an empty path. Links are not followed.
+    files: BTreeMap<String, PathBuf>,
+    /// What is none of them, and why.
+    passed_over: Vec<String>,
+}
+
+/// What is in a folder of which the name is taken, and the names of all folders that it lies in.
+fn list_of(root: &Path, takes: fn(&str) -> bool) -> Result<Found, DataSetError> {
+    let (mut found, mut next) = (Found::default(), vec![(String::new(), root.to_owned(), 0)]);
     while let Some((path, place, depth)) = next.pop() {
         let kind = place.symlink_metadata().map_err(at(&place))?;
         if kind.is_file() {
-            found.insert(path, place);
+            if found.files.insert(path, place.clone()).is_some() {
+                return Err(DataSetError::Alike(place));
+            }
         } else if kind.is_dir() {
-            for entry in fs::read_dir(&place).map_err(at(&place))? {
+            let mut entries = fs::read_dir(&place).map_err(at(&place))?.peekable();
+            if entries.peek().is_none() && !path.is_empty() {
+                found.passed_over.push(format!("{path}: it is an empty folder"));
+            }
+            for entry in entries {
                 let entry = entry.map_err(at(&place))?;
                 let name = entry.file_name().to_string_lossy().into_owned();
                 if !takes(&name) {
@@ -182,12 +229,19 @@ fn list_of(root: &Path, takes: fn(&str) -> bool) -> Result<BTreeMap<String, Path
                 let path = if path.is_empty() { name } else { format!("{path}/{name}") };
                 next.push((path, entry.path(), depth + 1));
             }
+        } else if path.is_empty() {
+            let root = root.to_owned();
+            return Err(if kind.is_symlink() { DataSetError::Link(root) } else { DataSetError::Neither(root) });
+        } else {
+            found.passed_over.push(format!("{path}: it is neither a file nor a folder"));
         }
-        if found.len() > MOST_FILES || next.len() > MOST_FILES || depth > MOST_DEPTH {
+        let most = found.files.len().max(found.passed_over.len()).max(next.len());
+        if most > MOST_FILES || depth > MOST_DEPTH {
             return Err(DataSetError::TooMuch(root.to_owned()));
         }
     }
-    if found.is_empty() { Err(DataSetError::Empty(root.to_owned())) } else { Ok(found) }
+    found.passed_over.sort();
+    if found.files.is_empty() { Err(DataSetError::Empty(root.to_owned())) } else { Ok(found) }
 }
 
 /// The hash of a program's source, as that of a data set: a file, or a folder without what is hidden, what compilers leave (`target`,
@@ -199,11 +253,11 @@ fn list_of(root: &Path, takes: fn(&str) -> bool) -> Result<BTreeMap<String, Path
 pub fn source_hash(path: &Path) -> Result<B256, DataSetError> {
     let is_source =
         |name: &str| !name.starts_with('.') && !matches!(name, "target" | "node_modules") && !name.ends_with(".wasm");
-    hash_of(list_of(path, is_source)?)
+    hash_of(list_of(path, is_source)?.files)
 }
 
 fn hash(files: &Path) -> Result<B256, DataSetError> {
-    hash_of(list(files)?)
+    hash_of(list_of(files, |_| true)?.files)
 }
 
 fn hash_of(files: BTreeMap<String, PathBuf>) -> Result<B256, DataSetError> {
@@ -269,6 +323,55 @@ mod tests {
         for made in ["one", "one/files", "one/files/deep", "three/files"] {
             assert_eq!(folder.path().join(made).metadata().unwrap().permissions().mode() & 0o777, 0o700, "{made}");
         }
+    }
+
+    #[test]
+    fn what_is_passed_over_is_told_and_what_is_hidden_is_offered_only_if_that_is_said() {
+        use std::os::unix::{fs::symlink, net::UnixListener};
+        let folder = tempfile::tempdir().unwrap();
+        let (at, rules) = (|path: &str| folder.path().join(path), Rules::usual(B256::ZERO));
+        let create = |to: &str, from: &str| DataSet::create(&at(to), &at(from), &rules);
+        fs::create_dir_all(at("from/more/none")).unwrap();
+        fs::write(at("from/rows.csv"), "a\n1\n").unwrap();
+        symlink("rows.csv", at("from/more/link.csv")).unwrap();
+        let _socket = UnixListener::bind(at("from/socket")).unwrap();
+        let made = create("one", "from").unwrap();
+        let neither = "it is neither a file nor a folder";
+        let wanted = [
+            format!("more/link.csv: {neither}"),
+            "more/none: it is an empty folder".to_owned(),
+            format!("socket: {neither}"),
+        ];
+        assert_eq!(made.passed_over, wanted);
+        assert_eq!(DataSet::open(&at("one")).unwrap().hash, made.hash);
+        // What is named is not followed either, and it is not said that it has no files.
+        for (from, why) in [("from/more/link.csv", "links are not followed"), ("from/socket", neither)] {
+            let said = create("two", from).unwrap_err().to_string();
+            assert!(said.contains(why.trim_start_matches("it ")) && !said.contains("no files"), "{said}");
+        }
+        for (hidden, named) in [("more/.env", "more/.env"), ("more/.git/config", "more/.git")] {
+            fs::create_dir_all(at("from").join(hidden).parent().unwrap()).unwrap();
+            fs::write(at("from").join(hidden), "secret").unwrap();
+            let why = create("two", "from").unwrap_err();
+            assert!(matches!(&why, DataSetError::Hidden(path) if *path == at("from").join(named)), "{why}");
+            assert!(!at("two").exists() && why.to_string().contains("--hidden"), "{why}");
+            let made = DataSet::create_with_hidden(&at(named.rsplit('/').next().unwrap()), &at("from"), &rules);
+            assert!(made.unwrap().files.join(hidden).exists());
+            fs::remove_file(at("from").join(hidden)).unwrap();
+        }
+    }
+
+    #[test]
+    fn names_that_look_the_same_are_not_taken_for_one() {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+        let folder = tempfile::tempdir().unwrap();
+        let from = folder.path().join("from");
+        fs::create_dir_all(from.join("deep")).unwrap();
+        for name in [b"\xe4.csv", b"\xf6.csv"] {
+            fs::write(from.join("deep").join(OsStr::from_bytes(name)), "1").unwrap();
+        }
+        let made = DataSet::create(&folder.path().join("one"), &from, &Rules::usual(B256::ZERO));
+        assert!(matches!(made, Err(DataSetError::Alike(_))));
     }
 
     #[test]

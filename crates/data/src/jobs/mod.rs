@@ -24,7 +24,7 @@ pub mod wire;
 
 pub(crate) use contract::cost;
 pub use contract::{Jobs, MILLION, commitment_digest, commitment_of, job_id, receipt_digest};
-pub use run::{Files, Rerun, outputs_hash, params_hash, rerun, round_job, steps};
+pub use run::{Files, Rerun, how_ended, outputs_hash, params_hash, rerun, round_job, steps};
 pub(crate) use run::{judge, run_unless_dropped};
 
 use alloy_primitives::{Address, U256};

@@ -1,5 +1,6 @@
 //! Nodes that compute, with the contracts themselves on a ledger in memory, and programs that do what they should not.
 
+mod gone;
 mod holes;
 mod leaks;
 mod notes;
@@ -227,6 +228,12 @@ impl Scene {
     }
 }
 
+/// How the newest round of a job stands.
+async fn status(scene: &Scene, job: B256) -> Round {
+    let status = scene.ask(Request::Status(job)).await.unwrap();
+    Round::decode(Copying(&status[..])).unwrap()
+}
+
 fn left(round: Round) -> String {
     match round {
         Round::Left { files, .. } => String::from_utf8(files["result.json"].clone()).unwrap(),
@@ -281,7 +288,7 @@ async fn rows_do_not_leave_by_files_the_log_or_errors() {
     let (_, round) = open.run(copies("good.json")).await;
     assert!(matches!(&round, Round::Left { log: Some(log), .. } if log == RESULT), "{round:?}");
     let (_, round) = open.run(copies("nothing")).await;
-    assert!(matches!(&round, Round::Over(FAILED, said) if said.contains("Exited(7)")), "{round:?}");
+    assert!(matches!(&round, Round::Over(FAILED, said) if said.contains("(with code 7)")), "{round:?}");
 }
 
 fn scene_with_log() -> Scene {
@@ -307,7 +314,7 @@ async fn many_small_jobs_are_as_good_as_a_large_one_and_the_budget_knows() {
 async fn a_program_that_does_not_end_is_ended_by_its_steps_or_its_buyer() {
     let scene = scene(&rules());
     let (job, round) = scene.run(loops()).await;
-    assert_eq!(round, Round::Over(LIMITED, "the program used up what it may use".into()));
+    assert_eq!(round, Round::Over(LIMITED, super::run::OUT_OF_STEPS.into()));
     assert_eq!(scene.end(job).await.fuel, 100_000_000);
     // Stopped while it runs.
     let job = scene.start(&loops());
@@ -512,8 +519,7 @@ async fn nothing_leaves_before_the_owner_has_looked_at_it() {
     assert_eq!((receipt.rounds, receipt.ended), (1, WITHHELD));
     // A buyer who does not want to wait.
     let (job, _) = waiting(&scene).await;
-    let status = scene.ask(Request::Status(job)).await.unwrap();
-    assert_eq!(Round::decode(Copying(&status[..])).unwrap(), Round::Held);
+    assert_eq!(status(&scene, job).await, Round::Held);
     assert_eq!(scene.end(job).await.ended, STOPPED);
 }
 
@@ -557,8 +563,7 @@ async fn what_nobody_looks_at_in_time_is_destroyed_and_the_job_costs_nothing() {
     let round = loop {
         // A day, and again, for it may have begun just now.
         scene.ledger.with(|bench| bench.pass(24 * 3600 + 1));
-        let status = scene.ask(Request::Status(job)).await.unwrap();
-        match Round::decode(Copying(&status[..])).unwrap() {
+        match status(&scene, job).await {
             Round::Held | Round::Running(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
             round => break round,
         }
@@ -635,15 +640,14 @@ async fn a_reason_is_no_longer_than_its_buyer_reads() {
     let script = "#!/usr/bin/env python3\nprint('\u{e9}\u{1f984}' * 3000); raise SystemExit(3)\n";
     let (_, round) = scene.run(script.into()).await;
     let Round::Over(FAILED, said) = &round else { panic!("{round:?}") };
-    assert!(said.contains("Exited(3)") && said.len() > 4000, "{} {said}", said.len());
+    assert!(said.contains("(with code 3)") && said.len() > 4000, "{} {said}", said.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_left_waits_for_its_buyer_sealed_even_when_the_job_is_over() {
     let scene = scene(&rules());
     let (job, _) = scene.run(copies("good.json")).await;
-    let status = scene.ask(Request::Status(job)).await.unwrap();
-    assert!(matches!(Round::decode(Copying(&status[..])), Ok(Round::Left { files, .. }) if files.is_empty()));
+    assert!(matches!(status(&scene, job).await, Round::Left { files, .. } if files.is_empty()));
     scene.end(job).await;
     // By a node that was ended meanwhile.
     let again = Scene { computer: open(&scene.folder, &scene.ledger), ..scene };
@@ -673,12 +677,26 @@ async fn data_or_rules_that_are_not_those_that_were_offered_are_not_computed_on(
     let scene = scene(&rules());
     let files: PathBuf = scene.folder.path().join("data").join(scene.asset.to_string());
     let code = copies("good.json");
+    let refuses = async |job| {
+        let refused = why(scene.ask(Request::Code(job, code.clone())).await).contains("not those that are here");
+        // It said that it could not do it, and says so still when they are as they were.
+        assert!(
+            matches!(status(&scene, job).await, Round::Over(BROKEN, why) if why.contains("not those that are here"))
+        );
+        refused
+    };
     fs::write(files.join("files/rows.csv"), "1,1,1,1").unwrap();
-    let job = scene.start(&code);
-    assert!(why(scene.ask(Request::Code(job, code.clone())).await).contains("not those that are here"));
+    let jobs = [(); 2].map(|()| scene.start(&code));
+    assert!(refuses(jobs[0]).await);
     fs::write(files.join("files/rows.csv"), ROWS).unwrap();
     fs::write(files.join("rules.json"), Rules { budget: 8, ..rules() }.to_json()).unwrap();
-    assert!(why(scene.ask(Request::Code(job, code)).await).contains("not those that are here"));
+    assert!(refuses(jobs[1]).await);
+    fs::write(files.join("rules.json"), rules().to_json()).unwrap();
+    for job in jobs {
+        assert!(why(scene.round(job, 0, "{}").await).contains("the job is over"));
+        assert_eq!(scene.end(job).await.ended, BROKEN);
+    }
+    left(scene.run(code.clone()).await.1);
     let unknown = Request::End(B256::repeat_byte(5));
     assert!(why(scene.ask(unknown).await).contains("there is no job"));
 }

@@ -8,11 +8,12 @@
 use super::{
     abi::WASM,
     algorithm,
-    client::{Begun, Buyer, Ended, Wanted},
-    run::Files,
+    client::{Begun, Buyer, Ended, Left, Wanted},
+    run::{Files, how_ended},
     runtime_of, units,
     wire::Round,
 };
+use crate::client::DataError;
 use alloy_primitives::{B256, U256};
 use eyre::{ContextCompat as _, Result, WrapErr as _, ensure, eyre};
 use futures::future::{join_all, try_join_all};
@@ -102,12 +103,14 @@ pub struct Worked {
 pub enum Told<'a> {
     /// This job has begun: it goes on and costs what it uses, whatever becomes of the program that began it.
     Begun(&'a Begun),
-    /// This round begins, counted from 1.
-    Round(usize),
+    /// This round begins, counted from 1, with these parameters.
+    Round(usize, &'a [u8]),
     /// How it stands at the node of this asset, by its place in the list.
     Stands(usize, &'a Round),
-    /// A program has printed this.
-    Log(&'a str),
+    /// This left in the round, of this asset, by its place in the list.
+    Left(usize, &'a Left),
+    /// This came of the round, of all assets: what there is of it in [`Worked::files`].
+    Came(&'a Files),
     /// Receipts are brought to the ledger.
     Ending,
 }
@@ -151,33 +154,39 @@ pub async fn run_rounds(buyer: &Buyer, work: Work, told: &(dyn Fn(Told<'_>) + Sy
         runtimes = try_join_all(begun.iter().map(|begun| buyer.send(begun, &code))).await?;
         let (mut results, mut passed) = (Files::new(), None);
         for (number, mut params) in rounds.into_iter().enumerate() {
-            told(Told::Round(number + 1));
             if let Some(combining) = &combining {
                 combining.pass_on(passed.take(), &mut params);
             }
             let bytes = serde_json::to_vec(&params)?;
+            told(Told::Round(number + 1, &bytes));
             let each = begun.iter().enumerate().map(|(which, begun)| {
-                buyer.round(begun, number as u32, &bytes, move |round| told(Told::Stands(which, round)))
+                let bytes = &bytes;
+                async move {
+                    let stands = move |round: &Round| told(Told::Stands(which, round));
+                    let left = buyer.round(begun, number as u32, bytes, stands).await?;
+                    // It is paid for, whatever becomes of the others.
+                    told(Told::Left(which, &left));
+                    Ok::<_, DataError>(left.files)
+                }
             });
-            let left = try_join_all(each).await?;
+            let left: Vec<Files> = try_join_all(each).await?;
             sent.push(bytes);
-            left.iter().filter_map(|left| left.log.as_ref()).for_each(|log| told(Told::Log(log)));
-            let left: Vec<Files> = left.into_iter().map(|left| left.files).collect();
-            all.push(left.clone());
-            let Some(combining) = &combining else {
-                let named = left.into_iter().zip(&on);
-                results.extend(named.flat_map(|(left, asset)| {
-                    left.into_iter().map(move |(path, bytes)| (format!("{asset}/{path}"), bytes))
-                }));
-                continue;
+            let came = match &combining {
+                None => named(&on, &left),
+                Some(combining) => {
+                    if let Some(preparing) = preparing.take() {
+                        preparing.await?;
+                    }
+                    let (mut files, result) = combining.combine(&left)?;
+                    passed = Some(result);
+                    let result = files[RESULT].clone();
+                    files.insert(format!("rounds/{:03}.json", number + 1), result);
+                    files
+                }
             };
-            if let Some(preparing) = preparing.take() {
-                preparing.await?;
-            }
-            let (files, result) = combining.combine(&left)?;
-            results.insert(format!("rounds/{:03}.json", number + 1), files[RESULT].clone());
-            results.extend(files);
-            passed = Some(result);
+            all.push(left);
+            told(Told::Came(&came));
+            results.extend(came);
         }
         Ok::<_, eyre::Report>(results)
     };
@@ -210,8 +219,22 @@ pub async fn run_rounds(buyer: &Buyer, work: Work, told: &(dyn Fn(Told<'_>) + Sy
         )
     };
     let more: String = ended.iter().map(paid).chain(open.iter().map(held)).collect();
-    let outcome = outcome.map_err(|error| if more.is_empty() { error } else { eyre!("{error:#}{more}") });
+    let outcome =
+        outcome.map_err(|error| if more.is_empty() { error } else { eyre!(with(&format!("{error:#}"), &more)) });
     Ok(Worked { files: outcome?, params: sent, left: all, ended, runtimes })
+}
+
+/// What left of each asset, in a folder of its own.
+fn named(on: &[B256], left: &[Files]) -> Files {
+    let each = on.iter().zip(left);
+    each.flat_map(|(asset, left)| left.iter().map(move |(path, bytes)| (format!("{asset}/{path}"), bytes.clone())))
+        .collect()
+}
+
+/// Says more of what went wrong, before what a program has printed, which begins in the second line.
+fn with(why: &str, more: &str) -> String {
+    let (why, printed) = why.split_at(why.find('\n').unwrap_or(why.len()));
+    format!("{why}{more}{printed}")
 }
 
 impl Combining {
@@ -243,7 +266,8 @@ impl Combining {
         job.command = vec![self.command.into()];
         job.params = serde_json::to_vec(&self.params)?;
         let outcome = self.runtime.run(&job, &Control::new())?;
-        ensure!(outcome.succeeded(), "what combines failed ({:?}): {}", outcome.ended, outcome.log.text());
+        let (how, log) = (how_ended(&outcome.ended), outcome.log.text());
+        ensure!(outcome.succeeded(), "{}", format!("what combines failed ({how})\n{log}").trim_end());
         let files = outcome.output.files;
         let result = files.get(RESULT).wrap_err("what combines left no result.json")?;
         let result = serde_json::from_slice(result).wrap_err("what combines left a result.json that is not JSON")?;
@@ -301,6 +325,15 @@ mod tests {
             assert_eq!((&files[RESULT][..], result), (&br#"{"rows":3}"#[..], serde_json::json!({ "rows": 3 })));
         }
         assert_eq!(compiled(), first);
+    }
+
+    #[test]
+    fn what_a_job_cost_is_told_before_what_its_program_printed() {
+        assert_eq!(with("it failed", "; 1 STOA was paid"), "it failed; 1 STOA was paid");
+        assert_eq!(
+            with("it failed\nno column\nbye", "; 1 STOA was paid"),
+            "it failed; 1 STOA was paid\nno column\nbye"
+        );
     }
 
     #[test]

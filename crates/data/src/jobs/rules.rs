@@ -150,6 +150,28 @@ pub struct Leaving {
     pub counts: u64,
 }
 
+/// How much may still leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remaining {
+    /// To a buyer, over all his jobs.
+    pub own: u64,
+    /// To all buyers together on this day, if that is bounded.
+    pub day: Option<u64>,
+}
+
+impl Remaining {
+    /// As much as both let.
+    pub fn least(self) -> u64 {
+        self.day.map_or(self.own, |day| self.own.min(day))
+    }
+}
+
+impl From<u64> for Remaining {
+    fn from(own: u64) -> Self {
+        Self { own, day: None }
+    }
+}
+
 impl Rules {
     /// Those of an owner who says nothing but which program may run.
     pub fn usual(program: B256) -> Self {
@@ -218,7 +240,10 @@ impl Rules {
                  hashes of programs that count honestly into `algorithms` (`stoa algo test` prints a program's), or accounts that \
                  publish such into `publishers`"
             }
-            _ => return Ok(self),
+            _ => match self.files.values().find_map(Shape::wrong) {
+                Some(wrong) => wrong,
+                None => return Ok(self),
+            },
         };
         Err(RulesError::Invalid(wrong))
     }
@@ -246,11 +271,14 @@ impl Rules {
         self.round().saturating_add(1).saturating_mul(rounds.into())
     }
 
-    /// Says that what may leave is used up, but for so much.
-    pub(crate) fn used_up(&self, left: u64) -> String {
-        let all = self.budget_per_day.map(|most| format!("; {most} may leave to all buyers on one day"));
-        let all = all.unwrap_or_default();
-        format!("what may leave to this buyer is used up: {left} of {} are left{all}", self.budget)
+    /// Says why so much may not leave any more, of which `what` says in words what counts it.
+    pub(crate) fn short(&self, left: Remaining, what: &str, counts: u64) -> String {
+        let to_all = (left.day.unwrap_or(u64::MAX), self.budget_per_day.unwrap_or(u64::MAX), "all buyers on one day");
+        let (left, most, whom) = if counts > left.own { (left.own, self.budget, "this buyer") } else { to_all };
+        match left {
+            0 => format!("what may leave to {whom} is used up: 0 of {most} are left"),
+            left => format!("{what} {counts}, and {left} of the {most} that may leave to {whom} are left"),
+        }
     }
 
     /// As JSON.
@@ -282,6 +310,11 @@ impl Rules {
     ///
     /// If a file that the rules name has another shape, none is there, or the budget does not suffice.
     pub fn leaving(&self, files: &BTreeMap<String, Vec<u8>>, left: u64) -> Result<Leaving, String> {
+        self.leaving_of(files, left.into())
+    }
+
+    /// As [`leaving`](Self::leaving), where what may leave on one day is known as well.
+    pub(crate) fn leaving_of(&self, files: &BTreeMap<String, Vec<u8>>, left: Remaining) -> Result<Leaving, String> {
         let mut leaving = Leaving { files: BTreeMap::new(), counts: 0 };
         for (path, shape) in &self.files {
             let Some(bytes) = files.get(path) else { continue };
@@ -294,8 +327,8 @@ impl Rules {
             let names: Vec<_> = self.files.keys().map(String::as_str).collect();
             return Err(format!("the program left none of the files that may leave ({})", names.join(", ")));
         }
-        if leaving.counts > left {
-            return Err(self.used_up(left));
+        if leaving.counts > left.least() {
+            return Err(self.short(left, "what would leave counts", leaving.counts));
         }
         Ok(leaving)
     }
@@ -346,6 +379,22 @@ impl Shape {
         }
     }
 
+    /// Why no file could be of this shape, or any could that has what it asks for.
+    fn wrong(&self) -> Option<&'static str> {
+        match self {
+            Self::Anything { most: 0 } | Self::Numbers { most: 0, .. } => {
+                Some("they name a file that may have nothing in it: let `most` be 1 or more")
+            }
+            Self::Numbers { rows: Some(Rows { key, .. }), keys, .. } if !keys.contains(key) => Some(
+                "they name a file that can never leave: the field in which it is to say of how many `rows` it is, is not among its `keys`",
+            ),
+            Self::Numbers { rows: Some(Rows { least: 0, .. }), .. } => {
+                Some("they want results of 0 rows or more, as all are: let `least` be 1 or more, or leave `rows` out")
+            }
+            _ => None,
+        }
+    }
+
     /// Whether what leaves has to say of how many rows it is.
     const fn counts_rows(&self) -> bool {
         matches!(self, Self::Numbers { rows: Some(_), .. })
@@ -368,9 +417,13 @@ impl Shape {
                     ));
                 }
                 if let Some(Rows { key, least }) = rows {
-                    let said = value.get(key).and_then(Value::as_u64);
-                    if said.is_none_or(|said| said < *least) {
-                        return Err(format!("it does not say in {key:?} that it is of {least} rows or more"));
+                    let said = value.get(key);
+                    if said.and_then(Value::as_u64).is_none_or(|said| said < *least) {
+                        let whole = match said {
+                            Some(said) if said.is_f64() => ": a whole number is wanted there, such as 20 and not 20.0",
+                            _ => "",
+                        };
+                        return Err(format!("it does not say in {key:?} that it is of {least} rows or more{whole}"));
                     }
                 }
                 // Spaces, zeros and the order of fields could carry something: it leaves as this node writes it.
@@ -437,13 +490,31 @@ mod tests {
         assert!(why(&rules, "not json").contains("not JSON"));
         assert!(why(&rules, r#"{"rows":9,"values":[1]}"#).contains("10 rows"));
         assert!(why(&rules, r#"{"values":[1]}"#).contains("10 rows"));
-        assert!(why(&rules, r#"{"rows":-12}"#).contains("10 rows"));
+        assert!(why(&rules, r#"{"rows":-12}"#).ends_with("10 rows or more"));
+        for float in ["20.0", "2e1", "9.5"] {
+            let said = why(&rules, &format!(r#"{{"rows":{float},"values":[1]}}"#));
+            assert!(
+                said.ends_with("10 rows or more: a whole number is wanted there, such as 20 and not 20.0"),
+                "{said}"
+            );
+        }
         let many = format!(r#"{{"rows":12,"values":[{}1]}}"#, "1,".repeat(1_000));
         assert!(why(&rules, &many).contains("more than 1000"));
         assert!(rules.leaving(&left(&[("rows.csv", "63,1,1,145")]), 1000).unwrap_err().contains("none of the files"));
         // The last that a buyer may have, and one more.
         assert!(rules.leaving(&files, 4).is_ok());
-        assert!(rules.leaving(&files, 3).unwrap_err().contains("used up"));
+        let said = rules.leaving(&files, 3).unwrap_err();
+        assert_eq!(said, "what would leave counts 4, and 3 of the 10000 that may leave to this buyer are left");
+    }
+
+    #[test]
+    fn what_is_short_is_said_and_nothing_is_used_up_of_which_something_is_left() {
+        let rules = Rules { budget: 20, budget_per_day: Some(12), ..Rules::usual(B256::ZERO) };
+        let said = |own, day| rules.short(Remaining { own, day: Some(day) }, "it counts", 7);
+        assert_eq!(said(6, 12), "it counts 7, and 6 of the 20 that may leave to this buyer are left");
+        assert_eq!(said(20, 1), "it counts 7, and 1 of the 12 that may leave to all buyers on one day are left");
+        assert_eq!(said(0, 12), "what may leave to this buyer is used up: 0 of 20 are left");
+        assert_eq!(said(20, 0), "what may leave to all buyers on one day is used up: 0 of 12 are left");
     }
 
     #[test]
@@ -478,7 +549,9 @@ mod tests {
         let files = ["a", "b", "c"].map(|name| (name.to_owned(), Shape::Anything { most: 3 })).into();
         let rules = Rules { files, ..Rules::default() };
         assert_eq!(rules.leaving(&left(&[("a", ""), ("c", "ab")]), 9).unwrap().counts, 3);
-        assert!(rules.leaving(&left(&[("a", ""), ("b", ""), ("c", "")]), 2).unwrap_err().contains("used up"));
+        assert!(
+            rules.leaving(&left(&[("a", ""), ("b", ""), ("c", "")]), 2).unwrap_err().contains("counts 3, and 2 of")
+        );
     }
 
     #[test]
@@ -606,6 +679,15 @@ mod tests {
             assert!(json.contains(from) && Rules::read(json.replace(from, to).as_bytes()).is_err(), "{to}");
         }
         assert!(Rules::read(br#"{"files":{},"rounds":1,"budget":9}"#).is_err());
+        let usual = String::from_utf8(Rules::usual(B256::ZERO).to_json()).unwrap();
+        for (from, to, why) in [
+            (r#""key": "rows""#, r#""key": "n""#, "is not among its `keys`"),
+            (r#""least": 10"#, r#""least": 0"#, "of 0 rows or more"),
+            (r#""most": 1000"#, r#""most": 0"#, "nothing in it"),
+        ] {
+            let said = Rules::read(usual.replace(from, to).as_bytes()).map_err(|error| error.to_string());
+            assert!(usual.contains(from) && said.is_err_and(|said| said.contains(why)), "{to}");
+        }
         for (rest, reads) in
             [(r#""budget":8"#, false), (r#""budget":9"#, true), (r#""budget":9,"budgetPerDay":8"#, false)]
         {

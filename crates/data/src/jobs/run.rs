@@ -8,12 +8,12 @@ use super::{
     },
     contract::MILLION,
     data::{DataSet, list_hash},
-    rules::{Leaving, Rules, is_close},
+    rules::{Leaving, Remaining, Rules, is_close},
 };
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use stoa_sandbox::{Control, Ended, Error, Input, Limits, Outcome, Runtime, Source, Used};
 use tokio::task::{JoinError, spawn_blocking};
 
@@ -42,8 +42,45 @@ pub(super) enum Ran {
     /// This may leave, and the log if the owner lets that leave.
     Left(Leaving, Option<String>),
     /// The job is over: how it ended, and why so far as the owner lets that be known.
-    Over(u8, String),
+    Over(u8, Reason),
 }
+
+/// Why nothing leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reason {
+    /// What is told of it in any case.
+    pub(crate) brief: String,
+    /// How exactly a program failed and what it printed besides, where the owner lets that be known.
+    pub(crate) whole: Option<String>,
+}
+
+impl Reason {
+    /// What telling it counts.
+    pub(crate) fn counts(&self) -> u64 {
+        self.whole.as_ref().map_or(0, |whole| whole.len() as u64)
+    }
+}
+
+impl From<String> for Reason {
+    fn from(brief: String) -> Self {
+        Self { brief, whole: None }
+    }
+}
+
+impl From<&str> for Reason {
+    fn from(brief: &str) -> Self {
+        brief.to_owned().into()
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.whole.as_ref().unwrap_or(&self.brief))
+    }
+}
+
+/// How is said that a program has taken all steps that it may: more can be asked for. Its receipt tells that as well.
+pub(super) const OUT_OF_STEPS: &str = "the program used up what it may use: its steps";
 
 /// The next link of a chain of hashes.
 fn link(chain: B256, next: [u8; 32]) -> B256 {
@@ -81,20 +118,28 @@ impl Done {
     /// # Errors
     ///
     /// If the sandbox could not run it.
-    pub(super) fn end(&mut self, outcome: Result<Outcome, Error>, rules: &Rules, left: u64) -> Result<Ran, Error> {
+    pub(super) fn end(
+        &mut self,
+        outcome: Result<Outcome, Error>,
+        rules: &Rules,
+        left: Remaining,
+    ) -> Result<Ran, Error> {
         let outcome = match outcome {
             Ok(outcome) => outcome,
             // The buyer's own doing, about which he may know all.
-            Err(error @ (Error::Code(_) | Error::Job(_))) => return Ok(Ran::Over(FAILED, error.to_string())),
+            Err(error @ (Error::Code(_) | Error::Job(_))) => return Ok(Ran::Over(FAILED, error.to_string().into())),
             Err(error) => return Err(error),
         };
         if let Err((ended, why)) = judge(&outcome, rules.log) {
             return Ok(Ran::Over(ended, why));
         }
         let log = rules.log.then(|| outcome.log.text());
-        let leaving = rules.leaving(&outcome.output.files, left).and_then(|mut leaving| {
+        let leaving = rules.leaving_of(&outcome.output.files, left).and_then(|mut leaving| {
             leaving.counts = leaving.counts.saturating_add(log.as_ref().map_or(0, |log| log.len() as u64));
-            if leaving.counts > left { Err(rules.used_up(left)) } else { Ok(leaving) }
+            match leaving.counts > left.least() {
+                true => Err(rules.short(left, "what would leave and the log count", leaving.counts)),
+                false => Ok(leaving),
+            }
         });
         Ok(match leaving {
             Ok(leaving) => {
@@ -102,7 +147,7 @@ impl Done {
                 self.output = link(self.output, output_hash(&leaving.files));
                 Ran::Left(leaving, log)
             }
-            Err(why) => Ran::Over(WITHHELD, why),
+            Err(why) => Ran::Over(WITHHELD, why.into()),
         })
     }
 
@@ -123,20 +168,41 @@ impl Done {
 }
 
 /// Whether a program ended well; if not, how that is told.
-pub(crate) fn judge(outcome: &Outcome, tells: bool) -> Result<(), (u8, String)> {
+pub(crate) fn judge(outcome: &Outcome, tells: bool) -> Result<(), (u8, Reason)> {
     let (ended, why) = match &outcome.ended {
         Ended::Exited(0) => return Ok(()),
         Ended::Cancelled => return Err((STOPPED, "it was stopped".into())),
         // Where it runs faster it comes further.
         Ended::OutOfTime => return Err((STOPPED, "it took more time than a program may".into())),
-        Ended::OutOfFuel | Ended::OutOfCpu | Ended::OutOfMemory | Ended::OutputTooLarge | Ended::TooManyProcesses => {
-            (LIMITED, "the program used up what it may use")
-        }
+        Ended::OutOfFuel | Ended::OutOfCpu => (LIMITED, OUT_OF_STEPS),
+        Ended::OutOfMemory | Ended::OutputTooLarge | Ended::TooManyProcesses => (
+            LIMITED,
+            "the program used up what it may use: memory, processes or room for what it leaves, and not its steps",
+        ),
         Ended::Exited(_) | Ended::Trapped(_) | Ended::Signalled(_) => (FAILED, "the program failed"),
     };
     // How it failed, and what it said of that, could be data.
-    let why = if tells { format!("{why} ({:?})\n{}", outcome.ended, outcome.log.text()) } else { why.to_owned() };
-    Err((ended, why.chars().take(2000).collect()))
+    let whole = || {
+        let (how, log) = (how_ended(&outcome.ended), outcome.log.text());
+        format!("{why} ({how})\n{log}").trim_end().chars().take(2000).collect()
+    };
+    Err((ended, Reason { brief: why.to_owned(), whole: tells.then(whole) }))
+}
+
+/// How a run ended, in words.
+pub fn how_ended(ended: &Ended) -> String {
+    match ended {
+        Ended::Exited(0) => "well".into(),
+        Ended::Exited(code) => format!("with code {code}"),
+        Ended::Trapped(why) => format!("trapped: {why}"),
+        Ended::Signalled(signal) => format!("killed by signal {signal}"),
+        Ended::OutOfFuel | Ended::OutOfCpu => "it used up its steps".into(),
+        Ended::OutOfMemory => "it used up its memory".into(),
+        Ended::OutOfTime => "it ran too long".into(),
+        Ended::OutputTooLarge => "it wrote more than it may".into(),
+        Ended::TooManyProcesses => "it began more processes than it may".into(),
+        Ended::Cancelled => "it was stopped".into(),
+    }
 }
 
 /// Steps that a program has taken: those of WebAssembly, or the nanoseconds of a processor that a process has used.
@@ -257,7 +323,7 @@ pub fn rerun(
             );
             done.used(&outcome.used, job);
         }
-        match done.end(outcome, &data.rules, u64::MAX)? {
+        match done.end(outcome, &data.rules, u64::MAX.into())? {
             Ran::Left(leaving, _) => left.push(leaving.files),
             Ran::Over(ended, _) => {
                 done.ended = Some(ended);
@@ -274,6 +340,21 @@ mod tests {
     use super::*;
     use futures::poll;
     use std::{sync::mpsc, thread};
+
+    #[test]
+    fn how_a_program_failed_is_told_in_words() {
+        let outcome = |ended| Outcome {
+            ended,
+            output: stoa_sandbox::Output::default(),
+            log: stoa_sandbox::Log { bytes: b"no column\n".to_vec(), truncated: false },
+            used: Used::default(),
+            deterministic: true,
+        };
+        let told = |ended, tells| judge(&outcome(ended), tells).unwrap_err().1.to_string();
+        assert_eq!(told(Ended::Exited(1), true), "the program failed (with code 1)\nno column");
+        assert_eq!(told(Ended::OutOfCpu, true), format!("{OUT_OF_STEPS} (it used up its steps)\nno column"));
+        assert_eq!(told(Ended::Exited(1), false), "the program failed");
+    }
 
     #[tokio::test]
     async fn a_run_that_nobody_waits_for_any_more_is_cancelled_and_no_other() {

@@ -43,6 +43,9 @@ pub(super) const MOST_WHY: usize = 4096;
 /// How a node says that a program is not published, so far as it knows: a block that is on its way may say otherwise.
 pub(super) const UNPUBLISHED: &str = "nor has anybody published it whom the owner trusts";
 
+/// How a node says that an asset is offered by another node or with other rules, so far as it knows: as above.
+pub(super) const UNOFFERED: &str = "the asset is offered otherwise than this is asked, so far as the node knows";
+
 /// What a node is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {

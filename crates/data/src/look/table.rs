@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Columns of which something is told at most; more are counted.
 pub(super) const MOST_COLUMNS: usize = 4_096;
 
-/// Bytes of a column's name, and of a value, that are looked at.
+/// Bytes of a column's name, with the mark of what was cut, and of a value, that are looked at.
 pub(super) const MOST_NAME: usize = 128;
 pub(super) const MOST_VALUE: usize = 4 << 10;
 
@@ -39,7 +39,7 @@ pub enum Kind {
 /// A column.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
-    /// What it is called.
+    /// What it is called, cut where that is longer than 128 bytes; `…` is its end then.
     pub name: String,
     /// What its values are.
     #[serde(rename = "type")]
@@ -105,7 +105,7 @@ impl Kind {
         let is_number = || {
             let marks =
                 digits.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-'));
-            marks && digits.parse::<f64>().is_ok()
+            marks && !digits.starts_with(['+', '-']) && digits.parse::<f64>().is_ok_and(f64::is_finite)
         };
         Some(if !digits.is_empty() && digits.len() <= 38 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
             Self::Integer
@@ -231,13 +231,22 @@ pub(super) fn warn(warnings: &mut Vec<Warning>, column: &Column, named: bool, mu
     }
 }
 
-/// A name as it is shown: not longer than anybody calls a column, and without what moves a terminal's cursor.
+/// A name as it is shown: not longer than anybody calls a column, with a mark where it was cut, and without what moves a terminal's
+/// cursor.
 pub(super) fn cut(name: &str) -> String {
-    let clean = name.trim().chars().filter(|each| !each.is_control());
-    clean
-        .scan(0, |length, each| {
-            *length += each.len_utf8();
-            (*length <= MOST_NAME).then_some(each)
-        })
-        .collect()
+    const MARK: char = '…';
+    // The end of what is shown of a long name, once that is known.
+    let (mut shown, mut end) = (String::new(), 0);
+    for each in name.trim().chars().filter(|each| !each.is_control()) {
+        shown.push(each);
+        if shown.len() > MOST_NAME {
+            shown.truncate(end);
+            shown.push(MARK);
+            return shown;
+        }
+        if shown.len() <= MOST_NAME - MARK.len_utf8() {
+            end = shown.len();
+        }
+    }
+    shown
 }

@@ -50,6 +50,30 @@ fn a_table_is_known_whatever_separates_its_values() {
     assert_eq!(serde_json::from_str::<Looked>(&json).unwrap(), found);
 }
 
+/// The programs that `stoa algo new` makes read the same cells as numbers, and refuse the same.
+#[test]
+fn what_is_called_a_number_is_what_programs_read_as_one() {
+    for cell in ["5", " 5", "5 ", "\t7\t", "+5", "-0.5", ".5", "5.", "1e2", "1E-2", "2.5e+1", "007", "1.e1"] {
+        assert!(matches!(Kind::of(cell), Some(Kind::Integer | Kind::Number)), "{cell:?}");
+    }
+    for cell in
+        ["0x10", "0b11", "1_000", "1 000", "1'000", "1,5", "inf", "1e999", "1e", "e5", ".", "+-5", "1-2", "1.2.3", "5f"]
+    {
+        assert_eq!(Kind::of(cell), Some(Kind::Text), "{cell:?}");
+    }
+}
+
+#[test]
+fn the_name_of_a_column_that_is_cut_ends_with_a_mark() {
+    let name = |length: usize| "ä".repeat(length);
+    let found = looked("a.csv", format!("{},{},a\n1,2,3\n", name(64), name(65)).as_bytes());
+    let cut = format!("{}…", name(62));
+    let names: Vec<_> = columns(&found).into_iter().map(|(name, ..)| name.to_owned()).collect();
+    assert_eq!(names, [name(64), cut.clone(), "a".to_owned()]);
+    let found = looked("a.jsonl", format!("{{\"{}\":1}}\n{{\"{}\":2}}\n", name(65), name(70)).as_bytes());
+    assert_eq!(columns(&found), [(cut.as_str(), Kind::Integer, Some(0))], "names that look the same are one");
+}
+
 #[test]
 fn the_heart_data_are_what_their_description_says() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/heart/cleveland.csv");

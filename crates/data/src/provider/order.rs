@@ -10,7 +10,7 @@ use crate::market::{
 };
 use alloy_primitives::{Address, B256, Log, U256};
 use alloy_sol_types::SolEvent as _;
-use stoa_client::{Chain, view};
+use stoa_client::{Chain, utc, view};
 
 /// How an asset stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,7 +161,8 @@ impl Wanted {
         let until = placed.saturating_add(timeout);
         if timeout > 0 && now >= until {
             return Err(Refusal::Forbidden(format!(
-                "the order ended at second {until} since 1970, {timeout} seconds after it was placed: order again"
+                "the order ended at {}, {timeout} seconds after it was placed: order again",
+                utc(until)
             )));
         }
         Ok(())
@@ -317,6 +318,6 @@ mod tests {
         ledger.attempt(OWNER, nft, setMetaDataStateCall { state: 0 }).unwrap();
         wanted.check(&ledger, order).await.unwrap();
         ledger.with(|bench| bench.pass(60));
-        forbidden(wanted.check(&ledger, order).await, "ended at second");
+        forbidden(wanted.check(&ledger, order).await, "ended at 2023-11-14");
     }
 }

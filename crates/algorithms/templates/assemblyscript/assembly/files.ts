@@ -21,7 +21,7 @@ const vector = memory.data(8);
 
 /** Says what is wrong, and ends. It may be shown to whoever sent the job: no value of the table. */
 export function fail(why: string): void {
-  console.error("error: " + why);
+  process.stderr.write("error: " + why + "\n");
   process.exit(1);
 }
 
@@ -44,7 +44,13 @@ function open(folder: string, name: string, how: u16, may: u64): u32 {
   return load<u32>(told);
 }
 
-/** All of a text file. */
+/** Whether a text is what these bytes are in UTF-8, and has no zero. */
+function isText(text: string, bytes: Uint8Array, length: i32): bool {
+  const again = String.UTF8.encode(text);
+  return again.byteLength == length && memory.compare(changetype<usize>(again), bytes.dataStart, length) == 0 && !text.includes("\0");
+}
+
+/** All of a text in UTF-8. */
 export function read(folder: string, name: string): string {
   const descriptor = open(folder, name, 0, rights.FD_READ);
   let bytes = new Uint8Array(1 << 16);
@@ -64,7 +70,9 @@ export function read(folder: string, name: string): string {
     }
   }
   fd_close(descriptor);
-  return String.UTF8.decodeUnsafe(bytes.dataStart, length);
+  const text = String.UTF8.decodeUnsafe(bytes.dataStart, length);
+  if (!isText(text, bytes, length)) fail(folder + "/" + name + " is no text in UTF-8");
+  return text;
 }
 
 /** Writes a text file. */

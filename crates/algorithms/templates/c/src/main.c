@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <locale.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -25,8 +26,8 @@ static _Noreturn void fail(const char *format, ...) {
     exit(1);
 }
 
-// All of a file, with a zero at its end.
-static char *read_file(const char *path) {
+// All of a text in UTF-8, with a zero at its end.
+static char *read_text(const char *path) {
     FILE *file = fopen(path, "rb");
     if (!file) fail("cannot read %s", path);
     size_t length = 0, room = 1 << 16;
@@ -41,6 +42,8 @@ static char *read_file(const char *path) {
     }
     fclose(file);
     text[length] = 0;
+    setlocale(LC_CTYPE, "C.UTF-8");
+    if (strlen(text) < length || mbstowcs(NULL, text, 0) == (size_t)-1) fail("%s is no text in UTF-8", path);
     return text;
 }
 
@@ -85,38 +88,73 @@ static char *cut(char **rest, char at) {
     return part;
 }
 
-static char *line_of(char **rest) {
-    char *line = cut(rest, '\n');
-    size_t length = line ? strlen(line) : 0;
-    if (length && line[length - 1] == '\r') line[length - 1] = 0;
-    return line;
+// A cell of a line, without the spaces around it. NULL if nothing is left.
+static char *cell_of(char **line, char separator) {
+    char *cell = cut(line, separator);
+    if (!cell) return NULL;
+    cell += strspn(cell, " \t\r");
+    size_t length = strlen(cell);
+    while (length && strchr(" \t\r", cell[length - 1])) length--;
+    cell[length] = 0;
+    return cell;
+}
+
+// Passes over digits, and says how many there are.
+static size_t digits(const char **at) {
+    size_t count = strspn(*at, "0123456789");
+    *at += count;
+    return count;
+}
+
+// A number as the README says, or NAN; strtod alone takes more, and not the same as other languages do.
+static double number(const char *cell) {
+    const char *at = cell + (*cell == '+' || *cell == '-');
+    size_t count = digits(&at);
+    if (*at == '.') {
+        at++;
+        count += digits(&at);
+    }
+    if (!count) return NAN;
+    if (*at == 'e' || *at == 'E') {
+        at++;
+        at += *at == '+' || *at == '-';
+        if (!digits(&at)) return NAN;
+    }
+    return *at ? NAN : strtod(cell, NULL);
 }
 
 int main(void) {
-    char *params = read_file("/data/params.json"), path[512];
+    char *params = read_text("/data/params.json"), path[512];
     char *column = text_of(params, "column");
     find_table(path, sizeof path);
-    char *table = read_file(path);
+    char *table = read_text(path);
+    // Excel puts a mark before it.
+    if (!strncmp(table, "\xef\xbb\xbf", 3)) table += 3;
 
-    int at = -1, number = 0;
-    char *names = line_of(&table);
-    for (char *name; at < 0 && (name = cut(&names, ',')); number++) {
-        if (!strcmp(name, column)) at = number;
+    char *names = cut(&table, '\n'), separator = ',';
+    if (strchr(names, '"')) fail("line 1 has quotes, which this program does not read");
+    for (const char *each = ",;\t|"; *each; each++) {
+        if (!strchr(names, *each)) continue;
+        separator = *each;
+        break;
+    }
+    int at = -1, count = 0;
+    for (char *name; at < 0 && (name = cell_of(&names, separator)); count++) {
+        if (!strcmp(name, column)) at = count;
     }
     if (at < 0) fail("there is no column \"%s\"", column);
 
     double *values = NULL;
     size_t rows = 0, room = 0;
-    number = 1;
-    for (char *line; (line = line_of(&table));) {
-        number++;
-        if (strchr(line, '"')) fail("line %d has quotes, which this program does not read", number);
+    count = 1;
+    for (char *line; (line = cut(&table, '\n'));) {
+        count++;
+        if (strchr(line, '"')) fail("line %d has quotes, which this program does not read", count);
         char *cell = NULL;
-        for (int i = 0; i <= at && (cell = cut(&line, ',')); i++) {}
+        for (int i = 0; i <= at && (cell = cell_of(&line, separator)); i++) {}
         if (!cell || !*cell) continue;
-        char *end;
-        double value = strtod(cell, &end);
-        if (*end || !isfinite(value)) fail("line %d: column \"%s\" is no number", number, column);
+        double value = number(cell);
+        if (!isfinite(value)) fail("line %d: column \"%s\" is no number", count, column);
         if (rows == room) {
             room = room ? 2 * room : 1024;
             values = realloc(values, room * sizeof *values);

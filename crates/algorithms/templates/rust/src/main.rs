@@ -38,7 +38,9 @@ fn run() -> Result<(), String> {
     let params = fs::read("/data/params.json").map_err(|_| "the parameter \"column\" is missing")?;
     let params: Params = serde_json::from_slice(&params)
         .map_err(|error| format!("the parameter \"column\" is missing or no text: {error}"))?;
-    let table = fs::read_to_string(table(Path::new("/data"))?).map_err(|error| format!("the table: {error}"))?;
+    let table = fs::read(table(Path::new("/data"))?).map_err(|error| format!("the table: {error}"))?;
+    let table = String::from_utf8(table).ok().filter(|table| !table.contains('\0'));
+    let table = table.ok_or("the table is no text in UTF-8")?;
     let summary = summarize(&values(&table, &params.column)?)?;
     let result = serde_json::to_string(&summary).map_err(|error| error.to_string())?;
     fs::write("/out/result.json", result).map_err(|error| format!("/out/result.json: {error}"))
@@ -56,19 +58,31 @@ fn table(folder: &Path) -> Result<PathBuf, String> {
     }
 }
 
+/// A number as the README says; `parse` alone takes more, and not the same as other languages do.
+fn number(cell: &str) -> Option<f64> {
+    let plain = cell.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+    cell.parse().ok().filter(|value: &f64| plain && value.is_finite())
+}
+
 /// The numbers in a column; what is missing is left out.
 fn values(table: &str, column: &str) -> Result<Vec<f64>, String> {
-    let mut lines = table.lines();
-    let mut names = lines.next().unwrap_or_default().split(',');
-    let at = names.position(|name| name == column).ok_or_else(|| format!("there is no column {column:?}"))?;
-    let mut values = Vec::new();
-    for (number, line) in (2..).zip(lines) {
+    // Excel puts a mark before it.
+    let table = table.strip_prefix('\u{feff}').unwrap_or(table);
+    let header = table.split('\n').next().unwrap_or_default();
+    let separator = [',', ';', '\t', '|'].into_iter().find(|each| header.contains(*each)).unwrap_or(',');
+    let (mut at, mut values) = (None, Vec::new());
+    for (count, line) in (1..).zip(table.split('\n')) {
         if line.contains('"') {
-            return Err(format!("line {number} has quotes, which this program does not read"));
+            return Err(format!("line {count} has quotes, which this program does not read"));
         }
-        let Some(cell) = line.split(',').nth(at).filter(|cell| !cell.is_empty()) else { continue };
-        let value = cell.parse().ok().filter(|value: &f64| value.is_finite());
-        values.push(value.ok_or_else(|| format!("line {number}: column {column:?} is no number"))?);
+        let mut cells = line.split(separator).map(|cell| cell.trim_matches([' ', '\t', '\r']));
+        let Some(at) = at else {
+            at = cells.position(|name| name == column);
+            at.ok_or_else(|| format!("there is no column {column:?}"))?;
+            continue;
+        };
+        let Some(cell) = cells.nth(at).filter(|cell| !cell.is_empty()) else { continue };
+        values.push(number(cell).ok_or_else(|| format!("line {count}: column {column:?} is no number"))?);
     }
     Ok(values)
 }
@@ -96,5 +110,16 @@ mod tests {
         assert_eq!(values(&table, "weight").unwrap().len(), 10);
         assert!(values(&table, "height").is_err());
         assert!(summarize(&[1.0; 9]).is_err());
+    }
+
+    #[test]
+    fn a_number_is_decimal_and_a_table_may_come_from_excel() {
+        for (cell, value) in [("5", 5.0), ("-0.5", -0.5), (".5e1", 5.0), ("+5.", 5.0), ("1E3", 1000.0)] {
+            assert_eq!(number(cell), Some(value), "{cell}");
+        }
+        for cell in ["", "x", "NaN", "inf", "1e999", "0x10", "1_000", "1 000", "1,5", "e5", "."] {
+            assert_eq!(number(cell), None, "{cell}");
+        }
+        assert_eq!(values("\u{feff}age;weight\r\n 5 ;1,5\r\n", "age"), Ok(vec![5.0]));
     }
 }

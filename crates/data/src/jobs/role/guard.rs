@@ -8,8 +8,8 @@
 use super::{
     super::{
         held::Held,
-        rules::Rules,
-        run::{Done, Files},
+        rules::{Remaining, Rules},
+        run::{Done, Files, Reason},
     },
     notes::Notes,
     session::{read, write},
@@ -83,7 +83,7 @@ impl Guard<'_> {
     }
 
     /// What has left, and how much may still leave to the buyer.
-    fn read(&self, aside: &Aside) -> io::Result<(Notes, Day, u64)> {
+    fn read(&self, aside: &Aside) -> io::Result<(Notes, Day, Remaining)> {
         let (notes, mut day): (_, Day) = (Notes::read(&self.folder)?, read(&self.spent_on_day())?);
         let today = now() / SECONDS_OF_A_DAY;
         // A clock that is set back gives nothing anew.
@@ -92,14 +92,16 @@ impl Guard<'_> {
         }
         let (aside, of_all) = aside.of(&self.folder, self.buyer);
         let own = notes.spent.get(&self.buyer).copied().unwrap_or(0).saturating_add(aside);
-        let own = self.rules.budget.saturating_sub(own);
         let all = day.spent.saturating_add(of_all);
-        let left = self.rules.budget_per_day.map_or(own, |most| own.min(most.saturating_sub(all)));
+        let left = Remaining {
+            own: self.rules.budget.saturating_sub(own),
+            day: self.rules.budget_per_day.map(|most| most.saturating_sub(all)),
+        };
         Ok((notes, day, left))
     }
 
     /// How much may still leave to the buyer.
-    pub(crate) fn left(&self) -> io::Result<u64> {
+    pub(crate) fn left(&self) -> io::Result<Remaining> {
         Ok(self.read(&self.spending.lock())?.2)
     }
 
@@ -107,8 +109,8 @@ impl Guard<'_> {
     pub(crate) fn reserve(&self, counts: u64) -> io::Result<Result<Reserved<'_>, String>> {
         let mut aside = self.spending.lock();
         let left = self.read(&aside)?.2;
-        if counts > left {
-            return Ok(Err(self.rules.used_up(left)));
+        if counts > left.least() {
+            return Ok(Err(self.rules.short(left, "a round counts", counts)));
         }
         aside.add(&self.folder, self.buyer, counts);
         Ok(Ok(Reserved { guard: self, counts }))
@@ -124,7 +126,7 @@ impl Guard<'_> {
     fn settle(&self, reserved: u64, more: u64, done: Option<(B256, &Done)>) -> io::Result<Result<(), String>> {
         let mut aside = self.spending.lock();
         let (mut notes, mut day, left) = self.read(&aside)?;
-        let fits = more <= left;
+        let fits = more <= left.least();
         let counts = reserved.saturating_add(if fits { more } else { 0 });
         let done = done.filter(|_| fits);
         if counts > 0 && self.rules.budget_per_day.is_some() {
@@ -138,12 +140,13 @@ impl Guard<'_> {
             notes.write(&self.folder)?;
         }
         aside.take(&self.folder, self.buyer, reserved);
-        Ok(fits.then_some(()).ok_or_else(|| self.rules.used_up(left)))
+        Ok(fits.then_some(()).ok_or_else(|| self.rules.short(left, "it counts", more)))
     }
 
-    /// What is said of why a program has left nothing. What it printed is told where logs are (`tells`), and counts as they do.
-    pub(crate) fn told(&self, why: String, tells: bool) -> io::Result<String> {
-        Reserved { guard: self, counts: 0 }.told(why, tells)
+    /// What is said of why a program has left nothing. How exactly it failed and what it printed counts, and is left out if so much may
+    /// not leave any more.
+    pub(crate) fn told(&self, why: Reason) -> io::Result<Reason> {
+        Reserved { guard: self, counts: 0 }.tell(why)
     }
 
     /// Waits until the owner has looked at what would leave in a round of a job, if he wants to, or his time for that is over; how the
@@ -185,9 +188,15 @@ impl Reserved<'_> {
     }
 
     /// As [`Guard::told`], for the round's end.
-    pub(super) fn told(self, why: String, tells: bool) -> io::Result<String> {
-        let counts = if tells { why.len() as u64 } else { 0 };
-        Ok(self.spend(counts, None)?.map_or_else(|used_up| used_up, |()| why))
+    pub(super) fn told(self, why: impl Into<Reason>) -> io::Result<String> {
+        Ok(self.tell(why.into())?.to_string())
+    }
+
+    fn tell(self, why: Reason) -> io::Result<Reason> {
+        Ok(match self.spend(why.counts(), None)? {
+            Ok(()) => why,
+            Err(short) => format!("{}. How exactly, and what was printed, is not told: {short}", why.brief).into(),
+        })
     }
 }
 
@@ -257,14 +266,36 @@ mod tests {
         let guard = node.of(BUYER);
         let [first, second, third] = [4, 4, 2].map(|counts| guard.reserve(counts).unwrap().unwrap());
         assert!(guard.reserve(1).unwrap().is_err_and(|why| why.contains("used up: 0 of 10")));
-        assert_eq!((guard.left().unwrap(), node.of(OTHER).left().unwrap(), node.on_disk(BUYER)), (0, 10, 0));
+        let left = |guard: &Guard<'_>| guard.left().unwrap().least();
+        assert_eq!((left(&guard), left(&node.of(OTHER)), node.on_disk(BUYER)), (0, 10, 0));
         // Two at once take no more than there is.
         assert!(first.spend(1, None).unwrap().is_err());
-        assert_eq!((guard.left().unwrap(), node.on_disk(BUYER)), (0, 4));
+        assert_eq!((left(&guard), node.on_disk(BUYER)), (0, 4));
         drop(second);
-        assert_eq!((guard.left().unwrap(), node.on_disk(BUYER)), (0, 8));
-        assert_eq!(third.told("it failed".into(), true).unwrap(), node.rules.used_up(0));
+        assert_eq!((left(&guard), node.on_disk(BUYER)), (0, 8));
+        let why = Reason { brief: "it failed".into(), whole: Some("it failed with code 7".into()) };
+        let said = third.told(why).unwrap();
+        assert_eq!(
+            said,
+            "it failed. How exactly, and what was printed, is not told: what may leave to this buyer is used up: 0 of 10 are left"
+        );
         assert_eq!(node.on_disk(BUYER), 10);
+    }
+
+    #[test]
+    fn what_is_told_of_how_a_program_failed_counts_if_there_is_room_for_it_and_stays_if_not() {
+        let node = Node::new(budget(20));
+        let guard = node.of(BUYER);
+        let why = |code| Reason { brief: "it failed".into(), whole: Some(format!("it failed ({code})")) };
+        assert_eq!(guard.told(why(7)).unwrap().to_string(), "it failed (7)");
+        assert_eq!(
+            (guard.told("it failed".into()).unwrap().to_string(), node.on_disk(BUYER)),
+            ("it failed".to_owned(), 13)
+        );
+        let said = guard.told(why(8)).unwrap().to_string();
+        let short = "it counts 13, and 7 of the 20 that may leave to this buyer are left";
+        assert_eq!(said, format!("it failed. How exactly, and what was printed, is not told: {short}"));
+        assert_eq!(node.on_disk(BUYER), 13);
     }
 
     #[test]
@@ -278,7 +309,7 @@ mod tests {
         mem::forget((told, running));
         drop(guard);
         let node = node.again();
-        assert_eq!((node.of(BUYER).left().unwrap(), node.on_disk(BUYER)), (5, 5));
+        assert_eq!((node.of(BUYER).left().unwrap().own, node.on_disk(BUYER)), (5, 5));
     }
 
     #[test]
@@ -290,9 +321,9 @@ mod tests {
         assert!(first.spend(3, Some((JOB, &Done::default()))).is_err());
         drop(second);
         fs::remove_dir(&laying).unwrap();
-        assert_eq!((guard.left().unwrap(), node.on_disk(BUYER), node.noted()), (8, 0, None));
+        assert_eq!((guard.left().unwrap().own, node.on_disk(BUYER), node.noted()), (8, 0, None));
         guard.charge(8).unwrap().unwrap();
-        assert_eq!((guard.left().unwrap(), node.on_disk(BUYER)), (0, 8));
+        assert_eq!((guard.left().unwrap().own, node.on_disk(BUYER)), (0, 8));
     }
 
     #[test]
@@ -304,7 +335,7 @@ mod tests {
         first.spend(3, Some((JOB, &rounds(1)))).unwrap().unwrap();
         assert_eq!((node.on_disk(BUYER), node.noted()), (4, Some(1)));
         assert!(second.spend(9, Some((JOB, &rounds(2)))).unwrap().is_err());
-        told.told("it failed".into(), false).unwrap();
+        told.told("it failed").unwrap();
         assert_eq!((node.on_disk(BUYER), node.noted()), (6, Some(1)));
     }
 
@@ -313,8 +344,14 @@ mod tests {
         let node = Node::new(Rules { budget_per_day: Some(6), ..budget(100) });
         let (one, other) = (node.of(BUYER), node.of(OTHER));
         let first = one.reserve(4).unwrap().unwrap();
-        assert_eq!((one.left().unwrap(), other.left().unwrap()), (2, 2));
-        assert!(other.reserve(3).unwrap().is_err());
+        for (guard, own) in [(&one, 96), (&other, 100)] {
+            assert_eq!(guard.left().unwrap(), Remaining { own, day: Some(2) });
+        }
+        let why = other.reserve(3).unwrap().err().unwrap();
+        assert!(
+            why.starts_with("a round counts 3, and 2 of the 6 that may leave to all buyers on one day are left"),
+            "{why}"
+        );
         let second = other.reserve(1).unwrap().unwrap();
         first.spend(1, None).unwrap().unwrap();
         assert!(second.spend(1, None).unwrap().is_err());
@@ -350,7 +387,7 @@ mod tests {
                 let aside: u64 = open.iter().map(|(_, aside)| aside).sum();
                 prop_assert_eq!(node.on_disk(BUYER), counted);
                 prop_assert!(counted + aside <= 20);
-                prop_assert_eq!(guard.left().unwrap(), 20 - counted - aside);
+                prop_assert_eq!(guard.left().unwrap().own, 20 - counted - aside);
             }
         }
     }

@@ -10,6 +10,10 @@
 //! nothing, of which something waited for its owner to look at it. A buyer who comes later finds what left in the newest round, sealed to
 //! him.
 //!
+//! A round runs on what was offered and on nothing else: if something shows that the data are not the same any more they are read again
+//! before it runs, and when it has run ([`here`]). If they are others or gone the node says that it could not do the job, which costs
+//! nothing. So it says of a job of which nothing was done when it was ended in its first round.
+//!
 //! A round counts against the budget before it runs, for its end and its steps tell something however it ends; where nothing may
 //! leave any more none runs. What it counts is on the disk before its end is told. While it runs it is said for how long, and nothing that
 //! the program could change.
@@ -19,6 +23,7 @@
 //! ```text
 //! <folder>/<asset>/files, rules.json       the data (`DataSet`)
 //! <folder>/<asset>/jobs/<job>/             what it was run with, until it is checked (`Kept`)
+//! <folder>/<asset>/jobs/<job>.begun        its first round has begun
 //! <folder>/<asset>/jobs/<job>.result       what left in its newest round, sealed (`results`)
 //! <folder>/<asset>/jobs/<job>-<N>.result   what is to leave in round N, until that is written down
 //! <folder>/<asset>/held/<job>-<round>/     what would leave, until its owner has looked at it (`held`)
@@ -27,6 +32,7 @@
 //! ```
 
 mod guard;
+mod here;
 mod notes;
 mod ready;
 mod runtimes;
@@ -37,7 +43,7 @@ mod turns;
 use super::{
     abi::{
         BROKEN, DRAWN,
-        IJobs::{Check, IJobsErrors, Job, Receipt, checkOfCall, jobOfCall, receiptOfCall},
+        IJobs::{Check, IJobsErrors, Job, Offer, Receipt, checkOfCall, jobOfCall, receiptOfCall},
         JOBS, RUNNING, STOPPED, SUCCEEDED, WITHHELD,
     },
     contract::receipt_digest,
@@ -63,6 +69,7 @@ use commonware_cryptography::{Signer as _, ed25519};
 use futures::{FutureExt as _, future::BoxFuture};
 pub(crate) use guard::Guard;
 use guard::{Aside, Reserved};
+use here::Here;
 use notes::Notes;
 use parking_lot::Mutex;
 pub use runtimes::Runtimes;
@@ -94,6 +101,10 @@ const WAIT: Duration = Duration::from_secs(20);
 
 /// How often is looked whether a round that waits for its turn was cancelled.
 const CANCELLED: Duration = Duration::from_millis(200);
+
+/// How is said that a job cannot be done for want of its data, and that the node was ended when nothing of it was done yet.
+const OTHERS: &str = "the data or rules that were offered are not those that are here";
+const RESTARTED: &str = "the node was restarted while it ran";
 
 /// Jobs that are open at a time, and those of one buyer among them: such as have not ended, and with those of whose end the ledger has
 /// still to be told.
@@ -137,6 +148,7 @@ pub struct Computer {
     pub(super) turns: Turns,
     sessions: Mutex<HashMap<B256, Arc<Session>>>,
     pub(crate) spending: Arc<Mutex<Aside>>,
+    here: Here,
 }
 
 /// A round that is to run.
@@ -158,11 +170,6 @@ async fn unless_cancelled<T>(control: &Control, turn: impl Future<Output = T>) -
     None
 }
 
-/// How a round ends that was cancelled before its turn.
-fn stopped(reserved: Reserved<'_>) -> io::Result<Round> {
-    Ok(Round::Over(STOPPED, reserved.told("it was stopped".into(), false)?))
-}
-
 impl Computer {
     /// Computes on what lies in `folder`. `chain` is the node's own copy of the ledger.
     ///
@@ -182,8 +189,8 @@ impl Computer {
                 tracing::error!(asset = %asset.path().display(), %error, "what jobs have done on an asset cannot be read");
             }
         }
-        let (turns, sessions, spending) = (Turns::default(), Mutex::default(), Arc::default());
-        Ok(Self { key, chain_id, chain, folder: folder.to_owned(), runtimes, turns, sessions, spending })
+        let (turns, sessions, spending, here) = (Turns::default(), Mutex::default(), Arc::default(), Here::default());
+        Ok(Self { key, chain_id, chain, folder: folder.to_owned(), runtimes, turns, sessions, spending, here })
     }
 
     /// Its node.
@@ -220,7 +227,41 @@ impl Computer {
         }
     }
 
-    /// The session of a job, which is opened if it was not.
+    /// Why the ledger says that a job that was stopped does not go on, if it does.
+    async fn why_stopped(&self, session: &Session) -> String {
+        match self.stands(session.id).await {
+            Ok(Err((_, why))) => why,
+            _ => "it was stopped".to_owned(),
+        }
+    }
+
+    /// What lies in an asset's folder, if it is what this offer names.
+    async fn has(&self, folder: &Path, offer: &Offer) -> Option<DataSet> {
+        let data = self.here.read(folder).await.ok()?;
+        (data.hash == offer.data && data.rules.hash() == offer.rules).then_some(data)
+    }
+
+    /// Whether the data are here still that a job runs on. Its rules are those that it began with.
+    async fn still_has(&self, session: &Session) -> bool {
+        self.here.read(&session.folder).await.is_ok_and(|data| data.hash == session.job.offer.data)
+    }
+
+    /// Ends a job of which nothing was done as one that this node could not do, if that is so: it was ended in the first round, or has not
+    /// the data any more.
+    async fn end_undone(&self, session: &Session) {
+        let (undone, lost) = {
+            let state = session.state.lock();
+            let undone = state.running.is_none() && state.done.ended.is_none() && state.done.rounds == 0;
+            (undone, state.lost)
+        };
+        if undone && lost {
+            session.miss(RESTARTED);
+        } else if undone && !self.still_has(session).await {
+            session.miss(OTHERS);
+        }
+    }
+
+    /// The session of a job, which is opened if it was not. One whose data are not here has none, and has ended if nothing of it was done.
     async fn session(&self, from: NodeId, id: B256) -> Outcomes<Arc<Session>> {
         let known = self.sessions.lock().get(&id).cloned();
         let session = match known {
@@ -237,17 +278,10 @@ impl Computer {
                     return refused("the job is over");
                 }
                 let folder = self.folder.join(job.asset.to_string());
-                let opening = {
-                    let folder = folder.clone();
-                    spawn_blocking(move || DataSet::open(&folder))
-                };
-                let data = opening.await.map_err(own)?.map_err(own)?;
-                if data.hash != job.offer.data || data.rules.hash() != job.offer.rules {
-                    return refused("the data or rules that were offered are not those that are here");
-                }
+                let data = self.has(&folder, &job.offer).await;
                 create_private(&folder.join("jobs")).map_err(own)?;
-                let done = Notes::of(&folder, id).map_err(own)?;
-                let (state, changed, spending) = (Mutex::new(State::new(done)), Notify::new(), self.spending.clone());
+                let state = State::new(Notes::of(&folder, id).map_err(own)?, Notes::has_begun(&folder, id));
+                let (state, changed, spending) = (Mutex::new(state), Notify::new(), self.spending.clone());
                 let session = Session { id, job, data, folder, state, changed, spending };
                 let mut sessions = self.sessions.lock();
                 if !sessions.contains_key(&id)
@@ -261,7 +295,14 @@ impl Computer {
         if NodeId::from(session.job.client) != from {
             return refused("the job names another key than the one that asks");
         }
-        session.state.lock().heard = Instant::now();
+        let undone = {
+            let mut state = session.state.lock();
+            state.heard = Instant::now();
+            state.done.rounds == 0
+        };
+        if session.data.is_none() && undone {
+            session.miss(OTHERS);
+        }
         Ok(session)
     }
 
@@ -306,7 +347,11 @@ impl Computer {
         if hash != session.job.algorithm {
             return refused(format!("the job is for the program {}, this is {hash}", session.job.algorithm));
         }
-        if !self.trusts(&session.data.rules, hash).await? {
+        let Some(data) = &session.data else {
+            session.miss(OTHERS);
+            return refused(OTHERS);
+        };
+        if !self.trusts(&data.rules, hash).await? {
             return refused("the owner does not let this program run on these data");
         }
         if session.is_checked() {
@@ -374,10 +419,14 @@ impl Computer {
                 let again = state.running.is_some() && number == done.rounds;
                 return if again { Ok(()) } else { refused(format!("round {} is next", done.rounds)) };
             }
-            if number >= session.data.rules.rounds {
-                return refused(format!("the owner lets a program run {} times in a job", session.data.rules.rounds));
+            let Some(data) = &session.data else { return refused(OTHERS) };
+            if number >= data.rules.rounds {
+                return refused(format!("the owner lets a program run {} times in a job", data.rules.rounds));
             }
             let Some(code) = state.code.clone() else { return refused("send the program first") };
+            if number == 0 {
+                Notes::begin(&session.folder, session.id).map_err(own)?;
+            }
             let control = Control::new();
             (state.running, state.left) = (Some((control.clone(), Instant::now())), None);
             (control, code, done)
@@ -402,9 +451,15 @@ impl Computer {
 
     /// Does a round. What came of it is on the disk, and counted there, before anybody is told.
     async fn run(&self, session: &Session, round: Running, done: Done, runtime: Arc<dyn Runtime>) -> eyre::Result<()> {
-        let (number, guard) = (round.number, session.guard(&*self.chain));
-        let (done, came) = match guard.reserve(session.data.rules.round())? {
-            Ok(reserved) => self.ran(session, round, done, runtime, reserved).await?,
+        let number = round.number;
+        let data = session.data.as_ref().ok_or_else(|| eyre::eyre!(OTHERS))?;
+        if !self.still_has(session).await {
+            session.over(done, number, BROKEN, OTHERS);
+            return Ok(());
+        }
+        let guard = session.guard(data, &*self.chain);
+        let (done, came) = match guard.reserve(data.rules.round())? {
+            Ok(reserved) => self.ran(session, round, done, runtime, (data, reserved)).await?,
             Err(why) => (done, Round::Over(WITHHELD, why)),
         };
         session.put(done, number, came);
@@ -419,19 +474,19 @@ impl Computer {
         round: Running,
         mut done: Done,
         runtime: Arc<dyn Runtime>,
-        mut reserved: Reserved<'_>,
+        (data, mut reserved): (&DataSet, Reserved<'_>),
     ) -> eyre::Result<(Done, Round)> {
         let Running { number, code, params, control } = round;
-        let (rules, guard) = (&session.data.rules, reserved.guard);
+        let (rules, guard) = (&data.rules, reserved.guard);
         let Some(own) = unless_cancelled(&control, self.turns.own(session.job.buyer)).await.transpose()? else {
-            return Ok((done, stopped(reserved)?));
+            return Ok((done, self.stopped(session, reserved).await?));
         };
         if session.is_checked() {
             session.kept().put(number, &params)?;
         }
         done.begin(&params);
         let fuel = session.job.fuel.saturating_sub(done.fuel);
-        let inputs = session.data.inputs()?;
+        let inputs = data.inputs()?;
         let limits = rules.limits(session.job.runtime, fuel);
         let job = Arc::new(round_job(session.id, &session.job, number, code, params, inputs, limits));
         let prepared = {
@@ -441,7 +496,7 @@ impl Computer {
         let outcome = match prepared {
             Ok(()) => {
                 let Some(_turn) = unless_cancelled(&control, self.turns.run()).await.transpose()? else {
-                    return Ok((done, stopped(reserved)?));
+                    return Ok((done, self.stopped(session, reserved).await?));
                 };
                 drop(own);
                 run_unless_dropped(control.clone(), move |control| runtime.run(&job, control)).await?
@@ -449,15 +504,23 @@ impl Computer {
             Err(error) => Err(error),
         };
         if let Err(error @ stoa_sandbox::Error::CompileTime(_)) = &outcome {
-            return Ok((done, Round::Over(BROKEN, reserved.told(error.to_string(), false)?)));
+            return Ok((done, Round::Over(BROKEN, reserved.told(error.to_string())?)));
         }
         if let Ok(outcome) = &outcome {
             done.used(&outcome.used, &session.job);
         }
+        if !self.still_has(session).await {
+            // Whatever it came to is not about what was offered.
+            return Ok((done, Round::Over(BROKEN, reserved.told(OTHERS)?)));
+        }
         let before = done.clone();
         let (Leaving { files, counts }, log) = match done.end(outcome, rules, guard.left()?)? {
             Ran::Left(leaving, log) => (leaving, log),
-            Ran::Over(ended, why) => return Ok((done, Round::Over(ended, reserved.told(why, rules.log)?))),
+            Ran::Over(STOPPED, _) if control.is_cancelled() => {
+                let why = self.why_stopped(session).await;
+                return Ok((done, Round::Over(STOPPED, reserved.told(why)?)));
+            }
+            Ran::Over(ended, why) => return Ok((done, Round::Over(ended, reserved.told(why)?))),
         };
         if rules.approval {
             // That something waits for its owner is told.
@@ -468,10 +531,11 @@ impl Computer {
         let stays = match looked {
             // It may have been taken back meanwhile.
             None => self.stands(session.id).await?.err(),
+            Some((STOPPED, _)) => Some((STOPPED, self.why_stopped(session).await)),
             stays => stays,
         };
         if let Some((ended, why)) = stays {
-            return Ok((before, Round::Over(ended, reserved.told(why, false)?)));
+            return Ok((before, Round::Over(ended, reserved.told(why)?)));
         }
         let came = Round::Left { files, log };
         let laid = session.lay(number, &came)?;
@@ -482,6 +546,15 @@ impl Computer {
             }
             Err(why) => (before, Round::Over(WITHHELD, why)),
         })
+    }
+
+    /// How a round ends that was cancelled before its turn.
+    async fn stopped(&self, session: &Session, reserved: Reserved<'_>) -> io::Result<Round> {
+        let (ended, why) = match self.still_has(session).await {
+            true => (STOPPED, self.why_stopped(session).await),
+            false => (BROKEN, OTHERS.to_owned()),
+        };
+        Ok(Round::Over(ended, reserved.told(why)?))
     }
 
     /// How a round stands: at once if it has ended, after a while if not.
@@ -552,6 +625,7 @@ impl Computer {
             }
             let _ = timeout(Duration::from_millis(100), changed).await;
         }
+        self.end_undone(session).await;
         let done = {
             let mut state = session.state.lock();
             if state.running.is_some() {

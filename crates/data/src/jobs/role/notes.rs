@@ -10,7 +10,19 @@ use super::{
 use alloy_primitives::{Address, B256};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::{Path, PathBuf},
+};
+use stoa_base::gone;
+
+/// How a file is called after the job's id that shows that its first round has begun.
+const BEGUN: &str = ".begun";
+
+fn begun(asset: &Path, job: B256) -> PathBuf {
+    asset.join("jobs").join(format!("{job}{BEGUN}"))
+}
 
 /// The notes of an asset.
 #[derive(Default, Serialize, Deserialize)]
@@ -54,8 +66,29 @@ impl Notes {
         }
     }
 
+    /// Notes that the first round of a job begins, for a node that is ended while it runs. Nobody waits until that is on the disk: a
+    /// machine that loses its power has the job as one that never began.
+    pub(super) fn begin(asset: &Path, job: B256) -> io::Result<()> {
+        fs::write(begun(asset, job), [])
+    }
+
+    /// Whether the first round of a job has begun.
+    pub(super) fn has_begun(asset: &Path, job: B256) -> bool {
+        begun(asset, job).exists()
+    }
+
+    /// The jobs of which something is noted.
+    pub(super) fn all(asset: &Path) -> io::Result<BTreeSet<B256>> {
+        let mut all: BTreeSet<_> = Self::read(asset)?.jobs.into_keys().collect();
+        let entries = fs::read_dir(asset.join("jobs")).into_iter().flatten().flatten();
+        let begun = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_suffix(BEGUN)?.parse::<B256>().ok();
+        all.extend(entries.filter_map(begun));
+        Ok(all)
+    }
+
     /// Forgets a job that is over. What has left stays.
     pub(super) fn forget(asset: &Path, spending: &Mutex<Aside>, job: B256) -> io::Result<()> {
+        fs::remove_file(begun(asset, job)).or_else(gone)?;
         let _alone = spending.lock();
         let mut notes = Self::read(asset)?;
         match notes.jobs.remove(&job) {
@@ -86,7 +119,6 @@ impl Notes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
 
     #[test]
     fn what_nodes_wrote_before_is_taken_over() {

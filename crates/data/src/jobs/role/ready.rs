@@ -1,9 +1,13 @@
-//! What a buyer asks before he pays: whether a job that he means to begin could be done. Nothing is read of the data for that, and
-//! nothing is kept.
+//! What a buyer asks before he pays: whether a job that he means to begin could be done. The data are looked at last, and read only if
+//! they look otherwise than when they were read before; nothing is kept.
 
 use super::{
-    super::{data::DataSet, wire::UNPUBLISHED},
-    Computer, Guard, Outcomes, Session, full, own, refused,
+    super::{
+        abi::{IJobs::offerOfCall, JOBS},
+        data::DataSet,
+        wire::{UNOFFERED, UNPUBLISHED},
+    },
+    Computer, Guard, OTHERS, Outcomes, Session, full, own, refused,
 };
 use alloy_primitives::{Address, B256};
 use stoa_base::NodeId;
@@ -33,8 +37,12 @@ impl Computer {
         // Anybody may ask for anything: what is not here is not worth a line in a log.
         let here = match reading {
             Ok(here) if here.hash() == rules => here,
-            _ => return refused("the data or rules that were offered are not those that are here"),
+            _ => return refused(OTHERS),
         };
+        let offer = self.asks(JOBS, &offerOfCall { asset }).await.map_err(own)?;
+        if NodeId::from(offer.node) != self.id() || offer.rules != rules {
+            return refused(UNOFFERED);
+        }
         if self.runtimes.of(runtime).is_none() {
             return refused("this node runs no such programs");
         }
@@ -46,12 +54,15 @@ impl Computer {
             return refused(format!("the owner does not let this program run on these data{unpublished}"));
         }
         let (chain, spending) = (&*self.chain, &*self.spending);
-        let left = Guard { rules: &here, asset, folder, buyer, patience: 0, chain, spending }.left().map_err(own)?;
-        let least = here.least(rounds);
-        if left < least {
+        let guard = Guard { rules: &here, asset, folder: folder.clone(), buyer, patience: 0, chain, spending };
+        let (left, least) = (guard.left().map_err(own)?, here.least(rounds));
+        if left.least() < least {
             let rounds = if rounds == 1 { "a round counts".to_owned() } else { format!("{rounds} rounds count") };
-            return refused(format!("{}, and {rounds} {least} at least", here.used_up(left)));
+            return refused(here.short(left, &format!("{rounds} at least"), least));
         }
-        Ok(())
+        match self.has(&folder, &offer).await {
+            Some(_) => Ok(()),
+            None => refused(OTHERS),
+        }
     }
 }

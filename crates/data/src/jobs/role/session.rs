@@ -33,7 +33,8 @@ use tokio::sync::Notify;
 pub(super) struct Session {
     pub(super) id: B256,
     pub(super) job: Job,
-    pub(super) data: DataSet,
+    /// What it runs on; nothing if that was not here when this was opened.
+    pub(super) data: Option<DataSet>,
     pub(super) folder: PathBuf,
     pub(super) state: Mutex<State>,
     /// A round has ended.
@@ -52,11 +53,15 @@ pub(super) struct State {
     /// The newest round that ended, until the next one begins.
     pub(super) left: Option<(u32, Round)>,
     pub(super) heard: Instant,
+    /// The node was ended in the first round, and none has ended since.
+    pub(super) lost: bool,
 }
 
 impl State {
-    pub(super) fn new(done: Done) -> Self {
-        Self { done, code: None, running: None, held: false, left: None, heard: Instant::now() }
+    /// That of a job which has done so much, and of which a round has `begun`.
+    pub(super) fn new(done: Done, begun: bool) -> Self {
+        let lost = begun && done.rounds == 0;
+        Self { done, code: None, running: None, held: false, left: None, heard: Instant::now(), lost }
     }
 
     /// How the running round stands, if one runs.
@@ -94,8 +99,8 @@ impl Session {
 
     /// What may leave to the buyer over all his jobs. What waits for its owner does so for half of the time that a job has at most, or
     /// whoever does not look would always be paid for a job whose time is over.
-    pub(super) fn guard<'a>(&'a self, chain: &'a dyn Chain) -> Guard<'a> {
-        let Self { folder, data, job, spending, .. } = self;
+    pub(super) fn guard<'a>(&'a self, data: &'a DataSet, chain: &'a dyn Chain) -> Guard<'a> {
+        let Self { folder, job, spending, .. } = self;
         let (rules, asset, buyer, folder) = (&data.rules, job.asset, job.buyer, folder.clone());
         let patience = rules.patience().min(u64::from(job.offer.time) / 2);
         Guard { rules, asset, folder, buyer, patience, chain, spending }
@@ -135,9 +140,23 @@ impl Session {
         // No round of a job that is over runs any more.
         let code = state.code.take().filter(|_| done.ended.is_none());
         let heard = Instant::now();
-        *state = State { done, code, running: None, held: false, left: Some((round, left)), heard };
+        *state = State { done, code, running: None, held: false, left: Some((round, left)), heard, lost: false };
         drop(state);
         self.changed.notify_waiters();
+    }
+
+    /// Ends the job as one that this node could not do, if it goes on and no round runs.
+    pub(super) fn miss(&self, why: &str) {
+        let mut state = self.state.lock();
+        if state.running.is_some() || state.done.ended.is_some() {
+            return;
+        }
+        (state.done.ended, state.done.why) = (Some(BROKEN), why.to_owned());
+        tracing::warn!(job = %self.id, why, "a job cannot be done");
+        // Its receipt is not signed before that.
+        if let Err(error) = self.note(&state.done) {
+            tracing::error!(job = %self.id, %error, "that a job could not be done could not be written down");
+        }
     }
 
     /// Ends the job if something of it waits to be looked at, and no round runs that it is of: the node was ended meanwhile, and nobody

@@ -50,6 +50,7 @@ impl Computer {
             };
             let stands = self.stands(session.id).await?;
             if let Err((ended, why)) = &stands {
+                self.end_undone(&session).await;
                 let mut state = session.state.lock();
                 if state.running.is_none() && state.done.ended.is_none() {
                     (state.done.ended, state.done.why) = (Some(*ended), why.clone());
@@ -124,8 +125,8 @@ impl Computer {
     async fn find_again(&self) -> Result<(), Denied> {
         for asset in fs::read_dir(&self.folder).map_err(own)?.flatten().filter(|asset| asset.path().is_dir()) {
             // Other assets' jobs go on where an asset's notes are damaged.
-            let Ok(notes) = Notes::read(&asset.path()).map_err(own) else { continue };
-            for id in notes.jobs.into_keys() {
+            let Ok(noted) = Notes::all(&asset.path()).map_err(own) else { continue };
+            for id in noted {
                 if self.sessions.lock().contains_key(&id) {
                     continue;
                 }

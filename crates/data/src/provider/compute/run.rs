@@ -176,7 +176,7 @@ impl Engine {
 async fn left(job: &Job, guards: &[Guard<'_>], outcome: Outcome) -> eyre::Result<End> {
     let tells = guards.iter().all(|guard| guard.rules.log);
     if let Err((ended, why)) = judge(&outcome, tells) {
-        let why = guards.iter().try_fold(why, |why, guard| guard.told(why, tells))?;
+        let why = guards.iter().try_fold(why, |why, guard| guard.told(why))?.to_string();
         let stopped = ended == STOPPED && job.control.is_cancelled();
         return Ok(End::of(if stopped { Status::Finished } else { Status::Failed }, why));
     }
@@ -184,7 +184,7 @@ async fn left(job: &Job, guards: &[Guard<'_>], outcome: Outcome) -> eyre::Result
     let printed = log.as_ref().map_or(0, |log| log.len() as u64);
     let mut counts = Vec::new();
     for guard in guards {
-        match guard.rules.leaving(&files, guard.left()?) {
+        match guard.rules.leaving_of(&files, guard.left()?) {
             Ok(leaving) => {
                 files = leaving.files;
                 counts.push(leaving.counts.saturating_add(printed));
