@@ -148,6 +148,61 @@ fn put_and_get_that_were_killed_go_on_when_they_are_run_again() -> Result<()> {
 }
 
 #[test]
+fn a_folder_that_came_in_part_goes_on_when_it_is_read_or_pinned_again() -> Result<()> {
+    let mut stage = Stage::new(3)?;
+    let (rows, more) = (content(4, 24_000_000), content(5, 100_000));
+    fs::create_dir_all(stage.at("data/more"))?;
+    fs::write(stage.at("data/rows"), &rows)?;
+    fs::write(stage.at("data/more/rows"), &more)?;
+    let put = stage.run(7, &["store", "--dir", "alice", "put", "data", "--spread"])?;
+    let id = put["id"].as_str().wrap_err("an id")?.to_owned();
+    let read = ["store", "--dir", "reader", "get", &id, "--to", "copy"];
+    let pin = ["store", "--dir", "pinned", "pin", &id];
+
+    // Without a wallet, and with another one: the folder has come, and what is in it has not.
+    for words in [&read[..], &pin] {
+        for _ in 0..2 {
+            let nobody = stoa(stage.folder.path(), words)?.args(["--http", stage.chain.http()]).output()?;
+            let said = String::from_utf8(nobody.stdout)?;
+            ensure!(!nobody.status.success() && said.contains("name the wallet"), "{words:?}: {said}");
+            let said = stage.attempt(3, words)?.err().wrap_err("another read it")?;
+            ensure!(said.contains("another wallet"), "{words:?}: {said}");
+        }
+    }
+    // Killed when some of a file has come.
+    let words = [&read[..], &["--account", "7", "--http", stage.chain.http()]].concat();
+    let mut reading = stoa(stage.folder.path(), &words)?.stdout(Stdio::null()).spawn()?;
+    let partial = stage.at("reader").join("partial");
+    let until = Instant::now() + LONG;
+    while fs::read_dir(&partial).map_or(0, Iterator::count) == 0 {
+        ensure!(Instant::now() < until && reading.try_wait()?.is_none(), "it was never seen to be read");
+        thread::sleep(Duration::from_millis(1));
+    }
+    reading.kill()?;
+    reading.wait()?;
+    ensure!(!stage.at("copy").exists(), "it was read before it was killed");
+    // All comes, and cannot be written.
+    let nowhere = ["store", "--dir", "reader", "get", &id, "--to", "nowhere/copy"];
+    let said = stage.attempt(7, &nowhere)?.err().wrap_err("it was written")?;
+    ensure!(said.contains("cannot be written to nowhere"), "{said}");
+    stage.run(7, &pin)?;
+
+    // From here on nobody is asked for any of it.
+    stage.kill(3);
+    stage.run(7, &read)?;
+    stage.run(7, &["store", "--dir", "pinned", "get", &id, "--to", "pinned-copy"])?;
+    for copy in ["copy", "pinned-copy"] {
+        ensure!(fs::read(stage.at(copy).join("rows"))? == rows, "{copy} is something else");
+        ensure!(fs::read(stage.at(copy).join("more/rows"))? == more, "{copy} is something else");
+    }
+    let left = stage.run(7, &["store", "--dir", "reader", "status"])?;
+    ensure!(left["blobs"] == 0 && left["unfinished"] == 0, "{left}");
+    let kept = stage.run(7, &["store", "--dir", "pinned", "status"])?;
+    ensure!(kept["objects"] == 1 && kept["unfinished"] == 0, "{kept}");
+    Ok(())
+}
+
+#[test]
 fn a_node_killed_in_the_middle_of_a_repair_loses_nothing() -> Result<()> {
     let mut stage = Stage::new(6)?;
     let data = content(2, 12_000_000);

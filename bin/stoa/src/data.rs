@@ -11,7 +11,7 @@ use crate::{
     sale::{self, BuyOptions, EarningsOptions, EditOptions, ListCommand, LookOptions, PriceOptions, SaleOptions},
     search,
     spread::{Online, Spread, extended, warnings},
-    store::{is_stdout, not_there, write_to},
+    store::{is_stdout, not_there, open, write_to},
     wallet::WalletOptions,
 };
 use alloy_primitives::{Address, B256};
@@ -30,7 +30,7 @@ use stoa_data::{
     client::{Allowed, Conditions, Data, Failure, Holders, Opened, Published, Uses},
     sale::{Ends, Seller},
 };
-use stoa_store::{Limits, ObjectId, Store, days_from_now};
+use stoa_store::{ObjectId, Store, days_from_now};
 
 /// What somebody has to know who reads this for the first time.
 const WORDS: &str = "\
@@ -269,8 +269,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
         other => other,
     };
     wait(async {
-        let store = Store::open(dir.join("store"), Limits::default())
-            .wrap_err_with(|| format!("cannot open the store in {} (does another program use it?)", dir.display()))?;
+        let store = open(&dir.join("store"))?;
         let account = wallet.open().await?;
         let online = Online::with(&store, &wallet, Some(&account)).await?;
         let data = Data::new(account.clone(), online.registry.clone(), &online.endpoint)?;
@@ -310,9 +309,17 @@ fn promised(dir: &Path, asset: B256) -> PathBuf {
     dir.join("promised").join(format!("{asset}.json"))
 }
 
+/// Where is what was published of an asset that is erased, to ask for its objects again.
+fn erased(dir: &Path, asset: B256) -> PathBuf {
+    dir.join("erased").join(format!("{asset}.json"))
+}
+
 fn published(dir: &Path, asset: B256) -> Result<Published> {
     let known: Option<Published> = note::found(&place(dir, asset))?;
-    known.wrap_err_with(|| format!("{asset} was not published from {} (see --dir)", dir.display()))
+    known.wrap_err_with(|| match erased(dir, asset).exists() {
+        true => format!("{asset} is erased (`stoa data erase`): nobody can be given it any more"),
+        false => format!("{asset} was not published from {} (see --dir)", dir.display()),
+    })
 }
 
 async fn announce(data: &Data, account: &Wallet, json: bool) -> Result<()> {
@@ -621,6 +628,16 @@ mod tests {
             let why = writable(to).unwrap_err().to_string();
             assert!(why.contains("the grant was not used"), "{why}");
         }
+    }
+
+    #[test]
+    fn what_is_erased_is_told_from_what_was_not_published_here() {
+        let folder = tempfile::tempdir().unwrap();
+        let asset = B256::repeat_byte(1);
+        let why = || published(folder.path(), asset).err().unwrap().to_string();
+        assert!(why().contains("was not published from"), "{}", why());
+        note::write(&erased(folder.path(), asset), &0).unwrap();
+        assert!(why().contains("is erased") && !why().contains("--dir"), "{}", why());
     }
 
     #[test]

@@ -94,10 +94,7 @@ impl Online {
     }
 
     pub(crate) fn forget(&self, brought: &[ObjectId]) -> Result<()> {
-        for id in brought {
-            self.network.store().release(transit(*id))?;
-        }
-        Ok(())
+        forget(self.network.store(), brought)
     }
 
     /// Puts a file or folder into pieces, sealed, and hands the pieces to nodes apart from each other.
@@ -177,6 +174,14 @@ impl Online {
     }
 }
 
+/// Releases what was here only to be read.
+fn forget(store: &Store, brought: &[ObjectId]) -> Result<()> {
+    for id in brought {
+        store.release(transit(*id))?;
+    }
+    Ok(())
+}
+
 /// What nodes said who refused, or have no room, in words.
 fn refusals(outcome: &Spreading) -> String {
     let refused = outcome.failed.iter().map(|(_, node, why)| format!("node {node}: {why}"));
@@ -237,6 +242,11 @@ pub(crate) fn seal_of(store: &Store, id: ObjectId, reading: Option<&Reading>) ->
             bail!("{id} is the data of asset {}: `stoa data get` reads it with a grant", asset.0)
         }
     }
+}
+
+/// Reads what is in folders that are here, sealed for this reader or not sealed.
+fn opening(store: &Store, reading: Option<&Reading>) -> impl Fn(ObjectId) -> Result<Folder> {
+    move |id| Ok(store.folder(id, &*seal_of(store, id, reading)?)?)
 }
 
 /// What an error says of what the store does not keep: where it is tells which disk is full.
@@ -398,7 +408,8 @@ pub(crate) fn extended(
     let now = now();
     println!("{}; {}", kept_for(pieces, objects, days_left(until, now)), before_that(before, until, now));
     if missing > 0 {
-        println!("{missing} pieces were not found: the nodes make them anew when those who had them stay silent");
+        let (missing, were) = (counted(missing as u64, "piece"), if missing == 1 { "was" } else { "were" });
+        println!("{missing} {were} not found: the nodes make anew what those had who stay silent");
     }
 }
 
@@ -415,7 +426,7 @@ pub(crate) async fn extend(
     wallet.client().check_clock().await?;
     let reading = Reading::of(wallet.signer(), wallet.chain_id())?;
     let online = Online::with(store, options, Some(&wallet)).await?;
-    let open = |id| Ok(store.folder(id, &*seal_of(store, id, Some(&reading))?)?);
+    let open = opening(store, Some(&reading));
     let bar = progress("asking the nodes");
     let outcome = online.extend(vec![id], days, Some(&open)).await;
     bar.finish_and_clear();
@@ -431,7 +442,8 @@ pub(crate) async fn extend(
     Ok(())
 }
 
-/// Brings what is not here, lets `work` use it, and forgets it again.
+/// Brings what is not here, of a folder what is in it as well, lets `work` use it, and forgets it again. What an earlier try has brought
+/// is not brought twice.
 pub(crate) fn brought<T>(
     store: &Store,
     id: ObjectId,
@@ -439,19 +451,24 @@ pub(crate) fn brought<T>(
     reading: Option<&Reading>,
     work: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
-    if store.is_complete(id).unwrap_or(false) {
-        return work();
+    let open = opening(store, reading);
+    let here = store.here(id, &open)?;
+    if here.is_whole() {
+        let done = work()?;
+        forget(store, &here.objects)?;
+        return Ok(done);
     }
     let lacks = match store.kept(Root { object: id, owner: Owner::LOCAL })? {
         Some(_) => format!(
             "{id} is damaged here (`stoa store status --scrub` names what): put it again, or if it was pinned, rm it and pin it again"
         ),
-        None => format!("the store does not have {id}"),
+        None if here.objects.is_empty() => format!("the store does not have {id}"),
+        None => format!("the store does not have all of {id}"),
     };
     crate::network::wait(async {
         let online = Online::with(store, options, None).await;
         let online = online.wrap_err_with(|| lacks.clone())?;
-        let brought = online.bring(id, &|id| Ok(store.folder(id, &*seal_of(store, id, reading)?)?)).await;
+        let brought = online.bring(id, &open).await;
         online.endpoint.close().await;
         let brought = brought.wrap_err(lacks)?;
         let done = work()?;
@@ -522,10 +539,9 @@ pub(crate) async fn let_go(
     }
     // What was fetched to be read waits here for a while, and would be read again.
     let reading = Reading::of(wallet.signer(), wallet.chain_id())?;
-    let all = seal_of(store, id, Some(&reading)).and_then(|seal| everything(store, id, &*seal));
-    for object in all.unwrap_or_else(|_| vec![id]) {
-        store.release(transit(object))?;
-    }
+    let here = store.here(id, opening(store, Some(&reading)));
+    // Of what has come in part something waits as well.
+    forget(store, &here.map_or_else(|_| vec![id], |here| [here.objects, here.missing].concat()))?;
     // Another account's word does not count, and who is silent may have it still.
     let root = Root { object: id, owner: online.owner };
     if silent.is_empty() && spreads.get(id)?.is_some_and(|known| known.root(id) == root) {
@@ -539,7 +555,8 @@ pub(crate) async fn let_go(
     match json {
         true => println!("{}", json!({ "id": id.to_string(), "letGo": let_go, "silent": silent })),
         false => {
-            println!("{} nodes keep it no longer", let_go.len());
+            let keep = if let_go.len() == 1 { "keeps" } else { "keep" };
+            println!("{} {keep} it no longer", counted(let_go.len() as u64, "node"));
             silent.iter().for_each(|(node, why)| println!("node {node} did not answer ({why}): ask again later"));
         }
     }
@@ -549,7 +566,59 @@ pub(crate) async fn let_go(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use commonware_codec::Encode as _;
     use stoa_net::Denied;
+    use stoa_store::{Entry, EntryKind, Limits};
+
+    #[test]
+    fn a_folder_is_used_when_all_that_is_in_it_is_here_and_what_was_brought_goes_with_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Limits { margin: 0, ..Limits::default() }).unwrap();
+        // As it comes to be read.
+        let put = Put { owner: Owner::TRANSIT, until: Some(u64::MAX - 1), ..Put::default() };
+        let file = store.put(&b"rows"[..], put).unwrap();
+        let entry = Entry { name: "file".into(), kind: EntryKind::File, id: file };
+        let listed = Folder::new(vec![entry]).unwrap().encode();
+        let mut batch = store.batch(put);
+        let id = batch.put(&listed[..], Kind::Folder).unwrap();
+        batch.commit().unwrap();
+        // Nobody is asked of what is here, and nobody answers.
+        let http = "http://127.0.0.1:1".to_owned();
+        let options = WalletOptions { http, wallet: None, passphrase_file: None, account: None };
+        let used = |works: bool| brought(&store, id, &options, None, || if works { Ok(()) } else { bail!("no room") });
+        assert_eq!(used(false).unwrap_err().to_string(), "no room");
+        // What broke off has left the list of names, and not the file.
+        store.release(transit(file)).unwrap();
+        let why = format!("{:#}", used(true).unwrap_err());
+        assert!(why.contains(&format!("does not have all of {id}")) && why.contains("cannot be reached"), "{why}");
+        store.put(&b"rows"[..], put).unwrap();
+        used(true).unwrap();
+        assert_eq!(store.status().unwrap().blobs, 0);
+        let why = used(true).unwrap_err().to_string();
+        assert!(why.contains(&format!("does not have {id}")), "{why}");
+    }
+
+    #[test]
+    fn who_has_no_key_or_another_to_a_folder_that_is_here_is_told_so_and_who_has_it_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let (files, at) = (folder.path().join("files"), folder.path().join("store"));
+        std::fs::create_dir(&files).unwrap();
+        std::fs::write(files.join("file"), "rows").unwrap();
+        let store = Store::open(&at, Limits { margin: 0, ..Limits::default() }).unwrap();
+        let reading = || Reading::of(&alloy_signer_local::PrivateKeySigner::random(), 1).unwrap();
+        let (own, other) = (reading(), reading());
+        let begun = Spreads::of(&at).begin(&files, Owner::LOCAL, &own).unwrap();
+        let put = Put { seal: &begun.seal, ..Put::default() };
+        let id = store.put_folder(&files, put, u64::MAX - 1).unwrap();
+        let http = "http://127.0.0.1:1".to_owned();
+        let options = WalletOptions { http, wallet: None, passphrase_file: None, account: None };
+        let used = |reading: Option<&Reading>| brought(&store, id, &options, reading, || Ok(()));
+        for _ in 0..2 {
+            assert!(used(None).unwrap_err().to_string().contains("name the wallet"));
+            assert!(used(Some(&other)).unwrap_err().to_string().contains("another wallet"));
+        }
+        used(Some(&own)).unwrap();
+    }
 
     #[test]
     fn for_how_long_pieces_are_kept_is_said() {

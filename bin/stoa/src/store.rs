@@ -136,11 +136,16 @@ pub(crate) fn describe(manifest: &Manifest) -> &'static str {
     }
 }
 
+/// The store in a folder. Why it cannot be opened says who has it open, where that is it.
+pub(crate) fn open(dir: &Path) -> Result<Store> {
+    let store = Store::open(dir, Limits::default());
+    store.wrap_err_with(|| format!("cannot open the store in {} (--dir names another folder)", dir.display()))
+}
+
 /// Runs `stoa store`.
 pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     let Options { dir, wallet, command } = options;
-    let store =
-        Store::open(&dir, Limits::default()).wrap_err_with(|| format!("cannot open the store in {}", dir.display()))?;
+    let store = open(&dir)?;
     let found = store.found();
     if !found.lost.is_empty() {
         tracing::warn!(
@@ -337,6 +342,24 @@ fn remove(store: &Store, spreads: &Spreads, id: ObjectId, json: bool) -> Result<
     Ok(())
 }
 
+/// So many files and objects, in words.
+fn things(count: u64) -> String {
+    match count {
+        1 => "1 file or object".to_owned(),
+        _ => format!("{count} files and objects"),
+    }
+}
+
+/// What puts and gets that were broken off have left, and what becomes of it, in two lines.
+fn waiting(count: u64, bytes: u64) -> [String; 2] {
+    let (of, goes, them) = match count {
+        1 => ("an unfinished put or get", "it goes", "it"),
+        _ => ("unfinished puts and gets", "they go", "them"),
+    };
+    let first = format!("{} of it are {} of {of}: run again", output::bytes(bytes), things(count));
+    [first, format!("{goes} on, and `stoa store rm --unfinished` drops {them}")]
+}
+
 /// `stoa store rm --unfinished`.
 fn drop_unfinished(store: &Store, spreads: &Spreads, json: bool) -> Result<()> {
     let before = store.status()?.kept;
@@ -350,7 +373,7 @@ fn drop_unfinished(store: &Store, spreads: &Spreads, json: bool) -> Result<()> {
     let freed = before - store.status()?.kept;
     match json {
         true => println!("{}", json!({ "dropped": dropped, "freed": freed })),
-        false => println!("{dropped} files and objects dropped, {} freed", output::bytes(freed)),
+        false => println!("{} dropped, {} freed", things(dropped), output::bytes(freed)),
     }
     Ok(())
 }
@@ -452,11 +475,9 @@ fn status(store: &Store, spreads: &Spreads, scrubs: bool, json: bool) -> Result<
         return Ok(());
     }
     println!("objects  {objects}");
-    println!("kept     {} in {} blobs", output::bytes(status.kept), status.blobs);
+    println!("kept     {} in {}", output::bytes(status.kept), counted(status.blobs, "blob"));
     if unfinished > 0 {
-        let bytes = output::bytes(unfinished_bytes);
-        println!("         {bytes} of it are {unfinished} files and objects of unfinished puts and gets: run again");
-        println!("         they go on, and `stoa store rm --unfinished` drops them");
+        waiting(unfinished, unfinished_bytes).iter().for_each(|line| println!("         {line}"));
     }
     println!("free     {}", output::bytes(status.free));
     faults.iter().flatten().for_each(|fault| println!("{}", fault.to_line()));
@@ -491,6 +512,31 @@ mod tests {
         let lines = [fault(1, None), fault(2, Some("Permission denied"))].map(|fault| fault.to_line());
         assert!(lines[0].contains(&ObjectId([1; 32]).to_string()) && lines[0].contains("store/damaged/blob"));
         assert!(lines[1].starts_with("unread") && lines[1].ends_with("Permission denied"));
+    }
+
+    #[test]
+    fn what_is_unfinished_is_said_of_one_and_of_several() {
+        assert_eq!([things(1), things(2)], ["1 file or object", "2 files and objects"]);
+        let one = waiting(1, 1536).join(" ");
+        assert!(
+            one.starts_with("1.5 KiB of it are 1 file or object of an unfinished put or get: run again it goes on")
+        );
+        let two = waiting(2, 1536).join(" ");
+        assert!(two.contains("2 files and objects of unfinished puts and gets: run again they go on"), "{two}");
+        assert!(one.ends_with("drops it") && two.ends_with("drops them"));
+    }
+
+    #[test]
+    fn why_a_store_cannot_be_opened_is_said_and_no_other_process_is_blamed_unless_there_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("file"), "").unwrap();
+        let _held = open(&at("store")).unwrap();
+        let why = |name: &str| format!("{:#}", open(&at(name)).err().unwrap());
+        let said = why("store");
+        assert!(said.contains("in use by another process") && said.contains("--dir"), "{said}");
+        let said = why("file/store");
+        assert!(said.contains("Not a directory") && !said.contains("in use") && !said.contains("program"), "{said}");
     }
 
     #[test]

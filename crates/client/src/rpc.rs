@@ -66,10 +66,21 @@ struct Refusal {
 /// The most bytes of an answer that are read.
 const MOST_BYTES: usize = 64 << 20;
 
+/// Why a request failed: the last of an error's sources knows it, the first ones say that it did.
+fn cause(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut last: &dyn std::error::Error = &error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    // It may be about what somebody else has sent.
+    words(&last.to_string())
+}
+
 /// Reads an answer, unless it has no end.
 async fn read(mut reply: reqwest::Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
-    while let Some(part) = reply.chunk().await.map_err(|why| why.without_url().to_string())? {
+    while let Some(part) = reply.chunk().await.map_err(cause)? {
         if body.len() + part.len() > MOST_BYTES {
             return Err(format!("it has more than {MOST_BYTES} bytes"));
         }
@@ -105,9 +116,12 @@ impl Client {
     /// See [`ClientError`].
     pub async fn call<T: DeserializeOwned>(&self, method: &str, params: impl Serialize) -> Result<T, ClientError> {
         let unreachable = |why: reqwest::Error| {
-            let why = match why.is_builder() {
-                true => "it is no URL such as http://127.0.0.1:8545".to_owned(),
-                false => why.without_url().to_string(),
+            let why = if why.is_builder() {
+                "it is no URL such as http://127.0.0.1:8545".to_owned()
+            } else if why.is_connect() || why.is_timeout() {
+                cause(why)
+            } else {
+                format!("something answers there, and not as a node does: {}", cause(why))
             };
             ClientError::Unreachable { url: self.url(), why }
         };
@@ -261,10 +275,26 @@ pub(crate) mod tests {
     #[tokio::test]
     async fn an_error_says_what_a_url_is_and_no_password() {
         // Nobody listens there.
-        assert!(unreachable("127.0.0.1:1").await.starts_with("the node at http://127.0.0.1:1 cannot be reached"));
+        let said = unreachable("127.0.0.1:1").await;
+        assert!(said.starts_with("the node at http://127.0.0.1:1 cannot be reached"), "{said}");
+        assert!(said.contains("Connection refused"), "{said}");
         let said = unreachable("http://user:secret@127.0.0.1:1/rpc").await;
         assert!(said.starts_with("the node at http://127.0.0.1:1/rpc cannot be reached"), "{said}");
         let said = unreachable("http://user:sec/ret@nowhere").await;
         assert!(said.contains("no URL such as http://") && !said.contains("sec"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_node_is_told_from_what_is_not_there() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            asked(&mut stream);
+            stream.write_all(b"SSH-2.0-server\r\n\r\n").unwrap();
+        });
+        let said = unreachable(&url).await;
+        assert!(said.contains("something answers there, and not as a node does: "), "{said}");
+        assert!(!said.contains("error sending request"), "{said}");
     }
 }

@@ -84,6 +84,7 @@ pub use net::{
 pub use object::{Batch, Put};
 pub use peer::{Answer, Denied, Peer};
 pub use placement::{Candidate, Domain, NoPlace, Placement, place};
+pub use read::Here;
 pub use repair::{Plan, Policy, Repaired, Seen, plan, repair};
 pub use restore::Bounds;
 pub use seal::{KeySource, Plain, Seal, Sealed};

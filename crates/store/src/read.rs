@@ -1,7 +1,7 @@
 //! Objects out of a node's disk, and pieces from other pieces.
 
 use crate::{
-    Error, InvalidManifest, Layout, MAX_MANIFEST, Manifest, ObjectId, Owner, Seal,
+    Error, Folder, InvalidManifest, Kind, Layout, MAX_MANIFEST, Manifest, ObjectId, Owner, Seal,
     coding::Coder,
     counted::Counted,
     pipeline::{Buffers, ordered},
@@ -9,11 +9,28 @@ use crate::{
     tree::{Run, Tree},
 };
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, Write},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
+
+/// What of an object is here, and of all that is in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Here {
+    /// Objects that can be read, each folder before what is in it.
+    pub objects: Vec<ObjectId>,
+    /// Objects that cannot, as far as the folders that are here name them.
+    pub missing: Vec<ObjectId>,
+}
+
+impl Here {
+    /// Whether all of it is here.
+    pub fn is_whole(&self) -> bool {
+        self.missing.is_empty()
+    }
+}
 
 impl Store {
     /// The manifest of an object.
@@ -30,7 +47,8 @@ impl Store {
         Ok(Manifest::verify(id, &blob.read(0..blob.len())?)?)
     }
 
-    /// Whether enough of an object is here to read it.
+    /// Whether enough of an object is here to read it; of a folder that is its list of names, and [`Store::here`] tells of what is
+    /// in it.
     ///
     /// # Errors
     ///
@@ -45,6 +63,27 @@ impl Store {
             here += usize::from(self.has(hash)?);
         }
         Ok(here >= manifest.needed())
+    }
+
+    /// What of an object is here, and if it is a folder, of all that is in it. `open` reads what is in a folder that is here, whose
+    /// names may be sealed. What is damaged or cannot be read is missing.
+    ///
+    /// # Errors
+    ///
+    /// What `open` says.
+    pub fn here<E: From<Error>>(&self, id: ObjectId, open: impl Fn(ObjectId) -> Result<Folder, E>) -> Result<Here, E> {
+        let (mut here, mut next, mut seen) = (Here::default(), vec![id], BTreeSet::from([id]));
+        while let Some(id) = next.pop() {
+            if !self.is_complete(id).unwrap_or(false) {
+                here.missing.push(id);
+                continue;
+            }
+            here.objects.push(id);
+            if self.manifest(id)?.kind == Kind::Folder {
+                next.extend(open(id)?.entries().iter().map(|entry| entry.id).filter(|id| seen.insert(*id)));
+            }
+        }
+        Ok(here)
     }
 
     /// Writes an object's content as it is stored, sealed or not. All that is written has been checked.

@@ -1,6 +1,6 @@
 //! `stoa data erase`: an asset ends, and whoever kept something of it signs that it is deleted.
 
-use super::{notes::destroy_seeds, place, promised, published};
+use super::{erased, notes::destroy_seeds, place, promised, published};
 use crate::{note, spread::Online};
 use alloy_primitives::B256;
 use eyre::{Result, WrapErr as _};
@@ -124,7 +124,7 @@ pub(super) async fn erase(
 ) -> Result<()> {
     let known = published(dir, asset).ok();
     // What was destroyed before, here: the objects are asked for again.
-    let erased = dir.join("erased").join(format!("{asset}.json"));
+    let erased = erased(dir, asset);
     let before: Option<Published> = note::read(&erased);
     let of = known.iter().chain(&before).next();
     let mut objects: Vec<_> = of.into_iter().flat_map(|known| &known.objects).map(|id| ObjectId(id.0)).collect();

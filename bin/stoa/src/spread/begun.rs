@@ -131,7 +131,9 @@ impl Begun {
     /// What an earlier try has made of it, whole, in such pieces if they are said, and with how many it is; if it waits here still.
     pub(crate) fn object(&self, store: &Store, owner: Owner, code: Option<Code>) -> Result<Option<(ObjectId, Code)>> {
         let Some(object) = self.note.object.as_deref().and_then(|id| id.parse().ok()) else { return Ok(None) };
-        if store.kept(Root { object, owner })?.is_none() || !store.is_complete(object)? {
+        // It may have been damaged meanwhile, or something in it.
+        let here = store.here(object, |id| store.folder(id, &self.seal));
+        if store.kept(Root { object, owner })?.is_none() || !here.is_ok_and(|here| here.is_whole()) {
             return Ok(None);
         }
         let own = store.manifest(object)?.layout().map(|layout| layout.code());

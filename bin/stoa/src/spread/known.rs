@@ -14,6 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use stoa_base::now;
+use stoa_client::counted;
 use stoa_store::{ObjectId, Owner, Root, Store};
 
 /// One object that was spread, or is to be.
@@ -109,7 +110,7 @@ impl Spreads {
 pub(crate) fn left(until: u64) -> String {
     match until.saturating_sub(now()).div_ceil(24 * 3600) {
         0 => "its time is over".to_owned(),
-        days => format!("for {days} more days"),
+        days => format!("for {}", counted(days, "more day")),
     }
 }
 
@@ -117,6 +118,13 @@ pub(crate) fn left(until: u64) -> String {
 mod tests {
     use super::*;
     use stoa_store::{Limits, Put};
+
+    #[test]
+    fn for_how_long_something_is_kept_still_is_said() {
+        let said = |days: u64| left(now() + days * 24 * 3600);
+        assert_eq!([left(0), said(1)], ["its time is over", "for 1 more day"]);
+        assert_eq!(said(30), "for 30 more days");
+    }
 
     #[test]
     fn what_was_spread_is_known_until_it_is_forgotten() {

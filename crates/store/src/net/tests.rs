@@ -2,13 +2,13 @@
 
 use super::*;
 use crate::{
-    BlobHash, Code, Denied, Domain, Fault, Fetch, Kind, Limits, Manifest, ObjectId, Owner, Put, Root, Seal, Sealing,
-    tests::Way,
+    BlobHash, Code, Denied, Domain, Fault, Fetch, Here, Kind, Limits, Manifest, ObjectId, Owner, Plain, Put, Root,
+    Seal, Sealing, tests::Way, transit,
 };
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::ed25519::PrivateKey;
 use futures::{FutureExt as _, future::BoxFuture};
-use std::{io, time::Duration};
+use std::{collections::BTreeSet, fs, io, time::Duration};
 use stoa_base::NodeId;
 use stoa_net::iroh::{
     EndpointAddr,
@@ -193,6 +193,45 @@ async fn what_has_no_bytes_is_spread_and_read() {
     let id = spread_out(&owner, &[]).await;
     reader.network.fetch(id, quick()).await.unwrap();
     assert_eq!(content(&reader, id), b"");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_folder_of_which_a_part_is_here_the_rest_is_fetched_and_nothing_twice() {
+    let (registry, _nodes) = nodes(6).await;
+    let (owner, reader) = (node(100, &registry, false).await, node(101, &registry, false).await);
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("more")).unwrap();
+    for (seed, name) in (1..).zip(["one", "more/two", "more/three"]) {
+        fs::write(folder.path().join(name), bytes(seed, 200_000)).unwrap();
+    }
+    let put = Put { code: Code::new(3, 6), seal: &Marked, ..Put::default() };
+    let id = owner.store().put_folder(folder.path(), put, now() + 1000).unwrap();
+    let all = owner.store().here(id, |id| owner.store().folder(id, &Marked)).unwrap();
+    assert!(all.is_whole() && all.objects.len() == 5 && all.objects[0] == id, "{all:?}");
+    for object in &all.objects {
+        assert!(owner.network.spread(*object, &ALL, owner.terms()).await.unwrap().missing.is_empty());
+    }
+
+    let open = |id: ObjectId| reader.store().folder(id, &Marked);
+    let here = || reader.store().here(id, open).unwrap();
+    assert_eq!(here(), Here { objects: vec![], missing: vec![id] });
+    // An earlier try ended with the names, for it had no key to read them.
+    reader.network.fetch(id, quick()).await.unwrap();
+    assert!(reader.store().is_complete(id).unwrap() && !here().is_whole());
+    assert!(reader.store().here(id, |id| reader.store().folder(id, &Plain)).is_err());
+    let mut fetched = BTreeSet::from([id]);
+    while let Some(missing) = here().missing.pop() {
+        assert!(reader.network.fetch(missing, quick()).await.unwrap().bytes > 0);
+        assert!(fetched.insert(missing), "{missing} was fetched twice");
+    }
+    assert_eq!(fetched, BTreeSet::from_iter(all.objects.iter().copied()));
+    for object in here().objects {
+        assert_eq!(reader.network.fetch(object, quick()).await.unwrap().bytes, 0);
+    }
+    // What is gone of it is missing again.
+    let last = all.objects[4];
+    reader.store().release(transit(last)).unwrap();
+    assert_eq!(here().missing, [last]);
 }
 
 /// Says that it has everything, and gives something else. One that turns bad has what it says, and gives what it has as long as no
