@@ -3,29 +3,37 @@
 //! Everything goes through JSON-RPC with signed transactions, as a wallet's would, and every number that is printed has
 //! been measured or computed a moment before.
 
+mod asked;
 mod hospitals;
 mod model;
+mod money;
 mod report;
 mod share;
 
 use crate::{network, output};
 use alloy_network_primitives::ReceiptResponse as _;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, hex, keccak256};
+use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::{SolCall, SolConstructor as _, SolError as _, SolEvent as _, sol};
 use clap::Args;
+use commonware_cryptography::ed25519;
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::{
+    fs, io,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
+use stoa_base::gone;
 use stoa_client::{Client, ClientError, Wallet, coins};
 use stoa_consensus::follow::Start;
 use stoa_node::{follower, up};
+
+use asked::Asked;
 
 /// Options of the tour.
 #[derive(Args)]
@@ -43,6 +51,9 @@ pub(crate) struct Options {
 
 /// The coin as an ERC-20 token.
 const COIN: Address = address!("0000000000000000000000000000000000000C01");
+
+/// For how long files may still be written that nodes write which were left in the middle of something.
+const WRITING: Duration = Duration::from_secs(10);
 
 sol! {
     interface Erc20 {
@@ -72,13 +83,18 @@ struct Report {
     validators: usize,
     height_before_stop: u64,
     transfers_without_it: usize,
+    milliseconds_without_it: u64,
     height_after_restart: u64,
+    state_root_after_restart: B256,
     milliseconds_to_join: u64,
     follower_block: u64,
     milliseconds_to_read: u64,
     refused: String,
     entries_of_consent: usize,
     trained: serde_json::Value,
+    /// The pages.
+    report: PathBuf,
+    audit: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -91,6 +107,11 @@ async fn balance(client: &Client, address: Address) -> Result<U256> {
     Ok(client.call("eth_getBalance", (address, "latest")).await?)
 }
 
+/// What an account had after a block.
+async fn balance_at(client: &Client, address: Address, block: u64) -> Result<U256> {
+    Ok(client.call("eth_getBalance", (address, format!("{block:#x}"))).await?)
+}
+
 async fn token_balance(client: &Client, address: Address) -> Result<U256> {
     let input = Bytes::from(Erc20::balanceOfCall { account: address }.abi_encode());
     let output: Bytes = client.call("eth_call", (json!({ "to": COIN, "input": input }), "latest")).await?;
@@ -101,46 +122,86 @@ fn ether(coins: u64) -> U256 {
     U256::from(coins) * U256::from(10).pow(U256::from(18))
 }
 
-/// Runs the tour.
+/// Runs the tour, and leaves nothing but the report and the folder that was named, however it ends.
 pub(crate) fn run(options: Options, json: bool) -> Result<()> {
-    let report = &options.report;
-    let unwritten = || format!("the report cannot be written to {} (--report names another folder)", report.display());
-    let tried = std::fs::create_dir_all(report).and_then(|()| tempfile::NamedTempFile::new_in(report));
-    tried.map(drop).wrap_err_with(unwritten)?;
+    // Before there is anything to be left.
+    let asked = Asked::listen()?;
     let temporary = tempfile::Builder::new().prefix("stoa-tour-").tempdir()?;
-    let folder = options.dir.unwrap_or_else(|| temporary.path().join("chain"));
+    let ended = tour(&options, temporary.path(), &asked, Voice { json });
+    if let Err(error) = remove(temporary.path(), WRITING) {
+        tracing::warn!(folder = %temporary.path().display(), %error, "what the tour has left can be deleted");
+    }
+    ended
+}
+
+/// Removes a folder, in which something may be written for a while.
+fn remove(folder: &Path, patience: Duration) -> io::Result<()> {
+    let until = Instant::now() + patience;
+    loop {
+        let removed = fs::remove_dir_all(folder).or_else(gone);
+        if Instant::now() >= until || removed.is_ok() && !folder.exists() {
+            return removed;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn unwritten(report: &Path) -> String {
+    format!("the report cannot be written to {} (--report names another folder)", report.display())
+}
+
+/// The tour, with its network in a temporary folder if none was named.
+fn tour(options: &Options, temporary: &Path, asked: &Asked, voice: Voice) -> Result<()> {
+    let report = &options.report;
+    let tried = fs::create_dir_all(report).and_then(|()| tempfile::NamedTempFile::new_in(report));
+    tried.map(drop).wrap_err_with(|| unwritten(report))?;
+    let folder = options.dir.clone().unwrap_or_else(|| temporary.join("chain"));
     let _held = stoa_node::folder::hold(&folder)?;
     let mut config = network::Options::embedded(folder).up(None)?;
     config.store_gib = 1;
     let accounts = config.accounts.clone();
     let keys = config.validators.iter().map(|(identity, _)| identity.key.clone()).collect::<Vec<_>>();
     let mut network = up::Network::start(config)?;
+    let walked = steps(options, temporary, asked, voice, &mut network, (&accounts, &keys));
+    let ended = network.end();
+    walked.and(ended)
+}
+
+/// One step after the other, and the report.
+fn steps(
+    options: &Options,
+    temporary: &Path,
+    asked: &Asked,
+    voice: Voice,
+    network: &mut up::Network,
+    (accounts, keys): (&[PrivateKeySigner], &[ed25519::PrivateKey]),
+) -> Result<()> {
     let nodes = network.http().collect::<Vec<_>>();
     let client = Client::new(format!("http://{}", nodes[0]));
-    let wallets = accounts.into_iter().map(|signer| Wallet::new(client.clone(), signer));
-    let wallets = network::wait(futures::future::try_join_all(wallets))??;
-    let voice = Voice { json };
+    let wallets = accounts.iter().map(|signer| Wallet::new(client.clone(), signer.clone()));
+    let wallets = asked.unless(async { Ok(futures::future::try_join_all(wallets).await?) })?;
     let mut report = Report::default();
-    network::wait(walk(&nodes, &wallets, voice, &mut report))??;
-    lose_one(&mut network, &wallets, voice, &mut report)?;
-    join(&network, temporary.path().join("follower"), &wallets, voice, &mut report)?;
-    let folder = temporary.path().join("people");
-    network::wait(share::share(&mut network, &keys, &wallets, &folder, voice, &mut report))??;
-    let folder = temporary.path().join("hospitals");
-    let pictures = network::wait(hospitals::hospitals(&network, &wallets, &folder, voice, &mut report))??;
-    let written = report::write(&options.report, &pictures, &json!(report));
-    written.wrap_err_with(unwritten)?;
-    let page = options.report.join("report.html");
-    let page = std::path::absolute(&page).unwrap_or(page);
-    voice.say(format!("\nA report with pictures: {}, and beside it the audit.", page.display()));
-    if json {
+    asked.unless(walk(&nodes, &wallets, voice, &mut report))?;
+    lose_one(network, &wallets, voice, &mut report)?;
+    asked.unless(async { Ok(()) })?;
+    join(network, temporary.join("follower"), &wallets, voice, &mut report)?;
+    let people = temporary.join("people");
+    asked.unless(share::share(network, keys, &wallets, &people, voice, &mut report))?;
+    let place = temporary.join("hospitals");
+    let pictures = asked.unless(hospitals::hospitals(network, &wallets, &place, voice, &mut report))?;
+    let pages = std::path::absolute(&options.report).unwrap_or_else(|_| options.report.clone());
+    (report.report, report.audit) = (pages.join(report::PAGE), pages.join(report::AUDIT));
+    let written = report::write(&pages, &pictures, &json!(report));
+    written.wrap_err_with(|| unwritten(&options.report))?;
+    voice.say(format!("\nA report with pictures: {}, and beside it the audit.", report.report.display()));
+    if voice.json {
         println!("{}", serde_json::to_string(&report)?);
     }
     if !options.exit {
         voice.say(format!("The network stays up at http://{}: point a wallet at it. Stop with Ctrl-C.", nodes[0]));
-        network::wait(network::interrupted())??;
+        asked.wait()?;
     }
-    network.end()
+    Ok(())
 }
 
 /// Tells people what happens, and programs nothing.
@@ -310,10 +371,10 @@ fn lose_one(network: &mut up::Network, wallets: &[Wallet], voice: Voice, report:
         hashes.push(told.recv()??);
     }
     report.transfers_without_it = hashes.len() - with_it;
+    report.milliseconds_without_it = start.elapsed().as_millis() as u64;
     voice.say(format!(
         "The others go on: {} more transfers became final without it, in {} ms.",
-        report.transfers_without_it,
-        start.elapsed().as_millis()
+        report.transfers_without_it, report.milliseconds_without_it
     ));
     drop(told);
     paying.join().map_err(|_| eyre!("the payments ended badly"))??;
@@ -324,7 +385,7 @@ fn lose_one(network: &mut up::Network, wallets: &[Wallet], voice: Voice, report:
         std::thread::sleep(Duration::from_millis(10));
     }
     let (ledger, head) = (network.ledger(lost), network.ledger(lost).head());
-    report.height_after_restart = head.number();
+    (report.height_after_restart, report.state_root_after_restart) = (head.number(), head.header().state_root);
     let kept = ledger.block(before.number())?.is_some_and(|kept| kept.block.hash() == before.hash());
     ensure!(kept, "block {} was lost", before.number());
     for hash in hashes {
@@ -336,7 +397,7 @@ fn lose_one(network: &mut up::Network, wallets: &[Wallet], voice: Voice, report:
         "Started again from its disk, it caught up from the others to block {}, which they have as well:",
         head.number()
     ));
-    voice.say(format!("state root {}. Nothing was lost.", head.header().state_root));
+    voice.say(format!("state root {}. Nothing was lost.", report.state_root_after_restart));
     Ok(())
 }
 
@@ -388,4 +449,29 @@ fn join(network: &up::Network, folder: PathBuf, wallets: &[Wallet], voice: Voice
     report.follower_block = proven.header.number;
     voice.say("validators have put it. The receipt that it gives her is proven with the network's key alone.".into());
     follower.stop()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_removed_although_something_is_written_there_for_a_while() {
+        let here = tempfile::tempdir().unwrap();
+        let folder = here.path().join("tour");
+        let written = folder.join("node/state");
+        fs::create_dir_all(&written).unwrap();
+        let writing = thread::spawn(move || {
+            let until = Instant::now() + Duration::from_millis(200);
+            for number in 0.. {
+                if Instant::now() > until || fs::write(written.join(number.to_string()), "").is_err() {
+                    break;
+                }
+            }
+        });
+        remove(&folder, Duration::from_secs(10)).unwrap();
+        writing.join().unwrap();
+        assert!(!folder.exists());
+        remove(&folder, Duration::ZERO).unwrap();
+    }
 }

@@ -4,9 +4,14 @@
 //! Everything that is compared is computed here, at this moment, by the same program: what the hospitals come to together
 //! through the network, what each comes to alone, and what they would come to with all rows in one place.
 
-use super::{Report, Voice, balance, coins, ether, model, report::Pictures};
+use super::{
+    Report, Voice, balance_at, ether,
+    model::{self, Origin},
+    money::{Party, Statement, for_data, statements},
+    report::Pictures,
+};
 use crate::{algo::caching, job};
-use alloy_primitives::{B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::{Signer as _, ed25519::PrivateKey};
 use eyre::{ContextCompat as _, Result, WrapErr as _, ensure};
@@ -20,17 +25,17 @@ use std::{
     time::{Duration, Instant},
 };
 use stoa_base::{NodeId, now};
-use stoa_client::{Wallet, view};
+use stoa_client::{Client, Wallet, coins, view};
 use stoa_consensus::follow::Start;
 use stoa_data::{
-    audit::{Audit, Evidence, Material},
+    audit::{Audit, Evidence, Material, Step},
     client::DataError,
     ddo::{About, Answers, Sort, Use},
     jobs::{
         COIN, MILLION,
         abi::{
             CONFIRMED,
-            IJobs::{Checks, Offer, checkOfCall},
+            IJobs::{Checks, Offer, bondOfCall, checkOfCall},
             JOBS, WASM,
         },
         client::{Buyer, Owner},
@@ -40,7 +45,7 @@ use stoa_data::{
     },
     look::{Looking, look},
     registry::{self, Listing},
-    sale::{self, Price, Seller, Selling},
+    sale::{self, Computing, Price, Seller, Selling},
     search::{Index, Query, follow},
 };
 use stoa_node::{compute, follower, up};
@@ -73,32 +78,86 @@ impl Score {
     }
 }
 
+/// What computing on a hospital's data costs.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Priced {
+    hospital: &'static str,
+    asset: B256,
+    /// For leave to compute.
+    access: U256,
+    /// For each job that begins.
+    job: U256,
+    /// For each million steps that are begun.
+    million_steps: U256,
+}
+
 /// What the hospitals came to.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Trained {
+struct Trained {
+    patients: usize,
+    prices: Vec<Priced>,
     together: Score,
     in_one_place: Score,
     alone: BTreeMap<&'static str, Score>,
     rounds: usize,
+    training_rounds: usize,
     milliseconds: u64,
     jobs: Vec<B256>,
     found: usize,
     paid: U256,
     checked: bool,
     audited: bool,
+    audit_steps: Vec<Step>,
     evidence_bytes: usize,
-    derived_from: usize,
+    derived_from: Vec<Origin>,
     refused: String,
     without_one: Score,
+    money: Vec<Statement>,
+}
+
+/// A node that is stopped with the tour, however that ends.
+struct Node(Option<follower::Launched>);
+
+impl Node {
+    async fn stop(mut self) -> Result<()> {
+        match self.0.take() {
+            Some(node) => tokio::task::spawn_blocking(move || node.stop()).await?,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(Err(error)) = self.0.take().map(follower::Launched::stop) {
+            tracing::warn!(%error, "a node did not stop as it should");
+        }
+    }
+}
+
+/// A node on which programs may run.
+struct Place {
+    node: Node,
+    config: follower::Config,
+    key: B256,
+    /// Its own account, from which it pays for what it sends of its own accord.
+    account: Address,
+}
+
+impl Place {
+    /// Where it has its data.
+    fn data(&self) -> Result<&Path> {
+        Ok(&self.config.compute.as_ref().wrap_err("a folder")?.data)
+    }
 }
 
 /// A hospital with its node.
 struct Hospital {
     name: &'static str,
     wallet: Wallet,
-    node: Option<follower::Launched>,
-    config: follower::Config,
+    place: Place,
     asset: B256,
     grant: B256,
 }
@@ -131,13 +190,8 @@ fn reckon(wasm: &Wasm, tables: &[(&str, &str)]) -> Result<Score> {
     eyre::bail!("the plan has no rounds")
 }
 
-/// A node on which programs may run, registered by its owner, and its key.
-async fn computing(
-    network: &up::Network,
-    folder: &Path,
-    name: &str,
-    wallet: &Wallet,
-) -> Result<(follower::Launched, follower::Config, B256)> {
+/// A node on which programs may run, registered by its owner.
+async fn computing(network: &up::Network, folder: &Path, name: &str, wallet: &Wallet) -> Result<Place> {
     let (chain, data) = (folder.join("chain"), folder.join("data"));
     fs::create_dir_all(&data)?;
     let key = PrivateKey::decode(Copying(&rand::random::<[u8; 32]>()[..]))?;
@@ -157,22 +211,21 @@ async fn computing(
         hosts: Vec::new(),
     };
     let node = launch(&config).await?;
-    let address = node.address.as_ref().wrap_err("an address")?.to_string();
+    let address = node.0.as_ref().and_then(|node| node.address.as_ref()).wrap_err("an address")?.to_string();
     let host = address.split_once('@').wrap_err("a host")?.1.to_owned();
     // Where it is found after it was started again.
     config.listen = Some((host.parse()?, key.clone()));
     let listing = Listing { host, domain: name.into(), capacity: 0, roles: 0 };
     registry::join(wallet, &key, listing).await.map_err(DataError::from).wrap_err("a node cannot be registered")?;
-    // What it sends to the ledger of its own accord it pays for itself.
     let account = stoa_node::account::of(&key)?.address();
     let funded = wallet.send(account.into(), ether(1), Bytes::new()).await.map_err(DataError::from);
     funded.wrap_err("a node's account got nothing")?;
-    Ok((node, config, NodeId::from(&key.public_key()).into()))
+    Ok(Place { node, config, key: NodeId::from(&key.public_key()).into(), account })
 }
 
-async fn launch(config: &follower::Config) -> Result<follower::Launched> {
+async fn launch(config: &follower::Config) -> Result<Node> {
     let config = config.clone();
-    tokio::task::spawn_blocking(move || follower::launch(config)).await?
+    tokio::task::spawn_blocking(move || follower::launch(config).map(|node| Node(Some(node)))).await?
 }
 
 /// What a hospital says of its patients.
@@ -194,29 +247,28 @@ fn answers(name: &str) -> Answers {
 /// Publishes a table: programs may run on it, on the hospital's own node, for whoever has bought an order.
 async fn publish(
     wallet: &Wallet,
-    (node, config): (B256, &follower::Config),
+    place: &Place,
     (name, table): (&str, &str),
-    auditor: Option<(B256, &follower::Config)>,
+    auditor: Option<&Place>,
 ) -> Result<(B256, B256)> {
     let owner = Owner::new(wallet.clone());
     let salt = B256::from(rand::random::<[u8; 32]>());
     let (asset, rules) = (owner.asset(salt), Rules::read(RULES)?);
-    let data = &config.compute.as_ref().wrap_err("a folder")?.data;
+    let data = place.data()?;
     let file = data.join("patients.csv");
     fs::write(&file, table)?;
     let looked = look(&file, Looking::default(), &|_| ())?;
     let set = DataSet::create(&data.join(asset.to_string()), &file, &rules)?;
     let mut checks = Checks::default();
-    if let Some((key, copy)) = auditor {
-        let folder = copy.compute.as_ref().wrap_err("a folder")?.data.join(asset.to_string());
-        DataSet::create(&folder, &file, &rules)?;
-        checks =
-            Checks { auditors: vec![key], drawn: 1, chance: 10_000, fee: ether(1) / U256::from(10), stake: ether(20) };
+    if let Some(auditor) = auditor {
+        DataSet::create(&auditor.data()?.join(asset.to_string()), &file, &rules)?;
+        let (fee, stake) = (ether(1) / U256::from(10), ether(20));
+        checks = Checks { auditors: vec![auditor.key], drawn: 1, chance: 10_000, fee, stake };
     }
     fs::remove_file(&file)?;
     owner.register(salt, set.hash).await?;
     let offer = Offer {
-        node,
+        node: place.key,
         data: set.hash,
         rules: rules.hash(),
         token: COIN,
@@ -243,7 +295,7 @@ async fn publish(
         sample: None,
     };
     let seller = Seller::new(wallet.clone());
-    let mut begun = seller.begin(asset, selling, Some((node, rules.hash()))).await?;
+    let mut begun = seller.begin(asset, selling, Some((place.key, rules.hash()))).await?;
     let about = About::new(&looked, asset).ruled_by(&rules);
     let (_, grant) = seller.go_on(&mut begun, &answers(name), about, now(), &mut |_| Ok(()), &|_| ()).await?;
     Ok((asset, grant))
@@ -275,7 +327,7 @@ async fn audit(network: &up::Network, researcher: &Wallet, worked: &Worked, hosp
     let evidence = Evidence::collect(researcher.client(), begun.job).await?;
     let mut audit = evidence.audit(network.network_key().wrap_err("the network has no key")?);
     let at = worked.ended.iter().position(|(one, _)| one.job == begun.job).wrap_err("a job")?;
-    let data = hospital.config.compute.as_ref().wrap_err("a folder")?.data.join(hospital.asset.to_string());
+    let data = hospital.place.data()?.join(hospital.asset.to_string());
     let material = Material {
         program: Some(MODULE.to_vec()),
         params: Some(worked.params.clone()),
@@ -300,6 +352,183 @@ fn losses(worked: &Worked) -> Vec<Vec<f64>> {
     (0..worked.ended.len()).map(of).collect()
 }
 
+/// Has four hospitals publish their patients, each on its own node, and the first a second node that checks the first one.
+async fn open(network: &up::Network, owners: &[Wallet], folder: &Path) -> Result<(Vec<Hospital>, Place)> {
+    let checking = computing(network, &folder.join("auditor"), HOSPITALS[0].0, &owners[0]).await?;
+    let mut all = Vec::new();
+    for ((name, table), wallet) in HOSPITALS.into_iter().zip(owners) {
+        let place = computing(network, &folder.join(name.replace(' ', "-")), name, wallet).await?;
+        let auditor = (name == HOSPITALS[0].0).then_some(&checking);
+        let (asset, grant) = publish(wallet, &place, (name, table), auditor).await?;
+        all.push(Hospital { name, wallet: wallet.clone(), place, asset, grant });
+    }
+    Ok((all, checking))
+}
+
+/// The researcher finds the hospitals' patients, and buys leave to compute on them. The assets.
+async fn buy(researcher: &Wallet, all: &[Hospital], voice: Voice, trained: &mut Trained) -> Result<Vec<B256>> {
+    let client = researcher.client();
+    let mut index = Index::in_memory(follow::chain(client).await?)?;
+    follow::catch_up(&mut index, client, |_, _| ()).await?;
+    let words = Query { words: "heart disease".into(), columns: vec![("age".into(), None)], ..Query::default() };
+    let found = index.search(&words)?;
+    trained.found = found.assets.len();
+    ensure!(trained.found == all.len(), "{} of {} were found", trained.found, all.len());
+    voice.say(
+        "She searches for \"heart disease\" with a column \"age\", in an index that her machine made of the ledger:"
+            .into(),
+    );
+    let buyer = sale::Buyer::new(researcher.clone());
+    let mut on = Vec::new();
+    for hospital in all {
+        let listed = found.assets.iter().find(|asset| asset.owner == hospital.wallet.address());
+        let listed = listed.wrap_err_with(|| format!("{} was not found", hospital.name))?;
+        let offered = buyer.offered(listed.nft).await?;
+        let asset = offered.found.asset.wrap_err("an asset")?;
+        let terms = Computing::of(client, asset, None).await?.wrap_err("nothing computes there")?;
+        let access = listed.price().map_or(U256::ZERO, |price| price.amount);
+        let [leave, job, million_steps] = [access, terms.base, terms.price].map(coins);
+        voice.say(format!("  {:<44} {leave}, then {job} a job and {million_steps} a million steps", listed.name()));
+        buyer.buy(&offered, researcher.address(), None).await?;
+        // What was paid waits in the exchange until its seller takes it.
+        if let Some((Price::Fixed { rate, .. }, exchange)) = offered.found.price {
+            Seller::new(hospital.wallet.clone()).collect(exchange, rate).await?;
+        }
+        let (job, million_steps) = (terms.base, terms.price);
+        trained.prices.push(Priced { hospital: hospital.name, asset, access, job, million_steps });
+        on.push(asset);
+    }
+    voice.say(
+        "A step is an instruction of the program, which is WebAssembly: the node counts them, and signs how many."
+            .into(),
+    );
+    Ok(on)
+}
+
+fn tell(voice: Voice, name: &str, score: Score) {
+    voice.say(format!("  {name:<30} {:>5.1} % right, AUC {:.3}", score.accuracy * 100.0, score.auc));
+}
+
+/// What each hospital comes to alone, and all with their rows in one place.
+async fn compare(voice: Voice, trained: &mut Trained, pictures: &mut Pictures) -> Result<()> {
+    let wasm = Wasm::new(None)?;
+    for (name, table) in HOSPITALS {
+        let score = reckon(&wasm, &[(name, table)])?;
+        tell(voice, &format!("{name} alone"), score);
+        pictures.scores.push((format!("{name} alone"), score.accuracy, score.auc));
+        trained.alone.insert(name, score);
+        // Whoever wants the tour to end is heard here.
+        tokio::task::yield_now().await;
+    }
+    let mut whole = HOSPITALS[0].1.lines().next().unwrap_or_default().to_owned() + "\n";
+    HOSPITALS.iter().for_each(|(_, table)| table.lines().skip(1).for_each(|row| whole += &format!("{row}\n")));
+    trained.in_one_place = reckon(&wasm, &[("all", &whole)])?;
+    for (name, score) in
+        [("all four, through the network", trained.together), ("all rows in one place", trained.in_one_place)]
+    {
+        tell(voice, name, score);
+        pictures.scores.push((name.to_owned(), score.accuracy, score.auc));
+    }
+    voice.say(
+        "(AUC: of somebody who has the disease and somebody who has not, how often the model gives the first a higher"
+            .into(),
+    );
+    voice.say("risk. Who guesses has 0.5, who is never wrong has 1.)".into());
+    Ok(())
+}
+
+/// Trains one model through the network.
+async fn learn(
+    buyer: &Buyer,
+    on: Vec<B256>,
+    voice: Voice,
+    trained: &mut Trained,
+    pictures: &mut Pictures,
+) -> Result<Worked> {
+    let start = Instant::now();
+    let worked = train(buyer, on).await?;
+    let took = start.elapsed();
+    trained.together = Score::read(worked.files.get(RESULT).wrap_err("a result")?)?;
+    trained.milliseconds = took.as_millis() as u64;
+    trained.jobs = worked.ended.iter().map(|(begun, _)| begun.job).collect();
+    trained.paid = worked.ended.iter().map(|(_, ended)| ended.paid).sum();
+    let losses = losses(&worked);
+    trained.rounds = worked.params.len();
+    trained.training_rounds = losses.first().map_or(0, Vec::len);
+    pictures.losses = HOSPITALS.iter().map(|(name, _)| (*name).to_owned()).zip(losses).collect();
+    voice.say(format!(
+        "She buys leave to compute from each, and begins four jobs. In {} rounds, {} of them of training, and {:.1} s one",
+        trained.rounds,
+        trained.training_rounds,
+        took.as_secs_f64()
+    ));
+    voice.say(format!(
+        "program of {} KB goes over each table where it is, and what leaves is averaged into one model (federated",
+        MODULE.len() / 1000
+    ));
+    voice.say("averaging). On patients that it has never seen:".into());
+    Ok(worked)
+}
+
+/// Follows a hospital's receipt back, and tells of each step.
+async fn follow_back(
+    network: &up::Network,
+    researcher: &Wallet,
+    worked: &Worked,
+    hospital: &Hospital,
+    voice: Voice,
+    trained: &mut Trained,
+) -> Result<Audit> {
+    let audit = audit(network, researcher, worked, hospital).await?;
+    for step in &audit.steps {
+        voice.say(format!("  {} {:<11} {}", if step.holds { "holds" } else { "FAILS" }, step.name, step.found));
+    }
+    ensure!(audit.holds(), "the receipt of {} does not hold", hospital.name);
+    (trained.checked, trained.audited) = (true, true);
+    trained.audit_steps.clone_from(&audit.steps);
+    trained.evidence_bytes = serde_json::to_vec(&audit.evidence)?.len();
+    voice.say(
+        "Cleveland's second node was drawn by the chain's randomness, and came to the same, bit for bit. All that was"
+            .into(),
+    );
+    voice.say(format!(
+        "checked here with nothing but the network's key: {} transactions, {} KB of evidence that anybody can check.",
+        audit.evidence.transactions.len(),
+        trained.evidence_bytes / 1000
+    ));
+    Ok(audit)
+}
+
+/// What became of the coins of all who were part of it in the blocks after `first`, before which they had so much.
+async fn money(
+    client: &Client,
+    first: u64,
+    (researcher, before): ((Address, U256), &[U256]),
+    (all, checking): (&[Hospital], &Place),
+    voice: Voice,
+) -> Result<Vec<Statement>> {
+    let last = client.block_number().await?;
+    let ((account, had), bond) = (researcher, U256::ZERO);
+    let mut parties = vec![Party { name: "the researcher".into(), account, before: had, bond, nodes: Vec::new() }];
+    for (hospital, before) in all.iter().zip(before) {
+        let bond = view(client, JOBS, &bondOfCall { asset: hospital.asset, token: COIN }).await?.0.bond;
+        let checks = (hospital.name == HOSPITALS[0].0).then_some(checking.account);
+        let nodes = [hospital.place.account].into_iter().chain(checks).collect();
+        let (name, account) = (hospital.name.to_owned(), hospital.wallet.address());
+        parties.push(Party { name, account, before: *before, bond, nodes });
+    }
+    let statements = statements(client, first, last, parties).await?;
+    voice.say(format!("What became of everybody's coins in the ledger's blocks {} to {last}, in STOA:", first + 1));
+    statements.iter().flat_map(Statement::lines).for_each(|line| voice.say(line));
+    let (paid, got) = for_data(&statements);
+    voice.say(format!(
+        "For leave to compute and for computing the researcher has paid {}, and the hospitals have got {}.",
+        coins(paid),
+        coins(got)
+    ));
+    Ok(statements)
+}
+
 /// Four hospitals, a researcher, and one that changes its mind.
 pub(super) async fn hospitals(
     network: &up::Network,
@@ -309,25 +538,22 @@ pub(super) async fn hospitals(
     report: &mut Report,
 ) -> Result<Pictures> {
     let (owners, researcher) = (wallets.get(4..8).wrap_err("four accounts")?, wallets.get(8).wrap_err("an account")?);
-    let mut trained = Trained::default();
-    let mut pictures = Pictures::default();
-    let mut hold = Vec::new();
-    for wallet in owners.iter().chain([researcher]) {
-        hold.push(balance(researcher.client(), wallet.address()).await?);
+    let doctor = wallets.get(9).wrap_err("an account")?;
+    let client = researcher.client();
+    let (mut trained, mut pictures) = (Trained::default(), Pictures::default());
+    let first = client.block_number().await?;
+    let had = balance_at(client, researcher.address(), first).await?;
+    let mut before = Vec::new();
+    for wallet in owners {
+        before.push(balance_at(client, wallet.address(), first).await?);
     }
 
     voice.head(9, "Four hospitals publish their patients, and keep them");
-    let (checking, copy, auditor) = computing(network, &folder.join("auditor"), "Cleveland", &owners[0]).await?;
-    let mut all = Vec::new();
-    for ((name, table), wallet) in HOSPITALS.into_iter().zip(owners) {
-        let (node, config, key) = computing(network, &folder.join(name.replace(' ', "-")), name, wallet).await?;
-        let auditor = (name == HOSPITALS[0].0).then_some((auditor, &copy));
-        let (asset, grant) = publish(wallet, (key, &config), (name, table), auditor).await?;
-        all.push(Hospital { name, wallet: wallet.clone(), node: Some(node), config, asset, grant });
-    }
-    let patients: usize = HOSPITALS.iter().map(|(_, table)| table.lines().count() - 1).sum();
+    let (mut all, checking) = open(network, owners, folder).await?;
+    trained.patients = HOSPITALS.iter().map(|(_, table)| table.lines().count() - 1).sum();
     voice.say(format!(
-        "Cleveland, Hungary, Switzerland and VA Long Beach have {patients} heart patients in four tables (UCI heart disease"
+        "Cleveland, Hungary, Switzerland and VA Long Beach have {} heart patients in four tables (UCI heart disease",
+        trained.patients
     ));
     voice.say(
         "data). Each runs a node of its own, which holds its table and follows the chain. What becomes public is a"
@@ -344,107 +570,28 @@ pub(super) async fn hospitals(
     voice.say("100 STOA, of which a false receipt would cost 20.".into());
 
     voice.head(10, "A researcher finds them, and trains one model; no row leaves any of them");
-    let mut index = Index::in_memory(follow::chain(researcher.client()).await?)?;
-    follow::catch_up(&mut index, researcher.client(), |_, _| ()).await?;
-    let words = Query { words: "heart disease".into(), columns: vec![("age".into(), None)], ..Query::default() };
-    let found = index.search(&words)?;
-    trained.found = found.assets.len();
-    ensure!(trained.found == all.len(), "{} of {} were found", trained.found, all.len());
-    voice.say(
-        "She searches for \"heart disease\" with a column \"age\", in an index that her machine made of the ledger:"
-            .into(),
-    );
-    let buyer = sale::Buyer::new(researcher.clone());
-    let mut on = Vec::new();
-    for hospital in &all {
-        let listed = found.assets.iter().find(|asset| asset.owner == hospital.wallet.address());
-        let asset = listed.wrap_err_with(|| format!("{} was not found", hospital.name))?;
-        let price = asset.price().map_or_else(String::new, |price| coins(price.amount));
-        voice.say(format!("  {:<46} {price}", asset.name()));
-        let offered = buyer.offered(asset.nft).await?;
-        buyer.buy(&offered, researcher.address(), None).await?;
-        // What was paid waits in the exchange until its seller takes it.
-        if let Some((_, exchange)) = offered.found.price {
-            Seller::new(hospital.wallet.clone()).collect(exchange, ether(2)).await?;
-        }
-        on.push(offered.found.asset.wrap_err("an asset")?);
-    }
+    let on = buy(researcher, &all, voice, &mut trained).await?;
     let (buyer, endpoint) = job::buyer(researcher).await?;
-    let start = Instant::now();
-    let worked = train(&buyer, on.clone()).await?;
-    trained.together = Score::read(worked.files.get(RESULT).wrap_err("a result")?)?;
-    trained.rounds = worked.params.len();
-    trained.milliseconds = start.elapsed().as_millis() as u64;
-    trained.jobs = worked.ended.iter().map(|(begun, _)| begun.job).collect();
-    trained.paid = worked.ended.iter().map(|(_, ended)| ended.paid).sum();
-    voice.say(format!(
-        "She buys leave to compute from each, and begins four jobs. In {} rounds and {:.1} s one program of {} KB goes",
-        trained.rounds,
-        start.elapsed().as_secs_f64(),
-        MODULE.len() / 1000
-    ));
-    voice.say(
-        "over each table where it is, and what leaves is averaged into one model (federated averaging). On patients"
-            .into(),
-    );
-    voice.say("that it has never seen:".into());
-
-    let wasm = Wasm::new(None)?;
-    let tell = |name: &str, score: Score| {
-        voice.say(format!("  {name:<30} {:>5.1} % right, AUC {:.3}", score.accuracy * 100.0, score.auc));
-    };
-    for (name, table) in HOSPITALS {
-        let score = reckon(&wasm, &[(name, table)])?;
-        tell(&format!("{name} alone"), score);
-        pictures.scores.push((format!("{name} alone"), score.accuracy, score.auc));
-        trained.alone.insert(name, score);
-    }
-    let mut whole = HOSPITALS[0].1.lines().next().unwrap_or_default().to_owned() + "\n";
-    HOSPITALS.iter().for_each(|(_, table)| table.lines().skip(1).for_each(|row| whole += &format!("{row}\n")));
-    trained.in_one_place = reckon(&wasm, &[("all", &whole)])?;
-    for (name, score) in
-        [("all four, through the network", trained.together), ("all rows in one place", trained.in_one_place)]
-    {
-        tell(name, score);
-        pictures.scores.push((name.to_owned(), score.accuracy, score.auc));
-    }
+    let worked = learn(&buyer, on.clone(), voice, &mut trained, &mut pictures).await?;
+    compare(voice, &mut trained, &mut pictures).await?;
     let why = another(&buyer, on[1]).await?;
     ensure!(why.contains("does not let this program run"), "another program was refused for another reason: {why}");
     voice.say(
         "Each hospital named that program, by its hash. Another one, three bytes longer, was refused by Hungary."
             .into(),
     );
-    pictures.losses = HOSPITALS.iter().map(|(name, _)| (*name).to_owned()).zip(losses(&worked)).collect();
 
     voice.head(11, "A receipt, run again and followed back");
-    let audit = audit(network, researcher, &worked, &all[0]).await?;
-    for step in &audit.steps {
-        voice.say(format!("  {} {:<11} {}", if step.holds { "holds" } else { "FAILS" }, step.name, step.found));
-    }
-    ensure!(audit.holds(), "the receipt of {} does not hold", all[0].name);
-    (trained.checked, trained.audited) = (true, true);
-    trained.evidence_bytes = serde_json::to_vec(&audit.evidence)?.len();
-    voice.say(
-        "Cleveland's second node was drawn by the chain's randomness, and came to the same, bit for bit. All that was"
-            .into(),
-    );
-    voice.say(format!(
-        "checked here with nothing but the network's key: {} transactions, {} KB of evidence that anybody can check.",
-        audit.evidence.transactions.len(),
-        trained.evidence_bytes / 1000
-    ));
+    pictures.audit = Some(follow_back(network, researcher, &worked, &all[0], voice, &mut trained).await?);
 
     voice.head(12, "What came of it is published, and says what it came of");
-    let names = all.iter().map(|hospital| (hospital.asset.to_string(), hospital.name)).collect();
-    let doctor = wallets.get(9).wrap_err("an account")?;
+    let names = all.iter().map(|hospital| (hospital.asset, hospital.name)).collect();
     trained.derived_from = model::publish((researcher, doctor), &worked, &names, &folder.join("model"), voice).await?;
 
     voice.head(13, "A node dies, and consent is taken back");
     let lost = all.last_mut().wrap_err("a hospital")?;
-    if let Some(node) = lost.node.take() {
-        tokio::task::spawn_blocking(move || node.stop()).await??;
-    }
-    lost.node = Some(launch(&lost.config).await?);
+    std::mem::replace(&mut lost.place.node, Node(None)).stop().await?;
+    lost.place.node = launch(&lost.place.config).await?;
     voice.say(format!("{}'s node is stopped, and started again from its disk.", lost.name));
     stoa_data::client::revoke(&all[0].wallet, all[0].grant).await?;
     let refusal = train(&buyer, on.clone()).await.err();
@@ -453,30 +600,15 @@ pub(super) async fn hospitals(
     let without = train(&buyer, on[1..].to_vec()).await.wrap_err("the others did not go on")?;
     trained.without_one = Score::read(without.files.get(RESULT).wrap_err("a result")?)?;
     voice.say("The other three go on, the one that was stopped among them:".into());
-    tell("the other three", trained.without_one);
-
-    voice.say(
-        "Who paid and who was paid, in all (each hospital put 1 STOA into its node, Cleveland 102 in all):".into(),
-    );
-    for (at, before) in hold.into_iter().enumerate() {
-        let wallet = owners.get(at).unwrap_or(researcher);
-        let (name, now) = (
-            HOSPITALS.get(at).map_or("the researcher", |(name, _)| name),
-            balance(researcher.client(), wallet.address()).await?,
-        );
-        voice.say(format!("  {name:<30} {:>14.4} -> {:>14.4} STOA", in_coins(before), in_coins(now)));
-        pictures.money.push((name.to_owned(), in_coins(before), in_coins(now)));
-    }
-    pictures.audit = Some(audit);
-    report.trained = json!(trained);
+    tell(voice, "the other three", trained.without_one);
     endpoint.close().await;
-    for node in all.into_iter().filter_map(|hospital| hospital.node).chain([checking]) {
-        tokio::task::spawn_blocking(move || node.stop()).await??;
+
+    let accounts = ((researcher.address(), had), &before[..]);
+    trained.money = money(client, first, accounts, (&all[..], &checking), voice).await?;
+    pictures.money.clone_from(&trained.money);
+    report.trained = json!(trained);
+    for node in all.into_iter().map(|hospital| hospital.place.node).chain([checking.node]) {
+        node.stop().await?;
     }
     Ok(pictures)
-}
-
-/// For people to look at.
-fn in_coins(wei: U256) -> f64 {
-    alloy_primitives::utils::format_ether(wei).parse().unwrap_or(f64::NAN)
 }

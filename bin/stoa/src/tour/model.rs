@@ -2,7 +2,9 @@
 
 use super::{Voice, share::Person};
 use crate::spread::Spread;
-use eyre::{ContextCompat as _, Result, ensure};
+use alloy_primitives::B256;
+use eyre::{ContextCompat as _, Result, WrapErr as _, ensure};
+use serde::Serialize;
 use std::{collections::BTreeMap, fs, path::Path};
 use stoa_base::now;
 use stoa_client::Wallet;
@@ -15,21 +17,29 @@ use stoa_data::{
 };
 use stoa_store::Code;
 
+/// What a model says that it came of.
+#[derive(Debug, Serialize)]
+pub(super) struct Origin {
+    hospital: String,
+    asset: B256,
+    job: B256,
+}
+
 /// What the combined result of the last training round is called among the results.
 fn trained(worked: &Worked) -> Result<&[u8]> {
     let last = worked.params.len().checked_sub(1).wrap_err("no rounds")?;
     Ok(worked.files.get(&format!("rounds/{last:03}.json")).wrap_err("no model")?)
 }
 
-/// The researcher publishes what she has trained on these owners' data; a doctor finds it, sees what it came of, and gets it. How many
-/// assets it says it was derived from.
+/// The researcher publishes what she has trained on these owners' data; a doctor finds it, sees what it came of, and gets it. That
+/// is what comes back.
 pub(super) async fn publish(
     (researcher, doctor): (&Wallet, &Wallet),
     worked: &Worked,
-    names: &BTreeMap<String, &str>,
+    names: &BTreeMap<B256, &str>,
     folder: &Path,
     voice: Voice,
-) -> Result<usize> {
+) -> Result<Vec<Origin>> {
     fs::create_dir_all(folder)?;
     let (file, copy) = (folder.join("model.json"), folder.join("copy.json"));
     fs::write(&file, trained(worked)?)?;
@@ -79,9 +89,14 @@ pub(super) async fn publish(
         "She publishes the model, sealed and spread over the network, for nothing. A doctor who searches for a".into(),
     );
     voice.say(format!("model finds \"{}\", and what it came of:", found.name()));
+    let mut origins = Vec::new();
     for from in &summary.derived {
-        let name = names.get(from).wrap_err_with(|| format!("it says that it came of {from}"))?;
+        let told = || format!("it says that it came of {from}");
+        let asset = from.parse::<B256>().wrap_err_with(told)?;
+        let name = names.get(&asset).wrap_err_with(told)?;
+        let job = worked.ended.iter().find(|(begun, _)| begun.asset == asset).wrap_err_with(told)?.0.job;
         voice.say(format!("  job on the patients of {name:<14} asset {}…", &from[..18]));
+        origins.push(Origin { hospital: (*name).to_owned(), asset, job });
     }
     let reader = Person::new(&folder.join("doctor"), doctor).await?;
     reader.data.announce().await?;
@@ -89,7 +104,7 @@ pub(super) async fn publish(
     let offered = buyer.offered(found.nft).await?;
     buyer.buy(&offered, doctor.address(), None).await?;
     let opened = buyer.opened(&offered.opens).await?.wrap_err("the order opens nothing")?.grant;
-    reader.read(opened, &copy).await?;
+    reader.read(opened, &copy, None).await?;
     reader.online.endpoint.close().await;
     ensure!(fs::read(&copy)? == trained(worked)?, "the doctor got another model");
     voice.say(
@@ -97,5 +112,5 @@ pub(super) async fn publish(
             .into(),
     );
     voice.say(format!("model and reads it: {} bytes, the same ones.", fs::metadata(&copy)?.len()));
-    Ok(summary.derived.len())
+    Ok(origins)
 }

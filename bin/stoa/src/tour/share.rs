@@ -5,12 +5,14 @@ use crate::{
     network, output,
     spread::{Online, Spread},
 };
-use commonware_cryptography::ed25519;
+use alloy_primitives::B256;
+use commonware_cryptography::{Signer as _, ed25519};
 use eyre::{ContextCompat as _, Result, ensure};
 use std::{fs, path::Path, time::Instant};
+use stoa_base::NodeId;
 use stoa_client::Wallet;
 use stoa_data::{
-    client::{Allowed, Data, revoke},
+    client::{Allowed, Data, Failure, Opened, revoke},
     record::Record,
     registry::Registry,
 };
@@ -36,14 +38,22 @@ impl Person {
         Ok(Self { online, data, store })
     }
 
-    /// Reads with a grant into a file.
-    pub(super) async fn read(&self, grant: alloy_primitives::B256, to: &Path) -> Result<()> {
-        let (object, seal) = self.data.read(grant).await?;
+    /// Reads with a grant into a file. Keepers that fail are named, but for the one that is known to be `dead`.
+    pub(super) async fn read(&self, grant: B256, to: &Path, dead: Option<NodeId>) -> Result<()> {
+        let Opened { object, seal, failed, .. } = self.data.open(grant).await?;
+        for Failure { node, why } in unexpected(failed, dead) {
+            tracing::warn!(keeper = %node, why, "a keeper did not do what it should");
+        }
         let open = |id: ObjectId| Ok(self.store.folder(id, &seal)?);
         let brought = self.online.bring(object, &open).await?;
         self.store.get_to(object, to, &seal)?;
         self.online.forget(&brought)
     }
+}
+
+/// Those who failed, without the one of whom nothing was expected.
+fn unexpected(failed: Vec<Failure>, dead: Option<NodeId>) -> impl Iterator<Item = Failure> {
+    failed.into_iter().filter(move |failure| Some(failure.node) != dead)
 }
 
 /// Shares a file, loses a node while it is read, and takes the file back.
@@ -85,9 +95,10 @@ pub(super) async fn share(
     voice.say("She allows Bob to read it, for scientific research: a transaction that anybody can look up.".into());
 
     let lost = addresses.len() - 1;
+    let dead = NodeId::from(&keys.get(lost).wrap_err("a key")?.public_key());
     validators.stop(lost)?;
     let start = Instant::now();
-    reader.read(grant, &copy).await?;
+    reader.read(grant, &copy, Some(dead)).await?;
     ensure!(fs::read(&copy)? == TEXT.as_bytes(), "Bob read something else");
     report.milliseconds_to_read = start.elapsed().as_millis() as u64;
     voice.say(format!(
@@ -99,7 +110,7 @@ pub(super) async fn share(
     validators.restart(lost)?;
 
     revoke(alice, grant).await?;
-    let refusal = reader.read(grant, &folder.join("again")).await.err().wrap_err("Bob read what he may not")?;
+    let refusal = reader.read(grant, &folder.join("again"), None).await.err().wrap_err("Bob read what he may not")?;
     ensure!(!folder.join("again").exists(), "Bob read what he may not");
     report.refused = refusal.to_string();
     voice.say(format!("Alice takes it back. Bob tries again: {refusal}."));
@@ -113,4 +124,17 @@ pub(super) async fn share(
     owner.online.endpoint.close().await;
     reader.online.endpoint.close().await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_node_that_the_tour_stopped_is_not_told_of_as_one_that_failed_and_all_others_are() {
+        let failure = |seed: u8| Failure { node: NodeId([seed; 32]), why: "it is gone".into() };
+        let named = |dead| unexpected(vec![failure(1), failure(2)], dead).collect::<Vec<_>>();
+        assert_eq!(named(Some(NodeId([2; 32]))), [failure(1)]);
+        assert_eq!(named(None), [failure(1), failure(2)]);
+    }
 }
