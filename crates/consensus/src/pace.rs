@@ -21,7 +21,7 @@ use stoa_ledger::Ledger;
 /// How often blocks come.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// At least this long between blocks while transactions wait.
+    /// At least this long between blocks while transactions wait; up to [50 ms](Self::FULL) if they hold many.
     pub busy: Duration,
     /// An empty block after this long without transactions.
     pub idle: Duration,
@@ -42,9 +42,21 @@ impl Pace {
     /// The most.
     pub const LONGEST: Duration = Duration::from_secs(60);
 
+    /// As far apart as blocks get because they hold many transactions.
+    pub const FULL: Duration = Duration::from_millis(50);
+    /// A block of so many transactions is worth what it costs to agree on it.
+    const WORTH: u32 = 32;
+
+    /// How long after a block of so many transactions the next is due while others wait. To agree on a block costs as much whatever
+    /// it holds: the more there is to do, the more of it is done at once.
+    fn after(&self, transactions: usize) -> Duration {
+        let many = self.busy.saturating_mul(u32::try_from(transactions).unwrap_or(u32::MAX)) / Self::WORTH;
+        self.busy.max(many.min(Self::FULL))
+    }
+
     /// How far apart blocks are at most while all is well.
     pub fn longest(&self) -> Duration {
-        self.busy.max(self.idle)
+        self.busy.max(self.idle).max(Self::FULL)
     }
 
     /// Checks that blocks may come so often.
@@ -119,7 +131,7 @@ impl<E: Clock, W: Waiting> Timer<E, W> {
     async fn due(&self, parent: B256) {
         let clock = &self.runtime;
         let last = *self.newest.lock();
-        let busy = last + self.pace.busy;
+        let busy = last + self.pace.after(self.ledger.transactions_in(parent));
         if clock.current() < busy {
             clock.sleep_until(busy).await;
         }
@@ -202,6 +214,17 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blocks_that_hold_many_come_further_apart_but_not_beyond_a_bound() {
+        let after = |busy, transactions| {
+            let pace = Pace { busy: Duration::from_millis(busy), idle: Duration::from_secs(1) };
+            pace.after(transactions).as_millis()
+        };
+        assert_eq!([0, 24, 32, 64, 160, 10_000].map(|held| after(10, held)), [10, 10, 10, 20, 50, 50]);
+        assert_eq!([0, usize::MAX].map(|held| after(50, held)), [50, 50]);
+        assert_eq!([0, usize::MAX].map(|held| after(60_000, held)), [60_000, 60_000]);
+    }
 
     #[test]
     fn a_pace_outside_what_may_be_asked_for_is_refused_in_words() {

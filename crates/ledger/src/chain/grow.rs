@@ -173,6 +173,15 @@ impl Ledger {
         nonces
     }
 
+    /// How many transactions a block has that is the head or not final yet; 0 of any other.
+    pub fn transactions_in(&self, hash: B256) -> usize {
+        let pending = self.inner.pending.lock().get(&hash).map(|entry| entry.committed.block.transactions().len());
+        pending.unwrap_or_else(|| {
+            let head = self.head();
+            if head.hash() == hash { head.transactions().len() } else { 0 }
+        })
+    }
+
     /// Keeps what the execution of a block left behind until the block is final.
     pub(crate) fn remember(&self, block: &Block, executed: Executed) {
         let committed =
