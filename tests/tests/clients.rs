@@ -1,5 +1,6 @@
 //! Other people's clients, unmodified, against a running node.
 
+use alloy_primitives::U256;
 use eyre::{ContextCompat as _, Result, ensure};
 use std::{
     fs,
@@ -7,6 +8,7 @@ use std::{
     process::Command,
     time::Instant,
 };
+use stoa_data::jobs::{self, units};
 use stoa_tests::{
     Network, Node, hardhat_suite, node_suite, python_suite,
     stage::{Stage, copies, stoa},
@@ -126,10 +128,12 @@ fn oceans_client_pays_a_node_that_charges_for_files_and_for_computing() -> Resul
     };
     let (done, said) = withdraw("1.5")?;
     let said: serde_json::Value = serde_json::from_str(&said)?;
-    ensure!(done && said["paid"] == "1.5 STOA" && said["to"] == RECEIVER, "{said}");
-    let left = said["left"].as_str().wrap_err("what is left")?;
+    // In the coin's units, as all amounts are for programs.
+    ensure!(done && said["paid"] == "0x14d1120d7b160000" && said["to"] == RECEIVER, "{said}");
+    ensure!(said["token"] == COIN, "{said}");
+    let left = said["left"].as_str().wrap_err("what is left")?.parse::<U256>()?;
     let (done, said) = withdraw("1000")?;
-    ensure!(!done && said.contains(&format!("has {left}, which is less than that")), "{said}");
+    ensure!(!done && said.contains(&format!("has {}, which is less than that", units(left, jobs::COIN))), "{said}");
     Ok(())
 }
 

@@ -4,8 +4,12 @@ use alloy_primitives::{Address, Bytes, TxKind, U256, hex};
 use alloy_signer_local::PrivateKeySigner;
 use eyre::{ContextCompat as _, Result, ensure};
 use serde_json::Value;
+use std::process::Command;
 use stoa_client::{Client, Wallet};
-use stoa_tests::stage::{Stage, stoa};
+use stoa_tests::{
+    stage::{Stage, stoa},
+    variable,
+};
 
 /// Of one of the development accounts, which everybody knows.
 const MAKER: &str = "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
@@ -63,6 +67,41 @@ async fn a_contract_that_takes_no_coins_is_told_from_one_whose_gas_runs_out() ->
         let sent = stage.attempt(0, &["wallet", "send", "--to", &to, "--amount", "1", "--yes"])?;
         let why = sent.err().wrap_err("they were taken")?;
         ensure!(why.contains(&format!("the contract at {to} {want}")), "{why}");
+    }
+    Ok(())
+}
+
+/// Runs the program on a terminal until it asks for a passphrase, ends it, and says by which signal that was, and whether the
+/// terminal shows what is typed before, while it is asked, and afterwards.
+const ON_A_TERMINAL: &str = "
+import os, sys, termios, time
+def shows(): return bool(termios.tcgetattr(held)[3] & termios.ECHO)
+terminal, held = os.openpty()
+before = shows()
+child = os.fork()
+if child == 0:
+    os.login_tty(held)
+    os.execv(sys.argv[1], [sys.argv[1], 'wallet', 'new', '--file', sys.argv[2]])
+said, late = b'', time.monotonic() + 60
+while b'Passphrase: ' not in said: said += os.read(terminal, 100)
+while shows() and time.monotonic() < late: time.sleep(0.01)
+asked = shows()
+os.write(terminal, b'corr\\x03') if sys.argv[3] == '0' else os.kill(child, int(sys.argv[3]))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), before, asked, shows())
+";
+
+#[test]
+fn whoever_is_asked_for_a_passphrase_and_ends_the_program_sees_again_what_he_types() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("me.key");
+    // Ctrl-C, and signals from outside.
+    for (signal, ends_by) in [("0", "-2"), ("15", "-15"), ("1", "-1")] {
+        let mut python = Command::new(variable("STOA_PYTHON")?);
+        python.args(["-c", ON_A_TERMINAL]).arg(variable("STOA_BIN")?).arg(&file).arg(signal);
+        let output = python.output()?;
+        let said = String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?;
+        ensure!(said.trim() == format!("{ends_by} True False True"), "{said}");
+        ensure!(!file.exists());
     }
     Ok(())
 }

@@ -19,6 +19,9 @@ use stoa_data::record::Record;
 
 /// Commands on consent.
 #[derive(Subcommand)]
+#[command(
+    after_help = "Examples: stoa consent log 0x5f8e…\n          stoa consent breach 0x5f8e… --network-key 0x8a… --evidence breach.json"
+)]
 pub(crate) enum Command {
     /// Show all that happened to an asset: grants, uses, revocations, moves of its keepers, its end.
     ///

@@ -35,7 +35,7 @@ pub(crate) struct Options {
     fresh: bool,
     /// Address to serve JSON-RPC on, HTTP and WebSocket; port 0 takes a free one. With several validators, this is the first
     /// one's, and the others take the ports after it.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8545")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8545", value_parser = served)]
     http: SocketAddr,
     /// A name that programs may call this node by besides `localhost`; may be given several times. Others are refused while it
     /// listens on loopback, lest a web page reach it under a name of its own. Example: --allow-host node.example
@@ -103,6 +103,11 @@ pub(crate) struct DevOptions {
     options: Options,
 }
 
+/// Where JSON-RPC is served.
+pub(crate) fn served(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "want an IP address and a port, such as 127.0.0.1:8545".to_owned())
+}
+
 /// The file of a folder that holds the chain's genesis.
 const GENESIS: &str = "genesis.json";
 
@@ -126,6 +131,20 @@ impl Options {
         }
     }
 
+    /// Takes the folder for this process. Where JSON-RPC could not be served, none is made.
+    fn hold(&self, validators: NonZeroU32) -> Result<folder::Held> {
+        if !self.dir.exists() {
+            self.servable(validators)?;
+        }
+        folder::hold(&self.dir)
+    }
+
+    /// Refuses what so many validators of a new chain could not serve JSON-RPC on.
+    fn servable(&self, validators: NonZeroU32) -> Result<()> {
+        let genesis = development::genesis(development::CHAIN_ID, &[], now());
+        up::serving_at(&genesis, self.http, validators.get() as usize).map(drop)
+    }
+
     fn window(&self) -> u64 {
         if self.history == 0 { u64::MAX } else { self.history }
     }
@@ -133,14 +152,15 @@ impl Options {
     /// Of a network of so many validators.
     pub(crate) fn up(&self, validators: Option<NonZeroU32>) -> Result<up::Config> {
         let mut seed = None;
-        let (genesis, accounts) = self.genesis(development::ACCOUNTS, |genesis| {
+        let count = validators.unwrap_or(VALIDATORS);
+        let (genesis, accounts) = self.genesis(development::ACCOUNTS, count, |genesis| {
             let new = rand::random::<[u8; 32]>();
             let path = self.dir.join(SEED);
             ensure!(!path.exists(), "cannot write {}: it is there already", path.display());
             write_private(&path, hex::encode(new).as_bytes())
                 .wrap_err_with(|| format!("cannot write {}", path.display()))?;
             seed = Some(new);
-            let (committee, _) = up::deal(new, validators.unwrap_or(VALIDATORS));
+            let (committee, _) = up::deal(new, count);
             genesis.committee = Some((&committee).into());
             Ok(())
         })?;
@@ -187,10 +207,12 @@ impl Options {
         bytes.try_into().map_err(|_| eyre!("{} is damaged: want 32 bytes", path.display()))
     }
 
-    /// The genesis in the folder, or a new one with so many accounts, which `complete` completes; and the accounts.
+    /// The genesis in the folder, or a new one with so many accounts, of so many validators, which `complete` completes; and the
+    /// accounts. Nothing is deleted or written if JSON-RPC could not be served then.
     fn genesis(
         &self,
         count: u32,
+        validators: NonZeroU32,
         complete: impl FnOnce(&mut Genesis) -> Result<()>,
     ) -> Result<(Genesis, Vec<PrivateKeySigner>)> {
         let path = self.dir.join(GENESIS);
@@ -207,12 +229,13 @@ impl Options {
             return Ok((genesis, accounts));
         }
         let accounts = development::accounts(&self.mnemonic, count).wrap_err("--mnemonic")?;
+        let chain_id = self.chain_id.unwrap_or(development::CHAIN_ID);
+        let mut genesis = development::genesis(chain_id, &accounts, now());
+        self.servable(validators)?;
         if self.fresh {
             remove_chain(&self.dir)?;
         }
         fs::create_dir_all(&self.dir).wrap_err_with(|| format!("cannot create the folder {}", self.dir.display()))?;
-        let chain_id = self.chain_id.unwrap_or(development::CHAIN_ID);
-        let mut genesis = development::genesis(chain_id, &accounts, now());
         complete(&mut genesis)?;
         genesis.validate()?;
         fs::write(&path, serde_json::to_string_pretty(&genesis)?)
@@ -235,7 +258,7 @@ impl DevOptions {
         };
         // Before the chain that is there is deleted.
         complete(&mut development::genesis(development::CHAIN_ID, &[], now()))?;
-        let (genesis, accounts) = options.genesis(count, complete)?;
+        let (genesis, accounts) = options.genesis(count, NonZeroU32::MIN, complete)?;
         let dir = options.dir.display();
         if genesis.committee.is_some() {
             bail!("the chain in {dir} is that of validators (run it with `stoa up`)");
@@ -286,7 +309,7 @@ fn remove_chain(folder: &Path) -> Result<()> {
 /// Runs a node without consensus until interrupted.
 pub(crate) fn run_dev(options: DevOptions, json: bool) -> Result<()> {
     // Before a chain is deleted: another process may be running it.
-    let _held = folder::hold(&options.options.dir)?;
+    let _held = options.options.hold(NonZeroU32::MIN)?;
     let config = options.config()?;
     let (chain_id, accounts, dir) = (config.genesis.chain_id, config.accounts.clone(), config.folder.clone());
     // Who waits for each answer has it soonest where no thread hands over to another; but a block that takes long stops that thread.
@@ -307,8 +330,9 @@ pub(crate) fn run_dev(options: DevOptions, json: bool) -> Result<()> {
 /// Runs a network of validators until interrupted.
 pub(crate) fn run_up(options: UpOptions, json: bool) -> Result<()> {
     let UpOptions { validators, block_time, store_gib, index, allow_unprotected, options } = options;
-    let _held = folder::hold(&options.dir)?;
-    let mut config = options.up(validators.and_then(NonZeroU32::new))?;
+    let validators = validators.and_then(NonZeroU32::new);
+    let _held = options.hold(validators.unwrap_or(VALIDATORS))?;
+    let mut config = options.up(validators)?;
     config.pace.busy = Duration::from_millis(block_time);
     config.store_gib = store_gib;
     config.index = index;
@@ -459,7 +483,7 @@ mod tests {
 
     /// What `stoa dev` starts in this folder with these words.
     fn dev_in(dir: &Path, words: &[&str]) -> Result<dev::Config> {
-        let line = ["dev", "--dir"].map(OsStr::new).into_iter().chain([dir.as_os_str()]);
+        let line = ["dev", "--http", "127.0.0.1:0", "--dir"].map(OsStr::new).into_iter().chain([dir.as_os_str()]);
         Dev::try_parse_from(line.chain(words.iter().map(OsStr::new)))?.options.config()
     }
 
@@ -548,6 +572,40 @@ mod tests {
         assert_eq!(options("up").up(None).unwrap().hosts, ["node.example"]);
     }
 
+    fn up(options: Options) -> UpOptions {
+        UpOptions { validators: None, block_time: 10, store_gib: 0, index: false, allow_unprotected: false, options }
+    }
+
+    #[test]
+    fn where_json_rpc_cannot_be_served_no_chain_is_begun_and_none_deleted() {
+        let here = tempfile::tempdir().unwrap();
+        let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = taken.local_addr().unwrap();
+        let old = here.path().join("old");
+        dev(Options::embedded(old.clone())).config().unwrap();
+        let genesis = fs::read(old.join(GENESIS)).unwrap();
+        for (http, part) in [(port, "names another address"), (([0, 0, 0, 0], 0).into(), "on loopback only")] {
+            for dir in [here.path().join("new"), old.clone()] {
+                let options = Options { fresh: true, http, ..Options::embedded(dir) };
+                for refused in [run_dev(dev(options.clone()), true), run_up(up(options.clone()), true)] {
+                    let error = refused.unwrap_err().to_string();
+                    assert!(error.contains("--http") && error.contains(part), "{error}");
+                }
+            }
+        }
+        assert!(!here.path().join("new").exists(), "something was written");
+        assert_eq!(fs::read(old.join(GENESIS)).unwrap(), genesis);
+    }
+
+    #[test]
+    fn whoever_names_no_address_to_serve_on_is_told_what_one_looks_like() {
+        assert_eq!(served("[::1]:0").unwrap().port(), 0);
+        for wrong in ["localhost:8545", "127.0.0.1", "8545"] {
+            let why = Dev::try_parse_from(["dev", "--http", wrong]).err().unwrap().to_string();
+            assert!(why.contains(wrong) && why.contains("such as 127.0.0.1:8545"), "{why}");
+        }
+    }
+
     #[test]
     fn the_chain_of_a_running_node_is_not_deleted() {
         let here = tempfile::tempdir().unwrap();
@@ -556,15 +614,7 @@ mod tests {
         // A folder that holds nothing but the lock is as good as an empty one.
         dev(options.clone()).config().unwrap();
         let genesis = fs::read(options.dir.join(GENESIS)).unwrap();
-        let up = UpOptions {
-            validators: None,
-            block_time: 10,
-            store_gib: 0,
-            index: false,
-            allow_unprotected: false,
-            options: options.clone(),
-        };
-        for refused in [run_dev(dev(options.clone()), true), run_up(up, true)] {
+        for refused in [run_dev(dev(options.clone()), true), run_up(up(options.clone()), true)] {
             let error = refused.unwrap_err().to_string();
             assert!(error.contains("is used by another process"), "{error}");
         }

@@ -1,7 +1,10 @@
 //! `stoa init`, `stoa node` and `stoa status`: validators of a real network.
 
+mod prompt;
+
 use crate::{network, sale::Token, typed, wallet::WalletOptions};
 use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_signer_local::PrivateKeySigner;
 use clap::{Args, Subcommand};
 use commonware_cryptography::ed25519::PrivateKey;
 use commonware_runtime::{Runner as _, tokio as runtime};
@@ -61,6 +64,9 @@ pub(crate) struct InitOptions {
 
 /// Commands on one node.
 #[derive(Subcommand)]
+#[command(
+    after_help = "Examples: stoa node key --file validator.key\n          stoa node run --config validator/stoa.toml"
+)]
 pub(crate) enum Command {
     /// Run a validator.
     #[command(after_help = "Example: stoa node run --config validator/stoa.toml")]
@@ -213,10 +219,10 @@ fn secret_words(file: Option<&Path>, new: bool) -> Result<String> {
             text.trim_end_matches(['\r', '\n']).to_owned()
         }
         None => {
-            let typed = rpassword::prompt_password("Passphrase: ")
-                .wrap_err("cannot ask for the passphrase (use a passphrase file)")?;
+            let typed =
+                prompt::hidden("Passphrase: ").wrap_err("cannot ask for the passphrase (use a passphrase file)")?;
             if new {
-                ensure!(rpassword::prompt_password("The same again: ")? == typed, "the two passphrases differ");
+                ensure!(prompt::hidden("The same again: ")? == typed, "the two passphrases differ");
             }
             typed
         }
@@ -414,24 +420,7 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
         }
         Command::Withdraw { key, key_passphrase_file, amount, to, token, http } => {
             let signer = account::of(&node_key(&key, key_passphrase_file.as_deref())?)?;
-            let (from, shown, left) = network::wait(async {
-                let wallet = Wallet::new(Client::new(&http), signer).await;
-                let wallet = wallet.wrap_err_with(|| format!("no node answers at {http} (--http names another)"))?;
-                let token = Token::at(wallet.client(), token.unwrap_or(COIN)).await?;
-                let (amount, of) = (token.amount(&amount)?, IERC20::balanceOfCall { account: wallet.address() });
-                let (has, _) = view(wallet.client(), token.address, &of).await?;
-                let from = wallet.address();
-                ensure!(amount <= has, "the node's account {from} has {}, which is less than that", token.shown(has));
-                let sent = wallet.call(token.address, &IERC20::transferCall { to, value: amount }).await;
-                sent.map_err(DataError::from).wrap_err("nothing was paid out")?;
-                let (left, _) = view(wallet.client(), token.address, &of).await?;
-                Ok((from, token.shown(amount), token.shown(left)))
-            })??;
-            match json {
-                true => println!("{}", json!({ "account": from, "to": to, "paid": shown, "left": left })),
-                false => println!("{to} has got {shown} from {from}, which has {left} left."),
-            }
-            Ok(())
+            network::wait(withdraw(signer, &http, &amount, token.unwrap_or(COIN), to, json))?
         }
         Command::Run { config } => {
             let (_, config, warnings) = read(&config)?;
@@ -441,8 +430,37 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
     }
 }
 
+/// Pays out of a node's account.
+async fn withdraw(
+    signer: PrivateKeySigner,
+    http: &str,
+    amount: &str,
+    token: Address,
+    to: Address,
+    json: bool,
+) -> Result<()> {
+    let wallet = Wallet::new(Client::new(http), signer).await;
+    let wallet = wallet.wrap_err_with(|| format!("no node answers at {http} (--http names another)"))?;
+    let (token, from) = (Token::at(wallet.client(), token).await?, wallet.address());
+    let (paid, of) = (token.amount(amount)?, IERC20::balanceOfCall { account: from });
+    let (has, _) = view(wallet.client(), token.address, &of).await?;
+    ensure!(paid <= has, "the node's account {from} has {}, which is less than that", token.shown(has));
+    let sent = wallet.call(token.address, &IERC20::transferCall { to, value: paid }).await;
+    sent.map_err(DataError::from).wrap_err("nothing was paid out")?;
+    let (left, _) = view(wallet.client(), token.address, &of).await?;
+    if json {
+        let said = json!({ "account": from, "to": to, "token": token.address, "paid": paid, "left": left });
+        println!("{said}");
+        return Ok(());
+    }
+    println!("{to} has got {} from {from}, which has {} left.", token.shown(paid), token.shown(left));
+    Ok(())
+}
+
 /// A node's key from its file.
 fn node_key(file: &Path, passphrase_file: Option<&Path>) -> Result<PrivateKey> {
+    // Before anybody is asked for the passphrase of nothing.
+    fs::File::open(file).wrap_err_with(|| format!("cannot read the key {}", file.display()))?;
     let passphrase = passphrase(passphrase_file, false);
     let passphrase =
         passphrase.wrap_err_with(|| format!("{} cannot be opened (see --key-passphrase-file)", file.display()))?;
@@ -561,6 +579,20 @@ mod tests {
                 panic!("another command")
             };
             assert_eq!(key_passphrase_file.unwrap(), Path::new("words"));
+        }
+    }
+
+    #[test]
+    fn whoever_asks_what_a_group_of_commands_does_is_shown_some() {
+        let group = || clap::Command::new("stoa");
+        for group in [
+            Command::augment_subcommands(group()),
+            crate::wallet::Command::augment_subcommands(group()),
+            crate::algo::Command::augment_subcommands(group()),
+            crate::consent::Command::augment_subcommands(group()),
+        ] {
+            let shown = group.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(shown.starts_with("Example") && shown.contains(": stoa "), "{shown}");
         }
     }
 

@@ -4,11 +4,11 @@ use crate::network;
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, Bytes, U256, utils::format_ether};
 use clap::Args;
-use eyre::{ContextCompat as _, Result, WrapErr as _, bail};
+use eyre::{ContextCompat as _, Report, Result, WrapErr as _, bail, eyre};
 use serde_json::json;
 use std::time::Duration;
 use stoa_base::now;
-use stoa_client::{Client, ProvenReceipt, when};
+use stoa_client::{Client, ClientError, ProvenReceipt, when};
 
 /// Options of `stoa verify`.
 #[derive(Args)]
@@ -84,9 +84,23 @@ fn about(header: &Header, wanted: Option<u64>) -> Result<()> {
     }
 }
 
+/// Why nothing is proven about a block: a node that knows no such block says no more than that there is no header.
+async fn unproven(client: &Client, wanted: Option<u64>, why: ClientError) -> Report {
+    if let (ClientError::Refused { .. }, Some(wanted)) = (&why, wanted)
+        && let Ok(newest) = client.block_number().await
+        && wanted > newest
+    {
+        return eyre!("there is no block {wanted} yet: the newest of the node at {} is {newest}", client.url());
+    }
+    why.into()
+}
+
 fn account(client: &Client, address: Address, options: &Options, json: bool) -> Result<()> {
     let (proof, header) = network::wait(async {
-        let proof = client.prove(address, &options.slot, options.block).await?;
+        let proof = match client.prove(address, &options.slot, options.block).await {
+            Ok(proof) => proof,
+            Err(why) => return Err(unproven(client, options.block, why).await),
+        };
         let header = certified(client, proof.block_number, &options.network_key).await?;
         Ok::<_, eyre::Report>((proof, header))
     })??;
@@ -168,6 +182,41 @@ fn receipt(client: &Client, transaction: B256, network_key: &Bytes, json: bool) 
 mod tests {
     use super::*;
     use clap::{Command, error::ErrorKind};
+    use std::{
+        io::{Read as _, Write as _},
+        net::{Ipv4Addr, TcpListener},
+    };
+
+    /// A node that is asked once for the number of its newest block.
+    fn node_at(newest: u64) -> Client {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let client = Client::new(listener.local_addr().unwrap().to_string());
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let (mut asked, mut part) = (Vec::new(), [0; 4096]);
+            while !asked.ends_with(b"}") {
+                let length = stream.read(&mut part).unwrap();
+                assert!(length > 0, "the request has no end");
+                asked.extend_from_slice(&part[..length]);
+            }
+            let said = json!({ "result": U256::from(newest) });
+            write!(stream, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{said}").unwrap();
+        });
+        client
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_about_a_block_that_is_not_there_yet_is_told_which_is_the_newest() {
+        let said = async |wanted: Option<u64>| {
+            let refused = ClientError::Refused { code: -32000, message: "header not found".into(), data: None };
+            unproven(&node_at(7), wanted, refused).await.to_string()
+        };
+        let told = said(Some(8)).await;
+        assert!(told.starts_with("there is no block 8 yet") && told.ends_with(" is 7"), "{told}");
+        for wanted in [Some(7), None] {
+            assert_eq!(said(wanted).await, "header not found (code -32000)");
+        }
+    }
 
     #[test]
     fn a_receipt_is_not_asked_for_at_another_block_nor_with_slots() {

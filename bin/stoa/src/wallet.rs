@@ -110,6 +110,9 @@ fn read(file: &Path, passphrase_file: Option<&Path>) -> Result<PrivateKeySigner>
 
 /// Commands on accounts.
 #[derive(Subcommand)]
+#[command(
+    after_help = "Examples: stoa wallet new --file me.key\n          stoa wallet send --to 0x7099… --amount 2.5 --wallet me.key"
+)]
 pub(crate) enum Command {
     /// Make an account's key, encrypted, and print its address.
     #[command(after_help = "Example: stoa wallet new --file me.key")]

@@ -6,21 +6,22 @@
 //! ```
 
 mod draft;
+mod grant;
 mod read;
 mod uses;
 
 pub use draft::Draft;
+pub use grant::{Allowed, Conditions, Holders, revoke, revoke_all};
 pub use read::{Failure, Opened};
 pub use uses::Uses;
 
 use crate::{
     abi::{
-        ADDRESS, CONSENT, CREDENTIAL,
+        CONSENT,
         IConsent::{
-            Asset, Granted, IConsentErrors, Terms, announceCall, announcementOfCall, assetOfCall, eraseCall, grantCall,
-            keepersOfCall, nextGrantCall, registerCall, revokeAllCall, revokeCall, setObjectCall,
+            Asset, IConsentErrors, announceCall, announcementOfCall, assetOfCall, eraseCall, keepersOfCall,
+            registerCall, setObjectCall,
         },
-        READ, TOKEN,
     },
     breach::Kept,
     keeper::{Circle, MovingError, Request, plan::Plan},
@@ -29,15 +30,14 @@ use crate::{
     registry::{self, KEEPER, Registry},
 };
 use alloy_primitives::{Address, B256, Bytes};
-use alloy_rpc_types_eth::TransactionReceipt;
 use alloy_signer::SignerSync as _;
-use alloy_sol_types::{SolCall, SolEvent as _};
+use alloy_sol_types::SolCall;
 use commonware_codec::{Copying, DecodeExt as _, Encode as _, FixedSize as _};
 use futures::future::join_all;
 use read::enough;
 use serde::{Deserialize, Serialize};
 use stoa_base::NodeId;
-use stoa_client::{SendError, ViewError, Wallet, view};
+use stoa_client::{SendError, ViewError, Wallet, utc, view};
 use stoa_contract::{interfaces::IERC20Errors::IERC20ErrorsErrors, nodes::INodes::INodesErrors};
 use stoa_net::{Denied, Endpoint, PeerAddress};
 use stoa_privacy::{
@@ -180,7 +180,7 @@ pub(crate) fn words(reason: &IConsentErrors) -> String {
         E::ConsentInvalidTerms(error) => format!("these terms cannot be: {}", error.what),
         E::ConsentGrantUnknown(error) => format!("there is no grant {}", error.grant),
         E::ConsentRevoked(error) => format!("grant {} was revoked in block {}", error.grant, error.number),
-        E::ConsentEnded(error) => format!("grant {} ended at second {} since 1970", error.grant, error.until),
+        E::ConsentEnded(error) => format!("grant {} ended at {}", error.grant, utc(error.until)),
         E::ConsentNotGranted(error) => format!("grant {} is not for {}", error.grant, error.user),
         E::ConsentUseNotGranted(error) => format!("grant {} is not for this kind of use", error.grant),
         E::ConsentOtherAlgorithm(error) => format!("grant {} is for another algorithm", error.grant),
@@ -257,44 +257,6 @@ impl Prepared {
         };
         Sealed::new(key, KeySource::Asset(asset))
     }
-}
-
-/// What an owner allows somebody to do, but for the sealed half of the key.
-#[derive(Clone, Debug)]
-pub struct Allowed {
-    /// The reader.
-    pub who: Address,
-    /// Term of the Data Privacy Vocabulary.
-    pub purpose: String,
-    /// Until when, in seconds since 1970; 0 for no end.
-    pub until: u64,
-    /// How often; 0 for any number of times.
-    pub limit: u32,
-}
-
-/// What an owner allows whoever holds something.
-#[derive(Clone, Debug)]
-pub struct Conditions {
-    /// Term of the Data Privacy Vocabulary.
-    pub purpose: String,
-    /// Until when, in seconds since 1970; 0 for no end.
-    pub until: u64,
-    /// How often in all; 0 for any number of times.
-    pub limit: u32,
-}
-
-/// To whom a grant is that is for nobody by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holders {
-    /// Whoever holds a token of this contract (ERC-20 or ERC-721) when he reads.
-    Token(Address),
-    /// Whoever holds a credential then, according to a contract.
-    Credential {
-        /// The contract that is asked.
-        issuer: Address,
-        /// Which credential.
-        credential: B256,
-    },
 }
 
 /// What a keeper or holder has deleted, or why it did not say.
@@ -419,82 +381,6 @@ impl Data {
         Ok(self.circle.registry().addresses(self.view(&keepersOfCall { asset }).await?).await?)
     }
 
-    /// Lets somebody read an asset, and gives the keepers his half of the key. The grant's id.
-    ///
-    /// # Errors
-    ///
-    /// If he has announced no key, or the ledger refuses; [`DataError::Unreadable`] if the keepers do not take the half, or another grant
-    /// of the asset was made at the same time.
-    pub async fn grant(&self, published: &Published, allowed: Allowed) -> Result<B256> {
-        let (asset, who) = (published.asset, allowed.who);
-        self.owned(asset).await?;
-        let id = self.view(&nextGrantCall { asset }).await?;
-        let half = match &published.half {
-            Some(half) => {
-                let sealed = GrantedHalf::decode(Copying(&half[..])).map_err(|_| DataError::NotHere(asset))?;
-                let half = sealed.open(&sealed.grant, &self.reading.secret)?;
-                let reader = reader_key(&self.wallet, who).await?;
-                Some(GrantedHalf::seal(AssetId(asset), GrantId(id), &reader, &half, &mut rand::rng())?)
-            }
-            None => None,
-        };
-        let terms = Terms {
-            kind: ADDRESS,
-            who,
-            credential: B256::ZERO,
-            purpose: allowed.purpose,
-            uses: READ,
-            algorithm: B256::ZERO,
-            until: allowed.until,
-            limit: allowed.limit,
-            half: half.as_ref().map_or(B256::ZERO, GrantedHalf::hash),
-        };
-        let grant = granted(&self.wallet.call(CONSENT, &grantCall { asset, terms }).await?, asset)?;
-        if let Some(half) = half {
-            self.give_half(asset, grant, half).await.map_err(|why| DataError::Unreadable { grant, why })?;
-        }
-        Ok(grant)
-    }
-
-    /// Gives the keepers the reader's half of the key for a grant that stands; in words why not.
-    async fn give_half(&self, asset: B256, grant: B256, half: GrantedHalf) -> std::result::Result<(), String> {
-        if half.grant.id.0 != grant {
-            return Err(
-                "another grant was made at the same time, and the reader's half of the key names that one".into()
-            );
-        }
-        let keepers = self.keepers_of(asset).await.map_err(|error| error.to_string())?;
-        let deposit = Request::Half(half);
-        let each = keepers.iter().map(|keeper| self.ask_patiently(keeper, &deposit));
-        let kept = enough("keeping the reader's half of the key", join_all(each).await, 1);
-        kept.map(drop).map_err(|error| error.to_string())
-    }
-
-    /// Lets whoever holds something read an asset whose key keepers alone release; what he holds is looked at each time he reads.
-    /// The grant's id.
-    ///
-    /// # Errors
-    ///
-    /// If the owner's half of the key is needed as well, which is sealed to readers by name, there is no contract to ask, or the ledger
-    /// refuses.
-    pub async fn grant_holders(&self, asset: B256, holders: Holders, conditions: Conditions) -> Result<B256> {
-        if self.owned(asset).await?.ownerHalf {
-            return Err(DataError::ByName(asset));
-        }
-        let (kind, who, credential) = match holders {
-            Holders::Token(token) => (TOKEN, token, B256::ZERO),
-            Holders::Credential { issuer, credential } => (CREDENTIAL, issuer, credential),
-        };
-        let code = self.wallet.client().call::<Bytes>("eth_getCode", (who, "latest")).await;
-        if code.map_err(ViewError::from)?.is_empty() {
-            return Err(DataError::NoContract(who));
-        }
-        let Conditions { purpose, until, limit } = conditions;
-        let (uses, algorithm, half) = (READ, B256::ZERO, B256::ZERO);
-        let terms = Terms { kind, who, credential, purpose, uses, algorithm, until, limit, half };
-        granted(&self.wallet.call(CONSENT, &grantCall { asset, terms }).await?, asset)
-    }
-
     /// Shares the key of an asset of the wallet's anew: among others in place of these keepers and of those who are registered no longer,
     /// or among the same ones, whose old shares are worth nothing then. Who keeps shares afterwards.
     ///
@@ -564,13 +450,6 @@ impl Data {
     }
 }
 
-/// The grant of an asset that was made in a transaction.
-fn granted(receipt: &TransactionReceipt, asset: B256) -> Result<B256> {
-    let logs = receipt.inner.logs().iter().filter(|log| log.address() == CONSENT);
-    let mut granted = logs.filter_map(|log| Granted::decode_log(&log.inner).ok());
-    Ok(granted.find(|granted| granted.asset == asset).ok_or(DataError::Receipt)?.grant)
-}
-
 /// Whether an asset is registered and was not erased; `wallet` is who asks.
 ///
 /// # Errors
@@ -613,24 +492,6 @@ pub async fn reader_key(wallet: &Wallet, who: Address) -> Result<ReaderKey> {
     let announced = Announcement::decode(Copying(&announcement[..])).ok();
     let key = announced.and_then(|announced| announced.verify(wallet.chain_id()).ok());
     key.filter(|key| key.reader() == Reader::Wallet(who)).ok_or(DataError::NotAnnounced(who))
-}
-
-/// Ends a grant.
-///
-/// # Errors
-///
-/// If the ledger refuses.
-pub async fn revoke(wallet: &Wallet, grant: B256) -> Result<()> {
-    Ok(wallet.call(CONSENT, &revokeCall { grant }).await.map(drop)?)
-}
-
-/// Ends all grants of an asset that there are.
-///
-/// # Errors
-///
-/// If the ledger refuses.
-pub async fn revoke_all(wallet: &Wallet, asset: B256) -> Result<()> {
-    Ok(wallet.call(CONSENT, &revokeAllCall { asset }).await.map(drop)?)
 }
 
 #[cfg(test)]

@@ -38,7 +38,11 @@ pub fn copy(config: &Path, to: &Path) -> Result<Vec<PathBuf>> {
     ];
     // All are read before any is written.
     let read = |(from, to): (PathBuf, PathBuf)| {
-        let bytes = fs::read(&from).wrap_err_with(|| format!("cannot read {}", from.display()))?;
+        let bytes = fs::read(&from).wrap_err_with(|| {
+            let later = !from.exists() && [COMMITTEE, SECRETS].iter().any(|name| from.ends_with(name));
+            let why = if later { " (a validator has it from its first start on: back it up after that)" } else { "" };
+            format!("cannot read {}{why}", from.display())
+        })?;
         Ok((to, bytes))
     };
     let mut parts = parts.into_iter().map(read).collect::<Result<Vec<_>>>()?;
@@ -74,7 +78,8 @@ mod tests {
         fs::write(folder.join("first.json"), "{}").unwrap();
         let to = here.path().join("backup");
         let error = copy(&config, &to).unwrap_err();
-        assert!(format!("{error:#}").contains(COMMITTEE), "{error:#}");
+        let error = format!("{error:#}");
+        assert!(error.contains(COMMITTEE) && error.contains("from its first start on"), "{error}");
         assert!(!to.exists(), "half a backup was made");
 
         fs::create_dir_all(folder.join("chain")).unwrap();

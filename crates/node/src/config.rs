@@ -398,7 +398,8 @@ pub fn new_secret(path: &Path, passphrase: &str) -> Result<Zeroizing<[u8; 32]>> 
 
 /// What is better changed of a file with a secret that others on this machine may read, in words.
 pub fn exposed(path: &Path) -> Option<String> {
-    let exposed = fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0);
+    // A folder holds no secret of its own: whoever reads it as a file is told that.
+    let exposed = fs::metadata(path).is_ok_and(|file| !file.is_dir() && file.permissions().mode() & 0o077 != 0);
     exposed.then(|| format!("others on this machine may read {0} (chmod 600 {0})", path.display()))
 }
 
@@ -610,6 +611,8 @@ pub(crate) mod tests {
             fs::set_permissions(&words, fs::Permissions::from_mode(mode)).unwrap();
             assert_eq!(exposed(&words).is_some(), told, "{mode:o}");
         }
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(exposed(folder.path()), None, "whoever names a folder is to shut it");
         file.http = SocketAddr::from(([0, 0, 0, 0], 8545));
         file.listen.set_port(9001);
         file.beneficiary = Address::ZERO;

@@ -360,7 +360,7 @@ pub async fn start<E: Runtime>(runtime: E, config: Config) -> eyre::Result<Runni
         .await
         .bind(config.http)
         .await
-        .wrap_err_with(|| format!("cannot listen on {}", config.http))?;
+        .wrap_err_with(|| format!("cannot listen on {} (--http names another address)", config.http))?;
     tokio::spawn(sync(Arc::downgrade(&node)));
     Ok(Running { node, rpc })
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 use alloy_primitives::{Address, Bytes};
 use alloy_signer_local::PrivateKeySigner;
-use eyre::{WrapErr as _, bail, ensure};
+use eyre::{WrapErr as _, bail, ensure, eyre};
 use std::{
     fs, io,
     net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
@@ -66,6 +66,27 @@ pub struct Config {
 pub fn deal(seed: [u8; 32], validators: NonZeroU32) -> (Committee, Vec<Identity>) {
     use rand::SeedableRng as _;
     Committee::deal(&mut rand::rngs::StdRng::from_seed(seed), validators)
+}
+
+/// Where so many validators serve JSON-RPC, from an address on; each at a free port if its port is 0.
+///
+/// # Errors
+///
+/// If it is served to other machines and everybody has the keys of its money, there are not so many ports, or one is taken.
+pub fn serving_at(genesis: &Genesis, http: SocketAddr, validators: usize) -> eyre::Result<Vec<SocketAddr>> {
+    common::check_loopback(genesis, http)?;
+    let last = u16::try_from(validators.saturating_sub(1)).ok().and_then(|more| http.port().checked_add(more));
+    let last =
+        last.ok_or_else(|| eyre!("there are no {validators} ports from {http} on (use a lower port in --http)"))?;
+    let all = match http.port() {
+        0 => vec![http; validators],
+        first => (first..=last).map(|port| SocketAddr::new(http.ip(), port)).collect(),
+    };
+    for address in &all {
+        let free = TcpListener::bind(address).map(drop);
+        free.wrap_err_with(|| format!("cannot listen on {address} (--http names another address)"))?;
+    }
+    Ok(all)
 }
 
 /// A running network.
@@ -210,22 +231,18 @@ fn configs(config: Config) -> eyre::Result<Vec<validator::Config>> {
     let (hosts, allow_unprotected) = (config.hosts, config.allow_unprotected);
     ensure!(!validators.is_empty(), "a network has at least one validator");
     let count = u16::try_from(validators.len())?;
-    if http.port() != 0 && http.port().checked_add(count - 1).is_none() {
-        bail!("there are no {count} ports from {http} on (use a lower port in --http)");
-    }
-    let http_of = |index: u16| SocketAddr::new(http.ip(), if http.port() == 0 { 0 } else { http.port() + index });
     // Of a network that has begun, one validator cannot stop without the others.
-    (0..count).try_for_each(|index| common::check_free(http_of(index)))?;
+    let served = serving_at(&genesis, http, validators.len())?;
     let addresses = listening(&folder, count)?;
     let peers = validators.iter().map(|(identity, _)| identity.public());
     let peers = peers.zip(addresses.iter().map(ToString::to_string)).collect::<Vec<_>>();
     let cache = ((memory() / 16).min(MOST_CACHE) / usize::from(count)).max(LEAST_CACHE);
-    let each = (0..count).zip(validators).zip(addresses);
-    let each = each.map(|((index, (identity, beneficiary)), listen)| validator::Config {
+    let each = (0..count).zip(validators).zip(addresses).zip(served);
+    let each = each.map(|(((index, (identity, beneficiary)), listen), http)| validator::Config {
         store: store::Config::of(store_gib, &folder.join(index.to_string())),
         index: indexed && index == 0,
         folder: folder.join(index.to_string()),
-        http: http_of(index),
+        http,
         genesis: genesis.clone(),
         accounts: accounts.clone(),
         beneficiary,
@@ -349,7 +366,7 @@ mod tests {
             }
         };
         let error = Network::start(config(folder.path(), port - 1)).err().unwrap();
-        assert_eq!(error.to_string(), format!("cannot listen on 127.0.0.1:{port}"));
+        assert_eq!(error.to_string(), format!("cannot listen on 127.0.0.1:{port} (--http names another address)"));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "a validator has started");
     }
 }
