@@ -247,6 +247,17 @@ fn whoever_holds_a_token_reads_for_as_long_as_he_holds_it() -> Result<()> {
     let nobody = data(ALICE, &["grant", &asset, "--to-holders-of", &bob.to_string()])?;
     let nobody = nobody.err().wrap_err("it was granted")?;
     ensure!(nobody.contains("no contract at"), "{nobody}");
+    // It knows of no credentials, so that nobody could ever use a grant to those who have one according to it.
+    let credential = format!("0x{}", "07".repeat(32));
+    let by_credential = ["--credential", credential.as_str(), "--issuer", holders.as_str()];
+    let deaf = data(ALICE, &[&["grant", asset.as_str()][..], &by_credential].concat())?;
+    let deaf = deaf.err().wrap_err("it was granted")?;
+    ensure!(deaf.contains("does not answer"), "{deaf}");
+    let allow = |words: &[&str]| stage.attempt(ALICE, &[&["job", "allow", asset.as_str()], words].concat());
+    let deaf = allow(&by_credential)?.err().wrap_err("it was allowed")?;
+    ensure!(deaf.contains("does not answer"), "{deaf}");
+    let computes = allow(&["--to-holders-of", &holders, "--days", "1"])?.map_err(eyre::Report::msg)?;
+    ensure!(computes["grant"].is_string() && computes["until"].is_string(), "{computes}");
     // Kept longer: what was before is said as well; for less than that nothing is given up.
     let [longer, same] = ["60", "30"].map(|days| done(ALICE, &["extend", &asset, "--days", days]));
     let (longer, same) = (longer?, same?);

@@ -97,6 +97,12 @@ pub enum DataError {
     /// There is no code where a contract is to say who may read.
     #[error("there is no contract at {0}: nobody could use a grant for which it is to say who may read")]
     NoContract(Address),
+    /// It does not know the question.
+    #[error(
+        "the contract at {0} does not answer when it is asked who holds something, by balanceOf(address) or \
+         hasCredential(address,bytes32): nobody could use the grant"
+    )]
+    NoAnswer(Address),
     /// A grant stands, and its reader's half of the key is nowhere.
     #[error(
         "grant {grant} stands on the ledger, and nobody can read with it: {why}. `stoa data revoke {grant}` ends it; then grant again"

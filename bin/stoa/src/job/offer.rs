@@ -20,6 +20,7 @@ use std::{
 use stoa_client::{ViewError, Wallet, counted, iso_8601};
 use stoa_data::{
     abi::{CONSENT, IConsent::assetOfCall},
+    client::Holders,
     jobs::{
         COIN, MILLION,
         abi::{
@@ -163,6 +164,12 @@ pub(crate) struct Whom {
     /// Whoever has an order that stands of this datatoken, by which an asset is sold (`stoa data buy`).
     #[arg(long, value_name = "DATATOKEN", value_parser = crate::typed::address)]
     to_buyers_of: Option<Address>,
+    /// Whoever holds a token of this contract (ERC-20 or ERC-721) when his job begins, and while it runs.
+    #[arg(long, value_name = "CONTRACT", value_parser = crate::typed::address)]
+    to_holders_of: Option<Address>,
+    /// Whoever holds this credential then, as --issuer knows it.
+    #[arg(long, value_name = "HASH", value_parser = crate::typed::id, requires = "issuer")]
+    credential: Option<B256>,
 }
 
 /// Options of `stoa job allow`.
@@ -173,6 +180,9 @@ pub(crate) struct AllowOptions {
     asset: B256,
     #[command(flatten)]
     whom: Whom,
+    /// The contract that says who holds the credential, by hasCredential(address,bytes32).
+    #[arg(long, value_name = "CONTRACT", value_parser = crate::typed::address, requires = "credential")]
+    issuer: Option<Address>,
     /// Which service of the datatoken.
     #[arg(long, value_name = "N", default_value_t = 0, requires = "to_buyers_of")]
     service: u32,
@@ -444,10 +454,14 @@ pub(super) async fn offer(options: OfferOptions, wallet: &WalletOptions, json: b
 }
 
 pub(super) async fn allow(options: AllowOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
-    let who = match (options.whom.to, options.whom.to_buyers_of) {
-        (Some(account), _) => Who::Account(account),
-        (None, Some(datatoken)) => Who::Order(datatoken, options.service),
-        (None, None) => bail!("who may? Say --to or --to-buyers-of"),
+    let who = match (options.whom, options.issuer) {
+        (Whom { to: Some(account), .. }, _) => Who::Account(account),
+        (Whom { to_buyers_of: Some(datatoken), .. }, _) => Who::Order(datatoken, options.service),
+        (Whom { to_holders_of: Some(token), .. }, _) => Who::Holders(Holders::Token(token)),
+        (Whom { credential: Some(credential), .. }, Some(issuer)) => {
+            Who::Holders(Holders::Credential { issuer, credential })
+        }
+        _ => bail!("who may? Say --to, --to-buyers-of, --to-holders-of, or --credential and --issuer"),
     };
     let account = wallet.open().await?;
     let until = options.terms.until(account.client()).await?;
@@ -481,7 +495,14 @@ mod tests {
         let (asset, to) = (B256::ZERO.to_string(), Address::ZERO.to_string());
         let typed = |more: &[&str]| Allowing::try_parse_from([&["allow", asset.as_str()][..], more].concat());
         let why = typed(&[]).err().unwrap().to_string();
-        assert!(why.contains("--to <ADDRESS>") && why.contains("--to-buyers-of <DATATOKEN>"), "{why}");
+        assert!(
+            ["--to <ADDRESS>", "--to-buyers-of <DATATOKEN>", "--to-holders-of"].iter().all(|way| why.contains(way)),
+            "{why}"
+        );
+        let credential = B256::ZERO.to_string();
+        assert!(typed(&["--credential", &credential]).is_err());
+        let known = typed(&["--credential", &credential, "--issuer", &to]).ok().unwrap().options;
+        assert_eq!((known.whom.credential, known.issuer), (Some(B256::ZERO), Some(Address::ZERO)));
         assert_eq!(typed(&["--to", &to]).ok().unwrap().options.whom.to, Some(Address::ZERO));
         assert_eq!(typed(&["--to-buyers-of", &to, "--service", "1"]).ok().unwrap().options.service, 1);
         assert!(typed(&["--to", &to, "--to-buyers-of", &to]).is_err());

@@ -5,7 +5,7 @@ use crate::{
     abi::{
         ADDRESS, CONSENT, CREDENTIAL,
         IConsent::{Granted, Terms, grantCall, nextGrantCall, revokeAllCall, revokeCall},
-        READ, TOKEN,
+        ICredentials, READ, TOKEN,
     },
     keeper::Request,
 };
@@ -14,7 +14,8 @@ use alloy_rpc_types_eth::TransactionReceipt;
 use alloy_sol_types::SolEvent as _;
 use commonware_codec::{Copying, DecodeExt as _};
 use futures::future::join_all;
-use stoa_client::{ViewError, Wallet};
+use stoa_client::{Client, ViewError, Wallet, view};
+use stoa_contract::interfaces::IERC20;
 use stoa_privacy::{AssetId, GrantId, GrantedHalf};
 
 /// What an owner allows somebody to do, but for the sealed half of the key.
@@ -44,7 +45,7 @@ pub struct Conditions {
 /// To whom a grant is that is for nobody by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holders {
-    /// Whoever holds a token of this contract (ERC-20 or ERC-721) when he reads.
+    /// Whoever holds a token of this contract (ERC-20 or ERC-721) when he uses it.
     Token(Address),
     /// Whoever holds a credential then, according to a contract.
     Credential {
@@ -53,6 +54,38 @@ pub enum Holders {
         /// Which credential.
         credential: B256,
     },
+}
+
+impl Holders {
+    /// As the ledger names them: what they hold, according to which contract, and which credential.
+    pub(crate) const fn named(self) -> (u8, Address, B256) {
+        match self {
+            Self::Token(token) => (TOKEN, token, B256::ZERO),
+            Self::Credential { issuer, credential } => (CREDENTIAL, issuer, credential),
+        }
+    }
+
+    /// Asks the contract about an account. One that gives no answer lets nobody use anything.
+    pub(crate) async fn check(self, client: &Client, account: Address) -> Result<()> {
+        let (_, who, credential) = self.named();
+        let code = client.call::<Bytes>("eth_getCode", (who, "latest")).await;
+        if code.map_err(ViewError::from)?.is_empty() {
+            return Err(DataError::NoContract(who));
+        }
+        let answered = match self {
+            Self::Token(_) => view(client, who, &IERC20::balanceOfCall { account }).await.map(drop),
+            Self::Credential { .. } => {
+                view(client, who, &ICredentials::hasCredentialCall { holder: account, credential }).await.map(drop)
+            }
+        };
+        match answered {
+            Err(ViewError::Malformed) => Err(DataError::NoAnswer(who)),
+            Err(ViewError::Reverted(said)) if said.is_empty() => Err(DataError::NoAnswer(who)),
+            // Some say with an error that an account has nothing.
+            Ok(()) | Err(ViewError::Reverted(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
 }
 
 impl Data {
@@ -112,20 +145,14 @@ impl Data {
     ///
     /// # Errors
     ///
-    /// If the owner's half of the key is needed as well, which is sealed to readers by name, there is no contract to ask, or the ledger
+    /// If the owner's half of the key is needed as well, which is sealed to readers by name, no contract answers, or the ledger
     /// refuses.
     pub async fn grant_holders(&self, asset: B256, holders: Holders, conditions: Conditions) -> Result<B256> {
         if self.owned(asset).await?.ownerHalf {
             return Err(DataError::ByName(asset));
         }
-        let (kind, who, credential) = match holders {
-            Holders::Token(token) => (TOKEN, token, B256::ZERO),
-            Holders::Credential { issuer, credential } => (CREDENTIAL, issuer, credential),
-        };
-        let code = self.wallet.client().call::<Bytes>("eth_getCode", (who, "latest")).await;
-        if code.map_err(ViewError::from)?.is_empty() {
-            return Err(DataError::NoContract(who));
-        }
+        holders.check(self.wallet.client(), self.wallet.address()).await?;
+        let (kind, who, credential) = holders.named();
         let Conditions { purpose, until, limit } = conditions;
         let (uses, algorithm, half) = (READ, B256::ZERO, B256::ZERO);
         let terms = Terms { kind, who, credential, purpose, uses, algorithm, until, limit, half };

@@ -100,19 +100,6 @@ impl Data {
         Ok((said.swap_remove(0), failed))
     }
 
-    /// Uses a grant, as [`open`](Self::open) does. What the data are, and what opens them; keepers that failed are logged.
-    ///
-    /// # Errors
-    ///
-    /// If the ledger or too many keepers refuse.
-    pub async fn read(&self, grant: B256) -> Result<(ObjectId, Sealed)> {
-        let Opened { object, seal, failed, .. } = self.open(grant).await?;
-        for Failure { node, why } in failed {
-            tracing::warn!(keeper = %node, why, "a keeper did not do what it should");
-        }
-        Ok((object, seal))
-    }
-
     /// Uses a grant, and puts the key together from what keepers release.
     ///
     /// # Errors

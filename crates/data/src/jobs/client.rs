@@ -27,7 +27,7 @@ use crate::{
         ADDRESS, COMPUTE, CONSENT, CREDENTIAL,
         IConsent::{Granted, Terms, grantCall, registerCall},
     },
-    client::DataError,
+    client::{DataError, Holders},
     contract::asset_id,
     patience::patiently,
     reading::identity,
@@ -516,6 +516,8 @@ pub enum Who {
     Account(Address),
     /// Whoever has an order of this datatoken's service that stands.
     Order(Address, u32),
+    /// Whoever holds something when his job begins, and while it runs.
+    Holders(Holders),
 }
 
 /// What an owner allows: who may have which program run, for what, until when and how often.
@@ -602,11 +604,15 @@ impl Owner {
     ///
     /// # Errors
     ///
-    /// If the ledger refuses.
+    /// If the ledger refuses, or a contract that is to say who may does not answer.
     pub async fn grant(&self, asset: B256, leave: Leave) -> Result<B256> {
         let (kind, who, credential) = match leave.who {
             Who::Account(account) => (ADDRESS, account, B256::ZERO),
             Who::Order(datatoken, service) => (CREDENTIAL, datatoken, U256::from(u64::from(service) + 1).into()),
+            Who::Holders(holders) => {
+                holders.check(self.wallet.client(), self.wallet.address()).await?;
+                holders.named()
+            }
         };
         let terms = Terms {
             kind,
