@@ -271,13 +271,14 @@ impl Rules {
         self.round().saturating_add(1).saturating_mul(rounds.into())
     }
 
-    /// Says why so much may not leave any more, of which `what` says in words what counts it.
+    /// Says why so much may not leave any more; `what` says in words what it is. How much a program would have left must not be among
+    /// them: it would be as good as something that left.
     pub(crate) fn short(&self, left: Remaining, what: &str, counts: u64) -> String {
         let to_all = (left.day.unwrap_or(u64::MAX), self.budget_per_day.unwrap_or(u64::MAX), "all buyers on one day");
         let (left, most, whom) = if counts > left.own { (left.own, self.budget, "this buyer") } else { to_all };
         match left {
             0 => format!("what may leave to {whom} is used up: 0 of {most} are left"),
-            left => format!("{what} {counts}, and {left} of the {most} that may leave to {whom} are left"),
+            left => format!("{what}: {left} of the {most} that may leave to {whom} are left"),
         }
     }
 
@@ -328,7 +329,7 @@ impl Rules {
             return Err(format!("the program left none of the files that may leave ({})", names.join(", ")));
         }
         if leaving.counts > left.least() {
-            return Err(self.short(left, "what would leave counts", leaving.counts));
+            return Err(self.short(left, "what would leave counts more", leaving.counts));
         }
         Ok(leaving)
     }
@@ -504,15 +505,18 @@ mod tests {
         // The last that a buyer may have, and one more.
         assert!(rules.leaving(&files, 4).is_ok());
         let said = rules.leaving(&files, 3).unwrap_err();
-        assert_eq!(said, "what would leave counts 4, and 3 of the 10000 that may leave to this buyer are left");
+        assert_eq!(said, "what would leave counts more: 3 of the 10000 that may leave to this buyer are left");
+        // How much more is the program's to choose, and would tell something.
+        let more = left(&[("result.json", r#"{"rows":12,"values":[1,2,3,4,5,6]}"#)]);
+        assert_eq!(rules.leaving(&more, 3).unwrap_err(), said);
     }
 
     #[test]
     fn what_is_short_is_said_and_nothing_is_used_up_of_which_something_is_left() {
         let rules = Rules { budget: 20, budget_per_day: Some(12), ..Rules::usual(B256::ZERO) };
-        let said = |own, day| rules.short(Remaining { own, day: Some(day) }, "it counts", 7);
-        assert_eq!(said(6, 12), "it counts 7, and 6 of the 20 that may leave to this buyer are left");
-        assert_eq!(said(20, 1), "it counts 7, and 1 of the 12 that may leave to all buyers on one day are left");
+        let said = |own, day| rules.short(Remaining { own, day: Some(day) }, "it counts more", 7);
+        assert_eq!(said(6, 12), "it counts more: 6 of the 20 that may leave to this buyer are left");
+        assert_eq!(said(20, 1), "it counts more: 1 of the 12 that may leave to all buyers on one day are left");
         assert_eq!(said(0, 12), "what may leave to this buyer is used up: 0 of 20 are left");
         assert_eq!(said(20, 0), "what may leave to all buyers on one day is used up: 0 of 12 are left");
     }
@@ -549,9 +553,7 @@ mod tests {
         let files = ["a", "b", "c"].map(|name| (name.to_owned(), Shape::Anything { most: 3 })).into();
         let rules = Rules { files, ..Rules::default() };
         assert_eq!(rules.leaving(&left(&[("a", ""), ("c", "ab")]), 9).unwrap().counts, 3);
-        assert!(
-            rules.leaving(&left(&[("a", ""), ("b", ""), ("c", "")]), 2).unwrap_err().contains("counts 3, and 2 of")
-        );
+        assert!(rules.leaving(&left(&[("a", ""), ("b", ""), ("c", "")]), 2).unwrap_err().contains("counts more: 2 of"));
     }
 
     #[test]

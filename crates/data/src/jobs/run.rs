@@ -137,7 +137,7 @@ impl Done {
         let leaving = rules.leaving_of(&outcome.output.files, left).and_then(|mut leaving| {
             leaving.counts = leaving.counts.saturating_add(log.as_ref().map_or(0, |log| log.len() as u64));
             match leaving.counts > left.least() {
-                true => Err(rules.short(left, "what would leave and the log count", leaving.counts)),
+                true => Err(rules.short(left, "what would leave and the log count more", leaving.counts)),
                 false => Ok(leaving),
             }
         });

@@ -110,7 +110,7 @@ impl Guard<'_> {
         let mut aside = self.spending.lock();
         let left = self.read(&aside)?.2;
         if counts > left.least() {
-            return Ok(Err(self.rules.short(left, "a round counts", counts)));
+            return Ok(Err(self.rules.short(left, &format!("a round counts {counts}"), counts)));
         }
         aside.add(&self.folder, self.buyer, counts);
         Ok(Ok(Reserved { guard: self, counts }))
@@ -140,7 +140,7 @@ impl Guard<'_> {
             notes.write(&self.folder)?;
         }
         aside.take(&self.folder, self.buyer, reserved);
-        Ok(fits.then_some(()).ok_or_else(|| self.rules.short(left, "it counts", more)))
+        Ok(fits.then_some(()).ok_or_else(|| self.rules.short(left, "it counts more", more)))
     }
 
     /// What is said of why a program has left nothing. How exactly it failed and what it printed counts, and is left out if so much may
@@ -293,7 +293,7 @@ mod tests {
             ("it failed".to_owned(), 13)
         );
         let said = guard.told(why(8)).unwrap().to_string();
-        let short = "it counts 13, and 7 of the 20 that may leave to this buyer are left";
+        let short = "it counts more: 7 of the 20 that may leave to this buyer are left";
         assert_eq!(said, format!("it failed. How exactly, and what was printed, is not told: {short}"));
         assert_eq!(node.on_disk(BUYER), 13);
     }
@@ -349,7 +349,7 @@ mod tests {
         }
         let why = other.reserve(3).unwrap().err().unwrap();
         assert!(
-            why.starts_with("a round counts 3, and 2 of the 6 that may leave to all buyers on one day are left"),
+            why.starts_with("a round counts 3: 2 of the 6 that may leave to all buyers on one day are left"),
             "{why}"
         );
         let second = other.reserve(1).unwrap().unwrap();

@@ -58,7 +58,7 @@ impl Computer {
         let (left, least) = (guard.left().map_err(own)?, here.least(rounds));
         if left.least() < least {
             let rounds = if rounds == 1 { "a round counts".to_owned() } else { format!("{rounds} rounds count") };
-            return refused(here.short(left, &format!("{rounds} at least"), least));
+            return refused(here.short(left, &format!("{rounds} at least {least}"), least));
         }
         match self.has(&folder, &offer).await {
             Some(_) => Ok(()),

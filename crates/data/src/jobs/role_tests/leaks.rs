@@ -50,7 +50,7 @@ async fn what_leaves_on_a_day_to_all_buyers_together_is_bounded() {
     let round = scene.round(job, 0, "{}").await.unwrap();
     let Round::Over(WITHHELD, said) = &round else { panic!("{round:?}") };
     // Three numbers, of which one has room.
-    assert_eq!(said, "what would leave counts 3, and 1 of the 6 that may leave to all buyers on one day are left");
+    assert_eq!(said, "what would leave counts more: 1 of the 6 that may leave to all buyers on one day are left");
     // The next day, as if that had been the first of 1970.
     let asset = scene.folder.path().join("data").join(scene.asset.to_string());
     fs::write(asset.join("spent-day.json"), r#"{"day":0,"spent":6}"#).unwrap();
@@ -63,7 +63,7 @@ async fn a_log_that_may_leave_counts_by_its_bytes() {
     // Eight for the round, three numbers, and a log of 28 bytes.
     let (_, round) = scene.run(copies("good.json")).await;
     let Round::Over(WITHHELD, said) = &round else { panic!("{round:?}") };
-    assert_eq!(said, "what would leave and the log count 31, and 22 of the 30 that may leave to this buyer are left");
+    assert_eq!(said, "what would leave and the log count more: 22 of the 30 that may leave to this buyer are left");
     // How a program failed is no shorter; that it failed is told all the same.
     let (_, round) = scene.run(copies("nothing")).await;
     let Round::Over(FAILED, said) = &round else { panic!("{round:?}") };

@@ -51,9 +51,9 @@ async fn whose_budget_is_used_up_hears_of_it_before_a_job_begins() {
     left(scene.run(code.clone()).await.1);
     assert!(asked(2, BUYER).await.is_ok());
     let said = why(asked(3, BUYER).await);
-    assert_eq!(said, "it refuses: 3 rounds count at least 6, and 5 of the 9 that may leave to this buyer are left");
+    assert_eq!(said, "it refuses: 3 rounds count at least 6: 5 of the 9 that may leave to this buyer are left");
     left(scene.run(code).await.1);
     let said = why(asked(1, BUYER).await);
-    assert!(said.contains("a round counts at least 2, and 1 of the 9 that may leave to this buyer are left"), "{said}");
+    assert!(said.contains("a round counts at least 2: 1 of the 9 that may leave to this buyer are left"), "{said}");
     assert!(asked(3, PUBLISHER).await.is_ok(), "another buyer has a budget of his own");
 }
