@@ -13,6 +13,8 @@
 //! Ocean's clients.
 
 pub mod abi;
+#[cfg(test)]
+mod answering;
 pub mod audit;
 pub mod breach;
 pub mod client;

@@ -6,6 +6,7 @@ use crate::{
         IConsent::{Terms, grantCall, registerCall, revokeCall},
         TOKEN,
     },
+    answering::{self, Answer, called, reverted, usual},
     jobs::{
         abi::{
             FAILED,
@@ -18,19 +19,11 @@ use alloy_primitives::{Bloom, Bytes};
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolError as _;
 use commonware_cryptography::{Signer as _, ed25519};
-use serde::Deserialize as _;
 use serde_json::{Value, json};
-use std::{
-    collections::VecDeque,
-    io::{Read as _, Write as _},
-    net::{Ipv4Addr, TcpListener, TcpStream},
-    sync::mpsc,
-    thread,
-};
-use stoa_client::Client;
+use std::collections::VecDeque;
 use stoa_contract::{
     Natives,
-    bench::{Bench, Failure},
+    bench::Bench,
     interfaces::IERC20Errors::{ERC20InsufficientAllowance, ERC20InsufficientBalance},
 };
 
@@ -97,50 +90,19 @@ impl Node {
         (to == JOBS && allowance < COST).then(|| short.abi_encode().into())
     }
 
-    fn answer(&mut self, request: &Value) -> Value {
-        let params = &request["params"];
-        let called = || (Address::deserialize(&params[0]["to"]), Bytes::deserialize(&params[0]["input"]));
-        let reverted = |data: Bytes| json!({ "error": { "code": 3, "message": "execution reverted", "data": data } });
-        let result = match request["method"].as_str().unwrap() {
-            "eth_chainId" => json!("0x7a69"),
+    fn answer(&mut self, method: &str, params: &Value) -> Answer {
+        Ok(match method {
             "eth_getTransactionCount" | "eth_gasPrice" => json!("0x1"),
-            "eth_getBlockByNumber" => {
-                json!({ "number": "0x1", "hash": B256::ZERO, "timestamp": U256::from(self.bench.time()) })
-            }
-            "eth_call" => {
-                let (to, input) = called();
-                match self.bench.send_raw(Address::ZERO, to.unwrap(), U256::ZERO, input.unwrap()) {
-                    Ok(sent) => json!(sent.value),
-                    Err(Failure::Revert(data)) => return reverted(data),
-                    Err(Failure::Halt(why)) => return json!({ "error": { "code": -32000, "message": why } }),
-                }
-            }
             "eth_estimateGas" => {
-                let (to, input) = called();
-                self.next = (to.unwrap(), input.unwrap());
+                self.next = called(params);
                 match self.refusal(self.next.0) {
-                    Some(data) => return reverted(data),
+                    Some(data) => return Err(reverted(&data)),
                     None => json!("0x100000"),
                 }
             }
             "eth_sendRawTransactionSync" => self.send(),
-            other => panic!("{other} is not answered"),
-        };
-        json!({ "result": result })
-    }
-}
-
-/// A request, whole.
-fn asked(stream: &mut TcpStream) -> Value {
-    let (mut asked, mut part) = (Vec::new(), [0; 4096]);
-    loop {
-        let length = stream.read(&mut part).unwrap();
-        assert!(length > 0, "the request has no end");
-        asked.extend_from_slice(&part[..length]);
-        let body = asked.windows(4).position(|end| end == b"\r\n\r\n").map(|at| &asked[at + 4..]);
-        if let Some(Ok(request)) = body.map(serde_json::from_slice::<Value>) {
-            return request;
-        }
+            _ => return usual(&mut self.bench, method, params),
+        })
     }
 }
 
@@ -148,22 +110,14 @@ fn asked(stream: &mut TcpStream) -> Value {
 async fn wallet<T: Send + 'static>(
     make: impl FnOnce(&mut Bench, Address) -> (T, Others) + Send + 'static,
 ) -> (Wallet, T) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let client = Client::new(format!("http://{}", listener.local_addr().unwrap()));
-    let (signer, (made, what)) = (PrivateKeySigner::random(), mpsc::channel());
+    let signer = PrivateKeySigner::random();
     let account = signer.address();
-    thread::spawn(move || {
+    let (client, what) = answering::node(move || {
         let mut bench = Bench::new(crate::natives(Natives::stoa())).with_coin(&[(account, coin(100))]);
         let (what, others) = make(&mut bench, account);
-        made.send(what).unwrap();
         let mut node = Node { bench, account, others, next: (Address::ZERO, Bytes::new()) };
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let said = node.answer(&asked(&mut stream));
-            write!(stream, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{said}").unwrap();
-        }
+        (move |method: &str, params: &Value| node.answer(method, params), what)
     });
-    let what = what.recv().unwrap();
     (Wallet::new(client, signer).await.unwrap(), what)
 }
 
