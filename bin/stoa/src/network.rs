@@ -58,7 +58,7 @@ pub(crate) struct UpOptions {
     /// How many validators run in this process; of a chain that is there already, as many as it has.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(up::MAX_VALIDATORS)))]
     validators: Option<u32>,
-    /// Milliseconds between blocks while transactions wait.
+    /// Milliseconds between blocks while transactions wait, at least; where blocks hold many, they come up to 50 ms apart.
     #[arg(long, value_name = "MS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     block_time: u64,
     /// Gibibytes of disk at each validator for what others want to have kept; they are registered as stores and keepers by

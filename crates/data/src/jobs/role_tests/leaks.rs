@@ -68,7 +68,7 @@ async fn a_log_that_may_leave_counts_by_its_bytes() {
     let (_, round) = scene.run(copies("nothing")).await;
     let Round::Over(FAILED, said) = &round else { panic!("{round:?}") };
     assert!(
-        said.starts_with("the program failed. How exactly") && said.contains("and 14 of the 30 that may"),
+        said.starts_with("the program failed. How exactly") && said.contains(": 14 of the 30 that may"),
         "{said}"
     );
 }
