@@ -67,10 +67,7 @@ async fn a_log_that_may_leave_counts_by_its_bytes() {
     // How a program failed is no shorter; that it failed is told all the same.
     let (_, round) = scene.run(copies("nothing")).await;
     let Round::Over(FAILED, said) = &round else { panic!("{round:?}") };
-    assert!(
-        said.starts_with("the program failed. How exactly") && said.contains(": 14 of the 30 that may"),
-        "{said}"
-    );
+    assert!(said.starts_with("the program failed. How exactly") && said.contains(": 14 of the 30 that may"), "{said}");
 }
 
 /// Writes a Parquet file of one column and eight numbers, whose one page of 64 bytes unfolds to two gigabytes.
