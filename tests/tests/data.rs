@@ -247,9 +247,9 @@ fn whoever_holds_a_token_reads_for_as_long_as_he_holds_it() -> Result<()> {
     let nobody = data(ALICE, &["grant", &asset, "--to-holders-of", &bob.to_string()])?;
     let nobody = nobody.err().wrap_err("it was granted")?;
     ensure!(nobody.contains("no contract at"), "{nobody}");
-    // It knows of no credentials, so that nobody could ever use a grant to those who have one according to it.
-    let credential = format!("0x{}", "07".repeat(32));
-    let by_credential = ["--credential", credential.as_str(), "--issuer", holders.as_str()];
+    // A contract that knows of no credentials: nobody could ever use a grant to those who have one according to it.
+    let (credential, knows_none) = (format!("0x{}", "07".repeat(32)), FACTORY.to_string());
+    let by_credential = ["--credential", credential.as_str(), "--issuer", knows_none.as_str()];
     let deaf = data(ALICE, &[&["grant", asset.as_str()][..], &by_credential].concat())?;
     let deaf = deaf.err().wrap_err("it was granted")?;
     ensure!(deaf.contains("does not answer"), "{deaf}");
