@@ -296,7 +296,10 @@ fn whoever_holds_a_token_reads_for_as_long_as_he_holds_it() -> Result<()> {
     let mut log = stoa(stage.folder.path(), &["consent", "log", &asset, "--http", stage.chain.http()])?;
     let log: serde_json::Value = serde_json::from_slice(&log.output()?.stdout)?;
     let nodes = log["@graph"].as_array().wrap_err_with(|| log.to_string())?;
-    let given = nodes.iter().find(|node| node["@type"][0] == "dpv:ConsentRecord").wrap_err("no grant")?;
+    let is_read = |node: &&serde_json::Value| {
+        node["@type"][0] == "dpv:ConsentRecord" && node["@id"].as_str().is_some_and(|id| id.ends_with(&grant))
+    };
+    let given = nodes.iter().find(is_read).wrap_err("no grant")?;
     let contract = given["dpv:hasRecipient"]["stoa:contract"].as_str().wrap_err_with(|| given.to_string())?;
     ensure!(contract.ends_with(&token.to_string()) && given["stoa:used"] == 2, "{given}");
     let users: Vec<_> = nodes.iter().filter_map(|node| node["prov:wasAssociatedWith"].as_str()).collect();
