@@ -4,7 +4,7 @@ use eyre::{ContextCompat as _, Result, ensure};
 use serde_json::Value;
 use std::{
     fs,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -24,6 +24,16 @@ fn counted(keepers: &[Node], name: &str) -> Result<f64> {
         sum += line.next().wrap_err_with(|| format!("it does not count {name}"))?.parse::<f64>()?;
     }
     Ok(sum)
+}
+
+/// Waits until some of what a reader reads has come, and not all.
+fn some_came(stage: &Stage, reading: &mut Child) -> Result<()> {
+    let (partial, until) = (stage.at("reader").join("partial"), Instant::now() + LONG);
+    while fs::read_dir(&partial).map_or(0, Iterator::count) == 0 {
+        ensure!(Instant::now() < until && reading.try_wait()?.is_none(), "it was never seen to be read");
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 #[test]
@@ -53,12 +63,7 @@ fn a_file_survives_three_of_six_nodes_then_is_repaired_and_survives_the_others()
     let words =
         ["store", "--dir", "reader", "get", &id, "--to", "copy", "--account", "7", "--http", stage.chain.http()];
     let mut reading = stoa(stage.folder.path(), &words)?.stdout(Stdio::null()).spawn()?;
-    let partial = stage.at("reader").join("partial");
-    let until = Instant::now() + LONG;
-    while fs::read_dir(&partial).map_or(0, Iterator::count) == 0 {
-        ensure!(Instant::now() < until && reading.try_wait()?.is_none(), "it was never seen to be read");
-        thread::sleep(Duration::from_millis(1));
-    }
+    some_came(&stage, &mut reading)?;
     hold(&reading, true)?;
     ensure!(reading.try_wait()?.is_none(), "it was read before they died");
     stage.kill(3);
@@ -172,12 +177,7 @@ fn a_folder_that_came_in_part_goes_on_when_it_is_read_or_pinned_again() -> Resul
     // Killed when some of a file has come.
     let words = [&read[..], &["--account", "7", "--http", stage.chain.http()]].concat();
     let mut reading = stoa(stage.folder.path(), &words)?.stdout(Stdio::null()).spawn()?;
-    let partial = stage.at("reader").join("partial");
-    let until = Instant::now() + LONG;
-    while fs::read_dir(&partial).map_or(0, Iterator::count) == 0 {
-        ensure!(Instant::now() < until && reading.try_wait()?.is_none(), "it was never seen to be read");
-        thread::sleep(Duration::from_millis(1));
-    }
+    some_came(&stage, &mut reading)?;
     reading.kill()?;
     reading.wait()?;
     ensure!(!stage.at("copy").exists(), "it was read before it was killed");

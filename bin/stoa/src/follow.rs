@@ -3,16 +3,10 @@
 use crate::{network, node};
 use alloy_primitives::{Address, Bytes, U256};
 use clap::Args;
-use commonware_cryptography::ed25519::PrivateKey;
 use commonware_runtime::{Runner as _, tokio as runtime};
-use eyre::{Result, WrapErr as _};
+use eyre::Result;
 use serde_json::json;
-use std::{
-    fs::File,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use stoa_consensus::follow::Start;
 use stoa_data::provider::Fees;
 use stoa_net::PeerAddress;
@@ -105,22 +99,12 @@ pub(crate) struct Options {
     repair_after: u64,
 }
 
-/// The key in a file, whose passphrase is in another or is asked for.
-fn key(file: &Path, passphrase_file: Option<&Path>) -> Result<PrivateKey> {
-    // Before anybody is asked for the passphrase of nothing.
-    File::open(file).wrap_err_with(|| format!("cannot read the key {} (`stoa node key` makes one)", file.display()))?;
-    let passphrase = node::passphrase(passphrase_file, false);
-    let unknown =
-        || format!("what is the passphrase of {}? --key-passphrase-file names a file with it", file.display());
-    config::read_key(file, &passphrase.wrap_err_with(unknown)?)
-}
-
 /// Follows a chain until interrupted.
 pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     let fees = Fees::new(options.provide_fee_token, options.provide_fee, options.provide_fee_minute);
     let fees = fees.map_err(eyre::Report::msg)?;
     let listen = match (options.listen, &options.key) {
-        (Some(listen), Some(file)) => Some((listen, key(file, options.key_passphrase_file.as_deref())?)),
+        (Some(listen), Some(file)) => Some((listen, node::key(file, options.key_passphrase_file.as_deref())?)),
         _ => None,
     };
     let mut config = follower::Config {
@@ -188,21 +172,4 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
             Ok(())
         })
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_that_is_not_there_is_named_before_its_passphrase_is_asked_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("nokey");
-        let why = format!("{:#}", key(&file, None).err().unwrap());
-        assert!(why.contains(&file.display().to_string()) && !why.contains("passphrase"), "{why}");
-        // Who has not typed it is told what else there is.
-        std::fs::write(&file, "{}").unwrap();
-        let why = format!("{:#}", key(&file, Some(&folder.path().join("nothing"))).err().unwrap());
-        assert!(why.contains("--key-passphrase-file") && why.contains("nothing"), "{why}");
-    }
 }

@@ -134,15 +134,14 @@ impl Options {
     /// Takes the folder for this process. Where JSON-RPC could not be served, none is made.
     fn hold(&self, validators: NonZeroU32) -> Result<folder::Held> {
         if !self.dir.exists() {
-            self.servable(validators)?;
+            self.servable(&development::genesis(development::CHAIN_ID, &[], now()), validators)?;
         }
         folder::hold(&self.dir)
     }
 
-    /// Refuses what so many validators of a new chain could not serve JSON-RPC on.
-    fn servable(&self, validators: NonZeroU32) -> Result<()> {
-        let genesis = development::genesis(development::CHAIN_ID, &[], now());
-        up::serving_at(&genesis, self.http, validators.get() as usize).map(drop)
+    /// Refuses what so many validators of a chain that begins so could not serve JSON-RPC on.
+    fn servable(&self, genesis: &Genesis, validators: NonZeroU32) -> Result<()> {
+        up::serving_at(genesis, self.http, validators.get() as usize).map(drop)
     }
 
     fn window(&self) -> u64 {
@@ -231,7 +230,7 @@ impl Options {
         let accounts = development::accounts(&self.mnemonic, count).wrap_err("--mnemonic")?;
         let chain_id = self.chain_id.unwrap_or(development::CHAIN_ID);
         let mut genesis = development::genesis(chain_id, &accounts, now());
-        self.servable(validators)?;
+        self.servable(&genesis, validators)?;
         if self.fresh {
             remove_chain(&self.dir)?;
         }

@@ -385,7 +385,7 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
         Command::Backup { config, to } => copied(&backup::copy(&config, &to)?, json),
         Command::Restore { from, to } => copied(&backup::copy(&from.join("stoa.toml"), &to)?, json),
         Command::Join { key, key_passphrase_file, host, domain, gib, keeper, fund, wallet } => {
-            let key = node_key(&key, key_passphrase_file.as_deref())?;
+            let key = self::key(&key, key_passphrase_file.as_deref())?;
             let roles = if gib > 0 { registry::STORE } else { 0 } | if keeper { registry::KEEPER } else { 0 };
             let listing = Listing { host, domain, capacity: gib.saturating_mul(1 << 30), roles };
             let (public, account) = (config::public(&key), account::of(&key)?.address());
@@ -419,7 +419,7 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
             Ok(())
         }
         Command::Withdraw { key, key_passphrase_file, amount, to, token, http } => {
-            let signer = account::of(&node_key(&key, key_passphrase_file.as_deref())?)?;
+            let signer = account::of(&self::key(&key, key_passphrase_file.as_deref())?)?;
             network::wait(withdraw(signer, &http, &amount, token.unwrap_or(COIN), to, json))?
         }
         Command::Run { config } => {
@@ -457,14 +457,14 @@ async fn withdraw(
     Ok(())
 }
 
-/// A node's key from its file.
-fn node_key(file: &Path, passphrase_file: Option<&Path>) -> Result<PrivateKey> {
+/// A node's key from its file, whose passphrase is in another or is asked for.
+pub(crate) fn key(file: &Path, passphrase_file: Option<&Path>) -> Result<PrivateKey> {
     // Before anybody is asked for the passphrase of nothing.
-    fs::File::open(file).wrap_err_with(|| format!("cannot read the key {}", file.display()))?;
-    let passphrase = passphrase(passphrase_file, false);
-    let passphrase =
-        passphrase.wrap_err_with(|| format!("{} cannot be opened (see --key-passphrase-file)", file.display()))?;
-    config::read_key(file, &passphrase)
+    fs::File::open(file)
+        .wrap_err_with(|| format!("cannot read the key {} (`stoa node key` makes one)", file.display()))?;
+    let unknown =
+        || format!("what is the passphrase of {}? --key-passphrase-file names a file with it", file.display());
+    config::read_key(file, &passphrase(passphrase_file, false).wrap_err_with(unknown)?)
 }
 
 fn copied(files: &[PathBuf], json: bool) -> Result<()> {
@@ -568,6 +568,18 @@ mod tests {
     struct Typed {
         #[command(subcommand)]
         command: Command,
+    }
+
+    #[test]
+    fn a_key_that_is_not_there_is_named_before_its_passphrase_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("nokey");
+        let why = format!("{:#}", key(&file, None).err().unwrap());
+        assert!(why.contains(&file.display().to_string()) && !why.contains("passphrase"), "{why}");
+        // Who has not typed it is told what else there is.
+        fs::write(&file, "{}").unwrap();
+        let why = format!("{:#}", key(&file, Some(&folder.path().join("nothing"))).err().unwrap());
+        assert!(why.contains("--key-passphrase-file") && why.contains("nothing"), "{why}");
     }
 
     #[test]

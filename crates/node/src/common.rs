@@ -66,9 +66,9 @@ pub(crate) fn check_loopback(genesis: &Genesis, http: SocketAddr) -> eyre::Resul
     Ok(())
 }
 
-/// Refuses an address that cannot be listened on before anything starts that would have to be stopped again.
-pub(crate) fn check_free(http: SocketAddr) -> eyre::Result<()> {
-    TcpListener::bind(http).map(drop).wrap_err_with(|| format!("cannot listen on {http}"))
+/// Refuses an address that cannot be listened on before anything starts that would have to be stopped again; `hint` ends the error.
+pub(crate) fn check_free(http: SocketAddr, hint: &str) -> eyre::Result<()> {
+    TcpListener::bind(http).map(drop).wrap_err_with(|| format!("cannot listen on {http}{hint}"))
 }
 
 /// How the state is laid out, with `cache` bytes of memory.

@@ -82,10 +82,7 @@ pub fn serving_at(genesis: &Genesis, http: SocketAddr, validators: usize) -> eyr
         0 => vec![http; validators],
         first => (first..=last).map(|port| SocketAddr::new(http.ip(), port)).collect(),
     };
-    for address in &all {
-        let free = TcpListener::bind(address).map(drop);
-        free.wrap_err_with(|| format!("cannot listen on {address} (--http names another address)"))?;
-    }
+    all.iter().try_for_each(|address| common::check_free(*address, " (--http names another address)"))?;
     Ok(all)
 }
 

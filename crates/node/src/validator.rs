@@ -163,7 +163,7 @@ pub fn start(runtime: Context, config: Config) -> BoxFuture<'static, eyre::Resul
 async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
     let (validators, kept) = (config.peers.len(), Kept::by_one_of(config.peers.len(), &config.folder));
     common::check_loopback(&config.genesis, config.http)?;
-    common::check_free(config.http)?;
+    common::check_free(config.http, "")?;
     let state_config = common::state_config(&runtime, config.cache);
     let ledger_config = common::ledger_config(&config.folder, config.history, config.cache);
     let key = config.keys.key().clone();

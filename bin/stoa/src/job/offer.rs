@@ -17,9 +17,8 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use stoa_client::{ViewError, Wallet, counted, iso_8601};
+use stoa_client::{Wallet, counted, iso_8601};
 use stoa_data::{
-    abi::{CONSENT, IConsent::assetOfCall},
     client::Holders,
     jobs::{
         COIN, MILLION,
@@ -71,8 +70,8 @@ pub(crate) struct OfferOptions {
     /// Millions of steps of one job at most.
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     steps: u64,
-    /// Seconds within which a job ends, or the buyer is paid back: from 60, a minute, to 604800, a week. If not given: a day, or a week where you look at results before they
-    /// leave (`approval`).
+    /// Seconds within which a job ends, or the buyer is paid back: from 60, a minute, to 604800, a week. If not given: a day, or a week
+    /// where you look at results before they leave (`approval`).
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(60..=604_800))]
     time: Option<u32>,
     /// Let programs run as processes too: Python and whatever else is no WebAssembly. The node has to run them as well (`stoa follow
@@ -335,14 +334,7 @@ pub(super) async fn copy(options: CopyOptions, wallet: &WalletOptions, json: boo
 }
 
 pub(super) async fn bond(asset: B256, amount: U256, back: bool, wallet: &WalletOptions, json: bool) -> Result<()> {
-    let account = wallet.open().await?;
-    // Whoever else adds to it gives his coins away: the contract pays them out to the owner alone.
-    match stoa_client::view(account.client(), CONSENT, &assetOfCall { asset }).await {
-        Ok((is, _)) => ensure!(is.owner == account.address(), "{} does not own asset {asset}", account.address()),
-        Err(ViewError::Reverted(_)) => bail!("there is no asset {asset}"),
-        Err(error) => return Err(error).wrap_err(UNASKED),
-    }
-    let owner = Owner::new(account);
+    let owner = Owner::new(wallet.open().await?);
     let (offer, _) = stoa_client::view(&wallet.client(), JOBS, &offerOfCall { asset }).await?;
     let token = if offer.token.is_zero() { COIN } else { offer.token };
     match back {
@@ -491,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_allows_nobody_anything_is_told_of_both_ways_to_say_whom() {
+    fn whoever_allows_nobody_anything_is_told_of_the_ways_to_say_whom() {
         let (asset, to) = (B256::ZERO.to_string(), Address::ZERO.to_string());
         let typed = |more: &[&str]| Allowing::try_parse_from([&["allow", asset.as_str()][..], more].concat());
         let why = typed(&[]).err().unwrap().to_string();

@@ -7,7 +7,7 @@ use crate::{
 use clap::Args;
 use eyre::Result;
 use std::path::{Path, PathBuf};
-use stoa_client::plain;
+use stoa_client::{counted, plain};
 use stoa_data::{
     ddo::MOST_COLUMNS,
     look::{Header, Looked, Looking, Unseen, look},
@@ -130,11 +130,9 @@ fn own(looked: &Looked) -> Vec<String> {
         .collect();
     let missing = looked.table.iter().flat_map(|table| &table.columns).filter(|column| column.missing > Some(0));
     lines.extend(missing.take(SHOWN).map(|column| {
-        let values = match column.missing.unwrap_or(0) {
-            1 => "1 value is missing".to_owned(),
-            missing => format!("{missing} values are missing"),
-        };
-        format!("{values} in {}", plain(&column.name))
+        let missing = column.missing.unwrap_or(0);
+        let are = if missing == 1 { "is" } else { "are" };
+        format!("{} {are} missing in {}", counted(missing, "value"), plain(&column.name))
     }));
     lines.extend(looked.picture.map(|picture| format!("{} by {} pixels", picture.width, picture.height)));
     if let Some(model) = &looked.model {
@@ -159,12 +157,12 @@ fn own(looked: &Looked) -> Vec<String> {
 pub(super) fn warn(looked: &Looked) {
     for warning in &looked.warnings {
         let place = warning.file.as_ref().map_or_else(String::new, |file| format!(" in {}", plain(file)));
+        let look = if warning.values == 1 { "looks" } else { "look" };
+        let values = format!("{} {look} so", counted(warning.values, "value"));
         let why = match (warning.values, warning.by_name) {
             (0, _) => "it is called so".to_owned(),
-            (1, false) => "1 value looks so".to_owned(),
-            (1, true) => "it is called so, and 1 value looks so".to_owned(),
-            (values, false) => format!("{values} values look so"),
-            (values, true) => format!("it is called so, and {values} values look so"),
+            (_, false) => values,
+            (_, true) => format!("it is called so, and {values}"),
         };
         match warning.column.is_empty() {
             true => println!("Warning: there seem to be {} in the text{place}: {}", warning.kind, warning.values),

@@ -11,8 +11,8 @@ use super::{
     abi::{
         BROKEN, DRAWN, FINISHED,
         IJobs::{
-            IJobsErrors, Job, JobFinished, Offer, Receipt, Withdrawn, bondCall, costCall, expireCall, finishCall,
-            jobOfCall, offerCall, offerOfCall, receiptOfCall, stopCall, unbondCall, withdrawCall,
+            IJobsErrors, Job, JobFinished, JobsNotOwner, Offer, Receipt, Withdrawn, bondCall, costCall, expireCall,
+            finishCall, jobOfCall, offerCall, offerOfCall, receiptOfCall, stopCall, unbondCall, withdrawCall,
         },
         JOBS, LIMITED, PROCESS, WAITING, WASM,
     },
@@ -25,7 +25,7 @@ use super::{
 use crate::{
     abi::{
         ADDRESS, COMPUTE, CONSENT, CREDENTIAL,
-        IConsent::{Granted, Terms, grantCall, registerCall},
+        IConsent::{Granted, Terms, assetOfCall, grantCall, registerCall},
     },
     client::{DataError, Holders},
     contract::asset_id,
@@ -567,12 +567,23 @@ impl Owner {
         self.wallet.call(JOBS, &offerCall { asset, offer }).await.map(drop).map_err(said)
     }
 
+    /// Refuses an asset of somebody else's: who adds to its bond gives his coins away, for the contract pays them out to the owner alone.
+    async fn own(&self, asset: B256) -> Result<()> {
+        let caller = self.wallet.address();
+        let (is, _) = view(self.wallet.client(), CONSENT, &assetOfCall { asset }).await?;
+        if is.owner == caller {
+            return Ok(());
+        }
+        Err(DataError::Ledger(words(&IJobsErrors::JobsNotOwner(JobsNotOwner { caller, asset }), COIN)))
+    }
+
     /// Adds to the bond of an asset, which pays for checks and for false receipts, in the token that jobs are paid in.
     ///
     /// # Errors
     ///
-    /// If there is no such asset, the wallet has less, or the ledger refuses.
+    /// If there is no such asset, it is another's, the wallet has less, or the ledger refuses.
     pub async fn bond(&self, asset: B256, token: Address, amount: U256) -> Result<()> {
+        self.own(asset).await?;
         let account = self.wallet.address();
         let (has, _) = view(self.wallet.client(), token, &IERC20::balanceOfCall { account }).await?;
         if has < amount {
@@ -596,6 +607,7 @@ impl Owner {
     ///
     /// If the ledger refuses.
     pub async fn unbond(&self, asset: B256, token: Address, amount: U256) -> Result<()> {
+        self.own(asset).await?;
         let unbond = unbondCall { asset, token, amount };
         self.wallet.call(JOBS, &unbond).await.map(drop).map_err(|error| bound(error, token))
     }
