@@ -31,9 +31,9 @@ pub const MAX_VALIDATORS: u32 = 32;
 /// How long validators may take to find each other before people are let in all the same.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// The least memory for a validator's state, and the most for all together, in bytes.
+/// The least memory for a validator's state, and the most for all together, in bytes: all of it is taken at the start.
 const LEAST_CACHE: usize = 64 << 20;
-const MOST_CACHE: usize = 1 << 30;
+const MOST_CACHE: usize = 256 << 20;
 
 /// What an embedded network runs with.
 #[derive(Clone, Debug)]
