@@ -11,10 +11,11 @@ pub(crate) use purpose::purpose;
 use crate::network;
 use alloy_primitives::B256;
 use clap::{Args, Subcommand};
-use eyre::{Result, WrapErr as _};
+use eyre::{Result, WrapErr as _, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::ops::Range;
 use stoa_base::now;
-use stoa_client::{Client, counted, utc};
+use stoa_client::{Client, counted, iso_8601, utc};
 use stoa_data::record::Record;
 
 /// Commands on consent.
@@ -50,6 +51,12 @@ pub(crate) struct TermsOptions {
     /// For how many days, 36,500 at most; 0 for no end.
     #[arg(long, value_name = "DAYS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=MOST_DAYS))]
     days: u64,
+    /// For how many hours, instead of days.
+    #[arg(long, value_name = "HOURS", conflicts_with = "days", value_parser = clap::value_parser!(u64).range(1..=24 * MOST_DAYS))]
+    hours: Option<u64>,
+    /// Until when, instead of for how long: a moment within a hundred years, as RFC 3339 has it, such as 2027-01-31T18:00:00Z.
+    #[arg(long, value_name = "MOMENT", conflicts_with_all = ["days", "hours"], value_parser = moment)]
+    until: Option<u64>,
     /// How often in all; 0 for any number of times.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) times: u32,
@@ -58,11 +65,65 @@ pub(crate) struct TermsOptions {
 impl TermsOptions {
     /// Until when, in seconds since 1970; 0 for no end. This machine's clock tells it, which must agree with the network's.
     pub(crate) async fn until(&self, client: &Client) -> Result<u64> {
-        if self.days == 0 {
+        let seconds = self.hours.unwrap_or(24 * self.days) * 3600;
+        if seconds == 0 && self.until.is_none() {
             return Ok(0);
         }
         client.check_clock().await?;
-        Ok(now() + self.days * 24 * 3600)
+        ends(now(), seconds, self.until)
+    }
+}
+
+/// When what is granted now for so many seconds ends, or at this moment if one is said.
+fn ends(now: u64, seconds: u64, moment: Option<u64>) -> Result<u64> {
+    let Some(moment) = moment else { return Ok(now + seconds) };
+    ensure!(moment > now, "{} is over", utc(moment));
+    ensure!(moment - now <= MOST_DAYS * 24 * 3600, "{} is more than a hundred years away", utc(moment));
+    Ok(moment)
+}
+
+/// A moment as RFC 3339 has it, in seconds since 1970. What is less than a second is cut off.
+fn moment(text: &str) -> Result<u64, String> {
+    since_1970(text)
+        .ok_or_else(|| format!("want a moment such as 2027-01-31T18:00:00Z or 2027-01-31T19:00:00+01:00, got {text}"))
+}
+
+/// The seconds from 1970 until a moment; nothing if it is none, or before.
+fn since_1970(text: &str) -> Option<u64> {
+    let (local, zone) = (text.get(..19)?, text.get(19..)?);
+    let part = |range: Range<usize>| local.get(range)?.parse::<u64>().ok();
+    // As `iso_8601`, the other way: years begin in March.
+    let (year, month, day) = match (part(0..4)?, part(5..7)?, part(8..10)?) {
+        (year, month @ 3.., day) => (year, month - 3, day),
+        (year, month, day) => (year.checked_sub(1)?, month + 9, day),
+    };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day;
+    // From the first of March of year 0, which is the day 1 here.
+    let days = days.checked_sub(719_469)?;
+    let seconds = 24 * 3600 * days + 3600 * part(11..13)? + 60 * part(14..16)? + part(17..19)?;
+    // There is no such day, hour or sign between them if it is another moment, or written otherwise.
+    if iso_8601(seconds) != local.to_ascii_uppercase() + "Z" {
+        return None;
+    }
+    let is_digit = |digit: char| digit.is_ascii_digit();
+    let zone = match zone.strip_prefix('.') {
+        Some(rest) => rest.strip_prefix(is_digit)?.trim_start_matches(is_digit),
+        None => zone,
+    };
+    if zone.eq_ignore_ascii_case("z") {
+        return Some(seconds);
+    }
+    let (sign, apart) = zone.split_at_checked(1)?;
+    let (hours, minutes) = apart.split_once(':')?;
+    let (hours, minutes) = (hours.parse::<u64>().ok()?, minutes.parse::<u64>().ok()?);
+    if hours > 23 || minutes > 59 || format!("{hours:02}:{minutes:02}") != apart {
+        return None;
+    }
+    let apart = 3600 * hours + 60 * minutes;
+    match sign {
+        "+" => seconds.checked_sub(apart),
+        "-" => Some(seconds + apart),
+        _ => None,
     }
 }
 
@@ -152,6 +213,68 @@ mod tests {
         };
         assert_eq!(until("0").await.unwrap(), 0);
         assert!(until("1").await.is_err(), "nobody tells the time");
+    }
+
+    #[test]
+    fn a_moment_is_what_rfc_3339_has() {
+        // As `date +%s --date=…` has them.
+        for (text, seconds) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2000-02-29T01:23:45Z", 951_787_425),
+            ("2027-01-31t18:00:00.999z", 1_801_418_400),
+            ("2027-01-31T19:30:00+01:30", 1_801_418_400),
+            ("2027-01-31T00:00:00-18:00", 1_801_418_400),
+            ("2100-03-01T00:00:00+00:00", 4_107_542_400),
+        ] {
+            assert_eq!(moment(text), Ok(seconds), "{text}");
+        }
+        for time in (0..5_000_000_000).step_by(7_777_777) {
+            assert_eq!(moment(&iso_8601(time)), Ok(time));
+        }
+        for wrong in [
+            "",
+            "tomorrow",
+            "1800000000",
+            "2027-01-31",
+            "2027-01-31 18:00:00Z",
+            "2027-01-31T18:00:00",
+            "2027-02-29T00:00:00Z",
+            "2027-13-01T00:00:00Z",
+            "2027-00-01T00:00:00Z",
+            "2027-01-00T00:00:00Z",
+            "2027-01-31T24:00:00Z",
+            "2027-01-31T18:60:00Z",
+            "1969-12-31T23:59:59Z",
+            "0000-01-01T00:00:00Z",
+            "+027-01-31T18:00:00Z",
+            "2027/01/31T18:00:00Z",
+            "2027-01-31T18:00:00.Z",
+            "2027-01-31T18:00:00+1:00",
+            "2027-01-31T18:00:00-24:00",
+            "2027-01-31T18:00:00\u{2212}01:00",
+            "1970-01-01T00:00:00+01:00",
+        ] {
+            assert!(moment(wrong).is_err_and(|why| why.contains("2027-01-31T18:00:00Z")), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_grant_ends_after_days_or_hours_or_at_a_moment_to_come() {
+        let typed = |words: &[&str]| Typed::try_parse_from([&["stoa"][..], words].concat()).map(|typed| typed.terms);
+        let hours = typed(&["--hours", "36"]).ok().unwrap();
+        assert_eq!((hours.hours, hours.days, hours.until), (Some(36), 0, None));
+        assert_eq!(typed(&["--until", "2027-01-31T18:00:00Z"]).ok().unwrap().until, Some(1_801_418_400));
+        let moment = ["--until", "2027-01-31T18:00:00Z"];
+        let [days, hours] = ["--days", "--hours"].map(|option| [option, "1"]);
+        for (one, other) in [(days, hours), (days, moment), (hours, moment)] {
+            assert!(typed(&[one, other].concat()).is_err(), "{one:?} {other:?}");
+        }
+        assert!(typed(&["--hours", "0"]).is_err() && typed(&["--hours", "876001"]).is_err());
+        let now = 1_800_000_000;
+        assert_eq!(ends(now, 3600, None).unwrap(), now + 3600);
+        assert_eq!(ends(now, 0, Some(now + 1)).unwrap(), now + 1);
+        assert!(ends(now, 0, Some(now)).unwrap_err().to_string().ends_with("UTC is over"));
+        assert!(ends(now, 0, Some(now + 36_501 * 24 * 3600)).unwrap_err().to_string().contains("a hundred years"));
     }
 
     #[test]

@@ -70,7 +70,7 @@ enum Command {
     /// Let somebody have programs run on an asset of yours (a grant). Prints the grant's id, and until when, for what and how
     /// often it is; `stoa data revoke` ends it.
     #[command(
-        after_help = "Examples: stoa job allow 0x5f8e… --to 0x7099… --purpose ScientificResearch --wallet me.key\n          stoa job allow 0x5f8e… --to-buyers-of 0x90f7… --algorithm train.wasm --wallet me.key\n          stoa job allow 0x5f8e… --to-holders-of 0x5fbd… --days 30 --wallet me.key"
+        after_help = "Examples: stoa job allow 0x5f8e… --to 0x7099… --purpose ScientificResearch --wallet me.key\n          stoa job allow 0x5f8e… --to-buyers-of 0x90f7… --algorithm train.wasm --wallet me.key\n          stoa job allow 0x5f8e… --to-holders-of 0x5fbd… --days 30 --wallet me.key\n          stoa job allow 0x5f8e… --to 0x7099… --until 2027-01-31T18:00:00Z --wallet me.key"
     )]
     Allow(AllowOptions),
     /// Have a program run on the data of one or several owners, each beside its data, and get what may leave. A plan

@@ -91,6 +91,16 @@ struct Bound {
     salt: B256,
 }
 
+/// How many rounds of a job a receipt is about, of those whose parameters its buyer has noted before he sent them: one that was cut off
+/// may never have come to its node, or never had its turn there. All where the receipt names other parameters.
+pub fn begun(params: &[Vec<u8>], receipt: &Receipt) -> usize {
+    let rounds = receipt.rounds as usize;
+    // A round that failed has begun, and is not counted.
+    let mut begun = [rounds, rounds + 1].into_iter().filter_map(|count| params.get(..count));
+    let named = |params: &&[Vec<u8>]| params_hash(params.iter().map(Vec::as_slice)) == receipt.params;
+    begun.find(named).unwrap_or(params).len()
+}
+
 /// Why it has no verdict.
 enum NoVerdict {
     /// Not now.

@@ -20,7 +20,7 @@ use super::{
     results,
     run::{Files, OUT_OF_STEPS},
     units,
-    wire::{JOB, MOST_ANSWER, Request, Round, UNOFFERED, UNPUBLISHED, signed_from_bytes},
+    wire::{JOB, MOST_ANSWER, Request, Round, UNOFFERED, UNPUBLISHED, sign_asking, signed_from_bytes},
 };
 use crate::{
     abi::{
@@ -324,8 +324,9 @@ impl Buyer {
     /// Asks a node whether it could do a job.
     async fn could(&self, node: &PeerAddress, asset: B256, offer: &Offer, wanted: &Wanted) -> Result<()> {
         let Wanted { algorithm, runtime, rounds, .. } = *wanted;
-        let buyer = self.wallet.address();
-        let request = Request::Ready { asset, rules: offer.rules, algorithm, runtime, rounds, buyer };
+        let signature = sign_asking(self.wallet.signer(), self.wallet.chain_id(), self.client);
+        let signature = signature.map_err(SendError::from)?;
+        let request = Request::Ready { asset, rules: offer.rules, algorithm, runtime, rounds, signature };
         let behind = |why: &str| [UNOFFERED, UNPUBLISHED].iter().any(|said| why.contains(*said));
         let may_change = |why: &Denied| matches!(why, Denied::Refused(why) if behind(why));
         match patiently(|| self.ask(node, &request), may_change).await {

@@ -103,6 +103,11 @@ pub fn params_hash<'a>(rounds: impl IntoIterator<Item = &'a [u8]>) -> B256 {
 }
 
 impl Done {
+    /// Whether nothing is done: no program has begun to run.
+    pub(super) const fn is_nothing(&self) -> bool {
+        self.rounds == 0 && self.fuel == 0
+    }
+
     /// A round begins.
     pub(super) fn begin(&mut self, params: &[u8]) {
         self.params = link(self.params, *blake3::hash(params).as_bytes());

@@ -205,6 +205,30 @@ fn who_pays_what_in_which_failure() {
 }
 
 #[test]
+fn who_takes_back_what_he_allowed_before_anything_is_done_gets_nothing_and_the_buyer_everything_back() {
+    let mut bench = bench();
+    for erases in [false, true] {
+        bench.pass(1);
+        let (asset, grant) = asset(&mut bench, PLAIN, terms(BUYER));
+        let [undone, begun] = [(); 2].map(|()| send(&mut bench, BUYER, start(grant)).unwrap().value);
+        let ends = match erases {
+            true => bench.send(OWNER, CONSENT, &eraseCall { asset }).map(drop),
+            false => bench.send(OWNER, CONSENT, &revokeCall { grant }).map(drop),
+        };
+        ends.unwrap();
+        // As the node says of a job of which it had begun no round, and of one of which it had.
+        let nothing = Receipt { rounds: 0, ..receipt(0, BROKEN) };
+        for (job, receipt, paid) in [(undone, nothing, 0), (begun, receipt(1, STOPPED), 103)] {
+            let before = [PURSE, BUYER].map(|account| balance(&mut bench, PLAIN, account));
+            send(&mut bench, OTHER, finish(job, receipt)).unwrap();
+            let after = [PURSE, BUYER].map(|account| balance(&mut bench, PLAIN, account));
+            assert_eq!([after[0] - before[0], after[1] - before[1]], [paid, 130 - paid], "{erases}");
+        }
+        assert_eq!(balance(&mut bench, PLAIN, JOBS), 0);
+    }
+}
+
+#[test]
 fn only_the_node_that_was_offered_signs_and_only_for_what_was_ordered() {
     let mut bench = bench();
     let (asset, grant) = asset(&mut bench, PLAIN, terms(BUYER));

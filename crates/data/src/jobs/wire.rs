@@ -8,17 +8,24 @@
 //! 3  end     job 32                             → receipt, signature
 //! 4  show    job 32, number u32                 → what a job was run with, for whoever was drawn to check it
 //! 8  ready   asset 32, rules 32, program 32,    → nothing            before anything is paid: whether such a job could be done
-//!            runtime u8, rounds u32, buyer 20
+//!            runtime u8, rounds u32,
+//!            signature 65                                            by the account that would begin it, over the key that asks
 //! ```
 
-use super::{abi::IJobs::Receipt, rules::is_within};
-use alloy_primitives::{Address, B256};
+use super::{
+    abi::{IJobs::Receipt, JOBS},
+    rules::is_within,
+};
+use alloy_primitives::{Address, B256, Signature, U256, keccak256};
+use alloy_signer::SignerSync as _;
+use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolValue as _;
 use bytes::BufMut;
 use commonware_codec::{
     Buf, Copying, DecodeExt as _, Encode as _, EncodeSize, Error as CodecError, Read, ReadExt as _, Write,
 };
 use std::collections::BTreeMap;
+use stoa_base::NodeId;
 use stoa_client::lines;
 
 /// The protocol of jobs.
@@ -78,8 +85,8 @@ pub enum Request {
         runtime: u8,
         /// How often, in one job.
         rounds: u32,
-        /// Whose job it would be, as whoever asks says: to him so much has to be able to leave still.
-        buyer: Address,
+        /// By the account whose job it would be, for the key that asks: to it so much has to be able to leave still.
+        signature: [u8; 65],
     },
 }
 
@@ -179,13 +186,13 @@ impl Write for Request {
             }
             Self::Status(job) => head(6, job),
             Self::Result(job) => head(7, job),
-            Self::Ready { asset, rules, algorithm, runtime, rounds, buyer } => {
+            Self::Ready { asset, rules, algorithm, runtime, rounds, signature } => {
                 head(8, asset);
                 rules.0.write(buf);
                 algorithm.0.write(buf);
                 runtime.write(buf);
                 rounds.write(buf);
-                buyer.0.0.write(buf);
+                signature.write(buf);
             }
         }
     }
@@ -198,7 +205,7 @@ impl EncodeSize for Request {
             Self::Round(_, _, bytes) => 8 + bytes.len(),
             Self::Look(..) | Self::Show(..) | Self::Left(..) => 4,
             Self::End(_) | Self::Status(_) | Self::Result(_) => 0,
-            Self::Ready { .. } => 32 + 32 + 1 + 4 + 20,
+            Self::Ready { .. } => 32 + 32 + 1 + 4 + 65,
         }
     }
 }
@@ -223,7 +230,7 @@ impl Read for Request {
                 algorithm: read_hash(buf)?,
                 runtime: u8::read(buf)?,
                 rounds: u32::read(buf)?,
-                buyer: <[u8; 20]>::read(buf)?.into(),
+                signature: <[u8; 65]>::read(buf)?,
             },
             tag => return Err(CodecError::InvalidEnum(tag)),
         })
@@ -296,6 +303,26 @@ impl Read for Round {
     }
 }
 
+/// What an account signs (EIP-191) that asks by this key before a job on the ledger names it.
+fn asking(chain_id: u64, key: NodeId) -> B256 {
+    keccak256(("Stoa job asked for", U256::from(chain_id), JOBS, B256::from(key)).abi_encode_params())
+}
+
+/// Signs that it is this wallet's account which asks by a key.
+///
+/// # Errors
+///
+/// If the wallet does not sign.
+pub(super) fn sign_asking(wallet: &PrivateKeySigner, chain_id: u64, key: NodeId) -> alloy_signer::Result<[u8; 65]> {
+    Ok(wallet.sign_message_sync(asking(chain_id, key).as_slice())?.as_bytes())
+}
+
+/// The account that signed that it asks by this key. What another one signed, or for another key, is some account's of which nothing is
+/// known.
+pub(super) fn who_asks(chain_id: u64, key: NodeId, signature: &[u8; 65]) -> Option<Address> {
+    Signature::from_raw(signature).ok()?.recover_address_from_msg(asking(chain_id, key)).ok()
+}
+
 /// A receipt with its node's signature: the ABI's encoding of both.
 pub fn signed_to_bytes(receipt: &Receipt, signature: &[u8; 64]) -> Vec<u8> {
     [&signature[..], &receipt.abi_encode()].concat()
@@ -330,7 +357,7 @@ mod tests {
                 algorithm: B256::repeat_byte(2),
                 runtime: 1,
                 rounds: 7,
-                buyer: Address::repeat_byte(3),
+                signature: [3; 65],
             },
         ];
         for request in requests {
@@ -347,6 +374,17 @@ mod tests {
         ] {
             assert_eq!(Round::decode(Copying(&round.encode()[..])).unwrap(), round);
         }
+    }
+
+    #[test]
+    fn an_account_asks_by_one_key_on_one_chain() {
+        let wallet = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap();
+        let [key, other] = [1, 2].map(|byte| NodeId([byte; 32]));
+        let signature = sign_asking(&wallet, 7, key).unwrap();
+        assert_eq!(who_asks(7, key, &signature), Some(wallet.address()));
+        assert_ne!(who_asks(7, other, &signature), Some(wallet.address()));
+        assert_ne!(who_asks(8, key, &signature), Some(wallet.address()));
+        assert_eq!(who_asks(7, key, &[0; 65]), None);
     }
 
     #[test]

@@ -21,6 +21,7 @@
 //! | the node says that it could not do it, or that its owner did not look at the result in time | nothing | everything |
 //! | no receipt in time | nothing | everything, by `expire` |
 //! | the grant is revoked while it runs | as if it were stopped | the rest |
+//! | it is revoked before a round of it ran: its node says that it could not do it | nothing | everything |
 //! | the token does not pay one of them | what is his, or a credit if it is he | the same |
 //!
 //! What an order of a datatoken has cost is between its buyer and its seller: no job gives it back, also if its owner vanishes.

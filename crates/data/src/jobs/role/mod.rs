@@ -12,7 +12,8 @@
 //!
 //! A round runs on what was offered and on nothing else: if something shows that the data are not the same any more they are read again
 //! before it runs, and when it has run ([`here`]). If they are others or gone the node says that it could not do the job, which costs
-//! nothing. So it says of a job of which nothing was done when it was ended in its first round.
+//! nothing. So it says of a job of which nothing was done when it was ended in its first round, when its grant was revoked, or when the
+//! first round waited for its turn until the job's time was over.
 //!
 //! A round counts against the budget before it runs, for its end and its steps tell something however it ends; where nothing may
 //! leave any more none runs. What it counts is on the disk before its end is told. While it runs it is said for how long, and nothing that
@@ -102,9 +103,11 @@ const WAIT: Duration = Duration::from_secs(20);
 /// How often is looked whether a round that waits for its turn was cancelled.
 const CANCELLED: Duration = Duration::from_millis(200);
 
-/// How is said that a job cannot be done for want of its data, and that the node was ended when nothing of it was done yet.
+/// How is said that a job cannot be done for want of its data, and that nothing of it was done yet when the node was ended, or the job's
+/// time was over.
 const OTHERS: &str = "the data or rules that were offered are not those that are here";
 const RESTARTED: &str = "the node was restarted while it ran";
+const LATE: &str = "the job's time was over before it was its turn";
 
 /// Jobs that are open at a time, and those of one buyer among them: such as have not ended, and with those of whose end the ledger has
 /// still to be told.
@@ -159,6 +162,20 @@ struct Running {
     control: Control,
 }
 
+/// Why a job does not go on, as the ledger says.
+struct Ends {
+    why: String,
+    /// What its owner had allowed stands no more: it is not that its buyer stopped it, or is not whom it is for any more.
+    revoked: bool,
+}
+
+impl Ends {
+    /// How a job ends by that which has done so much: who takes back what he allowed is not paid for nothing.
+    const fn ended(&self, done: &Done) -> u8 {
+        if self.revoked && done.is_nothing() { BROKEN } else { STOPPED }
+    }
+}
+
 /// Waits for a round's turn; nothing if the round is cancelled before.
 async fn unless_cancelled<T>(control: &Control, turn: impl Future<Output = T>) -> Option<T> {
     let mut turn = pin!(turn);
@@ -209,29 +226,34 @@ impl Computer {
         })
     }
 
-    /// Whether a job goes on and its grant stands; how it ends and why if not.
-    async fn stands(&self, id: B256) -> Outcomes<Result<(), (u8, String)>> {
+    /// Whether a job goes on and its grant stands; why not if not.
+    async fn stands(&self, id: B256) -> Outcomes<Result<(), Ends>> {
         let job = self.job(id).await?;
+        let ends = |why: &str| Ok(Err(Ends { why: why.to_owned(), revoked: false }));
         if job.state != RUNNING {
-            return Ok(Err((STOPPED, "the job is over".into())));
-        }
-        if job.stopped {
-            return Ok(Err((STOPPED, "its buyer stopped it".into())));
+            return ends("the job is over");
         }
         match self.asks(CONSENT, &checkUseCall { id: job.used }).await {
+            // One whose grant is revoked may be stopped for that.
+            Ok(_) if job.stopped => ends("its buyer stopped it"),
             Ok(_) => Ok(Ok(())),
             Err(error) => match error.reason::<IConsentErrors>() {
-                Some(reason) => Ok(Err((STOPPED, crate::client::words(&reason)))),
+                Some(reason) => {
+                    // All grants of an asset that is erased are.
+                    let revoked = matches!(reason, IConsentErrors::ConsentRevoked(_));
+                    Ok(Err(Ends { why: crate::client::words(&reason), revoked }))
+                }
                 None => Err(own(error)),
             },
         }
     }
 
-    /// Why the ledger says that a job that was stopped does not go on, if it does.
-    async fn why_stopped(&self, session: &Session) -> String {
+    /// How a job ends that was stopped when it had done so much, and why.
+    async fn stops(&self, session: &Session, done: &Done) -> (u8, String) {
         match self.stands(session.id).await {
-            Ok(Err((_, why))) => why,
-            _ => "it was stopped".to_owned(),
+            Ok(Err(ends)) => (ends.ended(done), ends.why),
+            _ if done.is_nothing() && session.state.lock().late => (BROKEN, LATE.to_owned()),
+            _ => (STOPPED, "it was stopped".to_owned()),
         }
     }
 
@@ -246,8 +268,8 @@ impl Computer {
         self.here.read(&session.folder).await.is_ok_and(|data| data.hash == session.job.offer.data)
     }
 
-    /// Ends a job of which nothing was done as one that this node could not do, if that is so: it was ended in the first round, or has not
-    /// the data any more.
+    /// Ends a job of which nothing was done as one that this node could not do, if that is so: it was ended in the first round, has not
+    /// the data any more, or may not use them any more.
     async fn end_undone(&self, session: &Session) {
         let (undone, lost) = {
             let state = session.state.lock();
@@ -258,6 +280,11 @@ impl Computer {
             session.miss(RESTARTED);
         } else if undone && !self.still_has(session).await {
             session.miss(OTHERS);
+        } else if undone
+            && let Ok(Err(ends)) = self.stands(session.id).await
+            && ends.revoked
+        {
+            session.miss(&ends.why);
         }
     }
 
@@ -317,8 +344,8 @@ impl Computer {
                 left.ok_or(Denied::NotHere)
             }
             Request::Result(job) => self.result(from, job).await,
-            Request::Ready { asset, rules, algorithm, runtime, rounds, buyer } => {
-                self.ready((from, buyer), (asset, rules), (algorithm, runtime), rounds).await.map(|()| Vec::new())
+            Request::Ready { asset, rules, algorithm, runtime, rounds, signature } => {
+                self.ready((from, signature), (asset, rules), (algorithm, runtime), rounds).await.map(|()| Vec::new())
             }
             Request::Status(job) => Ok(Self::status(&*self.session(from, job).await?).encode().to_vec()),
             Request::Code(job, code) => {
@@ -431,8 +458,9 @@ impl Computer {
             (state.running, state.left) = (Some((control.clone(), Instant::now())), None);
             (control, code, done)
         };
-        if let Err((ended, why)) = stands {
-            session.over(done, number, ended, why);
+        if let Err(ends) = stands {
+            let ended = ends.ended(&done);
+            session.over(done, number, ended, ends.why);
             return Ok(());
         }
         let Some(runtime) = self.runtimes.of(session.job.runtime) else {
@@ -479,11 +507,13 @@ impl Computer {
         let Running { number, code, params, control } = round;
         let (rules, guard) = (&data.rules, reserved.guard);
         let Some(own) = unless_cancelled(&control, self.turns.own(session.job.buyer)).await.transpose()? else {
-            return Ok((done, self.stopped(session, reserved).await?));
+            let came = self.stopped(session, &done, reserved).await?;
+            return Ok((done, came));
         };
         if session.is_checked() {
             session.kept().put(number, &params)?;
         }
+        let not_begun = done.clone();
         done.begin(&params);
         let fuel = session.job.fuel.saturating_sub(done.fuel);
         let inputs = data.inputs()?;
@@ -496,7 +526,8 @@ impl Computer {
         let outcome = match prepared {
             Ok(()) => {
                 let Some(_turn) = unless_cancelled(&control, self.turns.run()).await.transpose()? else {
-                    return Ok((done, self.stopped(session, reserved).await?));
+                    let came = self.stopped(session, &not_begun, reserved).await?;
+                    return Ok((not_begun, came));
                 };
                 drop(own);
                 run_unless_dropped(control.clone(), move |control| runtime.run(&job, control)).await?
@@ -517,8 +548,8 @@ impl Computer {
         let (Leaving { files, counts }, log) = match done.end(outcome, rules, guard.left()?)? {
             Ran::Left(leaving, log) => (leaving, log),
             Ran::Over(STOPPED, _) if control.is_cancelled() => {
-                let why = self.why_stopped(session).await;
-                return Ok((done, Round::Over(STOPPED, reserved.told(why)?)));
+                let (ended, why) = self.stops(session, &done).await;
+                return Ok((done, Round::Over(ended, reserved.told(why)?)));
             }
             Ran::Over(ended, why) => return Ok((done, Round::Over(ended, reserved.told(why)?))),
         };
@@ -530,8 +561,8 @@ impl Computer {
         let looked = guard.looked_at((session.id, number), &files, log.as_deref(), &control, waits).await?;
         let stays = match looked {
             // It may have been taken back meanwhile.
-            None => self.stands(session.id).await?.err(),
-            Some((STOPPED, _)) => Some((STOPPED, self.why_stopped(session).await)),
+            None => self.stands(session.id).await?.err().map(|ends| (ends.ended(&before), ends.why)),
+            Some((STOPPED, _)) => Some(self.stops(session, &before).await),
             stays => stays,
         };
         if let Some((ended, why)) = stays {
@@ -549,9 +580,9 @@ impl Computer {
     }
 
     /// How a round ends that was cancelled before its turn.
-    async fn stopped(&self, session: &Session, reserved: Reserved<'_>) -> io::Result<Round> {
+    async fn stopped(&self, session: &Session, done: &Done, reserved: Reserved<'_>) -> io::Result<Round> {
         let (ended, why) = match self.still_has(session).await {
-            true => (STOPPED, self.why_stopped(session).await),
+            true => self.stops(session, done).await,
             false => (BROKEN, OTHERS.to_owned()),
         };
         Ok(Round::Over(ended, reserved.told(why)?))

@@ -5,19 +5,20 @@ use super::{
     super::{
         abi::{IJobs::offerOfCall, JOBS},
         data::DataSet,
-        wire::{UNOFFERED, UNPUBLISHED},
+        wire::{UNOFFERED, UNPUBLISHED, who_asks},
     },
     Computer, Guard, OTHERS, Outcomes, Session, full, own, refused,
 };
-use alloy_primitives::{Address, B256};
+use alloy_primitives::B256;
 use stoa_base::NodeId;
 use tokio::task::spawn_blocking;
 
 impl Computer {
-    /// Lets pass what could be done now: a job of this buyer that runs this program so often on an asset that is offered with these rules.
+    /// Lets pass what could be done now: a job of the account that has signed the question, which runs this program so often on an asset
+    /// that is offered with these rules. How much may still leave is told to that account of itself, and of others to nobody.
     pub(super) async fn ready(
         &self,
-        (from, buyer): (NodeId, Address),
+        (from, signature): (NodeId, [u8; 65]),
         (asset, rules): (B256, B256),
         (algorithm, runtime): (B256, u8),
         rounds: u32,
@@ -53,12 +54,19 @@ impl Computer {
             let unpublished = if here.publishers.is_empty() { String::new() } else { format!(", {UNPUBLISHED}") };
             return refused(format!("the owner does not let this program run on these data{unpublished}"));
         }
+        let Some(buyer) = who_asks(self.chain_id, from, &signature) else {
+            return refused("no account has signed the question");
+        };
         let (chain, spending) = (&*self.chain, &*self.spending);
         let guard = Guard { rules: &here, asset, folder: folder.clone(), buyer, patience: 0, chain, spending };
         let (left, least) = (guard.left().map_err(own)?, here.least(rounds));
         if left.least() < least {
             let rounds = if rounds == 1 { "a round counts".to_owned() } else { format!("{rounds} rounds count") };
-            return refused(here.short(left, &format!("{rounds} at least {least}"), least));
+            let what = format!("{rounds} at least {least}");
+            return refused(match left.own < least {
+                true => here.short(left, &what, least),
+                false => format!("{what}, and less than that may still leave to all buyers on this day (UTC)"),
+            });
         }
         match self.has(&folder, &offer).await {
             Some(_) => Ok(()),

@@ -55,13 +55,15 @@ pub(super) struct State {
     pub(super) heard: Instant,
     /// The node was ended in the first round, and none has ended since.
     pub(super) lost: bool,
+    /// The node ends it, for its time is over.
+    pub(super) late: bool,
 }
 
 impl State {
     /// That of a job which has done so much, and of which a round has `begun`.
     pub(super) fn new(done: Done, begun: bool) -> Self {
         let lost = begun && done.rounds == 0;
-        Self { done, code: None, running: None, held: false, left: None, heard: Instant::now(), lost }
+        Self { done, code: None, running: None, held: false, left: None, heard: Instant::now(), lost, late: false }
     }
 
     /// How the running round stands, if one runs.
@@ -139,8 +141,8 @@ impl Session {
         let mut state = self.state.lock();
         // No round of a job that is over runs any more.
         let code = state.code.take().filter(|_| done.ended.is_none());
-        let heard = Instant::now();
-        *state = State { done, code, running: None, held: false, left: Some((round, left)), heard, lost: false };
+        let (left, heard, late) = (Some((round, left)), Instant::now(), state.late);
+        *state = State { done, code, running: None, held: false, left, heard, lost: false, late };
         drop(state);
         self.changed.notify_waiters();
     }

@@ -44,19 +44,21 @@ impl Computer {
                 self.forget(&session.folder, session.id);
                 continue;
             }
+            let late = now() + EARLY > job.until;
             let (silent, over) = {
-                let state = session.state.lock();
+                let mut state = session.state.lock();
+                state.late = late;
                 (state.running.is_none() && state.heard.elapsed() > SILENCE, state.done.ended.is_some())
             };
             let stands = self.stands(session.id).await?;
-            if let Err((ended, why)) = &stands {
+            if let Err(ends) = &stands {
                 self.end_undone(&session).await;
                 let mut state = session.state.lock();
                 if state.running.is_none() && state.done.ended.is_none() {
-                    (state.done.ended, state.done.why) = (Some(*ended), why.clone());
+                    (state.done.ended, state.done.why) = (Some(ends.ended(&state.done)), ends.why.clone());
                 }
             }
-            if over || silent || now() + EARLY > job.until || stands.is_err() {
+            if over || silent || late || stands.is_err() {
                 let Ok((receipt, signature)) = self.receipt(&session).await else { continue };
                 let call = finishCall { job: session.id, receipt, signature: signature.to_vec().into() };
                 if let Err(why) = send(call.abi_encode()).await

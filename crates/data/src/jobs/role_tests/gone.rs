@@ -1,6 +1,6 @@
 //! Data that are changed or gone when a job runs on them, and nodes that are ended: what that costs, and what is told.
 
-use super::*;
+use super::{ready::signature, *};
 use crate::jobs::{algorithm, wire::UNOFFERED};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -46,8 +46,8 @@ async fn where_the_data_are_gone_or_changed_no_job_begins() {
     let scene = scene(&rules);
     let (asset, algorithm) = (scene.asset, algorithm(&copies("good.json")));
     let asked = || {
-        let (rules, runtime, rounds, buyer) = (rules.hash(), WASM, 1, BUYER);
-        scene.ask(Request::Ready { asset, rules, algorithm, runtime, rounds, buyer })
+        let (rules, signature) = (rules.hash(), signature());
+        scene.ask(Request::Ready { asset, rules, algorithm, runtime: WASM, rounds: 1, signature })
     };
     assert!(asked().await.is_ok());
     move_away(&scene, true);
@@ -159,12 +159,56 @@ async fn whose_consent_is_taken_back_in_the_middle_of_a_round_hears_of_it() {
     scene.ask(Request::Code(running, script.to_vec())).await.unwrap();
     scene.ask(Request::Round(running, 0, b"{}".to_vec())).await.unwrap();
     // It runs, and has not its end from its turn alone.
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     let (waiting, _turns) = waits(&scene).await;
     scene.ledger.send(OWNER, revokeCall { grant: scene.grant });
     scene.computer.0.settle(&sender(&scene.ledger)).await.unwrap();
-    for job in [running, waiting] {
+    // Of the one that waits nothing is done.
+    for (job, ended) in [(running, STOPPED), (waiting, BROKEN)] {
         let round = status(&scene, job).await;
-        assert!(matches!(&round, Round::Over(STOPPED, said) if said.contains("was revoked in block")), "{round:?}");
+        let Round::Over(over, said) = &round else { panic!("{round:?}") };
+        assert!(*over == ended && said.contains("was revoked in block"), "{round:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_who_takes_back_what_he_allowed_gets_nothing_for_jobs_of_which_nothing_is_done_whoever_ends_them() {
+    for erases in [false, true] {
+        let scene = scene(&Rules { budget: 100, ..rules() });
+        let code = copies("good.json");
+        let (done, _) = scene.run(code.clone()).await;
+        let [asked, cancelled, sent, open] = [(); 4].map(|()| scene.start(&code));
+        scene.ask(Request::Code(sent, code)).await.unwrap();
+        assert_eq!(status(&scene, open).await, Round::Idle);
+        if erases {
+            scene.ledger.send(OWNER, eraseCall { asset: scene.asset });
+        } else {
+            scene.ledger.send(OWNER, revokeCall { grant: scene.grant });
+        }
+        assert_eq!(scene.end(asked).await.ended, BROKEN);
+        // As a buyer does who sees that it does not go on.
+        stop(&scene, cancelled);
+        assert_eq!(scene.end(cancelled).await.ended, BROKEN);
+        let round = scene.round(sent, 0, "{}").await.unwrap();
+        assert!(matches!(&round, Round::Over(BROKEN, said) if said.contains("was revoked in block")), "{round:?}");
+        let receipt = settled(&scene, open).await;
+        assert_eq!((receipt.ended, receipt.rounds, receipt.fuel), (BROKEN, 0, 0));
+        // What was done is paid.
+        let receipt = settled(&scene, done).await;
+        assert!(receipt.ended == STOPPED && receipt.rounds == 1 && receipt.fuel > 0, "{receipt:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_first_round_waits_for_its_turn_until_its_time_is_over_costs_nothing() {
+    let scene = scene(&Rules { budget: 100, ..rules() });
+    let (done, _) = scene.run(copies("good.json")).await;
+    let (job, _turns) = waits(&scene).await;
+    scene.ask(Request::Round(done, 1, b"{}".to_vec())).await.unwrap();
+    // By this machine's clock the time of all jobs here is over.
+    let receipt = settled(&scene, job).await;
+    assert_eq!((receipt.ended, receipt.rounds, receipt.fuel, receipt.params), (BROKEN, 0, 0, B256::ZERO));
+    // The first round of the other was done, and is paid.
+    let receipt = settled(&scene, done).await;
+    assert_eq!((receipt.ended, receipt.rounds), (STOPPED, 1));
 }
