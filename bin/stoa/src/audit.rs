@@ -13,7 +13,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
-use stoa_client::{Client, plain};
+use stoa_client::{Client, counted, plain};
 use stoa_data::{
     audit::{Audit, Evidence, Material, Shown},
     jobs::{
@@ -41,7 +41,8 @@ pub(crate) struct Options {
     /// from it, a build tells.
     #[arg(long, value_name = "FILE|DIR")]
     source: Option<PathBuf>,
-    /// The folder that `stoa job run` or `stoa job result` left: parameters and results are compared with those of the receipt.
+    /// The folder that `stoa job run` or `stoa job result` left: parameters, and results where those of all rounds are there, are compared
+    /// with those of the receipt.
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
     /// A node's folder of data, if you may see them: they are compared, and with --algorithm and --run the job is run again.
@@ -140,7 +141,8 @@ fn material(options: &Options, audit: &Audit) -> Result<Material> {
             true => sent = Some(params(&place)?),
             false => tracing::warn!("{} does not have the parameters: they are not compared", folder.display()),
         }
-        left = Some(rounds(&folder.join(LEFT).join(asset()?.to_string()))?);
+        let count = audit.finished.as_ref().map_or(0, |found| found.event.receipt.rounds);
+        left = rounds(&folder.join(LEFT).join(asset()?.to_string()), count)?;
     }
     let data = match &options.data {
         Some(folder) => {
@@ -152,13 +154,27 @@ fn material(options: &Options, audit: &Audit) -> Result<Material> {
     Ok(Material { program, params: sent, left, data })
 }
 
-/// What left in each round: the files of a folder each, in the order of their numbers.
-fn rounds(folder: &Path) -> Result<Vec<Files>> {
+/// What left in each of so many rounds: the files of a folder each, in the order of their numbers. Nothing if that of one is not there,
+/// which is told: `stoa job result` fetches the newest round's alone.
+fn rounds(folder: &Path, count: u32) -> Result<Option<Vec<Files>>> {
+    if count == 0 && !folder.exists() {
+        return Ok(Some(Vec::new()));
+    }
     let cannot = || format!("cannot read {}", folder.display());
     let entries = fs::read_dir(folder).wrap_err_with(cannot)?.collect::<Result<Vec<_>, _>>().wrap_err_with(cannot)?;
     let mut folders: Vec<_> = entries.iter().map(fs::DirEntry::path).collect();
     by_number(&mut folders);
-    folders.iter().map(|folder| files(folder)).collect()
+    let of = |round: u32| folder.join(format!("{round:03}"));
+    if let Some(missing) = (1..=count).map(of).find(|of| !of.is_dir()) {
+        tracing::warn!(
+            "what left is not compared: the receipt is about {}, and {} is not there. `stoa job run` leaves each round's, `stoa job \
+             result` fetches the newest round's alone",
+            counted(count.into(), "round"),
+            missing.display()
+        );
+        return Ok(None);
+    }
+    folders.iter().map(|folder| files(folder)).collect::<Result<_>>().map(Some)
 }
 
 fn files(root: &Path) -> Result<Files> {
@@ -195,4 +211,27 @@ fn write(options: &Options, audit: &Audit) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_left_is_compared_where_all_rounds_of_it_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = folder.path().join("0x01");
+        assert!(rounds(&left, 0).unwrap().is_some_and(|left| left.is_empty()), "nothing left, and nothing is there");
+        assert!(rounds(&left, 1).unwrap_err().to_string().starts_with("cannot read"));
+        let leave = |round: &str| {
+            fs::create_dir_all(left.join(round)).unwrap();
+            fs::write(left.join(round).join("result.json"), round).unwrap();
+        };
+        leave("002");
+        assert!(rounds(&left, 2).unwrap().is_none(), "the newest round alone");
+        leave("001");
+        let all = rounds(&left, 2).unwrap().unwrap();
+        let texts: Vec<_> = all.iter().map(|files| files["result.json"].clone()).collect();
+        assert_eq!(texts, [b"001", b"002"]);
+    }
 }

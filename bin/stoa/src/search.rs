@@ -93,10 +93,10 @@ pub(crate) struct SearchOptions {
     #[arg(long, value_name = "ADDRESS", value_parser = crate::typed::address)]
     owner: Option<Address>,
     /// The most that a datatoken may cost, in whole tokens, for example 2.5.
-    #[arg(long, value_name = "AMOUNT", value_parser = crate::node::coins)]
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true, value_parser = crate::node::coins)]
     max_price: Option<U256>,
     /// The least that a datatoken may cost, in whole tokens.
-    #[arg(long, value_name = "AMOUNT", value_parser = crate::node::coins)]
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true, value_parser = crate::node::coins)]
     min_price: Option<U256>,
     /// That it can be had for nothing.
     #[arg(long)]
@@ -161,6 +161,8 @@ pub(crate) struct ShowOptions {
 struct Whole {
     #[serde(flatten)]
     asset: Asset,
+    /// Whether orders are taken.
+    sells: bool,
     access: Access,
     /// Who has a part in the key of its data; nothing if it does not say which data it sells.
     keepers: Option<Grade>,
@@ -168,10 +170,12 @@ struct Whole {
     people: People,
     /// For what whoever orders it may use it.
     purposes: Vec<String>,
-    /// For how many seconds an order stands; 0 for ever.
+    /// For how many seconds an order stands; 0 for ever. Nothing if it has no datatoken.
     lasts: Option<u64>,
     /// What whoever orders has programs run for, where the data stay with their owner, and what may leave.
     computing: Option<Computing>,
+    /// What a job on it costs, in words.
+    jobs: Vec<String>,
 }
 
 /// An account's assets.
@@ -223,7 +227,7 @@ pub(crate) async fn up_to_date(dir: &Path, wallet: &WalletOptions) -> Result<Ind
     fs::create_dir_all(dir).wrap_err_with(|| format!("cannot write to {}", dir.display()))?;
     let client = wallet.client();
     let chain = follow::chain(&client).await;
-    let chain = chain.wrap_err_with(|| format!("no node answers at {} (see --http)", client.url()))?;
+    let chain = chain.wrap_err_with(|| output::unanswered(&client.url()))?;
     let mut index = Index::open(&dir.join("index.sqlite"), chain)?;
     let style = ProgressStyle::with_template("reading blocks {bar:40} {pos} of {len}");
     // Nothing is drawn where nobody looks.
@@ -332,7 +336,7 @@ fn show(dir: &Path, wallet: &WalletOptions, options: &ShowOptions, json: bool) -
         })?;
         if asset.metadata == Metadata::Sealed && wallet.is_named() {
             let account = wallet.open().await?;
-            let found = sale::Found::at(account.client(), asset.nft).await?;
+            let found = sale::Found::any(account.client(), asset.nft).await?;
             // Sealed to others it stays as it is.
             if let Ok(Some(told)) = crate::sale::document(&account, &found).await {
                 asset.open(account.chain_id(), &told.document).map_err(|why| eyre!("its document: {why}"))?;
@@ -348,9 +352,11 @@ fn show(dir: &Path, wallet: &WalletOptions, options: &ShowOptions, json: bool) -
         // Of what is somebody else's an order opens nothing.
         let (mut purposes, mut lasts, mut computing) = (Vec::new(), None, None);
         if keepers.is_some() {
-            let found = sale::Found::at(&client, nft).await?;
-            purposes = sale::purposes(&client, &found).await?;
-            lasts = Some(sale::lasts(&client, found.datatoken).await?);
+            let found = sale::Found::any(&client, nft).await?;
+            if !found.datatoken.is_zero() {
+                purposes = sale::purposes(&client, &found).await?;
+                lasts = Some(sale::lasts(&client, found.datatoken).await?);
+            }
             let document = match &asset.metadata {
                 Metadata::Readable { document, .. } => Some(document.text().as_bytes()),
                 _ => None,
@@ -363,10 +369,11 @@ fn show(dir: &Path, wallet: &WalletOptions, options: &ShowOptions, json: bool) -
             Some(computing) => costs(computing, &Token::at(&client, computing.token).await?),
             None => Vec::new(),
         };
-        let whole = Whole { asset, access, keepers, people, purposes, lasts, computing };
+        let sells = asset.state.sells() && !asset.datatokens.is_empty();
+        let whole = Whole { asset, sells, access, keepers, people, purposes, lasts, computing, jobs };
         match json {
             true => println!("{}", serde_json::to_string(&whole)?),
-            false => describe(&whole, &jobs),
+            false => describe(&whole),
         }
         Ok(())
     })?
@@ -456,9 +463,9 @@ fn kept(grade: Grade) -> String {
     }
 }
 
-/// All that is known of an asset; `jobs` says what a job on it costs.
-fn describe(whole: &Whole, jobs: &[String]) {
-    let Whole { asset, access, keepers, people, purposes, lasts, computing } = whole;
+/// All that is known of an asset.
+fn describe(whole: &Whole) {
+    let Whole { asset, sells, access, keepers, people, purposes, lasts, computing, jobs } = whole;
     let line = |label: &str, text: String| {
         if !text.is_empty() {
             println!("{label:<11} {text}");
@@ -468,9 +475,10 @@ fn describe(whole: &Whole, jobs: &[String]) {
     line("did", asset.id.clone());
     line("contract", asset.nft.to_string());
     line("owner", asset.owner.to_string());
-    let sells = match asset.state.sells() {
-        true => format!("orders are taken (stoa data buy {})", asset.id),
-        false => "no orders are taken".to_owned(),
+    let sells = match (sells, asset.datatokens.is_empty()) {
+        (true, _) => format!("orders are taken (stoa data buy {})", asset.id),
+        (false, true) => "no orders are taken, as it has no datatoken".to_owned(),
+        (false, false) => "no orders are taken".to_owned(),
     };
     line("state", format!("{}: {sells}", asset.state));
     for (label, entries) in [("allowed", &access.allow), ("denied", &access.deny)] {
@@ -557,6 +565,23 @@ fn describe(whole: &Whole, jobs: &[String]) {
 mod tests {
     use super::*;
     use crate::node::coins as amount;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(flatten)]
+        search: SearchOptions,
+    }
+
+    #[test]
+    fn a_price_below_zero_is_refused_as_a_price() {
+        for option in ["--min-price", "--max-price"] {
+            let why = Typed::try_parse_from(["search", "heart", option, "-1"]).err().unwrap().to_string();
+            assert!(why.contains("it cannot be negative") && !why.contains("tip:"), "{why}");
+            let typed = Typed::try_parse_from(["search", option, "2.5", "heart"]).unwrap();
+            assert_eq!(typed.search.words, ["heart"]);
+        }
+    }
 
     #[test]
     fn what_others_wrote_does_not_command_the_terminal() {

@@ -23,7 +23,8 @@ pub(crate) fn amount(text: &str, decimals: u8) -> Result<U256, String> {
     let plain = plain && text.bytes().any(|byte| byte.is_ascii_digit());
     let whole = text.split_once('.').is_none_or(|(_, part)| part.len() <= usize::from(decimals));
     let amount = parse_units(text, decimals).ok().filter(|_| plain && whole).map(Into::into);
-    amount.ok_or_else(|| format!("want an amount such as 0.5, of {decimals} decimals at most, got {text}"))
+    let below = if text.starts_with('-') { ": it cannot be negative" } else { "" };
+    amount.ok_or_else(|| format!("want an amount such as 0.5, of {decimals} decimals at most, got {text}{below}"))
 }
 
 /// The key that verifies a network's certificates.
@@ -64,6 +65,8 @@ mod tests {
             assert!(amount(wrong, 6).unwrap_err().contains("6 decimals at most"), "{wrong}");
         }
         assert!(amount("0.5", 0).is_err() && amount("1", 78).is_err());
+        let negative = |text| amount(text, 6).unwrap_err().contains("cannot be negative");
+        assert_eq!(["-1", "-0.5", "+1", "x"].map(negative), [true, true, false, false]);
     }
 
     #[test]

@@ -62,10 +62,10 @@ pub(crate) struct OfferOptions {
     #[arg(long, value_name = "HASH|FILE", value_parser = algorithm)]
     algorithm: Option<B256>,
     /// Coins for each job.
-    #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins)]
+    #[arg(long, value_name = "STOA", default_value = "0", allow_negative_numbers = true, value_parser = coins)]
     base: U256,
     /// Coins for each million steps that are begun: a step is an instruction of WebAssembly, about a nanosecond.
-    #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins)]
+    #[arg(long, value_name = "STOA", default_value = "0", allow_negative_numbers = true, value_parser = coins)]
     price: U256,
     /// Millions of steps of one job at most.
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
@@ -96,14 +96,14 @@ pub(crate) struct ChecksOptions {
     #[arg(long, value_name = "PERCENT", default_value_t = 10.0, value_parser = percent, requires = "auditor")]
     chance: f64,
     /// Coins that each gets who was drawn and says what most say.
-    #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins, requires = "auditor")]
+    #[arg(long, value_name = "STOA", default_value = "0", allow_negative_numbers = true, value_parser = coins, requires = "auditor")]
     fee: U256,
     /// Coins that a false receipt costs you, besides what was paid for the job: the buyer gets both.
-    #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins, requires = "auditor")]
+    #[arg(long, value_name = "STOA", default_value = "0", allow_negative_numbers = true, value_parser = coins, requires = "auditor")]
     stake: U256,
     /// Coins to pay for checks and false receipts from, which the ledger keeps. A job begins only while what it could cost is
     /// free.
-    #[arg(long, value_name = "STOA", default_value = "0", value_parser = coins, requires = "auditor")]
+    #[arg(long, value_name = "STOA", default_value = "0", allow_negative_numbers = true, value_parser = coins, requires = "auditor")]
     bond: U256,
 }
 

@@ -17,6 +17,7 @@ use stoa_data::jobs::{
         IJobs::{checkOfCall, jobOfCall, jobsOfCall, receiptOfCall},
         JOBS, WASM,
     },
+    check::begun,
     data::DataSet,
 };
 use stoa_sandbox::{Control, Wasm};
@@ -56,6 +57,16 @@ pub(crate) fn params(folder: &Path) -> Result<Vec<Vec<u8>>> {
     paths.iter().map(read).collect()
 }
 
+/// Which rounds are not run again, of which there are parameters, and why; nothing if all are.
+fn left_out(begun: usize, noted: usize) -> Option<String> {
+    let why = "the receipt says that nothing was run with the parameters that are there";
+    match noted - begun {
+        0 => None,
+        1 => Some(format!("round {noted} is left out: {why}")),
+        _ => Some(format!("rounds {} to {noted} are left out: {why}", begun + 1)),
+    }
+}
+
 pub(super) async fn verify(options: VerifyOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
     let VerifyOptions { job: id, algorithm, data, params: folder } = options;
     let client = wallet.client();
@@ -71,7 +82,14 @@ pub(super) async fn verify(options: VerifyOptions, wallet: &WalletOptions, json:
     })?;
     ensure!(set.hash == job.offer.data, "the data of asset {} there are not those that were offered", job.asset);
     ensure!(set.rules.hash() == job.offer.rules, "the rules there are not those that were offered");
-    let (params, runtime) = (params(&folder)?, Wasm::new(None)?);
+    let ran = !signed.receipt.params.is_zero();
+    ensure!(ran, "job {id} was over before its first round, as its receipt says: there is nothing to run again");
+    let (mut params, runtime) = (params(&folder)?, Wasm::new(None)?);
+    let (begun, noted) = (begun(&params, &signed.receipt), params.len());
+    if let Some(left_out) = left_out(begun, noted) {
+        tracing::warn!("{left_out}");
+        params.truncate(begun);
+    }
     let bar = progress("running it again");
     let work = move || jobs::rerun(&runtime, id, &job, &set, &code, &params, &Control::new());
     let again = tokio::task::spawn_blocking(work).await?;
@@ -90,7 +108,11 @@ pub(super) async fn verify(options: VerifyOptions, wallet: &WalletOptions, json:
     .filter_map(|(name, differs)| differs.then_some(name))
     .collect();
     if json {
-        println!("{}", json!({ "job": id, "same": differs.is_empty(), "differs": differs, "output": again.output }));
+        let said = json!({
+            "job": id, "same": differs.is_empty(), "differs": differs, "output": again.output, "rounds": begun,
+            "leftOut": noted - begun,
+        });
+        println!("{said}");
     }
     ensure!(differs.is_empty(), "another run comes to something else than the receipt says: {}", differs.join(", "));
     if !json {
@@ -189,6 +211,13 @@ pub(super) async fn show(job: B256, wallet: &WalletOptions, json: bool) -> Resul
 mod tests {
     use super::*;
     use crate::job::run::params_of;
+
+    #[test]
+    fn rounds_that_were_not_run_are_named_and_not_run_again() {
+        assert_eq!([left_out(3, 3), left_out(0, 0)], [None, None]);
+        assert!(left_out(2, 3).is_some_and(|said| said.starts_with("round 3 is left out")));
+        assert!(left_out(1, 3).is_some_and(|said| said.starts_with("rounds 2 to 3 are left out")));
+    }
 
     #[test]
     fn parameters_of_many_rounds_are_read_in_their_order() {

@@ -308,9 +308,9 @@ mod tests {
         let Ok(Typed::Publish(sale)) = typed(&["publish", "--price", "-3"]) else { panic!("no sale") };
         let said = [price.set, buy.most, sale.price].map(Option::unwrap_or_default);
         assert_eq!(said, ["-1", "-2.5", "-3"]);
-        for option in ["--base", "--step-price"] {
+        for option in ["--base", "--step-price", "--fee", "--stake", "--bond"] {
             let why = typed(&["publish", "--compute", option, "-1"]).err().unwrap().to_string();
-            assert!(why.contains("want an amount") && !why.contains("tip:"), "{why}");
+            assert!(why.contains("it cannot be negative") && !why.contains("tip:"), "{why}");
         }
         // What follows is an option still.
         assert!(typed(&["price", "did:op:1", "--set", "--json"]).is_err());

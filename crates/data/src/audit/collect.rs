@@ -4,7 +4,7 @@ use super::{Evidence, FORMAT, Proven};
 use crate::{
     abi::{
         CONSENT,
-        IConsent::{self, assetOfCall, grantOfCall},
+        IConsent::{self, Erased, assetOfCall, grantOfCall},
     },
     jobs::abi::{
         EXPIRED,
@@ -92,6 +92,21 @@ async fn publications(client: &Client, job: &Job) -> Result<Vec<Log>> {
     Ok(try_join_all(found).await?.into_iter().flatten().collect())
 }
 
+/// The transactions in which assets were erased, of these.
+async fn erasures(client: &Client, assets: BTreeSet<B256>) -> Result<Vec<Log>> {
+    let found = assets.into_iter().map(|asset| async move {
+        let (is, _) = view(client, CONSENT, &assetOfCall { asset }).await?;
+        match is.erased {
+            0 => Ok(Vec::new()),
+            number => {
+                let topics = [Some(Erased::SIGNATURE_HASH), Some(asset), None];
+                transactions(client, CONSENT, topics, number, number).await
+            }
+        }
+    });
+    Ok(try_join_all(found).await?.into_iter().flatten().collect())
+}
+
 /// A transaction, with what proves it.
 pub(crate) async fn prove(client: &Client, transaction: B256) -> Result<Proven> {
     let proof = client.prove_receipt(transaction).await?.ok_or(CollectError::Silent("the proof of a transaction"))?;
@@ -147,7 +162,11 @@ impl Evidence {
         found.extend(leave);
         found.extend(about);
         found.extend(order(client, &job, first).await?);
-        found.extend(publications(client, &job).await?);
+        let published = publications(client, &job).await?;
+        let programs = published.iter().filter_map(|log| Some(ProgramPublished::decode_log(&log.inner).ok()?.asset));
+        let assets = programs.chain([job.asset]).collect();
+        found.extend(published);
+        found.extend(erasures(client, assets).await?);
         found.sort_by_key(|log| (log.block_number, log.log_index));
         let mut hashes: Vec<_> = found.iter().filter_map(|log| log.transaction_hash).collect();
         hashes.dedup();
@@ -164,5 +183,48 @@ impl Evidence {
         let (chain_id, signed) = named.ok_or(CollectError::Silent("a transaction that names its chain"))?;
         let transactions = try_join_all(hashes.into_iter().map(|hash| prove(client, hash))).await?;
         Ok(Self { format: FORMAT.into(), chain_id, signed, job: id, transactions })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answering::{node, usual};
+    use serde::Deserialize as _;
+    use serde_json::{Value, json};
+    use stoa_contract::{Natives, bench::Bench};
+
+    const OWNER: Address = Address::repeat_byte(1);
+
+    #[tokio::test]
+    async fn the_end_of_what_was_erased_is_found_and_of_nothing_else() {
+        let (client, [kept, gone]) = node(|| {
+            let mut bench = Bench::new(crate::natives(Natives::stoa()));
+            let [kept, gone] = [1, 2].map(|salt| {
+                let register = IConsent::registerCall {
+                    salt: B256::repeat_byte(salt),
+                    object: B256::repeat_byte(salt),
+                    sharing: B256::ZERO,
+                    needed: 0,
+                    keepers: vec![],
+                    ownerHalf: true,
+                };
+                bench.send(OWNER, CONSENT, &register).unwrap().value
+            });
+            let logs = bench.send(OWNER, CONSENT, &IConsent::eraseCall { asset: gone }).unwrap().logs;
+            let answer = move |method: &str, params: &Value| match method {
+                "eth_getLogs" => {
+                    let filter = Filter::deserialize(&params[0]).unwrap();
+                    let found = logs.iter().filter(|log| filter.matches(log));
+                    let found = found.map(|log| Log { inner: log.clone(), ..Log::default() });
+                    Ok(json!(found.collect::<Vec<_>>()))
+                }
+                _ => usual(&mut bench, method, params),
+            };
+            (answer, [kept, gone])
+        });
+        let found = erasures(&client, [kept, gone].into()).await.unwrap();
+        let assets: Vec<_> = found.iter().map(|log| Erased::decode_log(&log.inner).unwrap().asset).collect();
+        assert_eq!(assets, [gone]);
     }
 }

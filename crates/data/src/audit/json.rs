@@ -16,8 +16,8 @@ use std::fmt;
 /// # Errors
 ///
 /// If it is no JSON, or an object of it has a key twice.
-pub(super) fn read(text: &str) -> serde_json::Result<Value> {
-    Ok(serde_json::from_str::<Unique>(text)?.0)
+pub(crate) fn read(text: &[u8]) -> serde_json::Result<Value> {
+    Ok(serde_json::from_slice::<Unique>(text)?.0)
 }
 
 /// A value in which no object has a key twice.
@@ -95,10 +95,10 @@ mod tests {
             r#"[0,[{"a":null,"\u0061":[]}]]"#,
             r#"{"$serde_json::private::RawValue":"{}","a":1,"a":2}"#,
         ] {
-            let why = read(text).unwrap_err().to_string();
+            let why = read(text.as_bytes()).unwrap_err().to_string();
             assert!(why.starts_with("an object has the key \"a\" twice at line 1 column "), "{text}: {why}");
         }
-        assert!(read(r#"[{"a":1},{"a":{"a":2}}]"#).is_ok(), "each object has its own");
+        assert!(read(br#"[{"a":1},{"a":{"a":2}}]"#).is_ok(), "each object has its own");
     }
 
     #[test]
@@ -109,12 +109,13 @@ mod tests {
             " null ",
             "\"a\"",
         ] {
-            assert_eq!(read(text).unwrap(), serde_json::from_str::<Value>(text).unwrap(), "{text}");
+            assert_eq!(read(text.as_bytes()).unwrap(), serde_json::from_str::<Value>(text).unwrap(), "{text}");
         }
         for text in ["", "{", "{} {}", r#"{"a":1,}"#, "01", "[".repeat(1000).as_str()] {
-            assert!(read(text).is_err());
+            assert!(read(text.as_bytes()).is_err());
         }
+        assert!(read(b"\"\xff\"").is_err(), "it is no UTF-8");
         let raw = r#"{"$serde_json::private::RawValue":"[1]"}"#;
-        assert_eq!(read(raw).unwrap().to_string(), raw, "what a string holds is text");
+        assert_eq!(read(raw.as_bytes()).unwrap().to_string(), raw, "what a string holds is text");
     }
 }

@@ -27,7 +27,7 @@
 
 mod collect;
 mod in_toto;
-mod json;
+pub(crate) mod json;
 mod page;
 mod prov;
 mod shown;
@@ -42,7 +42,7 @@ use std::collections::BTreeMap;
 use stoa_client::{CertificateReply, ReceiptReply};
 
 use crate::{
-    abi::IConsent::{AssetRegistered, Granted, Used},
+    abi::IConsent::{AssetRegistered, Erased, Granted, Used},
     jobs::{
         abi::IJobs::{JobChecked, JobDrawn, JobFinished, JobStarted, Offered, ProgramPublished},
         data::DataSet,
@@ -170,6 +170,8 @@ pub struct Audit {
     pub drawn: Option<Found<JobDrawn>>,
     /// What came of that.
     pub checked: Option<Found<JobChecked>>,
+    /// The ends of assets that their owners have erased: of the data, and of programs whose publishers have withdrawn them.
+    pub erased: Vec<Found<Erased>>,
 }
 
 /// What is not on the ledger, so far as whoever audits has it.
@@ -177,7 +179,7 @@ pub struct Audit {
 pub struct Material {
     /// The program.
     pub program: Option<Vec<u8>>,
-    /// The parameters of the job's rounds.
+    /// The parameters of the job's rounds, as its buyer has noted them.
     pub params: Option<Vec<Vec<u8>>>,
     /// What left in its rounds: files by their paths.
     pub left: Option<Vec<BTreeMap<String, Vec<u8>>>>,
@@ -200,7 +202,7 @@ impl Evidence {
             Some((_, rest)) => rest.split_once("</script>").ok_or(EvidenceError::None)?.0,
             None => text,
         };
-        let value = json::read(text)?;
+        let value = json::read(text.as_bytes())?;
         let found = [Some(value.clone()), prov::evidence(&value), in_toto::evidence(&value)];
         let found = found.into_iter().flatten().find(|value| value.get("format").is_some());
         let found = found.ok_or(EvidenceError::None)?;

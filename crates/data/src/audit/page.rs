@@ -135,7 +135,10 @@ impl Audit {
         let source = match &self.sources[..] {
             [] => vec!["not published".to_owned()],
             [first, more @ ..] => vec![
-                block(Some(&first.at)),
+                match self.end_of(first.event.asset) {
+                    Some(end) => format!("block {}, withdrawn in {}", first.at.block, end.block),
+                    None => block(Some(&first.at)),
+                },
                 format!("of {}", account(first.event.publisher)),
                 match more.len() {
                     0 => format!("hash {}", short(first.event.source)),

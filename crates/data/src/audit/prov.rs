@@ -5,6 +5,7 @@ use super::{
     steps::{ended, plain},
 };
 use crate::{
+    jobs::abi::IJobs::ProgramPublished,
     market::datatoken_of,
     record::{did, iso_8601, urn},
 };
@@ -77,12 +78,15 @@ impl Audit {
                 "@id": node, "@type": ["prov:Agent", "prov:SoftwareAgent"], "stoa:role": "node",
                 "prov:actedOnBehalfOf": owner,
             }),
-            entity(
-                "data",
-                receipt.data,
-                json!({
-                    "stoa:asset": registered.event.asset, "prov:wasAttributedTo": owner, "stoa:rules": offered.event.offer.rules,
-                }),
+            with(
+                entity(
+                    "data",
+                    receipt.data,
+                    json!({
+                        "stoa:asset": registered.event.asset, "prov:wasAttributedTo": owner, "stoa:rules": offered.event.offer.rules,
+                    }),
+                ),
+                self.end_node(registered.event.asset),
             ),
             entity(
                 "program",
@@ -135,17 +139,33 @@ impl Audit {
             });
             graph.push(with(entity("order", event.order, order), place(at)));
         }
-        for Found { at, event } in &self.sources {
-            let source = json!({
-                "prov:wasAttributedTo": did(chain, event.publisher), "prov:generatedAtTime": iso_8601(at.time),
-                "stoa:asset": event.asset, "stoa:url": plain(&event.url),
-            });
-            graph.push(with(entity("source", event.source, source), place(at)));
-        }
+        graph.extend(self.source_nodes(&place));
         if let Some((at, check)) = self.check_node(inputs) {
             graph.push(with(check, place(&at)));
         }
         Some(json!({ "@context": context(), "@graph": graph }))
+    }
+
+    /// The sources that were published of the program.
+    fn source_nodes(&self, place: impl Fn(&Place) -> Value) -> Vec<Value> {
+        let chain = self.evidence.chain_id;
+        let node = |Found { at, event }: &Found<ProgramPublished>| {
+            let source = json!({
+                "@id": urn(chain, "source", event.source), "@type": "prov:Entity",
+                "prov:wasAttributedTo": did(chain, event.publisher), "prov:generatedAtTime": iso_8601(at.time),
+                "stoa:asset": event.asset, "stoa:url": plain(&event.url),
+            });
+            with(with(source, place(at)), self.end_node(event.asset))
+        };
+        self.sources.iter().map(node).collect()
+    }
+
+    /// When an asset was erased, if it was.
+    fn end_node(&self, asset: B256) -> Value {
+        match self.end_of(asset) {
+            Some(at) => json!({ "prov:invalidatedAtTime": { "@type": "xsd:dateTime", "@value": iso_8601(at.time) } }),
+            None => json!({}),
+        }
     }
 
     /// Another run of what the job had, to be compared with its receipt, and where it ended.

@@ -107,7 +107,7 @@ impl Audit {
             let differs = part(&whole.page(), &text).map(|part| format!("the page: {part}"));
             return Shown { differs, said };
         }
-        let value = match json::read(&text) {
+        let value = match json::read(text.as_bytes()) {
             Ok(value) => value,
             Err(error) => return Shown { differs: Some(format!("the document: {error}")), said: Vec::new() },
         };

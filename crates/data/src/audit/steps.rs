@@ -2,7 +2,7 @@
 
 use super::{Audit, Evidence, Found, Material, Place, Proven, all, find};
 use crate::{
-    abi::{ADDRESS, COMPUTE, CONSENT, CREDENTIAL, TOKEN, within},
+    abi::{ADDRESS, COMPUTE, CONSENT, CREDENTIAL, IConsent::Erased, TOKEN, within},
     jobs::{
         self, MILLION,
         abi::{
@@ -19,7 +19,7 @@ use crate::{
     record::iso_8601,
 };
 use alloy_primitives::{B256, Bytes, Log, U256, keccak256};
-use std::collections::BTreeSet;
+use std::{cmp::Ordering, collections::BTreeSet};
 use stoa_base::chain_id_of;
 use stoa_client::{ProvenReceipt, counted};
 use stoa_sandbox::{Control, Wasm};
@@ -75,6 +75,7 @@ impl Evidence {
             finished: None,
             drawn: None,
             checked: None,
+            erased: Vec::new(),
             evidence: self,
         };
         let Some(events) = audit.blocks() else { return audit };
@@ -177,6 +178,7 @@ impl Audit {
         self.sources = published.filter(|found| !found.event.source.is_zero() && before(found)).collect();
         self.drawn = find(events, JOBS, |event: &jobs::abi::IJobs::JobDrawn| event.job == job);
         self.checked = find(events, JOBS, |event: &jobs::abi::IJobs::JobChecked| event.job == job);
+        self.erased = all(events, CONSENT, |_: &Erased| true).collect();
     }
 
     fn link(&mut self) {
@@ -241,12 +243,29 @@ impl Audit {
         Ok(format!("by order {order} of block {block}, which {payer} paid with datatoken {datatoken}"))
     }
 
+    /// Where an asset was erased, if the evidence shows that.
+    pub(super) fn end_of(&self, asset: B256) -> Option<Place> {
+        self.erased.iter().find(|found| found.event.asset == asset).map(|found| found.at)
+    }
+
+    /// That the owner of an asset has withdrawn it, if so.
+    fn withdrawn(&self, asset: B256) -> String {
+        let (Some(at), Some(started)) = (self.end_of(asset), &self.started) else { return String::new() };
+        let when = match at.block.cmp(&started.at.block) {
+            Ordering::Less => "before the job began",
+            Ordering::Equal => "in which the job began",
+            Ordering::Greater => "after the job began",
+        };
+        format!(" (withdrawn in block {}, {when})", at.block)
+    }
+
     /// Who has said from which source the program is built, before the job began.
     fn source(&self) -> String {
         let said = |Found { at, event }: &Found<ProgramPublished>| {
-            let ProgramPublished { publisher, source, url, .. } = event;
+            let ProgramPublished { asset, publisher, source, url, .. } = event;
             let place = if url.is_empty() { String::new() } else { format!(", at {}", plain(url)) };
-            format!("published by {publisher} in block {}, hash {source}{place}", at.block)
+            let withdrawn = self.withdrawn(*asset);
+            format!("published by {publisher} in block {}, hash {source}{place}{withdrawn}", at.block)
         };
         self.sources.iter().map(said).collect::<Vec<_>>().join("; ")
     }
@@ -256,7 +275,10 @@ impl Audit {
     pub fn compare_source(&mut self, hash: B256) {
         let found = self.sources.iter().find(|found| found.event.source == hash);
         let outcome = match found {
-            Some(found) => Ok(format!("the source is what {} published: {hash}", found.event.publisher)),
+            Some(Found { event, .. }) => {
+                let withdrawn = self.withdrawn(event.asset);
+                Ok(format!("the source is what {} published: {hash}{withdrawn}", event.publisher))
+            }
             None if self.sources.is_empty() => Err("nobody has published a source of this program".into()),
             None => Err(format!("the source hashes to {hash}, and another was published")),
         };
@@ -311,7 +333,7 @@ impl Audit {
         ensure(data == offered.event.offer.data, || "the receipt is about other data than were offered".into())?;
         ensure(registered.event.asset == finished.event.asset, || "the asset is another".into())?;
         let (asset, owner) = (registered.event.asset, registered.event.owner);
-        Ok(format!("{data}, asset {asset} of {owner}"))
+        Ok(format!("{data}, asset {asset} of {owner}{}", self.withdrawn(asset)))
     }
 
     fn payment(&self) -> Result<String, String> {
@@ -370,14 +392,20 @@ impl Audit {
             true => Ok(format!("{what} is what the ledger names: {is}")),
             false => Err(format!("{what} hashes to {is}, and the ledger names {should}")),
         };
-        let Material { program, params, left, data } = material;
+        let Material { program, mut params, left, data } = material;
         if let Some(program) = &program {
             let outcome = same("the program", jobs::algorithm(program), started.event.algorithm);
             self.step("program", outcome);
         }
-        if let Some(params) = &params {
+        if let Some(params) = &mut params {
+            let (noted, begun) = (params.len(), jobs::check::begun(params, &receipt));
+            params.truncate(begun);
+            let what = match begun == noted {
+                true => "the list of parameters",
+                false => "the list of parameters, but for rounds that were noted and not run,",
+            };
             let hash = jobs::params_hash(params.iter().map(Vec::as_slice));
-            self.step("parameters", same("the list of parameters", hash, receipt.params));
+            self.step("parameters", same(what, hash, receipt.params));
         }
         if let Some(left) = &left {
             self.step("output", same("what left", jobs::outputs_hash(left), receipt.output));
@@ -402,6 +430,9 @@ fn again(
 ) -> Result<String, String> {
     if started.event.runtime != WASM {
         return Ok("it was run as a process: another run need not come to the same".into());
+    }
+    if receipt.params.is_zero() {
+        return Ok("no round was run, as the receipt says: there is nothing to run again".into());
     }
     let offer = offered.event.offer.clone();
     let until = started.at.time.saturating_add(offer.time.into());

@@ -77,6 +77,7 @@ fn audit() -> Audit {
         finished: Some(Found { at, event: finished }),
         drawn: None,
         checked: None,
+        erased: Vec::new(),
     }
 }
 
@@ -265,6 +266,40 @@ fn each_form_tells_the_order_and_the_source() {
     assert_eq!(definition["externalParameters"]["datatoken"], json!(Address::repeat_byte(8)));
     let materials = definition["resolvedDependencies"].as_array().unwrap();
     assert_eq!(materials.last().unwrap()["uri"], named("source", source));
+}
+
+#[test]
+fn a_source_that_its_publisher_has_withdrawn_is_shown_as_such_and_data_that_are_erased() {
+    let mut audit = audit();
+    let source = named("source", B256::repeat_byte(0xb));
+    let ended = |audit: &Audit| node(&audit.prov().unwrap(), &source).unwrap().get("prov:invalidatedAtTime").cloned();
+    assert!(ended(&audit).is_none() && !audit.page().contains("withdrawn"));
+    let at = Place { block: 9, time: 1_700_000_060, transaction: B256::repeat_byte(3) };
+    let asset = B256::repeat_byte(2);
+    audit.erased.push(Found { at, event: Erased { asset, by: Address::repeat_byte(0xa) } });
+    assert_eq!(ended(&audit).unwrap()["@value"], "2023-11-14T22:14:20Z");
+    assert!(audit.page().contains("block 7, withdrawn in 9"), "{}", audit.page());
+    let data = named("data", B256::repeat_byte(3));
+    assert!(node(&audit.prov().unwrap(), &data).unwrap().get("prov:invalidatedAtTime").is_some());
+}
+
+#[test]
+fn a_round_that_was_noted_and_not_run_is_left_out_of_the_parameters() {
+    let compared = |rounds: u32, named: usize| {
+        let mut audit = audit();
+        let noted = [1, 2, 3].map(|round: u8| vec![round]);
+        let receipt = &mut audit.finished.as_mut().unwrap().event.receipt;
+        receipt.rounds = rounds;
+        receipt.params = crate::jobs::params_hash(noted[..named].iter().map(Vec::as_slice));
+        audit.compare(Material { params: Some(noted.to_vec()), ..Material::default() });
+        audit.steps.pop().unwrap()
+    };
+    // One that failed has begun, and is not counted.
+    for (rounds, named, left_out) in [(3, 3, false), (2, 3, false), (2, 2, true), (1, 2, true), (0, 0, true)] {
+        let Step { name, holds, found } = compared(rounds, named);
+        assert_eq!((name, holds, found.contains("noted and not run")), ("parameters", true, left_out), "{found}");
+    }
+    assert!(!compared(3, 1).holds, "three rounds have the parameters of three");
 }
 
 #[test]

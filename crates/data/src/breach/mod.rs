@@ -28,7 +28,7 @@ use crate::{
         CONSENT,
         IConsent::{AllRevoked, AssetRegistered, Erased, Granted, KeepersMoved, Revoked},
     },
-    audit::{CollectError, Proven},
+    audit::{CollectError, Proven, json},
     record::RecordError,
 };
 use alloy_primitives::{B256, Bytes, Log};
@@ -99,7 +99,7 @@ pub enum CaseError {
     /// It is too long.
     #[error("it has more than {MOST} bytes")]
     TooLong,
-    /// It is something else.
+    /// It is something else, or an object of it has a key twice.
     #[error("there is no evidence of a breach in it: want what `stoa consent breach` wrote ({0})")]
     None(#[from] serde_json::Error),
     /// It is of another version.
@@ -167,7 +167,7 @@ impl Case {
         if bytes.len() > MOST {
             return Err(CaseError::TooLong);
         }
-        let mut value: serde_json::Value = serde_json::from_slice(bytes)?;
+        let mut value = json::read(bytes)?;
         if let Some(evidence) = value.get_mut("evidence") {
             value = evidence.take();
         }

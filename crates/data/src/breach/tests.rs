@@ -226,6 +226,14 @@ fn a_case_is_read_as_it_was_written_and_nothing_else_is() {
     for none in ["", "{}", "[]", r#"{"evidence":null}"#] {
         assert!(matches!(Case::read(none.as_bytes()), Err(CaseError::None(_))), "{none}");
     }
+    // Of a key that is there twice some readers take the first value, and others the last.
+    let text = said.to_string();
+    for key in ["format", "evidence"] {
+        let is = format!("\"{key}\":");
+        let twice = text.replacen(&is, &format!("{is}{{}},{is}"), 1);
+        let why = Case::read(twice.as_bytes()).unwrap_err().to_string();
+        assert!(why.contains(&format!("the key {key:?} twice")), "{why}");
+    }
     let other = serde_json::to_vec(&Case { format: "stoa-breach/2".into(), ..case.clone() }).unwrap();
     assert!(matches!(Case::read(&other), Err(CaseError::Format(_))));
     let cut = Case { releases: vec![case.releases[0].slice(1..)], ..case };

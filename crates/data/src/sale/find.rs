@@ -37,7 +37,7 @@ pub struct Found {
     pub owner: Address,
     /// 0 active, 1 end of life, 2 deprecated, 3 revoked, 4 ordering disabled, 5 unlisted.
     pub state: u8,
-    /// What an order costs one of.
+    /// What an order costs one of; zero if there is none ([`Found::any`]).
     pub datatoken: Address,
     /// What that costs, and at which exchange; nothing if it is not for sale.
     pub price: Option<(Price, B256)>,
@@ -120,13 +120,29 @@ impl Found {
     ///
     /// If it cannot be asked, or the NFT has no datatoken.
     pub async fn at(client: &Client, nft: Address) -> Result<Self> {
+        let found = Self::any(client, nft).await?;
+        match found.datatoken.is_zero() {
+            true => Err(DataError::Ledger(format!("asset {nft} has no datatoken"))),
+            false => Ok(found),
+        }
+    }
+
+    /// The same of an NFT that may have no datatoken, so that nobody can order it.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be asked.
+    pub async fn any(client: &Client, nft: Address) -> Result<Self> {
         let standing = ask(client, nft, &INft::standingCall {}).await?;
-        let tokens = ask(client, nft, &INft::getTokensListCall {}).await?;
-        let datatoken = *tokens.first().ok_or_else(|| DataError::Ledger(format!("asset {nft} has no datatoken")))?;
+        let datatoken = ask(client, nft, &INft::getTokensListCall {}).await?.first().copied();
         let link = ask(client, nft, &INft::getDataCall { key: LINK }).await?;
         let hash = ask(client, nft, &INft::metaDataHashCall {}).await?;
         let asset = (link.len() == 32).then(|| B256::from_slice(&link));
-        let price = Self::price(client, datatoken).await?;
+        let price = match datatoken {
+            Some(datatoken) => Self::price(client, datatoken).await?,
+            None => None,
+        };
+        let datatoken = datatoken.unwrap_or_default();
         Ok(Self { nft, owner: standing.owner, state: standing.state, datatoken, price, asset, hash })
     }
 
@@ -233,5 +249,39 @@ impl Told {
         let document = sealed.open(identity, reader)?;
         let document = ddo::opened(&Flags::default().to_bytes(), &document, hash)?.into_owned();
         Ok(Self { document, sealed: Some(sealed) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        market::{abi::IFactory::deployERC721ContractCall, tests::OWNER},
+        sale::node::node,
+    };
+
+    #[tokio::test]
+    async fn what_says_which_asset_it_is_of_and_has_no_datatoken_is_found_and_not_to_be_ordered() {
+        let asset = B256::repeat_byte(7);
+        let (client, nft) = node(&[], move |ledger| {
+            let deploy = deployERC721ContractCall {
+                name: "Bare".into(),
+                symbol: "BARE".into(),
+                templateIndex: U256::ONE,
+                additionalERC20Deployer: Address::ZERO,
+                additionalMetaDataUpdater: Address::ZERO,
+                tokenURI: String::new(),
+                transferable: true,
+                owner: OWNER,
+            };
+            let nft = ledger.send(OWNER, FACTORY, &deploy);
+            ledger.send(OWNER, nft, &INft::setNewDataCall { key: LINK, value: asset.to_vec().into() });
+            nft
+        });
+        let found = Found::any(&client, nft).await.unwrap();
+        assert_eq!((found.owner, found.asset, found.datatoken), (OWNER, Some(asset), Address::ZERO));
+        assert_eq!((found.price, found.hash), (None, B256::ZERO));
+        let why = Found::at(&client, nft).await.unwrap_err().to_string();
+        assert!(why.contains("has no datatoken"), "{why}");
     }
 }

@@ -241,6 +241,37 @@ fn the_source_of_a_program_is_shown_as_it_was_published_before_the_job_and_compa
     assert!(!audit.holds());
 }
 
+#[test]
+fn a_source_that_its_publisher_has_withdrawn_is_said_to_be_so() {
+    let mut told = Told::new();
+    let (data, _, grant) = told.sold();
+    let register = IConsent::registerCall {
+        salt: PROGRAM,
+        object: PROGRAM,
+        sharing: B256::ZERO,
+        needed: 0,
+        keepers: vec![],
+        ownerHalf: true,
+    };
+    let program = told.send(FRIEND, CONSENT, &register);
+    let source = B256::repeat_byte(5);
+    told.send(FRIEND, JOBS, &IJobs::publishProgramCall { algorithm: PROGRAM, source, url: String::new() });
+    let before = told.job(grant);
+    told.send(FRIEND, CONSENT, &IConsent::eraseCall { asset: program });
+    let withdrawn = told.block;
+    let after = told.job(grant);
+    told.send(OWNER, CONSENT, &IConsent::eraseCall { asset: data });
+    for (job, when) in [(before, "after the job began"), (after, "before the job began")] {
+        let mut audit = audited(job, &told.events);
+        let want = format!("(withdrawn in block {withdrawn}, {when})");
+        assert!(audit.holds() && said(&audit, "source").1.ends_with(&want), "{:?}", audit.steps);
+        audit.compare_source(source);
+        assert!(said(&audit, "source files").1.ends_with(&want), "{:?}", audit.steps);
+        let want = format!("(withdrawn in block {}, after the job began)", told.block);
+        assert!(said(&audit, "data").1.ends_with(&want), "{:?}", audit.steps);
+    }
+}
+
 /// What a node answered about a transaction, and its network's key.
 fn recorded() -> (Proven, Bytes) {
     let recorded: serde_json::Value =
