@@ -93,10 +93,11 @@ async fn health_proofs_and_a_backup_are_as_the_handbook_says() -> Result<()> {
     let receipt = ["--receipt", created_by.as_str()];
     let proven = verify(&balance, &key)?.map_err(eyre::Report::msg)?;
     ensure!(serde_json::from_value::<U256>(proven["balance"].clone())? == U256::from(3), "{proven}");
+    ensure!(proven["block"].is_u64() && proven["nonce"] == 0, "{proven}");
     let proven = verify(&slot, &key)?.map_err(eyre::Report::msg)?;
     ensure!(serde_json::from_value::<U256>(proven["storage"][0]["value"].clone())? == U256::from(42), "{proven}");
     let proven = verify(&receipt, &key)?.map_err(eyre::Report::msg)?;
-    ensure!(proven["success"] == true, "{proven}");
+    ensure!(proven["success"] == true && proven["block"].is_u64() && proven["gasUsed"].is_u64(), "{proven}");
     ensure!(serde_json::from_value::<Address>(proven["contractAddress"].clone())? == contract, "{proven}");
     ensure!(serde_json::from_value::<B256>(proven["blockHash"].clone())? == seen[3].1, "{proven}");
     for what in [&balance[..], &slot, &receipt] {

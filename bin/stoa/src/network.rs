@@ -150,18 +150,10 @@ impl Options {
 
     /// Of a network of so many validators.
     pub(crate) fn up(&self, validators: Option<NonZeroU32>) -> Result<up::Config> {
-        let mut seed = None;
-        let count = validators.unwrap_or(VALIDATORS);
-        let (genesis, accounts) = self.genesis(development::ACCOUNTS, count, |genesis| {
-            let new = rand::random::<[u8; 32]>();
-            let path = self.dir.join(SEED);
-            ensure!(!path.exists(), "cannot write {}: it is there already", path.display());
-            write_private(&path, hex::encode(new).as_bytes())
-                .wrap_err_with(|| format!("cannot write {}", path.display()))?;
-            seed = Some(new);
+        let (new, count) = (rand::random::<[u8; 32]>(), validators.unwrap_or(VALIDATORS));
+        let (genesis, accounts) = self.genesis(development::ACCOUNTS, count, Some(new), |genesis| {
             let (committee, _) = up::deal(new, count);
             genesis.committee = Some((&committee).into());
-            Ok(())
         })?;
         let Some(committee) = &genesis.committee else {
             bail!("the chain in {} has no validators (run it with `stoa dev`)", self.dir.display());
@@ -170,11 +162,8 @@ impl Options {
         if validators.is_some_and(|wanted| wanted.get() as usize != count) {
             bail!("the chain in {} has {count} validators (--fresh starts a new chain)", self.dir.display());
         }
-        let seed = match seed {
-            Some(seed) => seed,
-            None => self.seed()?,
-        };
-        let (dealt, identities) = up::deal(seed, NonZeroU32::new(u32::try_from(count)?).wrap_err("no validators")?);
+        let (dealt, identities) =
+            up::deal(self.seed()?, NonZeroU32::new(u32::try_from(count)?).wrap_err("no validators")?);
         if stoa_base::Committee::from(&dealt) != *committee {
             bail!("{} is not that of the chain in {}", SEED, self.dir.display());
         }
@@ -206,13 +195,15 @@ impl Options {
         bytes.try_into().map_err(|_| eyre!("{} is damaged: want 32 bytes", path.display()))
     }
 
-    /// The genesis in the folder, or a new one with so many accounts, of so many validators, which `complete` completes; and the
-    /// accounts. Nothing is deleted or written if JSON-RPC could not be served then.
+    /// The genesis in the folder, or a new one with so many accounts, of so many validators, whose keys are derived from `seed`, and
+    /// which `complete` completes; and the accounts. Nothing is deleted or written if no chain can begin so, or JSON-RPC could not be
+    /// served then.
     fn genesis(
         &self,
         count: u32,
         validators: NonZeroU32,
-        complete: impl FnOnce(&mut Genesis) -> Result<()>,
+        seed: Option<[u8; 32]>,
+        complete: impl FnOnce(&mut Genesis),
     ) -> Result<(Genesis, Vec<PrivateKeySigner>)> {
         let path = self.dir.join(GENESIS);
         if !self.fresh && path.exists() {
@@ -230,13 +221,19 @@ impl Options {
         let accounts = development::accounts(&self.mnemonic, count).wrap_err("--mnemonic")?;
         let chain_id = self.chain_id.unwrap_or(development::CHAIN_ID);
         let mut genesis = development::genesis(chain_id, &accounts, now());
+        complete(&mut genesis);
+        genesis.validate()?;
         self.servable(&genesis, validators)?;
         if self.fresh {
             remove_chain(&self.dir)?;
         }
         fs::create_dir_all(&self.dir).wrap_err_with(|| format!("cannot create the folder {}", self.dir.display()))?;
-        complete(&mut genesis)?;
-        genesis.validate()?;
+        if let Some(seed) = seed {
+            let path = self.dir.join(SEED);
+            ensure!(!path.exists(), "cannot write {}: it is there already", path.display());
+            write_private(&path, hex::encode(seed).as_bytes())
+                .wrap_err_with(|| format!("cannot write {}", path.display()))?;
+        }
         fs::write(&path, serde_json::to_string_pretty(&genesis)?)
             .wrap_err_with(|| format!("cannot write {}", path.display()))?;
         Ok((genesis, accounts))
@@ -248,16 +245,12 @@ impl DevOptions {
     fn config(&self) -> Result<dev::Config> {
         let options = &self.options;
         let count = self.accounts.unwrap_or(development::DEV_ACCOUNTS);
-        let complete = |genesis: &mut Genesis| -> Result<()> {
+        let (genesis, accounts) = options.genesis(count, NonZeroU32::MIN, None, |genesis| {
             genesis.gas_limit = self.gas_limit.unwrap_or(genesis.gas_limit);
             genesis.fees.initial_base_fee = self.base_fee.unwrap_or(genesis.fees.initial_base_fee);
             // Tools set the base fee to nothing, and count on it to stay so.
             genesis.fees.minimum_base_fee = 0;
-            Ok(genesis.validate()?)
-        };
-        // Before the chain that is there is deleted.
-        complete(&mut development::genesis(development::CHAIN_ID, &[], now()))?;
-        let (genesis, accounts) = options.genesis(count, NonZeroU32::MIN, complete)?;
+        })?;
         let dir = options.dir.display();
         if genesis.committee.is_some() {
             bail!("the chain in {dir} is that of validators (run it with `stoa up`)");
@@ -518,6 +511,7 @@ mod tests {
         for (words, part) in [
             (["--accounts", "20"], "began with --accounts 12, not 20 (--fresh"),
             (["--gas-limit", "30000000"], "began with --gas-limit 60000000, not 30000000 (--fresh"),
+            (["--gas-limit", "7"], "began with --gas-limit 60000000, not 7 (--fresh"),
             (["--base-fee", "1"], "began with --base-fee 0, not 1 (--fresh"),
             (["--mnemonic", OTHERS], "has other accounts (--fresh"),
         ] {

@@ -2,21 +2,21 @@
 
 mod prompt;
 
-use crate::{network, sale::Token, typed, wallet::WalletOptions};
-use alloy_primitives::{Address, B256, Bytes, U256};
+use crate::{network, output, sale::Token, typed, wallet::WalletOptions};
+use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use alloy_signer_local::PrivateKeySigner;
 use clap::{Args, Subcommand};
 use commonware_cryptography::ed25519::PrivateKey;
 use commonware_runtime::{Runner as _, tokio as runtime};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 use stoa_base::{Genesis, now};
-use stoa_client::{Client, Wallet, view};
+use stoa_client::{Client, Status, Wallet, view};
 use stoa_consensus::MAX_VALIDATORS;
 use stoa_contract::interfaces::IERC20;
 use stoa_data::{
@@ -439,8 +439,9 @@ async fn withdraw(
     to: Address,
     json: bool,
 ) -> Result<()> {
-    let wallet = Wallet::new(Client::new(http), signer).await;
-    let wallet = wallet.wrap_err_with(|| format!("no node answers at {http} (--http names another)"))?;
+    let client = Client::new(http);
+    let url = client.url();
+    let wallet = Wallet::new(client, signer).await.wrap_err_with(|| output::unanswered(&url))?;
     let (token, from) = (Token::at(wallet.client(), token).await?, wallet.address());
     let (paid, of) = (token.amount(amount)?, IERC20::balanceOfCall { account: from });
     let (has, _) = view(wallet.client(), token.address, &of).await?;
@@ -457,14 +458,18 @@ async fn withdraw(
     Ok(())
 }
 
+/// The passphrase of a key's file, such as the command `maker` makes: in the file that `option` names, or asked for.
+pub(crate) fn passphrase_of(key: &Path, maker: &str, option: &str, passphrase_file: Option<&Path>) -> Result<String> {
+    // Before anybody is asked for the passphrase of nothing.
+    fs::File::open(key).wrap_err_with(|| format!("cannot read the key {} (`{maker}` makes one)", key.display()))?;
+    let unknown = || format!("what is the passphrase of {}? {option} names a file with it", key.display());
+    passphrase(passphrase_file, false).wrap_err_with(unknown)
+}
+
 /// A node's key from its file, whose passphrase is in another or is asked for.
 pub(crate) fn key(file: &Path, passphrase_file: Option<&Path>) -> Result<PrivateKey> {
-    // Before anybody is asked for the passphrase of nothing.
-    fs::File::open(file)
-        .wrap_err_with(|| format!("cannot read the key {} (`stoa node key` makes one)", file.display()))?;
-    let unknown =
-        || format!("what is the passphrase of {}? --key-passphrase-file names a file with it", file.display());
-    config::read_key(file, &passphrase(passphrase_file, false).wrap_err_with(unknown)?)
+    let passphrase = passphrase_of(file, "stoa node key", "--key-passphrase-file", passphrase_file)?;
+    config::read_key(file, &passphrase)
 }
 
 fn copied(files: &[PathBuf], json: bool) -> Result<()> {
@@ -525,18 +530,46 @@ fn serve(config: validator::Config, json: bool) -> Result<()> {
     })
 }
 
+/// The fields of a status that are numbers, which JSON-RPC has in hex.
+const NUMBERS: [&str; 10] =
+    ["chainId", "blockNumber", "timestamp", "clock", "patience", "epoch", "view", "equivocations", "pending", "queued"];
+
+/// Writes the numbers in a status as numbers.
+fn write_plainly(said: &mut Value) {
+    match said {
+        Value::Array(list) => list.iter_mut().for_each(write_plainly),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let number = NUMBERS.contains(&name.as_str()).then(|| serde_json::from_value::<U64>(value.clone()));
+                match number {
+                    Some(Ok(number)) => *value = number.to::<u64>().into(),
+                    // What is no such number stays as it is.
+                    _ => write_plainly(value),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A status for programs.
+fn for_programs(status: &Status, now: u64) -> Result<Value> {
+    let mut said = serde_json::to_value(status)?;
+    write_plainly(&mut said);
+    said["age"] = status.age(now).into();
+    said["health"] = status.health(now).into();
+    Ok(said)
+}
+
 /// Asks a node how it is.
 pub(crate) fn status(options: StatusOptions, json: bool) -> Result<()> {
     let client = Client::new(&options.http);
-    let status = network::wait(client.call::<stoa_client::Status>("stoa_status", ()))?;
-    let status = status.wrap_err_with(|| format!("no node answers at {}", client.url()))?;
+    let status = network::wait(client.call::<Status>("stoa_status", ()))?;
+    let status = status.wrap_err_with(|| output::unanswered(&client.url()))?;
     let now = now();
     let (age, stalled, clocks) = (status.age(now), status.is_stalled(now), status.clocks(now));
     if json {
-        let mut said = serde_json::to_value(&status)?;
-        said["age"] = json!(U256::from(age));
-        said["health"] = json!(status.health(now));
-        println!("{said}");
+        println!("{}", for_programs(&status, now)?);
         if stalled || clocks.is_some() || status.key_elsewhere {
             std::process::exit(1);
         }
@@ -580,6 +613,26 @@ mod tests {
         fs::write(&file, "{}").unwrap();
         let why = format!("{:#}", key(&file, Some(&folder.path().join("nothing"))).err().unwrap());
         assert!(why.contains("--key-passphrase-file") && why.contains("nothing"), "{why}");
+    }
+
+    #[test]
+    fn programs_are_told_a_status_with_its_numbers_as_numbers() {
+        let said = json!({
+            "version": "1", "roles": ["validator"], "chainId": "0x7", "blockNumber": "0x7", "blockHash": B256::ZERO,
+            "timestamp": "0x7", "clock": "0x7", "patience": "0x7", "epoch": "0x7", "genesisHash": B256::ZERO,
+            "networkKey": "0x07", "followAt": null, "pending": "0x7", "queued": U256::MAX,
+            "validators": [{
+                "key": B256::ZERO, "lastVote": { "epoch": "0x7", "view": "0x7" }, "me": true, "equivocations": "0x7",
+            }],
+            "peers": [{ "address": "there", "used": false, "leftFor": "0x7" }],
+        });
+        let status = serde_json::from_value::<Status>(said).unwrap();
+        let told = for_programs(&status, 9).unwrap();
+        // What a peer has said stays as it is.
+        assert_eq!(told.to_string().matches("\"0x7\"").count(), 1, "{told}");
+        assert_eq!((&told["blockNumber"], &told["validators"][0]["lastVote"]["view"]), (&json!(7), &json!(7)));
+        assert_eq!((&told["age"], &told["health"]), (&json!(2), &json!("ok")));
+        assert_eq!(serde_json::from_value::<Status>(told).unwrap(), status);
     }
 
     #[test]

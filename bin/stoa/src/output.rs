@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use owo_colors::{OwoColorize as _, Stream};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     env::VarError,
     ffi::OsString,
@@ -128,30 +128,59 @@ fn is_closed(error: &eyre::Report) -> bool {
     error.chain().any(|cause| cause.to_string() == closed)
 }
 
-/// Says what went wrong, and why, outermost first; what the program ends with.
+const UNANSWERED: &str = "no node answers at ";
+
+/// That no node answers at `url`, in words to which [`failure`] adds what to do.
+pub(crate) fn unanswered(url: &str) -> String {
+    format!("{UNANSWERED}{url}")
+}
+
+/// What to do where no node answers.
+const NAME_A_NODE: &str = "`stoa up` runs some nodes here; --http names another";
+
+/// What whoever is told of these causes can do about them, if more than they say.
+fn hint(causes: &[String]) -> Option<&'static str> {
+    // The words of `ClientError::Unreachable`, within whatever others pass them on.
+    let unreached = |cause: &str| cause.contains("the node at ") && cause.contains(" cannot be reached: ");
+    let nobody = causes.iter().any(|cause| cause.starts_with(UNANSWERED) || unreached(cause));
+    nobody.then_some(NAME_A_NODE)
+}
+
+/// Says what went wrong, and why, outermost first, and what to do; what the program ends with.
 pub(crate) fn failure(error: &eyre::Report, json: bool) -> ExitCode {
     if is_closed(error) {
         return ExitCode::from(CLOSED);
     }
     let causes = error.chain().map(ToString::to_string).collect::<Vec<_>>();
-    if !json || !said(&causes.join(": ")) {
+    let hint = hint(&causes);
+    if !json || !said(&causes.join(": "), hint) {
         let label = "error:".if_supports_color(Stream::Stderr, |text| text.red());
+        let hint = hint.map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
         // If that fails, there is nobody to be told.
-        let _ = writeln!(io::stderr(), "{label} {}", causes.join("\n  because: "));
+        let _ = writeln!(io::stderr(), "{label} {}{hint}", causes.join("\n  because: "));
     }
     ExitCode::FAILURE
 }
 
+/// An error for programs, and what to do about it.
+fn told(error: &str, hint: Option<&str>) -> Value {
+    let mut told = json!({ "error": error });
+    if let Some(hint) = hint {
+        told["hint"] = hint.into();
+    }
+    told
+}
+
 /// Tells programs of an error; whether that could be written.
-fn said(error: &str) -> bool {
-    writeln!(io::stdout(), "{}", json!({ "error": error })).is_ok()
+fn said(error: &str, hint: Option<&str>) -> bool {
+    writeln!(io::stdout(), "{}", told(error, hint)).is_ok()
 }
 
 /// Ends with what was typed wrong, or with the help that was asked for.
 pub(crate) fn usage(error: &clap::Error, mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let text = error.to_string();
     let json = error.use_stderr() && arguments.any(|argument| argument == "--json");
-    if !json || !said(text.strip_prefix("error: ").unwrap_or(&text).trim_end()) {
+    if !json || !said(text.strip_prefix("error: ").unwrap_or(&text).trim_end(), None) {
         let _ = error.print();
     }
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
@@ -207,6 +236,7 @@ pub(crate) fn bytes(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stoa_client::{Client, ViewError};
 
     fn report(message: &str) -> eyre::Report {
         let fault = Fault::default();
@@ -232,6 +262,24 @@ mod tests {
         let why = askable(false, true, "look").unwrap_err().to_string();
         assert_eq!(why, "nobody is there to be asked: look, then say --yes");
         assert!(askable(true, true, "look").is_ok());
+    }
+
+    #[tokio::test]
+    async fn whoever_reaches_no_node_is_told_what_to_do_whatever_the_command() {
+        let client = Client::new("http://127.0.0.1:1");
+        let unreached = async || client.block_number().await.unwrap_err();
+        let causes = |error: eyre::Report| error.chain().map(ToString::to_string).collect::<Vec<_>>();
+        for error in [
+            eyre::Report::from(unreached().await),
+            eyre::Report::from(ViewError::from(unreached().await)).wrap_err("nothing is known of it"),
+            eyre::eyre!("not all could be done: {}", unreached().await),
+            eyre::eyre!("its answer is none").wrap_err(unanswered(&client.url())),
+        ] {
+            let causes = causes(error);
+            assert_eq!(told("", hint(&causes))["hint"], NAME_A_NODE, "{causes:?}");
+        }
+        let other = causes(eyre::eyre!("the disk is full").wrap_err("nothing was written"));
+        assert_eq!(told("so it is", hint(&other)), json!({ "error": "so it is" }));
     }
 
     #[test]

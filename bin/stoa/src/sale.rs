@@ -10,7 +10,7 @@ mod sampling;
 mod terms;
 mod token;
 
-use crate::{note, progress::progress};
+use crate::{note, output, progress::progress};
 use alloy_primitives::{Address, B256, U256};
 use eyre::{Result, WrapErr as _};
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ struct Listing {
 
 /// The NFT that a DID or an address names: as this machine knows it, else as the ledger does.
 async fn nft(dir: &Path, client: &Client, name: &str) -> Result<Address> {
-    let chain: U256 = client.call("eth_chainId", ()).await.wrap_err("the node does not answer (see --http)")?;
+    let chain = client.call::<U256>("eth_chainId", ()).await.wrap_err_with(|| output::unanswered(&client.url()))?;
     let chain = chain.saturating_to();
     for entry in fs::read_dir(dir.join("listings")).into_iter().flatten().flatten() {
         let listing = note::read::<Listing>(&entry.path());

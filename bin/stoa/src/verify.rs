@@ -111,12 +111,12 @@ fn account(client: &Client, address: Address, options: &Options, json: bool) -> 
         let storage = proven.storage.iter().map(|(slot, value)| json!({ "slot": slot, "value": value }));
         let storage = storage.collect::<Vec<_>>();
         let said = json!({
-            "block": U256::from(header.number),
+            "block": header.number,
             "blockHash": header.hash_slow(),
-            "timestamp": U256::from(header.timestamp),
+            "timestamp": header.timestamp,
             "warning": warning,
             "balance": proven.balance,
-            "nonce": U256::from(proven.nonce),
+            "nonce": proven.nonce,
             "codeHash": proven.code_hash,
             "storage": storage,
         });
@@ -151,12 +151,12 @@ fn receipt(client: &Client, transaction: B256, network_key: &Bytes, json: bool) 
             .iter()
             .map(|log| json!({ "address": log.address, "topics": log.topics(), "data": log.data.data }));
         let said = json!({
-            "block": U256::from(header.number),
+            "block": header.number,
             "blockHash": header.hash_slow(),
-            "timestamp": U256::from(header.timestamp),
-            "index": U256::from(index),
+            "timestamp": header.timestamp,
+            "index": index,
             "success": receipt.success,
-            "gasUsed": U256::from(receipt.gas_used),
+            "gasUsed": receipt.gas_used,
             "contractAddress": receipt.contract_address,
             "logs": logs.collect::<Vec<_>>(),
         });

@@ -2,7 +2,7 @@
 
 use crate::{
     network,
-    node::{coins, passphrase},
+    node::{coins, passphrase, passphrase_of},
     output, typed,
 };
 use alloy_primitives::{Address, Bytes, U256};
@@ -10,10 +10,7 @@ use alloy_signer_local::PrivateKeySigner;
 use clap::{Args, Subcommand};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
 use serde_json::{Value, json};
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 use stoa_base::DEVELOPMENT_MNEMONIC;
 use stoa_client::{Client, Wallet};
 use stoa_data::jobs::{COIN, units};
@@ -87,8 +84,7 @@ impl WalletOptions {
         let client = self.client();
         let url = client.url();
         let wallet = Wallet::new(client, signer).await;
-        let unreached = || format!("no node answers at {url} (`stoa up` runs some here; --http names another)");
-        let wallet = wallet.wrap_err_with(unreached)?;
+        let wallet = wallet.wrap_err_with(|| output::unanswered(&url))?;
         // Everybody has the keys of these.
         ensure!(
             self.account.is_none() || wallet.chain_id() == development::CHAIN_ID,
@@ -102,9 +98,8 @@ impl WalletOptions {
 
 /// The account in a file, whose passphrase is in another or is asked for.
 fn read(file: &Path, passphrase_file: Option<&Path>) -> Result<PrivateKeySigner> {
-    // Before anybody is asked for the passphrase of nothing.
-    File::open(file).wrap_err_with(|| format!("cannot read the key {}", file.display()))?;
-    let secret = config::read_secret(file, &passphrase(passphrase_file, false)?)?;
+    let passphrase = passphrase_of(file, "stoa wallet new", "--passphrase-file", passphrase_file)?;
+    let secret = config::read_secret(file, &passphrase)?;
     PrivateKeySigner::from_slice(&secret).map_err(|error| eyre!("{} holds no account: {error}", file.display()))
 }
 
@@ -305,8 +300,11 @@ mod tests {
         let [key, passphrase] = ["me.key", "words"].map(|name| folder.path().join(name));
         let said = |file: Option<&Path>| format!("{:#}", read(&key, file).unwrap_err());
         assert!(said(None).contains("No such file") && !said(None).contains("passphrase"), "{}", said(None));
+        assert!(said(None).contains("`stoa wallet new` makes one"), "{}", said(None));
         std::fs::write(&passphrase, "correct horse").unwrap();
         config::new_secret(&key, "another").unwrap();
         assert!(said(Some(passphrase.as_path())).contains("its passphrase is another one"));
+        let nothing = said(Some(&folder.path().join("nothing")));
+        assert!(nothing.contains("? --passphrase-file names a file with it"), "{nothing}");
     }
 }
