@@ -25,7 +25,7 @@ use commonware_cryptography::{
 };
 use commonware_glue::dkg::{ParticipantsProvider, Registrar, SecretStore, types::SchemeInfo};
 use commonware_p2p::{Address, AddressableManager, AddressableTrackedPeers, PeerSetSubscription, TrackedPeers};
-use commonware_runtime::{Clock, Storage};
+use commonware_runtime::{Clock, Error as StorageError, Storage};
 use commonware_utils::{
     channel::oneshot,
     ordered::{Map, Set},
@@ -95,6 +95,12 @@ fn votes(partition: &str, epoch: Epoch) -> String {
     format!("{partition}_consensus_{epoch}")
 }
 
+/// The name of what is there if an epoch's votes were given up. It stands beside the votes and not among the secrets, for those may be
+/// replaced by what a backup has of them.
+fn forgotten(partition: &str, epoch: Epoch) -> String {
+    format!("{partition}_forgotten_{epoch}")
+}
+
 /// A validator's secrets, and whether it has ever voted with them. Clones share what is written.
 pub trait Secrets: SecretStore + Clone {
     /// Whether this validator has votes out, or may have.
@@ -102,12 +108,6 @@ pub trait Secrets: SecretStore + Clone {
 
     /// Writes down that it votes from now on.
     fn note_voting(&self);
-
-    /// The epoch in which it does not vote, if it was told of one.
-    fn abstains(&self) -> Option<Epoch>;
-
-    /// Writes down that it does not vote in this epoch.
-    fn abstain(&self, epoch: Epoch);
 }
 
 /// By how many seconds the time of the block before an epoch may lie after the epoch's true begin, as this validator's clock has it: blocks
@@ -161,7 +161,11 @@ impl<E: Clock + Storage, K: Secrets> Registered<E, K> {
             Some(made) if !alone => self.began(epoch).await.is_some_and(|began| began >= made + APART),
             _ => true,
         };
-        let may = knows && self.secrets.abstains() != Some(epoch);
+        let forgotten = match self.runtime.scan(&forgotten(&self.partition, epoch)).await {
+            Ok(names) => !names.is_empty(),
+            Err(error) => !matches!(error, StorageError::PartitionMissing(_)),
+        };
+        let may = knows && !forgotten;
         if may {
             self.secrets.note_voting();
         }
@@ -173,9 +177,8 @@ impl<E: Clock + Storage, K: Secrets> Registered<E, K> {
     async fn forget_votes(&self, epoch: Epoch) {
         // Should it have voted before, it counts from now on.
         self.made_anew().await;
-        if self.secrets.abstains() < Some(epoch) {
-            self.secrets.abstain(epoch);
-        }
+        let noted = self.runtime.open(&forgotten(&self.partition, epoch), b"votes").await;
+        drop(noted.expect("it cannot be written down that votes are given up"));
         // Mostly there are none.
         let _ = self.runtime.remove(&votes(&self.partition, epoch), None).await;
     }
@@ -209,7 +212,9 @@ impl<E: Clock + Storage, K: Secrets> Registrar for Registered<E, K> {
         self.schemes.add(epoch, info);
         if let Some(old) = epoch.get().checked_sub(KEPT) {
             // None are there where the node has not been before.
-            let _ = self.runtime.remove(&votes(&self.partition, Epoch::new(old)), None).await;
+            for gone in [votes, forgotten] {
+                let _ = self.runtime.remove(&gone(&self.partition, Epoch::new(old)), None).await;
+            }
         }
     }
 }

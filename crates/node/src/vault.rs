@@ -157,14 +157,6 @@ impl Secrets for Vault {
             self.put(for_good(b"voted"), &true);
         }
     }
-
-    fn abstains(&self) -> Option<Epoch> {
-        self.get(&for_good(b"abstains"))
-    }
-
-    fn abstain(&self, epoch: Epoch) {
-        self.put(for_good(b"abstains"), &epoch);
-    }
 }
 
 #[cfg(test)]
@@ -186,12 +178,11 @@ mod tests {
         assert!(again.get_share(Epoch::new(3)).await.is_none());
         again.prune(Epoch::new(4)).await;
         again.note_voting();
-        again.abstain(Epoch::new(4));
         again.note_genesis(B256::repeat_byte(1));
         again.note_genesis(B256::repeat_byte(2));
         again.prune(Epoch::new(9)).await;
         let again = Vault::open(&path, &mine).unwrap();
-        assert!(again.has_voted() && again.abstains() == Some(Epoch::new(4)));
+        assert!(again.has_voted());
         assert_eq!(again.genesis(), Some(B256::repeat_byte(1)));
         assert_eq!(Vault::open(&path, &mine).unwrap().get_seed(Epoch::new(3)).await, None);
         let mut bytes = fs::read(&path).unwrap();

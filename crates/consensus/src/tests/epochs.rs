@@ -150,6 +150,16 @@ fn a_validator_that_loses_its_votes_abstains_in_the_epoch_that_it_comes_back_in_
 }
 
 #[test]
+fn a_validator_that_started_without_its_secrets_abstains_in_that_epoch_when_it_has_them_back() {
+    let lost = 2 * LENGTH + 2;
+    simulate_these(slow().misplacing_secrets(2), 56, 5 * LENGTH + 2, |plan, keys| {
+        let silent = abstained(2, lost + 4..3 * LENGTH, 4 * LENGTH..5 * LENGTH);
+        let plan = plan.crash(crash(&keys[2], lost)).crash(crash(&keys[2], lost + 3));
+        plan.property(silent).property(abstained(2, 0..1, 1..lost))
+    });
+}
+
+#[test]
 fn the_key_stays_shared_as_it_was_where_too_few_could_deal() {
     // Of the four blocks in which it is said what was dealt, the last is for the outcome: three say it, want five.
     let validators = Validators::new(NZU32!(7), BTreeMap::new()).with_epochs(8);

@@ -37,7 +37,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, SystemTime},
 };
@@ -75,6 +75,7 @@ pub(super) struct Validators {
     disorder: Disorder,
     measured: Option<Measured>,
     losing: Option<Arc<Losing>>,
+    misplacing: Option<Arc<Misplacing>>,
 }
 
 /// A validator that has nothing but its secrets when it starts again.
@@ -84,6 +85,12 @@ struct Losing {
     folder: TempDir,
     /// Whether it has started before.
     started: AtomicBool,
+}
+
+/// A validator that has all but its secrets when it starts for the second time, and has them back for the third.
+struct Misplacing {
+    index: usize,
+    starts: AtomicUsize,
 }
 
 /// What is measured of validators that are given a transfer now and then.
@@ -125,6 +132,7 @@ impl Validators {
             disorder: Disorder::default(),
             measured: None,
             losing: None,
+            misplacing: None,
         }
     }
 
@@ -229,6 +237,21 @@ impl Validators {
     pub(super) fn losing_storage(self, index: usize) -> Self {
         let losing = Losing { index, folder: tempfile::tempdir().unwrap(), started: AtomicBool::new(false) };
         Self { losing: Some(Arc::new(losing)), ..self }
+    }
+
+    /// A validator does not have its secrets when it starts again after a crash, and has them back after another.
+    pub(super) fn misplacing_secrets(self, index: usize) -> Self {
+        let misplacing = Misplacing { index, starts: AtomicUsize::new(0) };
+        Self { misplacing: Some(Arc::new(misplacing)), ..self }
+    }
+
+    /// The secrets of a validator, now that it starts.
+    fn secrets(&self, index: usize) -> Secrets {
+        let misplacing = self.misplacing.as_ref().filter(|misplacing| misplacing.index == index);
+        match misplacing.map(|misplacing| misplacing.starts.fetch_add(1, Ordering::Relaxed)) {
+            Some(1) => Secrets::default(),
+            _ => self.secrets[index].clone(),
+        }
     }
 
     /// Where a validator keeps what, now that it starts.
@@ -360,7 +383,7 @@ impl EngineDefinition for Validators {
         if let Some(chain) = self.chains[index].lock().upgrade() {
             drop(chain.lock().take());
         }
-        let secrets = self.secrets[index].clone();
+        let secrets = self.secrets(index);
         let config = self.config(&context, oracle, public_key, secrets, self.place(index)).await;
         let chain = Arc::new(Mutex::new(Some(config.ledger.clone())));
         *self.chains[index].lock() = Arc::downgrade(&chain);

@@ -9,7 +9,13 @@ use commonware_cryptography::{
 };
 use commonware_glue::dkg::SecretStore;
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// By epoch and dealer.
 type Dealings = BTreeMap<(Epoch, Vec<u8>), Vec<u8>>;
@@ -19,8 +25,8 @@ pub(crate) struct Secrets {
     shares: Arc<Mutex<BTreeMap<Epoch, Share>>>,
     seeds: Arc<Mutex<BTreeMap<Epoch, Summary>>>,
     dealings: Arc<Mutex<Dealings>>,
-    /// Whether it has voted, and when it does not.
-    voting: Arc<Mutex<(bool, Option<Epoch>)>>,
+    /// Whether it has voted.
+    voted: Arc<AtomicBool>,
 }
 
 impl Secrets {
@@ -73,18 +79,10 @@ impl SecretStore for Secrets {
 
 impl crate::Secrets for Secrets {
     fn has_voted(&self) -> bool {
-        self.voting.lock().0
+        self.voted.load(Ordering::Relaxed)
     }
 
     fn note_voting(&self) {
-        self.voting.lock().0 = true;
-    }
-
-    fn abstains(&self) -> Option<Epoch> {
-        self.voting.lock().1
-    }
-
-    fn abstain(&self, epoch: Epoch) {
-        self.voting.lock().1 = Some(epoch);
+        self.voted.store(true, Ordering::Relaxed);
     }
 }
