@@ -415,7 +415,7 @@ fn trace_call(context: &Context, params: &Params) -> Result<GethTrace, RpcError>
         sandbox.override_block(overrides)?;
     }
     let gas = relax(context, &mut sandbox, &call);
-    let env = call.tx_env(gas, context.chain_id());
+    let env = call.tx_env(gas, context.chain_id(), sandbox.block.basefee);
     Ok(trace(&mut sandbox, env, tracing, context.config().max_trace_bytes, TransactionContext::default())?.0)
 }
 

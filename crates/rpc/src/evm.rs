@@ -14,6 +14,7 @@ use revm::{
         BlockEnv, CfgEnv, TxEnv,
         result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, ResultAndState},
     },
+    context_interface::block::BlobExcessGasAndPrice,
     database::CacheDB,
     handler::EthPrecompiles,
     state::AccountInfo,
@@ -185,6 +186,7 @@ pub(crate) struct BlockOverrides {
     prev_randao: Option<crate::hex::Hash>,
     #[serde(alias = "baseFee")]
     base_fee_per_gas: Option<Big>,
+    blob_base_fee: Option<Big>,
     block_hash: Option<Pairs<String, crate::hex::Hash>>,
 }
 
@@ -341,6 +343,15 @@ impl Sandbox {
         if let Some(Big(fee)) = overrides.base_fee_per_gas {
             block.basefee =
                 fee.try_into().map_err(|_| RpcError::server(format!("base fee {fee} is more than 64 bits")))?;
+        }
+        if let Some(Big(fee)) = overrides.blob_base_fee {
+            // Nothing looks at the excess, which the fee would follow from.
+            block.blob_excess_gas_and_price = Some(BlobExcessGasAndPrice {
+                excess_blob_gas: 0,
+                blob_gasprice: fee
+                    .try_into()
+                    .map_err(|_| RpcError::server(format!("blob base fee {fee} is more than 128 bits")))?,
+            });
         }
         for (number, crate::hex::Hash(hash)) in overrides.block_hash.map(|pairs| pairs.0).unwrap_or_default() {
             let parsed = number.strip_prefix("0x").map_or_else(|| number.parse(), |hex| u64::from_str_radix(hex, 16));

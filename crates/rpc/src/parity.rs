@@ -252,7 +252,7 @@ fn call(context: &Context, params: &Params) -> Result<TraceResults, RpcError> {
     let call = request.check(context.chain_id())?;
     let mut sandbox = place(context, reader, newest)?;
     let gas = relax(context, &mut sandbox, &call);
-    let env = call.tx_env(gas, context.chain_id());
+    let env = call.tx_env(gas, context.chain_id(), sandbox.block.basefee);
     Ok(run(&mut sandbox, env, &types, context.config().max_trace_bytes)?.0)
 }
 
@@ -274,7 +274,8 @@ fn call_many(context: &Context, params: &Params) -> Result<Vec<TraceResults>, Rp
         let call = request.check(chain_id)?;
         sandbox.block.basefee = base_fee;
         let limit = relax(context, &mut sandbox, &call).min(gas);
-        let (results, left, traced) = run(&mut sandbox, call.tx_env(limit, chain_id), &types, budget)?;
+        let env = call.tx_env(limit, chain_id, sandbox.block.basefee);
+        let (results, left, traced) = run(&mut sandbox, env, &types, budget)?;
         gas = gas.saturating_sub(traced.result.tx_gas_used());
         budget = left;
         sandbox.db.commit(traced.state);

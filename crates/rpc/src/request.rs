@@ -157,17 +157,21 @@ impl CallRequest {
 }
 
 impl Call {
-    /// The most that is paid per gas, 0 where nothing was said.
-    pub fn max_fee(&self) -> u128 {
+    /// The most that is paid per gas in a block with this base fee, in wei. Who names only a tip pays up to twice the
+    /// base fee with it, as in a completed transaction; 0 where nothing was said, or only that there is no tip.
+    pub fn max_fee(&self, base_fee: u64) -> u128 {
         match self.price {
             Price::Unset => 0,
             Price::Legacy(price) => price,
-            Price::Dynamic { max_fee, priority_fee } => max_fee.or(priority_fee).unwrap_or_default(),
+            Price::Dynamic { max_fee: None, priority_fee: Some(tip) } if tip > 0 => {
+                (u128::from(base_fee) * 2).saturating_add(tip)
+            }
+            Price::Dynamic { max_fee, .. } => max_fee.unwrap_or_default(),
         }
     }
 
-    /// As the virtual machine wants it.
-    pub fn tx_env(&self, gas_limit: u64, chain_id: u64) -> TxEnv {
+    /// As the virtual machine wants it, for a block with this base fee in wei.
+    pub fn tx_env(&self, gas_limit: u64, chain_id: u64, base_fee: u64) -> TxEnv {
         let gas_priority_fee = match self.price {
             Price::Dynamic { priority_fee, .. } => Some(priority_fee.unwrap_or_default()),
             Price::Unset | Price::Legacy(_) => None,
@@ -183,7 +187,7 @@ impl Call {
             tx_type,
             caller: self.from,
             gas_limit,
-            gas_price: self.max_fee(),
+            gas_price: self.max_fee(base_fee),
             kind: self.to.map_or(TxKind::Create, TxKind::Call),
             value: self.value,
             data: self.input.clone(),
@@ -225,6 +229,13 @@ mod tests {
     }
 
     #[test]
+    fn a_tip_alone_is_paid_with_up_to_twice_the_base_fee() {
+        let max_fee = |json| check(json).unwrap().max_fee(10);
+        assert_eq!([r#"{"maxPriorityFeePerGas":"0x5"}"#, r#"{"maxFeePerGas":"0x5"}"#].map(max_fee), [25, 5]);
+        assert_eq!(["{}", r#"{"maxPriorityFeePerGas":"0x0"}"#].map(max_fee), [0; 2], "who pays nothing");
+    }
+
+    #[test]
     fn another_chain_and_blobs_are_refused() {
         assert!(check(r#"{"chainId":"0x7a69"}"#).is_ok());
         assert_eq!([r#"{"type":"0x2"}"#, r#"{"type":2}"#].map(|call| check(call).unwrap().kind), [Some(2); 2]);
@@ -245,7 +256,7 @@ mod tests {
 
     #[test]
     fn the_type_follows_the_fields() {
-        let kind = |json| check(json).unwrap().tx_env(1, 1).tx_type;
+        let kind = |json| check(json).unwrap().tx_env(1, 1, 1).tx_type;
         assert_eq!(kind("{}"), 0);
         assert_eq!(kind(r#"{"accessList":[]}"#), 1);
         assert_eq!(kind(r#"{"maxPriorityFeePerGas":"0x1"}"#), 2);

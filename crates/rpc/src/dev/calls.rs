@@ -21,7 +21,8 @@ pub(crate) fn call(context: &Context, params: &Params) -> Result<Bytes, RpcError
     let (call, mut sandbox) = prepare(context, params, newest)?;
     sandbox.cfg.disable_balance_check = is_free(context, &call);
     let gas = relax(context, &mut sandbox, &call);
-    let (traced, Console) = sandbox.inspect(call.tx_env(gas, context.chain_id()), Console)?;
+    let env = call.tx_env(gas, context.chain_id(), sandbox.block.basefee);
+    let (traced, Console) = sandbox.inspect(env, Console)?;
     let result = traced.result;
     match failure::failure(&result, None).filter(|_| context.hardhat) {
         Some(error) => Err(error),
@@ -43,7 +44,7 @@ pub(crate) fn estimate_gas(context: &Context, params: &Params) -> Result<U64, Rp
     };
     // To Hardhat, how the execution ended says more than that there is no estimate.
     let gas = call.gas.unwrap_or(sandbox.block.gas_limit).min(context.config().gas_cap);
-    let ended = sandbox.run(call.tx_env(gas, context.chain_id()));
+    let ended = sandbox.run(call.tx_env(gas, context.chain_id(), sandbox.block.basefee));
     Err(ended.ok().and_then(|result| failure::failure(&result, None)).unwrap_or(error))
 }
 

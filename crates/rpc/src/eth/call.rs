@@ -85,7 +85,7 @@ pub(crate) fn place(
 /// Prepares a sandbox for a call that nobody signed; gives back the gas limit.
 pub(crate) fn relax(context: &Context, sandbox: &mut Sandbox, call: &Call) -> u64 {
     sandbox.relax();
-    if call.max_fee() == 0 {
+    if call.max_fee(sandbox.block.basefee) == 0 {
         // As in geth, who pays nothing sees a base fee of nothing.
         sandbox.block.basefee = 0;
     }
@@ -94,7 +94,7 @@ pub(crate) fn relax(context: &Context, sandbox: &mut Sandbox, call: &Call) -> u6
 
 fn execute(context: &Context, sandbox: &mut Sandbox, call: &Call) -> Result<Bytes, RpcError> {
     let gas = relax(context, sandbox, call);
-    output(sandbox.run(call.tx_env(gas, context.chain_id()))?)
+    output(sandbox.run(call.tx_env(gas, context.chain_id(), sandbox.block.basefee))?)
 }
 
 /// The least gas a plain transfer takes.
@@ -115,7 +115,8 @@ pub(crate) fn estimate(context: &Context, sandbox: &mut Sandbox, call: &Call) ->
     relax(context, sandbox, call);
     let mut high = asked.min(cap).min(context.config().gas_cap);
 
-    let max_fee = call.max_fee();
+    let (chain_id, base_fee) = (context.chain_id(), sandbox.block.basefee);
+    let max_fee = call.max_fee(base_fee);
     if max_fee > 0 && !sandbox.cfg.disable_balance_check {
         let balance = sandbox.db.basic(call.from)?.unwrap_or_default().balance;
         let available =
@@ -123,9 +124,8 @@ pub(crate) fn estimate(context: &Context, sandbox: &mut Sandbox, call: &Call) ->
         let affordable = available / U256::from(max_fee);
         high = high.min(affordable.saturating_to());
     }
-    let chain_id = context.chain_id();
     let mut attempt = |gas: u64| -> Result<Option<ExecutionResult>, RpcError> {
-        match sandbox.run(call.tx_env(gas, chain_id)) {
+        match sandbox.run(call.tx_env(gas, chain_id, base_fee)) {
             Ok(result) => Ok(Some(result)),
             Err(error) if too_little_gas(&error) => Ok(None),
             Err(error) => Err(error),
@@ -203,7 +203,7 @@ fn create_access_list(context: &Context, sandbox: &mut Sandbox, mut call: Call) 
         call.access_list = Some(AccessList::default());
     }
     for round in 1.. {
-        let env = call.tx_env(gas, context.chain_id());
+        let env = call.tx_env(gas, context.chain_id(), sandbox.block.basefee);
         let (traced, inspector) = sandbox.inspect(env, AccessListInspector::new(given.clone()))?;
         let access_list = inspector.into_access_list();
         let settled = call.access_list.as_ref() == Some(&access_list);

@@ -17,6 +17,7 @@ use alloy_primitives::{Address, B256, Bytes, Log, Signature, U256};
 use revm::{
     Database, DatabaseCommit,
     context::result::{EVMError, ExecutionResult, InvalidTransaction},
+    handler::pre_execution::validate_account_nonce_and_code,
 };
 use serde::{Deserialize, Serialize, Serializer};
 use std::sync::Arc;
@@ -192,6 +193,7 @@ impl Simulation<'_> {
         block.number = U256::from(parent.number + 1);
         block.timestamp = U256::from(parent.timestamp.saturating_add(INTERVAL));
         block.basefee = if self.validated { next_base_fee } else { 0 };
+        block.blob_excess_gas_and_price = self.context.next_block_env().blob_excess_gas_and_price;
     }
 
     fn add(&mut self, wanted: Wanted) -> Result<(), RpcError> {
@@ -271,13 +273,17 @@ impl Simulation<'_> {
         left: u64,
     ) -> Result<(Transaction, Address, ExecutionResult, Vec<Log>), RpcError> {
         let account = self.sandbox.db.basic(call.from)?.unwrap_or_default();
-        call.nonce = Some(call.nonce.unwrap_or(account.nonce));
+        let nonce = call.nonce.unwrap_or(account.nonce);
+        // As in geth, before what it pays, which the machine looks at first.
+        validate_account_nonce_and_code(&account, nonce, true, self.sandbox.cfg.disable_nonce_check)
+            .map_err(|invalid| refused(EVMError::Transaction(invalid), call.from))?;
+        call.nonce = Some(nonce);
         let gas = call.gas.unwrap_or(left).min(left).min(self.gas);
         call.gas = Some(gas);
         if call.price == Price::Unset {
             call.price = Price::Dynamic { max_fee: Some(0), priority_fee: Some(0) };
         }
-        let env = call.tx_env(gas, self.context.chain_id());
+        let env = call.tx_env(gas, self.context.chain_id(), self.sandbox.block.basefee);
         let (result, logs) = if self.traced {
             let (traced, transfers) = self.sandbox.inspect(env, Transfers::default())?;
             self.sandbox.db.commit(traced.state);

@@ -149,6 +149,25 @@ fn block_overrides_hold_for_one_call() {
 }
 
 #[test]
+fn an_overridden_blob_base_fee_is_what_contracts_see() {
+    with_default_node(async |node| {
+        let asking = Address::repeat_byte(0x61);
+        // Returns the blob base fee.
+        let state = json!({asking.to_string(): {"code": "0x4a60005260206000f3"}});
+        let (call, block) = (json!({"to": asking}), json!({"blobBaseFee": "0x2a"}));
+        assert_eq!(node.call("eth_call", json!([call, "latest", state])).await, word(1));
+        assert_eq!(node.call("eth_call", json!([call, "latest", state, block])).await, word(42));
+        let options = json!({"tracer": "callTracer", "stateOverrides": state, "blockOverrides": block});
+        assert_eq!(node.call("debug_traceCall", json!([call, "latest", options])).await["output"], word(42));
+        let blocks = json!([{"stateOverrides": state, "blockOverrides": block, "calls": [call]}, {"calls": [call]}]);
+        let answer = node.call("eth_simulateV1", json!([{"blockStateCalls": blocks}])).await;
+        assert_eq!([0, 1].map(|index| answer[index]["calls"][0]["returnData"].clone()), [word(42), word(1)]);
+        let much = json!([call, "latest", {}, {"blobBaseFee": "0x100000000000000000000000000000000"}]);
+        assert!(node.fails("eth_call", much).await.1.ends_with("is more than 128 bits"));
+    });
+}
+
+#[test]
 fn an_access_list_names_what_is_touched() {
     with_default_node(async |node| {
         let call = json!([{"from": signer(0).address(), "to": CALLER}]);
@@ -289,6 +308,7 @@ fn what_a_simulated_block_refuses_is_told_by_its_code() {
         let fee = "0xb2d05e00";
         for (call, code) in [
             (json!({"from": from, "to": poor, "nonce": "0x0", "maxFeePerGas": fee}), -38010),
+            (json!({"from": from, "to": poor, "nonce": "0x0"}), -38010),
             (json!({"from": from, "to": poor, "nonce": "0x9", "maxFeePerGas": fee}), -38011),
             (json!({"from": from, "to": poor, "maxFeePerGas": "0x1"}), -38012),
             (json!({"from": from, "to": poor, "gas": "0x1", "maxFeePerGas": fee}), -38013),

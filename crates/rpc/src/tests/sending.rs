@@ -123,6 +123,27 @@ fn keys_handed_in_sign_and_send() {
 }
 
 #[test]
+fn who_names_only_a_tip_pays_up_to_twice_the_base_fee_with_it() {
+    with_node(
+        Config::default(),
+        |builder| builder.accounts([signer(0)]),
+        async |node| {
+            let request = json!([{"from": signer(0).address(), "to": COUNTER, "maxPriorityFeePerGas": "0x5"}]);
+            let base_fee: U256 = serde_json::from_value(node.call("eth_baseFee", json!([])).await).unwrap();
+            assert!(base_fee > U256::from(5));
+            let filled = node.call("eth_fillTransaction", request.clone()).await;
+            assert_eq!(filled["tx"]["maxFeePerGas"], json!(base_fee * U256::from(2) + U256::from(5)));
+            assert_eq!(filled["tx"]["maxPriorityFeePerGas"], "0x5");
+            assert_eq!(node.call("eth_estimateGas", request.clone()).await, filled["tx"]["gas"]);
+            assert!(node.call("eth_createAccessList", request.clone()).await.get("error").is_none());
+            assert_eq!(node.call("eth_call", request.clone()).await, json!(B256::from(U256::from(1))));
+            let receipt = node.receipt(&node.call("eth_sendTransaction", request).await).await;
+            assert_eq!((&receipt["status"], &receipt["type"]), (&json!("0x1"), &json!("0x2")));
+        },
+    );
+}
+
+#[test]
 fn what_an_account_sends_at_once_gets_a_nonce_each() {
     with_node(
         Config::default(),
