@@ -12,7 +12,18 @@
 
 const quantities = new Set(["block", "timestamp", "balance", "nonce", "slot", "value", "index", "gasUsed"]);
 const revive = (key, value) => (quantities.has(key) ? BigInt(value) : value);
-const hex = (quantity) => `0x${BigInt(quantity).toString(16)}`;
+
+function hex(quantity) {
+  try {
+    return `0x${BigInt(quantity).toString(16)}`;
+  } catch (cause) {
+    throw new TypeError(`${String(quantity)} is no quantity: want a bigint, a number, or a string such as "0x10"`, { cause });
+  }
+}
+
+/** Words that may be a node's: the first thousand characters, without what steers a terminal or turns the direction of writing. */
+const words = (text) =>
+  text.slice(0, 1000).replace(/[\p{Cc}\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu, " ");
 
 /** Checks what a node has answered, with nothing but the network key. What does not hold is thrown as an `Error`. */
 export class Light {
@@ -40,7 +51,7 @@ export class Light {
    * @param {Quantity} [block] its number, if a certain one was asked for
    * @returns {Promise<Header>}
    */
-  certificate(certificate, block) {
+  async certificate(certificate, block) {
     return this.#prove({ certificate: this.#final(certificate, block) });
   }
 
@@ -51,7 +62,7 @@ export class Light {
    * @param {{ address: string, slots?: Quantity[], block?: Quantity }} asked
    * @returns {Promise<Account>}
    */
-  account(certificate, proof, { address, slots = [], block }) {
+  async account(certificate, proof, { address, slots = [], block }) {
     return this.#prove({ account: { block: this.#final(certificate, block), address, slots: slots.map(hex), proof } });
   }
 
@@ -62,7 +73,7 @@ export class Light {
    * @param {string} transaction its hash
    * @returns {Promise<Receipt>}
    */
-  receipt(certificate, proof, transaction) {
+  async receipt(certificate, proof, transaction) {
     return this.#prove({ receipt: { block: this.#final(certificate), transaction, proof } });
   }
 
@@ -71,8 +82,14 @@ export class Light {
   }
 
   async #prove(asked) {
-    const request = new TextEncoder().encode(JSON.stringify(asked));
-    let answer;
+    let request, answer;
+    try {
+      request = new TextEncoder().encode(JSON.stringify(asked));
+    } catch (cause) {
+      // A `bigint` or a cycle, which no answer has.
+      if (cause instanceof TypeError) throw new TypeError(`the request cannot be written: ${cause.message}`, { cause });
+      throw new Error("the node's answer cannot be checked: it is nested too deeply, or too long", { cause });
+    }
     try {
       // Each check has an instance of its own: whatever an answer does to one ends with it.
       const { exports } = await WebAssembly.instantiate(this.#module, {});
@@ -85,7 +102,7 @@ export class Light {
     } catch (cause) {
       throw new Error(`the answer cannot be checked: ${cause.message}`, { cause });
     }
-    if (answer.proven === undefined) throw new Error(answer.error);
+    if (answer.proven === undefined) throw new Error(words(answer.error));
     return answer.proven;
   }
 }
@@ -112,7 +129,8 @@ export class LightClient {
    */
   async account(address, slots = [], block) {
     const proof = await this.#call("stoa_getProof", address, slots.map(hex), block === undefined ? "latest" : hex(block));
-    return this.#light.account(await this.#certificate(block ?? proof.blockNumber), proof, { address, slots, block });
+    const number = block ?? blockNumber("stoa_getProof", proof);
+    return this.#light.account(await this.#certificate(number), proof, { address, slots, block });
   }
 
   /** @returns {Promise<bigint>} in wei */
@@ -132,7 +150,8 @@ export class LightClient {
   async receipt(transaction) {
     const proof = await this.#call("stoa_getReceiptProof", transaction);
     if (proof === null) throw new Error(`the node knows no block with transaction ${transaction}`);
-    return this.#light.receipt(await this.#certificate(proof.blockNumber), proof, transaction);
+    const number = blockNumber("stoa_getReceiptProof", proof);
+    return this.#light.receipt(await this.#certificate(number), proof, transaction);
   }
 
   /**
@@ -157,21 +176,52 @@ export class LightClient {
   }
 
   async #call(method, ...params) {
+    const node = `the node at ${this.#url}`;
     const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
     const headers = { "content-type": "application/json" };
-    const response = await fetch(this.#url, { method: "POST", headers, body, signal: AbortSignal.timeout(30_000) });
-    const { result, error } = parsed(await read(response), response.status);
-    if (error) throw Object.assign(new Error(`${error.message} (code ${error.code})`), { code: error.code });
-    if (result === undefined) throw new Error("the node's answer has neither a result nor an error");
+    const signal = AbortSignal.timeout(30_000);
+    // Whoever follows a redirect asks anew, often without the question.
+    const asked = fetch(this.#url, { method: "POST", headers, body, signal, redirect: "manual" });
+    const response = await asked.catch(because(`${node} cannot be reached`));
+    const text = await read(response).catch(because(`the answer of ${node} to ${method} cannot be read`));
+    const { result, error } = parsed(text) ?? {};
+    if (Number.isSafeInteger(error?.code) && typeof error.message === "string") {
+      const said = `${node} answered: ${words(error.message)} (code ${error.code})`;
+      throw Object.assign(new Error(said), { code: error.code });
+    }
+    if (!response.ok) throw new Error(`${node} answered ${method} with ${status(response)}`);
+    if (result === undefined || (error ?? null) !== null) {
+      throw new Error(`${node} answered ${method} with neither a result nor an error of JSON-RPC`);
+    }
     return result;
   }
 }
 
-function parsed(text, status) {
+/** Throws why something failed, with the words for what that was. */
+const because = (what) => (cause) => {
+  // What `fetch` throws tells no more than that it failed; its cause tells why.
+  throw new Error(`${what}: ${words(cause.cause?.message || cause.message)}`, { cause });
+};
+
+/** An answer's status, in words; a page is not told where a redirect points. */
+function status({ status, headers, type }) {
+  if (type === "opaqueredirect") return "a redirect";
+  const place = headers.get("location");
+  return `the HTTP status ${status}${place === null ? "" : `, and points to ${words(place)}`}`;
+}
+
+/** The number of the block that an answer is about, as far as its node tells. */
+function blockNumber(method, answer) {
+  const number = answer?.blockNumber;
+  if (typeof number === "string" && /^0x[0-9a-f]{1,64}$/i.test(number)) return number;
+  throw new Error(`the node's answer to ${method} cannot be read: it names no block`);
+}
+
+function parsed(text) {
   try {
-    return JSON.parse(text) ?? {};
+    return JSON.parse(text);
   } catch {
-    throw new Error(`the node's answer, of status ${status}, is no JSON`);
+    return undefined;
   }
 }
 
@@ -179,13 +229,13 @@ function parsed(text, status) {
 async function read(response, limit = 32 << 20) {
   const chunks = [];
   let length = 0;
-  for (const reader = response.body.getReader(); ; ) {
+  for (const reader = response.body?.getReader(); reader !== undefined; ) {
     const { done, value } = await reader.read();
     if (done) break;
     chunks.push(value);
     if ((length += value.length) > limit) {
       await reader.cancel();
-      throw new Error(`the node's answer is longer than ${limit} bytes`);
+      throw new Error(`it is longer than ${limit} bytes`);
     }
   }
   return new Blob(chunks).text();

@@ -139,8 +139,8 @@ test("a tampered certificate is refused", async () => {
     [(c) => (c.headers[0] = turned(c.headers[0], 40)), /the certificate is of block|cannot be read|does not name/],
     [(c) => (c.headers = []), /the list of headers cannot be read/],
     [(c) => (c.headers = Array(100).fill(c.headers[0])), /does not name the one before it/],
-    [(c) => delete c.certificate, /the request cannot be read/],
-    [(c) => (c.headers = [["0x"]]), /the request cannot be read/],
+    [(c) => delete c.certificate, /^the node's answer to stoa_getCertificate cannot be read: /],
+    [(c) => (c.headers = [["0x"]]), /^the node's answer to stoa_getCertificate cannot be read: /],
   ]) {
     const copy = tampered(({ certificate }) => change(certificate));
     await refuses(light.certificate(copy.certificate), why);
@@ -215,6 +215,23 @@ test("a tampered proof of a receipt is refused", async () => {
   }
 });
 
+test("what a page asks wrongly is told from what a node says", async () => {
+  const { certificate, contract } = replies;
+  const ask = (address, slots) => light.account(certificate, contract.reply, { address, slots });
+  const [lower, upper] = [contract.address.toLowerCase(), `0x${contract.address.slice(2).toUpperCase()}`];
+  for (const address of [contract.address, lower, upper]) assert.equal((await ask(address, contract.slots)).balance, 5n);
+  // Its first letter is of the other case.
+  const wrong = "0xF39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
+  await refuses(ask(wrong, contract.slots), /^the request cannot be read: .* its checksum does not fit/);
+  await refuses(client.balance(wrong), /^the request cannot be read: .* its checksum does not fit/);
+  await refuses(ask("0x12", contract.slots), /^the request cannot be read: 0x12 is no address: want 0x and 40 hex digits/);
+  await refuses(ask(7n, contract.slots), /^the request cannot be written: /);
+  await refuses(ask(contract.address, ["x"]), /^x is no quantity: want /);
+  await refuses(light.certificate(null), /^the node's answer to stoa_getCertificate cannot be read: /);
+  const deep = JSON.parse("[".repeat(100_000) + "]".repeat(100_000));
+  await refuses(light.certificate(deep), /^the node's answer cannot be checked: it is nested too deeply/);
+});
+
 test("whatever comes instead of a reply is an error, and the next check works", async () => {
   const deep = JSON.parse("[".repeat(5000) + "]".repeat(5000));
   for (const junk of [null, undefined, 7, "0x", [], {}, deep, { header: "0x".padEnd(100_000, "f") }, { __proto__: null }]) {
@@ -241,13 +258,16 @@ test("a module that stops halfway proves nothing", async () => {
 });
 
 test("a node that lies, or makes no sense, is not believed", async () => {
-  let answer;
+  let answer, status, location;
   const server = http.createServer((request, response) => {
     let body = "";
     request.on("data", (chunk) => (body += chunk));
     request.on("end", async () => {
       const { method, params } = JSON.parse(body);
-      response.end(await answer(method, params));
+      const said = await answer(method, params);
+      if (said === undefined) return request.socket.destroy();
+      response.writeHead(status ?? 200, location && { location });
+      response.end(said);
     });
   });
   await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
@@ -266,17 +286,35 @@ test("a node that lies, or makes no sense, is not believed", async () => {
     answer = (method, params) => forward(method, method === "stoa_getProof" ? [nobody, ...params.slice(1)] : params);
     await refuses(liar.balance(probe.target), /does not lead from this key/);
     for (const [said, why] of [
-      ["forbidden", /no JSON/],
+      ["forbidden", /^the node at http:\S+ answered stoa_getProof with neither a result nor an error/],
       ["null", /neither a result nor an error/],
       ["{}", /neither a result nor an error/],
-      ['{"result":7}', /./],
-      ['{"error":{"code":-32000,"message":"busy"}}', /^busy \(code -32000\)$/],
+      ['{"error":"no"}', /neither a result nor an error/],
+      ['{"result":{},"error":"no"}', /neither a result nor an error/],
+      ['{"result":null}', /^the node's answer to stoa_getProof cannot be read: it names no block$/],
+      ['{"result":7}', /it names no block$/],
+      ['{"result":{"blockNumber":"no"}}', /it names no block$/],
+      [`{"result":${"[".repeat(100_000)}${"]".repeat(100_000)}}`, /it names no block$/],
+      ['{"error":{"code":-32000,"message":"bu\\u001b[2Jsy"}}', /^the node at http:\S+ answered: bu \[2Jsy \(code -32000\)$/],
+      [undefined, /^the node at http:\S+ cannot be reached: ./],
     ]) {
       answer = () => said;
       await refuses(liar.balance(nobody), why);
     }
     answer = () => " ".repeat(33 << 20);
     await refuses(liar.balance(nobody), /longer than 33554432 bytes/);
+    // The certificate is none, though the proof is one.
+    answer = (method, params) => (method === "stoa_getProof" ? forward(method, params) : '{"result":null}');
+    await refuses(liar.balance(nobody), /^the node's answer to stoa_getCertificate cannot be read: invalid type: null/);
+    answer = () => "";
+    status = 204;
+    await refuses(liar.balance(nobody), /neither a result nor an error/);
+    for (status of [401, 502]) await refuses(liar.balance(nobody), new RegExp(`the HTTP status ${status}$`));
+    answer = () => '{"error":{"code":-32000,"message":"busy"}}';
+    await refuses(liar.balance(nobody), /answered: busy \(code -32000\)$/);
+    [status, location] = [302, url];
+    answer = () => "";
+    await refuses(liar.balance(nobody), new RegExp(`the HTTP status 302, and points to ${url}$`));
   } finally {
     server.closeAllConnections();
     server.close();

@@ -18,7 +18,7 @@ pub(crate) struct What {
     #[arg(value_name = "ADDRESS", value_parser = crate::typed::address)]
     address: Option<Address>,
     /// The transaction whose receipt and events are checked, instead of an account.
-    #[arg(long, value_name = "TRANSACTION")]
+    #[arg(long, value_name = "TRANSACTION", value_parser = hash)]
     receipt: Option<B256>,
 }
 
@@ -34,12 +34,32 @@ pub(crate) struct Options {
     #[arg(long, value_name = "HEX", value_parser = crate::typed::network_key)]
     network_key: Bytes,
     /// A block of the past at which the account is looked at; the newest if not given.
-    #[arg(long, value_name = "NUMBER", conflicts_with = "receipt")]
+    #[arg(long, value_name = "NUMBER", conflicts_with = "receipt", value_parser = height)]
     block: Option<u64>,
     /// The node that is asked.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
     http: String,
 }
+
+/// The hash of a transaction.
+fn hash(text: &str) -> Result<B256, String> {
+    text.parse().map_err(|_| format!("{text} is no hash of a transaction: want 0x and 64 hex digits"))
+}
+
+/// The number of a block, as people write it or as nodes do.
+fn height(text: &str) -> Result<u64, String> {
+    let number = text.strip_prefix("0x").map_or_else(|| text.parse(), |digits| u64::from_str_radix(digits, 16));
+    number.map_err(|_| {
+        format!("{text} is no block's number: want, for example, 16 or 0x10 (without --block, the newest)")
+    })
+}
+
+/// What is said of a proof that does not hold.
+const NO_PROOF: &str = "the node's proof does not hold (ask another node: --http)";
+
+/// What is said of a certificate that does not hold.
+const NO_CERTIFICATE: &str =
+    "the node's certificate does not hold (ask another node, --http, if the network key is right)";
 
 /// How long to wait for the certificate of a block.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -70,18 +90,27 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
 
 /// The header of a block, of which the network key has signed that it is final.
 async fn certified(client: &Client, number: U256, network_key: &Bytes) -> Result<Header> {
-    let certificate = client.certificate_within(number.saturating_to(), PATIENCE).await?;
-    certificate.verify(network_key).wrap_err("the node's certificate does not hold")
+    let certificate = client.certificate_within(number.saturating_to(), PATIENCE).await.map_err(told)?;
+    certificate.verify(network_key).wrap_err(NO_CERTIFICATE)
 }
 
 /// That a header is of the block that was asked for: the number beside it in an answer is the node's word alone.
 fn about(header: &Header, wanted: Option<u64>) -> Result<()> {
     match wanted {
         Some(wanted) if header.number != wanted => {
-            bail!("the node's certificate is of block {}, asked for was {wanted} (ask another node)", header.number)
+            bail!(
+                "the node's certificate is of block {}, asked for was {wanted} (ask another node: --http)",
+                header.number
+            )
         }
         _ => Ok(()),
     }
+}
+
+/// What a client says, and what to do where a node's answer makes no sense.
+fn told(why: ClientError) -> Report {
+    let is_nonsense = matches!(why, ClientError::Malformed { .. });
+    if is_nonsense { eyre!("{why} (ask another node: --http)") } else { why.into() }
 }
 
 /// Why nothing is proven about a block: a node that knows no such block says no more than that there is no header.
@@ -92,7 +121,7 @@ async fn unproven(client: &Client, wanted: Option<u64>, why: ClientError) -> Rep
     {
         return eyre!("there is no block {wanted} yet: the newest of the node at {} is {newest}", client.url());
     }
-    why.into()
+    told(why)
 }
 
 fn account(client: &Client, address: Address, options: &Options, json: bool) -> Result<()> {
@@ -105,7 +134,7 @@ fn account(client: &Client, address: Address, options: &Options, json: bool) -> 
         Ok::<_, eyre::Report>((proof, header))
     })??;
     about(&header, options.block)?;
-    let proven = proof.verify(header.hash_slow(), address, &options.slot).wrap_err("the node's proof does not hold")?;
+    let proven = proof.verify(header.hash_slow(), address, &options.slot).wrap_err(NO_PROOF)?;
     let warning = if options.block.is_none() { old(header.timestamp, now()) } else { None };
     if json {
         let storage = proven.storage.iter().map(|(slot, value)| json!({ "slot": slot, "value": value }));
@@ -138,12 +167,12 @@ fn account(client: &Client, address: Address, options: &Options, json: bool) -> 
 
 fn receipt(client: &Client, transaction: B256, network_key: &Bytes, json: bool) -> Result<()> {
     let (proof, header) = network::wait(async {
-        let proof = client.prove_receipt(transaction).await?;
+        let proof = client.prove_receipt(transaction).await.map_err(told)?;
         let proof = proof.wrap_err_with(|| format!("the node knows no block with transaction {transaction}"))?;
         let header = certified(client, proof.block_number, network_key).await?;
         Ok::<_, eyre::Report>((proof, header))
     })??;
-    let proven = proof.verify(header.hash_slow(), transaction).wrap_err("the node's proof does not hold")?;
+    let proven = proof.verify(header.hash_slow(), transaction).wrap_err(NO_PROOF)?;
     let ProvenReceipt { header, index, receipt } = proven;
     if json {
         let logs = receipt
@@ -214,7 +243,28 @@ mod tests {
         let told = said(Some(8)).await;
         assert!(told.starts_with("there is no block 8 yet") && told.ends_with(" is 7"), "{told}");
         for wanted in [Some(7), None] {
-            assert_eq!(said(wanted).await, "header not found (code -32000)");
+            assert_eq!(said(wanted).await, "the node answered: header not found (code -32000)");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_makes_no_sense_comes_with_advice() {
+        let why = told(ClientError::Malformed { method: "stoa_getProof".into(), why: "it is none".into() }).to_string();
+        assert_eq!(why, "the answer to stoa_getProof cannot be understood: it is none (ask another node: --http)");
+    }
+
+    #[test]
+    fn what_is_no_hash_and_no_number_is_told_what_one_looks_like() {
+        assert_eq!([height("16"), height("0x10")], [Ok(16), Ok(16)]);
+        let said = |words: [&str; 2]| {
+            let typed = Options::augment_args(Command::new("verify").no_binary_name(true)).try_get_matches_from(words);
+            typed.unwrap_err().to_string()
+        };
+        let why = said(["--receipt", "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"]);
+        assert!(why.contains("want 0x and 64 hex digits"), "{why}");
+        for wrong in ["latest", "0x", "0xg", "1e3"] {
+            let why = said(["--block", wrong]);
+            assert!(why.contains("16 or 0x10"), "{why}");
         }
     }
 

@@ -1,5 +1,6 @@
 use crate::words::words;
 use alloy_primitives::{Address, B256, U256};
+use reqwest::{header::LOCATION, redirect::Policy};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::{
@@ -31,7 +32,7 @@ pub enum ClientError {
         why: String,
     },
     /// The node refused.
-    #[error("{message} (code {code})")]
+    #[error("the node answered: {message} (code {code})")]
     Refused {
         /// JSON-RPC error code.
         code: i64,
@@ -40,7 +41,7 @@ pub enum ClientError {
         /// What else it said, for example the bytes that a contract reverted with.
         data: Option<Value>,
     },
-    /// The answer has another shape than the method's.
+    /// The answer has another shape than the method's, or an HTTP status of failure.
     #[error("the answer to {method} cannot be understood: {why}")]
     Malformed {
         /// The method called.
@@ -74,7 +75,18 @@ fn cause(error: reqwest::Error) -> String {
         last = source;
     }
     // It may be about what somebody else has sent.
-    words(&last.to_string())
+    let why = words(&last.to_string());
+    // What begins as no message of TLS does is another protocol.
+    let advice = if why.contains("InvalidContentType") { " (no https is spoken there: try http://)" } else { "" };
+    why + advice
+}
+
+/// What is wrong with an answer's status, if anything.
+fn failure(reply: &reqwest::Response) -> Option<String> {
+    let status = reply.status();
+    let place = reply.headers().get(LOCATION).filter(|_| status.is_redirection());
+    let place = place.map(|place| format!(", and points to {}", String::from_utf8_lossy(place.as_bytes())));
+    (!status.is_success()).then(|| format!("it has the HTTP status {status}{}", place.unwrap_or_default()))
 }
 
 /// Reads an answer, unless it has no end.
@@ -96,7 +108,9 @@ impl Client {
         let url = if url.contains("://") { url } else { format!("http://{url}") };
         // Whoever builds the program may have chosen one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = || reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy();
+        // Whoever follows a redirect asks anew, often without the question.
+        let builder =
+            || reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy().redirect(Policy::none());
         // Where the system has no certificates, as in small containers, it reaches nodes by http, and none by https.
         let http = builder().build().or_else(|_| builder().tls_certs_only([]).build()).unwrap_or_default();
         Self { http, url, id: Arc::default() }
@@ -129,13 +143,18 @@ impl Client {
         let id = self.id.fetch_add(1, Ordering::Relaxed);
         let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         let reply = self.http.post(&self.url).json(&request).send().await.map_err(unreachable)?;
-        let reply = read(reply).await.map_err(malformed)?;
-        let reply = serde_json::from_slice::<Reply>(&reply).map_err(|why| malformed(why.to_string()))?;
-        if let Some(Refusal { code, message, data }) = reply.error {
-            let message = words(&message);
-            return Err(ClientError::Refused { code, message, data });
-        }
-        serde_json::from_value(reply.result.unwrap_or(Value::Null)).map_err(|why| malformed(why.to_string()))
+        let failure = failure(&reply);
+        let reply = read(reply).await;
+        let reply = reply.and_then(|reply| serde_json::from_slice::<Reply>(&reply).map_err(|why| why.to_string()));
+        let result = match (reply, failure) {
+            (Ok(Reply { error: Some(Refusal { code, message, data }), .. }), _) => {
+                return Err(ClientError::Refused { code, message: words(&message), data });
+            }
+            // It may be of a proxy before the node.
+            (_, Some(why)) | (Err(why), None) => return Err(malformed(why)),
+            (Ok(reply), None) => reply.result.unwrap_or_default(),
+        };
+        serde_json::from_value(result).map_err(|why| malformed(why.to_string()))
     }
 
     /// Number of the newest block.
@@ -211,7 +230,7 @@ impl Client {
         match number {
             Some(number) if reply.block_number != U256::from(number) => Err(ClientError::Malformed {
                 method: "stoa_getProof".into(),
-                why: format!("it is about block {}, {number} was asked for (ask another node)", reply.block_number),
+                why: format!("it is about block {}, {number} was asked for", reply.block_number),
             }),
             _ => Ok(reply),
         }
@@ -239,12 +258,18 @@ pub(crate) mod tests {
 
     /// Where somebody answers one request with these parts.
     pub(crate) fn answering(parts: impl IntoIterator<Item = Vec<u8>> + Send + 'static) -> String {
+        answering_with("200 OK", parts)
+    }
+
+    /// The same with another status, and headers after it.
+    fn answering_with(head: &str, parts: impl IntoIterator<Item = Vec<u8>> + Send + 'static) -> String {
+        let head = format!("HTTP/1.1 {head}\r\nconnection: close\r\n\r\n");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             asked(&mut stream);
-            stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").unwrap();
+            stream.write_all(head.as_bytes()).unwrap();
             // Whoever asked may hang up.
             parts.into_iter().find(|part| stream.write_all(part).is_err());
         });
@@ -262,7 +287,7 @@ pub(crate) mod tests {
     async fn what_a_node_says_does_not_steer_a_terminal() {
         let said = json!({ "error": { "code": 3, "message": "\u{1b}[2Jall is well\u{7}" } });
         let error = Client::new(answering([said.to_string().into_bytes()])).block_number().await.unwrap_err();
-        assert_eq!(error.to_string(), " [2Jall is well  (code 3)");
+        assert_eq!(error.to_string(), "the node answered:  [2Jall is well  (code 3)");
         let said = json!({ "result": "\u{1b}]0;title" }).to_string().into_bytes();
         let error = Client::new(answering([said])).block_number().await.unwrap_err().to_string();
         assert!(error.contains("cannot be understood") && !error.contains('\u{1b}'), "{error}");
@@ -296,5 +321,46 @@ pub(crate) mod tests {
         let said = unreachable(&url).await;
         assert!(said.contains("something answers there, and not as a node does: "), "{said}");
         assert!(!said.contains("error sending request"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_status_is_said_unless_the_node_says_more() {
+        for (head, body, wanted) in [
+            ("401 Unauthorized", "", "it has the HTTP status 401 Unauthorized"),
+            ("429 Too Many Requests", r#"{"message":"slower"}"#, "it has the HTTP status 429 Too Many Requests"),
+            ("502 Bad Gateway", r#"{"error":"<html>"}"#, "it has the HTTP status 502 Bad Gateway"),
+            ("503 Service Unavailable", r#"{"result":"0x7"}"#, "it has the HTTP status 503 Service Unavailable"),
+        ] {
+            let said = unreachable(&answering_with(head, [body.as_bytes().to_vec()])).await;
+            assert_eq!(said, format!("the answer to eth_blockNumber cannot be understood: {wanted}"));
+        }
+        for head in ["400 Bad Request", "503 Service Unavailable"] {
+            let said = json!({ "error": { "code": -32000, "message": "busy" } }).to_string();
+            let said = unreachable(&answering_with(head, [said.into_bytes()])).await;
+            assert_eq!(said, "the node answered: busy (code -32000)");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_named_and_not_followed() {
+        let said = json!({ "result": "0x7" }).to_string().into_bytes();
+        let place = answering([said]);
+        let said = unreachable(&answering_with(&format!("302 Found\r\nlocation: {place}"), [Vec::new()])).await;
+        assert!(said.ends_with(&format!("the HTTP status 302 Found, and points to {place}")), "{said}");
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_by_https_where_http_is_spoken_is_told() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+            // Until whoever asked hangs up.
+            let _ = stream.read_to_end(&mut Vec::new());
+        });
+        let said = unreachable(&url).await;
+        assert!(said.contains("cannot be reached: ") && said.ends_with("try http://)"), "{said}");
     }
 }

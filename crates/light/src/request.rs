@@ -2,7 +2,8 @@
 
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, Bytes, U256};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::value::RawValue;
 use stoa_proof::{
     CertificateReply, InvalidCertificate, InvalidProof, InvalidReceipt, ProofReply, ProvenReceipt, ReceiptReply,
 };
@@ -12,24 +13,59 @@ pub const MAX_REQUEST: usize = 32 << 20;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-enum Request {
+enum Request<'a> {
     /// Is a block final?
-    Certificate(Final),
+    #[serde(borrow)]
+    Certificate(Final<'a>),
     /// What do an account and slots of its storage hold at a block?
-    Account { block: Final, address: Address, slots: Vec<U256>, proof: ProofReply },
+    Account {
+        #[serde(borrow)]
+        block: Final<'a>,
+        #[serde(deserialize_with = "address")]
+        address: Address,
+        slots: Vec<U256>,
+        #[serde(borrow)]
+        proof: &'a RawValue,
+    },
     /// What did a transaction leave behind?
-    Receipt { block: Final, transaction: B256, proof: ReceiptReply },
+    Receipt {
+        #[serde(borrow)]
+        block: Final<'a>,
+        transaction: B256,
+        #[serde(borrow)]
+        proof: &'a RawValue,
+    },
 }
 
-/// What shows that a block is final.
+/// What shows that a block is final. What nodes have answered is read by itself: who asks is told whose mistake it is.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Final {
+struct Final<'a> {
     network_key: Bytes,
     /// The block that was asked for; none if any would do.
     #[serde(default)]
     number: Option<U256>,
-    certificate: CertificateReply,
+    #[serde(borrow)]
+    certificate: &'a RawValue,
+}
+
+/// An address. If its letters are of both cases they are a checksum (EIP-55), which has to fit.
+fn address<'de, D: Deserializer<'de>>(text: D) -> Result<Address, D::Error> {
+    let text = String::deserialize(text)?;
+    let malformed = |_| D::Error::custom(format!("{text} is no address: want 0x and 40 hex digits"));
+    let address = text.parse::<Address>().map_err(malformed)?;
+    let digits = text.strip_prefix("0x").unwrap_or(&text);
+    let has = |is: fn(&u8) -> bool| digits.as_bytes().iter().any(is);
+    let is_mixed = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
+    if is_mixed && address.to_checksum(None)[2..] != *digits {
+        return Err(D::Error::custom(format!("{text} has a mistyped letter or digit: its checksum does not fit")));
+    }
+    Ok(address)
+}
+
+/// What a node has answered to a method.
+fn read<'a, T: Deserialize<'a>>(answer: &'a RawValue, method: &'static str) -> Result<T, Refusal> {
+    serde_json::from_str(answer.get()).map_err(|why| Refusal::Answer { method, why })
 }
 
 #[derive(Serialize)]
@@ -97,8 +133,12 @@ enum Refusal {
     TooLong(usize),
     #[error("the request cannot be read: {0}")]
     Malformed(#[from] serde_json::Error),
+    #[error("the network key cannot be read: want 0x and its 192 hex digits, as `stoa status` shows them")]
+    NetworkKey,
+    #[error("the node's answer to {method} cannot be read: {why}")]
+    Answer { method: &'static str, why: serde_json::Error },
     #[error("the node's certificate does not hold: {0}")]
-    Certificate(#[from] InvalidCertificate),
+    Certificate(InvalidCertificate),
     #[error("the node's certificate is of block {got}, asked for was {wanted}")]
     Block { got: u64, wanted: U256 },
     #[error("the node's proof does not hold: {0}")]
@@ -134,6 +174,7 @@ fn prove(request: &[u8]) -> Result<Proven, Refusal> {
         }
         Request::Account { block, address, slots, proof } => {
             let header = block.verify()?;
+            let proof = read::<ProofReply>(proof, "stoa_getProof")?;
             let proven = proof.verify(header.hash_slow(), address, &slots)?;
             Ok(Proven::Account {
                 at: Block::of(&header),
@@ -145,6 +186,7 @@ fn prove(request: &[u8]) -> Result<Proven, Refusal> {
         }
         Request::Receipt { block, transaction, proof } => {
             let trusted = block.verify()?.hash_slow();
+            let proof = read::<ReceiptReply>(proof, "stoa_getReceiptProof")?;
             let ProvenReceipt { header, index, receipt } = proof.verify(trusted, transaction)?;
             let logs = receipt.logs.into_iter().map(|log| {
                 let (topics, data) = log.data.split();
@@ -162,10 +204,14 @@ fn prove(request: &[u8]) -> Result<Proven, Refusal> {
     }
 }
 
-impl Final {
+impl Final<'_> {
     /// The header of the block, which the network key has signed, and which has the number that was asked for.
     fn verify(&self) -> Result<Header, Refusal> {
-        let header = self.certificate.verify(&self.network_key)?;
+        let certificate = read::<CertificateReply>(self.certificate, "stoa_getCertificate")?;
+        let header = certificate.verify(&self.network_key).map_err(|why| match why {
+            InvalidCertificate::Malformed("the network key") => Refusal::NetworkKey,
+            why => Refusal::Certificate(why),
+        })?;
         match self.number {
             Some(wanted) if wanted != U256::from(header.number) => Err(Refusal::Block { got: header.number, wanted }),
             _ => Ok(header),
@@ -260,6 +306,58 @@ mod tests {
             asked["number"] = json!("0xfffffffffffffffffff");
             assert!(ask(&request).unwrap_err().contains("asked for was"), "{name}");
         }
+    }
+
+    #[test]
+    fn what_was_asked_wrongly_is_told_from_what_a_node_says() {
+        let recorded = recorded();
+        let nonsense = [Value::Null, json!(7), json!("0x"), json!([]), json!({}), json!({ "certificate": ["0x"] })];
+        for nonsense in nonsense {
+            let with = |mut request: Value, place: &str| {
+                *request.pointer_mut(place).unwrap() = nonsense.clone();
+                ask(&request).unwrap_err()
+            };
+            for (why, method) in [
+                (with(certificate(&recorded), "/certificate/certificate"), "stoa_getCertificate"),
+                (with(account(&recorded, "contract"), "/account/block/certificate"), "stoa_getCertificate"),
+                (with(account(&recorded, "contract"), "/account/proof"), "stoa_getProof"),
+                (with(receipt(&recorded), "/receipt/block/certificate"), "stoa_getCertificate"),
+                (with(receipt(&recorded), "/receipt/proof"), "stoa_getReceiptProof"),
+            ] {
+                assert!(why.starts_with(&format!("the node's answer to {method} cannot be read: ")), "{why}");
+            }
+        }
+        let asked = |name: &str, wrong: Value| {
+            let mut request = account(&recorded, "contract");
+            request["account"][name] = wrong;
+            ask(&request).unwrap_err()
+        };
+        for why in [
+            asked("address", Value::Null),
+            asked("address", json!("0x12")),
+            asked("slots", json!(["x"])),
+            asked("block", json!({ "networkKey": "key", "certificate": {} })),
+        ] {
+            assert!(why.starts_with("the request cannot be read: "), "{why}");
+        }
+        let mut request = certificate(&recorded);
+        request["certificate"]["networkKey"] = json!("0x12");
+        assert!(ask(&request).unwrap_err().starts_with("the network key cannot be read: "));
+    }
+
+    #[test]
+    fn an_address_whose_checksum_does_not_fit_is_refused() {
+        let recorded = recorded();
+        let right = recorded["contract"]["address"].as_str().unwrap();
+        let ask = |address: &str| {
+            let mut request = account(&recorded, "contract");
+            request["account"]["address"] = address.into();
+            ask(&request)
+        };
+        assert!(ask(right).is_ok() && ask(&right.to_lowercase()).is_ok());
+        let wrong = right.replace("FbDB", "fbDB");
+        assert_ne!(wrong, right);
+        assert!(ask(&wrong).unwrap_err().contains("its checksum does not fit"));
     }
 
     /// Every string of a request.
