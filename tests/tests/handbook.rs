@@ -113,7 +113,7 @@ async fn health_proofs_and_a_backup_are_as_the_handbook_says() -> Result<()> {
     // Before that, what operators compare; and a genesis file that is not the one of the chain.
     let check = || stoa(folder.path(), &["node", "check", "--config", &config]);
     let checked = check()?.map_err(eyre::Report::msg)?;
-    serde_json::from_value::<B256>(checked["genesisHash"].clone()).wrap_err_with(|| checked.to_string())?;
+    serde_json::from_value::<B256>(checked["genesisFileHash"].clone()).wrap_err_with(|| checked.to_string())?;
     let file = network.folder(1).join("genesis.json");
     let genesis = fs::read_to_string(&file)?;
     fs::write(&file, genesis.replace("\"chainId\": 4242", "\"chainId\": 4243"))?;

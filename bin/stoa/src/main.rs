@@ -107,7 +107,8 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return output::usage(&error, std::env::args_os()),
     };
-    output::log(cli.log_format);
+    let log = cli.log_format;
+    output::log(log);
     let fault = output::catch_faults();
     let json = cli.json;
     let run = move || match cli.command {
@@ -132,6 +133,6 @@ fn main() -> ExitCode {
         thread.map_err(eyre::Report::from).and_then(|thread| thread.join().unwrap_or_else(|_| Err(fault.report())));
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => output::failure(&error, json),
+        Err(error) => output::failure(&error, json, log),
     }
 }

@@ -181,6 +181,9 @@ pub(crate) enum Command {
         /// The configuration file.
         #[arg(long, value_name = "FILE", default_value = "stoa.toml")]
         config: PathBuf,
+        /// File with the passphrase of the key, instead of the one that the configuration file names.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
     },
 }
 
@@ -328,7 +331,8 @@ pub(crate) fn init(options: InitOptions, json: bool) -> Result<()> {
     let may_fail = (hosts.len() - 1) / 3;
     if json {
         let said = json!({
-            "dir": dir, "validators": public, "chainId": chain_id, "genesisHash": genesis_hash, "mayFail": may_fail,
+            "dir": dir, "validators": public, "chainId": chain_id, "genesisFileHash": genesis_hash,
+            "mayFail": may_fail,
         });
         println!("{said}");
         return Ok(());
@@ -366,13 +370,15 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
             }
             Ok(())
         }
-        Command::Check { config } => {
-            let (file, config, warnings) = read(&config)?;
+        Command::Check { config, passphrase_file } => {
+            let (file, config, mut warnings) = read(&config, passphrase_file.as_deref())?;
+            warnings.extend(config.check()?);
             let (chain_id, validators) = (config.genesis.chain_id, file.validators.len());
             let genesis_hash = stoa_node::genesis_hash(&config.genesis);
             if json {
                 let said = json!({
-                    "chainId": chain_id, "genesisHash": genesis_hash, "validators": validators, "warnings": warnings,
+                    "chainId": chain_id, "genesisFileHash": genesis_hash, "validators": validators,
+                    "warnings": warnings,
                 });
                 println!("{said}");
             } else {
@@ -414,7 +420,10 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
             })??;
             match json {
                 true => println!("{}", json!({ "left": node })),
-                false => println!("Node {node} is registered no longer. Let it run until others have taken over."),
+                false => println!(
+                    "Node {node} is registered no longer. Let it run until others have taken over: it is needed for the shares of keys that \
+                     `ls keeper/*/share` lists beside its chain, and for half an hour after them."
+                ),
             }
             Ok(())
         }
@@ -423,7 +432,7 @@ pub(crate) fn run(command: Command, json: bool) -> Result<()> {
             network::wait(withdraw(signer, &http, &amount, token.unwrap_or(COIN), to, json))?
         }
         Command::Run { config } => {
-            let (_, config, warnings) = read(&config)?;
+            let (_, config, warnings) = read(&config, None)?;
             warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
             serve(config, json)
         }
@@ -482,12 +491,14 @@ fn copied(files: &[PathBuf], json: bool) -> Result<()> {
     Ok(())
 }
 
-/// A configuration file, what it says, and what had better be changed in it.
-fn read(path: &Path) -> Result<(File, validator::Config, Vec<String>)> {
+/// A configuration file, what it says, and what had better be changed in it. The passphrase is in the file that is given, or else in the
+/// one that it names.
+fn read(path: &Path, passphrase_file: Option<&Path>) -> Result<(File, validator::Config, Vec<String>)> {
     let file = File::read(path)?;
     let folder = path.parent().unwrap_or(Path::new("."));
+    let named = file.passphrase_file.as_ref().map(|name| folder.join(name));
     // Of whose file the warnings below tell.
-    let passphrase = secret_words(file.passphrase_file.as_ref().map(|name| folder.join(name)).as_deref(), false)?;
+    let passphrase = secret_words(passphrase_file.or(named.as_deref()), false)?;
     let config = file.config(folder, &passphrase)?;
     let warnings = file.warnings(folder, config::public(config.keys.key()));
     Ok((file, config, warnings))
@@ -531,8 +542,19 @@ fn serve(config: validator::Config, json: bool) -> Result<()> {
 }
 
 /// The fields of a status that are numbers, which JSON-RPC has in hex.
-const NUMBERS: [&str; 10] =
-    ["chainId", "blockNumber", "timestamp", "clock", "patience", "epoch", "view", "equivocations", "pending", "queued"];
+const NUMBERS: [&str; 11] = [
+    "chainId",
+    "blockNumber",
+    "catchingUpTo",
+    "timestamp",
+    "clock",
+    "patience",
+    "epoch",
+    "view",
+    "equivocations",
+    "pending",
+    "queued",
+];
 
 /// Writes the numbers in a status as numbers.
 fn write_plainly(said: &mut Value) {
@@ -582,6 +604,9 @@ pub(crate) fn status(options: StatusOptions, json: bool) -> Result<()> {
          promise that what is final stays"
     );
     clocks.map_or(Ok(()), Err)?;
+    if let (true, Some(newest)) = (stalled, status.catching_up_to) {
+        bail!("this node catches up with the others: it is at block {} of {newest}", status.block_number);
+    }
     ensure!(!stalled, "the network is stalled, or this node is: its newest block is {age} seconds old");
     Ok(())
 }
@@ -619,6 +644,7 @@ mod tests {
     fn programs_are_told_a_status_with_its_numbers_as_numbers() {
         let said = json!({
             "version": "1", "roles": ["validator"], "chainId": "0x7", "blockNumber": "0x7", "blockHash": B256::ZERO,
+            "catchingUpTo": "0x8",
             "timestamp": "0x7", "clock": "0x7", "patience": "0x7", "epoch": "0x7", "genesisHash": B256::ZERO,
             "networkKey": "0x07", "followAt": null, "pending": "0x7", "queued": U256::MAX,
             "validators": [{
@@ -631,7 +657,7 @@ mod tests {
         // What a peer has said stays as it is.
         assert_eq!(told.to_string().matches("\"0x7\"").count(), 1, "{told}");
         assert_eq!((&told["blockNumber"], &told["validators"][0]["lastVote"]["view"]), (&json!(7), &json!(7)));
-        assert_eq!((&told["age"], &told["health"]), (&json!(2), &json!("ok")));
+        assert_eq!((&told["age"], &told["health"], &told["catchingUpTo"]), (&json!(2), &json!("ok"), &json!(8)));
         assert_eq!(serde_json::from_value::<Status>(told).unwrap(), status);
     }
 
@@ -682,13 +708,15 @@ mod tests {
     fn what_no_network_can_run_with_is_refused_before_anything_is_written() {
         run_init("a.example:9000", &[]).unwrap();
         let key = "0xd75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
-        let (keys, none) = (format!("{key},{key}"), "0x02".repeat(16));
-        let cases: [(&str, &[&str], &str); 11] = [
+        let (keys, short, none) = (format!("{key},{key}"), "0x02".repeat(16), format!("0x{}", "02".repeat(32)));
+        let cases: [(&str, &[&str], &str); 13] = [
+            ("a..example:9000", &[], "want HOST:PORT"),
             ("a.example:9000,A.example:9000", &[], "two validators have the address"),
             ("a.example:0", &[], "want HOST:PORT"),
             ("a.example:9000, b.example:9000", &[], "want HOST:PORT"),
             ("a.example:9000,b.example:9000", &["--keys", keys.as_str()], "two validators have the key"),
-            ("a.example:9000", &["--keys", none.as_str()], "--keys"),
+            ("a.example:9000", &["--keys", short.as_str()], "--keys"),
+            ("a.example:9000", &["--keys", none.as_str()], "is no ed25519 public key"),
             ("a.example:1,a.example:2,a.example:3", &["--http-port", "65534"], "too few ports"),
             ("a.example:8546,a.example:9000", &[], "is that of validator a.example:8546"),
             (FOUR, &["--http-port", "0"], "--http-port"),
@@ -698,7 +726,7 @@ mod tests {
         ];
         for (hosts, words, part) in cases {
             let error = run_init(hosts, words).unwrap_err();
-            assert!(error.contains(part), "{hosts} {words:?}: {error}");
+            assert!(error.contains(part) && !error.contains("Wrapped"), "{hosts} {words:?}: {error}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! What people and programs see.
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use clap::ValueEnum;
 use owo_colors::{OwoColorize as _, Stream};
 use serde_json::{Value, json};
@@ -9,12 +10,13 @@ use std::{
     io::{self, IsTerminal as _, StdoutLock, Write},
     process::ExitCode,
     sync::{Arc, OnceLock},
+    time::SystemTime,
 };
 use stoa_client::{counted, plain};
 use tracing_subscriber::EnvFilter;
 
 /// How logs are written.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     /// A line for people.
     Text,
@@ -147,13 +149,18 @@ fn hint(causes: &[String]) -> Option<&'static str> {
 }
 
 /// Says what went wrong, and why, outermost first, and what to do; what the program ends with.
-pub(crate) fn failure(error: &eyre::Report, json: bool) -> ExitCode {
+pub(crate) fn failure(error: &eyre::Report, json: bool, log: LogFormat) -> ExitCode {
     if is_closed(error) {
         return ExitCode::from(CLOSED);
     }
     let causes = error.chain().map(ToString::to_string).collect::<Vec<_>>();
     let hint = hint(&causes);
-    if !json || !said(&causes.join(": "), hint) {
+    if json && said(&causes.join(": "), hint) {
+        return ExitCode::FAILURE;
+    }
+    if log == LogFormat::Json {
+        let _ = writeln!(io::stderr(), "{}", logged(&causes.join(": "), hint));
+    } else {
         let label = "error:".if_supports_color(Stream::Stderr, |text| text.red());
         let hint = hint.map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
         // If that fails, there is nobody to be told.
@@ -169,6 +176,16 @@ fn told(error: &str, hint: Option<&str>) -> Value {
         told["hint"] = hint.into();
     }
     told
+}
+
+/// An error as a line of the log, of which whoever reads that needs to know whatever `RUST_LOG` says.
+fn logged(error: &str, hint: Option<&str>) -> Value {
+    let time = DateTime::<Utc>::from(SystemTime::now()).to_rfc3339_opts(SecondsFormat::Micros, true);
+    let mut fields = json!({ "message": error });
+    if let Some(hint) = hint {
+        fields["hint"] = hint.into();
+    }
+    json!({ "timestamp": time, "level": "ERROR", "fields": fields, "target": "stoa" })
 }
 
 /// Tells programs of an error; whether that could be written.
@@ -280,6 +297,16 @@ mod tests {
         }
         let other = causes(eyre::eyre!("the disk is full").wrap_err("nothing was written"));
         assert_eq!(told("so it is", hint(&other)), json!({ "error": "so it is" }));
+    }
+
+    #[test]
+    fn where_the_log_is_for_programs_the_last_error_is_a_line_of_it() {
+        let line = logged("the chain cannot be used: damaged data", Some("look"));
+        assert_eq!(line["fields"], json!({ "message": "the chain cannot be used: damaged data", "hint": "look" }));
+        assert_eq!(line["level"], "ERROR");
+        let time = line["timestamp"].as_str().unwrap();
+        assert!(DateTime::parse_from_rfc3339(time).is_ok() && time.ends_with('Z'), "{time}");
+        assert_eq!(logged("no", None)["fields"], json!({ "message": "no" }));
     }
 
     #[test]

@@ -22,6 +22,9 @@ pub struct Status {
     pub block_number: U256,
     /// Its hash.
     pub block_hash: B256,
+    /// The newest block that others were seen to have, if this node has to catch up with it.
+    #[serde(default)]
+    pub catching_up_to: Option<U256>,
     /// Its time, in seconds since 1970.
     pub timestamp: U256,
     /// The node's own clock when it answers, in seconds since 1970.
@@ -120,6 +123,7 @@ impl Status {
         match (self.key_elsewhere, self.clocks(now), self.is_stalled(now)) {
             (true, ..) => "its key is in use elsewhere",
             (_, Some(_), _) => "the clocks differ",
+            (.., true) if self.catching_up_to.is_some() => "catching up",
             (.., true) => "stalled",
             _ => "ok",
         }
@@ -134,6 +138,9 @@ impl fmt::Display for Status {
         writeln!(f, "role         {}", words(&self.roles.join(", ")))?;
         writeln!(f, "health       {}", self.health(now))?;
         writeln!(f, "block        {block_number}  {block_hash}")?;
+        if let Some(newest) = self.catching_up_to {
+            writeln!(f, "others are at {newest}")?;
+        }
         writeln!(f, "its time     {}", when(timestamp.saturating_to(), now))?;
         let voting = if self.votes == Some(false) { ", in which it does not vote" } else { "" };
         writeln!(f, "epoch        {}{voting}", self.epoch)?;
@@ -190,6 +197,7 @@ mod tests {
             chain_id: U256::from(7),
             block_number: U256::from(9),
             block_hash: B256::ZERO,
+            catching_up_to: None,
             timestamp: U256::from(1000),
             clock: None,
             patience: patience(),
@@ -213,6 +221,9 @@ mod tests {
         assert_eq!([1002, 1030, 9999].map(|now| told.health(now)), ["ok", "stalled", "the clocks differ"]);
         assert_eq!(told.clocks(9999), Some(ClocksApart { here: 9999, there: 1001 }));
         assert_eq!(status.health(9999), "stalled");
+        let behind = Status { catching_up_to: Some(U256::from(12)), ..status.clone() };
+        assert_eq!([1029, 9999].map(|now| behind.health(now)), ["ok", "catching up"]);
+        assert!(behind.to_string().contains("catching up") && behind.to_string().contains("others are at 12"));
         // Where blocks come seldom it takes longer.
         assert!(!Status { patience: U256::from(60), ..status.clone() }.is_stalled(1059));
         let text = status.to_string();

@@ -22,7 +22,8 @@ const CONFIG: &str = "stoa.toml";
 ///
 /// # Errors
 ///
-/// If a file is missing (before the first start there are no secrets yet), or the folder is there and not empty.
+/// If a file is missing (before the first start there are no secrets yet), or the new folder is there and not empty, or within that of
+/// the chain.
 pub fn copy(config: &Path, to: &Path) -> Result<Vec<PathBuf>> {
     let file = File::read(config)?;
     let folder = config.parent().unwrap_or(Path::new("."));
@@ -30,6 +31,12 @@ pub fn copy(config: &Path, to: &Path) -> Result<Vec<PathBuf>> {
         !to.exists() || fs::read_dir(to).wrap_err_with(|| format!("cannot read {}", to.display()))?.next().is_none();
     ensure!(empty, "{} is not empty (choose another folder)", to.display());
     let data = folder.join(&file.data);
+    ensure!(
+        !resolved(to).starts_with(resolved(&data)),
+        "{} is in the folder {}, which the copy is there to replace (choose another folder, on another disk if there is one)",
+        to.display(),
+        data.display()
+    );
     let parts = [
         (folder.join(&file.genesis), to.join(GENESIS)),
         (folder.join(&file.key), to.join(KEY)),
@@ -54,6 +61,13 @@ pub fn copy(config: &Path, to: &Path) -> Result<Vec<PathBuf>> {
         write_private(path, bytes).wrap_err_with(|| format!("cannot write {}", path.display()))?;
     }
     Ok(parts.into_iter().map(|(path, _)| path).collect())
+}
+
+/// Where a path leads, through links as far as it is there.
+fn resolved(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let there = |there: &Path| Some(there.canonicalize().ok()?.join(path.strip_prefix(there).ok()?));
+    path.ancestors().find_map(there).unwrap_or_else(|| path.clone())
 }
 
 #[cfg(test)]
@@ -85,6 +99,12 @@ mod tests {
         fs::create_dir_all(folder.join("chain")).unwrap();
         fs::write(folder.join("chain").join(COMMITTEE), "the committee").unwrap();
         fs::write(folder.join("chain").join(SECRETS), "the secrets").unwrap();
+        std::os::unix::fs::symlink(folder.join("chain"), here.path().join("link")).unwrap();
+        for within in [folder.join("chain"), folder.join("chain/backup/1"), here.path().join("link/backup")] {
+            assert!(copy(&config, &within).is_err() && !folder.join("chain/backup").exists(), "{}", within.display());
+        }
+        let error = copy(&config, &here.path().join("link/backup")).unwrap_err().to_string();
+        assert!(error.contains("there to replace"), "{error}");
         assert_eq!(copy(&config, &to).unwrap().len(), 5);
         let copied = File::read(&to.join(CONFIG)).unwrap();
         assert_eq!(fs::read_to_string(to.join(&copied.genesis)).unwrap(), "{}");

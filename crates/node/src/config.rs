@@ -4,7 +4,6 @@ use alloy_primitives::{Address, B256, keccak256};
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::{Signer as _, ed25519};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
-use rustix::fs::{Access, access};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{
     fs,
@@ -93,6 +92,9 @@ const FIELDS: [&str; 14] = [
     "validators",
 ];
 
+/// What is said of each of the validators.
+const PEER: [&str; 2] = ["key", "address"];
+
 /// From what likeness on (Jaro-Winkler, 1 at most) a name may be another one misspelt.
 const LIKE: f64 = 0.8;
 
@@ -126,14 +128,7 @@ impl File {
     }
 
     fn parse(text: &str) -> Result<Self> {
-        let table = text.parse::<toml::Table>()?;
-        if let Some(name) = table.keys().find(|name| !FIELDS.contains(&name.as_str())) {
-            let like = FIELDS.map(|field| (strsim::jaro_winkler(field, name), field)).into_iter();
-            match like.filter(|(likeness, _)| *likeness > LIKE).max_by(|(a, _), (b, _)| a.total_cmp(b)) {
-                Some((_, like)) => bail!("`{name}` is no setting (did you mean `{like}`?)"),
-                None => bail!("`{name}` is no setting (there are `{}`)", FIELDS.join("`, `")),
-            }
-        }
+        check_names(&text.parse::<toml::Table>()?)?;
         let file: Self = toml::from_str(text)?;
         ensure!(file.block_time_ms > 0 && file.block_time_ms <= 60_000, "block_time_ms must be 1 to 60000");
         ensure!(file.state_cache_mb >= LEAST_CACHE, "state_cache_mb must be at least {LEAST_CACHE}");
@@ -167,13 +162,13 @@ impl File {
             ));
         }
         let called = self.validators.iter().find(|peer| peer.key == own).map(|peer| &peer.address);
-        if let Some(address) = called
-            && port(address).is_ok_and(|port| port != self.listen.port())
-        {
-            warnings.push(format!(
-                "`listen` is {}, and the others call {address}, as `validators` says: the ports differ",
-                self.listen
-            ));
+        if let Some(address) = called {
+            let said = format!("`listen` is {}, and the others call {address}, as `validators` says", self.listen);
+            if port(address).is_ok_and(|port| port != self.listen.port()) {
+                warnings.push(format!("{said}: the ports differ"));
+            } else if self.listen.ip().is_loopback() && !is_on_loopback(address) {
+                warnings.push(format!("{said}: nobody but this machine itself reaches what listens on loopback"));
+            }
         }
         let made_for = self.validators.iter().find(|peer| beneficiary_of(peer.key) == self.beneficiary);
         match made_for {
@@ -240,7 +235,10 @@ impl File {
         let peer = |peer: &Peer| Ok((decode(&peer.key)?, peer.address.clone()));
         let data = folder.join(&self.data);
         let there = data.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
-        access(there, Access::WRITE_OK | Access::EXEC_OK)
+        // What may be written to by its permissions need not be, as in /proc.
+        let tried = there.join(format!("check-{}", std::process::id()));
+        fs::create_dir(&tried)
+            .and_then(|()| fs::remove_dir(&tried))
             .wrap_err_with(|| format!("cannot write to {}, where `data` is or comes to be", there.display()))?;
         // They open with the key of the validator that they were made for.
         let vault = Vault::open(&data.join(SECRETS), &key)?;
@@ -250,6 +248,7 @@ impl File {
             data.display(),
             folder.join(&self.genesis).display()
         );
+        validator::kept_committee(&data)?;
         Ok(validator::Config {
             store: store::Config::of(self.store_gib, &data),
             folder: data,
@@ -269,6 +268,37 @@ impl File {
             allow_unprotected: false,
         })
     }
+}
+
+/// Refuses names that are no settings, and those that stand where they mean nothing.
+fn check_names(table: &toml::Table) -> Result<()> {
+    if let Some(name) = table.keys().find(|name| !FIELDS.contains(&name.as_str())) {
+        match like(name, &FIELDS) {
+            Some(like) => bail!("`{name}` is no setting (did you mean `{like}`?)"),
+            None => bail!("`{name}` is no setting (there are `{}`)", FIELDS.join("`, `")),
+        }
+    }
+    let peers = table.get("validators").and_then(toml::Value::as_array).into_iter().flatten();
+    let mut names = peers.filter_map(toml::Value::as_table).flat_map(toml::Table::keys);
+    let Some(name) = names.find(|name| !PEER.contains(&name.as_str())) else { return Ok(()) };
+    match (like(name, &PEER), like(name, &FIELDS)) {
+        // What is written at the file's end belongs to the last validator.
+        (_, Some(field)) if field == name => {
+            bail!("`{name}` stands below `[[validators]]`: put it above the first of them")
+        }
+        (Some(like), _) => bail!("`{name}` is no setting below `[[validators]]` (did you mean `{like}`?)"),
+        (None, Some(like)) => bail!(
+            "`{name}` is no setting below `[[validators]]` (did you mean `{like}`? Put it above the first of them)"
+        ),
+        (None, None) => bail!("`{name}` is no setting below `[[validators]]` (there are `{}`)", PEER.join("`, `")),
+    }
+}
+
+/// Which of these a name may be, misspelt or not.
+fn like(name: &str, known: &[&'static str]) -> Option<&'static str> {
+    let like = known.iter().map(|field| (strsim::jaro_winkler(field, name), *field));
+    let like = like.filter(|(likeness, _)| *likeness > LIKE).max_by(|(a, _), (b, _)| a.total_cmp(b));
+    like.map(|(_, field)| field)
 }
 
 /// The least megabytes of memory for the state.
@@ -319,13 +349,25 @@ fn written_address<'de, D: Deserializer<'de>>(text: D) -> Result<Address, D::Err
 ///
 /// If nobody could be called there.
 pub fn port(address: &str) -> Result<u16> {
-    let callable = |host: &str| {
-        // Of IPv6 the address stands in brackets.
-        let one = !host.contains(':') || address.parse::<SocketAddr>().is_ok();
-        one && !host.is_empty() && !host.contains(|char: char| char.is_whitespace() || char.is_control())
-    };
+    // Of IPv6 the address stands in brackets.
+    let callable = |host: &str| address.parse::<SocketAddr>().is_ok() || is_name(host);
     let port = address.rsplit_once(':').filter(|(host, _)| callable(host)).and_then(|(_, port)| port.parse().ok());
     port.filter(|port| *port > 0).wrap_err_with(|| format!("{address:?} cannot be called: want HOST:PORT"))
+}
+
+/// Whether a host may be called so: as in the domain name system, or with underscores, as machines know names of their own.
+fn is_name(host: &str) -> bool {
+    let label = |label: &str| {
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        (1..=63).contains(&label.len()) && label.bytes().all(known) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    host.len() <= 253 && host.strip_suffix('.').unwrap_or(host).split('.').all(label)
+}
+
+/// Whether what is called there is on the machine that calls, as far as that is known without looking up names.
+fn is_on_loopback(address: &str) -> bool {
+    let name = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    address.parse::<SocketAddr>().map_or(name.eq_ignore_ascii_case("localhost"), |address| address.ip().is_loopback())
 }
 
 /// What comes more than once.
@@ -355,7 +397,8 @@ pub fn check_peers(keys: &[B256], addresses: &[String]) -> Result<()> {
 
 fn decode(key: &B256) -> Result<ed25519::PublicKey> {
     let decoded = ed25519::PublicKey::decode(Copying(key.as_slice()));
-    decoded.map_err(|error| eyre!("{key} is no ed25519 public key: {error}"))
+    // What the decoder says of it helps nobody.
+    decoded.map_err(|_| eyre!("{key} is no ed25519 public key"))
 }
 
 /// Whom a new configuration file names as the one who gets the tips, until its operator puts in an address of his own: it
@@ -432,6 +475,7 @@ pub fn read_key(path: &Path, passphrase: &str) -> Result<ed25519::PrivateKey> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use std::net::TcpListener;
 
     fn peer(port: u16) -> Peer {
         let key = ed25519::PrivateKey::from_seed(u64::from(port));
@@ -481,6 +525,19 @@ pub(crate) mod tests {
         assert!(File::parse(&text).is_err());
     }
 
+    #[test]
+    fn a_setting_at_the_end_of_the_file_is_told_where_it_belongs() {
+        for (line, part) in [
+            ("passphrase_file = \"words\"", "`passphrase_file` stands below `[[validators]]`: put it above the first"),
+            ("adress = \"a.example:9000\"", "did you mean `address`?"),
+            ("pasphrase_file = \"words\"", "did you mean `passphrase_file`? Put it above the first"),
+            ("zzzzzz = 1", "there are `key`, `address`"),
+        ] {
+            let error = File::parse(&format!("{}{line}\n", file().to_text().unwrap())).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
     const RIGHT: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
 
     #[test]
@@ -512,13 +569,25 @@ pub(crate) mod tests {
         assert!(refused(among(Peer { key, ..peer(9000) })).contains("two validators have the key"));
         let error = refused(among(Peer { key: peer(9000).key, address: peer(9010).address }));
         assert!(error.contains("two validators have the address 127.0.0.1:9010"), "{error}");
-        for address in
-            ["", "a.example", ":9000", "a.example:0", "a.example:70000", " a.example:9000", "a b:9000", "::1:9000"]
-        {
+        for address in [
+            "",
+            "a.example",
+            ":9000",
+            "a.example:0",
+            "a.example:70000",
+            " a.example:9000",
+            "a b:9000",
+            "::1:9000",
+            "a..example:9000",
+            ".a:9000",
+            "-a.example:9000",
+        ] {
             let error = refused(among(Peer { key: peer(9000).key, address: address.into() }));
             assert!(error.contains("want HOST:PORT"), "{address}: {error}");
         }
-        assert_eq!(port("[::1]:9000").unwrap(), 9000);
+        for right in ["[::1]:9000", "10.0.0.7:9000", "a-1.example:9000", "node_1:9000", "a.example.:9000"] {
+            assert_eq!(port(right).unwrap(), 9000, "{right}");
+        }
         for http in ["127.0.0.1:9000", "0.0.0.0:9000"] {
             assert!(refused(File { http: http.parse().unwrap(), ..file() }).contains("the same port"), "{http}");
         }
@@ -540,8 +609,11 @@ pub(crate) mod tests {
         let config = file.config(folder.path(), "correct horse").unwrap();
         assert_eq!(config.peers[0].1, "nowhere.invalid:9000");
         fs::write(folder.path().join("data"), "no folder").unwrap();
-        let error = file.config(folder.path(), "correct horse").unwrap_err().to_string();
-        assert!(error.contains("cannot write to"), "{error}");
+        for data in ["data", "/proc/x"] {
+            let file = File { data: data.into(), ..file.clone() };
+            let error = file.config(folder.path(), "correct horse").unwrap_err().to_string();
+            assert!(error.contains("cannot write to"), "{error}");
+        }
         file.state_cache_mb = 99_999_999_999_999;
         fs::remove_file(folder.path().join("data")).unwrap();
         assert!(file.config(folder.path(), "correct horse").unwrap_err().to_string().contains("memory"));
@@ -620,6 +692,42 @@ pub(crate) mod tests {
         assert_eq!(warnings.len(), 4, "{warnings:?}");
         for (warning, part) in warnings.iter().zip(["chmod 600", "0.0.0.0:8545", "127.0.0.1:9000", "`beneficiary`"]) {
             assert!(warning.contains(part), "{warning}");
+        }
+    }
+
+    #[test]
+    fn a_check_says_what_keeps_a_validator_from_running_on_this_machine() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = new_key(&folder.path().join("validator.key"), "correct horse").unwrap();
+        fs::write(folder.path().join("genesis.json"), serde_json::to_string(&crate::genesis(7, [], 0)).unwrap())
+            .unwrap();
+        let mut file = file();
+        file.validators[0].key = public(&key);
+        (file.listen, file.http) = (([127, 0, 0, 1], 0).into(), ([127, 0, 0, 1], 0).into());
+        let config = |file: &File| file.config(folder.path(), "correct horse");
+        assert_eq!(config(&file).unwrap().check().unwrap(), [""; 0]);
+        let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        file.http = taken.local_addr().unwrap();
+        let warnings = config(&file).unwrap().check().unwrap();
+        assert!(warnings.len() == 1 && warnings[0].contains("which is `http`, is in use"), "{warnings:?}");
+        // An address for documentation, which no machine has.
+        file.listen = ([192, 0, 2, 1], 9000).into();
+        let error = config(&file).unwrap().check().unwrap_err().to_string();
+        assert!(error.contains("192.0.2.1:9000, which is `listen`"), "{error}");
+        // A chain beside which something is missing.
+        fs::create_dir_all(folder.path().join("data/history")).unwrap();
+        let error = config(&file).unwrap_err().to_string();
+        assert!(error.contains("missing beside a chain"), "{error}");
+    }
+
+    #[test]
+    fn a_validator_that_the_others_do_not_reach_is_warned_of() {
+        let (folder, own) = (tempfile::tempdir().unwrap(), peer(9000).key);
+        let mut file = file();
+        for (address, told) in [("a.example:9000", true), ("10.0.0.7:9000", true), ("localhost:9000", false)] {
+            file.validators[0].address = address.into();
+            let warnings = file.warnings(folder.path(), own);
+            assert_eq!(warnings.iter().any(|warning| warning.contains("on loopback")), told, "{address}: {warnings:?}");
         }
     }
 

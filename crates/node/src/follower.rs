@@ -19,7 +19,12 @@ use commonware_cryptography::ed25519::PrivateKey;
 use commonware_runtime::{Clock as _, Spawner as _, Supervisor as _, tokio::Context};
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
 use futures::future::BoxFuture;
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 use stoa_base::{Genesis, write_private};
 use stoa_consensus::{
     Committee, NetworkKey,
@@ -83,7 +88,8 @@ pub struct Running {
     pub pool: Pool,
     rpc: stoa_rpc::Handle,
     endpoint: Endpoint,
-    router: Option<Router>,
+    address: Option<PeerAddress>,
+    _router: Option<Router>,
     _store: Option<Background>,
     _compute: Option<Background>,
     _index: Option<Background>,
@@ -96,9 +102,10 @@ impl Running {
         self.rpc.local_addr()
     }
 
-    /// Where further followers are served.
+    /// Where further followers are served. Of a node that listens on all addresses of its machine it is the one from which it calls its
+    /// peers.
     pub fn address(&self) -> Option<PeerAddress> {
-        self.router.as_ref().and_then(|_| self.endpoint.address())
+        self.address.clone()
     }
 
     /// Resolves when the chain cannot be followed any further.
@@ -138,6 +145,7 @@ async fn begin(runtime: Context, config: Config) -> Result<Running> {
         }
     };
     let endpoint = Endpoint::bind(&identity, listen).await?;
+    let called = config.peers.clone();
     let peers = Peers::new(Quic::new(&endpoint, config.peers));
     let genesis = genesis(&runtime, &config.folder, &peers, key).await?;
     common::check_loopback(&genesis, config.http)?;
@@ -176,12 +184,17 @@ async fn begin(runtime: Context, config: Config) -> Result<Running> {
         let (progress, ledger, peers) = (progress.clone(), ledger.clone(), peers.clone());
         runtime.child("progress").spawn(move |runtime| progress.watch(runtime, ledger, peers, verifier));
     }
+    let address = match router.as_ref().and_then(|_| endpoint.address()) {
+        // Looking up hosts' names blocks.
+        Some(address) => Some(tokio::task::spawn_blocking(move || reached(address, &called)).await?),
+        None => None,
+    };
     let about = About {
         roles: ["follower"].into_iter().chain(others.into_iter().flatten()).collect(),
         validator: None,
         peers: Arc::new(move || peers.status(clock.current())),
         progress,
-        address: router.as_ref().and_then(|_| endpoint.address()),
+        address: address.clone(),
         served,
         block_time: BLOCK_TIME,
     };
@@ -206,7 +219,39 @@ async fn begin(runtime: Context, config: Config) -> Result<Running> {
         let Err(error) = Box::pin(follower.run()).await;
         let _ = tell.send(error);
     });
-    Ok(Running { ledger, pool, rpc, endpoint, router, _store: store, _compute: compute, _index: index, failed })
+    Ok(Running {
+        ledger,
+        pool,
+        rpc,
+        endpoint,
+        address,
+        _router: router,
+        _store: store,
+        _compute: compute,
+        _index: index,
+        failed,
+    })
+}
+
+/// Where others reach a node that listens there: if that is on all addresses of its machine, at the one from which it calls its peers.
+/// Blocking.
+fn reached(listens: PeerAddress, peers: &[PeerAddress]) -> PeerAddress {
+    let Some(all) = listens.host.parse::<SocketAddr>().ok().filter(|address| address.ip().is_unspecified()) else {
+        return listens;
+    };
+    let from = |ip: IpAddr| {
+        let called = |peer: &PeerAddress| {
+            let socket = UdpSocket::bind((ip, 0)).ok()?;
+            // This sends nothing.
+            socket.connect(peer.host.as_str()).ok()?;
+            Some(socket.local_addr().ok()?.ip().to_canonical())
+        };
+        peers.iter().find_map(called)
+    };
+    // Who listens on all addresses of IPv6 does so on those of IPv4 as well.
+    let own = from(all.ip()).or_else(|| from(Ipv4Addr::UNSPECIFIED.into()));
+    let ip = own.unwrap_or_else(|| common::reachable(all).ip());
+    PeerAddress { host: SocketAddr::new(ip, all.port()).to_string(), ..listens }
 }
 
 /// A follower on a thread of its own.
@@ -282,4 +327,25 @@ async fn genesis<L: follow::Link>(
 /// A key for one run: nobody need know a node that serves none.
 pub(crate) fn new_identity() -> Result<PrivateKey> {
     PrivateKey::decode(Copying(&rand::random::<[u8; 32]>())).map_err(|error| eyre!("no key: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use commonware_cryptography::Signer as _;
+
+    #[test]
+    fn a_node_that_listens_on_all_addresses_names_one_that_others_can_call() {
+        let key = new_identity().unwrap().public_key();
+        let at = |host: &str| PeerAddress::new((&key).into(), host).unwrap();
+        let peers = [at("nowhere.invalid:9000"), at("127.0.0.1:9000")];
+        for (listens, called) in [
+            ("0.0.0.0:21500", "127.0.0.1:21500"),
+            ("[::]:21500", "127.0.0.1:21500"),
+            ("127.0.0.2:21500", "127.0.0.2:21500"),
+        ] {
+            assert_eq!(reached(at(listens), &peers), at(called), "{listens}");
+        }
+        assert_eq!(reached(at("0.0.0.0:21500"), &[]).host, "127.0.0.1:21500");
+    }
 }

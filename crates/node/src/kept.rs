@@ -11,6 +11,9 @@ use stoa_ledger::LedgerError;
 /// Of so many validators, the others go on without one.
 const ENOUGH: usize = 4;
 
+/// A disk with fewer bytes free than that has no room for what a node writes at a time.
+const FULL: u64 = 16 << 20;
+
 /// A node's folder, and whether others have the chain that is in it.
 #[derive(Clone, Debug)]
 pub struct Kept {
@@ -36,8 +39,17 @@ impl Kept {
     }
 
     /// What to do when the folder cannot be read, or not be written.
-    const fn remedy(&self) -> &'static str {
-        match self.elsewhere {
+    fn remedy(&self) -> String {
+        let disk = rustix::fs::statvfs(&self.folder).ok();
+        self.remedy_where(disk.map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)))
+    }
+
+    /// The same where so many bytes are free on its disk, if that is known.
+    fn remedy_where(&self, free: Option<u64>) -> String {
+        if let Some(free) = free.filter(|free| *free < FULL) {
+            return format!("Its disk is full, with {free} bytes free: make room and start it again, nothing is lost");
+        }
+        let remedy = match self.elsewhere {
             true => {
                 "If its disk is full, make room and start it again: nothing is lost. If what lies in its folder was damaged, \
                  remove `history` and `state` from it, and nothing else: a node of a network takes both from the others, and a \
@@ -48,7 +60,8 @@ impl Kept {
                  remove nothing from it, for no other node can replace it: put back a copy of the whole folder, or begin a new \
                  chain (in another folder, or with `--fresh`, which `stoa up` and `stoa dev` take)"
             }
-        }
+        };
+        remedy.to_owned()
     }
 
     /// What an error says of a chain that cannot be opened.
@@ -86,7 +99,7 @@ impl Kept {
         }
         let why = text.unwrap_or("no reason was given").to_owned();
         let what = format!("the node in {} cannot go on. {}", self.folder.display(), self.remedy());
-        let other = "If the reason that follows is about neither, it is a fault of the program: remove nothing";
+        let other = "If the reason that follows is about something else, it is a fault of the program: remove nothing";
         eyre!("{why}").wrap_err(format!("{what}. {other} (RUST_LOG=debug tells more)"))
     }
 }
@@ -119,7 +132,18 @@ mod tests {
         let [unusable, stopped] = said(&Kept::here(folder));
         assert!(stopped.contains("a page is damaged") && !unusable.contains("fault of the program"));
         // Whatever ends a task of the node ends it, and not all of that is about what is kept.
-        assert!(stopped.contains("about neither, it is a fault of the program"), "{stopped}");
+        assert!(stopped.contains("about something else, it is a fault of the program"), "{stopped}");
+    }
+
+    #[test]
+    fn a_disk_that_is_full_is_named_and_nothing_else_is_to_be_done_about_it() {
+        for kept in [Kept::elsewhere(Path::new("data")), Kept::here(Path::new("data"))] {
+            let remedy = kept.remedy_where(Some(4096));
+            assert!(remedy.contains("full, with 4096 bytes free") && !remedy.contains("remove"), "{remedy}");
+            for enough in [None, Some(FULL)] {
+                assert!(kept.remedy_where(enough).contains("If its disk is full"));
+            }
+        }
     }
 
     #[test]

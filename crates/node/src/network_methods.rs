@@ -27,7 +27,7 @@ pub(crate) struct About {
     pub(crate) validator: Option<Validator>,
     /// How it stands with the peers that it follows, or with the other validators.
     pub(crate) peers: Arc<dyn Fn() -> Vec<follow::PeerStatus> + Send + Sync>,
-    /// How far others are that it catches up with, if it follows.
+    /// How far others are that it catches up with.
     pub(crate) progress: Arc<Progress>,
     /// Where it can be followed.
     pub(crate) address: Option<PeerAddress>,
@@ -144,6 +144,7 @@ fn status(context: &Context, about: &About, network_key: &Bytes) -> Status {
         chain_id: U256::from(ledger.genesis().chain_id),
         block_number: U256::from(head.number()),
         block_hash: head.hash(),
+        catching_up_to: about.progress.ahead(head.number()).map(U256::from),
         timestamp: U256::from(head.header().timestamp),
         clock: Some(U256::from(now())),
         patience: U256::from(health::patience(ledger, about).as_secs()),

@@ -1,4 +1,4 @@
-//! How far a follower has come that catches up with others, as `eth_syncing` tells it.
+//! How far a node has come that catches up with others, as `eth_syncing` and `stoa_status` tell it.
 
 use crate::{common, health};
 use alloy_primitives::U64;
@@ -51,6 +51,11 @@ impl Progress {
         }
     }
 
+    /// The newest block that others were seen to have, if that here, `current`, is an earlier one.
+    pub(crate) fn ahead(&self, current: u64) -> Option<u64> {
+        Some(self.0.lock().highest).filter(|highest| *highest > current)
+    }
+
     /// Others have block `highest`, and the newest here is `current`.
     fn saw(&self, current: u64, highest: u64) {
         let mut known = self.0.lock();
@@ -93,6 +98,7 @@ mod tests {
         progress.saw(3, 20);
         assert_eq!(told(5), json!({"startingBlock": "0x3", "currentBlock": "0x5", "highestBlock": "0x14"}));
         progress.saw(10, 30);
+        assert_eq!([29, 30].map(|current| progress.ahead(current)), [Some(30), None]);
         assert_eq!(told(29), json!({"startingBlock": "0x3", "currentBlock": "0x1d", "highestBlock": "0x1e"}));
         // A peer that is behind the others changes nothing.
         progress.saw(12, 11);

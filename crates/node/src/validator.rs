@@ -9,6 +9,7 @@ use crate::{
     network_methods::{self, About},
     quic::{self, Quic},
     store,
+    syncing::Progress,
     vault::Vault,
     waiting::Mempool,
 };
@@ -20,19 +21,20 @@ use commonware_cryptography::{
     ed25519::{PrivateKey, PublicKey},
 };
 use commonware_glue::dkg::SecretStore as _;
-use commonware_runtime::{Supervisor as _, tokio::Context};
+use commonware_runtime::{Spawner as _, Supervisor as _, tokio::Context};
 use eyre::{WrapErr as _, ensure, eyre};
 use futures::future::BoxFuture;
 use std::{
     fs,
-    net::SocketAddr,
+    io::ErrorKind,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 use stoa_base::{Genesis, write_private};
 use stoa_consensus::{
-    Floor, Identity, Pace, Secrets as _, Wire,
+    Committee, Floor, Identity, Pace, Secrets as _, Wire,
     follow::{self, Follower, Peers},
     start_validator,
 };
@@ -115,6 +117,31 @@ impl Config {
     pub fn storage(&self) -> PathBuf {
         self.folder.join("state")
     }
+
+    /// Checks what it needs of this machine and of the others' addresses: ports are taken, and let go again. What may be in its way, in
+    /// words. Blocking: it looks up hosts' names.
+    ///
+    /// # Errors
+    ///
+    /// If it could not start.
+    pub fn check(&self) -> eyre::Result<Vec<String>> {
+        common::check_loopback(&self.genesis, self.http)?;
+        stoa_consensus::peers(self.peers.clone())?;
+        if self.peers.len() == 1 {
+            check_alone(&self.folder, &Vault::open(&self.folder.join(SECRETS), self.keys.key())?)?;
+        }
+        let mut warnings = without_secrets(&self.folder, self.peers.len())?.into_iter().collect::<Vec<_>>();
+        for (name, address) in [("listen", self.listen), ("http", self.http)] {
+            match TcpListener::bind(address) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::AddrInUse => warnings.push(format!(
+                    "{address}, which is `{name}`, is in use: by this validator if it runs, or else by what keeps it from running"
+                )),
+                Err(error) => return Err(error).wrap_err_with(|| format!("cannot listen on {address}, which is `{name}`")),
+            }
+        }
+        Ok(warnings)
+    }
 }
 
 /// A running validator.
@@ -164,6 +191,7 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
     let (validators, kept) = (config.peers.len(), Kept::by_one_of(config.peers.len(), &config.folder));
     common::check_loopback(&config.genesis, config.http)?;
     common::check_free(config.http, "")?;
+    common::check_free(config.listen, "")?;
     let state_config = common::state_config(&runtime, config.cache);
     let ledger_config = common::ledger_config(&config.folder, config.history, config.cache);
     let key = config.keys.key().clone();
@@ -184,6 +212,11 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
     let mut wire =
         stoa_consensus::connect(wire, key.clone(), network.as_slice(), config.listen, peers, common::BLOCK_BYTES)?;
     fs::create_dir_all(&config.folder).wrap_err_with(|| format!("cannot create {}", config.folder.display()))?;
+    if matches!(config.keys, Keys::Own(_))
+        && let Some(why) = without_secrets(&config.folder, validators)?
+    {
+        tracing::warn!("{why}");
+    }
     let mut secrets = Vault::open(&config.folder.join(SECRETS), &key)?;
     if validators == 1 {
         check_alone(&config.folder, &secrets)?;
@@ -249,6 +282,12 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 
+    let progress = Arc::<Progress>::default();
+    if let Some(verifier) = follow::Verifier::of(&ledger) {
+        let peers = Peers::new(Quic::new(&endpoint, others.clone()));
+        let (progress, ledger) = (progress.clone(), ledger.clone());
+        runtime.child("progress").spawn(move |runtime| progress.watch(runtime, ledger, peers, verifier));
+    }
     let metrics = runtime.child("peers");
     let me = B256::from_slice(key.public_key().as_ref());
     let committee = ledger.genesis().committee.as_ref();
@@ -266,7 +305,7 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
             elsewhere,
         }),
         peers: Arc::new(move || connected::status(&metrics, &others)),
-        progress: Arc::default(),
+        progress,
         address: address.clone(),
         served: Some(served),
         block_time: config.pace.longest(),
@@ -340,15 +379,40 @@ async fn catch_up(
     Ok(follower.floor(PATIENCE).await?)
 }
 
-/// Refuses to begin anew in a folder without a committee that has a chain: the chain comes after the ceremony.
-fn check_first(folder: &Path) -> eyre::Result<()> {
+/// The committee that is kept in a folder; none before the ceremony.
+///
+/// # Errors
+///
+/// If it is damaged, or missing beside a chain, which comes after the ceremony.
+pub(crate) fn kept_committee(folder: &Path) -> eyre::Result<Option<stoa_base::Committee>> {
     let path = folder.join(COMMITTEE);
-    ensure!(
-        !folder.join("history").exists(),
-        "{} is missing beside a chain: put it back from the backup",
-        path.display()
-    );
-    Ok(())
+    if !path.exists() {
+        let before = !folder.join("history").exists();
+        ensure!(before, "{} is missing beside a chain: put it back from the backup", path.display());
+        return Ok(None);
+    }
+    let text = fs::read_to_string(&path).wrap_err_with(|| format!("cannot read {}", path.display()))?;
+    let damaged = || format!("{} is damaged: put it back from the backup", path.display());
+    let committee: stoa_base::Committee = serde_json::from_str(&text).wrap_err_with(damaged)?;
+    Committee::try_from(&committee).wrap_err_with(damaged)?;
+    Ok(Some(committee))
+}
+
+/// What a validator does that has a chain and has lost its secrets: without a share of the key it does not vote, and each epoch has new ones.
+///
+/// # Errors
+///
+/// If nobody else has a share.
+fn without_secrets(folder: &Path, validators: usize) -> eyre::Result<Option<String>> {
+    let secrets = folder.join(SECRETS);
+    if secrets.exists() || !folder.join("history").exists() {
+        return Ok(None);
+    }
+    let missing = format!("{} is missing beside a chain: put it back from the backup", secrets.display());
+    ensure!(validators > 1, "{missing}");
+    Ok(Some(format!(
+        "{missing}. Without it this validator votes from the next epoch on for which it gets a share of the key"
+    )))
 }
 
 /// Refuses to begin a new chain where the only validator of a network has had one, and with it all that there was of it.
@@ -370,12 +434,10 @@ async fn committee(
     secrets: Vault,
     wire: &mut Wire<Context>,
 ) -> eyre::Result<stoa_base::Committee> {
-    let path = folder.join(COMMITTEE);
-    if path.exists() {
-        let text = fs::read_to_string(&path).wrap_err_with(|| format!("cannot read {}", path.display()))?;
-        return serde_json::from_str(&text).wrap_err_with(|| format!("{} is damaged", path.display()));
+    if let Some(committee) = kept_committee(folder)? {
+        return Ok(committee);
     }
-    check_first(folder)?;
+    let path = folder.join(COMMITTEE);
     let (committee, helping) = stoa_consensus::generate(runtime.child("ceremony"), wire, secrets).await?;
     let committee = stoa_base::Committee::from(&committee);
     write_private(&path, serde_json::to_string_pretty(&committee)?.as_bytes())
@@ -388,6 +450,8 @@ async fn committee(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::{SeedableRng as _, rngs::StdRng};
+    use std::num::NonZeroU32;
 
     #[test]
     fn the_only_validator_does_not_begin_anew_where_its_chain_is_gone() {
@@ -411,12 +475,34 @@ mod tests {
     #[test]
     fn a_chain_without_its_committee_is_no_first_start() {
         let folder = tempfile::tempdir().unwrap();
+        let committee = folder.path().join(COMMITTEE);
+        let refused = || format!("{:#}", kept_committee(folder.path()).unwrap_err());
         // As a first start that was ended during the ceremony leaves it.
         fs::write(folder.path().join(SECRETS), "").unwrap();
         fs::create_dir(folder.path().join("state")).unwrap();
-        check_first(folder.path()).unwrap();
+        assert!(kept_committee(folder.path()).unwrap().is_none());
         fs::create_dir(folder.path().join("history")).unwrap();
-        let error = check_first(folder.path()).unwrap_err().to_string();
-        assert!(error.contains(COMMITTEE) && error.contains("from the backup"), "{error}");
+        assert!(refused().contains(COMMITTEE) && refused().contains("missing beside a chain"), "{}", refused());
+        let mut dealt = stoa_base::Committee::from(&Committee::deal(&mut StdRng::seed_from_u64(1), NonZeroU32::MIN).0);
+        fs::write(&committee, serde_json::to_string(&dealt).unwrap()).unwrap();
+        assert_eq!(kept_committee(folder.path()).unwrap().as_ref(), Some(&dealt));
+        dealt.validators.clear();
+        let without_validators = serde_json::to_string(&dealt).unwrap();
+        for damaged in ["{", without_validators.as_str()] {
+            fs::write(&committee, damaged).unwrap();
+            assert!(refused().contains("committee.json is damaged"), "{}", refused());
+        }
+    }
+
+    #[test]
+    fn a_validator_that_has_lost_its_secrets_waits_for_new_ones_if_others_have_some() {
+        let folder = tempfile::tempdir().unwrap();
+        let without = |validators| without_secrets(folder.path(), validators);
+        assert_eq!(without(1).unwrap(), None);
+        fs::create_dir(folder.path().join("history")).unwrap();
+        assert!(without(4).unwrap().is_some_and(|told| told.contains("from the next epoch on")));
+        assert!(without(1).unwrap_err().to_string().ends_with("put it back from the backup"));
+        fs::write(folder.path().join(SECRETS), "").unwrap();
+        assert_eq!(without(1).unwrap(), None);
     }
 }

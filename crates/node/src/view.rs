@@ -1,6 +1,6 @@
 //! Asking contracts on this node's own copy of the ledger.
 
-use alloy_primitives::{Address, Bytes, TxKind};
+use alloy_primitives::{Address, B256, Bytes, LogData, TxKind};
 use futures::{FutureExt as _, future::BoxFuture};
 use revm::{
     context::{TxEnv, result::ExecutionResult},
@@ -8,10 +8,13 @@ use revm::{
 };
 use stoa_client::{At, Chain, ViewError};
 use stoa_contract::Evm;
-use stoa_ledger::Ledger;
+use stoa_ledger::{Ledger, LedgerError, LogFilter};
 
 /// Gas that one question may take.
 const GAS: u64 = 50_000_000;
+
+/// Events of one kind that are looked through, at most.
+const MOST_EVENTS: usize = 10_000;
 
 /// A node's own copy of the ledger.
 #[derive(Clone)]
@@ -38,6 +41,17 @@ impl Own {
             ExecutionResult::Halt { reason, .. } => Err(ViewError::Unreachable(format!("the call ended: {reason:?}"))),
         }
     }
+
+    /// Blocking.
+    fn newest(&self, filter: &LogFilter) -> Result<Option<LogData>, ViewError> {
+        let head = self.0.head().number();
+        let found = match self.0.logs(0, head, filter, MOST_EVENTS) {
+            Err(LedgerError::NotKept { first, .. }) => self.0.logs(first, head, filter, MOST_EVENTS),
+            found => found,
+        };
+        let found = found.map_err(|error| ViewError::Unreachable(error.to_string()))?;
+        Ok(found.into_iter().next_back().map(|entry| entry.log.data))
+    }
 }
 
 impl Chain for Own {
@@ -45,6 +59,22 @@ impl Chain for Own {
         let own = self.clone();
         let asked = async move {
             let asked = tokio::task::spawn_blocking(move || own.ask(to, data)).await;
+            asked.unwrap_or_else(|error| Err(ViewError::Unreachable(error.to_string())))
+        };
+        asked.boxed()
+    }
+
+    fn last_event(
+        &self,
+        of: Address,
+        signature: B256,
+        word: B256,
+    ) -> BoxFuture<'_, Result<Option<LogData>, ViewError>> {
+        let own = self.clone();
+        let topics = [vec![signature], vec![word], Vec::new(), Vec::new()];
+        let filter = LogFilter { addresses: vec![of], topics };
+        let asked = async move {
+            let asked = tokio::task::spawn_blocking(move || own.newest(&filter)).await;
             asked.unwrap_or_else(|error| Err(ViewError::Unreachable(error.to_string())))
         };
         asked.boxed()
