@@ -81,7 +81,7 @@ fn a_program_runs_on_the_data_of_two_owners_is_paid_and_after_a_revocation_refus
         ensure!(early.err().is_some_and(|why| why.contains("cannot read none")), "it ran");
         let allow = ["job", "allow", &asset, "--to", BUYERS_ADDRESS, "--purpose", "ScientificResearch"];
         let allowed = stage.run(account, &allow)?;
-        ensure!(allowed["until"].is_null(), "{allowed}");
+        ensure!(allowed["until"].is_null() && allowed["offered"] == true, "{allowed}");
         grants.push(text(&allowed, "grant")?);
         assets.push((asset, file));
     }

@@ -11,7 +11,7 @@ use crate::{
 };
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
 use serde_json::json;
-use std::{path::Path, sync::Arc};
+use std::{cell::Cell, path::Path, sync::Arc};
 use stoa_base::{NodeId, now};
 use stoa_client::{Wallet, counted};
 use stoa_data::{
@@ -118,9 +118,10 @@ impl Online {
             None => code_for(nodes).wrap_err(NOBODY)?,
         };
         let (needed, pieces) = (code.needed(), code.pieces());
+        let there = if nodes == 1 { "is 1 node that keeps".to_owned() } else { format!("are {nodes} nodes that keep") };
         ensure!(
             nodes >= needed,
-            "there are {nodes} nodes that keep for others; {needed} of {pieces} pieces want {needed} different ones: take another --code, or none"
+            "there {there} for others; {needed} of {pieces} pieces want {needed} different ones: take another --code, or none"
         );
         let store = self.network.store();
         // What was broken off waits to go on, and not for ever.
@@ -182,13 +183,18 @@ fn forget(store: &Store, brought: &[ObjectId]) -> Result<()> {
     Ok(())
 }
 
+/// What bounds the room of a node that is not full.
+const SHARES: &str = "of what a node offers one account gets a quarter at most, and all whose keys are no registered nodes together get \
+                      three quarters, which others may have used";
+
 /// What nodes said who refused, or have no room, in words.
 fn refusals(outcome: &Spreading) -> String {
     let refused = outcome.failed.iter().map(|(_, node, why)| format!("node {node}: {why}"));
     let full = outcome.full.iter().map(|(node, free)| {
-        format!("node {node}: it has room for {} of this account's, and a piece takes more", output::bytes(*free))
+        format!("node {node}: it has room for {} from this account, and a piece takes more", output::bytes(*free))
     });
-    let said: Vec<_> = refused.chain(full).collect();
+    let why = (!outcome.full.is_empty()).then(|| SHARES.to_owned());
+    let said: Vec<_> = refused.chain(full).chain(why).collect();
     match said.is_empty() {
         true => "no other node answered that could".to_owned(),
         false => said.join("; "),
@@ -355,8 +361,8 @@ impl Online {
             let needed = manifest.needed();
             ensure!(
                 outcome.kept.len() >= needed,
-                "only {} pieces of {id} are kept longer, and {needed} are needed to read it: {}",
-                outcome.kept.len(),
+                "only {} of {id} would be kept longer, and {needed} are needed to read it: {}",
+                counted(outcome.kept.len() as u64, "piece"),
                 refusals(&outcome)
             );
             extended = (extended.0 + 1, extended.1 + outcome.kept.len(), extended.2 + outcome.missing.len());
@@ -468,9 +474,12 @@ pub(crate) fn brought<T>(
     crate::network::wait(async {
         let online = Online::with(store, options, None).await;
         let online = online.wrap_err_with(|| lacks.clone())?;
-        let brought = online.bring(id, &open).await;
+        let unopened = Cell::new(false);
+        let opening = |id| open(id).inspect_err(|_| unopened.set(true));
+        let brought = online.bring(id, &opening).await;
         online.endpoint.close().await;
-        let brought = brought.wrap_err(lacks)?;
+        // What came, and does not open, is not what is lacking.
+        let brought = if unopened.get() { brought } else { brought.wrap_err(lacks) }?;
         let done = work()?;
         online.forget(&brought)?;
         Ok(done)
@@ -632,8 +641,9 @@ mod tests {
         let [one, other] = [1, 2].map(|byte| NodeId([byte; 32]));
         let failed = vec![(0, one, Denied::Refused("it is full".into()))];
         let said = refusals(&Spreading { failed, full: vec![(other, 1536)], ..Spreading::default() });
-        let room = "it has room for 1.5 KiB of this account's, and a piece takes more";
-        assert_eq!(said, format!("node {one}: it refuses: it is full; node {other}: {room}"));
+        let room = "it has room for 1.5 KiB from this account, and a piece takes more";
+        assert_eq!(said, format!("node {one}: it refuses: it is full; node {other}: {room}; {SHARES}"));
+        assert!(SHARES.contains("no registered nodes together"));
     }
 
     #[test]

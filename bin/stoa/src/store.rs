@@ -19,7 +19,9 @@ use std::{
 use stoa_base::now;
 use stoa_client::{counted, plain};
 use stoa_privacy::object::Layout;
-use stoa_store::{BlobHash, Bounds, Code, Kind, Limits, Manifest, ObjectId, Owner, Put, Root, Seal, Sealing, Store};
+use stoa_store::{
+    BlobHash, Bounds, Code, Kind, Limits, Manifest, ObjectId, Owner, Put, Root, SMALL, Seal, Sealing, Store,
+};
 
 /// Options of `stoa store`.
 #[derive(Args)]
@@ -86,7 +88,8 @@ enum Command {
         #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=365))]
         days: u64,
     },
-    /// Keep an object no longer, and free what nothing else needs.
+    /// Keep an object no longer, and free what nothing else needs. Files of up to 64 KiB stand in the store's log: what they were stays
+    /// in it, on this disk, until it is written anew.
     #[command(
         after_help = "Examples: stoa store rm 5f8e…\n          stoa store rm 5f8e… --everywhere --wallet me.key\n          stoa store rm --unfinished"
     )]
@@ -320,8 +323,15 @@ fn list(store: &Store, spreads: &Spreads, json: bool) -> Result<()> {
     Ok(())
 }
 
+/// Whether something of an object that is not sealed stands in the store's log, which has it for a while after it was removed.
+fn lingers(manifest: &Manifest) -> bool {
+    let is_small = manifest.kind == Kind::Folder || manifest.size <= SMALL as u64;
+    is_small && matches!(manifest.sealing, Sealing::Plain)
+}
+
 fn remove(store: &Store, spreads: &Spreads, id: ObjectId, json: bool) -> Result<()> {
     let before = store.status()?.kept;
+    let lingers = store.manifest(id).is_ok_and(|manifest| lingers(&manifest));
     let is_own = store.release(Root { object: id, owner: Owner::LOCAL })?;
     spreads.forget_chain(id)?;
     match spreads.get(id)? {
@@ -335,9 +345,17 @@ fn remove(store: &Store, spreads: &Spreads, id: ObjectId, json: bool) -> Result<
     }
     store.collect(now())?;
     let freed = before - store.status()?.kept;
-    match json {
-        true => println!("{}", json!({ "id": id.to_string(), "freed": freed })),
-        false => println!("{} freed", output::bytes(freed)),
+    let lingers = lingers && freed > 0;
+    if json {
+        println!("{}", json!({ "id": id.to_string(), "freed": freed, "lingers": lingers }));
+        return Ok(());
+    }
+    println!("{} freed", output::bytes(freed));
+    if lingers {
+        eprintln!(
+            "files of up to 64 KiB stand in the store's log: what they were stays in it, on this disk, until it is written anew. Where \
+             that matters, remove the whole store, or encrypt the disk"
+        );
     }
     Ok(())
 }
@@ -512,6 +530,19 @@ mod tests {
         let lines = [fault(1, None), fault(2, Some("Permission denied"))].map(|fault| fault.to_line());
         assert!(lines[0].contains(&ObjectId([1; 32]).to_string()) && lines[0].contains("store/damaged/blob"));
         assert!(lines[1].starts_with("unread") && lines[1].ends_with("Permission denied"));
+    }
+
+    #[test]
+    fn of_what_is_small_and_not_sealed_it_is_said_that_it_lingers() {
+        let is_said = |kind, sealing, size| {
+            let (content, coding) = (BlobHash([1; 32]), stoa_store::Coding::Whole);
+            lingers(&Manifest { kind, sealing, size, content, coding })
+        };
+        let small = SMALL as u64;
+        assert!(is_said(Kind::File, Sealing::Plain, small) && !is_said(Kind::File, Sealing::Plain, small + 1));
+        // Its list of names does at least.
+        assert!(is_said(Kind::Folder, Sealing::Plain, small + 1));
+        assert!(!is_said(Kind::File, Sealing::Sealed(Vec::new()), 7));
     }
 
     #[test]

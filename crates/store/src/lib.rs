@@ -89,4 +89,4 @@ pub use repair::{Plan, Policy, Repaired, Seen, plan, repair};
 pub use restore::Bounds;
 pub use seal::{KeySource, Plain, Seal, Sealed};
 pub use stoa_base::NodeId;
-pub use store::{BlobReader, Collected, Found, Kept, Limits, Partial, Root, Scrubbed, Status, Store};
+pub use store::{BlobReader, Collected, Found, Kept, Limits, Partial, Root, SMALL, Scrubbed, Status, Store};

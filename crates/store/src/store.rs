@@ -40,7 +40,7 @@ mod unfinished;
 pub use blob::BlobReader;
 pub(crate) use blob::{BlobWriter, Source, Staged, WINDOW};
 pub(crate) use commit::Claim;
-pub use index::{Kept, Root};
+pub use index::{Kept, Root, SMALL};
 pub use partial::Partial;
 pub(crate) use partial::{chunks, proves};
 pub use roots::Collected;

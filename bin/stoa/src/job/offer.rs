@@ -11,7 +11,7 @@ use crate::{
 use alloy_primitives::{Address, B256, U256};
 use clap::Args;
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -460,15 +460,45 @@ pub(super) async fn allow(options: AllowOptions, wallet: &WalletOptions, json: b
     let TermsOptions { purpose, times: limit, .. } = options.terms;
     let allowed = consent::terms(&purpose, until, limit);
     let leave = Leave { who, algorithm: options.algorithm.unwrap_or_default(), until, purpose, limit };
-    let grant = Owner::new(account).grant(options.asset, leave).await?;
+    let asset = options.asset;
+    let (offer, _) = stoa_client::view(account.client(), JOBS, &offerOfCall { asset }).await.wrap_err(UNASKED)?;
+    let offered = !offer.node.is_zero();
+    let grant = Owner::new(account).grant(asset, leave.clone()).await?;
+    if !offered {
+        tracing::warn!(
+            "nobody computes on asset {asset}, so that no job can begin under this grant: data that `stoa job offer` offers are an asset \
+             of their own, and of what is sealed `stoa data grant` lets somebody read"
+        );
+    }
     match json {
-        true => {
-            let until = (until > 0).then(|| iso_8601(until));
-            println!("{}", json!({ "grant": grant, "asset": options.asset, "until": until }));
-        }
+        true => println!("{}", told(grant, asset, &leave, offered)),
         false => println!("{grant}\n{allowed}"),
     }
     Ok(())
+}
+
+/// A grant for programs: who may have which one run, for what, until when and how often, and whether somebody computes on the asset.
+fn told(grant: B256, asset: B256, leave: &Leave, offered: bool) -> Value {
+    let Leave { who, algorithm, purpose, until, limit } = leave;
+    let (algorithm, until) = ((!algorithm.is_zero()).then_some(algorithm), (*until > 0).then(|| iso_8601(*until)));
+    let mut said = json!({
+        "grant": grant, "asset": asset, "to": null, "toBuyersOf": null, "service": null, "toHoldersOf": null, "credential": null,
+        "issuer": null, "algorithm": algorithm, "until": until, "purpose": purpose, "times": (*limit > 0).then_some(limit),
+        "offered": offered,
+    });
+    match who {
+        Who::Account(account) => said["to"] = json!(account),
+        Who::Order(datatoken, service) => {
+            said["toBuyersOf"] = json!(datatoken);
+            said["service"] = json!(service);
+        }
+        Who::Holders(Holders::Token(token)) => said["toHoldersOf"] = json!(token),
+        Who::Holders(Holders::Credential { issuer, credential }) => {
+            said["issuer"] = json!(issuer);
+            said["credential"] = json!(credential);
+        }
+    }
+    said
 }
 
 #[cfg(test)]
@@ -498,6 +528,27 @@ mod tests {
         assert_eq!(typed(&["--to", &to]).ok().unwrap().options.whom.to, Some(Address::ZERO));
         assert_eq!(typed(&["--to-buyers-of", &to, "--service", "1"]).ok().unwrap().options.service, 1);
         assert!(typed(&["--to", &to, "--to-buyers-of", &to]).is_err());
+    }
+
+    #[test]
+    fn programs_are_told_of_a_grant_what_people_are() {
+        let (id, contract) = (B256::repeat_byte(1), Address::repeat_byte(2));
+        let said = |who, algorithm, limit| {
+            let purpose = "https://w3id.org/dpv#ScientificResearch".to_owned();
+            told(id, id, &Leave { who, algorithm, purpose, until: 951_787_425, limit }, true)
+        };
+        let order = said(Who::Order(contract, 3), id, 2);
+        assert_eq!((&order["toBuyersOf"], &order["service"]), (&json!(contract), &json!(3)));
+        assert_eq!((&order["algorithm"], &order["times"]), (&json!(id), &json!(2)));
+        assert_eq!((&order["until"], &order["to"]), (&json!("2000-02-29T01:23:45Z"), &Value::Null));
+        assert_eq!(order["purpose"], "https://w3id.org/dpv#ScientificResearch");
+        let account = said(Who::Account(contract), B256::ZERO, 0);
+        assert_eq!((&account["to"], &account["toBuyersOf"]), (&json!(contract), &Value::Null));
+        assert_eq!((&account["algorithm"], &account["times"]), (&Value::Null, &Value::Null));
+        let token = said(Who::Holders(Holders::Token(contract)), id, 0);
+        assert_eq!(token["toHoldersOf"], json!(contract));
+        let known = said(Who::Holders(Holders::Credential { issuer: contract, credential: id }), id, 0);
+        assert_eq!((&known["issuer"], &known["credential"]), (&json!(contract), &json!(id)));
     }
 
     #[test]

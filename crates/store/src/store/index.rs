@@ -11,6 +11,10 @@
 //!
 //! A log-structured store (`fjall`) takes each change as one batch, which the disk has when the call returns or which was
 //! never made. Small blobs stand in it as well: a hundred thousand files of 4 KiB cost more than what is in them.
+//!
+//! **What is removed of them is not given out any more, and its bytes stay in the files of the index** until these are written anew.
+//! `fjall` (3.1) begins a new journal when the last one has 64 MB, removes an old one when all tables that it is of were written since,
+//! and rewrites a file of values when a quarter of it is stale; there is no call that has it do so at once.
 
 use super::space::overhead;
 use crate::{BlobHash, Error, ObjectId, Owner};
@@ -19,8 +23,8 @@ use fjall::{
 };
 use std::path::Path;
 
-/// Blobs up to this length stand in the index.
-pub(crate) const SMALL: usize = 64 << 10;
+/// Blobs up to this length stand in the store's index, whose files have the bytes of one that was removed until they are written anew.
+pub const SMALL: usize = 64 << 10;
 
 /// A pin has no end.
 pub(crate) const FOR_EVER: u64 = u64::MAX;

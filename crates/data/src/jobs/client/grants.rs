@@ -4,7 +4,7 @@ use super::{PAGE, Result};
 use crate::{
     abi::{
         ADDRESS, COMPUTE, CONSENT, CREDENTIAL,
-        IConsent::{Grant, IConsentErrors, checkCall, grantOfCall, grantsOfCall},
+        IConsent::{Grant, IConsentErrors as E, checkCall, grantOfCall, grantsOfCall},
         TOKEN,
     },
     client::{DataError, words},
@@ -16,11 +16,14 @@ use stoa_client::{ViewError, Wallet, view};
 /// Grants at most that are looked at to say why none lets a program run.
 const MOST_TOLD: usize = 200;
 
+/// Of how many grants that are for somebody it is said why they do not: the newest.
+const MOST_SAID: usize = 5;
+
 /// A grant of an asset under which a wallet may have a program run: the newest.
 ///
 /// # Errors
 ///
-/// If there is none: why the newest that is for the wallet does not. Or if the ledger cannot be asked.
+/// If there is none: why those that are for the wallet do not. Or if the ledger cannot be asked.
 pub(super) async fn grant_for(wallet: &Wallet, asset: B256, algorithm: B256) -> Result<B256> {
     let (client, user) = (wallet.client(), wallet.address());
     let mut grants = Vec::new();
@@ -48,17 +51,23 @@ pub(super) async fn grant_for(wallet: &Wallet, asset: B256, algorithm: B256) -> 
     Err(DataError::Ledger(format!("no grant of asset {asset} lets {user} have this program run{why}")))
 }
 
-/// Why none of these grants, the newest first, lets a wallet have a program run: what is wrong with one that names it, or else with one for
-/// whoever holds something.
+/// Why none of these grants, the newest first, lets a wallet have a program run: what is wrong with each that is for it, by name or for what
+/// it holds, or else with one for whoever holds something.
 async fn why_none(wallet: &Wallet, refused: &[(B256, ViewError)]) -> Result<Option<String>> {
     let (client, user) = (wallet.client(), wallet.address());
-    let mut holders = None;
+    let (mut own, mut holders) = (Vec::new(), None);
     for (grant, why) in refused.iter().take(MOST_TOLD) {
-        let Some(reason) = why.reason::<IConsentErrors>() else { continue };
+        if own.len() == MOST_SAID {
+            break;
+        }
+        let Some(reason) = why.reason::<E>() else { continue };
         let Grant { terms, .. } = view(client, CONSENT, &grantOfCall { grant: *grant }).await?.0;
-        let (who, lacks) = (terms.who, matches!(reason, IConsentErrors::ConsentNotGranted(_)));
+        let (who, lacks) = (terms.who, matches!(reason, E::ConsentNotGranted(_)));
+        // The contract looks at these only once it knows that he holds what is wanted.
+        let holds = matches!(reason, E::ConsentUseNotGranted(_) | E::ConsentOtherAlgorithm(_) | E::ConsentUsedUp(_));
         match terms.kind {
-            ADDRESS if who == user => return Ok(Some(words(&reason))),
+            ADDRESS if who == user => own.push(words(&reason)),
+            TOKEN | CREDENTIAL if holds => own.push(words(&reason)),
             TOKEN | CREDENTIAL if holders.is_none() => {
                 let denied = match terms.kind {
                     CREDENTIAL if lacks => sale::denied(client, who, user).await,
@@ -80,5 +89,5 @@ async fn why_none(wallet: &Wallet, refused: &[(B256, ViewError)]) -> Result<Opti
             _ => {}
         }
     }
-    Ok(holders)
+    Ok(if own.is_empty() { holders } else { Some(own.join("; ")) })
 }

@@ -3,7 +3,7 @@
 use super::{grants::grant_for, *};
 use crate::{
     abi::{
-        IConsent::{Terms, grantCall, registerCall, revokeCall},
+        IConsent::{Terms, grantCall, registerCall, revokeCall, useGrantCall},
         TOKEN,
     },
     answering::{self, Answer, called, reverted, usual},
@@ -198,6 +198,13 @@ async fn whom_no_grant_lets_have_a_program_run_hears_what_is_wrong_with_his() {
         let revoked = grant(bench, asset, own);
         bench.send(OWNER, CONSENT, &revokeCall { grant: revoked }).unwrap();
         assets.push(asset);
+        // He holds coins, and no credential.
+        let asset = offered(bench, 10);
+        let used = grant(bench, asset, Terms { kind: TOKEN, limit: 1, ..terms(COIN) });
+        bench.send(account, CONSENT, &useGrantCall { grant: used, kind: COMPUTE, algorithm: PROGRAM }).unwrap();
+        grant(bench, asset, Terms { kind: TOKEN, algorithm: B256::repeat_byte(9), ..terms(COIN) });
+        grant(bench, asset, Terms { kind: CREDENTIAL, credential: B256::with_last_byte(1), ..terms(CONSENT) });
+        assets.push(asset);
         (assets, Others::default())
     })
     .await;
@@ -208,6 +215,7 @@ async fn whom_no_grant_lets_have_a_program_run_hears_what_is_wrong_with_his() {
         (2, "is for who holds a token of"),
         (3, "is for another algorithm"),
         (5, "was revoked in block"),
+        (6, " was for 1 use, and is used up"),
     ];
     for (number, want) in wants {
         let asset = assets[number];
@@ -216,6 +224,9 @@ async fn whom_no_grant_lets_have_a_program_run_hears_what_is_wrong_with_his() {
         let rest = said.strip_prefix(&none).unwrap_or_else(|| panic!("{said}"));
         assert!(rest.contains(want) && rest.is_empty() == want.is_empty(), "{said}");
     }
+    // Of each that is for him it is said, and of no other.
+    let said = grant_for(&wallet, assets[6], PROGRAM).await.unwrap_err().to_string();
+    assert!(said.contains("is for another algorithm; grant ") && !said.contains("credential"), "{said}");
 }
 
 #[test]

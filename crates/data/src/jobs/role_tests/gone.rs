@@ -153,22 +153,27 @@ async fn a_job_costs_nothing_whose_node_was_ended_in_its_first_round_unless_it_i
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whose_consent_is_taken_back_in_the_middle_of_a_round_hears_of_it() {
-    let scene = scene(&Rules { budget: 100, ..rules() });
+    let revoked = async |scene: &Scene, job| {
+        scene.ledger.send(OWNER, revokeCall { grant: scene.grant });
+        scene.computer.0.settle(&sender(&scene.ledger)).await.unwrap();
+        let round = status(scene, job).await;
+        let Round::Over(ended, said) = &round else { panic!("{round:?}") };
+        assert!(said.contains("was revoked in block"), "{round:?}");
+        *ended
+    };
+    let rules = Rules { budget: 100, ..rules() };
+    let running = scene(&rules);
     let script = b"#!/bin/sh\nwhile true; do true; done\n";
-    let running = scene.start(script);
-    scene.ask(Request::Code(running, script.to_vec())).await.unwrap();
-    scene.ask(Request::Round(running, 0, b"{}".to_vec())).await.unwrap();
+    let job = running.start(script);
+    running.ask(Request::Code(job, script.to_vec())).await.unwrap();
+    running.ask(Request::Round(job, 0, b"{}".to_vec())).await.unwrap();
     // It runs, and has not its end from its turn alone.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-    let (waiting, _turns) = waits(&scene).await;
-    scene.ledger.send(OWNER, revokeCall { grant: scene.grant });
-    scene.computer.0.settle(&sender(&scene.ledger)).await.unwrap();
-    // Of the one that waits nothing is done.
-    for (job, ended) in [(running, STOPPED), (waiting, BROKEN)] {
-        let round = status(&scene, job).await;
-        let Round::Over(over, said) = &round else { panic!("{round:?}") };
-        assert!(*over == ended && said.contains("was revoked in block"), "{round:?}");
-    }
+    assert_eq!(revoked(&running, job).await, STOPPED);
+    // Of one that waits nothing is done.
+    let waiting = scene(&rules);
+    let (job, _turns) = waits(&waiting).await;
+    assert_eq!(revoked(&waiting, job).await, BROKEN);
 }
 
 #[tokio::test(flavor = "multi_thread")]
