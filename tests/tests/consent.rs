@@ -99,8 +99,14 @@ async fn what_was_granted_used_and_revoked_is_on_record() -> Result<()> {
     let said = log(&node, asset, &[])?;
     let text = String::from_utf8(said.stdout)?;
     ensure!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-    for part in ["granted 0x", "for ScientificResearch", "to read, 2 times at most", "revoked 0x", "used 1 of 2 times"]
-    {
+    for part in [
+        "granted 0x",
+        "for ScientificResearch",
+        "to read, 2 times at most",
+        "revoked 0x",
+        "began to use 0x",
+        "1 of 2 uses on record",
+    ] {
         ensure!(text.contains(part), "{part} is not in\n{text}");
     }
     ensure!(text.contains(&revoked.transaction_hash.to_string()) && text.contains(&grant.to_string()));

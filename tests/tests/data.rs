@@ -141,7 +141,7 @@ fn a_reader_reads_until_the_grant_is_revoked_and_an_erased_asset_is_gone() -> Re
     done(CAROL, &["get", &second, "--to", "hers"])?;
     ensure!(fs::read(stage.at("hers").join("rows"))? == content);
 
-    // Erased: the owner's half is gone, the nodes that answer have signed, and the report says who had read.
+    // Erased: the owner's half is gone, the nodes that answer have signed, and the report says who may have read.
     let report = done(ALICE, &["erase", &asset])?;
     ensure!(report["ownHalfDestroyed"] == true, "{report}");
     let nodes = report["nodes"].as_array().wrap_err("nodes")?;
@@ -222,6 +222,43 @@ fn a_false_half_of_the_key_names_its_keeper_and_all_who_keep_pieces_sign_that_th
 }
 
 #[test]
+fn an_erased_assets_report_names_nodes_that_have_left_the_registry_and_claims_nothing_that_was_not() -> Result<()> {
+    // All four nodes release the key, so that nobody follows a keeper that leaves; and there is no half of the owner's.
+    let mut stage = Stage::new(4)?;
+    fs::write(stage.at("rows"), "63,1,1,145")?;
+    let publish = ["data", "--dir", "alice", "publish", "rows", "--keepers", "4/4", "--keepers-only"];
+    let asset = stage.run(ALICE, &publish)?["asset"].as_str().wrap_err("an asset")?.to_owned();
+    let bob = stage.run(BOB, &["data", "--dir", "bob", "announce"])?;
+    let bob = bob["address"].as_str().wrap_err("an address")?.to_owned();
+    let grant = stage.run(ALICE, &["data", "--dir", "alice", "grant", &asset, "--to", &bob])?;
+    let grant = grant["grant"].as_str().wrap_err("a grant")?.to_owned();
+    // Two leave: one is switched off, and one runs on.
+    let left = [stage.keys[0].clone(), stage.keys[1].clone()];
+    for (account, key) in left.iter().enumerate() {
+        stage.run(account, &["node", "leave", "--node", key])?;
+    }
+    stage.kill(1);
+    // He asks to read, and too few keepers are there.
+    let why = stage.attempt(BOB, &["data", "--dir", "bob", "get", &grant, "--to", "copy"])?.err();
+    ensure!(why.is_some() && !stage.at("copy").exists(), "it was read");
+    let report = stage.run(ALICE, &["data", "--dir", "alice", "erase", &asset])?;
+    let nodes = report["nodes"].as_array().wrap_err("nodes")?;
+    for (key, is_off) in left.iter().zip([true, false]) {
+        let node = nodes.iter().find(|node| node["node"] == key.as_str()).wrap_err_with(|| report.to_string())?;
+        ensure!(node["left"] == true && (is_off || erased(node) || node["silent"].is_string()), "{report}");
+        let unsigned = report["unsigned"].as_array().wrap_err("unsigned")?;
+        ensure!(unsigned.iter().any(|node| node == key.as_str()) != erased(node), "{report}");
+        let said = node["silent"].as_str().unwrap_or_default();
+        ensure!(!is_off || said.contains("has left the network's registry"), "{report}");
+    }
+    // The ones that are there have signed; who is said to have read has asked to; and no half was destroyed, for there was none.
+    ensure!(nodes.iter().filter(|node| node["left"] == false && erased(node)).count() == 2, "{report}");
+    ensure!(report["hadRead"].as_array().map(Vec::len) == Some(1), "{report}");
+    ensure!(report["ownHalfDestroyed"] == false && report["destroyedBefore"] == false, "{report}");
+    Ok(())
+}
+
+#[test]
 fn whoever_holds_a_token_reads_for_as_long_as_he_holds_it() -> Result<()> {
     let stage = Stage::new(3)?;
     fs::write(stage.at("rows"), "63,1,1,145")?;
@@ -258,6 +295,8 @@ fn whoever_holds_a_token_reads_for_as_long_as_he_holds_it() -> Result<()> {
     ensure!(deaf.contains("does not answer"), "{deaf}");
     let computes = allow(&["--to-holders-of", &holders, "--days", "1"])?.map_err(eyre::Report::msg)?;
     ensure!(computes["grant"].is_string() && computes["until"].is_string(), "{computes}");
+    // Nobody computes on what is sealed.
+    ensure!(computes["offered"] == false && computes["to"].is_null(), "{computes}");
     // Kept longer: what was before is said as well; for less than that nothing is given up.
     let [longer, same] = ["60", "30"].map(|days| done(ALICE, &["extend", &asset, "--days", days]));
     let (longer, same) = (longer?, same?);
@@ -347,7 +386,7 @@ fn a_grant_for_one_use_is_not_used_up_by_tries_of_which_nothing_came() -> Result
     let read = get("copy.csv")?.map_err(eyre::Report::msg)?;
     ensure!(fs::read(stage.at("copy.csv"))? == b"63,1,1,145" && read["usedBefore"] == true, "{read}");
     let why = get("second.csv")?.err().wrap_err("it was read twice")?;
-    ensure!(why.contains("was for 1 uses, all of which are made"), "{why}");
+    ensure!(why.contains("was for 1 use, and is used up"), "{why}");
     Ok(())
 }
 
@@ -422,6 +461,36 @@ fn a_keeper_that_is_gone_when_data_are_published_is_replaced_or_named() -> Resul
     let keepers = keepers_of(&stage, &asset)?;
     ensure!(keepers.len() == 3 && !keepers.contains(&gone), "{keepers:?}");
     Ok(())
+}
+
+#[test]
+fn more_keepers_leave_than_may_be_lost_and_serve_until_others_have_taken_over() -> Result<()> {
+    let stage = Stage::new(5)?;
+    fs::write(stage.at("rows"), "63,1,1,145")?;
+    let asset = stage.run(ALICE, &["data", "--dir", "alice", "publish", "rows", "--keepers", "2/3"])?;
+    let asset = asset["asset"].as_str().wrap_err("an asset")?.to_owned();
+    let bob = stage.run(BOB, &["data", "--dir", "bob", "announce"])?;
+    let bob = bob["address"].as_str().wrap_err("an address")?.to_owned();
+    let grant = stage.run(ALICE, &["data", "--dir", "alice", "grant", &asset, "--to", &bob])?;
+    ensure!(grant["withHalf"] == 3 && grant["withoutHalf"] == serde_json::json!([]), "{grant}");
+    let grant = grant["grant"].as_str().wrap_err("a grant")?.to_owned();
+    let leavers = keepers_of(&stage, &asset)?[..2].to_vec();
+    for leaver in &leavers {
+        let place = stage.keys.iter().position(|key| key == leaver).wrap_err("a node")?;
+        stage.run(place, &["node", "leave", "--node", leaver])?;
+    }
+    let read = |to: &str| -> Result<()> {
+        stage.run(BOB, &["data", "--dir", "bob", "get", &grant, "--to", to])?;
+        ensure!(fs::read(stage.at(to))? == b"63,1,1,145");
+        Ok(())
+    };
+    read("first")?;
+    let until = Instant::now() + LONG;
+    while keepers_of(&stage, &asset)?.iter().any(|keeper| leavers.contains(keeper)) {
+        ensure!(Instant::now() < until, "the key did not move");
+        thread::sleep(Duration::from_millis(200));
+    }
+    read("second")
 }
 
 #[test]

@@ -476,7 +476,7 @@ async fn grant(dir: &Path, data: &Data, account: &Wallet, options: GrantOptions,
     let until = typed.until(account.client()).await?;
     let TermsOptions { purpose, times: limit, .. } = typed;
     let allowed = terms(&purpose, until, limit);
-    let id = match (to, to_holders_of, issuer.zip(credential)) {
+    let (id, have, without) = match (to, to_holders_of, issuer.zip(credential)) {
         (Some(who), _, _) => {
             let purpose = purpose.clone();
             data.grant(&published(dir, asset)?, Allowed { who, purpose, until, limit }).await?
@@ -487,7 +487,8 @@ async fn grant(dir: &Path, data: &Data, account: &Wallet, options: GrantOptions,
                 (None, Some((issuer, credential))) => Holders::Credential { issuer, credential },
                 (None, None) => bail!("who may? Say --to, --to-holders-of or --credential"),
             };
-            data.grant_holders(asset, holders, Conditions { purpose: purpose.clone(), until, limit }).await?
+            let conditions = Conditions { purpose: purpose.clone(), until, limit };
+            (data.grant_holders(asset, holders, conditions).await?, 0, Vec::new())
         }
     };
     match json {
@@ -495,13 +496,29 @@ async fn grant(dir: &Path, data: &Data, account: &Wallet, options: GrantOptions,
             let said = json!({
                 "grant": id, "asset": asset, "to": to, "toHoldersOf": to_holders_of, "credential": credential,
                 "issuer": issuer, "until": (until > 0).then(|| iso_8601(until)), "purpose": purpose,
-                "times": (limit > 0).then_some(limit),
+                "times": (limit > 0).then_some(limit), "withHalf": have, "withoutHalf": failures(&without),
             });
             println!("{said}");
         }
-        false => println!("{id}\n{allowed}"),
+        false => {
+            println!("{id}\n{allowed}");
+            without_half(have, &without).iter().for_each(|warning| println!("{warning}"));
+        }
     }
     Ok(())
+}
+
+/// What the owner has to know of a grant if not all keepers have the reader's half of the key.
+fn without_half(have: usize, without: &[Failure]) -> Option<String> {
+    let why = without.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let has = if have == 1 { "has" } else { "have" };
+    (!without.is_empty()).then(|| {
+        format!(
+            "{have} of {} keepers {has} the reader's half of the key now; the others fetch it from them some minutes after they are there \
+             again, and until then nobody reads without one of those that have it: {why}",
+            have + without.len()
+        )
+    })
 }
 
 /// Whether something can be written there: a grant is not used for what goes nowhere.
@@ -675,5 +692,15 @@ mod tests {
             assert!(warnings[0].contains(part), "{part} is not in {warnings:?}");
         }
         assert_eq!(failures(&[gone])[0]["node"], node);
+    }
+
+    #[test]
+    fn an_owner_is_told_how_many_keepers_have_the_readers_half_if_it_is_not_all() {
+        assert_eq!(without_half(3, &[]), None);
+        let gone = [7, 8].map(|byte| Failure { node: NodeId([byte; 32]), why: "it is gone".into() });
+        let said = without_half(1, &gone).unwrap();
+        for part in ["1 of 3 keepers has", "the others fetch it", &gone[0].to_string(), &gone[1].to_string()] {
+            assert!(said.contains(part), "{part} is not in {said}");
+        }
     }
 }

@@ -1,11 +1,16 @@
 //! What contracts say: asked of a node over JSON-RPC, or of the copy of the ledger that the asker's own process has.
 
 use crate::{Client, ClientError};
-use alloy_primitives::{Address, B256, Bytes, U64, hex};
+use alloy_primitives::{Address, B256, Bytes, LogData, U64, hex};
+use alloy_rpc_types_eth::{Filter, Log};
 use alloy_sol_types::{SolCall, SolInterface};
 use futures::{FutureExt as _, future::BoxFuture};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::cmp::min;
+
+/// Blocks that a node is asked for at once, at most.
+const PAGE: u64 = 10_000;
 
 /// The block on whose state a contract was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +51,17 @@ impl ViewError {
 pub trait Chain: Send + Sync {
     /// Calls a contract on the newest state, and says which that was.
     fn view(&self, to: Address, data: Bytes) -> BoxFuture<'_, Result<(Bytes, At), ViewError>>;
+
+    /// The newest event of a contract with this signature and this first indexed word; nothing if there is none. A copy that has no events
+    /// says that there is none.
+    fn last_event(
+        &self,
+        _of: Address,
+        _signature: B256,
+        _word: B256,
+    ) -> BoxFuture<'_, Result<Option<LogData>, ViewError>> {
+        async { Ok(None) }.boxed()
+    }
 }
 
 /// Calls a contract with its interface's types.
@@ -83,6 +99,39 @@ impl Chain for Client {
             let at = json!({ "blockHash": head.hash });
             let output = self.call("eth_call", (json!({ "to": to, "input": data }), at)).await?;
             Ok((output, At { number: head.number.to(), hash: head.hash, timestamp: head.timestamp.to() }))
+        }
+        .boxed()
+    }
+
+    fn last_event(
+        &self,
+        of: Address,
+        signature: B256,
+        word: B256,
+    ) -> BoxFuture<'_, Result<Option<LogData>, ViewError>> {
+        let filter = Filter::new().address(of).event_signature(signature).topic1(word);
+        async move {
+            let head: Head = self.call("eth_getBlockByNumber", ("latest", false)).await?;
+            let mut page = PAGE;
+            // The first block that has been looked at.
+            let mut end = head.number.to::<u64>().saturating_add(1);
+            while end > 0 {
+                let (from, to) = (end.saturating_sub(page), end - 1);
+                let filter = filter.clone().from_block(from).to_block(to);
+                match self.call::<Vec<Log>>("eth_getLogs", (filter,)).await {
+                    Ok(mut logs) => {
+                        if let Some(log) = logs.pop() {
+                            return Ok(Some(log.inner.data));
+                        }
+                        end = from;
+                        page = min(2 * page, PAGE);
+                    }
+                    // Too many blocks, or too many events: how many is the node's own rule.
+                    Err(ClientError::Refused { .. }) if to > from => page = (to - from).div_ceil(2),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Ok(None)
         }
         .boxed()
     }

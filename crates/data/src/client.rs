@@ -5,11 +5,13 @@
 //! reader  announce ─────────────────────────────────────────▶ read: use, releases of t keepers, both halves, key
 //! ```
 
+mod deletions;
 mod draft;
 mod grant;
 mod read;
 mod uses;
 
+pub use deletions::Deletions;
 pub use draft::Draft;
 pub use grant::{Allowed, Conditions, Holders, revoke, revoke_all};
 pub use read::{Failure, Opened};
@@ -19,8 +21,8 @@ use crate::{
     abi::{
         CONSENT,
         IConsent::{
-            Asset, IConsentErrors, announceCall, announcementOfCall, assetOfCall, eraseCall, keepersOfCall,
-            registerCall, setObjectCall,
+            Asset, IConsentErrors, announceCall, announcementOfCall, assetOfCall, eraseCall, registerCall,
+            setObjectCall,
         },
     },
     breach::Kept,
@@ -32,17 +34,17 @@ use crate::{
 use alloy_primitives::{Address, B256, Bytes};
 use alloy_signer::SignerSync as _;
 use alloy_sol_types::SolCall;
-use commonware_codec::{Copying, DecodeExt as _, Encode as _, FixedSize as _};
+use commonware_codec::{Copying, DecodeExt as _, Encode as _};
 use futures::future::join_all;
 use read::enough;
 use serde::{Deserialize, Serialize};
 use stoa_base::NodeId;
-use stoa_client::{SendError, ViewError, Wallet, utc, view};
+use stoa_client::{SendError, ViewError, Wallet, counted, utc, view};
 use stoa_contract::{interfaces::IERC20Errors::IERC20ErrorsErrors, nodes::INodes::INodesErrors};
 use stoa_net::{Denied, Endpoint, PeerAddress};
 use stoa_privacy::{
-    Announcement, AssetId, CannotSeal, DataKey, Dealt, DeletionReceipt, GrantId, GrantedHalf, OwnerHalf, Reader,
-    ReaderKey, Refused, SharingError, WalletError,
+    Announcement, AssetId, CannotSeal, DataKey, Dealt, GrantId, GrantedHalf, OwnerHalf, Reader, ReaderKey, Refused,
+    SharingError, WalletError,
 };
 use stoa_store::{KeySource, ObjectId, Sealed};
 
@@ -190,7 +192,9 @@ pub(crate) fn words(reason: &IConsentErrors) -> String {
         E::ConsentNotGranted(error) => format!("grant {} is not for {}", error.grant, error.user),
         E::ConsentUseNotGranted(error) => format!("grant {} is not for this kind of use", error.grant),
         E::ConsentOtherAlgorithm(error) => format!("grant {} is for another algorithm", error.grant),
-        E::ConsentUsedUp(error) => format!("grant {} was for {} uses, all of which are made", error.grant, error.limit),
+        E::ConsentUsedUp(error) => {
+            format!("grant {} was for {}, and is used up", error.grant, counted(error.limit.into(), "use"))
+        }
         E::ConsentNotJobs(error) => format!("{} begins no jobs", error.caller),
         E::ConsentUseUnknown(error) => format!("there is no use {}", error.id),
         E::ConsentInvalidAnnouncement(_) => "this cannot be announced".into(),
@@ -263,15 +267,6 @@ impl Prepared {
         };
         Sealed::new(key, KeySource::Asset(asset))
     }
-}
-
-/// What a keeper or holder has deleted, or why it did not say.
-#[derive(Clone, Debug)]
-pub struct Deletions {
-    /// Which node.
-    pub node: NodeId,
-    /// Its signed receipts, checked.
-    pub receipts: std::result::Result<Vec<DeletionReceipt>, String>,
 }
 
 impl Data {
@@ -383,10 +378,6 @@ impl Data {
         if is.owner == wallet { Ok(is) } else { Err(DataError::NotOwner { asset, owner: is.owner, wallet }) }
     }
 
-    async fn keepers_of(&self, asset: B256) -> Result<Vec<PeerAddress>> {
-        Ok(self.circle.registry().addresses(self.view(&keepersOfCall { asset }).await?).await?)
-    }
-
     /// Shares the key of an asset of the wallet's anew: among others in place of these keepers and of those who are registered no longer,
     /// or among the same ones, whose old shares are worth nothing then. Who keeps shares afterwards.
     ///
@@ -395,7 +386,8 @@ impl Data {
     /// If too few keepers deal or take shares, or the ledger refuses.
     pub async fn move_shares(&self, asset: B256, without: &[NodeId]) -> Result<Vec<NodeId>> {
         let is = self.view(&assetOfCall { asset }).await?;
-        let (sharing, _) = self.sharing(asset, is.sharing, &self.keepers_of(asset).await?).await?;
+        let (keepers, _) = self.keepers(asset).await?;
+        let (sharing, _) = self.sharing(asset, is.sharing, &keepers).await?;
         let named: Vec<_> = sharing.keepers().iter().map(NodeId::from).collect();
         if let Some(stranger) = without.iter().find(|node| !named.contains(node)) {
             return Err(DataError::Plan(format!("node {stranger} is none of the keepers of this asset")));
@@ -407,8 +399,8 @@ impl Data {
         let plan = match named.iter().all(stays) {
             true => Plan { needed: is.needed, keepers: sharing.keepers().to_vec() },
             false => Plan::of(&sharing, &nodes).ok_or_else(|| {
-                let left = named.iter().filter(|keeper| stays(keeper)).count();
-                DataError::Plan(format!("{} keepers release the key, and only {left} of them would be left", is.needed))
+                let there = nodes.iter().filter(|node| node.roles & KEEPER > 0).count();
+                DataError::Plan(format!("{} keepers release the key, and only {there} would be there", is.needed))
             })?,
         };
         let digest = plan.digest(self.wallet.chain_id(), &sharing, self.circle.node());
@@ -430,29 +422,6 @@ impl Data {
             return Ok(());
         }
         Ok(self.wallet.call(CONSENT, &eraseCall { asset }).await.map(drop)?)
-    }
-
-    /// What all nodes have signed that they deleted of an asset: its keepers, and whoever kept pieces.
-    ///
-    /// # Errors
-    ///
-    /// If the ledger cannot be asked.
-    pub async fn deletions(&self, asset: B256) -> Result<Vec<Deletions>> {
-        let nodes = self.circle.registry().nodes().await?;
-        let nodes: Vec<_> = nodes.iter().filter(|node| node.roles > 0).filter_map(registry::address).collect();
-        let ask = async |node: &PeerAddress| {
-            let receipts = self.circle.ask(node, &Request::Receipts(asset)).await.map_err(|why| why.to_string());
-            let receipts = receipts.and_then(|bytes| {
-                let all = bytes.chunks(DeletionReceipt::SIZE).map(|bytes| {
-                    let receipt = DeletionReceipt::decode(Copying(bytes)).ok()?;
-                    let own = *receipt.keeper().as_ref() == node.node().0 && receipt.asset().0 == asset;
-                    (own && receipt.verify().is_ok()).then_some(receipt)
-                });
-                all.collect::<Option<Vec<_>>>().ok_or_else(|| "its receipts are none".to_owned())
-            });
-            Deletions { node: node.node(), receipts }
-        };
-        Ok(join_all(nodes.iter().map(ask)).await)
     }
 }
 

@@ -13,7 +13,7 @@
 //! | 7(1) | proof that consent was given, by whom and for what | `dpv:hasConsentStatus` with its history in `dct:hasPart` (`dct:date`, `dpv:isIndicatedBy`), `dpv:hasPurpose`, `stoa:transaction` |
 //! | 7(3) | when it was withdrawn | the `dpv:ConsentWithdrawn` in `dct:hasPart`; of one that was over before, the `dpv:ConsentExpired` |
 //! | 15(1)(a) | purposes | `dpv:hasPurpose`, `dpv:hasProcessing` |
-//! | 15(1)(c) | recipients | `dpv:hasRecipient`; who used it in fact: `prov:wasAssociatedWith` of each use |
+//! | 15(1)(c) | recipients | `dpv:hasRecipient`; who began to use it, and may have it: `prov:wasAssociatedWith` of each use |
 //! | 15(1)(d) | how long | `dct:valid`; `prov:invalidatedAtTime` of an asset that was erased |
 //! | 30(1)(a), (b), (d) | controller, purposes, recipients | `dpv:hasDataController`, `dpv:hasPurpose`, `dpv:hasRecipient` |
 //! | 15(1)(b), 30(1)(c) | categories of data subjects and of personal data | `dpv:hasDataSubject`, `dpv:hasPersonalData`, if the owner says them in the document that he has published; `stoa:notSaid` names what he does not say |
@@ -32,7 +32,11 @@ use crate::abi::{
 use alloy_primitives::{Address, B256, U256};
 use alloy_rpc_types_eth::{Filter, Log};
 use alloy_sol_types::SolEventInterface as _;
-use std::{cmp::min, collections::BTreeSet, ops::RangeInclusive};
+use std::{
+    cmp::min,
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 use stoa_client::{At, Client, ClientError, ViewError, view};
 
 pub(crate) use linked::{did, urn};
@@ -178,7 +182,24 @@ impl Record {
         Ok(Self { chain_id: chain_id.saturating_to(), id, asset, keepers, said, at, entries })
     }
 
-    /// Everybody who has used a grant of it so: [`READ`](crate::abi::READ), or [`COMPUTE`](crate::abi::COMPUTE).
+    /// Every node that has had a share of its key, as the ledger says, with the digests of the sharings that it has had one of.
+    pub fn sharings(&self) -> BTreeMap<B256, BTreeSet<B256>> {
+        let mut sharings = BTreeMap::<B256, BTreeSet<B256>>::new();
+        for entry in &self.entries {
+            let (sharing, keepers) = match &entry.event {
+                IConsentEvents::AssetRegistered(event) => (event.sharing, &event.keepers),
+                IConsentEvents::KeepersMoved(event) => (event.sharing, &event.keepers),
+                _ => continue,
+            };
+            for keeper in keepers {
+                sharings.entry(*keeper).or_default().insert(sharing);
+            }
+        }
+        sharings
+    }
+
+    /// Everybody of whom a use of a grant of it is on record: [`READ`](crate::abi::READ), or [`COMPUTE`](crate::abi::COMPUTE). The use
+    /// comes first, and what is used after it: whether that came, the ledger does not say.
     pub fn users(&self, kind: u8) -> BTreeSet<Address> {
         let grants = self.grants();
         let uses = grants.iter().flat_map(|grant| &grant.uses).filter(|(_, used)| used.kind == kind);

@@ -1,12 +1,17 @@
 //! Which nodes there are, and what each does: the ledger's registry.
 
 use alloy_primitives::{B256, U256};
+use alloy_sol_types::SolEvent as _;
 use commonware_codec::EncodeFixed as _;
 use commonware_cryptography::{Signer as _, ed25519};
 use ed25519_dalek::SigningKey;
-use futures::{FutureExt as _, future::BoxFuture};
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, join_all},
+};
 use parking_lot::Mutex;
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,7 +19,7 @@ use stoa_base::NodeId;
 use stoa_client::{Chain, SendError, ViewError, Wallet, view};
 use stoa_contract::nodes::{
     ADDRESS, INodes,
-    INodes::{INodesErrors, Node, listCall, noncesCall},
+    INodes::{INodesErrors, Node, NodeSet, listCall, noncesCall},
     operator_digest,
 };
 pub use stoa_contract::nodes::{KEEPER, STORE};
@@ -36,12 +41,14 @@ type Known = (Instant, Arc<Vec<Node>>);
 pub struct Registry {
     chain: Arc<dyn Chain>,
     known: Arc<Mutex<Option<Known>>>,
+    /// Where each node was when it was seen last, whether or not it is registered still.
+    seen: Arc<Mutex<BTreeMap<B256, PeerAddress>>>,
 }
 
 impl Registry {
     /// That of this copy of the ledger.
     pub fn new(chain: Arc<dyn Chain>) -> Self {
-        Self { chain, known: Arc::default() }
+        Self { chain, known: Arc::default(), seen: Arc::default() }
     }
 
     /// All nodes, as they were some seconds ago at most.
@@ -66,6 +73,8 @@ impl Registry {
                 break;
             }
         }
+        let seen = nodes.iter().filter_map(|node| Some((node.key, address(node)?)));
+        self.seen.lock().extend(seen);
         let nodes = Arc::new(nodes);
         *self.known.lock() = Some((Instant::now(), nodes.clone()));
         Ok(nodes)
@@ -74,6 +83,7 @@ impl Registry {
     /// Forgets what it knew: the next answer is the ledger's.
     pub fn forget(&self) {
         *self.known.lock() = None;
+        self.seen.lock().clear();
     }
 
     /// Where these nodes are, so far as they are registered.
@@ -85,6 +95,37 @@ impl Registry {
         let nodes = self.nodes().await?;
         let find = |key: B256| nodes.iter().find(|node| node.key == key).and_then(address);
         Ok(keys.into_iter().filter_map(find).collect())
+    }
+
+    /// Where these nodes are, or were when they were registered last, so far as the ledger tells: who has left goes on with what it has of
+    /// others until they have it elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be asked.
+    pub async fn last_addresses(&self, keys: impl IntoIterator<Item = B256>) -> Result<Vec<PeerAddress>, ViewError> {
+        self.nodes().await?;
+        let found = join_all(keys.into_iter().map(|key| self.last_address(key))).await;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// Where a node is or was. What happened in blocks that the ledger's copy does not keep is not known.
+    async fn last_address(&self, key: B256) -> Option<PeerAddress> {
+        let seen = self.seen.lock().get(&key).cloned();
+        if seen.is_some() {
+            return seen;
+        }
+        let event = match self.chain.last_event(ADDRESS, NodeSet::SIGNATURE_HASH, key).await {
+            Ok(event) => event?,
+            Err(error) => {
+                tracing::debug!(node = %key, %error, "where a node was registered cannot be looked up");
+                return None;
+            }
+        };
+        let set = NodeSet::decode_log_data(&event).ok().filter(|set| set.key == key)?;
+        let address = PeerAddress::new(key.into(), &set.host).ok()?;
+        self.seen.lock().insert(key, address.clone());
+        Some(address)
     }
 
     /// Where the nodes are that keep shares of keys.
@@ -177,4 +218,57 @@ pub(crate) fn words(reason: &INodesErrors) -> String {
 pub(crate) fn sign_digest(key: &ed25519::PrivateKey, digest: B256) -> [u8; 64] {
     let seed: Zeroizing<[u8; 32]> = Zeroizing::new(key.encode_fixed());
     ed25519_dalek::Signer::sign(&SigningKey::from_bytes(&seed), digest.as_slice()).to_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answering::node;
+    use alloy_primitives::{Address, Bytes};
+    use alloy_rpc_types_eth::{Filter, Log};
+    use alloy_sol_types::SolCall as _;
+    use commonware_codec::{Copying, DecodeExt as _};
+    use serde::Deserialize as _;
+    use serde_json::{Value, json};
+
+    /// Blocks of which the node tells events at once.
+    const MOST: u64 = 4000;
+
+    #[tokio::test]
+    async fn where_a_node_was_before_it_left_is_looked_up_in_the_ledgers_events() {
+        let key = ed25519::PrivateKey::decode(Copying(&[7_u8; 32])).unwrap().public_key();
+        let key = B256::from(NodeId::from(&key));
+        let set = |number: u64, host: &str| {
+            let (operator, host, domain) = (Address::ZERO, host.to_owned(), String::new());
+            let set = NodeSet { key, operator, host, domain, capacity: 0, roles: KEEPER };
+            let inner = alloy_primitives::Log { address: ADDRESS, data: set.encode_log_data() };
+            Log { inner, block_number: Some(number), ..Log::default() }
+        };
+        let logs = [set(2, "before.example:9000"), set(3, "last.example:9000")];
+        let (client, ()) = node(move || {
+            let answer = move |method: &str, params: &Value| match method {
+                "eth_getBlockByNumber" => Ok(json!({ "number": "0x61a8", "hash": B256::ZERO, "timestamp": "0x1" })),
+                // Nobody is registered now.
+                "eth_call" => Ok(json!(Bytes::from(listCall::abi_encode_returns(&Vec::new())))),
+                "eth_getLogs" => {
+                    let filter = Filter::deserialize(&params[0]).unwrap();
+                    let (from, to) = (filter.get_from_block().unwrap(), filter.get_to_block().unwrap());
+                    if to - from >= MOST {
+                        return Err(json!({ "code": -32005, "message": "too many blocks" }));
+                    }
+                    let within = |log: &&Log| log.block_number.is_some_and(|number| (from..=to).contains(&number));
+                    let found = logs.iter().filter(within).filter(|log| filter.matches(&log.inner));
+                    Ok(json!(found.collect::<Vec<_>>()))
+                }
+                other => panic!("{other} is not answered"),
+            };
+            (answer, ())
+        });
+        let registry = Registry::new(Arc::new(client));
+        assert_eq!(registry.addresses([key]).await.unwrap(), []);
+        // Of a node that never was registered there is nothing.
+        let found = registry.last_addresses([key, B256::repeat_byte(9)]).await.unwrap();
+        let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert!(found.len() == 1 && found[0].ends_with("@last.example:9000"), "{found:?}");
+    }
 }

@@ -1,11 +1,13 @@
 //! `stoa data erase`: an asset ends, and whoever kept something of it signs that it is deleted.
 
+mod report;
+
 use super::{erased, notes::destroy_seeds, place, promised, published};
 use crate::{note, spread::Online};
 use alloy_primitives::B256;
 use eyre::{Result, WrapErr as _};
 use futures::future::join_all;
-use serde_json::{Value, json};
+use report::{Had, Half, Report};
 use std::{
     collections::BTreeSet,
     fs::{self, File},
@@ -22,7 +24,6 @@ use stoa_data::{
     record::Record,
     sale::{Ends, Seller},
 };
-use stoa_privacy::{Deleted, DeletionReceipt};
 use stoa_store::{Members as _, ObjectId};
 
 /// How often nodes are asked that have not seen the end of the asset yet, and how long to wait in between.
@@ -43,12 +44,14 @@ pub(super) fn destroy(file: &Path) -> io::Result<()> {
     file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
-/// The nodes that have something of these objects: each keeps the manifest with its pieces.
-async fn holders(online: &Online, objects: &[ObjectId]) -> Result<BTreeSet<NodeId>> {
+/// The nodes that have something of these objects, of those that are registered and of these that were: each keeps the manifest with its
+/// pieces.
+async fn holders(online: &Online, objects: &[ObjectId], left: &BTreeSet<NodeId>) -> Result<BTreeSet<NodeId>> {
     let members = online.registry.members().await.map_err(eyre::Report::msg)?;
+    let left = online.registry.last_addresses(left.iter().map(|node| B256::from(*node))).await?;
     let manifests = &objects.iter().map(|object| object.manifest()).collect::<Vec<_>>();
-    let asked = members.iter().map(|member| async move {
-        let peer = online.network.peer(&member.address);
+    let asked = members.iter().map(|member| &member.address).chain(&left).map(|address| async move {
+        let peer = online.network.peer(address);
         for some in manifests.chunks(AT_ONCE) {
             if peer.has(some.to_vec()).await.is_ok_and(|has| has.contains(&true)) {
                 return Some(peer.id());
@@ -59,59 +62,35 @@ async fn holders(online: &Online, objects: &[ObjectId]) -> Result<BTreeSet<NodeI
     Ok(join_all(asked).await.into_iter().flatten().collect())
 }
 
-/// Whether a node has signed that nothing of the asset is left with it.
-fn has_signed(node: &Deletions) -> bool {
-    let whole = |receipt: &DeletionReceipt| receipt.deleted() == Deleted::Asset;
-    node.receipts.as_ref().is_ok_and(|all| all.iter().any(whole))
-}
-
-/// Asks all nodes what they have deleted, until those that are known to have had something have signed, or do not answer.
-async fn collected(data: &Data, asset: B256, had: &BTreeSet<NodeId>) -> Result<Vec<Deletions>> {
-    let mut deletions = data.deletions(asset).await?;
+/// Asks all nodes what they have deleted, these as well that have left the registry, until those that are known to have had something
+/// have signed, or do not answer.
+async fn collected(data: &Data, asset: B256, had: &Had, left: BTreeSet<NodeId>) -> Result<Vec<Deletions>> {
+    let also: BTreeSet<_> = left.into_iter().chain(had.nodes()).collect();
+    let mut deletions = data.deletions(asset, &also).await?;
     for _ in 0..TRIES {
-        if deletions.iter().all(|node| !had.contains(&node.node) || node.receipts.is_err() || has_signed(node)) {
+        let awaited: Vec<_> = deletions.iter_mut().filter(|of| had.is_awaited(of)).collect();
+        if awaited.is_empty() {
             break;
         }
         // Nodes see the block when they have followed it.
         tokio::time::sleep(PAUSE).await;
-        deletions = data.deletions(asset).await?;
+        join_all(awaited.into_iter().map(|of| data.ask_again(asset, of))).await;
     }
     Ok(deletions)
 }
 
-fn names<'a>(nodes: impl IntoIterator<Item = &'a NodeId>) -> Vec<String> {
-    nodes.into_iter().map(ToString::to_string).collect()
-}
-
-/// What a node signed, for programs.
-fn receipts(deletions: &Deletions) -> Value {
-    match &deletions.receipts {
-        Ok(receipts) => {
-            let one = |receipt: &DeletionReceipt| {
-                let what = match receipt.deleted() {
-                    Deleted::Grant(id) => json!({ "grant": id.0 }),
-                    Deleted::Sharing(digest) => json!({ "sharing": digest }),
-                    Deleted::Asset => json!("asset"),
-                };
-                let bytes = alloy_primitives::hex::encode_prefixed(commonware_codec::Encode::encode(receipt));
-                json!({ "deleted": what, "block": receipt.seen().number, "receipt": bytes })
-            };
-            json!({ "node": deletions.node.to_string(), "receipts": receipts.iter().map(one).collect::<Vec<_>>() })
+/// Has nodes let go of what they keep of these objects for this wallet: how many pieces, and who did not say whether it did.
+async fn let_go(online: &Online, objects: Vec<ObjectId>) -> Result<(usize, Vec<(NodeId, String)>)> {
+    let (mut let_go, mut silent) = (0, Vec::new());
+    for object in objects {
+        for (node, answer) in online.network.let_go(object).await? {
+            match answer {
+                Ok(had) => let_go += usize::from(had),
+                Err(why) => silent.push((node, why.to_string())),
+            }
         }
-        Err(why) => json!({ "node": deletions.node.to_string(), "silent": why }),
     }
-}
-
-/// What becomes of data that have no key, for they lie as they are where programs run on them.
-fn never_sealed(asset: B256, node: Option<B256>) -> String {
-    match node {
-        Some(node) => format!(
-            "It has no key, and was not spread. A copy of it lies as it is in the folder of data of node {node} (stoa follow --data DIR), in \
-             DIR/{asset}/files, and in that of each node that checks its jobs. They delete it as soon as no job needs it, at their next \
-             start if they do not run now, and sign nothing: look whether yours has. Other copies and backups are yours to find."
-        ),
-        None => "It has no key, and no node keeps anything of it.".to_owned(),
-    }
+    Ok((let_go, silent))
 }
 
 pub(super) async fn erase(
@@ -128,8 +107,13 @@ pub(super) async fn erase(
     let before: Option<Published> = note::read(&erased);
     let of = known.iter().chain(&before).next();
     let mut objects: Vec<_> = of.into_iter().flat_map(|known| &known.objects).map(|id| ObjectId(id.0)).collect();
+    // Nothing is to be in the way of the end of the asset.
+    let left = data.left(asset).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "which nodes have left the registry is not known: of those only keepers of the key are asked");
+        BTreeSet::new()
+    });
     // Asked before: whoever signs has nothing left.
-    let holders = holders(online, &objects).await?;
+    let holders = holders(online, &objects, &left).await?;
     // First, so that nobody pays for what is not there any more if this is cut off in between.
     let closed = Seller::new(account.clone()).close(Ends::All(asset)).await?;
     data.erase(asset).await?;
@@ -138,113 +122,40 @@ pub(super) async fn erase(
         note::write(&erased, &Published { half: None, ..known.clone() })?;
     }
     // The half follows from these as well.
-    let mut had_half = destroy_seeds(dir, asset)?;
+    let mut destroyed = destroy_seeds(dir, asset)?;
     let file = place(dir, asset);
     // Also if it is damaged.
     if file.exists() {
         destroy(&file).wrap_err_with(|| format!("cannot destroy {}", file.display()))?;
-        had_half = true;
+        destroyed = true;
     }
     note::remove(&promised(dir, asset))?;
     let record = Record::read(account.client(), asset, |_, _| ()).await?;
-    let keepers = record.keepers.iter().map(|keeper| NodeId::from(*keeper));
-    let had: BTreeSet<_> = keepers.chain(holders.iter().copied()).collect();
-    let deletions = collected(data, asset, &had).await?;
-    let unsigned: Vec<_> =
-        deletions.iter().filter(|node| had.contains(&node.node) && !has_signed(node)).map(|node| node.node).collect();
+    let half = Half::of(record.asset.ownerHalf, destroyed, before.is_some());
+    let had = Had::of(&record, &holders);
+    let deletions = collected(data, asset, &had, left).await?;
     // Only now, for who has let go of all that he had signs nothing: a node that has not seen the end of the asset still lets go
     // of what it kept for this wallet.
-    let (mut let_go, mut silent) = (0, Vec::new());
     if objects.is_empty() {
         objects.push(ObjectId(record.asset.object.0));
     }
-    if known.is_none() || deletions.iter().any(|node| unsigned.contains(&node.node) && node.receipts.is_ok()) {
-        for object in objects {
-            for (node, answer) in online.network.let_go(object).await? {
-                match answer {
-                    Ok(had) => let_go += usize::from(had),
-                    Err(why) => silent.push(json!({ "node": node.to_string(), "why": why.to_string() })),
-                }
-            }
-        }
-    }
+    let (let_go, silent) = match known.is_none() || deletions.iter().any(|of| had.is_awaited(of)) {
+        true => let_go(online, objects).await?,
+        false => (0, Vec::new()),
+    };
     let [read, computed] = [READ, COMPUTE].map(|kind| record.users(kind).into_iter().collect::<Vec<_>>());
     let sealed = record.asset.keepers > 0;
-    let node = match sealed {
+    let computes = match sealed {
         true => None,
         false => {
             Some(view(account.client(), JOBS, &offerOfCall { asset }).await?.0.node).filter(|node| !node.is_zero())
         }
     };
-    let signed = deletions.iter().filter(|node| node.receipts.as_ref().is_ok_and(|all| !all.is_empty())).count();
-    if json {
-        let said = json!({
-            "asset": asset,
-            "ownHalfDestroyed": had_half || before.is_some(),
-            "destroyedBefore": !had_half && before.is_some(),
-            "computes": node,
-            "holders": names(&holders),
-            "nodes": deletions.iter().map(receipts).collect::<Vec<_>>(),
-            "unsigned": names(&unsigned),
-            "piecesLetGo": let_go,
-            "piecesSilent": silent,
-            "hadRead": read,
-            "hadComputed": computed,
-            "closed": closed,
-        });
-        println!("{said}");
-        return Ok(());
-    }
-    println!("Erased: no grant of {asset} stands any more, and none can be made.");
-    for nft in &closed {
-        println!("{nft} is revoked at the market: no order is taken any more, and none stands.");
-    }
-    match had_half {
-        _ if !sealed => println!("{}", never_sealed(asset, node)),
-        true => println!(
-            "Your half of its key is overwritten and removed on this machine. Copies and backups of the folder are yours to \
-             find, and what the disk itself keeps of it (journals, snapshots, spare blocks of an SSD)."
-        ),
-        false if before.is_some() => {
-            println!("Your half of its key was overwritten and removed on this machine before.")
-        }
-        false => println!("This machine had no half of its key: destroy it where it was published."),
-    }
-    // Of what was never spread nodes have nothing to sign.
-    if sealed {
-        println!("{signed} nodes have signed that they deleted what they had.");
-        if let_go > 0 {
-            println!("{let_go} pieces were let go by nodes that have signed nothing yet.");
-        }
-        for node in &deletions {
-            match &node.receipts {
-                Err(_) => println!(
-                    "Node {} did not answer: what it has it may still have. Ask again with the same command.",
-                    node.node
-                ),
-                Ok(_) if unsigned.contains(&node.node) => {
-                    println!(
-                        "Node {} had something of it and has not signed. Ask again with the same command.",
-                        node.node
-                    );
-                }
-                Ok(_) => {}
-            }
-        }
-    }
-    match read.is_empty() && computed.is_empty() {
-        true if sealed => println!("Nobody had read it."),
-        true if node.is_some() => println!("Nobody had programs run on it."),
-        _ => {}
-    }
-    for (accounts, what) in [
-        (read, "What cannot be taken back: these accounts had read it, and may have kept it:"),
-        (computed, "What cannot be taken back: these accounts had programs run on it, and have what left of it:"),
-    ] {
-        if !accounts.is_empty() {
-            println!("{what}");
-            accounts.iter().for_each(|account| println!("  {account}"));
-        }
+    let report =
+        Report { asset, sealed, half, computes, holders, had, deletions, let_go, silent, read, computed, closed };
+    match json {
+        true => println!("{}", report.json()),
+        false => report.lines().iter().for_each(|line| println!("{line}")),
     }
     Ok(())
 }
@@ -252,16 +163,6 @@ pub(super) async fn erase(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn of_data_that_programs_ran_on_it_is_said_where_they_lie_and_no_key_is_told_of() {
-        let [asset, node] = [1, 2].map(B256::repeat_byte);
-        let said = never_sealed(asset, Some(node));
-        for part in [format!("DIR/{asset}/files"), node.to_string(), "It has no key".to_owned()] {
-            assert!(said.contains(&part), "{part} is not in {said}");
-        }
-        assert!(!never_sealed(asset, None).contains("DIR"));
-    }
 
     #[test]
     fn what_is_destroyed_is_overwritten_where_it_was() {

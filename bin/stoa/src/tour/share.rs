@@ -91,7 +91,7 @@ pub(super) async fn share(
     voice.say("nodes have shares, and two of them give it back. All of them together know nothing.".into());
     let allowed =
         Allowed { who: bob.address(), purpose: "https://w3id.org/dpv#ScientificResearch".into(), until: 0, limit: 0 };
-    let grant = owner.data.grant(&published, allowed).await?;
+    let (grant, ..) = owner.data.grant(&published, allowed).await?;
     voice.say("She allows Bob to read it, for scientific research: a transaction that anybody can look up.".into());
 
     let lost = addresses.len() - 1;

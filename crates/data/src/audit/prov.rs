@@ -139,7 +139,7 @@ impl Audit {
             });
             graph.push(with(entity("order", event.order, order), place(at)));
         }
-        graph.extend(self.source_nodes(&place));
+        graph.extend(self.source_nodes(place));
         if let Some((at, check)) = self.check_node(inputs) {
             graph.push(with(check, place(&at)));
         }

@@ -1,6 +1,6 @@
 //! Granting: who may read an asset, with the half of its key that is his, and until it is over.
 
-use super::{Data, DataError, Published, Result, read::enough, reader_key};
+use super::{Data, DataError, Failure, Published, Result, read::enough, reader_key};
 use crate::{
     abi::{
         ADDRESS, CONSENT, CREDENTIAL,
@@ -89,13 +89,14 @@ impl Holders {
 }
 
 impl Data {
-    /// Lets somebody read an asset, and gives the keepers his half of the key. The grant's id.
+    /// Lets somebody read an asset, and gives the keepers his half of the key, if it has one. The grant's id, how many keepers have the half,
+    /// and those that have not: they fetch it from the others when they look next.
     ///
     /// # Errors
     ///
     /// If he has announced no key, or the ledger refuses; [`DataError::Unreadable`] if the keepers do not take the half, or another grant
     /// of the asset was made at the same time.
-    pub async fn grant(&self, published: &Published, allowed: Allowed) -> Result<B256> {
+    pub async fn grant(&self, published: &Published, allowed: Allowed) -> Result<(B256, usize, Vec<Failure>)> {
         let (asset, who) = (published.asset, allowed.who);
         self.owned(asset).await?;
         let id = self.view(&nextGrantCall { asset }).await?;
@@ -120,24 +121,32 @@ impl Data {
             half: half.as_ref().map_or(B256::ZERO, GrantedHalf::hash),
         };
         let grant = granted(&self.wallet.call(CONSENT, &grantCall { asset, terms }).await?, asset)?;
-        if let Some(half) = half {
-            self.give_half(asset, grant, half).await.map_err(|why| DataError::Unreadable { grant, why })?;
-        }
-        Ok(grant)
+        let Some(half) = half else { return Ok((grant, 0, Vec::new())) };
+        let given = self.give_half(asset, grant, half).await;
+        let (have, without) = given.map_err(|why| DataError::Unreadable { grant, why })?;
+        Ok((grant, have, without))
     }
 
-    /// Gives the keepers the reader's half of the key for a grant that stands; in words why not.
-    async fn give_half(&self, asset: B256, grant: B256, half: GrantedHalf) -> std::result::Result<(), String> {
+    /// Gives the keepers the reader's half of the key for a grant that stands: how many have it, and who has not; in words why nobody has.
+    async fn give_half(
+        &self,
+        asset: B256,
+        grant: B256,
+        half: GrantedHalf,
+    ) -> std::result::Result<(usize, Vec<Failure>), String> {
         if half.grant.id.0 != grant {
             return Err(
                 "another grant was made at the same time, and the reader's half of the key names that one".into()
             );
         }
-        let keepers = self.keepers_of(asset).await.map_err(|error| error.to_string())?;
+        let (keepers, lost) = self.keepers(asset).await.map_err(|error| error.to_string())?;
         let deposit = Request::Half(half);
         let each = keepers.iter().map(|keeper| self.ask_patiently(keeper, &deposit));
-        let kept = enough("keeping the reader's half of the key", join_all(each).await, 1);
-        kept.map(drop).map_err(|error| error.to_string())
+        let mut outcomes = join_all(each).await;
+        outcomes.extend(lost.into_iter().map(Err));
+        let kept = enough("keeping the reader's half of the key", outcomes, 1).map_err(|error| error.to_string())?;
+        let (done, failed) = kept;
+        Ok((done.len(), failed))
     }
 
     /// Lets whoever holds something read an asset whose key keepers alone release; what he holds is looked at each time he reads.

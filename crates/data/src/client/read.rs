@@ -6,10 +6,10 @@ use super::{Data, DataError, Result, reader_key};
 use crate::{
     abi::{
         CONSENT, CREDENTIAL,
-        IConsent::{Terms, Used, assetOfCall, checkCall, checkUseCall, grantOfCall, useGrantCall},
+        IConsent::{Terms, Used, assetOfCall, checkCall, checkUseCall, grantOfCall, keepersOfCall, useGrantCall},
         READ,
     },
-    keeper::Request,
+    keeper::{Request, UNKNOWN},
     patience::{PAUSE, TRIES},
     record::paged,
     sale,
@@ -71,6 +71,17 @@ pub struct Opened {
 }
 
 impl Data {
+    /// Where the keepers of an asset are, or were before they left the registry, for they go on until others have taken over; and those of
+    /// which that is not known.
+    pub(super) async fn keepers(&self, asset: B256) -> Result<(Vec<PeerAddress>, Vec<Failure>)> {
+        let named = self.view(&keepersOfCall { asset }).await?;
+        let found = self.circle.registry().last_addresses(named.iter().copied()).await?;
+        let is_lost = |node: &NodeId| !found.iter().any(|keeper| keeper.node() == *node);
+        let lost = named.into_iter().map(NodeId::from).filter(is_lost);
+        let lost = lost.map(|node| Failure { node, why: UNKNOWN.into() }).collect();
+        Ok((found, lost))
+    }
+
     /// How the key of an asset is shared: as the ledger names it, whoever of its keepers says it; and keepers that said something
     /// else.
     pub(super) async fn sharing(
@@ -118,7 +129,7 @@ impl Data {
         };
         let not_before = number.saturating_sub(BEHIND);
 
-        let keepers = self.keepers_of(asset).await?;
+        let (keepers, lost) = self.keepers(asset).await?;
         let needed = usize::from(is.needed);
         let (sharing, mut failed) = self.sharing(asset, is.sharing, &keepers).await?;
 
@@ -134,7 +145,8 @@ impl Data {
             };
             asked.boxed()
         });
-        let came = first("releasing a share of the key", releases.collect(), needed).await;
+        let lost = lost.into_iter().map(|failure| async move { Err(failure) }.boxed());
+        let came = first("releasing a share of the key", releases.chain(lost).collect(), needed).await;
         if let Some(kept) = &self.kept {
             let file = kept.file().display();
             match kept.add(&signed.into_inner()) {
@@ -306,7 +318,10 @@ pub(super) fn enough<T>(
         }
     }
     if done.len() < needed {
-        let failed = failed.iter().map(ToString::to_string).collect();
+        let mut failed: Vec<_> = failed.iter().map(ToString::to_string).collect();
+        if failed.is_empty() {
+            failed.push("where the others are is not known".into());
+        }
         return Err(DataError::TooFew { what, done: done.len(), needed, failed });
     }
     Ok((done, failed))
@@ -347,6 +362,9 @@ mod tests {
         for part in ["1 of the 2 keepers", &failure(1, "its share is false").to_string(), "it does not answer"] {
             assert!(error.contains(part), "{part} is not in {error}");
         }
+        // So is it where nobody was there to be asked.
+        let error = enough("releasing a share", vec![Ok(3)], 2).unwrap_err().to_string();
+        assert!(error.ends_with("did it; where the others are is not known"), "{error}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     abi::IConsent::{Vote, assetOfCall, grantOfCall, moveKeepersCall},
     contract::Consent,
+    patience::patiently,
     registry::{self, Registry},
 };
 use alloy_primitives::B256;
@@ -29,7 +30,7 @@ use std::{
     time::{Duration, Instant},
 };
 use stoa_base::{NodeId, since_1970};
-use stoa_client::ViewError;
+use stoa_client::{ViewError, counted};
 use stoa_contract::nodes::INodes::Node;
 use stoa_net::{Connections, Denied, Endpoint, PeerAddress, Service as _, answered, read_answer};
 use stoa_privacy::{Dealing, GrantedHalf, Sharing};
@@ -45,6 +46,9 @@ const WAITED: Duration = Duration::from_secs(60);
 /// For how long one look fetches readers' halves.
 const FETCHING: Duration = Duration::from_secs(60);
 
+/// Why a keeper was not asked that has left the registry in blocks that this copy of the ledger does not have.
+pub(crate) const UNKNOWN: &str = "it is registered no longer, and where it was is not known here";
+
 /// Keepers that are asked at once whether they are there.
 const AT_ONCE: usize = 32;
 
@@ -58,7 +62,7 @@ pub enum MovingError {
     #[error(transparent)]
     Handover(#[from] stoa_privacy::HandoverError),
     /// Too few keepers did what they were asked.
-    #[error("{what}: {done} keepers did it, {needed} must; {}", .failed.join("; "))]
+    #[error("{what}: {} did it, {needed} must{}", counted(*.done as u64, "keeper"), listed(.failed))]
     TooFew {
         /// What they were asked.
         what: &'static str,
@@ -69,6 +73,11 @@ pub enum MovingError {
         /// What the others said.
         failed: Vec<String>,
     },
+}
+
+/// What those said who did not do it.
+fn listed(failed: &[String]) -> String {
+    failed.iter().map(|why| format!("; {why}")).collect()
 }
 
 /// The nodes that keep shares of keys, as somebody asks them.
@@ -134,18 +143,28 @@ impl Circle {
         }
     }
 
-    async fn of(&self, keys: &[ed25519::PublicKey]) -> Result<Vec<PeerAddress>, ViewError> {
-        self.registry.addresses(keys.iter().map(|key| NodeId::from(key).into())).await
+    /// The same; with patience, again if it may have to see a block first.
+    async fn ask_again(&self, keeper: &PeerAddress, request: &Request, patient: bool) -> Result<Vec<u8>, Denied> {
+        let behind = |why: &Denied| patient && matches!(why, Denied::Refused(_) | Denied::NotHere);
+        patiently(|| self.ask(keeper, request), behind).await
     }
 
-    /// Asks several at once; what each said, as it is read.
+    /// Where these keepers are, or were before they left.
+    async fn of(&self, keys: &[ed25519::PublicKey]) -> Result<Vec<PeerAddress>, ViewError> {
+        self.registry.last_addresses(keys.iter().map(|key| NodeId::from(key).into())).await
+    }
+
+    /// Asks several at once; what each said, as it is read, and who failed, with those whose address nobody knows. With patience one that
+    /// may have to see a block first is asked again.
     async fn all<T>(
         &self,
-        of: &[PeerAddress],
+        keys: &[ed25519::PublicKey],
         request: &Request,
+        patient: bool,
         read: impl Fn(&PeerAddress, &[u8]) -> Option<T>,
-    ) -> (Vec<T>, Vec<String>) {
-        let asked = join_all(of.iter().map(|keeper| self.ask(keeper, request))).await;
+    ) -> Result<(Vec<T>, Vec<String>), ViewError> {
+        let of = self.of(keys).await?;
+        let asked = join_all(of.iter().map(|keeper| self.ask_again(keeper, request, patient))).await;
         let (mut done, mut failed) = (Vec::new(), Vec::new());
         for (keeper, outcome) in of.iter().zip(asked) {
             match outcome.map(|bytes| read(keeper, &bytes)) {
@@ -154,11 +173,14 @@ impl Circle {
                 Err(why) => failed.push(format!("{}: {why}", keeper.node())),
             }
         }
-        (done, failed)
+        let unknown = keys.iter().map(NodeId::from).filter(|node| !of.iter().any(|keeper| keeper.node() == *node));
+        failed.extend(unknown.map(|node| format!("{node}: {UNKNOWN}")));
+        Ok((done, failed))
     }
 
     /// Has the old keepers deal their shares, and the new ones take them. What new ones find false is left out, with who dealt it, as long
-    /// as others have dealt: of several ways the one that most can take.
+    /// as others have dealt: of several ways the one that most can take. For the owner, who has signed, keepers are waited for that have
+    /// not seen the last move yet; a keeper's own look comes again.
     ///
     /// # Errors
     ///
@@ -171,13 +193,13 @@ impl Circle {
     ) -> Result<Moving, MovingError> {
         let handover = plan.handover(from)?;
         let needed = usize::from(from.threshold().required());
-        let (old, new) = (self.of(from.keepers()).await?, self.of(&plan.keepers).await?);
+        let patient = signature.is_some();
         let deal = Request::Deal(from.asset().0, plan.clone(), signature);
         let read = |keeper: &PeerAddress, bytes: &[u8]| {
             let dealing = Dealing::decode(Copying(bytes)).ok()?;
             (NodeId::from(dealing.dealer()) == keeper.node() && handover.check(&dealing).is_ok()).then_some(dealing)
         };
-        let (mut dealings, mut failed) = self.all(&old, &deal, read).await;
+        let (mut dealings, mut failed) = self.all(from.keepers(), &deal, patient, read).await?;
         let mut best = None;
         loop {
             if dealings.len() < needed {
@@ -185,7 +207,7 @@ impl Circle {
                 return best.ok_or(MovingError::TooFew { what, done, needed, failed });
             }
             let moved = Move { from: from.clone(), plan: plan.clone(), dealings: dealings[..needed].to_vec() };
-            let Given { moving, accused, refused } = self.give(moved, &new).await?;
+            let Given { moving, accused, refused } = self.give(moved, patient).await?;
             let (what, done) = ("taking their shares", moving.acceptances.len());
             best = better(best, moving);
             let dealers = dealings[..needed].iter().map(|dealing| NodeId::from(dealing.dealer())).collect();
@@ -202,14 +224,13 @@ impl Circle {
     async fn resume(&self, begun: Vec<Move>) -> Result<Option<Moving>, MovingError> {
         let mut best = None;
         for moved in begun {
-            let new = self.of(&moved.plan.keepers).await?;
-            best = better(best, self.give(moved, &new).await?.moving);
+            best = better(best, self.give(moved, false).await?.moving);
         }
         Ok(best)
     }
 
     /// Gives a move to those who follow.
-    async fn give(&self, moved: Move, to: &[PeerAddress]) -> Result<Given, MovingError> {
+    async fn give(&self, moved: Move, patient: bool) -> Result<Given, MovingError> {
         let sharing = moved.sharing()?;
         let read = |keeper: &PeerAddress, bytes: &[u8]| match Taken::from_bytes(bytes)? {
             Taken::Accepted(acceptance) => {
@@ -218,7 +239,8 @@ impl Circle {
             }
             taken => Some(taken),
         };
-        let (taken, refused) = self.all(to, &Request::Take(Box::new(moved.clone())), read).await;
+        let take = Request::Take(Box::new(moved.clone()));
+        let (taken, refused) = self.all(&moved.plan.keepers, &take, patient, read).await?;
         let (mut acceptances, mut accused) = (Vec::new(), Vec::new());
         for taken in taken {
             match taken {
@@ -237,7 +259,7 @@ impl Circle {
         let read = |keeper: &PeerAddress, bytes: &[u8]| {
             Some(Vote { keeper: keeper.node().into(), signature: bytes.to_vec().into() }).filter(&is_good)
         };
-        let (mut votes, failed) = self.all(&self.of(from.keepers()).await?, &vote, read).await;
+        let (mut votes, failed) = self.all(from.keepers(), &vote, false, read).await?;
         if votes.len() < needed {
             let (what, done) = ("agreeing to the move", votes.len());
             return Err(MovingError::TooFew { what, done, needed, failed });
@@ -374,14 +396,16 @@ impl Look {
         (node.key, answers)
     }
 
-    /// Whether this keeper is the one of those that are left which moves the shares now.
+    /// Whether this keeper is the one of those that stay which moves the shares now.
     fn is_its_turn(&self, sharing: &Sharing, plan: &Plan) -> bool {
         let turn = since_1970().as_millis() / self.every.as_millis().max(1);
         let rank = |key: &ed25519::PublicKey| {
             Sha256::new().chain_update(sharing.digest()).chain_update(turn.to_be_bytes()).chain_update(key).finalize()
         };
         let left = plan.keepers.iter().filter(|key| sharing.keepers().contains(key));
-        left.min_by_key(|key| rank(key)) == Some(&self.keeper.key.public_key())
+        // Where all have left, they do it themselves.
+        let first = left.min_by_key(|key| rank(key)).or_else(|| sharing.keepers().iter().min_by_key(|key| rank(key)));
+        first == Some(&self.keeper.key.public_key())
     }
 
     /// Whether so many of those who follow answer as have to take their shares. What is dealt in vain stays with the others.
@@ -411,7 +435,7 @@ impl Look {
         }
     }
 
-    /// The other keepers of a key, so far as they are registered.
+    /// The other keepers of a key, so far as it is known where they are.
     async fn fellows(&self, sharing: &Sharing) -> Result<Vec<PeerAddress>, Denied> {
         let own = self.keeper.key.public_key();
         let others: Vec<_> = sharing.keepers().iter().filter(|key| **key != own).cloned().collect();
@@ -442,16 +466,24 @@ impl Look {
         }
     }
 
-    /// Fetches the readers' halves that this keeper lacks: of grants that were made while it was away, or before the key moved to it.
+    /// Fetches the readers' halves that this keeper lacks: of grants that were made while it was away, or before the key moved to it. Those
+    /// from whom it moved may be the only ones that have some.
     async fn fetch_halves(&self, sharing: &Sharing) -> Result<(), Denied> {
         let asset = sharing.asset().0;
         let has: BTreeSet<_> = self.keeper.shelf.halves(asset).map_err(disk)?.into_iter().collect();
-        let (fellows, mut missing) = (self.fellows(sharing).await?, Vec::new());
+        let (mut fellows, mut missing) = (self.fellows(sharing).await?, Vec::new());
         for grant in self.keeper.grants(asset, usize::MAX).await?.into_iter().filter(|grant| !has.contains(grant)) {
             let (is, _) = self.keeper.asks(&grantOfCall { grant }).await?;
             if is.revoked == 0 && !is.terms.half.is_zero() {
                 missing.push(grant);
             }
+        }
+        if !missing.is_empty()
+            && let Some(moved) = self.keeper.moved(asset, sharing.digest())?
+        {
+            let before = self.fellows(&moved.from).await?;
+            let before: Vec<_> = before.into_iter().filter(|keeper| !fellows.contains(keeper)).collect();
+            fellows.extend(before);
         }
         missing.shuffle(&mut rand::rng());
         for grant in missing {

@@ -12,7 +12,8 @@
 //!
 //! When a keeper leaves the registry of nodes, or answers the others no more for half a day ([`silent`]), they move the key's
 //! shares to a new circle ([`plan`], [`moving`]): one of them, another at each look, has them dealt, taken and agreed to
-//! ([`Look`]). What a keeper has of a move it keeps, so that it can give a fellow that was away its share later.
+//! ([`Look`]). Who has left goes on serving and deals as well, where it was registered last, until others have taken over; so more may
+//! leave at once than may be lost. What a keeper has of a move it keeps, so that it can give a fellow that was away its share later.
 
 mod look;
 mod moving;
@@ -24,6 +25,7 @@ mod silent;
 pub(crate) mod tests;
 mod wire;
 
+pub(crate) use look::UNKNOWN;
 pub use look::{Circle, Look, Moving, MovingError};
 pub use moving::Taken;
 pub use wire::{KEEPER, MOST_ANSWER, Request};

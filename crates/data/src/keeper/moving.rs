@@ -85,7 +85,8 @@ impl Keeper {
         plan: &Plan,
         signature: Option<&[u8; 65]>,
     ) -> Outcome<Vec<u8>> {
-        let (sharing, share) = self.share(asset)?.ok_or(Denied::NotHere)?;
+        // The last move may have come just now.
+        let (sharing, share) = self.share_now(asset).await?;
         let (is, at) = self.current(asset, &sharing).await?;
         match signature {
             Some(signature) if plan.is_signed_by(is.owner, self.chain_id, &sharing, from, signature) => {}

@@ -40,8 +40,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Who follows these keepers, as long as one of them is registered no longer; nothing if all are, or if too few are left
-    /// to deal, or to release the key.
+    /// Who follows these keepers, as long as one of them is registered no longer; nothing if all are, or if there are too few to release
+    /// the key. Those who have left deal as well, as long as they answer: they run until others have taken over.
     pub fn of<'a>(sharing: &Sharing, nodes: impl IntoIterator<Item = &'a Node>) -> Option<Self> {
         let registered: Vec<_> = nodes.into_iter().filter(|node| node.roles & KEEPER != 0).collect();
         let find = |key: &ed25519::PublicKey| registered.iter().find(|node| node.key[..] == **key);
@@ -53,7 +53,7 @@ impl Plan {
             domains.insert(domain(node));
         }
         let vacant = sharing.keepers().len() - there.len();
-        if vacant == 0 || there.len() < usize::from(needed) {
+        if vacant == 0 {
             return None;
         }
         let rank = |node: &Node| Sha256::new().chain_update(sharing.digest()).chain_update(node.key).finalize();
@@ -68,7 +68,7 @@ impl Plan {
             // Who registered a key that is none keeps nothing.
             keepers.extend(key_of(next.key));
         }
-        Some(Self { needed, keepers })
+        (keepers.len() >= usize::from(needed)).then_some(Self { needed, keepers })
     }
 
     /// The same where some of the nodes are silent: they follow nobody, deal nothing, and give their places up, the first ones
@@ -78,8 +78,11 @@ impl Plan {
         let find = |key: &ed25519::PublicKey| nodes.iter().find(|node| node.key[..] == **key);
         let keepers = sharing.keepers().iter().filter_map(find);
         let keepers: Vec<_> = keepers.filter(|node| silent.contains(&node.key)).collect();
+        // So many have to be left as it takes to deal.
+        if sharing.keepers().len() - keepers.len() < usize::from(sharing.threshold().required()) {
+            return None;
+        }
         let without = |first: usize| Self::of(sharing, there.iter().chain(&keepers[first..]).copied());
-        // Without all of them, so many have to stay as it takes to deal.
         let mut plan = without(keepers.len())?;
         for first in (0..keepers.len()).rev() {
             if plan.keepers.len() == sharing.keepers().len() {
@@ -313,12 +316,18 @@ mod tests {
     }
 
     #[test]
-    fn nothing_moves_while_all_keepers_are_registered_or_too_few_are() {
+    fn nothing_moves_while_all_keepers_are_registered_or_too_few_could_follow() {
         let sharing = sharing(2, &[1, 2, 3]);
         let all = [1, 2, 3, 4].map(|seed| node(seed, ""));
         assert_eq!(Plan::of(&sharing, &all), None);
-        assert_eq!(Plan::of(&sharing, &all[2..]), None);
-        assert!(Plan::of(&sharing, &all[1..]).is_some());
+        assert_eq!(Plan::of(&sharing, &all[3..]), None);
+        assert_eq!(Plan::of(&sharing, &all[1..]).unwrap().keepers, public(&[2, 3, 4]));
+        // Who has left deals, so more may leave at once than may be lost.
+        assert_eq!(Plan::of(&sharing, &all[2..]).unwrap().keepers, public(&[3, 4]));
+        let others = [4, 5, 6].map(|seed| node(seed, ""));
+        assert_eq!(Plan::of(&sharing, &others).map(|plan| plan.keepers.len()), Some(3));
+        // Who is silent does not.
+        assert_eq!(Plan::without(&sharing, &all[1..], &named(&[2, 3])), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
     contract::asset_id,
     reading::Reading,
 };
-use alloy_primitives::{Address, Bytes, U256};
+use alloy_primitives::{Address, Bytes, Log, LogData, U256};
 use alloy_signer_local::PrivateKeySigner;
 use commonware_cryptography::Signer as _;
 use std::sync::mpsc;
@@ -33,6 +33,8 @@ pub(crate) struct Ledger {
     work: mpsc::Sender<Work>,
     /// What a keeper that hides from the present says that it sees.
     frozen: Mutex<Option<(Bytes, At)>>,
+    /// What transactions have left.
+    events: Mutex<Vec<Log>>,
 }
 
 fn now(bench: &Bench) -> At {
@@ -47,7 +49,7 @@ impl Ledger {
             let mut bench = Bench::new(crate::natives(Natives::stoa()));
             next.into_iter().for_each(|work| work(&mut bench));
         });
-        Self { work, frozen: Mutex::default() }
+        Self { work, frozen: Mutex::default(), events: Mutex::default() }
     }
 
     pub(crate) fn with<T: Send + 'static>(&self, work: impl FnOnce(&mut Bench) -> T + Send + 'static) -> T {
@@ -72,10 +74,13 @@ impl Ledger {
     where
         C::Return: Send + 'static,
     {
-        self.with(move |bench| {
+        let sent = self.with(move |bench| {
             bench.pass(1);
-            bench.send(from, to, &call).map(|sent| sent.value)
-        })
+            bench.send(from, to, &call).map(|sent| (sent.value, sent.logs))
+        });
+        let (value, logs) = sent?;
+        self.events.lock().extend(logs);
+        Ok(value)
     }
 }
 
@@ -94,6 +99,17 @@ impl Chain for Ledger {
             }),
         };
         async { answer }.boxed()
+    }
+
+    fn last_event(
+        &self,
+        of: Address,
+        signature: B256,
+        word: B256,
+    ) -> BoxFuture<'_, Result<Option<LogData>, ViewError>> {
+        let is = |log: &&Log| log.address == of && log.topics().starts_with(&[signature, word]);
+        let found = self.events.lock().iter().rfind(is).map(|log| log.data.clone());
+        async { Ok(found) }.boxed()
     }
 }
 

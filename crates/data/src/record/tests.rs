@@ -128,17 +128,29 @@ fn people_read_everything_that_happened() {
         "          to compute by algorithm 0x03030303…, 2 times at most\n          until 2023-12-15T22:13:20Z\n",
         &format!("          to holders of credential 0x06060606…\n          according to {BOB}\n"),
         "          to read and compute\n",
-        &format!("  used {short}…\n          by {ALICE}\n          to compute by algorithm 0x03030303…\n"),
+        &format!("  began to use {short}…\n          by {ALICE}\n          to compute by algorithm 0x03030303…\n"),
         "  object is now 0x07070707…\n",
         "  keepers are now 1 of 1, generation 1\n",
         &format!("  revoked {short}…\n          by {OWNER}\n          in {}\n", B256::repeat_byte(9)),
         &format!("  erased, and all grants revoked\n          by {OWNER}\n"),
         "\ngrants   2\n",
-        &format!("  {grant}\n    revoked 2023-11-20T22:13:20Z; used 1 of 2 times"),
+        &format!("  {grant}\n    revoked 2023-11-20T22:13:20Z; 1 of 2 uses on record"),
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
     assert!(text.lines().all(|line| line.chars().count() < 80), "{text}");
+}
+
+#[test]
+fn who_had_a_share_is_known_after_the_key_has_moved() {
+    let mut told = Told::new();
+    let [first, second, third] = [1, 2, 3].map(B256::repeat_byte);
+    let (begun, moved) = (B256::repeat_byte(5), B256::repeat_byte(6));
+    let keepers = vec![second, third];
+    told.send(OWNER, moveKeepersCall { asset: told.asset, sharing: moved, needed: 1, keepers, votes: vec![] });
+    let sharings = told.record().sharings();
+    let wanted = [(first, vec![begun]), (second, vec![begun, moved]), (third, vec![moved])];
+    assert!(sharings.into_iter().eq(wanted.map(|(keeper, of)| (keeper, of.into_iter().collect::<BTreeSet<_>>()))));
 }
 
 /// All nodes of a type.
@@ -245,7 +257,7 @@ fn a_grant_that_was_over_before_it_was_revoked_is_dated_by_its_end() {
     let status = [over, exact, given_up, late].map(|id| status_of(&record, id));
     assert_eq!(status, [Status::Expired, Status::Expired, Status::Expired, Status::Withdrawn]);
     let ended = iso_8601(start + 2 * DAY);
-    assert!(record.to_string().contains(&format!("  {over}\n    ended {ended}; used 0 times")), "{record}");
+    assert!(record.to_string().contains(&format!("  {over}\n    ended {ended}; 0 uses on record")), "{record}");
     let document = record.json_ld();
     let given = nodes(&document, "dpv:ConsentRecord");
     let given = given.iter().find(|node| node["dct:identifier"] == over.to_string()).unwrap();

@@ -42,9 +42,11 @@ impl fmt::Display for Record {
                 (Status::Renounced, Some((place, _))) => format!("given up {}", iso_8601(place.time)),
                 _ => "stands".to_owned(),
             };
-            let often = if terms.limit > 0 { format!(" of {}", terms.limit) } else { String::new() };
-            let times = if uses.len() == 1 && often.is_empty() { "time" } else { "times" };
-            write!(f, "\n  {id}\n    {status}; used {}{often} {times}", uses.len())?;
+            let begun = match terms.limit {
+                0 => counted(uses.len() as u64, "use"),
+                limit => format!("{} of {limit} uses", uses.len()),
+            };
+            write!(f, "\n  {id}\n    {status}; {begun} on record")?;
         }
         Ok(())
     }
@@ -106,7 +108,8 @@ fn told(event: &IConsentEvents) -> (String, Vec<String>) {
         IConsentEvents::Erased(event) => ("erased, and all grants revoked".to_owned(), by(&event.by)),
         IConsentEvents::Used(event) => {
             let way = way(event.kind, &event.algorithm);
-            (format!("used {}", short(&event.grant)), vec![format!("by {}", event.user), format!("to {way}")])
+            // Keepers release, and jobs run, after that: whether they did, the ledger does not say.
+            (format!("began to use {}", short(&event.grant)), vec![format!("by {}", event.user), format!("to {way}")])
         }
         IConsentEvents::Announced(event) => ("announced a reading key".to_owned(), by(&event.wallet)),
     }

@@ -298,6 +298,93 @@ async fn when_a_keeper_leaves_the_others_move_its_share_and_readers_notice_nothi
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_keepers_leave_at_once_than_may_be_lost_and_go_on_until_others_have_taken_over() {
+    let circle = circle(8, 3, 5).await;
+    let grant = circle.grant().await;
+    for index in [0, 1, 2] {
+        circle.leave(index);
+    }
+    // Only the ledger's events tell where they were, and there they are asked.
+    let (registry, gone) = (&circle.nodes[3].keeper.registry, circle.nodes[0].keeper.id());
+    assert_eq!(registry.addresses([gone.into()]).await.unwrap(), []);
+    let found = registry.last_addresses([gone.into()]).await.unwrap();
+    assert_eq!(found, [circle.nodes[0].endpoint.address().unwrap()]);
+    circle.asking(5).ask(&found[0], &Request::Sharing(circle.asset)).await.unwrap();
+
+    circle.until_moved(&[3, 4]).await;
+    let keepers = circle.keepers().await;
+    assert!(keepers.len() == 5 && keepers[..2] == [3, 4] && keepers[2..].iter().all(|index| *index > 4), "{keepers:?}");
+    // The reader's half comes from the one that had it, which has left.
+    for index in &keepers {
+        circle.nodes[*index].look.all().await.unwrap();
+    }
+    assert_eq!(circle.read(grant, &keepers[2..]).await, Ok(circle.data_key()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_all_keepers_leave_they_move_their_shares_themselves() {
+    let circle = circle(6, 2, 3).await;
+    let grant = circle.grant().await;
+    for index in [0, 1, 2] {
+        circle.leave(index);
+    }
+    circle.until_moved(&[0, 1, 2]).await;
+    let keepers = circle.keepers().await;
+    assert!(keepers.len() == 3 && keepers.iter().all(|index| *index > 2), "{keepers:?}");
+    // Readers' halves come from those who have left.
+    for index in &keepers {
+        circle.nodes[*index].look.all().await.unwrap();
+    }
+    assert_eq!(circle.read(grant, &keepers[1..]).await, Ok(circle.data_key()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_did_not_do_what_it_takes_to_move_shares_is_named_with_why() {
+    let circle = circle(8, 3, 5).await;
+    for index in [0, 1, 2] {
+        circle.leave(index);
+    }
+    let plan = circle.plan().await;
+    // Where they were is in blocks that this copy of the ledger does not have.
+    circle.ledger.events.lock().clear();
+    circle.nodes.iter().for_each(|node| node.keeper.registry.forget());
+    let few = circle.asking(5).hand_over(&circle.dealt.sharing, &plan, None).await.unwrap_err().to_string();
+    assert!(few.contains("0 keepers did it, 3 must; ") && !few.ends_with("; "), "{few}");
+    for (index, why) in [(0, UNKNOWN), (1, UNKNOWN), (2, UNKNOWN), (3, "only a keeper"), (4, "only a keeper")] {
+        let (_, said) = few.split_once(&circle.nodes[index].keeper.id().to_string()).expect("it is named");
+        assert!(said.split("; ").next().unwrap().contains(why), "{said}");
+    }
+    let (done, failed) = (1, Vec::new());
+    let one = MovingError::TooFew { what: "taking their shares", done, needed: 2, failed };
+    assert_eq!(one.to_string(), "taking their shares: 1 keeper did it, 2 must");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_moves_shares_again_before_their_keepers_have_seen_the_last_move() {
+    use alloy_signer::SignerSync as _;
+    let circle = circle(5, 2, 3).await;
+    let (owners, owner) = (circle.asking(4), circle.owner.address());
+    let keepers = [0, 1, 3].map(|index: usize| circle.nodes[index].key.public_key()).to_vec();
+    let plan = Plan { needed: 2, keepers };
+    let sign = |from: &Sharing| {
+        let digest = plan.digest(CHAIN, from, owners.node());
+        Some(circle.owner.sign_message_sync(digest.as_slice()).unwrap().as_bytes())
+    };
+    let first = &circle.dealt.sharing;
+    let call = owners.hand_over(first, &plan, sign(first)).await.unwrap().call(Vec::new());
+    let moved = circle.nodes[0].keeper.moved(circle.asset, call.sharing).unwrap().expect("it was taken");
+    let next = moved.sharing().unwrap();
+    // The keepers' ledgers are behind, and none of them looks when they are not any more.
+    let told = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        circle.ledger.send(owner, call);
+    };
+    let (again, ()) = futures::join!(owners.hand_over(&next, &plan, sign(&next)), told);
+    circle.ledger.send(owner, again.unwrap().call(Vec::new()));
+    assert_eq!(circle.asset().await.generation, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_keeper_that_was_away_during_a_move_gets_its_share_from_its_fellows() {
     let mut circle = circle(5, 2, 4).await;
     let grant = circle.grant().await;
