@@ -68,9 +68,12 @@ pub enum CeremonyError {
 }
 
 /// Takes part in the generation of the network key, or takes up one that was interrupted; returns the committee. This
-/// validator's share is put into `secrets`. What it does not finish before the process ends it goes on with from `secrets` and the storage.
+/// validator's share is put into `secrets`. What it does not finish before the process ends it goes on with from `own` and the storage.
 ///
-/// The returned future lets others finish who are behind, and ends when all have: to be spawned.
+/// `own` is the ceremony's alone. A validator deals anew in the first epoch, and if it dealt from the same seed as here two others could
+/// compute its share from what both polynomials have in common.
+///
+/// The returned future lets others finish who are behind, and ends when all have: to be spawned. What is in `own` is of no use then.
 ///
 /// # Errors
 ///
@@ -82,6 +85,7 @@ pub enum CeremonyError {
 pub async fn generate<E, S>(
     runtime: E,
     wire: &mut Wire<E>,
+    mut own: S,
     mut secrets: S,
 ) -> Result<(Committee, BoxFuture<'static, ()>), CeremonyError>
 where
@@ -102,14 +106,14 @@ where
     let peers = commonware_p2p::TrackedPeers::primary(participants.clone());
     let tracked = commonware_glue::dkg::network::Manager::track(&mut manager, Epoch::zero(), peers, &directory);
     tracked.expect("the directory has all participants");
-    if secrets.get_share(Epoch::zero()).await.is_none() {
+    if own.get_share(Epoch::zero()).await.is_none() {
         everybody(&runtime, &wire.key.public_key(), &participants, &mut roll).await;
     }
     let config = Config {
         signer: wire.key.clone(),
         manager,
         blocker: wire.oracle.clone(),
-        secret_store: secrets.clone(),
+        secret_store: own.clone(),
         strategy: Sequential,
         namespace,
         sharing_mode: Mode::NonZeroCounter,
@@ -135,9 +139,8 @@ where
         return Err(CeremonyError::Revealed(revealed));
     }
     let committee = Committee::new(info.output)?;
-    if secrets.get_share(Epoch::zero()).await.is_none() {
-        return Err(CeremonyError::Failed);
-    }
+    let share = own.get_share(Epoch::zero()).await.ok_or(CeremonyError::Failed)?;
+    secrets.put_share(Epoch::zero(), share).await;
     let others = wire.peers.len() - 1;
     let help = async move {
         all_finished(&runtime, others, &mut roll).await;
@@ -256,7 +259,28 @@ fn awaited(participants: &Set<PublicKey>, heard: &BTreeMap<PublicKey, u32>) -> (
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::secrets::Secrets;
     use commonware_cryptography::ed25519::PrivateKey;
+    use commonware_runtime::{Runner as _, Supervisor as _, deterministic};
+
+    #[test]
+    fn what_the_key_was_generated_from_is_not_dealt_from_again() {
+        deterministic::Runner::timed(Duration::from_secs(600)).start(async |context| {
+            let key = PrivateKey::from_seed(1);
+            let (me, listen) = (key.public_key(), ([127, 0, 0, 1], 9000).into());
+            let peers = crate::peers([(me.clone(), "127.0.0.1:9000".to_owned())]).unwrap();
+            let mut wire = crate::connect(context.child("wire"), key, b"test", listen, peers, 1 << 20).unwrap();
+            let (mut own, mut secrets) = (Secrets::default(), Secrets::default());
+            let ceremony = generate(context.child("ceremony"), &mut wire, own.clone(), secrets.clone());
+            let (committee, _) = ceremony.await.unwrap();
+            assert_eq!(committee.validators().len(), 1);
+            let epoch = Epoch::zero();
+            assert!(own.get_seed(epoch).await.is_some());
+            assert!(secrets.get_seed(epoch).await.is_none() && secrets.get_dealing(epoch, &me).await.is_none());
+            assert_eq!(secrets.shares(), own.shares());
+            assert_eq!(secrets.shares().len(), 1);
+        });
+    }
 
     #[test]
     fn whoever_is_not_here_yet_is_named() {

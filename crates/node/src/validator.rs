@@ -107,6 +107,8 @@ pub(crate) const COMMITTEE: &str = "committee.json";
 
 /// The file of a folder that holds a validator's secrets but for its key.
 pub(crate) const SECRETS: &str = "secrets";
+/// What a validator deals from while the key is generated; gone when all have it.
+const CEREMONY: &str = "ceremony";
 
 /// The file of a folder that is there while its state may be further than its consensus knows: it has caught up with the others,
 /// and not gone on from there yet.
@@ -225,7 +227,7 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
         Keys::Dealt(identity) if secrets.is_empty() => secrets.put_share(Epoch::zero(), identity.share).await,
         Keys::Dealt(_) => {}
         Keys::Own(_) => {
-            let ceremony = committee(&runtime, &config.folder, secrets.clone(), &mut wire);
+            let ceremony = committee(&runtime, &config.folder, &key, secrets.clone(), &mut wire);
             genesis.committee = Some(Box::pin(ceremony).await?);
         }
     }
@@ -411,7 +413,7 @@ fn without_secrets(folder: &Path, validators: usize) -> eyre::Result<Option<Stri
     let missing = format!("{} is missing beside a chain: put it back from the backup", secrets.display());
     ensure!(validators > 1, "{missing}");
     Ok(Some(format!(
-        "{missing}. Without it this validator votes from the next epoch on for which it gets a share of the key"
+        "{missing}. Without it this validator votes from the first later epoch on for which it gets a share of the key"
     )))
 }
 
@@ -431,19 +433,34 @@ fn check_alone(folder: &Path, secrets: &Vault) -> eyre::Result<()> {
 async fn committee(
     runtime: &Context,
     folder: &Path,
+    key: &PrivateKey,
     secrets: Vault,
     wire: &mut Wire<Context>,
 ) -> eyre::Result<stoa_base::Committee> {
+    let (path, own) = (folder.join(COMMITTEE), folder.join(CEREMONY));
+    let forget = move |own: &Path| {
+        if let Err(error) = fs::remove_file(own)
+            && error.kind() != ErrorKind::NotFound
+        {
+            tracing::warn!(file = %own.display(), %error, "what the key was generated from cannot be removed");
+        }
+    };
     if let Some(committee) = kept_committee(folder)? {
+        // The process may have been ended while it helped others.
+        forget(&own);
         return Ok(committee);
     }
-    let path = folder.join(COMMITTEE);
-    let (committee, helping) = stoa_consensus::generate(runtime.child("ceremony"), wire, secrets).await?;
+    let dealt_from = Vault::open(&own, key)?;
+    let ceremony = stoa_consensus::generate(runtime.child("ceremony"), wire, dealt_from, secrets);
+    let (committee, helping) = ceremony.await?;
     let committee = stoa_base::Committee::from(&committee);
     write_private(&path, serde_json::to_string_pretty(&committee)?.as_bytes())
         .wrap_err_with(|| format!("cannot write {}", path.display()))?;
     tracing::info!(validators = committee.validators.len(), "the network key is there");
-    tokio::spawn(helping);
+    tokio::spawn(async move {
+        helping.await;
+        forget(&own);
+    });
     Ok(committee)
 }
 
@@ -500,7 +517,7 @@ mod tests {
         let without = |validators| without_secrets(folder.path(), validators);
         assert_eq!(without(1).unwrap(), None);
         fs::create_dir(folder.path().join("history")).unwrap();
-        assert!(without(4).unwrap().is_some_and(|told| told.contains("from the next epoch on")));
+        assert!(without(4).unwrap().is_some_and(|told| told.contains("from the first later epoch on")));
         assert!(without(1).unwrap_err().to_string().ends_with("put it back from the backup"));
         fs::write(folder.path().join(SECRETS), "").unwrap();
         assert_eq!(without(1).unwrap(), None);

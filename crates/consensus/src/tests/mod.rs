@@ -8,7 +8,7 @@ mod latency;
 mod malice;
 mod network;
 mod pace;
-mod secrets;
+pub(crate) mod secrets;
 mod simulation;
 mod validator;
 
