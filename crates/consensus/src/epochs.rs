@@ -130,21 +130,27 @@ pub(crate) struct Registered<E, K> {
 
 impl<E: Clock + Storage, K: Secrets> Registered<E, K> {
     /// When this validator's storage was made, in seconds since 1970, if it had voted before that: be it that the storage was damaged and
-    /// removed, or that the validator was restored from a backup.
-    async fn made_anew(&self) -> Option<u64> {
+    /// removed, or that the validator was restored from a backup. One that has `lost` its secrets does not know whether it had.
+    async fn made_anew(&self, lost: bool) -> Option<u64> {
         let partition = format!("{}_since", self.partition);
         // Of a storage that has all votes the name says so: it is no number.
-        let time = |name: &[u8]| name.try_into().ok().map(u64::from_be_bytes);
-        if let Ok(names) = self.runtime.scan(&partition).await
-            && let Some(name) = names.first()
-        {
-            return time(name);
+        let time = |name: &Vec<u8>| name.as_slice().try_into().ok().map(u64::from_be_bytes);
+        let names = self.runtime.scan(&partition).await.unwrap_or_default();
+        let now = self.runtime.current().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let known = names.iter().filter_map(time).min();
+        if !names.is_empty() && known.is_none_or(|made| made <= now) {
+            return known;
         }
-        let now = self.runtime.current().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()).to_be_bytes();
-        let name = if self.secrets.has_voted() { now.as_slice() } else { b"first" };
-        let made = self.runtime.open(&partition, name).await;
+        // Where the clock was ahead when that was written, the votes were lost before now all the same.
+        let has_all = names.is_empty() && !lost && !self.secrets.has_voted();
+        let name = if has_all { b"first".to_vec() } else { now.to_be_bytes().to_vec() };
+        let made = self.runtime.open(&partition, &name).await;
         drop(made.expect("it cannot be written down since when the storage holds the votes"));
-        time(name)
+        for wrong in names.iter().filter(|wrong| **wrong != name) {
+            // The earliest counts.
+            let _ = self.runtime.remove(&partition, Some(wrong)).await;
+        }
+        time(&name)
     }
 
     /// When the block before an epoch was made, in seconds since 1970.
@@ -157,7 +163,7 @@ impl<E: Clock + Storage, K: Secrets> Registered<E, K> {
     /// Whether this validator knows all the votes that it has out in an epoch. One whose storage is new could vote otherwise than it did in
     /// each epoch that had begun by then. One that is `alone` has nobody to disagree with.
     async fn may_vote(&self, epoch: Epoch, alone: bool) -> bool {
-        let knows = match self.made_anew().await {
+        let knows = match self.made_anew(false).await {
             Some(made) if !alone => self.began(epoch).await.is_some_and(|began| began >= made + APART),
             _ => true,
         };
@@ -175,8 +181,8 @@ impl<E: Clock + Storage, K: Secrets> Registered<E, K> {
     /// Gives up this validator's own votes, which nobody without the share can go on with: it has lost that. Should the share come back
     /// in this epoch, it is not voted with.
     async fn forget_votes(&self, epoch: Epoch) {
-        // Should it have voted before, it counts from now on.
-        self.made_anew().await;
+        // If the votes of before are not here, it counts from now on.
+        self.made_anew(true).await;
         let noted = self.runtime.open(&forgotten(&self.partition, epoch), b"votes").await;
         drop(noted.expect("it cannot be written down that votes are given up"));
         // Mostly there are none.

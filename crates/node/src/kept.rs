@@ -53,7 +53,7 @@ impl Kept {
             true => {
                 "If its disk is full, make room and start it again: nothing is lost. If what lies in its folder was damaged, \
                  remove `history` and `state` from it, and nothing else: a node of a network takes both from the others, and a \
-                 validator votes again from the next epoch on"
+                 validator votes again in the next epoch or the one after it; no other validator does the same before that"
             }
             false => {
                 "If its disk is full, make room and start it again: nothing is lost. If what lies in its folder was damaged, \
