@@ -7,10 +7,15 @@ use alloy_sol_types::{SolCall, SolInterface};
 use futures::{FutureExt as _, future::BoxFuture};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::cmp::min;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Blocks that a node is asked for at once, at most.
 const PAGE: u64 = 10_000;
+
+/// How often a node is asked for one event, at most, and for how long.
+const MOST_PAGES: usize = 64;
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The block on whose state a contract was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,16 +57,10 @@ pub trait Chain: Send + Sync {
     /// Calls a contract on the newest state, and says which that was.
     fn view(&self, to: Address, data: Bytes) -> BoxFuture<'_, Result<(Bytes, At), ViewError>>;
 
-    /// The newest event of a contract with this signature and this first indexed word; nothing if there is none. A copy that has no events
-    /// says that there is none.
-    fn last_event(
-        &self,
-        _of: Address,
-        _signature: B256,
-        _word: B256,
-    ) -> BoxFuture<'_, Result<Option<LogData>, ViewError>> {
-        async { Ok(None) }.boxed()
-    }
+    /// The newest event of a contract with this signature and this first indexed word; nothing if there is none. It is looked for from the
+    /// newest block back, and not without end: where that takes too long it is an error.
+    fn last_event(&self, of: Address, signature: B256, word: B256)
+    -> BoxFuture<'_, Result<Option<LogData>, ViewError>>;
 }
 
 /// Calls a contract with its interface's types.
@@ -111,29 +110,42 @@ impl Chain for Client {
     ) -> BoxFuture<'_, Result<Option<LogData>, ViewError>> {
         let filter = Filter::new().address(of).event_signature(signature).topic1(word);
         async move {
-            let head: Head = self.call("eth_getBlockByNumber", ("latest", false)).await?;
-            let mut page = PAGE;
-            // The first block that has been looked at.
-            let mut end = head.number.to::<u64>().saturating_add(1);
-            while end > 0 {
-                let (from, to) = (end.saturating_sub(page), end - 1);
-                let filter = filter.clone().from_block(from).to_block(to);
-                match self.call::<Vec<Log>>("eth_getLogs", (filter,)).await {
-                    Ok(mut logs) => {
-                        if let Some(log) = logs.pop() {
-                            return Ok(Some(log.inner.data));
-                        }
-                        end = from;
-                        page = min(2 * page, PAGE);
-                    }
-                    // Too many blocks, or too many events: how many is the node's own rule.
-                    Err(ClientError::Refused { .. }) if to > from => page = (to - from).div_ceil(2),
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            Ok(None)
+            let late = || ViewError::Unreachable("the node takes too long to look through its events".into());
+            timeout(PATIENCE, self.newest(filter)).await.unwrap_or_else(|_| Err(late()))
         }
         .boxed()
+    }
+}
+
+impl Client {
+    /// The newest event that a filter lets through, so far back as may be asked for.
+    async fn newest(&self, filter: Filter) -> Result<Option<LogData>, ViewError> {
+        let head: Head = self.call("eth_getBlockByNumber", ("latest", false)).await?;
+        let mut page = PAGE;
+        // The first block that has been looked at.
+        let mut end = head.number.to::<u64>().saturating_add(1);
+        for _ in 0..MOST_PAGES {
+            if end == 0 {
+                return Ok(None);
+            }
+            let (from, to) = (end.saturating_sub(page), end - 1);
+            let filter = filter.clone().from_block(from).to_block(to);
+            match self.call::<Vec<Log>>("eth_getLogs", (filter,)).await {
+                Ok(mut logs) => {
+                    if let Some(log) = logs.pop() {
+                        return Ok(Some(log.inner.data));
+                    }
+                    end = from;
+                }
+                // Too many blocks, or too many events: how many is the node's own rule.
+                Err(ClientError::Refused { .. }) if to > from => page = (to - from).div_ceil(2),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        match end {
+            0 => Ok(None),
+            _ => Err(ViewError::Unreachable(format!("events were looked for back to block {end} only"))),
+        }
     }
 }
 

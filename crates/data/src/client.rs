@@ -63,7 +63,7 @@ pub enum DataError {
         there: usize,
     },
     /// Too few keepers did what they were asked.
-    #[error("{what}: {done} of the {needed} keepers that it takes did it; {}", .failed.join("; "))]
+    #[error("{what}: {done} of the {needed} keepers that it takes did it{}", .failed.iter().map(|why| format!("; {why}")).collect::<String>())]
     TooFew {
         /// What they were asked.
         what: &'static str,
@@ -386,8 +386,8 @@ impl Data {
     /// If too few keepers deal or take shares, or the ledger refuses.
     pub async fn move_shares(&self, asset: B256, without: &[NodeId]) -> Result<Vec<NodeId>> {
         let is = self.view(&assetOfCall { asset }).await?;
-        let (keepers, _) = self.keepers(asset).await?;
-        let (sharing, _) = self.sharing(asset, is.sharing, &keepers).await?;
+        let (keepers, lost) = self.keepers(asset).await?;
+        let (sharing, _) = self.sharing(asset, is.sharing, &keepers, &lost).await?;
         let named: Vec<_> = sharing.keepers().iter().map(NodeId::from).collect();
         if let Some(stranger) = without.iter().find(|node| !named.contains(node)) {
             return Err(DataError::Plan(format!("node {stranger} is none of the keepers of this asset")));

@@ -33,8 +33,17 @@ const PAGE: u64 = 100;
 /// How long an answer is good for.
 const FRESH: Duration = Duration::from_secs(5);
 
+/// For how long it is not looked up again where a node was of which that could not be found: anybody may name such keys.
+const MISSED: Duration = Duration::from_secs(300);
+
+/// Why a node was not asked that is not registered, and of which this copy of the ledger does not have where it was.
+pub(crate) const UNKNOWN: &str = "it is not registered, and where it was is not known here";
+
 /// All nodes, and when they were asked for.
 type Known = (Instant, Arc<Vec<Node>>);
+
+/// When a node was looked for in vain, and what was in the way, if anything was.
+type Missed = (Instant, Option<ViewError>);
 
 /// The registry as a copy of the ledger has it. Cheap to clone.
 #[derive(Clone)]
@@ -43,12 +52,13 @@ pub struct Registry {
     known: Arc<Mutex<Option<Known>>>,
     /// Where each node was when it was seen last, whether or not it is registered still.
     seen: Arc<Mutex<BTreeMap<B256, PeerAddress>>>,
+    missed: Arc<Mutex<BTreeMap<B256, Missed>>>,
 }
 
 impl Registry {
     /// That of this copy of the ledger.
     pub fn new(chain: Arc<dyn Chain>) -> Self {
-        Self { chain, known: Arc::default(), seen: Arc::default() }
+        Self { chain, known: Arc::default(), seen: Arc::default(), missed: Arc::default() }
     }
 
     /// All nodes, as they were some seconds ago at most.
@@ -84,6 +94,7 @@ impl Registry {
     pub fn forget(&self) {
         *self.known.lock() = None;
         self.seen.lock().clear();
+        self.missed.lock().clear();
     }
 
     /// Where these nodes are, so far as they are registered.
@@ -109,23 +120,36 @@ impl Registry {
         Ok(found.into_iter().flatten().collect())
     }
 
+    /// Why a node is none of the [`last_addresses`](Self::last_addresses) that was asked for.
+    pub(crate) fn unknown(&self, key: B256) -> String {
+        match self.missed.lock().get(&key) {
+            Some((_, Some(error))) => format!("{UNKNOWN}: {error}"),
+            _ => UNKNOWN.into(),
+        }
+    }
+
     /// Where a node is or was. What happened in blocks that the ledger's copy does not keep is not known.
     async fn last_address(&self, key: B256) -> Option<PeerAddress> {
         let seen = self.seen.lock().get(&key).cloned();
-        if seen.is_some() {
+        if seen.is_some() || self.missed.lock().get(&key).is_some_and(|(at, _)| at.elapsed() < MISSED) {
             return seen;
         }
-        let event = match self.chain.last_event(ADDRESS, NodeSet::SIGNATURE_HASH, key).await {
-            Ok(event) => event?,
-            Err(error) => {
-                tracing::debug!(node = %key, %error, "where a node was registered cannot be looked up");
-                return None;
+        let found = self.chain.last_event(ADDRESS, NodeSet::SIGNATURE_HASH, key).await;
+        let address = found.as_ref().ok().and_then(Option::as_ref).and_then(|event| {
+            let set = NodeSet::decode_log_data(event).ok().filter(|set| set.key == key)?;
+            PeerAddress::new(key.into(), &set.host).ok()
+        });
+        match &address {
+            Some(address) => {
+                self.seen.lock().insert(key, address.clone());
             }
-        };
-        let set = NodeSet::decode_log_data(&event).ok().filter(|set| set.key == key)?;
-        let address = PeerAddress::new(key.into(), &set.host).ok()?;
-        self.seen.lock().insert(key, address.clone());
-        Some(address)
+            None => {
+                let mut missed = self.missed.lock();
+                missed.retain(|_, (at, _)| at.elapsed() < MISSED);
+                missed.insert(key, (Instant::now(), found.err()));
+            }
+        }
+        address
     }
 
     /// Where the nodes are that keep shares of keys.
@@ -230,6 +254,7 @@ mod tests {
     use commonware_codec::{Copying, DecodeExt as _};
     use serde::Deserialize as _;
     use serde_json::{Value, json};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Blocks of which the node tells events at once.
     const MOST: u64 = 4000;
@@ -270,5 +295,38 @@ mod tests {
         let found = registry.last_addresses([key, B256::repeat_byte(9)]).await.unwrap();
         let found: Vec<_> = found.iter().map(ToString::to_string).collect();
         assert!(found.len() == 1 && found[0].ends_with("@last.example:9000"), "{found:?}");
+        assert_eq!(registry.unknown(B256::repeat_byte(9)), UNKNOWN);
+    }
+
+    #[tokio::test]
+    async fn a_key_that_never_was_registered_is_looked_for_not_without_end_and_not_again_at_once() {
+        let (client, asked) = node(|| {
+            let asked = Arc::new(AtomicUsize::new(0));
+            let count = asked.clone();
+            let answer = move |method: &str, _: &Value| match method {
+                // The node says that there are as many blocks as there can be.
+                "eth_getBlockByNumber" => {
+                    Ok(json!({ "number": "0xffffffffffffffff", "hash": B256::ZERO, "timestamp": "0x1" }))
+                }
+                "eth_call" => Ok(json!(Bytes::from(listCall::abi_encode_returns(&Vec::new())))),
+                "eth_getLogs" => {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    Ok(json!([]))
+                }
+                other => panic!("{other} is not answered"),
+            };
+            (answer, asked)
+        });
+        let (registry, key) = (Registry::new(Arc::new(client)), B256::repeat_byte(9));
+        assert_eq!(registry.last_addresses([key]).await.unwrap(), []);
+        let once = asked.load(Ordering::Relaxed);
+        assert!((1..=100).contains(&once), "{once}");
+        let why = registry.unknown(key);
+        assert!(why.starts_with(UNKNOWN) && why.len() > UNKNOWN.len(), "{why}");
+        assert_eq!(registry.last_addresses([key]).await.unwrap(), []);
+        assert_eq!(asked.load(Ordering::Relaxed), once);
+        registry.forget();
+        assert_eq!(registry.last_addresses([key]).await.unwrap(), []);
+        assert!(asked.load(Ordering::Relaxed) > once);
     }
 }

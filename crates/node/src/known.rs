@@ -37,7 +37,7 @@ fn either(validators: Vec<B256>, chain: Arc<dyn Chain>) -> Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy_primitives::{Address, Bytes};
+    use alloy_primitives::{Address, Bytes, LogData};
     use alloy_sol_types::SolCall as _;
     use futures::future::{BoxFuture, join_all};
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,6 +60,10 @@ mod tests {
                 Ok((listCall::abi_encode_returns(&vec![node]).into(), at))
             }
             .boxed()
+        }
+
+        fn last_event(&self, _: Address, _: B256, _: B256) -> BoxFuture<'_, Result<Option<LogData>, ViewError>> {
+            async { Ok(None) }.boxed()
         }
     }
 

@@ -6,6 +6,10 @@ use revm::{
     context::{TxEnv, result::ExecutionResult},
     database::CacheDB,
 };
+use std::{
+    cmp::min,
+    time::{Duration, Instant},
+};
 use stoa_client::{At, Chain, ViewError};
 use stoa_contract::Evm;
 use stoa_ledger::{Ledger, LedgerError, LogFilter};
@@ -13,8 +17,15 @@ use stoa_ledger::{Ledger, LedgerError, LogFilter};
 /// Gas that one question may take.
 const GAS: u64 = 50_000_000;
 
-/// Events of one kind that are looked through, at most.
-const MOST_EVENTS: usize = 10_000;
+/// Events that are read at once, at most.
+const MOST_EVENTS: usize = 1_000;
+
+/// Blocks that are looked through at once, at first and at most.
+const WINDOW: u64 = 1_000;
+const MOST_BLOCKS: u64 = 64_000;
+
+/// How long one event is looked for.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A node's own copy of the ledger.
 #[derive(Clone)]
@@ -42,15 +53,30 @@ impl Own {
         }
     }
 
-    /// Blocking.
+    /// The newest event that a filter lets through. From the head back, so that what came before is not read. Blocking.
     fn newest(&self, filter: &LogFilter) -> Result<Option<LogData>, ViewError> {
-        let head = self.0.head().number();
-        let found = match self.0.logs(0, head, filter, MOST_EVENTS) {
-            Err(LedgerError::NotKept { first, .. }) => self.0.logs(first, head, filter, MOST_EVENTS),
-            found => found,
-        };
-        let found = found.map_err(|error| ViewError::Unreachable(error.to_string()))?;
-        Ok(found.into_iter().next_back().map(|entry| entry.log.data))
+        let (begun, mut window, mut first) = (Instant::now(), WINDOW, 0);
+        // The first block that has been looked at.
+        let mut end = self.0.head().number() + 1;
+        while end > first {
+            if begun.elapsed() > PATIENCE {
+                return Err(ViewError::Unreachable(format!("events were looked for back to block {end} only")));
+            }
+            let (from, to) = (end.saturating_sub(window).max(first), end - 1);
+            match self.0.logs(from, to, filter, MOST_EVENTS) {
+                Ok(found) => {
+                    if let Some(entry) = found.into_iter().next_back() {
+                        return Ok(Some(entry.log.data));
+                    }
+                    (end, window) = (from, min(2 * window, MOST_BLOCKS));
+                }
+                // Before that nothing is kept.
+                Err(LedgerError::NotKept { first: kept, .. }) if kept > first => first = kept,
+                Err(LedgerError::TooManyLogs { .. }) if to > from => window = (to - from).div_ceil(2),
+                Err(error) => return Err(ViewError::Unreachable(error.to_string())),
+            }
+        }
+        Ok(None)
     }
 }
 

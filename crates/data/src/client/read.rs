@@ -6,10 +6,12 @@ use super::{Data, DataError, Result, reader_key};
 use crate::{
     abi::{
         CONSENT, CREDENTIAL,
-        IConsent::{Terms, Used, assetOfCall, checkCall, checkUseCall, grantOfCall, keepersOfCall, useGrantCall},
+        IConsent::{
+            Asset, Terms, Used, assetOfCall, checkCall, checkUseCall, grantOfCall, keepersOfCall, useGrantCall,
+        },
         READ,
     },
-    keeper::{Request, UNKNOWN},
+    keeper::Request,
     patience::{PAUSE, TRIES},
     record::paged,
     sale,
@@ -70,25 +72,38 @@ pub struct Opened {
     pub again: bool,
 }
 
+/// A use of a grant, and what is wanted for it.
+struct Using<'a> {
+    id: B256,
+    asset: &'a Asset,
+    granted: Grant,
+    /// The hash of the owner's half that the grant names.
+    half: B256,
+    /// The first block at which a keeper may have looked.
+    not_before: u64,
+}
+
 impl Data {
     /// Where the keepers of an asset are, or were before they left the registry, for they go on until others have taken over; and those of
     /// which that is not known.
     pub(super) async fn keepers(&self, asset: B256) -> Result<(Vec<PeerAddress>, Vec<Failure>)> {
         let named = self.view(&keepersOfCall { asset }).await?;
-        let found = self.circle.registry().last_addresses(named.iter().copied()).await?;
+        let registry = self.circle.registry();
+        let found = registry.last_addresses(named.iter().copied()).await?;
         let is_lost = |node: &NodeId| !found.iter().any(|keeper| keeper.node() == *node);
         let lost = named.into_iter().map(NodeId::from).filter(is_lost);
-        let lost = lost.map(|node| Failure { node, why: UNKNOWN.into() }).collect();
+        let lost = lost.map(|node| Failure { node, why: registry.unknown(node.into()) }).collect();
         Ok((found, lost))
     }
 
     /// How the key of an asset is shared: as the ledger names it, whoever of its keepers says it; and keepers that said something
-    /// else.
+    /// else. Those that cannot be asked are named if nobody says it.
     pub(super) async fn sharing(
         &self,
         asset: B256,
         digest: B256,
         keepers: &[PeerAddress],
+        lost: &[Failure],
     ) -> Result<(Sharing, Vec<Failure>)> {
         let how = Request::Sharing(asset);
         let shared = keepers.iter().map(|keeper| {
@@ -107,7 +122,7 @@ impl Data {
             };
             asked.boxed()
         });
-        let (mut said, failed) = first("saying how the key is shared", shared.collect(), 1).await?;
+        let (mut said, failed) = first("saying how the key is shared", shared.collect(), 1, lost).await?;
         Ok((said.swap_remove(0), failed))
     }
 
@@ -127,26 +142,53 @@ impl Data {
             Some(id) => (id, head.number),
             None => self.use_now(grant, &allowed.terms).await?,
         };
-        let not_before = number.saturating_sub(BEHIND);
-
-        let (keepers, lost) = self.keepers(asset).await?;
-        let needed = usize::from(is.needed);
-        let (sharing, mut failed) = self.sharing(asset, is.sharing, &keepers).await?;
-
         let granted = Grant { asset: AssetId(asset), id: GrantId(grant), reader: self.reading.key.reader() };
-        let wanted = Wanted { grant: &granted, sharing: &sharing, not_before };
+        let not_before = number.saturating_sub(BEHIND);
+        let using = Using { id, asset: &is, granted, half: allowed.terms.half, not_before };
+        let (key, failed) = self.key(&using).await?;
+        let seal = Sealed::new(key, KeySource::Asset(AssetId(asset)));
+        Ok(Opened { object: ObjectId(is.object.0), seal, failed, again: before.is_some() })
+    }
+
+    /// The key that a use opens, and keepers that failed. Registered keepers are asked first: where the others are takes a look at the
+    /// ledger's events, and anybody may have named keys as keepers that no node has.
+    async fn key(&self, using: &Using<'_>) -> Result<(DataKey, Vec<Failure>)> {
+        let asset = using.granted.asset.0;
+        let named = self.view(&keepersOfCall { asset }).await?;
+        let count = named.len();
+        let there = self.circle.registry().addresses(named).await?;
+        if there.len() >= usize::from(using.asset.needed) {
+            match self.key_of(using, &there, &[]).await {
+                Err(DataError::TooFew { .. } | DataError::NoHalf) if there.len() < count => {}
+                given => return given,
+            }
+        }
+        let (keepers, lost) = self.keepers(asset).await?;
+        self.key_of(using, &keepers, &lost).await
+    }
+
+    /// The same from these keepers; where others are is not known.
+    async fn key_of(
+        &self,
+        using: &Using<'_>,
+        keepers: &[PeerAddress],
+        lost: &[Failure],
+    ) -> Result<(DataKey, Vec<Failure>)> {
+        let Using { id, asset: is, granted, half, not_before } = using;
+        let (asset, needed) = (granted.asset, usize::from(is.needed));
+        let (sharing, mut failed) = self.sharing(asset.0, is.sharing, keepers, lost).await?;
+        let wanted = Wanted { grant: granted, sharing: &sharing, not_before: *not_before };
         let signed = Mutex::default();
         let releases = keepers.iter().map(|keeper| {
             let asked = async {
-                let bytes = self.ask_patiently(keeper, &Request::Release(id)).await?;
+                let bytes = self.ask_patiently(keeper, &Request::Release(*id)).await?;
                 let opened = released(&bytes, keeper.node(), &signed)
                     .and_then(|release| release.open(&wanted, &self.reading.secret).map_err(|error| error.to_string()));
                 opened.map_err(|why| Failure::new(keeper, why))
             };
             asked.boxed()
         });
-        let lost = lost.into_iter().map(|failure| async move { Err(failure) }.boxed());
-        let came = first("releasing a share of the key", releases.chain(lost).collect(), needed).await;
+        let came = first("releasing a share of the key", releases.collect(), needed, lost).await;
         if let Some(kept) = &self.kept {
             let file = kept.file().display();
             match kept.add(&signed.into_inner()) {
@@ -161,14 +203,13 @@ impl Data {
         failed.extend(refused);
         let keepers_half = sharing.combine(&shares)?;
         let key = match is.ownerHalf {
-            false => DataKey::from_keepers_only(&keepers_half, AssetId(asset)),
+            false => DataKey::from_keepers_only(&keepers_half, asset),
             true => {
-                let own = self.half(&keepers, &granted, allowed.terms.half, &mut failed).await?;
-                DataKey::from_halves(&own, &keepers_half, AssetId(asset))
+                let own = self.half(keepers, granted, *half, &mut failed).await?;
+                DataKey::from_halves(&own, &keepers_half, asset)
             }
         };
-        let seal = Sealed::new(key, KeySource::Asset(AssetId(asset)));
-        Ok(Opened { object: ObjectId(is.object.0), seal, failed, again: before.is_some() })
+        Ok((key, failed))
     }
 
     /// Says that what a grant opened is where it should be: the next use is another one.
@@ -288,11 +329,12 @@ fn open_half(
 }
 
 /// What those say who answer first, as many as are needed: who does not answer is not waited for. Those who failed until then
-/// are told as well.
+/// are told as well, and if too few answer those who could not be asked.
 async fn first<T>(
     what: &'static str,
     asked: Vec<BoxFuture<'_, std::result::Result<T, Failure>>>,
     needed: usize,
+    lost: &[Failure],
 ) -> Result<(Vec<T>, Vec<Failure>)> {
     let mut asked: FuturesUnordered<_> = asked.into_iter().collect();
     let mut outcomes = Vec::new();
@@ -300,6 +342,9 @@ async fn first<T>(
         && let Some(outcome) = asked.next().await
     {
         outcomes.push(outcome);
+    }
+    if outcomes.iter().filter(|outcome| outcome.is_ok()).count() < needed {
+        outcomes.extend(lost.iter().cloned().map(Err));
     }
     enough(what, outcomes, needed)
 }
@@ -318,10 +363,7 @@ pub(super) fn enough<T>(
         }
     }
     if done.len() < needed {
-        let mut failed: Vec<_> = failed.iter().map(ToString::to_string).collect();
-        if failed.is_empty() {
-            failed.push("where the others are is not known".into());
-        }
+        let failed = failed.iter().map(ToString::to_string).collect();
         return Err(DataError::TooFew { what, done: done.len(), needed, failed });
     }
     Ok((done, failed))
@@ -354,7 +396,7 @@ mod tests {
             };
             answered.boxed()
         };
-        let (shares, failed) = first("releasing a share", (1..=4).map(keeper).collect(), 2).await.unwrap();
+        let (shares, failed) = first("releasing a share", (1..=4).map(keeper).collect(), 2, &[]).await.unwrap();
         assert_eq!((shares.len(), &failed[..]), (2, &[failure(1, "its share is false")][..]));
         // Where too few are left, all who failed are told with what they said.
         let outcomes = vec![Err(failure(1, "its share is false")), Ok(3), Err(failure(2, "it does not answer"))];
@@ -362,9 +404,10 @@ mod tests {
         for part in ["1 of the 2 keepers", &failure(1, "its share is false").to_string(), "it does not answer"] {
             assert!(error.contains(part), "{part} is not in {error}");
         }
-        // So is it where nobody was there to be asked.
-        let error = enough("releasing a share", vec![Ok(3)], 2).unwrap_err().to_string();
-        assert!(error.ends_with("did it; where the others are is not known"), "{error}");
+        // So are those who could not be asked, where nobody was there.
+        let lost = [failure(5, "it is not registered")];
+        let error = first::<()>("saying how the key is shared", vec![], 1, &lost).await.unwrap_err().to_string();
+        assert!(error.ends_with(&lost[0].to_string()), "{error}");
     }
 
     #[test]

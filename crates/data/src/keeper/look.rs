@@ -1,7 +1,7 @@
 //! What a keeper does of its own accord: it asks the others whether they are there, moves shares when a fellow is gone, gives a
 //! fellow its share that has none, and fetches readers' halves that it lacks.
 //!
-//! At each look another of the keepers that are left is the one that moves an asset's shares, so that they do not all do it, and
+//! At each look another of the keepers is the one that moves an asset's shares, so that they do not all do it, and
 //! that it does not rest with one that cannot. Its account pays for the transaction. A move that it has begun it goes on with at its next
 //! turn. A fellow that takes long for each answer is passed over for the rest of a look, and halves are fetched for a minute of it: an
 //! owner may name many that nobody has. Which assets come first, and which halves, is drawn anew each time.
@@ -45,9 +45,6 @@ const WAITED: Duration = Duration::from_secs(60);
 
 /// For how long one look fetches readers' halves.
 const FETCHING: Duration = Duration::from_secs(60);
-
-/// Why a keeper was not asked that has left the registry in blocks that this copy of the ledger does not have.
-pub(crate) const UNKNOWN: &str = "it is registered no longer, and where it was is not known here";
 
 /// Keepers that are asked at once whether they are there.
 const AT_ONCE: usize = 32;
@@ -174,7 +171,7 @@ impl Circle {
             }
         }
         let unknown = keys.iter().map(NodeId::from).filter(|node| !of.iter().any(|keeper| keeper.node() == *node));
-        failed.extend(unknown.map(|node| format!("{node}: {UNKNOWN}")));
+        failed.extend(unknown.map(|node| format!("{node}: {}", self.registry.unknown(node.into()))));
         Ok((done, failed))
     }
 
@@ -344,7 +341,7 @@ impl Look {
         let Some((sharing, _)) = self.keeper.share(asset)? else { return Ok(()) };
         self.listen(asset, now).await?;
         if let Some(plan) = self.keeper.follows(&sharing, now).await?
-            && self.is_its_turn(&sharing, &plan)
+            && self.is_its_turn(&sharing)
             && self.are_enough_there(&plan)
         {
             match self.move_on(&sharing, &plan).await {
@@ -396,16 +393,14 @@ impl Look {
         (node.key, answers)
     }
 
-    /// Whether this keeper is the one of those that stay which moves the shares now.
-    fn is_its_turn(&self, sharing: &Sharing, plan: &Plan) -> bool {
+    /// Whether this keeper is the one that moves the shares now. Those that have left have their turns as well: were one that stays the only
+    /// one, nothing would move where it cannot.
+    fn is_its_turn(&self, sharing: &Sharing) -> bool {
         let turn = since_1970().as_millis() / self.every.as_millis().max(1);
         let rank = |key: &ed25519::PublicKey| {
             Sha256::new().chain_update(sharing.digest()).chain_update(turn.to_be_bytes()).chain_update(key).finalize()
         };
-        let left = plan.keepers.iter().filter(|key| sharing.keepers().contains(key));
-        // Where all have left, they do it themselves.
-        let first = left.min_by_key(|key| rank(key)).or_else(|| sharing.keepers().iter().min_by_key(|key| rank(key)));
-        first == Some(&self.keeper.key.public_key())
+        sharing.keepers().iter().min_by_key(|key| rank(key)) == Some(&self.keeper.key.public_key())
     }
 
     /// Whether so many of those who follow answer as have to take their shares. What is dealt in vain stays with the others.
@@ -471,16 +466,19 @@ impl Look {
     async fn fetch_halves(&self, sharing: &Sharing) -> Result<(), Denied> {
         let asset = sharing.asset().0;
         let has: BTreeSet<_> = self.keeper.shelf.halves(asset).map_err(disk)?.into_iter().collect();
-        let (mut fellows, mut missing) = (self.fellows(sharing).await?, Vec::new());
+        let mut missing = Vec::new();
         for grant in self.keeper.grants(asset, usize::MAX).await?.into_iter().filter(|grant| !has.contains(grant)) {
             let (is, _) = self.keeper.asks(&grantOfCall { grant }).await?;
             if is.revoked == 0 && !is.terms.half.is_zero() {
                 missing.push(grant);
             }
         }
-        if !missing.is_empty()
-            && let Some(moved) = self.keeper.moved(asset, sharing.digest())?
-        {
+        // Where others are that have left takes a look at the ledger's events.
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let mut fellows = self.fellows(sharing).await?;
+        if let Some(moved) = self.keeper.moved(asset, sharing.digest())? {
             let before = self.fellows(&moved.from).await?;
             let before: Vec<_> = before.into_iter().filter(|keeper| !fellows.contains(keeper)).collect();
             fellows.extend(before);

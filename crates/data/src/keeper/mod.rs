@@ -13,7 +13,8 @@
 //! When a keeper leaves the registry of nodes, or answers the others no more for half a day ([`silent`]), they move the key's
 //! shares to a new circle ([`plan`], [`moving`]): one of them, another at each look, has them dealt, taken and agreed to
 //! ([`Look`]). Who has left goes on serving and deals as well, where it was registered last, until others have taken over; so more may
-//! leave at once than may be lost. What a keeper has of a move it keeps, so that it can give a fellow that was away its share later.
+//! leave at once than may be lost. One move takes fewer new keepers than release the key: where too many have left, its owner moves it.
+//! What a keeper has of a move it keeps, so that it can give a fellow that was away its share later.
 
 mod look;
 mod moving;
@@ -25,7 +26,6 @@ mod silent;
 pub(crate) mod tests;
 mod wire;
 
-pub(crate) use look::UNKNOWN;
 pub use look::{Circle, Look, Moving, MovingError};
 pub use moving::Taken;
 pub use wire::{KEEPER, MOST_ANSWER, Request};

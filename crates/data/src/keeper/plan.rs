@@ -3,7 +3,9 @@
 //! Who follows is not up to whoever begins a move: it follows from the registry of nodes, which all keepers see alike, so
 //! that a keeper takes part in that move and no other. Those who are still registered stay. The place of each other is
 //! taken by a node in a failure domain that has none of the keepers yet, if there is one, and among several by
-//! the one that a hash of the sharing and its key chooses: nobody could choose his key for a sharing that was not made yet.
+//! the one that a hash of the sharing and its key chooses. Anybody may register keys that fit a sharing once he knows it, so one move takes
+//! fewer new keepers than release the key, unless the owner signs it. Places beyond that stay empty: the circle may shrink, and where too
+//! few would be left, those who have left go on serving until the owner moves the shares.
 //!
 //! Who is registered and silent loses its place as well, to somebody who takes it. That a node is silent no ledger says, so each keeper
 //! goes by what it hears itself, and deals and signs for no plan that leaves out somebody who answers it ([`Plan::stands`]). The ledger
@@ -40,9 +42,14 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Who follows these keepers, as long as one of them is registered no longer; nothing if all are, or if there are too few to release
-    /// the key. Those who have left deal as well, as long as they answer: they run until others have taken over.
+    /// Who follows these keepers where the owner signs it, as long as one of them is registered no longer; nothing if all are, or if there
+    /// are too few to release the key. Those who have left deal as well, as long as they answer: they run until others have taken over.
     pub fn of<'a>(sharing: &Sharing, nodes: impl IntoIterator<Item = &'a Node>) -> Option<Self> {
+        Self::with(sharing, nodes, sharing.keepers().len())
+    }
+
+    /// The same with so many new keepers at most.
+    fn with<'a>(sharing: &Sharing, nodes: impl IntoIterator<Item = &'a Node>, newcomers: usize) -> Option<Self> {
         let registered: Vec<_> = nodes.into_iter().filter(|node| node.roles & KEEPER != 0).collect();
         let find = |key: &ed25519::PublicKey| registered.iter().find(|node| node.key[..] == **key);
         let needed = sharing.threshold().required();
@@ -60,7 +67,7 @@ impl Plan {
         let mut others: Vec<_> = registered.iter().filter(|node| !there.contains(&node.key)).collect();
         others.sort_by_key(|node| rank(node));
         let mut keepers: Vec<_> = sharing.keepers().iter().filter(|key| find(key).is_some()).cloned().collect();
-        for _ in 0..vacant {
+        for _ in 0..vacant.min(newcomers) {
             let apart = others.iter().position(|node| !domains.contains(&domain(node)));
             let Some(place) = apart.or((!others.is_empty()).then_some(0)) else { break };
             let next = others.remove(place);
@@ -71,18 +78,23 @@ impl Plan {
         (keepers.len() >= usize::from(needed)).then_some(Self { needed, keepers })
     }
 
-    /// The same where some of the nodes are silent: they follow nobody, deal nothing, and give their places up, the first ones
-    /// first, as long as others take them. So nobody loses a place that would stay empty.
+    /// Who follows without the owner, where some of the nodes are silent: they follow nobody, deal nothing, and give their places up, the
+    /// first ones first, as long as others take them. So nobody who is registered loses a place that would stay empty. There are fewer new
+    /// keepers than release the key, whoever they are.
     pub fn without(sharing: &Sharing, nodes: &[Node], silent: &BTreeSet<B256>) -> Option<Self> {
         let there: Vec<_> = nodes.iter().filter(|node| !silent.contains(&node.key)).collect();
         let find = |key: &ed25519::PublicKey| nodes.iter().find(|node| node.key[..] == **key);
         let keepers = sharing.keepers().iter().filter_map(find);
         let keepers: Vec<_> = keepers.filter(|node| silent.contains(&node.key)).collect();
+        let needed = usize::from(sharing.threshold().required());
         // So many have to be left as it takes to deal.
-        if sharing.keepers().len() - keepers.len() < usize::from(sharing.threshold().required()) {
+        if sharing.keepers().len() - keepers.len() < needed {
             return None;
         }
-        let without = |first: usize| Self::of(sharing, there.iter().chain(&keepers[first..]).copied());
+        let without = |first: usize| {
+            let nodes = there.iter().chain(&keepers[first..]).copied();
+            Self::with(sharing, nodes, needed.saturating_sub(1))
+        };
         let mut plan = without(keepers.len())?;
         for first in (0..keepers.len()).rev() {
             if plan.keepers.len() == sharing.keepers().len() {
@@ -328,6 +340,34 @@ mod tests {
         assert_eq!(Plan::of(&sharing, &others).map(|plan| plan.keepers.len()), Some(3));
         // Who is silent does not.
         assert_eq!(Plan::without(&sharing, &all[1..], &named(&[2, 3])), None);
+    }
+
+    #[test]
+    fn without_the_owner_fewer_new_keepers_follow_than_release_the_key() {
+        let sharing = sharing(3, &[1, 2, 3, 4, 5]);
+        let nodes: Vec<_> = (1..=12).map(|seed| node(seed, "")).collect();
+        let next = |nodes: &[Node], silent: &[u8]| Plan::without(&sharing, nodes, &named(silent));
+        let new = |plan: &Plan| plan.keepers.iter().filter(|key| !sharing.keepers().contains(key)).count();
+        // Of five one stays, two, or all but one.
+        for (first, count) in [(4, 3), (3, 4), (1, 5)] {
+            let plan = next(&nodes[first..], &[]).unwrap();
+            assert!(plan.keepers.len() == count && new(&plan) <= 2, "{plan:?}");
+            assert!(plan.stands(&sharing, &nodes[first..], &named(&[])));
+        }
+        // Where none stays it is for the owner, and what he alone may sign no keeper agrees to.
+        assert_eq!(next(&nodes[5..], &[]), None);
+        for first in [3, 4, 5] {
+            let owners = Plan::of(&sharing, &nodes[first..]).unwrap();
+            assert_eq!((owners.keepers.len(), new(&owners)), (5, first));
+            assert!(!owners.stands(&sharing, &nodes[first..], &named(&[])));
+        }
+        // Two have left, and two are silent: these stay, for nobody else may take their places.
+        let plan = next(&nodes[2..], &[3, 4]).unwrap();
+        assert!(plan.keepers[..3] == public(&[3, 4, 5])[..] && plan.keepers.len() == 5, "{plan:?}");
+        // One newcomer could read a key that one keeper releases.
+        let alone = self::sharing(1, &[1, 2]);
+        assert_eq!(Plan::without(&alone, &nodes[1..], &named(&[])).unwrap().keepers, public(&[2]));
+        assert_eq!(Plan::without(&alone, &nodes, &named(&[1])), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::{
     abi::IConsent::{ConsentInvalidVote, ConsentTooFewVotes, Vote, keepersOfCall, nextGrantCall},
     contract::move_digest,
     keeper::plan::Plan,
-    registry::sign_digest,
+    registry::{UNKNOWN, sign_digest},
 };
 use commonware_codec::Write as _;
 use sha2::{Digest as _, Sha256};
@@ -313,22 +313,44 @@ async fn more_keepers_leave_at_once_than_may_be_lost_and_go_on_until_others_have
 
     circle.until_moved(&[3, 4]).await;
     let keepers = circle.keepers().await;
-    assert!(keepers.len() == 5 && keepers[..2] == [3, 4] && keepers[2..].iter().all(|index| *index > 4), "{keepers:?}");
+    // Two follow, who alone could read nothing.
+    assert!(keepers.len() == 4 && keepers[..2] == [3, 4] && keepers[2..].iter().all(|index| *index > 4), "{keepers:?}");
     // The reader's half comes from the one that had it, which has left.
     for index in &keepers {
         circle.nodes[*index].look.all().await.unwrap();
     }
-    assert_eq!(circle.read(grant, &keepers[2..]).await, Ok(circle.data_key()));
+    assert_eq!(circle.read(grant, &keepers[1..]).await, Ok(circle.data_key()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_all_keepers_leave_they_move_their_shares_themselves() {
-    let circle = circle(6, 2, 3).await;
+async fn when_all_keepers_leave_they_serve_until_the_owner_moves_their_shares_and_give_strangers_none_without_him() {
+    use alloy_signer::SignerSync as _;
+    let circle = circle(7, 2, 3).await;
     let grant = circle.grant().await;
     for index in [0, 1, 2] {
         circle.leave(index);
     }
-    circle.until_moved(&[0, 1, 2]).await;
+    for _ in 0..10 {
+        for index in [0, 1, 2] {
+            circle.nodes[index].look.all().await.unwrap();
+        }
+    }
+    assert_eq!(circle.asset().await.generation, 0);
+    assert_eq!(circle.followed_by(0).await, None);
+    // A keeper that asks for what only the owner may have gets nothing.
+    let nodes = circle.nodes[0].keeper.registry.nodes().await.unwrap();
+    let plan = Plan::of(&circle.dealt.sharing, &*nodes).unwrap();
+    let deal = Request::Deal(circle.asset, plan.clone(), None);
+    assert!(why(circle.said(1, 0, deal).await).contains("elsewhere, or stay"));
+    assert_eq!(circle.read(grant, &[0, 1]).await, Ok(circle.data_key()));
+
+    // He asks by the one that gets no share: no node calls itself.
+    let asks = (3..7).find(|index: &usize| !plan.keepers.contains(&circle.nodes[*index].key.public_key())).unwrap();
+    let owners = circle.asking(asks);
+    let digest = plan.digest(CHAIN, &circle.dealt.sharing, owners.node());
+    let signature = circle.owner.sign_message_sync(digest.as_slice()).unwrap().as_bytes();
+    let moving = owners.hand_over(&circle.dealt.sharing, &plan, Some(signature)).await.unwrap();
+    circle.ledger.send(circle.owner.address(), moving.call(Vec::new()));
     let keepers = circle.keepers().await;
     assert!(keepers.len() == 3 && keepers.iter().all(|index| *index > 2), "{keepers:?}");
     // Readers' halves come from those who have left.
@@ -336,6 +358,19 @@ async fn when_all_keepers_leave_they_move_their_shares_themselves() {
         circle.nodes[*index].look.all().await.unwrap();
     }
     assert_eq!(circle.read(grant, &keepers[1..]).await, Ok(circle.data_key()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_one_that_stays_cannot_move_shares_one_that_has_left_does() {
+    let mut circle = circle(4, 2, 3).await;
+    for index in [0, 1] {
+        circle.leave(index);
+    }
+    let poor = &mut circle.nodes[2];
+    let send = |_: moveKeepersCall| async { Err("its account is empty".to_owned()) }.boxed();
+    poor.look = Look::new(poor.keeper.clone(), &poor.endpoint, Box::new(send), Duration::from_millis(1));
+    circle.until_moved(&[0, 1, 2]).await;
+    assert_eq!(circle.keepers().await, [2, 3]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
