@@ -182,7 +182,8 @@ impl Record {
         Ok(Self { chain_id: chain_id.saturating_to(), id, asset, keepers, said, at, entries })
     }
 
-    /// Every node that has had a share of its key, as the ledger says, with the digests of the sharings that it has had one of.
+    /// Every node that the ledger names as a keeper of its key, now or before, with the digests of the sharings that it was to have a share
+    /// of. Whether it took its share the ledger does not say.
     pub fn sharings(&self) -> BTreeMap<B256, BTreeSet<B256>> {
         let mut sharings = BTreeMap::<B256, BTreeSet<B256>>::new();
         for entry in &self.entries {

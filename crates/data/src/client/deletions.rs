@@ -1,5 +1,5 @@
-//! What nodes have signed that they deleted of an asset: those that are registered, and those that have left the registry since, which
-//! may run on and have what they had.
+//! What nodes have signed that they deleted of an asset: those that are registered, whatever they do for others now, and those that have
+//! left the registry since, which may run on and have what they had.
 
 use super::{Data, DataError, Result};
 use crate::{
@@ -13,7 +13,7 @@ use alloy_rpc_types_eth::{Filter, Log};
 use alloy_sol_types::SolEvent as _;
 use commonware_codec::{Copying, DecodeExt as _, FixedSize as _};
 use futures::future::join_all;
-use std::collections::BTreeSet;
+use std::{cmp::Reverse, collections::BTreeSet};
 use stoa_base::NodeId;
 use stoa_client::{ViewError, view};
 use stoa_contract::nodes::{ADDRESS, INodes::NodeRemoved};
@@ -27,7 +27,7 @@ pub struct Deletions {
     pub node: NodeId,
     /// Where it is asked, if that is known.
     pub address: Option<PeerAddress>,
-    /// Whether it has left the network's registry.
+    /// Whether it is not registered (any more).
     pub left: bool,
     /// Its signed receipts, checked.
     pub receipts: std::result::Result<Vec<DeletionReceipt>, String>,
@@ -42,13 +42,12 @@ struct Whom {
 }
 
 impl Whom {
-    /// All who are registered and do something for others, and these as well, wherever they are.
+    /// All who are registered, and these as well, wherever they are. Who does nothing for others any more may have what it had.
     async fn of(registry: &Registry, also: &BTreeSet<NodeId>) -> std::result::Result<Vec<Self>, ViewError> {
         let nodes = registry.nodes().await?;
         let there: BTreeSet<_> = nodes.iter().map(|node| NodeId::from(node.key)).collect();
-        let asked = nodes.iter().filter(|node| node.roles > 0 || also.contains(&NodeId::from(node.key)));
         let address = |address: PeerAddress| Self { node: address.node(), address: Ok(address), left: false };
-        let mut whom: Vec<_> = asked.filter_map(registry::address).map(address).collect();
+        let mut whom: Vec<_> = nodes.iter().filter_map(registry::address).map(address).collect();
         let known: BTreeSet<_> = whom.iter().map(|whom| whom.node).collect();
         let others: Vec<_> = also.difference(&known).copied().collect();
         let (found, why) = match registry.last_addresses(others.iter().map(|node| B256::from(*node))).await {
@@ -65,17 +64,26 @@ impl Whom {
 
 /// Why a node has signed nothing, if that is so.
 fn silent(left: bool, why: String) -> String {
-    if left { format!("it has left the network's registry, and {why}") } else { why }
+    if left { format!("it is not registered (any more), and {why}") } else { why }
+}
+
+/// The nodes that these events remove from the registry, the last first.
+fn removed(mut logs: Vec<Log>) -> Vec<NodeId> {
+    logs.sort_by_key(|log| Reverse((log.block_number, log.log_index)));
+    let events = logs.into_iter().filter(|log| log.address() == ADDRESS);
+    let nodes = events.filter_map(|log| Some(NodeId::from(NodeRemoved::decode_log(&log.inner).ok()?.key)));
+    let mut known = BTreeSet::new();
+    nodes.filter(|node| known.insert(*node)).collect()
 }
 
 impl Data {
-    /// The nodes that have left the registry since an asset was registered, and are not registered now. They may have kept pieces of it:
-    /// the ledger does not say who does.
+    /// The nodes that have left the registry since an asset was registered, and are not registered now, those that left last first. They
+    /// may have kept pieces of it: the ledger does not say who does. Anybody may join and leave, so there may be any number of them.
     ///
     /// # Errors
     ///
     /// If there is no such asset, or the ledger cannot be asked.
-    pub async fn left(&self, asset: B256) -> Result<BTreeSet<NodeId>> {
+    pub async fn left(&self, asset: B256) -> Result<Vec<NodeId>> {
         let client = self.wallet.client();
         let (is, at) = view(client, CONSENT, &assetOfCall { asset }).await?;
         let filter = Filter::new().address(ADDRESS).event_signature(NodeRemoved::SIGNATURE_HASH);
@@ -83,13 +91,9 @@ impl Data {
             client.call::<Vec<Log>>("eth_getLogs", (filter.clone().from_block(from).to_block(to),)).await
         });
         let logs = logs.await.map_err(|error| DataError::Ledger(error.to_string()))?;
-        let removed = logs.iter().filter(|log| log.address() == ADDRESS);
-        let removed = removed.filter_map(|log| NodeRemoved::decode_log(&log.inner).ok());
-        let mut left: BTreeSet<_> = removed.map(|removed| NodeId::from(removed.key)).collect();
-        for node in self.circle.registry().nodes().await?.iter() {
-            left.remove(&NodeId::from(node.key));
-        }
-        Ok(left)
+        let nodes = self.circle.registry().nodes().await?;
+        let there: BTreeSet<_> = nodes.iter().map(|node| NodeId::from(node.key)).collect();
+        Ok(removed(logs).into_iter().filter(|node| !there.contains(node)).collect())
     }
 
     /// What all nodes have signed that they deleted of an asset: its keepers, and whoever kept pieces. These are asked and told of as
@@ -165,27 +169,39 @@ mod tests {
     #[tokio::test]
     async fn who_has_left_the_registry_is_asked_or_told_of_all_the_same() {
         let ledger = Arc::new(Ledger::new());
-        let [stays, leaves, does_nothing, also_nothing] =
-            [(1, KEEPER), (2, KEEPER), (3, 0), (4, 0)].map(|(seed, roles)| join(&ledger, seed, roles));
+        let [stays, leaves, does_nothing] =
+            [(1, KEEPER), (2, KEEPER), (3, 0)].map(|(seed, roles)| join(&ledger, seed, roles));
         ledger.attempt(OPERATOR, ADDRESS, INodes::leaveCall { key: leaves.into() }).unwrap();
         let never = NodeId([9; 32]);
-        let also = BTreeSet::from([stays, leaves, also_nothing, never]);
+        let also = BTreeSet::from([stays, leaves, never]);
         let whom = Whom::of(&Registry::new(ledger), &also).await.unwrap();
         let mut asked: Vec<_> = whom.iter().map(|whom| (whom.node, whom.left)).collect();
         asked.sort_unstable();
-        let mut wanted = vec![(stays, false), (leaves, true), (also_nothing, false), (never, true)];
+        let mut wanted = vec![(stays, false), (leaves, true), (does_nothing, false), (never, true)];
         wanted.sort_unstable();
         assert_eq!(asked, wanted);
-        assert!(!also.contains(&does_nothing));
         let address = |node: NodeId| whom.iter().find(|whom| whom.node == node).unwrap().address.clone();
         assert_eq!(address(stays).unwrap().host, "127.0.0.1:9001");
         assert_eq!(address(never).unwrap_err(), "where it is is not known");
     }
 
     #[test]
-    fn that_a_node_has_left_is_part_of_why_it_signed_nothing() {
+    fn that_a_node_is_not_registered_is_part_of_why_it_signed_nothing() {
         let said = |left| silent(left, "was not asked: where it is is not known".into());
-        assert_eq!(said(true), "it has left the network's registry, and was not asked: where it is is not known");
-        assert!(!said(false).contains("left"));
+        assert_eq!(said(true), "it is not registered (any more), and was not asked: where it is is not known");
+        assert!(!said(false).contains("registered"));
+    }
+
+    #[test]
+    fn who_left_last_comes_first_and_once_and_only_the_registry_says_so() {
+        let log = |address: Address, number: u64, index: u64, node: u8| {
+            let removed = NodeRemoved { key: B256::repeat_byte(node), operator: OPERATOR };
+            let inner = alloy_primitives::Log { address, data: removed.encode_log_data() };
+            Log { inner, block_number: Some(number), log_index: Some(index), ..Log::default() }
+        };
+        let logs =
+            [(2, 0, 1), (2, 1, 2), (3, 0, 3), (9, 0, 1)].map(|(number, at, node)| log(ADDRESS, number, at, node));
+        let logs = logs.into_iter().chain([log(OPERATOR, 10, 0, 4)]).collect();
+        assert_eq!(removed(logs), [1, 3, 2].map(|node| NodeId([node; 32])));
     }
 }

@@ -346,11 +346,25 @@ impl Network {
     ///
     /// If the registry cannot be read.
     pub async fn let_go(&self, id: ObjectId) -> Result<Vec<(NodeId, Result<bool, Denied>)>, Error> {
-        let members = self.members_for(id).await?;
-        let ask = |member: Member| {
-            async move { (member.address.node(), self.remote(&member.address).let_go(id).await) }.boxed()
-        };
-        Ok(at_once(members.into_iter().map(ask).collect()).collect().await)
+        self.let_go_with(id, &[]).await
+    }
+
+    /// The same, of these nodes as well, which need not be registered.
+    ///
+    /// # Errors
+    ///
+    /// If the registry cannot be read.
+    pub async fn let_go_with(
+        &self,
+        id: ObjectId,
+        also: &[PeerAddress],
+    ) -> Result<Vec<(NodeId, Result<bool, Denied>)>, Error> {
+        let mut asked: Vec<_> = self.members_for(id).await?.into_iter().map(|member| member.address).collect();
+        let known: BTreeSet<_> = asked.iter().map(PeerAddress::node).collect();
+        asked.extend(also.iter().filter(|address| !known.contains(&address.node())).cloned());
+        let ask =
+            |address: PeerAddress| async move { (address.node(), self.remote(&address).let_go(id).await) }.boxed();
+        Ok(at_once(asked.into_iter().map(ask).collect()).collect().await)
     }
 }
 

@@ -8,7 +8,11 @@ use crate::{
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::ed25519::PrivateKey;
 use futures::{FutureExt as _, future::BoxFuture};
-use std::{collections::BTreeSet, fs, io, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    time::Duration,
+};
 use stoa_base::NodeId;
 use stoa_net::iroh::{
     EndpointAddr,
@@ -430,7 +434,10 @@ async fn what_a_node_may_not_ask_for_is_refused_with_the_reason() {
     }
     assert_eq!(stranger.network.let_go(id).await.unwrap()[0].1, Ok(false));
     assert_eq!(keeper.has(vec![piece.0]).await, Ok(vec![true]));
-    assert_eq!(owner.network.let_go(id).await.unwrap()[0].1, Ok(true));
+    // Who is not registered is asked if he is named, and everybody once.
+    let also = [nodes[0].address.clone(), stranger.address.clone()];
+    let answers = owner.network.let_go_with(id, &also).await.unwrap().into_iter().collect::<BTreeMap<_, _>>();
+    assert_eq!(answers, BTreeMap::from([(also[0].node(), Ok(true)), (also[1].node(), Ok(false))]));
     assert_eq!(keeper.has(vec![piece.0]).await, Ok(vec![false]));
     // One that is registered for nothing keeps nothing.
     let error = owner.network.peer(&stranger.address).keep(mine, Some(soon), vec![own, piece]).await.unwrap_err();

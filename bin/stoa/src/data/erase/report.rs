@@ -8,18 +8,18 @@ use stoa_client::counted;
 use stoa_data::{client::Deletions, record::Record};
 use stoa_privacy::{Deleted, DeletionReceipt};
 
-/// Each node that is known to have had something of an asset, with what it has to sign that nothing is left with it, unless it signs that
-/// of the whole asset.
+/// Each node that was named as a keeper of an asset's key or had pieces, with what it has to sign, unless it signs that all that it had of the
+/// asset is gone.
 pub(super) struct Had(BTreeMap<NodeId, Vec<Deleted>>);
 
 impl Had {
-    /// Those that have had shares of its key, as the ledger says, and those that had pieces.
+    /// Those that the ledger names as keepers of its key, now or before, and those that had pieces.
     pub(super) fn of(record: &Record, holders: &BTreeSet<NodeId>) -> Self {
         Self::new(&record.sharings(), &record.keepers, holders)
     }
 
-    fn new(sharings: &BTreeMap<B256, BTreeSet<B256>>, keepers: &[B256], holders: &BTreeSet<NodeId>) -> Self {
-        // Who has given his shares to others has nothing else.
+    pub(super) fn new(sharings: &BTreeMap<B256, BTreeSet<B256>>, keepers: &[B256], holders: &BTreeSet<NodeId>) -> Self {
+        // Who has given his shares to others signs that, and not again of the asset when it sees that it is erased.
         let gave = sharings.iter().filter(|(keeper, _)| !keepers.contains(keeper));
         let gave =
             gave.map(|(keeper, of)| (NodeId::from(*keeper), of.iter().map(|of| Deleted::Sharing(*of)).collect()));
@@ -36,15 +36,25 @@ impl Had {
 
     /// Whether this says of a node all that it has to sign. One of which nobody knows what it had says it with anything.
     fn is_signed(&self, of: &Deletions) -> bool {
-        let Ok(receipts) = &of.receipts else { return false };
-        let says = |deleted: Deleted| receipts.iter().any(|receipt| receipt.deleted() == deleted);
         match self.0.get(&of.node) {
-            None => !receipts.is_empty(),
-            Some(wanted) => says(Deleted::Asset) || wanted.iter().all(|deleted| says(*deleted)),
+            None => of.receipts.as_ref().is_ok_and(|receipts| !receipts.is_empty()),
+            Some(wanted) => says(of, Deleted::Asset) || wanted.iter().all(|deleted| says(of, *deleted)),
         }
     }
 
-    /// Whether a node is known to have had something, answers, and has not signed.
+    /// Those that kept the key before it moved and have signed that they deleted their shares, and nothing of the whole asset. They may have
+    /// readers' halves.
+    fn handed_on(&self, deletions: &[Deletions]) -> Vec<NodeId> {
+        let shares_alone = |of: &&Deletions| {
+            let wanted = self.0.get(&of.node);
+            wanted.is_some_and(|wanted| !wanted.contains(&Deleted::Asset))
+                && self.is_signed(of)
+                && !says(of, Deleted::Asset)
+        };
+        deletions.iter().filter(shares_alone).map(|of| of.node).collect()
+    }
+
+    /// Whether a node is one of these, answers, and has not signed.
     pub(super) fn is_awaited(&self, of: &Deletions) -> bool {
         self.0.contains_key(&of.node) && of.receipts.is_ok() && !self.is_signed(of)
     }
@@ -54,6 +64,11 @@ impl Had {
         let signed = |node: &NodeId| deletions.iter().any(|of| of.node == *node && self.is_signed(of));
         self.nodes().filter(|node| !signed(node)).collect()
     }
+}
+
+/// Whether a node has signed that it deleted this.
+fn says(of: &Deletions, deleted: Deleted) -> bool {
+    of.receipts.as_ref().is_ok_and(|receipts| receipts.iter().any(|receipt| receipt.deleted() == deleted))
 }
 
 /// What became of the owner's half of the key.
@@ -103,6 +118,10 @@ pub(super) struct Report {
     pub(super) computes: Option<B256>,
     /// The nodes that had pieces.
     pub(super) holders: BTreeSet<NodeId>,
+    /// How many nodes were not heard in time whether they had pieces.
+    pub(super) unheard: usize,
+    /// How many nodes that have left the registry were not asked, if it is known which have.
+    pub(super) not_asked: Option<usize>,
     pub(super) had: Had,
     pub(super) deletions: Vec<Deletions>,
     /// Pieces that nodes let go of without a signature, and who did not say whether it did.
@@ -153,7 +172,7 @@ fn receipts(deletions: &Deletions) -> Value {
 }
 
 impl Report {
-    /// Those that are known to have had something and have not signed.
+    /// Those that were named as keepers or had pieces, and have not signed.
     pub(super) fn unsigned(&self) -> Vec<NodeId> {
         self.had.unsigned(&self.deletions)
     }
@@ -167,8 +186,11 @@ impl Report {
             "destroyedBefore": self.half == Half::Before,
             "computes": self.computes,
             "holders": names(&self.holders),
+            "holdersNotHeard": self.unheard,
+            "leftNotAsked": self.not_asked,
             "nodes": self.deletions.iter().map(receipts).collect::<Vec<_>>(),
             "unsigned": names(&self.unsigned()),
+            "handedOn": names(&self.had.handed_on(&self.deletions)),
             "piecesLetGo": self.let_go,
             "piecesSilent": silent.collect::<Vec<_>>(),
             "hadRead": self.read,
@@ -211,10 +233,33 @@ impl Report {
 
     /// Who has signed, and who has not.
     fn signatures(&self) -> Vec<String> {
-        let signed = self.deletions.iter().filter(|of| self.had.is_signed(of)).count();
-        let mut lines = vec![format!("{signed} nodes have signed that they deleted what they had.")];
+        let handed_on = self.had.handed_on(&self.deletions).len();
+        let signed = self.deletions.iter().filter(|of| self.had.is_signed(of)).count() - handed_on;
+        let mut lines = vec![match signed {
+            1 => "1 node has signed that it deleted what it had.".to_owned(),
+            _ => format!("{signed} nodes have signed that they deleted what they had."),
+        }];
+        if handed_on > 0 {
+            let signed = match handed_on {
+                1 => "1 node more was a keeper of its key before that moved, and has signed that it deleted its share"
+                    .to_owned(),
+                more => {
+                    format!(
+                        "{more} nodes more were keepers of its key before that moved, and have signed that they deleted their shares"
+                    )
+                }
+            };
+            // Readers' halves there are where the owner has one.
+            let halves = match (self.half, handed_on) {
+                (Half::None, _) => "",
+                (_, 1) => ". It may have readers' halves until it sees that the asset is erased",
+                _ => ". They may have readers' halves until they see that the asset is erased",
+            };
+            lines.push(format!("{signed}{halves}."));
+        }
         if self.let_go > 0 {
-            lines.push(format!("{} pieces were let go by nodes that have signed nothing yet.", self.let_go));
+            let (pieces, were) = (counted(self.let_go as u64, "piece"), if self.let_go == 1 { "was" } else { "were" });
+            lines.push(format!("{pieces} {were} let go without a signature so far."));
         }
         let (unsigned, mut gone) = (self.unsigned(), 0);
         let silent = |node: NodeId, why: &str| {
@@ -234,15 +279,46 @@ impl Report {
             let of = self.deletions.iter().find(|of| of.node == node);
             lines.push(match of.map(|of| &of.receipts) {
                 Some(Err(why)) => silent(node, why),
-                _ => format!("Node {node} had something of it and has not signed. Ask again with the same command."),
+                _ => {
+                    // The ledger says who was named, and not who took his share.
+                    let had = self.holders.contains(&node);
+                    let what = if had { "had pieces of it" } else { "was named as a keeper of its key" };
+                    format!("Node {node} {what} and has not signed. Ask again with the same command.")
+                }
             });
         }
-        if gone > 0 {
-            lines.push(format!(
-                "{} more left the network's registry since it was registered, and did not answer: what pieces they had they may still \
+        lines.extend(self.unknown(gone));
+        lines
+    }
+
+    /// Of whom it is not known what they have: so many have left the registry and did not answer.
+    fn unknown(&self, gone: usize) -> Vec<String> {
+        let left = |count: usize, not: &str| {
+            let they = if count == 1 { "it" } else { "they" };
+            format!(
+                "{} more left the network's registry since the asset was registered, and {not}: what pieces {they} had {they} may still \
                  have.",
-                counted(gone, "node")
-            ));
+                counted(count as u64, "node")
+            )
+        };
+        let mut lines = Vec::new();
+        if gone > 0 {
+            lines.push(left(gone, "did not answer"));
+        }
+        match self.not_asked {
+            Some(0) => {}
+            Some(1) => lines.push(left(1, "was not asked, for many left after it")),
+            Some(more) => lines.push(left(more, "were not asked, for many left after them")),
+            None => lines.push(
+                "Which nodes have left the network's registry since the asset was registered is not known: of these, those alone were \
+                 asked that were named as keepers of its key. What pieces others had they may still have."
+                    .to_owned(),
+            ),
+        }
+        if self.unheard > 0 {
+            let nodes = counted(self.unheard as u64, "node");
+            lines
+                .push(format!("{nodes} did not say in time, before the asset ended, whether pieces of it were there."));
         }
         lines
     }
@@ -270,7 +346,7 @@ mod tests {
 
     /// One that has left and says nothing.
     fn gone(seed: u64) -> Deletions {
-        let why = "it has left the network's registry, and was not asked";
+        let why = "it is not registered (any more), and was not asked";
         Deletions { left: true, receipts: Err(why.into()), ..says(seed, &[]) }
     }
 
@@ -287,7 +363,23 @@ mod tests {
         let (let_go, silent, closed) = (0, Vec::new(), Vec::new());
         let (read, computed) = (vec![Address::repeat_byte(8)], Vec::new());
         let (asset, sealed, half, computes) = (ASSET, true, Half::Destroyed, None);
-        Report { asset, sealed, half, computes, holders, had, deletions, let_go, silent, read, computed, closed }
+        let (unheard, not_asked) = (0, Some(0));
+        Report {
+            asset,
+            sealed,
+            half,
+            computes,
+            holders,
+            unheard,
+            not_asked,
+            had,
+            deletions,
+            let_go,
+            silent,
+            read,
+            computed,
+            closed,
+        }
     }
 
     #[test]
@@ -296,7 +388,7 @@ mod tests {
         let all = || vec![says(1, &[Deleted::Sharing(SHARING)]), says(2, whole), says(3, whole), says(4, whole)];
         let done = report([all(), vec![says(5, whole), says(6, &[])]].concat());
         assert_eq!(done.unsigned(), []);
-        assert!(done.lines().contains(&"5 nodes have signed that they deleted what they had.".to_owned()));
+        assert!(done.lines().contains(&"4 nodes have signed that they deleted what they had.".to_owned()));
         // Two that have left, of which one is a keeper and one is not known to have had anything; of a holder nothing is said.
         let mut some = [all(), vec![gone(6)]].concat();
         some[1] = gone(2);
@@ -305,12 +397,50 @@ mod tests {
         let json = report.json();
         assert_eq!((&json["nodes"][1]["left"], json["unsigned"].as_array().map(Vec::len)), (&json!(true), Some(2)));
         let lines = report.lines();
-        assert!(lines.contains(&"3 nodes have signed that they deleted what they had.".to_owned()), "{lines:?}");
-        let named = format!("Node {} has not signed (it has left the network's registry, and was not asked)", node(2));
+        assert!(lines.contains(&"2 nodes have signed that they deleted what they had.".to_owned()), "{lines:?}");
+        let named = format!("Node {} has not signed (it is not registered (any more), and was not asked)", node(2));
         assert!(lines.iter().any(|line| line.starts_with(&named)), "{lines:?}");
-        let named = format!("Node {} had something of it and has not signed", node(5));
+        let named = format!("Node {} had pieces of it and has not signed", node(5));
         assert!(lines.iter().any(|line| line.starts_with(&named)), "{lines:?}");
-        assert!(lines.iter().any(|line| line.starts_with("1 node more left the network's registry")), "{lines:?}");
+        let left = "1 node more left the network's registry since the asset was registered, and did not answer";
+        assert!(lines.iter().any(|line| line.starts_with(left)), "{lines:?}");
+    }
+
+    #[test]
+    fn who_kept_the_key_before_it_moved_is_told_of_apart_for_it_may_have_readers_halves() {
+        let signed = || vec![says(1, &[Deleted::Sharing(SHARING)]), says(2, &[Deleted::Asset])];
+        let kept = report(signed());
+        assert_eq!(kept.json()["handedOn"], json!([node(1).to_string()]));
+        let lines = kept.lines();
+        assert!(lines.contains(&"1 node has signed that it deleted what it had.".to_owned()), "{lines:?}");
+        let told = |lines: &[String]| {
+            lines.iter().find(|line| line.starts_with("1 node more was a keeper of its key")).cloned()
+        };
+        assert!(told(&lines).unwrap().contains("may have readers' halves"), "{lines:?}");
+        // The ledger names who was to keep the key, and does not say that he did.
+        let named = format!("Node {} was named as a keeper of its key and has not signed", node(3));
+        assert!(lines.iter().any(|line| line.starts_with(&named)), "{lines:?}");
+        // Where keepers alone release the key there are none.
+        let lines = Report { half: Half::None, ..report(signed()) }.lines();
+        assert!(!told(&lines).unwrap().contains("halves"), "{lines:?}");
+        // With pieces it has to sign of all.
+        let all = report(vec![says(1, &[Deleted::Sharing(SHARING), Deleted::Asset])]);
+        assert_eq!(all.json()["handedOn"], json!([]));
+    }
+
+    #[test]
+    fn who_was_not_asked_or_not_heard_is_counted_and_what_is_not_known_is_said() {
+        assert!(report(Vec::new()).unknown(0).is_empty());
+        let some = Report { not_asked: Some(3), unheard: 1, let_go: 1, ..report(Vec::new()) };
+        let json = some.json();
+        assert_eq!((&json["leftNotAsked"], &json["holdersNotHeard"]), (&json!(3), &json!(1)));
+        let lines = some.lines();
+        for part in ["3 nodes more left", "1 node did not say in time", "1 piece was let go"] {
+            assert!(lines.iter().any(|line| line.starts_with(part)), "{part}: {lines:?}");
+        }
+        let none = Report { not_asked: None, ..report(Vec::new()) };
+        assert_eq!(none.json()["leftNotAsked"], Value::Null);
+        assert!(none.lines().iter().any(|line| line.contains("is not known")), "{:?}", none.lines());
     }
 
     #[test]

@@ -165,7 +165,8 @@ struct Running {
 /// Why a job does not go on, as the ledger says.
 struct Ends {
     why: String,
-    /// What its owner had allowed stands no more: it is not that its buyer stopped it, or is not whom it is for any more.
+    /// What its owner had allowed stands no more, by the owner's word or by that of the account that it was for, which may give it up: it is
+    /// not that the job was stopped at its buyer's word, or that he is not whom it is for any more.
     revoked: bool,
 }
 
