@@ -388,6 +388,10 @@ impl Files {
             return Err(Errno::Io);
         }
         bytes.resize(size, 0);
+        // What is given back may be taken again by another file.
+        if bytes.capacity() / 2 > size {
+            bytes.shrink_to_fit();
+        }
         Ok(())
     }
 
@@ -422,5 +426,26 @@ impl Files {
             }
         }
         output
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_has_given_back_is_not_kept() {
+        let mut files = Files::new(&Job::new(PathBuf::from("program"))).unwrap();
+        let id = files.create(Files::SCRATCH, "it", false).unwrap();
+        let held = |files: &Files| match &files.node(id).unwrap().kind {
+            Kind::Written(bytes) => bytes.capacity(),
+            Kind::Folder(_) | Kind::Given(_) => panic!("it is a file that was written"),
+        };
+        files.set_size(id, 1 << 20).unwrap();
+        assert!(held(&files) >= 1 << 20);
+        for size in [1000, 0] {
+            files.set_size(id, size).unwrap();
+            assert!(held(&files) <= 2000, "{size} bytes take {}", held(&files));
+        }
     }
 }
