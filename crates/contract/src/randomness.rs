@@ -1,8 +1,9 @@
 //! Randomness of past blocks, for drawing verifiers and winners.
 //!
 //! Each block's `prevrandao` is the validators' threshold signature of the round in which its parent was agreed on: nobody
-//! can choose it, and anyone with the network key can check it. The block's own proposer knows it before the block is
-//! final, so a draw must bind itself to a block that is still to come, and use that block's value afterwards. The contract
+//! can choose it, and anyone with the network key can check it. It is known before the block is final, to the leader of the block before with
+//! some colluders before that one is, and the first block of an epoch has a hash of the value before it. So a draw must bind itself to
+//! the third block that is still to come or a later one, and use that block's value afterwards. The contract
 //! keeps the values of the last [`WINDOW`] blocks; the ledger writes each before the block's first transaction.
 
 use self::IRandomness::{IRandomnessCalls, RandomnessNotKept};

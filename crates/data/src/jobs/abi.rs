@@ -262,7 +262,7 @@ sol! {
         function withdraw(address token, address to) external returns (uint256 amount);
         /// Pays an account's credit out, all of it, to that account; anybody may ask for it.
         function withdrawFor(address token, address account) external returns (uint256 amount);
-        /// Draws who checks a finished job, by the randomness of the block after its receipt; anybody may ask for it, while that is
+        /// Draws who checks a finished job, by the randomness of the third block after its receipt's; anybody may ask for it, while that is
         /// kept (8,192 blocks). Later, the job is spared.
         function draw(bytes32 job) external;
         /// Whom `draw` would draw; nobody if the job is spared.

@@ -198,7 +198,7 @@ impl Auditor {
                     return Ok(true);
                 }
                 Ok(_) => return Ok(false),
-                // The next block is still to come.
+                // The block that draws is still to come.
                 Err(error) if error.reason::<IJobsErrors>().is_some() => return Ok(true),
                 Err(error) => return Err(error.to_string()),
             },

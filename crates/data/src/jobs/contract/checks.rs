@@ -36,8 +36,14 @@ use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_sol_types::SolValue as _;
 use stoa_contract::{
     Context, Error, Result,
-    nodes::{self, INodes::nodeOfCall},
-    randomness::{self, IRandomness::randomnessOfCall},
+    nodes::{
+        self,
+        INodes::{NodeUnknown, nodeOfCall},
+    },
+    randomness::{
+        self,
+        IRandomness::{RandomnessNotKept, randomnessOfCall},
+    },
     storage::Value,
 };
 
@@ -46,6 +52,11 @@ const MOST_AUDITORS: usize = 16;
 
 /// All jobs, in ten thousandths.
 const ALL: u16 = 10_000;
+
+/// By how many blocks the one whose randomness draws comes after the receipt's. The next block's is that of the round in which the receipt's
+/// block is voted for, which its leader and some colluders may know before they choose what is in it; and where an epoch begins with the
+/// next block or the one after it, its is a hash of what the block before has. The third block's comes from a round that is still to come.
+const DRAWN_AFTER: u64 = 3;
 
 /// How long those who were drawn may take to reveal, in seconds.
 const REVEALING: u64 = 600;
@@ -215,13 +226,14 @@ impl Jobs {
         if job.state.read(cx)? != FINISHED {
             return Err(JobCheckNotNow { job: id, state: WAITING }.into());
         }
-        let next = job.receipt.number.read(cx)? + 1;
-        if cx.block_number() < next {
-            return Err(JobNotDrawnYet { job: id, number: next }.into());
+        let number = job.receipt.number.read(cx)? + DRAWN_AFTER;
+        if cx.block_number() < number {
+            return Err(JobNotDrawnYet { job: id, number }.into());
         }
-        match cx.view_typed(randomness::ADDRESS, &randomnessOfCall { blockNumber: U256::from(next) }) {
+        match cx.view_typed(randomness::ADDRESS, &randomnessOfCall { blockNumber: U256::from(number) }) {
             Ok(value) => Ok(Some(cx.keccak256(&(value, id).abi_encode_params())?)),
-            Err(Error::Revert(_)) => Ok(None),
+            // Anything else, such as a call too deep, is up to whoever calls.
+            Err(error) if error.decode::<RandomnessNotKept>().is_some() => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -424,7 +436,7 @@ impl Jobs {
 fn operator(cx: &mut Context<'_>, key: B256) -> Result<Option<Address>> {
     match cx.view_typed(nodes::ADDRESS, &nodeOfCall { key }) {
         Ok(node) => Ok(Some(node.operator)),
-        Err(Error::Revert(_)) => Ok(None),
+        Err(error) if error.decode::<NodeUnknown>().is_some() => Ok(None),
         Err(error) => Err(error),
     }
 }
