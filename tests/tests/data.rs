@@ -463,15 +463,21 @@ fn a_keeper_that_is_gone_when_data_are_published_is_replaced_or_named() -> Resul
     Ok(())
 }
 
-#[test]
-fn more_keepers_leave_than_may_be_lost_and_serve_until_others_have_taken_over() -> Result<()> {
-    let stage = Stage::new(5)?;
+/// An asset of Alice's whose key two of three keepers release, and what is said of Bob's grant.
+fn kept_by_three(stage: &Stage) -> Result<(String, serde_json::Value)> {
     fs::write(stage.at("rows"), "63,1,1,145")?;
     let asset = stage.run(ALICE, &["data", "--dir", "alice", "publish", "rows", "--keepers", "2/3"])?;
     let asset = asset["asset"].as_str().wrap_err("an asset")?.to_owned();
     let bob = stage.run(BOB, &["data", "--dir", "bob", "announce"])?;
     let bob = bob["address"].as_str().wrap_err("an address")?.to_owned();
     let grant = stage.run(ALICE, &["data", "--dir", "alice", "grant", &asset, "--to", &bob])?;
+    Ok((asset, grant))
+}
+
+#[test]
+fn more_keepers_leave_than_may_be_lost_and_serve_until_others_have_taken_over() -> Result<()> {
+    let stage = Stage::new(5)?;
+    let (asset, grant) = kept_by_three(&stage)?;
     ensure!(grant["withHalf"] == 3 && grant["withoutHalf"] == serde_json::json!([]), "{grant}");
     let grant = grant["grant"].as_str().wrap_err("a grant")?.to_owned();
     let leavers = keepers_of(&stage, &asset)?[..2].to_vec();
@@ -499,12 +505,7 @@ fn more_keepers_leave_than_may_be_lost_and_serve_until_others_have_taken_over() 
 #[test]
 fn keepers_that_leave_are_followed_by_others() -> Result<()> {
     let stage = Stage::new(5)?;
-    fs::write(stage.at("rows"), "63,1,1,145")?;
-    let asset = stage.run(ALICE, &["data", "--dir", "alice", "publish", "rows", "--keepers", "2/3"])?;
-    let asset = asset["asset"].as_str().wrap_err("an asset")?.to_owned();
-    let bob = stage.run(BOB, &["data", "--dir", "bob", "announce"])?;
-    let bob = bob["address"].as_str().wrap_err("an address")?.to_owned();
-    let grant = stage.run(ALICE, &["data", "--dir", "alice", "grant", &asset, "--to", &bob])?;
+    let (asset, grant) = kept_by_three(&stage)?;
     let grant = grant["grant"].as_str().wrap_err("a grant")?.to_owned();
     let read = |to: &str| -> Result<()> {
         stage.run(BOB, &["data", "--dir", "bob", "get", &grant, "--to", to])?;
