@@ -9,7 +9,7 @@ const HOSPITALS: [&str; 4] = ["cleveland", "hungary", "switzerland", "va"];
 static WASM: LazyLock<Wasm> = LazyLock::new(|| Wasm::new(None).expect("a runtime"));
 
 fn repository(path: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+    PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../..").join(path)
 }
 
 fn run(params: &Value, inputs: Vec<Input>) -> Outcome {

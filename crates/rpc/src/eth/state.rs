@@ -106,8 +106,10 @@ fn account(params: &Params) -> Result<(Address, BlockId), RpcError> {
 
 /// The nonce for the sender's next transaction, after those that wait. Blocking.
 pub(crate) fn pending_nonce(context: &Context, address: Address) -> Result<u64, RpcError> {
+    // First the pool: what leaves it for a block in between is in the state then.
+    let waiting = context.pool().pending_nonce(address);
     let state = context.state(BlockId::Latest)?.nonce(address)?;
-    Ok(context.pool().pending_nonce(address).map_or(state, |next| next.max(state)))
+    Ok(waiting.map_or(state, |next| next.max(state)))
 }
 
 /// One hash as the only parameter.

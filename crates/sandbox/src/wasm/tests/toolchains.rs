@@ -6,7 +6,8 @@ use std::{path::Path, process::Command};
 fn a_program_in_c_finds_what_it_expects() {
     let place = tempfile::tempdir().unwrap();
     let module = place.path().join("program.wasm");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/wasm/tests/program.c");
+    let source =
+        Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("src/wasm/tests/program.c");
     let compiled =
         Command::new("clang").args(["--target=wasm32-wasi", "-O2"]).arg(source).arg("-o").arg(&module).output();
     if !compiled.is_ok_and(|output| output.status.success()) {
@@ -44,7 +45,8 @@ bye
 fn a_program_in_rust_finds_what_it_expects_and_is_refused_the_rest() {
     let place = tempfile::tempdir().unwrap();
     let component = place.path().join("program.wasm");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/wasm/tests/program.rs");
+    let source =
+        Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("src/wasm/tests/program.rs");
     let compiled = Command::new("rustc")
         .args(["--edition", "2024", "-O", "--target", "wasm32-wasip2"])
         .arg(source)
