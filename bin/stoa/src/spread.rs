@@ -593,7 +593,7 @@ mod tests {
         batch.commit().unwrap();
         // Nobody is asked of what is here, and nobody answers.
         let http = "http://127.0.0.1:1".to_owned();
-        let options = WalletOptions { http, wallet: None, passphrase_file: None, account: None };
+        let options = WalletOptions { http, wallet: None, passphrase_file: None, account: None, chain_id: None };
         let used = |works: bool| brought(&store, id, &options, None, || if works { Ok(()) } else { bail!("no room") });
         assert_eq!(used(false).unwrap_err().to_string(), "no room");
         // What broke off has left the list of names, and not the file.
@@ -620,7 +620,7 @@ mod tests {
         let put = Put { seal: &begun.seal, ..Put::default() };
         let id = store.put_folder(&files, put, u64::MAX - 1).unwrap();
         let http = "http://127.0.0.1:1".to_owned();
-        let options = WalletOptions { http, wallet: None, passphrase_file: None, account: None };
+        let options = WalletOptions { http, wallet: None, passphrase_file: None, account: None, chain_id: None };
         let used = |reading: Option<&Reading>| brought(&store, id, &options, reading, || Ok(()));
         for _ in 0..2 {
             assert!(used(None).unwrap_err().to_string().contains("name the wallet"));

@@ -3,18 +3,22 @@
 use crate::{
     network,
     node::{coins, passphrase, passphrase_of},
-    output, typed,
+    note, output, typed,
 };
 use alloy_primitives::{Address, Bytes, U256};
 use alloy_signer_local::PrivateKeySigner;
 use clap::{Args, Subcommand};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use stoa_base::DEVELOPMENT_MNEMONIC;
 use stoa_client::{Client, Wallet};
 use stoa_data::jobs::{COIN, units};
 use stoa_node::{config, development};
+
+/// Chains of others whose coins have a price. No network of this kind has their ids, and what a key signs for them moves their coins.
+const ELSEWHERE: [u64; 9] = [1, 10, 56, 61, 100, 137, 8453, 42_161, 43_114];
 
 /// Who signs, and where it is sent.
 #[derive(Args, Clone, Debug)]
@@ -32,6 +36,10 @@ pub(crate) struct WalletOptions {
     /// One of the well-known accounts of a development network, counted from 0, in place of a wallet. `stoa up` has ten.
     #[arg(long, global = true, value_name = "N", conflicts_with = "wallet")]
     pub(crate) account: Option<usize>,
+    /// The EIP-155 id of the chain that is signed for. To be named where --wallet has signed for another one before; a node of any
+    /// other chain is refused then.
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) chain_id: Option<u64>,
 }
 
 impl WalletOptions {
@@ -60,7 +68,7 @@ impl WalletOptions {
             }
             None => {
                 ensure!(self.is_named(), "{question}, or an account (--wallet FILE)");
-                Ok(self.open().await?.address())
+                Ok(self.connect().await?.address())
             }
         }
     }
@@ -78,8 +86,21 @@ impl WalletOptions {
         }
     }
 
-    /// The account at the node.
+    /// The account at the node, to sign for its chain.
     pub(crate) async fn open(&self) -> Result<Wallet> {
+        let wallet = self.connect().await?;
+        let (chain_id, url) = (wallet.chain_id(), wallet.client().url());
+        if let Some(wanted) = self.chain_id {
+            ensure!(chain_id == wanted, "the node at {url} is of chain {chain_id}, and --chain-id says {wanted}");
+        }
+        if let Some(file) = &self.wallet {
+            check_chain(file, chain_id, self.chain_id.is_some(), &url)?;
+        }
+        Ok(wallet)
+    }
+
+    /// The account at the node.
+    async fn connect(&self) -> Result<Wallet> {
         let signer = self.signer()?;
         let client = self.client();
         let url = client.url();
@@ -94,6 +115,36 @@ impl WalletOptions {
         );
         Ok(wallet)
     }
+}
+
+/// Sees to it that no node has a key sign for another chain than is meant: the first one is noted beside the key's file, and any other has
+/// to be `named`.
+fn check_chain(file: &Path, chain_id: u64, named: bool, url: &str) -> Result<()> {
+    // Nothing has a price there.
+    if chain_id == development::CHAIN_ID {
+        return Ok(());
+    }
+    let (key, noted) = (file.display(), file.with_added_extension("chain"));
+    if let Some(before) = note::found::<u64>(&noted)? {
+        ensure!(
+            named || before == chain_id,
+            "{key} signs for chain {before}, as {} has it, and the node at {url} says that it is of chain {chain_id}: if that is the \
+             one that is meant, say --chain-id {chain_id}",
+            noted.display()
+        );
+        return Ok(());
+    }
+    ensure!(
+        named || !ELSEWHERE.contains(&chain_id),
+        "the node at {url} says that it is of chain {chain_id}, which is another network, and what {key} signs for it moves coins there: if \
+         that is meant, say --chain-id {chain_id}"
+    );
+    if let Err(why) = note::write(&noted, &chain_id) {
+        tracing::warn!(
+            "that {key} signs for chain {chain_id} is not noted, so nobody is warned of another one: {why:#}"
+        );
+    }
+    Ok(())
 }
 
 /// The account in a file, whose passphrase is in another or is asked for.
@@ -188,6 +239,12 @@ async fn balance(address: Option<Address>, wallet: &WalletOptions, json: bool) -
     Ok(())
 }
 
+/// Of a transaction.
+#[derive(Deserialize)]
+struct Limit {
+    gas: U256,
+}
+
 /// Sends coins, once whoever types has agreed.
 async fn send(to: Address, amount: U256, yes: bool, options: &WalletOptions, json: bool) -> Result<()> {
     ensure!(!amount.is_zero(), "--amount 0 sends nothing");
@@ -195,24 +252,31 @@ async fn send(to: Address, amount: U256, yes: bool, options: &WalletOptions, jso
     let wallet = options.open().await?;
     let (from, client, sends) = (wallet.address(), wallet.client(), units(amount, COIN));
     if !yes {
-        let has = units(client.balance(from).await?, COIN);
-        ensure!(output::agreed(&format!("{from} has {has}. Send {sends} to {to}?"))?, "nothing was sent");
+        let (has, chain_id) = (units(client.balance(from).await?, COIN), wallet.chain_id());
+        let question = format!("{from} has {has}. Send {sends} to {to} on chain {chain_id}?");
+        ensure!(output::agreed(&question)?, "nothing was sent");
     }
     let receipt = wallet.send(to.into(), amount, Bytes::new()).await?;
     let fee = U256::from(receipt.gas_used) * U256::from(receipt.effective_gas_price);
-    let left = client.balance(from).await?;
     let transaction = receipt.transaction_hash;
+    if receipt.status() && !json {
+        println!("{transaction}");
+    }
+    // What has happened is said whether or not the node goes on to answer.
+    let left = client.balance(from).await.ok();
+    let remains = match left {
+        Some(left) => format!("{from} has {} left", units(left, COIN)),
+        None => format!("the node does not say what {from} has left"),
+    };
     if !receipt.status() {
-        let sent = client.call::<Value>("eth_getTransactionByHash", (transaction,)).await.unwrap_or_default();
-        let limit = serde_json::from_value::<U256>(sent["gas"].clone()).ok();
-        let why = match limit == Some(U256::from(receipt.gas_used)) {
+        let limit = client.call::<Limit>("eth_getTransactionByHash", (transaction,)).await.ok();
+        let why = match limit.is_some_and(|limit| limit.gas == U256::from(receipt.gas_used)) {
             true => format!("used up all of its {} gas", receipt.gas_used),
             false => "did not take the coins".to_owned(),
         };
         bail!(
-            "transaction {transaction} was reverted, for the contract at {to} {why}: it has cost {}, and {from} has {} left",
-            units(fee, COIN),
-            units(left, COIN)
+            "transaction {transaction} was reverted, for the contract at {to} {why}: it has cost {}, and {remains}",
+            units(fee, COIN)
         );
     }
     match json {
@@ -223,14 +287,7 @@ async fn send(to: Address, amount: U256, yes: bool, options: &WalletOptions, jso
             });
             println!("{said}");
         }
-        false => {
-            println!("{transaction}");
-            println!(
-                "{to} has got {sends}; the fee was {}, and {from} has {} left",
-                units(fee, COIN),
-                units(left, COIN)
-            );
-        }
+        false => println!("{to} has got {sends}; the fee was {}, and {remains}", units(fee, COIN)),
     }
     Ok(())
 }
@@ -238,7 +295,13 @@ async fn send(to: Address, amount: U256, yes: bool, options: &WalletOptions, jso
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloy_primitives::{B256, Bloom};
     use clap::Parser;
+    use serde_json::Value;
+    use std::{
+        io::{Read as _, Write as _},
+        net::{Ipv4Addr, TcpListener},
+    };
 
     #[derive(Parser)]
     struct Typed {
@@ -282,6 +345,7 @@ mod tests {
             wallet: None,
             passphrase_file: Some(passphrase),
             account: None,
+            chain_id: None,
         };
         let said = async |options: &WalletOptions| {
             format!("{:#}", options.whose(None, "whose? Name --owner").await.unwrap_err())
@@ -306,5 +370,73 @@ mod tests {
         assert!(said(Some(passphrase.as_path())).contains("its passphrase is another one"));
         let nothing = said(Some(&folder.path().join("nothing")));
         assert!(nothing.contains("? --passphrase-file names a file with it"), "{nothing}");
+    }
+
+    #[test]
+    fn a_key_signs_for_the_chain_that_it_has_signed_for_first_and_for_one_that_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("me.key");
+        let said = |chain_id, named| match check_chain(&key, chain_id, named, "http://a.example") {
+            Ok(()) => String::new(),
+            Err(why) => why.to_string(),
+        };
+        // Before there is any.
+        assert!(said(1, false).contains("another network") && said(1, false).contains("say --chain-id 1"));
+        assert_eq!(said(development::CHAIN_ID, false), "");
+        assert!(!folder.path().join("me.key.chain").exists());
+        assert_eq!([said(4242, false), said(4242, false), said(development::CHAIN_ID, false)], [""; 3]);
+        for other in [1, 4243] {
+            let why = said(other, false);
+            let parts = ["signs for chain 4242", "http://a.example", &format!("say --chain-id {other}")];
+            assert!(parts.iter().all(|part| why.contains(part)), "{why}");
+            // For this once.
+            assert_eq!(said(other, true), "");
+            assert!(!said(other, false).is_empty());
+        }
+        std::fs::write(folder.path().join("me.key.chain"), "none").unwrap();
+        assert!(said(4242, false).contains("me.key.chain is damaged"), "{}", said(4242, false));
+    }
+
+    /// A node of a development network, where each transaction is in a block at once, and which says nothing of balances.
+    fn node() -> String {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, mut request, mut part) = (stream.unwrap(), Vec::new(), [0; 4096]);
+                while !request.ends_with(b"}") {
+                    let length = stream.read(&mut part).unwrap();
+                    assert!(length > 0, "the request has no end");
+                    request.extend_from_slice(&part[..length]);
+                }
+                let body = request.windows(4).position(|end| end == b"\r\n\r\n").unwrap();
+                let request: Value = serde_json::from_slice(&request[body..]).unwrap();
+                let said = match request["method"].as_str().unwrap() {
+                    "eth_chainId" => json!({ "result": "0x7a69" }),
+                    "eth_getBalance" => json!({ "error": { "code": -32000, "message": "the node shuts down" } }),
+                    "eth_sendRawTransactionSync" => json!({ "result": {
+                        "type": "0x2", "status": "0x1", "cumulativeGasUsed": "0x5208", "logsBloom": Bloom::ZERO,
+                        "logs": [], "transactionHash": B256::ZERO, "transactionIndex": "0x0", "blockHash": B256::ZERO,
+                        "blockNumber": "0x1", "gasUsed": "0x5208", "effectiveGasPrice": "0x1", "from": Address::ZERO,
+                        "to": Address::ZERO, "contractAddress": null,
+                    } }),
+                    _ => json!({ "result": "0x5208" }),
+                };
+                write!(stream, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{said}").unwrap();
+            }
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn coins_that_were_sent_are_not_said_to_be_unsent_where_nobody_tells_what_is_left() {
+        let (http, wallet, passphrase_file) = (node(), None, None);
+        let mut options = WalletOptions { http, wallet, passphrase_file, account: Some(0), chain_id: None };
+        for json in [false, true] {
+            send(Address::ZERO, U256::ONE, true, &options, json).await.unwrap();
+        }
+        options.chain_id = Some(4242);
+        let why = send(Address::ZERO, U256::ONE, true, &options, false).await.unwrap_err().to_string();
+        assert!(why.contains("is of chain 31337, and --chain-id says 4242"), "{why}");
     }
 }

@@ -8,6 +8,7 @@
 
 mod chain;
 mod clock;
+mod flight;
 mod rpc;
 mod status;
 mod wallet;
@@ -22,5 +23,5 @@ pub use stoa_proof::{
     CertificateReply, InvalidCertificate, InvalidProof, InvalidReceipt, ProofReply, ProvenAccount, ProvenReceipt,
     ReceiptReply, SlotProof,
 };
-pub use wallet::{SendError, Wallet};
+pub use wallet::{Fate, SendError, Sent, Wallet};
 pub use words::{coins, counted, decimal, iso_8601, utc, when};

@@ -2,7 +2,7 @@ use crate::words::words;
 use alloy_primitives::{Address, B256, U256};
 use reqwest::{header::LOCATION, redirect::Policy};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 use std::{
     sync::{
         Arc,
@@ -30,6 +30,8 @@ pub enum ClientError {
         url: String,
         /// What the network said.
         why: String,
+        /// Whether it may have been asked nevertheless: then only its answer is missing.
+        asked: bool,
     },
     /// The node refused.
     #[error("the node answered: {message} (code {code})")]
@@ -51,21 +53,34 @@ pub enum ClientError {
     },
 }
 
+/// An answer, whose parts stay text until it is known what they should be: as a tree they may take fifty times as much memory.
 #[derive(Deserialize)]
-struct Reply {
-    result: Option<Value>,
-    error: Option<Refusal>,
+struct Reply<'a> {
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<Refusal<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Refusal {
+struct Refusal<'a> {
     code: i64,
     message: String,
-    data: Option<Value>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
 }
 
 /// The most bytes of an answer that are read.
 const MOST_BYTES: usize = 64 << 20;
+
+/// The most bytes of what an error says besides its message, unless that is a string.
+const MOST_DATA: usize = 64 << 10;
+
+/// What else an error says; nothing if it is too much.
+fn said_besides(data: &RawValue) -> Option<Value> {
+    let text = data.get();
+    if text.starts_with('"') || text.len() <= MOST_DATA { serde_json::from_str(text).ok() } else { None }
+}
 
 /// Why a request failed: the last of an error's sources knows it, the first ones say that it did.
 fn cause(error: reqwest::Error) -> String {
@@ -130,6 +145,7 @@ impl Client {
     /// See [`ClientError`].
     pub async fn call<T: DeserializeOwned>(&self, method: &str, params: impl Serialize) -> Result<T, ClientError> {
         let unreachable = |why: reqwest::Error| {
+            let asked = !(why.is_builder() || why.is_connect());
             let why = if why.is_builder() {
                 "it is no URL such as http://127.0.0.1:8545".to_owned()
             } else if why.is_connect() || why.is_timeout() {
@@ -137,7 +153,7 @@ impl Client {
             } else {
                 format!("something answers there, and not as a node does: {}", cause(why))
             };
-            ClientError::Unreachable { url: self.url(), why }
+            ClientError::Unreachable { url: self.url(), why, asked }
         };
         let malformed = |why: String| ClientError::Malformed { method: method.to_owned(), why: words(&why) };
         let id = self.id.fetch_add(1, Ordering::Relaxed);
@@ -145,16 +161,20 @@ impl Client {
         let reply = self.http.post(&self.url).json(&request).send().await.map_err(unreachable)?;
         let failure = failure(&reply);
         let reply = read(reply).await;
-        let reply = reply.and_then(|reply| serde_json::from_slice::<Reply>(&reply).map_err(|why| why.to_string()));
+        let reply = match &reply {
+            Ok(reply) => serde_json::from_slice::<Reply<'_>>(reply).map_err(|why| why.to_string()),
+            Err(why) => Err(why.clone()),
+        };
         let result = match (reply, failure) {
             (Ok(Reply { error: Some(Refusal { code, message, data }), .. }), _) => {
+                let data = data.and_then(said_besides);
                 return Err(ClientError::Refused { code, message: words(&message), data });
             }
             // It may be of a proxy before the node.
             (_, Some(why)) | (Err(why), None) => return Err(malformed(why)),
-            (Ok(reply), None) => reply.result.unwrap_or_default(),
+            (Ok(reply), None) => reply.result.map_or("null", RawValue::get),
         };
-        serde_json::from_value(result).map_err(|why| malformed(why.to_string()))
+        serde_json::from_str(result).map_err(|why| malformed(why.to_string()))
     }
 
     /// Number of the newest block.
@@ -291,6 +311,44 @@ pub(crate) mod tests {
         let said = json!({ "result": "\u{1b}]0;title" }).to_string().into_bytes();
         let error = Client::new(answering([said])).block_number().await.unwrap_err().to_string();
         assert!(error.contains("cannot be understood") && !error.contains('\u{1b}'), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_a_node_says_is_not_made_a_tree_that_takes_far_more_memory() {
+        let refused = async |data: Value| {
+            let said = json!({ "error": { "code": -32000, "message": "no", "data": data } });
+            match Client::new(answering([said.to_string().into_bytes()])).block_number().await {
+                Err(ClientError::Refused { data, .. }) => data,
+                other => panic!("{other:?}"),
+            }
+        };
+        for data in [json!({ "a": [0] }), json!("0x".to_owned() + &"ab".repeat(MOST_DATA))] {
+            assert_eq!(refused(data.clone()).await, Some(data));
+        }
+        assert_eq!(refused(Value::Null).await, None);
+        assert_eq!(refused(json!(vec![0; MOST_DATA])).await, None);
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_nothing_is_nothing() {
+        for said in [json!({ "result": null }), json!({ "result": null, "error": null }), json!({})] {
+            let client = Client::new(answering([said.to_string().into_bytes()]));
+            assert_eq!(client.call::<Option<U256>>("eth_getTransactionReceipt", ()).await.unwrap(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_was_not_reached_is_told_from_one_whose_answer_is_missing() {
+        let reached = async |url: &str| match Client::new(url).block_number().await {
+            Err(ClientError::Unreachable { asked, .. }) => asked,
+            other => panic!("{other:?}"),
+        };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || drop(asked(&mut listener.accept().unwrap().0)));
+        assert!(reached(&url).await);
+        // Nobody listens there.
+        assert!(!reached("http://127.0.0.1:1").await && !reached("http://no place").await);
     }
 
     async fn unreachable(url: &str) -> String {

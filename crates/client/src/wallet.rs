@@ -1,6 +1,13 @@
 //! An account that sends transactions.
+//!
+//! A transaction that was handed to a node may come to a block, whatever the node has said or not said since: "not sent" is said only of
+//! what a node has refused, or could not be asked for at all. Anything else is asked for by its hash until it is in a block or it took too
+//! long, handed to the node again where that has lost it, and replaced by one that pays more while it waits.
 
-use crate::{Client, ClientError, ViewError, coins};
+use crate::{
+    Client, ClientError, ViewError, coins,
+    flight::{Flight, Flying},
+};
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::Encodable2718 as _;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
@@ -9,33 +16,53 @@ use alloy_signer::SignerSync as _;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolCall;
 use futures::join;
+use serde::de::IgnoredAny;
 use serde_json::json;
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    fmt,
     time::{Duration, Instant},
 };
+use tokio::time::timeout;
 
 /// How long a transaction may take to become final.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// After how many sixths of that another one takes its place that pays more.
+const RISES: [u32; 3] = [1, 2, 4];
+
 /// By which code a node says that a transaction was taken and is not included yet (EIP-7966).
 const NOT_YET: i64 = 4;
+
+/// With which codes a node may have taken it besides: it took too long, or the node has a fault of its own.
+const UNCLEAR: [i64; 2] = [-32002, -32603];
+
+/// How nodes say, with whatever code, that they took a transaction and cannot tell what becomes of it.
+const UNFINISHED: [&str; 5] = ["shut", "timeout", "timed out", "response too large", "waits behind"];
 
 /// What is offered to the proposer, in wei for each unit of gas.
 const TIP: u128 = 1_000_000;
 
+/// Gas that sending coins takes.
+const TRANSFER: u64 = 21_000;
+
 /// How nodes say that an account cannot pay for a transaction.
 const POOR: [&str; 2] = ["insufficient funds", "Sender doesn't have enough funds"];
 
+/// How a node says that it has this very transaction.
+const KNOWN: &str = "already known";
+
 /// How nodes say that another transaction of the account has this nonce, or that this very one waits already: another program has sent
 /// the same with it. Either way this one was not taken.
-const TAKEN: [&str; 3] = ["already known", "nonce too low", "replacement transaction underpriced"];
+const TAKEN: [&str; 3] = [KNOWN, "nonce too low", "replacement transaction underpriced"];
 
 /// How often a transaction is sent with the next nonce then.
 const TRIES: u32 = 10;
 
 /// How long to wait before a node is asked again.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// How often a node is asked whether it still has a transaction that waits.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What an account lacks that has so much and sends so much, in words; `fee` is what the transaction costs at most besides,
 /// if that is known.
@@ -51,15 +78,69 @@ fn lacking(account: Address, has: U256, value: U256, fee: Option<U256>) -> Strin
     format!("account {account} has {}, {needs}: send it some", coins(has))
 }
 
-/// Whether a node says that it has another transaction in place of this one.
-fn is_taken(error: &ClientError) -> bool {
-    matches!(error, ClientError::Refused { message, .. } if TAKEN.iter().any(|taken| message.starts_with(taken)))
+/// Whether a node refuses in one of these words.
+fn begins(error: &ClientError, words: &[&str]) -> bool {
+    matches!(error, ClientError::Refused { message, .. } if words.iter().any(|word| message.starts_with(word)))
+}
+
+/// Whether a node has not taken a transaction, for certain.
+fn is_refused(error: &ClientError) -> bool {
+    match error {
+        ClientError::Refused { code, message, .. } => {
+            let message = message.to_ascii_lowercase();
+            *code != NOT_YET && !UNCLEAR.contains(code) && !UNFINISHED.iter().any(|said| message.contains(said))
+        }
+        ClientError::Unreachable { asked, .. } => !asked,
+        // It may be of a proxy before the node.
+        ClientError::Malformed { .. } => false,
+    }
+}
+
+/// The most that is paid for a unit of gas: what it costs may have doubled when it is included.
+fn most(price: u128, tip: u128) -> u128 {
+    price.saturating_mul(2).saturating_add(tip)
+}
+
+/// The same transaction, paying enough to take the other's place where a unit of gas costs so much now: pools want a tenth more, in both.
+fn dearer(transaction: &TxEip1559, price: u128) -> TxEip1559 {
+    let (was, tip) = (transaction.max_fee_per_gas, transaction.max_priority_fee_per_gas.saturating_mul(2));
+    TxEip1559 {
+        max_fee_per_gas: most(price, tip).max(was.saturating_add(was.div_ceil(10))),
+        max_priority_fee_per_gas: tip,
+        ..transaction.clone()
+    }
+}
+
+/// A transaction that was sent, for [`Wallet::fate`]. Its `Display` is its hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Its nonce, which one transaction of the account has in the end.
+    pub nonce: u64,
+    /// Its hash, and those of the same at higher prices that were sent to take its place: any of them may come to a block.
+    pub hashes: Vec<B256>,
+}
+
+impl fmt::Display for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.hashes.last().copied().unwrap_or_default(), f)
+    }
+}
+
+/// What has become of a transaction that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is in a block.
+    Included,
+    /// It waits for a block.
+    Waiting,
+    /// The node does not have it: another one has its nonce, or the next that is sent will.
+    Gone,
 }
 
 /// Why a transaction did nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// It would be reverted: it was not sent.
+    /// It would be reverted, or no node has taken it: it was not sent.
     #[error(transparent)]
     Refused(#[from] ViewError),
     /// The account has too few coins for it; in words.
@@ -68,9 +149,12 @@ pub enum SendError {
     /// It was reverted after it was sent.
     #[error("transaction {0} was reverted")]
     Reverted(B256),
-    /// It was not included in time. It may be later.
-    #[error("transaction {0} was not included within {patience} seconds; it may be later", patience = PATIENCE.as_secs())]
-    Late(B256),
+    /// It was sent, and was not included in time. It may be later.
+    #[error(
+        "transaction {0} was not included within {patience} seconds; it may be later, so look before you send it again",
+        patience = PATIENCE.as_secs()
+    )]
+    Late(Sent),
     /// Others sent from the account at the same time, and were first each time: it was not sent.
     #[error("other programs send transactions of account {0} at the same time: try again when they are done")]
     Crowded(Address),
@@ -97,42 +181,8 @@ pub struct Wallet {
     client: Client,
     signer: PrivateKeySigner,
     chain_id: u64,
-    flight: Arc<Mutex<Flight>>,
-}
-
-/// The transactions of an account that are on their way: a node that is asked for the next nonce may not have them yet.
-#[derive(Debug, Default)]
-struct Flight {
-    /// How many there are, and how many there have been.
-    now: usize,
-    ever: u64,
-    /// The nonce after theirs.
-    next: u64,
-}
-
-/// A transaction on its way.
-struct Flying(Arc<Mutex<Flight>>);
-
-impl Flying {
-    /// Begins one, with its nonce: `pending` is what the node said, and `before` how things were before it was asked.
-    fn begin(flight: &Arc<Mutex<Flight>>, before: (usize, u64), pending: u64) -> (Self, u64) {
-        let mut now = flight.lock().unwrap_or_else(PoisonError::into_inner);
-        let alone = before == (0, now.ever) && now.now == 0;
-        let nonce = if alone { pending } else { pending.max(now.next) };
-        (now.now, now.ever, now.next) = (now.now + 1, now.ever + 1, nonce + 1);
-        (Self(flight.clone()), nonce)
-    }
-
-    /// It never came to a block: its nonce is the next again.
-    fn failed(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).next = 0;
-    }
-}
-
-impl Drop for Flying {
-    fn drop(&mut self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).now -= 1;
-    }
+    flight: Flight,
+    patience: Duration,
 }
 
 impl Wallet {
@@ -143,7 +193,7 @@ impl Wallet {
     /// If the node does not say which chain that is.
     pub async fn new(client: Client, signer: PrivateKeySigner) -> Result<Self, ClientError> {
         let chain_id: U256 = client.call("eth_chainId", ()).await?;
-        Ok(Self { client, signer, chain_id: chain_id.saturating_to(), flight: Arc::default() })
+        Ok(Self { client, signer, chain_id: chain_id.saturating_to(), flight: Flight::default(), patience: PATIENCE })
     }
 
     /// Who it is.
@@ -173,11 +223,15 @@ impl Wallet {
     }
 
     /// Signs a transaction, sends it, and waits for its receipt, which may say that it was reverted. Each call is a transaction of its
-    /// own, whoever else sends from the account at the same time.
+    /// own, whoever else sends from the account at the same time. While it waits it may be replaced by one that pays more, and the receipt
+    /// is of whichever is included.
+    ///
+    /// Where one is refused while clones have sent later ones, those wait for its nonce: an empty transaction to the account itself is sent
+    /// with it, so that they come to a block now and not when something else is sent.
     ///
     /// # Errors
     ///
-    /// If it would be refused, or is not included in time.
+    /// If it would be refused, or is not included in time: but for [`SendError::Late`] and [`SendError::Reverted`] it was not sent.
     pub async fn send(&self, to: TxKind, value: U256, input: Bytes) -> Result<TransactionReceipt, SendError> {
         for _ in 0..TRIES {
             if let Some(receipt) = self.attempt(to, value, input.clone()).await? {
@@ -211,10 +265,7 @@ impl Wallet {
 
     /// Sends a transaction with the next nonce, as [`send`](Self::send) does; nothing if another one took that first.
     async fn attempt(&self, to: TxKind, value: U256, input: Bytes) -> Result<Option<TransactionReceipt>, SendError> {
-        let before = {
-            let flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
-            (flight.now, flight.ever)
-        };
+        let before = self.flight.before();
         let mut call = json!({ "from": self.address(), "value": value, "input": input });
         if let TxKind::Call(to) = to {
             call["to"] = json!(to);
@@ -229,13 +280,13 @@ impl Wallet {
             Ok(gas) => gas,
             Err(error) => return Err(self.refused(error, value, None).await),
         };
-        let (flying, nonce) = Flying::begin(&self.flight, before, nonce.saturating_to());
+        let flying = self.flight.begin(before, nonce.saturating_to());
         let transaction = TxEip1559 {
             chain_id: self.chain_id,
-            nonce,
+            nonce: flying.nonce(),
             // What it takes may have changed when it is included.
             gas_limit: gas.saturating_to::<u64>().saturating_mul(6) / 5,
-            max_fee_per_gas: gas_price.saturating_to::<u128>().saturating_mul(2).saturating_add(TIP),
+            max_fee_per_gas: most(gas_price.saturating_to(), TIP),
             max_priority_fee_per_gas: TIP,
             to,
             value,
@@ -243,36 +294,140 @@ impl Wallet {
             ..TxEip1559::default()
         };
         let fee = U256::from(transaction.gas_limit) * U256::from(transaction.max_fee_per_gas);
-        let signature = self.signer.sign_hash_sync(&transaction.signature_hash())?;
-        let signed = TxEnvelope::from(transaction.into_signed(signature));
-        let (hash, deadline) = (*signed.tx_hash(), Instant::now() + PATIENCE);
-        let raw = Bytes::from(signed.encoded_2718());
-        match self.client.call("eth_sendRawTransactionSync", (raw,)).await {
-            Err(ClientError::Refused { code: NOT_YET, .. }) => {}
-            Err(error) => {
-                flying.failed();
-                return match is_taken(&error) {
-                    true => Ok(None),
-                    false => Err(self.refused(error, value, Some(fee)).await),
-                };
+        let ((hash, raw), begun) = (self.sign(&transaction)?, Instant::now());
+        let answer = self.client.call::<TransactionReceipt>("eth_sendRawTransactionSync", (&raw,));
+        let answer = timeout(self.patience / 6 * RISES[0], answer).await;
+        match answer {
+            Ok(Ok(receipt)) => Ok(Some(receipt)),
+            Ok(Err(error)) if is_refused(&error) => self.unsent(error, &flying, transaction, fee).await,
+            // It was taken, or may have been.
+            Ok(Err(_)) | Err(_) => {
+                let mut sent = Sent { nonce: flying.nonce(), hashes: vec![hash] };
+                let left = self.patience.saturating_sub(begun.elapsed());
+                let included = timeout(left, self.follow(&mut sent, transaction, raw, begun)).await;
+                included.map(Some).map_err(|_| SendError::Late(sent))
             }
-            Ok(receipt) => return Ok(Some(receipt)),
         }
-        while Instant::now() < deadline {
-            if let Some(receipt) = self.client.call("eth_getTransactionReceipt", (hash,)).await? {
-                return Ok(Some(receipt));
+    }
+
+    /// A signed transaction: its hash, and what is sent.
+    fn sign(&self, transaction: &TxEip1559) -> Result<(B256, Bytes), SendError> {
+        let signature = self.signer.sign_hash_sync(&transaction.signature_hash())?;
+        let signed = TxEnvelope::from(transaction.clone().into_signed(signature));
+        Ok((*signed.tx_hash(), signed.encoded_2718().into()))
+    }
+
+    /// What comes of a transaction that a node has refused: nothing if another one has its nonce, else why.
+    async fn unsent(
+        &self,
+        error: ClientError,
+        flying: &Flying,
+        transaction: TxEip1559,
+        fee: U256,
+    ) -> Result<Option<TransactionReceipt>, SendError> {
+        let (awaited, value) = (flying.failed(), transaction.value);
+        if begins(&error, &TAKEN) {
+            return Ok(None);
+        }
+        if awaited {
+            self.fill(transaction).await;
+        }
+        Err(self.refused(error, value, Some(fee)).await)
+    }
+
+    /// Sends an empty transaction in the place of one that is not sent, for which later ones wait.
+    async fn fill(&self, unsent: TxEip1559) {
+        let (to, value, input) = (self.address().into(), U256::ZERO, Bytes::new());
+        let Ok((_, raw)) = self.sign(&TxEip1559 { to, value, input, gas_limit: TRANSFER, ..unsent }) else { return };
+        for _ in 0..TRIES {
+            match self.client.call::<B256>("eth_sendRawTransaction", (&raw,)).await {
+                Err(error) if !is_refused(&error) => tokio::time::sleep(PAUSE).await,
+                _ => return,
+            }
+        }
+    }
+
+    /// Waits for a transaction that a node has taken, or may have: sends it again where the node does not have it, and in its place such
+    /// that pay more, which are noted.
+    async fn follow(
+        &self,
+        sent: &mut Sent,
+        mut transaction: TxEip1559,
+        mut raw: Bytes,
+        begun: Instant,
+    ) -> TransactionReceipt {
+        let mut rises = RISES.map(|sixths| self.patience / 6 * sixths).into_iter().peekable();
+        let mut look = Instant::now();
+        loop {
+            // A node that does not answer now may do so later.
+            for hash in sent.hashes.iter().rev() {
+                if let Ok(Some(receipt)) = self.receipt(*hash).await {
+                    return receipt;
+                }
+            }
+            if look <= Instant::now() {
+                look = Instant::now() + LOOK;
+                if let Some(hash) = sent.hashes.last()
+                    && let Ok(false) = self.knows(*hash).await
+                {
+                    let _ = self.client.call::<B256>("eth_sendRawTransaction", (&raw,)).await;
+                }
+            }
+            if rises.next_if(|rise| *rise <= begun.elapsed()).is_some() {
+                let price: U256 = self.client.call("eth_gasPrice", ()).await.unwrap_or_default();
+                let more = dearer(&transaction, price.saturating_to());
+                if let Ok((hash, bytes)) = self.sign(&more) {
+                    // Before it is sent: whatever comes then, it may have been taken.
+                    sent.hashes.push(hash);
+                    let answer = self.client.call::<B256>("eth_sendRawTransaction", (&bytes,)).await;
+                    if answer.is_err_and(|error| is_refused(&error) && !begins(&error, &[KNOWN])) {
+                        sent.hashes.pop();
+                    } else {
+                        (transaction, raw) = (more, bytes);
+                    }
+                }
             }
             tokio::time::sleep(PAUSE).await;
         }
-        Err(SendError::Late(hash))
+    }
+
+    async fn receipt(&self, hash: B256) -> Result<Option<TransactionReceipt>, ClientError> {
+        self.client.call("eth_getTransactionReceipt", (hash,)).await
+    }
+
+    /// Whether the node has a transaction, waiting or in a block.
+    async fn knows(&self, hash: B256) -> Result<bool, ClientError> {
+        Ok(self.client.call::<Option<IgnoredAny>>("eth_getTransactionByHash", (hash,)).await?.is_some())
+    }
+
+    /// What has become of a transaction of this account that was [late](SendError::Late), as the node has it.
+    ///
+    /// # Errors
+    ///
+    /// If the node does not answer.
+    pub async fn fate(&self, sent: &Sent) -> Result<Fate, ClientError> {
+        // In this order: what comes into a block meanwhile has a receipt.
+        let next: U256 = self.client.call("eth_getTransactionCount", (self.address(), "latest")).await?;
+        for hash in &sent.hashes {
+            if self.receipt(*hash).await?.is_some() {
+                return Ok(Fate::Included);
+            }
+        }
+        if next > U256::from(sent.nonce) {
+            return Ok(Fate::Gone);
+        }
+        for hash in &sent.hashes {
+            if self.knows(*hash).await? {
+                return Ok(Fate::Waiting);
+            }
+        }
+        Ok(Fate::Gone)
     }
 
     /// Why a node takes no transaction that sends so much: if its account cannot pay, what it has and what it takes.
     async fn refused(&self, error: ClientError, value: U256, fee: Option<U256>) -> SendError {
-        let is_poor = |message: &str| POOR.iter().any(|poor| message.starts_with(poor));
-        match &error {
-            ClientError::Refused { message, .. } if is_poor(message) => {}
-            _ => return error.into(),
+        if !begins(&error, &POOR) {
+            return error.into();
         }
         match self.client.balance(self.address()).await {
             Ok(has) => SendError::Poor(lacking(self.address(), has, value, fee)),
@@ -292,124 +447,4 @@ impl Wallet {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rpc::tests::asked;
-    use alloy_primitives::Bloom;
-    use serde_json::Value;
-    use std::{
-        io::Write as _,
-        net::{Ipv4Addr, TcpListener},
-    };
-
-    /// The account of some key, at a node that says this of each request.
-    async fn at_node(answer: impl Fn(&str, &Value) -> Value + Send + 'static) -> Wallet {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let client = Client::new(format!("http://{}", listener.local_addr().unwrap()));
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let request = asked(&mut stream);
-                let body = request.windows(4).position(|end| end == b"\r\n\r\n").unwrap();
-                let request: Value = serde_json::from_slice(&request[body..]).unwrap();
-                let said = match request["method"].as_str().unwrap() {
-                    "eth_chainId" => json!({ "result": "0x7a69" }),
-                    method => answer(method, &request["params"]),
-                };
-                write!(stream, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{said}").unwrap();
-            }
-        });
-        Wallet::new(client, PrivateKeySigner::random()).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn whose_nonce_another_program_took_sends_a_transaction_of_its_own_with_the_next() {
-        let sent = Arc::<Mutex<Vec<Value>>>::default();
-        let raw = sent.clone();
-        let wallet = at_node(move |method, params| {
-            let mut raw = raw.lock().unwrap();
-            match method {
-                "eth_getTransactionCount" => json!({ "result": U256::from(7 + raw.len()) }),
-                "eth_sendRawTransactionSync" => {
-                    raw.push(params[0].clone());
-                    let error = |message: &str| json!({ "error": { "code": -32000, "message": message } });
-                    match raw.len() {
-                        1 => error("already known"),
-                        2 => error("nonce too low: next nonce 9, tx nonce 8"),
-                        _ => json!({ "result": {
-                            "type": "0x2", "status": "0x1", "cumulativeGasUsed": "0x5208", "logsBloom": Bloom::ZERO, "logs": [],
-                            "transactionHash": B256::ZERO, "transactionIndex": "0x0", "blockHash": B256::ZERO,
-                            "blockNumber": "0x1", "gasUsed": "0x5208", "effectiveGasPrice": "0x1", "from": Address::ZERO,
-                            "to": Address::ZERO, "contractAddress": null,
-                        } }),
-                    }
-                }
-                _ => json!({ "result": "0x5208" }),
-            }
-        });
-        let wallet = wallet.await;
-        let receipt = wallet.send(Address::ZERO.into(), U256::ONE, Bytes::new()).await.unwrap();
-        assert!(receipt.status());
-        let sent = sent.lock().unwrap();
-        assert!(sent.len() == 3 && sent[0] != sent[1] && sent[1] != sent[2], "{sent:?}");
-    }
-
-    #[tokio::test]
-    async fn what_the_account_has_sent_is_waited_for_whichever_program_sent_it() {
-        let looks = Arc::<Mutex<u64>>::default();
-        let count = looks.clone();
-        let wallet = at_node(move |method, params| match (method, params[1].as_str()) {
-            ("eth_getTransactionCount", Some("pending")) => json!({ "result": "0x8" }),
-            ("eth_getTransactionCount", _) => {
-                let mut looks = count.lock().unwrap();
-                *looks += 1;
-                json!({ "result": if *looks < 3 { "0x7" } else { "0x8" } })
-            }
-            _ => json!({ "result": "0x2a" }),
-        });
-        assert_eq!(wallet.await.settled().await.unwrap(), 42);
-        assert_eq!(*looks.lock().unwrap(), 3);
-    }
-
-    #[test]
-    fn who_cannot_pay_is_told_what_he_has_and_what_it_takes() {
-        let (account, units) = (Address::repeat_byte(1), U256::from(10).pow(U256::from(15)));
-        let said = |has: u64, value: u64, fee: Option<u64>| {
-            lacking(account, units * U256::from(has), units * U256::from(value), fee.map(|fee| units * U256::from(fee)))
-        };
-        assert_eq!(
-            said(0, 0, Some(2)),
-            format!(
-                "account {account} has 0 STOA, and up to 0.002 STOA are needed for the fee of the transaction: send it some"
-            )
-        );
-        assert!(said(1, 5, Some(2)).contains("has 0.001 STOA, and up to 0.007 STOA are needed"));
-        assert!(said(1, 5, None).contains("and 0.005 STOA and the fee of the transaction are needed"));
-        assert!(said(9, 5, Some(2)).contains("has 0.009 STOA, which its transactions that wait need as well"));
-    }
-
-    #[test]
-    fn each_transaction_on_its_way_has_a_nonce_of_its_own() {
-        let flight = Arc::<Mutex<Flight>>::default();
-        let before = || {
-            let flight = flight.lock().unwrap();
-            (flight.now, flight.ever)
-        };
-        let begin = |before, pending| Flying::begin(&flight, before, pending);
-        // Two that were asked for at once, and one that begins before the node has either.
-        let early = before();
-        let ((one, first), (two, second), (three, third)) = (begin(early, 7), begin(early, 7), begin(before(), 8));
-        assert_eq!((first, second, third), (7, 8, 9));
-        // What the node said before the others were through is not believed afterwards.
-        let asked = before();
-        drop((one, two, three));
-        assert_eq!(begin(asked, 9).1, 10);
-        // Alone, the node knows best: a chain may have been set back.
-        assert_eq!(begin(before(), 3).1, 3);
-        // One that failed leaves no gap.
-        let (failing, nonce) = begin(before(), 3);
-        assert_eq!(nonce, 3);
-        failing.failed();
-        assert_eq!(begin(before(), 3).1, 3);
-    }
-}
+mod tests;

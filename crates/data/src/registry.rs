@@ -11,7 +11,7 @@ use futures::{
 };
 use parking_lot::Mutex;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -27,8 +27,14 @@ use stoa_net::PeerAddress;
 use stoa_store::{Domain, Member, Members};
 use zeroize::Zeroizing;
 
-/// Nodes that one question brings.
+/// Nodes that one question brings, and how many are asked at most: whoever registers nodes without end hides later ones only, and a node
+/// that answers without end is asked no more.
 const PAGE: u64 = 100;
+const MOST_PAGES: u64 = 1000;
+
+/// The most bytes of a host and of a domain, as the ledger has them.
+const MOST_HOST: usize = 255;
+const MOST_DOMAIN: usize = 64;
 
 /// How long an answer is good for.
 const FRESH: Duration = Duration::from_secs(5);
@@ -73,14 +79,21 @@ impl Registry {
         {
             return Ok(nodes);
         }
-        let mut nodes = Vec::new();
-        loop {
-            let call = listCall { from: U256::from(nodes.len()), most: U256::from(PAGE) };
+        let (mut nodes, mut keys) = (Vec::new(), BTreeSet::new());
+        for at in 0..MOST_PAGES {
+            let call = listCall { from: U256::from(at * PAGE), most: U256::from(PAGE) };
             let (page, _) = view(&*self.chain, ADDRESS, &call).await?;
-            let is_last = (page.len() as u64) < PAGE;
-            nodes.extend(page);
+            if !is_page(&page) {
+                return Err(ViewError::Malformed);
+            }
+            let (is_last, known) = ((page.len() as u64) < PAGE, keys.len());
+            // One may have left and come again since the last page; not all of them.
+            nodes.extend(page.into_iter().filter(|node| keys.insert(node.key)));
             if is_last {
                 break;
+            }
+            if keys.len() == known {
+                return Err(ViewError::Malformed);
             }
         }
         let seen = nodes.iter().filter_map(|node| Some((node.key, address(node)?)));
@@ -168,6 +181,13 @@ impl Registry {
     }
 }
 
+/// Whether these can be nodes of one block: not more than were asked for, each with another key.
+fn is_page(page: &[Node]) -> bool {
+    let keys: BTreeSet<_> = page.iter().map(|node| node.key).collect();
+    let fits = |node: &Node| node.host.len() <= MOST_HOST && node.domain.len() <= MOST_DOMAIN;
+    page.len() as u64 <= PAGE && keys.len() == page.len() && page.iter().all(fits)
+}
+
 /// Where a node is; nothing if its key is none.
 pub(crate) fn address(node: &Node) -> Option<PeerAddress> {
     PeerAddress::new(node.key.into(), &node.host).ok()
@@ -247,7 +267,7 @@ pub(crate) fn sign_digest(key: &ed25519::PrivateKey, digest: B256) -> [u8; 64] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answering::node;
+    use crate::answering::{called, node};
     use alloy_primitives::{Address, Bytes};
     use alloy_rpc_types_eth::{Filter, Log};
     use alloy_sol_types::SolCall as _;
@@ -258,6 +278,67 @@ mod tests {
 
     /// Blocks of which the node tells events at once.
     const MOST: u64 = 4000;
+
+    /// Of what the contract says of a node, what is looked at.
+    fn listed(number: usize) -> Node {
+        Node { key: B256::from(U256::from(number + 1)), host: "a.example:9000".into(), ..empty() }
+    }
+
+    fn empty() -> Node {
+        Node {
+            key: B256::ZERO,
+            operator: Address::ZERO,
+            host: String::new(),
+            domain: String::new(),
+            capacity: 0,
+            roles: 0,
+        }
+    }
+
+    /// A registry of a node that answers the question for nodes from one on, and how often it was asked.
+    fn registry(list: impl Fn(usize) -> Vec<Node> + Send + 'static) -> (Registry, Arc<AtomicUsize>) {
+        let (client, asked) = node(|| {
+            let asked = Arc::new(AtomicUsize::new(0));
+            let count = asked.clone();
+            let answer = move |method: &str, params: &Value| match method {
+                "eth_getBlockByNumber" => Ok(json!({ "number": "0x1", "hash": B256::ZERO, "timestamp": "0x1" })),
+                "eth_call" => {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    let call = listCall::abi_decode(&called(params).1).unwrap();
+                    Ok(json!(Bytes::from(listCall::abi_encode_returns(&list(call.from.to())))))
+                }
+                other => panic!("{other} is not answered"),
+            };
+            (answer, asked)
+        });
+        (Registry::new(Arc::new(client)), asked)
+    }
+
+    #[tokio::test]
+    async fn all_nodes_are_asked_for_and_one_that_moved_meanwhile_is_there_once() {
+        let (page, all) = (PAGE as usize, 2 * PAGE as usize + 1);
+        let (registry, asked) =
+            registry(move |from| (from..all.min(from + page)).map(|at| listed(at % (all - 1))).collect());
+        let nodes = registry.nodes().await.unwrap();
+        assert!(nodes.iter().enumerate().all(|(at, node)| node.key == listed(at).key));
+        assert_eq!((nodes.len(), asked.load(Ordering::Relaxed)), (all - 1, 3));
+    }
+
+    #[tokio::test]
+    async fn a_node_that_lists_nodes_without_end_is_not_asked_without_end() {
+        type List = Box<dyn Fn(usize) -> Vec<Node> + Send>;
+        let page = PAGE as usize;
+        let too_many = move |from: usize| (from..=from + page).map(listed).collect::<Vec<_>>();
+        let twice = move |_: usize| vec![listed(0); 2];
+        let long = |_: usize| vec![Node { host: "a".repeat(MOST_HOST + 1), ..empty() }];
+        let again = move |_: usize| (0..page).map(listed).collect::<Vec<_>>();
+        let lists: [List; 4] = [Box::new(too_many), Box::new(twice), Box::new(long), Box::new(again)];
+        for (questions, list) in [1, 1, 1, 2].into_iter().zip(lists) {
+            let (registry, asked) = registry(list);
+            assert_eq!(registry.nodes().await, Err(ViewError::Malformed));
+            assert_eq!(asked.load(Ordering::Relaxed), questions);
+        }
+    }
 
     #[tokio::test]
     async fn where_a_node_was_before_it_left_is_looked_up_in_the_ledgers_events() {

@@ -4,11 +4,13 @@ use alloy_primitives::{Address, B256, keccak256};
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::{Signer as _, ed25519};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{
-    fs,
+    fs::{self, OpenOptions},
+    io,
     net::SocketAddr,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -428,15 +430,40 @@ pub fn new_key(path: &Path, passphrase: &str) -> Result<ed25519::PrivateKey> {
 ///
 /// If the file is there already or cannot be written.
 pub fn new_secret(path: &Path, passphrase: &str) -> Result<Zeroizing<[u8; 32]>> {
+    // Before somebody waits for nothing. Whether it is so still when the key is written is seen then.
     ensure!(!path.exists(), "{} is there already", path.display());
     let secret = Zeroizing::new(rand::random::<[u8; 32]>());
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().and_then(|name| name.to_str()).wrap_err("a key's file needs a name")?;
     stoa_base::create_private(folder).wrap_err_with(|| format!("cannot create {}", folder.display()))?;
-    eth_keystore::encrypt_key(folder, &mut rand_08::thread_rng(), &secret[..], passphrase, Some(name))
-        .and_then(|_| Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o600))?))
-        .wrap_err_with(|| format!("cannot write {}", path.display()))?;
+    let part = format!(".{name}.{:016x}.part", rand::random::<u64>());
+    let written = write_encrypted(folder, &part, &secret[..], passphrase).and_then(|()| {
+        put(&folder.join(&part), path)?;
+        Ok(fs::File::open(folder)?.sync_all()?)
+    });
+    // Where the key lies under its name, this is another name of it at most.
+    let _ = fs::remove_file(folder.join(&part));
+    written.wrap_err_with(|| format!("cannot write {}", path.display()))?;
     Ok(secret)
+}
+
+/// Writes a secret, encrypted, to a new file that only its owner may read.
+fn write_encrypted(folder: &Path, name: &str, secret: &[u8], passphrase: &str) -> Result<()> {
+    let path = folder.join(name);
+    // The library keeps the file that it finds, and who may read it.
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    eth_keystore::encrypt_key(folder, &mut rand_08::thread_rng(), secret, passphrase, Some(name))?;
+    Ok(fs::File::open(&path)?.sync_all()?)
+}
+
+/// Gives a file its name, unless there is one of that name.
+fn put(part: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(part, path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        // Some file systems have one name for each file.
+        Err(_) => Ok(renameat_with(CWD, part, CWD, path, RenameFlags::NOREPLACE)?),
+    }
 }
 
 /// What is better changed of a file with a secret that others on this machine may read, in words.
@@ -475,7 +502,7 @@ pub fn read_key(path: &Path, passphrase: &str) -> Result<ed25519::PrivateKey> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use std::net::TcpListener;
+    use std::{net::TcpListener, sync::Barrier, thread};
 
     fn peer(port: u16) -> Peer {
         let key = ed25519::PrivateKey::from_seed(u64::from(port));
@@ -748,5 +775,29 @@ pub(crate) mod tests {
         assert!(said(&folder.path().join("none")).contains("No such file"));
         assert!(new_key(&path, "correct horse").is_err(), "a key was overwritten");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn of_two_keys_that_are_made_at_once_under_one_name_one_is_kept_and_the_other_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("me.key");
+        let begin = Barrier::new(4);
+        let make = || {
+            begin.wait();
+            new_secret(&path, "correct horse").ok()
+        };
+        let made = thread::scope(|scope| {
+            let makers = [(); 4].map(|()| scope.spawn(make));
+            makers.map(|maker| maker.join().unwrap())
+        });
+        let made: Vec<_> = made.iter().flatten().collect();
+        assert_eq!(made.len(), 1);
+        assert_eq!(read_secret(&path, "correct horse").unwrap()[..], made[0][..]);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing half written is left");
+        // A name that leads nowhere is taken as well.
+        let nowhere = folder.path().join("nowhere.key");
+        std::os::unix::fs::symlink("/nonexistent/key", &nowhere).unwrap();
+        assert!(new_secret(&nowhere, "correct horse").is_err());
     }
 }
