@@ -38,7 +38,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8545", value_parser = served)]
     http: SocketAddr,
     /// A name that programs may call this node by besides `localhost`; may be given several times. Others are refused while it
-    /// listens on loopback, lest a web page reach it under a name of its own. Example: --allow-host node.example
+    /// listens on loopback, lest a web page reach it under a name of its own. Pages of these names, and of this machine, may call
+    /// it, and have it sign with its accounts; no others may. Example: --allow-host node.example
     #[arg(long = "allow-host", value_name = "NAME")]
     hosts: Vec<String>,
     /// Chain id of a new chain, 31337 if not given; of a chain that is there already, the one that it has.

@@ -14,10 +14,11 @@ use crate::{
     LedgerError,
     execute::{self, Changes, Choices},
     genesis::first_block,
-    history::{History, matching_logs},
+    history::History,
     state::{MAX_CODE, PastState, Runtime, State, StateConfig, Tip},
     view::StateCache,
 };
+use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, map::HashMap};
 use commonware_glue::stateful::db::DatabaseSet;
 use parking_lot::{Mutex, RwLock};
@@ -241,6 +242,24 @@ impl Ledger {
         Ok(Some(committed))
     }
 
+    /// The header of a final block by number, `None` above the head. Costs less than the [`block`](Self::block).
+    ///
+    /// # Errors
+    ///
+    /// As [`block`](Self::block).
+    pub fn header(&self, number: u64) -> Result<Option<Header>, LedgerError> {
+        if number > self.head().number() {
+            return Ok(None);
+        }
+        if let Some(committed) = self.inner.recent.get(&number) {
+            return Ok(Some(committed.block.header().clone()));
+        }
+        let Some(header) = self.inner.history.header(number)? else {
+            return Err(LedgerError::NotKept { asked: number, first: self.inner.history.kept_from()? });
+        };
+        Ok(Some(header))
+    }
+
     /// The number of the block with this hash.
     ///
     /// # Errors
@@ -275,22 +294,7 @@ impl Ledger {
     ///
     /// [`LedgerError::TooManyLogs`] if there are more, [`LedgerError::NotKept`] if this node lacks some of the blocks; else as [`block`](Self::block).
     pub fn logs(&self, from: u64, to: u64, filter: &LogFilter, limit: usize) -> Result<Vec<LogEntry>, LedgerError> {
-        let to = to.min(self.head().number());
-        let first = self.inner.history.kept_from()?;
-        if from < first {
-            return Err(LedgerError::NotKept { asked: from, first });
-        }
-        let mut found = Vec::new();
-        let mut look = |number| {
-            let Some(committed) = self.block(number)? else { return Ok(()) };
-            found.extend(matching_logs(&committed, filter).take(limit + 1 - found.len()));
-            if found.len() > limit { Err(LedgerError::TooManyLogs { limit }) } else { Ok(()) }
-        };
-        match self.inner.history.blocks_with_logs(from, to, filter)? {
-            Some(numbers) => numbers.into_iter().try_for_each(&mut look)?,
-            None => (from..=to).try_for_each(&mut look)?,
-        }
-        Ok(found)
+        Ok(self.logs_while(from, to, filter, limit, || true)?.unwrap_or_default())
     }
 
     /// Of how many blocks back the state can be read and proven; `u64::MAX` for an archive.

@@ -31,10 +31,11 @@ mod tail;
 mod tests;
 
 use crate::{
-    Committed, LedgerError, LogEntry, LogFilter,
+    Committed, LedgerError, LogFilter,
     execute::Changes,
     state::{Key, Leaf},
 };
+use alloy_consensus::Header;
 use alloy_primitives::B256;
 use encoding::{damaged, log_key, number_of};
 use fjall::{
@@ -329,6 +330,16 @@ impl History {
         recent.map_or_else(|| self.store.read(number), |committed| Ok(Some(committed)))
     }
 
+    /// The header of a block, without its receipts being read.
+    pub(crate) fn header(&self, number: u64) -> Result<Option<Header>, LedgerError> {
+        let recent = self.store.tail.read().get(number).map(|recent| recent.committed.block.header().clone());
+        if recent.is_some() {
+            return Ok(recent);
+        }
+        let block = self.store.blocks.get(number.to_be_bytes()).map_err(failed)?;
+        block.map(|block| encoding::header(number, &block)).transpose()
+    }
+
     /// The number of the block with this hash.
     pub(crate) fn block_number(&self, hash: B256) -> Result<Option<u64>, LedgerError> {
         if let Some(number) = self.store.tail.read().number(hash) {
@@ -352,21 +363,27 @@ impl History {
         places.collect()
     }
 
-    /// Numbers of the blocks in `from..=to` that may hold a log the filter wants; `None` if the filter says nothing.
-    pub(crate) fn blocks_with_logs(
+    /// Numbers of the blocks in `from..=to` that may hold a log the filter wants; `None` if the filter says nothing. Looks for as
+    /// long as `goes_on` says so; what it gives when that says no is of no use.
+    pub(crate) fn blocks_with_logs_while(
         &self,
         from: u64,
         to: u64,
         filter: &LogFilter,
+        goes_on: &dyn Fn() -> bool,
     ) -> Result<Option<BTreeSet<u64>>, LedgerError> {
         let addresses = filter.addresses.iter().map(|address| log_key(4, address.as_slice())).collect::<Vec<_>>();
         let topics = (0u8..).zip(&filter.topics);
         let topics = topics.map(|(at, any)| any.iter().map(|topic| log_key(at, topic.as_slice())).collect());
         let mut found: Option<BTreeSet<u64>> = None;
-        let recent = self.store.tail.read().blocks_with_logs(from, to, filter);
+        // What is in them is looked at later: the next block waits for this lock.
+        let recent = self.store.tail.read().blocks(from, to);
         for any in std::iter::once(addresses).chain(topics).filter(|any: &Vec<_>| !any.is_empty()) {
             let mut numbers = BTreeSet::new();
             for key in any {
+                if !goes_on() {
+                    return Ok(Some(BTreeSet::new()));
+                }
                 let (first, last) = (encoding::with_number(&key, from), encoding::with_number(&key, to));
                 for entry in self.store.logs.range(first..=last) {
                     let key = entry.key().map_err(failed)?;
@@ -379,7 +396,9 @@ impl History {
             });
         }
         Ok(found.map(|mut found| {
-            found.extend(recent);
+            let may_be_in = filter.hashed();
+            let recent = recent.iter().filter(|block| may_be_in(&block.header().logs_bloom));
+            found.extend(recent.map(|block| block.number()));
             found
         }))
     }
@@ -591,26 +610,4 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// The logs of one block that the filter wants, in order.
-pub(crate) fn matching_logs<'a>(
-    committed: &'a Committed,
-    filter: &'a LogFilter,
-) -> impl Iterator<Item = LogEntry> + 'a {
-    let block = &committed.block;
-    let mut index = 0;
-    committed.receipts.iter().enumerate().flat_map(move |(at, receipt)| {
-        let first = index;
-        index += receipt.logs.len() as u64;
-        receipt.logs.iter().zip(first..).filter(|(log, _)| filter.matches(log)).map(move |(log, log_index)| LogEntry {
-            log: log.clone(),
-            block_number: block.number(),
-            block_hash: block.hash(),
-            block_timestamp: block.header().timestamp,
-            transaction_hash: *block.transactions()[at].tx_hash(),
-            transaction_index: at as u64,
-            log_index,
-        })
-    })
 }

@@ -15,10 +15,7 @@ use stoa_client::{CertificateReply, PeerStatus, Status, ValidatorStatus, Vote};
 use stoa_consensus::follow;
 use stoa_ledger::Ledger;
 use stoa_net::PeerAddress;
-use stoa_rpc::{BlockId, Context, Methods, Params, RpcError};
-
-/// How many headers lead from a block to one with a certificate, at most.
-const HEADERS: u64 = 1024;
+use stoa_rpc::{BlockId, Context, Methods, RpcError};
 
 /// What a node says of itself.
 pub(crate) struct About {
@@ -101,21 +98,16 @@ pub(crate) fn register(methods: &mut Methods, ledger: &Ledger, about: Arc<About>
         params.none()?;
         Ok(progressing.progress.syncing(context.head().number()))
     });
-    methods.instant("stoa_status", move |context: &Context, params: &Params| {
+    // The peers of a validator are told from its metrics, and the pace of others' blocks from the blocks.
+    methods.read("stoa_status", move |context, params| {
         params.none()?;
         Ok(status(context, &about, &status_key))
     });
-    methods.add("stoa_getCertificate", move |context: Context, params: Params| {
-        let key = key.clone();
-        async move {
-            let at = {
-                let mut reader = params.reader()?;
-                let read = reader.optional::<BlockId>()?;
-                reader.end()?;
-                read
-            };
-            certificate(&context, at.unwrap_or_default(), key)
-        }
+    methods.read("stoa_getCertificate", move |context, params| {
+        let mut reader = params.reader()?;
+        let at = reader.optional::<BlockId>()?;
+        reader.end()?;
+        certificate(context, at.unwrap_or_default(), &key)
     });
 }
 
@@ -162,7 +154,7 @@ fn status(context: &Context, about: &About, network_key: &Bytes) -> Status {
 }
 
 /// The newest block that has a certificate, or a block with those after it up to the first that has one.
-fn certificate(context: &Context, at: BlockId, network_key: Bytes) -> Result<CertificateReply, RpcError> {
+fn certificate(context: &Context, at: BlockId, network_key: &Bytes) -> Result<CertificateReply, RpcError> {
     let ledger = context.ledger();
     let failed = |error: stoa_ledger::LedgerError| RpcError::server(error.to_string());
     let (from, found) = match at {
@@ -175,13 +167,140 @@ fn certificate(context: &Context, at: BlockId, network_key: Bytes) -> Result<Cer
             (number, ledger.certificate_from(number).map_err(failed)?)
         }
     };
-    let found = found.filter(|(number, _)| number - from < HEADERS);
+    let found = found.filter(|(number, _)| number - from <= follow::REACH);
     let (number, certificate) =
         found.ok_or_else(|| RpcError::server("there is no certificate of this block here yet"))?;
     let headers = (from..=number).map(|number| {
-        let committed = ledger.block(number)?.ok_or_else(RpcError::header_not_found)?;
-        Ok(Bytes::from(alloy_rlp::encode(committed.block.header())))
+        if !context.is_awaited() {
+            return Err(RpcError::timeout());
+        }
+        let header = ledger.header(number)?.ok_or_else(RpcError::header_not_found)?;
+        Ok(Bytes::from(alloy_rlp::encode(header)))
     });
-    let genesis_hash = ledger.first().hash();
-    Ok(CertificateReply { genesis_hash, network_key, headers: headers.collect::<Result<_, RpcError>>()?, certificate })
+    Ok(CertificateReply {
+        genesis_hash: ledger.first().hash(),
+        network_key: network_key.clone(),
+        headers: headers.collect::<Result<_, RpcError>>()?,
+        certificate,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::waiting::Head;
+    use alloy_primitives::{Address, keccak256};
+    use alloy_signer_local::PrivateKeySigner;
+    use commonware_runtime::{Runner as _, tokio as runtime};
+    use parking_lot::Mutex;
+    use serde_json::{Value, json};
+    use std::{num::NonZeroUsize, path::Path, sync::mpsc};
+    use stoa_client::Client;
+    use stoa_ledger::{Direct, LedgerConfig, execute::Choices};
+    use stoa_mempool::Pool;
+    use stoa_rpc::{Handle, Server};
+
+    /// Serves a chain of so many blocks, the last of which has a certificate, with one thread that reads.
+    async fn serve(
+        runtime: runtime::Context,
+        folder: &Path,
+        blocks: u64,
+        add: impl FnOnce(&mut Methods),
+    ) -> (Ledger, Handle, Client) {
+        let rich = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap();
+        let genesis = crate::development::genesis(31337, &[rich], 1_700_000_000);
+        let config =
+            LedgerConfig { durable: false, natives: crate::natives(), ..LedgerConfig::new(folder.join("history")) };
+        let opening = Direct::open(runtime, genesis, config, 1 << 20, NonZeroUsize::MIN);
+        let mut direct = Box::pin(opening).await.unwrap();
+        let choices = |number| Choices {
+            timestamp: 1_700_000_000 + number,
+            beneficiary: Address::ZERO,
+            prevrandao: B256::ZERO,
+            base_fee: None,
+            gas_limit: None,
+        };
+        direct.mine_empty(&(1..=blocks).map(choices).collect::<Vec<_>>()).await.unwrap();
+        let ledger = direct.ledger().clone();
+        ledger.certify(blocks, b"signed").unwrap();
+        let about = About {
+            roles: vec!["follower"],
+            validator: None,
+            peers: Arc::new(Vec::<follow::PeerStatus>::new),
+            progress: Arc::default(),
+            address: None,
+            served: None,
+            block_time: Duration::ZERO,
+        };
+        let state = Arc::new(Head { ledger: ledger.clone(), development: true });
+        let rpc = Server::builder(ledger.clone(), Pool::new(stoa_mempool::Config::default(), state))
+            .config(stoa_rpc::Config { read_workers: 1, ..stoa_rpc::Config::default() })
+            .methods(crate::stoa_methods::register)
+            .methods(|methods| register(methods, &ledger, Arc::new(about)))
+            .methods(add)
+            .bind(([127, 0, 0, 1], 0).into())
+            .await
+            .unwrap();
+        let client = Client::new(rpc.local_addr().to_string());
+        (ledger, rpc, client)
+    }
+
+    fn run(test: impl AsyncFnOnce(runtime::Context, &Path)) {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = runtime::Config::new().with_storage_directory(folder.path().join("state"));
+        runtime::Runner::new(storage).start(async |context| Box::pin(test(context, folder.path())).await);
+    }
+
+    #[test]
+    fn what_reads_waits_for_a_thread_that_may_block() {
+        run(async |context, folder| {
+            let (begin, mut begun) = tokio::sync::mpsc::unbounded_channel();
+            let (end, ended) = mpsc::channel::<()>();
+            let ended = Mutex::new(ended);
+            let add = move |methods: &mut Methods| {
+                methods.read("test_busy", move |_, _| {
+                    let _ = begin.send(());
+                    let _ = ended.lock().recv();
+                    Ok(true)
+                });
+            };
+            let (ledger, rpc, client) = serve(context, folder, 1, add).await;
+            let busy = client.clone();
+            let busy = tokio::spawn(async move { busy.call::<bool>("test_busy", ()).await });
+            begun.recv().await.unwrap();
+            let asked = [
+                ("stoa_status", json!([])),
+                ("stoa_genesis", json!([])),
+                ("stoa_getCertificate", json!(["0x1"])),
+                ("stoa_getProof", json!([Address::ZERO, [], ledger.head().hash()])),
+            ];
+            for (method, params) in &asked {
+                let answer = client.call::<Value>(method, params);
+                let answer = tokio::time::timeout(Duration::from_millis(300), answer).await;
+                assert!(answer.is_err(), "{method} is answered by a thread that must not block");
+            }
+            end.send(()).unwrap();
+            assert!(busy.await.unwrap().unwrap());
+            for (method, params) in &asked {
+                client.call::<Value>(method, params).await.unwrap();
+            }
+            rpc.shutdown().await;
+        });
+    }
+
+    #[test]
+    fn a_block_is_proven_by_a_certificate_as_far_off_as_followers_keep_them_and_by_none_beyond() {
+        run(async |context, folder| {
+            let (first, last) = (4, 4 + follow::REACH);
+            let (ledger, rpc, client) = serve(context, folder, last, |_| {}).await;
+            let reply = client.certificate(Some(first)).await.unwrap();
+            assert_eq!((&reply.certificate[..], reply.headers.len() as u64), (&b"signed"[..], follow::REACH + 1));
+            let hash = |number| ledger.block(number).unwrap().unwrap().block.hash();
+            let ends = [reply.headers.first(), reply.headers.last()].map(Option::unwrap);
+            assert_eq!(ends.map(keccak256), [first, last].map(hash));
+            let refused = client.certificate(Some(first - 1)).await.unwrap_err().to_string();
+            assert!(refused.contains("no certificate of this block here yet"), "{refused}");
+            rpc.shutdown().await;
+        });
+    }
 }

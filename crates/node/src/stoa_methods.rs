@@ -17,7 +17,8 @@ const MAX_SLOTS: usize = 1024;
 pub(crate) fn register(methods: &mut Methods) {
     methods.add("stoa_getProof", get_proof);
     methods.add("stoa_getReceiptProof", get_receipt_proof);
-    methods.instant("stoa_genesis", genesis);
+    // It may be megabytes.
+    methods.read("stoa_genesis", genesis);
 }
 
 fn genesis(context: &Context, params: &Params) -> Result<Genesis, RpcError> {
@@ -37,7 +38,7 @@ async fn get_proof(context: Context, params: Params) -> Result<ProofReply, RpcEr
     }
     let number = match at.unwrap_or_default() {
         BlockId::Latest | BlockId::Pending => None,
-        at => Some(context.number(at)?.ok_or_else(RpcError::header_not_found)?),
+        at => Some(context.read(move |context| context.number(at)?.ok_or_else(RpcError::header_not_found)).await?),
     };
     let proof = context.ledger().prove(number, address, &slots).await;
     let proof = proof.map_err(|error| RpcError::server(error.to_string()))?;

@@ -1,5 +1,8 @@
 use bytes::Bytes;
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Memory that bodies and answers of all connections may take together. What is small is not counted: its number is
@@ -59,9 +62,42 @@ impl AsRef<[u8]> for Counted {
     }
 }
 
+/// A part of something that is counted, given back when dropped.
+pub(crate) struct Share {
+    count: Arc<AtomicUsize>,
+    size: usize,
+}
+
+impl Share {
+    /// Takes `size` more, if no more than `limit` are taken then.
+    pub fn take(count: &Arc<AtomicUsize>, size: usize, limit: usize) -> Option<Self> {
+        let grown = |taken: usize| taken.checked_add(size).filter(|sum| *sum <= limit);
+        count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown).ok()?;
+        Some(Self { count: count.clone(), size })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.count.fetch_sub(self.size, Ordering::Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shares_are_bounded_and_given_back() {
+        let count = Arc::default();
+        let first = Share::take(&count, 7, 10).unwrap();
+        assert!(Share::take(&count, 4, 10).is_none() && Share::take(&count, usize::MAX, usize::MAX).is_none());
+        let _second = Share::take(&count, 3, 10).unwrap();
+        assert!(Share::take(&count, 0, 10).is_some(), "nothing has room where all is taken");
+        assert!(Share::take(&count, 1, 10).is_none());
+        drop(first);
+        assert!(Share::take(&count, 7, 10).is_some());
+    }
 
     #[test]
     fn what_is_counted_is_bounded_and_given_back() {

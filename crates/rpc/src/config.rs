@@ -3,7 +3,8 @@ use std::time::Duration;
 /// Who may call from a browser: the origins that get CORS headers and may open a WebSocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origins {
-    /// Pages of every origin. The node holds no secrets a page could read; wallets sign on their own.
+    /// Pages of every origin: wallets sign on their own. Of a node that signs with accounts of its own, pages of this machine and of
+    /// the names in [`hosts`](Config::hosts) alone.
     Any,
     /// Only these, for example `https://wallet.example`. Empty: no page at all.
     Only(Vec<String>),
@@ -22,7 +23,7 @@ pub struct Config {
     pub header_timeout: Duration,
     /// How long a connection may stay idle between requests.
     pub idle_timeout: Duration,
-    /// How long a client may take to send a request's body.
+    /// How long a client may take to send a request's body, or a message over a WebSocket.
     pub body_timeout: Duration,
     /// How long a client may take without reading anything of what is sent to it.
     pub write_timeout: Duration,
@@ -30,7 +31,8 @@ pub struct Config {
     pub max_request_bytes: usize,
     /// Bytes of a WebSocket message.
     pub max_message_bytes: usize,
-    /// Bytes that large bodies and answers of all connections may take together.
+    /// Bytes that large bodies, messages and answers of all connections may take together. What there is of a message before it is
+    /// complete does not count.
     pub max_buffered_bytes: usize,
     /// Levels of arrays and objects inside each other in a request.
     pub max_depth: usize,
@@ -56,6 +58,10 @@ pub struct Config {
     pub max_filters_per_connection: usize,
     /// Filters of all connections together.
     pub max_filters: usize,
+    /// Addresses and topics in all log filters and subscriptions of one WebSocket connection.
+    pub max_alternatives_per_connection: usize,
+    /// Addresses and topics in all log filters and subscriptions of all connections together.
+    pub max_alternatives: usize,
     /// A filter that nobody has asked for this long is removed.
     pub filter_timeout: Duration,
     /// Blocks that one log query may span.
@@ -75,7 +81,8 @@ pub struct Config {
     /// Pages that may call.
     pub origins: Origins,
     /// Names in the `Host` header that are served besides `localhost` and plain IP addresses. Looked at only on
-    /// loopback, where a page could otherwise reach the node under a name of its own (DNS rebinding).
+    /// loopback, where a page could otherwise reach the node under a name of its own (DNS rebinding), and for pages of them
+    /// ([`Origins::Any`]).
     pub hosts: Vec<String>,
 }
 
@@ -105,6 +112,8 @@ impl Default for Config {
             max_subscriptions: 10_000,
             max_filters_per_connection: 1_000,
             max_filters: 10_000,
+            max_alternatives_per_connection: 50_000,
+            max_alternatives: 500_000,
             filter_timeout: Duration::from_secs(5 * 60),
             max_log_blocks: 10_000,
             max_logs: 20_000,

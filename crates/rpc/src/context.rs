@@ -14,18 +14,20 @@ use alloy_primitives::B256;
 use alloy_signer_local::PrivateKeySigner;
 use bytes::Bytes;
 use revm::context::BlockEnv;
-use serde_json::value::RawValue;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 use stoa_base::Block;
 use stoa_ledger::{Committed, Ledger, StateAt};
 use stoa_mempool::Pool;
-use tokio::time::Instant;
+use tokio::{
+    task::yield_now,
+    time::{Instant, timeout_at},
+};
 
 /// What says how the next block is going to be.
 pub(crate) type NextBlock = Box<dyn Fn(&Ledger) -> BlockEnv + Send + Sync>;
@@ -48,20 +50,29 @@ pub(crate) struct Node {
     pub memory: Budget,
 }
 
+/// Bodies and parameters of more bytes are read by a worker: a connection's thread has others to serve meanwhile.
+pub(crate) const LARGE: usize = 256 << 10;
+
+/// Requests of a batch that are answered before others have their turn, and how many bytes of parameters weigh as much as one.
+const REQUESTS_PER_TURN: usize = 32;
+const BYTES_PER_REQUEST: usize = 8 << 10;
+
 /// One client's connection, and what it holds of things that are counted.
 pub(crate) struct Connection {
     pub filters: Arc<AtomicUsize>,
+    /// Bytes that came over it.
+    pub received: Arc<AtomicU64>,
     /// Only a WebSocket has subscriptions.
     pub subscriptions: Option<Subscriptions>,
 }
 
 impl Connection {
-    pub fn http() -> Self {
-        Self { filters: Arc::default(), subscriptions: None }
+    pub fn http(received: Arc<AtomicU64>) -> Self {
+        Self { filters: Arc::default(), received, subscriptions: None }
     }
 
-    pub fn websocket() -> Self {
-        Self { filters: Arc::default(), subscriptions: Some(Subscriptions::default()) }
+    pub fn websocket(received: Arc<AtomicU64>) -> Self {
+        Self { filters: Arc::default(), received, subscriptions: Some(Subscriptions::default()) }
     }
 }
 
@@ -98,9 +109,27 @@ pub struct Context {
     pub(crate) message: u64,
     /// Whether the client is Hardhat: a development node answers it as Hardhat's own network does.
     pub(crate) hardhat: bool,
+    /// Whether the request is one of a batch.
+    pub(crate) in_batch: bool,
+    /// Set when nobody waits any more for what a worker does.
+    abandoned: Arc<AtomicBool>,
+}
+
+/// Tells a worker, when it is dropped, that nobody waits any more for what it does.
+struct Abandon(Arc<AtomicBool>);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Context {
+    /// What the requests of a connection, or of a message over it, work with.
+    pub(crate) fn new(node: Arc<Node>, connection: Arc<Connection>, hardhat: bool) -> Self {
+        Self { node, connection, message: 0, hardhat, in_batch: false, abandoned: Arc::default() }
+    }
+
     /// The chain.
     pub fn ledger(&self) -> &Ledger {
         &self.node.ledger
@@ -224,6 +253,12 @@ impl Context {
         }
     }
 
+    /// Whether somebody still waits for what a worker does: not so once the request has timed out or its client has gone. What
+    /// takes long asks now and then, and ends.
+    pub fn is_awaited(&self) -> bool {
+        !self.abandoned.load(Ordering::Relaxed)
+    }
+
     /// Runs blocking work that reads from disk, when a worker is free.
     ///
     /// # Errors
@@ -253,90 +288,119 @@ impl Context {
         workers: &Workers,
         work: impl FnOnce(&Self) -> Result<T, RpcError> + Send + 'static,
     ) -> Result<T, RpcError> {
-        let context = self.clone();
+        let context = Self { abandoned: Arc::default(), ..self.clone() };
+        let _abandon = Abandon(context.abandoned.clone());
         let outcome = workers.run(move || work(&context)).await;
         outcome.unwrap_or_else(|Crashed| Err(RpcError::crashed()))
     }
 
     /// Answers a body; `None` if it holds only notifications. The answer is counted until it has been sent.
     pub(crate) async fn answer(&self, body: Bytes) -> Option<Bytes> {
-        let mut deadline = Instant::now() + self.config().request_timeout;
-        let mut out = Vec::with_capacity(256);
-        let mut charge = self.node.memory.charge();
-        match protocol::read(&body, self.config().max_batch, self.config().max_depth) {
+        let deadline = Instant::now() + self.config().request_timeout;
+        match self.requests(body, deadline).await {
             Err(error) => {
                 self.node.traffic.ended("", Some(error.code));
+                let mut out = Vec::with_capacity(256);
                 protocol::write(&mut out, None, &Err(error));
+                Some(out.into())
             }
-            Ok(Body::Single(request)) => {
-                let (id, outcome) = self.outcome(&body, request, &mut deadline).await;
-                let id = id?;
-                protocol::write(&mut out, Some(id), &outcome);
-                if !charge.grow_to(out.len()) {
-                    out.clear();
-                    protocol::write(&mut out, Some(id), &Err(crowded()));
-                }
-            }
-            Ok(Body::Batch(requests)) => {
-                let mut refused = None;
-                for request in requests {
-                    let (id, outcome) = match (request, &refused) {
-                        (Ok(request), Some(error)) => (request.id.map(|id| id.get()), Err(RpcError::clone(error))),
-                        (request, _) => self.outcome(&body, request, &mut deadline).await,
-                    };
-                    let Some(id) = id else { continue };
-                    let before = out.len();
-                    out.push(if out.is_empty() { b'[' } else { b',' });
-                    protocol::write(&mut out, Some(id), &outcome);
-                    if refused.is_none() {
-                        let most = self.config().max_response_bytes;
-                        refused = match out.len() {
-                            length if length > most => Some(RpcError::response_too_large(most)),
-                            length if !charge.grow_to(length) => Some(crowded()),
-                            _ => None,
-                        };
-                        if let Some(error) = &refused {
-                            out.truncate(before);
-                            out.push(if out.is_empty() { b'[' } else { b',' });
-                            protocol::write(&mut out, Some(id), &Err(error.clone()));
-                        }
-                    }
-                }
-                if out.is_empty() {
-                    return None;
-                }
-                out.push(b']');
-            }
+            Ok(Body::Single(request)) => self.answer_single(request, deadline).await,
+            Ok(Body::Batch(requests)) => self.answer_batch(requests, deadline).await,
+        }
+    }
+
+    /// The requests of a body.
+    async fn requests(&self, body: Bytes, deadline: Instant) -> Result<Body, RpcError> {
+        let is_large = body.len() > LARGE;
+        let read = move |context: &Self| {
+            let config = context.config();
+            protocol::read(&body, config.max_batch, config.max_depth)
+        };
+        if is_large {
+            timeout_at(deadline, self.read(read)).await.unwrap_or_else(|_| Err(RpcError::timeout()))
+        } else {
+            read(self)
+        }
+    }
+
+    async fn answer_single(&self, request: Result<Request, Invalid>, mut deadline: Instant) -> Option<Bytes> {
+        let (id, outcome) = self.outcome(request, &mut deadline).await;
+        let id = id?;
+        let (mut out, mut charge) = (Vec::with_capacity(256), self.node.memory.charge());
+        protocol::write(&mut out, Some(&id), &outcome);
+        if !charge.grow_to(out.len()) {
+            out.clear();
+            protocol::write(&mut out, Some(&id), &Err(crowded()));
         }
         Some(charge.hold(out.into()))
     }
 
+    /// Others have their turn in between, however many the requests are.
+    async fn answer_batch(&self, requests: Vec<Result<Request, Invalid>>, mut deadline: Instant) -> Option<Bytes> {
+        let context = Self { in_batch: true, ..self.clone() };
+        let (mut out, mut charge) = (Vec::with_capacity(256), self.node.memory.charge());
+        let (mut refused, mut done) = (None, 0);
+        for request in requests {
+            done += weight(&request);
+            if done > REQUESTS_PER_TURN {
+                done = 0;
+                yield_now().await;
+            }
+            let (id, outcome) = match (request, &refused) {
+                (Ok(request), Some(error)) => (request.id, Err(RpcError::clone(error))),
+                (request, _) => context.outcome(request, &mut deadline).await,
+            };
+            let Some(id) = id else { continue };
+            let before = out.len();
+            out.push(if out.is_empty() { b'[' } else { b',' });
+            protocol::write(&mut out, Some(&id), &outcome);
+            if refused.is_none() {
+                let most = self.config().max_response_bytes;
+                refused = match out.len() {
+                    length if length > most => Some(RpcError::response_too_large(most)),
+                    length if !charge.grow_to(length) => Some(crowded()),
+                    _ => None,
+                };
+                if let Some(error) = &refused {
+                    out.truncate(before);
+                    out.push(if out.is_empty() { b'[' } else { b',' });
+                    protocol::write(&mut out, Some(&id), &Err(error.clone()));
+                }
+            }
+        }
+        if out.is_empty() {
+            return None;
+        }
+        out.push(b']');
+        Some(charge.hold(out.into()))
+    }
+
     /// The identifier to answer under, if any, and the outcome. What takes as long as it takes moves the deadline.
-    async fn outcome<'a>(
+    async fn outcome(
         &self,
-        body: &Bytes,
-        request: Result<Request<'a>, Invalid<'a>>,
+        request: Result<Request, Invalid>,
         deadline: &mut Instant,
-    ) -> (Option<&'a str>, Result<Vec<u8>, RpcError>) {
-        let request = match request {
+    ) -> (Option<Bytes>, Result<Vec<u8>, RpcError>) {
+        let Request { id, method, params } = match request {
             Ok(request) => request,
-            Err(Invalid { id, error }) => {
+            Err(Invalid { id }) => {
+                let error = Invalid::error();
                 self.node.traffic.ended("", Some(error.code));
-                return (Some(id.map_or("null", RawValue::get)), Err(error));
+                return (Some(id.unwrap_or_else(|| Bytes::from_static(b"null"))), Err(error));
             }
         };
         let _under_way = self.node.traffic.begun();
-        let params = request.params.map(|json| Params::new(protocol::share(body, json.get()))).unwrap_or_default();
-        let (call, begun) = (self.call(&request.method, params), Instant::now());
-        let outcome = if self.node.methods.is_patient(&request.method) {
+        let params = params.map(Params::new).unwrap_or_default();
+        let (call, begun) = (self.call(&method, params), Instant::now());
+        let outcome = if self.node.methods.is_patient(&method) {
             let outcome = call.await;
             *deadline += begun.elapsed();
             outcome
         } else {
-            tokio::time::timeout_at(*deadline, call).await.unwrap_or_else(|_| Err(RpcError::timeout()))
+            timeout_at(*deadline, call).await.unwrap_or_else(|_| Err(RpcError::timeout()))
         };
-        self.node.traffic.ended(&request.method, outcome.as_ref().err().map(|error| error.code));
-        (request.id.map(|id| id.get()), outcome)
+        self.node.traffic.ended(&method, outcome.as_ref().err().map(|error| error.code));
+        (id, outcome)
     }
 
     /// Calls a method by name; the result is JSON text.
@@ -347,9 +411,9 @@ impl Context {
     pub async fn call(&self, name: &str, params: Params) -> Result<Vec<u8>, RpcError> {
         let Some(method) = self.node.methods.get(name) else { return Err(RpcError::no_such_method(name)) };
         match method {
-            Method::Instant(handler) => handler(self, &params),
+            Method::Instant(handler) if params.size() <= LARGE => handler(self, &params),
             Method::Asynchronous(handler) => handler(self.clone(), params).await,
-            Method::Read(handler) => {
+            Method::Instant(handler) | Method::Read(handler) => {
                 let handler = handler.clone();
                 self.read(move |context| handler(context, &params)).await
             }
@@ -365,6 +429,12 @@ impl Context {
         let most = self.config().sync_timeout;
         asked.map_or(most, |milliseconds| Duration::from_millis(milliseconds).min(most))
     }
+}
+
+/// How many small requests one of a batch counts for.
+fn weight(request: &Result<Request, Invalid>) -> usize {
+    let params = request.as_ref().ok().and_then(|request| request.params.as_ref());
+    1 + params.map_or(0, Bytes::len) / BYTES_PER_REQUEST
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Filters that clients poll: `eth_newFilter` and its relatives.
 //!
 //! A filter holds no results. It remembers how far its client has read, and each poll asks the ledger for what came
-//! after, so ten thousand filters cost no more than their own few bytes. Hashes of waiting transactions are in no
-//! ledger; the newest of them stand in one ring that all filters share.
+//! after, so ten thousand filters cost no more than their own few bytes and the addresses and topics that they name, which
+//! are counted. Hashes of waiting transactions are in no ledger; the newest of them stand in one ring that all filters share.
 
 use crate::{
     RpcError,
+    budget::Share,
     context::{Context, Slot},
     logs::Query,
 };
@@ -34,6 +35,7 @@ struct Filter {
     last: u64,
     polled: Instant,
     _slots: [Slot; 2],
+    _alternatives: Vec<Share>,
 }
 
 /// The newest hashes of waiting transactions and how many came before them.
@@ -51,6 +53,8 @@ const RING: usize = 65_536;
 pub(crate) struct Filters {
     by_id: Mutex<HashMap<B128, Filter>>,
     count: Arc<AtomicUsize>,
+    /// Addresses and topics in them, and in the subscriptions.
+    pub alternatives: Arc<AtomicUsize>,
     ring: Mutex<Ring>,
 }
 
@@ -88,7 +92,7 @@ impl Filters {
     ///
     /// # Errors
     ///
-    /// -32005 if there are too many.
+    /// -32005 if there are too many, or too many addresses and topics in them.
     pub fn install(&self, context: &Context, kind: Kind) -> Result<B128, RpcError> {
         let config = context.config();
         let slots = Slot::take(&context.connection.filters, config.max_filters_per_connection)
@@ -99,12 +103,17 @@ impl Filters {
                     config.max_filters_per_connection, config.max_filters
                 ))
             })?;
+        let alternatives = match &kind {
+            Kind::Logs(query) => query.hold(context)?,
+            Kind::Blocks | Kind::Pending => Vec::new(),
+        };
         let last = match kind {
             Kind::Pending => self.ring_end(),
             Kind::Blocks | Kind::Logs(_) => context.head().number(),
         };
         let id = B128::random();
-        self.by_id.lock().insert(id, Filter { kind, last, polled: Instant::now(), _slots: [slots.0, slots.1] });
+        let (polled, slots) = (Instant::now(), [slots.0, slots.1]);
+        self.by_id.lock().insert(id, Filter { kind, last, polled, _slots: slots, _alternatives: alternatives });
         Ok(id)
     }
 

@@ -21,13 +21,12 @@ fn read<T: DeserializeOwned>(params: &Params) -> bool {
 /// readings succeeded.
 pub fn decode(body: &[u8]) -> usize {
     let config = Config::default();
-    let requests = match protocol::read(body, config.max_batch, config.max_depth) {
+    let requests = match protocol::read(&Bytes::copy_from_slice(body), config.max_batch, config.max_depth) {
         Ok(Body::Single(request)) => vec![request],
         Ok(Body::Batch(requests)) => requests,
         Err(_) => return 0,
     };
-    let requests = requests.into_iter().flatten().filter_map(|request| request.params);
-    let params = requests.map(|json| Params::new(Bytes::copy_from_slice(json.get().as_bytes())));
+    let params = requests.into_iter().flatten().filter_map(|request| request.params).map(Params::new);
     let forms: [fn(&Params) -> bool; 14] = [
         read::<Account>,
         read::<Big>,

@@ -10,7 +10,7 @@ use axum::{
     Extension, Router,
     body::Body,
     extract::{Request, State, ws::WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::any,
@@ -44,7 +44,7 @@ async fn guard(State(service): State<Service>, request: Request, next: Next) -> 
         return (StatusCode::FORBIDDEN, "invalid host specified\n").into_response();
     }
     let origin = headers.get(header::ORIGIN).cloned();
-    let allowed = origin.filter(|origin| origin_allowed(config, origin));
+    let allowed = origin.filter(|origin| origin_allowed(&service.node, origin));
     let preflight = request.method() == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let asked = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
     let mut response = if preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
@@ -73,18 +73,46 @@ fn host_allowed(config: &Config, host: &str) -> bool {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
     };
+    name.parse::<IpAddr>().is_ok() || is_own(config, name)
+}
+
+/// Whether a name is this machine's, or one that the node is served under.
+fn is_own(config: &Config, name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name == "localhost"
         || name.ends_with(".localhost")
-        || name.parse::<IpAddr>().is_ok()
         || config.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(&name))
 }
 
-fn origin_allowed(config: &Config, origin: &HeaderValue) -> bool {
-    match &config.origins {
-        Origins::Any => true,
+/// Whether pages of an origin may call. A node that signs with accounts of its own does so for whoever asks: where pages of every origin
+/// may call, those of this machine may call it, those of names that it is served under, and no others.
+fn origin_allowed(node: &Node, origin: &HeaderValue) -> bool {
+    match &node.config.origins {
+        Origins::Any => node.accounts.is_empty() || is_near(&node.config, origin),
         Origins::Only(list) => list.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()),
     }
+}
+
+/// Whether a page is one of this machine, on whatever port, or of a name that the node is served under; or no page but what the browser's
+/// user has added to it.
+fn is_near(config: &Config, origin: &HeaderValue) -> bool {
+    let Ok(origin) = origin.to_str() else { return false };
+    let Ok(uri) = origin.parse::<Uri>() else { return false };
+    let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else { return false };
+    // A wallet that its user has added to the browser: no page has such an origin.
+    if scheme.ends_with("-extension") {
+        return true;
+    }
+    if !["http", "https"].contains(&scheme) {
+        return false;
+    }
+    // Nothing else stands in an origin. Where something does, the host may be another than the one that is read there.
+    let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+    if !origin.eq_ignore_ascii_case(&format!("{scheme}://{host}{port}")) {
+        return false;
+    }
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    address.is_ok_and(|address| address.is_loopback()) || is_own(config, host)
 }
 
 fn json(status: StatusCode, body: Bytes) -> Response {
@@ -113,22 +141,24 @@ async fn serve(
 ) -> Response {
     let config = &service.node.config;
     let hardhat = is_hardhat(request.headers());
+    let origin = request.headers().get(header::ORIGIN);
+    let is_allowed = origin.is_none_or(|origin| origin_allowed(&service.node, origin));
+    // Over HTTP a browser asks before it sends what a page says, but not if the page's own name leads here.
+    if !is_allowed && (upgrade.is_ok() || !service.node.accounts.is_empty()) {
+        return (StatusCode::FORBIDDEN, "origin not allowed\n").into_response();
+    }
     if let Ok(upgrade) = upgrade {
-        let origin = request.headers().get(header::ORIGIN);
-        if !origin.is_none_or(|origin| origin_allowed(config, origin)) {
-            return (StatusCode::FORBIDDEN, "origin not allowed\n").into_response();
-        }
         let Some(slot) = service.node.traffic.open_websocket(config.max_websockets) else {
             return refusal(StatusCode::SERVICE_UNAVAILABLE, RpcError::limit("too many WebSocket connections"));
         };
-        let max = config.max_message_bytes;
+        let (max, received) = (config.max_message_bytes, connection.0.received.clone());
         return upgrade
             .max_message_size(max)
             .max_frame_size(max)
             .max_write_buffer_size(2 * config.max_response_bytes)
             .on_upgrade(async move |socket| {
                 let _slot = slot;
-                websocket::serve(socket, service.node, hardhat, service.shutdown).await;
+                websocket::serve(socket, service.node, hardhat, received, service.shutdown).await;
             });
     }
     match *request.method() {
@@ -157,8 +187,7 @@ async fn post(node: Arc<Node>, connection: Arc<Connection>, hardhat: bool, reque
     }
     match body::read(request.into_body(), max, patience, &node.memory).await {
         Ok(body) => {
-            let context = Context { node: node.clone(), connection, message: 0, hardhat };
-            let answer = context.answer(body).await;
+            let answer = Context::new(node, connection, hardhat).answer(body).await;
             json(StatusCode::OK, answer.unwrap_or_default())
         }
         Err((fault, discarded)) => {
@@ -179,6 +208,7 @@ async fn post(node: Arc<Node>, connection: Arc<Connection>, hardhat: bool, reque
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::{http_client, signer, with_node};
 
     #[test]
     fn hardhat_is_known_by_how_its_user_agent_begins() {
@@ -188,6 +218,80 @@ mod tests {
         assert!(["hardhat 2.26.3", "Hardhat 3.0.1", "HARDHAT"].into_iter().all(is_hardhat));
         assert!(!["", "hard", "foundry", "not hardhat"].into_iter().any(is_hardhat));
         assert!(!super::is_hardhat(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn pages_of_this_machine_are_near_and_what_looks_like_them_is_not() {
+        let config = Config { hosts: vec!["node.example".into()], ..Config::default() };
+        let near = |origin: &'static str| is_near(&config, &HeaderValue::from_static(origin));
+        for origin in [
+            "http://localhost",
+            "http://localhost:3000",
+            "https://a.localhost:3000",
+            "http://127.0.0.1:5173",
+            "http://[::1]",
+            "http://[::1]:5173",
+            "http://LOCALHOST:3000",
+            "http://node.example:3000",
+            "https://Node.example",
+            "chrome-extension://nkbihfbeogaeaoehlefnkodbefgpgknn",
+            "moz-extension://3a0d1a1c-7c4b-4f8e-9d64-2f0a7e1b5c11",
+        ] {
+            assert!(near(origin), "{origin}");
+        }
+        for origin in [
+            "null",
+            "",
+            "localhost",
+            "file://",
+            "ftp://localhost",
+            "https://evil.example",
+            "http://localhost.evil.example",
+            "https://localhost.evil.com",
+            "https://notlocalhost",
+            "http://localhost@evil.example",
+            "http://localhost:3000@evil.example",
+            "http://127.0.0.1.evil.example",
+            "http://127.0.0.1:80@evil.example",
+            "http://[::1].evil.example",
+            "http://[::2]:5173",
+            "http://evil.example/localhost",
+            "http://localhost, http://evil.example",
+            "http://evil.example:8545",
+            "http://10.0.0.7",
+            "http://a.node.example",
+        ] {
+            assert!(!near(origin), "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_node_that_signs_for_whoever_asks_answers_pages_of_this_machine_alone() {
+        for (accounts, others) in [(vec![], true), (vec![signer(0)], false)] {
+            with_node(
+                Config::default(),
+                |builder| builder.accounts(accounts),
+                async |node| {
+                    let client = http_client();
+                    let body = r#"{"jsonrpc":"2.0","id":1,"method":"eth_accounts"}"#;
+                    let answers = async |origin: &str, method: reqwest::Method| {
+                        let asked = client.request(method, node.url()).header("origin", origin);
+                        let asked = asked.header("access-control-request-method", "POST");
+                        let answer = asked.header("content-type", "application/json").body(body).send().await.unwrap();
+                        answer.headers().contains_key("access-control-allow-origin")
+                    };
+                    for method in [reqwest::Method::POST, reqwest::Method::OPTIONS] {
+                        assert!(answers("http://localhost:3000", method.clone()).await);
+                        assert_eq!(answers("https://evil.example", method.clone()).await, others, "{method}");
+                        assert_eq!(answers("null", method).await, others);
+                    }
+                    // Nor does it do what a page asks whose own name leads here, for which the browser does not ask first.
+                    let asked = client.post(node.url()).header("origin", "http://evil.example:8545");
+                    let asked = asked.header("content-type", "application/json").body(body);
+                    assert_eq!(asked.send().await.unwrap().status() == 200, others);
+                },
+            );
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The table of methods.
 //!
 //! A method is a name and a function; how the function is run is chosen when it is added. [`Methods::instant`] runs on
-//! the connection's own task and must not block. [`Methods::read`] and [`Methods::execute`] run on threads that may
+//! the connection's own task and must not block, but for parameters that take long to read. [`Methods::read`] and [`Methods::execute`] run on threads that may
 //! block, as many at a time as the [`Config`](crate::Config) allows. [`Methods::add`] takes an async function. A name
 //! that is added again replaces the earlier one, so that a development node can change what a method does.
 

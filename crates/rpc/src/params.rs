@@ -100,6 +100,11 @@ impl Params {
         Self { json: Some(json) }
     }
 
+    /// Bytes of the JSON text.
+    pub(crate) fn size(&self) -> usize {
+        self.json.as_ref().map_or(0, Bytes::len)
+    }
+
     /// The JSON text, if there are any parameters.
     pub fn json(&self) -> Option<&str> {
         self.json.as_deref().and_then(|json| std::str::from_utf8(json).ok())

@@ -227,6 +227,9 @@ fn filter(context: &Context, params: &Params) -> Result<Vec<LocalizedTransaction
         if told.len() >= most {
             break;
         }
+        if !context.is_awaited() {
+            return Err(RpcError::timeout());
+        }
         let Some(committed) = context.block(number)? else { break };
         gas = gas.saturating_add(committed.block.header().gas_used);
         if gas > most_gas {

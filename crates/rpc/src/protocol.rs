@@ -1,7 +1,7 @@
 //! JSON-RPC 2.0 framing: from a body to requests, from outcomes to a body.
 //!
-//! Nothing is turned into a tree of values. Identifiers and parameters stay slices of the body, results are text that
-//! is copied once into the answer.
+//! Nothing is turned into a tree of values. Identifiers and parameters stay parts of the body, which they hold together, results
+//! are text that is copied once into the answer.
 
 use crate::RpcError;
 use bytes::Bytes;
@@ -10,24 +10,32 @@ use serde_json::value::RawValue;
 use std::{borrow::Cow, fmt};
 
 /// One request of a body.
-pub(crate) struct Request<'a> {
+pub(crate) struct Request {
     /// The identifier's JSON text; `None` for a notification, which gets no answer.
-    pub id: Option<&'a RawValue>,
-    pub method: Cow<'a, str>,
-    pub params: Option<&'a RawValue>,
+    pub id: Option<Bytes>,
+    pub method: String,
+    /// JSON text.
+    pub params: Option<Bytes>,
 }
 
-/// What stands in a request's place and is none, with its identifier as far as there is one.
+/// What stands in a request's place and is none.
 #[derive(Debug)]
-pub(crate) struct Invalid<'a> {
-    pub id: Option<&'a RawValue>,
-    pub error: RpcError,
+pub(crate) struct Invalid {
+    /// Its identifier's JSON text, as far as there is one.
+    pub id: Option<Bytes>,
+}
+
+impl Invalid {
+    /// What is told of it.
+    pub fn error() -> RpcError {
+        RpcError::invalid_request("invalid request")
+    }
 }
 
 /// A body: one request or a list of them. Each may be wrong on its own.
-pub(crate) enum Body<'a> {
-    Single(Result<Request<'a>, Invalid<'a>>),
-    Batch(Vec<Result<Request<'a>, Invalid<'a>>>),
+pub(crate) enum Body {
+    Single(Result<Request, Invalid>),
+    Batch(Vec<Result<Request, Invalid>>),
 }
 
 #[derive(Deserialize)]
@@ -47,15 +55,20 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-fn request(value: &RawValue) -> Result<Request<'_>, Invalid<'_>> {
-    valid(value).ok_or_else(|| Invalid { id: identifier(value), error: RpcError::invalid_request("invalid request") })
+/// The request that a part of the body is.
+fn request(body: &Bytes, value: &RawValue) -> Result<Request, Invalid> {
+    valid(body, value).ok_or_else(|| Invalid { id: identifier(value).map(|id| share(body, id)) })
 }
 
-fn valid(value: &RawValue) -> Option<Request<'_>> {
+fn valid(body: &Bytes, value: &RawValue) -> Option<Request> {
     let frame: Frame<'_> = serde_json::from_str(value.get()).ok()?;
     let valid = frame.jsonrpc.as_deref() == Some("2.0") && frame.id.is_none_or(is_identifier);
-    let method = frame.method.filter(|_| valid)?;
-    Some(Request { id: frame.id, method, params: frame.params })
+    let method = frame.method.filter(|_| valid)?.into_owned();
+    Some(Request {
+        id: frame.id.map(|id| share(body, id)),
+        method,
+        params: frame.params.map(|params| share(body, params)),
+    })
 }
 
 fn is_identifier(id: &RawValue) -> bool {
@@ -135,12 +148,12 @@ fn check_depth(body: &[u8], max: usize) -> Result<(), RpcError> {
 /// # Errors
 ///
 /// -32700 if it isn't JSON, -32600 if it is an empty or too long batch.
-pub(crate) fn read(body: &[u8], max_batch: usize, max_depth: usize) -> Result<Body<'_>, RpcError> {
+pub(crate) fn read(body: &Bytes, max_batch: usize, max_depth: usize) -> Result<Body, RpcError> {
     check_depth(body, max_depth)?;
     let text = std::str::from_utf8(body).map_err(RpcError::parse)?;
     if !text.trim_start().starts_with('[') {
         let value: &RawValue = serde_json::from_str(text).map_err(RpcError::parse)?;
-        return Ok(Body::Single(request(value)));
+        return Ok(Body::Single(request(body, value)));
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let batch = deserializer
@@ -150,19 +163,19 @@ pub(crate) fn read(body: &[u8], max_batch: usize, max_depth: usize) -> Result<Bo
     match batch.0 {
         None => Err(RpcError::invalid_request(format!("batch too large, at most {max_batch} requests"))),
         Some(values) if values.is_empty() => Err(RpcError::invalid_request("empty batch")),
-        Some(values) => Ok(Body::Batch(values.into_iter().map(request).collect())),
+        Some(values) => Ok(Body::Batch(values.into_iter().map(|value| request(body, value)).collect())),
     }
 }
 
-/// The bytes of `body` that a slice of it covers, without a copy.
-pub(crate) fn share(body: &Bytes, part: &str) -> Bytes {
-    body.slice_ref(part.as_bytes())
+/// The bytes of `body` that a part of it covers, without a copy.
+fn share(body: &Bytes, part: &RawValue) -> Bytes {
+    body.slice_ref(part.get().as_bytes())
 }
 
 /// Appends one answer.
-pub(crate) fn write(out: &mut Vec<u8>, id: Option<&str>, outcome: &Result<Vec<u8>, RpcError>) {
+pub(crate) fn write(out: &mut Vec<u8>, id: Option<&[u8]>, outcome: &Result<Vec<u8>, RpcError>) {
     out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
-    out.extend_from_slice(id.unwrap_or("null").as_bytes());
+    out.extend_from_slice(id.unwrap_or(b"null"));
     match outcome {
         Ok(result) => {
             out.extend_from_slice(br#","result":"#);
@@ -184,9 +197,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn single(body: &str) -> Result<Request<'_>, RpcError> {
-        match read(body.as_bytes(), 10, 100)? {
-            Body::Single(request) => request.map_err(|invalid| invalid.error),
+    fn read(body: &str) -> Result<Body, RpcError> {
+        super::read(&Bytes::copy_from_slice(body.as_bytes()), 10, 100)
+    }
+
+    fn single(body: &str) -> Result<Request, RpcError> {
+        match read(body)? {
+            Body::Single(request) => request.map_err(|_| Invalid::error()),
             Body::Batch(_) => panic!("a batch"),
         }
     }
@@ -194,14 +211,14 @@ mod tests {
     #[test]
     fn a_request_is_read_and_its_identifier_kept_as_written() {
         let request = single(r#"{"jsonrpc":"2.0","method":"a","params":["x"],"id":"\u0041"}"#).unwrap();
-        assert_eq!((&*request.method, request.id.unwrap().get()), ("a", r#""\u0041""#));
-        assert_eq!(request.params.unwrap().get(), r#"["x"]"#);
+        assert_eq!((&*request.method, &*request.id.unwrap()), ("a", &br#""\u0041""#[..]));
+        assert_eq!(request.params.unwrap(), r#"["x"]"#);
     }
 
     #[test]
     fn a_missing_identifier_is_a_notification_and_null_is_not() {
         assert!(single(r#"{"jsonrpc":"2.0","method":"a"}"#).unwrap().id.is_none());
-        assert_eq!(single(r#"{"jsonrpc":"2.0","method":"a","id":null}"#).unwrap().id.unwrap().get(), "null");
+        assert_eq!(single(r#"{"jsonrpc":"2.0","method":"a","id":null}"#).unwrap().id.unwrap(), "null");
     }
 
     #[test]
@@ -219,8 +236,9 @@ mod tests {
             (r#"{"jsonrpc":"2.0","method":"a","id":{}}"#, -32600),
             ("[]", -32600),
         ] {
-            let error = match read(body.as_bytes(), 10, 100) {
-                Ok(Body::Single(Err(Invalid { error, .. }))) | Err(error) => error,
+            let error = match read(body) {
+                Ok(Body::Single(Err(_))) => Invalid::error(),
+                Err(error) => error,
                 _ => panic!("{body} was accepted"),
             };
             assert_eq!(error.code, code, "{body}");
@@ -239,14 +257,14 @@ mod tests {
             ("{}", None),
             ("1", None),
         ] {
-            let Ok(Body::Single(Err(invalid))) = read(body.as_bytes(), 10, 100) else { panic!("{body} was accepted") };
-            assert_eq!(invalid.id.map(RawValue::get), id, "{body}");
+            let Ok(Body::Single(Err(invalid))) = read(body) else { panic!("{body} was accepted") };
+            assert_eq!(invalid.id.as_deref(), id.map(str::as_bytes), "{body}");
         }
     }
 
     #[test]
     fn a_bad_request_in_a_batch_spoils_only_itself() {
-        let Ok(Body::Batch(requests)) = read(br#"[1, {"jsonrpc":"2.0","method":"a","id":1}]"#, 10, 100) else {
+        let Ok(Body::Batch(requests)) = read(r#"[1, {"jsonrpc":"2.0","method":"a","id":1}]"#) else {
             panic!("no batch")
         };
         assert_eq!((requests[0].is_err(), requests[1].is_ok()), (true, true));
@@ -255,14 +273,14 @@ mod tests {
     #[test]
     fn a_batch_of_a_million_is_refused_without_keeping_it() {
         let body = format!("[{}1]", "1,".repeat(1_000_000));
-        let Err(error) = read(body.as_bytes(), 1_000, 100) else { panic!("accepted") };
+        let Err(error) = super::read(&body.into(), 1_000, 100) else { panic!("accepted") };
         assert_eq!((error.code, &*error.message), (-32600, "batch too large, at most 1000 requests"));
     }
 
     #[test]
     fn deep_nesting_is_a_parse_error_but_brackets_in_text_are_not() {
         let deep = format!("{}{}", "[".repeat(1_000), "]".repeat(1_000));
-        assert_eq!(read(deep.as_bytes(), 10, 100).err().unwrap().code, -32700);
+        assert_eq!(read(&deep).err().unwrap().code, -32700);
         let quoted = format!(r#"{{"jsonrpc":"2.0","method":"{}\"[","id":1}}"#, "[".repeat(1_000));
         assert!(single(&quoted).is_ok());
     }
@@ -270,7 +288,7 @@ mod tests {
     #[test]
     fn answers_carry_result_or_error() {
         let mut out = Vec::new();
-        write(&mut out, Some("7"), &Ok(b"true".to_vec()));
+        write(&mut out, Some(b"7"), &Ok(b"true".to_vec()));
         assert_eq!(out, br#"{"jsonrpc":"2.0","id":7,"result":true}"#);
         out.clear();
         write(&mut out, None, &Err(RpcError::invalid_request("invalid request")));
@@ -280,7 +298,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_panic(body: Vec<u8>) {
-            let _ = read(&body, 10, 100);
+            let _ = super::read(&body.into(), 10, 100);
         }
     }
 }

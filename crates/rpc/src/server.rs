@@ -309,7 +309,7 @@ async fn connection(
     router: Router,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let client = Arc::new(Connection::http());
+    let client = Arc::new(Connection::http(stream.received()));
     let router = router.layer(axum::Extension(client));
     let mut builder = http1::Builder::new();
     builder

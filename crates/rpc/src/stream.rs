@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -24,6 +24,7 @@ pub(crate) struct PatientStream {
     stuck: Pin<Box<Sleep>>,
     waiting: bool,
     heard: Heard,
+    received: Arc<AtomicU64>,
     _place: Slot,
 }
 
@@ -33,7 +34,12 @@ type Heard = Arc<AtomicBool>;
 impl PatientStream {
     pub fn new(stream: TcpStream, patience: Duration, place: Slot) -> Self {
         let (stuck, heard) = (Box::pin(sleep(patience)), Heard::default());
-        Self { stream, patience, stuck, waiting: false, heard, _place: place }
+        Self { stream, patience, stuck, waiting: false, heard, received: Arc::default(), _place: place }
+    }
+
+    /// How many bytes came over this connection so far.
+    pub fn received(&self) -> Arc<AtomicU64> {
+        self.received.clone()
     }
 
     /// The clock of the heads that come over this connection, each of which may take so long.
@@ -59,8 +65,10 @@ impl AsyncRead for PatientStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
+        let came = buf.filled().len() - before;
+        if came > 0 {
             self.heard.store(true, Ordering::Relaxed);
+            self.received.fetch_add(came as u64, Ordering::Relaxed);
         }
         outcome
     }

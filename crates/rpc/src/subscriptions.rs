@@ -5,25 +5,24 @@
 
 use crate::{
     Context, Params, RpcError,
+    budget::Share,
     context::Slot,
-    logs::Query,
-    view::{BlockView, Detail, TransactionView},
+    logs::{Query, Watch},
 };
 use alloy_primitives::B128;
 use parking_lot::Mutex;
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use std::{
     collections::HashMap,
     sync::{Arc, atomic::AtomicUsize},
 };
-use stoa_base::Recovered;
-use stoa_ledger::Committed;
 
 /// What a subscription tells of.
 #[derive(Clone)]
 pub(crate) enum Kind {
     Heads,
-    Logs(Arc<Query>),
+    Logs(Arc<Watch>),
     Pending { full: bool },
     Syncing,
 }
@@ -33,6 +32,7 @@ struct Subscription {
     /// The message that asked for it, until that has been answered.
     unanswered: Option<u64>,
     _slots: [Slot; 2],
+    _alternatives: Vec<Share>,
 }
 
 /// The table of one connection.
@@ -40,27 +40,30 @@ struct Subscription {
 pub(crate) struct Subscriptions {
     by_id: Mutex<HashMap<B128, Subscription>>,
     count: Arc<AtomicUsize>,
+    /// Addresses and topics in them, and in the connection's filters.
+    pub alternatives: Arc<AtomicUsize>,
 }
 
 #[derive(Serialize)]
-struct Notification<'a, T> {
+struct Notification<'a> {
     jsonrpc: &'static str,
     method: &'static str,
-    params: NotificationParams<'a, T>,
+    params: NotificationParams<'a>,
 }
 
 #[derive(Serialize)]
-struct NotificationParams<'a, T> {
+struct NotificationParams<'a> {
     subscription: B128,
-    result: &'a T,
+    result: &'a RawValue,
 }
 
-fn notification<T: Serialize>(subscription: B128, result: &T) -> Option<String> {
+fn notification(subscription: B128, result: &RawValue) -> Option<String> {
     let params = NotificationParams { subscription, result };
-    let message = Notification { jsonrpc: "2.0", method: "eth_subscription", params };
-    serde_json::to_string(&message)
-        .inspect_err(|error| tracing::error!(%error, "a notification cannot be written as JSON"))
-        .ok()
+    written(serde_json::to_string(&Notification { jsonrpc: "2.0", method: "eth_subscription", params }))
+}
+
+fn written<T>(json: serde_json::Result<T>) -> Option<T> {
+    json.inspect_err(|error| tracing::error!(%error, "a notification cannot be written as JSON")).ok()
 }
 
 impl Subscriptions {
@@ -73,44 +76,28 @@ impl Subscriptions {
         }
     }
 
-    /// Those that may speak.
-    pub fn active(&self) -> Vec<(B128, Kind)> {
+    /// Those of such kinds that may speak.
+    pub fn active(&self, of: impl Fn(&Kind) -> bool) -> Vec<(B128, Kind)> {
         let by_id = self.by_id.lock();
-        let active = by_id.iter().filter(|(_, subscription)| subscription.unanswered.is_none());
+        let may_speak = |subscription: &Subscription| subscription.unanswered.is_none() && of(&subscription.kind);
+        let active = by_id.iter().filter(|(_, subscription)| may_speak(subscription));
         active.map(|(id, subscription)| (*id, subscription.kind.clone())).collect()
     }
 }
 
-/// The messages that a new block causes, made one after the other.
-pub(crate) fn on_block<'a>(
-    active: &'a [(B128, Kind)],
-    committed: &'a Committed,
-) -> impl Iterator<Item = String> + Send + 'a {
-    active.iter().flat_map(move |(id, kind)| -> Box<dyn Iterator<Item = String> + Send + 'a> {
-        match kind {
-            Kind::Heads => {
-                let head = BlockView { committed: committed.clone(), detail: Detail::Header, pending: false };
-                Box::new(notification(*id, &head).into_iter())
-            }
-            Kind::Logs(query) => Box::new(query.logs_of(committed).filter_map(move |log| notification(*id, &log))),
-            Kind::Pending { .. } | Kind::Syncing => Box::new(std::iter::empty()),
-        }
-    })
+/// Those of such a kind.
+pub(crate) fn ids(active: &[(B128, Kind)], of: impl Fn(&Kind) -> bool) -> Vec<B128> {
+    active.iter().filter(|(_, kind)| of(kind)).map(|(id, _)| *id).collect()
 }
 
-/// The messages that a newly waiting transaction causes, made one after the other.
-pub(crate) fn on_pending<'a>(
-    active: &'a [(B128, Kind)],
-    transaction: &'a Recovered,
-) -> impl Iterator<Item = String> + Send + 'a {
-    active.iter().filter_map(move |(id, kind)| match kind {
-        Kind::Pending { full: false } => notification(*id, transaction.inner().hash()),
-        Kind::Pending { full: true } => {
-            let (from, transaction) = (transaction.signer(), transaction.inner());
-            notification(*id, &TransactionView { transaction, from, place: None })
-        }
-        Kind::Heads | Kind::Logs(_) | Kind::Syncing => None,
-    })
+/// The messages that tell these subscriptions of something, made one after the other. What they tell is written as JSON once for all
+/// of them, and for none not at all.
+pub(crate) fn messages<'a, T: Serialize>(
+    ids: &'a [B128],
+    result: &T,
+) -> impl Iterator<Item = String> + Send + use<'a, T> {
+    let result = if ids.is_empty() { None } else { written(to_raw_value(result)) };
+    ids.iter().filter_map(move |id| notification(*id, result.as_deref()?))
 }
 
 fn table(context: &Context) -> Result<&Subscriptions, RpcError> {
@@ -122,17 +109,20 @@ fn table(context: &Context) -> Result<&Subscriptions, RpcError> {
 ///
 /// # Errors
 ///
-/// -32601 over HTTP, -32602 for an unknown kind, -32005 if there are too many subscriptions.
+/// -32601 over HTTP, -32602 for an unknown kind, -32005 if there are too many subscriptions, or too many addresses and topics in
+/// them.
 pub(crate) fn subscribe(context: &Context, params: &Params) -> Result<B128, RpcError> {
     let table = table(context)?;
     let mut reader = params.reader()?;
     let name: String = reader.required()?;
+    let mut alternatives = Vec::new();
     let kind = match name.as_str() {
         "newHeads" => Kind::Heads,
         "logs" => {
             let query: Query = reader.optional()?.unwrap_or_default();
             query.check(context)?;
-            Kind::Logs(Arc::new(query))
+            alternatives = query.hold(context)?;
+            Kind::Logs(Arc::new(query.into()))
         }
         // Taken, and silent: how far a node has caught up with others is what `eth_syncing` tells.
         "syncing" => Kind::Syncing,
@@ -153,8 +143,8 @@ pub(crate) fn subscribe(context: &Context, params: &Params) -> Result<B128, RpcE
             ))
         })?;
     let id = B128::random();
-    let subscription = Subscription { kind, unanswered: Some(context.message), _slots: [slots.0, slots.1] };
-    table.by_id.lock().insert(id, subscription);
+    let (unanswered, slots) = (Some(context.message), [slots.0, slots.1]);
+    table.by_id.lock().insert(id, Subscription { kind, unanswered, _slots: slots, _alternatives: alternatives });
     Ok(id)
 }
 
@@ -172,5 +162,38 @@ pub(crate) fn unsubscribe(context: &Context, params: &Params) -> Result<bool, Rp
     match id.parse::<B128>().ok().and_then(|id| table.by_id.lock().remove(&id)) {
         Some(_) => Ok(true),
         None => Err(RpcError::server("subscription not found")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Serializer;
+    use std::sync::atomic::Ordering;
+
+    /// Counts how often it is written.
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+
+    impl Serialize for Counting {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            serializer.collect_seq([7, 8])
+        }
+    }
+
+    #[test]
+    fn what_many_subscriptions_hear_is_written_once() {
+        let result = Counting::default();
+        assert_eq!(messages(&[], &result).count(), 0);
+        assert_eq!(result.0.load(Ordering::Relaxed), 0);
+        let ids = [1, 2, 3].map(B128::repeat_byte);
+        for (message, id) in messages(&ids, &result).zip(ids) {
+            let wanted = format!(
+                r#"{{"jsonrpc":"2.0","method":"eth_subscription","params":{{"subscription":"{id}","result":[7,8]}}}}"#
+            );
+            assert_eq!(message, wanted);
+        }
+        assert_eq!(result.0.load(Ordering::Relaxed), 1);
     }
 }

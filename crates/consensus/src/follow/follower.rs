@@ -4,7 +4,7 @@ use super::{
     Certificate, FollowError, LATE, Lie, Link, NOBODY, PATIENCE, Peers, Request, Verifier,
     messages::{Blocks, MOST_BLOCKS},
     pass_on::pass_on,
-    serve::WAIT,
+    serve::{REACH, WAIT},
     take_over::TakeOver,
 };
 use crate::{
@@ -195,6 +195,8 @@ impl<E: Runtime, L: Link, W: Waiting> Follower<E, L, W> {
             let bytes =
                 peers.ask(&runtime, peer, &Request::Blocks { from }, MOST_BLOCKS * 2, WAIT + PATIENCE).await.ok()?;
             let checked = match Blocks::read(&bytes, max_bytes + BLOCK_OVERHEAD) {
+                // Nobody would ever be given the first of them, or a proof of it, by who has no other certificate.
+                Some((blocks, _)) if blocks.len() as u64 > REACH + 1 => Err(Lie::Malformed),
                 Some((blocks, Some(certificate))) => {
                     let checked = verifier.check_chain(from, &blocks, &certificate);
                     checked.map(|()| (blocks, Some(certificate)))

@@ -31,7 +31,7 @@ pub use follower::{Follower, Options, Start};
 pub use genesis::genesis;
 pub use messages::{MOST_REQUEST, Request};
 pub use peers::{Failure, Link, PeerStatus, Peers};
-pub use serve::Server;
+pub use serve::{REACH, Server};
 pub use tip::newest;
 
 use std::time::Duration;

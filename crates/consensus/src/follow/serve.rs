@@ -24,8 +24,15 @@ const READING: usize = 8;
 /// How many parts of the state: a block that is to become final waits for those that are being read.
 const PARTS: usize = 4;
 
-/// The most blocks in an answer.
-const BLOCKS: u64 = 4096;
+/// How many blocks are enough for an answer. Who takes them in keeps the certificate of the last alone, which has to prove the others
+/// from then on.
+const BLOCKS: u64 = 1024;
+
+/// By how many blocks the first certificate from a block on may come after it, for the block to be given and to be proven.
+pub const REACH: u64 = 4096;
+
+/// The most blocks in an answer that come with their receipts.
+const PAST: u64 = 4096;
 
 /// Answers followers. Cheap to clone.
 pub struct Server<E, W> {
@@ -177,9 +184,10 @@ fn blocks(ledger: &Ledger, from: u64) -> Result<Vec<u8>, LedgerError> {
     let Some((first, _)) = ledger.certificate_from(from)? else { return Ok(encode(&Blocks::new(&[], Bytes::new()))) };
     let head = ledger.head().number();
     let (mut given, mut bytes) = (Vec::new(), 0);
-    for number in from..=head.min(from.saturating_add(BLOCKS)) {
+    for number in from..=head.min(from.saturating_add(REACH)) {
+        let is_enough = bytes >= BYTES || given.len() as u64 >= BLOCKS;
         // The first that has a certificate is given in any case.
-        if (bytes >= BYTES && number > first) || bytes >= MOST_BLOCKS {
+        if (is_enough && number > first) || bytes >= MOST_BLOCKS {
             break;
         }
         let block = sealed(block(ledger, number)?)?;
@@ -195,7 +203,7 @@ fn blocks(ledger: &Ledger, from: u64) -> Result<Vec<u8>, LedgerError> {
 
 fn past(ledger: &Ledger, to: u64, count: u64) -> Result<Vec<u8>, LedgerError> {
     let (mut given, mut bytes) = (Vec::new(), 0);
-    for number in (0..=to).rev().take(usize::try_from(count.min(BLOCKS)).unwrap_or(usize::MAX)) {
+    for number in (0..=to).rev().take(usize::try_from(count.min(PAST)).unwrap_or(usize::MAX)) {
         let committed = block(ledger, number)?;
         let receipts = committed.receipts.to_vec();
         let block = Bytes::from(sealed(committed)?.encode().to_vec());

@@ -377,7 +377,7 @@ fn who_has_no_certificate_yet_says_so() {
 fn peers_that_lie_are_noticed_and_left() {
     // What the liar makes of an answer, given also that of another chain; and what it is caught with.
     type Case = (u8, fn(Vec<u8>, &[u8]) -> Vec<u8>, fn(&Lie) -> bool);
-    let cases: [Case; 6] = [
+    let cases: [Case; 7] = [
         (2, |_, _| vec![7, 7, 7], |lie| *lie == Lie::Malformed),
         (2, |_, _| vec![0, 0xc1], |lie| *lie == Lie::Malformed),
         // Another chain's blocks, signed by others.
@@ -401,6 +401,17 @@ fn peers_that_lie_are_noticed_and_left() {
                 messages::encode_answer(Ok(messages::encode(&blocks)))
             },
             |lie| *lie == Lie::Chain(1),
+        ),
+        // More blocks than one certificate is to prove.
+        (
+            2,
+            |answer, _| {
+                let (blocks, certificate) = messages::Blocks::read(&answer[1..], 2 * MAX_BYTES).unwrap();
+                let many = vec![blocks[0].clone(); REACH as usize + 2];
+                let many = messages::Blocks::new(&many, certificate.unwrap().encode().to_vec().into());
+                messages::encode_answer(Ok(messages::encode(&many)))
+            },
+            |lie| *lie == Lie::Malformed,
         ),
         // An old certificate under newer blocks.
         (

@@ -89,7 +89,8 @@ impl Ledger {
             None => {
                 let number = number.unwrap_or_else(|| self.head().number());
                 self.state(number)?;
-                let block = self.recorded(number)?;
+                let block = self.block(number)?.map(|committed| committed.block);
+                let block = block.ok_or_else(|| LedgerError::Unknown { asked: number, head: self.head().number() })?;
                 let proofs = self.prove_past(&block, &keys).await?;
                 (block, proofs)
             }

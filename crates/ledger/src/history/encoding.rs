@@ -127,6 +127,12 @@ pub(super) fn block(committed: &Committed) -> Vec<u8> {
     })
 }
 
+/// The header alone of what [`block`] wrote.
+pub(super) fn header(number: u64, block: &[u8]) -> Result<Header, LedgerError> {
+    let fields = alloy_rlp::Header::decode_bytes(&mut &*block, true);
+    fields.and_then(|mut fields| Header::decode(&mut fields)).map_err(|why| damaged("the body", number, why))
+}
+
 pub(super) fn committed(number: u64, block: &[u8], receipts: &[u8]) -> Result<Committed, LedgerError> {
     let stored = StoredBlock::decode(&mut &*block).map_err(|why| damaged("the body", number, why))?;
     let receipts = Vec::<Receipt>::decode(&mut &*receipts).map_err(|why| damaged("the receipts", number, why))?;

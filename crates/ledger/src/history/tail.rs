@@ -1,12 +1,13 @@
 //! The newest blocks, in memory.
 
 use crate::{
-    Committed, LogFilter,
+    Committed,
     execute::Changes,
     state::{Key, Leaf},
 };
-use alloy_primitives::{B256, BloomInput, map::HashMap};
+use alloy_primitives::{B256, map::HashMap};
 use std::{collections::VecDeque, sync::Arc};
+use stoa_base::Block;
 
 /// What the tail shall hold at most.
 #[derive(Clone, Copy, Debug)]
@@ -155,20 +156,9 @@ impl Tail {
         blocks.find_map(|recent| recent.changes.get(key)).map(|change| change.old.clone())
     }
 
-    /// Numbers of the blocks in `from..=to` that may hold a log the filter wants.
-    pub(super) fn blocks_with_logs(&self, from: u64, to: u64, filter: &LogFilter) -> Vec<u64> {
-        let may_hold = |recent: &&Recent| {
-            let bloom = &recent.committed.block.header().logs_bloom;
-            let any = |mut inputs: Box<dyn Iterator<Item = &[u8]> + '_>| {
-                inputs.any(|input| bloom.contains_input(BloomInput::Raw(input)))
-            };
-            (filter.addresses.is_empty() || any(Box::new(filter.addresses.iter().map(|address| address.as_slice()))))
-                && filter
-                    .topics
-                    .iter()
-                    .all(|topics| topics.is_empty() || any(Box::new(topics.iter().map(|topic| topic.as_slice()))))
-        };
+    /// The blocks of `from..=to` that are here.
+    pub(super) fn blocks(&self, from: u64, to: u64) -> Vec<Arc<Block>> {
         let blocks = self.blocks.iter().filter(|recent| (from..=to).contains(&recent.number()));
-        blocks.filter(may_hold).map(Recent::number).collect()
+        blocks.map(|recent| recent.committed.block.clone()).collect()
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::execute::Change;
-use alloy_consensus::{Header, SignableTransaction as _, TxLegacy};
+use alloy_consensus::{SignableTransaction as _, TxLegacy};
 use alloy_primitives::{Address, LogData, Signature, U256, map::HashMap};
 use commonware_cryptography::sha256::Digest;
 use proptest::prelude::*;
@@ -92,11 +92,13 @@ fn check(history: &History, model: &Model, window: u64, highest: u64) {
         let kept = history.block(number).unwrap().expect("every block is there");
         assert_eq!(kept.block, committed.block);
         assert_eq!(kept.receipts, committed.receipts);
+        assert_eq!(history.header(number).unwrap().as_ref(), Some(committed.block.header()));
         assert_eq!(history.block_number(committed.block.hash()).unwrap(), Some(number));
         let hash = *committed.block.transactions()[0].tx_hash();
         assert!(history.transaction(hash).unwrap().contains(&(number, 0)));
         let filter = LogFilter { addresses: vec![committed.receipts[0].logs[0].address], ..LogFilter::default() };
-        assert!(history.blocks_with_logs(0, newest, &filter).unwrap().expect("it says something").contains(&number));
+        let found = history.blocks_with_logs_while(0, newest, &filter, &|| true).unwrap();
+        assert!(found.expect("it says something").contains(&number));
         if number + window >= highest {
             assert!(number >= history.oldest_state());
             for at in 0..12 {

@@ -71,7 +71,7 @@ fn changes(context: &Context, params: &Params) -> Result<News, RpcError> {
     Ok(match changes {
         Changes::Hashes(hashes) => News::Hashes(hashes),
         Changes::Blocks(after, to) => {
-            let blocks = (after + 1..=to).map(|number| context.block(number));
+            let blocks = (after + 1..=to).take_while(|_| context.is_awaited()).map(|number| context.block(number));
             let hashes =
                 blocks.filter_map(|found| found.map(|found| found.map(|block| block.block.hash())).transpose());
             News::Hashes(hashes.collect::<Result<_, _>>()?)

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     Context, Methods, Params, RpcError,
+    context::LARGE,
     evm::Sandbox,
     hex::{Data, Uint64},
     request::{Call, Price},
@@ -26,19 +27,25 @@ pub(super) fn register(methods: &mut Methods) {
 }
 
 async fn send_raw(context: Context, params: Params) -> Result<B256, RpcError> {
-    let raw = {
-        let mut reader = params.reader()?;
-        let Data(raw) = reader.required()?;
-        reader.end()?;
-        raw
-    };
+    if context.in_batch || params.size() > LARGE {
+        // One after the other, they would hold up the thread for long.
+        return context.read(move |context| submit(context, recover_only(&params)?)).await;
+    }
     // On the connection's own task: handing this to another thread costs as much. Reading the state has to be handed over,
     // since it may have to wait for what this task's thread would do next.
-    let transaction = recover(&raw)?;
+    let transaction = recover_only(&params)?;
     match context.pool().add_if_known(&transaction) {
         Some(added) => added.map_err(|error| RpcError::server(error.to_string())),
         None => context.read(move |context| submit(context, transaction)).await,
     }
+}
+
+/// The only parameter, as [`recover`] gives it.
+fn recover_only(params: &Params) -> Result<Recovered, RpcError> {
+    let mut reader = params.reader()?;
+    let Data(raw) = reader.required()?;
+    reader.end()?;
+    recover(&raw)
 }
 
 /// Decodes a signed transaction and recovers its sender. Expensive: one signature.
@@ -61,16 +68,17 @@ pub(crate) fn submit(context: &Context, transaction: Recovered) -> Result<B256, 
 
 /// `eth_sendRawTransactionSync` (EIP-7966): sends and waits for the receipt.
 pub(crate) async fn send_and_wait(context: Context, params: Params) -> Result<OwnedReceipt, RpcError> {
-    let (raw, limit) = {
+    // Before the transaction is sent, so that its block cannot be missed.
+    let mut blocks = context.ledger().subscribe();
+    let sent = context.read(move |context| {
         let mut reader = params.reader()?;
         let Data(raw) = reader.required()?;
         let limit: Option<Milliseconds> = reader.optional()?;
         reader.end()?;
-        (raw, context.sync_timeout(limit.map(|Milliseconds(limit)| limit)))
-    };
-    // Before the transaction is sent, so that its block cannot be missed.
-    let mut blocks = context.ledger().subscribe();
-    let hash = context.read(move |context| submit(context, recover(&raw)?)).await?;
+        let limit = context.sync_timeout(limit.map(|Milliseconds(limit)| limit));
+        Ok((submit(context, recover(&raw)?)?, limit))
+    });
+    let (hash, limit) = sent.await?;
     let deadline = Instant::now() + limit;
     let timed_out = || RpcError {
         data: Some(hash.0.into()),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{Origins, RpcError};
-use std::time::Instant;
+use std::{sync::atomic::AtomicUsize, time::Instant};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -256,6 +256,108 @@ fn answers_and_waits_are_bounded() {
         let answer = node.post(Value::Array(vec![some; 6]).to_string()).await;
         assert_eq!(answer["error"]["message"], "batch too large, at most 5 requests");
         is_alive(&node).await;
+    });
+}
+
+/// Adds a method that keeps its worker until this is true.
+fn keep(go: Arc<AtomicBool>) -> impl FnOnce(Builder) -> Builder {
+    move |builder| {
+        builder.methods(move |methods| {
+            methods.read("test_keep", move |_, _| {
+                while !go.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Ok::<_, RpcError>(true)
+            });
+        })
+    }
+}
+
+#[test]
+fn what_takes_long_to_read_is_read_by_a_worker() {
+    let go = Arc::<AtomicBool>::default();
+    let config = Config { read_workers: 1, request_timeout: Duration::from_secs(1), ..Config::default() };
+    with_node(config, keep(go.clone()), async move |node| {
+        node.automine.store(false, Ordering::Relaxed);
+        node.send(&transaction(0, 0, COUNTER, 0)).await;
+        assert_eq!(node.fails("test_keep", json!([])).await.0, -32002);
+
+        // The only worker is busy still. What is small does without one, and so does a transaction whose sender is known.
+        is_alive(&node).await;
+        node.send(&transaction(0, 1, COUNTER, 0)).await;
+        let small = json!({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"});
+        let large = small.to_string() + &" ".repeat(300 << 10);
+        let long = json!({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": "x".repeat(255 << 10)});
+        let raw = transaction(0, 2, COUNTER, 0);
+        let batch = json!([small, {"jsonrpc": "2.0", "id": 2, "method": "eth_sendRawTransaction", "params": [raw]}]);
+        assert_eq!(node.post(large.clone()).await["error"]["code"], -32002);
+        assert_eq!(node.post(long.to_string()).await["error"]["code"], -32602, "it is not large enough");
+        let answer = node.post(batch.to_string()).await;
+        assert_eq!((&answer[0]["result"], &answer[1]["error"]["code"]), (&json!("0x7a69"), &json!(-32002)));
+
+        go.store(true, Ordering::Relaxed);
+        assert_eq!(node.post(large).await["result"], "0x7a69");
+        assert_eq!(node.post(batch.to_string()).await[1]["result"], json!(alloy_primitives::keccak256(&raw)));
+    });
+}
+
+#[test]
+fn work_ends_when_nobody_waits_for_it_any_more() {
+    let config = Config { read_workers: 1, request_timeout: Duration::from_secs(1), ..Config::default() };
+    let add = |builder: Builder| {
+        builder.methods(|methods| {
+            methods.read("test_endless", |context, _| {
+                while context.is_awaited() {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Ok::<_, RpcError>(true)
+            });
+        })
+    };
+    with_node(config, add, async |node| {
+        assert_eq!(node.fails("test_endless", json!([])).await.0, -32002);
+        assert!(node.call("eth_getBlockByNumber", json!(["0x0", false])).await.is_object());
+        // Nor does it go on for a client that has gone.
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "test_endless"}).to_string();
+        let mut gone = connect(&node).await;
+        let head = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ";
+        gone.write_all(format!("{head}{}\r\n\r\n{body}", body.len()).as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        drop(gone);
+        assert!(node.call("eth_getBlockByNumber", json!(["0x0", false])).await.is_object());
+    });
+}
+
+#[test]
+fn others_have_their_turn_within_a_batch() {
+    let done = Arc::<AtomicUsize>::default();
+    let counted = done.clone();
+    let add = |builder: Builder| {
+        builder.methods(move |methods| {
+            methods.instant("test_instant", move |_, _| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(1));
+                Ok::<_, RpcError>(true)
+            });
+        })
+    };
+    with_node(Config::default(), add, async move |node| {
+        let mut other = connect(&node).await;
+        ask(&mut other).await;
+        let one = json!({"jsonrpc": "2.0", "id": 1, "method": "test_instant"});
+        let body = Value::Array(vec![one; 1_000]).to_string();
+        // More of them than the runtime has threads.
+        let batches = futures::future::join_all((0..3).map(|_| node.post(body.clone())));
+        let asked = async {
+            while done.load(Ordering::Relaxed) < 40 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            ask(&mut other).await;
+            done.load(Ordering::Relaxed)
+        };
+        let (answers, done_by_then) = futures::future::join(batches, asked).await;
+        assert!(done_by_then < 1_500, "{done_by_then} came before");
+        assert!(answers.iter().all(|answer| answer.as_array().unwrap().len() == 1_000));
     });
 }
 

@@ -1,8 +1,18 @@
 //! WebSockets and subscriptions.
 
 use super::*;
+use crate::RpcError;
 use futures::{SinkExt, StreamExt};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{
+        Message,
+        protocol::frame::{
+            Frame,
+            coding::{Data, OpCode},
+        },
+    },
+};
 
 struct Socket(WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>);
 
@@ -172,6 +182,93 @@ fn a_hundred_thousand_subscriptions_are_bounded_and_given_back() {
     );
 }
 
+/// A filter of so many topics and an address.
+fn of(topics: u8) -> Value {
+    json!({"address": LOGGER, "topics": [(1..=topics).map(B256::repeat_byte).collect::<Vec<_>>()]})
+}
+
+#[test]
+fn addresses_and_topics_in_filters_and_subscriptions_are_bounded_and_given_back() {
+    let config = Config { max_alternatives_per_connection: 6, max_alternatives: 10, ..Config::default() };
+    with_node(
+        config,
+        |builder| builder,
+        async |node| {
+            let (mut first, mut second) = (Socket::open(&node).await, Socket::open(&node).await);
+            let subscribed = first.call("eth_subscribe", json!(["logs", of(3)])).await["result"].clone();
+            assert!(subscribed.is_string());
+            for (method, params) in [("eth_newFilter", json!([of(2)])), ("eth_subscribe", json!(["logs", of(2)]))] {
+                let refused = first.call(method, params).await;
+                let words = "too many addresses and topics in filters and subscriptions: at most 6 per connection and 10 in all";
+                assert_eq!(refused["error"], json!({"code": -32005, "message": words}));
+            }
+            assert!(first.call("eth_newFilter", json!([of(1)])).await["result"].is_string());
+            assert!(second.call("eth_subscribe", json!(["logs", of(3)])).await["result"].is_string());
+
+            // There is no more in all: neither for others nor without a connection that lasts.
+            assert_eq!(second.call("eth_subscribe", json!(["logs", of(0)])).await["error"]["code"], -32005);
+            assert_eq!(node.fails("eth_newFilter", json!([of(0)])).await.0, -32005);
+            assert!(second.call("eth_subscribe", json!(["logs", {}])).await["result"].is_string());
+            node.call("eth_newFilter", json!([{}])).await;
+
+            assert_eq!(first.call("eth_unsubscribe", json!([subscribed])).await["result"], true);
+            let filter = node.call("eth_newFilter", json!([of(3)])).await;
+            assert_eq!(node.fails("eth_newFilter", json!([of(0)])).await.0, -32005);
+            assert_eq!(node.call("eth_uninstallFilter", json!([filter])).await, true);
+            node.call("eth_newFilter", json!([of(3)])).await;
+
+            drop(second);
+            let mut result = Value::Null;
+            for _ in 0..100 {
+                result = first.call("eth_subscribe", json!(["logs", of(3)])).await;
+                if result["result"].is_string() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            assert!(result["result"].is_string(), "a closed connection gives back what it had: {result}");
+        },
+    );
+}
+
+#[test]
+fn subscriptions_with_few_and_many_alternatives_hear_of_their_logs_alone() {
+    with_default_node(async |node| {
+        let mut socket = Socket::open(&node).await;
+        let topics = |range: std::ops::Range<u8>| json!([range.rev().map(B256::with_last_byte).collect::<Vec<_>>()]);
+        let mut wanted = Vec::new();
+        for (query, is_wanted) in [
+            (json!({"topics": topics(0..100)}), true),
+            (json!({"topics": topics(100..200)}), false),
+            (json!({"topics": topics(7..8)}), true),
+            (json!({"topics": topics(8..9)}), false),
+            (json!({"address": [COUNTER, LOGGER, LOGGER]}), true),
+            (json!({"address": COUNTER}), false),
+            (json!({"topics": [null, B256::with_last_byte(7)]}), false),
+            (json!({}), true),
+            (json!({"fromBlock": "0xffff"}), false),
+        ] {
+            let id = socket.call("eth_subscribe", json!(["logs", query])).await["result"].clone();
+            if is_wanted {
+                wanted.push(id.to_string());
+            }
+        }
+        wanted.sort();
+        for nonce in 0..2 {
+            let hash = node.send(&transaction(0, nonce, LOGGER, 0)).await;
+            let receipt = node.receipt(&hash).await;
+            let mut heard = Vec::new();
+            for _ in 0..wanted.len() {
+                let message = socket.next().await;
+                assert_eq!(message["params"]["result"], receipt["logs"][0]);
+                heard.push(message["params"]["subscription"].to_string());
+            }
+            heard.sort();
+            assert_eq!(heard, wanted);
+        }
+    });
+}
+
 #[test]
 fn a_message_beyond_the_limit_ends_the_connection_and_nothing_else() {
     let config = Config { max_message_bytes: 1_000, ..Config::default() };
@@ -184,6 +281,75 @@ fn a_message_beyond_the_limit_ends_the_connection_and_nothing_else() {
             let end = tokio::time::timeout(Duration::from_secs(10), socket.0.next()).await.unwrap();
             assert!(matches!(end, Some(Ok(Message::Close(_)) | Err(_)) | None), "{end:?}");
             assert_eq!(node.call("eth_chainId", json!([])).await, "0x7a69");
+        },
+    );
+}
+
+#[test]
+fn messages_share_the_memory_for_large_bodies() {
+    let go = Arc::<AtomicBool>::default();
+    let waited = go.clone();
+    let add = |builder: Builder| {
+        builder.method("test_wait", move |_, _| {
+            let go = waited.clone();
+            async move {
+                while !go.load(Ordering::Relaxed) {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                Ok::<_, RpcError>(true)
+            }
+        })
+    };
+    let config = Config { max_buffered_bytes: 1 << 20, ..Config::default() };
+    with_node(config, add, async move |node| {
+        let (mut first, mut second) = (Socket::open(&node).await, Socket::open(&node).await);
+        let body = |method: &str, length: usize| {
+            let body = json!({"jsonrpc": "2.0", "id": 1, "method": method}).to_string();
+            Message::text(body + &" ".repeat(length))
+        };
+        first.0.send(body("test_wait", 700 << 10)).await.unwrap();
+        // The first one may be still on its way: until it is here, there is room.
+        let mut refused = Value::Null;
+        for _ in 0..100 {
+            second.0.send(body("eth_chainId", 500 << 10)).await.unwrap();
+            refused = second.next().await;
+            if refused["error"].is_object() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(refused["error"]["code"], -32005, "{refused}");
+        assert_eq!(second.call("eth_chainId", json!([])).await["result"], "0x7a69", "what is small is free");
+        go.store(true, Ordering::Relaxed);
+        assert_eq!(first.next().await["result"], true);
+        second.0.send(body("eth_chainId", 500 << 10)).await.unwrap();
+        assert_eq!(second.next().await["result"], "0x7a69");
+    });
+}
+
+#[test]
+fn a_message_that_is_never_finished_ends_the_connection() {
+    let config = Config { body_timeout: Duration::from_millis(400), ..Config::default() };
+    with_node(
+        config,
+        |builder| builder,
+        async |node| {
+            let (mut late, mut idle) = (Socket::open(&node).await, Socket::open(&node).await);
+            let part = Frame::message(vec![b'['; 10], OpCode::Data(Data::Text), false);
+            late.0.send(Message::Frame(part)).await.unwrap();
+            let ended = async {
+                loop {
+                    // It says again and again that it is alive.
+                    let _ = late.0.send(Message::Pong(Default::default())).await;
+                    idle.0.send(Message::Pong(Default::default())).await.unwrap();
+                    if let Ok(end) = tokio::time::timeout(Duration::from_millis(50), late.0.next()).await {
+                        return end;
+                    }
+                }
+            };
+            let end = tokio::time::timeout(Duration::from_secs(10), ended).await.expect("it is ended");
+            assert!(matches!(end, Some(Ok(Message::Close(_)) | Err(_)) | None), "{end:?}");
+            assert_eq!(idle.call("eth_chainId", json!([])).await["result"], "0x7a69");
         },
     );
 }
