@@ -2,7 +2,7 @@ use crate::{
     application::{LedgerApplication, Node, Waiting},
     block::{Bounds, SealedBlock},
     committee::Committee,
-    epochs::{Founders, Registered, Schemes, Secrets, Voting},
+    epochs::{Compared, Founders, Registered, Schemes, Secrets, Voting},
     equivocation::{Equivocations, Telling},
     floor::Floor,
     gossip,
@@ -107,6 +107,8 @@ pub struct Config<W, K, B, P> {
     pub max_bytes: usize,
     /// The block to go on from, if the node has come to it without consensus.
     pub floor: Option<Floor>,
+    /// How this machine's clock stands to the others' newest block, if any of them has said so.
+    pub compared: Option<Compared>,
     /// Cuts off peers that break the rules.
     pub blocker: B,
     /// Tells which peers there are.
@@ -207,6 +209,7 @@ where
         pace,
         max_bytes,
         floor,
+        compared,
         blocker,
         peers,
         ..
@@ -358,6 +361,9 @@ where
             standing: standing.clone(),
             marshal: marshal_mailbox.clone(),
             epocher: epocher.clone(),
+            first: ledger.genesis().timestamp,
+            compared,
+            block_time: pace.longest(),
         },
         marshal: marshal_mailbox.clone(),
         state_sync: joining.clone(),

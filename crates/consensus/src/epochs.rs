@@ -32,7 +32,11 @@ use commonware_utils::{
     sequence::Unit,
 };
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, sync::Arc, time::UNIX_EPOCH};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 /// How many epochs' schemes and votes are kept besides that which runs: for what comes late, and for a restart at a block that
 /// was not known to be final.
@@ -114,6 +118,83 @@ pub trait Secrets: SecretStore + Clone {
 /// may be ahead of the clocks of those who agree on them (`MAX_AHEAD`), and these apart from this one's (`wire`).
 const APART: u64 = 10;
 
+/// By how many seconds the newest block may be older than a clock that is right, and twice the longest time between two blocks more.
+const FRESH: u64 = 60;
+
+/// What this machine's clock showed when the others said which block was their newest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// The time of that block, in seconds since 1970.
+    pub newest: u64,
+    /// What the clock showed, in seconds since 1970.
+    pub clock: u64,
+}
+
+impl Compared {
+    const fn is_behind(self) -> bool {
+        self.clock.saturating_add(APART) <= self.newest
+    }
+
+    /// Whether the clock was neither behind the block nor by more than `fresh` seconds ahead of it.
+    const fn agrees(self, fresh: u64) -> bool {
+        !self.is_behind() && self.clock <= self.newest.saturating_add(fresh)
+    }
+}
+
+/// Since when a validator's storage has all the votes that the validator has out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Since {
+    /// Since its first.
+    First,
+    /// Since this time, in seconds since 1970.
+    Time(u64),
+    /// The storage was made when there were votes already, and no clock has said when that was but one that may be wrong.
+    Unknown,
+}
+
+/// How [`Since::First`] and [`Since::Unknown`] are written; a time has eight bytes.
+const FIRST: &[u8] = b"first";
+const UNKNOWN: &[u8] = b"unknown";
+
+impl Since {
+    /// What was written down, if anything was.
+    fn read(names: &[Vec<u8>]) -> Option<Self> {
+        let times = names.iter().filter_map(|name| name.as_slice().try_into().ok().map(u64::from_be_bytes));
+        match times.min() {
+            // The earliest counts.
+            Some(time) => Some(Self::Time(time)),
+            None if names.iter().any(|name| name == FIRST) => Some(Self::First),
+            None => (!names.is_empty()).then_some(Self::Unknown),
+        }
+    }
+
+    fn name(self) -> Vec<u8> {
+        match self {
+            Self::First => FIRST.to_vec(),
+            Self::Time(time) => time.to_be_bytes().to_vec(),
+            Self::Unknown => UNKNOWN.to_vec(),
+        }
+    }
+
+    /// What holds where that needs no clock that is right, given what was known, whether a new storage would have all votes, and what the
+    /// clock shows.
+    const fn settled(known: Option<Self>, has_all: bool, now: u64) -> Option<Self> {
+        match known {
+            Some(Self::First) => known,
+            Some(Self::Time(made)) if made <= now => known,
+            None if has_all => Some(Self::First),
+            // Where the clock was ahead when a time was written, the votes were lost before now all the same.
+            _ => None,
+        }
+    }
+}
+
+/// Why a validator does not vote in an epoch of whose key it has a share.
+const NOT_KNOWN: &str = "this validator does not know how it has voted in this epoch: it votes from the next on that begins after it started";
+const CLOCK: &str = "this validator does not know how it has voted in this epoch, nor which epochs began after its votes were lost, for this \
+                     machine's clock and the newest block that is known are too far apart: set the clock, by NTP. It votes from the second \
+                     epoch on that begins after they agree";
+
 /// Takes in what an epoch's votes are signed with, and gives up the votes of those long over.
 pub(crate) struct Registered<E, K> {
     pub(crate) runtime: E,
@@ -126,31 +207,47 @@ pub(crate) struct Registered<E, K> {
     /// Knows the blocks between two epochs.
     pub(crate) marshal: Mailbox<Scheme, Standard<SealedBlock>>,
     pub(crate) epocher: FixedEpocher,
+    /// The time of block 0, in seconds since 1970.
+    pub(crate) first: u64,
+    /// How this machine's clock stood to the others' newest block when it started, if any of them said so.
+    pub(crate) compared: Option<Compared>,
+    /// The longest time between two blocks.
+    pub(crate) block_time: Duration,
 }
 
 impl<E: Clock + Storage, K: Secrets> Registered<E, K> {
-    /// When this validator's storage was made, in seconds since 1970, if it had voted before that: be it that the storage was damaged and
-    /// removed, or that the validator was restored from a backup. One that has `lost` its secrets does not know whether it had.
-    async fn made_anew(&self, lost: bool) -> Option<u64> {
+    /// Since when this validator's storage has all its votes: not since the first if it had voted before the storage was made, be it that
+    /// the storage was damaged and removed, or that the validator was restored from a backup. One that has `lost` its secrets does not know
+    /// whether it had. `epoch` is the newest that has begun, as far as is known here.
+    async fn since(&self, epoch: Epoch, lost: bool) -> Since {
         let partition = format!("{}_since", self.partition);
-        // Of a storage that has all votes the name says so: it is no number.
-        let time = |name: &Vec<u8>| name.as_slice().try_into().ok().map(u64::from_be_bytes);
         let names = self.runtime.scan(&partition).await.unwrap_or_default();
         let now = self.runtime.current().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let known = names.iter().filter_map(time).min();
-        if !names.is_empty() && known.is_none_or(|made| made <= now) {
-            return known;
+        let (known, has_all) = (Since::read(&names), !lost && !self.secrets.has_voted());
+        let since = match Since::settled(known, has_all, now) {
+            Some(since) => since,
+            None if self.is_right(epoch, now).await => Since::Time(now),
+            // A clock that is behind would say too early a time, as if epochs that had begun had not.
+            None => known.unwrap_or(Since::Unknown),
+        };
+        let name = since.name();
+        if !names.contains(&name) {
+            let made = self.runtime.open(&partition, &name).await;
+            drop(made.expect("it cannot be written down since when the storage holds the votes"));
         }
-        // Where the clock was ahead when that was written, the votes were lost before now all the same.
-        let has_all = names.is_empty() && !lost && !self.secrets.has_voted();
-        let name = if has_all { b"first".to_vec() } else { now.to_be_bytes().to_vec() };
-        let made = self.runtime.open(&partition, &name).await;
-        drop(made.expect("it cannot be written down since when the storage holds the votes"));
-        for wrong in names.iter().filter(|wrong| **wrong != name) {
-            // The earliest counts.
-            let _ = self.runtime.remove(&partition, Some(wrong)).await;
+        for old in names.iter().filter(|old| **old != name) {
+            let _ = self.runtime.remove(&partition, Some(old)).await;
         }
-        time(&name)
+        since
+    }
+
+    /// Whether a clock that shows `now` is right, as far as can be told from the newest block that is known of.
+    async fn is_right(&self, epoch: Epoch, now: u64) -> bool {
+        let fresh = FRESH + 2 * self.block_time.as_secs();
+        let (began, others) = (self.began(epoch).await, self.compared.map(|compared| compared.newest));
+        let here = Compared { newest: began.max(others).unwrap_or(self.first), clock: now };
+        // An epoch may have begun long ago, and the others have been asked before the chain was taken over from them.
+        here.agrees(fresh) || !here.is_behind() && self.compared.is_some_and(|compared| compared.agrees(fresh))
     }
 
     /// When the block before an epoch was made, in seconds since 1970.
@@ -160,29 +257,32 @@ impl<E: Clock + Storage, K: Secrets> Registered<E, K> {
         Some(block.inner().header().timestamp)
     }
 
-    /// Whether this validator knows all the votes that it has out in an epoch. One whose storage is new could vote otherwise than it did in
-    /// each epoch that had begun by then. One that is `alone` has nobody to disagree with.
-    async fn may_vote(&self, epoch: Epoch, alone: bool) -> bool {
-        let knows = match self.made_anew(false).await {
-            Some(made) if !alone => self.began(epoch).await.is_some_and(|began| began >= made + APART),
-            _ => true,
-        };
+    /// Whether this validator knows all the votes that it has out in an epoch, or why it must not vote. One whose storage is new could vote
+    /// otherwise than it did in each epoch that had begun by then. One that is `alone` has nobody to disagree with.
+    async fn may_vote(&self, epoch: Epoch, alone: bool) -> Result<(), &'static str> {
+        match self.since(epoch, false).await {
+            _ if alone => {}
+            Since::First => {}
+            Since::Time(made) if self.began(epoch).await.is_some_and(|began| began >= made + APART) => {}
+            Since::Time(_) => return Err(NOT_KNOWN),
+            Since::Unknown => return Err(CLOCK),
+        }
         let forgotten = match self.runtime.scan(&forgotten(&self.partition, epoch)).await {
             Ok(names) => !names.is_empty(),
             Err(error) => !matches!(error, StorageError::PartitionMissing(_)),
         };
-        let may = knows && !forgotten;
-        if may {
-            self.secrets.note_voting();
+        if forgotten {
+            return Err(NOT_KNOWN);
         }
-        may
+        self.secrets.note_voting();
+        Ok(())
     }
 
     /// Gives up this validator's own votes, which nobody without the share can go on with: it has lost that. Should the share come back
     /// in this epoch, it is not voted with.
     async fn forget_votes(&self, epoch: Epoch) {
         // If the votes of before are not here, it counts from now on.
-        self.made_anew(true).await;
+        self.since(epoch, true).await;
         let noted = self.runtime.open(&forgotten(&self.partition, epoch), b"votes").await;
         drop(noted.expect("it cannot be written down that votes are given up"));
         // Mostly there are none.
@@ -195,20 +295,27 @@ impl<E: Clock + Storage, K: Secrets> Registrar for Registered<E, K> {
     type PublicKey = PublicKey;
 
     async fn register(&self, epoch: Epoch, info: SchemeInfo<MinSig, PublicKey>) {
+        // A validator that has taken over the others' state is told of its epoch twice.
+        let is_told = self.standing.newest() == Some((epoch.get(), false));
         let info = match info {
             SchemeInfo::Signer { participants, sharing, share } => {
-                if self.may_vote(epoch, participants.len() == 1).await {
-                    SchemeInfo::Signer { participants, sharing, share }
-                } else {
-                    tracing::warn!(
-                        %epoch,
-                        "this validator does not know how it has voted in this epoch: it votes from the next on that begins after it started"
-                    );
-                    SchemeInfo::Member { participants, sharing, public_key: self.key.clone() }
+                match self.may_vote(epoch, participants.len() == 1).await {
+                    Ok(()) => SchemeInfo::Signer { participants, sharing, share },
+                    Err(why) => {
+                        if !is_told {
+                            tracing::warn!(%epoch, "{why}");
+                        }
+                        SchemeInfo::Member { participants, sharing, public_key: self.key.clone() }
+                    }
                 }
             }
             SchemeInfo::Member { .. } => {
-                tracing::warn!(%epoch, "this validator has no share of the key in this epoch: it votes from the next on in which it has one");
+                if !is_told {
+                    tracing::warn!(
+                        %epoch,
+                        "this validator has no share of the key in this epoch: it votes from the next on in which it has one"
+                    );
+                }
                 self.forget_votes(epoch).await;
                 info
             }
@@ -321,5 +428,36 @@ impl<A: CertifiableAutomaton, B: Relay, C: Reporter> Reporter for Voting<A, B, C
 
     fn report(&mut self, activity: C::Activity) -> Feedback {
         self.reporter.report(activity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_right_that_is_not_behind_the_newest_block_and_not_far_ahead_of_it() {
+        let right = [1000 - APART + 1, 1000, 1000 + FRESH].map(|clock| Compared { newest: 1000, clock });
+        let wrong = [0, 1000 - APART, 1001 + FRESH, u64::MAX].map(|clock| Compared { newest: 1000, clock });
+        assert!(right.into_iter().all(|compared| compared.agrees(FRESH)));
+        assert!(!wrong.into_iter().any(|compared| compared.agrees(FRESH)));
+    }
+
+    #[test]
+    fn since_when_a_storage_has_all_votes_stays_as_it_was_written_down() {
+        for since in [Since::First, Since::Time(7), Since::Unknown] {
+            assert_eq!(Since::read(&[since.name()]), Some(since));
+        }
+        assert_eq!(Since::read(&[]), None);
+        let both = [Since::Unknown, Since::Time(7), Since::Time(8)].map(Since::name);
+        assert_eq!(Since::read(&both), Some(Since::Time(7)), "as a crash leaves it");
+
+        let settled = |known, has_all| Since::settled(known, has_all, 7);
+        assert_eq!([None, Some(Since::First)].map(|known| settled(known, true)), [Some(Since::First); 2]);
+        assert_eq!(settled(Some(Since::Time(7)), false), Some(Since::Time(7)));
+        // All else takes a clock that is right.
+        assert_eq!(settled(None, false), None);
+        let later = [Since::Unknown, Since::Time(8)].map(Some);
+        assert!(later.into_iter().all(|known| [true, false].map(|has_all| settled(known, has_all)) == [None; 2]));
     }
 }

@@ -34,7 +34,7 @@ pub use block::{Bounds, Context, SealedBlock};
 pub use ceremony::{CeremonyError, generate};
 pub use committee::{Committee, CommitteeError, Identity, MAX_VALIDATORS, NetworkKey};
 pub use engine::{BLOCK_OVERHEAD, CHANNELS, Config, start};
-pub use epochs::Secrets;
+pub use epochs::{Compared, Secrets};
 pub use equivocation::Equivocations;
 pub use floor::Floor;
 pub use observe::{Running, Standing, Votes};

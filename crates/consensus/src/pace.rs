@@ -130,7 +130,8 @@ impl<E: Clock, W: Waiting> Timer<E, W> {
     /// Waits until it is time for a block on `parent`: at once when transactions wait, but not faster than the pace.
     async fn due(&self, parent: B256) {
         let clock = &self.runtime;
-        let last = *self.newest.lock();
+        // A clock that was set back says that it is yet to come.
+        let last = (*self.newest.lock()).min(clock.current());
         let busy = last + self.pace.after(self.ledger.transactions_in(parent));
         if clock.current() < busy {
             clock.sleep_until(busy).await;

@@ -4,7 +4,7 @@ use crate::{
     Committee, CommitteeError,
     application::Waiting,
     engine,
-    epochs::{Known, Secrets},
+    epochs::{Compared, Known, Secrets},
     floor::Floor,
     observe::Running,
     pace::{Pace, PaceError},
@@ -38,6 +38,8 @@ pub struct Validator<W, K> {
     pub secrets: K,
     /// The block to go on from, if the node has come to it without consensus.
     pub floor: Option<Floor>,
+    /// How this machine's clock stands to the others' newest block, if any of them has said so.
+    pub compared: Option<Compared>,
 }
 
 /// Why a validator cannot start.
@@ -112,6 +114,7 @@ where
         pace: validator.pace,
         max_bytes: validator.max_bytes,
         floor: validator.floor,
+        compared: validator.compared,
         blocker: wire.oracle.clone(),
         peers: Known { oracle: wire.oracle, addresses: wire.peers },
         #[cfg(test)]

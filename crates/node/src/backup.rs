@@ -2,7 +2,7 @@
 
 use crate::{
     config::File,
-    validator::{COMMITTEE, SECRETS},
+    validator::{COMMITTEE, COPIED, SECRETS},
 };
 use eyre::{Result, WrapErr as _, ensure};
 use std::{
@@ -57,6 +57,9 @@ pub fn copy(config: &Path, to: &Path) -> Result<Vec<PathBuf>> {
     parts.push((to.join(CONFIG), config.to_text()?.into_bytes()));
     let data = to.join(DATA);
     create_private(&data).wrap_err_with(|| format!("cannot create {}", data.display()))?;
+    // Whoever starts from the copy may have voted since, for the first time even.
+    let copied = data.join(COPIED);
+    write_private(&copied, &[]).wrap_err_with(|| format!("cannot write {}", copied.display()))?;
     for (path, bytes) in &parts {
         write_private(path, bytes).wrap_err_with(|| format!("cannot write {}", path.display()))?;
     }
@@ -109,6 +112,7 @@ mod tests {
         let copied = File::read(&to.join(CONFIG)).unwrap();
         assert_eq!(fs::read_to_string(to.join(&copied.genesis)).unwrap(), "{}");
         assert_eq!(fs::read_to_string(to.join(&copied.data).join(SECRETS)).unwrap(), "the secrets");
+        assert!(to.join(&copied.data).join(COPIED).exists(), "the copy does not say that it is one");
         assert_eq!(public(&read_key(&to.join(&copied.key), "correct horse").unwrap()), public(&key));
         assert_eq!((copied.validators, copied.passphrase_file), (file.validators, None));
         assert!(copy(&config, &to).is_err(), "a backup was overwritten");

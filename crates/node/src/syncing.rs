@@ -76,7 +76,7 @@ impl Progress {
     ) {
         loop {
             if health::is_old(&ledger, runtime.current())
-                && let Some(highest) = follow::newest(&runtime, &peers, &verifier, common::BLOCK_BYTES, ASK).await
+                && let Some((highest, _)) = follow::newest(&runtime, &peers, &verifier, common::BLOCK_BYTES, ASK).await
             {
                 self.saw(ledger.head().number(), highest);
             }

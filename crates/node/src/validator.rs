@@ -21,7 +21,7 @@ use commonware_cryptography::{
     ed25519::{PrivateKey, PublicKey},
 };
 use commonware_glue::dkg::SecretStore as _;
-use commonware_runtime::{Spawner as _, Supervisor as _, tokio::Context};
+use commonware_runtime::{Clock as _, Spawner as _, Supervisor as _, tokio::Context};
 use eyre::{WrapErr as _, ensure, eyre};
 use futures::future::BoxFuture;
 use std::{
@@ -30,11 +30,11 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 use stoa_base::{Genesis, write_private};
 use stoa_consensus::{
-    Committee, Floor, Identity, Pace, Secrets as _, Wire,
+    Committee, Compared, Floor, Identity, Pace, Secrets as _, Wire,
     follow::{self, Follower, Peers},
     start_validator,
 };
@@ -107,6 +107,11 @@ pub(crate) const COMMITTEE: &str = "committee.json";
 
 /// The file of a folder that holds a validator's secrets but for its key.
 pub(crate) const SECRETS: &str = "secrets";
+
+/// The file of a folder that is there if it comes from a backup: the validator may have voted since that was made, whatever its secrets
+/// say. Gone when they say it too.
+pub(crate) const COPIED: &str = "copied";
+
 /// What a validator deals from while the key is generated; gone when all have it.
 const CEREMONY: &str = "ceremony";
 
@@ -220,6 +225,7 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
         tracing::warn!("{why}");
     }
     let mut secrets = Vault::open(&config.folder.join(SECRETS), &key)?;
+    note_copied(&config.folder, &secrets)?;
     if validators == 1 {
         check_alone(&config.folder, &secrets)?;
     }
@@ -238,15 +244,17 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
     };
     let mut ledger = open().await?;
     secrets.note_genesis(network);
-    let (mut floor, mark) = (None, config.folder.join(CATCHING_UP));
+    let (mut floor, mut compared, mark) = (None, None, config.folder.join(CATCHING_UP));
     let behind = config.sync_from.filter(|_| !ceremony).map(|behind| (!mark.exists()).then_some(behind));
-    if let Some(behind) = behind
-        && let Some((peers, newest)) = far_ahead(&runtime, &ledger, &endpoint, others.clone(), behind).await?
-    {
-        write_private(&mark, &[]).wrap_err_with(|| format!("cannot write {}", mark.display()))?;
-        floor = Box::pin(catch_up(&runtime, ledger, state_config.clone(), peers, newest)).await?;
-        // Consensus opens the state itself.
-        ledger = open().await?;
+    if let Some(behind) = behind {
+        let (ahead, clocks) = ask(&runtime, &ledger, &endpoint, others.clone()).await?.unzip();
+        compared = clocks;
+        if let Some((peers, newest)) = far_ahead(&ledger, ahead, behind)? {
+            write_private(&mark, &[]).wrap_err_with(|| format!("cannot write {}", mark.display()))?;
+            floor = Box::pin(catch_up(&runtime, ledger, state_config.clone(), peers, newest)).await?;
+            // Consensus opens the state itself.
+            ledger = open().await?;
+        }
     }
 
     // Others may want to catch up before this one can.
@@ -265,6 +273,7 @@ async fn begin(runtime: Context, config: Config) -> eyre::Result<Running> {
         max_bytes: common::BLOCK_BYTES,
         secrets,
         floor,
+        compared,
     };
     // Boxed, for the state of all that starts is large.
     let consensus = Box::pin(start_validator(runtime.child("validator"), wire, validator)).await?;
@@ -343,26 +352,34 @@ const ASK: Duration = Duration::from_secs(4);
 /// How long to wait for a next block of theirs: what is missing then comes over the validators' own network, or never.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The others, and the newest block that they have, if they are ahead by `behind` blocks or more: validators do not keep for
-/// each other what is long past. Without a number, however far they are, and it is an error if none of them answers.
-async fn far_ahead(
+/// The others, and the number of the newest block that they have.
+type Ahead = (Peers<Quic>, u64);
+
+/// Asks the others how far they are, and how this machine's clock stands to their newest block.
+async fn ask(
     runtime: &Context,
     ledger: &Ledger,
     endpoint: &Endpoint,
     others: Vec<PeerAddress>,
-    behind: Option<u64>,
-) -> eyre::Result<Option<(Peers<Quic>, u64)>> {
+) -> eyre::Result<Option<(Ahead, Compared)>> {
     let peers = Peers::new(Quic::new(endpoint, others));
     let verifier = follow::Verifier::of(ledger).ok_or_else(|| eyre!("the genesis file names no committee"))?;
     let newest = follow::newest(runtime, &peers, &verifier, common::BLOCK_BYTES, ASK).await;
+    let clock = runtime.current().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    Ok(newest.map(|(number, newest)| ((peers, number), Compared { newest, clock })))
+}
+
+/// The others, if they are ahead by `behind` blocks or more: validators do not keep for each other what is long past. Without a
+/// number, however far they are, and it is an error if none of them answers.
+fn far_ahead(ledger: &Ledger, others: Option<Ahead>, behind: Option<u64>) -> eyre::Result<Option<Ahead>> {
     // What it has is further than its consensus knows, or of no use at all.
     ensure!(
-        behind.is_some() || newest.is_some(),
+        behind.is_some() || others.is_some(),
         "this validator was ended while it caught up with the others, and none of them answers; start it again when they run"
     );
     let (here, syncing) = (ledger.newest_recorded()?, ledger.is_syncing()?);
-    let is_far = |newest: &u64| syncing || behind.is_none_or(|behind| *newest >= here + behind);
-    Ok(newest.filter(is_far).map(|newest| (peers, newest)))
+    let is_far = |newest: u64| syncing || behind.is_none_or(|behind| newest >= here + behind);
+    Ok(others.filter(|(_, newest)| is_far(*newest)))
 }
 
 /// Follows the others up to a block. A validator that has nothing takes over their state.
@@ -415,6 +432,17 @@ fn without_secrets(folder: &Path, validators: usize) -> eyre::Result<Option<Stri
     Ok(Some(format!(
         "{missing}. Without it this validator votes from the first later epoch on for which it gets a share of the key"
     )))
+}
+
+/// Has the secrets of a folder that comes from a backup say that they were voted with. One that was made before the first vote does not know
+/// of those that came after it.
+fn note_copied(folder: &Path, secrets: &Vault) -> eyre::Result<()> {
+    let copied = folder.join(COPIED);
+    if copied.exists() {
+        secrets.note_voting();
+        fs::remove_file(&copied).wrap_err_with(|| format!("cannot remove {}", copied.display()))?;
+    }
+    Ok(())
 }
 
 /// Refuses to begin a new chain where the only validator of a network has had one, and with it all that there was of it.
@@ -487,6 +515,18 @@ mod tests {
             fs::write(history.join("version"), "").unwrap();
             check_alone(folder, &secrets).unwrap();
         }
+    }
+
+    #[test]
+    fn a_validator_from_a_backup_may_have_voted_whatever_the_backup_knew() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, copied) = (folder.path().join(SECRETS), folder.path().join(COPIED));
+        let open = || Vault::open(&path, &PrivateKey::from_seed(1)).unwrap();
+        note_copied(folder.path(), &open()).unwrap();
+        assert!(!open().has_voted());
+        fs::write(&copied, "").unwrap();
+        note_copied(folder.path(), &open()).unwrap();
+        assert!(open().has_voted() && !copied.exists());
     }
 
     #[test]

@@ -57,6 +57,13 @@ struct Standing {
     denied: BTreeMap<u64, SystemTime>,
 }
 
+impl Standing {
+    /// Until when it is not asked. What lies further ahead than anybody is left for was said before the clock was set back.
+    fn left(&self, now: SystemTime) -> Option<SystemTime> {
+        self.until.filter(|until| now < *until && *until <= now + DROPPED)
+    }
+}
+
 /// How it stands with a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerStatus {
@@ -96,7 +103,7 @@ impl<L: Link> Peers<L> {
     pub fn status(&self, now: SystemTime) -> Vec<PeerStatus> {
         let standing = self.standing.lock();
         let status = |(peer, standing): (usize, &Standing)| {
-            let used = standing.until.is_none_or(|until| until <= now);
+            let used = standing.left(now).is_none();
             PeerStatus { name: self.link.name(peer), used, lie: standing.lie.clone().filter(|_| !used) }
         };
         standing.iter().enumerate().map(status).collect()
@@ -107,7 +114,7 @@ impl<L: Link> Peers<L> {
         let standing = self.standing.lock();
         let count = standing.len().max(1);
         let circle = (0..standing.len()).map(|step| (first + step) % count);
-        circle.filter(|peer| standing[*peer].until.is_none_or(|until| until <= now)).collect()
+        circle.filter(|peer| standing[*peer].left(now).is_none()).collect()
     }
 
     /// Asks a peer, and waits so long for its answer.
@@ -151,12 +158,13 @@ impl<L: Link> Peers<L> {
         let times = {
             let mut standing = self.standing.lock();
             let standing = &mut standing[peer];
-            if standing.until.is_none_or(|until| until <= now) {
+            let left = standing.left(now);
+            if left.is_none() {
                 // It was asked again since it was caught.
                 standing.lie = None;
             }
             let pause = PAUSE.0.saturating_mul(1 << standing.failures.min(10)).min(PAUSE.1);
-            standing.until = Some(standing.until.unwrap_or(now).max(now + pause));
+            standing.until = Some(left.unwrap_or(now).max(now + pause));
             standing.failures = standing.failures.saturating_add(1);
             standing.failures
         };
@@ -199,3 +207,44 @@ impl<L: Link> Peers<L> {
 
 /// How long a block may take to everywhere.
 const TRAVEL: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{future::ready, time::UNIX_EPOCH};
+
+    #[derive(Clone)]
+    struct One;
+
+    impl Link for One {
+        fn count(&self) -> usize {
+            1
+        }
+
+        fn name(&self, _: usize) -> String {
+            "a peer".into()
+        }
+
+        fn ask(&self, _: usize, _: Vec<u8>, _: usize) -> impl Future<Output = Result<Vec<u8>, String>> + Send + use<> {
+            ready(Err("nobody".to_owned()))
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_leaves_nobody_for_longer() {
+        let (peers, failure) = (Peers::new(One), Failure::Unreachable("nobody".into()));
+        let now = UNIX_EPOCH + Duration::from_secs(1 << 30);
+        peers.caught(now, 0, Lie::Malformed);
+        assert!(peers.usable(now + DROPPED / 2, 0).is_empty());
+        assert_eq!(peers.usable(now + DROPPED, 0), [0]);
+        let earlier = now - Duration::from_secs(3600);
+        assert_eq!(peers.usable(earlier, 0), [0]);
+        peers.failed(earlier, 0, &failure);
+        assert!(peers.usable(earlier, 0).is_empty());
+        assert_eq!(peers.usable(earlier + PAUSE.0, 0), [0]);
+        // A failure does not end it sooner that a peer was caught.
+        peers.caught(now, 0, Lie::Malformed);
+        peers.failed(now, 0, &failure);
+        assert!(peers.usable(now + PAUSE.1, 0).is_empty());
+    }
+}

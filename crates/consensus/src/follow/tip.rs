@@ -6,16 +6,16 @@ use futures::{StreamExt as _, stream};
 use std::time::Duration;
 use stoa_ledger::state::Runtime;
 
-/// The number of the newest block that any peer has, among those that answer in time.
+/// Number and time (in seconds since 1970) of the newest block that any peer has, among those that answer in time.
 pub async fn newest<E: Runtime, L: Link>(
     runtime: &E,
     peers: &Peers<L>,
     verifier: &Verifier,
     max_bytes: usize,
     patience: Duration,
-) -> Option<u64> {
+) -> Option<(u64, u64)> {
     let tips = tips(runtime, peers, verifier, max_bytes, patience).await;
-    tips.into_iter().map(|(_, (block, _))| block.number()).max()
+    tips.into_iter().map(|(_, (block, _))| (block.number(), block.header().timestamp)).max()
 }
 
 /// The newest blocks of all peers that answer in time, and which peer each is of.

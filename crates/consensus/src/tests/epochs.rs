@@ -6,6 +6,7 @@ use super::{
     simulation::{Plan, simulate_these},
 };
 use crate::{
+    Compared,
     block::{Payload, SealedBlock},
     committee::EpochInfo,
     pace::Pace,
@@ -137,6 +138,15 @@ fn a_validator_whose_votes_are_gone_votes_again_in_the_next_epoch() {
     simulate_these(slow().without_votes(2), 53, 2 * LENGTH + 2, |plan, _| votes_again(plan));
     // And that had no share in the first: it was there before the next began.
     simulate_these(slow().without_share(2).without_votes(2), 54, 2 * LENGTH + 2, |plan, _| votes_again(plan));
+}
+
+#[test]
+fn a_validator_whose_votes_are_gone_and_whose_clock_is_behind_waits_until_it_is_right() {
+    // Until the second epoch has begun.
+    let behind = Compared { newest: 15, clock: 0 };
+    simulate_these(slow().without_votes(2).with_clocks(behind), 57, 4 * LENGTH + 2, |plan, _| {
+        plan.property(abstained(2, 1..2 * LENGTH, 2 * LENGTH..4 * LENGTH))
+    });
 }
 
 #[test]

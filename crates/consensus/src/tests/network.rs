@@ -10,7 +10,7 @@ use super::{
     transfer_from,
 };
 use crate::{
-    BLOCK_OVERHEAD, CHANNELS, Committee, Identity, Pace, Running,
+    BLOCK_OVERHEAD, CHANNELS, Committee, Compared, Identity, Pace, Running,
     application::{Malice, Notes},
     engine,
 };
@@ -76,6 +76,7 @@ pub(super) struct Validators {
     measured: Option<Measured>,
     losing: Option<Arc<Losing>>,
     misplacing: Option<Arc<Misplacing>>,
+    compared: Option<Compared>,
 }
 
 /// A validator that has nothing but its secrets when it starts again.
@@ -133,6 +134,7 @@ impl Validators {
             measured: None,
             losing: None,
             misplacing: None,
+            compared: None,
         }
     }
 
@@ -184,6 +186,7 @@ impl Validators {
             pace: self.pace,
             max_bytes: MAX_BYTES,
             floor: None,
+            compared: self.compared,
             blocker: oracle.control(public_key.clone()),
             peers: oracle.manager(),
             malice: self.malicious.get(&index).copied().unwrap_or_default(),
@@ -231,6 +234,11 @@ impl Validators {
     pub(super) fn without_votes(self, index: usize) -> Self {
         crate::Secrets::note_voting(&self.secrets[index]);
         self
+    }
+
+    /// Whose machines' clocks stand so to the newest block.
+    pub(super) fn with_clocks(self, compared: Compared) -> Self {
+        Self { compared: Some(compared), ..self }
     }
 
     /// A validator loses all but its secrets when it crashes.

@@ -48,6 +48,7 @@ where
         max_bytes: 1 << 20,
         secrets,
         floor: None,
+        compared: None,
     };
     Box::pin(start_validator(runtime.child("validator"), wire, validator)).await.unwrap();
     for _ in 0..1000 {
