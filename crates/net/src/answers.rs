@@ -2,22 +2,37 @@
 
 use crate::{
     Connections, PeerAddress,
-    room::{Asker, Caller, Room, network},
+    room::{Caller, Room, Share},
 };
 use futures::{FutureExt as _, future::BoxFuture};
 use iroh::{
-    TransportAddr,
     endpoint::{Connection, RecvStream, SendStream, VarInt},
     protocol::{AcceptError, ProtocolHandler},
 };
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 use stoa_base::{NodeId, plain};
-use tokio::{sync::SemaphorePermit, time::timeout};
+use tokio::{
+    sync::SemaphorePermit,
+    time::{sleep, timeout},
+};
+
+/// Kinds of places: connections, long requests, kibibytes of answers.
+const PEERS: usize = 0;
+const LARGE: usize = 1;
+const UNTAKEN: usize = 2;
+
+const SHARES: [Share; 3] = [
+    // Connections that a protocol answers at a time.
+    Share { all: 1024, known: 8, strangers: 64 },
+    // Long requests that are read and answered at a time, so that strangers cannot fill the memory.
+    Share { all: 32, known: 4, strangers: 4 },
+    // Kibibytes of answers that wait until they are taken. Who is that far behind gets no other until he has taken some, so that
+    // strangers who ask for much and take nothing cannot fill the memory either.
+    Share { all: 256 << 10, known: MOST_UNTAKEN, strangers: MOST_UNTAKEN },
+];
+
+/// What one asker has of them at most.
+const MOST_UNTAKEN: usize = 64 << 10;
 
 /// Requests that are longer than this wait for a place before they are read.
 const SMALL: usize = 8 << 10;
@@ -25,6 +40,10 @@ const SMALL: usize = 8 << 10;
 /// How long a request may take to arrive, and an answer to be taken.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 const ANSWER_TIME: Duration = Duration::from_secs(60);
+
+/// How long a peer may take to hear that no more of an answer comes, and how often it is looked whether it has.
+const UNHEARD_TIME: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Why a node did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -92,27 +111,17 @@ pub trait Service: Send + Sync + 'static {
 /// Whether a node is known, so that places are left for it which strangers cannot take.
 pub type Known = Arc<dyn Fn(NodeId) -> BoxFuture<'static, bool> + Send + Sync>;
 
-/// Where a peer calls from.
-fn address(connection: &Connection) -> IpAddr {
-    let paths = connection.paths();
-    let address = paths.iter().find_map(|path| match path.remote_addr() {
-        TransportAddr::Ip(address) => Some(address.ip()),
-        _ => None,
-    });
-    address.unwrap_or(Ipv4Addr::UNSPECIFIED.into())
-}
-
 /// Answers the requests of a protocol.
 pub struct Answers<S> {
     service: Arc<S>,
     known: Known,
-    room: Arc<Room>,
+    room: Arc<Room<3>>,
 }
 
 impl<S> Answers<S> {
     /// Those of this service, to strangers.
     pub fn new(service: Arc<S>) -> Self {
-        Self { service, known: Arc::new(|_| std::future::ready(false).boxed()), room: Room::new() }
+        Self { service, known: Arc::new(|_| std::future::ready(false).boxed()), room: Room::new(SHARES) }
     }
 
     /// Leaves a quarter of all places to nodes that are known.
@@ -129,12 +138,12 @@ impl<S> Answers<S> {
 
 /// Tells how many peers are connected to a protocol. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Connected(Arc<Room>);
+pub struct Connected(Arc<Room<3>>);
 
 impl Connected {
     /// How many are at present.
     pub fn count(&self) -> usize {
-        self.0.connected()
+        self.0.taken(PEERS)
     }
 }
 
@@ -149,7 +158,7 @@ impl<S> fmt::Debug for Answers<S> {
 async fn read<'a>(
     receive: &mut RecvStream,
     most: usize,
-    caller: &'a Caller,
+    caller: &'a Caller<3>,
 ) -> Option<(Vec<u8>, Vec<SemaphorePermit<'a>>)> {
     let (mut request, mut held) = (Vec::new(), Vec::new());
     while let Some(chunk) = receive.read_chunk(SMALL).await.ok()? {
@@ -157,27 +166,46 @@ async fn read<'a>(
             return None;
         }
         if held.is_empty() && request.len() + chunk.len() > SMALL {
-            for places in caller.large() {
-                held.push(places.acquire().await.ok()?);
-            }
+            held = caller.take(LARGE).await;
         }
         request.extend_from_slice(&chunk);
     }
     Some((request, held))
 }
 
-async fn one<S: Service>(service: &S, from: NodeId, caller: &Caller, mut send: SendStream, mut receive: RecvStream) {
-    if give(service, from, caller, &mut send, &mut receive).await.is_none() {
+/// Gives an answer up, and waits until the peer has heard so: before that, what was written of it stays here, even if the peer says that it
+/// wants no more. Who does not hear it in time loses the connection.
+pub async fn give_up(connection: &Connection, send: &mut SendStream, code: VarInt) {
+    let _ = send.reset(code);
+    let heard = async {
+        // A stream has a priority for as long as there is anything of it.
+        while connection.close_reason().is_none() && send.priority().is_ok() {
+            sleep(LOOK).await;
+        }
+    };
+    if timeout(UNHEARD_TIME, heard).await.is_err() {
+        connection.close(VarInt::from_u32(1), b"this node is not heard");
+    }
+}
+
+async fn one<S: Service>(
+    service: &S,
+    connection: &Connection,
+    caller: &Caller<3>,
+    mut send: SendStream,
+    mut receive: RecvStream,
+) {
+    if give(service, connection, caller, &mut send, &mut receive).await.is_none() {
         // A stream that is merely dropped ends as if all had been sent.
         let _ = send.reset(VarInt::from_u32(1));
     }
 }
 
-/// Reads a request and answers it; nothing if the peer does not get the whole answer.
+/// Reads a request and answers it; nothing if the peer gets no answer.
 async fn give<S: Service>(
     service: &S,
-    from: NodeId,
-    caller: &Caller,
+    connection: &Connection,
+    caller: &Caller<3>,
     send: &mut SendStream,
     receive: &mut RecvStream,
 ) -> Option<()> {
@@ -185,33 +213,37 @@ async fn give<S: Service>(
     let (request, _held) = reading.await.ok()??;
     // Nobody waits for an answer after the one who asked has gone.
     let answer = tokio::select! {
-        answer = service.answer(from, request) => answer,
+        answer = service.answer(NodeId(*connection.remote_id().as_bytes()), request) => answer,
         _ = send.stopped() => return None,
     };
-    let _held = caller.hold(&answer)?;
+    // The longest take all that one asker has.
+    let kibibytes = answer.len().div_ceil(1024).min(MOST_UNTAKEN);
+    let _held = caller.try_take(UNTAKEN, kibibytes as u32)?;
     let taken = async {
         send.write_all(&answer).await.ok()?;
         send.finish().ok()?;
         // What was written waits here, too, until it has come.
-        send.stopped().await.ok()
+        send.stopped().await.ok()?.is_none().then_some(())
     };
-    timeout(ANSWER_TIME, taken).await.ok()?.map(drop)
+    if timeout(ANSWER_TIME, taken).await.ok().flatten().is_none() {
+        give_up(connection, send, VarInt::from_u32(1)).await;
+    }
+    Some(())
 }
 
 impl<S: Service> ProtocolHandler for Answers<S> {
     async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
         let from = NodeId(*connection.remote_id().as_bytes());
         let is_known = (self.known)(from).await;
-        let asker = if is_known { Asker::Known(from) } else { Asker::Strangers(network(address(&connection))) };
-        let caller = Arc::new(self.room.enter(asker).await);
-        let Some(_place) = caller.connect() else {
+        let caller = Arc::new(self.room.enter(&connection, is_known).await);
+        let Some(_place) = caller.try_take(PEERS, 1) else {
             connection.close(VarInt::from_u32(1), b"too many ask this node");
             return Ok(());
         };
         // Until the peer goes.
         while let Ok((send, receive)) = connection.accept_bi().await {
-            let (service, caller) = (self.service.clone(), caller.clone());
-            tokio::spawn(async move { one(&*service, from, &caller, send, receive).await });
+            let (service, connection, caller) = (self.service.clone(), connection.clone(), caller.clone());
+            tokio::spawn(async move { one(&*service, &connection, &caller, send, receive).await });
         }
         Ok(())
     }
@@ -260,15 +292,15 @@ impl Connections {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        Endpoint,
-        room::{LARGE_OF_ONE, PEERS_OF_STRANGERS},
-    };
+    use crate::Endpoint;
     use commonware_codec::{Copying, DecodeExt as _};
     use commonware_cryptography::ed25519::PrivateKey;
     use futures::future::join_all;
     use iroh::EndpointAddr;
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const PEERS_OF_STRANGERS: usize = SHARES[PEERS].strangers;
+    const LARGE_OF_ONE: usize = SHARES[LARGE].strangers;
 
     /// Says how long a request was.
     struct Counts;

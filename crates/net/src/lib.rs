@@ -14,10 +14,10 @@ mod places;
 mod room;
 
 pub use address::PeerAddress;
-pub use answers::{Answers, Connected, Denied, Known, Service, answer, answered, read_answer, send};
+pub use answers::{Answers, Connected, Denied, Known, Service, answer, answered, give_up, read_answer, send};
 pub use connections::Connections;
 pub use iroh;
-pub use places::Places;
+pub use room::{Caller, Room, Share};
 
 use commonware_codec::Encode as _;
 use commonware_cryptography::ed25519::PrivateKey;
@@ -39,6 +39,9 @@ const FROM_CALLERS: VarInt = VarInt::from_u32(1 << 20);
 /// The most there may be.
 pub const MOST_UNREAD: VarInt = VarInt::from_u32(32 << 20);
 
+/// Bytes that may wait here, on one connection, until the peer says that they have come.
+const UNHEARD: u64 = 8 << 20;
+
 /// How long a peer that says nothing counts as there; and how often it is made to say something.
 const SILENCE: Duration = Duration::from_secs(6);
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
@@ -52,7 +55,7 @@ fn transport(unread: VarInt) -> Result<QuicTransportConfig> {
         // one more: no window may have more of them, and the smallest has some 1,150 bytes of a stream.
         .stream_receive_window(VarInt::from_u32(2 << 20))
         .receive_window(unread)
-        .send_window(32 << 20)
+        .send_window(UNHEARD)
         .max_idle_timeout(Some(SILENCE.try_into().wrap_err("the time of silence")?))
         .keep_alive_interval(KEEP_ALIVE)
         .default_path_max_idle_timeout(SILENCE)

@@ -4,7 +4,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// So many places, three in four of which strangers may have.
 #[derive(Debug)]
-pub struct Places {
+pub(crate) struct Places {
     count: usize,
     all: Semaphore,
     strangers: Semaphore,
@@ -12,28 +12,19 @@ pub struct Places {
 
 impl Places {
     /// So many, all of them free.
-    pub fn new(count: usize) -> Self {
+    pub(crate) fn new(count: usize) -> Self {
         Self { count, all: Semaphore::new(count), strangers: Semaphore::new(count - count / 4) }
     }
 
     /// How many are taken.
-    pub fn taken(&self) -> usize {
+    pub(crate) fn taken(&self) -> usize {
         self.count - self.all.available_permits()
     }
 
     /// Where somebody waits for his turn, one after the other: his own places first, so that one who asks for much holds no place of the
     /// others while he waits.
-    pub fn after<'a>(&'a self, own: &'a Semaphore, stranger: bool) -> Vec<&'a Semaphore> {
-        [own].into_iter().chain(self.of(stranger)).collect()
-    }
-
-    /// A place, if there is one now.
-    pub fn try_take(&self, stranger: bool) -> Option<Vec<SemaphorePermit<'_>>> {
-        take(self.of(stranger), 1)
-    }
-
-    fn of(&self, stranger: bool) -> impl Iterator<Item = &Semaphore> {
-        stranger.then_some(&self.strangers).into_iter().chain([&self.all])
+    pub(crate) fn after<'a>(&'a self, own: &'a Semaphore, stranger: bool) -> Vec<&'a Semaphore> {
+        [own].into_iter().chain(stranger.then_some(&self.strangers)).chain([&self.all]).collect()
     }
 }
 
@@ -51,12 +42,13 @@ mod tests {
 
     #[test]
     fn strangers_leave_a_quarter_of_the_places_to_registered_nodes() {
-        let places = Places::new(8);
-        let strangers: Vec<_> = (0..8).filter_map(|_| places.try_take(true)).collect();
+        let (places, own) = (Places::new(8), Semaphore::new(100));
+        let try_take = |stranger| take(places.after(&own, stranger), 1);
+        let strangers: Vec<_> = (0..8).filter_map(|_| try_take(true)).collect();
         assert_eq!((strangers.len(), places.taken()), (6, 6));
-        let registered: Vec<_> = (0..8).filter_map(|_| places.try_take(false)).collect();
+        let registered: Vec<_> = (0..8).filter_map(|_| try_take(false)).collect();
         assert_eq!((registered.len(), places.taken()), (2, 8));
         drop(strangers);
-        assert!(places.try_take(true).is_some());
+        assert!(try_take(true).is_some());
     }
 }

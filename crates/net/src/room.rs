@@ -1,9 +1,10 @@
-//! What those who ask may have of a node's memory.
+//! What those who ask may have of a node: of its connections, its memory, its turns.
 //!
 //! Keys cost nothing, and addresses do: a share is that of a node which is known, or that of a network of strangers, over all of its
 //! connections. All strangers together leave a quarter to those who are known.
 
 use crate::places::{Places, take};
+use iroh::{TransportAddr, endpoint::Connection};
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -12,83 +13,85 @@ use std::{
 use stoa_base::NodeId;
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
-/// Connections that a protocol answers at a time: in all, of a known node, and of a network of strangers.
-const PEERS: usize = 1024;
-const PEERS_OF_KNOWN: usize = 8;
-pub(crate) const PEERS_OF_STRANGERS: usize = 64;
-
-/// Long requests that are read and answered at a time, so that strangers cannot fill the memory: in all, and of one asker.
-const LARGE: usize = 32;
-pub(crate) const LARGE_OF_ONE: usize = 4;
-
-/// Kibibytes of answers that wait until they are taken: in all, and of one asker. Who is that far behind gets no other until he
-/// has taken some, so that strangers who ask for much and take nothing cannot fill the memory either.
-const UNTAKEN: usize = 256 << 10;
-const UNTAKEN_OF_ONE: usize = 64 << 10;
+/// How many places of one kind there are.
+#[derive(Clone, Copy, Debug)]
+pub struct Share {
+    /// In all.
+    pub all: usize,
+    /// Of a known node.
+    pub known: usize,
+    /// Of a network of strangers.
+    pub strangers: usize,
+}
 
 /// Who asks: a known node, or a network of strangers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Asker {
+enum Asker {
     Known(NodeId),
     Strangers(IpAddr),
 }
 
+/// Where a peer is.
+fn address(connection: &Connection) -> IpAddr {
+    let paths = connection.paths();
+    let address = paths.iter().find_map(|path| match path.remote_addr() {
+        TransportAddr::Ip(address) => Some(address.ip()),
+        _ => None,
+    });
+    address.unwrap_or(Ipv4Addr::UNSPECIFIED.into())
+}
+
 /// The network of an address: as much as one party has at least who has more than one address.
-pub(crate) fn network(address: IpAddr) -> IpAddr {
+fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & (u32::MAX << 8)).into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 80)).into(),
     }
 }
 
-/// What all who ask have together.
+/// What all who ask have together, of `N` kinds of places.
 #[derive(Debug)]
-pub(crate) struct Room {
-    peers: Places,
-    large: Places,
-    untaken: Places,
-    /// What each asker has of it.
-    own: Mutex<HashMap<Asker, Weak<Own>>>,
+pub struct Room<const N: usize> {
+    shares: [Share; N],
+    all: [Places; N],
+    /// What each asker has of it, over all of its connections.
+    own: Mutex<HashMap<Asker, Weak<[Semaphore; N]>>>,
 }
 
-/// What one asker has, over all of its connections.
+/// One connection of somebody who asks.
 #[derive(Debug)]
-struct Own {
-    peers: Semaphore,
-    large: Semaphore,
-    untaken: Semaphore,
-}
-
-/// One connection of an asker.
-pub(crate) struct Caller {
-    room: Arc<Room>,
-    own: Arc<Own>,
+pub struct Caller<const N: usize> {
+    room: Arc<Room<N>>,
+    own: Arc<[Semaphore; N]>,
     stranger: bool,
 }
 
-impl Room {
-    pub(crate) fn new() -> Arc<Self> {
-        let own = Mutex::default();
-        Arc::new(Self { peers: Places::new(PEERS), large: Places::new(LARGE), untaken: Places::new(UNTAKEN), own })
+impl<const N: usize> Room<N> {
+    /// So many places of each kind, all of them free.
+    pub fn new(shares: [Share; N]) -> Arc<Self> {
+        Arc::new(Self { shares, all: shares.map(|share| Places::new(share.all)), own: Mutex::default() })
     }
 
-    /// How many connections there are.
-    pub(crate) fn connected(&self) -> usize {
-        self.peers.taken()
+    /// How many places of a kind are taken.
+    pub fn taken(&self, kind: usize) -> usize {
+        self.all[kind].taken()
     }
 
-    /// One more connection of an asker, which has no place yet.
-    pub(crate) async fn enter(self: &Arc<Self>, asker: Asker) -> Caller {
-        let (peers, stranger) = match asker {
-            Asker::Known(_) => (PEERS_OF_KNOWN, false),
-            Asker::Strangers(_) => (PEERS_OF_STRANGERS, true),
-        };
+    /// One more connection of a node, known or not, which has no place yet.
+    pub async fn enter(self: &Arc<Self>, connection: &Connection, known: bool) -> Caller<N> {
+        let node = NodeId(*connection.remote_id().as_bytes());
+        let asker = if known { Asker::Known(node) } else { Asker::Strangers(network(address(connection))) };
+        self.enter_as(asker).await
+    }
+
+    async fn enter_as(self: &Arc<Self>, asker: Asker) -> Caller<N> {
+        let stranger = matches!(asker, Asker::Strangers(_));
         let mut all = self.own.lock().await;
         let there = all.get(&asker).and_then(Weak::upgrade);
         let own = there.unwrap_or_else(|| {
             all.retain(|_, own| own.strong_count() > 0);
-            let (large, untaken) = (Semaphore::new(LARGE_OF_ONE), Semaphore::new(UNTAKEN_OF_ONE));
-            let own = Arc::new(Own { peers: Semaphore::new(peers), large, untaken });
+            let count = |share: Share| if stranger { share.strangers } else { share.known };
+            let own = Arc::new(self.shares.map(|share| Semaphore::new(count(share))));
             all.insert(asker, Arc::downgrade(&own));
             own
         });
@@ -96,21 +99,24 @@ impl Room {
     }
 }
 
-impl Caller {
-    /// A place for the connection, if there is one.
-    pub(crate) fn connect(&self) -> Option<Vec<SemaphorePermit<'_>>> {
-        take(self.room.peers.after(&self.own.peers, self.stranger), 1)
+impl<const N: usize> Caller<N> {
+    fn turns(&self, kind: usize) -> Vec<&Semaphore> {
+        self.room.all[kind].after(&self.own[kind], self.stranger)
     }
 
-    /// Where a long request waits for its turn.
-    pub(crate) fn large(&self) -> Vec<&Semaphore> {
-        self.room.large.after(&self.own.large, self.stranger)
+    /// So many places of a kind, if they are free.
+    pub fn try_take(&self, kind: usize, count: u32) -> Option<Vec<SemaphorePermit<'_>>> {
+        take(self.turns(kind), count)
     }
 
-    /// Places for an answer, if they are free. The longest answers take all that one asker has.
-    pub(crate) fn hold(&self, answer: &[u8]) -> Option<Vec<SemaphorePermit<'_>>> {
-        let kibibytes = answer.len().div_ceil(1024).min(UNTAKEN_OF_ONE);
-        take(self.room.untaken.after(&self.own.untaken, self.stranger), kibibytes as u32)
+    /// A place of a kind, when it is its turn.
+    pub async fn take(&self, kind: usize) -> Vec<SemaphorePermit<'_>> {
+        let mut places = Vec::new();
+        for turn in self.turns(kind) {
+            // None of them is ever closed.
+            places.extend(turn.acquire().await);
+        }
+        places
     }
 }
 
@@ -118,21 +124,26 @@ impl Caller {
 mod tests {
     use super::*;
 
+    const PEERS: usize = 0;
+    const UNTAKEN: usize = 1;
+    const SHARES: [Share; 2] =
+        [Share { all: 1024, known: 8, strangers: 64 }, Share { all: 4096, known: 1024, strangers: 1024 }];
+
     fn stranger(address: [u8; 4]) -> Asker {
         Asker::Strangers(network(address.into()))
     }
 
-    fn connect(callers: &[Caller]) -> Vec<Vec<SemaphorePermit<'_>>> {
-        callers.iter().filter_map(Caller::connect).collect()
+    fn connect(callers: &[Caller<2>]) -> Vec<Vec<SemaphorePermit<'_>>> {
+        callers.iter().filter_map(|caller| caller.try_take(PEERS, 1)).collect()
     }
 
     #[tokio::test]
     async fn no_network_of_strangers_takes_all_places_and_all_together_leave_some_to_known_nodes() {
-        let room = Room::new();
+        let room = Room::new(SHARES);
         let enter = async |askers: Vec<Asker>| {
             let mut callers = Vec::new();
             for asker in askers {
-                callers.push(room.enter(asker).await);
+                callers.push(room.enter_as(asker).await);
             }
             callers
         };
@@ -140,21 +151,22 @@ mod tests {
         let networks =
             enter((0..=255).flat_map(|of| (0..10).map(move |last| stranger([11, 0, of, last]))).collect()).await;
         let known = enter((0..=255).flat_map(|name| [Asker::Known(NodeId([name; 32])); 10]).collect()).await;
-        assert_eq!(connect(&known[..10]).len(), PEERS_OF_KNOWN);
+        let [Share { all, known: of_known, strangers }, untaken] = SHARES;
+        assert_eq!(connect(&known[..10]).len(), of_known);
         let (of_one, of_many) = (connect(&neighbours), connect(&networks));
-        assert_eq!((of_one.len(), of_one.len() + of_many.len()), (PEERS_OF_STRANGERS, PEERS / 4 * 3));
+        assert_eq!((of_one.len(), of_one.len() + of_many.len()), (strangers, all / 4 * 3));
         let friends = connect(&known);
-        assert_eq!((friends.len(), room.connected()), (PEERS / 4, PEERS));
-        // So it is with answers that nobody takes.
-        let answer = vec![0; UNTAKEN_OF_ONE << 10];
-        let untaken = networks.iter().step_by(10).filter_map(|caller| caller.hold(&answer)).collect::<Vec<_>>();
-        assert_eq!(untaken.len(), 3);
-        assert!(neighbours[0].hold(&[0]).is_none() && known[0].hold(&answer).is_some());
+        assert_eq!((friends.len(), room.taken(PEERS)), (all / 4, all));
+        // So it is with more than one at a time.
+        let most = untaken.strangers as u32;
+        let taken = networks.iter().step_by(10).filter_map(|caller| caller.try_take(UNTAKEN, most)).collect::<Vec<_>>();
+        assert_eq!(taken.len(), 3);
+        assert!(neighbours[0].try_take(UNTAKEN, 1).is_none() && known[0].try_take(UNTAKEN, most).is_some());
         // Who is gone is forgotten.
-        drop((of_one, of_many, friends, untaken));
+        drop((of_one, of_many, friends, taken));
         drop((neighbours, networks, known));
-        drop(room.enter(stranger([12, 0, 0, 1])).await);
-        assert_eq!((room.connected(), room.own.lock().await.len()), (0, 1));
+        drop(room.enter_as(stranger([12, 0, 0, 1])).await);
+        assert_eq!((room.taken(PEERS), room.own.lock().await.len()), (0, 1));
     }
 
     #[test]

@@ -184,7 +184,7 @@ impl Counts {
         let made = looked.repaired.iter().filter(|(_, repaired)| !repaired.kept.is_empty()).count();
         self.repairs.inc_by(made as u64);
         self.pieces.inc_by(pieces as u64);
-        self.failures.inc_by((looked.failed.len() + refused) as u64);
+        self.failures.inc_by((looked.failed.len() + looked.let_go.len() + refused) as u64);
         self.read.inc_by(looked.read);
         self.written.inc_by(looked.written);
         self.faults.inc_by(looked.reports.len() as u64);
@@ -206,6 +206,9 @@ fn tell(looked: &Looked) {
     }
     for (id, why) in &looked.failed {
         tracing::warn!(object = %id, why, "pieces could not be made anew");
+    }
+    for id in &looked.let_go {
+        tracing::warn!(object = %id, "it was let go of: its pieces do not belong together, whoever made it made it wrong");
     }
     for id in &looked.lost {
         tracing::error!(object = %id, "too few pieces are left to make the others");
@@ -243,6 +246,7 @@ mod tests {
         let looked = Looked {
             repaired: vec![(id, done), (id, Repaired::default())],
             failed: vec![(id, "nobody has room".into())],
+            let_go: vec![id],
             lost: vec![id],
             reports: vec![report],
             read: 300,
@@ -258,7 +262,7 @@ mod tests {
             for line in [
                 "store_repairs_total 2",
                 "store_repaired_pieces_total 4",
-                "store_repair_failures_total 4",
+                "store_repair_failures_total 6",
                 "store_repair_read_bytes_total 600",
                 "store_repair_written_bytes_total 400",
                 "store_faults_total 2",

@@ -27,6 +27,9 @@ use tokio::{io::AsyncReadExt as _, sync::Semaphore, task::spawn_blocking, time::
 /// Answers that are read at once, from all nodes together.
 const AT_ONCE: usize = 64;
 
+/// How long a node may take to show a part of what it has said that it keeps.
+const SHOW: Duration = Duration::from_secs(30);
+
 /// How patient a fetch is, and how much it asks for at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fetch {
@@ -273,14 +276,16 @@ pub(crate) async fn fetch_into(
     };
     let blobs = manifest.blobs();
     let needed = manifest.needed();
-    let mut here = Vec::with_capacity(blobs.len());
-    for (hash, _) in &blobs {
-        here.push(store.has(*hash)?);
-    }
-    let mut have = here.iter().filter(|here| **here).count();
+    let (mut have, mut rest) = (0, VecDeque::new());
     // Data pieces first: they need no decoding.
-    let mut rest: VecDeque<usize> =
-        (0..blobs.len()).filter(|piece| !here[*piece] && holders.iter().any(|holder| holder.piece == *piece)).collect();
+    for (piece, (hash, len)) in blobs.iter().enumerate() {
+        match store.length(*hash)? {
+            Some(here) if here == *len => have += 1,
+            None if holders.iter().any(|holder| holder.piece == piece) => rest.push_back(piece),
+            // Nobody has it, or it has another length, so that it can never come with this one.
+            _ => {}
+        }
+    }
     while have < needed {
         let mut next = Vec::new();
         while next.len() < needed - have
@@ -337,9 +342,9 @@ pub(crate) async fn is_as_long(
 /// What came of spreading an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spread {
-    /// Pieces that nodes have now, and which node.
+    /// Pieces that nodes have now, and have shown a part of, and which node.
     pub kept: Vec<(usize, NodeId)>,
-    /// Pieces that were not taken, and why.
+    /// Pieces that were not taken, or not shown, and why: who said that he has his and could not show it, does not have it.
     pub failed: Vec<(usize, NodeId, Denied)>,
     /// Bytes that were handed over, without those that nodes had before.
     pub bytes: u64,
@@ -352,8 +357,8 @@ impl Spread {
     }
 }
 
-/// Hands pieces that are here to the nodes that are to keep them, each with the manifest. Those who have theirs already,
-/// because an earlier try broke off, are only asked to promise.
+/// Hands pieces that are here to the nodes that are to keep them, each with the manifest, and has each show a part of its piece. Those
+/// who have theirs already, because an earlier try broke off, are only asked to promise and to show it.
 ///
 /// An object that is not sealed goes out only if `public`: its keepers could read it.
 ///
@@ -386,7 +391,12 @@ pub async fn spread(
             if has.first() != Some(&true) {
                 bytes.fetch_add(own.1 + blob.1, Ordering::Relaxed);
             }
-            Ok(())
+            // Its word alone costs it nothing.
+            check(&**peer, blob, rand::random(), SHOW).await.map_err(|report| match report.fault {
+                Fault::Slow(patience) => Denied::Gone(format!("it showed nothing of the piece within {patience:?}")),
+                Fault::Failed(Denied::Gone(why)) => Denied::Gone(why),
+                Fault::Wrong(_) | Fault::Failed(_) => Denied::NotHere,
+            })
         }
     });
     let mut outcome = Spread::default();

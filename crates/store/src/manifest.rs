@@ -13,7 +13,8 @@
 //! same way has the same id. The hash of the encoding is the id: a manifest may come from anybody.
 //!
 //! The pieces' hashes are the owner's claim. A reader checks each piece against its hash as it arrives, and the content
-//! against its own at the end, so that pieces which don't belong together are noticed, whoever made the manifest.
+//! against its own at the end, so that pieces which don't belong together are noticed, whoever made the manifest. How long they
+//! are is his claim as well: a blob that is here and has another length is none of the object's, whatever its hash.
 
 use crate::{
     id::{BlobHash, ObjectId},

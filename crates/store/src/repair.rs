@@ -18,7 +18,7 @@
 
 use crate::{
     Code, Denied, Domain, Error, Fetch, Fetched, Holder, Manifest, NodeId, ObjectId, Owner, Report, Root, Store,
-    fetch::{fetch_into, transit},
+    fetch::{blocking, fetch_into, transit},
     spread,
 };
 use parking_lot::Mutex;
@@ -159,8 +159,9 @@ pub struct Repaired {
 ///
 /// # Errors
 ///
-/// [`Error::TooMuchTraffic`] before anything is moved; or fewer than k pieces can be had, they don't make what the manifest
-/// says, or there is no room for them here.
+/// [`Error::TooMuchTraffic`] before anything is moved; [`Error::Inconsistent`] if k pieces, each what the manifest says, don't make
+/// another that it names, which nobody can bring about but who made the manifest; or fewer than k pieces can be had, or there is no
+/// room for them here.
 pub async fn repair(
     store: &Store,
     (id, terms): (ObjectId, &[(Owner, Option<u64>)]),
@@ -173,8 +174,8 @@ pub async fn repair(
     let manifest = store.manifest(id)?;
     let Some(layout) = manifest.layout() else { return Err(Error::NotCoded(id)) };
     let mut here = 0;
-    for (hash, _) in manifest.blobs() {
-        here += usize::from(store.has(hash)?);
+    for (hash, len) in manifest.blobs() {
+        here += usize::from(store.length(hash)? == Some(len));
     }
     let moved = layout.code().needed().saturating_sub(here) + to.len();
     let needed = layout.piece().saturating_mul(moved as u64);
@@ -187,9 +188,16 @@ pub async fn repair(
     came?;
     let wanted: BTreeSet<_> = to.iter().map(|holder| holder.piece).collect();
     let wanted: Vec<_> = wanted.into_iter().filter(|piece| *piece < layout.code().pieces()).collect();
-    let making = store.clone();
-    let made = tokio::task::spawn_blocking(move || making.rebuild(id, transit(id), Some(asked.until), &wanted)).await;
-    made.map_err(std::io::Error::other)??;
+    let make = || {
+        let (making, wanted) = (store.clone(), wanted.clone());
+        blocking(move || making.rebuild(id, transit(id), Some(asked.until), &wanted))
+    };
+    let mut made = make().await;
+    // Memory that failed once looks the same, and whoever made the manifest is not to be blamed for that.
+    if matches!(made, Err(Error::Inconsistent(_))) {
+        made = make().await;
+    }
+    made?;
     let (mut left, mut refused) = (to.to_vec(), Vec::new());
     for (owner, until) in terms {
         // Whether it may be read by strangers was decided when it was spread first.

@@ -308,6 +308,38 @@ fn pieces_that_were_promised_with_false_lengths_are_fetched_if_one_who_has_them_
 }
 
 #[test]
+fn what_is_here_under_a_pieces_hash_and_has_another_length_is_no_piece_that_came() {
+    run(async {
+        let (owner, nodes, reader) = (node(200), nodes(3), node(201));
+        let data = bytes(2, 700_000);
+        let mut manifest = nodes[0].store.manifest(spread_out(&owner, &nodes, 2, &data).await).unwrap();
+        let Coding::Spread(_, pieces) = &mut manifest.coding else { panic!("it is in pieces") };
+        pieces[0] = BlobHash::of(b"ten bytes?");
+        reader.store.put(&b"ten bytes?"[..], Put::default()).unwrap();
+        let encoded = commonware_codec::Encode::encode(&manifest);
+        reader.store.keep_manifest(root(manifest.id()), None, &encoded).unwrap();
+        fetch(&reader.store, manifest.id(), &holders(&reader, &nodes), quick()).await.unwrap();
+        assert_eq!(content(&reader.store, manifest.id()).unwrap(), data);
+    });
+}
+
+#[test]
+fn the_manifests_of_known_contents_are_frozen() {
+    // Nodes let go of objects whose pieces do not belong together: with another coding, that would be all of them.
+    let node = node(1);
+    let put = |code, len| node.store.put(&bytes(7, len)[..], Put { code, ..Put::default() }).unwrap().to_string();
+    let ids = [(Code::new(4, 10), 100), (Code::new(4, 10), 1 << 20), (Code::new(10, 14), (3 << 20) + 7), (None, 5000)]
+        .map(|(code, len)| put(code, len));
+    let frozen = [
+        "e4632a2930c262f82eb5bf97cc7e0e45e69e1888a18deb53bf784dfe56fcbc70",
+        "02e0742a3f05dfd72cacb254d16d6bd31dfc4f7becedcb7e38b1bd3721989a6d",
+        "c06193f636e74d31da7d478f7b395375b06cf4290dad67674ec88ad497308455",
+        "6b0c99601e414ad82055db717e867b74ea23c85ba461af0519518a9ab6c8afc7",
+    ];
+    assert_eq!(ids, frozen);
+}
+
+#[test]
 fn a_manifest_is_believed_by_its_hash_alone() {
     run(async {
         let (owner, nodes, reader) = (node(200), nodes(3), node(201));

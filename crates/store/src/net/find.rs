@@ -8,7 +8,11 @@ use crate::{
     fetch_manifest, place, placement, spread,
 };
 use commonware_codec::Encode as _;
-use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
+use futures::{
+    FutureExt as _, StreamExt as _,
+    future::BoxFuture,
+    stream::{self, FuturesUnordered},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -25,6 +29,9 @@ const STRAGGLERS: Duration = Duration::from_millis(300);
 
 /// How long a node may take to show a part of what it says it has.
 const SHOW: Duration = Duration::from_secs(10);
+
+/// Room that a node is believed to have, however little the others have.
+const ROOMY: u64 = 1 << 40;
 
 /// How often other nodes are tried for pieces that some did not take.
 const ROUNDS: usize = 4;
@@ -125,21 +132,7 @@ impl Network {
         let manifest = if self.store().has(id.manifest())? {
             self.store().manifest(id)?
         } else {
-            let mut having = Vec::new();
-            let mut asking = self.each(&peers, vec![id.manifest()]);
-            while let Some((peer, has)) = asking.next().await {
-                if has.is_ok_and(|has| has == [true]) {
-                    having.push(peer);
-                    break;
-                }
-            }
-            drop(asking);
-            // Whoever said so first is asked first, then everybody else.
-            let first = having.first().map(|peer| peer.id());
-            having.extend(peers.iter().filter(|peer| Some(peer.id()) != first).cloned());
-            let (manifest, _, faults) = fetch_manifest(id, &having, asked).await?;
-            reports = faults;
-            manifest
+            self.manifest(id, &peers, asked, &mut reports).await?
         };
         // Who lied is not asked again.
         let lied = |peer: &Arc<dyn Peer>| {
@@ -148,6 +141,39 @@ impl Network {
         peers.retain(|peer| !lied(peer));
         let holders = self.holders(&manifest, &peers, stragglers).await;
         Ok(Where { manifest, holders, reports })
+    }
+
+    /// An object's manifest, from the first who gives it: whoever says that he has it is asked at once, and the others if none of these
+    /// gives it.
+    async fn manifest(
+        &self,
+        id: ObjectId,
+        peers: &[Arc<dyn Peer>],
+        asked: Fetch,
+        reports: &mut Vec<Report>,
+    ) -> Result<Manifest, Error> {
+        let give = |peer: Arc<dyn Peer>| async move { fetch_manifest(id, &[peer], asked).await }.boxed();
+        let (mut asking, mut giving) = (self.each(peers, vec![id.manifest()]), FuturesUnordered::new());
+        let mut others = Vec::new();
+        loop {
+            tokio::select! {
+                Some((peer, has)) = asking.next() => match has {
+                    Ok(has) if has == [true] => giving.push(give(peer)),
+                    _ => others.push(peer),
+                },
+                Some(given) = giving.next() => if let Some(manifest) = manifest_in(given, reports)? {
+                    return Ok(manifest);
+                },
+                else => break,
+            }
+        }
+        let mut giving = at_once(others.into_iter().map(give).collect());
+        while let Some(given) = giving.next().await {
+            if let Some(manifest) = manifest_in(given, reports)? {
+                return Ok(manifest);
+            }
+        }
+        Err(Error::NotFetched { id, why: "nobody gave its manifest".into(), reports: reports.clone() })
     }
 
     /// Asks nodes which of these blobs they have; the answers come as they come.
@@ -217,7 +243,7 @@ impl Network {
         Ok(fetched)
     }
 
-    /// Those of these nodes that say how much room they have.
+    /// Those of these nodes that say how much room they have, as far as it is believed.
     pub(super) async fn candidates(&self, members: Vec<Member>) -> Vec<(Member, Candidate)> {
         let ask = |member: Member| {
             let asked = async move {
@@ -228,7 +254,10 @@ impl Network {
             asked.boxed()
         };
         let answers = at_once(members.into_iter().map(ask).collect());
-        answers.filter_map(std::future::ready).collect().await
+        let mut all: Vec<(Member, Candidate)> = answers.filter_map(std::future::ready).collect().await;
+        let most = most_room(all.iter().map(|(_, candidate)| candidate.free).collect());
+        all.iter_mut().for_each(|(_, candidate)| candidate.free = candidate.free.min(most));
+        all
     }
 
     /// Hands pieces of an object that are here to nodes that are apart from each other, and tries others where some refuse.
@@ -368,6 +397,29 @@ impl Network {
     }
 }
 
+/// What one node has given, if it has, and what it did wrong otherwise.
+fn manifest_in(
+    given: Result<(Manifest, Vec<u8>, Vec<Report>), Error>,
+    reports: &mut Vec<Report>,
+) -> Result<Option<Manifest>, Error> {
+    match given {
+        Ok((manifest, ..)) => Ok(Some(manifest)),
+        Err(Error::NotFetched { reports: faults, .. }) => {
+            reports.extend(faults);
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The most that is believed of what nodes say of their room: who claims much more than others would be given a piece of everything.
+fn most_room(mut said: Vec<u64>) -> u64 {
+    said.retain(|free| *free > 0);
+    said.sort_unstable();
+    let middle = said.get(said.len().saturating_sub(1) / 2).copied().unwrap_or_default();
+    middle.saturating_mul(4).max(ROOMY)
+}
+
 /// What a node fails together with: if it is not known, with itself.
 pub(super) fn domain_of<'a>(members: impl IntoIterator<Item = &'a Member>, node: NodeId) -> Domain {
     let member = members.into_iter().find(|member| member.address.node() == node);
@@ -393,4 +445,19 @@ pub fn code_for(nodes: usize) -> Option<Code> {
 /// When an object that was put now for so many days is kept until.
 pub fn days_from_now(days: u64) -> u64 {
     now() + days * 24 * 3600
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_claims_to_have_very_much_room_is_believed_to_have_somewhat_more_than_others() {
+        let gib = |count: u64| count << 30;
+        assert_eq!(most_room(vec![u64::MAX, gib(100), gib(90), 0, 0, 0, 0]), ROOMY);
+        assert_eq!(most_room(vec![gib(5000), u64::MAX, gib(4000)]), gib(20_000));
+        assert_eq!(most_room(vec![gib(5000), u64::MAX]), gib(20_000));
+        assert_eq!(most_room(vec![0]), ROOMY);
+        assert_eq!(most_room(vec![]), ROOMY);
+    }
 }

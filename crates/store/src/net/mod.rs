@@ -16,6 +16,7 @@
 //! those it asks to keep it. What its owner put for himself alone nobody gets.
 
 mod find;
+mod offer;
 mod remote;
 mod serve;
 mod silent;
@@ -34,48 +35,25 @@ pub use wire::again as request_again;
 pub use wire::{BLOBS, STORE};
 
 use crate::{BlobHash, Peer, Store};
-use parking_lot::Mutex;
+use offer::Offers;
 use remote::Remote;
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 use stoa_base::now;
-use stoa_net::{Connections, Endpoint, PeerAddress};
+use stoa_net::{Connections, Endpoint, PeerAddress, Room};
 
-/// A store, and what it offers of its own for now.
+/// A store, and what others may have of it.
 pub(crate) struct Shared {
     pub store: Store,
-    /// How many are being asked to take a blob.
-    offers: Mutex<HashMap<BlobHash, usize>>,
+    /// What it offers of its own for now.
+    offers: Offers,
+    /// Turns of those who call this node, and of those whom it has called.
+    room: Arc<Room<3>>,
 }
 
 impl Shared {
     /// Whether others may have a blob.
     fn may_serve(&self, hash: BlobHash) -> bool {
-        self.offers.lock().contains_key(&hash) || self.store.is_open(hash).unwrap_or(false)
-    }
-
-    /// Offers blobs until what comes back is dropped.
-    fn offer(self: &Arc<Self>, blobs: impl IntoIterator<Item = BlobHash>) -> Offer {
-        let blobs: Vec<_> = blobs.into_iter().collect();
-        let mut offers = self.offers.lock();
-        blobs.iter().for_each(|hash| *offers.entry(*hash).or_default() += 1);
-        Offer { shared: self.clone(), blobs }
-    }
-}
-
-struct Offer {
-    shared: Arc<Shared>,
-    blobs: Vec<BlobHash>,
-}
-
-impl Drop for Offer {
-    fn drop(&mut self) {
-        let mut offers = self.shared.offers.lock();
-        for hash in &self.blobs {
-            match offers.get_mut(hash) {
-                Some(count) if *count > 1 => *count -= 1,
-                _ => drop(offers.remove(hash)),
-            }
-        }
+        self.offers.has(hash) || self.store.is_open(hash).unwrap_or(false)
     }
 }
 
@@ -90,7 +68,7 @@ pub struct Network {
 impl Network {
     /// The stores of these members, for this store.
     pub fn new(store: Store, endpoint: &Endpoint, members: Arc<dyn Members>) -> Self {
-        let shared = Arc::new(Shared { store, offers: Mutex::default() });
+        let shared = Arc::new(Shared { store, offers: Offers::default(), room: Room::new(serve::SHARES) });
         Self { shared, connections: Connections::new(endpoint, STORE), members }
     }
 

@@ -16,7 +16,7 @@ use stoa_net::{
 /// How long an answer may take that is not a blob.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a node may take for what it is to keep.
+/// How long a node may take for what it is to keep, if it goes on taking.
 const KEEP_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) struct Remote {
@@ -101,10 +101,10 @@ impl Peer for Remote {
 
     fn keep(&self, root: Root, until: Option<u64>, blobs: Vec<(BlobHash, u64)>) -> BoxFuture<'_, Result<(), Denied>> {
         async move {
-            let _offer = self.shared.offer(blobs.iter().map(|(hash, _)| *hash));
+            let offer = self.shared.offers.to(self.id(), &blobs);
             let until = until.unwrap_or(u64::MAX);
             let request = Request::Keep { object: root.object, owner: root.owner, until, blobs };
-            self.ask(&request, KEEP_PATIENCE).await.map(drop)
+            offer.answered(self.ask(&request, KEEP_PATIENCE)).await.map(drop)
         }
         .boxed()
     }

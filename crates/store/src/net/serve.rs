@@ -1,9 +1,9 @@
 //! Answering others.
 //!
-//! Whoever asks may be anybody, with as many keys as he likes. What he can hold is bounded for each of his connections, for all who are
-//! no registered nodes together, and in all: connections, blobs that are read and taken in at a time, and the room of the store
-//! ([`Limits`](crate::Limits)). So there is a share of each that is left for registered nodes, who repair. To be registered costs little:
-//! these may have things kept in the name of others, and are charged for it themselves.
+//! Whoever asks may be anybody, with as many keys as he likes. What he can hold is bounded for each registered node, for each network of
+//! others, for all of these together, and in all: connections, blobs that are read and taken in at a time ([`Room`](stoa_net::Room)), and
+//! the room of the store ([`Limits`](crate::Limits)). So there is a share of each that is left for registered nodes, who repair. To be
+//! registered costs little: these may have things kept in the name of others, and are charged for it themselves.
 
 use super::{
     Members, Shared, now,
@@ -23,35 +23,35 @@ use std::{
 };
 use stoa_base::NodeId;
 use stoa_net::{
-    MOST_UNREAD, Places,
+    MOST_UNREAD, Share, give_up,
     iroh::{
         endpoint::{Connection, RecvStream, SendStream, VarInt},
         protocol::{AcceptError, ProtocolHandler},
     },
 };
 use tokio::{
-    sync::{Semaphore, SemaphorePermit, mpsc},
+    sync::{SemaphorePermit, mpsc},
     task::spawn_blocking,
     time::timeout,
 };
 
-/// Peers that are connected at a time.
-const PEERS: usize = 1024;
+/// Kinds of places: peers that are connected, what is read of the store, requests to keep something that are taken in.
+pub(super) const PEERS: usize = 0;
+pub(super) const READS: usize = 1;
+const KEEPS: usize = 2;
 
-/// Blobs that are read for others at a time, in all and for one peer.
-const READS: usize = 128;
-const PEER_READS: usize = 32;
-
-/// Requests to keep something that are taken in at a time, in all and for one peer: each holds files and some megabytes, and reads what
-/// has come before.
-const KEEPS: usize = 64;
-const PEER_KEEPS: usize = 4;
+pub(super) const SHARES: [Share; 3] = [
+    Share { all: 1024, known: 8, strangers: 64 },
+    Share { all: 128, known: 8, strangers: 32 },
+    // Each holds files and some megabytes, and reads what has come before it.
+    Share { all: 64, known: 4, strangers: 8 },
+];
 
 /// How long a request may take to arrive.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 
 /// Bytes a second below which a peer takes too long, and the time that it has besides.
-const SLOWEST: u64 = 32 << 10;
+pub(super) const SLOWEST: u64 = 32 << 10;
 const GRACE: Duration = Duration::from_secs(30);
 
 /// How long room stays set aside for what a peer has not brought yet.
@@ -60,8 +60,10 @@ const PENDING: u64 = 3600;
 /// For how long a stranger may ask to keep something, in seconds: what is paid for may be longer.
 const LONGEST: u64 = 366 * 24 * 3600;
 
-/// Bytes that are passed on at once.
+/// Bytes that are passed on at once, and how many parts wait for that: a window of 1 MiB with its hashes has no more, so that whoever reads
+/// it for others waits for nobody.
 const PART: usize = 256 << 10;
+const PARTS: usize = 5;
 
 /// Says that a blob is not here.
 pub(super) const NOT_HERE: VarInt = VarInt::from_u32(4);
@@ -86,20 +88,7 @@ pub struct Server {
     guard: Guard,
     /// Whether only iroh's own requests are answered.
     blobs_only: bool,
-    peers: Arc<Places>,
-    reads: Arc<Places>,
-    keeps: Arc<Places>,
     asked: Arc<Mutex<Asked>>,
-}
-
-/// Waits for a place in each of these, one after the other, so that one who asks for much holds no place of the others while it waits.
-/// Nothing if it takes too long.
-async fn places(turns: Vec<&Semaphore>) -> Option<Vec<SemaphorePermit<'_>>> {
-    let mut places = Vec::new();
-    for turns in turns {
-        places.push(timeout(GRACE, turns.acquire()).await.ok()?.ok()?);
-    }
-    Some(places)
 }
 
 /// Somebody who asks over one connection.
@@ -107,14 +96,19 @@ struct Caller {
     connection: Connection,
     /// Whether he was no registered node when he came.
     stranger: bool,
-    reads: Semaphore,
-    keeps: Semaphore,
+    places: stoa_net::Caller<3>,
 }
 
 impl Caller {
-    fn new(connection: Connection, stranger: bool) -> Arc<Self> {
-        let (reads, keeps) = (Semaphore::new(PEER_READS), Semaphore::new(PEER_KEEPS));
-        Arc::new(Self { connection, stranger, reads, keeps })
+    async fn new(shared: &Shared, connection: Connection, stranger: bool) -> Arc<Self> {
+        let places = shared.room.enter(&connection, !stranger).await;
+        Arc::new(Self { connection, stranger, places })
+    }
+
+    /// A place of a kind, if it is his turn in time.
+    async fn turn(&self, kind: usize) -> Result<Vec<SemaphorePermit<'_>>, Denied> {
+        let busy = "this node does as much as it can at a time: ask again later";
+        timeout(GRACE, self.places.take(kind)).await.map_err(|_| Denied::Refused(busy.into()))
     }
 
     fn node(&self) -> NodeId {
@@ -134,8 +128,7 @@ impl fmt::Debug for Server {
 
 impl Server {
     pub(super) fn new(shared: Arc<Shared>, guard: Guard) -> Self {
-        let [peers, reads, keeps] = [PEERS, READS, KEEPS].map(|count| Arc::new(Places::new(count)));
-        Self { shared, guard, blobs_only: false, peers, reads, keeps, asked: Arc::default() }
+        Self { shared, guard, blobs_only: false, asked: Arc::default() }
     }
 
     /// The same for [`BLOBS`](super::BLOBS): iroh's requests alone.
@@ -154,10 +147,7 @@ impl Server {
                 };
                 say(send, &stoa_net::answer(result)).await;
             }
-            _ => {
-                let turns = self.reads.after(&caller.reads, caller.stranger);
-                get(&self.shared, turns, &request, send).await;
-            }
+            _ => get(&self.shared, caller, &request, send).await,
         }
     }
 
@@ -165,17 +155,20 @@ impl Server {
         let from = caller.node();
         match request {
             Request::Has(blobs) => {
+                let _place = caller.turn(READS).await?;
                 let shared = self.shared.clone();
                 let has = move |hash| Ok(u8::from(shared.may_serve(hash) && shared.store.has(hash)?));
                 blocking(move || blobs.into_iter().map(has).collect()).await
             }
             Request::Room => {
+                let _place = caller.turn(READS).await?;
                 let (store, payer) = (self.shared.store.clone(), caller.payer(caller.stranger));
                 let room = move || store.room(payer);
                 let free = if self.guard.keeps { blocking(room).await? } else { 0 };
                 Ok(free.to_be_bytes().to_vec())
             }
             Request::LetGo(object) => {
+                let _place = caller.turn(READS).await?;
                 let (store, root) = (self.shared.store.clone(), Root { object, owner: Owner(from.0) });
                 blocking(move || store.release(root)).await.map(|had| vec![had.into()])
             }
@@ -235,9 +228,7 @@ impl Server {
         if own.1 > crate::MAX_MANIFEST as u64 {
             return refused("no manifest is as long");
         }
-        let Some(_places) = places(self.keeps.after(&caller.keeps, stranger)).await else {
-            return refused("this node takes in as much as it can at a time: ask again later");
-        };
+        let _place = caller.turn(KEEPS).await?;
         // What it takes comes on the connection on which it was asked.
         caller.connection.set_receive_window(MOST_UNREAD);
         let store = self.shared.store.clone();
@@ -408,14 +399,15 @@ impl Pace {
     }
 }
 
-/// Answers a request of iroh's protocol for one blob, or a part of it, when it is its turn: the peer's own first.
-async fn get(shared: &Arc<Shared>, turns: Vec<&Semaphore>, request: &[u8], mut send: SendStream) {
+/// Answers a request of iroh's protocol for one blob, or a part of it, when it is its turn.
+async fn get(shared: &Arc<Shared>, caller: &Caller, request: &[u8], mut send: SendStream) {
     let refuse = |mut send: SendStream, code| drop(send.reset(code));
     let Ok(BlobsRequest::Get(request)) = postcard::from_bytes(request) else { return refuse(send, REFUSED) };
     let Some((0, ranges)) = request.ranges.as_single() else { return refuse(send, REFUSED) };
-    let Some(_places) = places(turns).await else { return refuse(send, BUSY) };
+    // It is his until what he asked for has come, which waits here before that.
+    let Ok(_place) = caller.turn(READS).await else { return refuse(send, BUSY) };
     let (hash, ranges) = (BlobHash(*request.hash.as_bytes()), ranges.clone());
-    let (parts, mut rest) = mpsc::channel(2);
+    let (parts, mut rest) = mpsc::channel(PARTS);
     let reading = {
         let shared = shared.clone();
         spawn_blocking(move || read(&shared, hash, &ranges, parts))
@@ -427,19 +419,27 @@ async fn get(shared: &Arc<Shared>, turns: Vec<&Semaphore>, request: &[u8], mut s
         pace.waited += begun.elapsed();
         if sent {
             shared.store.count(length);
+            shared.offers.took(caller.node(), hash, length);
         }
     }
     drop(rest);
-    match reading.await {
-        _ if !sent => refuse(send, BUSY),
-        Ok(Ok(())) => drop(send.finish()),
-        Ok(Err(Error::NotHere(_))) => refuse(send, NOT_HERE),
+    let code = match reading.await {
+        _ if !sent => BUSY,
+        Ok(Ok(())) => {
+            let _ = send.finish();
+            match timeout(pace.more(0), send.stopped()).await {
+                Ok(Ok(None)) => return,
+                _ => BUSY,
+            }
+        }
+        Ok(Err(Error::NotHere(_))) => return refuse(send, NOT_HERE),
         Ok(Err(error)) => {
             tracing::warn!(%error, %hash, "a blob could not be read for another node");
-            refuse(send, INTERNAL);
+            INTERNAL
         }
-        Err(_) => refuse(send, INTERNAL),
-    }
+        Err(_) => INTERNAL,
+    };
+    give_up(&caller.connection, &mut send, code).await;
 }
 
 /// Reads a blob's length and ranges, and gives them away in parts.
@@ -477,11 +477,11 @@ impl std::io::Write for Parts {
 impl ProtocolHandler for Server {
     async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
         let stranger = !self.guard.members.is_member(NodeId(*connection.remote_id().as_bytes())).await;
-        let Some(_places) = self.peers.try_take(stranger) else {
-            connection.close(VarInt::from_u32(1), b"too many use this store");
+        let caller = Caller::new(&self.shared, connection, stranger).await;
+        let Some(_place) = caller.places.try_take(PEERS, 1) else {
+            caller.connection.close(VarInt::from_u32(1), b"too many use this store");
             return Ok(());
         };
-        let caller = Caller::new(connection, stranger);
         while let Ok((send, receive)) = caller.connection.accept_bi().await {
             let (server, caller) = (self.clone(), caller.clone());
             tokio::spawn(async move { server.stream(&caller, send, receive).await });
@@ -490,14 +490,14 @@ impl ProtocolHandler for Server {
     }
 }
 
-/// Answers a node that was asked to keep something and takes it.
+/// Answers a node that was asked to keep something and takes it. Whom this node has called is no stranger.
 pub(super) async fn offered(shared: Arc<Shared>, connection: Connection) {
-    let reads = Arc::new(Semaphore::new(PEER_READS));
-    while let Ok((send, mut receive)) = connection.accept_bi().await {
-        let (shared, reads) = (shared.clone(), reads.clone());
+    let caller = Caller::new(&shared, connection, false).await;
+    while let Ok((send, mut receive)) = caller.connection.accept_bi().await {
+        let (shared, caller) = (shared.clone(), caller.clone());
         tokio::spawn(async move {
             if let Ok(Ok(request)) = timeout(REQUEST_TIME, receive.read_to_end(wire::MOST_REQUEST)).await {
-                get(&shared, vec![&*reads], &request, send).await;
+                get(&shared, &caller, &request, send).await;
             }
         });
     }
@@ -531,6 +531,30 @@ mod tests {
         assert!(store.kept(root).unwrap().is_some());
         drop(first);
         assert!(asked.lock().last.is_empty());
+    }
+
+    #[test]
+    fn a_window_is_read_without_waiting_for_whoever_asked_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Limits::default()).unwrap();
+        let object: ObjectId = store.put(&vec![7_u8; 3 << 20][..], Put::default()).unwrap();
+        let blob = store.manifest(object).unwrap().content;
+        let shared = Shared { store, offers: Default::default(), room: stoa_net::Room::new(SHARES) };
+        let _offer = shared.offers.to(NodeId([1; 32]), &[(blob, 3 << 20)]);
+        let (parts, mut rest) = mpsc::channel(PARTS);
+        let window = crate::store::chunks(&(1 << 20..2 << 20));
+        let reading = std::thread::spawn(move || read(&shared, blob, &window, parts));
+        let until = Instant::now() + Duration::from_secs(20);
+        while !reading.is_finished() {
+            assert!(Instant::now() < until, "it waits");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        reading.join().unwrap().unwrap();
+        let mut length = 0;
+        while let Ok(part) = rest.try_recv() {
+            length += part.len();
+        }
+        assert!(length > 1 << 20);
     }
 
     #[test]

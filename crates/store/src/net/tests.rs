@@ -5,12 +5,19 @@ use crate::{
     BlobHash, Code, Denied, Domain, Fault, Fetch, Here, Kind, Limits, Manifest, ObjectId, Owner, Plain, Put, Root,
     Seal, Sealing, tests::Way, transit,
 };
+use bao_tree::ChunkRanges;
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::ed25519::PrivateKey;
-use futures::{FutureExt as _, future::BoxFuture};
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, join_all},
+};
+use iroh_blobs::protocol::GetRequest;
+use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 use stoa_base::NodeId;
@@ -20,7 +27,9 @@ use stoa_net::iroh::{
     protocol::{AcceptError, ProtocolHandler, Router},
 };
 use tempfile::TempDir;
+use tokio::{net::UdpSocket, time::timeout};
 
+mod liars;
 mod watch;
 
 /// The registry of a test.
@@ -670,4 +679,205 @@ async fn a_spread_that_is_repeated_says_again_whether_a_domain_may_go() {
     assert!(!owner.network.spread(id, &ALL, owner.terms()).await.unwrap().survives_a_domain);
     assert!(!owner.network.extend(id, owner.terms(), quick()).await.unwrap().1.survives_a_domain);
     drop(nodes);
+}
+
+/// An object in one piece of so many bytes, how it is asked to be kept, and its piece.
+fn in_one_piece(owner: &Node, seed: u8, len: usize) -> (Root, Vec<(BlobHash, u64)>, BlobHash) {
+    let put = Put { code: Code::new(1, 1), seal: &Marked, ..Put::default() };
+    let id = owner.store().put(&bytes(seed, len)[..], put).unwrap();
+    let own = (id.manifest(), owner.store().blob(id.manifest()).unwrap().len());
+    let piece = owner.store().manifest(id).unwrap().blobs()[0];
+    (Root { object: id, owner: owner.owner() }, vec![own, piece], piece.0)
+}
+
+/// Such an object, and its piece, which a node keeps.
+async fn kept(keeper: &Node, owner: &Node, len: usize) -> (ObjectId, BlobHash) {
+    let (root, blobs, piece) = in_one_piece(owner, 9, len);
+    owner.network.peer(&keeper.address).keep(root, Some(now() + 1000), blobs).await.unwrap();
+    (root.object, piece)
+}
+
+/// Asks for all of a blob.
+fn whole(hash: BlobHash) -> Vec<u8> {
+    let get = GetRequest::blob_ranges(hash.0.into(), ChunkRanges::all());
+    postcard::to_allocvec(&iroh_blobs::protocol::Request::Get(get)).unwrap()
+}
+
+/// How many read something of a node's store.
+fn reads(node: &Node) -> usize {
+    node.network.shared.room.taken(serve::READS)
+}
+
+async fn until(holds: impl Fn() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), waiting).await.unwrap();
+}
+
+/// Stands between a client and a node: where it is called, and whether what the node says is passed on.
+async fn between(node: &Node) -> Option<(String, Arc<AtomicBool>)> {
+    // By IPv6, so that the two have no other way to each other, which they would take.
+    let outer = UdpSocket::bind("[::1]:0").await.ok()?;
+    let inner = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    inner.connect(&node.address.host).await.unwrap();
+    let (host, heard) = (outer.local_addr().unwrap().to_string(), Arc::new(AtomicBool::new(true)));
+    let passes = heard.clone();
+    tokio::spawn(async move {
+        let (mut asked, mut answered, mut client) = ([0_u8; 2048], [0_u8; 2048], None);
+        loop {
+            tokio::select! {
+                Ok((length, from)) = outer.recv_from(&mut asked) => {
+                    client = Some(from);
+                    let _ = inner.send(&asked[..length]).await;
+                }
+                Ok(length) = inner.recv(&mut answered) => {
+                    if let Some(client) = client && passes.load(Ordering::Relaxed) {
+                        let _ = outer.send_to(&answered[..length], client).await;
+                    }
+                }
+                else => break,
+            }
+        }
+    });
+    Some((host, heard))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_has_taken_yet_holds_its_turn_even_if_it_is_not_wanted_any_more() {
+    let (registry, nodes) = nodes(1).await;
+    let (keeper, owner) = (&nodes[0], node(100, &registry, false).await);
+    let (_, piece) = kept(keeper, &owner, 100_000).await;
+    let Some((host, heard)) = between(keeper).await else {
+        eprintln!("SKIPPED, for this machine has no IPv6: a client that hears nothing");
+        return;
+    };
+    let key = PrivateKey::decode(Copying(&[101; 32])).unwrap();
+    let client = Endpoint::bind(&key, "[::1]:0".parse().unwrap()).await.unwrap();
+    let address = PeerAddress { host, ..keeper.address.clone() };
+    let connection = Connections::new(&client, STORE).to(&address, |_| ()).await.unwrap();
+    until(|| reads(keeper) == 0).await;
+    for stops in [false, true] {
+        heard.store(false, Ordering::Relaxed);
+        let mut receive = stoa_net::send(&connection, &whole(piece)).await.unwrap();
+        until(|| reads(keeper) == 1).await;
+        if stops {
+            receive.stop(1_u32.into()).unwrap();
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(reads(keeper), 1, "{stops}");
+        heard.store(true, Ordering::Relaxed);
+        if !stops {
+            assert!(receive.read_to_end(1 << 20).await.unwrap().len() > 100_000);
+        }
+        until(|| reads(keeper) == 0).await;
+    }
+    assert!(connection.close_reason().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_network_takes_neither_all_connections_nor_all_turns_however_many_keys_it_has() {
+    let (_registry, nodes) = nodes(2).await;
+    let (keeper, room) = (&nodes[0], nodes[0].network.shared.room.clone());
+    let registered = nodes[1].network.peer(&keeper.address);
+    let strangers = [open(100).await, open(101).await];
+    let [peers, turns] = [serve::PEERS, serve::READS].map(|kind| serve::SHARES[kind].strangers);
+    let calls = (0..peers + 2).map(|number| {
+        let (.., endpoint) = &strangers[number % 2];
+        async move { Connections::new(endpoint, STORE).to(&keeper.address, |_| ()).await.unwrap() }
+    });
+    let called = join_all(calls).await;
+    let is_over = |connection: &&Connection| connection.close_reason().is_some();
+    until(|| called.iter().filter(is_over).count() == 2).await;
+    assert_eq!(room.taken(serve::PEERS), peers);
+    assert_eq!(registered.has(vec![]).await, Ok(vec![]));
+
+    // Both ends of a connection on one machine are of the same network.
+    let connection = called.iter().find(|connection| !is_over(connection)).unwrap();
+    let caller = room.enter(connection, false).await;
+    let taken: Vec<_> = (0..turns + 1).filter_map(|_| caller.try_take(serve::READS, 1)).collect();
+    assert_eq!(taken.len(), turns);
+    let ask = async || {
+        let request = wire::Request::Has(vec![]).to_bytes();
+        stoa_net::send(connection, &request).await.unwrap().read_to_end(100).await.unwrap()
+    };
+    assert!(timeout(Duration::from_secs(1), ask()).await.is_err());
+    assert_eq!(registered.has(vec![]).await, Ok(vec![]));
+    drop(taken);
+    assert_eq!(ask().await, stoa_net::answer(Ok(vec![])));
+}
+
+/// Is asked to keep something, asks for it many times at once, and takes nothing of it.
+#[derive(Clone, Debug)]
+struct Hoards;
+
+impl ProtocolHandler for Hoards {
+    async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
+        while let Ok((send, mut receive)) = connection.accept_bi().await {
+            let request = receive.read_to_end(wire::MOST_REQUEST).await.unwrap_or_default();
+            let Ok(wire::Request::Keep { blobs, .. }) = wire::Request::from_bytes(&request) else { continue };
+            let request = whole(blobs[1].0);
+            let asked = join_all((0..40).map(|_| stoa_net::send(&connection, &request))).await;
+            connection.closed().await;
+            drop((send, asked));
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_asked_to_keep_something_reads_no_more_of_it_at_a_time_than_anybody_may_and_what_he_takes_is_known() {
+    let owner = node(100, &Arc::default(), false).await;
+    let (_folder, _, endpoint) = open(1).await;
+    let router = endpoint.router().accept(STORE, Hoards).spawn();
+    let (root, blobs, piece) = in_one_piece(&owner, 1, 3_000_000);
+    let peer = owner.network.peer(&endpoint.address().unwrap());
+    let keeping = tokio::spawn(async move { peer.keep(root, Some(now() + 1000), blobs).await });
+    let most = serve::SHARES[serve::READS].known;
+    until(|| reads(&owner) == most && owner.network.shared.offers.taken(piece) > 0).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(reads(&owner), most);
+    router.shutdown().await.unwrap();
+    endpoint.close().await;
+    assert!(matches!(keeping.await.unwrap(), Err(Denied::Gone(_))));
+    until(|| reads(&owner) == 0).await;
+}
+
+/// Says that it has everything, and gives nothing.
+#[derive(Clone, Debug)]
+struct Boasts;
+
+impl ProtocolHandler for Boasts {
+    async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
+        let mut waiting = Vec::new();
+        while let Ok((mut send, mut receive)) = connection.accept_bi().await {
+            let request = receive.read_to_end(wire::MOST_REQUEST).await.unwrap_or_default();
+            match wire::Request::from_bytes(&request) {
+                Ok(wire::Request::Has(blobs)) => {
+                    let _ = send.write_all(&stoa_net::answer(Ok(vec![1; blobs.len()]))).await;
+                }
+                _ => waiting.push(send),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_say_that_they_have_a_manifest_and_do_not_give_it_keep_nobody_waiting() {
+    let (registry, nodes) = nodes(1).await;
+    let (owner, reader) = (node(100, &registry, false).await, node(101, &registry, false).await);
+    let (id, _) = kept(&nodes[0], &owner, 100_000).await;
+    let mut boasters = Vec::new();
+    for number in 10..20 {
+        let (folder, _, endpoint) = open(number).await;
+        let (router, address) = (endpoint.router().accept(STORE, Boasts).spawn(), endpoint.address().unwrap());
+        registry.0.lock().push(Member { address, domain: Domain("boasters".into()) });
+        boasters.push((folder, router));
+    }
+    let asked = Fetch { patience: Duration::from_secs(60), ..quick() };
+    let found = timeout(Duration::from_secs(20), reader.network.find(id, asked)).await.unwrap().unwrap();
+    assert_eq!(found.manifest, owner.store().manifest(id).unwrap());
 }

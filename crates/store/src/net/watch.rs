@@ -2,7 +2,8 @@
 //!
 //! Others may want this to take for ever. A node that takes long for each answer is not asked again in the same look; a look at very
 //! many objects ends after a while, and the next one goes on behind it; and whoever has his own reason to keep an object has no say in
-//! whether it is made anew for others.
+//! whether it is made anew for others. Who takes a piece and does not keep it is not given another of the same object for a week. An object
+//! that cannot be made anew, since whoever made it had others keep pieces that do not belong together, is let go of.
 
 use super::{
     Member, Network,
@@ -44,6 +45,9 @@ const TRAFFIC: u64 = 16 << 30;
 /// How long what a repair has fetched may wait for the next try, in seconds.
 const WAIT: u64 = 24 * 3600;
 
+/// For how many seconds at most a node is left out that did not take a piece: it may have room, or be there, later.
+const PAUSE: u64 = 3600;
+
 /// Seconds of a round at least, however short the grace: a repair has to be over before the next one begins.
 const LEAST_TURN: u64 = 20;
 
@@ -65,6 +69,7 @@ pub struct Watch {
     pub(super) least_turn: u64,
     pub(super) longest: Duration,
     known: Mutex<HashMap<ObjectId, Holders>>,
+    asked: Mutex<Asked>,
     silent: Mutex<Silent<33>>,
     /// Where the next look begins.
     next: Mutex<Option<ObjectId>>,
@@ -81,6 +86,8 @@ pub struct Looked {
     pub repaired: Vec<(ObjectId, Repaired)>,
     /// What could not be, and why.
     pub failed: Vec<(ObjectId, String)>,
+    /// Objects that were let go of but for this node's own sake: their pieces, each what the manifest says, do not belong together.
+    pub let_go: Vec<ObjectId>,
     /// Repairs that wait for the next look, because this one has moved enough.
     pub postponed: usize,
     /// Bytes that repairs have fetched, those that failed as well.
@@ -112,6 +119,40 @@ impl Memory {
         if *waited > WAITED {
             self.gone.insert(node);
         }
+    }
+}
+
+/// Who was asked to keep a piece of which object, and until when, in seconds since 1970, he is not asked again: that he took one, and has
+/// none, is no reason to give him another.
+#[derive(Default)]
+struct Asked(HashMap<ObjectId, HashMap<NodeId, u64>>);
+
+impl Asked {
+    /// Notes who was asked, and what came of it.
+    fn note(&mut self, id: ObjectId, done: &Repaired, policy: &Policy, now: u64) {
+        let asked = self.0.entry(id).or_default();
+        asked.extend(done.kept.iter().map(|(_, node)| (*node, now.saturating_add(policy.given_up))));
+        for (_, node, why) in &done.failed {
+            let seconds = match why {
+                // He said that he had it.
+                Denied::NotHere => policy.given_up,
+                Denied::Refused(_) | Denied::Gone(_) => policy.grace.min(PAUSE),
+            };
+            asked.insert(*node, now.saturating_add(seconds));
+        }
+    }
+
+    /// Whether a node is not to be asked for now.
+    fn waits(&self, id: ObjectId, node: NodeId, now: u64) -> bool {
+        self.0.get(&id).and_then(|asked| asked.get(&node)).is_some_and(|until| now < *until)
+    }
+
+    /// Forgets what is over, and all other objects.
+    fn retain(&mut self, now: u64, is_kept: impl Fn(&ObjectId) -> bool) {
+        self.0.retain(|id, asked| {
+            asked.retain(|_, until| now < *until);
+            is_kept(id) && !asked.is_empty()
+        });
     }
 }
 
@@ -157,6 +198,14 @@ fn name(id: ObjectId, piece: usize) -> [u8; 33] {
     name
 }
 
+/// Whom to ask to keep so many pieces: who was caught without his is asked only where there are too few others. He may have lost his disk.
+fn without_caught(mut able: Vec<Candidate>, pieces: usize, caught: &HashSet<NodeId>) -> Vec<Candidate> {
+    if able.iter().filter(|candidate| !caught.contains(&candidate.node)).count() >= pieces {
+        able.retain(|candidate| !caught.contains(&candidate.node));
+    }
+    able
+}
+
 /// Which pieces a node shows of those that it says it has. If it does not answer, or takes too long for one of them, it may have all of
 /// them still: what is to be told of it, if anything is.
 async fn shown(peer: &dyn Peer, blobs: &[(BlobHash, u64)]) -> Result<Shown, Option<Report>> {
@@ -178,8 +227,9 @@ impl Watch {
     /// given, half a day. Those of a node that is silent for a week are made anew although enough others are left.
     pub fn new(network: Network, me: NodeId, grace: Option<u64>) -> Self {
         let silent = Mutex::new(Silent::open(network.store().place().join("silent")));
-        let (traffic, least_turn, longest, known) = (TRAFFIC, LEAST_TURN, LONGEST, Mutex::default());
-        Self { network, me, grace, given_up: None, traffic, least_turn, longest, known, silent, next: Mutex::default() }
+        let (traffic, least_turn, longest) = (TRAFFIC, LEAST_TURN, LONGEST);
+        let (known, asked, next) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { network, me, grace, given_up: None, traffic, least_turn, longest, known, asked, silent, next }
     }
 
     /// Looks at everything once: ends promises that have run out, asks the other holders for a part of their pieces, and
@@ -204,6 +254,7 @@ impl Watch {
             owners.truncate(OWNERS);
         }
         self.known.lock().retain(|id, _| objects.contains_key(id));
+        self.asked.lock().retain(now(), |id| objects.contains_key(id));
         let is_kept = |name: &[u8; 33]| name.first_chunk().is_some_and(|id| objects.contains_key(&ObjectId(*id)));
         self.silent.lock().retain(is_kept);
         let (mut looked, mut memory) = (Looked::default(), Memory::default());
@@ -343,8 +394,9 @@ impl Watch {
             known.extend(has.into_iter().map(|piece| ((piece, node), shown(piece, node))));
             looked.report(proven.into_iter().filter_map(|(_, proof)| proof.err()));
         }
-        for (piece, (hash, _)) in object.blobs.iter().enumerate() {
-            if store.has(*hash)? {
+        for (piece, blob) in object.blobs.iter().enumerate() {
+            // What it has made for others is theirs, and goes if none of them takes it.
+            if store.keeps(*blob)? {
                 known.insert((piece, self.me), shown(piece, self.me));
             } else {
                 known.remove(&(piece, self.me));
@@ -368,6 +420,32 @@ impl Watch {
         Ok(seen)
     }
 
+    /// Those who may be asked to keep so many pieces of an object: they have room, have none of it, and have not been asked lately.
+    fn fit(&self, object: &Object, pieces: usize, alive: &[Seen], able: &[Candidate]) -> Vec<Candidate> {
+        let (now, asked, id) = (now(), self.asked.lock(), object.id);
+        let fits = |candidate: &&Candidate| {
+            candidate.free >= object.layout.piece()
+                && !alive.iter().any(|holder| holder.node == candidate.node)
+                && !asked.waits(id, candidate.node, now)
+        };
+        let lately = |holder: &&Seen| holder.caught && now.saturating_sub(holder.at) < object.policy.given_up;
+        let known = self.known.lock();
+        let caught = known.get(&id).into_iter().flat_map(|holders| holders.values().filter(lately));
+        let caught = caught.map(|holder| holder.node).collect();
+        without_caught(able.iter().filter(fits).cloned().collect(), pieces, &caught)
+    }
+
+    /// Lets go of an object that nobody can make anew, but for what this node keeps for itself.
+    fn let_go(&self, id: ObjectId) -> Result<(), Error> {
+        let store = self.network.store();
+        for root in store.holders(id.manifest()).collect::<Result<Vec<_>, _>>()? {
+            if root.object == id && root.owner != Owner::LOCAL {
+                store.release(root)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes pieces anew, for nodes that have room for them.
     async fn repair(
         &self,
@@ -381,17 +459,14 @@ impl Watch {
         let Object { id, ref terms, layout, mut policy, .. } = *object;
         let piece_len = layout.piece();
         let holders: Vec<_> = alive.iter().map(|holder| (holder.node, holder.domain.clone())).collect();
-        let fits = |candidate: &&Candidate| {
-            candidate.free >= piece_len && !holders.iter().any(|(node, _)| *node == candidate.node)
-        };
-        let room = able.iter().filter(fits).count();
-        if room == 0 {
+        let able = self.fit(object, pieces.len(), &alive, able);
+        if able.is_empty() {
             // In a network of as many nodes as there are pieces nobody can take the place of one that is gone.
             let enough = policy.is_enough(layout.code(), layout.code().pieces() - pieces.len());
             return if enough { Ok(()) } else { Err(Error::NoRoom(id)) };
         }
-        let pieces = &pieces[..pieces.len().min(room)];
-        let placed = place(id, layout.code(), piece_len, pieces, able, &holders)?;
+        let pieces = &pieces[..pieces.len().min(able.len())];
+        let placed = place(id, layout.code(), piece_len, pieces, &able, &holders)?;
         let holder = |(piece, node): (usize, NodeId)| {
             let member = members.iter().find(|member| member.address.node() == node)?;
             Some(Holder { piece, peer: self.network.peer(&member.address) })
@@ -402,15 +477,24 @@ impl Watch {
         policy.traffic = if memory.moved == 0 { u64::MAX } else { self.traffic.saturating_sub(memory.moved) };
         let (asked, mut done) = (Fetch::until(now() + WAIT), Repaired::default());
         let outcome = repair(self.network.store(), (id, &terms[..]), &from, &to, asked, &policy, &mut done).await;
+        self.asked.lock().note(id, &done, &policy, now());
+        let gone = done.failed.iter().filter(|(_, _, why)| matches!(why, Denied::Gone(_))).map(|(_, node, _)| *node);
+        let gone: Vec<_> = gone.collect();
         // Who went away while it took its piece may have had all of it.
-        let gone = done.failed.iter().filter(|(_, _, why)| matches!(why, Denied::Gone(_))).count() as u64;
-        memory.moved += done.read + done.written + gone * piece_len;
+        memory.moved += done.read + done.written + gone.len() as u64 * piece_len;
+        // It may have kept this look waiting for long.
+        memory.gone.extend(gone);
         looked.read += done.read;
         looked.written += done.written;
         looked.report(done.reports.iter().cloned());
         match outcome {
             Ok(()) => looked.repaired.push((id, done)),
             Err(Error::TooMuchTraffic { .. }) => looked.postponed += 1,
+            // Its manifest is a lie, which would be found out again and again at the cost of as many pieces.
+            Err(Error::Inconsistent(_)) => {
+                self.let_go(id)?;
+                looked.let_go.push(id);
+            }
             Err(error) => return Err(error),
         }
         Ok(())
@@ -479,6 +563,52 @@ mod tests {
             memory.took(busy, PATIENCE, 11);
         }
         assert_eq!(memory.gone, HashSet::from([slow]));
+    }
+
+    #[test]
+    fn who_was_asked_to_keep_a_piece_is_left_out_for_as_long_as_what_came_of_it_says() {
+        let (id, other, node) = (ObjectId([1; 32]), ObjectId([2; 32]), |number: u8| NodeId([number; 32]));
+        let policy = Policy::new(crate::Code::default());
+        let mut asked = Asked::default();
+        let failed = vec![
+            (1, node(1), Denied::NotHere),
+            (2, node(2), Denied::Refused("it is full".into())),
+            (3, node(3), Denied::Gone("no route".into())),
+        ];
+        asked.note(id, &Repaired { kept: vec![(0, node(0))], failed, ..Repaired::default() }, &policy, 100);
+        let left_out = |asked: &Asked, now: u64| [0, 1, 2, 3, 4].map(|number| asked.waits(id, node(number), now));
+        assert_eq!(left_out(&asked, 100 + PAUSE - 1), [true, true, true, true, false]);
+        assert!(!asked.waits(other, node(1), 100));
+        let week = 100 + policy.given_up;
+        for now in [100 + PAUSE, week - 1] {
+            assert_eq!(left_out(&asked, now), [true, true, false, false, false]);
+            asked.retain(now, |kept| *kept == id);
+            assert_eq!(asked.0[&id].len(), 2, "what is over is forgotten");
+        }
+        assert_eq!(left_out(&asked, week), [false; 5]);
+        asked.retain(week, |_| true);
+        assert!(asked.0.is_empty());
+        asked.note(id, &Repaired { kept: vec![(0, node(0))], ..Repaired::default() }, &policy, week);
+        asked.retain(week, |kept| *kept == other);
+        assert!(asked.0.is_empty(), "it is kept no longer");
+    }
+
+    #[test]
+    fn who_was_caught_without_a_piece_gets_one_only_where_there_are_too_few_others() {
+        let able = |nodes: &[u8]| -> Vec<_> {
+            let domain = || crate::Domain("one".into());
+            nodes.iter().map(|node| Candidate { node: NodeId([*node; 32]), free: 1, domain: domain() }).collect()
+        };
+        let caught = HashSet::from([NodeId([1; 32]), NodeId([2; 32])]);
+        let cases: [(&[u8], usize, &[u8]); 4] = [
+            (&[1, 3, 2, 4], 2, &[3, 4]),
+            (&[1, 3, 2, 4], 3, &[1, 3, 2, 4]),
+            (&[1, 2], 1, &[1, 2]),
+            (&[3, 4], 9, &[3, 4]),
+        ];
+        for (nodes, pieces, left) in cases {
+            assert_eq!(without_caught(able(nodes), pieces, &caught), able(left));
+        }
     }
 
     #[test]

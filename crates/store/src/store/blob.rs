@@ -245,7 +245,9 @@ impl BlobReader {
         let range = start..start + bytes.len() as u64;
         match &self.source {
             Source::Memory(all) => {
-                bytes.copy_from_slice(&all[range.start as usize..range.end as usize]);
+                // Where somebody's manifest says that it is longer.
+                let part = all.get(range.start as usize..range.end as usize).ok_or(Error::Corrupt(self.hash))?;
+                bytes.copy_from_slice(part);
                 Ok(())
             }
             Source::Files([data, tree]) => {

@@ -172,6 +172,16 @@ impl Store {
         Ok(unsynced)
     }
 
+    /// How long a blob is that is here, whole. A manifest may say anything else.
+    pub(crate) fn length(&self, hash: BlobHash) -> Result<Option<u64>, Error> {
+        Ok(self.inner.index.blob(hash)?.filter(|(place, _)| *place != Place::Expected).map(|(_, len)| len))
+    }
+
+    /// Whether a blob of this length is here, whole, and not only on its way to others.
+    pub(crate) fn keeps(&self, (hash, len): (BlobHash, u64)) -> Result<bool, Error> {
+        Ok(self.length(hash)? == Some(len) && !self.inner.passes(hash)?)
+    }
+
     /// Whether a blob is expected, and with another length than this.
     pub(crate) fn expects_another(&self, hash: BlobHash, len: u64) -> Result<bool, Error> {
         Ok(matches!(self.inner.index.blob(hash)?, Some((Place::Expected, known)) if known != len))

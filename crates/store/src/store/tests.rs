@@ -1,5 +1,6 @@
 use super::{blob::cost, recovery::list, space::overhead, *};
-use crate::{Code, Kind, ObjectId, Plain, Put, Sealing};
+use crate::{Code, Coding, Kind, Manifest, ObjectId, Plain, Put, Sealing};
+use commonware_codec::Encode as _;
 use proptest::prelude::*;
 use std::{
     collections::HashSet,
@@ -396,6 +397,42 @@ fn a_long_blob_is_no_manifest_and_is_not_read_as_one() {
     let content = ObjectId(store.manifest(id).unwrap().content.0);
     let error = store.manifest(content).unwrap_err();
     assert!(error.to_string().contains("longer than any"), "{error}");
+}
+
+#[test]
+fn a_blob_of_another_length_than_a_manifest_says_is_none_of_the_objects() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let [short, long] = [(1, 10), (2, 300_000)].map(|(seed, len)| {
+        let id = store.put(&bytes(seed, len)[..], Put::default()).unwrap();
+        store.manifest(id).unwrap().content
+    });
+    let made = |kind: Kind, size: u64, content: BlobHash, coding: Coding| {
+        let manifest = Manifest { kind, sealing: Sealing::Plain, size, content, coding };
+        store.keep_manifest(local(manifest.id()), None, &manifest.encode()).unwrap();
+        manifest.id()
+    };
+    // As pieces of 64 KiB.
+    for hash in [short, long] {
+        let coding = Coding::Spread(Code::new(2, 4).unwrap(), vec![hash; 4]);
+        let id = made(Kind::File, 2 * SMALL as u64, hash, coding);
+        assert!(!store.is_complete(id).unwrap());
+        let made = store.rebuild(id, local(id), None, &[2]);
+        for error in [get(&store, id).unwrap_err(), made.unwrap_err()] {
+            assert!(matches!(error, Error::TooFewPieces { have: 0, needed: 2, .. }), "{error}");
+        }
+    }
+    // As all of an object, which is bounded by what its manifest says.
+    for (kind, size, hash) in [(Kind::File, 0, long), (Kind::File, 1 << 40, short), (Kind::Folder, 0, long)] {
+        let (id, mut out) = (made(kind, size, hash, Coding::Whole), Vec::new());
+        assert!(!store.is_complete(id).unwrap());
+        assert!(matches!(store.get(id, &mut out), Err(Error::Inconsistent(_))) && out.is_empty());
+        assert!(store.folder(id, &Plain).is_err());
+    }
+    for (hash, start) in [(short, 0), (short, 1 << 20), (long, 1 << 20)] {
+        let error = store.blob(hash).unwrap().node(start, &mut [0; 20]).unwrap_err();
+        assert!(matches!(error, Error::Corrupt(_)), "{error}");
+    }
 }
 
 #[test]
