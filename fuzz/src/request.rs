@@ -20,7 +20,7 @@ fn run(bytes: &[u8]) -> bool {
     let Some((kind, bytes)) = bytes.split_first() else { return false };
     let again = match kind {
         0 => Request::from_bytes(bytes).ok().map(|request| {
-            if let Request::Take(moved) | Request::Vote(moved, _) = &request {
+            if let Request::Take(moved, _) | Request::Vote(moved, _) = &request {
                 // It may be any move: to look at it is safe.
                 let _ = moved.sharing();
             }
@@ -60,7 +60,8 @@ fn seeds() -> Vec<Vec<u8>> {
         Request::Receipts(word),
         Request::Deal(word, plan.clone(), None),
         Request::Deal(word, plan, Some([7; 65])),
-        Request::Take(Box::new(moved.clone())),
+        Request::Take(Box::new(moved.clone()), None),
+        Request::Take(Box::new(moved.clone()), Some([7; 65])),
         Request::Vote(Box::new(moved), acceptances),
     ];
     // As `stoa/store/1` writes them: has, keep, room, let go.

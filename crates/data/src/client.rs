@@ -9,6 +9,7 @@ mod deletions;
 mod draft;
 mod grant;
 mod read;
+mod register;
 mod uses;
 
 pub use deletions::Deletions;
@@ -20,10 +21,7 @@ pub use uses::Uses;
 use crate::{
     abi::{
         CONSENT,
-        IConsent::{
-            Asset, IConsentErrors, announceCall, announcementOfCall, assetOfCall, eraseCall, registerCall,
-            setObjectCall,
-        },
+        IConsent::{Asset, IConsentErrors, announceCall, announcementOfCall, assetOfCall, eraseCall},
     },
     breach::Kept,
     keeper::{Circle, MovingError, Request, plan::Plan},
@@ -35,18 +33,15 @@ use alloy_primitives::{Address, B256, Bytes};
 use alloy_signer::SignerSync as _;
 use alloy_sol_types::SolCall;
 use commonware_codec::{Copying, DecodeExt as _, Encode as _};
-use futures::future::join_all;
-use read::enough;
 use serde::{Deserialize, Serialize};
 use stoa_base::NodeId;
 use stoa_client::{SendError, ViewError, Wallet, counted, utc, view};
 use stoa_contract::{interfaces::IERC20Errors::IERC20ErrorsErrors, nodes::INodes::INodesErrors};
 use stoa_net::{Denied, Endpoint, PeerAddress};
 use stoa_privacy::{
-    Announcement, AssetId, CannotSeal, DataKey, Dealt, GrantId, GrantedHalf, OwnerHalf, Reader, ReaderKey, Refused,
-    SharingError, WalletError,
+    Announcement, AssetId, CannotSeal, DataKey, Dealt, OwnerHalf, Reader, ReaderKey, Refused, SharingError, WalletError,
 };
-use stoa_store::{KeySource, ObjectId, Sealed};
+use stoa_store::{KeySource, Sealed};
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
@@ -125,6 +120,16 @@ pub enum DataError {
         asset: B256,
         /// Who did not take his.
         why: Box<DataError>,
+    },
+    /// An asset is registered with other shares of its key.
+    #[error(
+        "asset {asset} is registered with other shares of its key than were dealt now, and keepers take no others. The same command again \
+         goes on with what an earlier try has registered. If it says this again, `stoa data erase {asset}` drops what was begun, and the \
+         same command then begins with another asset"
+    )]
+    OtherShares {
+        /// The asset.
+        asset: B256,
     },
     /// This machine is not the one that published it.
     #[error("this machine has not the owner's half of the key of asset {0}: grant from where it was published")]
@@ -320,58 +325,6 @@ impl Data {
         }
     }
 
-    /// Registers an asset whose data are sealed and spread, if that was not done before, and gives the keepers their shares. Keepers that
-    /// have not taken theirs are told as well: they get one when the shares [move](Self::move_shares).
-    ///
-    /// # Errors
-    ///
-    /// If the ledger refuses, or fewer keepers take their share than are needed.
-    pub async fn register(&self, prepared: Prepared, objects: &[ObjectId]) -> Result<(Published, Vec<Failure>)> {
-        let Prepared { asset, salt, dealt, keepers, half } = prepared;
-        let (object, needed) = (objects.first().copied().unwrap_or(ObjectId([0; 32])), dealt.sharing.threshold());
-        let call = registerCall {
-            salt,
-            object: object.0.into(),
-            sharing: dealt.sharing.digest(),
-            needed: needed.required(),
-            keepers: keepers.iter().map(|keeper| keeper.node().into()).collect(),
-            ownerHalf: half.is_some(),
-        };
-        match view(self.wallet.client(), CONSENT, &assetOfCall { asset }).await {
-            Ok((is, _)) if is.object == call.object => {}
-            // Sealed again since, under the same key.
-            Ok(_) => drop(self.wallet.call(CONSENT, &setObjectCall { asset, object: call.object }).await?),
-            Err(error) if matches!(error.reason(), Some(IConsentErrors::ConsentAssetUnknown(_))) => {
-                // From then on these are its keepers; before that the next try takes others.
-                let there = join_all(keepers.iter().map(|keeper| self.is_there(asset, keeper))).await;
-                enough("answering", there, needed.required().into())?;
-                self.wallet.call(CONSENT, &call).await?;
-            }
-            Err(error) => return Err(error.into()),
-        }
-        let mut deposits = Vec::new();
-        for share in &dealt.shares {
-            let sealed = dealt.sharing.seal(share, &mut rand::rng())?;
-            deposits.push(Request::Share(dealt.sharing.clone(), sealed));
-        }
-        let each = keepers.iter().zip(&deposits).map(|(keeper, deposit)| self.ask_patiently(keeper, deposit));
-        let kept = enough("keeping a share of the key", join_all(each).await, needed.required().into());
-        let (_, failed) = kept.map_err(|why| DataError::Unshared { asset, why: Box::new(why) })?;
-        let half = match &half {
-            Some(half) => Some(self.own(asset, half)?),
-            None => None,
-        };
-        let objects = objects.iter().map(|object| object.0.into()).collect();
-        Ok((Published { asset, salt, objects, half }, failed))
-    }
-
-    /// The owner's half, sealed to the owner.
-    fn own(&self, asset: B256, half: &OwnerHalf) -> Result<Bytes> {
-        let nobody = GrantId(B256::ZERO);
-        let sealed = GrantedHalf::seal(AssetId(asset), nobody, &self.reading.key, half, &mut rand::rng())?;
-        Ok(sealed.encode().to_vec().into())
-    }
-
     /// An asset, if it is this wallet's.
     async fn owned(&self, asset: B256) -> Result<Asset> {
         let (is, wallet) = (self.view(&assetOfCall { asset }).await?, self.wallet.address());
@@ -404,7 +357,7 @@ impl Data {
             })?,
         };
         let digest = plan.digest(self.wallet.chain_id(), &sharing, self.circle.node());
-        let signed = self.wallet.signer().sign_message_sync(digest.as_slice());
+        let signed = self.wallet.signer().sign_hash_sync(&digest);
         let signature = signed.map_err(SendError::from)?.as_bytes();
         let moving = self.circle.hand_over(&sharing, &plan, Some(signature)).await?;
         self.wallet.call(CONSENT, &moving.call(Vec::new())).await?;

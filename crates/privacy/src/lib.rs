@@ -19,8 +19,9 @@
 //! 3. **Release.** A reader asks keepers. Each looks at its own copy of the ledger and, while the grant stands, seals its
 //!    share to the reader and signs that it did ([`Release`]). `t` true shares give the half ([`Sharing::combine`]).
 //! 4. **End.** The ledger revokes the grant, and keepers release nothing more. One that does signs evidence against itself
-//!    ([`Evidence::breach`]). Shares are refreshed, or move to other keepers, without the owner ([`Handover`]); what is kept
-//!    no longer is deleted, and that is signed as well ([`DeletionReceipt`]).
+//!    ([`Evidence::breach`]). Shares are refreshed, or move to other keepers, without the owner ([`Handover`]), which
+//!    makes old shares worthless, and stolen node keys not; what is kept no longer is deleted, and that is signed as well
+//!    ([`DeletionReceipt`]).
 //!
 //! Where the owner is away and readers are unknown (a sale), there is no owner's half ([`DataKey::from_keepers_only`]). Who shows
 //! such an asset has to say so, with `t` of `m` ([`Threshold`]).
@@ -31,6 +32,7 @@
 //! |---|---|
 //! | keepers, all of them together | the keepers' half; of the object nothing (two halves), everything (keepers only) |
 //! | fewer than `t` keepers, or than `t` of each generation | nothing |
+//! | whoever kept what was dealt in a move, and has the node keys of `t` of its new keepers, then or later | the keepers' half, also after further moves: parts are sealed to node keys, which stay the same |
 //! | a reader whose grant is revoked before it asked | the owner's half; of the object nothing |
 //! | that reader together with `t` keepers | the object: what `t` is to be chosen for |
 //! | a reader who has opened the object | the object, for ever: what was read cannot be taken back |
@@ -69,8 +71,8 @@ pub use reader::{NoReaderKey, Reader, ReaderKey, ReadingSecret};
 pub use release::{Breach, Claim, Evidence, NoEvidence, Release, ReleaseError, Wanted};
 pub use sealed::{CannotSeal, Refused, SealedSecret};
 pub use sealed_key::SealedKey;
-pub use sharing::{Dealing, Dealt, Handover, HandoverError, Share, Sharing, SharingError, deal};
+pub use sharing::{Dealing, Dealt, Handover, HandoverError, Share, Sharing, SharingError, deal, deal_again};
 pub use statement::Seen;
 pub use stoa_base::NodeId;
 pub use threshold::Threshold;
-pub use wallet::{Announcement, ReadingKey, SecretSignature, WalletError};
+pub use wallet::{Announcement, ReadingKey, SecretSignature, WalletError, signing_domain};

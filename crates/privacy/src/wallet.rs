@@ -124,7 +124,8 @@ pub struct ReadingKey {
     pub version: u32,
 }
 
-fn domain(chain_id: u64) -> Eip712Domain {
+/// The EIP-712 domain of all that wallets sign on Stoa outside of contracts.
+pub fn signing_domain(chain_id: u64) -> Eip712Domain {
     eip712_domain! { name: "Stoa", version: "1", chain_id: chain_id, }
 }
 
@@ -144,22 +145,22 @@ impl ReadingKey {
 
     /// What `eth_signTypedData_v4` is asked to sign for the key itself. The signature is the secret.
     pub fn typed_data(&self) -> TypedData {
-        TypedData::from_struct(&self.secret(), Some(domain(self.chain_id)))
+        TypedData::from_struct(&self.secret(), Some(signing_domain(self.chain_id)))
     }
 
     /// The hash that is signed for the key itself.
     pub fn digest(&self) -> B256 {
-        self.secret().eip712_signing_hash(&domain(self.chain_id))
+        self.secret().eip712_signing_hash(&signing_domain(self.chain_id))
     }
 
     /// What `eth_signTypedData_v4` is asked to sign in order to announce the key.
     pub fn announcement_typed_data(&self, key: &[u8; KEY_LEN]) -> TypedData {
-        TypedData::from_struct(&self.announcement(key), Some(domain(self.chain_id)))
+        TypedData::from_struct(&self.announcement(key), Some(signing_domain(self.chain_id)))
     }
 
     /// The hash that is signed in order to announce the key.
     pub fn announcement_digest(&self, key: &[u8; KEY_LEN]) -> B256 {
-        self.announcement(key).eip712_signing_hash(&domain(self.chain_id))
+        self.announcement(key).eip712_signing_hash(&signing_domain(self.chain_id))
     }
 
     /// The key that follows from the wallet's signature of [`Self::digest`], which is best kept as a [`SecretSignature`].

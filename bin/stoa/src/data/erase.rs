@@ -92,8 +92,8 @@ impl Found {
                     None
                 }
             };
-            let asked = left.iter().flatten().take(MOST_LEFT).map(|node| async move {
-                let found = online.registry.last_addresses([B256::from(*node)]).await.ok()?;
+            let asked = newest(left.as_deref()).map(|node| async move {
+                let found = online.registry.last_addresses([B256::from(node)]).await.ok()?;
                 has(online, found.first()?, manifests).await
             });
             let heard = until(end, asked.collect()).await;
@@ -105,8 +105,8 @@ impl Found {
     }
 
     /// The nodes that are asked of those that have left.
-    fn asked(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.left.iter().flatten().take(MOST_LEFT).copied()
+    fn asked(&self) -> impl Iterator<Item = NodeId> {
+        newest(self.left.as_deref())
     }
 
     /// How many that have left are not asked, if it is known which have.
@@ -114,6 +114,11 @@ impl Found {
         let is_asked = |node: &NodeId| had.nodes().any(|known| known == *node);
         Some(self.left.as_ref()?.iter().skip(MOST_LEFT).filter(|node| !is_asked(node)).count())
     }
+}
+
+/// As many of the nodes that have left as are asked: those that left last, which come first.
+fn newest(left: Option<&[NodeId]>) -> impl Iterator<Item = NodeId> {
+    left.into_iter().flatten().take(MOST_LEFT).copied()
 }
 
 /// The node, if it has one of these manifests.

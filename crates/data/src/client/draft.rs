@@ -3,11 +3,15 @@
 //! twice.
 //!
 //! Who its keepers are is not secret, and the key does not depend on it. None has a share before the ledger names all of them, so until
-//! then those that are gone are replaced.
+//! then those that are gone are replaced. For others the key is shared by another polynomial: the points of one are dealt to one circle
+//! only. Who was chosen before stays noted, for what a try that was cut off has sent to the ledger may come there later.
 
 use super::{Data, DataError, Failure, Prepared, Result, read::enough};
 use crate::{
-    abi::{CONSENT, IConsent::assetOfCall},
+    abi::{
+        CONSENT,
+        IConsent::{Asset, assetOfCall},
+    },
     contract::asset_id,
 };
 use alloy_primitives::{B256, Bytes};
@@ -16,11 +20,11 @@ use commonware_cryptography::ed25519;
 use futures::future::join_all;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, mem};
 use stoa_base::NodeId;
 use stoa_client::{ViewError, view};
 use stoa_net::PeerAddress;
-use stoa_privacy::{AssetId, DataKey, OwnerHalf, SealedKey, deal};
+use stoa_privacy::{AssetId, DataKey, Dealt, OwnerHalf, SealedKey, SharingError, deal_again};
 use stoa_store::Member;
 
 /// Keepers that are asked at once whether they are there, where some of the first are not, and in all at most: anybody may register
@@ -38,6 +42,9 @@ pub struct Draft {
     needed: usize,
     /// The keepers, chosen at random of those that were there.
     keepers: Vec<B256>,
+    /// Those that were chosen before.
+    #[serde(default)]
+    tried: Vec<Vec<B256>>,
     /// Whether the owner's half is needed as well.
     own_half: bool,
     /// Sealed to the wallet's own reading key.
@@ -48,6 +55,35 @@ impl Draft {
     /// Whether it is of an asset with so many keepers.
     pub fn is(&self, needed: usize, total: usize, own_half: bool) -> bool {
         (self.needed, self.keepers.len(), self.own_half) == (needed, total, own_half)
+    }
+
+    /// The same with these keepers.
+    fn with(mut self, keepers: Vec<B256>) -> Self {
+        let before = mem::replace(&mut self.keepers, keepers);
+        if before != self.keepers && !self.tried.contains(&before) {
+            self.tried.push(before);
+        }
+        self
+    }
+
+    /// The keepers' half of the key, as these keepers are dealt it, and the owner's.
+    fn deal(&self, seed: &DataKey, keepers: &[B256]) -> std::result::Result<(Dealt, Option<OwnerHalf>), SharingError> {
+        let (_, mut rng) = drawn(seed);
+        let public = |keeper: &B256| ed25519::PublicKey::decode(Copying(&keeper[..])).ok();
+        let public = keepers.iter().filter_map(public).collect();
+        let dealt = deal_again(AssetId(self.asset), self.needed, public, seed, &mut rng)?;
+        Ok((dealt, self.own_half.then(|| OwnerHalf::generate(&mut rng))))
+    }
+
+    /// The keepers whom the ledger names, if it names some of those that were chosen; else those that were chosen last.
+    fn named(&self, seed: &DataKey, sharing: Option<B256>) -> &[B256] {
+        let is_named = |keepers: &&Vec<B256>| {
+            self.deal(seed, keepers).is_ok_and(|(dealt, _)| Some(dealt.sharing.digest()) == sharing)
+        };
+        match sharing {
+            Some(_) => self.tried.iter().find(is_named).unwrap_or(&self.keepers),
+            None => &self.keepers,
+        }
     }
 }
 
@@ -104,7 +140,7 @@ impl Data {
         let asset = asset_id(self.wallet.chain_id(), self.wallet.address(), drawn(&seed).0);
         let sealed = SealedKey::seal(AssetId(asset), &self.reading.key, &seed, &mut rand::rng())?;
         let keepers = self.choose(asset, &[], needed, total).await?;
-        Ok(Draft { asset, needed, keepers, own_half, seed: sealed.encode().to_vec().into() })
+        Ok(Draft { asset, needed, keepers, tried: Vec::new(), own_half, seed: sealed.encode().to_vec().into() })
     }
 
     /// The same asset with the same key, and others in place of keepers that are gone, as long as the ledger does not know it.
@@ -113,13 +149,20 @@ impl Data {
     ///
     /// If there are too few keepers, or the ledger cannot be asked.
     pub async fn renew(&self, draft: Draft) -> Result<Draft> {
-        match view(self.wallet.client(), CONSENT, &assetOfCall { asset: draft.asset }).await {
-            Ok(_) => return Ok(draft),
-            Err(ViewError::Reverted(_)) => {}
-            Err(error) => return Err(error.into()),
+        if self.registered(draft.asset).await?.is_some() {
+            return Ok(draft);
         }
         let keepers = self.choose(draft.asset, &draft.keepers, draft.needed, draft.keepers.len()).await?;
-        Ok(Draft { keepers, ..draft })
+        Ok(draft.with(keepers))
+    }
+
+    /// An asset, if the ledger knows it.
+    async fn registered(&self, asset: B256) -> Result<Option<Asset>> {
+        match view(self.wallet.client(), CONSENT, &assetOfCall { asset }).await {
+            Ok((is, _)) => Ok(Some(is)),
+            Err(ViewError::Reverted(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Keepers that are there: these, and others in place of those that are not.
@@ -133,29 +176,29 @@ impl Data {
             .await
     }
 
-    /// The keys of an asset that is to be: the same each time.
+    /// The keys of an asset that is to be: the same each time, and shares of them for the keepers whom the ledger names, if it knows the
+    /// asset.
     ///
     /// # Errors
     ///
     /// [`DataError::Draft`] if one of its keepers is registered no longer, or it is of another wallet or chain; or the ledger cannot be
     /// asked.
     pub async fn prepare(&self, draft: &Draft) -> Result<Prepared> {
-        let Draft { asset, needed, own_half, .. } = *draft;
+        let asset = draft.asset;
         let cannot = |why| DataError::Draft { asset, why };
         let sealed = SealedKey::decode(Copying(&draft.seed[..])).map_err(|_| cannot("its seed is damaged"))?;
         let seed = sealed.open(&self.reading.secret).map_err(|_| cannot("its seed is another wallet's"))?;
-        let (salt, mut rng) = drawn(&seed);
+        let (salt, _) = drawn(&seed);
         if asset_id(self.wallet.chain_id(), self.wallet.address(), salt) != asset {
             return Err(cannot("it is of another chain"));
         }
-        let keepers = self.circle.registry().addresses(draft.keepers.iter().copied()).await?;
-        if keepers.len() < draft.keepers.len() {
+        let sharing = self.registered(asset).await?.map(|is| is.sharing);
+        let named = draft.named(&seed, sharing);
+        let keepers = self.circle.registry().addresses(named.iter().copied()).await?;
+        if keepers.len() < named.len() {
             return Err(cannot("one of its keepers is registered no longer"));
         }
-        let public = |keeper: &PeerAddress| ed25519::PublicKey::decode(Copying(&keeper.node().0[..])).ok();
-        let public: Vec<_> = keepers.iter().filter_map(public).collect();
-        let dealt = deal(AssetId(asset), needed, public, &mut rng)?;
-        let half = own_half.then(|| OwnerHalf::generate(&mut rng));
+        let (dealt, half) = draft.deal(&seed, named)?;
         Ok(Prepared { asset, salt, dealt, keepers, half })
     }
 }
@@ -199,16 +242,60 @@ mod tests {
         assert!(why.contains("1 of the 2 keepers"), "{why}");
     }
 
-    #[test]
-    fn the_key_does_not_depend_on_who_its_keepers_are() {
-        let keys = keys::<4>();
-        let key = |of: [usize; 3]| {
-            let (_, mut rng) = drawn(&DataKey::from_bytes([7; 32]));
-            let keepers = of.map(|at| keys[at].public_key()).to_vec();
-            let dealt = deal(AssetId(B256::ZERO), 2, keepers, &mut rng).unwrap();
-            DataKey::from_halves(&OwnerHalf::generate(&mut rng), &dealt.half, AssetId(B256::ZERO))
+    /// A draft with these of the keepers, and its seed.
+    fn draft(of: [usize; 3]) -> (Draft, DataKey) {
+        let draft = Draft {
+            asset: B256::ZERO,
+            needed: 2,
+            keepers: nodes(of),
+            tried: Vec::new(),
+            own_half: true,
+            seed: Bytes::new(),
         };
-        assert_eq!(key([0, 1, 2]), key([0, 3, 2]));
+        (draft, DataKey::from_bytes([7; 32]))
+    }
+
+    fn nodes(of: [usize; 3]) -> Vec<B256> {
+        let keys = keys::<4>();
+        of.map(|at| NodeId::from(&keys[at].public_key()).into()).to_vec()
+    }
+
+    #[test]
+    fn the_key_does_not_depend_on_who_its_keepers_are_and_no_two_circles_get_points_of_one_polynomial() {
+        let (draft, seed) = draft([0, 1, 2]);
+        let dealt = |of| draft.deal(&seed, &nodes(of)).unwrap();
+        let key = |of| {
+            let (dealt, half) = dealt(of);
+            DataKey::from_halves(&half.unwrap(), &dealt.half, AssetId(B256::ZERO))
+        };
+        let shares = |of| {
+            let shares = dealt(of).0.shares;
+            shares.iter().map(|share| share.expose(|share| *share)).collect::<Vec<_>>()
+        };
+        assert_eq!(shares([0, 1, 2]), shares([0, 1, 2]));
+        for other in [[0, 3, 2], [1, 0, 2]] {
+            assert_eq!(key([0, 1, 2]), key(other));
+            assert!(shares([0, 1, 2]).iter().zip(shares(other)).all(|(one, other)| *one != other));
+        }
+    }
+
+    #[test]
+    fn a_draft_knows_what_a_try_that_was_cut_off_has_registered() {
+        let (first, seed) = draft([0, 1, 2]);
+        let sharing = |draft: &Draft, of| draft.deal(&seed, &nodes(of)).unwrap().0.sharing.digest();
+        let draft = first.clone().with(nodes([0, 3, 2])).with(nodes([0, 3, 2])).with(nodes([1, 3, 2]));
+        assert!(draft.is(2, 3, true) && draft.tried == [nodes([0, 1, 2]), nodes([0, 3, 2])]);
+        for of in [[0, 1, 2], [0, 3, 2], [1, 3, 2]] {
+            assert_eq!(draft.named(&seed, Some(sharing(&draft, of))), nodes(of));
+        }
+        // Nothing is registered, or something else.
+        for registered in [None, Some(sharing(&draft, [3, 2, 1]))] {
+            assert_eq!(draft.named(&seed, registered), nodes([1, 3, 2]));
+        }
+        // A note of one that has none reads as one.
+        let mut note = serde_json::to_value(&first).unwrap();
+        note.as_object_mut().unwrap().remove("tried");
+        assert_eq!(serde_json::from_value::<Draft>(note).unwrap(), first);
     }
 
     #[test]

@@ -204,7 +204,7 @@ impl Circle {
                 return best.ok_or(MovingError::TooFew { what, done, needed, failed });
             }
             let moved = Move { from: from.clone(), plan: plan.clone(), dealings: dealings[..needed].to_vec() };
-            let Given { moving, accused, refused } = self.give(moved, patient).await?;
+            let Given { moving, accused, refused } = self.give(moved, signature).await?;
             let (what, done) = ("taking their shares", moving.acceptances.len());
             best = better(best, moving);
             let dealers = dealings[..needed].iter().map(|dealing| NodeId::from(dealing.dealer())).collect();
@@ -221,13 +221,13 @@ impl Circle {
     async fn resume(&self, begun: Vec<Move>) -> Result<Option<Moving>, MovingError> {
         let mut best = None;
         for moved in begun {
-            best = better(best, self.give(moved, false).await?.moving);
+            best = better(best, self.give(moved, None).await?.moving);
         }
         Ok(best)
     }
 
     /// Gives a move to those who follow.
-    async fn give(&self, moved: Move, patient: bool) -> Result<Given, MovingError> {
+    async fn give(&self, moved: Move, signature: Option<[u8; 65]>) -> Result<Given, MovingError> {
         let sharing = moved.sharing()?;
         let read = |keeper: &PeerAddress, bytes: &[u8]| match Taken::from_bytes(bytes)? {
             Taken::Accepted(acceptance) => {
@@ -236,8 +236,8 @@ impl Circle {
             }
             taken => Some(taken),
         };
-        let take = Request::Take(Box::new(moved.clone()));
-        let (taken, refused) = self.all(&moved.plan.keepers, &take, patient, read).await?;
+        let take = Request::Take(Box::new(moved.clone()), signature);
+        let (taken, refused) = self.all(&moved.plan.keepers, &take, signature.is_some(), read).await?;
         let (mut acceptances, mut accused) = (Vec::new(), Vec::new());
         for taken in taken {
             match taken {
@@ -424,7 +424,7 @@ impl Look {
     }
 
     async fn moving(&self, sharing: &Sharing, plan: &Plan) -> Result<Moving, MovingError> {
-        match self.circle.resume(self.keeper.begun(sharing, plan).unwrap_or_default()).await? {
+        match self.circle.resume(self.keeper.begun(sharing, plan).await.unwrap_or_default()).await? {
             Some(moving) => Ok(moving),
             None => self.circle.hand_over(sharing, plan, None).await,
         }
@@ -441,24 +441,36 @@ impl Look {
     /// else be in the way of the one after it.
     async fn give(&self, sharing: &Sharing) -> Result<(), Denied> {
         let asset = sharing.asset().0;
-        let Some(moved) = self.keeper.moved(asset, sharing.digest())? else { return Ok(()) };
-        let (fellows, moved) = (self.fellows(sharing).await?, Request::Take(Box::new(moved)));
+        if !self.keeper.has_moved(asset, sharing.digest()) {
+            return Ok(());
+        }
+        let (fellows, mut without) = (self.fellows(sharing).await?, Vec::new());
         for some in fellows.chunks(AT_ONCE) {
-            join_all(some.iter().map(|fellow| self.give_to(fellow, sharing, &moved))).await;
+            let are = join_all(some.iter().map(|fellow| self.is_without(fellow, sharing))).await;
+            without.extend(some.iter().zip(are).filter(|(_, is)| *is).map(|(fellow, _)| fellow));
+        }
+        if without.is_empty() {
+            return Ok(());
+        }
+        let Some(moved) = self.keeper.moved(asset, sharing.digest()).await? else { return Ok(()) };
+        let moved = Request::Take(Box::new(moved), None);
+        for some in without.chunks(AT_ONCE) {
+            join_all(some.iter().map(|fellow| self.give_to(fellow, asset, &moved))).await;
         }
         Ok(())
     }
 
-    async fn give_to(&self, fellow: &PeerAddress, sharing: &Sharing, moved: &Request) {
-        let asset = sharing.asset().0;
-        let said = match self.ask(fellow, &Request::Sharing(asset)).await {
-            Err(Denied::Gone(_)) => return,
-            said => said.ok().and_then(|bytes| Sharing::decode(Copying(&bytes[..])).ok()),
-        };
-        if said.as_ref() != Some(sharing) {
-            let given = self.ask(fellow, moved).await.is_ok();
-            tracing::info!(%asset, keeper = %fellow.node(), given, "a keeper had no share of a key");
+    /// Whether a fellow is there, and has no share of this sharing.
+    async fn is_without(&self, fellow: &PeerAddress, sharing: &Sharing) -> bool {
+        match self.ask(fellow, &Request::Sharing(sharing.asset().0)).await {
+            Err(Denied::Gone(_)) => false,
+            said => said.ok().and_then(|bytes| Sharing::decode(Copying(&bytes[..])).ok()).as_ref() != Some(sharing),
         }
+    }
+
+    async fn give_to(&self, fellow: &PeerAddress, asset: B256, moved: &Request) {
+        let given = self.ask(fellow, moved).await.is_ok();
+        tracing::info!(%asset, keeper = %fellow.node(), given, "a keeper had no share of a key");
     }
 
     /// Fetches the readers' halves that this keeper lacks: of grants that were made while it was away, or before the key moved to it. Those
@@ -478,7 +490,7 @@ impl Look {
             return Ok(());
         }
         let mut fellows = self.fellows(sharing).await?;
-        if let Some(moved) = self.keeper.moved(asset, sharing.digest())? {
+        if let Some(moved) = self.keeper.moved(asset, sharing.digest()).await? {
             let before = self.fellows(&moved.from).await?;
             let before: Vec<_> = before.into_iter().filter(|keeper| !fellows.contains(keeper)).collect();
             fellows.extend(before);

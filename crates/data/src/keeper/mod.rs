@@ -14,7 +14,11 @@
 //! shares to a new circle ([`plan`], [`moving`]): one of them, another at each look, has them dealt, taken and agreed to
 //! ([`Look`]). Who has left goes on serving and deals as well, where it was registered last, until others have taken over; so more may
 //! leave at once than may be lost. One move takes fewer new keepers than release the key: where too many have left, its owner moves it.
-//! What a keeper has of a move it keeps, so that it can give a fellow that was away its share later.
+//! What a keeper has of a move it keeps until the next, so that it can give a fellow that was away its share later. It holds what was dealt
+//! to all of them, each part sealed to a node's key: see [`stoa_privacy`] for what that means where such a key is stolen.
+//!
+//! Who brings moves is a keeper of the key that is or was a registered node, or has its owner's word. Each has a room for those that the
+//! ledger has not named, and they wait for a day ([`moving`]): an account may register any assets and keepers that it likes.
 
 mod look;
 mod moving;
@@ -88,8 +92,8 @@ pub struct Keeper {
     shelf: Shelf,
     /// Pieces of an asset's data go with it when it is erased.
     pieces: Option<Pieces>,
-    /// Held while something on the shelf changes.
-    changing: Mutex<()>,
+    /// Held while something on the shelf changes. Who waits for it keeps no thread.
+    changing: Turns<()>,
     /// Which other keepers do not answer.
     silent: Mutex<Hearing>,
     /// From when on somebody may have this node look.
@@ -128,10 +132,25 @@ impl Drop for Turn<'_> {
     }
 }
 
+/// What a look has found of an asset.
+struct Found {
+    /// Grants that are over.
+    revoked: Vec<B256>,
+    /// The node's share of the key as it is shared now, if it has moved here, as it lies on the shelf.
+    arrived: Option<Vec<u8>>,
+    /// Whether there are pieces of its data that go.
+    pieces: bool,
+}
+
 /// The disk's troubles are this node's own business.
 fn disk(error: io::Error) -> Denied {
     tracing::error!(%error, "a keeper's folder cannot be read or written");
     Denied::Refused("the keeper's disk refuses; ask later".into())
+}
+
+/// Works something out while this thread does other things.
+async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
+    spawn_blocking(work).await.map_err(|error| disk(io::Error::other(error)))
 }
 
 impl Keeper {
@@ -150,18 +169,18 @@ impl Keeper {
         let (registry, shelf, pieces) = (Registry::new(chain.clone()), Shelf::open(folder)?, store.map(Pieces::new));
         let silent = Mutex::new(Hearing::open(folder.join("silent")));
         let (turns, working) = (Turns::new(Instant::now()), Arc::new(Semaphore::new(1)));
-        Ok(Self { key, chain_id, chain, registry, shelf, pieces, changing: Mutex::default(), silent, turns, working })
+        Ok(Self { key, chain_id, chain, registry, shelf, pieces, changing: Turns::default(), silent, turns, working })
     }
 
     /// Works out what takes long, when what came before is done, and while this node does other things.
     async fn apart<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
         let turn = self.working.clone().acquire_owned().await;
         // Whoever asked may be gone before the end: the next one begins then all the same, and no sooner.
-        let done = spawn_blocking(move || {
+        beside(move || {
             let _turn = turn;
             work()
-        });
-        done.await.map_err(|error| disk(io::Error::other(error)))
+        })
+        .await
     }
 
     /// The node's key.
@@ -200,7 +219,9 @@ impl Keeper {
             Request::Release(id) => self.release(id).await,
             Request::Receipts(asset) => self.receipts(asset).await,
             Request::Deal(asset, plan, signature) => self.deal(from, asset, &plan, signature.as_ref()).await,
-            Request::Take(moved) => self.take(from, moved.into()).await.map(|taken| taken.to_bytes()),
+            Request::Take(moved, signature) => {
+                self.take(from, moved.into(), signature.as_ref()).await.map(|taken| taken.to_bytes())
+            }
             Request::Vote(moved, acceptances) => self.vote(from, moved.into(), &acceptances).await,
         }
     }
@@ -220,7 +241,7 @@ impl Keeper {
     async fn share_now(&self, asset: B256) -> Outcome<(Sharing, SealedSecret)> {
         let fits = |found: &(Sharing, SealedSecret), is: &Asset| found.0.digest() == is.sharing;
         let (mut found, (is, _)) = (self.share(asset)?, self.asks(&assetOfCall { asset }).await?);
-        if !found.as_ref().is_some_and(|found| fits(found, &is)) && !self.shelf.moves(asset).map_err(disk)?.is_empty() {
+        if !found.as_ref().is_some_and(|found| fits(found, &is)) && !self.shelf.moves(asset).is_empty() {
             self.sweep_for_others(asset).await?;
             found = self.share(asset)?;
         }
@@ -242,7 +263,7 @@ impl Keeper {
         if let Err(error) = sharing.open(share, &self.key) {
             return refused(error.to_string());
         }
-        let _changing = self.changing.lock();
+        let _changing = self.changing.lock().await;
         self.shelf.put(asset, Kind::Share, &moving::share_bytes(sharing, share)).map_err(disk)
     }
 
@@ -255,7 +276,7 @@ impl Keeper {
         if is.asset != asset || is.terms.half != half.hash() {
             return refused("the ledger names another half for this grant");
         }
-        let _changing = self.changing.lock();
+        let _changing = self.changing.lock().await;
         if self.shelf.get(asset, Kind::Share).map_err(disk)?.is_none() {
             return refused("this node keeps no share of the asset");
         }
@@ -349,16 +370,30 @@ impl Keeper {
     ///
     /// If the ledger or the disk cannot be read.
     pub async fn sweep(&self, asset: B256) -> Result<At, Denied> {
-        let (is, _) = self.asks(&assetOfCall { asset }).await?;
+        let (mut is, _) = self.asks(&assetOfCall { asset }).await?;
         let revoked = self.revoked(asset, &is).await?;
-        // Asked again: what is signed names a block at which all of it was over.
-        let (is, at) = self.asks(&assetOfCall { asset }).await?;
-        let Some(pieces) = self.pieces.as_ref().filter(|_| is.erased > 0) else {
-            return self.delete(asset, &is, at, &revoked, false).map(|()| at);
+        let (changing, at, arrived) = loop {
+            let (to, arriving) = (is.sharing, self.arriving(asset, &is).await?);
+            let changing = self.changing.lock().await;
+            // Asked again: what is signed names a block at which all of it was over.
+            let (now, at) = self.asks(&assetOfCall { asset }).await?;
+            is = now;
+            if is.sharing == to {
+                break (changing, at, arriving.filter(|_| is.erased == 0));
+            }
         };
+        let mut found = Found { revoked, arrived, pieces: false };
+        let Some(pieces) = self.pieces.as_ref().filter(|_| is.erased > 0) else {
+            return self.delete(asset, &is, at, &found).map(|()| at);
+        };
+        // It may take long, and what was erased stays erased.
+        drop(changing);
         let stored = |error: stoa_store::Error| disk(io::Error::other(error));
         let roots = pieces.of(AssetId(asset)).await.map_err(stored)?;
-        self.delete(asset, &is, at, &revoked, !roots.is_empty())?;
+        found.pieces = !roots.is_empty();
+        let changing = self.changing.lock().await;
+        self.delete(asset, &is, at, &found)?;
+        drop(changing);
         pieces.let_go(roots).await.map_err(stored)?;
         Ok(at)
     }
@@ -369,40 +404,44 @@ impl Keeper {
         self.sweep(asset).await.map(drop)
     }
 
-    /// Deletes what is over of an asset from the shelf, and signs that; `pieces` says whether pieces of its data go as well.
-    fn delete(&self, asset: B256, is: &Asset, at: At, revoked: &[B256], pieces: bool) -> Outcome<()> {
-        let _changing = self.changing.lock();
-        let mut over: Vec<_> = revoked.iter().map(|grant| Deleted::Grant(GrantId(*grant))).collect();
-        let share = match self.share(asset)? {
+    /// Deletes what is over of an asset from the shelf, and signs that, while nothing else changes there; puts a share that has arrived in
+    /// its place.
+    fn delete(&self, asset: B256, is: &Asset, at: At, found: &Found) -> Outcome<()> {
+        let here = self.share(asset)?.map(|(sharing, _)| sharing.digest());
+        let share = match here {
             Some(_) if is.erased > 0 => Some(Deleted::Asset),
-            Some((sharing, _)) if is.sharing != sharing.digest() => Some(Deleted::Sharing(sharing.digest())),
-            Some(_) => None,
-            None => {
-                self.arrive(asset, is)?;
-                None
-            }
+            Some(sharing) if sharing != is.sharing => Some(Deleted::Sharing(sharing)),
+            _ => None,
         };
+        let mut over: Vec<_> = found.revoked.iter().map(|grant| Deleted::Grant(GrantId(*grant))).collect();
         over.extend(share);
-        if pieces && !over.contains(&Deleted::Asset) {
+        if found.pieces && !over.contains(&Deleted::Asset) {
             over.push(Deleted::Asset);
         }
-        if over.is_empty() {
-            return Ok(());
-        }
         // Signed first: whatever happens in between, nothing is served that was signed away, and the next look deletes the rest.
+        if !over.is_empty() {
+            self.sign(asset, over, at)?;
+        }
+        for grant in &found.revoked {
+            self.shelf.remove_half(asset, *grant).map_err(disk)?;
+        }
+        if let Some(arrived) = &found.arrived {
+            self.shelf.put(asset, Kind::Share, arrived).map_err(disk)?;
+        } else if share.is_some() {
+            self.shelf.remove(asset, Kind::Share).map_err(disk)?;
+        }
+        let has_share = found.arrived.is_some() || here == Some(is.sharing);
+        self.clear_moves(asset, is, at.timestamp, has_share)
+    }
+
+    /// Signs that this was deleted, so far as it has not before.
+    fn sign(&self, asset: B256, over: Vec<Deleted>, at: At) -> Outcome<()> {
         let known: Vec<_> = self.signed(asset)?.iter().map(DeletionReceipt::deleted).collect();
         let mut bytes = self.shelf.get(asset, Kind::Receipts).map_err(disk)?.unwrap_or_default();
         for deleted in over.into_iter().filter(|deleted| !known.contains(deleted)) {
             bytes.extend(DeletionReceipt::new(&self.key, AssetId(asset), deleted, seen(at)).encode());
         }
-        self.shelf.put(asset, Kind::Receipts, &bytes).map_err(disk)?;
-        for grant in revoked {
-            self.shelf.remove_half(asset, *grant).map_err(disk)?;
-        }
-        if share.is_some() && !self.arrive(asset, is)? {
-            self.shelf.remove(asset, Kind::Share).map_err(disk)?;
-        }
-        Ok(())
+        self.shelf.put(asset, Kind::Receipts, &bytes).map_err(disk)
     }
 
     /// Looks at everything that is kept, as [`sweep`](Self::sweep) does at one asset.

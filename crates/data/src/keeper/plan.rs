@@ -5,18 +5,19 @@
 //! taken by a node in a failure domain that has none of the keepers yet, if there is one, and among several by
 //! the one that a hash of the sharing and its key chooses. Anybody may register keys that fit a sharing once he knows it, so one move takes
 //! fewer new keepers than release the key, unless the owner signs it. Places beyond that stay empty: the circle may shrink, and where too
-//! few would be left, those who have left go on serving until the owner moves the shares.
+//! few would be left, those who have left go on serving until the owner moves the shares. That bounds each move by itself, and not several
+//! together: who came by one move is an old keeper at the next, and where keepers leave one after the other all may be new in the end.
 //!
 //! Who is registered and silent loses its place as well, to somebody who takes it. That a node is silent no ledger says, so each keeper
 //! goes by what it hears itself, and deals and signs for no plan that leaves out somebody who answers it ([`Plan::stands`]). The ledger
 //! wants the signatures of as many keepers as release the key, over the chain, the asset, how often its key has moved, and the new
 //! sharing. They are the statements that somebody is silent: fewer push nobody out, and so many could read the key anyway.
 //!
-//! The owner may move the shares to any nodes, and signs where, and by which node he asks for it: a keeper that hears it has others deal
-//! nothing in his name.
+//! The owner may move the shares to any nodes, and signs where (EIP-712), and by which node he asks for it: a keeper that hears it has
+//! others deal nothing in his name.
 
-use alloy_primitives::{Address, B256, Signature, U256, eip191_hash_message, keccak256};
-use alloy_sol_types::SolValue as _;
+use alloy_primitives::{Address, B256, Signature};
+use alloy_sol_types::SolStruct as _;
 use bytes::BufMut;
 use commonware_codec::{Buf, EncodeSize, Error as CodecError, FixedSize as _, Read, ReadExt as _, Write};
 use commonware_cryptography::{Verifier as _, ed25519};
@@ -24,13 +25,30 @@ use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use stoa_base::NodeId;
 use stoa_contract::nodes::{INodes::Node, KEEPER};
-use stoa_privacy::{AssetId, Dealing, Handover, HandoverError, Share, Sharing};
+use stoa_privacy::{AssetId, Dealing, Handover, HandoverError, Share, Sharing, signing_domain};
 
 /// The most keepers, and dealings: as many as a key can have keepers.
 const MOST: usize = 64;
 
 /// What a new keeper signs who has its share.
 const ACCEPTED: &[u8] = b"stoa/keeper/accepted/v1";
+
+/// What a wallet shows before its owner signs where shares go.
+const NOTICE: &str = "With this you have the key of your asset on Stoa shared anew among the keepers that are named here. As many of them as \
+                      are needed release it from then on. Sign it only if you asked for that.";
+
+mod typed {
+    alloy_sol_types::sol! {
+        struct MoveKeepers {
+            string notice;
+            bytes32 asset;
+            bytes32 sharing;
+            uint8 needed;
+            bytes32[] keepers;
+            bytes32 node;
+        }
+    }
+}
 
 /// Where shares go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,11 +130,17 @@ impl Plan {
         Self::without(sharing, nodes, &silent).as_ref() == Some(self)
     }
 
-    /// What the owner signs (EIP-191) to have the shares of this sharing moved so, when this node asks for it.
+    /// The hash that the owner signs (EIP-712) to have the shares of this sharing moved so, when this node asks for it.
     pub fn digest(&self, chain_id: u64, from: &Sharing, by: NodeId) -> B256 {
-        let keepers: Vec<B256> = self.keepers.iter().map(|key| NodeId::from(key).into()).collect();
-        let (id, needed, by) = (U256::from(chain_id), U256::from(self.needed), B256::from(by));
-        keccak256(("Stoa keepers plan", id, from.asset().0, from.digest(), needed, keepers, by).abi_encode_params())
+        let order = typed::MoveKeepers {
+            notice: NOTICE.into(),
+            asset: from.asset().0,
+            sharing: from.digest(),
+            needed: self.needed,
+            keepers: self.keepers.iter().map(|key| NodeId::from(key).into()).collect(),
+            node: by.into(),
+        };
+        order.eip712_signing_hash(&signing_domain(chain_id))
     }
 
     /// Whether this account signed it, for this node to ask.
@@ -128,7 +152,7 @@ impl Plan {
         by: NodeId,
         signature: &[u8; 65],
     ) -> bool {
-        let hash = eip191_hash_message(self.digest(chain_id, from, by));
+        let hash = self.digest(chain_id, from, by);
         let signer = Signature::from_raw(signature).and_then(|signature| signature.recover_address_from_prehash(&hash));
         signer.is_ok_and(|signer| signer == owner)
     }
@@ -300,6 +324,8 @@ impl Read for Acceptance {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloy_primitives::{U256, keccak256};
+    use alloy_sol_types::SolValue as _;
     use commonware_cryptography::Signer as _;
     use proptest::prelude::*;
     use stoa_privacy::deal;
@@ -442,7 +468,7 @@ mod tests {
         let wallet = alloy_signer_local::PrivateKeySigner::random();
         let from = sharing(2, &[1, 2, 3]);
         let (plan, by) = (Plan { needed: 2, keepers: public(&[1, 2, 4]) }, NodeId([9; 32]));
-        let signature = wallet.sign_message_sync(plan.digest(7, &from, by).as_slice()).unwrap().as_bytes();
+        let signature = wallet.sign_hash_sync(&plan.digest(7, &from, by)).unwrap().as_bytes();
         let signed =
             |plan: &Plan, chain, from: &Sharing| plan.is_signed_by(wallet.address(), chain, from, by, &signature);
         assert!(signed(&plan, 7, &from));
@@ -451,6 +477,26 @@ mod tests {
         assert!(!signed(&Plan { needed: 1, ..plan.clone() }, 7, &from));
         assert!(!plan.is_signed_by(Address::ZERO, 7, &from, by, &signature));
         assert!(!plan.is_signed_by(wallet.address(), 7, &from, NodeId([8; 32]), &signature));
+        // A message of 32 bytes, which says to nobody what it is.
+        let blind = wallet.sign_message_sync(plan.digest(7, &from, by).as_slice()).unwrap().as_bytes();
+        assert!(!plan.is_signed_by(wallet.address(), 7, &from, by, &blind));
+    }
+
+    /// EIP-712, written out.
+    #[test]
+    fn what_the_owner_signs_is_typed_data_in_words() {
+        let from = sharing(2, &[1, 2, 3]);
+        let (plan, by) = (Plan { needed: 2, keepers: public(&[1, 2, 4]) }, NodeId([9; 32]));
+        let domain = keccak256("EIP712Domain(string name,string version,uint256 chainId)");
+        let domain = keccak256((domain, keccak256("Stoa"), keccak256("1"), U256::from(7)).abi_encode());
+        let order = keccak256(
+            "MoveKeepers(string notice,bytes32 asset,bytes32 sharing,uint8 needed,bytes32[] keepers,bytes32 node)",
+        );
+        let keepers = keccak256(plan.keepers.iter().flat_map(|key| key.to_vec()).collect::<Vec<_>>());
+        let (asset, needed, by_node) = (from.asset().0, U256::from(2), B256::from(by));
+        let order = (order, keccak256(NOTICE), asset, from.digest(), needed, keepers, by_node).abi_encode();
+        let signed = [&[0x19, 1][..], domain.as_slice(), keccak256(order).as_slice()].concat();
+        assert_eq!(plan.digest(7, &from, by), keccak256(signed));
     }
 
     #[test]

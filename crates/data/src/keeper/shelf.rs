@@ -1,18 +1,31 @@
 //! Where a keeper keeps what it was given: one file for each thing, which is there whole or not at all.
 //!
-//! Shares lie here as they came, sealed to the node's own key: whoever has the disk and not the key has nothing.
+//! Shares lie here as they came, sealed to the node's own key: whoever has the disk and not the key has nothing. What has to be known of
+//! a move stands in its name, so that none is read for that; the names, and how long each move is, are held in memory.
 
 use alloy_primitives::B256;
+use parking_lot::Mutex;
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use stoa_base::{gone, write_private};
 
-/// A keeper's folder.
+/// In the name of a move, the place of the node that brought it, where the asset's owner did.
+const OWNER: &str = "owner";
+
+/// The moves of each asset, and how many bytes each has.
+type Moves = BTreeMap<B256, Vec<(Brought, u64)>>;
+
+/// A keeper's folder. A clone is the same one.
 #[derive(Clone, Debug)]
-pub(super) struct Shelf(PathBuf);
+pub(super) struct Shelf {
+    folder: PathBuf,
+    moves: Arc<Mutex<Moves>>,
+}
 
 /// A kind of thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,21 +50,42 @@ impl Kind {
 pub(super) struct Brought {
     /// The sharing that it ends in.
     pub to: B256,
-    /// Which node brought it; an earlier version did not note that.
+    /// The sharing that it begins in, while it waits for the ledger; earlier versions did not note that.
+    pub from: Option<B256>,
+    /// Which keeper brought it, while it waits; nobody if the asset's owner did.
     pub by: Option<B256>,
+    /// When it was brought last, while it waits: the ledger's time, in seconds since 1970.
+    pub since: u64,
 }
 
 impl Brought {
-    fn name(self) -> String {
-        let Self { to, by } = self;
-        by.map_or_else(|| format!("{to}.move"), |by| format!("{to}.{by}.move"))
+    /// One that the ledger has named.
+    pub const fn named(to: B256) -> Self {
+        Self { to, from: None, by: None, since: 0 }
     }
 
-    fn named(name: &str) -> Option<Self> {
-        let name = name.strip_suffix(".move")?;
-        match name.split_once('.') {
-            Some((to, by)) => Some(Self { to: to.parse().ok()?, by: Some(by.parse().ok()?) }),
-            None => Some(Self { to: name.parse().ok()?, by: None }),
+    /// `to.from.since.by.move`; `to.move` if the ledger has named it. An earlier version wrote `to.by.move` for all.
+    fn name(self) -> String {
+        let Self { to, from, by, since } = self;
+        match (from, by) {
+            (None, None) => format!("{to}.move"),
+            (None, Some(by)) => format!("{to}.{by}.move"),
+            (Some(from), None) => format!("{to}.{from}.{since}.{OWNER}.move"),
+            (Some(from), Some(by)) => format!("{to}.{from}.{since}.{by}.move"),
+        }
+    }
+
+    fn of_name(name: &str) -> Option<Self> {
+        let parts: Vec<_> = name.strip_suffix(".move")?.split('.').collect();
+        let word = |part: &str| part.parse::<B256>().ok();
+        match parts[..] {
+            [to] => Some(Self::named(word(to)?)),
+            [to, by] => Some(Self { by: Some(word(by)?), ..Self::named(word(to)?) }),
+            [to, from, since, by] => {
+                let by = if by == OWNER { None } else { Some(word(by)?) };
+                Some(Self { to: word(to)?, from: Some(word(from)?), by, since: since.parse().ok()? })
+            }
+            _ => None,
         }
     }
 }
@@ -60,11 +94,21 @@ impl Shelf {
     /// Opens the folder, or makes it.
     pub fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        Ok(Self(folder.to_owned()))
+        let shelf = Self { folder: folder.to_owned(), moves: Arc::default() };
+        for asset in shelf.assets()? {
+            let of_asset = shelf.asset(asset);
+            for name in Self::names(&of_asset)? {
+                if let Some(moved) = Brought::of_name(&name) {
+                    let bytes = fs::metadata(of_asset.join(name))?.len();
+                    shelf.moves.lock().entry(asset).or_default().push((moved, bytes));
+                }
+            }
+        }
+        Ok(shelf)
     }
 
     fn asset(&self, asset: B256) -> PathBuf {
-        self.0.join(asset.to_string())
+        self.folder.join(asset.to_string())
     }
 
     fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -119,9 +163,14 @@ impl Shelf {
             .collect())
     }
 
-    /// Keeps a move, under the sharing that it ends in and the node that brought it.
+    /// Keeps a move.
     pub fn put_move(&self, asset: B256, moved: Brought, bytes: &[u8]) -> io::Result<()> {
-        Self::write(&self.asset(asset), &moved.name(), bytes)
+        Self::write(&self.asset(asset), &moved.name(), bytes)?;
+        let mut moves = self.moves.lock();
+        let of_asset = moves.entry(asset).or_default();
+        of_asset.retain(|(other, _)| *other != moved);
+        of_asset.push((moved, bytes.len() as u64));
+        Ok(())
     }
 
     pub fn moved(&self, asset: B256, moved: Brought) -> io::Result<Option<Vec<u8>>> {
@@ -129,18 +178,46 @@ impl Shelf {
     }
 
     /// The moves of an asset that are here.
-    pub fn moves(&self, asset: B256) -> io::Result<Vec<Brought>> {
-        let names = Self::names(&self.asset(asset))?;
-        Ok(names.iter().filter_map(|name| Brought::named(name)).collect())
+    pub fn moves(&self, asset: B256) -> Vec<Brought> {
+        self.moves.lock().get(&asset).into_iter().flatten().map(|(moved, _)| *moved).collect()
     }
 
+    /// How many bytes those moves have, of all that are here, for which this is true of the asset and the move.
+    pub fn bytes(&self, is: impl Fn(B256, &Brought) -> bool) -> u64 {
+        let mut all = 0;
+        for (asset, moves) in self.moves.lock().iter() {
+            all += moves.iter().filter(|(moved, _)| is(*asset, moved)).map(|(_, bytes)| bytes).sum::<u64>();
+        }
+        all
+    }
+
+    /// Notes something else of a move that is here.
+    pub fn rename_move(&self, asset: B256, moved: Brought, now: Brought) -> io::Result<()> {
+        let folder = self.asset(asset);
+        fs::rename(folder.join(moved.name()), folder.join(now.name()))?;
+        if let Some(of_asset) = self.moves.lock().get_mut(&asset) {
+            of_asset.iter_mut().filter(|(other, _)| *other == moved).for_each(|(other, _)| *other = now);
+        }
+        File::open(folder)?.sync_all()
+    }
+
+    /// Removes a move, and the asset's folder when nothing else is there.
     pub fn remove_move(&self, asset: B256, moved: Brought) -> io::Result<()> {
-        Self::delete(&self.asset(asset).join(moved.name()))
+        Self::delete(&self.asset(asset).join(moved.name()))?;
+        let mut moves = self.moves.lock();
+        let of_asset = moves.entry(asset).or_default();
+        of_asset.retain(|(other, _)| *other != moved);
+        if of_asset.is_empty() {
+            moves.remove(&asset);
+        }
+        // One that is not empty stays.
+        drop(fs::remove_dir(self.asset(asset)));
+        Ok(())
     }
 
     /// All assets of which something is here.
     pub fn assets(&self) -> io::Result<Vec<B256>> {
-        Ok(Self::names(&self.0)?.iter().filter_map(|name| name.parse().ok()).collect())
+        Ok(Self::names(&self.folder)?.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
     fn names(folder: &Path) -> io::Result<Vec<String>> {
@@ -157,21 +234,55 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moves_are_known_by_who_brought_them_and_those_of_an_earlier_version_by_nobody() {
+    fn what_is_known_of_a_move_stands_in_its_name_and_is_there_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let (shelf, asset) = (Shelf::open(folder.path()).unwrap(), B256::repeat_byte(1));
-        let all = [None, Some(B256::repeat_byte(3))].map(|by| Brought { to: B256::repeat_byte(2), by });
-        assert_eq!(shelf.moves(asset).unwrap(), []);
+        let [to, from, by] = [2, 3, 4].map(B256::repeat_byte);
+        let owners = Brought { to, from: Some(from), by: None, since: 7 };
+        let all = [
+            // Of earlier versions, or named.
+            Brought::named(to),
+            Brought { by: Some(by), ..Brought::named(to) },
+            owners,
+            Brought { by: Some(by), ..owners },
+        ];
+        assert_eq!(shelf.moves(asset), []);
         for (number, moved) in all.into_iter().enumerate() {
-            shelf.put_move(asset, moved, &[number as u8]).unwrap();
-            assert_eq!(shelf.moved(asset, moved).unwrap(), Some(vec![number as u8]));
+            shelf.put_move(asset, moved, &vec![number as u8; number + 1]).unwrap();
+            assert_eq!(shelf.moved(asset, moved).unwrap(), Some(vec![number as u8; number + 1]));
         }
-        let name = format!("{}.move", B256::repeat_byte(2));
-        assert!(folder.path().join(asset.to_string()).join(name).exists());
-        let mut moves = shelf.moves(asset).unwrap();
-        moves.sort_by_key(|moved| moved.by);
-        assert_eq!(moves, all);
-        shelf.remove_move(asset, all[0]).unwrap();
-        assert_eq!(shelf.moves(asset).unwrap(), all[1..]);
+        for name in [format!("{to}.move"), format!("{to}.{by}.move"), format!("{to}.{from}.7.owner.move")] {
+            assert!(folder.path().join(asset.to_string()).join(name).exists());
+        }
+        let again = Shelf::open(folder.path()).unwrap();
+        for shelf in [&shelf, &again] {
+            let mut moves = shelf.moves(asset);
+            moves.sort_by_key(|moved| (moved.from, moved.by));
+            assert_eq!(moves, all);
+            assert_eq!(shelf.bytes(|_, _| true), 10);
+            assert_eq!(shelf.bytes(|of, moved| of == asset && moved.by == Some(by)), 6);
+        }
+        // Brought again, and named at last.
+        let later = Brought { since: 8, ..owners };
+        shelf.rename_move(asset, owners, later).unwrap();
+        assert_eq!(shelf.moved(asset, later).unwrap(), Some(vec![2; 3]));
+        assert!(shelf.moves(asset).contains(&later) && !shelf.moves(asset).contains(&owners));
+        for moved in shelf.moves(asset) {
+            assert_eq!(shelf.assets().unwrap(), [asset]);
+            shelf.remove_move(asset, moved).unwrap();
+        }
+        // Nothing is left to look at.
+        assert_eq!((shelf.bytes(|_, _| true), shelf.assets().unwrap()), (0, vec![]));
+    }
+
+    #[test]
+    fn a_folder_in_which_something_else_lies_stays_when_its_last_move_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (shelf, asset) = (Shelf::open(folder.path()).unwrap(), B256::repeat_byte(1));
+        let moved = Brought::named(B256::repeat_byte(2));
+        shelf.put_move(asset, moved, &[1]).unwrap();
+        shelf.put(asset, Kind::Share, &[2]).unwrap();
+        shelf.remove_move(asset, moved).unwrap();
+        assert_eq!(shelf.get(asset, Kind::Share).unwrap(), Some(vec![2]));
     }
 }

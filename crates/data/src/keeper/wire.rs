@@ -8,7 +8,7 @@
 //! 4  release   use 32                       → release            the share, sealed to the use's reader, if its grant stands
 //! 5  receipts  asset 32                     → receipts of deletion
 //! 6  deal      asset 32, plan, signature?   → dealing            from a fellow keeper, or signed by the owner for who asks (0 | 1, 65 bytes)
-//! 7  take      move                         → acceptance 96, or whose parts are false: their keys
+//! 7  take      move, signature?             → acceptance 96, or whose parts are false: their keys; signed as a deal is
 //! 8  vote      move, acceptances            → until 8, signature 64, from a fellow keeper: good before that time
 //! ```
 
@@ -47,8 +47,8 @@ pub enum Request {
     Receipts(B256),
     /// Deal your share to the keepers that follow; with the owner's signature, for who asks, if he chose them.
     Deal(B256, Plan, Option<[u8; 65]>),
-    /// Take your share of a key that moves to you.
-    Take(Box<Move>),
+    /// Take your share of a key that moves to you; with the owner's signature, for who asks, if he chose where.
+    Take(Box<Move>, Option<[u8; 65]>),
     /// Agree that the key moves, for these have their shares.
     Vote(Box<Move>, Vec<Acceptance>),
 }
@@ -94,9 +94,10 @@ impl Write for Request {
                 plan.write(buf);
                 signature.write(buf);
             }
-            Self::Take(moved) => {
+            Self::Take(moved, signature) => {
                 7u8.write(buf);
                 moved.write(buf);
+                signature.write(buf);
             }
             Self::Vote(moved, acceptances) => {
                 8u8.write(buf);
@@ -113,7 +114,7 @@ impl EncodeSize for Request {
             Self::Share(sharing, _) => sharing.encode_size() + SealedSecret::SIZE,
             Self::Half(_) => GrantedHalf::SIZE,
             Self::Deal(_, plan, signature) => 32 + plan.encode_size() + signature.encode_size(),
-            Self::Take(moved) => moved.encode_size(),
+            Self::Take(moved, signature) => moved.encode_size() + signature.encode_size(),
             Self::Vote(moved, acceptances) => moved.encode_size() + 1 + acceptances.len() * Acceptance::SIZE,
             Self::Sharing(_) | Self::HalfOf(_) | Self::Release(_) | Self::Receipts(_) => 32,
         }
@@ -134,7 +135,7 @@ impl Read for Request {
             0 => Self::Share(Sharing::read(buf)?, SealedSecret::read(buf)?),
             1 => Self::Half(GrantedHalf::read(buf)?),
             6 => Self::Deal(word()?, Plan::read(buf)?, Option::<[u8; 65]>::read(buf)?),
-            7 => Self::Take(Box::new(Move::read(buf)?)),
+            7 => Self::Take(Box::new(Move::read(buf)?), Option::<[u8; 65]>::read(buf)?),
             8 => Self::Vote(Box::new(Move::read(buf)?), several(buf)?),
             tag => return Err(CodecError::InvalidEnum(tag)),
         })

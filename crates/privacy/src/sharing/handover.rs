@@ -11,6 +11,9 @@
 //! share. Only its receiver sees that a part is false. It names the dealer then, and `t` others do without it: whoever
 //! moves the shares leaves out dealers that are named, at the price that a new keeper who lies has one left out as well.
 //! With `t` old keepers who deal truly and are not named falsely, every new keeper has its share.
+//!
+//! A part is secret for as long as the node key of its receiver is: there is no key of the move alone. A keeper that was away
+//! gets its share from what others kept of the move, which any node that took part can keep for ever.
 
 use super::{
     Commitment, Share, Sharing, SharingError, check,

@@ -12,12 +12,24 @@
 //! the same curve, does not withstand those either.) The secret is uniform because its owner draws it, alone and before
 //! any keeper has a part in it; what biases a key in Joint-Feldman, dealers who answer to each other, does not happen.
 //!
+//! **Dealing again.** An owner who has to deal the same half anew, to other keepers, in another order or with another `t`,
+//! takes another polynomial with the same `f(0)` ([`deal_again`]). Otherwise a keeper whose number changed would have two
+//! points of one polynomial, and fewer than `t` keepers could have the half.
+//!
 //! **Moving** (Desmedt and Jajodia, "Redistributing secret shares to new access structures and its applications", 1997;
-//! against a mobile attacker, Herzberg et al., "Proactive secret sharing", CRYPTO 1995). `t` of the old keepers each share
+//! after Herzberg et al., "Proactive secret sharing", CRYPTO 1995). `t` of the old keepers each share
 //! their share among the new ones ([`Handover`]): `f(i)` becomes the constant of a new polynomial, which the old commitment
 //! lets anybody check. A new keeper combines its parts as the secret would be combined. The secret stays, everything else
 //! is new: old shares fit no new ones, and whoever gathers fewer than `t` of each has nothing. Old keepers have to delete
 //! theirs, and sign that they did ([`DeletionReceipt`](crate::DeletionReceipt)). Refreshing is moving to the same keepers.
+//!
+//! **Stolen shares, and stolen keys.** A move makes shares worthless that got known. It does not make a node's key
+//! worthless: parts are sealed to the new keepers' node keys, which stay the same, and each dealing holds the parts of all
+//! of them. Whoever has kept the dealings that a move used, as any node can that took part in it, and gets the node key of
+//! one of its new keepers, then or years later, has that keeper's share of that generation, though the keeper has deleted
+//! it. With `t` such keys of one generation he has the half, however often it has moved since. (Herzberg et al. renew the
+//! keepers' keys as well.) A network that encrypts with keys of the moment keeps dealings from those who listen to it, not
+//! from the nodes that are sent them.
 //!
 //! **Why not a library for the polynomial.** `vsss-rs` (6.0.1) shares and combines over this very curve, but moves no shares,
 //! and gives no weights to move them with. It wants a `t` of 2 at least, and leaves polynomials and shares in memory: what it
@@ -34,7 +46,7 @@ pub use handover::{Dealing, Handover, HandoverError};
 
 use crate::{
     id::AssetId,
-    key::{KEY_LEN, KeeperHalf, derive},
+    key::{DataKey, KEY_LEN, KeeperHalf, derive},
     reader::{NoReaderKey, ReaderKey, node},
     sealed::{CannotSeal, Purpose, Refused, SealedSecret},
     threshold::Threshold,
@@ -351,7 +363,31 @@ pub fn deal(
     rng: &mut impl CryptoRng,
 ) -> Result<Dealt, SharingError> {
     check(t, &keepers)?;
-    let polynomial = Polynomial::random(t, rng);
+    dealt(asset, keepers, &Polynomial::random(t, rng))
+}
+
+/// The same for an owner who may have to deal the same half again, to others. It is the one that [`deal`] draws from this
+/// `rng`, which has to give the same each time. The rest of the polynomial follows (HKDF-SHA256) from `seed`, the object,
+/// `t` and the keepers in their order: the same for the same ones, and another for any others.
+///
+/// # Errors
+///
+/// As [`deal`].
+pub fn deal_again(
+    asset: AssetId,
+    t: usize,
+    keepers: Vec<ed25519::PublicKey>,
+    seed: &DataKey,
+    rng: &mut impl CryptoRng,
+) -> Result<Dealt, SharingError> {
+    check(t, &keepers)?;
+    let mut named = asset.0.to_vec();
+    named.extend([t as u8, keepers.len() as u8]);
+    keepers.iter().for_each(|keeper| named.extend_from_slice(keeper));
+    dealt(asset, keepers, &Polynomial::random(t, rng).rederived(seed, &named))
+}
+
+fn dealt(asset: AssetId, keepers: Vec<ed25519::PublicKey>, polynomial: &Polynomial) -> Result<Dealt, SharingError> {
     let sharing = Sharing::new(asset, 0, keepers, polynomial.commit())?;
     let shares = (1..=sharing.keepers.len() as u8).map(|index| Share { index, value: polynomial.at(index) }).collect();
     let half = sharing.half(&polynomial.at(0));

@@ -1,6 +1,7 @@
 //! Polynomials over the scalars of ristretto255, and their commitments.
 
 use super::read_count;
+use crate::key::{DataKey, expand};
 use bytes::BufMut;
 use commonware_codec::{Buf, EncodeSize, Error as CodecError, Read, ReadExt as _, Write};
 use commonware_cryptography::Secret;
@@ -11,6 +12,8 @@ use curve25519_dalek::{
 };
 use rand::CryptoRng;
 use zeroize::Zeroizing;
+
+const COEFFICIENT: &[u8] = b"stoa/privacy/coefficient/v1";
 
 /// Coefficients from the constant on. Erased when dropped.
 pub(super) struct Polynomial(Zeroizing<Vec<Scalar>>);
@@ -29,6 +32,16 @@ impl Polynomial {
         let mut polynomial = Self::random(t, rng);
         constant.expose(|constant| polynomial.0[0] = *constant);
         polynomial
+    }
+
+    /// With the same constant. The other coefficients follow from the seed, for what is named.
+    pub(super) fn rederived(mut self, seed: &DataKey, named: &[u8]) -> Self {
+        for (place, coefficient) in self.0.iter_mut().enumerate().skip(1) {
+            let mut wide = Zeroizing::new([0_u8; 64]);
+            seed.expose(|seed| expand(COEFFICIENT, seed, &[named, &[place as u8]], &mut wide[..]));
+            *coefficient = Scalar::from_bytes_mod_order_wide(&wide);
+        }
+        self
     }
 
     /// Horner's rule.

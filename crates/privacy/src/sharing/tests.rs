@@ -76,6 +76,43 @@ fn the_sharing_is_frozen() {
 }
 
 #[test]
+fn what_is_dealt_again_is_the_same_half_and_for_others_another_polynomial() {
+    let seed = DataKey::from_bytes([7; 32]);
+    let again = |t, keepers: &[ed25519::PublicKey]| deal_again(ASSET, t, keepers.to_vec(), &seed, &mut rng(1)).unwrap();
+    let public = keepers(4).1;
+    let first = again(2, &public[..3]);
+    assert_eq!(first.half, dealt(2, 3, 1).half);
+    assert_eq!(again(2, &public[..3]).sharing, first.sharing);
+    let mut swapped = keepers(3).1;
+    swapped.swap(0, 1);
+    for (t, keepers) in [(2, &public[1..]), (2, &public[..]), (2, &public[..2]), (3, &public[..3]), (2, &swapped[..])] {
+        let other = again(t, keepers);
+        assert_eq!(other.half, first.half);
+        for (one, other) in first.shares.iter().zip(&other.shares) {
+            assert_ne!(one.value.expose(|value| *value), other.value.expose(|value| *value));
+        }
+    }
+    // The first keeper was dealt f(1), and then f(2): of one polynomial these would give the half.
+    let both = |again: &Dealt| unchecked(&first.sharing, &[&first.shares[0], &again.shares[1]]);
+    assert_eq!(both(&first), first.half);
+    assert_ne!(both(&again(2, &swapped)), first.half);
+    for dealt in [first, again(3, &public)] {
+        dealt.shares.iter().for_each(|share| dealt.sharing.verify(share).unwrap());
+        assert_eq!(dealt.sharing.combine(&dealt.shares).unwrap(), dealt.half);
+    }
+}
+
+#[test]
+fn what_is_dealt_again_is_frozen() {
+    let seed = DataKey::from_bytes([7; 32]);
+    let dealt = deal_again(ASSET, 3, keepers(3).1, &seed, &mut Counter(1)).unwrap();
+    assert_eq!(
+        dealt.shares[1].expose(|share| hex::encode(share)),
+        "74bedb5929e5d2001ef0ac66f550e9e4503c5fcab2ecfd83ef1c5157a2b5290e"
+    );
+}
+
+#[test]
 fn keepers_are_bounded_and_all_different() {
     for (t, m) in [(0, 3), (4, 3), (1, 65), (0, 0)] {
         let error = deal(ASSET, t, keepers(m).1, &mut rng(1)).unwrap_err();
