@@ -188,7 +188,7 @@ async fn publish(options: PublishOptions, json: bool) -> Result<()> {
     match stoa_client::view(account.client(), CONSENT, &assetOfCall { asset }).await {
         Ok((is, _)) => again(algorithm, asset, is.erased, source.is_some())?,
         Err(ViewError::Reverted(_)) => owner.register(algorithm, algorithm).await?,
-        Err(error) => return Err(error).wrap_err("the ledger cannot be asked (--http names a node)"),
+        Err(error) => return Err(error).wrap_err("the ledger cannot be asked"),
     }
     let url = options.source_url.unwrap_or_default();
     let call = publishProgramCall { algorithm, source: source.unwrap_or_default(), url };

@@ -31,6 +31,10 @@ pub(crate) struct Options {
     /// The key that verifies the network's certificates (`stoa status` shows it; get it from people whom you trust).
     #[arg(long, value_name = "HEX", value_parser = crate::typed::network_key)]
     network_key: Bytes,
+    /// Hash of the chain's block 0, if you know it (`stoa status --json` says it, as `genesisHash`): evidence of another chain with the same
+    /// key is refused.
+    #[arg(long, value_name = "HASH", value_parser = genesis)]
+    genesis: Option<B256>,
     /// The node that is asked. It need not be trusted.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
     http: String,
@@ -62,6 +66,19 @@ pub(crate) struct Options {
     evidence: Option<PathBuf>,
 }
 
+/// The hash of block 0.
+fn genesis(text: &str) -> Result<B256, String> {
+    text.parse().map_err(|_| format!("{text} is no hash of a block: want 0x and 64 hex digits"))
+}
+
+/// That evidence is of the chain that begins so, if that was said. That it is of the one that it names, its signatures prove.
+fn of_chain(evidence: &Evidence, genesis: Option<B256>) -> Result<()> {
+    let Some(wanted) = genesis else { return Ok(()) };
+    let is = evidence.genesis_hash().wrap_err("the evidence names no chain: there is no transaction in it")?;
+    ensure!(is == wanted, "the evidence is of the chain whose block 0 is {is}, not {wanted}");
+    Ok(())
+}
+
 /// Runs `stoa audit`.
 pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     let (evidence, file) = match options.what.parse::<B256>() {
@@ -77,6 +94,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
             (Evidence::read(&bytes).wrap_err_with(|| format!("{} is no audit", file.display()))?, Some(bytes))
         }
     };
+    of_chain(&evidence, options.genesis)?;
     let mut audit = evidence.audit(options.network_key.clone());
     let Shown { differs, said } = file.map(|bytes| audit.shown(&bytes)).unwrap_or_default();
     let material = material(&options, &audit)?;
@@ -93,6 +111,7 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
             let holds = audit.holds() && differs.is_none();
             let said = json!({
                 "job": audit.evidence.job, "holds": holds, "steps": steps, "fileDiffers": differs, "fileSays": said,
+                "networkKey": audit.network_key, "genesisHash": audit.evidence.genesis_hash(),
             });
             println!("{said}");
         }
@@ -216,6 +235,31 @@ fn write(options: &Options, audit: &Audit) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn evidence_of_another_chain_than_was_named_is_refused() {
+        // One without a transaction is of no chain.
+        let none = json!({
+            "format": "stoa-audit/2", "chainId": 1, "signed": "0x", "job": B256::ZERO, "transactions": [],
+        });
+        let none = Evidence::read(none.to_string().as_bytes()).unwrap();
+        of_chain(&none, None).unwrap();
+        assert!(of_chain(&none, Some(B256::ZERO)).unwrap_err().to_string().contains("names no chain"));
+        let recorded = include_str!("../../../crates/light/src/recorded.json");
+        let recorded: serde_json::Value = serde_json::from_str(recorded).unwrap();
+        let receipt = &recorded["receipt"];
+        let (is, other) = (recorded["certificate"]["genesisHash"].as_str().unwrap(), B256::repeat_byte(1));
+        let proven = json!({
+            "transaction": receipt["transaction"], "proof": receipt["reply"], "certificate": recorded["certificate"],
+        });
+        let evidence = json!({
+            "format": "stoa-audit/2", "chainId": 1, "signed": "0x", "job": B256::ZERO, "transactions": [proven],
+        });
+        let evidence = Evidence::read(evidence.to_string().as_bytes()).unwrap();
+        of_chain(&evidence, Some(genesis(is).unwrap())).unwrap();
+        assert!(of_chain(&evidence, Some(other)).unwrap_err().to_string().contains(is));
+        assert!(genesis("latest").unwrap_err().contains("64 hex digits"));
+    }
 
     #[test]
     fn what_left_is_compared_where_all_rounds_of_it_are_there() {

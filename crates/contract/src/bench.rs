@@ -219,6 +219,38 @@ impl Bench {
     }
 }
 
+/// Where tests have [`Deep`].
+pub const DEEP: Address = natives::address(0xfe);
+
+/// A contract that calls another from within many native frames: what somebody does who would have a call fail for being too deep.
+#[derive(Clone, Copy, Debug)]
+pub struct Deep;
+
+impl Deep {
+    /// What makes it call `to`, from the last of so many frames of its own (one if zero). It ends as that call does.
+    pub fn via(frames: u8, to: Address, call: &impl SolCall) -> Bytes {
+        Self::data(frames, to, &call.abi_encode())
+    }
+
+    fn data(frames: u8, to: Address, data: &[u8]) -> Bytes {
+        [&[frames], to.as_slice(), data].concat().into()
+    }
+}
+
+impl NativeContract for Deep {
+    fn call(&self, cx: &mut Context<'_>) -> Result<Bytes> {
+        let (this, all) = (cx.this(), cx.data().clone());
+        let (head, data) = all.split_at_checked(21).ok_or(Error::EMPTY)?;
+        let (frames, to) = (head[0], Address::from_slice(&head[1..]));
+        let outcome = match frames {
+            0 | 1 => cx.call(to, U256::ZERO, Bytes::copy_from_slice(data))?,
+            _ => cx.call(this, U256::ZERO, Self::data(frames - 1, to, data))?,
+        };
+        let outcome = outcome.answered()?;
+        if outcome.success { Ok(outcome.output) } else { Err(Error::Revert(outcome.output)) }
+    }
+}
+
 /// Whether a contract has a handler for every function of an interface.
 ///
 /// # Panics

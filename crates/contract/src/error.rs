@@ -13,7 +13,8 @@ pub enum Error {
     /// There is no such function. The caller sees a revert without data, as Solidity gives; tests see the difference.
     #[error("no such function")]
     UnknownFunction,
-    /// The machine stopped the call: out of gas, a write in a static call. All of the call's gas is gone.
+    /// The machine stopped the call, or one that it cannot do without: out of gas, a write in a static call. All of the call's gas is
+    /// gone, unless it would have been too deep or had not enough coin.
     #[error("halted: {0:?}")]
     Halt(InstructionResult),
     /// The state could not be read. The transaction has no result; the machine holds the cause.

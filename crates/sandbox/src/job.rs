@@ -162,6 +162,9 @@ pub struct Limits {
     pub cpu: Duration,
     /// Time that passes on the wall, without compilation.
     pub wall: Duration,
+    /// How much more of it than twice the processor time so far, of processes: who waits long without computing is ended. Without a bound
+    /// if nothing else is said; a WebAssembly program does not wait.
+    pub idle: Duration,
     /// Bytes of memory: of a WebAssembly program's memories and tables, of all processes together and of each one.
     pub memory: u64,
     /// Bytes of all files under `/out`. They are held in memory.
@@ -184,6 +187,7 @@ impl Default for Limits {
             fuel: 100_000_000_000,
             cpu: Duration::from_secs(120),
             wall: Duration::from_secs(300),
+            idle: Duration::MAX,
             memory: 512 << 20,
             output_bytes: 64 << 20,
             output_files: 1_000,

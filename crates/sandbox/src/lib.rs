@@ -32,14 +32,17 @@
 //! has it and `main` begins with [`launch`] ([`Process::landlock`] tells). It sees the machine's clock and
 //! draws its own randomness, so nothing can be said about a second run.
 //!
-//! **What neither does.** Two programs on one processor can tell each other things by how they use its caches, and one program
+//! **What neither does.** Two programs on one processor can tell each other things by how they use its caches and how busy they keep
+//! it, which a process sees (`/proc/stat`): whoever has data that must not come together has no processes run on them at the same time.
+//! What one has read of the system's files is in memory for some time, so that one that comes later has it faster. One program
 //! can tell something by how long it runs and how much it uses: whoever publishes [`Used`] publishes that. A process that finds
 //! a fault in the kernel gets out; WebAssembly would need one in wasmtime. A process sees what kind of machine it is on
 //! (`/proc/cpuinfo`, `/proc/meminfo`), and where on it its inputs lie (`/proc/self/mountinfo`). Where this process may make no control
 //! group, the memory and time of several processes together are looked at every ten milliseconds, so that they can be more than the limit
 //! for that long, and time counts by ticks of the kernel's clock; root, whose processes the kernel does not count otherwise, is refused
 //! then. Nor may programs say what is done when a child of theirs ends (`SIGCHLD`), which could hide its time: in `sh`, `wait` for what
-//! runs in the background does not return, and Node starts no children. Inputs must not change while a job runs.
+//! runs in the background does not return, and Node starts no children. No process locks or watches files, for others see the same ones:
+//! SQLite opens them with `nolock=1` or `immutable=1` alone. Inputs must not change while a job runs.
 //!
 //! ```
 //! use stoa_sandbox::{Control, Ended, Input, Job, Runtime, Source, Wasm};

@@ -27,7 +27,7 @@ pub enum Ended {
     /// More than [`Limits::memory`](crate::Limits::memory): a WebAssembly program was refused memory and then trapped;
     /// processes together had more.
     OutOfMemory,
-    /// It ran longer than [`Limits::wall`](crate::Limits::wall).
+    /// It ran longer than [`Limits::wall`](crate::Limits::wall), or waited longer than [`Limits::idle`](crate::Limits::idle).
     OutOfTime,
     /// It wrote, or tried to write, more under `/out` than it may, so that its files are not whole; or processes made more
     /// files under `/tmp` and `/dev/shm` than they may.

@@ -2,7 +2,7 @@
 
 use super::{
     ENDS, known,
-    run::{PROVENANCE, begun_by, buyer, left_of, log_of, noted, params_of, receipt},
+    run::{PROVENANCE, UNDRAWN, begun_by, buyer, drawn, left_of, log_of, noted, params_of, receipt},
 };
 use crate::wallet::WalletOptions;
 use alloy_primitives::{Address, B256};
@@ -20,6 +20,7 @@ use stoa_data::jobs::{
     abi::{FINISHED, RUNNING},
     client::{self, Begun, Ended, Left},
     held::Held,
+    outputs_hash,
     rounds::write,
     units,
     wire::Round,
@@ -39,7 +40,17 @@ pub(crate) struct ResultOptions {
     dir: PathBuf,
 }
 
-/// Options of `stoa job approve` and `refuse`.
+/// Options of `stoa job approve`.
+#[derive(Args)]
+pub(crate) struct ApproveOptions {
+    #[command(flatten)]
+    of: DecisionOptions,
+    /// The digest of what you have looked at, as `stoa job held` printed it: nothing else leaves.
+    #[arg(long, value_name = "HASH", value_parser = crate::typed::id)]
+    digest: B256,
+}
+
+/// Options of `stoa job refuse`.
 #[derive(Args)]
 pub(crate) struct DecisionOptions {
     /// The job.
@@ -76,7 +87,8 @@ fn name(round: &Round) -> &'static str {
 
 /// Shows how a job stands, on the ledger and at its node.
 pub(super) async fn status(job: B256, wallet: &WalletOptions, json: bool) -> Result<()> {
-    let (buyer, endpoint) = buyer(&wallet.open().await?).await?;
+    let account = wallet.open().await?;
+    let (buyer, endpoint) = buyer(&account).await?;
     let (begun, is) = buyer.again(job).await?;
     let state = super::STATES.get(usize::from(is.state)).wrap_err("a state")?;
     let round = if is.state == RUNNING { Some(buyer.status(&begun).await) } else { None };
@@ -84,6 +96,11 @@ pub(super) async fn status(job: B256, wallet: &WalletOptions, json: bool) -> Res
     endpoint.close().await;
     // What the ledger knows is told whether or not the node answers.
     let ended = ended?;
+    if ended.is_some()
+        && let Err(error) = client::draw(&account, job).await
+    {
+        tracing::warn!("{UNDRAWN}: {error}");
+    }
     if json {
         let node = round.as_ref().map(|round| match round {
             Ok(round) => json!({ "round": name(round), "told": told(round) }),
@@ -134,12 +151,14 @@ fn sent(dir: &Path, job: B256) -> Vec<Vec<u8>> {
     (1..).map_while(|round| fs::read(noted(dir, job, round)).ok()).collect()
 }
 
-/// What left in the newest round of a job, as `stoa job run` leaves it, and with which parameters.
-fn fetched_of(asset: B256, params: Vec<Vec<u8>>, left: &Left) -> Files {
-    let round = params.len().max(1);
-    let named = left.files.iter().map(|(path, bytes)| (format!("{asset}/{path}"), bytes.clone()));
-    let mut files: Files = named.chain(left_of(asset, round, left.files.clone())).collect();
-    files.extend(left.log.as_ref().map(|log| (log_of(asset, round), log.clone().into_bytes())));
+/// What left in the newest round of a job, as `stoa job run` leaves it, and with which parameters. Which round that is, counted from 1, its
+/// receipt says: what is noted on this machine may be less, or more, as of a round that was never run.
+fn fetched_of(asset: B256, round: Option<usize>, params: Vec<Vec<u8>>, left: &Left) -> Files {
+    let mut files: Files = left.files.iter().map(|(path, bytes)| (format!("{asset}/{path}"), bytes.clone())).collect();
+    if let Some(round) = round {
+        files.extend(left_of(asset, round, left.files.clone()));
+        files.extend(left.log.as_ref().map(|log| (log_of(asset, round), log.clone().into_bytes())));
+    }
     files.extend((1..).zip(params).map(|(number, params)| (params_of(number), params)));
     files
 }
@@ -150,7 +169,8 @@ pub(super) async fn result(options: ResultOptions, wallet: &WalletOptions, json:
     if to.symlink_metadata().is_ok() {
         bail!("{} is there already", to.display());
     }
-    let (buyer, endpoint) = buyer(&wallet.open().await?).await?;
+    let account = wallet.open().await?;
+    let (buyer, endpoint) = buyer(&account).await?;
     let fetching = async {
         let (begun, is) = buyer.again(job).await?;
         ensure!([RUNNING, FINISHED].contains(&is.state), "job {job} came to nothing (`stoa job show`)");
@@ -170,14 +190,18 @@ pub(super) async fn result(options: ResultOptions, wallet: &WalletOptions, json:
             tracing::warn!("{} does not know the job's parameters: no audit compares them", dir.display());
         }
         let provenance = begun_by(is.algorithm, &[(job, is.asset)]);
-        let mut files = fetched_of(is.asset, params, &left);
+        let ended = buyer.end(&begun).await;
+        // What left is put there whether or not the receipt has come.
+        let round = ended.as_ref().ok().map(|ended| ended.receipt.rounds as usize).filter(|round| *round > 0);
+        let mut files = fetched_of(is.asset, round, params, &left);
         files.insert(PROVENANCE.to_owned(), serde_json::to_vec_pretty(&provenance)?);
         write(&to, &files)?;
-        Ok((buyer.end(&begun).await?, begun, left))
+        Ok((ended?, begun, left))
     };
     let fetched = fetching.await;
     endpoint.close().await;
     let (ended, begun, left) = fetched?;
+    drawn(&account, [job]).await;
     if let Some(log) = &left.log {
         eprintln!("{}", log.trim_end());
     }
@@ -189,7 +213,8 @@ pub(super) async fn result(options: ResultOptions, wallet: &WalletOptions, json:
 
 /// Ends a job that its buyer does not want any more.
 pub(super) async fn cancel(job: B256, wallet: &WalletOptions, json: bool) -> Result<()> {
-    let (buyer, endpoint) = buyer(&wallet.open().await?).await?;
+    let account = wallet.open().await?;
+    let (buyer, endpoint) = buyer(&account).await?;
     let cancelling = async {
         let (begun, _) = buyer.again(job).await?;
         buyer.stop(job).await?;
@@ -200,6 +225,7 @@ pub(super) async fn cancel(job: B256, wallet: &WalletOptions, json: bool) -> Res
     endpoint.close().await;
     let (begun, ended) = cancelled?;
     let ended = ended.wrap_err("the job is stopped, but its node has given no receipt yet: it brings it by itself")?;
+    drawn(&account, [job]).await;
     tell(&begun, &ended, Value::Null, json)
 }
 
@@ -249,14 +275,17 @@ pub(super) fn held(data: &Path, json: bool) -> Result<()> {
     let all = waiting(data)?;
     let mut said = Vec::new();
     for held in &all {
-        let sizes: Vec<_> = held.files()?.into_iter().map(|(path, bytes)| (path, bytes.len())).collect();
+        let files = held.files()?;
+        let digest = outputs_hash([&files]);
+        let sizes: Vec<_> = files.into_iter().map(|(path, bytes)| (path, bytes.len())).collect();
         if !json {
             println!("{}  round {} on {}, in {}", held.job, held.round + 1, held.asset, held.folder.display());
+            println!("    digest {digest}");
             sizes.iter().for_each(|(path, size)| println!("    {path}, {}", counted(*size as u64, "byte")));
         }
         let files: Vec<_> = sizes.iter().map(|(path, size)| json!({ "path": path, "bytes": size })).collect();
         said.push(json!({
-            "job": held.job, "asset": held.asset, "round": held.round + 1, "folder": held.folder, "files": files,
+            "job": held.job, "asset": held.asset, "round": held.round + 1, "folder": held.folder, "digest": digest, "files": files,
         }));
     }
     match json {
@@ -267,13 +296,23 @@ pub(super) fn held(data: &Path, json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Lets what waits of a job leave, or not.
-pub(super) fn decide(options: &DecisionOptions, leaves: bool, json: bool) -> Result<()> {
+/// Lets what waits of a job leave, if it is what was looked at.
+pub(super) fn approve(options: &ApproveOptions, json: bool) -> Result<()> {
+    decide(&options.of, Some(options.digest), json)
+}
+
+/// Lets nothing leave of what waits of a job.
+pub(super) fn refuse(options: &DecisionOptions, json: bool) -> Result<()> {
+    decide(options, None, json)
+}
+
+fn decide(options: &DecisionOptions, approved: Option<B256>, json: bool) -> Result<()> {
     let DecisionOptions { job, data } = options;
+    let leaves = approved.is_some();
     let all = waiting(data)?;
     let mut of: Vec<_> = all.into_iter().filter(|held| held.job == *job).collect();
     let held = of.pop().wrap_err_with(|| format!("nothing of job {job} waits (`stoa job held`)"))?;
-    held.decide(leaves)?;
+    approved.map_or_else(|| held.refuse(), |digest| held.approve(digest))?;
     match json {
         true => println!("{}", json!({ "job": job, "round": held.round + 1, "leaves": leaves })),
         false if leaves => println!("it leaves once its node sees this"),
@@ -291,13 +330,19 @@ mod tests {
         let asset = B256::repeat_byte(2);
         let files = Files::from([("result.json".to_owned(), b"1".to_vec())]);
         let left = Left { files, log: Some("hello\n".into()) };
-        let paths = |params| fetched_of(asset, params, &left).into_keys().collect::<Vec<_>>();
+        let paths = |round, params| fetched_of(asset, round, params, &left).into_keys().collect::<Vec<_>>();
         let at = |path: &str| path.replace("ASSET", &asset.to_string());
         let want = ["ASSET/result.json", "left/ASSET/001/result.json", "logs/ASSET/001.txt"].map(at);
-        assert_eq!(paths(vec![]), want);
+        assert_eq!(paths(Some(1), vec![]), want);
+        // Of several rounds it is the newest that is fetched, whatever is noted here.
         let newest = ["ASSET/result.json", "left/ASSET/002/result.json", "logs/ASSET/002.txt"].map(at).to_vec();
-        let params = [1, 2].map(params_of);
-        assert_eq!(paths(vec![b"{}".to_vec(); 2]), [&newest[..], &params[..]].concat());
+        let params = [1, 2, 3].map(params_of);
+        for noted in [0, 2, 3] {
+            let want = [&newest[..], &params[..noted]].concat();
+            assert_eq!(paths(Some(2), vec![b"{}".to_vec(); noted]), want);
+        }
+        // Nobody knows which it was.
+        assert_eq!(paths(None, vec![]), ["ASSET/result.json"].map(at));
     }
 
     #[test]

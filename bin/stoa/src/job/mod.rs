@@ -9,7 +9,7 @@ use crate::{algo::check_program, network::wait, node::coins, wallet::WalletOptio
 use alloy_primitives::{Address, B256, U256};
 use clap::{Args, Subcommand};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail};
-use later::{DecisionOptions, ResultOptions};
+use later::{ApproveOptions, DecisionOptions, ResultOptions};
 use offer::{AllowOptions, CopyOptions, OfferOptions};
 pub(crate) use offer::{ChecksOptions, Offering, leaving, offer_data, read_rules, time_of};
 use run::RunOptions;
@@ -127,9 +127,9 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
     },
-    /// Let what waits of a job leave, as it lies there.
-    #[command(after_help = "Example: stoa job approve 0x77d1… --data node-data")]
-    Approve(DecisionOptions),
+    /// Let what waits of a job leave, if it is what you have looked at: what lies there now has the digest that `stoa job held` printed.
+    #[command(after_help = "Example: stoa job approve 0x77d1… --digest 0x3c1f… --data node-data")]
+    Approve(ApproveOptions),
     /// Let nothing of what waits of a job leave. The job ends; what it used is paid.
     #[command(after_help = "Example: stoa job refuse 0x77d1… --data node-data")]
     Refuse(DecisionOptions),
@@ -235,7 +235,7 @@ const ON_WHAT: &str = "which jobs? The ledger lists them by the asset that they 
                        that of a DID, `stoa job show` that of a job)";
 
 /// Why nothing is known where nobody answers.
-const UNASKED: &str = "the ledger cannot be asked (--http names a node)";
+const UNASKED: &str = "the ledger cannot be asked";
 
 /// A job as the ledger has it.
 async fn known(client: &Client, job: B256) -> Result<Job> {
@@ -283,8 +283,8 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
         Command::Cancel { job } => wait(later::cancel(job, &wallet, json))?,
         Command::Expire { job } => wait(later::expire(job, &wallet, json))?,
         Command::Held { data } => later::held(&data, json),
-        Command::Approve(options) => later::decide(&options, true, json),
-        Command::Refuse(options) => later::decide(&options, false, json),
+        Command::Approve(options) => later::approve(&options, json),
+        Command::Refuse(options) => later::refuse(&options, json),
         Command::Show { job } => wait(show::show(job, &wallet, json))?,
         Command::Verify(options) => wait(show::verify(options, &wallet, json))?,
         Command::Copy(options) => wait(offer::copy(options, &wallet, json))?,

@@ -25,7 +25,7 @@ use stoa_data::{
     client::DataError,
     jobs::{
         self, Files, MILLION,
-        client::{Begun, Buyer, Ended, Left, Wanted},
+        client::{Begun, Buyer, Ended, Left, Wanted, draw_soon},
         rounds::{Told, Work, Worked, plan, run_rounds, write},
         units,
         wire::{MOST_CODE, MOST_PARAMS, Round},
@@ -49,6 +49,9 @@ const LOGS: &str = "logs";
 
 /// Millions of steps that a job asks for if nothing is said.
 pub(crate) const STEPS: u64 = 10_000;
+
+/// Why nobody is drawn yet who checks a job.
+pub(super) const UNDRAWN: &str = "nobody is drawn yet who checks the receipt (`stoa job status` tries again)";
 
 /// Options of `stoa job run`.
 #[derive(Args)]
@@ -148,6 +151,13 @@ pub(crate) async fn buyer(account: &Wallet) -> Result<(Buyer, Endpoint)> {
     Ok((Buyer::new(account.clone(), registry, &endpoint, client), endpoint))
 }
 
+/// Has those drawn who check jobs whose receipts have just come. It is no failure of theirs if that cannot be done now.
+pub(super) async fn drawn(account: &Wallet, jobs: impl IntoIterator<Item = B256>) {
+    if let Err(error) = draw_soon(account, jobs).await {
+        tracing::warn!("{UNDRAWN}: {error}");
+    }
+}
+
 pub(super) async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bool) -> Result<()> {
     if let Some(to) = &options.to {
         ensure!(to.symlink_metadata().is_err(), "{} is there already", to.display());
@@ -179,7 +189,8 @@ pub(super) async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bo
     let (fuel, most) = (options.steps * MILLION, options.most);
     let count = rounds.len();
     let work = Work { on: options.on, code, rounds, combining, fuel, most };
-    let (buyer, endpoint) = buyer(&wallet.open().await?).await?;
+    let account = wallet.open().await?;
+    let (buyer, endpoint) = buyer(&account).await?;
     let bar = progress("beginning jobs");
     let Some(to) = options.to else {
         let begun = detach(&buyer, work, &params[0], &options.dir).await;
@@ -188,6 +199,9 @@ pub(super) async fn run_on(options: RunOptions, wallet: &WalletOptions, json: bo
         return tell(&begun?, json);
     };
     let done = watched(&buyer, work, &to, &options.dir, &bar).await;
+    if let Ok((ended, _)) = &done {
+        drawn(&account, ended.iter().map(|(begun, _)| begun.job)).await;
+    }
     bar.finish_and_clear();
     endpoint.close().await;
     let (ended, receipts) = done?;

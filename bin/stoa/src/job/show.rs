@@ -17,7 +17,7 @@ use stoa_data::jobs::{
         IJobs::{checkOfCall, jobOfCall, jobsOfCall, receiptOfCall},
         JOBS, WASM,
     },
-    check::begun,
+    check::{begun, differs},
     data::DataSet,
 };
 use stoa_sandbox::{Control, Wasm};
@@ -91,22 +91,15 @@ pub(super) async fn verify(options: VerifyOptions, wallet: &WalletOptions, json:
         params.truncate(begun);
     }
     let bar = progress("running it again");
-    let work = move || jobs::rerun(&runtime, id, &job, &set, &code, &params, &Control::new());
+    let (output, receipt) = (signed.receipt.output, signed.receipt);
+    let work = move || {
+        let again = jobs::rerun(&runtime, id, &job, &set, &code, &params, &Control::new())?;
+        let differs = differs(&again, &params, &receipt);
+        eyre::Ok((again.receipt, differs))
+    };
     let again = tokio::task::spawn_blocking(work).await?;
     bar.finish_and_clear();
-    let (again, signed) = (again?.receipt, signed.receipt);
-    let differs: Vec<_> = [
-        ("data", again.data != signed.data),
-        ("parameters", again.params != signed.params),
-        ("runtime", again.runtime != signed.runtime),
-        ("output", again.output != signed.output),
-        ("rounds", again.rounds != signed.rounds),
-        ("steps", again.fuel != signed.fuel),
-        ("end", again.ended != signed.ended),
-    ]
-    .into_iter()
-    .filter_map(|(name, differs)| differs.then_some(name))
-    .collect();
+    let (again, differs) = again?;
     if json {
         let said = json!({
             "job": id, "same": differs.is_empty(), "differs": differs, "output": again.output, "rounds": begun,
@@ -116,7 +109,7 @@ pub(super) async fn verify(options: VerifyOptions, wallet: &WalletOptions, json:
     }
     ensure!(differs.is_empty(), "another run comes to something else than the receipt says: {}", differs.join(", "));
     if !json {
-        println!("another run comes to the same, bit for bit: output {}", again.output);
+        println!("another run comes to the same, bit for bit: output {output}");
     }
     Ok(())
 }

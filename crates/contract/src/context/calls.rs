@@ -1,7 +1,16 @@
 //! Calls from native code to other contracts, and the making of contracts.
+//!
+//! Whoever calls a native contract chooses what gas it has and how many frames lie above it, and so may have what it calls fail. That
+//! is no answer, and nothing may follow from it but that the whole call fails:
+//!
+//! - Typed calls tell a callee that refused, which is a revert, from one that the machine stopped or did not run ([`Outcome::answered`]):
+//!   that ends the caller in the same way, and so all native code above. Code in between, such as a clone's or a proxy's, makes a revert
+//!   without data of it. Where native code goes on after a revert, it does so for the errors that it knows, by their types.
+//! - Where any failure of somebody else's contract counts, it has gas and room of its own, or is not called at all:
+//!   [`Context::call_with_gas`], [`Context::view_with_gas`].
 
 use super::{Context, missing};
-use crate::{Error, Result};
+use crate::{Error, MAX_NATIVE_DEPTH, Result};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::SolCall;
 use revm::{
@@ -11,9 +20,15 @@ use revm::{
         CallInput, CallInputs, CallScheme, CallValue, CreateInputs, FrameInput, InstructionResult,
         instructions::contract::load_account_delegated, interpreter_action::FrameInit,
     },
-    primitives::hardfork::SpecId,
+    primitives::{constants::CALL_STACK_LIMIT, hardfork::SpecId},
 };
 use std::ops::RangeInclusive;
+
+/// Frames that a callee may have below its caller where any failure of it counts: many more than proxies and hooks take.
+const ROOM: usize = 64;
+
+/// How many of them may be native.
+const NATIVE_ROOM: usize = MAX_NATIVE_DEPTH / 2;
 
 /// What a call, or the creation of a contract, came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +37,23 @@ pub struct Outcome {
     pub success: bool,
     /// What it returned, or the data that it reverted with.
     pub output: Bytes,
+    /// Why the machine stopped it, or did not run it at all: too little gas, too deep, not enough coin. Nothing if it returned or
+    /// reverted by itself.
+    pub stopped: Option<InstructionResult>,
+}
+
+impl Outcome {
+    /// Passes if this is the callee's own doing, be it a revert.
+    ///
+    /// # Errors
+    ///
+    /// Halts as the callee did, if the machine stopped it or did not run it.
+    pub fn answered(self) -> Result<Self> {
+        match self.stopped {
+            Some(reason) => Err(Error::Halt(reason)),
+            None => Ok(self),
+        }
+    }
 }
 
 impl Context<'_> {
@@ -37,13 +69,15 @@ impl Context<'_> {
         self.call_with(CallScheme::Call, to, value, data, 0..=u64::MAX)
     }
 
-    /// As [`Context::call`] without value, with exactly so much gas: whoever is called cannot use more, and whoever pays for the gas cannot
-    /// have the call fail for less.
+    /// As [`Context::call`] without value, with exactly so much gas, and room for frames below: whoever is called cannot use more, and
+    /// whoever calls this contract cannot have the call fail for less. However it ends, it is the callee's own doing.
     ///
     /// # Errors
     ///
-    /// Out of gas, also where 63/64 of what is left are less.
+    /// Out of gas, also where 63/64 of what is left are less; halts where fewer than 64 frames may follow, or fewer than half of
+    /// [`MAX_NATIVE_DEPTH`] native ones.
     pub fn call_with_gas(&mut self, to: Address, data: Bytes, gas: u64) -> Result<Outcome> {
+        self.require_room()?;
         self.call_with(CallScheme::Call, to, U256::ZERO, data, gas..=gas)
     }
 
@@ -63,6 +97,13 @@ impl Context<'_> {
     /// Out of gas.
     pub fn delegate_call(&mut self, code: Address, data: Bytes) -> Result<Outcome> {
         self.call_with(CallScheme::DelegateCall, code, U256::ZERO, data, 0..=u64::MAX)
+    }
+
+    /// Halts where a callee would have less than its [`ROOM`].
+    fn require_room(&self) -> Result<()> {
+        let too_deep = self.depth + ROOM > CALL_STACK_LIMIT as usize
+            || self.machine.native_depth() + NATIVE_ROOM > MAX_NATIVE_DEPTH;
+        if too_deep { Err(Error::Halt(InstructionResult::CallTooDeep)) } else { Ok(()) }
     }
 
     /// Calls with up to 63/64 of the gas, and so much as `gas` says.
@@ -157,19 +198,20 @@ impl Context<'_> {
             FrameResult::Create(outcome) => outcome.address,
             FrameResult::Call(_) => None,
         };
-        let output = result.into_interpreter_result().output;
-        Ok((Outcome { success: ended.is_ok(), output }, created))
+        let (success, output) = (ended.is_ok(), result.into_interpreter_result().output);
+        let stopped = (!success && ended != InstructionResult::Revert).then_some(ended);
+        Ok((Outcome { success, output, stopped }, created))
     }
 
     /// A typed call, as Solidity writes `contract.function(arguments)`.
     ///
     /// # Errors
     ///
-    /// Reverts as Solidity does: with the callee's own data if it failed, without data if there is no contract or its
-    /// answer cannot be decoded. Out of gas.
+    /// Reverts as Solidity does: with the callee's own data if it reverted, without data if there is no contract or its
+    /// answer cannot be decoded. Halts as the callee does if the machine stops it or does not run it. Out of gas.
     pub fn call_typed<C: SolCall>(&mut self, to: Address, value: U256, call: &C) -> Result<C::Return> {
-        let outcome = self.call(to, value, call.abi_encode().into())?;
-        self.answer::<C>(to, outcome)
+        let outcome = self.call(to, value, call.abi_encode().into())?.answered()?;
+        self.returned::<C>(to, outcome)
     }
 
     /// A typed call of a function that changes nothing.
@@ -178,20 +220,24 @@ impl Context<'_> {
     ///
     /// As [`Context::call_typed`].
     pub fn view_typed<C: SolCall>(&mut self, to: Address, call: &C) -> Result<C::Return> {
-        self.view_within(to, call, u64::MAX)
+        let outcome = self.static_call(to, call.abi_encode().into())?.answered()?;
+        self.returned::<C>(to, outcome)
     }
 
-    /// As [`Context::view_typed`], of a contract that nobody vouches for: it gets no more gas than `most`.
+    /// As [`Context::view_typed`], of a contract that nobody vouches for, with gas and room as [`Context::call_with_gas`] gives them.
     ///
     /// # Errors
     ///
-    /// As [`Context::call_typed`].
-    pub fn view_within<C: SolCall>(&mut self, to: Address, call: &C, most: u64) -> Result<C::Return> {
-        let outcome = self.call_with(CallScheme::StaticCall, to, U256::ZERO, call.abi_encode().into(), 0..=most)?;
-        self.answer::<C>(to, outcome)
+    /// Reverts as [`Context::call_typed`], also if the callee halts. Halts as [`Context::call_with_gas`].
+    pub fn view_with_gas<C: SolCall>(&mut self, to: Address, call: &C, gas: u64) -> Result<C::Return> {
+        self.require_room()?;
+        let data = call.abi_encode().into();
+        let outcome = self.call_with(CallScheme::StaticCall, to, U256::ZERO, data, gas..=gas)?;
+        self.returned::<C>(to, outcome)
     }
 
-    fn answer<C: SolCall>(&mut self, to: Address, outcome: Outcome) -> Result<C::Return> {
+    /// What a callee returned, or a revert with what it reverted with.
+    fn returned<C: SolCall>(&mut self, to: Address, outcome: Outcome) -> Result<C::Return> {
         if !outcome.success {
             return Err(Error::Revert(outcome.output));
         }

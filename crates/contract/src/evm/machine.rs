@@ -25,6 +25,9 @@ pub(crate) trait Machine {
     /// The same, to look at.
     fn env(&self) -> &dyn Host;
 
+    /// Native frames that run now, within each other.
+    fn native_depth(&self) -> usize;
+
     /// Runs a frame to its end.
     fn execute(&mut self, init: FrameInit) -> Result<FrameResult>;
 
@@ -95,6 +98,10 @@ macro_rules! machine {
 
             fn env(&self) -> &dyn Host {
                 &self.0.inner.ctx
+            }
+
+            fn native_depth(&self) -> usize {
+                self.0.native_depth
             }
 
             fn execute(&mut self, init: FrameInit) -> Result<FrameResult> {

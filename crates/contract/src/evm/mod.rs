@@ -7,7 +7,8 @@
 //!
 //! Depth is bounded twice: by the 1024 frames of the EVM, and, because every native frame that calls out keeps
 //! Rust's own stack, by [`MAX_NATIVE_DEPTH`] native frames within each other. A call beyond either fails as
-//! Ethereum's calls that are too deep do: the caller gets a failed call and goes on. Both are rules of the chain.
+//! Ethereum's calls that are too deep do: the caller gets a failed call and goes on. Both are rules of the chain. Native
+//! code takes such a call for no answer, and fails as well ([`Outcome`](crate::Outcome)).
 //!
 //! After each transaction the coin's votes are settled ([`crate::coin`]). That is the only other difference.
 

@@ -16,6 +16,7 @@
 //! holds it, with its events, and the certificate of that block. [`Evidence::collect`] asks a node for it, which need not be
 //! trusted; [`Evidence::audit`] believes nothing but the key and says of each step whether it holds. That a contract's event is
 //! there proves that the contract's rules let it be: that the grant stood in that block, that the node had signed, who was paid.
+//! That one is not there proves nothing: whoever has made the evidence may have left out that a job was checked, and what came of that.
 //! Which chain it is, one of the transactions tells: its signature is for that chain alone, and its hash is what the block holds.
 //!
 //! What is not on the ledger (program, parameters, results, data) is compared with the hashes that are, by whoever has it:
@@ -44,7 +45,7 @@ use stoa_client::{CertificateReply, ReceiptReply};
 use crate::{
     abi::IConsent::{AssetRegistered, Erased, Granted, Used},
     jobs::{
-        abi::IJobs::{JobChecked, JobDrawn, JobFinished, JobStarted, Offered, ProgramPublished},
+        abi::IJobs::{JobChecked, JobDrawn, JobFinished, JobSpared, JobStarted, Offered, ProgramPublished},
         data::DataSet,
     },
     market::abi::IDatatoken::{OrderRecorded, OrderStarted},
@@ -168,6 +169,8 @@ pub struct Audit {
     pub finished: Option<Found<JobFinished>>,
     /// Who was drawn to check it.
     pub drawn: Option<Found<JobDrawn>>,
+    /// That nobody was.
+    pub spared: Option<Found<JobSpared>>,
     /// What came of that.
     pub checked: Option<Found<JobChecked>>,
     /// The ends of assets that their owners have erased: of the data, and of programs whose publishers have withdrawn them.
@@ -210,6 +213,11 @@ impl Evidence {
             serde_json::Value::String(format) if format != FORMAT => Err(EvidenceError::Format(format.clone())),
             _ => Ok(serde_json::from_value(found)?),
         }
+    }
+
+    /// Block 0 of the chain that it says it is of, which the network's signatures are bound to: proven where its blocks are.
+    pub fn genesis_hash(&self) -> Option<B256> {
+        self.transactions.first().map(|one| one.certificate.genesis_hash)
     }
 }
 

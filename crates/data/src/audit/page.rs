@@ -97,6 +97,20 @@ impl Audit {
         lines
     }
 
+    /// What came of a check, so far as the evidence shows.
+    fn verdict(&self) -> &'static str {
+        let offered = self.offered.as_ref().map(|found| found.event.offer.checks.drawn);
+        match self.checked.as_ref().map(|found| found.event.state) {
+            Some(CONFIRMED) => "confirmed by another run",
+            Some(FALSE) => "found false by another run",
+            Some(_) => "undecided",
+            None if self.drawn.is_some() => "drawn, and no verdict shown",
+            None if self.spared.is_some() => "nobody was drawn",
+            None if offered == Some(0) => "none offered",
+            None => "not shown",
+        }
+    }
+
     /// The boxes of the graph, in the order of [`EDGES`]' numbers.
     fn nodes(&self) -> Vec<Node> {
         let hash = |hash: Option<B256>| hash.map_or_else(|| "not shown".to_owned(), short);
@@ -116,24 +130,17 @@ impl Audit {
         let purpose =
             granted.map(|found| found.event.terms.purpose.rsplit(['#', '/']).next().unwrap_or_default().to_owned());
         let paid = finished.zip(offer);
-        let verdict = match self.checked.as_ref().map(|found| found.event.state) {
-            Some(CONFIRMED) => "confirmed by another run",
-            Some(FALSE) => "found false by another run",
-            Some(_) => "undecided",
-            None if self.drawn.is_some() => "under way",
-            None => "not checked",
-        };
         let order = match (started.map(|found| found.event.order), &self.ordered) {
             (Some(order), Some(found)) => vec![
                 block(Some(&found.at)),
                 format!("{} paid", account(found.event.payer)),
                 format!("order {}", short(order)),
             ],
-            (Some(order), None) if !order.is_zero() => vec!["not shown".to_owned()],
-            _ => vec!["none of a datatoken".to_owned()],
+            (Some(order), None) if order.is_zero() => vec!["none of a datatoken".to_owned()],
+            _ => vec!["not shown".to_owned()],
         };
         let source = match &self.sources[..] {
-            [] => vec!["not published".to_owned()],
+            [] => vec!["not shown".to_owned()],
             [first, more @ ..] => vec![
                 match self.end_of(first.event.asset) {
                     Some(end) => format!("block {}, withdrawn in {}", first.at.block, end.block),
@@ -234,7 +241,13 @@ impl Audit {
                 ],
             ),
             node(2, 3, "Output", "output", self.output()),
-            node(1, 4, "Check", "check", vec![verdict.into(), block(self.checked.as_ref().map(|found| &found.at))]),
+            node(
+                1,
+                4,
+                "Check",
+                "check",
+                vec![self.verdict().into(), block(self.checked.as_ref().map(|found| &found.at))],
+            ),
             node(
                 2,
                 4,
@@ -331,9 +344,10 @@ impl Audit {
 <table>{rows}</table>
 {compared}<h2>Check it yourself</h2>
 <p>This page holds the evidence: for each transaction the proof that a block holds it, and the signature of the network under that block.
-Nobody has to be asked, and this page need not be believed: whether it shows what its evidence proves is compared as well.</p>
+Nobody has to be asked, and this page need not be believed: whether it shows what its evidence proves is compared as well.
+What is not shown may have been left out of it, such as that others ran the job again and what they came to.</p>
 <pre>stoa audit THIS-FILE --network-key {key}</pre>
-<p>Everything rests on that key. Compare it with the one that people tell you whom you trust.</p>
+<p>Everything rests on that key. Compare it with the one that people tell you whom you trust, and block 0 as well (<code>--genesis</code>).</p>
 <h2>Transactions</h2>
 <table>{transactions}</table>
 </main>

@@ -6,7 +6,7 @@ use crate::{
     jobs::{
         self, MILLION,
         abi::{
-            BROKEN, CONFIRMED, FALSE,
+            CONFIRMED, FALSE,
             IJobs::{Job, JobFinished, JobStarted, Offered, ProgramPublished, Receipt},
             JOBS, PROCESS, WASM,
         },
@@ -74,6 +74,7 @@ impl Evidence {
             sources: Vec::new(),
             finished: None,
             drawn: None,
+            spared: None,
             checked: None,
             erased: Vec::new(),
             evidence: self,
@@ -103,7 +104,13 @@ impl Audit {
     /// The events of all transactions, each in a block that the network has signed; nothing if one is not.
     fn blocks(&mut self) -> Option<Vec<(Place, Log)>> {
         let (mut events, mut blocks, mut failed) = (Vec::new(), BTreeSet::new(), Vec::new());
+        let mut seen = BTreeSet::new();
         for proven in &self.evidence.transactions {
+            // Its events would count twice.
+            if !seen.insert(proven.transaction) {
+                failed.push(format!("transaction {} is there twice", proven.transaction));
+                continue;
+            }
             match proven.events(&self.network_key) {
                 Ok(found) => {
                     blocks.extend(found.iter().map(|(at, _)| at.block));
@@ -124,7 +131,8 @@ impl Audit {
         let outcome = match holds {
             true => {
                 let (count, blocks) = (counted(count as u64, "transaction"), counted(blocks.len() as u64, "block"));
-                Ok(format!("{count} in {blocks} that the network has signed"))
+                let first = self.evidence.genesis_hash().unwrap_or_default();
+                Ok(format!("{count} in {blocks} that the network has signed, of the chain whose block 0 is {first}"))
             }
             false => Err(failed.join("; ")),
         };
@@ -177,6 +185,7 @@ impl Audit {
         let before = |found: &Found<ProgramPublished>| Some(found.at.block) <= at.map(|at| at.block);
         self.sources = published.filter(|found| !found.event.source.is_zero() && before(found)).collect();
         self.drawn = find(events, JOBS, |event: &jobs::abi::IJobs::JobDrawn| event.job == job);
+        self.spared = find(events, JOBS, |event: &jobs::abi::IJobs::JobSpared| event.job == job);
         self.checked = find(events, JOBS, |event: &jobs::abi::IJobs::JobChecked| event.job == job);
         self.erased = all(events, CONSENT, |_: &Erased| true).collect();
     }
@@ -279,7 +288,7 @@ impl Audit {
                 let withdrawn = self.withdrawn(event.asset);
                 Ok(format!("the source is what {} published: {hash}{withdrawn}", event.publisher))
             }
-            None if self.sources.is_empty() => Err("nobody has published a source of this program".into()),
+            None if self.sources.is_empty() => Err("the evidence shows no source of this program".into()),
             None => Err(format!("the source hashes to {hash}, and another was published")),
         };
         self.step("source files", outcome);
@@ -346,7 +355,8 @@ impl Audit {
             let steps = offer.price.checked_mul(U256::from(fuel.div_ceil(MILLION)));
             steps.and_then(|steps| offer.base.checked_add(steps)).ok_or("no amount is as large")
         };
-        let due = if receipt.ended == BROKEN { U256::ZERO } else { cost(receipt.fuel)? };
+        let due = jobs::due(offer, started.event.runtime, receipt.ended, receipt.fuel);
+        let due = due.map_err(|_| "no amount is as large")?;
         ensure(*paid == due, || {
             format!("{} was paid, and {} was due", units(*paid, offer.token), units(due, offer.token))
         })?;
@@ -357,12 +367,14 @@ impl Audit {
         Ok(format!("{paid} to {}, {back} back to the buyer", offer.payTo))
     }
 
+    /// What came of a check. Evidence proves what is in it: where an event is not, it may have been left out.
     fn check(&self) -> Result<String, String> {
         let offered = wanted(self.offered.as_ref(), "the offer")?;
         let names = |auditors: &[B256]| auditors.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        match (&self.checked, &self.drawn) {
-            (Some(checked), drawn) => {
-                let by = drawn.as_ref().map(|drawn| names(&drawn.event.auditors)).unwrap_or_default();
+        let drawn = self.drawn.as_ref().map(|drawn| names(&drawn.event.auditors));
+        match (&self.checked, drawn, &self.spared) {
+            (Some(checked), drawn, _) => {
+                let by = drawn.unwrap_or_else(|| "auditors whom the evidence does not show".into());
                 match checked.event.state {
                     CONFIRMED => Ok(format!("confirmed in block {} by {by}, who ran it again", checked.at.block)),
                     FALSE => Err(format!(
@@ -373,13 +385,14 @@ impl Audit {
                     _ => Ok(format!("undecided: those who were drawn ({by}) disagree, or said nothing")),
                 }
             }
-            (None, Some(drawn)) => Ok(format!("{} were drawn, and have not all spoken", names(&drawn.event.auditors))),
-            (None, None) if offered.event.offer.checks.drawn == 0 => {
+            (None, Some(drawn), _) => Ok(format!("{drawn} were drawn; what came of it is not shown by the evidence")),
+            (None, None, Some(Found { at, .. })) => Ok(format!("nobody was drawn to run it again: block {}", at.block)),
+            (None, None, None) if offered.event.offer.checks.drawn == 0 => {
                 Ok("the owner offers no checks: run it again where the data are (`stoa job verify`)".into())
             }
-            (None, None) => {
+            (None, None, None) => {
                 let chance = f64::from(offered.event.offer.checks.chance) / 100.0;
-                Ok(format!("not checked, as far as the evidence goes; {chance} % of these jobs are"))
+                Ok(format!("a check is not shown by the evidence; {chance} % of these jobs are checked"))
             }
         }
     }
@@ -440,7 +453,9 @@ fn again(
     let runtime = Wasm::new(None).map_err(|error| error.to_string())?;
     let again = jobs::rerun(&runtime, started.event.job, &job, data, program, params, &Control::new());
     match again.map_err(|error| format!("it cannot be run again: {error}"))? {
-        again if again.receipt == *receipt => Ok("another run comes to the same receipt, bit for bit".into()),
+        again if jobs::check::differs(&again, params, receipt).is_empty() => {
+            Ok("another run comes to the same receipt, bit for bit".into())
+        }
         again => {
             let output = again.receipt.output;
             Err(format!("another run comes to the output {output}, and the receipt says {}", receipt.output))

@@ -76,6 +76,7 @@ fn audit() -> Audit {
         sources: vec![Found { at, event: published }],
         finished: Some(Found { at, event: finished }),
         drawn: None,
+        spared: None,
         checked: None,
         erased: Vec::new(),
     }
@@ -319,6 +320,27 @@ fn what_is_called_by_a_known_digests_name_is_that_of_a_files_bytes() {
     let evidence = &in_toto["predicate"]["runDetails"]["byproducts"][0];
     let hash = hex::encode(Sha256::digest(serde_json::to_vec(&audit.evidence).unwrap()));
     assert_eq!(evidence["digest"], json!({ "sha256": hash }));
+}
+
+#[test]
+fn what_is_not_in_the_evidence_is_shown_as_not_shown() {
+    let box_of = |audit: &Audit, title: &str| {
+        let page = audit.page();
+        let (_, rest) = page.split_once(&format!(r#"<text class="title" x="379" y="594">{title}</text>"#)).unwrap();
+        rest.split_once("<rect").unwrap().0.to_owned()
+    };
+    let mut audit = audit();
+    audit.sources.clear();
+    assert!(!audit.page().contains("not published") && box_of(&audit, "Check").contains("none offered"));
+    audit.offered.as_mut().unwrap().event.offer.checks.drawn = 2;
+    assert!(box_of(&audit, "Check").contains("not shown"));
+    let at = audit.offered.as_ref().unwrap().at;
+    audit.spared = Some(Found { at, event: JobSpared { job: audit.evidence.job } });
+    assert!(box_of(&audit, "Check").contains("nobody was drawn"));
+    audit.drawn = Some(Found { at, event: JobDrawn::default() });
+    assert!(box_of(&audit, "Check").contains("drawn, and no verdict shown"));
+    let empty = audit.evidence.audit(Bytes::from(vec![5; 96]));
+    assert!(box_of(&empty, "Check").contains("not shown") && !empty.page().contains("none of a datatoken"));
 }
 
 #[test]

@@ -5,8 +5,9 @@
 //! an asset remembers the blocks of these ends, and a grant how many there had been before it.
 //!
 //! Who a grant is for may be decided by another contract, a token's or one that knows credentials. It is asked in a static
-//! call with at most [`MOST_GAS`] gas, at each use anew: what it cannot answer so is a no. Nothing that it calls can change
-//! anything, so that it gains nothing by calling back.
+//! call with [`MOST_GAS`] gas, no more and no less, at each use anew: what it cannot answer so is a no. Nothing that it calls can
+//! change anything, so that it gains nothing by calling back. Where it could not have that gas, or would be too deep, the whole call
+//! fails, so that nobody can choose what it answers.
 //!
 //! Keepers move a key by votes, each good until the key moves or, as keepers give them, until a time: a vote that leaves somebody out who
 //! was silent must not count when he is there again.
@@ -45,7 +46,7 @@ const SIGNATURE: usize = 64;
 /// The most keepers of one key.
 const MOST_KEEPERS: usize = 64;
 
-/// The most gas that another contract gets to say who somebody is. A balance costs some 2,100, each proxy before it some 4,700.
+/// The gas that another contract gets to say who somebody is. A balance costs some 2,100, each proxy before it some 4,700.
 pub const MOST_GAS: u64 = 200_000;
 
 /// Longest purpose and longest announcement, in bytes.
@@ -542,11 +543,12 @@ pub fn move_digest(chain_id: u64, asset: B256, generation: u32, sharing: B256, n
     keccak256(moved.abi_encode_params())
 }
 
-/// What a contract answers; nothing if it fails, has no code, or says what its interface does not.
+/// What a contract answers; nothing if it fails, has no code, or says what its interface does not. Halts where there is too little gas
+/// to ask it, or it would be too deep.
 fn answers<C: alloy_sol_types::SolCall>(cx: &mut Context<'_>, of: Address, call: &C) -> Result<Option<C::Return>> {
-    match cx.view_within(of, call, MOST_GAS) {
+    match cx.view_with_gas(of, call, MOST_GAS) {
         Ok(answer) => Ok(Some(answer)),
-        Err(Error::Revert(_) | Error::UnknownFunction) => Ok(None),
+        Err(Error::Revert(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }

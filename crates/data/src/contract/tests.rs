@@ -8,12 +8,12 @@ use crate::abi::{
     READ, TOKEN,
 };
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, keccak256};
-use alloy_sol_types::{SolCall, SolEvent as _, SolValue as _};
+use alloy_sol_types::{SolCall, SolError as _, SolEvent as _, SolValue as _};
 use ed25519_dalek::{Signer as _, SigningKey};
 use proptest::prelude::*;
 use stoa_contract::{
-    Natives,
-    bench::{Bench, Failure, Sent, assert_handles},
+    MAX_NATIVE_DEPTH, Natives,
+    bench::{Bench, DEEP, Deep, Failure, Sent, assert_handles},
     coin,
     interfaces::IERC20,
 };
@@ -47,7 +47,7 @@ pub(crate) fn terms(who: Address) -> Terms {
 }
 
 fn bench() -> Bench {
-    Bench::new(crate::natives(Natives::stoa())).with_coin(&[(ALICE, U256::from(10))])
+    Bench::new(crate::natives(Natives::stoa()).with(DEEP, Deep)).with_coin(&[(ALICE, U256::from(10))])
 }
 
 fn send<C: SolCall>(bench: &mut Bench, from: Address, call: C) -> Result<Sent<C::Return>, Failure> {
@@ -352,6 +352,31 @@ fn who_is_asked_cannot_burn_more_gas_than_the_bound() {
     let tx = bench.tx(ALICE, TxKind::Call(CONSENT), U256::ZERO, call.abi_encode().into());
     let result = bench.transact(tx);
     assert!(!result.is_success() && result.tx_gas_used() < MOST_GAS + 60_000, "{result:?}");
+}
+
+#[test]
+fn who_asks_with_too_little_gas_or_from_too_deep_hears_no_no() {
+    let mut bench = bench();
+    let (_, grant) = with_grant(&mut bench, Terms { kind: TOKEN, ..terms(coin::ADDRESS) });
+    let id = use_it(&mut bench, ALICE, grant, READ).unwrap();
+    let call = checkUseCall { id };
+    let no: Bytes = ConsentNotGranted { grant, user: ALICE }.abi_encode().into();
+
+    let mut answers = [0; 2];
+    for gas_limit in (25_000..400_000).step_by(500) {
+        let mut tx = bench.tx(BOB, TxKind::Call(CONSENT), U256::ZERO, call.abi_encode().into());
+        tx.gas_limit = gas_limit;
+        let result = bench.transact(tx);
+        assert_ne!(result.output(), Some(&no), "{gas_limit}");
+        answers[usize::from(result.is_success())] += 1;
+    }
+    assert!(answers.into_iter().all(|count| count > 0), "{answers:?}");
+
+    for frames in 1..MAX_NATIVE_DEPTH as u8 {
+        let said = bench.send_raw(BOB, DEEP, U256::ZERO, Deep::via(frames, CONSENT, &call));
+        assert_eq!(said.is_ok(), usize::from(frames) < MAX_NATIVE_DEPTH / 2, "{frames}: {said:?}");
+        assert_ne!(said, Err(Failure::Revert(no.clone())), "{frames}");
+    }
 }
 
 fn number(word: B256) -> U256 {

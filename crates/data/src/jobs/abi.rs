@@ -177,6 +177,7 @@ sol! {
         error JobsNotOwner(bytes32 asset, address caller);
         error JobsNotOffered(bytes32 asset);
         error JobsInvalidOffer(string what);
+        error JobsOtherOffer(bytes32 asset, uint32 offer, uint32 present);
         error JobsTooMuchFuel(uint64 fuel, uint64 most);
         error JobsTooDear(uint256 cost, uint256 most);
         error JobUnknown(bytes32 job);
@@ -217,19 +218,23 @@ sol! {
         function offer(bytes32 asset, Offer offer) external;
         /// What is offered of an asset.
         function offerOf(bytes32 asset) external view returns (Offer memory);
+        /// What is offered of an asset, and which of its offers that is, from 1: what `start` names. 0 if nothing ever was.
+        function presentOfferOf(bytes32 asset) external view returns (Offer memory offer, uint32 number);
         /// What so many steps cost at most, under an offer.
         function cost(bytes32 asset, uint64 fuel) external view returns (uint256);
-        /// Begins a job under a grant that stands for the caller, of `fuel` steps at most, which may cost `most`. The job's id is the hash
+        /// Begins a job under a grant that stands for the caller, of `fuel` steps at most, which may cost `most`, if the owner offers
+        /// what the caller has looked at: the asset's offer of this number (`presentOfferOf`). The job's id is the hash
         /// of the use of the grant that it is, its asset, its program, and its order if there is one, so that the receipt, which its
         /// node signs over the id, is about all of them. The cost is taken
         /// from the caller, who has allowed it to this contract, and held. `client` is the ed25519 key that the node hears;
         /// `runtime` is 1 for WebAssembly, 2 for a process. Where receipts are checked, what a false one would cost is reserved of the
         /// bond.
-        function start(bytes32 grant, bytes32 algorithm, bytes32 client, uint8 runtime, uint64 fuel, uint256 most) external returns (bytes32 job);
+        function start(bytes32 grant, bytes32 algorithm, bytes32 client, uint8 runtime, uint64 fuel, uint256 most, uint32 offer) external returns (bytes32 job);
         /// Tells the node to end a job; the caller pays what it has used.
         function stop(bytes32 job) external;
         /// Ends a job with a receipt that its node has signed (ed25519, over `receiptDigest`); anybody may bring it. Pays for what was
-        /// used, and gives the rest back.
+        /// used, and gives the rest back. Where receipts are checked, one that no other run can come to, for the job was stopped, its
+        /// result withheld, or a process used up what it may, pays the base and no steps.
         function finish(bytes32 job, Receipt receipt, bytes signature) external;
         /// Ends a job whose receipt did not come in time. The buyer gets everything back; anybody may ask for it.
         function expire(bytes32 job) external;
@@ -263,7 +268,7 @@ sol! {
         /// Pays an account's credit out, all of it, to that account; anybody may ask for it.
         function withdrawFor(address token, address account) external returns (uint256 amount);
         /// Draws who checks a finished job, by the randomness of the third block after its receipt's; anybody may ask for it, while that is
-        /// kept (8,192 blocks). Later, the job is spared.
+        /// kept (8,192 blocks). Later, the job is spared: it is for its buyer to see that somebody asks.
         function draw(bytes32 job) external;
         /// Whom `draw` would draw; nobody if the job is spared.
         function drawOf(bytes32 job) external view returns (bytes32[] memory auditors);

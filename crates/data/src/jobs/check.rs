@@ -18,14 +18,14 @@ use super::{
             Check, IJobsErrors, Job, Receipt, commitCall, drawCall, drawOfCall, jobsOfCall, receiptOfCall, revealCall,
             settleCall, verdictOfCall,
         },
-        JOBS, PROCESS, RUNNING, WAITING,
+        JOBS, PROCESS, RUNNING, WAITING, WASM,
     },
-    contract::{commitment_digest, commitment_of, receipt_digest},
+    contract::{commitment_digest, commitment_of, receipt_digest, repeats},
     data::DataSet,
     kept::{MOST_KEPT, read_head},
     role::{Computer, Outcomes, Sender, own, read, write},
     rules::Rules,
-    run::{Files, outputs_hash, params_hash, rerun, run_unless_dropped},
+    run::{Files, Rerun, outputs_hash, params_hash, rerun, run_unless_dropped},
     wire::{JOB, MOST_ANSWER, Request, Round},
 };
 use crate::registry::{Registry, sign_digest};
@@ -99,6 +99,26 @@ pub fn begun(params: &[Vec<u8>], receipt: &Receipt) -> usize {
     let mut begun = [rounds, rounds + 1].into_iter().filter_map(|count| params.get(..count));
     let named = |params: &&[Vec<u8>]| params_hash(params.iter().map(Vec::as_slice)) == receipt.params;
     begun.find(named).unwrap_or(params).len()
+}
+
+/// In what another run of a job of WebAssembly, with the parameters of the rounds that have [`begun`], comes to something else than its
+/// receipt says. That it was stopped, withheld or could not be done is nothing that another run comes to: of such a receipt is compared what
+/// left before, and that the program takes no fewer steps.
+pub fn differs(again: &Rerun, params: &[Vec<u8>], receipt: &Receipt) -> Vec<&'static str> {
+    let (is, whole) = (&again.receipt, repeats(WASM, receipt.ended));
+    let left = again.left.iter().take(receipt.rounds as usize);
+    [
+        ("data", is.data != receipt.data),
+        ("parameters", params_hash(params.iter().map(Vec::as_slice)) != receipt.params),
+        ("runtime", is.runtime != receipt.runtime),
+        ("output", outputs_hash(left) != receipt.output),
+        ("rounds", if whole { is.rounds != receipt.rounds } else { is.rounds < receipt.rounds }),
+        ("steps", if whole { is.fuel != receipt.fuel } else { is.fuel < receipt.fuel }),
+        ("end", whole && is.ended != receipt.ended),
+    ]
+    .into_iter()
+    .filter_map(|(name, differs)| differs.then_some(name))
+    .collect()
 }
 
 /// Why it has no verdict.
@@ -283,7 +303,9 @@ impl Auditor {
         if data.hash != job.offer.data || data.rules.hash() != job.offer.rules {
             return Err(ever("the data or rules here are not those that were offered".into()));
         }
-        let (code, params) = self.given(id, job).await?;
+        let (code, mut params) = self.given(id, job).await?;
+        // A round that came to nothing need not be in it.
+        params.truncate(begun(&params, &receipt));
         if params_hash(params.iter().map(Vec::as_slice)) != receipt.params {
             return Err(NoVerdict::Yet("the node gives other parameters than it signed".into()));
         }
@@ -350,5 +372,46 @@ impl Auditor {
             params.push(next);
         }
         Ok((code.to_vec(), params))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            MILLION,
+            abi::{STOPPED, SUCCEEDED, WITHHELD},
+        },
+        *,
+    };
+
+    #[test]
+    fn of_a_job_that_was_stopped_is_compared_what_left_before_and_that_its_steps_are_no_more_than_another_run_takes() {
+        let files = |text: &str| Files::from([("result.json".to_owned(), text.as_bytes().to_vec())]);
+        let (left, params) = (vec![files("1"), files("2")], vec![b"{}".to_vec(); 2]);
+        let hashes =
+            |rounds: usize| (params_hash(params[..rounds].iter().map(Vec::as_slice)), outputs_hash(&left[..rounds]));
+        let (params_of_both, output) = hashes(2);
+        let fuel = 9 * MILLION;
+        let all = Receipt { params: params_of_both, output, rounds: 2, fuel, ended: SUCCEEDED, ..Receipt::default() };
+        let again = Rerun { receipt: all.clone(), left: left.clone() };
+        assert_eq!(differs(&again, &params, &all), [""; 0]);
+        // The second round was cut off, or what it came to was not let go.
+        let (_, first) = hashes(1);
+        let cut = Receipt { output: first, rounds: 1, fuel: 7 * MILLION, ended: STOPPED, ..all.clone() };
+        let withheld = Receipt { fuel, ended: WITHHELD, ..cut.clone() };
+        for receipt in [&cut, &withheld] {
+            assert_eq!(differs(&again, &params, receipt), [""; 0]);
+        }
+        let false_ones = [
+            (Receipt { fuel: 10 * MILLION, ..cut.clone() }, "steps"),
+            (Receipt { output, ..cut.clone() }, "output"),
+            (Receipt { params: B256::ZERO, ..cut.clone() }, "parameters"),
+            (Receipt { rounds: 3, output, ..cut }, "rounds"),
+            (Receipt { fuel: 8 * MILLION, ..all }, "steps"),
+        ];
+        for (receipt, what) in false_ones {
+            assert_eq!(differs(&again, &params, &receipt), [what]);
+        }
     }
 }

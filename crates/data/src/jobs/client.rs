@@ -1,6 +1,7 @@
 //! What buyers do: ask a node whether it would do a job, begin it under a grant, send the program, ask round after round, end it and
 //! bring the receipt.
 
+mod draw;
 mod grants;
 mod start;
 #[cfg(test)]
@@ -9,14 +10,14 @@ mod tests;
 use super::{
     COIN,
     abi::{
-        BROKEN, DRAWN, FINISHED,
+        DRAWN, FINISHED,
         IJobs::{
             IJobsErrors, Job, JobFinished, JobsNotOwner, Offer, Receipt, Withdrawn, bondCall, costCall, expireCall,
-            finishCall, jobOfCall, offerCall, offerOfCall, receiptOfCall, stopCall, unbondCall, withdrawCall,
+            finishCall, jobOfCall, offerCall, presentOfferOfCall, receiptOfCall, stopCall, unbondCall, withdrawCall,
         },
         JOBS, LIMITED, PROCESS, WAITING, WASM,
     },
-    contract::{MILLION, cost},
+    contract::{MILLION, cost, due},
     results,
     run::{Files, OUT_OF_STEPS},
     units,
@@ -36,6 +37,7 @@ use crate::{
 use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::{SolCall, SolEvent};
 use commonware_codec::{Copying, DecodeExt as _};
+pub use draw::{draw, draw_soon};
 use futures::{future::try_join_all, join};
 use start::{Ready, TRIES, allow, may_go_well, pause, start_all};
 use std::time::Duration;
@@ -116,6 +118,10 @@ fn words(reason: &IJobsErrors, token: Address) -> String {
         E::JobsNotOwner(error) => format!("{} does not own asset {}", error.caller, error.asset),
         E::JobsNotOffered(error) => format!("nobody computes on asset {}", error.asset),
         E::JobsInvalidOffer(error) => format!("this cannot be offered: {}", error.what),
+        E::JobsOtherOffer(error) => format!(
+            "what is offered of asset {} has changed since it was looked at: no job was begun on it, and nothing is held; try again",
+            error.asset
+        ),
         E::JobsTooMuchFuel(error) => format!(
             "{} million steps are asked for, and {} million are offered: `--steps` asks for fewer",
             error.fuel.div_ceil(MILLION),
@@ -259,17 +265,17 @@ impl Buyer {
         Ok(view(self.wallet.client(), to, call).await?.0)
     }
 
-    /// What is offered of an asset.
+    /// What is offered of an asset, and which of its offers that is.
     ///
     /// # Errors
     ///
     /// If the ledger cannot be asked, or nothing is.
-    pub async fn offer_of(&self, asset: B256) -> Result<Offer> {
-        let offer = self.view(JOBS, &offerOfCall { asset }).await?;
-        if offer.node.is_zero() {
+    pub async fn offer_of(&self, asset: B256) -> Result<(Offer, u32)> {
+        let present = self.view(JOBS, &presentOfferOfCall { asset }).await?;
+        if present.offer.node.is_zero() {
             return Err(DataError::Ledger(format!("nobody computes on asset {asset}")));
         }
-        Ok(offer)
+        Ok((present.offer, present.number))
     }
 
     /// A grant of an asset under which this wallet may have the program run.
@@ -308,7 +314,7 @@ impl Buyer {
         let costs = costCall { asset, fuel };
         let (offer, grant, cost) =
             join!(self.offer_of(asset), self.grant_for(asset, algorithm), self.view(JOBS, &costs));
-        let (offer, grant, cost) = (offer?, grant?, cost.map_err(|error| said(error.into()))?);
+        let ((offer, number), grant, cost) = (offer?, grant?, cost.map_err(|error| said(error.into()))?);
         if cost > most {
             let [cost, most] = [cost, most].map(|amount| units(amount, offer.token));
             return Err(DataError::Ledger(format!(
@@ -318,7 +324,7 @@ impl Buyer {
         }
         let node = self.node_of(asset, &offer).await?;
         self.could(&node, asset, &offer, wanted).await?;
-        Ok(Ready { asset, grant, node, token: offer.token, cost })
+        Ok(Ready { asset, grant, offer: number, node, token: offer.token, cost })
     }
 
     /// Asks a node whether it could do a job.
@@ -489,10 +495,10 @@ impl Buyer {
             return Ok(None);
         }
         let receipt = self.view(JOBS, &receiptOfCall { job }).await?.receipt;
-        let cost = |fuel| cost(&is.offer, fuel).map_err(|_| DataError::Receipt);
-        let paid = if receipt.ended == BROKEN { U256::ZERO } else { cost(receipt.fuel)? };
+        let paid = due(&is.offer, is.runtime, receipt.ended, receipt.fuel).map_err(|_| DataError::Receipt)?;
         // What was held; the contract holds nothing of it any more.
-        Ok(Some(Ended { refunded: cost(is.fuel)?.saturating_sub(paid), receipt, paid }))
+        let held = cost(&is.offer, is.fuel).map_err(|_| DataError::Receipt)?;
+        Ok(Some(Ended { refunded: held.saturating_sub(paid), receipt, paid }))
     }
 
     /// A job as the ledger has it.

@@ -13,6 +13,10 @@ impl NativeContract for Jobs {
         match abi::decode(cx)?.ok_or(Error::UnknownFunction)? {
             Calls::offer(call) => abi::done(self.offer(cx, call.asset, &call.offer)),
             Calls::offerOf(call) => abi::reply(&call, self.offer_of(cx, call.asset)),
+            Calls::presentOfferOf(call) => {
+                let (offer, number) = self.present_offer_of(cx, call.asset)?;
+                abi::reply(&call, Ok(IJobs::presentOfferOfReturn { offer, number }))
+            }
             Calls::cost(call) => abi::reply(&call, self.cost(cx, call.asset, call.fuel)),
             Calls::start(call) => abi::reply(&call, self.start(cx, &call)),
             Calls::stop(call) => abi::done(self.stop(cx, call.job)),

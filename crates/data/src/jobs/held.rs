@@ -209,15 +209,45 @@ impl Held {
         Ok(files)
     }
 
-    /// Says whether it may leave, as it lies there now.
+    /// Lets leave what has this digest ([`outputs_hash`] of its files), and nothing else: it is what somebody has looked at.
+    ///
+    /// # Errors
+    ///
+    /// If something else lies there now, it cannot be read, or the decision not written.
+    pub fn approve(&self, digest: B256) -> Result<()> {
+        let now = self.digest()?;
+        if now != digest {
+            bail!(
+                "what waits of job {} is not what has digest {digest}: it has changed since, and has {now} now. Look at it again \
+                 (`stoa job held`)",
+                self.job
+            );
+        }
+        self.decide(true, digest)
+    }
+
+    /// Lets nothing leave of what lies there now.
     ///
     /// # Errors
     ///
     /// If it cannot be read, or the decision not written.
-    pub fn decide(&self, leaves: bool) -> Result<()> {
-        let what = outputs_hash([&self.files()?]);
+    pub fn refuse(&self) -> Result<()> {
+        self.decide(false, self.digest()?)
+    }
+
+    fn digest(&self) -> Result<B256> {
+        Ok(outputs_hash([&self.files()?]))
+    }
+
+    fn decide(&self, leaves: bool, what: B256) -> Result<()> {
         let said = serde_json::to_vec(&Decision { leaves, what })?;
         write_private(&self.decision(), &said).wrap_err("the decision cannot be written")
+    }
+
+    /// Lets leave, in tests, what lies there now, or not.
+    #[cfg(test)]
+    pub(crate) fn say(&self, leaves: bool) {
+        if leaves { self.approve(self.digest().unwrap()) } else { self.refuse() }.unwrap();
     }
 }
 
@@ -239,17 +269,22 @@ mod tests {
         let all = Held::all(folder.path()).unwrap();
         assert_eq!((all.len(), all[0].asset, all[0].job, all[0].round), (1, asset, job, 3));
         assert_eq!(all[0].files().unwrap().len(), 2);
-        all[0].decide(true).unwrap();
+        let seen = outputs_hash([&all[0].files().unwrap()]);
+        all[0].approve(seen).unwrap();
         assert_eq!(held.decided(&files, Some("said")).unwrap(), Some(true));
         let other: Files = [("a/result.json".to_owned(), b"[2]".to_vec())].into();
         assert_eq!(held.decided(&other, Some("said")).unwrap(), None);
         assert_eq!(held.decided(&files, Some("more")).unwrap(), None);
-        all[0].decide(false).unwrap();
+        all[0].refuse().unwrap();
         assert_eq!(held.decided(&files, Some("said")).unwrap(), Some(false));
         // A node that was ended meanwhile, and came to something else: nothing is left of what it laid out before.
         let fewer = Files::from([("result.json".to_owned(), b"[1]".to_vec())]);
         held.put(&fewer, None).unwrap();
-        assert_eq!((all[0].files().unwrap(), held.decided(&fewer, None).unwrap()), (fewer, None));
+        assert_eq!((all[0].files().unwrap(), held.decided(&fewer, None).unwrap()), (fewer.clone(), None));
+        // Whoever has looked at the former lets nothing of that leave.
+        let why = all[0].approve(seen).unwrap_err().to_string();
+        assert!(why.contains("has changed since") && why.contains("`stoa job held`"), "{why}");
+        assert_eq!(held.decided(&fewer, None).unwrap(), None);
         held.remove().unwrap();
         held.remove().unwrap();
         assert!(Held::all(folder.path()).unwrap().is_empty());
@@ -278,7 +313,7 @@ mod tests {
         let files = Files::from([("result.json".to_owned(), b"[1]".to_vec())]);
         for held in [&over, &open] {
             held.put(&files, None).unwrap();
-            held.decide(true).unwrap();
+            held.say(true);
             fs::create_dir(held.folder.with_extension("laying")).unwrap();
         }
         assert_eq!(Held::jobs(folder.path()), BTreeSet::from([over.job, open.job]));

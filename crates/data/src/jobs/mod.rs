@@ -22,8 +22,8 @@ mod run;
 pub(crate) mod tests;
 pub mod wire;
 
-pub(crate) use contract::cost;
 pub use contract::{Jobs, MILLION, commitment_digest, commitment_of, job_id, receipt_digest};
+pub(crate) use contract::{cost, due};
 pub use run::{Files, Rerun, how_ended, outputs_hash, params_hash, rerun, round_job, steps};
 pub(crate) use run::{judge, run_unless_dropped};
 

@@ -4,6 +4,7 @@ mod gone;
 mod holes;
 mod leaks;
 mod notes;
+mod places;
 mod ready;
 
 use super::{
@@ -184,7 +185,7 @@ impl Scene {
         let (grant, client, algorithm) = (self.grant, (*CLIENT).into(), super::algorithm(code));
         // A tenth of a second of a processor is little for a process.
         let (runtime, fuel) = (super::runtime_of(code), if code.starts_with(b"#!") { FUEL } else { 100_000_000 });
-        startCall { grant, algorithm, client, runtime, fuel, most: U256::ZERO }
+        startCall { grant, algorithm, client, runtime, fuel, most: U256::ZERO, offer: 1 }
     }
 
     fn start(&self, code: &[u8]) -> B256 {
@@ -344,6 +345,7 @@ async fn a_round_that_waits_for_its_turn_is_stopped_by_its_buyer() {
     }
     drop(turns);
     assert_eq!(left(scene.run(code).await.1), RESULT);
+    assert_eq!(spent(&scene), 4, "rounds that never ran count nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -361,7 +363,7 @@ async fn a_revoked_consent_refuses_the_next_round_and_the_next_job() {
     assert_eq!((receipt.rounds, receipt.ended), (1, STOPPED));
     let algorithm = super::algorithm(&code);
     let (grant, client) = (scene.grant, (*CLIENT).into());
-    let call = startCall { grant, algorithm, client, runtime: WASM, fuel: 1_000_000, most: U256::ZERO };
+    let call = startCall { grant, algorithm, client, runtime: WASM, fuel: 1_000_000, most: U256::ZERO, offer: 1 };
     assert!(scene.ledger.attempt(BUYER, JOBS, call).is_err());
 }
 
@@ -392,7 +394,7 @@ async fn only_programs_that_the_owner_trusts_run_if_he_names_some() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_of_publishers_whom_the_owner_trusts_run_until_they_are_withdrawn() {
-    let scene = scene(&Rules { publishers: vec![PUBLISHER], ..rules() });
+    let scene = scene(&Rules { publishers: vec![PUBLISHER], budget: 100, ..rules() });
     let code = copies("good.json");
     let program = super::algorithm(&code);
     let other = copies("params.json");
@@ -408,10 +410,38 @@ async fn programs_of_publishers_whom_the_owner_trusts_run_until_they_are_withdra
     assert!(refuses(&code).await);
     let asset = scene.ledger.send(PUBLISHER, publish(program, program));
     left(scene.run(code.clone()).await.1);
+    // One that has begun, and one of which nothing is done, when he takes his name off it.
+    let [begun, sent] = [scene.start(&code), scene.start(&code)];
+    for job in [begun, sent] {
+        scene.ask(Request::Code(job, code.clone())).await.unwrap();
+    }
+    left(scene.round(begun, 0, "{}").await.unwrap());
     scene.ledger.send(PUBLISHER, eraseCall { asset });
     assert!(refuses(&code).await);
+    for (job, number, how) in [(begun, 1, STOPPED), (sent, 0, BROKEN)] {
+        let round = scene.round(job, number, "{}").await.unwrap();
+        assert!(matches!(&round, Round::Over(ended, said) if *ended == how && said.contains("withdrawn")), "{round:?}");
+        assert_eq!(scene.end(job).await.rounds, number);
+    }
     scene.ledger.send(PUBLISHER, publish(super::algorithm(&other), program));
     assert!(refuses(&other).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_leaves_of_a_program_that_was_withdrawn_while_it_ran() {
+    let scene = scene(&Rules { publishers: vec![PUBLISHER], ..rules() });
+    let script = format!("#!/bin/sh\nsleep 3\nprintf '%s' '{RESULT}' > /out/result.json\n").into_bytes();
+    let object = super::algorithm(&script);
+    let publish =
+        registerCall { salt: object, object, sharing: B256::ZERO, needed: 0, keepers: vec![], ownerHalf: true };
+    let asset = scene.ledger.send(PUBLISHER, publish);
+    let job = scene.start(&script);
+    scene.ask(Request::Code(job, script)).await.unwrap();
+    scene.ask(Request::Round(job, 0, b"{}".to_vec())).await.unwrap();
+    scene.ledger.send(PUBLISHER, eraseCall { asset });
+    let round = scene.round(job, 0, "{}").await.unwrap();
+    assert!(matches!(&round, Round::Over(STOPPED, said) if said.contains("withdrawn")), "{round:?}");
+    assert_eq!((scene.end(job).await.rounds, spent(&scene)), (0, 1));
 }
 
 /// A script for `/bin/sh` that leaves this.
@@ -501,7 +531,7 @@ async fn nothing_leaves_before_the_owner_has_looked_at_it() {
                     if let Some(held) = Held::all(&data).unwrap().pop() {
                         assert_eq!((held.job, held.round), (job, number));
                         assert_eq!(held.files().unwrap()["result.json"], RESULT.as_bytes());
-                        return held.decide(leave).unwrap();
+                        return held.say(leave);
                     }
                     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
                 }
@@ -811,6 +841,16 @@ async fn a_node_that_was_drawn_runs_the_job_again_and_confirms_it() {
         assert_eq!(checked.scene.end(job).await.ended, STOPPED);
         assert_eq!(checked.settled(job).await, (FINISHED, 0));
     }
+    // What left before a round that nobody could check is signed, and checked: the node keeps the parameters of both.
+    let code = copies("params.json");
+    let job = checked.scene.start(&code);
+    checked.scene.ask(Request::Code(job, code)).await.unwrap();
+    left(checked.scene.round(job, 0, RESULT).await.unwrap());
+    let round = checked.scene.round(job, 1, r#"{"age":63}"#).await.unwrap();
+    assert!(matches!(round, Round::Over(WITHHELD, _)), "{round:?}");
+    let receipt = checked.scene.end(job).await;
+    assert_eq!((receipt.ended, receipt.rounds), (SUCCEEDED, 1));
+    assert_eq!(checked.settled(job).await, (FINISHED, CONFIRMED));
     // What they were run with is kept until then, and no longer.
     assert!(checked.kept() > 0);
     checked.scene.computer.0.settle(&checked.send).await.unwrap();

@@ -77,6 +77,9 @@ const MOST_APPROVAL_DAYS: u32 = 365;
 const BESIDE_NUMBERS: u64 = 64 << 10;
 const NUMBER: u64 = 256;
 
+/// How much longer than twice what it has computed a process may run: what it computes is paid, and its turn others wait for.
+const IDLE: Duration = Duration::from_secs(30);
+
 const fn is_not(flag: &bool) -> bool {
     !*flag
 }
@@ -272,13 +275,13 @@ impl Rules {
     }
 
     /// Says why so much may not leave any more; `what` says in words what it is. How much a program would have left must not be among
-    /// them: it would be as good as something that left.
+    /// them: it would be as good as something that left. Nor is said how much may still leave to all buyers, which is what others have got.
     pub(crate) fn short(&self, left: Remaining, what: &str, counts: u64) -> String {
-        let to_all = (left.day.unwrap_or(u64::MAX), self.budget_per_day.unwrap_or(u64::MAX), "all buyers on one day");
-        let (left, most, whom) = if counts > left.own { (left.own, self.budget, "this buyer") } else { to_all };
-        match left {
-            0 => format!("what may leave to {whom} is used up: 0 of {most} are left"),
-            left => format!("{what}: {left} of the {most} that may leave to {whom} are left"),
+        let most = self.budget;
+        match left.own {
+            0 => format!("what may leave to this buyer is used up: 0 of {most} are left"),
+            own if counts > own => format!("{what}: {own} of the {most} that may leave to this buyer are left"),
+            _ => format!("{what}: less than that may still leave to all buyers on this day (UTC)"),
         }
     }
 
@@ -299,7 +302,7 @@ impl Rules {
         match runtime {
             PROCESS => {
                 let cpu = Duration::from_nanos(fuel);
-                Limits { cpu, wall: usual.wall.max(2 * cpu), ..usual }
+                Limits { cpu, idle: IDLE, wall: IDLE + 2 * cpu, ..usual }
             }
             _ => Limits { fuel, ..usual },
         }
@@ -516,9 +519,11 @@ mod tests {
         let rules = Rules { budget: 20, budget_per_day: Some(12), ..Rules::usual(B256::ZERO) };
         let said = |own, day| rules.short(Remaining { own, day: Some(day) }, "it counts more", 7);
         assert_eq!(said(6, 12), "it counts more: 6 of the 20 that may leave to this buyer are left");
-        assert_eq!(said(20, 1), "it counts more: 1 of the 12 that may leave to all buyers on one day are left");
         assert_eq!(said(0, 12), "what may leave to this buyer is used up: 0 of 20 are left");
-        assert_eq!(said(20, 0), "what may leave to all buyers on one day is used up: 0 of 12 are left");
+        // What others have got is told to nobody, not even whether it is all.
+        for day in [0, 1, 6] {
+            assert_eq!(said(20, day), "it counts more: less than that may still leave to all buyers on this day (UTC)");
+        }
     }
 
     #[test]
@@ -642,6 +647,17 @@ mod tests {
         // Where nothing is said of it they are the same bytes as before.
         let usual = String::from_utf8(usual.to_json()).unwrap();
         assert!(!usual.contains("memory") && !usual.contains("budgetPerDay"));
+    }
+
+    #[test]
+    fn a_process_has_little_more_time_than_it_pays_for() {
+        let limits = |seconds: u64| Rules::default().limits(PROCESS, seconds * 1_000_000_000);
+        for (seconds, wall) in [(0, 30), (1, 32), (600, 1230)] {
+            let limits = limits(seconds);
+            let is = (limits.cpu.as_secs(), limits.idle.as_secs(), limits.wall.as_secs());
+            assert_eq!(is, (seconds, 30, wall), "{seconds}");
+        }
+        assert!(Rules::default().limits(PROCESS, u64::MAX).wall > Duration::from_secs(1 << 34));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{
         IJobs::{Job, Receipt},
         LIMITED, PROCESS, STOPPED, SUCCEEDED, WITHHELD,
     },
-    contract::MILLION,
+    contract::{MILLION, is_checked, repeats},
     data::{DataSet, list_hash},
     rules::{Leaving, Remaining, Rules, is_close},
 };
@@ -20,8 +20,9 @@ use tokio::task::{JoinError, spawn_blocking};
 /// What left in a round: files by their paths.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-/// How many times as long as another run a process may have taken by its receipt, and so many steps more: machines differ.
-const SLOWER: u64 = 4;
+/// How many times as long as another run a process may have taken by its receipt, and so many steps more: machines differ. So many times
+/// as long another run may wait.
+const SLOWER: u32 = 4;
 const LONGER: u64 = 1_000_000_000;
 
 /// What a job has done so far.
@@ -32,6 +33,12 @@ pub(super) struct Done {
     pub(super) fuel: u64,
     pub(super) params: B256,
     pub(super) output: B256,
+    /// The steps and the parameters of the rounds in which something left, without one that came to nothing. Zero in notes of nodes that did
+    /// not keep them.
+    #[serde(default)]
+    pub(super) left_fuel: u64,
+    #[serde(default)]
+    pub(super) left_params: B256,
     /// How it ended, if it is over, and why, so far as it may be told.
     pub(super) ended: Option<u8>,
     pub(super) why: String,
@@ -150,25 +157,25 @@ impl Done {
             Ok(leaving) => {
                 self.rounds += 1;
                 self.output = link(self.output, output_hash(&leaving.files));
+                (self.left_fuel, self.left_params) = (self.fuel, self.params);
                 Ran::Left(leaving, log)
             }
             Err(why) => Ran::Over(WITHHELD, why.into()),
         })
     }
 
-    /// What its node signs.
+    /// What its node signs. Where receipts are checked, one that nobody can check pays no steps: if something left before, it is about
+    /// that, which another run comes to.
     pub(super) fn receipt(&self, job: &Job, runtime: B256) -> Receipt {
+        let ended = self.ended.unwrap_or(SUCCEEDED);
+        let unchecked = is_checked(&job.offer, job.runtime) && ended != BROKEN && !repeats(job.runtime, ended);
+        let (params, fuel, ended) = match unchecked && !self.left_params.is_zero() {
+            true => (self.left_params, self.left_fuel, SUCCEEDED),
+            false => (self.params, self.fuel, ended),
+        };
         // Exact steps could tell something of the data; these are what is paid for.
-        let fuel = self.fuel.div_ceil(MILLION).saturating_mul(MILLION).min(job.fuel);
-        Receipt {
-            data: job.offer.data,
-            params: self.params,
-            runtime,
-            output: self.output,
-            rounds: self.rounds,
-            fuel,
-            ended: self.ended.unwrap_or(SUCCEEDED),
-        }
+        let fuel = fuel.div_ceil(MILLION).saturating_mul(MILLION).min(job.fuel);
+        Receipt { data: job.offer.data, params, runtime, output: self.output, rounds: self.rounds, fuel, ended }
     }
 }
 
@@ -267,7 +274,7 @@ impl Rerun {
         let again = &self.receipt;
         (again.data, again.params, again.rounds, again.ended)
             == (receipt.data, receipt.params, receipt.rounds, receipt.ended)
-            && receipt.fuel <= again.fuel.saturating_mul(SLOWER).saturating_add(LONGER)
+            && receipt.fuel <= again.fuel.saturating_mul(SLOWER.into()).saturating_add(LONGER)
             && self.left.len() == left.len()
             && self.left.iter().zip(left).all(|(one, other)| same(one, other))
     }
@@ -318,7 +325,11 @@ pub fn rerun(
     for (number, params) in (0..).zip(params) {
         done.begin(params);
         let fuel = job.fuel.saturating_sub(done.fuel);
-        let limits = data.rules.limits(job.runtime, fuel);
+        let mut limits = data.rules.limits(job.runtime, fuel);
+        if job.runtime == PROCESS {
+            // It may wait for a slower disk here.
+            (limits.idle, limits.wall) = (limits.idle * SLOWER, limits.wall * SLOWER);
+        }
         let round = round_job(id, job, number, code.clone(), params.clone(), data.inputs()?, limits);
         let outcome = runtime.run(&round, control);
         if let Ok(outcome) = &outcome {
@@ -343,6 +354,10 @@ pub fn rerun(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jobs::abi::{
+        IJobs::{Checks, Offer},
+        WASM,
+    };
     use futures::poll;
     use std::{sync::mpsc, thread};
 
@@ -359,6 +374,29 @@ mod tests {
         assert_eq!(told(Ended::Exited(1), true), "the program failed (with code 1)\nno column");
         assert_eq!(told(Ended::OutOfCpu, true), format!("{OUT_OF_STEPS} (it used up its steps)\nno column"));
         assert_eq!(told(Ended::Exited(1), false), "the program failed");
+    }
+
+    #[test]
+    fn where_receipts_are_checked_one_is_about_what_left_before_rather_than_about_what_nobody_can_check() {
+        let (params, left_params) = (B256::repeat_byte(1), B256::repeat_byte(2));
+        let (fuel, left_fuel) = (5 * MILLION, 2 * MILLION);
+        let signed = |drawn, ended, left_params, runtime| {
+            let offer = Offer { checks: Checks { drawn, ..Checks::default() }, ..Offer::default() };
+            let job = Job { offer, runtime, fuel: 10 * MILLION, ..Job::default() };
+            let done = Done { rounds: 1, fuel, params, left_fuel, left_params, ended: Some(ended), ..Done::default() };
+            let receipt = done.receipt(&job, B256::ZERO);
+            (receipt.ended, receipt.fuel, receipt.params)
+        };
+        let before = (SUCCEEDED, left_fuel, left_params);
+        for ended in [STOPPED, WITHHELD] {
+            assert_eq!(signed(1, ended, left_params, WASM), before);
+            // Nothing is checked, or nothing left, or a node that did not note it was ended meanwhile.
+            assert_eq!(signed(0, ended, left_params, WASM), (ended, fuel, params));
+            assert_eq!(signed(1, ended, B256::ZERO, WASM), (ended, fuel, params));
+        }
+        for ended in [SUCCEEDED, FAILED, LIMITED, BROKEN] {
+            assert_eq!(signed(1, ended, left_params, WASM), (ended, fuel, params));
+        }
     }
 
     #[tokio::test]

@@ -32,8 +32,8 @@ use alloy_sol_types::{SolCall, SolEvent as _};
 use ed25519_dalek::{Signer as _, SigningKey};
 use proptest::{prelude::*, sample::Index};
 use stoa_contract::{
-    Natives,
-    bench::{Bench, Failure, Sent, assert_handles},
+    MAX_NATIVE_DEPTH, Natives,
+    bench::{Bench, DEEP, Deep, Failure, Sent, assert_handles},
     interfaces::IERC20,
     nodes::{self, INodes},
 };
@@ -80,7 +80,8 @@ fn bench() -> Bench {
     let natives = crate::natives(Natives::stoa())
         .with(PLAIN, token(false, false))
         .with(FEE, token(false, true))
-        .with(REENTRANT, token(true, false));
+        .with(REENTRANT, token(true, false))
+        .with(DEEP, Deep);
     let mut bench = Bench::new(natives);
     for token in [PLAIN, FEE, REENTRANT] {
         for account in [BUYER, OTHER] {
@@ -103,6 +104,11 @@ fn balance(bench: &mut Bench, token: Address, account: Address) -> u64 {
 
 /// An asset that the owner offers for this token, and a grant for the buyer.
 fn asset(bench: &mut Bench, token: Address, terms: Terms) -> (B256, B256) {
+    asset_with(bench, offered(token), terms)
+}
+
+/// One that he offers so.
+fn asset_with(bench: &mut Bench, offer: Offer, terms: Terms) -> (B256, B256) {
     let register = registerCall {
         salt: B256::from(U256::from(bench.time())),
         object: word(4),
@@ -112,13 +118,15 @@ fn asset(bench: &mut Bench, token: Address, terms: Terms) -> (B256, B256) {
         ownerHalf: true,
     };
     let asset = bench.send(OWNER, CONSENT, &register).unwrap().value;
-    send(bench, OWNER, offerCall { asset, offer: offered(token) }).unwrap();
+    send(bench, OWNER, offerCall { asset, offer }).unwrap();
     let grant = bench.send(OWNER, CONSENT, &grantCall { asset, terms }).unwrap().value;
     (asset, grant)
 }
 
+/// What begins a job on the first offer of an asset.
 fn start(grant: B256) -> startCall {
-    startCall { grant, algorithm: word(8), client: word(9), runtime: WASM, fuel: 10_000_000, most: U256::from(130) }
+    let (algorithm, client, most) = (word(8), word(9), U256::from(130));
+    startCall { grant, algorithm, client, runtime: WASM, fuel: 10_000_000, most, offer: 1 }
 }
 
 fn receipt(fuel: u64, ended: u8) -> Receipt {
@@ -269,15 +277,37 @@ fn a_price_that_has_risen_since_it_was_asked_begins_nothing() {
     let dearer = Offer { price: U256::from(4), ..offered(PLAIN) };
     send(&mut bench, OWNER, offerCall { asset, offer: dearer }).unwrap();
     let refused = Failure::revert(JobsTooDear { cost: U256::from(140), most: U256::from(130) });
-    assert_eq!(send(&mut bench, BUYER, start(grant)).map(drop), Err(refused));
+    assert_eq!(send(&mut bench, BUYER, startCall { offer: 2, ..start(grant) }).map(drop), Err(refused));
     let refused = Failure::revert(JobsTooMuchFuel { fuel: 50_000_001, most: 50_000_000 });
-    let much = startCall { fuel: 50_000_001, ..start(grant) };
+    let much = startCall { fuel: 50_000_001, offer: 2, ..start(grant) };
     assert_eq!(send(&mut bench, BUYER, much).map(drop), Err(refused));
     // Withdrawn: nothing begins, and a use of the grant was not counted.
     let nothing = Offer { node: B256::ZERO, ..offered(PLAIN) };
     send(&mut bench, OWNER, offerCall { asset, offer: nothing }).unwrap();
-    assert_eq!(send(&mut bench, BUYER, start(grant)).map(drop), Err(Failure::revert(JobsNotOffered { asset })));
+    let withdrawn = startCall { offer: 3, ..start(grant) };
+    assert_eq!(send(&mut bench, BUYER, withdrawn).map(drop), Err(Failure::revert(JobsNotOffered { asset })));
     assert_eq!(bench.view(CONSENT, &grantOfCall { grant }).unwrap().used, 0);
+}
+
+#[test]
+fn what_is_offered_anew_after_it_was_looked_at_begins_nothing() {
+    let mut bench = bench();
+    let unknown = bench.view(JOBS, &presentOfferOfCall { asset: word(5) }).unwrap();
+    assert_eq!((unknown.offer, unknown.number), (Offer::default(), 0));
+    let (asset, grant) = asset(&mut bench, PLAIN, terms(BUYER));
+    let seen = bench.view(JOBS, &presentOfferOfCall { asset }).unwrap();
+    assert_eq!((seen.offer, seen.number), (offered(PLAIN), 1));
+    // Nothing of it costs more: it computes elsewhere, by other rules, on other data, and nobody checks it.
+    let other = Offer { node: word(0x33), rules: word(0x34), data: word(0x35), ..offered(PLAIN) };
+    send(&mut bench, OWNER, offerCall { asset, offer: other }).unwrap();
+    for offer in [0, 1, 3] {
+        let refused = Failure::revert(JobsOtherOffer { asset, offer, present: 2 });
+        assert_eq!(send(&mut bench, BUYER, startCall { offer, ..start(grant) }).map(drop), Err(refused));
+    }
+    assert_eq!(bench.view(CONSENT, &grantOfCall { grant }).unwrap().used, 0);
+    let sent = send(&mut bench, BUYER, startCall { offer: 2, ..start(grant) }).unwrap();
+    let started = sent.logs.iter().find_map(|log| JobStarted::decode_log(log).ok()).unwrap();
+    assert_eq!(started.offer, 2);
 }
 
 #[test]
@@ -484,6 +514,25 @@ fn whoever_brings_a_receipt_with_too_little_gas_brings_none() {
     assert_eq!((credit(&mut bench, PURSE), credit(&mut bench, BUYER)), (0, 0));
 }
 
+#[test]
+fn whoever_brings_a_receipt_from_too_deep_brings_none() {
+    let mut bench = bench();
+    let (_, grant) = asset(&mut bench, PLAIN, terms(BUYER));
+    let job = send(&mut bench, BUYER, start(grant)).unwrap().value;
+    let before = [PURSE, BUYER].map(|account| balance(&mut bench, PLAIN, account));
+    let call = finish(job, receipt(1, SUCCEEDED));
+    // This contract is one more frame, and its token may have half of all.
+    let deepest = (1..MAX_NATIVE_DEPTH as u8)
+        .rev()
+        .find(|frames| bench.send_raw(OTHER, DEEP, U256::ZERO, Deep::via(*frames, JOBS, &call)).is_ok());
+    assert_eq!(deepest, Some(MAX_NATIVE_DEPTH as u8 / 2 - 1));
+    let after = [PURSE, BUYER].map(|account| balance(&mut bench, PLAIN, account));
+    assert_eq!([after[0] - before[0], after[1] - before[1]], [103, 27]);
+    for account in [PURSE, BUYER] {
+        assert_eq!(bench.view(JOBS, &creditOfCall { account, token: PLAIN }), Ok(U256::ZERO));
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Start { other: bool, fuel: u64 },
@@ -524,12 +573,12 @@ proptest! {
         let mint = ITestToken::mintCall { account: OWNER, value: U256::from(1_000_000) };
         bench.send(OWNER, PLAIN, &mint).unwrap();
         let theirs = bench.send(OWNER, CONSENT, &grantCall { asset, terms: terms(OTHER) }).unwrap().value;
-        let mut jobs = Vec::new();
+        let (mut jobs, mut offers) = (Vec::new(), 1);
         for step in steps {
             match step {
                 Step::Start { other, fuel } => {
                     let (who, grant) = if other { (OTHER, theirs) } else { (BUYER, mine) };
-                    let call = startCall { fuel, most: U256::MAX, ..start(grant) };
+                    let call = startCall { fuel, most: U256::MAX, offer: offers, ..start(grant) };
                     jobs.extend(send(&mut bench, who, call).map(|sent| sent.value));
                 }
                 Step::Finish { which, fuel, ended } if !jobs.is_empty() => {
@@ -544,6 +593,7 @@ proptest! {
                     let offer = if is_checked { checked(10_000) } else { offered(PLAIN) };
                     let offer = Offer { base: U256::from(base), price: U256::from(price), ..offer };
                     send(&mut bench, OWNER, offerCall { asset, offer }).unwrap();
+                    offers += 1;
                 }
                 Step::Bond(amount) => {
                     let _ = send(&mut bench, OWNER, bondCall { asset, token: PLAIN, amount: U256::from(amount) });
@@ -594,7 +644,7 @@ fn the_gas_of_a_job() {
     let started = send(&mut bench, BUYER, start(grant)).unwrap();
     let finished = send(&mut bench, OTHER, finish(started.value, receipt(2_000_001, SUCCEEDED))).unwrap();
     let thousands = [started.gas, finished.gas].map(|gas| gas.div_ceil(1000));
-    assert_eq!(thousands, [409, 189]);
+    assert_eq!(thousands, [409, 190]);
 }
 
 /// An asset of the market's, whose datatoken costs two of a token.
@@ -754,8 +804,7 @@ fn checked_asset(bench: &mut Bench, chance: u16) -> (B256, B256) {
 
 /// The same, paid in this token.
 fn checked_asset_in(bench: &mut Bench, token: Address, chance: u16) -> (B256, B256) {
-    let (asset, grant) = asset(bench, token, terms(BUYER));
-    send(bench, OWNER, offerCall { asset, offer: Offer { token, ..checked(chance) } }).unwrap();
+    let (asset, grant) = asset_with(bench, Offer { token, ..checked(chance) }, terms(BUYER));
     let mint = ITestToken::mintCall { account: OWNER, value: U256::from(2000) };
     bench.send(OWNER, token, &mint).unwrap();
     bench.send(OWNER, token, &IERC20::approveCall { spender: JOBS, value: U256::MAX }).unwrap();
@@ -969,8 +1018,13 @@ fn what_another_run_cannot_come_to_is_not_checked_and_reserves_nothing() {
     for ended in [STOPPED, WITHHELD, BROKEN] {
         let job = send(&mut bench, BUYER, start(grant)).unwrap().value;
         assert_eq!(bond(&mut bench, asset), (2000, RESERVED));
-        send(&mut bench, OTHER, finish(job, receipt(1, ended))).unwrap();
+        let before = [PURSE, BUYER].map(|account| balance(&mut bench, PLAIN, account));
+        // All that it may take, which the node may not have done.
+        send(&mut bench, OTHER, finish(job, receipt(10_000_000, ended))).unwrap();
         assert_eq!((state_of(&mut bench, job), bond(&mut bench, asset)), ((FINISHED, 0), (2000, 0)));
+        let paid = if ended == BROKEN { 0 } else { 100 };
+        let after = [PURSE, BUYER].map(|account| balance(&mut bench, PLAIN, account));
+        assert_eq!([after[0] - before[0], after[1] - before[1]], [paid, 130 - paid], "{ended}");
     }
     let job = send(&mut bench, BUYER, start(grant)).unwrap().value;
     bench.pass(u64::from(DAY) + 1);
@@ -979,20 +1033,24 @@ fn what_another_run_cannot_come_to_is_not_checked_and_reserves_nothing() {
     // Of processes nothing is said, so they are neither checked nor stand for anything.
     let both = Offer { runtimes: WASM | PROCESS, ..checked(10_000) };
     send(&mut bench, OWNER, offerCall { asset, offer: both }).unwrap();
-    let process = startCall { runtime: PROCESS, ..start(grant) };
+    let process = startCall { runtime: PROCESS, offer: 2, ..start(grant) };
     send(&mut bench, BUYER, process).unwrap();
     assert_eq!(bond(&mut bench, asset), (2000, 0));
     for runtime in [0, 3, 4] {
         let refused = Failure::revert(JobsOtherRuntime { asset, runtime });
-        assert_eq!(send(&mut bench, BUYER, startCall { runtime, ..start(grant) }).map(drop), Err(refused));
+        let other = startCall { runtime, offer: 2, ..start(grant) };
+        assert_eq!(send(&mut bench, BUYER, other).map(drop), Err(refused));
     }
     // Unless the offer says that another run comes close to the same; not within the limits of another machine.
     let close = Offer { runtimes: WASM | PROCESS | REPEATABLE, ..checked(10_000) };
     send(&mut bench, OWNER, offerCall { asset, offer: close }).unwrap();
-    for (ended, check) in [(LIMITED, 0), (SUCCEEDED, WAITING)] {
-        let job = send(&mut bench, BUYER, startCall { runtime: PROCESS, ..start(grant) }).unwrap().value;
+    for (ended, check, paid) in [(LIMITED, 0, 100), (SUCCEEDED, WAITING, 103)] {
+        let process = startCall { runtime: PROCESS, offer: 3, ..start(grant) };
+        let job = send(&mut bench, BUYER, process).unwrap().value;
+        let before = balance(&mut bench, PLAIN, PURSE);
         send(&mut bench, OTHER, finish(job, receipt(1, ended))).unwrap();
         assert_eq!(state_of(&mut bench, job), (FINISHED, check));
+        assert_eq!(balance(&mut bench, PLAIN, PURSE) - before, paid);
     }
     assert_eq!(bond(&mut bench, asset), (2000, RESERVED));
     for runtimes in [0, REPEATABLE, WASM | REPEATABLE, 8, 255] {

@@ -36,11 +36,12 @@ pub(crate) fn pay(cx: &mut Context<'_>, token: Address, to: Address, amount: U25
     run(cx, token, &IERC20::transferCall { to, value: amount })
 }
 
-/// Pays tokens of this contract, for so much gas and no more. If that fails nothing has moved.
+/// Pays tokens of this contract, for so much gas and no more. If that fails nothing has moved, and a revert is the token's doing, not that
+/// of whoever calls this contract.
 ///
 /// # Errors
 ///
-/// As [`pay`]; out of gas, also where less than that is left for it.
+/// As [`pay`]; out of gas, also where less than that is left for it; halts where the token could be too deep.
 pub(crate) fn pay_within(cx: &mut Context<'_>, token: Address, to: Address, amount: U256, gas: u64) -> Result<()> {
     let call = IERC20::transferCall { to, value: amount }.abi_encode();
     cx.attempt(|cx| {

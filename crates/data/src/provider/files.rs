@@ -30,17 +30,27 @@ const DOMAIN: &[u8] = b"stoa/provider/files/v1";
 pub enum Place {
     /// In the node's folder, under this name.
     Local(String),
-    /// On the web.
+    /// On the web, as the publisher has said.
     Url(Url),
+    /// On the web, as anybody has described it.
+    Described(Url),
 }
 
 impl Place {
-    /// Reads a file object: `local`, or Ocean's `url` without headers.
+    /// Reads a file object that anybody describes: `local`, or Ocean's `url` without headers.
     ///
     /// # Errors
     ///
     /// [`Refusal::Malformed`] for everything else.
     pub fn read(object: &Value) -> Result<Self, Refusal> {
+        Ok(match Self::published(object)? {
+            Self::Url(url) => Self::Described(url),
+            place => place,
+        })
+    }
+
+    /// Reads the same of a publisher's.
+    fn published(object: &Value) -> Result<Self, Refusal> {
         let malformed = |why: &str| Err(Refusal::Malformed(format!("a file: {why}")));
         let text = |name: &str| object[name].as_str().unwrap_or_default();
         match text("type") {
@@ -80,7 +90,7 @@ impl Place {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Local(_) => "local",
-            Self::Url(_) => "url",
+            Self::Url(_) | Self::Described(_) => "url",
         }
     }
 }
@@ -137,7 +147,7 @@ impl Files {
         }
         let wrong = |error: RulesError| Refusal::Malformed(format!("rules: {error}"));
         let rules = rules.map(Rules::checked).transpose().map_err(wrong)?;
-        Ok(Self { nft, datatoken, places: files.iter().map(Place::read).collect::<Result<_, _>>()?, rules })
+        Ok(Self { nft, datatoken, places: files.iter().map(Place::published).collect::<Result<_, _>>()?, rules })
     }
 
     /// One of them, by its number.
@@ -222,7 +232,9 @@ mod tests {
             assert!(read(json!({ "type": "local", "file": name })).is_err(), "{name}");
         }
         let url = json!({ "type": "url", "url": "https://a.example/b.csv?c=d", "method": "GET", "headers": {} });
-        assert!(matches!(read(url), Ok(Place::Url(url)) if url.as_str() == "https://a.example/b.csv?c=d"));
+        let address: Url = "https://a.example/b.csv?c=d".parse().unwrap();
+        assert_eq!(read(url.clone()), Ok(Place::Described(address.clone())));
+        assert_eq!(Files::read(&said(json!([url]))).unwrap().places, [Place::Url(address)]);
         for object in [
             json!({ "type": "url", "url": "ftp://a.example/b" }),
             json!({ "type": "url", "url": "file:///etc/passwd" }),

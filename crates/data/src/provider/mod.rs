@@ -16,9 +16,11 @@
 //! - **A fee is paid in a transaction that is shown** ([`Fees`]): the datatoken took a quote for it, which names its consumer.
 //! - **A signature is good once, and for ten minutes** ([`Nonces`]). It names account, number and command, and no more: clients of this
 //!   version sign nothing else. So whoever gets hold of one before it is used can ask for another file that its signer has ordered.
-//! - **A token is its account's** ([`Tokens`]), ends after a day, with the node, or when its account says so.
+//! - **A token is its account's** ([`Tokens`]), ends after an hour if its account asks for no other time, after a day at most, with the
+//!   node, or when its account says so.
 //! - **Two kinds of files** ([`Sources`]): those in one folder of the node, by name, and those at hosts that its operator has named. No
-//!   other address is asked, redirects are not followed, nothing of a request is passed on.
+//!   other address is asked, redirects are not followed, nothing of a request is passed on. What a stranger describes
+//!   ([`Place::Described`]) is looked at only outside of the node's own network, and not often.
 //! - **Services of type `compute` give nothing away**, nor do files that are sealed with rules of what may leave, whatever a document makes
 //!   of them. Programs run on their data ([`compute`]), or by [jobs](crate::jobs).
 

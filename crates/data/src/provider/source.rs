@@ -3,10 +3,17 @@
 use super::{Place, Refusal, files::plain_name};
 use alloy_primitives::hex;
 use bytes::{Bytes, BytesMut};
-use reqwest::{Client, Response, Url, redirect::Policy};
+use parking_lot::Mutex;
+use reqwest::{
+    Client, Response, Url,
+    dns::{Addrs, Name, Resolve, Resolving},
+    redirect::Policy,
+};
 use sha2::{Digest as _, Sha256};
 use std::{
+    error::Error,
     fs, io,
+    net::IpAddr,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -31,12 +38,73 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(60);
 const SLOWEST: u64 = 64 << 10;
 
+/// How many addresses that strangers describe are asked within how long.
+const MOST_DESCRIBED: u32 = 60;
+const WHILE: Duration = Duration::from_secs(60);
+
 /// Where a node has the files that it gives away.
 #[derive(Debug)]
 pub struct Sources {
     folder: PathBuf,
     hosts: Vec<String>,
     http: Client,
+    /// What asks for strangers: outside of the node's own network alone.
+    outside: Client,
+    pace: Mutex<Pace>,
+}
+
+/// How many were asked for strangers of late.
+#[derive(Debug)]
+struct Pace {
+    since: Instant,
+    asked: u32,
+}
+
+impl Pace {
+    /// Whether one more can be asked.
+    fn take(&mut self, now: Instant) -> bool {
+        if now.duration_since(self.since) >= WHILE {
+            *self = Self { since: now, asked: 0 };
+        }
+        let may = self.asked < MOST_DESCRIBED;
+        self.asked += u32::from(may);
+        may
+    }
+}
+
+/// Finds the addresses of names, but for those in a network of one's own.
+struct Outside;
+
+impl Resolve for Outside {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move { outside(name.as_str()).await })
+    }
+}
+
+async fn outside(name: &str) -> Result<Addrs, Box<dyn Error + Send + Sync>> {
+    let found = tokio::net::lookup_host((name, 0)).await?;
+    let outside: Vec<_> = found.filter(|address| is_outside(address.ip())).collect();
+    if outside.is_empty() {
+        return Err("it is in a network of its own".into());
+    }
+    Ok(Box::new(outside.into_iter()))
+}
+
+/// Whether an address is neither this machine's nor of a network that the world does not reach.
+fn is_outside(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let [first, second, ..] = address.octets();
+            let shared = first == 100 && second & 0xc0 == 64;
+            let special = first == 0 || first >= 224 || shared;
+            !(special || address.is_loopback() || address.is_private() || address.is_link_local())
+        }
+        IpAddr::V6(address) => {
+            // Global unicast (2000::/3), but for 6to4 and Teredo, in which IPv4 addresses of any kind are hidden.
+            let [first, second, ..] = address.segments();
+            first >> 13 == 1 && first != 0x2002 && (first, second) != (0x2001, 0)
+        }
+    }
 }
 
 /// What is known of a file before it is given away.
@@ -82,15 +150,18 @@ impl Sources {
         // Chooses what signs and seals connections, for all clients of the program.
         drop(stoa_client::Client::new(String::new()));
         let http =
-            Client::builder().no_proxy().redirect(Policy::none()).connect_timeout(PATIENCE).read_timeout(PATIENCE);
-        Ok(Self { folder, hosts, http: http.build().map_err(io::Error::other)? })
+            || Client::builder().no_proxy().redirect(Policy::none()).connect_timeout(PATIENCE).read_timeout(PATIENCE);
+        let outside = http().dns_resolver(Outside).build().map_err(io::Error::other)?;
+        let http = http().build().map_err(io::Error::other)?;
+        Ok(Self { folder, hosts, http, outside, pace: Mutex::new(Pace { since: Instant::now(), asked: 0 }) })
     }
 
     /// What is known of a file; with `checksum`, its hash as well.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Unknown`] if there is none, [`Refusal::Forbidden`] if its host is not asked, [`Refusal::Unavailable`] if it cannot be read.
+    /// [`Refusal::Unknown`] if there is none, [`Refusal::Forbidden`] if its host is not asked, [`Refusal::Unavailable`] if it cannot be
+    /// read, or too much is asked for strangers.
     pub async fn look(&self, place: &Place, checksum: bool) -> Result<Look, Refusal> {
         let mut opened = self.open_from(place, 0).await?;
         if checksum && opened.look.length.is_some_and(|length| length <= MOST_HASHED) {
@@ -111,7 +182,11 @@ impl Sources {
     pub async fn open_from(&self, place: &Place, from: u64) -> Result<Opened, Refusal> {
         match place {
             Place::Local(name) => self.local(name, from).await,
-            Place::Url(url) => self.fetch(url).await,
+            Place::Url(url) => self.fetch(&self.http, url).await,
+            Place::Described(url) => {
+                self.admit(url)?;
+                self.fetch(&self.outside, url).await
+            }
         }
     }
 
@@ -178,16 +253,40 @@ impl Sources {
         with_port.is_some_and(|name| known(&name)) || (url.port().is_none() && known(host))
     }
 
-    async fn fetch(&self, url: &Url) -> Result<Opened, Refusal> {
-        if !self.knows(url) {
-            let host = url.host_str().unwrap_or_default();
+    /// That a host is one of those that are asked.
+    fn named(&self, url: &Url) -> Result<(), Refusal> {
+        if self.knows(url) {
+            return Ok(());
+        }
+        let host = url.host_str().unwrap_or_default();
+        Err(Refusal::Forbidden(format!(
+            "this node gives no files of {host} away: its operator has not named that host (`stoa follow --provide-from`)"
+        )))
+    }
+
+    /// That a stranger may have an address asked: he would else reach through this node what only this node reaches.
+    fn admit(&self, url: &Url) -> Result<(), Refusal> {
+        self.named(url)?;
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        // Names are looked at when they are looked up.
+        if host.parse::<IpAddr>().is_ok_and(|address| !is_outside(address)) {
             return Err(Refusal::Forbidden(format!(
-                "this node gives no files of {host} away: its operator has not named that host (`stoa follow --provide-from`)"
+                "{host} is in the node's own network: files there are told of once they are published (`did` and `serviceId`)"
             )));
         }
+        match self.pace.lock().take(Instant::now()) {
+            true => Ok(()),
+            false => {
+                Err(Refusal::Unavailable("too many files are described to this node: try again in a minute".to_owned()))
+            }
+        }
+    }
+
+    async fn fetch(&self, http: &Client, url: &Url) -> Result<Opened, Refusal> {
+        self.named(url)?;
         // What is wrong there is not told: an address may be a secret.
         let failed = || Refusal::Unavailable("the file cannot be had from where it is now".to_owned());
-        let response = self.http.get(url.clone()).send().await.map_err(|_| failed())?;
+        let response = http.get(url.clone()).send().await.map_err(|_| failed())?;
         if !response.status().is_success() {
             return Err(failed());
         }
@@ -299,6 +398,7 @@ fn kind(name: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
     use std::{
         io::{Read as _, Write as _},
         net::TcpListener,
@@ -380,6 +480,74 @@ mod tests {
             String::from_utf8(asked).unwrap()
         });
         (name, asked)
+    }
+
+    #[tokio::test]
+    async fn what_strangers_describe_is_not_looked_for_in_the_nodes_own_network() {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let hosts = ["127.0.0.1", "localhost"].map(|host| format!("{host}:{port}"));
+        let sources = Sources::open(folder.path(), hosts.to_vec()).unwrap();
+        let look = async |host: &str| {
+            let object = json!({ "type": "url", "url": format!("http://{host}/a.csv") });
+            sources.look(&Place::read(&object).unwrap(), false).await.unwrap_err()
+        };
+        let [address, name] = &hosts;
+        assert!(matches!(look(address).await, Refusal::Forbidden(why) if why.contains("own network")));
+        assert!(matches!(look(name).await, Refusal::Unavailable(_)));
+        assert!(matches!(look("a.example").await, Refusal::Forbidden(why) if why.contains("--provide-from")));
+        assert!(listener.accept().is_err(), "it was asked");
+    }
+
+    #[test]
+    fn addresses_in_a_network_of_ones_own_are_known() {
+        let is = |text: &str| is_outside(text.parse().unwrap());
+        for own in [
+            "127.0.0.1",
+            "0.0.0.0",
+            "10.0.0.7",
+            "172.31.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "100.127.255.255",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "::ffff:10.0.0.7",
+            "::127.0.0.1",
+            "fc00::1",
+            "fe80::1",
+            "ff02::1",
+            "64:ff9b::a00:7",
+            "2002:a00:7::",
+            "2001:0:a00:7::",
+        ] {
+            assert!(!is(own), "{own}");
+        }
+        for outside in [
+            "1.1.1.1",
+            "100.63.0.1",
+            "100.128.0.1",
+            "172.32.0.1",
+            "::ffff:1.1.1.1",
+            "2606:4700:4700::1111",
+            "2001:4860::1",
+        ] {
+            assert!(is(outside), "{outside}");
+        }
+    }
+
+    #[test]
+    fn so_many_addresses_are_asked_for_strangers_in_a_minute() {
+        let start = Instant::now();
+        let mut pace = Pace { since: start, asked: 0 };
+        assert!((0..MOST_DESCRIBED).all(|_| pace.take(start)));
+        assert!(!pace.take(start + WHILE - Duration::from_millis(1)));
+        assert!(pace.take(start + WHILE));
     }
 
     #[tokio::test]

@@ -1,5 +1,8 @@
 //! Tokens that stand for signatures for a while: JSON Web Tokens (RFC 7519, HS256), from which Ocean's clients read whose they are.
 //!
+//! Whoever sees a token can use it until it ends, and a client shows it to every node that it asks with it. So one is good for an hour, or
+//! for as long as its account has asked for, and never for more than a day.
+//!
 //! A token that was ended before its time is remembered until that is over, a few of each account. Who ends more has all ended that he
 //! had: those of nobody else, and nothing that was ended is good again.
 
@@ -12,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 
-/// For how many seconds a token is good.
+/// For how many seconds a token is good if nothing is asked for, and at most.
+const USUAL: u64 = 3600;
 const LIFE: u64 = 24 * 3600;
 
 /// Characters of a token at most.
@@ -58,14 +62,14 @@ impl Default for Tokens {
 }
 
 impl Tokens {
-    /// A token of an account, for whose request of this number it is, good for a day, or until `until` if that is sooner. Times
+    /// A token of an account, for whose request of this number it is, good for an hour, or until `until`, and for a day at most. Times
     /// are in seconds since 1970.
     ///
     /// # Errors
     ///
     /// [`Refusal::Malformed`] if that is over.
     pub fn make(&self, account: Address, nonce: u64, until: Option<u64>, now: u64) -> Result<String, Refusal> {
-        let exp = now.saturating_add(LIFE).min(until.unwrap_or(u64::MAX));
+        let exp = until.unwrap_or(now.saturating_add(USUAL)).min(now.saturating_add(LIFE));
         if exp <= now {
             return Err(Refusal::Malformed("validUntil: that is over; want milliseconds since 1970".to_owned()));
         }
@@ -182,7 +186,7 @@ mod tests {
         let (node, other) = (Tokens::default(), Tokens::default());
         let token = make(&node, 7);
         assert_eq!(node.check(&token, NOW), Ok(ACCOUNT));
-        assert_eq!(node.check(&token, NOW + LIFE - 1), Ok(ACCOUNT));
+        assert_eq!(node.check(&token, NOW + USUAL - 1), Ok(ACCOUNT));
         let another = make(&node, 8);
         assert_ne!(token, another);
         let (said, seal) = token.rsplit_once('.').unwrap();
@@ -190,7 +194,7 @@ mod tests {
             encode(format!(r#"{{"address":"{OTHER}","nonce":"7","createdAt":0,"exp":{}}}"#, u64::MAX).as_bytes());
         let unsigned = encode(br#"{"alg":"none"}"#);
         for (token, at) in [
-            (token.clone(), NOW + LIFE),
+            (token.clone(), NOW + USUAL),
             (String::new(), NOW),
             ("a.b.c".into(), NOW),
             (said.into(), NOW),
@@ -221,12 +225,18 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_good_no_longer_than_was_asked_for_nor_than_a_day() {
+    fn a_token_is_good_for_as_long_as_was_asked_for_but_no_longer_than_a_day_and_else_for_an_hour() {
         let node = Tokens::default();
-        let token = node.make(ACCOUNT, 7, Some(NOW + 60), NOW).unwrap();
-        assert!(node.check(&token, NOW + 59).is_ok() && node.check(&token, NOW + 60).is_err());
-        let token = node.make(ACCOUNT, 7, Some(u64::MAX), NOW).unwrap();
-        assert!(node.check(&token, NOW + LIFE - 1).is_ok() && node.check(&token, NOW + LIFE).is_err());
+        for (until, life) in [
+            (None, 3600),
+            (Some(NOW + 60), 60),
+            (Some(NOW + 2 * USUAL), 2 * USUAL),
+            (Some(NOW + LIFE + 1), 24 * 3600),
+            (Some(u64::MAX), 24 * 3600),
+        ] {
+            let token = node.make(ACCOUNT, 7, until, NOW).unwrap();
+            assert!(node.check(&token, NOW + life - 1).is_ok() && node.check(&token, NOW + life).is_err(), "{until:?}");
+        }
         for until in [0, NOW] {
             assert!(matches!(node.make(ACCOUNT, 7, Some(until), NOW), Err(Refusal::Malformed(_))), "{until}");
         }

@@ -113,6 +113,7 @@ fn people_read_everything_that_happened() {
     let algorithm = B256::repeat_byte(3);
     let grant = told.grant(Terms { uses: COMPUTE, algorithm, until, limit: 2, ..terms(ALICE) });
     told.grant(Terms { kind: CREDENTIAL, credential: B256::repeat_byte(6), uses: READ | COMPUTE, ..terms(BOB) });
+    told.grant(Terms { kind: CREDENTIAL, credential: B256::with_last_byte(1), ..terms(BOB) });
     told.send(ALICE, useGrantCall { grant, kind: COMPUTE, algorithm });
     told.send(OWNER, setObjectCall { asset: told.asset, object: B256::repeat_byte(7) });
     let (sharing, keepers) = (B256::repeat_byte(6), vec![B256::repeat_byte(3)]);
@@ -128,13 +129,14 @@ fn people_read_everything_that_happened() {
         "          to compute by algorithm 0x03030303…, 2 times at most\n          until 2023-12-15T22:13:20Z\n",
         &format!("          to holders of credential 0x06060606…\n          according to {BOB}\n"),
         "          to read and compute\n",
+        &format!("          to whoever has an order of service 0 (credential 1)\n          according to {BOB}\n"),
         &format!("  began to use {short}…\n          by {ALICE}\n          to compute by algorithm 0x03030303…\n"),
         "  object is now 0x07070707…\n",
         "  keepers are now 1 of 1, generation 1\n",
         &format!("  revoked {short}…\n          by {OWNER}\n          in {}\n", B256::repeat_byte(9)),
         &format!("  erased, and all grants revoked\n          by {OWNER}\n"),
-        "\ngrants   2\n",
-        &format!("  {grant}\n    revoked 2023-11-20T22:13:20Z; 1 of 2 uses on record"),
+        "\ngrants   3\n",
+        &format!("  {grant}\n    revoked 2023-11-21T22:13:20Z; 1 of 2 uses on record"),
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }

@@ -9,7 +9,7 @@ use crate::{
     },
     ddo::People,
 };
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, U256};
 use std::fmt;
 use stoa_client::counted;
 
@@ -115,15 +115,24 @@ fn told(event: &IConsentEvents) -> (String, Vec<String>) {
     }
 }
 
+/// The service whose orders a credential stands for: datatokens count them from 1, and other credentials are hardly ever so small.
+fn service(credential: &B256) -> Option<u64> {
+    let service = U256::from_be_bytes(credential.0).checked_sub(U256::ONE)?;
+    u32::try_from(service).ok().map(u64::from)
+}
+
 /// To whom, for what, how, until when and how often.
 fn allowed(terms: &Terms) -> Vec<String> {
     let mut lines = match terms.kind {
         ADDRESS => vec![format!("to {}", terms.who)],
         TOKEN => vec![format!("to holders of a token of {}", terms.who)],
-        _ => vec![
-            format!("to holders of credential {}", short(&terms.credential)),
-            format!("according to {}", terms.who),
-        ],
+        _ => {
+            let whom = match service(&terms.credential) {
+                Some(number) => format!("to whoever has an order of service {number} (credential {})", number + 1),
+                None => format!("to holders of credential {}", short(&terms.credential)),
+            };
+            vec![whom, format!("according to {}", terms.who)]
+        }
     };
     lines.push(format!("for {}", name(&terms.purpose)));
     let mut how = format!("to {}", way(terms.uses, &terms.algorithm));

@@ -9,11 +9,11 @@ use crate::{
     client::DataError,
     jobs::{
         abi::{
-            BROKEN, EXPIRED, FINISHED,
+            EXPIRED, FINISHED,
             IJobs::{Job, Receipt, jobOfCall, jobsOfCall, receiptOfCall},
             JOBS, REFUTED, RUNNING,
         },
-        cost,
+        cost, due,
     },
     market::abi::{
         DISPENSER, FIXED_RATE,
@@ -304,9 +304,8 @@ impl Earnings {
 
     /// Counts a job as the contract of jobs has paid it: what it holds for one that is over it does not keep.
     fn count(&mut self, is: &Job, receipt: &Receipt) -> Result<()> {
-        let cost = |steps| cost(&is.offer, steps).map_err(|_| DataError::Receipt);
-        let (held, used) = (cost(is.fuel)?, cost(receipt.fuel)?);
-        let paid = if receipt.ended == BROKEN { U256::ZERO } else { used };
+        let held = cost(&is.offer, is.fuel).map_err(|_| DataError::Receipt)?;
+        let paid = due(&is.offer, is.runtime, receipt.ended, receipt.fuel).map_err(|_| DataError::Receipt)?;
         self.checked |= is.offer.checks.drawn > 0;
         let of = self.tokens.entry(is.offer.token).or_default();
         match is.state {
@@ -324,7 +323,7 @@ impl Earnings {
                 of.refunded = of.refunded.saturating_add(held.saturating_sub(paid));
                 if is.state == REFUTED {
                     self.refuted += 1;
-                    of.lost = of.lost.saturating_add(used).saturating_add(is.offer.checks.stake);
+                    of.lost = of.lost.saturating_add(paid).saturating_add(is.offer.checks.stake);
                 }
             }
             _ => {}
@@ -339,8 +338,9 @@ mod tests {
     use crate::jobs::{
         MILLION,
         abi::{
+            BROKEN,
             IJobs::{Checks, Offer},
-            SUCCEEDED,
+            STOPPED, SUCCEEDED, WASM,
         },
     };
     use crate::{
@@ -513,7 +513,7 @@ mod tests {
         let checks = Checks { drawn: 1, stake: U256::from(1000), fee: U256::from(3), ..Checks::default() };
         let offer = Offer { token, base: U256::from(50), price: U256::from(7), checks, ..Offer::default() };
         // 50 and ten times 7 are held.
-        let job = |state| Job { state, fuel: 10 * MILLION, offer: offer.clone(), ..Job::default() };
+        let job = |state| Job { state, fuel: 10 * MILLION, runtime: WASM, offer: offer.clone(), ..Job::default() };
         let receipt = |fuel, ended| Receipt { fuel, ended, ..Receipt::default() };
         let mut earned = Earnings::default();
         assert!(!earned.is_something());
@@ -522,17 +522,20 @@ mod tests {
             (EXPIRED, receipt(0, 0)),
             (FINISHED, receipt(2 * MILLION + 1, SUCCEEDED)),
             (FINISHED, receipt(MILLION, BROKEN)),
+            // Nobody could check that.
+            (FINISHED, receipt(10 * MILLION, STOPPED)),
             (REFUTED, receipt(4 * MILLION, SUCCEEDED)),
         ] {
             earned.count(&job(state), &receipt).unwrap();
         }
-        assert_eq!((earned.jobs, earned.running, earned.expired, earned.refuted), (3, 1, 1, 1));
+        assert_eq!((earned.jobs, earned.running, earned.expired, earned.refuted), (4, 1, 1, 1));
         assert!(earned.is_something() && earned.checked);
         let wanted = Amounts {
             held: U256::from(120),
-            jobs: U256::from((50 + 21) + (50 + 28)),
-            // All of the one without a receipt, 49 of 120, all of the one that the node could not do, 42 of 120.
-            refunded: U256::from(120 + 49 + 120 + 42),
+            jobs: U256::from((50 + 21) + 50 + (50 + 28)),
+            // All of the one without a receipt, 49 of 120, all of the one that the node could not do, the steps of the one that was stopped,
+            // 42 of 120.
+            refunded: U256::from(120 + 49 + 120 + 70 + 42),
             lost: U256::from(50 + 28 + 1000),
             ..Amounts::default()
         };

@@ -140,7 +140,7 @@ fn watch(
         }
         let ended = if control.is_cancelled() {
             Some(Ended::Cancelled)
-        } else if used.wall > limits.wall {
+        } else if is_late(used, limits) {
             Some(Ended::OutOfTime)
         } else if full {
             Some(Ended::OutputTooLarge)
@@ -151,6 +151,11 @@ fn watch(
             return Ok((Some(ended), used));
         }
     }
+}
+
+/// Whether so much time has passed as may, or too little was computed in it.
+fn is_late(used: Used, limits: &Limits) -> bool {
+    used.wall > limits.wall || used.wall > limits.idle.saturating_add(used.cpu.saturating_mul(2))
 }
 
 fn beyond(usage: Usage, limits: &Limits) -> Option<Ended> {

@@ -5,6 +5,9 @@
 //! Not in it: new namespaces, mounts, sockets (a pair that is connected to nobody else is), tracing, keys, BPF, `io_uring`,
 //! performance counters, modules, clocks, memory that no limit counts (`memfd_create`, System V's), `userfaultfd`; and where no
 //! control group counts time, what is done when a child ends.
+//!
+//! All sandboxes see the same files of the system. So nothing is in it by which whoever has one open tells something to whoever else has:
+//! locks, leases and watches of files, what is asked about the memory in which the kernel keeps them, or taken out of it.
 
 use crate::Error;
 use libc::c_long;
@@ -24,18 +27,15 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_dup3,
     libc::SYS_faccessat,
     libc::SYS_faccessat2,
-    libc::SYS_fadvise64,
     libc::SYS_fallocate,
     libc::SYS_fchdir,
     libc::SYS_fchmod,
     libc::SYS_fchmodat,
     libc::SYS_fchown,
     libc::SYS_fchownat,
-    libc::SYS_fcntl,
     libc::SYS_fdatasync,
     libc::SYS_fgetxattr,
     libc::SYS_flistxattr,
-    libc::SYS_flock,
     libc::SYS_fstat,
     libc::SYS_fstatfs,
     libc::SYS_fsync,
@@ -43,9 +43,6 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_getcwd,
     libc::SYS_getdents64,
     libc::SYS_getxattr,
-    libc::SYS_inotify_add_watch,
-    libc::SYS_inotify_init1,
-    libc::SYS_inotify_rm_watch,
     libc::SYS_lgetxattr,
     libc::SYS_linkat,
     libc::SYS_listxattr,
@@ -55,11 +52,9 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_mknodat,
     libc::SYS_newfstatat,
     libc::SYS_openat,
-    libc::SYS_openat2,
     libc::SYS_pipe2,
     libc::SYS_pread64,
     libc::SYS_preadv,
-    libc::SYS_preadv2,
     libc::SYS_pwrite64,
     libc::SYS_pwritev,
     libc::SYS_pwritev2,
@@ -98,7 +93,6 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_brk,
     libc::SYS_madvise,
     libc::SYS_membarrier,
-    libc::SYS_mincore,
     libc::SYS_mlock,
     libc::SYS_mmap,
     libc::SYS_mprotect,
@@ -212,7 +206,6 @@ const OLDER: &[c_long] = &[
     libc::SYS_futimesat,
     libc::SYS_getdents,
     libc::SYS_getpgrp,
-    libc::SYS_inotify_init,
     libc::SYS_lchown,
     libc::SYS_link,
     libc::SYS_lstat,
@@ -243,6 +236,21 @@ const OLDER: &[c_long] = &[libc::SYS_renameat];
 const NAMESPACES: u64 = 0x7e02_0080;
 /// Puts characters into a terminal's input, as if somebody had typed them (`TIOCSTI`, `TIOCLINUX`).
 const TYPING: [u64; 2] = [0x5412, 0x541c];
+/// What may be asked of an open file: nothing that whoever has opened the same one notices, as he does its locks and leases.
+const ASKED: [libc::c_int; 8] = [
+    libc::F_DUPFD,
+    libc::F_DUPFD_CLOEXEC,
+    libc::F_GETFD,
+    libc::F_SETFD,
+    libc::F_GETFL,
+    libc::F_SETFL,
+    libc::F_GETPIPE_SZ,
+    libc::F_SETPIPE_SZ,
+];
+/// Takes a file out of memory (`POSIX_FADV_DONTNEED`).
+const FORGET: u64 = libc::POSIX_FADV_DONTNEED as u64;
+/// Reads what is in memory, and says so if it is not (`RWF_NOWAIT`).
+const IN_MEMORY: u64 = libc::RWF_NOWAIT as u64;
 /// `AF_UNIX`.
 const UNIX: u64 = 1;
 /// A child has ended.
@@ -294,6 +302,14 @@ fn program(counted: bool) -> Result<BpfProgram, Error> {
     rules.insert(libc::SYS_ioctl, when(typing).map_err(failed)?);
     let pair = vec![Condition::new(0, Length::Dword, Is::Eq, UNIX)];
     rules.insert(libc::SYS_socketpair, when(pair).map_err(failed)?);
+    let asked =
+        ASKED.map(|command| when(vec![Condition::new(1, Length::Dword, Is::Eq, u64::from(command.cast_unsigned()))]));
+    let asked = asked.into_iter().collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    rules.insert(libc::SYS_fcntl, asked.concat());
+    let advice = vec![Condition::new(3, Length::Dword, Is::Ne, FORGET)];
+    rules.insert(libc::SYS_fadvise64, when(advice).map_err(failed)?);
+    let flags = vec![Condition::new(5, Length::Dword, Is::MaskedEq(IN_MEMORY), 0)];
+    rules.insert(libc::SYS_preadv2, when(flags).map_err(failed)?);
     if !counted {
         // What a signal does lies in memory, where no filter sees it. So at this one it stays as it is, and may be asked for.
         let mut either = when(vec![Condition::new(0, Length::Dword, Is::Ne, CHILD)]).map_err(failed)?;
@@ -310,7 +326,7 @@ fn program(counted: bool) -> Result<BpfProgram, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{mem::MaybeUninit, ptr, thread};
+    use std::{fs::File, io, mem::MaybeUninit, os::fd::AsRawFd as _, ptr, thread};
 
     /// Whether a thread under the filter may ask what a signal does, and set it to that.
     #[expect(unsafe_code, reason = "calls of the kernel")]
@@ -328,6 +344,47 @@ mod tests {
             }
         });
         tried.join().unwrap()
+    }
+
+    #[test]
+    #[expect(unsafe_code, reason = "calls of the kernel")]
+    fn nobody_tells_by_a_file_that_others_have_open_as_well() {
+        let (program, file) = (program(true).unwrap(), tempfile::tempfile().unwrap());
+        // SAFETY: these calls take numbers, and nothing that they are given to write to; a descriptor that is made stays open.
+        let call = |number, arguments: [c_long; 6]| unsafe {
+            let [a, b, c, d, e, f] = arguments;
+            match libc::syscall(number, a, b, c, d, e, f) {
+                -1 => io::Error::last_os_error().raw_os_error().unwrap(),
+                _ => 0,
+            }
+        };
+        let of = move |file: &File| {
+            let file = c_long::from(file.as_raw_fd());
+            let fcntl = |command: libc::c_int| call(libc::SYS_fcntl, [file, command.into(), 0, 0, 0, 0]);
+            let asked = [libc::F_DUPFD_CLOEXEC, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL].map(fcntl);
+            // Locks of a process (5 to 7) and of an open file (36 to 38), signals about it, leases, watches, hints to its file system.
+            let told =
+                [5, 6, 7, 36, 37, 38, libc::F_SETLEASE, libc::F_GETLEASE, libc::F_NOTIFY, 8, 10, 1036].map(fcntl);
+            let others = [
+                call(libc::SYS_flock, [file, libc::LOCK_EX.into(), 0, 0, 0, 0]),
+                call(libc::SYS_inotify_init1, [0; 6]),
+                call(libc::SYS_mincore, [0; 6]),
+                call(libc::SYS_openat2, [0; 6]),
+                call(libc::SYS_fadvise64, [file, 0, 0, libc::POSIX_FADV_DONTNEED.into(), 0, 0]),
+                call(libc::SYS_preadv2, [file, 0, 0, 0, 0, libc::RWF_NOWAIT.into()]),
+            ];
+            let read = [
+                call(libc::SYS_fadvise64, [file, 0, 0, libc::POSIX_FADV_WILLNEED.into(), 0, 0]),
+                call(libc::SYS_preadv2, [file, 0, 0, 0, 0, 0]),
+            ];
+            (asked, told, others, read)
+        };
+        let tried = thread::spawn(move || {
+            seccompiler::apply_filter(&program).unwrap();
+            of(&file)
+        });
+        let no = libc::ENOSYS;
+        assert_eq!(tried.join().unwrap(), ([0; 5], [no; 12], [no; 6], [0; 2]));
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Native and interpreted code calling each other.
 
+mod answers;
 mod inspector;
 mod lossy;
 
 use super::*;
 use crate::{
     BASE_GAS, Error, NativeContract, WORD_GAS, abi,
-    bench::{Bench, Failure, GAS_LIMIT, assert_handles},
+    bench::{Bench, DEEP, Deep, Failure, GAS_LIMIT, assert_handles},
     interfaces::{IERC20, IReentrancyGuardErrors::ReentrancyGuardReentrantCall},
     natives,
     parts::{clones, reentrancy},
@@ -33,6 +34,9 @@ alloy_sol_types::sol! {
         function createClone(bytes32 salt) external returns (address);
         function spend(uint256 slots) external;
         function who() external view returns (address, address, address);
+        function ask(address to) external view returns (uint256);
+        function attempt(address to) external returns (bool);
+        function attemptView(address to) external view returns (bool);
     }
 }
 use IProbe::{IProbeCalls as Calls, *};
@@ -47,6 +51,8 @@ struct Probe;
 
 const PROBE: Address = natives::address(0x10);
 const ALICE: Address = Address::repeat_byte(0xa1);
+/// What whoever is called in an attempt may use.
+const ATTEMPT_GAS: u64 = 10_000;
 
 impl NativeContract for Probe {
     fn call(&self, cx: &mut Context<'_>) -> Result<Bytes> {
@@ -104,6 +110,15 @@ impl NativeContract for Probe {
                 Ok(Bytes::new())
             }
             Calls::who(call) => abi::reply(&call, Ok((cx.caller(), cx.this(), cx.code()).into())),
+            Calls::ask(call) => abi::reply(&call, cx.view_typed(call.to, &getCall {})),
+            Calls::attempt(call) => {
+                let outcome = cx.call_with_gas(call.to, getCall {}.abi_encode().into(), ATTEMPT_GAS)?;
+                abi::reply(&call, Ok(outcome.success))
+            }
+            Calls::attemptView(call) => match cx.view_with_gas(call.to, &getCall {}, ATTEMPT_GAS) {
+                Err(Error::Revert(_)) => abi::reply(&call, Ok(false)),
+                told => abi::reply(&call, told.map(|_| true)),
+            },
         }
     }
 }
@@ -125,7 +140,7 @@ fn install(bench: &mut Bench, byte: u8, code: Bytes) -> Address {
 }
 
 fn bench() -> Bench {
-    Bench::new(Natives::stoa().with(PROBE, Probe)).with_coin(&[(ALICE, U256::from(1_000_000))])
+    Bench::new(Natives::stoa().with(PROBE, Probe).with(DEEP, Deep)).with_coin(&[(ALICE, U256::from(1_000_000))])
 }
 
 fn via(to: Address, call: &impl SolCall) -> Bytes {

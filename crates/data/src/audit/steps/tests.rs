@@ -15,7 +15,7 @@ use crate::{
     },
 };
 use alloy_primitives::{Address, hex};
-use alloy_sol_types::SolCall;
+use alloy_sol_types::{SolCall, SolEvent as _};
 use ed25519_dalek::{Signer as _, SigningKey};
 use stoa_contract::{
     Natives,
@@ -95,6 +95,7 @@ impl Told {
             runtime: WASM,
             fuel: MILLION,
             most: U256::ZERO,
+            offer: 1,
         };
         let job = self.send(BUYER, JOBS, &start);
         let receipt =
@@ -208,6 +209,43 @@ fn a_job_without_an_order_says_so() {
 }
 
 #[test]
+fn what_came_of_a_check_is_told_where_it_is_shown_and_is_else_not_taken_for_nothing() {
+    let mut told = Told::new();
+    let (asset, ..) = told.sold();
+    let grant = told.send(OWNER, CONSENT, &IConsent::grantCall { asset, terms: terms(BUYER) });
+    let job = told.job(grant);
+    let unchecked = audited(job, &told.events);
+    assert!(said(&unchecked, "check").1.contains("offers no checks"), "{:?}", unchecked.steps);
+    let offered = changed(&told.events, |mut event: Offered| {
+        (event.offer.checks.drawn, event.offer.checks.chance) = (1, 1_000);
+        Some(event)
+    });
+    let auditor = B256::repeat_byte(0xd);
+    let at = Place { block: told.block + 1, time: told.bench.time(), transaction: B256::repeat_byte(0xe) };
+    let with = |data: Vec<alloy_primitives::LogData>| {
+        let more = data.into_iter().map(|data| (at, Log { address: JOBS, data }));
+        let audit = audited(job, &offered.iter().cloned().chain(more).collect::<Vec<_>>());
+        let (holds, found) = said(&audit, "check");
+        (holds, found.to_owned())
+    };
+    let drawn = IJobs::JobDrawn { job, auditors: vec![auditor], ..IJobs::JobDrawn::default() }.encode_log_data();
+    let spared = IJobs::JobSpared { job }.encode_log_data();
+    let found_false = IJobs::JobChecked { job, state: FALSE, ..IJobs::JobChecked::default() }.encode_log_data();
+    let (holds, found) = with(vec![drawn.clone(), found_false.clone()]);
+    assert!(!holds && found.contains(&format!("by {auditor}, who ran it again")), "{found}");
+    // Whoever gives the evidence leaves out what he likes: that shows nothing.
+    assert_eq!(
+        with(vec![drawn]),
+        (true, format!("{auditor} were drawn; what came of it is not shown by the evidence"))
+    );
+    let nothing = "a check is not shown by the evidence; 10 % of these jobs are checked".to_owned();
+    assert_eq!(with(Vec::new()), (true, nothing));
+    let (holds, found) = with(vec![found_false]);
+    assert!(!holds && found.contains("auditors whom the evidence does not show"), "{found}");
+    assert_eq!(with(vec![spared]), (true, format!("nobody was drawn to run it again: block {}", at.block)));
+}
+
+#[test]
 fn the_source_of_a_program_is_shown_as_it_was_published_before_the_job_and_compared() {
     let mut told = Told::new();
     let (.., grant) = told.sold();
@@ -295,6 +333,21 @@ fn what_is_said_beside_a_proof_has_to_be_so() {
     let mut other = proven;
     other.proof.block_number += U256::ONE;
     assert!(other.verify(&key).unwrap_err().contains("its header is of block"));
+}
+
+#[test]
+fn a_transaction_that_is_there_twice_is_refused() {
+    let (proven, key) = recorded();
+    let blocks = |count: usize| {
+        let mut audit = audited(B256::ZERO, &[]);
+        audit.network_key = key.clone();
+        audit.evidence.transactions = vec![proven.clone(); count];
+        assert!(audit.blocks().is_none(), "nothing says which chain it is of");
+        assert_eq!(audit.evidence.genesis_hash(), Some(proven.certificate.genesis_hash));
+        audit.steps.pop().unwrap().found
+    };
+    assert!(!blocks(1).contains("twice"));
+    assert!(blocks(2).contains(&format!("transaction {} is there twice", proven.transaction)));
 }
 
 #[test]

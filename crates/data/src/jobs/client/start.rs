@@ -31,6 +31,8 @@ const PAUSE: u64 = 100;
 pub(super) struct Ready {
     pub(super) asset: B256,
     pub(super) grant: B256,
+    /// Which of the asset's offers was looked at.
+    pub(super) offer: u32,
     pub(super) node: PeerAddress,
     pub(super) token: Address,
     pub(super) cost: U256,
@@ -94,17 +96,23 @@ async fn start(
     wanted: &Wanted,
 ) -> std::result::Result<Result<Begun>, SendError> {
     let Wanted { algorithm, runtime, fuel, most, .. } = *wanted;
-    let Ready { asset, grant, node, token, .. } = ready;
-    let call = startCall { grant: *grant, algorithm, client: client.into(), runtime, fuel, most };
+    let call =
+        startCall { grant: ready.grant, algorithm, client: client.into(), runtime, fuel, most, offer: ready.offer };
     let receipt = wallet.call(JOBS, &call).await?;
-    let begun = |started: JobStarted| Begun {
-        job: started.job,
-        asset: *asset,
-        held: started.locked,
-        token: *token,
-        node: node.clone(),
-    };
-    Ok(event(&receipt).map(begun))
+    Ok(event(&receipt).and_then(|started: JobStarted| begun(&started, ready)))
+}
+
+/// A job that has begun, on the offer that was looked at: the contract begins no other.
+pub(super) fn begun(started: &JobStarted, ready: &Ready) -> Result<Begun> {
+    let Ready { asset, offer, node, token, .. } = ready;
+    let JobStarted { job, locked, .. } = *started;
+    if (started.asset, started.offer) != (*asset, *offer) {
+        return Err(DataError::Ledger(format!(
+            "job {job} began on offer {} of asset {}, and offer {offer} of asset {asset} was looked at: `stoa job cancel` ends it",
+            started.offer, started.asset
+        )));
+    }
+    Ok(Begun { job, asset: *asset, held: locked, token: *token, node: node.clone() })
 }
 
 /// Begins jobs that nodes hear this key of, in one block if that can be. Those that have begun, in the same order, and why one has not.

@@ -1,6 +1,6 @@
 //! Beginning jobs at a node whose ledger is the contracts themselves, while another program of the account begins some as well.
 
-use super::{grants::grant_for, *};
+use super::{grants::grant_for, start::begun, *};
 use crate::{
     abi::{
         IConsent::{Terms, grantCall, registerCall, revokeCall, useGrantCall},
@@ -10,10 +10,15 @@ use crate::{
     jobs::{
         abi::{
             FAILED,
-            IJobs::{Checks, JobNotOver, JobsBondTooLow, JobsTooMuchFuel, jobsOfCall, startCall},
+            IJobs::{
+                Checks, JobNotOver, JobStarted, JobsBondTooLow, JobsOtherOffer, JobsTooMuchFuel, checkOfCall,
+                jobsOfCall, startCall,
+            },
         },
+        receipt_digest,
         tests::terms,
     },
+    registry::sign_digest,
 };
 use alloy_primitives::{Bloom, Bytes};
 use alloy_signer_local::PrivateKeySigner;
@@ -121,12 +126,9 @@ async fn wallet<T: Send + 'static>(
     (Wallet::new(client, signer).await.unwrap(), what)
 }
 
-/// An asset that is offered.
-fn offered(bench: &mut Bench, number: u8) -> B256 {
-    let (salt, none) = (B256::repeat_byte(number), B256::ZERO);
-    let register = registerCall { salt, object: none, sharing: none, needed: 0, keepers: vec![], ownerHalf: true };
-    let asset = bench.send(OWNER, CONSENT, &register).unwrap().value;
-    let offer = Offer {
+/// What is offered of assets.
+fn offer() -> Offer {
+    Offer {
         node: B256::repeat_byte(7),
         data: B256::repeat_byte(1),
         rules: B256::repeat_byte(2),
@@ -138,8 +140,15 @@ fn offered(bench: &mut Bench, number: u8) -> B256 {
         time: 3600,
         runtimes: WASM,
         checks: Checks::default(),
-    };
-    bench.send(OWNER, JOBS, &offerCall { asset, offer }).unwrap();
+    }
+}
+
+/// An asset that is offered.
+fn offered(bench: &mut Bench, number: u8) -> B256 {
+    let (salt, none) = (B256::repeat_byte(number), B256::ZERO);
+    let register = registerCall { salt, object: none, sharing: none, needed: 0, keepers: vec![], ownerHalf: true };
+    let asset = bench.send(OWNER, CONSENT, &register).unwrap().value;
+    bench.send(OWNER, JOBS, &offerCall { asset, offer: offer() }).unwrap();
     asset
 }
 
@@ -153,14 +162,15 @@ async fn programs_of_one_account_that_begin_jobs_at_the_same_time_do_not_keep_ea
     let (wallet, (asset, grant)) = wallet(move |bench, account| {
         let asset = offered(bench, 1);
         let grant = grant(bench, asset, terms(account));
-        let begin = startCall { grant, algorithm: PROGRAM, client: node.into(), runtime: WASM, fuel: FUEL, most: COST };
+        let (algorithm, client) = (PROGRAM, node.into());
+        let begin = startCall { grant, algorithm, client, runtime: WASM, fuel: FUEL, most: COST, offer: 1 };
         // What is allowed is gone when the job is about to be sent; then while it is on its way.
         let others = Others { begin: Some(begin), after_approvals: [1].into(), before_starts: [2].into() };
         ((asset, grant), others)
     })
     .await;
     let address = PeerAddress::new(node, "127.0.0.1:1").unwrap();
-    let ready = Ready { asset, grant, node: address, token: COIN, cost: COST };
+    let ready = Ready { asset, grant, offer: 1, node: address, token: COIN, cost: COST };
     let wanted = Wanted { algorithm: PROGRAM, runtime: WASM, rounds: 1, fuel: FUEL, most: COST };
     let (begun, outcome) = start_all(&wallet, node, &[ready], &wanted).await;
     outcome.unwrap();
@@ -171,6 +181,55 @@ async fn programs_of_one_account_that_begin_jobs_at_the_same_time_do_not_keep_ea
     // Each time twice as much is allowed: one job's, two, four; of the last one was taken.
     let allowed = IERC20::allowanceCall { owner: wallet.address(), spender: JOBS };
     assert_eq!(view(wallet.client(), COIN, &allowed).await.unwrap().0, U256::from(3) * COST);
+}
+
+#[test]
+fn a_job_on_another_offer_than_was_looked_at_is_not_taken_for_the_one_that_was_wanted() {
+    let node = NodeId::from(&ed25519::PrivateKey::from_seed(1).public_key());
+    let (asset, grant) = (B256::repeat_byte(1), B256::repeat_byte(2));
+    let node = PeerAddress::new(node, "127.0.0.1:1").unwrap();
+    let ready = Ready { asset, grant, offer: 2, node, token: COIN, cost: COST };
+    let job = B256::repeat_byte(3);
+    let started = |offer| JobStarted { job, asset, offer, locked: COST, ..JobStarted::default() };
+    let one = begun(&started(2), &ready).unwrap();
+    assert_eq!((one.job, one.asset, one.held), (job, asset, COST));
+    let why = begun(&started(3), &ready).unwrap_err().to_string();
+    assert!(why.contains("began on offer 3") && why.contains("offer 2 of asset"), "{why}");
+    let changed = IJobsErrors::JobsOtherOffer(JobsOtherOffer { asset, offer: 2, present: 3 });
+    assert!(words(&changed, COIN).contains("has changed since it was looked at"), "{}", words(&changed, COIN));
+}
+
+#[tokio::test]
+async fn a_buyer_has_those_drawn_who_check_his_jobs_as_soon_as_that_can_be() {
+    let (wallet, [job, late, open]) = wallet(|bench, account| {
+        let key = ed25519::PrivateKey::from_seed(1);
+        let checks = Checks { auditors: vec![B256::repeat_byte(5)], drawn: 1, chance: 10_000, ..Checks::default() };
+        let asset = offered(bench, 1);
+        let offer = Offer { node: NodeId::from(&key.public_key()).into(), checks, ..offer() };
+        bench.send(OWNER, JOBS, &offerCall { asset, offer }).unwrap();
+        bench.send(account, COIN, &IERC20::approveCall { spender: JOBS, value: U256::MAX }).unwrap();
+        bench.send(account, JOBS, &bondCall { asset, token: COIN, amount: U256::from(3) * COST }).unwrap();
+        let grant = grant(bench, asset, terms(account));
+        let (algorithm, client) = (PROGRAM, B256::repeat_byte(9));
+        let begin = startCall { grant, algorithm, client, runtime: WASM, fuel: FUEL, most: COST, offer: 2 };
+        let jobs = [(); 3].map(|()| bench.send(account, JOBS, &begin).unwrap().value);
+        for job in &jobs[..2] {
+            let receipt = Receipt { data: B256::repeat_byte(1), fuel: FUEL, ..Receipt::default() };
+            let signature = sign_digest(&key, receipt_digest(31337, *job, &receipt)).to_vec().into();
+            // When the third block after the first one's receipt is there, that of the second one's is not.
+            (0..2).for_each(|_| bench.pass(1));
+            bench.send(account, JOBS, &finishCall { job: *job, receipt, signature }).unwrap();
+        }
+        bench.pass(1);
+        (jobs, Others::default())
+    })
+    .await;
+    let stands = async |job| view(wallet.client(), JOBS, &checkOfCall { job }).await.unwrap().0.state;
+    for (job, drawn, state) in [(job, true, DRAWN), (late, false, WAITING), (open, false, WAITING), (job, true, DRAWN)]
+    {
+        assert_eq!((draw(&wallet, job).await.unwrap(), stands(job).await), (drawn, state));
+    }
+    draw_soon(&wallet, [job]).await.unwrap();
 }
 
 #[tokio::test]

@@ -14,18 +14,22 @@
 //! What a false receipt would cost is reserved of the bond when a job begins, so that no number of jobs is checked for less than
 //! they would owe. Receipts that say that a job was stopped, that its result was withheld or that the node could not do it
 //! are not checked: another run cannot come to that. Nor are those of processes, unless the offer says that they come close to the
-//! same again, and then not those that used up what they may, for that depends on the machine.
+//! same again, and then not those that used up what they may, for that depends on the machine. So that no node says that to be paid for
+//! what it did not do, such a receipt of a job that could have been checked pays the base at most ([`due`](super::due)).
+//!
+//! Nobody has to draw, and a job that nobody draws while the randomness is kept is spared: its buyer, who gains by a false receipt, sees
+//! to that, beside the node and its auditors.
 
-use super::{JobState, Jobs, Offer};
+use super::{JobState, Jobs, Offer, repeats};
 use crate::{
     jobs::abi::{
-        CONFIRMED, DRAWN, FAILED, FALSE, FINISHED,
+        CONFIRMED, DRAWN, FALSE, FINISHED,
         IJobs::{
             Bonded, Check, CheckCommitted, CheckRevealed, Checks, JobCheckNotNow, JobCheckNotOver, JobCheckOver,
             JobChecked, JobCommitted, JobDrawn, JobInvalidSignature, JobNotAuditor, JobNotDrawnYet, JobOtherVerdict,
             JobSpared, JobsBondTooLow, JobsNotOwner, commitCall, revealCall,
         },
-        JOBS, LIMITED, REFUTED, SPARED, SUCCEEDED, UNDECIDED, WAITING, WASM,
+        JOBS, REFUTED, SPARED, UNDECIDED, WAITING,
     },
     market::{
         lock::locked,
@@ -204,11 +208,10 @@ impl Jobs {
 
     /// A receipt came: one that another run cannot come to is not checked.
     pub(super) fn finished(self, cx: &mut Context<'_>, job: &JobState, offer: &Offer, ended: u8) -> Result<()> {
-        match (job.check.read(cx)?, ended) {
-            (0, _) | (_, SUCCEEDED | FAILED) => Ok(()),
-            (_, LIMITED) if job.runtime.read(cx)? == WASM => Ok(()),
-            _ => self.release(cx, job, offer, 0),
+        if job.check.read(cx)? == 0 || repeats(job.runtime.read(cx)?, ended) {
+            return Ok(());
         }
+        self.release(cx, job, offer, 0)
     }
 
     /// Lets a check pass that is in this state: `JobUnknown`; `JobCheckNotNow`.

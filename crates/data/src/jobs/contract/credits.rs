@@ -2,7 +2,7 @@
 //!
 //! A token may refuse an account: one that it does not serve (as USDC does by a list), or whose own code is asked and fails (hooks, as
 //! ERC-777 has them). Nobody is to hold up others by that, who are paid by the same receipt or check, nor the bond that it sets free. So
-//! each payment is tried by itself, for gas of its own, and what fails is credited: the contract keeps it until it is withdrawn, to
+//! each payment is tried by itself, with gas and room for calls of its own, and what fails is credited: the contract keeps it until it is withdrawn, to
 //! whatever account its owner names. Anybody may have it tried again to the owner's own account, for an owner that is a contract may have
 //! no way to ask.
 
@@ -22,12 +22,13 @@ use stoa_contract::{Context, Error, Result};
 const PAYING: u64 = 300_000;
 
 impl Jobs {
-    /// Pays tokens out, or credits them where their token refuses: out of gas.
+    /// Pays tokens out, or credits them where their token refuses: out of gas; halts where the token could be too deep.
     pub(super) fn pay_out(self, cx: &mut Context<'_>, token: Address, account: Address, amount: U256) -> Result<()> {
         if amount.is_zero() {
             return Ok(());
         }
         match pay_within(cx, token, account, amount, PAYING) {
+            // The token's doing: for want of gas or room the whole call fails.
             Err(Error::Revert(_)) => {}
             paid => return paid,
         }

@@ -7,17 +7,18 @@
 //!                            └── expire (until is over) ─────────────────────▶ expired: everything back
 //! ```
 //!
-//! Thousands of gas, the transaction's own 21 among them: `start` 409, `finish` 189, which wants 300 more to be there for a payment that
+//! Thousands of gas, the transaction's own 21 among them: `start` 409, `finish` 190, which wants 300 more to be there for a payment that
 //! takes more.
 //!
 //! A job is a use of a grant: what the terms of the grant say, the contract of consent checks, in the same transaction, after
-//! whatever came before in the block. A job names the offer under which it began, so that nothing that an owner
-//! offers later touches it, and the order of a datatoken, where its grant is for those who have one. Its id covers what it comes
-//! of ([`job_id`]), and its node signs the id.
+//! whatever came before in the block. A job names the offer under which it began, which is the one that its buyer has looked at, so that
+//! nothing that an owner offers later touches it, and the order of a datatoken, where its grant is for those who have one. Its id
+//! covers what it comes of ([`job_id`]), and its node signs the id.
 //!
 //! | what happens | the owner gets | the buyer gets back |
 //! |---|---|---|
 //! | the program ends well, or ill; is stopped; uses up its limits; leaves what must not leave | base, and price × millions of steps begun | the rest |
+//! | it may be checked, and ends so that no check could find that false: is stopped; is withheld; a process uses up its limits | base | the rest |
 //! | the node says that it could not do it, or that its owner did not look at the result in time | nothing | everything |
 //! | no receipt in time | nothing | everything, by `expire` |
 //! | the grant is revoked while it runs | as if it were stopped | the rest |
@@ -37,13 +38,13 @@ mod credits;
 mod publications;
 
 use crate::jobs::abi::{
-    EXPIRED, FINISHED,
+    BROKEN, EXPIRED, FAILED, FINISHED,
     IJobs::{
         Checks, Job, JobExpired, JobFinished, JobInvalidSignature, JobIsOver, JobNoSuchEnd, JobNotBuyer, JobNotOver,
         JobOtherData, JobStarted, JobStopped, JobUnknown, JobsInvalidOffer, JobsNotOffered, JobsNotOwner,
-        JobsOtherRuntime, JobsTooDear, JobsTooMuchFuel, Offer, Offered, Receipt, finishCall, startCall,
+        JobsOtherOffer, JobsOtherRuntime, JobsTooDear, JobsTooMuchFuel, Offer, Offered, Receipt, finishCall, startCall,
     },
-    JOBS, PROCESS, REPEATABLE, RUNNING, WASM,
+    JOBS, LIMITED, PROCESS, REPEATABLE, RUNNING, SUCCEEDED, WASM,
 };
 use crate::{
     abi::{
@@ -73,7 +74,7 @@ pub const MILLION: u64 = 1_000_000;
 const LONGEST: u32 = 7 * 24 * 3600;
 
 /// How a job ends at most: `BROKEN`.
-const MOST_ENDED: u8 = crate::jobs::abi::BROKEN;
+const MOST_ENDED: u8 = BROKEN;
 
 stoa_contract::storage! {
     /// An offer.
@@ -216,6 +217,25 @@ pub(in crate::jobs) fn is_checked(offer: &Offer, runtime: u8) -> bool {
     offer.checks.drawn > 0 && (runtime == WASM || offer.runtimes & REPEATABLE != 0)
 }
 
+/// Whether another run of a job can come to this end.
+pub(in crate::jobs) const fn repeats(runtime: u8, ended: u8) -> bool {
+    matches!(ended, SUCCEEDED | FAILED) || ended == LIMITED && runtime == WASM
+}
+
+/// What an owner is due for a receipt that says so under an offer: nothing if his node could not do it; else for the steps. Where receipts
+/// of this runtime are checked, and no other run can come to this end, the base alone: a node that lies would always say that.
+///
+/// # Errors
+///
+/// `Panic(0x11)` if no amount is as large.
+pub(crate) fn due(offer: &Offer, runtime: u8, ended: u8, fuel: u64) -> Result<U256> {
+    match ended {
+        BROKEN => Ok(U256::ZERO),
+        _ if is_checked(offer, runtime) && !repeats(runtime, ended) => Ok(offer.base),
+        _ => cost(offer, fuel),
+    }
+}
+
 /// The contract.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Jobs;
@@ -264,8 +284,12 @@ impl Jobs {
     }
 
     pub(in crate::jobs) fn offer_of(self, cx: &mut Context<'_>, asset: B256) -> Result<Offer> {
+        Ok(self.present_offer_of(cx, asset)?.0)
+    }
+
+    pub(in crate::jobs) fn present_offer_of(self, cx: &mut Context<'_>, asset: B256) -> Result<(Offer, u32)> {
         let number = self.state().offered.at(&asset).read(cx)?;
-        self.numbered(cx, asset, number)?.read(cx)
+        Ok((self.numbered(cx, asset, number)?.read(cx)?, number))
     }
 
     /// What had been offered when a job began.
@@ -288,14 +312,19 @@ impl Jobs {
         cost(&offer, fuel)
     }
 
-    /// What the contract of consent refuses a use of the grant with; `JobsNotOffered`; `JobsTooMuchFuel`; `JobsTooDear`, as where the
-    /// price has risen since it was asked; `JobsOtherRuntime`; `JobsBondTooLow`; what the token refuses, and `Transfer amount is too low`.
+    /// `JobsOtherOffer` where the owner offers something else than was looked at; what the contract of consent refuses a use of the grant
+    /// with; `JobsNotOffered`; `JobsTooMuchFuel`; `JobsTooDear`; `JobsOtherRuntime`; `JobsBondTooLow`; what the token refuses, and
+    /// `Transfer amount is too low`.
     pub(in crate::jobs) fn start(self, cx: &mut Context<'_>, call: &startCall) -> Result<B256> {
         locked(cx, |cx| {
-            let startCall { grant, algorithm, client, runtime, fuel, most } = call;
+            let startCall { grant, algorithm, client, runtime, fuel, most, offer: seen } = call;
             let (buyer, number) = (cx.caller(), cx.block_number());
             let granted = cx.view_typed(CONSENT, &grantOfCall { grant: *grant })?;
             let (asset, terms) = (granted.asset, granted.terms);
+            let present = self.state().offered.at(&asset).read(cx)?;
+            if *seen != present {
+                return Err(JobsOtherOffer { asset, offer: *seen, present }.into());
+            }
             let held = self.cost(cx, asset, *fuel)?;
             if held > *most {
                 return Err(JobsTooDear { cost: held, most: *most }.into());
@@ -305,7 +334,7 @@ impl Jobs {
             let order = self.order_of(cx, &terms, buyer)?;
             // A use is one of its grant, and so names one job.
             let id = cx.keccak256(&named(used, asset, algorithm, order))?;
-            let offer = self.offer_of(cx, asset)?;
+            let offer = self.numbered(cx, asset, present)?.read(cx)?;
             if ![WASM, PROCESS].contains(runtime) || offer.runtimes & runtime == 0 {
                 return Err(JobsOtherRuntime { asset, runtime: *runtime }.into());
             }
@@ -320,8 +349,7 @@ impl Jobs {
             job.grant.write(cx, grant)?;
             job.used.write(cx, used)?;
             job.algorithm.write(cx, algorithm)?;
-            let number = self.state().offered.at(&asset).read(cx)?;
-            job.offer.write(cx, number)?;
+            job.offer.write(cx, present)?;
             job.fuel.write(cx, *fuel)?;
             job.until.write(cx, until)?;
             job.locked.write(cx, held)?;
@@ -343,7 +371,7 @@ impl Jobs {
                 buyer,
                 grant,
                 algorithm,
-                offer: number,
+                offer: present,
                 runtime,
                 fuel,
                 locked: held,
@@ -410,7 +438,7 @@ impl Jobs {
                 return Err(JobInvalidSignature { job: *id, node: offer.node }.into());
             }
             let held = job.locked.read(cx)?;
-            let paid = if receipt.ended == MOST_ENDED { U256::ZERO } else { cost(&offer, receipt.fuel)? };
+            let paid = due(&offer, job.runtime.read(cx)?, receipt.ended, receipt.fuel)?;
             let refunded = held.checked_sub(paid).ok_or_else(Error::overflow)?;
             let number = cx.block_number();
             job.state.write(cx, FINISHED)?;

@@ -2,8 +2,8 @@
 //!
 //! A buyer begins a job on the ledger, then talks to the node under the key that the job names: the program once, then round after
 //! round parameters, and for each what may leave. Before each round, and before anything leaves, the node asks its own copy of
-//! the ledger whether the job goes on and its grant stands. When the buyer is done, or says nothing for a while, the node
-//! signs the receipt, which anybody may bring to the ledger: it pays the owner and gives the rest back.
+//! the ledger whether the job goes on, its grant stands, and its program is still one that may run. When the buyer is done, or says
+//! nothing for a while, the node signs the receipt, which anybody may bring to the ledger: it pays the owner and gives the rest back.
 //!
 //! What a job has done so far is on the disk before anything of it leaves, so that a node that was ended goes on with the same
 //! account of steps, rounds and budgets. The program is sent again then; a round that was under way is run again, but a job ends, and costs
@@ -15,11 +15,16 @@
 //! nothing. So it says of a job of which nothing was done when it was ended in its first round, when its grant was revoked, or when the
 //! first round waited for its turn until the job's time was over.
 //!
-//! A round counts against the budget before it runs, for its end and its steps tell something however it ends; where nothing may
-//! leave any more none runs. What it counts is on the disk before its end is told. While it runs it is said for how long, and nothing that
-//! the program could change.
+//! A round counts against the budget before it runs, for its end and its steps tell something however it ends, but for one that never has
+//! its turn; where nothing may leave any more none runs. What it counts is on the disk before its end is told. While it runs it is said
+//! for how long, and nothing that the program could change.
 //!
-//! One buyer has some of the node's jobs and no more, and one of his programs is compiled or waits to run at a time.
+//! Anybody may offer an asset of his and name this node. Jobs on one of which nothing is here are not taken: they have no place among the
+//! node's jobs, leave nothing on its disk, and it brings no receipts of them.
+//!
+//! One buyer has some of the node's jobs and no more, and one of his programs is compiled or waits to run at a time ([`turns`]). Processes
+//! run on one asset at a time ([`alone`]). An asset has no more jobs than there are places left, so that there are always some for the jobs
+//! of others.
 //!
 //! ```text
 //! <folder>/<asset>/files, rules.json       the data (`DataSet`)
@@ -32,9 +37,11 @@
 //! <folder>/<asset>/spent-day.json          what has left on the newest day to all buyers, if that is bounded
 //! ```
 
+mod alone;
 mod guard;
 mod here;
 mod notes;
+mod places;
 mod ready;
 mod runtimes;
 mod session;
@@ -45,7 +52,7 @@ use super::{
     abi::{
         BROKEN, DRAWN,
         IJobs::{Check, IJobsErrors, Job, Offer, Receipt, checkOfCall, jobOfCall, receiptOfCall},
-        JOBS, RUNNING, STOPPED, SUCCEEDED, WITHHELD,
+        JOBS, PROCESS, RUNNING, STOPPED, SUCCEEDED, WITHHELD,
     },
     contract::receipt_digest,
     data::DataSet,
@@ -73,6 +80,7 @@ use guard::{Aside, Reserved};
 use here::Here;
 use notes::Notes;
 use parking_lot::Mutex;
+use places::full;
 pub use runtimes::Runtimes;
 use session::{Session, State};
 pub(super) use session::{read, write};
@@ -89,13 +97,12 @@ use stoa_client::{Chain, ViewError, view};
 use stoa_net::{Denied, Service, answer};
 use stoa_sandbox::{Control, Runtime};
 use tokio::{sync::Notify, task::spawn_blocking, time::timeout};
+#[cfg(test)]
+pub(super) use turns::Turn;
 use turns::Turns;
 
 /// How long a buyer may say nothing before the node takes the job for done.
 const SILENCE: Duration = Duration::from_secs(600);
-
-/// How long before the end of its time a job is ended, so that the receipt comes in time.
-const EARLY: u64 = 30;
 
 /// How long a question waits for a round to end.
 const WAIT: Duration = Duration::from_secs(20);
@@ -103,33 +110,20 @@ const WAIT: Duration = Duration::from_secs(20);
 /// How often is looked whether a round that waits for its turn was cancelled.
 const CANCELLED: Duration = Duration::from_millis(200);
 
-/// How is said that a job cannot be done for want of its data, and that nothing of it was done yet when the node was ended, or the job's
-/// time was over.
+/// How is said that a job is none of this node's, that it cannot be done for want of its data, and that nothing of it was done yet when the
+/// node was ended, or the job's time was over.
+const NOTHING: &str = "nothing is here of the asset that the job is on";
 const OTHERS: &str = "the data or rules that were offered are not those that are here";
 const RESTARTED: &str = "the node was restarted while it ran";
 const LATE: &str = "the job's time was over before it was its turn";
 
-/// Jobs that are open at a time, and those of one buyer among them: such as have not ended, and with those of whose end the ledger has
-/// still to be told.
-const MOST_JOBS: usize = 256;
-const MOST_EACH: usize = 16;
-const MOST_ENDED: usize = 64;
+/// How is said that a program may not run any more that might before: whoever had published it has withdrawn it.
+const WITHDRAWN: &str = "the program was withdrawn by the account that had published it, whom the owner trusts";
 
 pub(super) type Outcomes<T> = Result<T, Denied>;
 
 pub(super) fn refused<T>(why: impl Into<String>) -> Outcomes<T> {
     Err(Denied::Refused(why.into()))
-}
-
-/// Why there is no room for one more job of somebody's (`whose` in words), if there is none.
-fn full(sessions: &HashMap<B256, Arc<Session>>, whose: &str, his: impl Fn(&Session) -> bool) -> Option<String> {
-    let own: Vec<_> = sessions.values().filter(|session| his(session)).collect();
-    let open = own.iter().filter(|session| session.state.lock().done.ended.is_none()).count();
-    if sessions.len() >= MOST_JOBS {
-        return Some("the node has too many jobs; ask later".into());
-    }
-    (open >= MOST_EACH || own.len() >= MOST_ENDED)
-        .then(|| format!("the node has {} jobs {whose} at a time; ask later", own.len()))
 }
 
 /// Troubles of the disk are this node's own business.
@@ -165,8 +159,8 @@ struct Running {
 /// Why a job does not go on, as the ledger says.
 struct Ends {
     why: String,
-    /// What its owner had allowed stands no more, by the owner's word or by that of the account that it was for, which may give it up: it is
-    /// not that the job was stopped at its buyer's word, or that he is not whom it is for any more.
+    /// What its owner had allowed stands no more, by the owner's word, by that of the account that it was for, which may give it up, or of
+    /// one whose programs he trusts: it is not that the job was stopped at its buyer's word, or that he is not whom it is for any more.
     revoked: bool,
 }
 
@@ -249,6 +243,17 @@ impl Computer {
         }
     }
 
+    /// Whether a job goes on, and its program, which might run when it was sent, may do so still; why not if not.
+    async fn goes_on(&self, session: &Session) -> Outcomes<Result<(), Ends>> {
+        let stands = self.stands(session.id).await?;
+        match &session.data {
+            Some(data) if stands.is_ok() && !self.trusts(&data.rules, session.job.algorithm).await? => {
+                Ok(Err(Ends { why: WITHDRAWN.to_owned(), revoked: true }))
+            }
+            _ => Ok(stands),
+        }
+    }
+
     /// How a job ends that was stopped when it had done so much, and why.
     async fn stops(&self, session: &Session, done: &Done) -> (u8, String) {
         match self.stands(session.id).await {
@@ -290,6 +295,8 @@ impl Computer {
     }
 
     /// The session of a job, which is opened if it was not. One whose data are not here has none, and has ended if nothing of it was done.
+    /// There is none of a job on an asset of which nothing is here: that this node is to do it is said by whoever made the asset, and
+    /// by nobody here.
     async fn session(&self, from: NodeId, id: B256) -> Outcomes<Arc<Session>> {
         let known = self.sessions.lock().get(&id).cloned();
         let session = match known {
@@ -306,14 +313,23 @@ impl Computer {
                     return refused("the job is over");
                 }
                 let folder = self.folder.join(job.asset.to_string());
+                let (done, begun) = (Notes::of(&folder, id).map_err(own)?, Notes::has_begun(&folder, id));
+                let ran = begun || !done.is_nothing();
+                if !ran && !folder.join("rules.json").try_exists().map_err(own)? {
+                    return refused(NOTHING);
+                }
+                // It had a place before this node was ended, and its receipt has to come.
+                let had = ran || done != Done::default();
                 let data = self.has(&folder, &job.offer).await;
                 create_private(&folder.join("jobs")).map_err(own)?;
-                let state = State::new(Notes::of(&folder, id).map_err(own)?, Notes::has_begun(&folder, id));
-                let (state, changed, spending) = (Mutex::new(state), Notify::new(), self.spending.clone());
+                let (state, changed, spending) =
+                    (Mutex::new(State::new(done, begun)), Notify::new(), self.spending.clone());
                 let session = Session { id, job, data, folder, state, changed, spending };
+                let (asset, buyer) = (session.job.asset, session.job.buyer);
                 let mut sessions = self.sessions.lock();
-                if !sessions.contains_key(&id)
-                    && let Some(why) = full(&sessions, "of this buyer", |other| other.job.buyer == session.job.buyer)
+                if !had
+                    && !sessions.contains_key(&id)
+                    && let Some(why) = full(&sessions, asset, "of this buyer", |other| other.job.buyer == buyer)
                 {
                     return refused(why);
                 }
@@ -435,7 +451,7 @@ impl Computer {
         if session.is_checked() && !session.kept().takes(number, &params).map_err(own)? {
             return refused("the parameters of this job are more than is kept until it is checked");
         }
-        let stands = self.stands(session.id).await?;
+        let goes_on = self.goes_on(&session).await?;
         let (control, code, done) = {
             let mut state = session.state.lock();
             let done = state.done.clone();
@@ -459,7 +475,7 @@ impl Computer {
             (state.running, state.left) = (Some((control.clone(), Instant::now())), None);
             (control, code, done)
         };
-        if let Err(ends) = stands {
+        if let Err(ends) = goes_on {
             let ended = ends.ended(&done);
             session.over(done, number, ended, ends.why);
             return Ok(());
@@ -507,8 +523,9 @@ impl Computer {
     ) -> eyre::Result<(Done, Round)> {
         let Running { number, code, params, control } = round;
         let (rules, guard) = (&data.rules, reserved.guard);
+        let process_on = (session.job.runtime == PROCESS).then_some(session.job.asset);
         let Some(own) = unless_cancelled(&control, self.turns.own(session.job.buyer)).await.transpose()? else {
-            let came = self.stopped(session, &done, reserved).await?;
+            let came = self.stopped(session, &done, reserved).await;
             return Ok((done, came));
         };
         if session.is_checked() {
@@ -526,8 +543,9 @@ impl Computer {
         };
         let outcome = match prepared {
             Ok(()) => {
-                let Some(_turn) = unless_cancelled(&control, self.turns.run()).await.transpose()? else {
-                    let came = self.stopped(session, &not_begun, reserved).await?;
+                let turn = self.turns.of(session.job.buyer, process_on);
+                let Some(_turn) = unless_cancelled(&control, turn).await.transpose()? else {
+                    let came = self.stopped(session, &not_begun, reserved).await;
                     return Ok((not_begun, came));
                 };
                 drop(own);
@@ -562,7 +580,7 @@ impl Computer {
         let looked = guard.looked_at((session.id, number), &files, log.as_deref(), &control, waits).await?;
         let stays = match looked {
             // It may have been taken back meanwhile.
-            None => self.stands(session.id).await?.err().map(|ends| (ends.ended(&before), ends.why)),
+            None => self.goes_on(session).await?.err().map(|ends| (ends.ended(&before), ends.why)),
             Some((STOPPED, _)) => Some(self.stops(session, &before).await),
             stays => stays,
         };
@@ -580,13 +598,14 @@ impl Computer {
         })
     }
 
-    /// How a round ends that was cancelled before its turn.
-    async fn stopped(&self, session: &Session, done: &Done, reserved: Reserved<'_>) -> io::Result<Round> {
+    /// How a round ends that was cancelled before its turn, which counts nothing.
+    async fn stopped(&self, session: &Session, done: &Done, reserved: Reserved<'_>) -> Round {
+        reserved.give_back();
         let (ended, why) = match self.still_has(session).await {
             true => self.stops(session, done).await,
             false => (BROKEN, OTHERS.to_owned()),
         };
-        Ok(Round::Over(ended, reserved.told(why)?))
+        Round::Over(ended, why)
     }
 
     /// How a round stands: at once if it has ended, after a while if not.

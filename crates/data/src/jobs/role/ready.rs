@@ -25,7 +25,7 @@ impl Computer {
     ) -> Outcomes<()> {
         // No job says yet whose it is.
         let his = |session: &Session| NodeId::from(session.job.client) == from;
-        let full = full(&self.sessions.lock(), "that name this key", his);
+        let full = full(&self.sessions.lock(), asset, "that name this key", his);
         if let Some(why) = full {
             return refused(why);
         }
@@ -62,11 +62,7 @@ impl Computer {
         let (left, least) = (guard.left().map_err(own)?, here.least(rounds));
         if left.least() < least {
             let rounds = if rounds == 1 { "a round counts".to_owned() } else { format!("{rounds} rounds count") };
-            let what = format!("{rounds} at least {least}");
-            return refused(match left.own < least {
-                true => here.short(left, &what, least),
-                false => format!("{what}, and less than that may still leave to all buyers on this day (UTC)"),
-            });
+            return refused(here.short(left, &format!("{rounds} at least {least}"), least));
         }
         match self.has(&folder, &offer).await {
             Some(_) => Ok(()),

@@ -1,8 +1,7 @@
 //! Data that are changed or gone when a job runs on them, and nodes that are ended: what that costs, and what is told.
 
 use super::{ready::signature, *};
-use crate::jobs::{algorithm, wire::UNOFFERED};
-use tokio::sync::OwnedSemaphorePermit;
+use crate::jobs::{algorithm, role::Turn, wire::UNOFFERED};
 
 fn place(scene: &Scene, name: &str) -> PathBuf {
     scene.folder.path().join("data").join(scene.asset.to_string()).join(name)
@@ -29,7 +28,7 @@ async fn settled(scene: &Scene, job: B256) -> Receipt {
 }
 
 /// A job whose first round waits for its turn, and the turns.
-async fn waits(scene: &Scene) -> (B256, Vec<OwnedSemaphorePermit>) {
+async fn waits(scene: &Scene) -> (B256, Vec<Turn>) {
     let (code, mut turns) = (copies("good.json"), Vec::new());
     while let Some(turn) = scene.computer.0.turns.run().now_or_never() {
         turns.push(turn.unwrap());

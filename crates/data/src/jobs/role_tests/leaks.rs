@@ -49,8 +49,8 @@ async fn what_leaves_on_a_day_to_all_buyers_together_is_bounded() {
     scene.ask(Request::Code(job, code)).await.unwrap();
     let round = scene.round(job, 0, "{}").await.unwrap();
     let Round::Over(WITHHELD, said) = &round else { panic!("{round:?}") };
-    // Three numbers, of which one has room.
-    assert_eq!(said, "what would leave counts more: 1 of the 6 that may leave to all buyers on one day are left");
+    // Three numbers, of which one has room. How much others have got is told to nobody.
+    assert_eq!(said, "what would leave counts more: less than that may still leave to all buyers on this day (UTC)");
     // The next day, as if that had been the first of 1970.
     let asset = scene.folder.path().join("data").join(scene.asset.to_string());
     fs::write(asset.join("spent-day.json"), r#"{"day":0,"spent":6}"#).unwrap();

@@ -40,6 +40,22 @@ async fn nothing_is_given_of_a_round_that_was_not_written_down_yet_and_it_runs_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_the_ledger_does_not_know_holds_up_no_other() {
+    let scene = scene(&rules());
+    let (job, _) = scene.run(copies("nothing")).await;
+    let unknown = B256::repeat_byte(5);
+    // What nodes note of a job, and what they keep of one that is checked.
+    fs::write(at(&scene, &format!("{unknown}.begun")), "").unwrap();
+    fs::create_dir(at(&scene, &unknown.to_string())).unwrap();
+    let again = Scene { computer: open(&scene.folder, &scene.ledger), ..scene };
+    again.computer.0.settle(&sender(&again.ledger)).await.unwrap();
+    let is = again.ledger.with(move |bench| bench.view(JOBS, &jobOfCall { job }).unwrap());
+    assert_eq!(is.state, FINISHED);
+    let stays = [format!("{unknown}.begun"), unknown.to_string()].map(|name| at(&again, &name).exists());
+    assert_eq!(stays, [true; 2], "the ledger may be behind");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_ends_before_its_round_does_so_even_if_the_disk_takes_no_notes() {
     let scene = scene(&rules());
     let code = copies("good.json");

@@ -94,6 +94,6 @@ async fn how_much_others_have_got_on_a_day_is_told_to_nobody_who_only_asks() {
     run_by(&scene, &PrivateKeySigner::random(), &code).await;
     assert!(asked(1, signature()).await.is_ok());
     let said = why(asked(2, signature()).await);
-    let want = "2 rounds count at least 4, and less than that may still leave to all buyers on this day (UTC)";
+    let want = "2 rounds count at least 4: less than that may still leave to all buyers on this day (UTC)";
     assert_eq!(said, format!("it refuses: {want}"));
 }

@@ -21,7 +21,7 @@ use crate::market::{
             OrderRecorded, OrderReused, OrderStandsAlready, OrderStarted, OrderUnknown, OrderingClosed,
             ServiceTimeoutSet, orderExecutedCall,
         },
-        INft::{checkAccessCall, standingReturn},
+        INft::{AccessDenied, AccessNotAllowed, checkAccessCall, standingReturn},
         MarketQuote, Order, ProviderQuote, ROUTER,
     },
     lock::locked,
@@ -288,7 +288,8 @@ impl Datatoken {
         };
         match self.check_order(cx, order, consumer) {
             Ok(()) => Ok(order),
-            Err(Error::Revert(_)) => Ok(B256::ZERO),
+            Err(error) if refuses(&error) => Ok(B256::ZERO),
+            // Anything else, such as a call too deep, is up to whoever calls.
             Err(error) => Err(error),
         }
     }
@@ -382,6 +383,14 @@ impl Datatoken {
 /// What refuses orders in this state of the asset, if it takes none: it does where it is active, and where it is unlisted.
 pub(super) fn closed(state: u8) -> Option<OrderingClosed> {
     (!matches!(state, ACTIVE | UNLISTED)).then_some(OrderingClosed { state })
+}
+
+/// Whether this says of an order of somebody's own that it does not stand. What calls say that failed says nothing of it.
+fn refuses(error: &Error) -> bool {
+    error.decode::<OrderExpired>().is_some()
+        || error.decode::<OrderingClosed>().is_some()
+        || error.decode::<AccessDenied>().is_some()
+        || error.decode::<AccessNotAllowed>().is_some()
 }
 
 /// Whether the number of the last such order lies in its consumer's slot among the balances: most orders are for oneself, of the one

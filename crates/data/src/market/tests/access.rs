@@ -5,6 +5,8 @@ use crate::{
     abi::ICredentials::hasCredentialCall,
     market::abi::INft::{AccessDenied, AccessListTransferable, AccessNotAllowed, AccessTooMany},
 };
+use alloy_primitives::TxKind;
+use stoa_contract::MAX_NATIVE_DEPTH;
 
 fn set(bench: &mut Bench, asset: Address, allow: &[Address], deny: &[Address]) -> Result<(), Failure> {
     send(bench, OWNER, asset, INft::setAccessCall { allow: allow.to_vec(), deny: deny.to_vec() }).map(drop)
@@ -180,4 +182,38 @@ fn managers_say_who_may_order_and_name_no_list_whose_places_are_passed_on() {
     let open = INft::setAccessCall { allow: vec![], deny: vec![] };
     send(&mut bench, MARKET, asset, open).unwrap();
     order(&mut bench, token, BUYER, OTHER).unwrap();
+}
+
+#[test]
+fn an_order_is_never_said_not_to_stand_for_want_of_gas_or_from_too_deep() {
+    let mut bench = bench();
+    let Made { asset, token, .. } = publish(&mut bench);
+    give(&mut bench, token, BUYER, 1);
+    order(&mut bench, token, BUYER, BUYER).unwrap();
+    let list = list_of(&mut bench, &[BUYER], false);
+    set(&mut bench, asset, &[list], &[]).unwrap();
+    let credential = hasCredentialCall { holder: BUYER, credential: U256::ONE.into() };
+    let yes: Bytes = hasCredentialCall::abi_encode_returns(&true).into();
+
+    let data: Bytes = credential.abi_encode().into();
+    let mut answers = [0; 2];
+    for gas_limit in (25_000..100_000).step_by(200) {
+        let mut tx = bench.tx(OTHER, TxKind::Call(token), U256::ZERO, data.clone());
+        tx.gas_limit = gas_limit;
+        let result = bench.transact(tx);
+        if result.is_success() {
+            assert_eq!(result.output(), Some(&yes), "{gas_limit}");
+        }
+        answers[usize::from(result.is_success())] += 1;
+    }
+    assert!(answers.into_iter().all(|count| count > 0), "{answers:?}");
+
+    // The datatoken asks the asset, and that the list: three of them.
+    for frames in 1..MAX_NATIVE_DEPTH as u8 {
+        let said = bench.send_raw(OTHER, DEEP, U256::ZERO, Deep::via(frames, token, &credential));
+        match usize::from(frames) + 3 <= MAX_NATIVE_DEPTH {
+            true => assert_eq!(said.map(|sent| sent.value), Ok(yes.clone()), "{frames}"),
+            false => assert!(said.is_err(), "{frames}: {said:?}"),
+        }
+    }
 }

@@ -21,7 +21,7 @@ use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::{SolCall, SolEvent, SolValue as _};
 use stoa_contract::{
     Natives,
-    bench::{Bench, Failure, Sent},
+    bench::{Bench, DEEP, Deep, Failure, Sent},
     coin,
     interfaces::IERC20,
 };
@@ -48,7 +48,8 @@ pub(crate) fn bench() -> Bench {
         .with(PLAIN, TestToken { decimals: 18, keeps: false, calls_back: false })
         .with(SIX, TestToken { decimals: 6, keeps: false, calls_back: false })
         .with(FEE, TestToken { decimals: 18, keeps: true, calls_back: false })
-        .with(REENTRANT, TestToken { decimals: 18, keeps: false, calls_back: true });
+        .with(REENTRANT, TestToken { decimals: 18, keeps: false, calls_back: true })
+        .with(DEEP, Deep);
     let rich = [OWNER, BUYER, OTHER].map(|account| (account, whole(1_000_000)));
     Bench::new(natives).with_coin(&rich)
 }

@@ -221,7 +221,7 @@ async fn what_would_leave_waits_for_its_owner_if_he_wants_to_see_it() {
         scene.until(&id, |job| job["status"] == 50).await;
         let held = Held::all(&scene.ocean()).unwrap();
         assert_eq!((held.len(), held[0].files().unwrap().len()), (1, 1));
-        held[0].decide(leaves).unwrap();
+        held[0].say(leaves);
         assert_eq!(scene.ended(&id).await.0, status);
     }
     // And no longer than he has said.

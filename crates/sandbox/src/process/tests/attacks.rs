@@ -17,6 +17,19 @@ fn a_loop_without_end_runs_out_of_time_or_of_the_processor() {
 }
 
 #[test]
+fn who_waits_much_longer_than_it_computes_is_ended() {
+    let mut job = script("import time; time.sleep(40)");
+    job.limits.idle = Duration::from_secs(2);
+    let outcome = run(&job);
+    assert!(outcome.ended == Ended::OutOfTime && outcome.used.wall < Duration::from_secs(20), "{outcome:?}");
+    let late = |wall, cpu| {
+        let [wall, cpu] = [wall, cpu].map(Duration::from_secs);
+        is_late(Used { wall, cpu, ..Used::default() }, &job.limits)
+    };
+    assert_eq!([late(2, 0), late(3, 0), late(22, 10), late(23, 10), late(61, 60)], [false, true, false, true, true]);
+}
+
+#[test]
 fn processes_that_nobody_waits_for_use_up_what_one_may() {
     // The kernel throws them away as soon as they end, if it lets itself be told so: their time is in nobody's then.
     let flag = "libc.sigaction(17, bytes(136) + (2).to_bytes(8, 'little') + bytes(8), None)";
@@ -162,6 +175,26 @@ print(call(56, 0x10000000 | 17, 0, 0, 0, 0), call(0x40000002, b'/data', 0))";
     if cfg!(target_arch = "x86_64") {
         assert_eq!(says(text), "{38}\n38 38\n");
     }
+}
+
+#[test]
+fn two_sandboxes_tell_each_other_nothing_by_locks_of_what_both_see() {
+    let text = "import fcntl, os, struct, subprocess
+file = open('/usr/bin/env', 'rb')
+lock = struct.pack('hhqqi', fcntl.F_WRLCK, 0, 0, 0, 0)
+for call in [lambda: fcntl.flock(file, fcntl.LOCK_EX), lambda: fcntl.lockf(file, fcntl.LOCK_SH), lambda: fcntl.fcntl(file, 36, lock),
+             lambda: fcntl.fcntl(file, fcntl.F_GETLK, lock), lambda: fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK),
+             lambda: fcntl.fcntl(file, fcntl.F_NOTIFY, fcntl.DN_ACCESS),
+             lambda: os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED),
+             lambda: os.preadv(file.fileno(), [bytearray(9)], 0, os.RWF_NOWAIT)]:
+    try: call(); print('done')
+    except OSError as error: print(error.errno, end=' ')
+# What programs do with descriptors goes on.
+os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+os.set_blocking(os.dup(file.fileno()), False)
+print(subprocess.run(['sh', '-c', 'exec 7</usr/bin/env; cat | sort'], input=b'b\\na\\n', capture_output=True).stdout)";
+    // Of the last the C library says so in its own words.
+    assert_eq!(says(text), "38 38 38 38 38 38 38 95 b'a\\nb\\n'\n");
 }
 
 #[test]
