@@ -4,6 +4,7 @@ use crate::{connected, network_methods::About, silence, waiting::Executed};
 use alloy_primitives::B256;
 use axum::{
     Router,
+    body::Bytes,
     http::{StatusCode, header::CONTENT_TYPE},
     routing::get,
 };
@@ -15,13 +16,14 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use stoa_base::Block;
 use stoa_consensus::{Equivocations, Pace, follow::PeerStatus};
 use stoa_ledger::Ledger;
 use stoa_mempool::Pool;
 use stoa_rpc::Traffic;
+use tokio::sync::Mutex;
 
 /// A node whose newest block is older than this is not ready: an idle network makes a block each second.
 const STALE: Duration = Duration::from_secs(30);
@@ -37,6 +39,9 @@ const SKEW: Duration = Duration::from_secs(5);
 
 /// How often the clock is looked at.
 const LOOK: Duration = Duration::from_secs(30);
+
+/// For how long an answer that takes work is given again.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// How [OpenMetrics](https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md) calls its text.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -67,7 +72,7 @@ fn bearable(block_time: Duration) -> Duration {
 /// How far apart the newest blocks of a chain are.
 fn seen_apart(ledger: &Ledger) -> Duration {
     let head = ledger.head().number();
-    let time = |number| Some(ledger.block(number).ok()??.block.header().timestamp);
+    let time = |number| Some(ledger.header(number).ok()??.timestamp);
     let times = (head.saturating_sub(NEWEST).max(1)..=head).map(time).collect::<Option<Vec<_>>>();
     times.map_or(Duration::ZERO, |times| apart(&times))
 }
@@ -79,20 +84,53 @@ fn apart(times: &[u64]) -> Duration {
     gaps.min().filter(|_| times.len() as u64 > NEWEST).unwrap_or_default().min(Pace::LONGEST)
 }
 
+/// An answer that takes work, and when it was made.
+type Kept<T> = Arc<Mutex<Option<(Instant, T)>>>;
+
+/// An answer that takes work: it is made on a thread that may block, once at a time, and given again for a while, so that whoever
+/// asks again and again costs no more than who asks once. Nothing if it could not be made.
+async fn answered<T: Clone + Send + 'static>(kept: Kept<T>, make: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let mut kept = kept.lock_owned().await;
+    if let Some((_, answer)) = kept.as_ref().filter(|(made, _)| made.elapsed() < FRESH) {
+        return Some(answer.clone());
+    }
+    // It goes with the work, which goes on when whoever asked has gone.
+    let made = tokio::task::spawn_blocking(move || {
+        let answer = make();
+        *kept = Some((Instant::now(), answer.clone()));
+        answer
+    });
+    made.await.ok()
+}
+
 /// Routes beside JSON-RPC.
 ///
 /// - `/health`: 200 while the process answers.
 /// - `/ready`: 200 while its newest block is fresh and not of this clock's future, and its key in use nowhere else; else 503.
 /// - `/metrics`: everything that is counted, as Prometheus reads it.
+///
+/// The last two may be a second old.
 pub(crate) fn routes(watched: Watched, metrics: impl Metrics + Send + Sync + 'static) -> Router {
     let watched = Arc::new(watched);
     let (own, metrics) = (Arc::new(Own::register(&watched, &metrics)), Arc::new(metrics));
-    let measured = watched.clone();
+    let (measured, kept) = (watched.clone(), Kept::<Bytes>::default());
     let metrics = move || {
-        own.update(&measured);
-        std::future::ready(([(CONTENT_TYPE, OPEN_METRICS)], metrics.encode()))
+        let (own, measured, metrics) = (own.clone(), measured.clone(), metrics.clone());
+        let text = answered(kept.clone(), move || {
+            own.update(&measured);
+            Bytes::from(metrics.encode())
+        });
+        async move {
+            let text = text.await.ok_or(StatusCode::INTERNAL_SERVER_ERROR);
+            text.map(|text| ([(CONTENT_TYPE, OPEN_METRICS)], text))
+        }
     };
-    let ready = move || std::future::ready(watched.readiness(SystemTime::now()));
+    let kept = Kept::default();
+    let ready = move || {
+        let watched = watched.clone();
+        let ready = answered(kept.clone(), move || watched.readiness(SystemTime::now()));
+        async move { ready.await.ok_or(StatusCode::INTERNAL_SERVER_ERROR) }
+    };
     Router::new().route("/health", get(|| async { "ok\n" })).route("/ready", get(ready)).route("/metrics", get(metrics))
 }
 
@@ -355,6 +393,28 @@ impl OfValidators {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::AtomicU32;
+    use tokio::time::{sleep, timeout};
+
+    #[tokio::test]
+    async fn whoever_asks_again_and_again_costs_no_more_than_who_asks_once() {
+        let (kept, made) = (Kept::default(), Arc::new(AtomicU32::new(0)));
+        let ask = || {
+            let made = made.clone();
+            answered(kept.clone(), move || {
+                std::thread::sleep(Duration::from_millis(100));
+                made.fetch_add(1, Ordering::Relaxed)
+            })
+        };
+        // Those who go at once leave the work behind.
+        for _ in 0..3 {
+            assert!(timeout(Duration::from_millis(10), ask()).await.is_err());
+        }
+        assert_eq!(tokio::join!(ask(), ask(), ask()), (Some(0), Some(0), Some(0)));
+        assert_eq!(made.load(Ordering::Relaxed), 1);
+        sleep(FRESH).await;
+        assert_eq!(ask().await, Some(1));
+    }
 
     #[test]
     fn a_node_whose_newest_block_is_old_is_not_ready() {

@@ -23,7 +23,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use eyre::{Result, WrapErr as _, eyre};
+use eyre::{Result, eyre};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
@@ -37,15 +37,26 @@ use stoa_data::{
 };
 use stoa_ledger::{Ledger, LedgerError, LogEntry, LogFilter};
 use stoa_rpc::body::{self, Budget, Fault};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    task::{JoinError, JoinHandle},
+    time::{sleep, timeout},
+};
 
 /// Blocks, and events, that are taken in at once.
 const BLOCKS: u64 = 1_000;
 const EVENTS: usize = 20_000;
 
-/// Searches at the same time, and how long one may take, waiting included.
+/// The gas that the transactions of blocks which are taken in at once have used, if they are several: it bounds the bytes of their
+/// events, and how much work these are.
+const GAS: u64 = 200_000_000;
+
+/// Searches and documents that are looked at at the same time, and for how long one waits for its turn and then may take.
 const READERS: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a search that was ended is waited for before it is ended again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// The most bytes of a question, and of one with a document.
 const QUESTION: usize = 64 << 10;
@@ -64,7 +75,7 @@ pub(crate) struct Opened {
 /// What is asked, by however many at once.
 pub(crate) struct Served {
     readers: Mutex<Vec<Index>>,
-    places: Semaphore,
+    places: Arc<Semaphore>,
     room: Budget,
     chain_id: u64,
     /// Who signs documents that are as they should be.
@@ -86,7 +97,7 @@ pub(crate) fn open(account: Option<PrivateKeySigner>, folder: &Path, ledger: &Le
         }
     }
     let readers = (0..READERS).map(|_| writer.reader()).collect::<Result<_, _>>()?;
-    let (places, room, ended) = (Semaphore::new(READERS), Budget::new(ROOM), Mutex::default());
+    let (places, room, ended) = (Arc::new(Semaphore::new(READERS)), Budget::new(ROOM), Mutex::default());
     let served = Served { readers: Mutex::new(readers), places, room, chain_id: chain.id, account, ended };
     Ok(Some(Opened { ledger: ledger.clone(), writer, served: Arc::new(served) }))
 }
@@ -146,7 +157,8 @@ fn catch_up(ledger: &Ledger, index: &mut Index) -> Result<()> {
         if from > head {
             return Ok(());
         }
-        let to = head.min(from + blocks - 1);
+        let used = |number| ledger.header(number).map(|header| header.map_or(0, |header| header.gas_used));
+        let to = reach(from, head.min(from + blocks - 1), used).map_err(unread)?;
         // A single block is bounded by its gas.
         let most = if to > from { EVENTS } else { usize::MAX - 1 };
         let logs = match events(ledger, from, to, most) {
@@ -154,17 +166,34 @@ fn catch_up(ledger: &Ledger, index: &mut Index) -> Result<()> {
                 blocks = (to - from).div_ceil(2);
                 continue;
             }
-            Err(LedgerError::NotKept { asked, first }) => {
-                return Err(eyre!(
-                    "this node has blocks from {first} on, and an index needs all from {asked} on: follow the chain with \
-                     --from-genesis in a new folder"
-                ));
-            }
-            other => other.wrap_err("the ledger cannot be read")?,
+            other => other.map_err(unread)?,
         };
         let block = ledger.block(to)?.ok_or_else(|| eyre!("there is no block {to}"))?.block;
         index.apply(from, Cursor { number: to, hash: block.hash() }, &logs)?;
         blocks = (2 * blocks).min(BLOCKS);
+    }
+}
+
+/// Up to which of the blocks `from..=to` events are taken in at once, where `used` tells of each how much gas it has used.
+fn reach(from: u64, to: u64, used: impl Fn(u64) -> Result<u64, LedgerError>) -> Result<u64, LedgerError> {
+    let mut gas = 0_u64;
+    for number in from..=to {
+        gas = gas.saturating_add(used(number)?);
+        if gas > GAS && number > from {
+            return Ok(number - 1);
+        }
+    }
+    Ok(to)
+}
+
+/// Why the ledger cannot be read.
+fn unread(error: LedgerError) -> eyre::Report {
+    match error {
+        LedgerError::NotKept { asked, first } => eyre!(
+            "this node has blocks from {first} on, and an index needs all from {asked} on: follow the chain with --from-genesis in a \
+             new folder"
+        ),
+        error => eyre::Report::new(error).wrap_err("the ledger cannot be read"),
     }
 }
 
@@ -221,7 +250,33 @@ impl<const MOST: usize> FromRequest<Arc<Served>> for Whole<MOST> {
     }
 }
 
+fn busy() -> Response {
+    said(StatusCode::SERVICE_UNAVAILABLE, "too many searches are under way: try again")
+}
+
+/// Waits for a search, and ends it when it has taken too long or nobody waits for it any more.
+async fn ended<T>(mut work: JoinHandle<T>, gone: oneshot::Receiver<()>, interrupt: impl Fn()) -> Result<T, JoinError> {
+    tokio::select! {
+        outcome = &mut work => return outcome,
+        _ = gone => {}
+        () = sleep(PATIENCE) => {}
+    }
+    // Again and again: between two of its statements there is nothing to interrupt.
+    loop {
+        interrupt();
+        if let Ok(outcome) = timeout(AGAIN, &mut work).await {
+            return outcome;
+        }
+    }
+}
+
 impl Served {
+    /// One of so many places, for work that takes a thread. It goes into that work, which may outlive whoever asked.
+    async fn place(&self) -> Result<OwnedSemaphorePermit, Response> {
+        let place = timeout(PATIENCE, self.places.clone().acquire_owned()).await;
+        place.ok().and_then(Result::ok).ok_or_else(busy)
+    }
+
     /// Runs something on an index, on a thread that may block, and not for longer than it may take.
     pub(crate) async fn ask<T: Send + 'static>(
         self: &Arc<Self>,
@@ -230,25 +285,26 @@ impl Served {
         if let Some(why) = self.ended.lock().clone() {
             return Err(said(StatusCode::SERVICE_UNAVAILABLE, why));
         }
-        let busy = || said(StatusCode::SERVICE_UNAVAILABLE, "too many searches are under way: try again");
-        let Ok(Ok(_place)) = timeout(PATIENCE, self.places.acquire()).await else { return Err(busy()) };
-        let Some(reader) = self.readers.lock().pop() else { return Err(busy()) };
+        let place = self.place().await?;
+        let reader = self.readers.lock().pop().ok_or_else(busy)?;
         let interrupter = reader.interrupter();
-        let own = self.clone();
-        // It gives the reader back however it ends.
-        let mut work = tokio::task::spawn_blocking(move || {
+        let work = tokio::task::spawn_blocking(move || {
             let outcome = run(&reader);
-            own.readers.lock().push(reader);
+            (reader, outcome)
+        });
+        let (_asker, gone) = oneshot::channel();
+        let own = self.clone();
+        // Whoever asked may go: the reader and the place are free when the work has ended, and no sooner.
+        let bounded = tokio::spawn(async move {
+            let ended = ended(work, gone, move || interrupter.interrupt()).await;
+            let outcome = ended.map(|(reader, outcome)| {
+                own.readers.lock().push(reader);
+                outcome
+            });
+            drop(place);
             outcome
         });
-        let outcome = match timeout(PATIENCE, &mut work).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                interrupter.interrupt();
-                work.await
-            }
-        };
-        match outcome {
+        match bounded.await.flatten() {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error @ AnswerError::TooLarge)) => Err(said(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())),
             Ok(Err(error)) => {
@@ -315,7 +371,12 @@ struct Judged {
 
 /// Answered as Ocean's node does: `r` and `s` in lists.
 async fn validate(State(served): State<Arc<Served>>, Whole(body): Whole<DOCUMENT>) -> Response {
+    let place = match served.place().await {
+        Ok(place) => place,
+        Err(refusal) => return refusal,
+    };
     let judged = tokio::task::spawn_blocking(move || {
+        let _place = place;
         let Judged { ddo: text } =
             serde_json::from_slice(&body).map_err(|error| json!({ "ddo": error.to_string() }))?;
         let document = Document::read(text.get().as_bytes()).map_err(|error| json!({ "ddo": error.to_string() }))?;
@@ -382,16 +443,20 @@ mod tests {
     use super::*;
     use axum::body::{Body, to_bytes};
 
-    #[tokio::test]
-    async fn a_question_that_is_too_long_is_refused_in_words_once_it_has_been_read() {
-        let served = Arc::new(Served {
-            readers: Mutex::default(),
-            places: Semaphore::new(READERS),
+    fn served(readers: Vec<Index>) -> Arc<Served> {
+        Arc::new(Served {
+            readers: Mutex::new(readers),
+            places: Arc::new(Semaphore::new(READERS)),
             room: Budget::new(ROOM),
             chain_id: 1,
             account: PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap(),
             ended: Mutex::default(),
-        });
+        })
+    }
+
+    #[tokio::test]
+    async fn a_question_that_is_too_long_is_refused_in_words_once_it_has_been_read() {
+        let served = served(Vec::new());
         let ask = async |bytes: usize| {
             let asked = Asked::new(Body::from(vec![b' '; bytes]));
             Whole::<QUESTION>::from_request(asked, &served).await
@@ -402,5 +467,58 @@ mod tests {
         assert!(!refused.headers().contains_key(header::CONNECTION));
         let said = to_bytes(refused.into_body(), 1 << 10).await.unwrap();
         assert!(String::from_utf8_lossy(&said).contains("want 65536 bytes at most"), "{said:?}");
+    }
+    #[tokio::test]
+    async fn a_search_holds_its_place_until_it_ends_though_nobody_waits_for_it() {
+        let index = Index::in_memory(ChainId { id: 1, genesis: B256::ZERO }).unwrap();
+        let served = served(vec![index]);
+        let (end, ends) = std::sync::mpsc::channel::<()>();
+        let asked = served.ask(move |_| {
+            let _ = ends.recv();
+            Ok(())
+        });
+        assert!(timeout(Duration::from_millis(50), asked).await.is_err());
+        sleep(Duration::from_millis(50)).await;
+        assert_eq!((served.places.available_permits(), served.readers.lock().len()), (READERS - 1, 0));
+        drop(end);
+        while served.places.available_permits() < READERS {
+            sleep(Duration::from_millis(5)).await;
+        }
+        assert!(served.ask(|index| Ok(index.cursor()?)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_search_that_nobody_waits_for_is_ended_and_again_if_the_first_time_did_nothing() {
+        let times = Arc::new(Mutex::new(0));
+        let seen = times.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            while *seen.lock() < 2 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let (asker, gone) = oneshot::channel();
+        drop(asker);
+        ended(work, gone, || *times.lock() += 1).await.unwrap();
+        assert!(*times.lock() >= 2);
+    }
+
+    #[tokio::test]
+    async fn a_document_is_looked_at_when_there_is_a_place() {
+        let served = served(Vec::new());
+        let taken = served.places.clone().acquire_many_owned(READERS as u32).await.unwrap();
+        let body = || Whole::<DOCUMENT>(Bytes::from_static(b"{}"));
+        let waiting = validate(State(served.clone()), body());
+        assert!(timeout(Duration::from_millis(50), waiting).await.is_err());
+        drop(taken);
+        assert_eq!(validate(State(served), body()).await.status(), StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn so_much_gas_is_taken_in_at_once_or_a_single_block() {
+        let reach = |gas: &[u64]| reach(7, 6 + gas.len() as u64, |number| Ok(gas[number as usize - 7])).unwrap();
+        assert_eq!(reach(&[0; 5]), 11);
+        assert_eq!(reach(&[GAS / 2, GAS / 2, 1, 0]), 8);
+        assert_eq!(reach(&[GAS + 1, 0, 0]), 7);
+        assert_eq!(reach(&[u64::MAX]), 7);
     }
 }

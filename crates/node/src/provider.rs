@@ -138,6 +138,8 @@ pub(crate) struct Provider {
     /// When it started: in microseconds since 1970, and by a clock that nobody sets.
     started: (u64, Instant),
     places: Semaphore,
+    /// As many read the ledger, on threads of their own, which may go on when whoever asked has gone.
+    reads: Arc<Semaphore>,
     /// Where questions are while they come and are answered.
     room: stoa_rpc::body::Budget,
     /// How many files are on their way to whom.
@@ -161,15 +163,8 @@ impl Offered {
     }
 }
 
-/// Reads the ledger, on a thread that may block.
-async fn blocking<T: Send + 'static>(
-    read: impl FnOnce() -> Result<T, LedgerError> + Send + 'static,
-) -> Result<T, Refusal> {
-    match tokio::task::spawn_blocking(read).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Refusal::Unavailable(format!("the ledger cannot be read: {error}"))),
-        Err(_) => Err(Refusal::Unavailable("the ledger cannot be read".to_owned())),
-    }
+fn busy() -> Refusal {
+    Refusal::Unavailable("the node is busy: try again".to_owned())
 }
 
 impl Provider {
@@ -199,6 +194,7 @@ impl Provider {
             tokens: Tokens::default(),
             started: (now, Instant::now()),
             places: Semaphore::new(PLACES),
+            reads: Arc::new(Semaphore::new(PLACES)),
             room: body::room(),
             downloads: Mutex::default(),
         }))
@@ -285,12 +281,31 @@ impl Provider {
 
     /// Answers a question within bounds.
     async fn within<T>(&self, work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refused> {
-        let busy = || Refusal::Unavailable("the node is busy: try again".to_owned());
         let placed = async {
             let _place = self.places.acquire().await.map_err(|_| busy())?;
             work.await
         };
         timeout(PATIENCE, placed).await.unwrap_or_else(|_| Err(busy())).map_err(Refused)
+    }
+
+    /// Reads the ledger, on a thread that may block. What it reads is told when nobody waits for it any more.
+    async fn reading<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Ledger, &dyn Fn() -> bool) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let place = self.reads.clone().acquire_owned().await.map_err(|_| busy())?;
+        // It goes with whoever asks.
+        let asker = Arc::new(());
+        let (ledger, waits) = (self.ledger.clone(), Arc::downgrade(&asker));
+        let read = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            read(&ledger, &|| waits.strong_count() > 0)
+        });
+        match read.await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(Refusal::Unavailable(format!("the ledger cannot be read: {error}"))),
+            Err(_) => Err(Refusal::Unavailable("the ledger cannot be read".to_owned())),
+        }
     }
 
     /// A service of an asset, if this node gives its files away.
@@ -327,8 +342,7 @@ impl Provider {
 
     /// The events of a transaction; none if it is not known here.
     async fn events(&self, transaction: B256) -> Result<Vec<Log>, Refusal> {
-        let ledger = self.ledger.clone();
-        let found = blocking(move || {
+        let found = self.reading(move |ledger, _| {
             let Some((number, position)) = ledger.transaction(transaction)? else { return Ok(None) };
             let committed = ledger.block(number)?;
             Ok(committed.and_then(|committed| Some(committed.receipts.get(position)?.logs.clone())))
@@ -364,12 +378,21 @@ impl Provider {
     /// The event with which an order was placed, and where.
     async fn placed(&self, datatoken: Address, order: B256) -> Result<LogEntry, Refusal> {
         let [event, id] = Wanted::topics(order);
-        // By the id alone: the ledger's index would go through all orders that there ever were to find those of this event.
-        let topics = [Vec::new(), vec![id], Vec::new(), Vec::new()];
-        let filter = LogFilter { addresses: vec![datatoken], topics };
-        let ledger = self.ledger.clone();
-        let found = blocking(move || ledger.logs(0, ledger.head().number(), &filter, MOST_EVENTS)).await?;
-        let placed = found.into_iter().find(|entry| entry.log.topics().first() == Some(&event));
+        let found = self.reading(move |ledger, goes_on| {
+            let search = |addresses| {
+                let topics = [Vec::new(), vec![id], Vec::new(), Vec::new()];
+                let filter = LogFilter { addresses, topics };
+                ledger.logs_while(0, ledger.head().number(), &filter, MOST_EVENTS, goes_on)
+            };
+            // By the id alone: with the event or the datatoken, the ledger's index would go through all orders that there ever were,
+            // or all that happened to it, to which anybody can add by moving none of it. Anybody can also tell of the id.
+            match search(Vec::new()) {
+                Err(LedgerError::TooManyLogs { .. }) => search(vec![datatoken]),
+                found => found,
+            }
+        });
+        let own = |entry: &LogEntry| entry.log.address == datatoken && entry.log.topics().first() == Some(&event);
+        let placed = found.await?.unwrap_or_default().into_iter().find(own);
         placed.ok_or_else(|| Refusal::Unavailable("it is not known here when the order was placed".to_owned()))
     }
 

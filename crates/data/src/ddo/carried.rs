@@ -7,8 +7,10 @@ use std::{
     io::{self, Write},
 };
 
-/// Bytes that unpacking may take beside the document: the dictionary that the packed bytes ask for.
-const MOST_DICTIONARY: usize = 16 << 20;
+/// How many times as long as its packed bytes a document may be, beside so many bytes: a few hundred bytes, which cost next to
+/// nothing, would else be a megabyte that all who read it unpack. Columns that are numbered pack to an eightieth.
+const SWELLS: usize = 16;
+const ROOM: usize = 64 << 10;
 
 /// What is done to a document before it is published: Ocean's `flags`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,15 +102,19 @@ pub fn opened<'a>(flags: &[u8], data: &'a [u8], said: B256) -> Result<Cow<'a, [u
     if is == said { Ok(document) } else { Err(CarriedError::Hash { is, said }) }
 }
 
-/// Takes as many bytes as a document has at most.
-struct Bounded(Vec<u8>);
+/// Takes so many bytes at most.
+struct Bounded {
+    bytes: Vec<u8>,
+    most: usize,
+}
 
 impl Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > MOST {
-            return Err(io::Error::other(format!("it has more than {MOST} bytes then")));
+        let most = self.most;
+        if self.bytes.len() + bytes.len() > most {
+            return Err(io::Error::other(format!("it has more than {most} bytes then")));
         }
-        self.0.extend_from_slice(bytes);
+        self.bytes.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -119,12 +125,16 @@ impl Write for Bounded {
 
 fn unpacked(mut data: &[u8]) -> Result<Vec<u8>, CarriedError> {
     let packed = |why: String| CarriedError::Packed(why);
-    // The header: properties, the size of the dictionary, how long it will be. A dictionary need not be longer than the whole.
-    let options =
-        lzma_rs::decompress::Options { memlimit: Some(MOST_DICTIONARY), ..lzma_rs::decompress::Options::default() };
-    let mut document = Bounded(Vec::new());
+    // The header: properties, the size of the dictionary, how long it will be. What is unpacked stays in the dictionary until that is
+    // full, so it is bounded as well, by a byte more: then it is the document that is said to be too long.
+    let most = data.len().saturating_mul(SWELLS).saturating_add(ROOM).min(MOST);
+    let options = lzma_rs::decompress::Options { memlimit: Some(most + 1), ..lzma_rs::decompress::Options::default() };
+    let mut document = Bounded { bytes: Vec::new(), most };
     match lzma_rs::lzma_decompress_with_options(&mut data, &mut document, &options) {
-        Ok(()) => Ok(document.0),
+        Ok(()) => Ok(document.bytes),
+        Err(lzma_rs::error::Error::LzmaError(why)) if why.starts_with("exceeded memory limit") => {
+            Err(packed(format!("it has more than {most} bytes then")))
+        }
         Err(error) => Err(packed(error.to_string())),
     }
 }

@@ -175,6 +175,13 @@ fn what_an_event_carries_is_opened_unless_it_is_sealed_or_bursts() {
     }
     assert!(matches!(opened(&[4], &document, hash(&document)), Err(CarriedError::Flags(_))));
     assert!(matches!(opened(&[1, 0], &document, hash(&document)), Err(CarriedError::Flags(_))));
+    // What is much longer than it is packed, and what may well be so.
+    let unpacks = |bytes: usize| {
+        let document = vec![b'a'; bytes];
+        let packed = Flags { packed: true, sealed: false }.carry(&document).unwrap();
+        opened(&[1], &packed, hash(&document)).is_ok()
+    };
+    assert!(unpacks(60_000) && !unpacks(1 << 20));
     // Some kilobytes that are a gigabyte of zeros, a dictionary of 4 GiB, and bytes that are nothing.
     let mut bomb = Vec::new();
     lzma_rs::lzma_compress(&mut &vec![0; 8 << 20][..], &mut bomb).unwrap();

@@ -1,13 +1,13 @@
 //! All that is known of an asset.
 
 use super::{
-    document::{Reading, Summary, did_of, read},
+    document::{Reading, Summary, did_of, read, text},
     index::{Amount, Index, SearchError},
     query::State,
 };
-use crate::ddo::{self, did};
+use crate::ddo::{self, Flags, did};
 use alloy_primitives::{Address, B256, U256, hex};
-use rusqlite::{OptionalExtension as _, Row};
+use rusqlite::{OptionalExtension as _, Row, types::Type};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, value::RawValue};
 
@@ -263,7 +263,7 @@ impl Index {
     /// The asset with this id.
     pub(super) fn asset_of(&self, id: i64) -> Result<Asset, SearchError> {
         let sql = "SELECT nft, owner, creator, name, symbol, uri, assets.number, assets.time, assets.tx, state, orders,
-                   by, decryptor, hash, metadata.number, metadata.time, metadata.tx, sealed, why, document
+                   by, decryptor, hash, metadata.number, metadata.time, metadata.tx, sealed, why, packed, document
                    FROM assets JOIN standing ON standing.id = assets.id LEFT JOIN metadata ON asset = assets.id
                    WHERE assets.id = ?";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -288,10 +288,11 @@ impl Index {
                 datatokens: Vec::new(),
             };
             if row.get::<_, Option<[u8; 20]>>(11)?.is_some() {
+                let hash = row.get::<_, [u8; 32]>(13)?.into();
                 asset.published = Some(Publication {
                     by: address(row, 11)?,
                     decryptor: row.get(12)?,
-                    hash: row.get::<_, [u8; 32]>(13)?.into(),
+                    hash,
                     place: place(row, 14)?,
                     validators: Vec::new(),
                 });
@@ -299,11 +300,13 @@ impl Index {
                     (true, _) => Metadata::Sealed,
                     (false, Some(why)) => Metadata::Bad { why },
                     (false, None) => {
-                        let text: String = row.get(19)?;
-                        let document = RawValue::from_string(text).map_err(|error| {
-                            rusqlite::Error::FromSqlConversionFailure(19, rusqlite::types::Type::Text, error.into())
+                        let flags = Flags { packed: row.get(19)?, sealed: false };
+                        let text = text(&flags.to_bytes(), &row.get::<_, Vec<u8>>(20)?, hash).ok();
+                        let document = text.and_then(|text| RawValue::from_string(text).ok()).map(Document);
+                        let document = document.ok_or_else(|| {
+                            let why = "a document cannot be read any more".into();
+                            rusqlite::Error::FromSqlConversionFailure(20, Type::Blob, why)
                         })?;
-                        let document = Document(document);
                         let said = document.read();
                         if let Some(did) = did_of(&said) {
                             did.clone_into(&mut asset.id);

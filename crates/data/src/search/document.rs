@@ -83,15 +83,22 @@ pub(super) enum Reading {
 
 /// Reads metadata as an event has them.
 pub(super) fn read(nft: Address, chain_id: u64, flags: &[u8], data: &[u8], hash: B256) -> Reading {
-    let text = match ddo::opened(flags, data, hash) {
-        Ok(text) => text.into_owned(),
-        Err(CarriedError::Sealed) => return Reading::Sealed,
-        Err(error) => return Reading::Bad(error.to_string()),
+    let text = match text(flags, data, hash) {
+        Ok(text) => text,
+        Err(reading) => return reading,
     };
-    let read = String::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned());
-    match read.and_then(|text| Ok((summary(&text, nft, chain_id)?, text))) {
-        Ok((summary, text)) => Reading::Read(text, Box::new(summary)),
+    match summary(&text, nft, chain_id) {
+        Ok(summary) => Reading::Read(text, Box::new(summary)),
         Err(why) => Reading::Bad(why),
+    }
+}
+
+/// The text of metadata as an event has them, whatever it says.
+pub(super) fn text(flags: &[u8], data: &[u8], hash: B256) -> Result<String, Reading> {
+    match ddo::opened(flags, data, hash) {
+        Ok(text) => String::from_utf8(text.into_owned()).map_err(|_| Reading::Bad("it is not UTF-8".to_owned())),
+        Err(CarriedError::Sealed) => Err(Reading::Sealed),
+        Err(error) => Err(Reading::Bad(error.to_string())),
     }
 }
 

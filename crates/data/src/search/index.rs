@@ -18,7 +18,7 @@ use stoa_base::gone;
 const APPLICATION: i64 = 0x5354_4f41;
 
 /// The form of what is in it. Another number makes all indices be built anew.
-const FORM: i64 = 4;
+const FORM: i64 = 5;
 
 /// Kibibytes of memory for pages of the file.
 const CACHE: i64 = 64 << 10;
@@ -51,7 +51,7 @@ pub(super) const TABLES: &str = "
     CREATE TABLE metadata (
         asset INTEGER PRIMARY KEY, by BLOB NOT NULL, decryptor TEXT NOT NULL, hash BLOB NOT NULL,
         number INTEGER NOT NULL, time INTEGER NOT NULL, tx BLOB NOT NULL,
-        sealed INTEGER NOT NULL, why TEXT, document TEXT
+        sealed INTEGER NOT NULL, why TEXT, packed INTEGER NOT NULL, document BLOB
     ) STRICT;
     CREATE TABLE validators (asset INTEGER, validator BLOB, PRIMARY KEY (asset, validator)) STRICT, WITHOUT ROWID;
     CREATE TABLE datatokens (
@@ -63,7 +63,8 @@ pub(super) const TABLES: &str = "
         id INTEGER PRIMARY KEY, asset INTEGER NOT NULL, datatoken INTEGER NOT NULL, exchange BLOB UNIQUE, token BLOB,
         amount BLOB NOT NULL, active INTEGER NOT NULL, swapper BLOB
     ) STRICT;
-    CREATE INDEX prices_asset ON prices (asset);
+    CREATE INDEX prices_asset ON prices (asset, datatoken);
+    CREATE INDEX prices_free ON prices (datatoken) WHERE exchange IS NULL;
     CREATE VIRTUAL TABLE search USING fts5 (
         words, tokenize = \"ascii tokenchars ':'\", detail = none, columnsize = 0, prefix = '2 3 4 5 6'
     );

@@ -15,7 +15,9 @@
 //! events: nothing in the index comes from it.
 //!
 //! **Documents** (DDOs) are their publishers' word. They are bounded, their hash and id are checked, and what is wrong with one is
-//! kept instead of it. An encrypted one leaves its asset with its token's name and nothing else to find it by.
+//! kept instead of it. They are kept as they came, packed or not, for their publishers have paid for so many bytes and no more; of
+//! those that come together the last of each asset is read, and what only the ledger says changes without it. An encrypted one
+//! leaves its asset with its token's name and nothing else to find it by.
 //!
 //! **Words** are in a full-text index (FTS5), along with marks of what an asset can be filtered by (see `words`). It has no
 //! positions: it says which assets contain all words, newest first. Those whose name has all words and the newest of the others

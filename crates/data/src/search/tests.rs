@@ -5,7 +5,7 @@ use super::{
     query::MOST,
     *,
 };
-use crate::ddo::{did, did_v5};
+use crate::ddo::{Flags, did, did_v5};
 use crate::market::{
     self,
     abi::{FACTORY, FIXED_RATE, IDatatoken, IFactory, IFixedRate, INft},
@@ -99,6 +99,24 @@ impl Told {
         self.describe(asset, &[0], &text, sha(&text));
     }
 
+    /// Sets metadata that say this, packed; into how many bytes.
+    fn packed(&mut self, asset: Address, text: &str) -> usize {
+        let packed = Flags { packed: true, sealed: false }.carry(text.as_bytes()).unwrap();
+        let bytes = packed.len();
+        let event = INft::MetadataUpdated {
+            updatedBy: OWNER,
+            state: 0,
+            decryptorUrl: String::new(),
+            flags: [1].into(),
+            metaDataHash: sha(text),
+            data: packed.into(),
+            timestamp: U256::ZERO,
+            blockNumber: U256::ZERO,
+        };
+        self.tell(vec![Log { address: asset, data: event.encode_log_data() }]);
+        bytes
+    }
+
     fn state(&mut self, asset: Address, state: u8) {
         self.send(OWNER, asset, INft::setMetaDataStateCall { state });
     }
@@ -134,6 +152,12 @@ fn contents(index: &Index) -> Vec<Vec<Sql>> {
     // That SQLite finds what the rows say.
     index.connection.execute("INSERT INTO search (search) VALUES ('integrity-check')", []).unwrap();
     all
+}
+
+/// The bytes of a column of a table.
+fn room(index: &Index, column: &str, table: &str) -> usize {
+    let sql = format!("SELECT sum(length({column})) FROM {table}");
+    index.connection.query_one(&sql, [], |row| row.get::<_, u32>(0)).unwrap() as usize
 }
 
 fn found(index: &Index, query: &Query) -> Vec<Address> {
@@ -359,6 +383,91 @@ fn what_cannot_be_read_is_found_by_its_token_and_says_why() {
     let index = told.index();
     assert_eq!(found(&index, &words("repaired")), [bad]);
     assert_eq!(found(&index, &words("weather")), [none, sealed]);
+}
+
+#[test]
+fn a_document_takes_the_room_that_its_publisher_paid_for_and_is_told_whole() {
+    let mut told = Told::new();
+    let nft = told.publish().asset;
+    let metadata = json!({ "name": "Heart", "filling": "a".repeat(60_000) });
+    let text = json!({ "id": did(nft, CHAIN.id), "metadata": metadata }).to_string();
+    let packed = told.packed(nft, &text);
+    let index = told.index();
+    assert_eq!(found(&index, &words("heart")), [nft]);
+    let Metadata::Readable { document, .. } = index.asset(nft).unwrap().unwrap().metadata else { panic!() };
+    assert_eq!(document.text(), text);
+    assert_eq!(room(&index, "document", "metadata"), packed);
+    assert!(packed < text.len() / 10 && room(&index, "c0", "search_content") < 1_000);
+}
+
+#[test]
+fn columns_take_so_much_room_and_no_more() {
+    let mut told = Told::new();
+    let nft = told.publish().asset;
+    let name = |n: usize| format!("{}{n:04}", "x".repeat(60));
+    let columns: Vec<_> = (0..1_024).map(|n| json!({ "name": name(n), "type": "integer" })).collect();
+    let metadata = json!({ "name": "Wide", "additionalInformation": { "stoa": { "columns": columns } } });
+    told.packed(nft, &json!({ "id": did(nft, CHAIN.id), "metadata": metadata }).to_string());
+    let index = told.index();
+    let with = |n| Query { columns: vec![(name(n), Some("integer".into()))], ..words("wide") };
+    assert_eq!(found(&index, &with(255)), [nft]);
+    assert_eq!(found(&index, &with(1_023)), NOTHING);
+    assert!(room(&index, "c0", "search_content") < 68_000);
+}
+
+#[test]
+fn what_the_ledger_says_changes_without_what_the_document_says() {
+    let mut told = Told::new();
+    let made = told.publish_at(whole(2));
+    let columns = json!([{ "name": "age", "type": "integer" }]);
+    told.document(
+        made.asset,
+        json!({
+            "name": "Heart", "type": "algorithm", "tags": ["Public health"],
+            "additionalInformation": { "stoa": { "columns": columns } },
+        }),
+    );
+    let mut index = told.index();
+    let before = told.number;
+    told.send(OWNER, FIXED_RATE, IFixedRate::setRateCall { exchangeId: made.exchange, newRate: whole(7) });
+    told.state(made.asset, 4);
+    told.hand_over(made.asset);
+    index.apply(before + 1, cursor(told.number), &told.logs).unwrap();
+    assert_eq!(contents(&index), contents(&told.index()));
+    let query = Query {
+        tags: vec!["public health".into()],
+        kind: Some("algorithm".into()),
+        columns: vec![("age".into(), Some("integer".into()))],
+        owner: Some(HEIR),
+        price: Some(whole(7)..=whole(7)),
+        ..words("heart")
+    };
+    assert_eq!(found(&index, &query), [made.asset]);
+    assert_eq!(found(&index, &Query { price: Some(whole(2)..=whole(2)), ..query.clone() }), NOTHING);
+    assert_eq!(found(&index, &Query { owner: Some(OWNER), ..query }), NOTHING);
+}
+
+#[test]
+fn of_what_an_asset_says_again_and_again_the_last_alone_is_read() {
+    let mut told = Told::new();
+    let nft = told.publish().asset;
+    told.document(nft, json!({ "name": "Heart" }));
+    told.document(nft, json!({ "name": "Wine" }));
+    // One that could not be read, for it is none any more when it is looked at.
+    told.describe(nft, &[0], "{}", sha("else"));
+    told.document(nft, json!({ "name": "Bread" }));
+    let mut index = Index::in_memory(CHAIN).unwrap();
+    index.apply(0, cursor(1), &told.logs).unwrap();
+    let before = index.connection.total_changes();
+    index.apply(2, cursor(told.number), &told.logs).unwrap();
+    let once = index.connection.total_changes() - before;
+    assert_eq!(found(&index, &words("bread")), [nft]);
+    let mut each = Index::in_memory(CHAIN).unwrap();
+    each.apply(0, cursor(1), &told.logs).unwrap();
+    let before = each.connection.total_changes();
+    (2..=told.number).for_each(|number| each.apply(number, cursor(number), &told.logs).unwrap());
+    assert!(each.connection.total_changes() - before > once + 6);
+    assert_eq!(contents(&each), contents(&index));
 }
 
 #[test]

@@ -106,6 +106,11 @@ impl Mark<'_> {
             Self::SixteenBits(high) => Some(format!(":q:{high:x}")),
         }
     }
+
+    /// Whether a mark, as it is written, is of what the ledger says of an asset, and not of what its document says.
+    pub(super) fn is_ledgers(text: &str) -> bool {
+        [":o:", ":f:", ":b:", ":s:", ":p:", ":q:"].iter().any(|start| text.starts_with(start))
+    }
 }
 
 /// How many bits a price has, as marks count them: 0 for nothing, and 255 for all that is more.
@@ -153,6 +158,25 @@ mod tests {
         assert_ne!(text(Mark::TypedColumn("a", "b c")), text(Mark::TypedColumn("a b", "c")));
         assert_ne!(text(Mark::TypedColumn("a", "b")), text(Mark::Column("a b")));
         assert_eq!(Mark::Tag("!?").text(), None);
+    }
+
+    #[test]
+    fn what_the_ledger_says_is_told_from_what_a_document_says() {
+        let who = Address::repeat_byte(1);
+        let ledgers =
+            [Mark::Owner(who), Mark::Free, Mark::Token(who), Mark::State(1), Mark::Bits(0), Mark::SixteenBits(9)];
+        assert!(ledgers.into_iter().filter_map(Mark::text).all(|text| Mark::is_ledgers(&text)));
+        for text in ["o", "f", "b:", "o:o", "s 1", "q"] {
+            let own = [
+                Mark::Name(text),
+                Mark::Tag(text),
+                Mark::Kind(text),
+                Mark::Service(text),
+                Mark::Column(text),
+                Mark::TypedColumn(text, text),
+            ];
+            assert!(!own.into_iter().filter_map(Mark::text).any(|text| Mark::is_ledgers(&text)), "{text}");
+        }
     }
 
     proptest! {
