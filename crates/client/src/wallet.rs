@@ -37,7 +37,8 @@ const NOT_YET: i64 = 4;
 const UNCLEAR: [i64; 2] = [-32002, -32603];
 
 /// How nodes say, with whatever code, that they took a transaction and cannot tell what becomes of it.
-const UNFINISHED: [&str; 5] = ["shut", "timeout", "timed out", "response too large", "waits behind"];
+const UNFINISHED: [&str; 6] =
+    ["shut", "timeout", "timed out", "response too large", "no room for the answer", "waits behind"];
 
 /// What is offered to the proposer, in wei for each unit of gas.
 const TIP: u128 = 1_000_000;

@@ -3,8 +3,8 @@ use std::time::Duration;
 /// Who may call from a browser: the origins that get CORS headers and may open a WebSocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origins {
-    /// Pages of every origin: wallets sign on their own. Of a node that signs with accounts of its own, pages of this machine and of
-    /// the names in [`hosts`](Config::hosts) alone.
+    /// Pages of every origin: wallets sign on their own. Of a node that signs with accounts of its own, pages of this machine, of
+    /// the names in [`hosts`](Config::hosts), and of the very IP address and port that the node is called at, alone.
     Any,
     /// Only these, for example `https://wallet.example`. Empty: no page at all.
     Only(Vec<String>),
@@ -58,9 +58,9 @@ pub struct Config {
     pub max_filters_per_connection: usize,
     /// Filters of all connections together.
     pub max_filters: usize,
-    /// Addresses and topics in all log filters and subscriptions of one WebSocket connection.
+    /// Addresses and topics in all log filters and subscriptions of one connection.
     pub max_alternatives_per_connection: usize,
-    /// Addresses and topics in all log filters and subscriptions of all connections together.
+    /// Addresses and topics in all log filters of all connections together, and in all subscriptions as many again.
     pub max_alternatives: usize,
     /// A filter that nobody has asked for this long is removed.
     pub filter_timeout: Duration,

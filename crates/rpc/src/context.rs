@@ -44,6 +44,8 @@ pub(crate) struct Node {
     pub reads: Workers,
     pub executions: Workers,
     pub filters: Filters,
+    /// Addresses and topics in the subscriptions of all connections.
+    pub alternatives: Arc<AtomicUsize>,
     pub recent: Recent,
     pub pending: Newest,
     pub traffic: Traffic,
@@ -60,6 +62,8 @@ const BYTES_PER_REQUEST: usize = 8 << 10;
 /// One client's connection, and what it holds of things that are counted.
 pub(crate) struct Connection {
     pub filters: Arc<AtomicUsize>,
+    /// Addresses and topics in its filters and subscriptions.
+    pub alternatives: Arc<AtomicUsize>,
     /// Bytes that came over it.
     pub received: Arc<AtomicU64>,
     /// Only a WebSocket has subscriptions.
@@ -68,11 +72,11 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub fn http(received: Arc<AtomicU64>) -> Self {
-        Self { filters: Arc::default(), received, subscriptions: None }
+        Self { filters: Arc::default(), alternatives: Arc::default(), received, subscriptions: None }
     }
 
     pub fn websocket(received: Arc<AtomicU64>) -> Self {
-        Self { filters: Arc::default(), received, subscriptions: Some(Subscriptions::default()) }
+        Self { subscriptions: Some(Subscriptions::default()), ..Self::http(received) }
     }
 }
 
@@ -95,9 +99,14 @@ impl Drop for Slot {
     }
 }
 
-/// Other clients' large bodies and answers take all the memory there is for them.
+/// Other clients' large bodies and answers take all the memory there is for them: nothing was done of what was asked.
 pub(crate) fn crowded() -> RpcError {
     RpcError::limit("the node is busy with large requests, try again later")
+}
+
+/// The same of an answer to what was done. By these words clients tell the two apart.
+fn unanswered() -> RpcError {
+    RpcError::limit("no room for the answer: the node is busy with large requests")
 }
 
 /// What a method gets to work with: the chain, the pool, the settings. Cheap to clone.
@@ -330,7 +339,7 @@ impl Context {
         protocol::write(&mut out, Some(&id), &outcome);
         if !charge.grow_to(out.len()) {
             out.clear();
-            protocol::write(&mut out, Some(&id), &Err(crowded()));
+            protocol::write(&mut out, Some(&id), &Err(unanswered()));
         }
         Some(charge.hold(out.into()))
     }
@@ -356,15 +365,19 @@ impl Context {
             protocol::write(&mut out, Some(&id), &outcome);
             if refused.is_none() {
                 let most = self.config().max_response_bytes;
-                refused = match out.len() {
-                    length if length > most => Some(RpcError::response_too_large(most)),
-                    length if !charge.grow_to(length) => Some(crowded()),
+                // What is told of this one, which was done, and of those behind it, which are not.
+                let refusals = match out.len() {
+                    length if length > most => {
+                        Some((RpcError::response_too_large(most), RpcError::response_too_large(most)))
+                    }
+                    length if !charge.grow_to(length) => Some((unanswered(), crowded())),
                     _ => None,
                 };
-                if let Some(error) = &refused {
+                if let Some((own, others)) = refusals {
                     out.truncate(before);
                     out.push(if out.is_empty() { b'[' } else { b',' });
-                    protocol::write(&mut out, Some(&id), &Err(error.clone()));
+                    protocol::write(&mut out, Some(&id), &Err(own));
+                    refused = Some(others);
                 }
             }
         }

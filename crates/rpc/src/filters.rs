@@ -35,7 +35,7 @@ struct Filter {
     last: u64,
     polled: Instant,
     _slots: [Slot; 2],
-    _alternatives: Vec<Share>,
+    _alternatives: Option<[Share; 2]>,
 }
 
 /// The newest hashes of waiting transactions and how many came before them.
@@ -53,8 +53,8 @@ const RING: usize = 65_536;
 pub(crate) struct Filters {
     by_id: Mutex<HashMap<B128, Filter>>,
     count: Arc<AtomicUsize>,
-    /// Addresses and topics in them, and in the subscriptions.
-    pub alternatives: Arc<AtomicUsize>,
+    /// Addresses and topics in them.
+    alternatives: Arc<AtomicUsize>,
     ring: Mutex<Ring>,
 }
 
@@ -104,8 +104,8 @@ impl Filters {
                 ))
             })?;
         let alternatives = match &kind {
-            Kind::Logs(query) => query.hold(context)?,
-            Kind::Blocks | Kind::Pending => Vec::new(),
+            Kind::Logs(query) => Some(query.hold(context, &self.alternatives)?),
+            Kind::Blocks | Kind::Pending => None,
         };
         let last = match kind {
             Kind::Pending => self.ring_end(),

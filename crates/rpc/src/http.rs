@@ -10,7 +10,7 @@ use axum::{
     Extension, Router,
     body::Body,
     extract::{Request, State, ws::WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, uri::Authority},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::any,
@@ -44,7 +44,7 @@ async fn guard(State(service): State<Service>, request: Request, next: Next) -> 
         return (StatusCode::FORBIDDEN, "invalid host specified\n").into_response();
     }
     let origin = headers.get(header::ORIGIN).cloned();
-    let allowed = origin.filter(|origin| origin_allowed(&service.node, origin));
+    let allowed = origin.filter(|origin| origin_allowed(&service.node, origin, headers));
     let preflight = request.method() == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let asked = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
     let mut response = if preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
@@ -85,17 +85,17 @@ fn is_own(config: &Config, name: &str) -> bool {
 }
 
 /// Whether pages of an origin may call. A node that signs with accounts of its own does so for whoever asks: where pages of every origin
-/// may call, those of this machine may call it, those of names that it is served under, and no others.
-fn origin_allowed(node: &Node, origin: &HeaderValue) -> bool {
+/// may call, those of this machine may call it, those of names that it is served under, its own, and no others.
+fn origin_allowed(node: &Node, origin: &HeaderValue, headers: &HeaderMap) -> bool {
     match &node.config.origins {
-        Origins::Any => node.accounts.is_empty() || is_near(&node.config, origin),
+        Origins::Any => node.accounts.is_empty() || is_near(&node.config, origin, headers.get(header::HOST)),
         Origins::Only(list) => list.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()),
     }
 }
 
 /// Whether a page is one of this machine, on whatever port, or of a name that the node is served under; or no page but what the browser's
-/// user has added to it.
-fn is_near(config: &Config, origin: &HeaderValue) -> bool {
+/// user has added to it, or a program that names the node's own address, as some do that open WebSockets.
+fn is_near(config: &Config, origin: &HeaderValue, named: Option<&HeaderValue>) -> bool {
     let Ok(origin) = origin.to_str() else { return false };
     let Ok(uri) = origin.parse::<Uri>() else { return false };
     let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else { return false };
@@ -111,8 +111,19 @@ fn is_near(config: &Config, origin: &HeaderValue) -> bool {
     if !origin.eq_ignore_ascii_case(&format!("{scheme}://{host}{port}")) {
         return false;
     }
-    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    address.is_ok_and(|address| address.is_loopback()) || is_own(config, host)
+    let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() else { return is_own(config, host) };
+    // No name leads to an address but itself: what is called by the one that the page has is what the page came from.
+    address.is_loopback() || named.is_some_and(|named| is_same(&uri, named))
+}
+
+/// Whether a `Host` header names the very host and port of an origin.
+fn is_same(origin: &Uri, named: &HeaderValue) -> bool {
+    let named = named.to_str().ok().and_then(|named| named.parse::<Authority>().ok());
+    let usual = if origin.scheme_str() == Some("https") { 443 } else { 80 };
+    named.is_some_and(|named| {
+        origin.host().is_some_and(|host| host.eq_ignore_ascii_case(named.host()))
+            && origin.port_u16().unwrap_or(usual) == named.port_u16().unwrap_or(usual)
+    })
 }
 
 fn json(status: StatusCode, body: Bytes) -> Response {
@@ -142,7 +153,7 @@ async fn serve(
     let config = &service.node.config;
     let hardhat = is_hardhat(request.headers());
     let origin = request.headers().get(header::ORIGIN);
-    let is_allowed = origin.is_none_or(|origin| origin_allowed(&service.node, origin));
+    let is_allowed = origin.is_none_or(|origin| origin_allowed(&service.node, origin, request.headers()));
     // Over HTTP a browser asks before it sends what a page says, but not if the page's own name leads here.
     if !is_allowed && (upgrade.is_ok() || !service.node.accounts.is_empty()) {
         return (StatusCode::FORBIDDEN, "origin not allowed\n").into_response();
@@ -223,7 +234,8 @@ mod tests {
     #[test]
     fn pages_of_this_machine_are_near_and_what_looks_like_them_is_not() {
         let config = Config { hosts: vec!["node.example".into()], ..Config::default() };
-        let near = |origin: &'static str| is_near(&config, &HeaderValue::from_static(origin));
+        let named = HeaderValue::from_static("127.0.0.1:8545");
+        let near = |origin: &'static str| is_near(&config, &HeaderValue::from_static(origin), Some(&named));
         for origin in [
             "http://localhost",
             "http://localhost:3000",
@@ -266,6 +278,37 @@ mod tests {
     }
 
     #[test]
+    fn who_names_the_address_that_he_calls_is_near_and_no_other_address_or_name_is() {
+        let near = |origin: &'static str, named: &'static str| {
+            let named = (!named.is_empty()).then(|| HeaderValue::from_static(named));
+            is_near(&Config::default(), &HeaderValue::from_static(origin), named.as_ref())
+        };
+        for (origin, named) in [
+            ("http://10.0.0.7:8545", "10.0.0.7:8545"),
+            ("https://10.0.0.7:8545", "10.0.0.7:8545"),
+            ("http://10.0.0.7", "10.0.0.7"),
+            ("http://10.0.0.7:80", "10.0.0.7"),
+            ("https://10.0.0.7", "10.0.0.7:443"),
+            ("http://[2001:DB8::7]:8545", "[2001:db8::7]:8545"),
+        ] {
+            assert!(near(origin, named), "{origin} {named}");
+        }
+        for (origin, named) in [
+            ("http://10.0.0.7:8545", ""),
+            ("http://10.0.0.7:3000", "10.0.0.7:8545"),
+            ("http://10.0.0.7", "10.0.0.7:8545"),
+            ("http://10.0.0.7:8545", "10.0.0.8:8545"),
+            ("http://10.0.0.7:8545", "not an authority"),
+            // A name may lead here and elsewhere.
+            ("http://evil.example:8545", "evil.example:8545"),
+            ("ftp://10.0.0.7:8545", "10.0.0.7:8545"),
+            ("http://10.0.0.7:8545@evil.example", "10.0.0.7:8545"),
+        ] {
+            assert!(!near(origin, named), "{origin} {named}");
+        }
+    }
+
+    #[test]
     fn a_node_that_signs_for_whoever_asks_answers_pages_of_this_machine_alone() {
         for (accounts, others) in [(vec![], true), (vec![signer(0)], false)] {
             with_node(
@@ -284,6 +327,12 @@ mod tests {
                         assert!(answers("http://localhost:3000", method.clone()).await);
                         assert_eq!(answers("https://evil.example", method.clone()).await, others, "{method}");
                         assert_eq!(answers("null", method).await, others);
+                    }
+                    // Programs that name the address that they call are no pages of others.
+                    for (origin, answered) in [("http://10.0.0.7:8545", true), ("http://10.0.0.7:80", others)] {
+                        let asked = client.post(node.url()).header("host", "10.0.0.7:8545").header("origin", origin);
+                        let asked = asked.header("content-type", "application/json").body(body);
+                        assert_eq!(asked.send().await.unwrap().status() == 200, answered, "{origin}");
                     }
                     // Nor does it do what a page asks whose own name leads here, for which the browser does not ask first.
                     let asked = client.post(node.url()).header("origin", "http://evil.example:8545");

@@ -8,7 +8,11 @@ use crate::{
 };
 use alloy_primitives::{B256, Bloom, BloomInput, Log, keccak256};
 use serde::{Deserialize, Deserializer, de};
-use std::{fmt, marker::PhantomData};
+use std::{
+    fmt,
+    marker::PhantomData,
+    sync::{Arc, atomic::AtomicUsize},
+};
 use stoa_ledger::{Committed, LogEntry, LogFilter};
 
 /// A filter object as clients send it.
@@ -187,24 +191,22 @@ impl Query {
         found.ok_or_else(RpcError::timeout)
     }
 
-    /// Takes room for the addresses and topics, which a filter or a subscription is going to keep: of its connection, if that
-    /// is a WebSocket (a filter does not end with a connection of HTTP), and of all.
+    /// Takes room for the addresses and topics, which a filter or a subscription is going to keep: of its connection, and of `all` of
+    /// its kind, which are counted apart, so that filters, which outlast a connection, leave the room of the subscriptions.
     ///
     /// # Errors
     ///
     /// -32005 if there are too many.
-    pub fn hold(&self, context: &Context) -> Result<Vec<Share>, RpcError> {
+    pub fn hold(&self, context: &Context, all: &Arc<AtomicUsize>) -> Result<[Share; 2], RpcError> {
         let config = context.config();
         let (of_connection, in_all) = (config.max_alternatives_per_connection, config.max_alternatives);
-        let table = context.connection.subscriptions.as_ref();
-        let counts = table.map(|table| (&table.alternatives, of_connection)).into_iter();
         let size = self.filter.addresses.len() + self.filter.topics.iter().map(Vec::len).sum::<usize>();
-        let shares = counts
-            .chain([(&context.node.filters.alternatives, in_all)])
-            .map(|(count, most)| Share::take(count, size, most));
-        shares.collect::<Option<_>>().ok_or_else(|| {
+        let shares = Share::take(&context.connection.alternatives, size, of_connection)
+            .and_then(|own| Some([own, Share::take(all, size, in_all)?]));
+        shares.ok_or_else(|| {
             RpcError::limit(format!(
-                "too many addresses and topics in filters and subscriptions: at most {of_connection} per connection and {in_all} in all"
+                "too many addresses and topics: at most {of_connection} in filters and subscriptions of a connection, \
+                 {in_all} in all filters, and {in_all} in all subscriptions"
             ))
         })
     }

@@ -192,6 +192,31 @@ pub(crate) fn write(out: &mut Vec<u8>, id: Option<&[u8]>, outcome: &Result<Vec<u
     out.push(b'}');
 }
 
+/// What is answered to a body of which nothing is done: this error, under the identifier of each of its requests, and under none if it
+/// cannot be read. `None` if it holds only notifications.
+pub(crate) fn refuse(body: &Bytes, error: RpcError, max_batch: usize, max_depth: usize) -> Option<Vec<u8>> {
+    let identifier = |request: Result<Request, Invalid>| match request {
+        Ok(request) => request.id,
+        Err(Invalid { id }) => Some(id.unwrap_or_else(|| Bytes::from_static(b"null"))),
+    };
+    let (outcome, mut out) = (Err(error), Vec::new());
+    match read(body, max_batch, max_depth) {
+        Err(_) => write(&mut out, None, &outcome),
+        Ok(Body::Single(request)) => write(&mut out, Some(&identifier(request)?), &outcome),
+        Ok(Body::Batch(requests)) => {
+            for id in requests.into_iter().filter_map(identifier) {
+                out.push(if out.is_empty() { b'[' } else { b',' });
+                write(&mut out, Some(&id), &outcome);
+            }
+            if out.is_empty() {
+                return None;
+            }
+            out.push(b']');
+        }
+    }
+    Some(out)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,6 +318,21 @@ mod tests {
         out.clear();
         write(&mut out, None, &Err(RpcError::invalid_request("invalid request")));
         assert_eq!(out, br#"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"invalid request"}}"#);
+    }
+
+    #[test]
+    fn a_body_that_is_refused_is_answered_under_each_identifier() {
+        let refused = |body: &str| {
+            let body = Bytes::copy_from_slice(body.as_bytes());
+            refuse(&body, RpcError::limit("no"), 10, 100).map(|out| String::from_utf8(out).unwrap())
+        };
+        let answer = |id: &str| format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32005,"message":"no"}}}}"#);
+        let (seven, silent) = (r#"{"jsonrpc":"2.0","method":"a","id":7}"#, r#"{"jsonrpc":"2.0","method":"a"}"#);
+        assert_eq!(refused(seven), Some(answer("7")));
+        assert_eq!((refused(silent), refused(&format!("[{silent},{silent}]"))), (None, None));
+        let batch = format!(r#"[{seven},{silent},{{"id":"x"}},1]"#);
+        assert_eq!(refused(&batch), Some(format!("[{},{},{}]", answer("7"), answer("\"x\""), answer("null"))));
+        assert_eq!(refused("nonsense"), Some(answer("null")));
     }
 
     proptest! {

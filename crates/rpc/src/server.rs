@@ -159,6 +159,7 @@ impl Builder {
             client_version: self.client_version,
             next_block: self.next_block,
             filters: Filters::default(),
+            alternatives: Arc::default(),
             recent: Recent::default(),
             pending: Newest::default(),
             traffic: self.traffic,

@@ -32,7 +32,7 @@ struct Subscription {
     /// The message that asked for it, until that has been answered.
     unanswered: Option<u64>,
     _slots: [Slot; 2],
-    _alternatives: Vec<Share>,
+    _alternatives: Option<[Share; 2]>,
 }
 
 /// The table of one connection.
@@ -40,8 +40,6 @@ struct Subscription {
 pub(crate) struct Subscriptions {
     by_id: Mutex<HashMap<B128, Subscription>>,
     count: Arc<AtomicUsize>,
-    /// Addresses and topics in them, and in the connection's filters.
-    pub alternatives: Arc<AtomicUsize>,
 }
 
 #[derive(Serialize)]
@@ -115,13 +113,13 @@ pub(crate) fn subscribe(context: &Context, params: &Params) -> Result<B128, RpcE
     let table = table(context)?;
     let mut reader = params.reader()?;
     let name: String = reader.required()?;
-    let mut alternatives = Vec::new();
+    let mut alternatives = None;
     let kind = match name.as_str() {
         "newHeads" => Kind::Heads,
         "logs" => {
             let query: Query = reader.optional()?.unwrap_or_default();
             query.check(context)?;
-            alternatives = query.hold(context)?;
+            alternatives = Some(query.hold(context, &context.node.alternatives)?);
             Kind::Logs(Arc::new(query.into()))
         }
         // Taken, and silent: how far a node has caught up with others is what `eth_syncing` tells.

@@ -179,21 +179,29 @@ async fn take_turns(looked: &mut usize) {
     }
 }
 
+/// What is answered to a message that there is no room for: so much to each of its requests, or if there is no room for that either, to
+/// none of them.
+fn refuse(node: &Node, body: &Bytes) -> Option<Bytes> {
+    let mut out = protocol::refuse(body, crowded(), node.config.max_batch, node.config.max_depth)?;
+    let mut charge = node.memory.charge();
+    if !charge.grow_to(out.len()) {
+        out = Vec::new();
+        protocol::write(&mut out, None, &Err(crowded()));
+    }
+    Some(charge.hold(out.into()))
+}
+
 impl Session {
     fn answer(&mut self, body: Bytes) -> impl Future<Output = (u64, Option<Bytes>)> + use<> {
         self.context.message += 1;
         let context = self.context.clone();
         let mut charge = context.node.memory.charge();
-        // It takes its room for as long as anybody holds it.
-        let body = charge.grow_to(body.len()).then(|| charge.hold(body));
+        // It takes its room for as long as anybody holds it. What finds none is read at once, so that nobody holds it.
+        let body = if charge.grow_to(body.len()) { Ok(charge.hold(body)) } else { Err(refuse(&context.node, &body)) };
         async move {
             let answer = match body {
-                Some(body) => context.answer(body).await,
-                None => {
-                    let mut out = Vec::new();
-                    protocol::write(&mut out, None, &Err(crowded()));
-                    Some(out.into())
-                }
+                Ok(body) => context.answer(body).await,
+                Err(refused) => refused,
             };
             (context.message, answer)
         }

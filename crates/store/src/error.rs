@@ -106,6 +106,14 @@ pub enum Error {
     /// The pieces, each what the manifest says, don't make the content that it says.
     #[error("the pieces of object {0} do not make its content: whoever made its manifest made it wrong")]
     Inconsistent(ObjectId),
+    /// The pieces make the content that the manifest says, and not these, by the hashes that it has for them.
+    #[error("the hashes of {} of the pieces of object {id} are none of pieces that make its content", .pieces.len())]
+    WrongPieces {
+        /// Which object.
+        id: ObjectId,
+        /// Numbers of the pieces.
+        pieces: Vec<usize>,
+    },
     /// Such an object cannot be.
     #[error("an object may have at most 1 PiB, this one is longer")]
     TooLarge,

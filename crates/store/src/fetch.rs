@@ -276,9 +276,9 @@ pub(crate) async fn fetch_into(
     };
     let blobs = manifest.blobs();
     let needed = manifest.needed();
-    let (mut have, mut rest) = (0, VecDeque::new());
+    let (mut have, mut rest, wrong) = (0, VecDeque::new(), store.wrong(id));
     // Data pieces first: they need no decoding.
-    for (piece, (hash, len)) in blobs.iter().enumerate() {
+    for (piece, (hash, len)) in blobs.iter().enumerate().filter(|(piece, _)| !wrong.contains(piece)) {
         match store.length(*hash)? {
             Some(here) if here == *len => have += 1,
             None if holders.iter().any(|holder| holder.piece == piece) => rest.push_back(piece),
@@ -391,12 +391,7 @@ pub async fn spread(
             if has.first() != Some(&true) {
                 bytes.fetch_add(own.1 + blob.1, Ordering::Relaxed);
             }
-            // Its word alone costs it nothing.
-            check(&**peer, blob, rand::random(), SHOW).await.map_err(|report| match report.fault {
-                Fault::Slow(patience) => Denied::Gone(format!("it showed nothing of the piece within {patience:?}")),
-                Fault::Failed(Denied::Gone(why)) => Denied::Gone(why),
-                Fault::Wrong(_) | Fault::Failed(_) => Denied::NotHere,
-            })
+            show(&**peer, blob).await
         }
     });
     let mut outcome = Spread::default();
@@ -408,6 +403,15 @@ pub async fn spread(
     }
     outcome.bytes = bytes.into_inner();
     Ok(outcome)
+}
+
+/// Has a node show a part of a piece that it has promised to keep: its word alone costs it nothing.
+pub(crate) async fn show(peer: &dyn Peer, blob: (BlobHash, u64)) -> Result<(), Denied> {
+    check(peer, blob, rand::random(), SHOW).await.map_err(|report| match report.fault {
+        Fault::Slow(patience) => Denied::Gone(format!("it showed nothing of the piece within {patience:?}")),
+        Fault::Failed(Denied::Gone(why)) => Denied::Gone(why),
+        Fault::Wrong(_) | Fault::Failed(_) => Denied::NotHere,
+    })
 }
 
 /// Fetches promised blobs from the one node that has them.

@@ -58,11 +58,16 @@ impl Store {
             return Ok(false);
         }
         let manifest = self.manifest(id)?;
-        let mut here = 0;
-        for (hash, len) in manifest.blobs() {
-            here += usize::from(self.length(hash)? == Some(len));
+        Ok(self.count_pieces(id, &manifest)? >= manifest.needed())
+    }
+
+    /// How many of an object's pieces are here, without those that are known to be wrong.
+    pub(crate) fn count_pieces(&self, id: ObjectId, manifest: &Manifest) -> Result<usize, Error> {
+        let (mut here, wrong) = (0, self.wrong(id));
+        for (number, (hash, len)) in manifest.blobs().into_iter().enumerate() {
+            here += usize::from(!wrong.contains(&number) && self.length(hash)? == Some(len));
         }
-        Ok(here >= manifest.needed())
+        Ok(here)
     }
 
     /// What of an object is here, and if it is a folder, of all that is in it. `open` reads what is in a folder that is here, whose
@@ -133,10 +138,13 @@ impl Store {
         Ok(manifest)
     }
 
-    /// The pieces that are here, with their numbers, those that need no decoding first.
+    /// The pieces that are here, with their numbers, those that need no decoding first. Those that are known to be wrong are left out.
     pub(crate) fn pieces(&self, id: ObjectId, manifest: &Manifest) -> Result<Vec<(usize, BlobReader)>, Error> {
-        let mut pieces = Vec::new();
+        let (mut pieces, wrong) = (Vec::new(), self.wrong(id));
         for (number, (hash, len)) in manifest.blobs().into_iter().enumerate() {
+            if wrong.contains(&number) {
+                continue;
+            }
             match self.blob(hash) {
                 Ok(blob) if blob.len() == len => pieces.push((number, blob)),
                 // What has another length is something else, whoever calls it a piece.
@@ -156,7 +164,9 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// If fewer than k pieces are here, or those that are don't make what the manifest says.
+    /// If fewer than k pieces are here, or those that are don't make what the manifest says: [`Error::WrongPieces`] names those of the
+    /// wanted ones that are not what it says though it says the same content, and [`Error::Inconsistent`] says that the content differs
+    /// as well.
     pub fn rebuild(&self, id: ObjectId, root: Root, until: Option<u64>, wanted: &[usize]) -> Result<(), Error> {
         let manifest = self.manifest(id)?;
         let Some(layout) = manifest.layout() else { return Ok(()) };
@@ -189,8 +199,11 @@ impl Store {
             },
         )?;
         let staged = writers.into_iter().map(BlobWriter::finish).collect::<Result<Vec<_>, _>>()?;
-        if staged.iter().zip(wanted).any(|(staged, number)| staged.hash != blobs[*number].0) {
-            return Err(Error::Inconsistent(id));
+        let wrong = staged.iter().zip(wanted).filter(|(staged, number)| staged.hash != blobs[**number].0);
+        let wrong: Vec<_> = wrong.map(|(_, number)| *number).collect();
+        if !wrong.is_empty() {
+            decode(id, &manifest, layout, &pieces, io::sink())?;
+            return Err(Error::WrongPieces { id, pieces: wrong });
         }
         let blobs = staged.iter().map(|staged| staged.hash).collect();
         // What is made for others is here only on its way to them.

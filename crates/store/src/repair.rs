@@ -146,6 +146,9 @@ pub struct Repaired {
     pub kept: Vec<(usize, NodeId)>,
     /// Pieces that the new nodes did not take, and why.
     pub failed: Vec<(usize, NodeId, Denied)>,
+    /// Pieces that are not made, and not read any more, since what the manifest says of them is wrong. The object can be read without
+    /// them.
+    pub wrong: Vec<usize>,
     /// What nodes did wrong on the way.
     pub reports: Vec<Report>,
 }
@@ -159,9 +162,9 @@ pub struct Repaired {
 ///
 /// # Errors
 ///
-/// [`Error::TooMuchTraffic`] before anything is moved; [`Error::Inconsistent`] if k pieces, each what the manifest says, don't make
-/// another that it names, which nobody can bring about but who made the manifest; or fewer than k pieces can be had, or there is no
-/// room for them here.
+/// [`Error::TooMuchTraffic`] before anything is moved; [`Error::Inconsistent`] if k pieces, each what the manifest says, make neither
+/// another that it names nor the content that it says, which nobody can bring about but who made the manifest; or fewer than k pieces
+/// can be had, or there is no room for them here.
 pub async fn repair(
     store: &Store,
     (id, terms): (ObjectId, &[(Owner, Option<u64>)]),
@@ -173,10 +176,7 @@ pub async fn repair(
 ) -> Result<(), Error> {
     let manifest = store.manifest(id)?;
     let Some(layout) = manifest.layout() else { return Err(Error::NotCoded(id)) };
-    let mut here = 0;
-    for (hash, len) in manifest.blobs() {
-        here += usize::from(store.length(hash)? == Some(len));
-    }
+    let here = store.count_pieces(id, &manifest)?;
     let moved = layout.code().needed().saturating_sub(here) + to.len();
     let needed = layout.piece().saturating_mul(moved as u64);
     if needed > policy.traffic {
@@ -187,18 +187,25 @@ pub async fn repair(
     Fetched { bytes: done.read, reports: done.reports } = fetched.into_inner();
     came?;
     let wanted: BTreeSet<_> = to.iter().map(|holder| holder.piece).collect();
-    let wanted: Vec<_> = wanted.into_iter().filter(|piece| *piece < layout.code().pieces()).collect();
-    let make = || {
-        let (making, wanted) = (store.clone(), wanted.clone());
+    let mut wanted: Vec<_> = wanted.into_iter().filter(|piece| *piece < layout.code().pieces()).collect();
+    let make = |wanted: Vec<usize>| {
+        let making = store.clone();
         blocking(move || making.rebuild(id, transit(id), Some(asked.until), &wanted))
     };
-    let mut made = make().await;
+    let mut made = make(wanted.clone()).await;
     // Memory that failed once looks the same, and whoever made the manifest is not to be blamed for that.
-    if matches!(made, Err(Error::Inconsistent(_))) {
-        made = make().await;
+    if matches!(made, Err(Error::Inconsistent(_) | Error::WrongPieces { .. })) {
+        made = make(wanted.clone()).await;
+    }
+    if let Err(Error::WrongPieces { pieces, .. }) = made {
+        store.pass_over(id, &pieces);
+        wanted.retain(|piece| !pieces.contains(piece));
+        done.wrong = pieces;
+        made = if wanted.is_empty() { Ok(()) } else { make(wanted).await };
     }
     made?;
     let (mut left, mut refused) = (to.to_vec(), Vec::new());
+    left.retain(|holder| !done.wrong.contains(&holder.piece));
     for (owner, until) in terms {
         // Whether it may be read by strangers was decided when it was spread first.
         let spread = spread(store, Root { object: id, owner: *owner }, *until, &left, true).await?;

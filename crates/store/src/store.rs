@@ -55,7 +55,7 @@ use index::{Index, Place};
 use parking_lot::Mutex;
 use space::Space;
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs::{self, File},
     io,
     ops::Range,
@@ -90,6 +90,8 @@ pub(crate) struct Inner {
     moved: AtomicU64,
     /// Bytes of them that had not to be written.
     resumed: AtomicU64,
+    /// Pieces that are not read, since their hashes in the manifest are wrong.
+    wrong: Mutex<HashMap<ObjectId, BTreeSet<usize>>>,
 }
 
 /// What a start has found that was not as it should be.
@@ -167,6 +169,7 @@ impl Store {
             found: Found::default(),
             moved: AtomicU64::new(0),
             resumed: AtomicU64::new(0),
+            wrong: Mutex::default(),
         };
         inner.found = inner.recover()?;
         Ok(Self { inner: Arc::new(inner) })
@@ -180,6 +183,21 @@ impl Store {
     /// What the start has found.
     pub fn found(&self) -> &Found {
         &self.inner.found
+    }
+
+    /// Pieces of an object that were found to be wrong.
+    pub(crate) fn wrong(&self, id: ObjectId) -> BTreeSet<usize> {
+        self.inner.wrong.lock().get(&id).cloned().unwrap_or_default()
+    }
+
+    /// Remembers, until the store is closed, pieces that are not the object's, whatever its manifest says.
+    pub(crate) fn pass_over(&self, id: ObjectId, pieces: &[usize]) {
+        self.inner.wrong.lock().entry(id).or_default().extend(pieces);
+    }
+
+    /// Forgets such pieces of all objects but these.
+    pub(crate) fn pass_over_only(&self, is_kept: impl Fn(&ObjectId) -> bool) {
+        self.inner.wrong.lock().retain(|id, _| is_kept(id));
     }
 
     /// How full the store is.

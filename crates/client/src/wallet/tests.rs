@@ -97,6 +97,8 @@ async fn what_may_have_been_taken_is_waited_for_and_handed_again_to_a_node_that_
         error("the node shuts down"),
         json!({ "error": { "code": -32002, "message": "request timed out" } }),
         json!({ "error": { "code": NOT_YET, "message": "it was added and not processed" } }),
+        json!({ "error": { "code": -32003, "message": "response too large, at most 9 bytes" } }),
+        json!({ "error": { "code": -32005, "message": "no room for the answer: the node is busy with large requests" } }),
     ] {
         let (sent, faults) = (Sends::default(), Mutex::new(0));
         let seen = sent.clone();
@@ -134,9 +136,12 @@ async fn what_may_have_been_taken_is_waited_for_and_handed_again_to_a_node_that_
 
 #[tokio::test]
 async fn what_no_node_has_taken_was_not_sent() {
-    for answer in
-        [error("txpool is full"), error("transaction gas price below minimum: gas tip cap 1, minimum needed 2")]
-    {
+    let crowded = "the node is busy with large requests, try again later";
+    for answer in [
+        error("txpool is full"),
+        error("transaction gas price below minimum: gas tip cap 1, minimum needed 2"),
+        json!({ "error": { "code": -32005, "message": crowded } }),
+    ] {
         let wallet = at_node(move |method, _| match method {
             "eth_sendRawTransactionSync" => answer.clone(),
             "eth_getTransactionCount" | "eth_gasPrice" | "eth_estimateGas" => json!({ "result": "0x7" }),

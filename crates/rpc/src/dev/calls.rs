@@ -3,7 +3,7 @@
 use super::{Dev, console::Console, failure, node::Node};
 use crate::{
     BlockId, Context, Params, RpcError,
-    eth::{estimate, fill, newest, prepare, priority_fee, recover, relax, send_and_wait},
+    eth::{estimate, fill, newest, prepare, priority_fee, recover, relax, send_and_wait, taken},
     evm::{Sandbox, output},
     hex::Data,
     request::{Call, CallRequest, Price},
@@ -82,9 +82,11 @@ pub(crate) async fn send_raw_sync<D: Dev>(
         return send_and_wait(context, params).await;
     }
     let hash = send_raw(node, context.clone(), params).await?;
-    let place = context.read(move |context| context.transaction(hash)).await?;
-    let (committed, index) = place.ok_or_else(|| RpcError::server(format!("transaction {hash} is not there")))?;
-    Ok(OwnedReceipt(committed, index))
+    match context.read(move |context| context.transaction(hash)).await {
+        Ok(Some((committed, index))) => Ok(OwnedReceipt(committed, index)),
+        Ok(None) => Err(taken(hash, "is in no block")),
+        Err(why) => Err(taken(hash, format_args!("cannot be looked for: {why}"))),
+    }
 }
 
 /// `eth_sendTransaction`: signed with the account's key, or not at all if the account is impersonated.

@@ -14,8 +14,8 @@ mod transfers;
 pub(crate) use blocks::{find as find_block, raw_block, raw_transaction};
 pub(crate) use call::{estimate, newest, place, prepare, relax};
 pub(crate) use fees::priority_fee;
-pub(crate) use send::send_and_wait;
 pub use send::{fill, recover};
+pub(crate) use send::{send_and_wait, taken};
 
 use crate::Methods;
 

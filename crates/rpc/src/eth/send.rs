@@ -16,6 +16,7 @@ use crate::{
 use alloy_consensus::TypedTransaction;
 use alloy_primitives::{B256, TxKind};
 use alloy_rpc_types_eth::TransactionRequest;
+use std::fmt;
 use stoa_base::Recovered;
 use tokio::{
     sync::broadcast::error::RecvError,
@@ -66,6 +67,12 @@ pub(crate) fn submit(context: &Context, transaction: Recovered) -> Result<B256, 
     context.pool().add(transaction).map_err(|error| RpcError::server(error.to_string()))
 }
 
+/// What is told of a transaction that was taken, whatever came then: its hash, under the code that says so (EIP-7966).
+pub(crate) fn taken(hash: B256, what: impl fmt::Display) -> RpcError {
+    let message = format!("The transaction was added to the mempool but {what}");
+    RpcError { data: Some(hash.0.into()), ..RpcError::new(4, message) }
+}
+
 /// `eth_sendRawTransactionSync` (EIP-7966): sends and waits for the receipt.
 pub(crate) async fn send_and_wait(context: Context, params: Params) -> Result<OwnedReceipt, RpcError> {
     // Before the transaction is sent, so that its block cannot be missed.
@@ -80,28 +87,21 @@ pub(crate) async fn send_and_wait(context: Context, params: Params) -> Result<Ow
     });
     let (hash, limit) = sent.await?;
     let deadline = Instant::now() + limit;
-    let timed_out = || RpcError {
-        data: Some(hash.0.into()),
-        ..RpcError::new(
-            4,
-            format!("The transaction was added to the mempool but wasn't processed in {}ms", limit.as_millis()),
-        )
-    };
     loop {
         match timeout_at(deadline, blocks.recv()).await {
-            Err(_) => return Err(timed_out()),
+            Err(_) => return Err(taken(hash, format_args!("wasn't processed in {}ms", limit.as_millis()))),
             Ok(Ok(committed)) => {
                 let position = committed.block.transactions().iter().position(|found| *found.hash() == hash);
                 if let Some(index) = position {
                     return Ok(OwnedReceipt(committed, index));
                 }
             }
-            Ok(Err(RecvError::Lagged(_))) => {
-                if let Some((committed, index)) = context.read(move |context| context.transaction(hash)).await? {
-                    return Ok(OwnedReceipt(committed, index));
-                }
-            }
-            Ok(Err(RecvError::Closed)) => return Err(RpcError::server("the node shuts down")),
+            Ok(Err(RecvError::Lagged(_))) => match context.read(move |context| context.transaction(hash)).await {
+                Ok(Some((committed, index))) => return Ok(OwnedReceipt(committed, index)),
+                Ok(None) => {}
+                Err(why) => return Err(taken(hash, format_args!("cannot be looked for: {why}"))),
+            },
+            Ok(Err(RecvError::Closed)) => return Err(taken(hash, "wasn't processed before the node shuts down")),
         }
     }
 }
@@ -196,4 +196,17 @@ fn fees(context: &Context, price: Price) -> Result<(u128, u128), RpcError> {
         return Err(RpcError::server(format!("maxFeePerGas ({max_fee}) < maxPriorityFeePerGas ({tip})")));
     }
     Ok((max_fee, tip))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_was_taken_the_hash_is_told_whatever_came_then() {
+        let hash = B256::repeat_byte(7);
+        let error = taken(hash, format_args!("cannot be looked for: {}", RpcError::server("pruned")));
+        assert_eq!((error.code, error.data), (4, Some(hash.0.into())));
+        assert_eq!(error.message, "The transaction was added to the mempool but cannot be looked for: pruned");
+    }
 }

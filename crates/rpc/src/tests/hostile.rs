@@ -259,6 +259,31 @@ fn answers_and_waits_are_bounded() {
     });
 }
 
+#[test]
+fn an_answer_that_finds_no_room_is_told_from_what_was_not_done() {
+    let config = Config { max_buffered_bytes: 64 << 10, ..Config::default() };
+    let done = Arc::<AtomicUsize>::default();
+    let counted = done.clone();
+    let add = |builder: Builder| {
+        builder.methods(move |methods| {
+            methods.instant("test_big", move |_, _| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                Ok::<_, RpcError>("x".repeat(128 << 10))
+            });
+        })
+    };
+    with_node(config, add, async move |node| {
+        let (code, message, _) = node.fails("test_big", json!([])).await;
+        assert!(code == -32005 && message.starts_with("no room for the answer"), "{message}");
+        let one = json!({"jsonrpc": "2.0", "id": 1, "method": "test_big"});
+        let answer = node.post(json!([one, one]).to_string()).await;
+        let said = |place: usize| (answer[place]["error"]["code"].clone(), answer[place]["error"]["message"].clone());
+        assert_eq!(said(0), (json!(-32005), json!(message)));
+        assert_eq!(said(1), (json!(-32005), json!("the node is busy with large requests, try again later")));
+        assert_eq!(done.load(Ordering::Relaxed), 2);
+    });
+}
+
 /// Adds a method that keeps its worker until this is true.
 fn keep(go: Arc<AtomicBool>) -> impl FnOnce(Builder) -> Builder {
     move |builder| {

@@ -199,23 +199,35 @@ fn addresses_and_topics_in_filters_and_subscriptions_are_bounded_and_given_back(
             assert!(subscribed.is_string());
             for (method, params) in [("eth_newFilter", json!([of(2)])), ("eth_subscribe", json!(["logs", of(2)]))] {
                 let refused = first.call(method, params).await;
-                let words = "too many addresses and topics in filters and subscriptions: at most 6 per connection and 10 in all";
+                let words = "too many addresses and topics: at most 6 in filters and subscriptions of a connection, \
+                             10 in all filters, and 10 in all subscriptions";
                 assert_eq!(refused["error"], json!({"code": -32005, "message": words}));
             }
             assert!(first.call("eth_newFilter", json!([of(1)])).await["result"].is_string());
-            assert!(second.call("eth_subscribe", json!(["logs", of(3)])).await["result"].is_string());
+            // Filters, however many, leave the room of the subscriptions: the others come without a connection that lasts.
+            let post = async |method: &str, params: Value| {
+                let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
+                // Each over a connection of its own.
+                let asked = http_client().post(node.url()).header("content-type", "application/json").body(body);
+                serde_json::from_str::<Value>(&asked.send().await.unwrap().text().await.unwrap()).unwrap()
+            };
+            let words = post("eth_newFilter", json!([of(6)])).await;
+            assert_eq!(words["error"]["code"], -32005, "a connection of HTTP has no more than a WebSocket: {words}");
+            let filter = post("eth_newFilter", json!([of(3)])).await["result"].clone();
+            assert!(post("eth_newFilter", json!([of(3)])).await["result"].is_string());
+            assert_eq!(post("eth_newFilter", json!([of(0)])).await["error"]["code"], -32005);
+            assert!(post("eth_newFilter", json!([{}])).await["result"].is_string());
+            assert!(second.call("eth_subscribe", json!(["logs", of(5)])).await["result"].is_string());
 
-            // There is no more in all: neither for others nor without a connection that lasts.
-            assert_eq!(second.call("eth_subscribe", json!(["logs", of(0)])).await["error"]["code"], -32005);
-            assert_eq!(node.fails("eth_newFilter", json!([of(0)])).await.0, -32005);
-            assert!(second.call("eth_subscribe", json!(["logs", {}])).await["result"].is_string());
-            node.call("eth_newFilter", json!([{}])).await;
+            // Now there is no more in all for subscriptions either.
+            let mut third = Socket::open(&node).await;
+            assert_eq!(third.call("eth_subscribe", json!(["logs", of(0)])).await["error"]["code"], -32005);
+            assert!(third.call("eth_subscribe", json!(["logs", {}])).await["result"].is_string());
 
+            assert_eq!(post("eth_uninstallFilter", json!([filter])).await["result"], true);
+            assert!(post("eth_newFilter", json!([of(3)])).await["result"].is_string());
             assert_eq!(first.call("eth_unsubscribe", json!([subscribed])).await["result"], true);
-            let filter = node.call("eth_newFilter", json!([of(3)])).await;
-            assert_eq!(node.fails("eth_newFilter", json!([of(0)])).await.0, -32005);
-            assert_eq!(node.call("eth_uninstallFilter", json!([filter])).await, true);
-            node.call("eth_newFilter", json!([of(3)])).await;
+            assert!(third.call("eth_subscribe", json!(["logs", of(3)])).await["result"].is_string());
 
             drop(second);
             let mut result = Value::Null;
@@ -318,7 +330,7 @@ fn messages_share_the_memory_for_large_bodies() {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        assert_eq!(refused["error"]["code"], -32005, "{refused}");
+        assert_eq!((&refused["error"]["code"], &refused["id"]), (&json!(-32005), &json!(1)), "{refused}");
         assert_eq!(second.call("eth_chainId", json!([])).await["result"], "0x7a69", "what is small is free");
         go.store(true, Ordering::Relaxed);
         assert_eq!(first.next().await["result"], true);

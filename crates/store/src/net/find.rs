@@ -4,7 +4,7 @@ use super::{Network, now};
 use crate::{
     Candidate, Code, Denied, Domain, Error, Fetch, Fetched, Holder, Layout, Manifest, NodeId, ObjectId, Owner, Peer,
     Report, Root, Spread, check, fetch,
-    fetch::{blocking, transit},
+    fetch::{blocking, show, transit},
     fetch_manifest, place, placement, spread,
 };
 use commonware_codec::Encode as _;
@@ -337,8 +337,8 @@ impl Network {
         at_once(peers.iter().map(ask).collect()).concat().await
     }
 
-    /// Asks all who have a piece of an object to keep it until the later of when they do anyway and when these terms say. Nothing is
-    /// handed over: pieces that nobody has are for the nodes themselves to make anew.
+    /// Asks all who have a piece of an object to keep it until the later of when they do anyway and when these terms say, and to show a
+    /// part of it. Nothing is handed over: pieces that nobody has are for the nodes themselves to make anew.
     ///
     /// # Errors
     ///
@@ -350,16 +350,31 @@ impl Network {
         let blobs = manifest.blobs();
         let (root, own) = (Root { object: id, owner: terms.owner }, (id.manifest(), manifest.encode().len() as u64));
         let mut outcome = Spreading::default();
-        let mut asking = self.each(&peers, blobs.iter().map(|(hash, _)| *hash).collect());
-        while let Some((peer, has)) = asking.next().await {
-            for (piece, _) in has.unwrap_or_default().into_iter().enumerate().filter(|(_, has)| *has) {
-                match peer.keep(root, Some(terms.until), vec![own, blobs[piece]]).await {
-                    Ok(()) => outcome.kept.push((piece, peer.id())),
-                    Err(why) => outcome.failed.push((piece, peer.id(), why)),
+        let ask = |peer: &Arc<dyn Peer>| {
+            let (peer, blobs) = (peer.clone(), blobs.clone());
+            let asked = async move {
+                let has = peer.has(blobs.iter().map(|(hash, _)| *hash).collect()).await.unwrap_or_default();
+                let mut answers = Vec::new();
+                for (piece, _) in has.into_iter().enumerate().filter(|(_, has)| *has) {
+                    let kept = peer.keep(root, Some(terms.until), vec![own, blobs[piece]]).await;
+                    let kept = if kept.is_ok() { show(&*peer, blobs[piece]).await } else { kept };
+                    let is_kept = kept.is_ok();
+                    answers.push((piece, peer.id(), kept));
+                    // Who does not do so with one that he says he has could take as long for each.
+                    if !is_kept {
+                        break;
+                    }
                 }
+                answers
+            };
+            asked.boxed()
+        };
+        for (piece, node, kept) in at_once(peers.iter().map(ask).collect()).concat().await {
+            match kept {
+                Ok(()) => outcome.kept.push((piece, node)),
+                Err(why) => outcome.failed.push((piece, node, why)),
             }
         }
-        drop(asking);
         let has = |piece: &usize| outcome.kept.iter().any(|(kept, _)| kept == piece);
         outcome.missing = (0..blobs.len()).filter(|piece| !has(piece)).collect();
         outcome.kept.sort_unstable();

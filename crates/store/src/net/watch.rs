@@ -3,7 +3,8 @@
 //! Others may want this to take for ever. A node that takes long for each answer is not asked again in the same look; a look at very
 //! many objects ends after a while, and the next one goes on behind it; and whoever has his own reason to keep an object has no say in
 //! whether it is made anew for others. Who takes a piece and does not keep it is not given another of the same object for a week. An object
-//! that cannot be made anew, since whoever made it had others keep pieces that do not belong together, is let go of.
+//! that cannot be made anew, since whoever made it had others keep pieces that do not belong together, is let go of; where only some of
+//! what it says of its pieces is wrong, it is kept without those.
 
 use super::{
     Member, Network,
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     BlobHash, Candidate, Denied, Error, Fault, Fetch, Holder, Layout, Manifest, NodeId, ObjectId, Owner, Peer, Plan,
-    Policy, Repaired, Report, Seen, check, place, plan, repair,
+    Policy, Repaired, Report, Seen, check, place, plan, repair, transit,
 };
 use futures::{FutureExt as _, StreamExt as _};
 use parking_lot::Mutex;
@@ -255,6 +256,7 @@ impl Watch {
         }
         self.known.lock().retain(|id, _| objects.contains_key(id));
         self.asked.lock().retain(now(), |id| objects.contains_key(id));
+        store.pass_over_only(|id| objects.contains_key(id));
         let is_kept = |name: &[u8; 33]| name.first_chunk().is_some_and(|id| objects.contains_key(&ObjectId(*id)));
         self.silent.lock().retain(is_kept);
         let (mut looked, mut memory) = (Looked::default(), Memory::default());
@@ -356,11 +358,17 @@ impl Watch {
         }
         let (now, id, grace) = (now(), object.id, object.policy.grace);
         let mut seen = self.note(object, members, answered, now, looked)?;
+        let wrong = self.network.store().wrong(id);
+        seen.retain(|holder| !wrong.contains(&holder.piece));
         match plan(id, &object.manifest, &seen, self.me, &object.policy, object.begun) {
             Plan::Fine { .. } => {}
             Plan::Wait { until } => looked.again = Some(looked.again.map_or(until, |again| again.min(until))),
             Plan::Lost { .. } => looked.lost.push(id),
-            Plan::Repair { pieces, .. } => {
+            Plan::Repair { mut pieces, .. } => {
+                pieces.retain(|piece| !wrong.contains(piece));
+                if pieces.is_empty() {
+                    return Ok(None);
+                }
                 seen.retain(|holder| !holder.caught && now.saturating_sub(holder.at) < grace);
                 return Ok(Some((pieces, seen)));
             }
@@ -443,6 +451,8 @@ impl Watch {
                 store.release(root)?;
             }
         }
+        // What was fetched to repair it as well.
+        store.release(transit(id))?;
         Ok(())
     }
 

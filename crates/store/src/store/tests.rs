@@ -436,6 +436,45 @@ fn a_blob_of_another_length_than_a_manifest_says_is_none_of_the_objects() {
 }
 
 #[test]
+fn a_piece_whose_hash_in_the_manifest_is_wrong_is_told_from_pieces_that_do_not_make_the_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let content = bytes(1, 300_000);
+    let id = store.put(&content[..], Put { code: Code::new(2, 4), ..Put::default() }).unwrap();
+    // It is here, as long as a piece is, and none.
+    let other = store.put(&bytes(2, 150_000)[..], Put::default()).unwrap();
+    let mut manifest = store.manifest(id).unwrap();
+    let Coding::Spread(_, pieces) = &mut manifest.coding else { panic!("it is in pieces") };
+    pieces[3] = store.manifest(other).unwrap().content;
+    let kept = |manifest: &Manifest| {
+        store.keep_manifest(local(manifest.id()), None, &manifest.encode()).unwrap();
+        manifest.id()
+    };
+    let (id, blobs) = (kept(&manifest), store.status().unwrap().blobs);
+    let error = store.rebuild(id, local(id), None, &[2, 3]).unwrap_err();
+    assert!(matches!(&error, Error::WrongPieces { pieces, .. } if pieces[..] == [3]), "{error}");
+    assert_eq!(store.status().unwrap().blobs, blobs);
+
+    let numbers = || {
+        let pieces = store.pieces(id, &store.manifest(id).unwrap()).unwrap();
+        pieces.iter().map(|(number, _)| *number).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(), [0, 1, 2, 3]);
+    store.pass_over(id, &[3]);
+    assert_eq!(numbers(), [0, 1, 2]);
+    assert!(get(&store, id).unwrap() == content && store.is_complete(id).unwrap());
+    store.pass_over(id, &[1, 2]);
+    assert!(!store.is_complete(id).unwrap());
+    store.pass_over_only(|kept| *kept == id);
+    assert_eq!(store.wrong(id).len(), 3);
+    store.pass_over_only(|kept| *kept != id);
+    assert_eq!(numbers(), [0, 1, 2, 3]);
+
+    let id = kept(&Manifest { content: BlobHash([1; 32]), ..manifest });
+    assert!(matches!(store.rebuild(id, local(id), None, &[3]), Err(Error::Inconsistent(_))));
+}
+
+#[test]
 fn promised_room_is_kept_through_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let limits = Limits { total: 1_000_000, margin: 0, ..Limits::default() };
