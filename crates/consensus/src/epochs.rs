@@ -128,6 +128,8 @@ pub struct Compared {
     pub newest: u64,
     /// What the clock showed, in seconds since 1970.
     pub clock: u64,
+    /// Whether as many of the others said so as know of every final block.
+    pub by_enough: bool,
 }
 
 impl Compared {
@@ -135,9 +137,10 @@ impl Compared {
         self.clock.saturating_add(APART) <= self.newest
     }
 
-    /// Whether the clock was neither behind the block nor by more than `fresh` seconds ahead of it.
+    /// Whether the clock was neither behind the block nor by more than `fresh` seconds ahead of it. That it is ahead tells nothing where
+    /// no newer block can be final: no epoch has begun later, and the chain may stand still.
     const fn agrees(self, fresh: u64) -> bool {
-        !self.is_behind() && self.clock <= self.newest.saturating_add(fresh)
+        !self.is_behind() && (self.by_enough || self.clock <= self.newest.saturating_add(fresh))
     }
 }
 
@@ -190,10 +193,12 @@ impl Since {
 }
 
 /// Why a validator does not vote in an epoch of whose key it has a share.
-const NOT_KNOWN: &str = "this validator does not know how it has voted in this epoch: it votes from the next on that begins after it started";
+const NOT_KNOWN: &str = "this validator does not know how it has voted in this epoch: it votes from the next on that begins after it started, as \
+                         this machine's clock has it";
 const CLOCK: &str = "this validator does not know how it has voted in this epoch, nor which epochs began after its votes were lost, for this \
-                     machine's clock and the newest block that is known are too far apart: set the clock, by NTP. It votes from the second \
-                     epoch on that begins after they agree";
+                     machine's clock and the newest block that is known are too far apart: set the clock, by NTP. If it is right, the chain \
+                     stood still, and too few of the others said so when this validator started: start it again when they run. It votes from \
+                     the second epoch on that begins after clock and block agree";
 
 /// Takes in what an epoch's votes are signed with, and gives up the votes of those long over.
 pub(crate) struct Registered<E, K> {
@@ -245,7 +250,7 @@ impl<E: Clock + Storage, K: Secrets> Registered<E, K> {
     async fn is_right(&self, epoch: Epoch, now: u64) -> bool {
         let fresh = FRESH + 2 * self.block_time.as_secs();
         let (began, others) = (self.began(epoch).await, self.compared.map(|compared| compared.newest));
-        let here = Compared { newest: began.max(others).unwrap_or(self.first), clock: now };
+        let here = Compared { newest: began.max(others).unwrap_or(self.first), clock: now, by_enough: false };
         // An epoch may have begun long ago, and the others have been asked before the chain was taken over from them.
         here.agrees(fresh) || !here.is_behind() && self.compared.is_some_and(|compared| compared.agrees(fresh))
     }
@@ -437,10 +442,12 @@ mod tests {
 
     #[test]
     fn a_clock_is_right_that_is_not_behind_the_newest_block_and_not_far_ahead_of_it() {
-        let right = [1000 - APART + 1, 1000, 1000 + FRESH].map(|clock| Compared { newest: 1000, clock });
-        let wrong = [0, 1000 - APART, 1001 + FRESH, u64::MAX].map(|clock| Compared { newest: 1000, clock });
-        assert!(right.into_iter().all(|compared| compared.agrees(FRESH)));
-        assert!(!wrong.into_iter().any(|compared| compared.agrees(FRESH)));
+        let agrees = |clock, by_enough| Compared { newest: 1000, clock, by_enough }.agrees(FRESH);
+        let (right, ahead) = ([1000 - APART + 1, 1000, 1000 + FRESH], [1001 + FRESH, u64::MAX]);
+        assert!(right.into_iter().all(|clock| agrees(clock, false) && agrees(clock, true)));
+        // The chain stands still, if there is no newer block.
+        assert!(ahead.into_iter().all(|clock| !agrees(clock, false) && agrees(clock, true)));
+        assert!([0, 1000 - APART].into_iter().all(|clock| !agrees(clock, false) && !agrees(clock, true)));
     }
 
     #[test]

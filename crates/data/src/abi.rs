@@ -117,6 +117,8 @@ sol! {
         error ConsentNotKeeper(bytes32 asset, bytes32 keeper);
         error ConsentInvalidVote(bytes32 asset, bytes32 keeper);
         error ConsentTooFewVotes(bytes32 asset, uint8 needed, uint256 votes);
+        error ConsentOtherSharing(bytes32 asset, bytes32 sharing);
+        error ConsentMoveEnded(bytes32 asset, uint64 until);
         error ConsentInvalidTerms(string what);
         error ConsentGrantUnknown(bytes32 grant);
         error ConsentRevoked(bytes32 grant, uint64 number);
@@ -150,8 +152,9 @@ sol! {
         /// Names other sealed data, under the same key.
         function setObject(bytes32 asset, bytes32 object) external;
         /// Names other keepers, to whom the key was moved. Without votes the owner says so; else anybody brings the votes of as
-        /// many keepers as release the key.
-        function moveKeepers(bytes32 asset, bytes32 sharing, uint8 needed, bytes32[] keepers, Vote[] votes) external;
+        /// many keepers as release the key. `from` is the sharing that it was moved from: reverts if that is not the present one any
+        /// more, or from `until` on (seconds since 1970; 0 for never). The next keepers keep what they took for a day only.
+        function moveKeepers(bytes32 asset, bytes32 from, bytes32 sharing, uint8 needed, bytes32[] keepers, uint64 until, Vote[] votes) external;
         /// What a keeper signs, by ed25519, who agrees to a move. It changes with each move.
         function moveDigest(bytes32 asset, bytes32 sharing, uint8 needed, bytes32[] keepers) external view returns (bytes32);
 

@@ -190,6 +190,12 @@ pub(crate) fn words(reason: &IConsentErrors) -> String {
         E::ConsentNotKeeper(error) => format!("{} keeps no share of the key of asset {}", error.keeper, error.asset),
         E::ConsentInvalidVote(error) => format!("keeper {} did not sign this move", error.keeper),
         E::ConsentTooFewVotes(error) => format!("{} keepers agree to the move, {} must", error.votes, error.needed),
+        E::ConsentOtherSharing(error) => {
+            format!("the key of asset {} has moved since this move was begun", error.asset)
+        }
+        E::ConsentMoveEnded(error) => {
+            format!("the move of the key of asset {} ended at {}: begin another", error.asset, utc(error.until))
+        }
         E::ConsentInvalidTerms(error) => format!("these terms cannot be: {}", error.what),
         E::ConsentGrantUnknown(error) => format!("there is no grant {}", error.grant),
         E::ConsentRevoked(error) => format!("grant {} was revoked in block {}", error.grant, error.number),
@@ -338,7 +344,7 @@ impl Data {
     ///
     /// If too few keepers deal or take shares, or the ledger refuses.
     pub async fn move_shares(&self, asset: B256, without: &[NodeId]) -> Result<Vec<NodeId>> {
-        let is = self.view(&assetOfCall { asset }).await?;
+        let (is, at) = view(self.wallet.client(), CONSENT, &assetOfCall { asset }).await?;
         let (keepers, lost) = self.keepers(asset).await?;
         let (sharing, _) = self.sharing(asset, is.sharing, &keepers, &lost).await?;
         let named: Vec<_> = sharing.keepers().iter().map(NodeId::from).collect();
@@ -360,7 +366,7 @@ impl Data {
         let signed = self.wallet.signer().sign_hash_sync(&digest);
         let signature = signed.map_err(SendError::from)?.as_bytes();
         let moving = self.circle.hand_over(&sharing, &plan, Some(signature)).await?;
-        self.wallet.call(CONSENT, &moving.call(Vec::new())).await?;
+        self.wallet.call(CONSENT, &moving.call(Vec::new(), at.timestamp)).await?;
         Ok(plan.keepers.iter().map(NodeId::from).collect())
     }
 

@@ -200,6 +200,9 @@ fn tell(looked: &Looked) {
         if pieces > 0 {
             tracing::warn!(object = %id, pieces, read, written, "pieces were made anew, for their nodes are gone");
         }
+        for piece in &repaired.wrong {
+            tracing::warn!(object = %id, piece, "what its manifest says of a piece is wrong: that piece is not made anew, and the others do");
+        }
         for (piece, node, why) in &repaired.failed {
             tracing::warn!(object = %id, piece, %node, %why, "a node did not take a piece that was made anew");
         }

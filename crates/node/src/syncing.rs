@@ -76,9 +76,9 @@ impl Progress {
     ) {
         loop {
             if health::is_old(&ledger, runtime.current())
-                && let Some((highest, _)) = follow::newest(&runtime, &peers, &verifier, common::BLOCK_BYTES, ASK).await
+                && let Some(newest) = follow::newest(&runtime, &peers, &verifier, common::BLOCK_BYTES, ASK).await
             {
-                self.saw(ledger.head().number(), highest);
+                self.saw(ledger.head().number(), newest.number);
             }
             runtime.sleep(LOOK).await;
         }

@@ -35,7 +35,7 @@ use std::{
 use stoa_base::{Genesis, write_private};
 use stoa_consensus::{
     Committee, Compared, Floor, Identity, Pace, Secrets as _, Wire,
-    follow::{self, Follower, Peers},
+    follow::{self, Follower, Newest, Peers},
     start_validator,
 };
 use stoa_ledger::{Ledger, state::StateConfig};
@@ -362,11 +362,20 @@ async fn ask(
     endpoint: &Endpoint,
     others: Vec<PeerAddress>,
 ) -> eyre::Result<Option<(Ahead, Compared)>> {
+    let count = others.len();
     let peers = Peers::new(Quic::new(endpoint, others));
     let verifier = follow::Verifier::of(ledger).ok_or_else(|| eyre!("the genesis file names no committee"))?;
     let newest = follow::newest(runtime, &peers, &verifier, common::BLOCK_BYTES, ASK).await;
     let clock = runtime.current().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    Ok(newest.map(|(number, newest)| ((peers, number), Compared { newest, clock })))
+    Ok(newest.map(|Newest { number, timestamp, answers }| {
+        let compared = Compared { newest: timestamp, clock, by_enough: is_enough(answers, count) };
+        ((peers, number), compared)
+    }))
+}
+
+/// Whether so many of so many other validators know of every final block between them: all but as many as may be faulty.
+const fn is_enough(answers: usize, others: usize) -> bool {
+    answers >= others - others / 3
 }
 
 /// The others, if they are ahead by `behind` blocks or more: validators do not keep for each other what is long past. Without a
@@ -514,6 +523,14 @@ mod tests {
             assert!(error.contains(&folder.display().to_string()) && error.contains("--fresh"), "{error}");
             fs::write(history.join("version"), "").unwrap();
             check_alone(folder, &secrets).unwrap();
+        }
+    }
+
+    #[test]
+    fn all_other_validators_but_those_that_may_be_faulty_know_of_every_block() {
+        // Of one other, two, three, six and nine.
+        for (others, enough) in [(1, 1), (2, 2), (3, 2), (6, 4), (9, 6)] {
+            assert!(is_enough(enough, others) && !is_enough(enough - 1, others), "{others}");
         }
     }
 

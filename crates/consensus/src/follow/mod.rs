@@ -32,7 +32,7 @@ pub use genesis::genesis;
 pub use messages::{MOST_REQUEST, Request};
 pub use peers::{Failure, Link, PeerStatus, Peers};
 pub use serve::{REACH, Server};
-pub use tip::newest;
+pub use tip::{Newest, newest};
 
 use std::time::Duration;
 

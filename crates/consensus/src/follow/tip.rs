@@ -6,16 +6,28 @@ use futures::{StreamExt as _, stream};
 use std::time::Duration;
 use stoa_ledger::state::Runtime;
 
-/// Number and time (in seconds since 1970) of the newest block that any peer has, among those that answer in time.
+/// The newest block that any peer has, among those that answered in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Newest {
+    /// Its number.
+    pub number: u64,
+    /// Its time, in seconds since 1970.
+    pub timestamp: u64,
+    /// How many peers answered.
+    pub answers: usize,
+}
+
+/// Asks all peers for their newest blocks; nothing if none of them answers in time.
 pub async fn newest<E: Runtime, L: Link>(
     runtime: &E,
     peers: &Peers<L>,
     verifier: &Verifier,
     max_bytes: usize,
     patience: Duration,
-) -> Option<(u64, u64)> {
+) -> Option<Newest> {
     let tips = tips(runtime, peers, verifier, max_bytes, patience).await;
-    tips.into_iter().map(|(_, (block, _))| (block.number(), block.header().timestamp)).max()
+    let newest = tips.iter().map(|(_, (block, _))| (block.number(), block.header().timestamp)).max();
+    newest.map(|(number, timestamp)| Newest { number, timestamp, answers: tips.len() })
 }
 
 /// The newest blocks of all peers that answer in time, and which peer each is of.

@@ -143,7 +143,7 @@ fn a_validator_whose_votes_are_gone_votes_again_in_the_next_epoch() {
 #[test]
 fn a_validator_whose_votes_are_gone_and_whose_clock_is_behind_waits_until_it_is_right() {
     // Until the second epoch has begun.
-    let behind = Compared { newest: 15, clock: 0 };
+    let behind = Compared { newest: 15, clock: 0, by_enough: true };
     simulate_these(slow().without_votes(2).with_clocks(behind), 57, 4 * LENGTH + 2, |plan, _| {
         plan.property(abstained(2, 1..2 * LENGTH, 2 * LENGTH..4 * LENGTH))
     });

@@ -185,7 +185,8 @@ fn who_was_never_a_keeper_or_has_not_signed_is_not_accused() {
     assert!(open(told.judged(&told.release(&others, 1, grant, seen), 100)).contains("ever kept such a share"));
     // One that was a keeper later, or before, has had a share.
     let (sharing, keepers) = (strangers.sharing.digest(), vec![word(&key(2))]);
-    told.send(moveKeepersCall { asset: told.asset, sharing, needed: 1, keepers, votes: vec![] });
+    let (asset, from) = (told.asset, told.dealt.sharing.digest());
+    told.send(moveKeepersCall { asset, from, sharing, needed: 1, keepers, until: 0, votes: vec![] });
     let guilty = told.judged(&told.release(&strangers, 2, grant, seen), 100);
     assert!(matches!(guilty, Verdict::Breach(Breach::AfterRevocation { .. })), "{guilty:?}");
     assert_eq!(told.judged(&told.given(grant, late), 100), told.after(late, late - 1));

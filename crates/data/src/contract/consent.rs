@@ -10,7 +10,9 @@
 //! fails, so that nobody can choose what it answers.
 //!
 //! Keepers move a key by votes, each good until the key moves or, as keepers give them, until a time: a vote that leaves somebody out who
-//! was silent must not count when he is there again.
+//! was silent must not count when he is there again. So may a move be that the owner brings, and it is for one sharing alone: the next
+//! keepers let go of what they took for it when the key has moved otherwise, or after a day, and when the ledger names them the old ones
+//! do.
 //!
 //! Thousands of gas, the transaction's own 21 among them: `register` 96 (254 with five keepers), `grant` 242, `useGrant` 87 for
 //! an address, `revoke` 38, `revokeAll` 72.
@@ -22,10 +24,10 @@ use crate::abi::{
     IConsent::{
         AllRevoked, Announced, Asset, AssetRegistered, ConsentAssetExists, ConsentAssetUnknown, ConsentEnded,
         ConsentErased, ConsentGrantUnknown, ConsentInvalidAnnouncement, ConsentInvalidKeepers, ConsentInvalidTerms,
-        ConsentInvalidVote, ConsentNotGranted, ConsentNotJobs, ConsentNotKeeper, ConsentNotOwner,
-        ConsentOtherAlgorithm, ConsentRevoked, ConsentTooFewVotes, ConsentUseNotGranted, ConsentUseUnknown,
-        ConsentUsedUp, Erased, Grant, Granted, KeepersMoved, ObjectSet, Revoked, Terms, Use, Used, Vote,
-        moveKeepersCall, registerCall,
+        ConsentInvalidVote, ConsentMoveEnded, ConsentNotGranted, ConsentNotJobs, ConsentNotKeeper, ConsentNotOwner,
+        ConsentOtherAlgorithm, ConsentOtherSharing, ConsentRevoked, ConsentTooFewVotes, ConsentUseNotGranted,
+        ConsentUseUnknown, ConsentUsedUp, Erased, Grant, Granted, KeepersMoved, ObjectSet, Revoked, Terms, Use, Used,
+        Vote, moveKeepersCall, registerCall,
     },
     ICredentials, READ, TOKEN, within,
 };
@@ -228,9 +230,9 @@ impl Consent {
     }
 
     /// `ConsentAssetUnknown`; `ConsentErased`; `ConsentInvalidKeepers`; without votes, `ConsentNotOwner`; with them,
-    /// `ConsentNotKeeper`, `ConsentInvalidVote`, `ConsentTooFewVotes`.
+    /// `ConsentNotKeeper`, `ConsentInvalidVote`, `ConsentTooFewVotes`; `ConsentOtherSharing`; `ConsentMoveEnded`.
     pub(super) fn move_keepers(self, cx: &mut Context<'_>, call: &moveKeepersCall) -> Result<()> {
-        let moveKeepersCall { asset: id, sharing, needed, keepers, votes } = call;
+        let moveKeepersCall { asset: id, from, sharing, needed, keepers, until, votes } = call;
         if votes.is_empty() {
             self.only_owner(cx, *id)?;
         } else {
@@ -245,6 +247,13 @@ impl Consent {
             self.enough_voted(cx, *id, digest, votes)?;
         }
         let asset = self.state().assets.at(id);
+        let present = asset.sharing.read(cx)?;
+        if present != *from {
+            return Err(ConsentOtherSharing { asset: *id, sharing: present }.into());
+        }
+        if !within(*until, cx.timestamp()) {
+            return Err(ConsentMoveEnded { asset: *id, until: *until }.into());
+        }
         let generation = asset.generation.read(cx)?.checked_add(1).ok_or_else(Error::overflow)?;
         asset.generation.write(cx, generation)?;
         asset.sharing.write(cx, *sharing)?;

@@ -455,7 +455,13 @@ fn moved(bench: &mut Bench, asset: B256, sharing: B256, keepers: Vec<B256>, vote
         let (keeper, signature) = (key.verifying_key().to_bytes().into(), key.sign(digest.as_slice()));
         Vote { keeper, signature: signature.to_bytes().into() }
     };
-    moveKeepersCall { asset, sharing, needed, keepers, votes: voters.iter().map(vote).collect() }
+    let from = bench.view(CONSENT, &assetOfCall { asset }).unwrap().sharing;
+    moveKeepersCall { asset, from, sharing, needed, keepers, until: 0, votes: voters.iter().map(vote).collect() }
+}
+
+/// A move that the owner brings.
+fn owners(asset: B256, from: B256, sharing: B256, keepers: Vec<B256>) -> moveKeepersCall {
+    moveKeepersCall { asset, from, sharing, needed: keepers.len() as u8, keepers, until: 0, votes: vec![] }
 }
 
 #[test]
@@ -487,12 +493,38 @@ fn as_many_keepers_as_release_the_key_move_it_and_no_fewer() {
     assert_eq!(bench.view(CONSENT, &keepersOfCall { asset }), Ok(fresh));
     // Once: they are about the keepers that there were.
     assert!(send(&mut bench, BOB, call).is_err());
-    let back = moveKeepersCall { asset, sharing: word(3), needed: 1, keepers: keepers(1), votes: vec![] };
+    let back = owners(asset, word(8), word(3), keepers(1));
     assert!(send(&mut bench, BOB, back.clone()).is_err());
     send(&mut bench, OWNER, back).unwrap();
     assert_eq!(bench.view(CONSENT, &assetOfCall { asset }).unwrap().generation, 2);
-    let away = moveKeepersCall { asset, sharing: B256::ZERO, needed: 0, keepers: vec![], votes: vec![] };
+    let away = owners(asset, word(3), B256::ZERO, vec![]);
     assert!(send(&mut bench, OWNER, away).is_err());
+}
+
+#[test]
+fn a_move_is_from_the_sharing_that_there_is_and_ends() {
+    let mut bench = bench();
+    let asset = send(&mut bench, OWNER, register(1, keepers(3))).unwrap().value;
+    let until = bench.time() + 60;
+    let call = |from: u8, to: u8| moveKeepersCall { until, ..owners(asset, word(from), word(to), keepers(3)) };
+    let mut moves = |from, to| send(&mut bench, OWNER, call(from, to)).map(drop);
+    moves(5, 8).unwrap();
+    // Another that begins where this one did, in a later block.
+    let other = |present: u8| Err(Failure::revert(ConsentOtherSharing { asset, sharing: word(present) }));
+    assert_eq!(moves(5, 9), other(8));
+    moves(8, 9).unwrap();
+    // With votes as well.
+    let by_votes = moved(&mut bench, asset, word(6), keepers(2), &[1, 2, 3]);
+    let elsewhere = moveKeepersCall { from: word(8), ..by_votes.clone() };
+    assert_eq!(send(&mut bench, BOB, elsewhere).map(drop), other(9));
+    let ended = |until| Err(Failure::revert(ConsentMoveEnded { asset, until }));
+    let over = moveKeepersCall { until: 1, ..by_votes.clone() };
+    assert_eq!(send(&mut bench, BOB, over).map(drop), ended(1));
+    send(&mut bench, BOB, by_votes).unwrap();
+
+    bench.pass(60);
+    assert_eq!(send(&mut bench, OWNER, call(6, 7)).map(drop), ended(until));
+    assert_eq!(bench.view(CONSENT, &assetOfCall { asset }).unwrap().sharing, word(6));
 }
 
 #[test]
@@ -501,7 +533,7 @@ fn votes_for_a_move_are_worth_nothing_once_the_keepers_have_changed() {
     let asset = send(&mut bench, OWNER, register(1, keepers(3))).unwrap().value;
     let call = moved(&mut bench, asset, word(8), keepers(4)[3..].to_vec(), &[1, 2]);
     // The owner shares anew among the same: what they signed was about other shares.
-    let anew = moveKeepersCall { asset, sharing: word(6), needed: 2, keepers: keepers(3), votes: vec![] };
+    let anew = moveKeepersCall { needed: 2, ..owners(asset, word(5), word(6), keepers(3)) };
     send(&mut bench, OWNER, anew).unwrap();
     let refused = Failure::revert(ConsentInvalidVote { asset, keeper: keepers(1)[0] });
     assert_eq!(send(&mut bench, BOB, call).map(drop), Err(refused));

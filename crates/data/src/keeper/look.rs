@@ -8,7 +8,7 @@
 
 use super::{
     KEEPER, Keeper, MOST_ANSWER, Request, Taken, disk,
-    moving::VOTE,
+    moving::{IN_TIME, VOTE},
     plan::{Acceptance, Move, Plan},
 };
 use crate::{
@@ -97,13 +97,16 @@ pub struct Moving {
 }
 
 impl Moving {
-    /// What tells the ledger of it.
-    pub fn call(&self, votes: Vec<Vote>) -> moveKeepersCall {
+    /// What tells the ledger of it; the ledger's time, in seconds since 1970, was `begun` when those who follow took it, or before. They
+    /// let go of what the ledger has not named a day after that: half a day after it the ledger does not take it any more.
+    pub fn call(&self, votes: Vec<Vote>, begun: u64) -> moveKeepersCall {
         moveKeepersCall {
             asset: self.moved.asset().0,
+            from: self.moved.from.digest(),
             sharing: self.sharing.digest(),
             needed: self.moved.plan.needed,
             keepers: self.sharing.keepers().iter().map(|key| NodeId::from(key).into()).collect(),
+            until: begun.saturating_add(IN_TIME),
             votes,
         }
     }
@@ -420,7 +423,7 @@ impl Look {
         let then = at.timestamp.saturating_add(VOTE / 2);
         let is_good = |vote: &Vote| Consent::is_vote(vote.keeper, digest, &vote.signature, then);
         let votes = self.circle.votes(&moving, is_good).await.map_err(|error| error.to_string())?;
-        (self.send)(moving.call(votes)).await
+        (self.send)(moving.call(votes, at.timestamp)).await
     }
 
     async fn moving(&self, sharing: &Sharing, plan: &Plan) -> Result<Moving, MovingError> {

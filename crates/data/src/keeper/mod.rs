@@ -370,7 +370,8 @@ impl Keeper {
     ///
     /// If the ledger or the disk cannot be read.
     pub async fn sweep(&self, asset: B256) -> Result<At, Denied> {
-        let (mut is, _) = self.asks(&assetOfCall { asset }).await?;
+        let (mut is, at) = self.asks(&assetOfCall { asset }).await?;
+        self.note_beginnings(asset, &is, at.timestamp).await?;
         let revoked = self.revoked(asset, &is).await?;
         let (changing, at, arrived) = loop {
             let (to, arriving) = (is.sharing, self.arriving(asset, &is).await?);

@@ -15,6 +15,9 @@
 //! for nothing. Whoever stops in between, or lies, has spoilt nothing. A vote is good for a quarter of an hour of the ledger's time:
 //! who was silent when it was given, and is not when it is shown, keeps its place.
 //!
+//! The ledger names no move that begins in another sharing than it names now, nor an owner's half a day after that was begun: those who
+//! took it may have let go of it, and where it is named the old keepers let go of what they have.
+//!
 //! Anybody may register an asset, name any keys as its keepers, and deal its shares to any node. So a move is taken from a keeper of
 //! the key that is or was a registered node, or under the owner's signature, and each of them has room for some: none makes place for
 //! another, for the ledger may name any that was taken. One that it has not named a day after it was brought last goes. Of a named one
@@ -63,6 +66,10 @@ pub(super) const SURE: u64 = 32 << 10;
 
 /// Seconds for which a move waits for the ledger after it was brought last.
 pub(super) const WAITS: u64 = 24 * 3600;
+
+/// Seconds after that by which the ledger has to name it, and does not later: before those who took it let go of it, though their
+/// ledgers be behind.
+pub(super) const IN_TIME: u64 = WAITS / 2;
 
 /// Seconds for which a vote for a move is good.
 pub(super) const VOTE: u64 = 900;
@@ -229,8 +236,8 @@ impl Keeper {
         let _changing = self.changing.lock().await;
         let here = self.shelf.moves(asset).into_iter().find(|other| other.to == brought.to);
         match here {
-            Some(other) if other.from.is_some() && brought.from.is_some() => {
-                let again = Brought { since: brought.since, ..other };
+            Some(other) if brought.from.is_some() => {
+                let again = Brought { by: other.by, ..brought };
                 self.shelf.rename_move(asset, other, again).map_err(disk)
             }
             Some(_) => Ok(()),
@@ -335,6 +342,25 @@ impl Keeper {
             let waits = brought.from == Some(is.sharing) && now.saturating_sub(brought.since) <= WAITS;
             if is.erased > 0 || !waits {
                 self.shelf.remove_move(asset, brought).map_err(disk)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes of moves that wait where they begin, so far as that is not known, as if they had been brought `now`: earlier versions did not
+    /// write it down.
+    pub(super) async fn note_beginnings(&self, asset: B256, is: &Asset, now: u64) -> Outcome<()> {
+        let is_unknown = |brought: &Brought| is.erased == 0 && brought.from.is_none() && brought.to != is.sharing;
+        for brought in self.shelf.moves(asset).into_iter().filter(is_unknown) {
+            let _changing = self.changing.lock().await;
+            let shelf = self.shelf.clone();
+            let read =
+                move || shelf.moved(asset, brought).ok().flatten().and_then(|bytes| read_move(asset, &bytes).ok());
+            // What cannot be read is of no use.
+            let Some(moved) = beside(read).await? else { continue };
+            if moved.from.digest() == is.sharing {
+                let waits = Brought { from: Some(is.sharing), since: now, ..brought };
+                self.shelf.rename_move(asset, brought, waits).map_err(disk)?;
             }
         }
         Ok(())

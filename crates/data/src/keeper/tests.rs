@@ -359,8 +359,9 @@ async fn a_keeper_that_ended_between_signing_and_deleting_deletes_when_it_looks_
 async fn an_erased_asset_leaves_no_share_and_a_moved_one_leaves_the_old_keepers() {
     let scene = scene().await;
     let fresh: Vec<B256> = scene.dealt.sharing.keepers().iter().map(|key| NodeId::from(key).into()).collect();
-    let (sharing, asset) = (B256::repeat_byte(7), scene.asset);
-    scene.ledger.send(OWNER, moveKeepersCall { asset, sharing, needed: 2, keepers: fresh, votes: vec![] });
+    let (from, sharing, asset) = (scene.dealt.sharing.digest(), B256::repeat_byte(7), scene.asset);
+    let call = moveKeepersCall { asset, from, sharing, needed: 2, keepers: fresh, until: 0, votes: vec![] };
+    scene.ledger.send(OWNER, call);
     let moved: Vec<_> = scene.receipts(0).await.iter().map(DeletionReceipt::deleted).collect();
     assert_eq!(moved, [Deleted::Sharing(scene.dealt.sharing.digest())]);
     assert_eq!(ask(&scene.keepers[0], Request::Sharing(asset)).await, Err(Denied::NotHere));
@@ -382,16 +383,16 @@ async fn a_share_that_was_signed_away_is_served_no_more_when_the_ledger_names_it
     let (grant, _) = scene.grant().await;
     let (asset, sharing) = (scene.asset, &scene.dealt.sharing);
     let keepers: Vec<B256> = sharing.keepers().iter().map(|key| NodeId::from(key).into()).collect();
-    let name = |sharing: B256| {
+    let name = |from: B256, sharing: B256| {
         let keepers = keepers.clone();
-        scene.ledger.send(OWNER, moveKeepersCall { asset, sharing, needed: 2, keepers, votes: vec![] });
+        scene.ledger.send(OWNER, moveKeepersCall { asset, from, sharing, needed: 2, keepers, until: 0, votes: vec![] });
     };
     let share = scene.keepers[0].shelf.get(asset, Kind::Share).unwrap().unwrap();
-    name(B256::repeat_byte(7));
+    name(sharing.digest(), B256::repeat_byte(7));
     let signed = scene.receipts(0).await;
     assert_eq!(signed.iter().map(DeletionReceipt::deleted).collect::<Vec<_>>(), [Deleted::Sharing(sharing.digest())]);
     // The owner names it again, and brings the share. Who released it would have signed the proof against himself.
-    name(sharing.digest());
+    name(B256::repeat_byte(7), sharing.digest());
     let again = sharing.seal(&scene.dealt.shares[0], &mut rand::rng()).unwrap();
     let refused = why(ask(&scene.keepers[0], Request::Share(sharing.clone(), again)).await);
     assert!(refused.contains("has signed that it deleted"), "{refused}");

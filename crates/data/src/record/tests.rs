@@ -116,8 +116,9 @@ fn people_read_everything_that_happened() {
     told.grant(Terms { kind: CREDENTIAL, credential: B256::with_last_byte(1), ..terms(BOB) });
     told.send(ALICE, useGrantCall { grant, kind: COMPUTE, algorithm });
     told.send(OWNER, setObjectCall { asset: told.asset, object: B256::repeat_byte(7) });
-    let (sharing, keepers) = (B256::repeat_byte(6), vec![B256::repeat_byte(3)]);
-    told.send(OWNER, moveKeepersCall { asset: told.asset, sharing, needed: 1, keepers, votes: vec![] });
+    let (asset, from, sharing, keepers) =
+        (told.asset, B256::repeat_byte(5), B256::repeat_byte(6), vec![B256::repeat_byte(3)]);
+    told.send(OWNER, moveKeepersCall { asset, from, sharing, needed: 1, keepers, until: 0, votes: vec![] });
     told.send(OWNER, revokeCall { grant });
     told.send(OWNER, eraseCall { asset: told.asset });
     let text = told.record().to_string();
@@ -148,8 +149,9 @@ fn who_had_a_share_is_known_after_the_key_has_moved() {
     let mut told = Told::new();
     let [first, second, third] = [1, 2, 3].map(B256::repeat_byte);
     let (begun, moved) = (B256::repeat_byte(5), B256::repeat_byte(6));
-    let keepers = vec![second, third];
-    told.send(OWNER, moveKeepersCall { asset: told.asset, sharing: moved, needed: 1, keepers, votes: vec![] });
+    let (asset, keepers) = (told.asset, vec![second, third]);
+    let call = moveKeepersCall { asset, from: begun, sharing: moved, needed: 1, keepers, until: 0, votes: vec![] };
+    told.send(OWNER, call);
     let sharings = told.record().sharings();
     let wanted = [(first, vec![begun]), (second, vec![begun, moved]), (third, vec![moved])];
     assert!(sharings.into_iter().eq(wanted.map(|(keeper, of)| (keeper, of.into_iter().collect::<BTreeSet<_>>()))));

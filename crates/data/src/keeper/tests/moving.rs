@@ -4,7 +4,10 @@ mod flood;
 
 use super::*;
 use crate::{
-    abi::IConsent::{ConsentInvalidVote, ConsentTooFewVotes, Vote, keepersOfCall, nextGrantCall},
+    abi::IConsent::{
+        ConsentInvalidVote, ConsentMoveEnded, ConsentOtherSharing, ConsentTooFewVotes, Vote, keepersOfCall,
+        nextGrantCall,
+    },
     contract::move_digest,
     keeper::plan::Plan,
     registry::{UNKNOWN, sign_digest},
@@ -222,8 +225,12 @@ impl Circle {
 
     /// Where the shares go as a node sees it.
     async fn followed_by(&self, index: usize) -> Option<Plan> {
-        let now = self.ledger.with(|bench| bench.time());
-        self.nodes[index].keeper.follows(&self.dealt.sharing, now).await.unwrap()
+        self.nodes[index].keeper.follows(&self.dealt.sharing, self.now()).await.unwrap()
+    }
+
+    /// The ledger's time.
+    fn now(&self) -> u64 {
+        self.ledger.with(|bench| bench.time())
     }
 
     fn asking(&self, index: usize) -> crate::keeper::Circle {
@@ -358,7 +365,7 @@ async fn when_all_keepers_leave_they_serve_until_the_owner_moves_their_shares_an
     let digest = plan.digest(CHAIN, &circle.dealt.sharing, owners.node());
     let signature = circle.owner.sign_hash_sync(&digest).unwrap().as_bytes();
     let moving = owners.hand_over(&circle.dealt.sharing, &plan, Some(signature)).await.unwrap();
-    circle.ledger.send(circle.owner.address(), moving.call(Vec::new()));
+    circle.ledger.send(circle.owner.address(), moving.call(Vec::new(), circle.now()));
     let keepers = circle.keepers().await;
     assert!(keepers.len() == 3 && keepers.iter().all(|index| *index > 2), "{keepers:?}");
     // Readers' halves come from those who have left.
@@ -414,7 +421,7 @@ async fn an_owner_moves_shares_again_before_their_keepers_have_seen_the_last_mov
         Some(circle.owner.sign_hash_sync(&digest).unwrap().as_bytes())
     };
     let first = &circle.dealt.sharing;
-    let call = owners.hand_over(first, &plan, sign(first)).await.unwrap().call(Vec::new());
+    let call = owners.hand_over(first, &plan, sign(first)).await.unwrap().call(Vec::new(), circle.now());
     let moved = circle.nodes[0].keeper.moved(circle.asset, call.sharing).await.unwrap().expect("it was taken");
     let next = moved.sharing().unwrap();
     // The keepers' ledgers are behind, and none of them looks when they are not any more.
@@ -423,8 +430,47 @@ async fn an_owner_moves_shares_again_before_their_keepers_have_seen_the_last_mov
         circle.ledger.send(owner, call);
     };
     let (again, ()) = futures::join!(owners.hand_over(&next, &plan, sign(&next)), told);
-    circle.ledger.send(owner, again.unwrap().call(Vec::new()));
+    circle.ledger.send(owner, again.unwrap().call(Vec::new(), circle.now()));
     assert_eq!(circle.asset().await.generation, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owners_move_that_comes_late_or_after_another_is_refused_and_the_key_is_there() {
+    use alloy_signer::SignerSync as _;
+    let circle = circle(5, 2, 3).await;
+    let grant = circle.grant().await;
+    let (owners, asset, from) = (circle.asking(4), circle.asset, &circle.dealt.sharing);
+    let keepers = [0, 1, 3].map(|index: usize| circle.nodes[index].key.public_key()).to_vec();
+    let plan = Plan { needed: 2, keepers };
+    let signature = circle.owner.sign_hash_sync(&plan.digest(CHAIN, from, owners.node())).unwrap().as_bytes();
+    let begun = async || {
+        let now = circle.now();
+        owners.hand_over(from, &plan, Some(signature)).await.unwrap().call(Vec::new(), now)
+    };
+    let tell = |call: moveKeepersCall| circle.ledger.attempt(circle.owner.address(), CONSENT, call).map(drop);
+    let sweep = async || {
+        for node in &circle.nodes[..4] {
+            node.keeper.sweep(asset).await.unwrap();
+        }
+    };
+    // Its transaction waits until those who follow have let go of it.
+    let late = begun().await;
+    circle.ledger.with(|bench| bench.pass(crate::keeper::moving::WAITS + 60));
+    sweep().await;
+    assert_eq!(circle.nodes[3].keeper.shelf.moves(asset), []);
+    let until = late.until;
+    assert_eq!(tell(late), Err(Failure::revert(ConsentMoveEnded { asset, until })));
+    sweep().await;
+    assert_eq!(circle.read(grant, &[0, 1]).await, Ok(circle.data_key()));
+
+    // He begins two, and between their blocks those who follow let go of the second.
+    let (first, second) = (begun().await, begun().await);
+    let sharing = first.sharing;
+    tell(first).unwrap();
+    sweep().await;
+    assert_eq!(tell(second), Err(Failure::revert(ConsentOtherSharing { asset, sharing })));
+    sweep().await;
+    assert_eq!(circle.read(grant, &[0, 3]).await, Ok(circle.data_key()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -506,7 +552,7 @@ async fn shares_go_where_the_registry_says_or_the_owner_and_nowhere_else() {
     }
     // The owner himself, who needs nobody's vote.
     let moving = owners.hand_over(sharing, &chosen, Some(sign(&circle.owner, &chosen))).await.unwrap();
-    circle.ledger.send(circle.owner.address(), moving.call(Vec::new()));
+    circle.ledger.send(circle.owner.address(), moving.call(Vec::new(), circle.now()));
     let grant = circle.grant().await;
     for index in [0, 4, 5] {
         circle.nodes[index].look.all().await.unwrap();
@@ -593,8 +639,9 @@ async fn fewer_keepers_than_release_the_key_leave_nobody_out_however_they_sign()
         keeper: circle.nodes[name].keeper.id().into(),
         signature: sign_digest(&circle.nodes[signer].key, digest).into(),
     };
+    let from = circle.dealt.sharing.digest();
     let tell = |votes: Vec<Vote>| {
-        let call = moveKeepersCall { asset, sharing, needed: 3, keepers: keepers.clone(), votes };
+        let call = moveKeepersCall { asset, from, sharing, needed: 3, keepers: keepers.clone(), until: 0, votes };
         circle.ledger.attempt(operator(1), CONSENT, call).map(drop)
     };
     let few = Failure::revert(ConsentTooFewVotes { asset, needed: 3, votes: U256::from(2) });
@@ -763,8 +810,10 @@ async fn a_vote_counts_while_it_is_fresh_and_no_longer() {
         keeper: circle.nodes[voter].keeper.id().into(),
         signature: circle.said(voter, 1, request.clone()).await.unwrap().into(),
     };
+    let (from, to) = (circle.dealt.sharing.digest(), sharing.digest());
     let tell = |votes: Vec<Vote>| {
-        let call = moveKeepersCall { asset, sharing: sharing.digest(), needed: 2, keepers: keepers.clone(), votes };
+        let keepers = keepers.clone();
+        let call = moveKeepersCall { asset, from, sharing: to, needed: 2, keepers, until: 0, votes };
         circle.ledger.attempt(operator(1), CONSENT, call).map(drop)
     };
     let (old, fresh) = (voted(0).await, voted(1).await);

@@ -116,6 +116,9 @@ async fn a_node_that_brings_moves_of_assets_of_its_own_fills_its_own_room_and_ot
     let refused = why(brought(&victim.keeper, &flooder, &Own::register(&circle, 1).moved(victim), None).await);
     assert!(refused.contains("of all keys that you have brought"), "{refused}");
 
+    // It is nowhere: nobody is to try it as the next keeper.
+    let left = INodes::leaveCall { key: NodeId::from(&flooder.public_key()).into() };
+    circle.ledger.attempt(operator(21), nodes::ADDRESS, left).unwrap();
     circle.leave(2);
     circle.until_moved(&[0, 1]).await;
     assert_eq!(circle.keepers().await, [0, 1, 3]);
@@ -179,6 +182,28 @@ async fn a_move_that_the_ledger_does_not_name_for_a_day_goes_and_one_that_is_bro
     assert_eq!(after(120).await, 0);
     // Nor is there anything left to look at.
     assert!(keeper.shelf.assets().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_that_waits_when_a_keeper_is_upgraded_waits_on() {
+    let circle = circle(4, 2, 3).await;
+    circle.leave(2);
+    let (moved, _) = circle.taken(circle.plan().await, &[3]).await;
+    let (keeper, asset) = (&circle.nodes[3].keeper, circle.asset);
+    let waiting = keeper.shelf.moves(asset)[0];
+    // As an earlier version named it, beside one that is no use.
+    let old = Brought { by: waiting.by, ..Brought::named(waiting.to) };
+    keeper.shelf.rename_move(asset, waiting, old).unwrap();
+    let other = Brought { by: waiting.by, ..Brought::named(B256::with_last_byte(1)) };
+    keeper.shelf.put_move(asset, other, b"it is none").unwrap();
+    circle.ledger.with(|bench| bench.pass(60));
+    keeper.sweep(asset).await.unwrap();
+    let now = Brought { since: circle.now(), ..waiting };
+    assert_eq!(keeper.shelf.moves(asset), [now]);
+    // It is brought again before anybody looks.
+    keeper.shelf.rename_move(asset, now, old).unwrap();
+    circle.said(3, 1, Request::Take(Box::new(moved), None)).await.unwrap();
+    assert_eq!(keeper.shelf.moves(asset), [now]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
