@@ -162,8 +162,8 @@ pub struct Limits {
     pub cpu: Duration,
     /// Time that passes on the wall, without compilation.
     pub wall: Duration,
-    /// How much more of it than twice the processor time so far, of processes: who waits long without computing is ended. Without a bound
-    /// if nothing else is said; a WebAssembly program does not wait.
+    /// How much more of it than [so many times](Self::WALL_PER_CPU) the processor time so far, of processes: who waits long without
+    /// computing is ended. Without a bound if nothing else is said; a WebAssembly program does not wait.
     pub idle: Duration,
     /// Bytes of memory: of a WebAssembly program's memories and tables, of all processes together and of each one.
     pub memory: u64,
@@ -177,6 +177,12 @@ pub struct Limits {
     pub log_bytes: u64,
     /// Processes and threads at one time. WebAssembly has one.
     pub processes: u32,
+}
+
+impl Limits {
+    /// How many times as long as they compute processes may take, besides [`idle`](Self::idle). Those that have an eighth of a processor, for
+    /// others keep the machine busy, do not wait of their own accord.
+    pub const WALL_PER_CPU: u32 = 8;
 }
 
 impl Default for Limits {

@@ -23,6 +23,11 @@
 //! - Folders are listed in the order of names; inode numbers and times tell nothing of the machine.
 //! - A component sees the same as a module does. Its memories count together; sockets are denied.
 //! - Memory is refused by the limit, never because a machine has no more: that is an [`Error`], and no result.
+//! - Which features of WebAssembly there are stands in the code, and follows no default: those of version 2.0 (vectors, bulk memory,
+//!   references to functions, several results), extended constants, tail calls, several memories, relaxed vectors with one
+//!   result each, and exceptions. There are no garbage-collected types and no memories of 64 bits.
+//! - A function is weighed before it is compiled: its locals at each place where control meets. The heaviest one that was
+//!   measured, of QuickJS, has half of what is allowed.
 //!
 //! [`Outcome::deterministic`] is false where this does not hold: for a run that was cancelled or took too long, and for one
 //! that overflowed its stack, for how deep a stack is depends on the processor.

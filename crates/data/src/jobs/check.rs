@@ -113,7 +113,7 @@ pub fn differs(again: &Rerun, params: &[Vec<u8>], receipt: &Receipt) -> Vec<&'st
         ("runtime", is.runtime != receipt.runtime),
         ("output", outputs_hash(left) != receipt.output),
         ("rounds", if whole { is.rounds != receipt.rounds } else { is.rounds < receipt.rounds }),
-        ("steps", if whole { is.fuel != receipt.fuel } else { is.fuel < receipt.fuel }),
+        ("steps", if whole { is.fuel != receipt.fuel } else { again.fuel < receipt.fuel }),
         ("end", whole && is.ended != receipt.ended),
     ]
     .into_iter()
@@ -131,7 +131,7 @@ enum NoVerdict {
 
 /// A node that checks jobs.
 pub struct Auditor {
-    computer: Arc<Computer>,
+    pub(super) computer: Arc<Computer>,
     pub(super) asks: Asking,
 }
 
@@ -317,7 +317,8 @@ impl Auditor {
             (PROCESS, Some(tolerance)) => Some((self.left(id, job, &receipt, &data.rules).await?, tolerance)),
             _ => None,
         };
-        let _turn = self.computer.turns.run().await.map_err(|error| ever(error.to_string()))?;
+        let process_on = (job.runtime == PROCESS).then_some(job.asset);
+        let _turn = self.computer.turns.run(process_on).await.map_err(|error| ever(error.to_string()))?;
         let (job, chain) = (job.clone(), self.computer.chain_id);
         let work = move |control: &Control| rerun(&*runtime, id, &job, &data, &code, &params, control);
         let again = run_unless_dropped(Control::new(), work).await;
@@ -394,7 +395,7 @@ mod tests {
         let (params_of_both, output) = hashes(2);
         let fuel = 9 * MILLION;
         let all = Receipt { params: params_of_both, output, rounds: 2, fuel, ended: SUCCEEDED, ..Receipt::default() };
-        let again = Rerun { receipt: all.clone(), left: left.clone() };
+        let again = Rerun { receipt: all.clone(), left: left.clone(), fuel };
         assert_eq!(differs(&again, &params, &all), [""; 0]);
         // The second round was cut off, or what it came to was not let go.
         let (_, first) = hashes(1);
@@ -408,10 +409,15 @@ mod tests {
             (Receipt { output, ..cut.clone() }, "output"),
             (Receipt { params: B256::ZERO, ..cut.clone() }, "parameters"),
             (Receipt { rounds: 3, output, ..cut }, "rounds"),
-            (Receipt { fuel: 8 * MILLION, ..all }, "steps"),
+            (Receipt { fuel: 8 * MILLION, ..all.clone() }, "steps"),
         ];
         for (receipt, what) in false_ones {
             assert_eq!(differs(&again, &params, &receipt), [what]);
         }
+        // What another run signs is about what left before; a node of the version before signed the steps of what was withheld as well.
+        let signs = Receipt { params: hashes(1).0, output: first, rounds: 1, fuel: 7 * MILLION, ..all };
+        let again = Rerun { receipt: signs, left: left[..1].to_vec(), fuel };
+        assert_eq!(differs(&again, &params, &withheld), [""; 0]);
+        assert_eq!(differs(&again, &params, &Receipt { fuel: 10 * MILLION, ..withheld }), ["steps"]);
     }
 }

@@ -329,7 +329,7 @@ async fn a_program_that_does_not_end_is_ended_by_its_steps_or_its_buyer() {
 async fn a_round_that_waits_for_its_turn_is_stopped_by_its_buyer() {
     let scene = scene(&rules());
     let (code, mut turns, mut jobs) = (copies("good.json"), Vec::new(), Vec::new());
-    while let Some(turn) = scene.computer.0.turns.run().now_or_never() {
+    while let Some(turn) = scene.computer.0.turns.run(None).now_or_never() {
         turns.push(turn.unwrap());
     }
     // One waits to run, the other to be made ready.
@@ -346,6 +346,32 @@ async fn a_round_that_waits_for_its_turn_is_stopped_by_its_buyer() {
     drop(turns);
     assert_eq!(left(scene.run(code).await.1), RESULT);
     assert_eq!(spent(&scene), 4, "rounds that never ran count nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_that_is_stopped_while_another_program_of_the_machine_runs_on_other_data_has_not_run() {
+    let scene = scene(&rules());
+    let (process, control) = (scene.computer.0.runtimes.of(PROCESS).unwrap(), Control::new());
+    let own = control.clone();
+    let mut endless = stoa_sandbox::Job::new(&b"#!/bin/sh\nwhile true; do true; done\n"[..]);
+    endless.command = vec!["/code/main".into()];
+    let other = std::thread::spawn(move || process.run(&endless, &own).unwrap());
+    while control.cpu().is_zero() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let script = leaves(RESULT);
+    let job = scene.start(&script);
+    scene.ask(Request::Code(job, script.clone())).await.unwrap();
+    scene.ask(Request::Round(job, 0, b"{}".to_vec())).await.unwrap();
+    // It has its turn, and waits all the same.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert!(matches!(status(&scene, job).await, Round::Running(_)));
+    let receipt = scene.end(job).await;
+    assert_eq!((receipt.ended, receipt.rounds, receipt.fuel, receipt.params), (STOPPED, 0, 0, B256::ZERO));
+    control.cancel();
+    other.join().unwrap();
+    assert_eq!(left(scene.run(script).await.1), RESULT);
+    assert_eq!(spent(&scene), 4, "a round that never ran counts nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -470,7 +496,7 @@ print('63')
     assert_eq!((receipt.ended, receipt.rounds), (SUCCEEDED, 1));
     // The receipt names what ran it.
     let name = stoa_sandbox::RuntimeId(String::from_utf8(name).unwrap());
-    assert!(name.0.starts_with("stoa-process-2"));
+    assert!(name.0.starts_with("stoa-process-3"));
     assert_eq!(receipt.runtime, B256::from(name.hash()));
     // What may not leave stays, whatever runs it; limits are limits.
     for (script, ended) in [
@@ -945,6 +971,22 @@ json.dump({'rows': 10, 'values': [100 * (1 + off * random.random()) for _ in ran
     let job = run("5").await;
     checked.scene.end(job).await;
     assert_eq!(checked.settled(job).await, (REFUTED, FALSE));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_of_a_process_has_no_turn_while_it_waits_for_one_on_another_asset() {
+    let script = leaves(RESULT);
+    let algorithms = vec![super::algorithm(&script)];
+    let checked = Checked::with(&Rules { tolerance: Some(1000), algorithms, budget: 100, ..rules() });
+    let (job, _) = checked.scene.run(script).await;
+    checked.scene.end(job).await;
+    let turns = &checked.auditor.computer.turns;
+    let other = turns.of(BUYER, Some(B256::repeat_byte(5))).now_or_never().unwrap().unwrap();
+    let mut settles = Box::pin(checked.settled(job));
+    assert!(tokio::time::timeout(std::time::Duration::from_secs(2), settles.as_mut()).await.is_err());
+    assert!(turns.of(BUYER, None).now_or_never().is_some(), "WebAssembly runs");
+    drop(other);
+    assert_eq!(settles.await, (FINISHED, CONFIRMED));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,7 +77,8 @@ const MOST_APPROVAL_DAYS: u32 = 365;
 const BESIDE_NUMBERS: u64 = 64 << 10;
 const NUMBER: u64 = 256;
 
-/// How much longer than twice what it has computed a process may run: what it computes is paid, and its turn others wait for.
+/// How much longer than [so many times](Limits::WALL_PER_CPU) what it has computed a process may run: what it computes is paid, and its turn
+/// others wait for.
 const IDLE: Duration = Duration::from_secs(30);
 
 const fn is_not(flag: &bool) -> bool {
@@ -302,7 +303,7 @@ impl Rules {
         match runtime {
             PROCESS => {
                 let cpu = Duration::from_nanos(fuel);
-                Limits { cpu, idle: IDLE, wall: IDLE + 2 * cpu, ..usual }
+                Limits { cpu, idle: IDLE, wall: IDLE + Limits::WALL_PER_CPU * cpu, ..usual }
             }
             _ => Limits { fuel, ..usual },
         }
@@ -652,7 +653,7 @@ mod tests {
     #[test]
     fn a_process_has_little_more_time_than_it_pays_for() {
         let limits = |seconds: u64| Rules::default().limits(PROCESS, seconds * 1_000_000_000);
-        for (seconds, wall) in [(0, 30), (1, 32), (600, 1230)] {
+        for (seconds, wall) in [(0, 30), (1, 38), (600, 4830)] {
             let limits = limits(seconds);
             let is = (limits.cpu.as_secs(), limits.idle.as_secs(), limits.wall.as_secs());
             assert_eq!(is, (seconds, 30, wall), "{seconds}");

@@ -21,7 +21,7 @@ use tokio::task::{JoinError, spawn_blocking};
 pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// How many times as long as another run a process may have taken by its receipt, and so many steps more: machines differ. So many times
-/// as long another run may wait.
+/// as long another run may take.
 const SLOWER: u32 = 4;
 const LONGER: u64 = 1_000_000_000;
 
@@ -173,10 +173,14 @@ impl Done {
             true => (self.left_params, self.left_fuel, SUCCEEDED),
             false => (self.params, self.fuel, ended),
         };
-        // Exact steps could tell something of the data; these are what is paid for.
-        let fuel = fuel.div_ceil(MILLION).saturating_mul(MILLION).min(job.fuel);
+        let fuel = paid(fuel, job);
         Receipt { data: job.offer.data, params, runtime, output: self.output, rounds: self.rounds, fuel, ended }
     }
+}
+
+/// The steps that are paid for: exact ones could tell something of the data.
+fn paid(fuel: u64, job: &Job) -> u64 {
+    fuel.div_ceil(MILLION).saturating_mul(MILLION).min(job.fuel)
 }
 
 /// Whether a program ended well; if not, how that is told.
@@ -261,6 +265,8 @@ pub struct Rerun {
     pub receipt: Receipt,
     /// What left in each round.
     pub left: Vec<Files>,
+    /// The steps of all rounds, as they are paid for: with those of a last one of which nothing leaves, which the receipt may be without.
+    pub fuel: u64,
 }
 
 impl Rerun {
@@ -322,13 +328,15 @@ pub fn rerun(
     control: &Control,
 ) -> eyre::Result<Rerun> {
     let (mut done, mut left, code): (_, _, Arc<[u8]>) = (Done::default(), Vec::new(), code.into());
+    // A process may compute longer here: a receipt of one that is checked says that its steps were enough where it ran.
+    let fuel = if job.runtime == PROCESS { job.fuel.saturating_mul(SLOWER.into()) } else { job.fuel };
+    let allowed = Job { fuel, ..job.clone() };
     for (number, params) in (0..).zip(params) {
         done.begin(params);
-        let fuel = job.fuel.saturating_sub(done.fuel);
-        let mut limits = data.rules.limits(job.runtime, fuel);
+        let mut limits = data.rules.limits(job.runtime, fuel.saturating_sub(done.fuel));
         if job.runtime == PROCESS {
-            // It may wait for a slower disk here.
-            (limits.idle, limits.wall) = (limits.idle * SLOWER, limits.wall * SLOWER);
+            // It may wait for a slower disk here, or for a machine that is busy: that says nothing of its node.
+            (limits.wall, limits.idle) = (limits.wall.saturating_add(limits.idle * SLOWER), Duration::MAX);
         }
         let round = round_job(id, job, number, code.clone(), params.clone(), data.inputs()?, limits);
         let outcome = runtime.run(&round, control);
@@ -337,7 +345,7 @@ pub fn rerun(
                 outcome.deterministic || !runtime.deterministic(),
                 "it takes more time here than a program may"
             );
-            done.used(&outcome.used, job);
+            done.used(&outcome.used, &allowed);
         }
         match done.end(outcome, &data.rules, u64::MAX.into())? {
             Ran::Left(leaving, _) => left.push(leaving.files),
@@ -348,18 +356,25 @@ pub fn rerun(
         }
     }
     debug_assert_ne!(done.ended, Some(BROKEN));
-    Ok(Rerun { receipt: done.receipt(job, runtime.id().hash().into()), left })
+    let fuel = paid(done.fuel, job);
+    Ok(Rerun { receipt: done.receipt(job, runtime.id().hash().into()), left, fuel })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::abi::{
-        IJobs::{Checks, Offer},
-        WASM,
+    use crate::jobs::{
+        abi::{
+            IJobs::{Checks, Offer},
+            WASM,
+        },
+        rules::Shape,
     };
     use futures::poll;
-    use std::{sync::mpsc, thread};
+    use parking_lot::Mutex;
+    use std::{fs, sync::mpsc, thread};
+    use stoa_sandbox::RuntimeId;
+    use tempfile::TempDir;
 
     #[test]
     fn how_a_program_failed_is_told_in_words() {
@@ -397,6 +412,70 @@ mod tests {
         for ended in [SUCCEEDED, FAILED, LIMITED, BROKEN] {
             assert_eq!(signed(1, ended, left_params, WASM), (ended, fuel, params));
         }
+    }
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// A machine on which programs, which leave their parameters, take five seconds and half again as many million steps as one. It notes
+    /// what they might use.
+    #[derive(Default)]
+    struct Slow(Mutex<Vec<Limits>>);
+
+    impl Runtime for Slow {
+        fn id(&self) -> RuntimeId {
+            RuntimeId("slow".into())
+        }
+
+        fn deterministic(&self) -> bool {
+            false
+        }
+
+        fn run(&self, job: &stoa_sandbox::Job, _control: &Control) -> Result<Outcome, Error> {
+            self.0.lock().push(job.limits);
+            let used = Used { fuel: MILLION * 3 / 2, cpu: Duration::from_secs(5), ..Used::default() };
+            let ended = if used.cpu > job.limits.cpu { Ended::OutOfCpu } else { Ended::Exited(0) };
+            let files = [("result.json".to_owned(), job.params.clone())].into();
+            let output = stoa_sandbox::Output { files, ..stoa_sandbox::Output::default() };
+            Ok(Outcome { ended, output, log: stoa_sandbox::Log::default(), used, deterministic: false })
+        }
+    }
+
+    /// Data of which a number may leave, and where they lie.
+    fn data() -> (DataSet, TempDir) {
+        let shape = Shape::Numbers { most: 9, keys: vec!["rows".into()], words: Vec::new(), rows: None };
+        let files = [("result.json".to_owned(), shape)].into();
+        let rules = Rules { files, rounds: 3, budget: 100, ..Rules::default() };
+        let folder = tempfile::tempdir().unwrap();
+        let from = folder.path().join("from");
+        fs::create_dir(&from).unwrap();
+        fs::write(from.join("rows.csv"), "63").unwrap();
+        (DataSet::create(&folder.path().join("data"), &from, &rules).unwrap(), folder)
+    }
+
+    #[test]
+    fn a_process_comes_to_the_same_on_a_machine_that_is_slow_or_busy() {
+        let (slow, (data, _folder)) = (Slow::default(), data());
+        let fuel = 4 * SECOND;
+        let job = Job { runtime: PROCESS, fuel, ..Job::default() };
+        let params = [br#"{"rows":12}"#, br#"{"rows":13}"#].map(|params| params.to_vec());
+        let again = rerun(&slow, B256::ZERO, &job, &data, b"#!", &params, &Control::new()).unwrap();
+        assert_eq!((again.receipt.ended, again.receipt.rounds, again.receipt.fuel), (SUCCEEDED, 2, fuel));
+        let left = again.left.clone();
+        assert!(again.is_close(&Receipt { fuel: 3 * SECOND, ..again.receipt.clone() }, &left, 0));
+        let there = data.rules.limits(PROCESS, fuel);
+        let limits = slow.0.into_inner();
+        assert!(limits[0].wall >= there.wall * SLOWER, "{limits:?}");
+        assert!(limits.iter().all(|limits| limits.idle == Duration::MAX), "{limits:?}");
+    }
+
+    #[test]
+    fn another_run_tells_the_steps_of_rounds_as_well_of_which_nothing_leaves() {
+        let (slow, (data, _folder)) = (Slow::default(), data());
+        let offer = Offer { checks: Checks { drawn: 1, ..Checks::default() }, ..Offer::default() };
+        let job = Job { offer, runtime: WASM, fuel: 10 * MILLION, ..Job::default() };
+        let params = [br#"{"rows":12}"#.to_vec(), br#"{"age":63}"#.to_vec()];
+        let again = rerun(&slow, B256::ZERO, &job, &data, b"\0asm", &params, &Control::new()).unwrap();
+        assert_eq!((again.receipt.ended, again.receipt.fuel, again.fuel), (SUCCEEDED, 2 * MILLION, 3 * MILLION));
     }
 
     #[tokio::test]

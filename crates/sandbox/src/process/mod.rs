@@ -85,7 +85,7 @@ impl Process {
 impl Runtime for Process {
     fn id(&self) -> RuntimeId {
         let folders: Vec<_> = self.folders.iter().map(|folder| environment::describe(folder)).collect();
-        RuntimeId(format!("stoa-process-2 / {} / {}", std::env::consts::ARCH, folders.join(", ")))
+        RuntimeId(format!("stoa-process-3 / {} / {}", std::env::consts::ARCH, folders.join(", ")))
     }
 
     fn deterministic(&self) -> bool {
@@ -155,7 +155,8 @@ fn watch(
 
 /// Whether so much time has passed as may, or too little was computed in it.
 fn is_late(used: Used, limits: &Limits) -> bool {
-    used.wall > limits.wall || used.wall > limits.idle.saturating_add(used.cpu.saturating_mul(2))
+    let computed = used.cpu.saturating_mul(Limits::WALL_PER_CPU);
+    used.wall > limits.wall || used.wall > limits.idle.saturating_add(computed)
 }
 
 fn beyond(usage: Usage, limits: &Limits) -> Option<Ended> {

@@ -91,7 +91,6 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_timerfd_settime,
     // Memory.
     libc::SYS_brk,
-    libc::SYS_madvise,
     libc::SYS_membarrier,
     libc::SYS_mlock,
     libc::SYS_mmap,
@@ -247,8 +246,9 @@ const ASKED: [libc::c_int; 8] = [
     libc::F_GETPIPE_SZ,
     libc::F_SETPIPE_SZ,
 ];
-/// Takes a file out of memory (`POSIX_FADV_DONTNEED`).
+/// Takes a file out of memory (`POSIX_FADV_DONTNEED`; of what is mapped `MADV_COLD`, `MADV_PAGEOUT`).
 const FORGET: u64 = libc::POSIX_FADV_DONTNEED as u64;
+const FORGET_MAPPED: [u64; 2] = [libc::MADV_COLD as u64, libc::MADV_PAGEOUT as u64];
 /// Reads what is in memory, and says so if it is not (`RWF_NOWAIT`).
 const IN_MEMORY: u64 = libc::RWF_NOWAIT as u64;
 /// `AF_UNIX`.
@@ -308,6 +308,8 @@ fn program(counted: bool) -> Result<BpfProgram, Error> {
     rules.insert(libc::SYS_fcntl, asked.concat());
     let advice = vec![Condition::new(3, Length::Dword, Is::Ne, FORGET)];
     rules.insert(libc::SYS_fadvise64, when(advice).map_err(failed)?);
+    let advice = FORGET_MAPPED.map(|advice| Condition::new(2, Length::Dword, Is::Ne, advice)).into();
+    rules.insert(libc::SYS_madvise, when(advice).map_err(failed)?);
     let flags = vec![Condition::new(5, Length::Dword, Is::MaskedEq(IN_MEMORY), 0)];
     rules.insert(libc::SYS_preadv2, when(flags).map_err(failed)?);
     if !counted {
@@ -372,10 +374,13 @@ mod tests {
                 call(libc::SYS_openat2, [0; 6]),
                 call(libc::SYS_fadvise64, [file, 0, 0, libc::POSIX_FADV_DONTNEED.into(), 0, 0]),
                 call(libc::SYS_preadv2, [file, 0, 0, 0, 0, libc::RWF_NOWAIT.into()]),
+                call(libc::SYS_madvise, [0, 0, libc::MADV_COLD.into(), 0, 0, 0]),
+                call(libc::SYS_madvise, [0, 0, libc::MADV_PAGEOUT.into(), 0, 0, 0]),
             ];
             let read = [
                 call(libc::SYS_fadvise64, [file, 0, 0, libc::POSIX_FADV_WILLNEED.into(), 0, 0]),
                 call(libc::SYS_preadv2, [file, 0, 0, 0, 0, 0]),
+                call(libc::SYS_madvise, [0, 0, libc::MADV_DONTNEED.into(), 0, 0, 0]),
             ];
             (asked, told, others, read)
         };
@@ -384,7 +389,7 @@ mod tests {
             of(&file)
         });
         let no = libc::ENOSYS;
-        assert_eq!(tried.join().unwrap(), ([0; 5], [no; 12], [no; 6], [0; 2]));
+        assert_eq!(tried.join().unwrap(), ([0; 5], [no; 12], [no; 8], [0; 3]));
     }
 
     #[test]

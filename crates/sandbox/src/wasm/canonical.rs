@@ -14,12 +14,12 @@
 //! It is exact: a NaN that was read from memory, is a constant or was given by a caller keeps its bits, as the specification wants.
 //! Within a function each local counts as one place; what goes over the end of a block counts as seen.
 
+use super::FEATURES;
 use crate::Error;
 use std::ops::Range;
 use wasm_encoder::{CodeSection, Encode as _, Ieee32, Ieee64, Instruction, Module, RawSection};
 use wasmparser::{
-    BinaryReader, FuncValidator, FunctionBody, Operator, Parser, Payload, ValidPayload, Validator, WasmFeatures,
-    WasmModuleResources,
+    BinaryReader, FuncValidator, FunctionBody, Operator, Parser, Payload, ValidPayload, Validator, WasmModuleResources,
 };
 
 /// The section of a component that holds a module.
@@ -57,8 +57,7 @@ pub(super) fn rewrite(code: &[u8]) -> Result<Vec<u8>, Error> {
 }
 
 fn module(code: &[u8]) -> Result<Vec<u8>, Error> {
-    let (mut validator, mut allocations) =
-        (Validator::new_with_features(WasmFeatures::all()), Some(Default::default()));
+    let (mut validator, mut allocations) = (Validator::new_with_features(FEATURES), Some(Default::default()));
     let (mut out, mut functions) = (Module::new(), CodeSection::new());
     for payload in Parser::new(0).parse_all(code) {
         let payload = payload.map_err(damaged)?;

@@ -24,10 +24,21 @@ use crate::{Control, Error, Job, Outcome, Runtime, RuntimeId};
 use modules::Modules;
 use program::{Linkers, Program};
 use std::path::PathBuf;
-use wasmtime::{Collector, Config, Engine, OptLevel};
+use wasmparser::WasmFeatures;
+use wasmtime::{Collector, Config, Engine, OperatorCost, OptLevel};
 
 /// The version of wasmtime in `Cargo.lock`, which names the runtime: what a module costs and does may differ in another.
 const WASMTIME: &str = "48.0.8";
+
+/// What programs may have: what compilers make use of, and no more, whatever wasmtime would have by default. So there are no types
+/// that are collected, no threads, and no memories of 64 bits. MicroPython throws exceptions.
+const FEATURES: WasmFeatures = WasmFeatures::WASM2
+    .union(WasmFeatures::EXTENDED_CONST)
+    .union(WasmFeatures::TAIL_CALL)
+    .union(WasmFeatures::MULTI_MEMORY)
+    .union(WasmFeatures::RELAXED_SIMD)
+    .union(WasmFeatures::EXCEPTIONS)
+    .union(WasmFeatures::COMPONENT_MODEL);
 
 /// Bytes of the stack that calls of functions within a program take at most.
 const STACK: usize = 1 << 20;
@@ -60,8 +71,13 @@ impl Wasm {
 
 fn config() -> Config {
     let mut config = Config::new();
+    // Whoever throws may have all exceptions that are on the stack looked for: the most that an instruction can cost.
+    let cost = OperatorCost { Throw: u8::MAX, ThrowRef: u8::MAX, ..OperatorCost::new() };
     config
         .consume_fuel(true)
+        .operator_cost(cost)
+        .wasm_features(FEATURES, true)
+        .wasm_features(WasmFeatures::all().difference(FEATURES), false)
         // `canonical` sees to that.
         .cranelift_nan_canonicalization(false)
         .relaxed_simd_deterministic(true)
@@ -70,9 +86,7 @@ fn config() -> Config {
         // What is left is for calls of the system.
         .async_stack_size(STACK + (1 << 20))
         .wasm_backtrace_max_frames(None)
-        .wasm_memory64(false)
-        // Exceptions need the collector that garbage-collected types would use; programs have no such types.
-        .wasm_exceptions(true)
+        // Exceptions are collected.
         .collector(Collector::DeferredReferenceCounting)
         .concurrency_support(false);
     config
@@ -80,7 +94,7 @@ fn config() -> Config {
 
 impl Runtime for Wasm {
     fn id(&self) -> RuntimeId {
-        RuntimeId(format!("wasmtime {WASMTIME} / stoa-wasm-3"))
+        RuntimeId(format!("wasmtime {WASMTIME} / stoa-wasm-4"))
     }
 
     fn deterministic(&self) -> bool {

@@ -67,11 +67,14 @@ impl Run {
 }
 
 /// Memories and tables of a run, all together.
+#[derive(Default)]
 struct Bounds {
     limit: u64,
     used: u64,
     /// Whether the program was refused some.
     refused: bool,
+    /// What the machine did not have. Where exceptions lie, wasmtime goes on without it.
+    failed: Option<String>,
 }
 
 /// Bytes of an entry of a table.
@@ -91,11 +94,13 @@ impl Bounds {
         self.used = used;
         true
     }
-}
 
-/// What WebAssembly allows and the limits allow, but the machine does not have, may be had elsewhere: that is no result.
-fn machine(error: wasmtime::Error) -> wasmtime::Error {
-    error.context(NoMemory)
+    /// What WebAssembly allows and the limits allow, but the machine does not have, may be had elsewhere: that is no result.
+    fn fail(&mut self, error: wasmtime::Error) -> Result<()> {
+        let error = error.context(NoMemory);
+        self.failed.get_or_insert_with(|| format!("{error:#}"));
+        Err(error)
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +113,7 @@ impl ResourceLimiter for Bounds {
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> Result<()> {
-        Err(machine(error))
+        self.fail(error)
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
@@ -116,7 +121,7 @@ impl ResourceLimiter for Bounds {
     }
 
     fn table_grow_failed(&mut self, error: wasmtime::Error) -> Result<()> {
-        Err(machine(error))
+        self.fail(error)
     }
 
     fn instances(&self) -> usize {
@@ -137,7 +142,7 @@ pub(super) fn run(engine: &Engine, program: &Program, job: &Job, control: &Contr
         system: System::new(job, Files::new(job)?),
         memory: None,
         fuel: limits.fuel,
-        bounds: Bounds { limit: limits.memory, used: 0, refused: false },
+        bounds: Bounds { limit: limits.memory, ..Bounds::default() },
         watch: watch.clone(),
     };
     let failed = |error: wasmtime::Error| Error::Machine(format!("{error:#}"));
@@ -165,7 +170,7 @@ pub(super) fn run(engine: &Engine, program: &Program, job: &Job, control: &Contr
     if let Some(error) = run.system.files.take_failure() {
         return Err(error);
     }
-    let Verdict { mut ended, deterministic } = judge(result, run.bounds.refused, program.is_component())?;
+    let Verdict { mut ended, deterministic } = judge(result, &run.bounds, program.is_component())?;
     if matches!(ended, Ended::Exited(_) | Ended::Trapped(_)) && run.system.files.output_exceeded() {
         ended = Ended::OutputTooLarge;
     }
@@ -191,14 +196,14 @@ struct Verdict {
 }
 
 /// What the way in which a program ended means. What is not known to be the program's doing is the machine's.
-fn judge(result: Result<()>, refused: bool, component: bool) -> Result<Verdict, Error> {
+fn judge(result: Result<()>, bounds: &Bounds, component: bool) -> Result<Verdict, Error> {
     let certain = |ended| Ok(Verdict { ended, deterministic: true });
     let open = |ended| Ok(Verdict { ended, deterministic: false });
+    if let Some(failed) = &bounds.failed {
+        return Err(Error::Machine(failed.clone()));
+    }
     let Err(error) = result else { return certain(Ended::Exited(0)) };
     let trapped = |why: &dyn std::fmt::Display| Ended::Trapped(why.to_string());
-    if error.is::<NoMemory>() {
-        return Err(Error::Machine(format!("{error:#}")));
-    }
     match (error.downcast_ref::<Stop>(), error.downcast_ref::<Trap>()) {
         (Some(Stop::Exit(code)), _) => certain(Ended::Exited(*code)),
         (Some(Stop::Cancelled), _) => open(Ended::Cancelled),
@@ -207,14 +212,15 @@ fn judge(result: Result<()>, refused: bool, component: bool) -> Result<Verdict, 
         (_, Some(Trap::OutOfFuel)) => certain(Ended::OutOfFuel),
         // How deep a stack is depends on the processor that the code was compiled for.
         (_, Some(trap @ Trap::StackOverflow)) => open(trapped(trap)),
+        _ if of_machine(&error) => Err(Error::Machine(format!("{error:#}"))),
         // Exceptions that a program keeps lie in a memory of their own.
-        _ if refused || error.is::<GcHeapOutOfMemory<()>>() => certain(Ended::OutOfMemory),
+        _ if bounds.refused || error.is::<GcHeapOutOfMemory<()>>() => certain(Ended::OutOfMemory),
         (_, Some(trap)) => certain(trapped(trap)),
         _ if error.is::<ThrownException>() => certain(trapped(&"an exception that nothing caught")),
         _ => match error.downcast_ref::<UnknownImportError>() {
             Some(unknown) => certain(trapped(unknown)),
             // Handles, texts and lists that are none, which a component gives to calls.
-            None if component && !of_machine(&error) => certain(trapped(&error.root_cause())),
+            None if component => certain(trapped(&error.root_cause())),
             None => Err(Error::Machine(format!("{error:#}"))),
         },
     }
@@ -225,4 +231,32 @@ fn of_machine(error: &wasmtime::Error) -> bool {
     error.is::<OutOfMemory>()
         || error.is::<WasmtimeBug>()
         || error.chain().any(|cause| cause.is::<std::io::Error>() || cause.is::<rustix::io::Errno>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused() -> Bounds {
+        Bounds { refused: true, ..Bounds::default() }
+    }
+
+    #[test]
+    fn what_the_machine_does_not_have_is_no_result_whatever_the_program_ends_with() {
+        let trap = || Err(Trap::UnreachableCodeReached.into());
+        assert!(matches!(
+            judge(trap(), &refused(), false),
+            Ok(Verdict { ended: Ended::OutOfMemory, deterministic: true })
+        ));
+        // Where exceptions lie, what is returned here is dropped, and the program ends as if it were its own doing.
+        let mut bounds = refused();
+        assert!(bounds.memory_grow_failed(wasmtime::Error::msg("mmap failed")).is_err());
+        for result in [trap(), Ok(()), Err(Stop::Exit(0).into())] {
+            let judged = judge(result, &bounds, false);
+            assert!(matches!(judged, Err(Error::Machine(why)) if why.contains("mmap failed")));
+        }
+        // What was refused before does not hide it.
+        let missing = std::io::Error::from(std::io::ErrorKind::OutOfMemory);
+        assert!(matches!(judge(Err(missing.into()), &refused(), false), Err(Error::Machine(_))));
+    }
 }

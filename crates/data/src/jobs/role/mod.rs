@@ -72,6 +72,7 @@ use crate::{
 };
 use alloy_primitives::{Address, B256};
 use alloy_sol_types::SolCall;
+use alone::never_ran;
 use commonware_codec::Encode as _;
 use commonware_cryptography::{Signer as _, ed25519};
 use futures::{FutureExt as _, future::BoxFuture};
@@ -142,7 +143,7 @@ pub struct Computer {
     pub(crate) chain: Arc<dyn Chain>,
     pub(crate) folder: PathBuf,
     pub(crate) runtimes: Runtimes,
-    pub(super) turns: Turns,
+    pub(crate) turns: Turns,
     sessions: Mutex<HashMap<B256, Arc<Session>>>,
     pub(crate) spending: Arc<Mutex<Aside>>,
     here: Here,
@@ -544,14 +545,19 @@ impl Computer {
         let outcome = match prepared {
             Ok(()) => {
                 let turn = self.turns.of(session.job.buyer, process_on);
-                let Some(_turn) = unless_cancelled(&control, turn).await.transpose()? else {
-                    let came = self.stopped(session, &not_begun, reserved).await;
-                    return Ok((not_begun, came));
-                };
-                drop(own);
-                run_unless_dropped(control.clone(), move |control| runtime.run(&job, control)).await?
+                match unless_cancelled(&control, turn).await.transpose()? {
+                    Some(_turn) => {
+                        drop(own);
+                        Some(run_unless_dropped(control.clone(), move |control| runtime.run(&job, control)).await?)
+                    }
+                    None => None,
+                }
             }
-            Err(error) => Err(error),
+            Err(error) => Some(Err(error)),
+        };
+        let Some(outcome) = outcome.filter(|outcome| !outcome.as_ref().is_ok_and(never_ran)) else {
+            let came = self.stopped(session, &not_begun, reserved).await;
+            return Ok((not_begun, came));
         };
         if let Err(error @ stoa_sandbox::Error::CompileTime(_)) = &outcome {
             return Ok((done, Round::Over(BROKEN, reserved.told(error.to_string())?)));

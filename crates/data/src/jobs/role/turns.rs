@@ -1,10 +1,10 @@
 //! Turns at running programs: few run at a time, and one of each buyer's is made ready or waits to run, so that a buyer with many jobs
 //! has all turns while nobody else wants any, and others wait behind one of his. Of those that wait one of a buyer's of whom none runs is
-//! first, so that nobody has all turns for longer than a round while another waits.
+//! first, so that nobody has all turns for longer than a round while another waits. Checks, which have little time, come before all.
 //!
 //! Processes run at the same time on one asset only: two could tell each other things, by how busy they keep the machine if by nothing
 //! else, and rows of one asset would leave by the rules of another. One that would run beside those of another asset waits here, without a
-//! turn; [`Alone`](super::alone::Alone) sees to it for whatever else runs processes.
+//! turn, those of checks and of Ocean's clients as well; [`Alone`](super::alone::Alone) sees to it once more.
 
 use alloy_primitives::{Address, B256};
 use parking_lot::Mutex;
@@ -22,7 +22,7 @@ const AT_ONCE: usize = 2;
 
 /// Who runs programs, and who waits.
 #[derive(Default)]
-pub(in crate::jobs) struct Turns {
+pub(crate) struct Turns {
     all: Arc<Mutex<All>>,
     /// Those of whom one is made ready or waits.
     each: Mutex<HashMap<Address, Weak<Semaphore>>>,
@@ -40,7 +40,7 @@ struct All {
 struct Program {
     /// Whose it is; nobody's if this node checks another.
     buyer: Option<Address>,
-    /// The asset that it runs on, if it is a process.
+    /// What it runs on, if it is a process: an asset, or what no other has.
     process_on: Option<B256>,
 }
 
@@ -62,7 +62,7 @@ impl All {
         let runs_one = |buyer: Option<Address>| buyer.is_some() && self.running.iter().any(|one| one.buyer == buyer);
         let mut order: Vec<_> = self.waiting.iter().map(|(program, _)| *program).enumerate().collect();
         // Otherwise as they came.
-        order.sort_by_key(|(_, program)| runs_one(program.buyer));
+        order.sort_by_key(|(_, program)| (program.buyer.is_some(), runs_one(program.buyer)));
         // The first process says on which asset the next ones run, or those on another would never end.
         let next = order.iter().find_map(|(_, program)| program.process_on);
         let runs = self.running.iter().find_map(|program| program.process_on);
@@ -81,8 +81,17 @@ fn give(all: &Arc<Mutex<All>>) {
     }
 }
 
+/// One that waits. When it does so no longer others may have turns that waited for what it would run on.
+struct Waits<'a>(&'a Arc<Mutex<All>>);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        give(self.0);
+    }
+}
+
 /// A turn, until it is dropped.
-pub(in crate::jobs) struct Turn {
+pub(crate) struct Turn {
     program: Program,
     all: Arc<Mutex<All>>,
 }
@@ -114,17 +123,19 @@ impl Turns {
         own.acquire_owned().await
     }
 
-    /// Waits until few enough programs run for one of this buyer's. `process_on` is the asset that it runs on, if it is a process.
-    pub(super) async fn of(&self, buyer: Address, process_on: Option<B256>) -> Result<Turn, RecvError> {
+    /// Waits until few enough programs run for one of this buyer's. `process_on` is the asset that it runs on, if it is a process, or what no
+    /// other has, if it runs beside no other process.
+    pub(crate) async fn of(&self, buyer: Address, process_on: Option<B256>) -> Result<Turn, RecvError> {
         self.turn(Program { buyer: Some(buyer), process_on }).await
     }
 
-    /// Waits until few enough programs run for one that is nobody's.
-    pub(in crate::jobs) async fn run(&self) -> Result<Turn, RecvError> {
-        self.turn(Program { buyer: None, process_on: None }).await
+    /// The same for one that is nobody's.
+    pub(in crate::jobs) async fn run(&self, process_on: Option<B256>) -> Result<Turn, RecvError> {
+        self.turn(Program { buyer: None, process_on }).await
     }
 
     async fn turn(&self, program: Program) -> Result<Turn, RecvError> {
+        let _waits = Waits(&self.all);
         let (gives, waits) = oneshot::channel();
         self.all.lock().waiting.push_back((program, gives));
         give(&self.all);
@@ -178,7 +189,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_does_not_wait_any_more_has_no_turn() {
         let (turns, [one, other]) = (Turns::default(), [1, 2].map(Address::repeat_byte));
-        let mut running: Vec<_> = (0..AT_ONCE).map(|_| turns.run().now_or_never().unwrap().unwrap()).collect();
+        let mut running: Vec<_> = (0..AT_ONCE).map(|_| turns.run(None).now_or_never().unwrap().unwrap()).collect();
         let (mut gone, mut given) = (Box::pin(turns.of(one, None)), Box::pin(turns.of(one, None)));
         let mut waits = Box::pin(turns.of(other, None));
         assert!(poll!(&mut gone).is_pending() && poll!(&mut given).is_pending() && poll!(&mut waits).is_pending());
@@ -213,5 +224,38 @@ mod tests {
         // On the same asset as many run as may.
         assert!(turns.of(one, Some(strict)).now_or_never().is_some());
         drop(same);
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_a_process_on_another_asset_has_its_turn_when_that_waits_no_longer() {
+        let turns = Turns::default();
+        let ([one, other, third], [strict, open]) =
+            ([1, 2, 3].map(Address::repeat_byte), [8, 9].map(B256::repeat_byte));
+        let _runs = turns.of(one, Some(strict)).now_or_never().unwrap().unwrap();
+        let mut waits = Box::pin(turns.of(other, Some(open)));
+        let mut same = Box::pin(turns.of(third, Some(strict)));
+        assert!(poll!(&mut waits).is_pending() && poll!(&mut same).is_pending());
+        drop(waits);
+        assert!(poll!(&mut same).is_ready());
+    }
+
+    #[tokio::test]
+    async fn checks_come_first_and_wait_without_a_turn_for_processes_on_another_asset() {
+        let turns = Turns::default();
+        let ([one, other], [strict, open]) = ([1, 2].map(Address::repeat_byte), [8, 9].map(B256::repeat_byte));
+        let runs = turns.of(one, Some(strict)).now_or_never().unwrap().unwrap();
+        let mut waits = Box::pin(turns.of(other, Some(strict)));
+        let wasm = turns.of(other, None).now_or_never().unwrap().unwrap();
+        assert!(poll!(&mut waits).is_pending());
+        let mut check = Box::pin(turns.run(Some(open)));
+        assert!(poll!(&mut check).is_pending());
+        drop(wasm);
+        assert!(poll!(&mut check).is_pending() && poll!(&mut waits).is_pending());
+        assert!(turns.of(one, None).now_or_never().is_some());
+        drop(runs);
+        let check = check.now_or_never().unwrap().unwrap();
+        assert!(poll!(&mut waits).is_pending());
+        drop(check);
+        assert!(poll!(&mut waits).is_ready());
     }
 }

@@ -30,7 +30,7 @@ async fn settled(scene: &Scene, job: B256) -> Receipt {
 /// A job whose first round waits for its turn, and the turns.
 async fn waits(scene: &Scene) -> (B256, Vec<Turn>) {
     let (code, mut turns) = (copies("good.json"), Vec::new());
-    while let Some(turn) = scene.computer.0.turns.run().now_or_never() {
+    while let Some(turn) = scene.computer.0.turns.run(None).now_or_never() {
         turns.push(turn.unwrap());
     }
     let job = scene.start(&code);

@@ -10,7 +10,7 @@
 use super::{
     super::{Fees, Place, Refusal, Sources},
     Share,
-    machine::{AT_ONCE, Machine},
+    machine::{AT_ONCE, Machine, PROCESSES},
     record::{Record, Status},
     run::End,
 };
@@ -94,6 +94,8 @@ pub struct Engine {
     machine: Machine,
     pub(super) folder: PathBuf,
     pub(super) turns: Semaphore,
+    /// One is got ready or runs.
+    pub(super) processes: Semaphore,
     jobs: Mutex<BTreeMap<String, Arc<Job>>>,
 }
 
@@ -136,8 +138,9 @@ impl Engine {
                 fs::remove_dir_all(held)?;
             }
         }
-        let (machine, turns, jobs) = (Machine::this(), Semaphore::new(AT_ONCE), Mutex::new(jobs));
-        Ok(Arc::new(Self { computer, account, publisher, sources, machine, folder, turns, jobs }))
+        let (machine, jobs) = (Machine::this(), Mutex::new(jobs));
+        let [turns, processes] = [AT_ONCE, PROCESSES].map(Semaphore::new);
+        Ok(Arc::new(Self { computer, account, publisher, sources, machine, folder, turns, processes, jobs }))
     }
 
     fn environment(&self) -> String {

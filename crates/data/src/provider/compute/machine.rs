@@ -4,8 +4,9 @@ use super::super::Refusal;
 use serde_json::{Value, json};
 use std::{fs, thread};
 
-/// Programs that run at a time.
+/// Programs of WebAssembly that run at a time, and processes. These run beside no other process, the node's own included.
 pub(super) const AT_ONCE: usize = 2;
+pub(super) const PROCESSES: usize = 1;
 
 /// For how many seconds a program may run.
 const LONGEST: u64 = 3600;
@@ -50,7 +51,7 @@ impl Machine {
         Self { cpus: thread::available_parallelism().map_or(1, |count| count.get() as u64), memory }
     }
 
-    /// Least and most of each that a job has. Two may run at a time, beside what else the machine does.
+    /// Least and most of each that a job has. Three may run at a time, beside what else the machine does.
     fn bounds(self) -> [(&'static str, u64, u64); 3] {
         let memory = (self.memory / (2 * AT_ONCE as u64)).max(1);
         [("cpu", 1, self.cpus), ("ram", 1, memory), ("disk", 0, MOST_FILES)]
@@ -83,7 +84,7 @@ impl Machine {
 
     /// The environment, but for what depends on the node and its jobs. `used` is what jobs have of it now.
     pub(super) fn environment(self, used: &[Share]) -> Value {
-        let total = [self.cpus, self.memory, MOST_FILES * AT_ONCE as u64];
+        let total = [self.cpus, self.memory, MOST_FILES * (AT_ONCE + PROCESSES) as u64];
         let resource = |(at, (name, least, most)): (usize, (&str, u64, u64))| {
             let in_use = used.iter().fold(0.0, |sum, share| sum + share.told()[at].1);
             json!({ "id": name, "type": name, "total": total[at], "min": least, "max": most, "inUse": in_use })

@@ -15,13 +15,21 @@ use super::{
     engine::{Engine, Job, Used},
     record::{Status, tar},
 };
-use crate::jobs::{Files, abi::STOPPED, judge, role::Guard, run_unless_dropped};
+use crate::jobs::{
+    Files,
+    abi::{PROCESS, STOPPED},
+    judge,
+    role::Guard,
+    run_unless_dropped,
+};
 use alloy_primitives::B256;
 use eyre::WrapErr as _;
+use futures::FutureExt as _;
 use serde_json::json;
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    pin::pin,
     time::Duration,
 };
 use stoa_base::now;
@@ -65,6 +73,22 @@ impl End {
     }
 }
 
+/// Waits for a job's turn, and says that it does; nothing if the job is stopped before.
+async fn unless_stopped<T>(job: &Job, turn: impl Future<Output = T>) -> Option<T> {
+    if job.control.is_cancelled() {
+        return None;
+    }
+    let mut turn = pin!(turn);
+    if let Some(turn) = turn.as_mut().now_or_never() {
+        return Some(turn);
+    }
+    job.record.lock().set(Status::Queued);
+    tokio::select! {
+        turn = turn => Some(turn),
+        () = job.stopped.notified() => None,
+    }
+}
+
 impl Engine {
     /// Does a job.
     pub(super) async fn run(&self, job: &Job, task: Task) {
@@ -79,13 +103,10 @@ impl Engine {
 
     async fn ran(&self, job: &Job, task: &Task) -> eyre::Result<End> {
         let set = |status| job.record.lock().set(status);
-        if self.turns.available_permits() == 0 {
-            set(Status::Queued);
-        }
-        let turn = tokio::select! {
-            turn = self.turns.acquire() => turn?,
-            () = job.stopped.notified() => return Ok(End::of(Status::Finished, "it was stopped")),
-        };
+        let stopped = || Ok(End::of(Status::Finished, "it was stopped"));
+        let (is_process, computer) = (task.runtime == PROCESS, &self.computer);
+        let own = if is_process { &self.processes } else { &self.turns };
+        let Some(own) = unless_stopped(job, own.acquire()).await.transpose()? else { return stopped() };
         // Much may have changed while others ran.
         if let Err(why) = self.lasts(task).await {
             return Ok(End::of(Status::Failed, why));
@@ -95,17 +116,25 @@ impl Engine {
             Ok(inputs) => inputs,
             Err(why) => return Ok(End::of(Status::DataFailed, why)),
         };
+        let turn = match is_process {
+            // Among the node's own. It runs beside no other, for nothing else is on what it is on.
+            true => match unless_stopped(job, computer.turns.of(task.owner, Some(job.key()))).await.transpose()? {
+                Some(turn) => Some(turn),
+                None => return stopped(),
+            },
+            false => None,
+        };
         let guards = self.guards(task)?;
         for guard in &guards {
             if let Err(why) = guard.charge(guard.rules.round())? {
                 return Ok(End::of(Status::Withheld, why));
             }
         }
-        let runtime = self.computer.runtimes.of(task.runtime).ok_or_else(|| eyre::eyre!("no such runtime"))?;
+        let runtime = computer.runtimes.of(task.runtime).ok_or_else(|| eyre::eyre!("no such runtime"))?;
         let program = task.program(job.key(), inputs);
         set(Status::Running);
         let outcome = run_unless_dropped(job.control.clone(), move |control| runtime.run(&program, control)).await?;
-        drop(turn);
+        drop((own, turn));
         let tells = guards.iter().all(|guard| guard.rules.log);
         let told = outcome.as_ref().ok().filter(|_| tells).map(|outcome| &outcome.ended);
         let exit = told.and_then(|ended| if let Ended::Exited(code) = ended { Some(*code) } else { None });

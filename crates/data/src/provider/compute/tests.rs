@@ -23,6 +23,7 @@ use crate::{
 };
 use alloy_primitives::{Address, B256, U256};
 use commonware_cryptography::{Signer as _, ed25519};
+use futures::FutureExt as _;
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 use tempfile::TempDir;
@@ -44,7 +45,11 @@ struct Scene {
 }
 
 fn open(folder: &TempDir, ledger: &Arc<Ledger>) -> Arc<Engine> {
-    let (key, runtimes) = (ed25519::PrivateKey::from_seed(7), Runtimes::new(None).unwrap());
+    open_with(folder, ledger, Runtimes::new(None).unwrap())
+}
+
+fn open_with(folder: &TempDir, ledger: &Arc<Ledger>, runtimes: Runtimes) -> Arc<Engine> {
+    let key = ed25519::PrivateKey::from_seed(7);
     let computer = Computer::open(&folder.path().join("data"), runtimes, key, CHAIN, ledger.clone()).unwrap();
     let sources = Sources::open(&folder.path().join("files"), Vec::new()).unwrap();
     Engine::open(Arc::new(computer), NODE, OWNER, Arc::new(sources)).unwrap()
@@ -210,6 +215,39 @@ async fn rules_name_programs_and_a_node_says_what_it_does_not_run() {
     let id = said["id"].as_str().unwrap();
     scene.engine.share(id, &said["resources"]).unwrap();
     assert!(matches!(scene.engine.share("ocean-compute", &json!([])), Err(Refusal::Malformed(_))));
+}
+
+#[tokio::test]
+async fn a_process_runs_beside_none_of_the_nodes_own_and_keeps_no_other_program_waiting_meanwhile() {
+    let scene = scene();
+    let runtimes = Runtimes::new(None).unwrap().with_processes(&[]).unwrap();
+    let scene = Scene { engine: open_with(&scene.folder, &scene.ledger, runtimes), ..scene };
+    let (turns, asset) = (&scene.engine.computer.turns, B256::repeat_byte(8));
+    let script = |text: &str| Task {
+        runtime: PROCESS,
+        command: vec!["/code/main".into()],
+        ..scene.task(text.as_bytes().to_vec(), None)
+    };
+    let own = turns.of(OTHER, Some(asset)).now_or_never().unwrap().unwrap();
+    let waits = scene.start(script("#!/bin/sh\ncat /data/rows.csv > /out/result.json\n")).unwrap();
+    let gone = scene.start(script("#!/bin/sh\n")).unwrap();
+    for id in [&waits, &gone] {
+        scene.until(id, |job| job["status"] == 1).await;
+    }
+    assert_eq!(scene.run(scene.task(copies("rows.csv"), None)).await.0, 70);
+    assert!(turns.of(OTHER, None).now_or_never().is_some());
+    scene.engine.stop(BUYER, &gone).unwrap();
+    let (status, left) = scene.ended(&gone).await;
+    assert_eq!((status, &left[0].1[..]), (json!(70), &b"it was stopped"[..]));
+    drop(own);
+    let (status, left) = scene.ended(&waits).await;
+    assert!(status == 70 && contains(&left[1].1, ROWS), "{status} {left:?}");
+    // While one runs, none of the node's own does.
+    let id = scene.start(script("#!/bin/sh\nwhile true; do true; done\n")).unwrap();
+    scene.runs(&id).await;
+    assert!(turns.of(OTHER, Some(asset)).now_or_never().is_none() && turns.of(OTHER, None).now_or_never().is_some());
+    scene.engine.stop(BUYER, &id).unwrap();
+    scene.ended(&id).await;
 }
 
 #[tokio::test]

@@ -1,29 +1,28 @@
 //! What a module or component may be, checked before anything costly is done with it.
 //!
 //! A compiler may need far more than a module's size: where control can come from several places, every local has a value
-//! for each of them, so that a hundred kilobytes of nested loops over many locals would take it gigabytes and hours. So
-//! functions are weighed: the locals, at each place where control meets. The time that a function takes grows with the
+//! for each of them, so that a hundred kilobytes of nested loops over many locals would take it gigabytes and hours. Calls by
+//! way of tables are such places too, and so are calls where exceptions are caught, and copies of memory. So functions are
+//! weighed: the locals, at each place where control meets. The time that a function takes grows with the
 //! square of its weight (measured: nested loops that weigh 120,000 took 14 s in a debug build, twice the weight 57 s and
-//! 156 MB). What compilers make of people's programs weighs little: of MicroPython's functions, none 30,000.
+//! 156 MB). What compilers make of people's programs weighs little: of MicroPython's functions, none 40,000.
 
 mod component;
+mod function;
 
 use crate::Error;
 pub(super) use component::MOST_INSTANCES;
 use component::Parts;
-use wasmparser::{BlockType, CompositeInnerType, Encoding, FunctionBody, Operator, Parser, Payload, TryTable};
+use function::MOST_WEIGHT;
+use wasmparser::{
+    AbstractHeapType, CompositeInnerType, Encoding, HeapType, ImportSectionReader, Parser, Payload, TypeRef, ValType,
+};
 
 /// Bytes of a module or component at most. CPython with its library has some 30 MB.
 pub(super) const MOST_MODULE: u64 = 64 << 20;
-/// Bytes of one function at most.
-const MOST_FUNCTION: usize = 512 << 10;
-/// Parameters and locals of one function at most.
-const MOST_LOCALS: u64 = 10_000;
 /// Results of one function at most.
 const MOST_RESULTS: usize = 64;
-/// Locals at places where control meets, of one function.
-const MOST_WEIGHT: u64 = 400_000;
-/// The squares of that, of all functions together: three of the heaviest.
+/// The squares of what functions weigh, of all together: three of the heaviest.
 const MOST_TIME: u64 = 3 * MOST_WEIGHT * MOST_WEIGHT;
 /// Entries of a section at most.
 const MOST_ENTRIES: u32 = 200_000;
@@ -40,19 +39,22 @@ fn at_most(what: &str, most: u64, are: u64) -> Result<(), Error> {
     if are > most { refused(format!("it may have {most} {what}, and has {are}")) } else { Ok(()) }
 }
 
-/// How many parameters, and how many parameters and results, a type of functions has.
+/// How many parameters and results a type of functions has, and how many of both are collected.
 #[derive(Clone, Copy, Default)]
 struct Arity {
     params: u64,
-    all: u64,
+    results: u64,
+    collected: u64,
 }
 
 /// What is known of a module so far.
 #[derive(Default)]
 struct Module {
     types: Vec<Arity>,
+    /// The types of functions, imported ones first.
     functions: Vec<u32>,
-    bodies: usize,
+    /// Those of which the code was not read yet begin here.
+    next: usize,
     /// What an instance costs: functions, globals and so on, its own and imported ones, and each 64 bytes of data.
     entries: u64,
 }
@@ -75,9 +77,9 @@ impl Module {
                 return Ok(0);
             }
             Payload::CodeSectionEntry(body) => {
-                let kind = self.functions.get(self.bodies).and_then(|kind| self.types.get(*kind as usize));
-                self.bodies += 1;
-                return weigh(&body, kind.copied().unwrap_or_default().params, &self.types);
+                let kind = self.functions.get(self.next).and_then(|kind| self.types.get(*kind as usize));
+                self.next += 1;
+                return function::weigh(&body, kind.copied().unwrap_or_default(), &self.types, &self.functions);
             }
             Payload::ExportSection(section) => {
                 at_most("exports", MOST_ENTRIES.into(), section.count().into())?;
@@ -86,14 +88,31 @@ impl Module {
             Payload::FunctionSection(section) => {
                 let are = section.count();
                 at_most("functions", MOST_ENTRIES.into(), are.into())?;
-                self.functions = section.into_iter().collect::<Result<Vec<_>, _>>().map_err(damaged)?;
+                self.next = self.functions.len();
+                for kind in section {
+                    self.functions.push(kind.map_err(damaged)?);
+                }
                 ("functions", MOST_ENTRIES, are)
             }
-            Payload::ImportSection(section) => ("imports", MOST_ENTRIES, section.count()),
-            Payload::TableSection(section) => ("tables", 64, section.count()),
+            Payload::ImportSection(section) => ("imports", MOST_ENTRIES, self.import(section)?),
+            Payload::TableSection(section) => {
+                let are = section.count();
+                at_most("tables", 64, are.into())?;
+                for table in section {
+                    kept(ValType::Ref(table.map_err(damaged)?.ty.element_type))?;
+                }
+                ("tables", 64, are)
+            }
             Payload::MemorySection(section) => ("memories", 8, section.count()),
             Payload::TagSection(section) => ("tags", 1_000, section.count()),
-            Payload::GlobalSection(section) => ("globals", MOST_ENTRIES, section.count()),
+            Payload::GlobalSection(section) => {
+                let are = section.count();
+                at_most("globals", MOST_ENTRIES.into(), are.into())?;
+                for global in section {
+                    kept(global.map_err(damaged)?.ty.content_type)?;
+                }
+                ("globals", MOST_ENTRIES, are)
+            }
             Payload::ElementSection(section) => ("element segments", MOST_ENTRIES, section.count()),
             Payload::DataSection(section) => ("data segments", MOST_ENTRIES, section.count()),
             _ => return Ok(0),
@@ -101,6 +120,22 @@ impl Module {
         at_most(what, most.into(), are.into())?;
         self.entries += u64::from(are);
         Ok(0)
+    }
+
+    /// Looks at imports. Returns how many there are.
+    fn import(&mut self, section: ImportSectionReader<'_>) -> Result<u32, Error> {
+        let mut are = 0;
+        for import in section.into_imports() {
+            are += 1;
+            at_most("imports", MOST_ENTRIES.into(), are.into())?;
+            match import.map_err(damaged)?.ty {
+                TypeRef::Func(kind) | TypeRef::FuncExact(kind) => self.functions.push(kind),
+                TypeRef::Table(table) => kept(ValType::Ref(table.element_type))?,
+                TypeRef::Global(global) => kept(global.content_type)?,
+                TypeRef::Memory(_) | TypeRef::Tag(_) => {}
+            }
+        }
+        Ok(are)
     }
 }
 
@@ -141,47 +176,31 @@ pub(super) fn check(code: &[u8]) -> Result<(), Error> {
 }
 
 fn arity(kind: &CompositeInnerType) -> Result<Arity, Error> {
-    let CompositeInnerType::Func(function) = kind else { return Ok(Arity::default()) };
-    let (params, results) = (function.params().len(), function.results().len());
+    let CompositeInnerType::Func(function) = kind else {
+        return refused("it has garbage-collected types, structs or arrays, which programs here have not");
+    };
+    let results = function.results().len();
     if results > MOST_RESULTS {
         return refused(format!("a function may have {MOST_RESULTS} results, one has {results}"));
     }
-    Ok(Arity { params: params as u64, all: (params + results) as u64 })
+    let all = function.params().iter().chain(function.results());
+    let collected = all.filter(|kind| collected(**kind)).count() as u64;
+    Ok(Arity { params: function.params().len() as u64, results: results as u64, collected })
 }
 
-/// What compiling a function costs: its locals, as often as control meets in it.
-fn weigh(body: &FunctionBody<'_>, params: u64, types: &[Arity]) -> Result<u64, Error> {
-    let size = body.range().len();
-    if size > MOST_FUNCTION {
-        return refused(format!("a function may have {MOST_FUNCTION} bytes, one has {size}"));
-    }
-    let mut locals = params;
-    for group in body.get_locals_reader().map_err(damaged)? {
-        locals = locals.saturating_add(group.map_err(damaged)?.0.into());
-    }
-    at_most("locals in a function", MOST_LOCALS, locals)?;
+/// Whether values of this type are references to what is collected once nobody has one: exceptions, and what others give.
+fn collected(kind: ValType) -> bool {
+    let ValType::Ref(kind) = kind else { return false };
+    let HeapType::Abstract { ty, .. } = kind.heap_type() else { return false };
+    !matches!(ty, AbstractHeapType::Func | AbstractHeapType::NoFunc)
+}
 
-    let values = |block: &BlockType| match block {
-        BlockType::Empty => 0,
-        BlockType::Type(_) => 1,
-        BlockType::FuncType(kind) => types.get(*kind as usize).map_or(0, |arity| arity.all),
-    };
-    // What a block takes and gives goes along each way to it.
-    let (mut weight, mut widest) = (0_u64, 1);
-    for operator in body.get_operators_reader().map_err(damaged)? {
-        weight += match operator.map_err(damaged)? {
-            Operator::Block { blockty: block }
-            | Operator::Loop { blockty: block }
-            | Operator::If { blockty: block }
-            | Operator::TryTable { try_table: TryTable { ty: block, .. } } => {
-                widest = widest.max(values(&block));
-                locals + widest
-            }
-            Operator::BrTable { targets } => locals + widest * (1 + u64::from(targets.len())),
-            Operator::Else | Operator::Br { .. } | Operator::BrIf { .. } => locals + widest,
-            _ => 0,
-        };
+/// Checks that a table or global keeps no exceptions: to look through all of them, again and again, costs no steps.
+fn kept(kind: ValType) -> Result<(), Error> {
+    if !collected(kind) {
+        return Ok(());
     }
-    at_most("locals at places where control meets in a function", MOST_WEIGHT, weight)?;
-    Ok(weight)
+    refused(
+        "it keeps exceptions or others' references in a table or a global: only those to functions may be kept there",
+    )
 }

@@ -60,21 +60,44 @@ fn memory_beyond_the_limit_is_refused() {
 
 #[test]
 fn exceptions_that_are_kept_count_as_memory() {
-    let module = r#"(module
-        (tag $thrown (param i64))
-        (table $kept 0 exnref)
-        (func $caught (result exnref) (local $it exnref)
-            (block $catches (result i64 exnref)
-                (try_table (catch_ref $thrown $catches) (throw $thrown (i64.const 1)))
+    // Each call keeps one, of four kilobytes.
+    let module = format!(
+        r#"(module
+        (tag $thrown (param {}))
+        (func $deeper (local $it exnref)
+            (block $caught (result exnref)
+                (try_table (catch_all_ref $caught) {} (throw $thrown))
                 (unreachable))
-            (local.set $it) (drop) (local.get $it))
-        (func (export "_start")
-            (loop $again (drop (table.grow $kept (call $caught) (i32.const 1))) (br $again))))"#;
+            (local.set $it)
+            (call $deeper)
+            (throw_ref (local.get $it)))
+        (func (export "_start") (call $deeper)))"#,
+        "i64 ".repeat(500),
+        "(i64.const 1) ".repeat(500)
+    );
     let mut job = Job::new(&wat::parse_str(module).unwrap()[..]);
-    (job.limits.memory, job.limits.fuel) = (16 << 20, 20_000_000);
+    (job.limits.memory, job.limits.fuel) = (1 << 20, 20_000_000);
     let outcome = run(&job);
-    assert!(matches!(outcome.ended, Ended::OutOfMemory | Ended::OutOfFuel), "{:?}", outcome.ended);
-    assert!(outcome.used.memory <= 16 << 20, "{:?}", outcome.used);
+    assert_eq!((outcome.ended, outcome.deterministic), (Ended::OutOfMemory, true));
+    assert!(outcome.used.memory <= 1 << 20, "{:?}", outcome.used);
+}
+
+#[test]
+fn exceptions_cost_what_looking_for_them_takes() {
+    let throws = |times: u32| {
+        let module = format!(
+            r#"(module (tag $thrown)
+            (func (export "_start") (local $i i32)
+                (loop $again
+                    (block $caught (try_table (catch_all $caught) (throw $thrown)))
+                    (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const {times}))))))"#
+        );
+        let outcome = run(&Job::new(&wat::parse_str(module).unwrap()[..]));
+        assert_eq!(outcome.ended, Ended::Exited(0));
+        outcome.used.fuel
+    };
+    let (few, many) = (throws(10), throws(110));
+    assert!(many - few >= 100 * u64::from(u8::MAX), "{few}, {many}");
 }
 
 #[test]
@@ -226,6 +249,17 @@ fn calls_that_move_much_cost_much() {
     ));
     let used = program.run().used.fuel;
     assert!(used > 1_000_000 / 8, "{used}");
+    // The same by a call that has no room for all it writes.
+    let mut program = Program::new();
+    let open = program.open(5, "holes", CREATE, WRITE);
+    program.does(&format!(
+        "(drop {open}) (drop (call $seek (call $told) (i64.const 1000000) (i32.const 0) (i32.const 100)))
+        (i32.store (i32.const 112) (i32.const 65536)) (i32.store (i32.const 116) (i32.const 1))
+        (i32.store (i32.const 120) (i32.const 65536)) (i32.store (i32.const 124) (i32.const 65536))"
+    ));
+    let outcome = program.exits("(call $fd_write (call $told) (i32.const 112) (i32.const 2) (i32.const 100))").run();
+    assert_eq!(outcome.ended, code(Errno::NoSpace));
+    assert!(outcome.used.fuel > 1_000_000 / 8, "{}", outcome.used.fuel);
 }
 
 #[test]

@@ -121,6 +121,6 @@ fn the_runtime_names_the_version_that_runs() {
         lock.contains(&format!("name = \"wasmtime\"\nversion = \"{WASMTIME}\"")),
         "set WASMTIME to what Cargo.lock has"
     );
-    assert_eq!(WASM.id().to_string(), format!("wasmtime {WASMTIME} / stoa-wasm-3"));
+    assert_eq!(WASM.id().to_string(), format!("wasmtime {WASMTIME} / stoa-wasm-4"));
     assert_eq!(WASM.id().hash(), Wasm::new(None).unwrap().id().hash());
 }

@@ -37,6 +37,76 @@ fn modules_beyond_the_bounds_are_refused_before_they_are_compiled() {
     assert!(started.elapsed() < Duration::from_secs(30));
 }
 
+#[test]
+fn whatever_makes_a_compiler_split_code_is_weighed() {
+    let started = Instant::now();
+    let many = |locals: usize, before: &str, code: &str, times: usize, after: &str| {
+        let text = format!(
+            r#"(module (memory 1) (table 1 funcref) (tag $thrown)
+                (func $many (result {}) {})
+                (func $none)
+                (func (export "_start") (local $i i32) (local {}) {before} {} {after}))"#,
+            "i64 ".repeat(64),
+            "i64.const 0 ".repeat(64),
+            "i64 ".repeat(locals),
+            code.repeat(times),
+        );
+        wat::parse_str(text).unwrap()
+    };
+    let catches = format!("try_table {}", "(catch $thrown 0) ".repeat(1_000));
+    // None has 300 KiB. Of such, 92 KB of calls within handlers took a compiler more than six gigabytes.
+    for (locals, before, code, times, after) in [
+        (400, "", "local.get $i call_indirect ", 20_000, ""),
+        (400, "", "local.get $i table.get 0 drop ", 20_000, ""),
+        (400, "", "local.get $i local.get $i local.get $i memory.copy ", 20_000, ""),
+        (400, "", "local.get $i local.get $i local.get $i table.copy ", 20_000, ""),
+        (400, "try_table (catch_all 0) ", "call $none ", 20_000, "end"),
+        (1, catches.as_str(), "call $none ", 20_000, "end"),
+        (1, "", "call $many ", 50_000, "return"),
+        (300, "", "local.get $i if end ", 40_000, ""),
+    ] {
+        assert!(refusal(&many(locals, before, code, times, after)).contains("control meets"), "{code}");
+    }
+    let blocks = many(1, "", "block (result i32) local.get $i end drop ", 30_000, "");
+    assert!(refusal(&blocks).contains("values in a function"));
+    // As many as compilers make of people's programs are no trouble.
+    WASM.prepare(&Job::new(&many(40, "try_table (catch_all 0) ", "call $none ", 100, "end")[..])).unwrap();
+    WASM.prepare(&Job::new(&many(40, "", "local.get $i call_indirect ", 100, "")[..])).unwrap();
+    assert!(started.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn features_that_programs_do_not_need_are_refused() {
+    let refused = |part: &str, code: &str| {
+        refusal(&wat::parse_str(format!(r#"(module {part} (func (export "_start") {code}))"#)).unwrap())
+    };
+    for kind in ["struct", "struct (field i32)", "array i8"] {
+        assert!(refused(&format!("(type ({kind}))"), "").contains("garbage-collected types"), "{kind}");
+    }
+    assert!(refused("", "(drop (ref.i31 (i32.const 1)))").contains("gc support is not enabled"));
+    assert!(refused("", "(drop (ref.test (ref func) (ref.null func)))").contains("gc support is not enabled"));
+    let called = refused("(type $none (func)) (func $it) (elem declare func $it)", "(call_ref $none (ref.func $it))");
+    assert!(called.contains("function references"), "{called}");
+    refused("(memory i64 1)", "");
+    // Collections look at all that is kept, which costs no steps.
+    for kept in ["(table 1 exnref)", "(global (mut exnref) (ref.null exn))", "(table 1 externref)"] {
+        assert!(refused(kept, "").contains("exceptions"), "{kept}");
+    }
+    refused(r#"(import "env" "kept" (global externref))"#, "");
+
+    // What compilers use.
+    let used = r#"(module (type $none (func)) (memory 1) (memory 1) (table 1 funcref) (tag $thrown) (global funcref (ref.null func))
+        (func $pair (result i32 v128) (i32.extend8_s (i32.trunc_sat_f32_s (f32.const 1))) (v128.const i64x2 0 0))
+        (func $last return_call $more) (func $more)
+        (func (export "_start") (local exnref)
+            (block $caught (result exnref) (try_table (catch_all_ref $caught) (throw $thrown)) (unreachable))
+            (local.set 0)
+            (memory.fill 1 (i32.const 0) (i32.const 1) (i32.const 2))
+            (drop (i32x4.relaxed_trunc_f32x4_s (v128.const i64x2 0 0)))
+            (call $pair) (drop) (drop) (call $last)))"#;
+    assert_eq!(run(&Job::new(&wat::parse_str(used).unwrap()[..])).ended, Ended::Exited(0));
+}
+
 /// Loops within each other, with all locals used in the innermost.
 fn loops(locals: usize, depth: usize) -> Vec<u8> {
     let uses: String =

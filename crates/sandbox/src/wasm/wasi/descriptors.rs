@@ -88,14 +88,14 @@ impl System {
         }
         let sum: usize = buffers.iter().map(Buffer::len).sum();
         let sum = u32::try_from(sum).map_err(|_| Errno::Invalid)?;
-        let (mut at, before) = (offset, self.files.stat(id)?.size);
-        for buffer in buffers {
+        // What lies between the end and where it writes is filled with zeros, and paid for even if no more is written.
+        let (mut at, mut hole) = (offset, offset.saturating_sub(self.files.stat(id)?.size));
+        for buffer in buffers.iter().filter(|buffer| buffer.len() > 0) {
             self.files.write(id, at, memory.get(buffer))?;
+            self.charge(usize::try_from(std::mem::take(&mut hole)).unwrap_or(usize::MAX));
             self.charge(buffer.len());
             at = at.checked_add(buffer.len() as u64).ok_or(Errno::FileTooBig)?;
         }
-        // What lies between the end and where it wrote was filled with zeros.
-        self.charge(usize::try_from(offset.saturating_sub(before)).unwrap_or(usize::MAX));
         Ok(sum)
     }
 
