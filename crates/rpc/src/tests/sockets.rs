@@ -302,9 +302,11 @@ fn messages_share_the_memory_for_large_bodies() {
     let go = Arc::<AtomicBool>::default();
     let waited = go.clone();
     let add = |builder: Builder| {
-        builder.method("test_wait", move |_, _| {
+        builder.method("test_wait", move |_, params| {
             let go = waited.clone();
             async move {
+                // Which are in the message.
+                let _params = params;
                 while !go.load(Ordering::Relaxed) {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
@@ -319,7 +321,9 @@ fn messages_share_the_memory_for_large_bodies() {
             let body = json!({"jsonrpc": "2.0", "id": 1, "method": method}).to_string();
             Message::text(body + &" ".repeat(length))
         };
-        first.0.send(body("test_wait", 700 << 10)).await.unwrap();
+        let params = json!(["a".repeat(700 << 10)]);
+        let waits = json!({"jsonrpc": "2.0", "id": 1, "method": "test_wait", "params": params});
+        first.0.send(Message::text(waits.to_string())).await.unwrap();
         // The first one may be still on its way: until it is here, there is room.
         let mut refused = Value::Null;
         for _ in 0..100 {
