@@ -373,7 +373,8 @@ async fn ask(
     }))
 }
 
-/// Whether so many of so many other validators know of every final block between them: all but as many as may be faulty.
+/// Whether so many of so many other validators know of every final block between them: all but as many as may be faulty, this one among
+/// those, since it has lost its votes.
 const fn is_enough(answers: usize, others: usize) -> bool {
     answers >= others - others / 3
 }

@@ -44,7 +44,7 @@ use std::{
 use stoa_client::view;
 use stoa_net::{Connections, Denied, Endpoint, answered};
 use stoa_sandbox::Control;
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::timeout};
 
 /// How long a node may take to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -235,7 +235,7 @@ impl Auditor {
             }
             let left = check.committing - at.timestamp;
             let last = left < u64::from(job.offer.time) / LAST;
-            let verdict = match self.verdict(id, &job, folder).await {
+            let verdict = match self.verdict(id, &job, folder, Duration::from_secs(left)).await {
                 Ok(verdict) => verdict,
                 Err(NoVerdict::Ever(why)) => {
                     tracing::warn!(job = %id, why, "this node cannot check a job for which it was drawn");
@@ -289,8 +289,8 @@ impl Auditor {
         Ok(true)
     }
 
-    /// What the node should have signed.
-    async fn verdict(&self, id: B256, job: &Job, folder: &Path) -> Result<B256, NoVerdict> {
+    /// What the node should have signed, if another run comes to an end within a time: later it is of no use.
+    async fn verdict(&self, id: B256, job: &Job, folder: &Path, within: Duration) -> Result<B256, NoVerdict> {
         let ever = |why: String| NoVerdict::Ever(why);
         let (folder, kept): (PathBuf, _) = (folder.to_owned(), receiptOfCall { job: id });
         let receipt = self.computer.asks(JOBS, &kept).await.map_err(|error| NoVerdict::Yet(error.to_string()))?.receipt;
@@ -318,11 +318,15 @@ impl Auditor {
             _ => None,
         };
         let process_on = (job.runtime == PROCESS).then_some(job.asset);
-        let _turn = self.computer.turns.run(process_on).await.map_err(|error| ever(error.to_string()))?;
         let (job, chain) = (job.clone(), self.computer.chain_id);
         let work = move |control: &Control| rerun(&*runtime, id, &job, &data, &code, &params, control);
-        let again = run_unless_dropped(Control::new(), work).await;
-        let again = again.map_err(|error| ever(error.to_string()))?.map_err(|error| ever(error.to_string()))?;
+        let again = async {
+            let _turn = self.computer.turns.run(process_on).await.map_err(|error| error.to_string())?;
+            run_unless_dropped(Control::new(), work).await.map_err(|error| error.to_string())
+        };
+        let late = |_| ever("another run takes longer than there is time for a check".into());
+        let again =
+            timeout(within, again).await.map_err(late)?.map_err(ever)?.map_err(|error| ever(error.to_string()))?;
         Ok(match close {
             None => receipt_digest(chain, id, &again.receipt),
             Some((left, tolerance)) if again.is_close(&receipt, &left, tolerance) => {

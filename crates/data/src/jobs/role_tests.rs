@@ -9,8 +9,8 @@ mod ready;
 
 use super::{
     abi::{
-        BROKEN, CONFIRMED, FAILED, FALSE, FINISHED, IJobs::*, JOBS, LIMITED, PROCESS, REFUTED, REPEATABLE, STOPPED,
-        SUCCEEDED, UNDECIDED, WASM, WITHHELD,
+        BROKEN, CONFIRMED, DRAWN, FAILED, FALSE, FINISHED, IJobs::*, JOBS, LIMITED, PROCESS, REFUTED, REPEATABLE,
+        STOPPED, SUCCEEDED, UNDECIDED, WASM, WITHHELD,
     },
     check::{Asking, Auditor},
     data::DataSet,
@@ -990,6 +990,29 @@ async fn a_check_of_a_process_has_no_turn_while_it_waits_for_one_on_another_asse
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_does_not_come_to_an_end_in_its_time_is_broken_off() {
+    let script = leaves(RESULT);
+    let algorithms = vec![super::algorithm(&script)];
+    let checked = Checked::with(&Rules { tolerance: Some(1000), algorithms, budget: 100, ..rules() });
+    let (job, _) = checked.scene.run(script).await;
+    checked.scene.end(job).await;
+    let check = || checked.scene.ledger.with(move |bench| bench.view(JOBS, &checkOfCall { job }).unwrap());
+    while check().state != DRAWN {
+        checked.scene.ledger.with(|bench| bench.pass(1));
+        checked.auditor.look(&checked.send).await.unwrap();
+    }
+    let turns = &checked.auditor.computer.turns;
+    let other = turns.of(BUYER, Some(B256::repeat_byte(5))).now_or_never().unwrap().unwrap();
+    let until = check().committing;
+    checked.scene.ledger.with(move |bench| bench.pass(until - bench.time() - 1));
+    let look = || tokio::time::timeout(std::time::Duration::from_secs(20), checked.auditor.look(&checked.send));
+    look().await.expect("it waits on").unwrap();
+    drop(other);
+    look().await.expect("it does not come back to it").unwrap();
+    assert_eq!((check().state, check().committed), (DRAWN, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_gives_without_end_is_heard_no_longer_than_its_rules_let_leave() {
     let script = leaves(RESULT);
     let algorithms = vec![super::algorithm(&script)];
@@ -1038,7 +1061,7 @@ async fn what_a_round_would_have_left_that_came_to_nothing_is_not_shown_to_those
     fs::copy(kept.join("left-0"), kept.join("left-1")).unwrap();
     checked.scene.end(job).await;
     checked.auditor.asks = Box::new(|_, _| async { Err(Denied::Gone("it is away".into())) }.boxed());
-    assert_eq!(checked.settled(job).await, (FINISHED, super::abi::DRAWN));
+    assert_eq!(checked.settled(job).await, (FINISHED, DRAWN));
     let auditor = NodeId::from(&auditors_key().public_key());
     let asked = async |number| {
         let answered = checked.scene.computer.answer(auditor, Request::Left(job, number).to_bytes()).await;
@@ -1054,7 +1077,7 @@ async fn a_node_that_does_not_show_what_it_ran_is_judged_as_one_that_lies_when_t
     checked.auditor.asks = Box::new(|_, _| async { Err(Denied::Gone("it is away".into())) }.boxed());
     let (job, _) = checked.scene.run(copies("good.json")).await;
     checked.scene.end(job).await;
-    assert_eq!(checked.settled(job).await, (FINISHED, super::abi::DRAWN), "it may come back");
+    assert_eq!(checked.settled(job).await, (FINISHED, DRAWN), "it may come back");
     checked.scene.ledger.with(|bench| bench.pass(3000));
     assert_eq!(checked.settled(job).await, (REFUTED, FALSE));
 }
@@ -1066,7 +1089,7 @@ async fn an_auditor_with_other_data_says_nothing() {
     fs::write(copy.join("files/rows.csv"), "1,1,1,1").unwrap();
     let (job, _) = checked.scene.run(copies("good.json")).await;
     checked.scene.end(job).await;
-    assert_eq!(checked.settled(job).await, (FINISHED, super::abi::DRAWN));
+    assert_eq!(checked.settled(job).await, (FINISHED, DRAWN));
     checked.scene.ledger.with(|bench| bench.pass(5000));
     checked.scene.computer.0.settle(&checked.send).await.unwrap();
     assert_eq!(checked.settled(job).await, (FINISHED, UNDECIDED));
