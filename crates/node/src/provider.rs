@@ -44,11 +44,12 @@ use std::{
 use stoa_base::since_1970;
 use stoa_data::{
     jobs::role::Computer,
+    market::abi::FACTORY,
     provider::{
         Fees, Files, Nonces, Pays, Quote, Refusal, Seal, Service, Signed, Sources, Standing, Tokens, Wanted,
         compute::{Container, Engine, MOST_REQUEST},
     },
-    search::{Asset, Metadata},
+    search::{Asset, Metadata, Publication},
 };
 use stoa_ledger::{Ledger, LedgerError, LogEntry, LogFilter};
 use tokio::{sync::Semaphore, time::timeout};
@@ -59,8 +60,9 @@ const BASE: &str = "/api/services";
 /// The most bytes of a question.
 const QUESTION: usize = 16 << 10;
 
-/// Questions at the same time, and how long one may take, waiting included.
+/// Questions at the same time, those beside that nobody has signed, and how long one may take, waiting included.
 const PLACES: usize = 16;
+const UNSIGNED: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Files that are on their way at the same time, to all and to one account.
@@ -138,7 +140,9 @@ pub(crate) struct Provider {
     /// When it started: in microseconds since 1970, and by a clock that nobody sets.
     started: (u64, Instant),
     places: Semaphore,
-    /// As many read the ledger, on threads of their own, which may go on when whoever asked has gone.
+    /// Of questions that nobody has signed.
+    unsigned: Semaphore,
+    /// As many as have places read the ledger, on threads of their own, which may go on when whoever asked has gone.
     reads: Arc<Semaphore>,
     /// Where questions are while they come and are answered.
     room: stoa_rpc::body::Budget,
@@ -165,6 +169,27 @@ impl Offered {
 
 fn busy() -> Refusal {
     Refusal::Unavailable("the node is busy: try again".to_owned())
+}
+
+/// Answers a question when there is a place for it.
+async fn bounded<T>(places: &Semaphore, work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refused> {
+    let placed = async {
+        let _place = places.acquire().await.map_err(|_| busy())?;
+        work.await
+    };
+    timeout(PATIENCE, placed).await.unwrap_or_else(|_| Err(busy())).map_err(Refused)
+}
+
+/// Passes if it was the publisher who published a document, or who had the factory do it when he made the asset. What he signs to have
+/// places of files sealed says neither which nor for whom: whoever sees it could have his files sealed for an asset that he has given to
+/// the publisher, and whose document he writes.
+fn written(creator: Address, published: Option<&Publication>, publisher: Address) -> Result<(), Refusal> {
+    match published.map(|published| published.by) {
+        Some(by) if by == publisher || (by == FACTORY && creator == publisher) => Ok(()),
+        _ => Err(Refusal::Forbidden(format!(
+            "the asset's document was not published by {publisher}, whose files this node gives away: he publishes it himself"
+        ))),
+    }
 }
 
 impl Provider {
@@ -194,7 +219,8 @@ impl Provider {
             tokens: Tokens::default(),
             started: (now, Instant::now()),
             places: Semaphore::new(PLACES),
-            reads: Arc::new(Semaphore::new(PLACES)),
+            unsigned: Semaphore::new(UNSIGNED),
+            reads: Arc::new(Semaphore::new(PLACES + UNSIGNED)),
             room: body::room(),
             downloads: Mutex::default(),
         }))
@@ -281,11 +307,12 @@ impl Provider {
 
     /// Answers a question within bounds.
     async fn within<T>(&self, work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refused> {
-        let placed = async {
-            let _place = self.places.acquire().await.map_err(|_| busy())?;
-            work.await
-        };
-        timeout(PATIENCE, placed).await.unwrap_or_else(|_| Err(busy())).map_err(Refused)
+        bounded(&self.places, work).await
+    }
+
+    /// The same of one that nobody has signed: strangers, however many, keep none of those waiting who have.
+    async fn within_unsigned<T>(&self, work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refused> {
+        bounded(&self.unsigned, work).await
     }
 
     /// Reads the ledger, on a thread that may block. What it reads is told when nobody waits for it any more.
@@ -337,6 +364,7 @@ impl Provider {
                 standing.owner
             )));
         }
+        written(asset.creator, asset.published.as_ref(), self.publisher)?;
         Ok(Offered { asset, service, files, standing, container })
     }
 
@@ -366,7 +394,7 @@ impl Provider {
             Shown::Order(order) => return Ok(*order),
             Shown::Transaction(transaction, events) => (transaction, events),
         };
-        wanted.among(events).ok_or_else(|| {
+        wanted.among(&self.chain, events).await?.ok_or_else(|| {
             let Wanted { service, consumer, .. } = wanted;
             Refusal::Forbidden(format!(
                 "transaction {transaction} has placed no order of service {service} of this asset for {consumer}, as far as this \
@@ -538,4 +566,34 @@ async fn nonce(State(provider): Asked, Parameters(asked): Said) -> Result<Respon
     let account = read(&asked, "userAddress", "an address")?;
     let last = [&provider.nonces, &provider.strangers].map(|nonces| nonces.last(account, provider.now()));
     Ok(said(&json!({ "nonce": last[0].max(last[1]).to_string() })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stoa_data::search::Place;
+
+    #[test]
+    fn a_document_that_somebody_else_has_published_gives_nothing_away() {
+        let [publisher, other] = [1, 2].map(Address::repeat_byte);
+        let by = |by| Publication {
+            by,
+            place: Place { number: 1, time: 1, transaction: B256::ZERO },
+            hash: B256::ZERO,
+            decryptor: String::new(),
+            validators: vec![publisher],
+        };
+        for (creator, published, gives) in [
+            (publisher, Some(by(publisher)), true),
+            (other, Some(by(publisher)), true),
+            (publisher, Some(by(FACTORY)), true),
+            // Anybody has the factory make an asset for anybody.
+            (other, Some(by(FACTORY)), false),
+            (publisher, Some(by(other)), false),
+            (publisher, None, false),
+        ] {
+            let written = written(creator, published.as_ref(), publisher);
+            assert_eq!(written.is_ok(), gives, "{creator} {published:?}");
+        }
+    }
 }

@@ -11,8 +11,9 @@
 //!   for this consumer, and stands now ([`Wanted`]). A receipt that a client shows only says which order he means. What the document
 //!   adds, how long orders stand and who may use them ([`Service`]), counts as well.
 //! - **One publisher.** Only the account that the node serves has places of files sealed ([`Seal`]), and only assets that it owns are
-//!   served. Seals cannot be made without the node's key and name asset and datatoken, so that whoever copies them into a document of his own
-//!   has nothing of it.
+//!   served, with documents that it has published itself: the signature with which files are sealed says neither which nor for what, so
+//!   whoever sees one could else have them sealed for an asset that he has given to that account and manages. Seals cannot be made without
+//!   the node's key and name asset and datatoken, so that whoever copies them into a document of his own has nothing of it.
 //! - **A fee is paid in a transaction that is shown** ([`Fees`]): the datatoken took a quote for it, which names its consumer.
 //! - **A signature is good once, and for ten minutes** ([`Nonces`]). It names account, number and command, and no more: clients of this
 //!   version sign nothing else. So whoever gets hold of one before it is used can ask for another file that its signer has ordered.

@@ -62,6 +62,9 @@ impl Standing {
 /// The state of an asset that was taken back.
 const REVOKED: u8 = 3;
 
+/// Orders that a transaction has used again of which it is asked whose they are.
+const MOST_REUSED: usize = 64;
+
 /// An order that a right follows from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
@@ -81,17 +84,36 @@ impl Wanted {
         (datatoken_of(shown) == self.datatoken && shown[20..24] == [0; 4]).then_some(shown)
     }
 
-    /// The order that a transaction with these events has placed, or used again. What others have emitted is passed over.
-    pub fn among(&self, logs: &[Log]) -> Option<B256> {
-        let mut own = logs.iter().filter(|log| log.address == self.datatoken);
-        own.find_map(|log| match OrderRecorded::decode_log(log) {
-            Ok(Log { data: placed, .. }) => {
+    /// The order that a transaction with these events has placed, or used again. What others have emitted is passed over. A transaction
+    /// may use many again: it is the first that is this one, else the first of all, of which [`check`](Self::check) says what it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Unavailable`] if the ledger cannot be asked.
+    pub async fn among(&self, chain: &dyn Chain, logs: &[Log]) -> Result<Option<B256>, Refusal> {
+        let own = logs.iter().filter(|log| log.address == self.datatoken);
+        let mut reused = Vec::new();
+        for log in own {
+            if let Ok(Log { data: placed, .. }) = OrderRecorded::decode_log(log) {
                 let is = placed.consumer == self.consumer && placed.serviceIndex == U256::from(self.service);
-                let paid = self.payer.is_none_or(|payer| placed.payer == payer);
-                (is && paid).then_some(placed.order)
+                if is && self.payer.is_none_or(|payer| placed.payer == payer) {
+                    return Ok(Some(placed.order));
+                }
+            } else if let Ok(Log { data: again, .. }) = OrderReused::decode_log(log)
+                && reused.len() < MOST_REUSED
+                && !reused.contains(&again.orderTxId)
+            {
+                reused.push(again.orderTxId);
             }
-            Err(_) => OrderReused::decode_log(log).ok().map(|reused| reused.data.orderTxId),
-        })
+        }
+        for order in &reused {
+            match self.is(chain, *order).await {
+                Ok(()) => return Ok(Some(*order)),
+                Err(Refusal::Forbidden(_)) => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        Ok(reused.first().copied())
     }
 
     /// The last order that stands and is paid for by whom it has to be, or by the consumer himself.
@@ -222,23 +244,23 @@ mod tests {
         let (_, other) = publish(&ledger);
         let events = logs(&ledger, BUYER, token, start(BUYER, no_quote()));
         let wanted = wanted(token);
-        let order = wanted.among(&events).unwrap();
+        let order = wanted.among(&ledger, &events).await.unwrap().unwrap();
         assert_eq!((order, wanted.named(order)), (order_id(token, 1), Some(order)));
         wanted.check(&ledger, order).await.unwrap();
         // Of another asset, which costs nothing perhaps: neither its events nor its id are any of this one's.
         let free = logs(&ledger, BUYER, other, start(BUYER, no_quote()));
-        assert_eq!(wanted.among(&free), None);
+        assert_eq!(wanted.among(&ledger, &free).await, Ok(None));
         assert_eq!(wanted.named(order_id(other, 1)), None);
         forbidden(wanted.check(&ledger, order_id(other, 1)).await, "there is no order");
         forbidden(wanted.check(&ledger, order_id(token, 2)).await, "there is no order");
         forbidden(wanted.check(&ledger, B256::ZERO).await, "there is no order");
         // Nor is one of this asset that is somebody else's, or of another service.
         let theirs = logs(&ledger, OTHER, token, start(OTHER, no_quote()));
-        assert_eq!(wanted.among(&theirs), None);
+        assert_eq!(wanted.among(&ledger, &theirs).await, Ok(None));
         forbidden(wanted.check(&ledger, order_id(token, 2)).await, "is not for");
         let second = startOrderCall { serviceIndex: U256::ONE, ..start(BUYER, no_quote()) };
         let second = logs(&ledger, BUYER, token, second);
-        assert_eq!(wanted.among(&second), None);
+        assert_eq!(wanted.among(&ledger, &second).await, Ok(None));
         forbidden(wanted.check(&ledger, order_id(token, 3)).await, "is of service 1");
         // What the payer has for somebody else is nothing for him.
         logs(&ledger, BUYER, token, start(OTHER, no_quote()));
@@ -252,9 +274,17 @@ mod tests {
         logs(&ledger, BUYER, token, start(BUYER, no_quote()));
         let reuse = reuseOrderCall { orderTxId: order_id(token, 1), providerFee: no_quote() };
         let events = ledger.with(move |bench| bench.send(BUYER, token, &reuse).unwrap().logs);
-        assert_eq!(wanted(token).among(&events), Some(order_id(token, 1)));
-        assert_eq!(Wanted { consumer: OTHER, ..wanted(token) }.among(&events), Some(order_id(token, 1)));
-        forbidden(Wanted { consumer: OTHER, ..wanted(token) }.check(&ledger, order_id(token, 1)).await, "is not for");
+        assert_eq!(wanted(token).among(&ledger, &events).await, Ok(Some(order_id(token, 1))));
+        let theirs = Wanted { consumer: OTHER, ..wanted(token) };
+        assert_eq!(theirs.among(&ledger, &events).await, Ok(Some(order_id(token, 1))));
+        forbidden(theirs.check(&ledger, order_id(token, 1)).await, "is not for");
+        // Of many that are used again at once, each finds his own.
+        logs(&ledger, OTHER, token, start(OTHER, no_quote()));
+        let reuse = reuseOrderCall { orderTxId: order_id(token, 2), providerFee: no_quote() };
+        let more = ledger.with(move |bench| bench.send(OTHER, token, &reuse).unwrap().logs);
+        let both = [events, more].concat();
+        assert_eq!(wanted(token).among(&ledger, &both).await, Ok(Some(order_id(token, 1))));
+        assert_eq!(theirs.among(&ledger, &both).await, Ok(Some(order_id(token, 2))));
     }
 
     #[tokio::test]
@@ -266,16 +296,17 @@ mod tests {
         let none = by(BUYER).last(&ledger).await;
         forbidden(none, "order it");
         let events = logs(&ledger, BUYER, token, start(node, no_quote()));
-        let order = by(BUYER).among(&events).unwrap();
+        let order = by(BUYER).among(&ledger, &events).await.unwrap().unwrap();
         by(BUYER).check(&ledger, order).await.unwrap();
         assert_eq!(by(BUYER).last(&ledger).await, Ok(order));
         // As any environment's orders are for the same account, they are the payers'.
-        assert_eq!(by(OTHER).among(&events), None);
+        assert_eq!(by(OTHER).among(&ledger, &events).await, Ok(None));
         forbidden(by(OTHER).check(&ledger, order).await, "was not paid by");
         forbidden(by(OTHER).last(&ledger).await, "order it");
         forbidden(wanted(token).check(&ledger, order).await, "is not for");
         // Who was given an order has it, and whoever has paid has one of his own.
-        let own = wanted(token).among(&logs(&ledger, BUYER, token, start(BUYER, no_quote()))).unwrap();
+        let events = logs(&ledger, BUYER, token, start(BUYER, no_quote()));
+        let own = wanted(token).among(&ledger, &events).await.unwrap().unwrap();
         assert_eq!(wanted(token).last(&ledger).await, Ok(own));
         Standing::lasting(&ledger, nft, OWNER, BUYER).await.unwrap();
         forbidden(Standing::lasting(&ledger, nft, OTHER, BUYER).await, "taken back");

@@ -1,6 +1,7 @@
 //! What an asset's document says of a service: what it costs, how long orders stand, who may.
 
 use super::{Files, Refusal, compute::Trust};
+use crate::market::abi::IAccessList::placeOfCall;
 use alloy_primitives::{Address, U256};
 use serde_json::Value;
 use stoa_client::{Chain, ViewError, view};
@@ -41,7 +42,11 @@ struct Credentials {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Rule {
     Everybody,
-    Accounts(Vec<Address>),
+    Accounts {
+        named: Vec<Address>,
+        /// Whether others are named, of whom nobody here can tell who they are.
+        others: bool,
+    },
     /// Those who have a place on a list.
     List(Address),
     /// Nobody here can tell.
@@ -141,20 +146,31 @@ impl Credentials {
     }
 }
 
-/// Whether an account meets one of these rules, or all of them. `untold` is what is taken for the answer of one that nobody can tell.
-async fn met(chain: &dyn Chain, rules: &[Rule], all: bool, account: Address, untold: bool) -> Result<bool, Refusal> {
+/// Whether an account has a place on a list; where the list denies, also if it has given its place there up itself. Nothing if the list
+/// does not tell. Lists of other contracts than the market's do not know who has given up his place.
+async fn listed(chain: &dyn Chain, list: Address, account: Address, denies: bool) -> Result<Option<bool>, Refusal> {
+    let unreachable = |why: String| Refusal::Unavailable(format!("the ledger cannot be asked: {why}"));
+    match view(chain, list, &placeOfCall { account }).await {
+        Ok((place, _)) => return Ok(Some(place.listed || (denies && place.gaveUp))),
+        Err(ViewError::Unreachable(why)) => return Err(unreachable(why)),
+        Err(_) => {}
+    }
+    match view(chain, list, &IERC20::balanceOfCall { account }).await {
+        Ok((places, _)) => Ok(Some(places > U256::ZERO)),
+        Err(ViewError::Unreachable(why)) => Err(unreachable(why)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Whether an account meets one of these rules, or all of them. `denies` is whether they keep out whoever does: then he meets one of which
+/// nobody can tell, else he does not.
+async fn met(chain: &dyn Chain, rules: &[Rule], all: bool, account: Address, denies: bool) -> Result<bool, Refusal> {
     for rule in rules {
         let meets = match rule {
             Rule::Everybody => true,
-            Rule::Accounts(accounts) => accounts.contains(&account),
-            Rule::List(list) => match view(chain, *list, &IERC20::balanceOfCall { account }).await {
-                Ok((places, _)) => places > U256::ZERO,
-                Err(ViewError::Unreachable(why)) => {
-                    return Err(Refusal::Unavailable(format!("the ledger cannot be asked: {why}")));
-                }
-                Err(_) => untold,
-            },
-            Rule::Untold => untold,
+            Rule::Accounts { named, others } => named.contains(&account) || (*others && denies),
+            Rule::List(list) => listed(chain, *list, account, denies).await?.unwrap_or(denies),
+            Rule::Untold => denies,
         };
         if meets != all {
             return Ok(meets);
@@ -163,18 +179,21 @@ async fn met(chain: &dyn Chain, rules: &[Rule], all: bool, account: Address, unt
     Ok(all && !rules.is_empty())
 }
 
+/// An account that a rule names. Version 5 has an object for each.
+fn account(value: &Value) -> Option<&str> {
+    value.as_str().or_else(|| value["address"].as_str())
+}
+
 impl Rule {
     fn read(said: &Value, chain_id: u64) -> Self {
         match said["type"].as_str() {
             Some("address") => {
-                let values = said["values"].as_array().into_iter().flatten();
-                // Version 5 has an object for each.
-                let texts = values.filter_map(|value| value.as_str().or_else(|| value["address"].as_str()));
-                let texts: Vec<_> = texts.collect();
-                match texts.contains(&"*") {
-                    true => Self::Everybody,
-                    false => Self::Accounts(texts.iter().filter_map(|text| text.parse().ok()).collect()),
+                let Some(values) = said["values"].as_array() else { return Self::Untold };
+                if values.iter().any(|value| account(value) == Some("*")) {
+                    return Self::Everybody;
                 }
+                let named: Vec<_> = values.iter().filter_map(|value| account(value)?.parse().ok()).collect();
+                Self::Accounts { others: named.len() < values.len(), named }
             }
             Some("accessList") => {
                 let here = said.get("chainId").is_none_or(|id| *id == chain_id);
@@ -192,7 +211,7 @@ mod tests {
     use crate::{
         jobs::rules::Rules,
         keeper::tests::Ledger,
-        market::abi::{ACCESS_LIST_FACTORY, IAccessListFactory::deployAccessListContractCall},
+        market::abi::{ACCESS_LIST_FACTORY, IAccessList::burnCall, IAccessListFactory::deployAccessListContractCall},
     };
     use alloy_primitives::B256;
     use serde_json::json;
@@ -249,9 +268,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_document_says_who_may_and_who_may_not() {
-        let ledger = Ledger::new();
+    /// A list that one is on.
+    fn list(ledger: &Ledger) -> Address {
         let deploy = deployAccessListContractCall {
             name: "Doctors".into(),
             symbol: "DOC".into(),
@@ -260,7 +278,27 @@ mod tests {
             users: vec![ONE],
             uris: vec![String::new()],
         };
-        let list = ledger.attempt(OWNER, ACCESS_LIST_FACTORY, deploy).unwrap();
+        ledger.attempt(OWNER, ACCESS_LIST_FACTORY, deploy).unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_gives_his_place_on_a_list_up_is_still_kept_out_by_it_and_let_in_no_more() {
+        let ledger = Ledger::new();
+        let list = list(&ledger);
+        ledger.attempt(ONE, list, burnCall { tokenId: U256::ONE }).unwrap();
+        let rule = json!([{ "type": "accessList", "chainId": CHAIN, "accessList": list }]);
+        for (name, two) in [("deny", true), ("allow", false)] {
+            let document = json!({ "services": [service()], "credentials": { (name): rule } });
+            let service = Service::find(&document, "b", CHAIN).unwrap();
+            assert!(matches!(service.admit(&ledger, ONE).await, Err(Refusal::Forbidden(_))), "{name}");
+            assert_eq!(service.admit(&ledger, TWO).await.is_ok(), two, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_document_says_who_may_and_who_may_not() {
+        let ledger = Ledger::new();
+        let list = list(&ledger);
         let on_list = json!({ "type": "accessList", "chainId": CHAIN, "accessList": list });
         let accounts = |accounts: &[Address]| json!({ "type": "address", "values": accounts });
         let elsewhere = json!({ "type": "accessList", "chainId": 1, "accessList": list });
@@ -287,6 +325,10 @@ mod tests {
             (json!({ "deny": [elsewhere] }), false, false),
             (json!({ "allow": [no_list] }), false, false),
             (json!({ "deny": [no_list] }), false, false),
+            (json!({ "deny": [{ "type": "address", "values": ["one.eth"] }] }), false, false),
+            (json!({ "deny": [{ "type": "address", "values": [TWO, {}] }] }), false, false),
+            (json!({ "deny": [{ "type": "address", "values": TWO }] }), false, false),
+            (json!({ "allow": [{ "type": "address", "values": ["one.eth", TWO] }] }), false, true),
         ] {
             for at_service in [true, false] {
                 let mut service = service();

@@ -3,7 +3,7 @@
 use super::{
     Found, ONE, Price, Result, SERVICE, ask, asked, closed, event,
     find::{events, head},
-    sells, sent, shown,
+    lasts, sells, sent, shown,
 };
 use crate::{
     abi::{
@@ -55,6 +55,8 @@ pub struct Offered {
     pub found: Found,
     /// What one datatoken costs now, fees included, and in which token; nothing if it is given away.
     pub costs: Option<(Address, U256)>,
+    /// For how many seconds an order stands that is placed now; 0 for ever.
+    pub lasts: u64,
     /// The grants that an order opens.
     pub opens: Vec<Opens>,
     /// An order of this account that stands.
@@ -109,9 +111,10 @@ impl Buyer {
             Some((Price::Fixed { token, .. }, exchange)) => Some((token, self.costs(exchange).await?)),
             Some((Price::Free, _)) | None => None,
         };
+        let lasts = lasts(client, found.datatoken).await?;
         let opens = opens(client, asset, found.datatoken).await?;
         let order = self.order(found.datatoken, self.wallet.address()).await?;
-        Ok(Offered { found, costs, opens, order })
+        Ok(Offered { found, costs, lasts, opens, order })
     }
 
     async fn costs(&self, exchange: B256) -> Result<U256> {
@@ -216,8 +219,8 @@ impl Buyer {
     ///
     /// # Errors
     ///
-    /// If it is for address zero, not for sale, costs more, or the ledger refuses. A datatoken that was bought before that stays the
-    /// wallet's, and the next try uses it.
+    /// If it is for address zero, not for sale, costs more, would not stand as long as was offered, or the ledger refuses. A datatoken that
+    /// was bought before that stays the wallet's, and the next try uses it.
     pub async fn buy(&self, offered: &Offered, consumer: Address, most: Option<U256>) -> Result<Bought> {
         let (client, datatoken) = (self.wallet.client(), offered.found.datatoken);
         if let Some(order) = self.order(datatoken, consumer).await? {
@@ -225,7 +228,10 @@ impl Buyer {
             return Ok(Bought { order, until: is.until.saturating_to(), paid: None, before: true });
         }
         let has = self.taken(offered, consumer).await?;
+        self.stands(offered).await?;
         let paid = if has { None } else { self.datatoken(offered, most).await? };
+        // Its seller may have said otherwise when he saw that it was bought.
+        self.stands(offered).await?;
         let call = startOrderCall {
             consumer,
             serviceIndex: U256::from(SERVICE),
@@ -252,13 +258,35 @@ impl Buyer {
         Ok(Bought { order, until: is.until.saturating_to(), paid: None, before })
     }
 
+    /// That an order which is placed now stands as long as was offered.
+    async fn stands(&self, offered: &Offered) -> Result<()> {
+        let now = lasts(self.wallet.client(), offered.found.datatoken).await?;
+        if now == 0 || (offered.lasts > 0 && now >= offered.lasts) {
+            return Ok(());
+        }
+        let offered = if offered.lasts == 0 { "no end".to_owned() } else { format!("{} seconds", offered.lasts) };
+        Err(DataError::Ledger(format!(
+            "an order would stand for {now} seconds now, and {offered} was offered: nothing was ordered, and a datatoken that was bought \
+             stays this account's"
+        )))
+    }
+
+    /// What this wallet lacks of a whole datatoken, of which others may have given it a part.
+    async fn lacks(&self, datatoken: Address) -> Result<U256> {
+        let has = IERC20::balanceOfCall { account: self.wallet.address() };
+        Ok(ONE.saturating_sub(ask(self.wallet.client(), datatoken, &has).await?))
+    }
+
     /// Gets a datatoken. What was paid for it.
     async fn datatoken(&self, offered: &Offered, most: Option<U256>) -> Result<Option<(Address, U256)>> {
         let (client, datatoken) = (self.wallet.client(), offered.found.datatoken);
         let (_, exchange) = offered.found.price.ok_or_else(|| not_sold(&offered.found))?;
         let Some((token, quoted)) = offered.costs else {
-            let call = dispenseCall { datatoken, amount: ONE, destination: self.wallet.address() };
-            self.wallet.call(DISPENSER, &call).await.map_err(sent)?;
+            let amount = self.lacks(datatoken).await?;
+            if !amount.is_zero() {
+                let call = dispenseCall { datatoken, amount, destination: self.wallet.address() };
+                self.wallet.call(DISPENSER, &call).await.map_err(sent)?;
+            }
             return Ok(None);
         };
         let most = most.unwrap_or(quoted);
@@ -362,7 +390,7 @@ mod tests {
         market::{
             abi::{
                 DatatokenData, FACTORY,
-                IDatatoken::mintCall,
+                IDatatoken::{mintCall, setServiceTimeoutCall},
                 IFactory::{createNftWithErc20Call, createNftWithErc20WithFixedRateCall},
                 INft::{setAccessCall, setMetaDataStateCall},
             },
@@ -402,7 +430,7 @@ mod tests {
         let buyer = Buyer::new(Wallet::new(client.clone(), signer).await.unwrap());
         let check = async |nft: Address, consumer: Address| {
             let found = Found::at(&client, nft).await.unwrap();
-            let offered = Offered { found, costs: None, opens: Vec::new(), order: None };
+            let offered = Offered { found, costs: None, lasts: 0, opens: Vec::new(), order: None };
             buyer.check(&offered, consumer).await.map_err(|error| error.to_string())
         };
         for (nft, consumer) in [(sold, account), (sold, friend), (denies, account), (had, account)] {
@@ -418,5 +446,38 @@ mod tests {
             let why = check(nft, consumer).await.unwrap_err();
             assert!(why.contains(want), "{why}");
         }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_ordered_that_ends_sooner_than_was_offered_and_no_more_is_taken_of_what_is_free_than_lacks() {
+        let signer = PrivateKeySigner::from_bytes(&B256::repeat_byte(7)).unwrap();
+        let account = signer.address();
+        let (client, (ends, stays)) = node(&[], move |ledger| {
+            let [ends, stays] = [(); 2].map(|()| {
+                let call = createNftWithErc20Call { nft: nft_data(), datatoken: datatoken_data() };
+                let made = ledger.send(OWNER, FACTORY, &call);
+                (made.erc721Address, made.erc20Address)
+            });
+            let timeout = setServiceTimeoutCall { serviceIndex: U256::from(SERVICE), timeout: U256::from(60) };
+            ledger.send(OWNER, ends.1, &timeout);
+            ledger.send(OWNER, ends.1, &mintCall { account, value: U256::ONE });
+            ledger.send(OWNER, stays.1, &mintCall { account, value: ONE + U256::ONE });
+            (ends, stays)
+        });
+        let buyer = Buyer::new(Wallet::new(client.clone(), signer).await.unwrap());
+        for ((nft, _), lasts, orders) in [
+            (ends, 60, true),
+            (ends, 59, true),
+            (ends, 61, false),
+            (ends, 0, false),
+            (stays, 0, true),
+            (stays, 60, true),
+        ] {
+            let found = Found::at(&client, nft).await.unwrap();
+            let offered = Offered { found, costs: None, lasts, opens: Vec::new(), order: None };
+            assert_eq!(buyer.stands(&offered).await.is_ok(), orders, "{lasts}");
+        }
+        assert_eq!(buyer.lacks(ends.1).await.unwrap(), ONE - U256::ONE);
+        assert_eq!(buyer.lacks(stays.1).await.unwrap(), U256::ZERO);
     }
 }

@@ -251,13 +251,7 @@ impl Seller {
         };
         let receipt = match begun.selling.price {
             Price::Free => {
-                let dispenser = DispenserData {
-                    dispenserAddress: DISPENSER,
-                    maxTokens: ONE,
-                    maxBalance: ONE,
-                    withMint: true,
-                    allowedSwapper: nobody,
-                };
+                let dispenser = free();
                 self.wallet.call(FACTORY, &createNftWithErc20WithDispenserCall { nft, datatoken, dispenser }).await
             }
             Price::Fixed { token, rate } => {
@@ -458,6 +452,18 @@ pub fn check(answers: &Answers, looked: &Looked, used: Use) -> Result<()> {
     fits(&Ddo::new(answers, &About::new(looked, B256::ZERO), used, nowhere))
 }
 
+/// What gives datatokens away: one to whoever has less than one. Somebody else may have given him a part of one, which must not keep him
+/// from having a whole one.
+fn free() -> DispenserData {
+    DispenserData {
+        dispenserAddress: DISPENSER,
+        maxTokens: ONE,
+        maxBalance: ONE + ONE - U256::ONE,
+        withMint: true,
+        allowedSwapper: Address::ZERO,
+    }
+}
+
 /// Whether the receipt says that the datatoken has its price.
 fn priced(receipt: &TransactionReceipt, datatoken: Address) -> Result<()> {
     let fixed = event::<NewFixedRate>(receipt, datatoken).is_ok();
@@ -479,11 +485,30 @@ fn fits(ddo: &Ddo) -> Result<()> {
 mod tests {
     use super::*;
     use crate::{
-        market::tests::{datatoken_data, nft_data, rate_data, whole},
+        market::{
+            abi::IDispenser::dispenseCall,
+            tests::{OWNER, datatoken_data, nft_data, rate_data, whole},
+        },
         sale::node::node,
     };
     use alloy_signer_local::PrivateKeySigner;
-    use stoa_contract::coin;
+    use stoa_contract::{coin, interfaces::IERC20};
+
+    #[test]
+    fn nobody_keeps_another_from_having_what_is_given_away_by_giving_him_a_part_of_it() {
+        let (stranger, victim) = (Address::repeat_byte(0xb1), Address::repeat_byte(0xb2));
+        let (_, has) = node(&[], move |ledger| {
+            let call =
+                createNftWithErc20WithDispenserCall { nft: nft_data(), datatoken: datatoken_data(), dispenser: free() };
+            let datatoken = ledger.send(OWNER, FACTORY, &call).erc20Address;
+            // However little it lacks, as any client asks for it: a whole one.
+            for (from, amount) in [(stranger, U256::ONE), (stranger, ONE - U256::from(2)), (victim, ONE)] {
+                ledger.send(from, DISPENSER, &dispenseCall { datatoken, amount, destination: victim });
+            }
+            ledger.send(stranger, datatoken, &IERC20::balanceOfCall { account: victim })
+        });
+        assert_eq!(has, ONE + ONE - U256::ONE);
+    }
 
     #[tokio::test]
     async fn a_sale_does_not_go_on_with_what_somebody_else_has_made_for_it() {

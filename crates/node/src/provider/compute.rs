@@ -23,14 +23,20 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
+use futures::{FutureExt as _, future::BoxFuture};
 use serde_json::{Value, json};
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
 use stoa_data::{
     jobs::{rules::Rules, wire::MOST_CODE},
     market::abi::ESCROW,
     provider::{
         Opened, Pays, RESULT, Refusal, START, START_FREE, STATUS, STOP, Standing, Wanted,
-        compute::{Code, Container, Engine, MOST_REQUEST, Ordered, Published, Request, Share, Task, Used, checksum},
+        compute::{
+            Code, Container, Documents, Engine, MOST_REQUEST, Ordered, Published, Request, Share, Task, Used, checksum,
+        },
     },
     search::Metadata,
 };
@@ -55,6 +61,8 @@ struct Prepared<'a> {
     datasets: Vec<(&'a Ordered, Offered)>,
     /// If it was published.
     algorithm: Option<(&'a Ordered, Offered)>,
+    /// The same, as lists of what may run name it.
+    published: Option<Published>,
     code: Vec<u8>,
     runtime: u8,
     command: Vec<String>,
@@ -76,7 +84,59 @@ impl Prepared<'_> {
     }
 }
 
+/// What is read again of the documents of a job's assets while it is under way.
+#[derive(Debug)]
+struct Again {
+    provider: Weak<Provider>,
+    /// Whose job it is.
+    account: Address,
+    datasets: Vec<Ordered>,
+    algorithm: Option<Ordered>,
+    /// What runs, if it was published.
+    published: Option<Published>,
+}
+
+impl Again {
+    async fn stands(&self) -> Result<(), Refusal> {
+        let ended = || Refusal::Forbidden("the node was ended".to_owned());
+        let provider = self.provider.upgrade().ok_or_else(ended)?;
+        for which in &self.datasets {
+            let offered = provider.offered(&which.did, &which.service).await?;
+            offered.lets(&which.did, self.published.as_ref())?;
+            offered.service.admit(&provider.chain, self.account).await?;
+        }
+        if let Some(which) = &self.algorithm {
+            let offered = provider.offered(&which.did, &which.service).await?;
+            offered.service.admit(&provider.chain, self.account).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Documents for Again {
+    fn stand(&self) -> BoxFuture<'_, Result<(), Refusal>> {
+        self.stands().boxed()
+    }
+}
+
 impl Offered {
+    /// Passes if its document lets this program run on it, or code that nobody has published. What may be downloaded may be computed on.
+    fn lets(&self, did: &str, published: Option<&Published>) -> Result<(), Refusal> {
+        let Some(trust) = &self.service.compute else { return Ok(()) };
+        if !trust.lets(published) {
+            let program = published.map_or("of no asset", |published| published.did.as_str());
+            return Err(Refusal::Forbidden(format!("Algorithm {program} not allowed to run on the dataset: {did}")));
+        }
+        // All that a program leaves would leave, and any program may be one that leaves the data.
+        if self.files.rules.is_none() && !trust.names(published) {
+            return Err(Refusal::Forbidden(format!(
+                "any program may run on the dataset {did}, and its publisher has not said what may leave: he seals `rules` with its \
+                 files, or names the programs or publishers that he trusts"
+            )));
+        }
+        Ok(())
+    }
+
     /// What a job uses of it.
     fn used(self) -> Used {
         let document = match &self.asset.metadata {
@@ -136,23 +196,7 @@ impl Provider {
             if datasets.iter().any(|(_, other)| other.asset.nft == offered.asset.nft) {
                 return Err(Refusal::Malformed("datasets: want each asset once".to_owned()));
             }
-            // What may be downloaded may be computed on.
-            if let Some(trust) = &offered.service.compute {
-                let did = &which.did;
-                if !trust.lets(published.as_ref()) {
-                    let program = published.as_ref().map_or("of no asset", |published| published.did.as_str());
-                    return Err(Refusal::Forbidden(format!(
-                        "Algorithm {program} not allowed to run on the dataset: {did}"
-                    )));
-                }
-                // All that a program leaves would leave, and any program may be one that leaves the data.
-                if offered.files.rules.is_none() && !trust.names(published.as_ref()) {
-                    return Err(Refusal::Forbidden(format!(
-                        "any program may run on the dataset {did}, and its publisher has not said what may leave: he seals `rules` \
-                         with its files, or names the programs or publishers that he trusts"
-                    )));
-                }
-            }
+            offered.lets(&which.did, published.as_ref())?;
             datasets.push((which, offered));
         }
         for (_, offered) in datasets.iter().chain(&algorithm) {
@@ -162,7 +206,7 @@ impl Provider {
         let rules: Vec<&Rules> = datasets.iter().filter_map(|(_, offered)| offered.files.rules.as_ref()).collect();
         engine.accepts(runtime, &code, &rules).await?;
         let seconds = Engine::seconds(request.duration);
-        Ok(Prepared { datasets, algorithm, code, runtime, command, share, seconds })
+        Ok(Prepared { datasets, algorithm, published, code, runtime, command, share, seconds })
     }
 
     /// The order by which an account uses a service in a job: one that is for it, or one that is for the node and that it has paid for.
@@ -215,7 +259,7 @@ impl Provider {
     }
 
     /// Starts a job.
-    async fn started(&self, body: &[u8], headers: &HeaderMap, free: bool) -> Result<Value, Refusal> {
+    async fn started(self: &Arc<Self>, body: &[u8], headers: &HeaderMap, free: bool) -> Result<Value, Refusal> {
         let request = Request::read(body)?;
         let [nonce, signature] = &request.signed;
         let command = if free { START_FREE } else { START };
@@ -236,7 +280,14 @@ impl Provider {
             Standing::lasting(&self.chain, offered.asset.nft, self.publisher, caller.account).await?;
         }
         self.take(&caller)?;
-        let Prepared { datasets, algorithm, code, runtime, command, share, seconds } = prepared;
+        let Prepared { datasets, algorithm, published, code, runtime, command, share, seconds } = prepared;
+        let documents = Again {
+            provider: Arc::downgrade(self),
+            account: caller.account,
+            datasets: request.datasets.clone(),
+            algorithm: algorithm.as_ref().map(|(which, _)| (*which).clone()),
+            published,
+        };
         self.engine()?.start(Task {
             owner: caller.account,
             free,
@@ -251,6 +302,7 @@ impl Provider {
             custom: request.custom.clone(),
             algorithm: algorithm.map(|(_, offered)| offered.used()),
             datasets: datasets.into_iter().map(|(_, offered)| offered.used()).collect(),
+            documents: Arc::new(documents),
         })
     }
 }
@@ -260,7 +312,7 @@ async fn environments(State(provider): Asked) -> Result<Response, Refused> {
 }
 
 async fn initialize(State(provider): Asked, body: Whole<MOST_REQUEST>) -> Result<Response, Refused> {
-    let answer = provider.within(async {
+    let answer = provider.within_unsigned(async {
         let request = Request::read(&body)?;
         let consumer = request.consumer.parse::<Address>();
         let consumer = consumer.map_err(|_| Refusal::Malformed("consumerAddress: want an address".to_owned()))?;

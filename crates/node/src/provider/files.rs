@@ -25,6 +25,10 @@ pub(super) async fn encrypt(
 ) -> Result<Response, Refused> {
     let sealed = provider.within(async {
         let caller = provider.caller(ENCRYPT, signature(&asked), &headers)?;
+        if caller.signed.is_none() {
+            let why = "an auth token has no places of files sealed: sign the request";
+            return Err(Refusal::Unsigned(why.to_owned()));
+        }
         let (publisher, chain_id) = (provider.publisher, provider.chain_id());
         if caller.account != publisher {
             return Err(Refusal::Forbidden(format!("this node seals places of files for {publisher} alone")));
@@ -59,7 +63,7 @@ async fn told(provider: &Provider, index: usize, place: &Place, checksum: bool) 
 /// The files of a service, or one that is described. Only of what is published is a hash told: by that of a file that is not, somebody
 /// could find out what is in it by trying.
 pub(super) async fn file_info(State(provider): Asked, body: Question) -> Result<Response, Refused> {
-    let told = provider.within(async {
+    let told = provider.within_unsigned(async {
         let asked: Value = serde_json::from_slice(&body)
             .map_err(|error| Refusal::Malformed(format!("the question is not JSON: {error}")))?;
         let text = |name: &str| asked[name].as_str().unwrap_or_default();
@@ -79,7 +83,7 @@ pub(super) async fn file_info(State(provider): Asked, body: Question) -> Result<
 }
 
 pub(super) async fn initialize(State(provider): Asked, Parameters(asked): Said) -> Result<Response, Refused> {
-    let answer = provider.within(async {
+    let answer = provider.within_unsigned(async {
         if !part(&asked, "environment").is_empty() {
             return Err(Refusal::Malformed("environment: ask initializeCompute for what programs run on".to_owned()));
         }

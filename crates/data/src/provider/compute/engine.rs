@@ -16,16 +16,21 @@ use super::{
 };
 use crate::jobs::{self, COIN, role::Computer, rules::Rules};
 use alloy_primitives::{Address, B256, hex};
+use futures::future::BoxFuture;
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fs, io, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fmt, fs, io, path::PathBuf, sync::Arc};
 use stoa_base::write_private;
 use stoa_sandbox::Control;
 use tokio::sync::{Notify, Semaphore};
 
-/// Jobs of one account, and of all, that are not over.
+/// Jobs of one account, and of all, that are not over, nor wait for their owners to look at what they would leave.
 const OPEN_EACH: usize = 3;
 const OPEN: usize = 32;
+
+/// Jobs on an asset that wait for that, of one account, and of all, with which one more begins there.
+const HELD_EACH: usize = 3;
+const HELD: usize = 32;
 
 /// Jobs of one account, and of all, of which something is kept, and for how many seconds.
 const KEPT_EACH: usize = 16;
@@ -50,6 +55,12 @@ pub struct Used {
     pub places: Vec<Place>,
     /// What may leave.
     pub rules: Option<Rules>,
+}
+
+/// What the documents of a job's assets say.
+pub trait Documents: fmt::Debug + Send + Sync {
+    /// Passes while they let the job's owner use the assets, and its program run on them.
+    fn stand(&self) -> BoxFuture<'_, Result<(), Refusal>>;
 }
 
 /// A job, after all has been looked at that it takes.
@@ -81,6 +92,8 @@ pub struct Task {
     pub algorithm: Option<Used>,
     /// What it runs on.
     pub datasets: Vec<Used>,
+    /// What is asked again when its turn has come, and before anything leaves.
+    pub documents: Arc<dyn Documents>,
 }
 
 /// What does jobs.
@@ -152,7 +165,7 @@ impl Engine {
         let (mut open, mut used) = (0, Vec::new());
         for job in self.jobs().values() {
             let record = job.record.lock();
-            open += usize::from(!record.is_over());
+            open += usize::from(!record.is_over() && !record.is_held());
             used.extend(job.share.filter(|_| record.is_running()));
         }
         let runs = match self.computer.runtimes.of(jobs::abi::PROCESS) {
@@ -252,6 +265,9 @@ impl Engine {
                 let why = "the fee that is shown pays for one job at a time, and one is under way: wait for its end, or stop it";
                 return Err(Refusal::Unavailable(why.to_owned()));
             }
+            if record.is_held() {
+                continue;
+            }
             open += 1;
             own += usize::from(record.owner == owner);
         }
@@ -260,6 +276,7 @@ impl Engine {
                 "too many jobs are under way, want {OPEN_EACH} of one account at most: try again when some have ended"
             )));
         }
+        may_wait(&jobs, task, &owner)?;
         let id = format!("{}-{}", hex::encode(self.account), hex::encode(rand::random::<[u8; 32]>()));
         let record = Record {
             owner: owner.clone(),
@@ -348,6 +365,29 @@ impl Engine {
             }
         }
     }
+}
+
+/// Passes if what a job leaves can wait to be looked at, where its data's rules want that, beside what waits there already.
+fn may_wait(jobs: &BTreeMap<String, Arc<Job>>, task: &Task, owner: &str) -> Result<(), Refusal> {
+    let approved = |used: &&Used| used.rules.as_ref().is_some_and(|rules| rules.approval);
+    for used in task.datasets.iter().filter(approved) {
+        let (mut all, mut own) = (0, 0);
+        for job in jobs.values() {
+            let record = job.record.lock();
+            if record.is_held() && record.inputs.contains(&used.did) {
+                all += 1;
+                own += usize::from(record.owner == owner);
+            }
+        }
+        if own >= HELD_EACH || all >= HELD {
+            return Err(Refusal::Unavailable(format!(
+                "too many jobs on {} wait for its owner to look at what they would leave, want {HELD_EACH} of one account at most: \
+                 try again when he has",
+                used.did
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Which of the jobs that have ended, by owner and number and the oldest first, go when one more of this owner's begins: the

@@ -34,7 +34,7 @@ mod run;
 mod tests;
 mod trust;
 
-pub use engine::{Engine, Task, Used};
+pub use engine::{Documents, Engine, Task, Used};
 pub use machine::Share;
 pub use request::{Code, MOST_REQUEST, Ordered, Request};
 pub use trust::{Container, Published, Trust, checksum};

@@ -133,6 +133,11 @@ impl Record {
         self.status == Status::Running as u8
     }
 
+    /// Whether what it would leave waits to be looked at: it needs nothing of the machine then.
+    pub(super) const fn is_held(&self) -> bool {
+        self.status == Status::Filtering as u8 && !self.is_over()
+    }
+
     /// When it began, in seconds since 1970.
     pub(super) fn began(&self) -> f64 {
         self.date_created.parse().unwrap_or(0.0)

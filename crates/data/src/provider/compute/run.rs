@@ -34,6 +34,7 @@ use std::{
 };
 use stoa_base::now;
 use stoa_sandbox::{Ended, Error, Input, Limits, Outcome, PARAMS, Source};
+use tokio::time::sleep;
 
 /// Bytes of what a program leaves, and prints, at most.
 const MOST_OUTPUT: u64 = 16 << 20;
@@ -44,6 +45,10 @@ const MOST_COPIED: u64 = 8 << 30;
 
 /// Steps of a WebAssembly module in a second: its processor would have to be a fast one.
 const STEPS: u64 = 16_000_000_000;
+
+/// How often documents are asked for when they cannot be read, and how long it takes in between.
+const TRIES: u32 = 5;
+const BETWEEN: Duration = Duration::from_secs(2);
 
 /// How a job ends.
 pub(super) struct End {
@@ -152,12 +157,19 @@ impl Engine {
         }
     }
 
-    /// Passes while all assets of a job are their publisher's to give to its owner.
+    /// Passes while all assets of a job are their publisher's to give to its owner, also by their documents.
     async fn lasts(&self, task: &Task) -> Result<(), Refusal> {
         for used in task.datasets.iter().chain(&task.algorithm) {
             Standing::lasting(&*self.computer.chain, used.nft, self.publisher, task.owner).await?;
         }
-        Ok(())
+        // Others may ask much of what reads them at that moment.
+        for _ in 1..TRIES {
+            match task.documents.stand().await {
+                Err(Refusal::Unavailable(_)) => sleep(BETWEEN).await,
+                said => return said,
+            }
+        }
+        task.documents.stand().await
     }
 
     /// Puts together what a program sees.

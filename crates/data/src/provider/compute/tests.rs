@@ -2,7 +2,7 @@
 
 use super::{
     super::{Fees, Place, Refusal, Sources},
-    Engine, Share, Task, Used,
+    Documents, Engine, Share, Task, Used,
     engine::give_way,
 };
 use crate::{
@@ -23,7 +23,11 @@ use crate::{
 };
 use alloy_primitives::{Address, B256, U256};
 use commonware_cryptography::{Signer as _, ed25519};
-use futures::FutureExt as _;
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, ready},
+};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 use tempfile::TempDir;
@@ -36,6 +40,16 @@ const OTHER: Address = Address::repeat_byte(0xb2);
 
 const ROWS: &str = "63,1,1,145";
 const RESULT: &str = r#"{"values":[1.50,2],"rows":12}"#;
+
+/// What documents say.
+#[derive(Debug, Default)]
+struct Says(Mutex<Option<Refusal>>);
+
+impl Documents for Says {
+    fn stand(&self) -> BoxFuture<'_, Result<(), Refusal>> {
+        ready(self.0.lock().clone().map_or(Ok(()), Err)).boxed()
+    }
+}
 
 struct Scene {
     ledger: Arc<Ledger>,
@@ -92,6 +106,7 @@ impl Scene {
             custom: b"{}".to_vec(),
             algorithm: None,
             datasets: vec![data],
+            documents: Arc::new(Says::default()),
         }
     }
 
@@ -298,6 +313,45 @@ async fn a_job_ends_when_it_is_stopped_and_lets_nothing_out_when_the_asset_is_ta
     assert_eq!((status, left.len(), contains(&left[0].1, "taken back")), (json!(61), 1, true));
     let (status, left) = scene.run(scene.task(copies("rows.csv"), None)).await;
     assert_eq!((status, contains(&left[0].1, "taken back")), (json!(41), true));
+}
+
+#[tokio::test]
+async fn a_job_lets_nothing_out_when_a_document_no_longer_lets_it() {
+    let scene = scene();
+    let documents = Arc::new(Says::default());
+    let task = |code| Task { documents: documents.clone(), ..scene.task(code, None) };
+    assert_eq!(scene.run(task(copies("rows.csv"))).await.0, 70);
+    let id = scene.start(task(loops())).unwrap();
+    scene.runs(&id).await;
+    *documents.0.lock() = Some(Refusal::Forbidden("the document denies him".to_owned()));
+    scene.engine.stop(BUYER, &id).unwrap();
+    let (status, left) = scene.ended(&id).await;
+    assert_eq!((status, left.len(), &left[0].1[..]), (json!(61), 1, &b"the document denies him"[..]));
+    let (status, left) = scene.run(task(copies("rows.csv"))).await;
+    assert_eq!((status, left.len(), &left[0].1[..]), (json!(41), 1, &b"the document denies him"[..]));
+}
+
+#[tokio::test]
+async fn jobs_that_wait_to_be_looked_at_keep_no_others_from_running_and_are_not_many() {
+    let scene = scene();
+    let approved = || scene.task(copies("good.json"), Some(Rules { approval: true, budget: 100, ..rules() }));
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        let id = scene.start(approved()).unwrap();
+        scene.until(&id, |job| job["status"] == 50).await;
+        waiting.push(id);
+    }
+    let refused = scene.start(approved());
+    assert!(matches!(&refused, Err(Refusal::Unavailable(why)) if why.contains("look at")), "{refused:?}");
+    assert_eq!(scene.engine.environments(CHAIN, &Fees::default())[0]["queuedJobs"], 0);
+    assert_eq!(scene.run(scene.task(copies("rows.csv"), None)).await.0, 70);
+    // Others' may still wait there.
+    let others = scene.engine.start(Task { owner: OTHER, ..approved() }).unwrap();
+    scene.engine.stop(OTHER, others[0]["jobId"].as_str().unwrap()).unwrap();
+    for id in waiting {
+        scene.engine.stop(BUYER, &id).unwrap();
+        assert_eq!(scene.ended(&id).await.0, 70);
+    }
 }
 
 #[tokio::test]
