@@ -3,11 +3,12 @@
 use crate::{
     job::{LEFT, PARAMS, by_number, params},
     network::wait,
+    output::AlreadySaid,
     progress::progress,
 };
 use alloy_primitives::{B256, Bytes};
 use clap::Args;
-use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
 use serde_json::json;
 use std::{
     fs,
@@ -105,15 +106,17 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
     }
     bar.finish_and_clear();
     write(&options, &audit)?;
+    let why = failed(&audit, differs.as_deref(), &options.what);
     match json {
         true => {
             let steps = &audit.steps;
-            let holds = audit.holds() && differs.is_none();
-            let said = json!({
-                "job": audit.evidence.job, "holds": holds, "steps": steps, "fileDiffers": differs, "fileSays": said,
+            let mut said = json!({
+                "job": audit.evidence.job, "holds": why.is_none(), "steps": steps, "fileDiffers": differs, "fileSays": said,
                 "networkKey": audit.network_key, "genesisHash": audit.evidence.genesis_hash(),
             });
+            let ended = AlreadySaid::within(&mut said, why);
             println!("{said}");
+            Ok(ended?)
         }
         false => {
             println!("job {}", audit.evidence.job);
@@ -130,19 +133,24 @@ pub(crate) fn run(options: Options, json: bool) -> Result<()> {
             if let Some(differs) = &differs {
                 println!("FAILS {:<12} not what the evidence proves: {}", "file", plain(differs));
             }
+            why.map_or(Ok(()), |why| Err(eyre!(why)))
         }
     }
+}
+
+/// Why it does not hold, if it does not: by its steps, or for the file differs from what its evidence proves.
+fn failed(audit: &Audit, differs: Option<&str>, what: &str) -> Option<String> {
     let failed: Vec<_> = audit.steps.iter().filter(|step| !step.holds).map(|step| step.name).collect();
-    ensure!(failed.is_empty(), "these steps do not hold: {}", failed.join(", "));
-    if let Some(differs) = differs {
-        bail!(
-            "{} shows something else than what its evidence proves ({differs}). What was printed here is proven. Another version of stoa \
-             than {} may have written the file: --html, --prov and --in-toto write it anew",
-            options.what,
-            env!("CARGO_PKG_VERSION")
-        );
+    if !failed.is_empty() {
+        return Some(format!("these steps do not hold: {}", failed.join(", ")));
     }
-    Ok(())
+    differs.map(|differs| {
+        format!(
+            "{what} shows something else than what its evidence proves ({differs}). What was printed here is proven. Another version of \
+             stoa than {} may have written the file: --html, --prov and --in-toto write it anew",
+            env!("CARGO_PKG_VERSION")
+        )
+    })
 }
 
 /// What is not on the ledger, so far as it was given.

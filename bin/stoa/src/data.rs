@@ -368,9 +368,16 @@ fn failures(failed: &[Failure]) -> Vec<Value> {
 }
 
 /// Seals, spreads and registers what is named, or goes on with that.
-async fn spread(dir: &Path, online: &Online, data: &Data, options: &PublishOptions, notes: &Notes) -> Result<Placed> {
+async fn spread(
+    dir: &Path,
+    online: &Online,
+    data: &Data,
+    account: &Wallet,
+    options: &PublishOptions,
+    notes: &Notes,
+) -> Result<Placed> {
     let bar = progress("choosing keepers");
-    let prepared = notes.prepare(online, data, options.keepers, !options.keepers_only).await;
+    let prepared = notes.prepare(online, data, account, options.keepers, !options.keepers_only).await;
     bar.finish_and_clear();
     let prepared = prepared?;
     let (asset, seal) = (prepared.asset(), prepared.seal());
@@ -411,7 +418,7 @@ async fn publish(
     let notes = Notes::of(dir, account.address(), &options.path)?;
     notes.refuse(account, options.again).await?;
     account.client().check_clock().await?;
-    let placed = spread(dir, online, data, options, &notes).await?;
+    let placed = spread(dir, online, data, account, options, &notes).await?;
     let Placed { asset, object, missing, survives_a_domain, .. } = placed;
     notes.note(asset, Some(asset.to_string()))?;
     let ((needed, total), own_half) = (options.keepers, !options.keepers_only);
@@ -458,7 +465,7 @@ async fn sell(
             (Some(_), Some(asset)) => (asset, None),
             (Some((online, data)), None) => {
                 account.client().check_clock().await?;
-                let placed = spread(dir, online, data, options, &notes).await?;
+                let placed = spread(dir, online, data, &account, options, &notes).await?;
                 placed.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
                 notes.note(placed.asset, None)?;
                 (placed.asset, None)

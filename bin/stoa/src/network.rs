@@ -8,6 +8,7 @@ use commonware_runtime::{Runner as _, tokio as runtime};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure, eyre};
 use serde_json::json;
 use std::{
+    ffi::OsString,
     fs,
     net::SocketAddr,
     num::NonZeroU32,
@@ -115,6 +116,9 @@ const GENESIS: &str = "genesis.json";
 /// The file that a development network's keys are derived from.
 const SEED: &str = "validators.seed";
 
+/// What is left of these two where writing them was cut off.
+const PARTS: [&str; 2] = ["genesis.json.part", "validators.seed.part"];
+
 /// How many validators a new network has.
 const VALIDATORS: NonZeroU32 = NonZeroU32::new(4).expect("it is not zero");
 
@@ -191,7 +195,10 @@ impl Options {
     fn seed(&self) -> Result<[u8; 32]> {
         let path = self.dir.join(SEED);
         let text = fs::read_to_string(&path)
-            .wrap_err_with(|| format!("cannot read {}, which the validators' keys come from", path.display()))?;
+            .wrap_err_with(|| format!("cannot read {}, which the validators' keys come from", path.display()))
+            .wrap_err_with(|| {
+                format!("the chain in {} is not whole (--fresh starts a new chain)", self.dir.display())
+            })?;
         let bytes = hex::decode(text.trim()).wrap_err_with(|| format!("{} is damaged", path.display()))?;
         bytes.try_into().map_err(|_| eyre!("{} is damaged: want 32 bytes", path.display()))
     }
@@ -231,11 +238,17 @@ impl Options {
         fs::create_dir_all(&self.dir).wrap_err_with(|| format!("cannot create the folder {}", self.dir.display()))?;
         if let Some(seed) = seed {
             let path = self.dir.join(SEED);
-            ensure!(!path.exists(), "cannot write {}: it is there already", path.display());
+            ensure!(
+                !path.exists(),
+                "{} is there already, without the {GENESIS} that belongs to it: the chain was not begun to its end, or that file is lost \
+                 (--fresh starts a new chain)",
+                path.display()
+            );
             write_private(&path, hex::encode(seed).as_bytes())
                 .wrap_err_with(|| format!("cannot write {}", path.display()))?;
         }
-        fs::write(&path, serde_json::to_string_pretty(&genesis)?)
+        // The last of all, and whole or not at all: with it the chain is there.
+        write_private(&path, &serde_json::to_vec_pretty(&genesis)?)
             .wrap_err_with(|| format!("cannot write {}", path.display()))?;
         Ok((genesis, accounts))
     }
@@ -278,20 +291,23 @@ impl DevOptions {
     }
 }
 
-/// Deletes a chain, and nothing that is not one.
+/// Deletes a chain, and nothing that is not one. What tells that there is one goes last, so that what is cut off can be repeated.
 fn remove_chain(folder: &Path) -> Result<()> {
     if !folder.exists() {
         return Ok(());
     }
     let mut entries = fs::read_dir(folder).wrap_err_with(|| format!("cannot read {}", folder.display()))?;
     // The lock is this process's own.
-    let empty = entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == folder::LOCK));
-    if !empty && !folder.join(GENESIS).exists() {
+    let is_nothing = |name: OsString| name == folder::LOCK || PARTS.iter().any(|part| name == *part);
+    let empty = entries.all(|entry| entry.is_ok_and(|entry| is_nothing(entry.file_name())));
+    // A seed alone is that of a chain that was not begun to its end.
+    if !empty && ![GENESIS, SEED].iter().any(|file| folder.join(file).exists()) {
         bail!("{} holds no chain (there is no {GENESIS} in it), so --fresh does not delete it", folder.display());
     }
     let validators = (0..up::MAX_VALIDATORS).map(|index| index.to_string());
-    let names = ["state", "history", "mempool", dev::BY_HAND, GENESIS, SEED, up::PORTS].map(str::to_owned);
-    for name in names.into_iter().chain(validators) {
+    // Without its seed no network starts, whatever is left of its folders.
+    let first = [SEED, "state", "history", "mempool", dev::BY_HAND, up::PORTS, PARTS[0], PARTS[1]].map(str::to_owned);
+    for name in first.into_iter().chain(validators).chain([GENESIS.to_owned()]) {
         let path = folder.join(name);
         let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         removed.or_else(gone).wrap_err_with(|| format!("cannot delete {}", path.display()))?;
@@ -555,6 +571,37 @@ mod tests {
             assert!(refused.contains("has id 7, not 8 (--fresh"), "{refused}");
             assert_eq!(id(&format!("{name}-plain"), None).unwrap(), development::CHAIN_ID);
         }
+    }
+
+    #[test]
+    fn a_chain_whose_begin_or_end_was_cut_off_can_be_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options::embedded(folder.path().join("up"));
+        let fresh = Options { fresh: true, ..options.clone() };
+        let at = |name: &str| options.dir.join(name);
+        options.up(None).unwrap();
+        let begun = fs::read(at(SEED)).unwrap();
+        // Killed before the genesis was there.
+        fs::remove_file(at(GENESIS)).unwrap();
+        let why = format!("{:#}", options.up(None).err().unwrap());
+        assert!(why.contains(SEED) && why.contains("--fresh"), "{why}");
+        fresh.up(None).unwrap();
+        assert!(fs::read(at(SEED)).unwrap() != begun && at(GENESIS).exists());
+        // Killed while it was deleted, or while the first file was written.
+        fs::remove_file(at(SEED)).unwrap();
+        let why = format!("{:#}", options.up(None).err().unwrap());
+        assert!(why.contains(SEED) && why.contains("--fresh"), "{why}");
+        fs::remove_file(at(GENESIS)).unwrap();
+        fs::write(at(PARTS[1]), "12").unwrap();
+        fresh.up(None).unwrap();
+        assert!(at(GENESIS).exists() && PARTS.iter().all(|part| !at(part).exists()));
+        // What is no chain stays.
+        for file in [GENESIS, SEED] {
+            fs::remove_file(at(file)).unwrap();
+        }
+        fs::write(at("notes.txt"), "mine").unwrap();
+        let why = format!("{:#}", fresh.up(None).err().unwrap());
+        assert!(why.contains("holds no chain") && at("notes.txt").exists(), "{why}");
     }
 
     #[test]

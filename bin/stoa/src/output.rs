@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::{
     env::VarError,
     ffi::OsString,
+    fmt,
     io::{self, IsTerminal as _, StdoutLock, Write},
     process::ExitCode,
     sync::{Arc, OnceLock},
@@ -148,10 +149,43 @@ fn hint(causes: &[String]) -> Option<&'static str> {
     nobody.then_some(NAME_A_NODE)
 }
 
+/// An error that programs have read already, as `error` of the one object that was printed for them: only people are told of it.
+#[derive(Debug)]
+pub(crate) struct AlreadySaid(String);
+
+impl AlreadySaid {
+    /// Adds to what programs are about to read why this is no success, if it is none; the error to end with then.
+    pub(crate) fn within(said: &mut Value, why: Option<String>) -> Result<(), Self> {
+        match why {
+            Some(why) => {
+                said["error"] = why.as_str().into();
+                Err(Self(why))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for AlreadySaid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for AlreadySaid {}
+
+/// Whether whoever reads standard output has been told of it there.
+fn is_said(error: &eyre::Report, json: bool) -> bool {
+    json && error.downcast_ref::<AlreadySaid>().is_some()
+}
+
 /// Says what went wrong, and why, outermost first, and what to do; what the program ends with.
 pub(crate) fn failure(error: &eyre::Report, json: bool, log: LogFormat) -> ExitCode {
     if is_closed(error) {
         return ExitCode::from(CLOSED);
+    }
+    if is_said(error, json) {
+        return ExitCode::FAILURE;
     }
     let causes = error.chain().map(ToString::to_string).collect::<Vec<_>>();
     let hint = hint(&causes);
@@ -297,6 +331,18 @@ mod tests {
         }
         let other = causes(eyre::eyre!("the disk is full").wrap_err("nothing was written"));
         assert_eq!(told("so it is", hint(&other)), json!({ "error": "so it is" }));
+    }
+
+    #[test]
+    fn programs_read_one_object_also_of_what_fails() {
+        let mut said = json!({ "holds": false });
+        let error = AlreadySaid::within(&mut said, Some("it does not hold".into())).unwrap_err();
+        assert_eq!(said, json!({ "holds": false, "error": "it does not hold" }));
+        let error = eyre::Report::from(error).wrap_err("an audit");
+        assert!(is_said(&error, true) && !is_said(&error, false), "people are told");
+        assert!(!is_said(&eyre::eyre!("it does not hold"), true), "nobody was told of this one");
+        let mut well = json!({ "holds": true });
+        assert!(AlreadySaid::within(&mut well, None).is_ok() && well == json!({ "holds": true }));
     }
 
     #[test]

@@ -233,7 +233,7 @@ pub(crate) fn write_to(store: &Store, id: ObjectId, to: &Path, seal: &dyn Seal) 
             let mut out = seal.open(&manifest.sealing, Box::new(output::Stdout::lock()))?;
             store.get(id, &mut out).map(drop).and_then(|()| Ok(out.flush()?))
         }
-        (Kind::File, false) => store.get_to(id, to, seal).map(drop),
+        (Kind::File, false) => store.get_new(id, to, seal).map(drop),
     }
     .wrap_err_with(|| format!("{id} cannot be written to {}", to.display()))
 }

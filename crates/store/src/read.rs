@@ -8,13 +8,21 @@ use crate::{
     store::{BlobReader, BlobWriter, Claim, Root, Source, Store, WINDOW, Written},
     tree::{Run, Tree},
 };
+use rustix::{
+    fs::{CWD, Mode, OFlags, RenameFlags, renameat_with},
+    io::Errno,
+};
 use std::{
     collections::BTreeSet,
     fs::{self, File},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt as _,
+    os::{
+        fd::OwnedFd,
+        unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    },
     path::{Path, PathBuf},
 };
+use stoa_base::gone;
 
 /// What of an object is here, and of all that is in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,19 +121,37 @@ impl Store {
     }
 
     /// Writes an object's content, opened, into a file, which is there whole or not at all. If the process ends meanwhile, the next try
-    /// goes on behind what is right of the file that was written beside it.
+    /// goes on behind what is right of the file that was written beside it. A file of that name is replaced.
     ///
     /// # Errors
     ///
     /// See [`Store::get`]; or the seal cannot be opened.
     pub fn get_to(&self, id: ObjectId, path: &Path, seal: &dyn Seal) -> Result<Manifest, Error> {
+        self.get_by(id, path, seal, replace)
+    }
+
+    /// The same, as a file that is not there yet, also if one appears there meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// See [`Store::get_to`]; or there is something of that name.
+    pub fn get_new(&self, id: ObjectId, path: &Path, seal: &dyn Seal) -> Result<Manifest, Error> {
+        self.get_by(id, path, seal, put)
+    }
+
+    /// Writes an object's content, opened, into a file, to which `put` gives its name in the end.
+    fn get_by(
+        &self,
+        id: ObjectId,
+        path: &Path,
+        seal: &dyn Seal,
+        put: impl FnOnce(&Path, &Path) -> io::Result<()>,
+    ) -> Result<Manifest, Error> {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.part", &id.to_string()[..16]));
         let part = Part(path.with_file_name(name));
         let manifest = self.manifest(id)?;
-        let mode = manifest.sealing.mode(0o666);
-        let file = File::options().read(true).write(true).create(true).truncate(false).mode(mode).open(&part.0);
-        let file = file.map_err(Error::at(&part.0))?;
+        let file = part.open(manifest.sealing.mode(0o666)).map_err(Error::at(&part.0))?;
         let written = Written::after(file.metadata().map_err(Error::at(&part.0))?.len());
         let mut file = Resumed { file, written, store: self };
         {
@@ -134,7 +160,7 @@ impl Store {
             out.flush()?;
         }
         file.written.finish(&file.file).map_err(Error::at(&part.0))?;
-        fs::rename(&part.0, path).map_err(Error::at(path))?;
+        put(&part.0, path).map_err(Error::at(path))?;
         Ok(manifest)
     }
 
@@ -234,6 +260,56 @@ impl Write for Resumed<'_> {
 /// A file that is removed unless it was renamed.
 struct Part(PathBuf);
 
+impl Part {
+    /// Opens what an earlier try has left, or begins one that nobody but who `mode` says may read. What is there of somebody else's is
+    /// removed: anybody knows what a part is called.
+    fn open(&self, mode: u32) -> io::Result<File> {
+        if let Some(left) = self.left(mode)? {
+            return Ok(left);
+        }
+        fs::remove_file(&self.0).or_else(gone)?;
+        File::options().read(true).write(true).create_new(true).mode(mode).open(&self.0)
+    }
+
+    /// What an earlier try has left: a file of this user's own, which is in no other place, and which no more may read than `mode` says.
+    fn left(&self, mode: u32) -> io::Result<Option<File>> {
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let Ok(file) = rustix::fs::open(&self.0, flags, Mode::empty()) else { return Ok(None) };
+        let file = File::from(file);
+        let is = file.metadata()?;
+        let own = is.is_file() && is.nlink() == 1 && is.uid() == user()? && is.mode() & 0o777 & !mode == 0;
+        Ok(own.then_some(file))
+    }
+}
+
+/// Whose files are that this process makes.
+fn user() -> io::Result<u32> {
+    let (pipe, _) = io::pipe()?;
+    Ok(File::from(OwnedFd::from(pipe)).metadata()?.uid())
+}
+
+/// Gives a part its name, in place of what has it.
+fn replace(part: &Path, path: &Path) -> io::Result<()> {
+    fs::rename(part, path)
+}
+
+/// Gives a part its name, unless there is something of that name.
+fn put(part: &Path, path: &Path) -> io::Result<()> {
+    match renameat_with(CWD, part, CWD, path, RenameFlags::NOREPLACE) {
+        // Not all file systems can.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+        renamed => return Ok(renamed?),
+    }
+    match fs::hard_link(part, path) {
+        // Some have one name for each file.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => match path.symlink_metadata() {
+            Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => fs::rename(part, path),
+        },
+        linked => linked,
+    }
+}
+
 impl Drop for Part {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
@@ -330,4 +406,53 @@ fn decode(
         },
     )?;
     if tree.finish(&mut pairs) == manifest.content { Ok(()) } else { Err(Error::Inconsistent(id)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, Put, seal::Plain};
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    #[test]
+    fn nothing_is_written_into_a_part_that_others_may_read_or_that_leads_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let part = Part(at("copy.part"));
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let begun = || part.open(0o600).unwrap().write_all(b"secret").unwrap();
+        // One that leads to a file of somebody else's, is that file, or may be read by anybody.
+        fs::write(at("other"), "open").unwrap();
+        symlink(at("other"), &part.0).unwrap();
+        begun();
+        assert!(!part.0.is_symlink());
+        fs::remove_file(&part.0).unwrap();
+        fs::hard_link(at("other"), &part.0).unwrap();
+        begun();
+        fs::set_permissions(&part.0, fs::Permissions::from_mode(0o644)).unwrap();
+        let mut seen = File::open(&part.0).unwrap();
+        begun();
+        assert_eq!((fs::read(&part.0).unwrap(), mode(&part.0)), (b"secret".to_vec(), 0o600));
+        assert_eq!(fs::read(at("other")).unwrap(), b"open");
+        // Whoever had it open before sees nothing of what is written from now on.
+        part.open(0o600).unwrap().write_all(b"SECRET").unwrap();
+        let mut old = Vec::new();
+        io::Read::read_to_end(&mut seen, &mut old).unwrap();
+        assert_eq!((old, fs::read(&part.0).unwrap()), (b"secret".to_vec(), b"SECRET".to_vec()));
+    }
+
+    #[test]
+    fn a_file_that_appears_where_one_is_to_be_written_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("store"), Limits { margin: 0, ..Limits::default() }).unwrap();
+        let id = store.put(&b"new"[..], Put::default()).unwrap();
+        let to = folder.path().join("copy");
+        fs::write(&to, "old").unwrap();
+        let error = store.get_new(id, &to, &Plain).unwrap_err();
+        assert!(matches!(&error, Error::File { path, .. } if *path == to), "{error}");
+        assert_eq!((fs::read(&to).unwrap(), fs::read_dir(folder.path()).unwrap().count()), (b"old".to_vec(), 2));
+        fs::remove_file(&to).unwrap();
+        store.get_new(id, &to, &Plain).unwrap();
+        assert_eq!((fs::read(&to).unwrap(), fs::read_dir(folder.path()).unwrap().count()), (b"new".to_vec(), 2));
+    }
 }

@@ -1,6 +1,6 @@
 //! `stoa consent breach`: whether keepers released shares of a key after a grant was revoked, from the network key alone.
 
-use crate::{network::wait, progress::progress};
+use crate::{network::wait, output::AlreadySaid, progress::progress};
 use alloy_primitives::{B256, Bytes};
 use clap::Args;
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
@@ -121,12 +121,13 @@ impl<'a> Found<'a> {
         if json {
             let breaches = breaches.iter().map(|(judged, breach)| about(judged, &breach.to_string()));
             let open = open.iter().map(|(judged, why)| about(judged, why));
-            let said = json!({
+            let mut said = json!({
                 "asset": asset, "releases": releases, "stood": stood, "damaged": damaged,
                 "breaches": breaches.collect::<Vec<_>>(), "open": open.collect::<Vec<_>>(), "evidence": evidence,
             });
+            let ended = AlreadySaid::within(&mut said, self.unjudged());
             println!("{said}");
-            return self.judged();
+            return Ok(ended?);
         }
         println!("asset    {asset}");
         println!("signed   {releases} releases");
@@ -142,18 +143,19 @@ impl<'a> Found<'a> {
             let grant = &judged.release.claim().grant;
             println!("BREACH   {breach}\n         grant {}, to {}", grant.id.0, grant.reader);
         }
-        self.judged()?;
+        if let Some(why) = self.unjudged() {
+            bail!(why);
+        }
         if breaches.is_empty() {
             println!("no breach is shown");
         }
         Ok(())
     }
 
-    /// Whether anything was compared.
-    fn judged(&self) -> Result<()> {
-        let some = self.stood > 0 || !self.breaches.is_empty();
-        ensure!(some, "none of the releases could be judged, so nothing is known: {}", self.why());
-        Ok(())
+    /// Why nothing was compared, if so.
+    fn unjudged(&self) -> Option<String> {
+        let none = self.stood == 0 && self.breaches.is_empty();
+        none.then(|| format!("none of the releases could be judged, so nothing is known: {}", self.why()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What this machine notes of publishing a file or folder: the same command goes on with what was cut off, and publishes nothing twice
 //! without being told so.
 
-use super::erase::destroy;
+use super::{erase::destroy, place};
 use crate::{
     note::{Counts, read, remove, told, write},
     spread::{Online, everything},
@@ -80,6 +80,7 @@ struct Made {
 
 /// The notes on one file or folder of an account's.
 pub(super) struct Notes {
+    dir: PathBuf,
     path: PathBuf,
     begun: PathBuf,
     made: PathBuf,
@@ -95,7 +96,7 @@ impl Notes {
         let (is, _) = told(&whole, Counts::Nothing)?;
         let name = keccak256(format!("{account} {}", whole.display()));
         let at = |end: &str| dir.join("published").join(format!("{name}.{end}"));
-        Ok(Self { path: path.to_owned(), begun: at("begun"), made: at("json"), is })
+        Ok(Self { dir: dir.to_owned(), path: path.to_owned(), begun: at("begun"), made: at("json"), is })
     }
 
     /// Refuses what is published already and has not changed, unless it is to be published `again`.
@@ -143,11 +144,26 @@ impl Notes {
         Ok(())
     }
 
+    /// Refuses to give up what was begun if the ledger knows the asset, so that others may hold it, and only its seed here opens it.
+    fn losable(&self, asset: B256, registered: bool) -> Result<()> {
+        if registered && !place(&self.dir, asset).exists() {
+            bail!(
+                "{asset} was registered of {}, and the command was cut off then: what opens it is in {} alone. What is there, or how it is \
+                 to be published, has changed since, so that it cannot be gone on with. Put back what was there and say the same as \
+                 then, or end it with `stoa data erase {asset}` and publish what is there now",
+                self.path.display(),
+                self.begun.display()
+            );
+        }
+        Ok(())
+    }
+
     /// The asset that it is to be: the one that was begun, if nothing has changed, else a new one.
     pub(super) async fn prepare(
         &self,
         online: &Online,
         data: &Data,
+        account: &Wallet,
         (needed, total): (usize, usize),
         own_half: bool,
     ) -> Result<Prepared> {
@@ -166,8 +182,12 @@ impl Notes {
             };
             match prepared {
                 Some(prepared) if goes_on => return Ok(prepared),
-                Some(prepared) => let_go(online, draft.asset, &prepared.seal(), &[]).await?,
-                None => {}
+                prepared => {
+                    self.losable(draft.asset, is_registered(account, draft.asset).await?)?;
+                    if let Some(prepared) = prepared {
+                        let_go(online, draft.asset, &prepared.seal(), &[]).await?;
+                    }
+                }
             }
             self.forget()?;
         }
@@ -235,6 +255,20 @@ mod tests {
         of(1).note(asset, None).unwrap();
         fs::write(path.join("b.csv"), "").unwrap();
         assert_eq!(of(1).made(), None);
+    }
+
+    #[test]
+    fn what_alone_opens_an_asset_on_the_ledger_is_not_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let (dir, path, asset) = (folder.path().join("alice"), folder.path().join("rows"), B256::repeat_byte(7));
+        fs::write(&path, "1").unwrap();
+        let notes = Notes::of(&dir, Address::repeat_byte(1), &path).unwrap();
+        let why = notes.losable(asset, true).unwrap_err().to_string();
+        assert!(why.contains(&format!("stoa data erase {asset}")), "{why}");
+        notes.losable(asset, false).unwrap();
+        // What opens it is written down by now.
+        write(&place(&dir, asset), &7).unwrap();
+        notes.losable(asset, true).unwrap();
     }
 
     #[test]

@@ -84,7 +84,7 @@ pub(crate) struct OfferOptions {
 }
 
 /// How an owner has the receipts of his node checked.
-#[derive(Args)]
+#[derive(Args, Debug)]
 pub(crate) struct ChecksOptions {
     /// The public key of a node that has the data as well (`stoa job copy`) and runs jobs again; may be given several times.
     #[arg(long, value_name = "KEY", value_parser = crate::typed::id)]

@@ -1,10 +1,10 @@
 //! What anybody sees of a job, and what whoever has the data finds who runs it again.
 
 use super::{CHECKS, ENDS, STATES, UNASKED, known};
-use crate::{progress::progress, wallet::WalletOptions};
+use crate::{output::AlreadySaid, progress::progress, wallet::WalletOptions};
 use alloy_primitives::{B256, U256};
 use clap::Args;
-use eyre::{ContextCompat as _, Result, WrapErr as _, ensure};
+use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
 use serde_json::json;
 use std::{
     fs,
@@ -100,17 +100,21 @@ pub(super) async fn verify(options: VerifyOptions, wallet: &WalletOptions, json:
     let again = tokio::task::spawn_blocking(work).await?;
     bar.finish_and_clear();
     let (again, differs) = again?;
+    let why = (!differs.is_empty())
+        .then(|| format!("another run comes to something else than the receipt says: {}", differs.join(", ")));
     if json {
-        let said = json!({
+        let mut said = json!({
             "job": id, "same": differs.is_empty(), "differs": differs, "output": again.output, "rounds": begun,
             "leftOut": noted - begun,
         });
+        let ended = AlreadySaid::within(&mut said, why);
         println!("{said}");
+        return Ok(ended?);
     }
-    ensure!(differs.is_empty(), "another run comes to something else than the receipt says: {}", differs.join(", "));
-    if !json {
-        println!("another run comes to the same, bit for bit: output {output}");
+    if let Some(why) = why {
+        bail!(why);
     }
+    println!("another run comes to the same, bit for bit: output {output}");
     Ok(())
 }
 

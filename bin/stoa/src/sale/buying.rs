@@ -6,9 +6,16 @@ use super::{
     terms::{costs, leaves},
     token::Token,
 };
-use crate::{consent::names, job::STEPS, output, progress::progress, search::up_to_date, wallet::WalletOptions};
+use crate::{
+    consent::names,
+    job::STEPS,
+    output::{self, AlreadySaid},
+    progress::progress,
+    search::up_to_date,
+    wallet::WalletOptions,
+};
 use alloy_primitives::{Address, B256, U256};
-use eyre::{Result, bail, ensure};
+use eyre::{Result, bail, ensure, eyre};
 use serde_json::json;
 use std::{collections::BTreeSet, path::Path};
 use stoa_client::{Client, Wallet, counted, decimal, plain};
@@ -79,7 +86,7 @@ async fn asked(buyer: &Buyer, account: &Wallet, nft: Address, options: &BuyOptio
         computing.is_some() || offered.opens.iter().any(|open| open.read),
         "an order of it would open nothing: nobody computes on it now. Nothing was paid"
     );
-    let lasts = sale::lasts(client, offered.found.datatoken).await?;
+    let lasts = offered.lasts;
     Ok((offered, Terms { most, lasts, computing, accept }))
 }
 
@@ -324,14 +331,17 @@ pub(crate) async fn earnings(dir: &Path, options: EarningsOptions, wallet: &Wall
     let read = read.await;
     bar.finish_and_clear();
     let (Brought { assets, failed }, paid) = read?;
-    match json {
-        true => println!("{}", json!({ "assets": assets, "collected": options.collect, "failed": failed })),
-        false => tell(&client, &assets, &failed, &paid).await,
+    let each = failed.iter().map(|Failed { nft, asset, why }| format!("{}: {}", name(*nft, *asset), plain(why)));
+    let each: Vec<_> = each.collect();
+    let why = (!each.is_empty()).then(|| format!("not all could be done. {}", each.join("; ")));
+    if json {
+        let mut said = json!({ "assets": assets, "collected": options.collect, "failed": failed });
+        let ended = AlreadySaid::within(&mut said, why);
+        println!("{said}");
+        return Ok(ended?);
     }
-    let failed = failed.iter().map(|Failed { nft, asset, why }| format!("{}: {}", name(*nft, *asset), plain(why)));
-    let failed: Vec<_> = failed.collect();
-    ensure!(failed.is_empty(), "not all could be done. {}", failed.join("; "));
-    Ok(())
+    tell(&client, &assets, &failed, &paid).await;
+    why.map_or(Ok(()), |why| Err(eyre!(why)))
 }
 
 /// What assets have brought, for people.

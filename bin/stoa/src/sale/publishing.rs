@@ -13,8 +13,9 @@ use crate::{
     note, output,
     progress::progress,
 };
-use alloy_primitives::B256;
+use alloy_primitives::{B256, keccak256};
 use eyre::{ContextCompat as _, Result, WrapErr as _, bail, ensure};
+use serde::{Deserialize, Serialize};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -54,6 +55,46 @@ pub(crate) struct Sale {
     begun: Option<Begun>,
     /// Where it is written down.
     file: PathBuf,
+    of: Of,
+}
+
+/// What a sale is of, which its asset has for good.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Of {
+    /// What tells whether the data have changed.
+    is: B256,
+    /// The hash of the terms on which programs run on them, if they do.
+    terms: Option<B256>,
+}
+
+/// What is written down of a sale.
+#[derive(Serialize, Deserialize)]
+struct Noted {
+    #[serde(flatten)]
+    begun: Begun,
+    /// Nothing where an earlier version wrote it down.
+    of: Option<Of>,
+}
+
+impl Noted {
+    /// Refuses to go on where something else is sold now than what is on the ledger already.
+    fn refuse(&self, now: Of, path: &Path, file: &Path) -> Result<()> {
+        let Some(of) = self.of else { return Ok(()) };
+        let (asset, file) = (self.begun.asset, file.display());
+        ensure!(
+            of.is == now.is,
+            "{} has changed since its sale was begun, as asset {asset}, and was cut off: put back what was there, or remove {file} to \
+             begin anew (`stoa data erase {asset}` ends what was begun)",
+            path.display()
+        );
+        ensure!(
+            of.terms == now.terms,
+            "this sale was begun on other terms of computing (--node, --base, --step-price, --steps, --time, --processes, --auditor and \
+             what goes with it), which its offer names, and was cut off: say the same, or remove {file} to begin anew (`stoa data erase \
+             {asset}` ends what was begun)"
+        );
+        Ok(())
+    }
 }
 
 impl SaleOptions {
@@ -121,9 +162,8 @@ impl SaleOptions {
             sample: sample.as_ref().map(|(sample, _)| sample.clone()),
         };
         let whole = path.canonicalize().wrap_err_with(|| format!("cannot read {}", path.display()))?;
-        let key = alloy_primitives::keccak256(format!("{} {}", account.address(), whole.display()));
+        let key = keccak256(format!("{} {}", account.address(), whole.display()));
         let file = dir.join("sales").join(format!("{key}.json"));
-        let mut begun: Option<Begun> = note::found(&file)?;
         sale::check(&answers, &about, used)?;
         let derived = match &self.from_run {
             Some(folder) => derived(folder, account).await?,
@@ -131,7 +171,11 @@ impl SaleOptions {
         };
         let people = self.people.people();
         let rules = if self.compute { Some(read_rules(self.rules.as_deref(), self.algorithm)?) } else { None };
-        if let Some(begun) = &mut begun {
+        let terms = rules.as_ref().map(|rules| self.terms(rules)).transpose()?;
+        let of = Of { is: note::told(&whole, note::Counts::Nothing)?.0, terms };
+        let noted: Option<Noted> = note::found(&file)?;
+        if let Some(noted) = &noted {
+            let begun = &noted.begun;
             ensure!(
                 (begun.selling.used, begun.selling.price) == (used, price),
                 "this sale was begun at another price or for another use, and was cut off: say the same, or remove {} to begin anew",
@@ -144,8 +188,9 @@ impl SaleOptions {
                  {} to begin anew",
                 file.display()
             );
-            begun.selling = selling.clone();
+            noted.refuse(of, path, &file)?;
         }
+        let begun = noted.map(|noted| Begun { selling: selling.clone(), ..noted.begun });
         if !json {
             show_public(&about);
             println!("  name     {}\n  what     {}", answers.name, answers.description);
@@ -206,7 +251,7 @@ impl SaleOptions {
             bail!("nothing was sent");
         }
         let validators = self.validator.clone();
-        Ok(Sale { answers, about, derived, people, rules, selling, validators, begun, file })
+        Ok(Sale { answers, about, derived, people, rules, selling, validators, begun, file, of })
     }
 
     /// `stoa data publish --compute`: a copy for the node, and an offer of computing on it.
@@ -237,6 +282,12 @@ impl SaleOptions {
             rules: rules.hash(),
             leaving: Some(rules.clone()),
         }
+    }
+
+    /// A hash of the terms on which programs run on the data.
+    fn terms(&self, rules: &Rules) -> Result<B256> {
+        let computing = serde_json::to_string(&self.computing(rules))?;
+        Ok(keccak256(format!("{computing} {:?}", self.checks)))
     }
 
     /// Whether nobody gets the data.
@@ -287,14 +338,14 @@ impl Sale {
     /// Writes down that there is an asset of consent to be sold.
     pub(crate) async fn begin(&mut self, account: &Wallet, asset: B256, computes: Option<(B256, B256)>) -> Result<()> {
         let begun = Seller::new(account.clone()).begin(asset, self.selling.clone(), computes).await?;
-        note::write(&self.file, &begun)?;
+        note::write(&self.file, &Noted { begun: begun.clone(), of: Some(self.of) })?;
         self.begun = Some(begun);
         Ok(())
     }
 
     /// Does what is missing, and prints what there is then: its DID and the asset of consent as well.
     pub(crate) async fn finish(self, dir: &Path, account: &Wallet, json: bool) -> Result<(String, B256)> {
-        let Self { answers, about, derived, people, rules, validators, begun, file, .. } = self;
+        let Self { answers, about, derived, people, rules, validators, begun, file, of, .. } = self;
         let mut begun = begun.wrap_err("a sale that has begun")?;
         let about = About { derived, ..About::new(&about, begun.asset).of(people) };
         let about = match &rules {
@@ -303,7 +354,8 @@ impl Sale {
         };
         let bar = progress("publishing");
         let seller = Seller::new(account.clone()).validated_by(validators);
-        let mut save = |begun: &Begun| note::write(&file, begun).map_err(io::Error::other);
+        let mut save =
+            |begun: &Begun| note::write(&file, &Noted { begun: begun.clone(), of: Some(of) }).map_err(io::Error::other);
         let told = |what: &str| bar.set_message(what.to_owned());
         let done = seller.go_on(&mut begun, &answers, about, now(), &mut save, &told).await;
         bar.finish_and_clear();
@@ -321,5 +373,36 @@ impl Sale {
             ),
         }
         Ok((ddo.id, asset))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_sale_goes_on_with_the_same_data_and_terms_alone() {
+        let (asset, [is, terms, other]) = (B256::repeat_byte(9), [1, 2, 3].map(B256::repeat_byte));
+        let selling = json!({ "used": Use::Compute, "price": Price::Free, "timeout": 0, "purpose": "dpv:Purpose" });
+        let begun = json!({ "asset": asset, "selling": selling, "computes": [other, terms], "from": 7 });
+        let begun: Begun = serde_json::from_value(begun).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (path, file) = (folder.path().join("rows.csv"), folder.path().join("sale.json"));
+        let of = Of { is, terms: Some(terms) };
+        note::write(&file, &Noted { begun: begun.clone(), of: Some(of) }).unwrap();
+        let noted: Noted = note::found(&file).unwrap().unwrap();
+        assert_eq!(noted.begun, begun);
+        let refused = |now| noted.refuse(now, &path, &file).unwrap_err().to_string();
+        noted.refuse(of, &path, &file).unwrap();
+        let changed = refused(Of { is: other, ..of });
+        assert!(changed.contains("rows.csv has changed") && changed.contains(&asset.to_string()), "{changed}");
+        for terms in [Some(other), None] {
+            assert!(refused(Of { terms, ..of }).contains("other terms of computing"));
+        }
+        // As an earlier version wrote it down.
+        note::write(&file, &begun).unwrap();
+        let noted: Noted = note::found(&file).unwrap().unwrap();
+        assert!(noted.begun == begun && noted.refuse(of, &path, &file).is_ok());
     }
 }

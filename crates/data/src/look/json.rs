@@ -7,8 +7,9 @@ use super::{
 };
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
+    hash::BuildHasher as _,
     io::{self, BufRead as _, BufReader, Read},
 };
 
@@ -18,11 +19,16 @@ const MOST_LINE: u64 = 4 << 20;
 /// Bytes of one document at most that is looked into: a text in it may be as long as it is.
 const MOST_DOCUMENT: u64 = 32 << 20;
 
+/// Columns at most that are told from each other beyond those of which something is told. Their number is that of those.
+const MOST_COUNTED: usize = 1 << 20;
+
 /// Objects, as a table.
 #[derive(Default)]
 struct Objects {
     tallies: Tallies,
     places: HashMap<String, usize>,
+    /// Hashes of the names of further columns, which are counted alone.
+    further: HashSet<u64>,
     /// Rows that are no objects.
     others: u64,
 }
@@ -34,10 +40,13 @@ impl Objects {
         if let Some(place) = self.places.get(&name) {
             return self.tallies.columns.get_mut(*place);
         }
-        self.tallies.width = self.tallies.width.saturating_add(1);
         if self.places.len() >= MOST_COLUMNS {
+            if self.further.len() < MOST_COUNTED && self.further.insert(self.places.hasher().hash_one(&name)) {
+                self.tallies.width += 1;
+            }
             return None;
         }
+        self.tallies.width += 1;
         self.tallies.columns.push(Tally::new(&name));
         self.places.insert(name, self.tallies.columns.len() - 1);
         self.tallies.columns.last_mut()

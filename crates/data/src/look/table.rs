@@ -54,7 +54,7 @@ pub struct Column {
 pub struct Table {
     /// Its columns, the first [4,096](MOST_COLUMNS) of them.
     pub columns: Vec<Column>,
-    /// How many columns there are.
+    /// How many columns there are; of objects in JSON that have more than a million, as many as were told from each other.
     pub width: u64,
     /// How many rows, without the header, if they were counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -408,6 +408,11 @@ fn a_million_columns_a_line_without_end_and_a_value_without_end_are_passed_throu
     let table = looked("a.jsonl", keys.as_bytes()).table.unwrap();
     assert_eq!((table.width, table.columns.len()), (2 * MOST_COLUMNS as u64, MOST_COLUMNS));
     assert!(table.columns.iter().all(|column| column.name.len() <= 128));
+    // The same in each row are counted once.
+    let row: String = (0..MOST_COLUMNS + 3).map(|key| format!("\"{key}\":1,")).collect();
+    let rows = format!("{{{row}\"last\":1}}\n").repeat(20);
+    let table = looked("a.jsonl", rows.as_bytes()).table.unwrap();
+    assert_eq!((table.width, table.columns.len(), table.rows), (MOST_COLUMNS as u64 + 4, MOST_COLUMNS, Some(20)));
 }
 
 #[test]
