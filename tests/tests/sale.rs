@@ -533,8 +533,8 @@ fn a_document_is_published_with_the_signature_of_a_node_that_looked_at_it() -> R
         Ok(if output.status.success() { Ok(serde_json::from_str(&said)?) } else { Err(said + &errors) })
     };
     let key = format!("0x{}", "11".repeat(32));
+    fs::write(at.join("rows.csv"), "age,chol\n63,233\n41,204\n")?;
     let publish = |name: &str, validator: &str| {
-        fs::write(at.join(name), "age,chol\n63,233\n41,204\n")?;
         let how = ["data", "publish", name, "--compute", "--data", "data", "--node", &key, "--free", "--yes"];
         run(&[&how[..], &SAYS, &["--algorithm", PROGRAM, "--validator", validator]].concat())
     };
